@@ -1,0 +1,145 @@
+//! What comes back from a call, before anybody judges it.
+
+use serde::Deserialize;
+
+/// What became of a request that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A complete response.
+    Response(Response),
+    /// No complete response.
+    Lost(Loss),
+}
+
+/// A complete response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header, as sent.
+    pub retry_after: Option<String>,
+    /// The `Date` header, as sent: what `Retry-After` dates are measured against.
+    pub date: Option<String>,
+    /// The host of the `Location` header of a redirect.
+    pub location: Option<String>,
+    /// A correlation id from the headers.
+    pub request_id: Option<String>,
+    /// The body, complete and within the limit.
+    pub body: Vec<u8>,
+}
+
+/// How a response was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// At which point.
+    pub kind: LossKind,
+    /// What the HTTP client says, without secrets.
+    pub description: String,
+}
+
+/// The point at which a response was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossKind {
+    /// No connection came about: the request surely never left.
+    NotConnected,
+    /// No answer within the time-out; the request may still arrive.
+    TimedOut,
+    /// The connection ended without an answer; the request may have arrived.
+    ConnectionLost,
+    /// An answer began and did not end; the request has arrived.
+    Truncated,
+    /// An answer was longer than any that the service sends; the request has arrived.
+    TooLong,
+}
+
+/// The fields of a Machine that a write's answer is checked by. The service sends many more, and none but `id` is sure.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineDocument {
+    /// The machine's id.
+    pub id: String,
+    /// Its tags, where the answer shows them.
+    #[serde(default)]
+    pub machine_tags: Option<Vec<String>>,
+    /// Its device value, where the answer shows it.
+    #[serde(default)]
+    pub device_value: Option<String>,
+}
+
+/// The service's own words about an error: `{"error": {"code", "message", "target"}}`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct ServiceError {
+    /// The code, `NotFound` for example.
+    #[serde(default)]
+    pub code: String,
+    /// Free text.
+    #[serde(default)]
+    pub message: String,
+    /// A correlation id.
+    #[serde(default)]
+    pub target: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ErrorEnvelope {
+    error: ServiceError,
+}
+
+impl Response {
+    /// The body as a Machine, if it is one.
+    #[must_use]
+    pub fn machine(&self) -> Option<MachineDocument> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The body as the service's error, if it is one.
+    #[must_use]
+    pub fn service_error(&self) -> Option<ServiceError> {
+        serde_json::from_slice::<ErrorEnvelope>(&self.body).ok().map(|envelope| envelope.error)
+    }
+
+    /// Whether somebody other than the service seems to have answered: a proxy's page of HTML.
+    #[must_use]
+    pub fn looks_like_html(&self) -> bool {
+        self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(body: &str) -> Response {
+        Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() }
+    }
+
+    #[test]
+    fn a_machine_is_read_leniently() {
+        let machine = response(r#"{"id": "x", "machineTags": ["a"], "deviceValue": null, "further": {"y": [1]}}"#);
+        assert_eq!(
+            machine.machine(),
+            Some(MachineDocument { id: "x".into(), machine_tags: Some(vec!["a".into()]), device_value: None })
+        );
+        for other in ["", "{}", "[]", "null", "<html>", r#"{"id": 7}"#, r#"{"id": "x""#] {
+            assert_eq!(response(other).machine(), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_read_leniently() {
+        let error = response(r#"{"error": {"code": "NotFound", "message": "m", "target": "t", "details": []}}"#);
+        assert_eq!(
+            error.service_error(),
+            Some(ServiceError { code: "NotFound".into(), message: "m".into(), target: Some("t".into()) })
+        );
+        assert_eq!(response(r#"{"error": {}}"#).service_error(), Some(ServiceError::default()));
+        assert_eq!(response(r#"{"message": "m"}"#).service_error(), None);
+    }
+
+    #[test]
+    fn a_page_of_html_is_told_from_json() {
+        assert!(response(" \r\n<!DOCTYPE html>").looks_like_html());
+        assert!(!response(r#"{"a": "<"}"#).looks_like_html());
+        assert!(!response("").looks_like_html());
+    }
+}

@@ -1,0 +1,359 @@
+//! The HTTP client: one `send` is one request on the wire.
+//!
+//! The client's own retries and redirects are off, since a hidden request would pass by the quota. Whatever comes back
+//! goes through the redactor before anybody else sees it: a proxy's error page may repeat what we sent. Loopback is never
+//! reached through a proxy.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
+
+use super::answer::{Answer, Loss, LossKind, Response};
+use super::cloud::{is_loopback_host, is_microsoft_host};
+use super::sign_in::{BearerToken, SignIn, SignInError};
+use super::{ApiRequest, TokenGeneration, Transport};
+
+/// How long a connection may take to come about.
+const CONNECT_TIME_OUT: Duration = Duration::from_secs(10);
+/// The longest answer that is read: a machine has a few kilobytes.
+const ANSWER_MAXIMUM_BYTES: usize = 4 * 1024 * 1024;
+/// Headers that carry a correlation id, the best first.
+const REQUEST_ID_HEADERS: [&str; 4] = ["x-ms-request-id", "request-id", "x-request-id", "x-correlation-id"];
+
+/// Why the client cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The base URL is none.
+    #[error("\"{0}\" is not a URL")]
+    Url(String),
+    /// The base URL is one that must not be used.
+    #[error("the base URL {url} {problem}")]
+    Refused {
+        /// The URL as given.
+        url: String,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The certificate file cannot be read.
+    #[error("cannot read the certificate file {path}")]
+    CertificateFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The certificate file holds no certificate.
+    #[error("{path} holds no certificate in PEM form")]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The HTTP library refused its settings.
+    #[error("the HTTP client cannot be set up")]
+    Library(#[source] reqwest::Error),
+}
+
+impl ClientError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Url(_) => Some("give it in full, as in https://api.security.microsoft.com"),
+            Self::Refused { hint, .. } => Some(hint),
+            Self::CertificateFile { .. } | Self::NoCertificate { .. } => {
+                Some("--ca-file takes a file with one or more certificates in PEM form")
+            }
+            Self::Library(_) => Some("check the certificates of the system and the proxy settings"),
+        }
+    }
+}
+
+/// Reads and checks the base URL: `https`, or `http` on loopback; a host that is not Microsoft's must be allowed.
+///
+/// # Errors
+/// [`ClientError::Url`] and [`ClientError::Refused`].
+pub fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<Url, ClientError> {
+    let mut url = Url::parse(text.trim()).map_err(|_no_url| ClientError::Url(text.trim().to_owned()))?;
+    let refused = |problem, hint| {
+        // Nothing that stands between scheme and host is repeated: it may be a password.
+        let shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+        ClientError::Refused { url: shown, problem, hint }
+    };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let loopback = is_loopback_host(&host);
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("holds a user name or password", "leave it out; sign-in settings come from elsewhere"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refused("has a query or a fragment", "end it after the host"));
+    }
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        return Err(refused("is not https", "only a server on loopback may be called by http"));
+    }
+    if !loopback && !foreign_host_allowed && !is_microsoft_host(&host) {
+        return Err(refused("does not lead to a host of Microsoft's", "if it is meant, add --allow-host"));
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+/// What the client is made with.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// Where the API is, checked by [`parse_base_url`].
+    pub base_url: Url,
+    /// A further root certificate.
+    pub certificate_file: Option<PathBuf>,
+}
+
+impl ClientSettings {
+    /// The HTTP library's client, for the API and for signing in.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the certificate file or the library's settings cannot be used.
+    pub fn http(&self) -> Result<reqwest::Client, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tagfleet/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_TIME_OUT)
+            .tcp_nodelay(true);
+        if self.base_url.host_str().is_some_and(|host| is_loopback_host(host.trim_matches(['[', ']']))) {
+            builder = builder.no_proxy();
+        } else {
+            builder = builder.https_only(true);
+        }
+        if let Some(path) = &self.certificate_file {
+            for certificate in read_certificates(path)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        builder.build().map_err(ClientError::Library)
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
+    let bytes = std::fs::read(path).map_err(|source| ClientError::CertificateFile { path: path.to_owned(), source })?;
+    match reqwest::Certificate::from_pem_bundle(&bytes) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(ClientError::NoCertificate { path: path.to_owned() }),
+    }
+}
+
+/// The API over HTTP.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base_url: Url,
+    sign_in: SignIn,
+    current: Mutex<Option<BearerToken>>,
+}
+
+impl Client {
+    /// A client that signs in as `sign_in` says.
+    #[must_use]
+    pub const fn new(http: reqwest::Client, base_url: Url, sign_in: SignIn) -> Self {
+        Self { http, base_url, sign_in, current: Mutex::new(None) }
+    }
+
+    /// How it signs in.
+    #[must_use]
+    pub const fn sign_in(&self) -> &SignIn {
+        &self.sign_in
+    }
+
+    async fn token(&self) -> Result<BearerToken, SignInError> {
+        let token = self.sign_in.token().await?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        Ok(token)
+    }
+
+    async fn exchange(&self, request: &ApiRequest, token: &BearerToken) -> Result<Response, Loss> {
+        let url = self.base_url.join(&request.path()).map_err(|error| Loss {
+            kind: LossKind::NotConnected,
+            description: format!("the address of the call cannot be made: {error}"),
+        })?;
+        let sent = self
+            .http
+            .post(url)
+            .timeout(request.time_out())
+            .header(AUTHORIZATION, token.header_value())
+            .header(CONTENT_TYPE, "application/json")
+            .body(request.body())
+            .send()
+            .await
+            .map_err(|error| self.loss(error))?;
+        self.read(sent).await
+    }
+
+    async fn read(&self, mut answer: reqwest::Response) -> Result<Response, Loss> {
+        let status = answer.status();
+        let headers = answer.headers().clone();
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|error| self.loss_of_body(error))? {
+            if body.len() + part.len() > ANSWER_MAXIMUM_BYTES {
+                return Err(Loss {
+                    kind: LossKind::TooLong,
+                    description: format!("the answer is longer than {ANSWER_MAXIMUM_BYTES} bytes"),
+                });
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(self.response(status, &headers, body))
+    }
+
+    fn response(&self, status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Response {
+        let header = |name: &str| {
+            let value = headers.get(name)?.to_str().ok()?;
+            Some(self.sign_in.redactor().redact(value).into_owned())
+        };
+        Response {
+            status: status.as_u16(),
+            retry_after: header(RETRY_AFTER.as_str()),
+            date: header(DATE.as_str()),
+            location: header(LOCATION.as_str()).map(|location| self.host_of(&location)),
+            request_id: REQUEST_ID_HEADERS.iter().find_map(|name| header(name)),
+            body: self.redacted(body),
+        }
+    }
+
+    /// Of a redirect's target only the host is kept.
+    fn host_of(&self, location: &str) -> String {
+        match self.base_url.join(location) {
+            Ok(url) => url.host_str().unwrap_or_default().to_owned(),
+            Err(_no_url) => String::new(),
+        }
+    }
+
+    fn redacted(&self, body: Vec<u8>) -> Vec<u8> {
+        let text = String::from_utf8_lossy(&body);
+        match self.sign_in.redactor().redact(&text) {
+            std::borrow::Cow::Borrowed(_) => body,
+            std::borrow::Cow::Owned(masked) => masked.into_bytes(),
+        }
+    }
+
+    fn loss(&self, error: reqwest::Error) -> Loss {
+        let kind = if error.is_connect() || error.is_builder() {
+            LossKind::NotConnected
+        } else if error.is_timeout() {
+            LossKind::TimedOut
+        } else {
+            LossKind::ConnectionLost
+        };
+        Loss { kind, description: self.describe(kind, error) }
+    }
+
+    /// The head of the answer has come: the request has arrived, whatever happened to the rest.
+    fn loss_of_body(&self, error: reqwest::Error) -> Loss {
+        Loss { kind: LossKind::Truncated, description: self.describe(LossKind::Truncated, error) }
+    }
+
+    fn describe(&self, kind: LossKind, error: reqwest::Error) -> String {
+        let host = self.base_url.host_str().unwrap_or_default();
+        let mut text = match kind {
+            LossKind::NotConnected => format!("no connection to {host}"),
+            LossKind::TimedOut => "no answer in time".to_owned(),
+            LossKind::ConnectionLost => "the connection ended before an answer came".to_owned(),
+            LossKind::Truncated | LossKind::TooLong => "the answer was cut off".to_owned(),
+        };
+        // The innermost cause says most; the layers between repeat each other.
+        let error = error.without_url();
+        let mut cause = error.source();
+        while let Some(deeper) = cause.and_then(std::error::Error::source) {
+            cause = Some(deeper);
+        }
+        if let Some(cause) = cause {
+            // Writing into a string cannot fail.
+            let _written = write!(text, ": {cause}");
+        }
+        self.sign_in.redactor().redact(&text).into_owned()
+    }
+}
+
+#[async_trait]
+impl Transport for Client {
+    async fn prepare(&self) -> Result<(), SignInError> {
+        self.token().await.map(|_token| ())
+    }
+
+    async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
+        let token = self.token().await?;
+        let answer = match self.exchange(request, &token).await {
+            Ok(response) => Answer::Response(response),
+            Err(loss) => Answer::Lost(loss),
+        };
+        Ok((answer, TokenGeneration(token.generation())))
+    }
+
+    async fn renew(&self, refused: TokenGeneration) -> Result<(), SignInError> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match current {
+            Some(token) if token.generation() == refused.0 => self.sign_in.renew(&token).await.map(|_token| ()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str, allowed: bool) -> Result<String, String> {
+        match parse_base_url(text, allowed) {
+            Ok(url) => Ok(url.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn only_safe_base_urls_are_taken() {
+        let accepted = [
+            ("https://api.security.microsoft.com", false, "https://api.security.microsoft.com/"),
+            ("https://us.api.security.microsoft.com/", false, "https://us.api.security.microsoft.com/"),
+            ("http://127.0.0.1:8080", false, "http://127.0.0.1:8080/"),
+            ("http://localhost:8080/base", false, "http://localhost:8080/base/"),
+            ("http://[::1]:8080", false, "http://[::1]:8080/"),
+            ("https://gateway.contoso.example/mde", true, "https://gateway.contoso.example/mde/"),
+        ];
+        for (text, allowed, expected) in accepted {
+            assert_eq!(problem(text, allowed), Ok(expected.to_owned()), "{text}");
+        }
+        let refused = [
+            ("api.security.microsoft.com", true, "\"api.security.microsoft.com\" is not a URL"),
+            ("http://api.security.microsoft.com", true, "the base URL http://api.security.microsoft.com is not https"),
+            (
+                "https://api.security.microsoft.com.evil.example",
+                false,
+                "the base URL https://api.security.microsoft.com.evil.example does not lead to a host of Microsoft's",
+            ),
+            (
+                "https://user:hunter2@api.security.microsoft.com",
+                true,
+                "the base URL https://api.security.microsoft.com holds a user name or password",
+            ),
+            (
+                "https://api.security.microsoft.com/?a=b",
+                true,
+                "the base URL https://api.security.microsoft.com has a query or a fragment",
+            ),
+            ("ftp://127.0.0.1", true, "the base URL ftp://127.0.0.1 is not https"),
+        ];
+        for (text, allowed, expected) in refused {
+            assert_eq!(problem(text, allowed), Err(expected.to_owned()), "{text}");
+        }
+    }
+}

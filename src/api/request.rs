@@ -1,0 +1,183 @@
+//! The calls of the API: method, path, body, bucket and time-out of each.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::{Bucket, Change, DeviceValue, MachineId, Operation, Tag, TagAction};
+
+/// One call of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiRequest {
+    /// `POST /api/machines/{id}/tags`
+    ChangeTag {
+        /// The machine.
+        machine: MachineId,
+        /// Add or remove.
+        action: TagAction,
+        /// The tag.
+        tag: Tag,
+    },
+    /// `POST /api/machines/{id}/setDeviceValue`
+    SetDeviceValue {
+        /// The machine.
+        machine: MachineId,
+        /// The value that it shall have.
+        value: DeviceValue,
+    },
+}
+
+/// The kinds of call that summaries tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallKind {
+    /// Reading a page of machines.
+    List,
+    /// Reading one machine.
+    Get,
+    /// One tag on many machines.
+    Bulk,
+    /// One tag on one machine.
+    Tags,
+    /// One device value.
+    Value,
+}
+
+impl CallKind {
+    /// Every kind, in the order of summaries.
+    pub const ALL: [Self; 5] = [Self::List, Self::Get, Self::Bulk, Self::Tags, Self::Value];
+
+    /// The name in JSON and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Get => "get",
+            Self::Bulk => "bulk",
+            Self::Tags => "tags",
+            Self::Value => "value",
+        }
+    }
+}
+
+/// The body of `/tags`; names and values are case-sensitive (the API's page).
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagBody<'a> {
+    value: &'a str,
+    action: &'static str,
+}
+
+/// The body of `/setDeviceValue`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeviceValueBody {
+    device_value: &'static str,
+}
+
+impl ApiRequest {
+    /// The single call that carries out an operation.
+    #[must_use]
+    pub fn for_operation(operation: Operation) -> Self {
+        match operation.change {
+            Change::Tag(action, tag) => Self::ChangeTag { machine: operation.machine, action, tag },
+            Change::DeviceValue(value) => Self::SetDeviceValue { machine: operation.machine, value },
+        }
+    }
+
+    /// The machine that the call is about.
+    #[must_use]
+    pub const fn machine(&self) -> &MachineId {
+        match self {
+            Self::ChangeTag { machine, .. } | Self::SetDeviceValue { machine, .. } => machine,
+        }
+    }
+
+    /// The kind of call.
+    #[must_use]
+    pub const fn kind(&self) -> CallKind {
+        match self {
+            Self::ChangeTag { .. } => CallKind::Tags,
+            Self::SetDeviceValue { .. } => CallKind::Value,
+        }
+    }
+
+    /// The bucket that it counts in.
+    #[must_use]
+    pub const fn bucket(&self) -> Bucket {
+        match self {
+            Self::ChangeTag { .. } => Bucket::Tags,
+            Self::SetDeviceValue { .. } => Bucket::Value,
+        }
+    }
+
+    /// How long an answer is awaited.
+    #[must_use]
+    pub const fn time_out(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    /// The path below the base URL, percent-encoded.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::ChangeTag { machine, .. } => format!("api/machines/{}/tags", encode_segment(machine)),
+            Self::SetDeviceValue { machine, .. } => format!("api/machines/{}/setDeviceValue", encode_segment(machine)),
+        }
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let body = match self {
+            Self::ChangeTag { action, tag, .. } => {
+                serde_json::to_string(&TagBody { value: tag.as_str(), action: action.as_str() })
+            }
+            Self::SetDeviceValue { value, .. } => {
+                serde_json::to_string(&DeviceValueBody { device_value: value.as_str() })
+            }
+        };
+        // Text and constants always serialise.
+        body.unwrap_or_default()
+    }
+}
+
+/// An id as one path segment: what RFC 3986 does not reserve stays, everything else is percent-encoded.
+fn encode_segment(machine: &MachineId) -> String {
+    let text = machine.to_string();
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing into a string cannot fail.
+            let _written = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_look_as_the_pages_of_the_api_show_them() {
+        let machine = MachineId::from_service("1E5BC9D7E413DDD7902C2932E418702B84D0CC07");
+        let tag = Tag::new("test \"Tag\" 2").expect("a tag");
+        let request =
+            ApiRequest::for_operation(Operation { machine: machine.clone(), change: Change::Tag(TagAction::Add, tag) });
+        assert_eq!(request.path(), "api/machines/1e5bc9d7e413ddd7902c2932e418702b84d0cc07/tags");
+        assert_eq!(request.body(), r#"{"Value":"test \"Tag\" 2","Action":"Add"}"#);
+        let request = ApiRequest::for_operation(Operation { machine, change: Change::DeviceValue(DeviceValue::High) });
+        assert_eq!(request.path(), "api/machines/1e5bc9d7e413ddd7902c2932e418702b84d0cc07/setDeviceValue");
+        assert_eq!(request.body(), r#"{"DeviceValue":"High"}"#);
+    }
+
+    #[test]
+    fn an_odd_id_cannot_leave_its_place_in_the_path() {
+        let machine = MachineId::from_service("../a b?c=d#é");
+        let request = ApiRequest::SetDeviceValue { machine, value: DeviceValue::Low };
+        assert_eq!(request.path(), "api/machines/..%2Fa%20b%3Fc%3Dd%23%C3%A9/setDeviceValue");
+    }
+}

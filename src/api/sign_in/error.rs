@@ -1,0 +1,290 @@
+//! Why a sign-in failed, and what to do about it.
+//!
+//! Three kinds matter to the caller: the settings are not enough (nothing was sent), somebody
+//! refused (trying again changes nothing), nobody could be reached (trying again may help). Errors
+//! are cloneable, since one failed attempt answers every call that waited for it. Whatever came
+//! from outside has been through the redactor before it is here.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::hints;
+use super::settings::SignInMethod;
+
+/// A sign-in that failed.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum SignInError {
+    /// Something is missing or wrong in what the user set; nothing was sent.
+    #[error("{problem}")]
+    Settings {
+        /// What is wrong, as a fragment.
+        problem: String,
+        /// What to set.
+        hint: Option<String>,
+    },
+    /// A file that holds a token, a certificate or a secret cannot be read.
+    #[error("could not read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The authority, the identity endpoint or the Azure CLI said no.
+    #[error("{party} refused the sign-in {method}{}: {message}", Code(*code))]
+    Refused {
+        /// How the sign-in was tried.
+        method: SignInMethod,
+        /// Who refused, such as a host's name.
+        party: String,
+        /// The AADSTS number, if one was given.
+        code: Option<u32>,
+        /// The reason given, on one line, cut, without secrets.
+        message: String,
+    },
+    /// The API refused a token (401), and signing in again brought the very same one.
+    #[error("the service refused the token, and signing in {method} again gave the same one")]
+    SameToken {
+        /// How the sign-in was tried.
+        method: SignInMethod,
+    },
+    /// A ready token that is over.
+    #[error("the token in {place} ended at {ended_at} by this computer's clock")]
+    TokenEnded {
+        /// The variable or the file that holds it.
+        place: String,
+        /// When, in UTC.
+        ended_at: String,
+    },
+    /// No usable answer came.
+    #[error("signing in {method} failed: {party} {trouble}")]
+    Unreachable {
+        /// How the sign-in was tried.
+        method: SignInMethod,
+        /// Who was asked, such as a host's name.
+        party: String,
+        /// What went wrong.
+        trouble: Trouble,
+        /// How long the answer asked to wait.
+        retry_after: Option<Duration>,
+        /// The network's own error; it holds no address and no body.
+        #[source]
+        source: Option<Arc<reqwest::Error>>,
+    },
+}
+
+/// What went wrong on the way to the authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// No connection: name, network, proxy.
+    NoConnection,
+    /// A connection, but to somebody whose certificate is not trusted.
+    Untrusted,
+    /// No answer in time.
+    TimedOut,
+    /// The answer broke off.
+    BrokenOff,
+    /// A status that means "not now".
+    Status(u16),
+    /// An answer that is no token and no error either.
+    Unreadable,
+    /// An answer larger than any token's.
+    TooLarge,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoConnection => formatter.write_str("could not be reached"),
+            Self::Untrusted => formatter.write_str("showed a certificate that is not trusted"),
+            Self::TimedOut => formatter.write_str("did not answer in time"),
+            Self::BrokenOff => formatter.write_str("broke off its answer"),
+            Self::Status(status) => write!(formatter, "answered with status {status}"),
+            Self::Unreadable => formatter.write_str("answered with something that is not a token"),
+            Self::TooLarge => formatter.write_str("answered with more than a token can be"),
+        }
+    }
+}
+
+/// The AADSTS number in brackets, or nothing.
+struct Code(Option<u32>);
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(code) => write!(formatter, " (AADSTS{code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl SignInError {
+    pub(super) fn settings(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Settings { problem: problem.into(), hint: Some(hint.into()) }
+    }
+
+    /// Whether trying again later may help, with nothing changed. The other failures stop a run.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { trouble, .. } => *trouble != Trouble::Untrusted,
+            Self::Settings { .. }
+            | Self::File { .. }
+            | Self::Refused { .. }
+            | Self::SameToken { .. }
+            | Self::TokenEnded { .. } => false,
+        }
+    }
+
+    /// How long the authority asked to wait before the next try, if it did. At most an hour.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unreachable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The AADSTS number of a refusal, if it had one.
+    #[must_use]
+    pub fn code(&self) -> Option<u32> {
+        match self {
+            Self::Refused { code, .. } => *code,
+            _ => None,
+        }
+    }
+
+    /// What the user can do about it, as a sentence's worth without a full stop.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Settings { hint, .. } => hint.clone(),
+            Self::File { .. } => Some(
+                "check that the file is there and that this account may \
+                                       read it"
+                    .to_owned(),
+            ),
+            Self::Refused { method, code, .. } => {
+                code.and_then(hints::for_code).or_else(|| hints::for_method(*method)).map(str::to_owned)
+            }
+            Self::SameToken { method } => Some(hints::for_same_token(*method).to_owned()),
+            Self::TokenEnded { .. } => Some(
+                "get a new token, check this computer's clock, or sign in by a method that can \
+                 renew tokens"
+                    .to_owned(),
+            ),
+            Self::Unreachable { method, trouble, .. } => Some(hints::for_trouble(*method, *trouble).to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: SignInMethod, code: Option<u32>) -> SignInError {
+        SignInError::Refused { method, party: "login.example".into(), code, message: "because".into() }
+    }
+
+    #[test]
+    fn messages_say_who_what_and_why() {
+        let cases = [
+            (
+                refused(SignInMethod::Secret, Some(7_000_215)),
+                "login.example refused the sign-in with a client secret (AADSTS7000215): because",
+            ),
+            (refused(SignInMethod::AzureCli, None), "login.example refused the sign-in through the Azure CLI: because"),
+            (
+                SignInError::Unreachable {
+                    method: SignInMethod::Certificate,
+                    party: "login.example".into(),
+                    trouble: Trouble::Status(503),
+                    retry_after: None,
+                    source: None,
+                },
+                "signing in with a certificate failed: login.example answered with status 503",
+            ),
+            (
+                SignInError::SameToken { method: SignInMethod::Token },
+                "the service refused the token, and signing in with a ready token again gave \
+                 the same one",
+            ),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn known_codes_have_their_own_hint_and_unknown_ones_the_methods() {
+        let cases = [
+            (SignInMethod::Secret, Some(7_000_215), "secret's value"),
+            (SignInMethod::Secret, Some(7_000_222), "expired"),
+            (SignInMethod::Secret, Some(700_016), "AZURE_CLIENT_ID"),
+            (SignInMethod::Secret, Some(90_002), "AZURE_TENANT_ID"),
+            (SignInMethod::Certificate, Some(700_027), "upload the certificate"),
+            (SignInMethod::Workload, Some(700_212), "federated"),
+            (SignInMethod::Secret, Some(500_011), "Defender"),
+            (SignInMethod::AzureCli, Some(700_082), "az login"),
+            (SignInMethod::Secret, Some(1), "proxy"),
+            (SignInMethod::AzureCli, None, "az login"),
+            (SignInMethod::ManagedIdentity, None, "identity is assigned"),
+        ];
+        for (method, code, expected) in cases {
+            let hint = refused(method, code).hint().expect("a hint");
+            assert!(hint.contains(expected), "{code:?}: {hint}");
+        }
+    }
+
+    #[test]
+    fn silence_means_other_things_on_a_machine_outside_azure() {
+        for (method, expected) in
+            [(SignInMethod::ManagedIdentity, "is in Azure"), (SignInMethod::Secret, "HTTPS_PROXY")]
+        {
+            let error = SignInError::Unreachable {
+                method,
+                party: "169.254.169.254".into(),
+                trouble: Trouble::TimedOut,
+                retry_after: None,
+                source: None,
+            };
+            let hint = error.hint().expect("a hint");
+            assert!(hint.contains(expected), "{hint}");
+        }
+    }
+
+    #[test]
+    fn only_what_time_may_mend_is_transient() {
+        let unreachable = |trouble| SignInError::Unreachable {
+            method: SignInMethod::Secret,
+            party: "login.example".into(),
+            trouble,
+            retry_after: None,
+            source: None,
+        };
+        let cases = [
+            (unreachable(Trouble::NoConnection), true),
+            (unreachable(Trouble::TimedOut), true),
+            (unreachable(Trouble::BrokenOff), true),
+            (unreachable(Trouble::Status(503)), true),
+            (unreachable(Trouble::Unreadable), true),
+            (unreachable(Trouble::TooLarge), true),
+            (unreachable(Trouble::Untrusted), false),
+            (refused(SignInMethod::Secret, Some(7_000_215)), false),
+            (SignInError::settings("a", "b"), false),
+            (SignInError::SameToken { method: SignInMethod::Token }, false),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(error.is_transient(), expected, "{error}");
+            assert!(error.hint().is_some(), "{error}");
+        }
+    }
+}

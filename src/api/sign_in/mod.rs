@@ -1,0 +1,253 @@
+//! Signing in: who the program is to the API, and the token that proves it.
+//!
+//! [`SignIn`] is made once and shared by all calls. [`SignIn::token`] gives a living token,
+//! [`SignIn::renew`] another one after the API has refused it. From the outside in:
+//!
+//! ```text
+//! settings ─> choose a method ─> cache ────────> source
+//!                                (when to ask)   (whom to ask)
+//!   source is azure: through azure_identity, with transport, certificate, azure_cli
+//!          or ready: TAGFLEET_TOKEN, --token-file
+//! ```
+//!
+//! Surprises: nothing here repeats a failed request, that is the caller's one retry layer. Secrets
+//! are in no error, no log and no argument of another process: what others send goes through
+//! [`Redactor`] first, and of the Azure crates' own errors nothing is shown.
+
+mod answer;
+mod azure;
+mod azure_cli;
+mod cache;
+mod certificate;
+mod error;
+mod files;
+mod hints;
+mod ready;
+mod redact;
+mod settings;
+mod token;
+mod transport;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use self::azure::{Assertion, AzureSource, Plan};
+use self::azure_cli::AzureCliRunner;
+use self::cache::{TokenCache, TokenSource};
+use self::certificate::CertificateKey;
+use self::ready::ReadyToken;
+use self::settings::{Application, named};
+use self::transport::{Route, SignInTransport};
+
+pub use self::error::{SignInError, Trouble};
+pub use self::files::read_secret_file;
+pub use self::redact::Redactor;
+pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
+pub use self::token::{BearerToken, TokenClaims};
+
+/// The sign-in of this process. Shared by reference; safe from any task.
+#[derive(Debug)]
+pub struct SignIn {
+    method: SignInMethod,
+    application: Option<Application>,
+    redactor: Redactor,
+    cache: TokenCache,
+}
+
+impl SignIn {
+    /// Decides how to sign in and checks what that needs, files included. Sends nothing.
+    ///
+    /// `http` must follow no redirects, repeat nothing by itself, not log what it sends, and reach
+    /// loopback without a proxy.
+    ///
+    /// # Errors
+    /// [`SignInError::Settings`], [`SignInError::File`] and [`SignInError::TokenEnded`], all with
+    /// what to set.
+    pub fn new(settings: &SignInSettings, http: reqwest::Client) -> Result<Self, SignInError> {
+        let method = settings.choose_method()?;
+        let redactor = Redactor::new(settings.secrets());
+        let application = match method {
+            SignInMethod::Secret | SignInMethod::Certificate | SignInMethod::Workload => {
+                Some(settings.application(method)?)
+            }
+            SignInMethod::ManagedIdentity | SignInMethod::AzureCli | SignInMethod::Token => None,
+        };
+        let source: Box<dyn TokenSource> = match &application {
+            Some(application) => Box::new(application_source(method, application, settings, http, &redactor)?),
+            None => identity_source(method, settings, &redactor)?,
+        };
+        let cache = TokenCache::new(method, source, redactor.clone());
+        Ok(Self { method, application, redactor, cache })
+    }
+
+    /// How the sign-in is done, with `auto` decided.
+    #[must_use]
+    pub fn method(&self) -> SignInMethod {
+        self.method
+    }
+
+    /// The method's name, as `--auth` takes it.
+    #[must_use]
+    pub fn method_name(&self) -> &'static str {
+        self.method.name()
+    }
+
+    /// The tenant of the settings, where the method signs in as an app of it. Else only the token's
+    /// claims know.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&str> {
+        self.application.as_ref().map(|application| application.tenant_id.as_str())
+    }
+
+    /// The app of the settings, where the method signs in as an app. Else only the token's claims
+    /// know.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.application.as_ref().map(|application| application.client_id.as_str())
+    }
+
+    /// What masks this sign-in's secrets, its tokens as they come, and every web token, in any
+    /// text.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// A living token: the one in use, or a new one. However many ask at once, one sign-in serves
+    /// them all. A token is renewed from five minutes before its end (from two thirds of a life
+    /// under fifteen minutes); if that fails, the old one is used until it ends.
+    ///
+    /// # Errors
+    /// Whatever kept the sign-in from giving a token, when there is no living one. Nothing has been
+    /// repeated: [`SignInError::is_transient`] says whether trying again makes sense.
+    pub async fn token(&self) -> Result<BearerToken, SignInError> {
+        self.cache.token().await
+    }
+
+    /// Another token than `refused`, which the API has answered 401 to. However many calls were
+    /// refused with it, one sign-in serves them all. A token file is read again.
+    ///
+    /// # Errors
+    /// As [`Self::token`], and [`SignInError::SameToken`] if signing in gave the refused token once
+    /// more: always so for `TAGFLEET_TOKEN`, which cannot be renewed.
+    pub async fn renew(&self, refused: &BearerToken) -> Result<BearerToken, SignInError> {
+        self.cache.renew(refused).await
+    }
+}
+
+/// The source for the methods that sign in as an app of a tenant.
+fn application_source(
+    method: SignInMethod,
+    application: &Application,
+    settings: &SignInSettings,
+    http: reqwest::Client,
+    redactor: &Redactor,
+) -> Result<AzureSource, SignInError> {
+    let route = Route::to_authority(&application.authority)?;
+    let transport = Arc::new(SignInTransport::new(http, route, method, redactor.clone()));
+    let application = application.clone();
+    let plan = match method {
+        SignInMethod::Certificate => Plan::Assertion {
+            assertion: Assertion::Certificate {
+                key: settings.certificate_key()?,
+                client_id: application.client_id.clone(),
+                token_endpoint: application.token_endpoint(),
+            },
+            application,
+            transport,
+        },
+        SignInMethod::Workload => Plan::Assertion {
+            application,
+            transport,
+            assertion: Assertion::Federated { path: settings.federated_token_file()?, redactor: redactor.clone() },
+        },
+        _ => Plan::Secret { application, transport, secret: settings.secret()? },
+    };
+    AzureSource::new(settings.scope.clone(), plan)
+}
+
+/// The source for the methods that sign in as somebody the platform, or the user, has settled
+/// already.
+fn identity_source(
+    method: SignInMethod,
+    settings: &SignInSettings,
+    redactor: &Redactor,
+) -> Result<Box<dyn TokenSource>, SignInError> {
+    let plan = match method {
+        SignInMethod::ManagedIdentity => {
+            let route = Route::to_identity_endpoint(settings.offers.identity_endpoint.as_deref())?;
+            let transport = SignInTransport::new(direct_client()?, route, method, redactor.clone());
+            Plan::ManagedIdentity { client_id: settings.client()?, transport: Arc::new(transport) }
+        }
+        SignInMethod::AzureCli => {
+            Plan::AzureCli { tenant_id: settings.tenant()?, runner: Arc::new(AzureCliRunner::new(redactor.clone())) }
+        }
+        _ => return Ok(Box::new(settings.ready_token_source()?)),
+    };
+    Ok(Box::new(AzureSource::new(settings.scope.clone(), plan)?))
+}
+
+/// A client for the identity endpoint. It is on this computer or its own link, where no proxy can
+/// reach it, and where a proxy would be shown the token if it tried.
+fn direct_client() -> Result<reqwest::Client, SignInError> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .build()
+        .map_err(|_| {
+            SignInError::settings(
+                "the network client for the managed identity cannot be set up",
+                "check the system's root certificates",
+            )
+        })
+}
+
+impl SignInSettings {
+    /// Every secret that these settings hold.
+    fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        [&self.client_secret, &self.ready_token, &self.offers.identity_header].into_iter().flatten()
+    }
+
+    fn ready_token_source(&self) -> Result<ReadyToken, SignInError> {
+        match (named(self.token_file.as_ref()), &self.ready_token) {
+            (Some(path), _) => ReadyToken::in_file(path),
+            (None, Some(token)) => ReadyToken::in_variable(token),
+            (None, None) => Err(SignInError::settings(
+                "signing in with a ready token needs the token",
+                "set TAGFLEET_TOKEN or --token-file",
+            )),
+        }
+    }
+
+    fn certificate_key(&self) -> Result<CertificateKey, SignInError> {
+        let path = named(self.certificate_path.as_ref()).ok_or_else(|| {
+            SignInError::settings(
+                "signing in with a certificate needs the certificate",
+                "set AZURE_CLIENT_CERTIFICATE_PATH to a PEM file with the certificate and its \
+                 private key",
+            )
+        })?;
+        CertificateKey::load(path)
+    }
+
+    /// The platform's token file, looked at once. Its permissions are the platform's affair.
+    fn federated_token_file(&self) -> Result<PathBuf, SignInError> {
+        let path = named(self.federated_token_file.as_ref()).ok_or_else(|| {
+            SignInError::settings(
+                "signing in with a workload identity needs the platform's token file",
+                "set AZURE_FEDERATED_TOKEN_FILE, as the platform's workload identity does by \
+                 itself",
+            )
+        })?;
+        files::read_text(path)?;
+        Ok(path.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod test_keys;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! What the user set for signing in, and which method follows from it.
+//!
+//! Nothing here reads the environment: the caller does, and hands over values. Choosing is pure, so
+//! it can be tested as a table.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::error::SignInError;
+use crate::api::cloud::is_loopback_host;
+
+/// How to sign in, as `--auth` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum)]
+pub enum AuthMethod {
+    /// The first of the following that the environment allows
+    #[default]
+    Auto,
+    /// A client secret
+    Secret,
+    /// A certificate with its private key
+    Certificate,
+    /// A federated token from the platform, as in Kubernetes
+    Workload,
+    /// The identity that Azure gives to this machine
+    ManagedIdentity,
+    /// Whoever is signed in to the Azure CLI
+    AzureCli,
+    /// A ready token
+    Token,
+}
+
+/// How the sign-in is done: [`AuthMethod`] with `auto` decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SignInMethod {
+    /// A client secret.
+    Secret,
+    /// A certificate with its private key.
+    Certificate,
+    /// A federated token from the platform.
+    Workload,
+    /// The identity that Azure gives to this machine.
+    ManagedIdentity,
+    /// Whoever is signed in to the Azure CLI.
+    AzureCli,
+    /// A ready token.
+    Token,
+}
+
+impl SignInMethod {
+    /// The method's name, as `--auth` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Certificate => "certificate",
+            Self::Workload => "workload",
+            Self::ManagedIdentity => "managed-identity",
+            Self::AzureCli => "azure-cli",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// The method as it stands after "sign in".
+impl fmt::Display for SignInMethod {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Secret => "with a client secret",
+            Self::Certificate => "with a certificate",
+            Self::Workload => "with a workload identity",
+            Self::ManagedIdentity => "with a managed identity",
+            Self::AzureCli => "through the Azure CLI",
+            Self::Token => "with a ready token",
+        })
+    }
+}
+
+/// Everything that the sign-in needs to know.
+#[derive(Debug, Clone)]
+pub struct SignInSettings {
+    /// How to sign in.
+    pub method: AuthMethod,
+    /// The tenant's id or domain (`AZURE_TENANT_ID`).
+    pub tenant_id: Option<String>,
+    /// The app's or the user-assigned identity's client id (`AZURE_CLIENT_ID`).
+    pub client_id: Option<String>,
+    /// `AZURE_CLIENT_SECRET`, or what [`read_secret_file`](super::read_secret_file) read.
+    pub client_secret: Option<SecretString>,
+    /// A PEM file with certificate and key (`AZURE_CLIENT_CERTIFICATE_PATH`).
+    pub certificate_path: Option<PathBuf>,
+    /// The platform's token file (`AZURE_FEDERATED_TOKEN_FILE`).
+    pub federated_token_file: Option<PathBuf>,
+    /// Who issues tokens: an `https` address without a path
+    /// ([`Cloud::authority`](crate::api::cloud::Cloud::authority) or `AZURE_AUTHORITY_HOST`).
+    pub authority_host: String,
+    /// Whether an `http` authority on loopback is accepted: true only if the API's base address is
+    /// loopback too.
+    pub loopback_authority_allowed: bool,
+    /// What the token is for ([`Cloud::scope`](crate::api::cloud::Cloud::scope)).
+    pub scope: String,
+    /// `TAGFLEET_TOKEN`.
+    pub ready_token: Option<SecretString>,
+    /// `--token-file`; it goes before `TAGFLEET_TOKEN`.
+    pub token_file: Option<PathBuf>,
+    /// What the platform offers.
+    pub offers: PlatformOffers,
+}
+
+impl SignInSettings {
+    /// Settings that name an authority and a scope, and nothing else.
+    #[must_use]
+    pub fn new(authority_host: impl Into<String>, scope: impl Into<String>) -> Self {
+        Self {
+            method: AuthMethod::Auto,
+            tenant_id: None,
+            client_id: None,
+            client_secret: None,
+            certificate_path: None,
+            federated_token_file: None,
+            authority_host: authority_host.into(),
+            loopback_authority_allowed: false,
+            scope: scope.into(),
+            ready_token: None,
+            token_file: None,
+            offers: PlatformOffers::default(),
+        }
+    }
+
+    /// Which method is meant. `auto` goes by what was set, even if something belonging to it is
+    /// missing: a forgotten tenant id shall be an error, not a silent sign-in as somebody else.
+    pub(super) fn choose_method(&self) -> Result<SignInMethod, SignInError> {
+        Ok(match self.method {
+            AuthMethod::Secret => SignInMethod::Secret,
+            AuthMethod::Certificate => SignInMethod::Certificate,
+            AuthMethod::Workload => SignInMethod::Workload,
+            AuthMethod::ManagedIdentity => SignInMethod::ManagedIdentity,
+            AuthMethod::AzureCli => SignInMethod::AzureCli,
+            AuthMethod::Token => SignInMethod::Token,
+            AuthMethod::Auto => return self.first_possible_method(),
+        })
+    }
+
+    fn first_possible_method(&self) -> Result<SignInMethod, SignInError> {
+        let candidates = [
+            (named(self.token_file.as_ref()).is_some(), SignInMethod::Token),
+            (is_held(self.ready_token.as_ref()), SignInMethod::Token),
+            (is_held(self.client_secret.as_ref()), SignInMethod::Secret),
+            (named(self.certificate_path.as_ref()).is_some(), SignInMethod::Certificate),
+            (named(self.federated_token_file.as_ref()).is_some(), SignInMethod::Workload),
+            (filled(self.offers.identity_endpoint.as_deref()).is_some(), SignInMethod::ManagedIdentity),
+            (self.offers.azure_cli, SignInMethod::AzureCli),
+        ];
+        candidates.into_iter().find_map(|(possible, method)| possible.then_some(method)).ok_or_else(|| {
+            SignInError::settings(
+                "there is nothing to sign in with",
+                "set AZURE_TENANT_ID and AZURE_CLIENT_ID, and one of AZURE_CLIENT_SECRET \
+                     (or --client-secret-file), AZURE_CLIENT_CERTIFICATE_PATH or \
+                     AZURE_FEDERATED_TOKEN_FILE; or set TAGFLEET_TOKEN or --token-file; or \
+                     install the Azure CLI and run `az login`; on an Azure virtual machine \
+                     choose --auth managed-identity",
+            )
+        })
+    }
+}
+
+/// What the platform offers for signing in without anything being set.
+#[derive(Debug, Clone, Default)]
+pub struct PlatformOffers {
+    /// The address that hands out managed identity tokens, if the platform names one that can be
+    /// used.
+    pub identity_endpoint: Option<String>,
+    /// What that address wants to see in return. Read by `azure_identity` itself; here only so that
+    /// it can be masked.
+    pub identity_header: Option<SecretString>,
+    /// Whether the Azure CLI is installed.
+    pub azure_cli: bool,
+}
+
+impl PlatformOffers {
+    /// Looks around, with `variable` reading the environment.
+    ///
+    /// An identity endpoint counts if `azure_identity` can talk to it: App Service's kind, which
+    /// sets `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`. Cloud Shell, Azure Arc, Azure ML and Service
+    /// Fabric speak other dialects; on the first of these the Azure CLI is there and signed in. A
+    /// virtual machine's metadata service announces itself by nothing, and guessing would mean a
+    /// request into any network: it takes `--auth managed-identity`.
+    #[must_use]
+    pub fn detect(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let identity_header = text("IDENTITY_HEADER");
+        let identity_endpoint = text("IDENTITY_ENDPOINT")
+            .filter(|_| identity_header.is_some() && set("IDENTITY_SERVER_THUMBPRINT").is_none());
+        Self {
+            identity_endpoint,
+            identity_header: identity_header.map(SecretString::from),
+            azure_cli: set("PATH").is_some_and(|path| has_azure_cli(&path)),
+        }
+    }
+}
+
+/// Whether a directory of `path` holds the Azure CLI: a script named `az`, on Windows `az.cmd`.
+fn has_azure_cli(path: &OsStr) -> bool {
+    let program = if cfg!(windows) { "az.cmd" } else { "az" };
+    std::env::split_paths(path).any(|directory| directory.join(program).is_file())
+}
+
+/// An app in a tenant, and who signs it in.
+#[derive(Debug, Clone)]
+pub(super) struct Application {
+    pub(super) tenant_id: String,
+    pub(super) client_id: String,
+    pub(super) authority: Url,
+}
+
+impl Application {
+    /// Where tokens are asked for.
+    pub(super) fn token_endpoint(&self) -> String {
+        format!("{}{}/oauth2/v2.0/token", self.authority, self.tenant_id)
+    }
+}
+
+impl SignInSettings {
+    /// The app that signs in, checked.
+    pub(super) fn application(&self, method: SignInMethod) -> Result<Application, SignInError> {
+        let (Some(tenant_id), Some(client_id)) = (self.tenant()?, self.client()?) else {
+            let missing: Vec<&str> = [("AZURE_TENANT_ID", &self.tenant_id), ("AZURE_CLIENT_ID", &self.client_id)]
+                .iter()
+                .filter(|(_, value)| filled(value.as_deref()).is_none())
+                .map(|(name, _)| *name)
+                .collect();
+            let missing = missing.join(" and ");
+            return Err(SignInError::settings(
+                format!("signing in {method} needs {missing}"),
+                format!("set {missing}"),
+            ));
+        };
+        Ok(Application { tenant_id, client_id, authority: self.authority()? })
+    }
+
+    /// The tenant, if one is set. Its characters are limited, since it becomes part of an address
+    /// and of the Azure CLI's command line.
+    pub(super) fn tenant(&self) -> Result<Option<String>, SignInError> {
+        identifier("AZURE_TENANT_ID", self.tenant_id.as_deref(), "a tenant id or a domain name")
+    }
+
+    /// The client id, if one is set.
+    pub(super) fn client(&self) -> Result<Option<String>, SignInError> {
+        identifier("AZURE_CLIENT_ID", self.client_id.as_deref(), "a client id")
+    }
+
+    /// The client secret as it is sent.
+    pub(super) fn secret(&self) -> Result<SecretString, SignInError> {
+        self.client_secret
+            .as_ref()
+            .map(|secret| secret.expose_secret().trim())
+            .filter(|secret| !secret.is_empty())
+            .map(SecretString::from)
+            .ok_or_else(|| {
+                SignInError::settings(
+                    "signing in with a client secret needs the secret",
+                    "set AZURE_CLIENT_SECRET or --client-secret-file",
+                )
+            })
+    }
+
+    /// The authority's address, checked: `https`, or `http` on loopback where that is allowed, and
+    /// nothing but a host.
+    pub(super) fn authority(&self) -> Result<Url, SignInError> {
+        let typed = self.authority_host.trim();
+        // Other Azure tools take a bare host name, too.
+        let address = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
+        let wrong = |problem: &str| {
+            SignInError::settings(
+                format!("the authority's address {problem}"),
+                "set AZURE_AUTHORITY_HOST to an address such as \
+                 https://login.microsoftonline.com, or leave it out and choose --cloud",
+            )
+        };
+        let url = Url::parse(&address).map_err(|_| wrong("cannot be read"))?;
+        let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
+            return Err(wrong("names no host"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("must not hold a user name or a password"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("must be a host alone, without path or query"));
+        }
+        match url.scheme() {
+            "http" if !is_loopback_host(host) => Err(wrong("must be https: http would show the secret to the network")),
+            "http" if !self.loopback_authority_allowed => {
+                Err(wrong("may be http on loopback only together with a base URL on loopback"))
+            }
+            "https" | "http" => Ok(url),
+            _ => Err(wrong("must be https")),
+        }
+    }
+}
+
+/// An empty variable counts as not set, as everywhere.
+fn is_held(secret: Option<&SecretString>) -> bool {
+    secret.is_some_and(|secret| !secret.expose_secret().trim().is_empty())
+}
+
+/// A path that is set, and not empty.
+pub(super) fn named(path: Option<&PathBuf>) -> Option<&Path> {
+    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+}
+
+fn filled(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|value| !value.is_empty())
+}
+
+fn identifier(name: &str, value: Option<&str>, kind: &str) -> Result<Option<String>, SignInError> {
+    let Some(value) = filled(value) else {
+        return Ok(None);
+    };
+    if value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
+        return Ok(Some(value.to_owned()));
+    }
+    Err(SignInError::settings(
+        format!("{name} is not {kind}"),
+        format!("set {name} to letters, digits, dots and hyphens, as the app registration shows it"),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! Every method, from settings to a token.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use reqwest::Url;
+use serde_json::Value;
+
+use super::authority::{Answer, Authority, client, shown};
+use crate::api::sign_in::azure::{AzureSource, Plan};
+use crate::api::sign_in::cache::TokenCache;
+use crate::api::sign_in::test_keys::{CERTIFICATE, RSA_KEY, RSA_PUBLIC_KEY};
+use crate::api::sign_in::transport::{Route, SignInTransport};
+use crate::api::sign_in::{AuthMethod, Redactor, SignIn, SignInError, SignInMethod, SignInSettings};
+
+#[tokio::test]
+async fn a_client_secret_is_posted_to_the_tenants_endpoint() {
+    let authority = Authority::start([Answer::token("one")]).await;
+    let sign_in = authority.sign_in_with("p&ss=word +");
+    assert_eq!(sign_in.method_name(), "secret");
+    assert_eq!(sign_in.tenant_id(), Some("tenant"));
+    assert_eq!(sign_in.client_id(), Some("client"));
+    assert!(authority.asked().is_empty(), "nothing is sent before a token is wanted");
+
+    let token = sign_in.token().await.expect("a token");
+    assert_eq!(shown(&token), "one");
+    let asked = &authority.asked()[0];
+    assert_eq!(asked.path, "/tenant/oauth2/v2.0/token");
+    let expected = [
+        ("client_id", "client"),
+        ("client_secret", "p&ss=word +"),
+        ("grant_type", "client_credentials"),
+        ("scope", "https://api.example/.default"),
+    ];
+    assert_eq!(asked.fields.len(), expected.len());
+    for (name, value) in expected {
+        assert_eq!(asked.fields[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn fifty_calls_cause_one_request() {
+    let authority = Authority::start([Answer::token("one")]).await;
+    let sign_in = Arc::new(authority.sign_in_with("secret"));
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let sign_in = Arc::clone(&sign_in);
+            tokio::spawn(async move { sign_in.token().await })
+        })
+        .collect();
+    for call in calls {
+        let token = call.await.expect("no panic").expect("a token");
+        assert_eq!(shown(&token), "one");
+    }
+    assert_eq!(authority.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_401_a_fresh_token_is_asked_for_once() {
+    let authority = Authority::start([Answer::token("one"), Answer::token("two")]).await;
+    let sign_in = authority.sign_in_with("secret");
+    let refused = sign_in.token().await.expect("a token");
+    for _ in 0..5 {
+        let renewed = sign_in.renew(&refused).await.expect("a token");
+        assert_eq!((shown(&renewed).as_str(), renewed.generation()), ("two", 2));
+    }
+    assert_eq!(authority.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_certificate_signs_an_assertion_for_the_endpoint() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), [CERTIFICATE, RSA_KEY].concat()).expect("writable");
+    let authority = Authority::start([Answer::token("one")]).await;
+    let mut settings = authority.settings();
+    settings.certificate_path = Some(file.path().to_owned());
+    let sign_in = SignIn::new(&settings, client()).expect("complete settings");
+    assert_eq!(sign_in.method(), SignInMethod::Certificate);
+    assert_eq!(shown(&sign_in.token().await.expect("a token")), "one");
+
+    let asked = &authority.asked()[0];
+    assert_eq!(asked.fields["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    let mut expected = Validation::new(Algorithm::PS256);
+    expected.set_audience(&[format!("{}{}", authority.address, asked.path)]);
+    expected.validate_nbf = true;
+    let key = DecodingKey::from_rsa_pem(RSA_PUBLIC_KEY.as_bytes()).expect("a public key");
+    let assertion = decode::<Value>(&asked.fields["client_assertion"], &key, &expected);
+    let claims = assertion.expect("signed by the key, for this endpoint, and valid now").claims;
+    assert_eq!(claims["iss"], "client");
+    assert_eq!(claims["sub"], "client");
+}
+
+#[tokio::test]
+async fn a_workload_identity_sends_what_the_platform_wrote_last() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), "first.jwt\n").expect("writable");
+    let authority = Authority::start([Answer::token("one"), Answer::token("two")]).await;
+    let mut settings = authority.settings();
+    settings.federated_token_file = Some(file.path().to_owned());
+    let sign_in = SignIn::new(&settings, client()).expect("complete settings");
+    assert_eq!(sign_in.method(), SignInMethod::Workload);
+    let token = sign_in.token().await.expect("a token");
+    std::fs::write(file.path(), "second.jwt").expect("writable");
+    sign_in.renew(&token).await.expect("a token");
+    let sent: Vec<_> = authority.asked().iter().map(|asked| asked.fields["client_assertion"].clone()).collect();
+    assert_eq!(sent, ["first.jwt", "second.jwt"]);
+
+    std::fs::write(file.path(), "").expect("writable");
+    let token = sign_in.token().await.expect("a token");
+    let error = sign_in.renew(&token).await.expect_err("no assertion");
+    assert!(error.to_string().contains("holds no token"), "{error}");
+}
+
+/// A source that believes to talk to the metadata service.
+fn metadata_cache(authority: &Authority, client_id: Option<&str>) -> TokenCache {
+    let route = Route::between(
+        Url::parse("http://169.254.169.254").expect("an address"),
+        Url::parse(&authority.address).expect("an address"),
+    );
+    let method = SignInMethod::ManagedIdentity;
+    let transport = SignInTransport::new(client(), route, method, Redactor::default());
+    let plan = Plan::ManagedIdentity { client_id: client_id.map(str::to_owned), transport: Arc::new(transport) };
+    let source = AzureSource::new("https://api.example/.default".into(), plan);
+    TokenCache::new(method, Box::new(source.expect("a supported platform")), Redactor::default())
+}
+
+#[tokio::test]
+async fn a_managed_identity_asks_the_metadata_service() {
+    let end = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
+    let end = end.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let body = format!(r#"{{"access_token":"one","expires_on":"{end}","token_type":"Bearer","resource":"x"}}"#);
+    let authority = Authority::start([Answer::new(200, body)]).await;
+    let token = metadata_cache(&authority, Some("identity")).token().await.expect("a token");
+    assert_eq!(shown(&token), "one");
+    let asked = &authority.asked()[0];
+    assert_eq!(asked.path, "/metadata/identity/oauth2/token");
+    assert_eq!(asked.fields["resource"], "https://api.example");
+    assert_eq!(asked.fields["client_id"], "identity");
+    assert_eq!(asked.headers["metadata"], "true");
+}
+
+#[tokio::test]
+async fn a_managed_identity_is_not_retried_behind_the_callers_back() {
+    // Status, and whether it may pass. The crate's own policy would repeat most of these six times.
+    for (status, transient) in [(404, true), (410, true), (429, true), (503, true), (400, false)] {
+        let refusal = Answer::new(status, r#"{"error":"invalid_request","error_description":"Identity not found"}"#);
+        let authority = Authority::start([refusal]).await;
+        let error = metadata_cache(&authority, None).token().await.expect_err("refused");
+        assert_eq!(error.is_transient(), transient, "{error}");
+        assert_eq!(authority.asked().len(), 1, "{status}");
+        if !transient {
+            assert!(error.to_string().ends_with("Identity not found"), "{error}");
+        }
+    }
+}
+
+/// Stands in for the Azure CLI, and remembers its command line.
+#[derive(Debug, Default)]
+struct FakeCli {
+    output: &'static str,
+    command_lines: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl azure_identity::Executor for FakeCli {
+    async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<Output> {
+        let line = [&[program], args].concat().join(OsStr::new(" "));
+        let line = line.to_string_lossy().into_owned();
+        self.command_lines.lock().expect("no panic").push(line);
+        if self.output.is_empty() {
+            return Err(io::Error::other(SignInError::SameToken { method: SignInMethod::AzureCli }));
+        }
+        Ok(Output { status: std::process::ExitStatus::default(), stdout: self.output.into(), stderr: Vec::new() })
+    }
+}
+
+async fn ask_cli(cli: &Arc<FakeCli>) -> Result<String, SignInError> {
+    let plan = Plan::AzureCli { tenant_id: Some("tenant".into()), runner: Arc::clone(cli) as _ };
+    let source = AzureSource::new("https://api.example/.default".into(), plan)?;
+    let cache = TokenCache::new(SignInMethod::AzureCli, Box::new(source), Redactor::default());
+    cache.token().await.map(|token| shown(&token))
+}
+
+#[tokio::test]
+async fn the_azure_cli_is_asked_for_the_scope_in_the_tenant() {
+    let output = r#"{"accessToken":"one","expires_on":4102444800,"tokenType":"Bearer"}"#;
+    let cli = Arc::new(FakeCli { output, ..FakeCli::default() });
+    assert_eq!(ask_cli(&cli).await.expect("a token"), "one");
+    let lines = cli.command_lines.lock().expect("no panic");
+    let expected = "az account get-access-token -o json --scope https://api.example/.default --tenant tenant";
+    assert!(lines[0].ends_with(expected), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn what_the_azure_cli_says_wrong_comes_back_as_our_error() {
+    let cases = [("not json", "az answered with something that is not a token"), ("", "gave the same one")];
+    for (output, expected) in cases {
+        let cli = Arc::new(FakeCli { output, ..FakeCli::default() });
+        let error = ask_cli(&cli).await.expect_err("no token");
+        assert!(error.to_string().ends_with(expected), "{error}");
+    }
+}
+
+fn ready(token: Option<&str>, file: Option<&Path>) -> Result<SignIn, SignInError> {
+    let mut settings = SignInSettings::new("https://login.example", "scope");
+    settings.method = AuthMethod::Token;
+    settings.ready_token = token.map(Into::into);
+    settings.token_file = file.map(Path::to_owned);
+    SignIn::new(&settings, client())
+}
+
+#[tokio::test]
+async fn a_ready_token_is_used_as_it_is_and_cannot_be_renewed() {
+    let sign_in = ready(Some("opaque-token\n"), None).expect("complete settings");
+    assert_eq!(sign_in.redactor().redact("an opaque-token"), "an ***");
+    let token = sign_in.token().await.expect("a token");
+    assert_eq!(shown(&token), "opaque-token");
+    let error = sign_in.renew(&token).await.expect_err("it cannot be renewed");
+    assert!(matches!(error, SignInError::SameToken { .. }), "{error}");
+    assert!(error.hint().expect("a hint").contains("TAGFLEET_TOKEN"));
+}
+
+#[tokio::test]
+async fn a_token_file_goes_before_the_variable_and_is_read_again_after_a_401() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), "first-token\n").expect("writable");
+    let sign_in = ready(Some("other-token"), Some(file.path())).expect("complete settings");
+    let first = sign_in.token().await.expect("a token");
+    assert_eq!(shown(&first), "first-token");
+    std::fs::write(file.path(), "second-token\n").expect("writable");
+    assert_eq!(shown(&sign_in.token().await.expect("a token")), "first-token");
+    let second = sign_in.renew(&first).await.expect("a token");
+    assert_eq!(shown(&second), "second-token");
+    let error = sign_in.renew(&second).await.expect_err("the file is as it was");
+    assert!(matches!(error, SignInError::SameToken { .. }), "{error}");
+}
+
+/// As when a shell hands over a command's output as a file.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_token_file_that_is_a_pipe_is_read_once() {
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all(b"piped-token\n").expect("writable");
+    drop(writer);
+    let path = format!("/dev/fd/{}", reader.as_raw_fd());
+    let sign_in = ready(None, Some(Path::new(&path))).expect("complete settings");
+    let token = sign_in.token().await.expect("a token");
+    assert_eq!(shown(&token), "piped-token");
+    let error = sign_in.renew(&token).await.expect_err("nothing is left in it");
+    assert!(error.to_string().ends_with("holds no token"), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_found_before_anything_is_sent() {
+    let missing = Path::new("/nonexistent/file");
+    let settings = |method| {
+        let mut settings = SignInSettings::new("https://login.example", "scope");
+        settings.tenant_id = Some("tenant".into());
+        settings.client_id = Some("client".into());
+        settings.method = method;
+        settings
+    };
+    let mut no_certificate_file = settings(AuthMethod::Certificate);
+    no_certificate_file.certificate_path = Some(missing.to_owned());
+    let mut no_federated_file = settings(AuthMethod::Workload);
+    no_federated_file.federated_token_file = Some(missing.to_owned());
+    let mut no_token_file = settings(AuthMethod::Token);
+    no_token_file.token_file = Some(missing.to_owned());
+    let mut strange_endpoint = settings(AuthMethod::ManagedIdentity);
+    strange_endpoint.offers.identity_endpoint = Some("http://identity.example/".into());
+    let mut open_authority = settings(AuthMethod::Secret);
+    open_authority.authority_host = "http://login.example".into();
+    open_authority.loopback_authority_allowed = true;
+    let cases = [
+        (settings(AuthMethod::Secret), "needs the secret"),
+        (settings(AuthMethod::Certificate), "needs the certificate"),
+        (settings(AuthMethod::Workload), "needs the platform's token file"),
+        (settings(AuthMethod::Token), "needs the token"),
+        (settings(AuthMethod::Auto), "nothing to sign in with"),
+        (no_certificate_file, "could not read /nonexistent/file"),
+        (no_federated_file, "could not read /nonexistent/file"),
+        (no_token_file, "could not read /nonexistent/file"),
+        (strange_endpoint, "IDENTITY_ENDPOINT"),
+        (open_authority, "must be https"),
+    ];
+    for (settings, expected) in cases {
+        let error = SignIn::new(&settings, client()).expect_err("not enough");
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+        assert!(!error.is_transient() && error.hint().is_some(), "{error}");
+    }
+}

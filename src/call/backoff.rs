@@ -1,0 +1,68 @@
+//! How long to wait before an attempt is made again: growing, capped, with full jitter.
+//!
+//! Full jitter (any wait from nothing to the whole step) spreads the calls that failed together. The growth is for calls
+//! that the service answered with an error or not at all; a 429 that names its time is not a matter for this schedule.
+
+use std::time::Duration;
+
+/// The first step.
+const FIRST_STEP: Duration = Duration::from_millis(500);
+/// The longest step.
+const LONGEST_STEP: Duration = Duration::from_secs(30);
+/// The first wait after a 429 that names no time.
+const FIRST_THROTTLED_STEP: Duration = Duration::from_secs(2);
+/// The longest wait after a 429 that names no time.
+const LONGEST_THROTTLED_STEP: Duration = Duration::from_mins(5);
+/// The longest wait that a 429 is believed to mean.
+pub(super) const LONGEST_BELIEVED_WAIT: Duration = Duration::from_hours(1);
+/// The shortest wait after a 429: calling at once keeps the caller refused.
+const SHORTEST_THROTTLED_WAIT: Duration = Duration::from_secs(1);
+
+/// The wait after the failed attempt of this number (from 1); `fraction` is random, from 0 up to 1.
+pub(super) fn after_failure(attempt: u32, fraction: f64) -> Duration {
+    step(FIRST_STEP, LONGEST_STEP, attempt).mul_f64(fraction.clamp(0.0, 1.0))
+}
+
+/// The wait after a 429: the one named, within reason, or a growing one of our own for the `streak`-th (from 1) in a row
+/// without a time. Jitter only adds, so that nobody calls before the time that was named.
+pub(super) fn after_throttling(named: Option<Duration>, streak: u32, fraction: f64) -> Duration {
+    let wait = match named {
+        Some(named) => named.clamp(SHORTEST_THROTTLED_WAIT, LONGEST_BELIEVED_WAIT),
+        None => step(FIRST_THROTTLED_STEP, LONGEST_THROTTLED_STEP, streak),
+    };
+    let jitter = (wait / 10).min(Duration::from_secs(2));
+    wait + jitter.mul_f64(fraction.clamp(0.0, 1.0))
+}
+
+fn step(first: Duration, longest: Duration, number: u32) -> Duration {
+    let doublings = number.saturating_sub(1).min(20);
+    first.saturating_mul(1 << doublings).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_double_up_to_a_cap_and_jitter_takes_any_part_of_them() {
+        let waits: Vec<u64> =
+            (1..=9).map(|attempt| u64::try_from(after_failure(attempt, 1.0).as_millis()).expect("short")).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(after_failure(3, 0.0), Duration::ZERO);
+        assert_eq!(after_failure(3, 0.25), Duration::from_millis(500));
+        assert_eq!(after_failure(u32::MAX, 1.0), LONGEST_STEP);
+    }
+
+    #[test]
+    fn a_named_wait_is_kept_within_reason_and_never_cut_short() {
+        let seconds = Duration::from_secs;
+        assert_eq!(after_throttling(Some(seconds(8)), 1, 0.0), seconds(8));
+        assert_eq!(after_throttling(Some(seconds(8)), 9, 1.0), Duration::from_millis(8800));
+        assert_eq!(after_throttling(Some(seconds(0)), 1, 0.0), seconds(1));
+        assert_eq!(after_throttling(Some(seconds(31_536_000)), 1, 1.0), seconds(3602));
+        assert_eq!(after_throttling(Some(Duration::MAX), 1, 0.0), seconds(3600));
+        assert_eq!(after_throttling(None, 1, 0.0), seconds(2));
+        assert_eq!(after_throttling(None, 4, 0.0), seconds(16));
+        assert_eq!(after_throttling(None, 99, 0.0), seconds(300));
+    }
+}

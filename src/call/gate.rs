@@ -1,0 +1,356 @@
+//! The gate in front of every attempt: queue, pacer, ledger, place in flight.
+//!
+//! Each bucket has a queue of its own, so that none waits for another; whoever stands first takes a place from the pacer
+//! and then asks the ledger until it agrees. A place in flight is held only from admission to settlement, never while
+//! somebody sleeps. With the quota off there is no queue, only the ledger's record and its pauses. What surprises: after
+//! a 429 that the ledger cannot explain there is one queue for all buckets, and its pacer spreads calls evenly.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+use super::{Call, CallReport, Phase, Reports, WaitCause, backoff};
+use crate::clock::{BootTime, SharedClock, sleep_until};
+use crate::model::Bucket;
+use crate::quota::{Pacer, Quota, QuotaScope};
+use crate::store::{
+    AccountKey, Admission, AttemptEnd, AttemptRequest, AttemptTicket, Refusal, Settlement, Store, StoreError,
+};
+
+/// How long to wait for an answer that makes room before looking again: another process may have had one.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often to look for dead processes whose calls still count as in flight.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// An admission older than this is given back: its moment in the ledger would no longer be the moment of sending.
+const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// What the gate needs to know.
+#[derive(Clone, Debug)]
+pub struct GateSettings {
+    /// Whose quota is used.
+    pub account: AccountKey,
+    /// The limits of each bucket.
+    pub quota: Quota,
+    /// Which calls count together.
+    pub scope: QuotaScope,
+    /// Calls in flight at the most.
+    pub concurrency: usize,
+    /// No attempt starts after this moment.
+    pub deadline: Option<BootTime>,
+}
+
+/// How a call leaves the gate.
+#[derive(Debug)]
+pub(super) enum Pass {
+    /// It may be sent; the place in flight is free again when the permit is dropped.
+    Admitted(AttemptTicket, OwnedSemaphorePermit),
+    /// It may not be sent any more.
+    Stopped(StopReason),
+}
+
+/// Why a call is not made any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The run drains.
+    Draining,
+    /// The next moment at which it could start lies beyond the deadline.
+    Deadline,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Throttling {
+    /// When the last pause was set, and until when it lasts.
+    set_and_until: Option<(BootTime, BootTime)>,
+    /// Episodes in a row without a success between.
+    streak: u32,
+}
+
+struct Queue {
+    pacer: Option<Pacer>,
+    evenly: bool,
+}
+
+/// The gates of all buckets.
+pub(super) struct Gate {
+    settings: GateSettings,
+    store: Store,
+    clock: SharedClock,
+    drain: watch::Receiver<bool>,
+    places: std::sync::Arc<Semaphore>,
+    queues: [Mutex<Queue>; Bucket::ALL.len()],
+    merged: AtomicBool,
+    throttling: SyncMutex<[Throttling; Bucket::ALL.len()]>,
+    settled: Notify,
+    last_sweep: SyncMutex<BootTime>,
+}
+
+impl Gate {
+    pub(super) fn new(settings: GateSettings, store: Store, clock: SharedClock, drain: watch::Receiver<bool>) -> Self {
+        let queue = || Mutex::new(Queue { pacer: Pacer::new(&settings.quota, clock.clone()), evenly: false });
+        let last_sweep = SyncMutex::new(clock.boot_time());
+        Self {
+            places: std::sync::Arc::new(Semaphore::new(settings.concurrency)),
+            queues: [queue(), queue(), queue()],
+            merged: AtomicBool::new(settings.scope == QuotaScope::App),
+            throttling: SyncMutex::default(),
+            settled: Notify::new(),
+            last_sweep,
+            settings,
+            store,
+            clock,
+            drain,
+        }
+    }
+
+    /// What the future gives, or `None` as soon as the run drains.
+    pub(super) async fn unless_draining<Output>(&self, future: impl Future<Output = Output>) -> Option<Output> {
+        let mut drain = self.drain.clone();
+        tokio::select! {
+            biased;
+            _ = drain.wait_for(|draining| *draining) => None,
+            output = future => Some(output),
+        }
+    }
+
+    /// Whose quota is used.
+    pub(super) const fn account(&self) -> AccountKey {
+        self.settings.account
+    }
+
+    /// Waits until the call may be sent, and announces it in the ledger.
+    pub(super) async fn pass(&self, call: &Call, reports: &Reports) -> Result<Pass, StoreError> {
+        loop {
+            let merged = self.merged.load(Ordering::Acquire);
+            let attempt = if self.settings.quota.is_off() {
+                self.ask_ledger(call, merged, reports).await?
+            } else {
+                self.queue_up(call, merged, reports).await?
+            };
+            match attempt {
+                Some(Pass::Admitted(ticket, place)) => {
+                    if self.is_still_good(ticket, call) {
+                        return Ok(Pass::Admitted(ticket, place));
+                    }
+                    self.store.settle(Settlement::never_sent(ticket.attempt)).await?;
+                }
+                Some(stopped) => return Ok(stopped),
+                None => {}
+            }
+        }
+    }
+
+    /// Stands in the bucket's queue, takes a place from the pacer, asks the ledger. `None`: the queues have been merged
+    /// meanwhile; begin again.
+    async fn queue_up(&self, call: &Call, merged: bool, reports: &Reports) -> Result<Option<Pass>, StoreError> {
+        let index = if merged { 0 } else { position(call.request.bucket()) };
+        let Some(queue) = self.queues.get(index) else { return Ok(None) };
+        let Some(mut queue) = self.unless_draining(queue.lock()).await else {
+            return Ok(Some(Pass::Stopped(StopReason::Draining)));
+        };
+        if self.merged.load(Ordering::Acquire) != merged {
+            return Ok(None);
+        }
+        if merged && !queue.evenly && self.settings.scope != QuotaScope::App {
+            queue.pacer = Pacer::evenly(&self.settings.quota, self.clock.clone());
+            queue.evenly = true;
+        }
+        while let Some(Err(until)) = queue.pacer.as_ref().map(Pacer::check) {
+            if let Some(stopped) = self.wait_until(call, WaitCause::Pacing, until, reports).await {
+                return Ok(Some(stopped));
+            }
+        }
+        self.ask_ledger(call, merged, reports).await
+    }
+
+    async fn ask_ledger(&self, call: &Call, merged: bool, reports: &Reports) -> Result<Option<Pass>, StoreError> {
+        loop {
+            if let Some(stopped) = self.stopped() {
+                return Ok(Some(stopped));
+            }
+            let Some(place) = self.unless_draining(self.places.clone().acquire_owned()).await else {
+                return Ok(Some(Pass::Stopped(StopReason::Draining)));
+            };
+            let place = place.map_err(|_closed| StoreError::Closed)?;
+            match self.store.admit(self.request(call, merged)).await? {
+                Admission::Granted(ticket) => return Ok(Some(Pass::Admitted(ticket, place))),
+                Admission::Refused(refusal) => {
+                    drop(place);
+                    if let Some(stopped) = self.wait_out(call, refusal, reports).await? {
+                        return Ok(Some(stopped));
+                    }
+                }
+            }
+            if self.merged.load(Ordering::Acquire) != merged {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn request(&self, call: &Call, merged: bool) -> AttemptRequest {
+        let bucket = call.request.bucket();
+        AttemptRequest {
+            account: self.settings.account,
+            bucket,
+            counted_buckets: if merged { Bucket::ALL.to_vec() } else { vec![bucket] },
+            quota: self.settings.quota.clone(),
+            run: call.run,
+            call_kind: call.request.kind().as_str(),
+            operations: call.operations.clone(),
+            time_out: call.request.time_out(),
+        }
+    }
+
+    async fn wait_out(&self, call: &Call, refusal: Refusal, reports: &Reports) -> Result<Option<Pass>, StoreError> {
+        let (cause, until) = match refusal {
+            Refusal::Window { until, limit } => (WaitCause::Window(limit), until),
+            Refusal::Paused { until } => (WaitCause::Throttled, until),
+            Refusal::InFlight { limit } => {
+                self.sweep_now_and_then().await?;
+                reports
+                    .send(CallReport {
+                        call: call.id,
+                        phase: Phase::Waiting { cause: WaitCause::Window(limit), until: None },
+                    })
+                    .await;
+                let mut drain = self.drain.clone();
+                tokio::select! {
+                    biased;
+                    _ = drain.wait_for(|draining| *draining) => {}
+                    () = self.settled.notified() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+                return Ok(None);
+            }
+        };
+        Ok(self.wait_until(call, cause, until, reports).await)
+    }
+
+    /// Sleeps, unless the run drains or the moment lies beyond the deadline.
+    pub(super) async fn wait_until(
+        &self,
+        call: &Call,
+        cause: WaitCause,
+        until: BootTime,
+        reports: &Reports,
+    ) -> Option<Pass> {
+        if self.settings.deadline.is_some_and(|deadline| until > deadline) {
+            return Some(Pass::Stopped(StopReason::Deadline));
+        }
+        reports.send(CallReport { call: call.id, phase: Phase::Waiting { cause, until: Some(until) } }).await;
+        match self.unless_draining(sleep_until(self.clock.as_ref(), until)).await {
+            Some(()) => None,
+            None => Some(Pass::Stopped(StopReason::Draining)),
+        }
+    }
+
+    fn stopped(&self) -> Option<Pass> {
+        if *self.drain.borrow() {
+            return Some(Pass::Stopped(StopReason::Draining));
+        }
+        let past = self.settings.deadline.is_some_and(|deadline| self.clock.boot_time() > deadline);
+        past.then_some(Pass::Stopped(StopReason::Deadline))
+    }
+
+    /// Whether an admission may still be used: it is fresh, and nobody was refused since.
+    fn is_still_good(&self, ticket: AttemptTicket, call: &Call) -> bool {
+        let now = self.clock.boot_time();
+        now.since(ticket.started) < STALE_AFTER
+            && self.paused_until(call.request.bucket()).is_none_or(|until| until <= now)
+    }
+
+    fn paused_until(&self, bucket: Bucket) -> Option<BootTime> {
+        let merged = self.merged.load(Ordering::Acquire);
+        let throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
+        let pauses = throttling.iter().enumerate().filter(|(index, _)| merged || *index == position(bucket));
+        pauses.filter_map(|(_, one)| one.set_and_until.map(|(_, until)| until)).max()
+    }
+
+    /// Notes a 429 and says until when the bucket is closed, in this process from now on.
+    pub(super) fn throttle(
+        &self,
+        bucket: Bucket,
+        ticket: AttemptTicket,
+        named: Option<Duration>,
+        fraction: f64,
+    ) -> BootTime {
+        let now = self.clock.boot_time();
+        let mut throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = throttling.get_mut(position(bucket)) else { return now };
+        // Calls that left before the last pause was set belong to the same episode.
+        let same_episode = state.set_and_until.is_some_and(|(set, _)| ticket.started <= set);
+        if !same_episode {
+            state.streak = state.streak.saturating_add(1);
+        }
+        let own = now.plus(backoff::after_throttling(named, state.streak, fraction));
+        let until = match state.set_and_until {
+            Some((_, earlier)) if same_episode && named.is_none() => earlier,
+            Some((_, earlier)) => earlier.max(own),
+            None => own,
+        };
+        state.set_and_until =
+            Some((if same_episode { state.set_and_until.map_or(now, |(set, _)| set) } else { now }, until));
+        until
+    }
+
+    /// How many times in a row this bucket has been refused for quota.
+    pub(super) fn throttled_streak(&self, bucket: Bucket) -> u32 {
+        let throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
+        throttling.get(position(bucket)).map_or(0, |state| state.streak)
+    }
+
+    /// Ends a row of refusals: the service accepted a call.
+    pub(super) fn accepted(&self, bucket: Bucket) {
+        let mut throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = throttling.get_mut(position(bucket)) {
+            state.streak = 0;
+        }
+    }
+
+    /// From now on there is one queue for everything, evenly spread. Says whether that is news.
+    pub(super) fn merge(&self) -> bool {
+        !self.settings.quota.is_off() && !self.merged.swap(true, Ordering::AcqRel)
+    }
+
+    /// Tells waiting calls that an attempt has ended.
+    pub(super) fn settled(&self) {
+        self.settled.notify_waiters();
+    }
+
+    async fn sweep_now_and_then(&self) -> Result<(), StoreError> {
+        let now = self.clock.boot_time();
+        {
+            let mut last = self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.since(*last) < SWEEP_EVERY {
+                return Ok(());
+            }
+            *last = now;
+        }
+        self.store.sweep_dead_processes().await.map(|_ended| ())
+    }
+}
+
+const fn position(bucket: Bucket) -> usize {
+    match bucket {
+        Bucket::Machines => 0,
+        Bucket::Tags => 1,
+        Bucket::Value => 2,
+    }
+}
+
+impl Settlement {
+    /// Strikes an admission out that was not used.
+    fn never_sent(attempt: crate::store::AttemptKey) -> Self {
+        Self {
+            attempt,
+            end: AttemptEnd::NeverSent,
+            verdict: "never_sent",
+            http_status: None,
+            request_id: None,
+            counts_as_attempt: false,
+            effects: Vec::new(),
+            pause: None,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! One call, whole: admit, send, judge, settle, wait, again; over any [`Transport`].
+//!
+//! A call knows the operations that it carries by number only, and no rows. It returns when it has an outcome, when the
+//! run drains, or when nothing sent after it can succeed; on the way it reports its phases. Its effects are on the disk
+//! before anybody hears of them. What surprises: a call that is stopped leaves its operations as they stand in the
+//! store, so that a resumed run sends them again.
+
+mod backoff;
+mod effect;
+mod gate;
+mod judge;
+mod protocol;
+mod retry_after;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::api::sign_in::SignInError;
+use crate::api::{Answer, LossKind, TokenGeneration, Transport};
+use crate::clock::{BootTime, SharedClock};
+use crate::model::{AnswerFacts, Outcome, Status};
+use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
+
+use effect::{Effect, attempt_end, fail_code, with_code};
+use gate::{Gate, Pass};
+pub use gate::{GateSettings, StopReason};
+pub use judge::{AbortReason, FailReason, History, RetryReason, Verdict, judge};
+pub use protocol::{AbortCause, Call, CallEnd, CallId, CallReport, Notice, Phase, Reports, WaitCause};
+
+/// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
+/// million.
+pub const MAXIMUM_ATTEMPTS: u32 = 10;
+/// How often in a row a call's token may be refused, each time with another token.
+const MAXIMUM_TOKEN_REFUSALS: u32 = 5;
+/// The same before the service has accepted any call: then it most likely never will.
+const MAXIMUM_FIRST_TOKEN_REFUSALS: u32 = 3;
+/// How often in a row signing in may find nobody.
+const MAXIMUM_SIGN_IN_FAILURES: u32 = 8;
+/// How many connections may fail in a row before the first answer ever, and for how long at the least: then the host is
+/// most likely wrong.
+const MAXIMUM_FIRST_CONNECTION_FAILURES: u32 = 12;
+/// See [`MAXIMUM_FIRST_CONNECTION_FAILURES`].
+const FIRST_CONNECTION_PATIENCE: Duration = Duration::from_secs(6);
+/// How long no connection may come about once there have been answers.
+const MAXIMUM_OUTAGE: Duration = Duration::from_hours(2);
+/// How many 429s in a row, each after the wait that the one before asked for, are taken for a lasting refusal.
+const MAXIMUM_THROTTLED_STREAK: u32 = 25;
+
+/// Makes calls.
+pub struct Caller<T> {
+    transport: Arc<T>,
+    store: Store,
+    clock: SharedClock,
+    gate: Gate,
+    random: Mutex<fastrand::Rng>,
+    started: BootTime,
+    service_accepted: AtomicBool,
+    last_answer: Mutex<Option<BootTime>>,
+    connection_failures: AtomicU32,
+}
+
+/// What one call remembers between its attempts.
+#[derive(Default)]
+struct Memory {
+    history: History,
+    attempts: u32,
+    failures: u32,
+    token_refusals: u32,
+    sign_in_failures: u32,
+    ambiguous: bool,
+}
+
+/// What to do after an attempt has been settled.
+enum Next {
+    End(CallEnd),
+    Again { after: Option<Duration> },
+    RenewToken(TokenGeneration, Outcome),
+}
+
+impl<T: Transport> Caller<T> {
+    /// A caller for one run. `seed` is for jitter; `drain` turning true stops every call that is not in flight.
+    #[must_use]
+    pub fn new(
+        transport: Arc<T>,
+        store: Store,
+        clock: SharedClock,
+        settings: GateSettings,
+        seed: u64,
+        drain: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            gate: Gate::new(settings, store.clone(), clock.clone(), drain),
+            started: clock.boot_time(),
+            transport,
+            store,
+            clock,
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            service_accepted: AtomicBool::new(false),
+            last_answer: Mutex::new(None),
+            connection_failures: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether the service has accepted any call: then it knows us, and a refusal concerns one machine.
+    pub fn service_accepted(&self) -> bool {
+        self.service_accepted.load(Ordering::Acquire)
+    }
+
+    /// Makes the call until it has an end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails; nothing more may be sent then.
+    pub async fn perform(&self, call: &Call, reports: &Reports) -> Result<CallEnd, StoreError> {
+        let mut memory = Memory::default();
+        loop {
+            let next = match self.attempt(call, &mut memory, reports).await? {
+                Next::RenewToken(refused, outcome) => self.renew(refused, outcome, &mut memory).await,
+                next => next,
+            };
+            match next {
+                Next::End(end) => return Ok(end),
+                Next::Again { after: None } | Next::RenewToken(..) => {}
+                Next::Again { after: Some(wait) } => {
+                    let until = self.clock.boot_time().plus(wait);
+                    let stopped = self.gate.wait_until(call, WaitCause::Retry, until, reports).await;
+                    if let Some(Pass::Stopped(reason)) = stopped {
+                        return Ok(CallEnd::Stopped(reason));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, call: &Call, memory: &mut Memory, reports: &Reports) -> Result<Next, StoreError> {
+        match self.gate.unless_draining(self.transport.prepare()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Ok(self.sign_in_failed(error, None, memory)),
+            None => return Ok(Next::End(CallEnd::Stopped(StopReason::Draining))),
+        }
+        let (ticket, _place) = match self.gate.pass(call, reports).await? {
+            Pass::Admitted(ticket, place) => (ticket, place),
+            Pass::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
+        };
+        reports.send(CallReport { call: call.id, phase: Phase::Sending(call.request.kind()) }).await;
+        let (answer, token) = match self.transport.send(&call.request).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.settle(call, ticket, AttemptEnd::NeverSent, "not_signed_in", false, None, None).await?;
+                return Ok(self.sign_in_failed(error, None, memory));
+            }
+        };
+        memory.sign_in_failures = 0;
+        let verdict = judge(&call.request, &answer, memory.history, self.clock.wall_time());
+        self.note_answer(&answer, &verdict);
+        self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
+    }
+
+    /// Settles the attempt as the verdict has it, reports it, and says what comes next.
+    #[expect(clippy::too_many_arguments, reason = "everything about one attempt, used once")]
+    async fn conclude(
+        &self,
+        call: &Call,
+        ticket: AttemptTicket,
+        answer: &Answer,
+        token: TokenGeneration,
+        verdict: Verdict,
+        memory: &mut Memory,
+        reports: &Reports,
+    ) -> Result<Next, StoreError> {
+        let end = attempt_end(answer);
+        let bucket = call.request.bucket();
+        let (name, counts, effect, pause, next, retry) = match verdict {
+            Verdict::Done { facts, after, case_differs } => {
+                self.gate.accepted(bucket);
+                if case_differs {
+                    reports.send(CallReport { call: call.id, phase: Phase::Notice(Notice::TagCaseDiffers) }).await;
+                }
+                let effect = Effect::last(OperationState::Succeeded, facts, Some(after));
+                let next = Next::End(CallEnd::Settled(effect.outcome(Status::Succeeded)));
+                ("done", true, effect, None, next, None)
+            }
+            Verdict::Throttled { wait, facts } => {
+                let until = self.gate.throttle(bucket, ticket, wait, self.fraction());
+                let effect = Effect::open(facts, false);
+                let next = self.after_throttling(call, reports).await;
+                ("throttled", false, effect, Some(until), next, None)
+            }
+            Verdict::Fail { why, facts } => {
+                let known = why != FailReason::Forbidden || self.service_accepted();
+                let state = if known { OperationState::Failed } else { OperationState::Refused };
+                let effect = Effect::last(state, with_code(facts, fail_code(why)), None);
+                let next = Next::End(CallEnd::Settled(effect.outcome(Status::Failed)));
+                ("failed", true, effect, None, next, None)
+            }
+            Verdict::Abort { why, facts } => {
+                let effect = Effect::last(OperationState::Refused, with_code(facts, "refused"), None);
+                let outcome = effect.outcome(Status::Failed);
+                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), Some(outcome)));
+                ("aborted", true, effect, None, next, None)
+            }
+            Verdict::Retry { why, facts } => {
+                let counts = why.counts_as_attempt();
+                let (effect, next) = self.after_retry_verdict(why, facts, token, memory);
+                ("retried", counts, effect, None, next, Some(why))
+            }
+        };
+        let throttled = pause.is_some();
+        tracing::debug!(
+            call = call.id.0,
+            kind = call.request.kind().as_str(),
+            machine = %call.request.machine(),
+            http_status = effect.facts.http_status,
+            verdict = name,
+            code = effect.facts.error_code.as_deref(),
+            request_id = effect.facts.request_id.as_deref(),
+            "answered"
+        );
+        self.settle(call, ticket, end, name, counts, Some(effect), pause).await?;
+        reports.send(CallReport { call: call.id, phase: Phase::Answered { retry, throttled } }).await;
+        Ok(next)
+    }
+
+    fn after_retry_verdict(
+        &self,
+        why: RetryReason,
+        facts: AnswerFacts,
+        token: TokenGeneration,
+        memory: &mut Memory,
+    ) -> (Effect, Next) {
+        memory.ambiguous |= why.is_ambiguous();
+        memory.failures += 1;
+        memory.attempts += u32::from(why.counts_as_attempt());
+        memory.history.not_found += u32::from(why == RetryReason::NotFound);
+        memory.history.not_applied += u32::from(why == RetryReason::NotApplied);
+        let facts = with_code(facts, why.code());
+        match why {
+            RetryReason::TokenRefused => {
+                memory.token_refusals += 1;
+                let effect = Effect::last(OperationState::Refused, facts, None);
+                let outcome = effect.outcome(Status::Failed);
+                let most = if self.service_accepted() { MAXIMUM_TOKEN_REFUSALS } else { MAXIMUM_FIRST_TOKEN_REFUSALS };
+                let next = if memory.token_refusals >= most {
+                    Next::End(CallEnd::Aborted(AbortCause::TokenRefused, Some(outcome)))
+                } else {
+                    Next::RenewToken(token, outcome)
+                };
+                return (effect, next);
+            }
+            RetryReason::NotConnected => {
+                if let Some(description) = self.is_unreachable(&facts) {
+                    let abort = CallEnd::Aborted(AbortCause::Unreachable { description }, None);
+                    return (Effect::open(facts, false), Next::End(abort));
+                }
+            }
+            _ => memory.token_refusals = 0,
+        }
+        if memory.attempts >= MAXIMUM_ATTEMPTS {
+            let (state, status) = if memory.ambiguous {
+                (OperationState::Unknown, Status::Unknown)
+            } else {
+                (OperationState::Failed, Status::Failed)
+            };
+            let effect = Effect::last(state, facts, None);
+            let next = Next::End(CallEnd::Settled(effect.outcome(status)));
+            return (effect, next);
+        }
+        let wait = backoff::after_failure(memory.failures, self.fraction());
+        (Effect::open(facts, why.is_ambiguous()), Next::Again { after: Some(wait) })
+    }
+
+    async fn after_throttling(&self, call: &Call, reports: &Reports) -> Next {
+        if self.gate.merge() {
+            reports.send(CallReport { call: call.id, phase: Phase::Notice(Notice::UnexplainedThrottling) }).await;
+        }
+        if self.gate.throttled_streak(call.request.bucket()) > MAXIMUM_THROTTLED_STREAK {
+            return Next::End(CallEnd::Aborted(AbortCause::ThrottledForGood, None));
+        }
+        Next::Again { after: None }
+    }
+
+    async fn renew(&self, refused: TokenGeneration, outcome: Outcome, memory: &mut Memory) -> Next {
+        let Some(renewed) = self.gate.unless_draining(self.transport.renew(refused)).await else {
+            return Next::End(CallEnd::Stopped(StopReason::Draining));
+        };
+        match renewed {
+            Ok(()) if memory.token_refusals <= 1 => Next::Again { after: None },
+            Ok(()) => Next::Again { after: Some(backoff::after_failure(memory.token_refusals, self.fraction())) },
+            Err(error) => self.sign_in_failed(error, Some(outcome), memory),
+        }
+    }
+
+    fn sign_in_failed(&self, error: SignInError, outcome: Option<Outcome>, memory: &mut Memory) -> Next {
+        memory.sign_in_failures += 1;
+        if !error.is_transient() || memory.sign_in_failures >= MAXIMUM_SIGN_IN_FAILURES {
+            return Next::End(CallEnd::Aborted(AbortCause::SignIn(error), outcome));
+        }
+        let named = error.retry_after().unwrap_or_default();
+        Next::Again { after: Some(named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()))) }
+    }
+
+    /// Whether there is no point in trying to connect any longer; says what the HTTP client said.
+    fn is_unreachable(&self, facts: &AnswerFacts) -> Option<String> {
+        let failures = self.connection_failures.load(Ordering::Relaxed);
+        let last_answer = *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let hopeless = match last_answer {
+            None => {
+                failures >= MAXIMUM_FIRST_CONNECTION_FAILURES
+                    && self.clock.boot_time().since(self.started) >= FIRST_CONNECTION_PATIENCE
+            }
+            Some(answer) => self.clock.boot_time().since(answer) > MAXIMUM_OUTAGE,
+        };
+        hopeless.then(|| facts.error_message.as_deref().unwrap_or_default().to_owned())
+    }
+
+    fn note_answer(&self, answer: &Answer, verdict: &Verdict) {
+        match answer {
+            Answer::Lost(loss) if loss.kind == LossKind::NotConnected => {
+                self.connection_failures.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {
+                self.connection_failures.store(0, Ordering::Relaxed);
+                *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.boot_time());
+            }
+        }
+        // A machine that is unknown, or a request that is wrong, is told only to those who may call.
+        let accepted = matches!(verdict, Verdict::Done { .. })
+            || matches!(verdict, Verdict::Fail { why, .. } if *why != FailReason::Forbidden);
+        if accepted {
+            self.service_accepted.store(true, Ordering::Release);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one settlement")]
+    async fn settle(
+        &self,
+        call: &Call,
+        ticket: AttemptTicket,
+        end: AttemptEnd,
+        verdict: &'static str,
+        counts_as_attempt: bool,
+        effect: Option<Effect>,
+        pause: Option<BootTime>,
+    ) -> Result<(), StoreError> {
+        let (http_status, request_id) =
+            effect.as_ref().map_or((None, None), |effect| (effect.facts.http_status, effect.facts.request_id.clone()));
+        let effects = effect
+            .map_or_else(Vec::new, |effect| call.operations.iter().map(|operation| effect.on(*operation)).collect());
+        let settled = self
+            .store
+            .settle(Settlement {
+                attempt: ticket.attempt,
+                end,
+                verdict,
+                http_status,
+                request_id,
+                counts_as_attempt,
+                effects,
+                pause: pause.map(|until| (self.gate.account(), call.request.bucket(), until)),
+            })
+            .await;
+        self.gate.settled();
+        settled
+    }
+
+    fn fraction(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}

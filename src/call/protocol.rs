@@ -1,0 +1,129 @@
+//! What a run and its calls say to each other: the call to be made, the phases that it reports, how it ends.
+
+use tokio::sync::mpsc;
+
+use super::StopReason;
+use super::judge::{AbortReason, RetryReason};
+use crate::api::sign_in::SignInError;
+use crate::api::{ApiRequest, CallKind};
+use crate::clock::BootTime;
+use crate::model::{OperationId, Outcome};
+use crate::quota::QuotaLimit;
+use crate::store::RunKey;
+
+/// The number of a call within its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// A call to be made.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its number.
+    pub id: CallId,
+    /// What to send.
+    pub request: ApiRequest,
+    /// The run that it belongs to.
+    pub run: Option<RunKey>,
+    /// The operations that it carries out.
+    pub operations: Vec<OperationId>,
+}
+
+/// What a call is doing, told to the run that made it.
+#[derive(Clone, Debug)]
+pub struct CallReport {
+    /// Which call.
+    pub call: CallId,
+    /// What it does now.
+    pub phase: Phase,
+}
+
+/// The phases of a call.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    /// It waits.
+    Waiting {
+        /// For what.
+        cause: WaitCause,
+        /// Until when, if that is known.
+        until: Option<BootTime>,
+    },
+    /// A request is on its way.
+    Sending(CallKind),
+    /// The attempt is over, and its effect is stored.
+    Answered {
+        /// Why it has to be made again, if so.
+        retry: Option<RetryReason>,
+        /// Whether it was refused for quota.
+        throttled: bool,
+    },
+    /// Something that people should know once.
+    Notice(Notice),
+}
+
+/// What people should know, once a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Notice {
+    /// A 429 came although the ledger had room; from now on all calls count together and are spread evenly.
+    UnexplainedThrottling,
+    /// The service shows a tag in another case than was asked for.
+    TagCaseDiffers,
+}
+
+/// What a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WaitCause {
+    /// The calls of a window are spread a little.
+    Pacing,
+    /// The quota's window is full.
+    Window(QuotaLimit),
+    /// The service refused a call for quota and is left alone for a while.
+    Throttled,
+    /// An attempt failed and is made again after a while.
+    Retry,
+}
+
+/// How a call ends.
+#[derive(Clone, Debug)]
+pub enum CallEnd {
+    /// Its operations have an outcome.
+    Settled(Outcome),
+    /// It was not made, or not made again, because the run stops.
+    Stopped(StopReason),
+    /// Nothing sent after this can succeed. The outcome is that of its operations, if they were answered.
+    Aborted(AbortCause, Option<Outcome>),
+}
+
+/// Why nothing sent after this can succeed.
+#[derive(Clone, Debug)]
+pub enum AbortCause {
+    /// The service, or somebody on the way, refuses every call.
+    Refused(AbortReason),
+    /// There is no token to be had.
+    SignIn(SignInError),
+    /// Every new token is refused.
+    TokenRefused,
+    /// No connection comes about.
+    Unreachable {
+        /// What the HTTP client says.
+        description: String,
+    },
+    /// The service refuses every call for quota, whatever the wait.
+    ThrottledForGood,
+}
+
+/// Where calls report their phases; what nobody hears is lost.
+#[derive(Clone, Debug)]
+pub struct Reports(mpsc::Sender<CallReport>);
+
+impl Reports {
+    /// Reports go into this queue.
+    #[must_use]
+    pub const fn new(queue: mpsc::Sender<CallReport>) -> Self {
+        Self(queue)
+    }
+
+    pub(super) async fn send(&self, report: CallReport) {
+        // Nobody listens any more when the run is being torn down; the effects are in the store all the same.
+        let _gone = self.0.send(report).await;
+    }
+}

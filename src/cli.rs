@@ -1,0 +1,254 @@
+//! What was typed: the commands, their options and the help. What it means once the environment is read is for
+//! [`crate::config`].
+#![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::api::cloud::Cloud;
+use crate::api::sign_in::AuthMethod;
+use crate::dispatch::MaximumErrors;
+use crate::quota::{Quota, QuotaScope};
+use crate::report::ColorChoice;
+use crate::report::logging::LogFormat;
+use crate::sandbox::arguments::SandboxArguments;
+
+/// The help after the options: what scripts need most.
+const EXIT_STATUS_HELP: &str = "\
+Exit status:
+  0  done, or nothing to do
+  1  finished, but rows are failed, unknown or invalid
+  2  usage
+  3  input or plan refused, nothing written
+  4  refused by the service: sign-in or permission
+  5  stopped early, resumable: interrupt, deadline, outage, too many errors
+  6  another run is in the way
+  7  local storage failed: disk full, unwritable results
+ 70  a bug: the books do not balance";
+
+/// Retags Microsoft Defender for Endpoint machines in bulk, inside the API's quotas, with one answer per row.
+#[derive(Debug, Parser)]
+#[command(name = "tagfleet", version, after_help = EXIT_STATUS_HELP, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub general: GeneralOptions,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the tenant match the file (the main job)
+    Apply(Box<ApplyOptions>),
+    /// Write a run's results again
+    Results(ResultsOptions),
+    /// Serve the simulated API on loopback
+    Sandbox(Box<SandboxArguments>),
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct GeneralOptions {
+    /// Where runs and the quota ledger live [env: TAGFLEET_STATE_DIR] [default: the platform's state directory]
+    #[arg(long, global = true, value_name = "DIRECTORY", help_heading = "General")]
+    pub state_dir: Option<PathBuf>,
+    /// Print a machine-readable summary on standard output
+    #[arg(long, global = true, help_heading = "General")]
+    pub json: bool,
+    /// Say nothing unless something needs attention
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "General")]
+    pub quiet: bool,
+    /// Log more: -v what happens, -vv each call
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "General")]
+    pub verbose: u8,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "General")]
+    pub log_format: LogFormat,
+    /// Log into this file instead of standard error
+    #[arg(long, global = true, value_name = "FILE", help_heading = "General")]
+    pub log_file: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "General")]
+    pub color: ColorChoice,
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// The CSV file with machineId, tag, action and value columns; - for standard input
+    pub input: PathBuf,
+    /// Where to write the results; - for standard output [default: INPUT with .results.csv]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+    /// How the file is encoded, if it has no byte order mark and is not UTF-8: windows-1252, for example
+    #[arg(long, value_name = "LABEL")]
+    pub encoding: Option<String>,
+    /// Run the valid rows of a file that has bad ones
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Rehearse against the built-in API, which holds the machines that the input names
+    #[arg(long)]
+    pub sandbox: bool,
+    /// What may happen without asking, and when to stop.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// What may happen without asking, and when to stop.
+#[derive(Debug, Args)]
+pub struct LimitOptions {
+    /// Do not ask before the first call; needed where there is no terminal
+    #[arg(long, help_heading = "Limits")]
+    pub yes: bool,
+    /// Send only the first N operations: a canary
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub limit: Option<u32>,
+    /// Refuse a file that asks for more operations than this
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub max_changes: Option<u32>,
+    /// Stop when more operations have failed than N, or than P% of those that are over and at least 20; unknown
+    /// machines do not count
+    #[arg(long, value_name = "N|P%", default_value = "50%", help_heading = "Limits")]
+    pub max_errors: MaximumErrors,
+    /// Start no call after this: a duration from now (90m, 8h) or a local time of day (06:00)
+    #[arg(long, value_name = "DURATION|HH:MM", help_heading = "Limits")]
+    pub deadline: Option<DeadlineArgument>,
+    /// A change number or remark that is kept with the run
+    #[arg(long, value_name = "TEXT", help_heading = "Limits")]
+    pub note: Option<String>,
+    /// Do not read the tenant's machines first; at present they are never read, so machines are named by id
+    #[arg(long, help_heading = "Limits")]
+    pub no_inventory: bool,
+    /// Make one call per operation; at present this is always so
+    #[arg(long, help_heading = "Limits")]
+    pub no_bulk: bool,
+}
+
+/// The service and how to sign in.
+#[derive(Debug, Args)]
+pub struct ServiceOptions {
+    /// Where the API is: https, or http on loopback [env: TAGFLEET_BASE_URL] [default: by --cloud]
+    #[arg(long, value_name = "URL", conflicts_with = "sandbox", help_heading = "Service")]
+    pub base_url: Option<String>,
+    /// Host, sign-in authority and scope together
+    #[arg(long, value_enum, value_name = "CLOUD", conflicts_with = "sandbox", help_heading = "Service")]
+    pub cloud: Option<Cloud>,
+    /// Accept a base URL whose host is not Microsoft's
+    #[arg(long, help_heading = "Service")]
+    pub allow_host: bool,
+    /// How to sign in; auto takes the first that the environment allows
+    #[arg(long, value_enum, default_value = "auto", value_name = "METHOD", help_heading = "Service")]
+    pub auth: AuthMethod,
+    /// Read the client secret from this file instead of AZURE_CLIENT_SECRET
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub client_secret_file: Option<PathBuf>,
+    /// Read a ready access token from this file instead of TAGFLEET_TOKEN
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub token_file: Option<PathBuf>,
+    /// Trust this root certificate as well (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The quota.
+#[derive(Debug, Args)]
+pub struct QuotaOptions {
+    /// Calls per window, for each bucket; off for none
+    #[arg(long, value_name = "SPEC", default_value = "100/1m,1500/1h", help_heading = "Quota")]
+    pub quota: Quota,
+    /// A bucket for each API (tags, device values, reading), or one for all calls of the app
+    #[arg(long, value_enum, default_value_t = QuotaScope::Api, value_name = "SCOPE", help_heading = "Quota")]
+    pub quota_scope: QuotaScope,
+    /// Use only this share of the quota and leave the rest to other users of the app
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Quota")]
+    pub quota_share: u8,
+    /// Calls in flight at the most
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Quota")]
+    pub concurrency: u16,
+}
+
+/// Options of `results`.
+#[derive(Debug, Args)]
+pub struct ResultsOptions {
+    /// The run, as its results and summary name it
+    pub run: String,
+    /// Where to write the results; - for standard output [default: RUN.results.csv]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+}
+
+/// A deadline as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineArgument {
+    /// So long after the start of the process.
+    After(std::time::Duration),
+    /// The next time that local clocks show this.
+    At(jiff::civil::Time),
+}
+
+impl FromStr for DeadlineArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(duration) = crate::quota::parse_duration(text) {
+            return Ok(Self::After(duration));
+        }
+        let time = text.split_once(':').and_then(|(hour, minute)| {
+            let (hour, minute) = (hour.parse().ok()?, minute.parse().ok()?);
+            jiff::civil::Time::new(hour, minute, 0, 0).ok()
+        });
+        time.map(Self::At).ok_or_else(|| {
+            format!("\"{text}\" is neither a duration such as 90m or 8h nor a time of day such as 06:00")
+        })
+    }
+}
+
+impl FromStr for MaximumErrors {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => percent.trim().parse().ok().filter(|percent| *percent <= 100).map(Self::Percent),
+            None => text.parse().ok().map(Self::Count),
+        };
+        parsed.ok_or_else(|| format!("\"{text}\" is neither a number such as 20 nor a share such as 5%"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn deadlines_and_error_limits_are_read() {
+        let hours = std::time::Duration::from_hours;
+        assert_eq!("8h".parse(), Ok(DeadlineArgument::After(hours(8))));
+        assert_eq!("06:00".parse(), Ok(DeadlineArgument::At(jiff::civil::time(6, 0, 0, 0))));
+        for text in ["", "6", "25:00", "06:60", "-1h", "6:00:00"] {
+            assert!(text.parse::<DeadlineArgument>().is_err(), "{text}");
+        }
+        assert_eq!("20".parse(), Ok(MaximumErrors::Count(20)));
+        assert_eq!("5%".parse(), Ok(MaximumErrors::Percent(5)));
+        for text in ["", "-1", "101%", "%", "five"] {
+            assert!(text.parse::<MaximumErrors>().is_err(), "{text}");
+        }
+    }
+}

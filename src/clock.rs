@@ -1,0 +1,248 @@
+//! Time and randomness as values.
+//!
+//! Every rule about waiting counts in [`BootTime`], which goes on while the machine is suspended and which nobody can
+//! set; wall time is for people, for `Retry-After` dates and for stamps that must outlive a reboot. What surprises: the
+//! runtime's own timers stand still during suspend, so [`sleep_until`] sleeps in slices and looks again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Microseconds since the machine was started, suspend included. Comparable only within one [`BootId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BootTime(i64);
+
+impl BootTime {
+    /// The moment this many microseconds after the start of the machine; negative ones lie before it.
+    #[must_use]
+    pub const fn from_microseconds(microseconds: i64) -> Self {
+        Self(microseconds)
+    }
+
+    /// Microseconds since the start of the machine.
+    #[must_use]
+    pub const fn as_microseconds(self) -> i64 {
+        self.0
+    }
+
+    /// The moment `duration` later; saturates at the end of time.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(microseconds(duration)))
+    }
+
+    /// The moment `duration` earlier; saturates at the beginning of time.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(microseconds(duration)))
+    }
+
+    /// How long ago `earlier` was; zero if it lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// A duration in whole microseconds, rounded up so that no wait ends early.
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos().div_ceil(1000)).unwrap_or(i64::MAX)
+}
+
+/// Which start of the machine a [`BootTime`] counts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootId(String);
+
+impl BootId {
+    /// Takes the operating system's identifier.
+    #[must_use]
+    pub const fn new(identifier: String) -> Self {
+        Self(identifier)
+    }
+
+    /// The identifier's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The clocks of the machine, or of a simulation.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// Time since the machine was started, suspend included.
+    fn boot_time(&self) -> BootTime;
+    /// The time of day that the machine believes in.
+    fn wall_time(&self) -> Timestamp;
+    /// Which start of the machine boot times count from.
+    fn boot_id(&self) -> &BootId;
+}
+
+/// A clock that rooms hand on to each other.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// Why the machine's clocks cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClockError {
+    /// The operating system does not say which start of the machine this is.
+    #[error("the operating system does not tell which start of the machine this is")]
+    BootId(#[source] std::io::Error),
+}
+
+/// The machine's own clocks.
+#[derive(Debug)]
+pub struct SystemClock {
+    boot_id: BootId,
+}
+
+impl SystemClock {
+    /// Looks up the boot id; the clocks themselves are read on every call.
+    ///
+    /// # Errors
+    /// [`ClockError::BootId`] when the operating system does not tell it.
+    pub fn new() -> Result<Self, ClockError> {
+        platform::boot_id().map(|boot_id| Self { boot_id: BootId(boot_id) }).map_err(ClockError::BootId)
+    }
+}
+
+impl Clock for SystemClock {
+    fn boot_time(&self) -> BootTime {
+        platform::boot_time()
+    }
+
+    fn wall_time(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn boot_id(&self) -> &BootId {
+        &self.boot_id
+    }
+}
+
+/// The longest that a timer of the runtime is trusted without looking at the boot clock again.
+const SLEEP_SLICE: Duration = Duration::from_secs(10);
+
+/// Sleeps until the boot clock shows `until`, through suspends.
+pub async fn sleep_until(clock: &dyn Clock, until: BootTime) {
+    loop {
+        let left = until.since(clock.boot_time());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(SLEEP_SLICE)).await;
+    }
+}
+
+/// A clock that moves with the runtime's timer, for simulations under a paused clock.
+#[derive(Debug)]
+pub struct VirtualClock {
+    boot_id: BootId,
+    origin: tokio::time::Instant,
+    boot_origin: BootTime,
+    wall_origin: Timestamp,
+}
+
+impl VirtualClock {
+    /// A clock that shows these times now.
+    #[must_use]
+    pub fn new(boot_id: BootId, boot_origin: BootTime, wall_origin: Timestamp) -> Self {
+        Self { boot_id, origin: tokio::time::Instant::now(), boot_origin, wall_origin }
+    }
+}
+
+impl Clock for VirtualClock {
+    fn boot_time(&self) -> BootTime {
+        self.boot_origin.plus(self.origin.elapsed())
+    }
+
+    fn wall_time(&self) -> Timestamp {
+        self.wall_origin.checked_add(self.origin.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    fn boot_id(&self) -> &BootId {
+        &self.boot_id
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod platform {
+    use rustix::time::{ClockId, clock_gettime};
+
+    pub(super) fn boot_time() -> super::BootTime {
+        let time = clock_gettime(ClockId::Boottime);
+        super::BootTime::from_microseconds(time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000))
+    }
+
+    pub(super) fn boot_id() -> std::io::Result<String> {
+        Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+mod platform {
+    use rustix::time::{ClockId, clock_gettime};
+
+    /// On Apple's systems the monotonic clock goes on during sleep.
+    pub(super) fn boot_time() -> super::BootTime {
+        let time = clock_gettime(ClockId::Monotonic);
+        super::BootTime::from_microseconds(time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000))
+    }
+
+    pub(super) fn boot_id() -> std::io::Result<String> {
+        let answer = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output()?;
+        let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        if text.is_empty() { Err(std::io::Error::other("kern.bootsessionuuid is empty")) } else { Ok(text) }
+    }
+}
+
+#[cfg(windows)]
+mod platform {
+    /// `GetTickCount64` counts sleep and hibernation, in steps of 10 to 16 milliseconds.
+    pub(super) fn boot_time() -> super::BootTime {
+        #[expect(unsafe_code, reason = "the call takes nothing and cannot fail; no safe wrapper is maintained")]
+        let milliseconds = unsafe { windows_sys::Win32::System::SystemInformation::GetTickCount64() };
+        super::BootTime::from_microseconds(i64::try_from(milliseconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000))
+    }
+
+    /// The counter that Windows raises at every start.
+    pub(super) fn boot_id() -> std::io::Result<String> {
+        windows_registry::LOCAL_MACHINE
+            .open(r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters")
+            .and_then(|key| key.get_u32("BootId"))
+            .map(|count| format!("boot-{count}"))
+            .map_err(std::io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_time_saturates_and_rounds_waits_up() {
+        let moment = BootTime::from_microseconds(10);
+        assert_eq!(moment.plus(Duration::from_nanos(1)).as_microseconds(), 11);
+        assert_eq!(moment.plus(Duration::MAX).as_microseconds(), i64::MAX);
+        assert_eq!(moment.minus(Duration::from_micros(30)).as_microseconds(), -20);
+        assert_eq!(moment.since(BootTime::from_microseconds(12)), Duration::ZERO);
+        assert_eq!(BootTime::from_microseconds(12).since(moment), Duration::from_micros(2));
+    }
+
+    #[test]
+    fn the_machine_has_a_boot_clock_that_goes_forward() {
+        let clock = SystemClock::new().expect("clocks");
+        assert!(!clock.boot_id().as_str().is_empty());
+        let earlier = clock.boot_time();
+        assert!(clock.boot_time() >= earlier);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_virtual_sleep_ends_exactly_when_asked_for() {
+        let clock = VirtualClock::new(BootId::new("b".into()), BootTime::from_microseconds(5), Timestamp::UNIX_EPOCH);
+        sleep_until(&clock, BootTime::from_microseconds(3_600_000_005)).await;
+        let late = clock.boot_time().since(BootTime::from_microseconds(3_600_000_005));
+        assert!(late <= Duration::from_millis(1), "{late:?}");
+        assert_eq!(clock.wall_time().as_second(), 3600);
+    }
+}

@@ -1,0 +1,174 @@
+//! Reading the input for a command: where it is, what is wrong with it, what it comes to.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{CommandError, ExitStatus};
+use crate::config::ConfigError;
+use crate::input::{InputError, InputOptions, Sheet, encoding, read};
+use crate::model::RowNumber;
+use crate::plan::operations::{Operations, unresolved};
+use crate::report::Screen;
+
+/// The most problems that are listed; a file with more of them has one problem.
+const LISTED_PROBLEMS: usize = 10_000;
+
+/// Where the rows come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum InputPlace {
+    StandardInput,
+    File(PathBuf),
+}
+
+impl InputPlace {
+    pub(super) fn new(argument: &Path) -> Self {
+        if argument == Path::new("-") { Self::StandardInput } else { Self::File(argument.to_owned()) }
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::StandardInput => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
+    /// The name in messages and in the database.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::StandardInput => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// An input that may be run: what is asked for, and the rows that are left out because they are in error.
+pub(super) struct CheckedInput {
+    pub(super) sheet: Sheet,
+    pub(super) operations: Operations,
+    pub(super) invalid: Vec<InvalidRow>,
+}
+
+/// A row in error.
+pub(super) struct InvalidRow {
+    pub(super) row: RowNumber,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{name} cannot be used")]
+struct UnusableInput {
+    name: String,
+    #[source]
+    source: InputError,
+}
+
+/// Reads, checks and plans. Every problem is shown with its row and line; unless bad rows are to be skipped, they
+/// refuse the file. Blocks.
+pub(super) fn check_input(
+    place: &InputPlace,
+    encoding_label: Option<&str>,
+    spool_directory: Option<PathBuf>,
+    skip_invalid: bool,
+    screen: &Screen,
+) -> Result<CheckedInput, CommandError> {
+    let encoding = match encoding_label {
+        None => None,
+        Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.to_owned()))?),
+    };
+    let mut sheet = read_sheet(place, &InputOptions { encoding, spool_directory })?;
+    let mut lines = Vec::new();
+    let mut invalid = Vec::new();
+    for problem in &sheet.problems {
+        lines.push((problem.row, problem.to_string()));
+        invalid.push(InvalidRow { row: problem.row, code: problem.kind.code(), message: problem.kind.to_string() });
+    }
+    for named in unresolved(&sheet) {
+        lines.push((named.row, named.to_string()));
+        invalid.push(InvalidRow { row: named.row, code: "not_a_machine_id", message: named.reason() });
+    }
+    lines.sort_by_key(|(row, _)| *row);
+    invalid.sort_by_key(|invalid| invalid.row);
+    let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+    if !lines.is_empty() {
+        show_problems(&place.name(), &lines, if skip_invalid { "warning" } else { "error" }, screen);
+        if !skip_invalid {
+            return Err(refused(&format!(
+                "{} has {} in error, so nothing was sent",
+                place.name(),
+                rows_text(count_rows(&invalid), sheet.row_count)
+            )));
+        }
+        let bad: std::collections::HashSet<RowNumber> = invalid.iter().map(|invalid| invalid.row).collect();
+        sheet.requests.retain(|request| !bad.contains(&request.row));
+    }
+    show_warnings(&place.name(), &sheet, screen);
+    let operations = Operations::of(&sheet);
+    if !operations.conflicts.is_empty() {
+        let lines: Vec<String> = operations.conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
+        show_problems(&place.name(), &lines, "error", screen);
+        return Err(CommandError::text(
+            ExitStatus::InputRefused,
+            format!("{} contradicts itself, so nothing was sent", place.name()),
+            Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
+        ));
+    }
+    Ok(CheckedInput { sheet, operations, invalid })
+}
+
+fn read_sheet(place: &InputPlace, options: &InputOptions) -> Result<Sheet, CommandError> {
+    let unusable = |source: InputError| {
+        let status = match source {
+            InputError::Spool(_) | InputError::Thread(_) => ExitStatus::StorageFailed,
+            _ => ExitStatus::InputRefused,
+        };
+        CommandError::new(status, UnusableInput { name: place.name(), source }, None)
+    };
+    match place {
+        InputPlace::StandardInput => read(io::stdin().lock(), options).map_err(unusable),
+        InputPlace::File(path) => {
+            let file = File::open(path).map_err(InputError::Read).map_err(unusable)?;
+            read(file, options).map_err(unusable)
+        }
+    }
+}
+
+fn refused(message: &str) -> CommandError {
+    CommandError::text(
+        ExitStatus::InputRefused,
+        message,
+        Some("mend these rows, or add --skip-invalid to run the others"),
+    )
+}
+
+/// Rows with at least one problem; `invalid` is sorted by row.
+fn count_rows(invalid: &[InvalidRow]) -> usize {
+    invalid.chunk_by(|one, next| one.row == next.row).count()
+}
+
+fn rows_text(count: usize, of: u32) -> String {
+    if count == 1 { format!("1 row of {of}") } else { format!("{count} rows of {of}") }
+}
+
+fn show_problems(name: &str, lines: &[String], word: &str, screen: &Screen) {
+    let mut text = String::new();
+    for line in lines.iter().take(LISTED_PROBLEMS) {
+        // Writing into a string cannot fail.
+        let _written = writeln!(text, "{word}: {name}: {line}");
+    }
+    if lines.len() > LISTED_PROBLEMS {
+        let _written = writeln!(text, "{word}: {name}: and {} more", lines.len() - LISTED_PROBLEMS);
+    }
+    screen.line(text.trim_end());
+}
+
+fn show_warnings(name: &str, sheet: &Sheet, screen: &Screen) {
+    for warning in &sheet.warnings {
+        screen.warning(&format!("{name}: {warning}"));
+    }
+    if sheet.further_warnings > 0 {
+        screen.warning(&format!("and {} more tags like these", sheet.further_warnings));
+    }
+}

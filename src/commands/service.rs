@@ -1,0 +1,136 @@
+//! The service that a command talks to: the real one, or the sandbox in this process.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::apply::SANDBOX_ADDRESS;
+use super::{CommandError, ExitStatus};
+use crate::api::Client;
+use crate::api::sign_in::{SignIn, TokenClaims};
+use crate::config::{ConfigError, ServiceConfig};
+use crate::input::Sheet;
+use crate::model::MachineReference;
+use crate::quota::Quota;
+use crate::sandbox::{Sandbox, SandboxMachine, SandboxQuota, SandboxSettings};
+
+/// What a tenant or app is called that nobody names.
+pub(super) const UNNAMED: &str = "unnamed";
+
+/// A service to talk to.
+pub(super) struct Service {
+    client: Arc<Client>,
+    host: String,
+    sandbox: Option<Sandbox>,
+}
+
+impl Service {
+    /// Prepares the client; nothing is sent yet.
+    pub(super) fn connect(config: &ServiceConfig) -> Result<Self, CommandError> {
+        let http = config.client.http().map_err(ConfigError::from)?;
+        let sign_in = SignIn::new(&config.sign_in, http.clone()).map_err(ConfigError::from)?;
+        let base_url = config.client.base_url.clone();
+        let host = base_url.host_str().unwrap_or_default().to_owned();
+        Ok(Self { client: Arc::new(Client::new(http, base_url, sign_in)), host, sandbox: None })
+    }
+
+    pub(super) fn transport(&self) -> Arc<Client> {
+        Arc::clone(&self.client)
+    }
+
+    /// The API's host.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Where calls will go and as whom, for people.
+    pub(super) fn description(&self) -> String {
+        let sign_in = self.client.sign_in();
+        let mut text = self.host.clone();
+        if let (Some(tenant), Some(app)) = (sign_in.tenant_id(), sign_in.client_id()) {
+            text = format!("{text} (tenant {tenant}, app {app})");
+        }
+        text
+    }
+
+    /// Whose quota is used: tenant and app of the settings, else of the token's claims. If neither tells, everybody who
+    /// signs in to this host without saying as whom shares one account. A tenant may be named by its id or by a domain,
+    /// and both must come to the same, so a domain is not believed where a token can tell.
+    pub(super) async fn identity(&self) -> (String, String) {
+        let sign_in = self.client.sign_in();
+        if let (Some(tenant), Some(app)) = (sign_in.tenant_id(), sign_in.client_id())
+            && is_identifier(tenant)
+        {
+            return (tenant.to_owned(), app.to_owned());
+        }
+        // A sign-in that fails is reported by the run, which answers its rows.
+        let token = sign_in.token().await.ok();
+        let claims = token.as_ref().and_then(|token| token.claims());
+        let claimed = |claim: fn(&TokenClaims) -> &Option<String>| claims.and_then(|claims| claim(claims).clone());
+        let tenant = claimed(|claims| &claims.tenant_id).or_else(|| sign_in.tenant_id().map(str::to_owned));
+        let app = claimed(|claims| &claims.application_id).or_else(|| sign_in.client_id().map(str::to_owned));
+        (tenant.unwrap_or_else(|| self.unnamed_tenant()), app.unwrap_or_else(|| UNNAMED.to_owned()))
+    }
+
+    /// What the tenant is called when nobody names it.
+    pub(super) fn unnamed_tenant(&self) -> String {
+        format!("{UNNAMED} at {}", self.host)
+    }
+
+    /// Ends the sandbox, if it is one.
+    pub(super) async fn close(self) {
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+    }
+}
+
+/// Whether a tenant is named by its id: 32 hexadecimal digits with hyphens (RFC 9562).
+fn is_identifier(tenant: &str) -> bool {
+    let groups: Vec<usize> = tenant.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12] && tenant.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// Starts the sandbox with the machines that the input names, under the quota that is asked for.
+pub(super) async fn open_sandbox(sheet: &Sheet, quota: &Quota) -> Result<Service, CommandError> {
+    let machines = sheet
+        .machines
+        .iter()
+        .map(|machine| match machine {
+            MachineReference::Id(id) => SandboxMachine::new(id.to_string()),
+            MachineReference::Name(name) => SandboxMachine::named(name.to_string()),
+        })
+        .collect();
+    let quotas = quota
+        .limits()
+        .iter()
+        .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
+        .collect();
+    let settings = SandboxSettings { machines, made_up_machines: 0, quotas, ..SandboxSettings::default() };
+    let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
+    let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
+    let credential = sandbox.credential();
+    let config = ServiceConfig::sandbox(
+        &sandbox.base_url(),
+        credential.tenant_id,
+        credential.client_id,
+        SecretString::from(credential.client_secret.expose().to_owned()),
+    )?;
+    let service = Service::connect(&config)?;
+    Ok(Service { sandbox: Some(sandbox), ..service })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_id_is_told_from_its_domain() {
+        assert!(is_identifier("12345678-9ABC-def0-1234-56789abcdef0"));
+        for other in
+            ["contoso.onmicrosoft.com", "", "12345678-9abc-def0-1234-56789abcdefg", "123456789abcdef0123456789abcdef0"]
+        {
+            assert!(!is_identifier(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What the options mean once the environment is read: where the API is, how to sign in, where the state lives.
+//!
+//! The environment is read here and nowhere else (but for what `azure_identity` reads itself), through a function that
+//! tests replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Zoned;
+use secrecy::SecretString;
+
+use crate::api::cloud::{Cloud, is_loopback_host};
+use crate::api::sign_in::{PlatformOffers, SignInError, SignInSettings, read_secret_file};
+use crate::api::{ClientError, ClientSettings, Url, parse_base_url};
+use crate::cli::{DeadlineArgument, QuotaOptions, ServiceOptions};
+use crate::quota::{Quota, QuotaScope};
+use crate::store::{StoreError, default_directory};
+
+/// Reads a variable of the environment.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Why the options and the environment make no sense together.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The base URL or the certificate file.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// How to sign in.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// Where the state lives.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A variable holds something that is no text.
+    #[error("the environment variable {0} holds no valid text")]
+    Variable(&'static str),
+    /// No encoding is called so.
+    #[error("\"{0}\" is no encoding")]
+    Encoding(String),
+}
+
+impl ConfigError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => error.hint().map(str::to_owned),
+            Self::SignIn(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Variable(_) => None,
+            Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
+        }
+    }
+}
+
+/// The service that a run talks to.
+#[derive(Debug)]
+pub struct ServiceConfig {
+    /// The HTTP client's settings.
+    pub client: ClientSettings,
+    /// How to sign in.
+    pub sign_in: SignInSettings,
+}
+
+/// Reads a variable as text; an empty one counts as not set.
+fn text(environment: Environment<'_>, name: &'static str) -> Result<Option<String>, ConfigError> {
+    match environment(name).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+        Some(Err(_not_text)) => Err(ConfigError::Variable(name)),
+    }
+}
+
+fn secret(environment: Environment<'_>, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
+    Ok(text(environment, name)?.map(SecretString::from))
+}
+
+impl ServiceConfig {
+    /// The service that options and environment name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when an address or a secret's file cannot be used.
+    pub fn from_options(options: &ServiceOptions, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        let cloud = options.cloud.unwrap_or(Cloud::Commercial);
+        let base_url = match &options.base_url {
+            Some(url) => Some(url.clone()),
+            // A cloud on the command line is closer to hand than an address in the environment.
+            None if options.cloud.is_some() => None,
+            None => text(environment, "TAGFLEET_BASE_URL")?,
+        };
+        let base_url = parse_base_url(base_url.as_deref().unwrap_or_else(|| cloud.base_url()), options.allow_host)?;
+        let authority = text(environment, "AZURE_AUTHORITY_HOST")?.unwrap_or_else(|| cloud.authority().to_owned());
+        let mut sign_in = SignInSettings::new(with_scheme(authority), cloud.scope());
+        sign_in.method = options.auth;
+        sign_in.loopback_authority_allowed = is_loopback(&base_url);
+        sign_in.tenant_id = text(environment, "AZURE_TENANT_ID")?;
+        sign_in.client_id = text(environment, "AZURE_CLIENT_ID")?;
+        sign_in.client_secret = match &options.client_secret_file {
+            Some(path) => Some(read_secret_file(path)?),
+            None => secret(environment, "AZURE_CLIENT_SECRET")?,
+        };
+        sign_in.certificate_path = text(environment, "AZURE_CLIENT_CERTIFICATE_PATH")?.map(PathBuf::from);
+        sign_in.federated_token_file = text(environment, "AZURE_FEDERATED_TOKEN_FILE")?.map(PathBuf::from);
+        sign_in.token_file.clone_from(&options.token_file);
+        sign_in.ready_token = secret(environment, "TAGFLEET_TOKEN")?;
+        sign_in.offers = PlatformOffers::detect(environment);
+        Ok(Self { client: ClientSettings { base_url, certificate_file: options.ca_file.clone() }, sign_in })
+    }
+
+    /// The service in the sandbox: its own credential, nothing from the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the sandbox's address is no URL.
+    pub fn sandbox(
+        base_url: &str,
+        tenant_id: String,
+        client_id: String,
+        client_secret: SecretString,
+    ) -> Result<Self, ConfigError> {
+        let mut sign_in = SignInSettings::new(base_url, Cloud::Commercial.scope());
+        sign_in.loopback_authority_allowed = true;
+        sign_in.tenant_id = Some(tenant_id);
+        sign_in.client_id = Some(client_id);
+        sign_in.client_secret = Some(client_secret);
+        let client = ClientSettings { base_url: parse_base_url(base_url, false)?, certificate_file: None };
+        Ok(Self { client, sign_in })
+    }
+}
+
+/// Azure's tools accept an authority host with and without its scheme.
+fn with_scheme(authority: String) -> String {
+    if authority.contains("://") { authority } else { format!("https://{authority}") }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| is_loopback_host(host.trim_matches(['[', ']'])))
+}
+
+/// The quota that is to be kept, and which calls count together.
+#[must_use]
+pub fn quota(options: &QuotaOptions) -> (Quota, QuotaScope) {
+    (options.quota.share(options.quota_share), options.quota_scope)
+}
+
+/// The state directory: the option, the variable, or the platform's.
+///
+/// # Errors
+/// [`ConfigError`] when none is named and the platform tells none.
+pub fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = option {
+        return Ok(path.to_owned());
+    }
+    match environment("TAGFLEET_STATE_DIR").filter(|value| !value.is_empty()) {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Ok(default_directory()?),
+    }
+}
+
+/// What the names of runs against the sandbox begin with.
+pub const SANDBOX_RUN_PREFIX: &str = "sandbox-";
+
+/// Where rehearsals keep their state, apart from that of real runs.
+#[must_use]
+pub fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
+    state_directory.join("sandbox")
+}
+
+/// Whether a run of this name was a rehearsal.
+#[must_use]
+pub fn is_sandbox_run(run_id: &str) -> bool {
+    run_id.starts_with(SANDBOX_RUN_PREFIX)
+}
+
+/// How long after `start` the deadline is. A time of day is the next one that local clocks show.
+#[must_use]
+pub fn until_deadline(deadline: DeadlineArgument, start: &Zoned) -> Duration {
+    match deadline {
+        DeadlineArgument::After(duration) => duration,
+        DeadlineArgument::At(time) => {
+            let today = start.with().time(time).build().ok();
+            let next = match today {
+                Some(today) if today > *start => Some(today),
+                _ => start.tomorrow().ok().and_then(|tomorrow| tomorrow.with().time(time).build().ok()),
+            };
+            next.map(|next| start.duration_until(&next)).and_then(|left| left.try_into().ok()).unwrap_or_default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_is_the_next_one() {
+        let start: Zoned = "2026-03-01T22:30:00[UTC]".parse().expect("a time");
+        let at = |hour, minute| until_deadline(DeadlineArgument::At(jiff::civil::time(hour, minute, 0, 0)), &start);
+        assert_eq!(at(23, 0), Duration::from_mins(30));
+        assert_eq!(at(6, 0), Duration::from_mins(7 * 60 + 30));
+        assert_eq!(at(22, 30), Duration::from_hours(24));
+        // The night on which clocks go forward is an hour shorter.
+        let start: Zoned = "2026-03-28T22:00:00[Europe/Berlin]".parse().expect("a time");
+        let at_six = until_deadline(DeadlineArgument::At(jiff::civil::time(6, 0, 0, 0)), &start);
+        assert_eq!(at_six, Duration::from_hours(7));
+    }
+
+    #[test]
+    fn the_environment_fills_in_what_was_not_typed() {
+        let variables = [
+            ("TAGFLEET_BASE_URL", "http://127.0.0.1:1"),
+            ("AZURE_AUTHORITY_HOST", "login.example"),
+            ("AZURE_TENANT_ID", " t "),
+        ];
+        let environment =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
+        let mut options = ServiceOptions {
+            base_url: None,
+            cloud: None,
+            allow_host: false,
+            auth: crate::api::sign_in::AuthMethod::Auto,
+            client_secret_file: None,
+            token_file: None,
+            ca_file: None,
+        };
+        let config = ServiceConfig::from_options(&options, &environment).expect("a configuration");
+        assert_eq!(config.client.base_url.as_str(), "http://127.0.0.1:1/");
+        assert_eq!(config.sign_in.authority_host, "https://login.example");
+        assert_eq!(config.sign_in.tenant_id.as_deref(), Some("t"));
+        assert!(config.sign_in.loopback_authority_allowed);
+        options.cloud = Some(Cloud::GccHigh);
+        let config = ServiceConfig::from_options(&options, &environment).expect("a configuration");
+        assert_eq!(config.client.base_url.as_str(), "https://api-gov.securitycenter.microsoft.us/");
+        assert!(!config.sign_in.loopback_authority_allowed);
+    }
+}

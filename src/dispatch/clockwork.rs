@@ -1,0 +1,157 @@
+//! What every call of a run is doing, and where the time goes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::events::Spent;
+use crate::call::{CallId, WaitCause};
+use crate::clock::BootTime;
+use crate::model::Bucket;
+
+/// What a call is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It was started and has not said anything yet, or its answer is being stored.
+    Own,
+    /// Its request is on the way.
+    Sending,
+    /// It waits.
+    Waiting(WaitCause, Option<BootTime>),
+}
+
+/// The calls of a run, and the time spent by them.
+#[derive(Debug)]
+pub(super) struct Clockwork {
+    calls: HashMap<CallId, (Bucket, Doing)>,
+    last_change: BootTime,
+    spent: Vec<(Spent, Duration)>,
+}
+
+impl Clockwork {
+    pub(super) fn new(now: BootTime) -> Self {
+        Self { calls: HashMap::new(), last_change: now, spent: Vec::new() }
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&mut self, call: CallId, bucket: Bucket, now: BootTime) {
+        self.account(now);
+        self.calls.insert(call, (bucket, Doing::Own));
+    }
+
+    /// A call does something else from now on.
+    pub(super) fn change(&mut self, call: CallId, doing: Doing, now: BootTime) {
+        self.account(now);
+        if let Some((_, current)) = self.calls.get_mut(&call) {
+            *current = doing;
+        }
+    }
+
+    /// A call is over.
+    pub(super) fn end(&mut self, call: CallId, now: BootTime) {
+        self.account(now);
+        self.calls.remove(&call);
+    }
+
+    /// Calls that are not over.
+    pub(super) fn count(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Calls of this bucket that want to be made now: all but those that wait to try again.
+    pub(super) fn active(&self, bucket: Bucket) -> usize {
+        let retrying = |doing: &Doing| matches!(doing, Doing::Waiting(WaitCause::Retry, _));
+        self.calls.values().filter(|(own, doing)| *own == bucket && !retrying(doing)).count()
+    }
+
+    /// Requests on their way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.calls.values().filter(|(_, doing)| *doing == Doing::Sending).count()
+    }
+
+    /// What everybody waits for, if everybody waits: the wait that ends first.
+    pub(super) fn waiting(&self) -> Option<(WaitCause, Option<BootTime>)> {
+        let mut first: Option<(WaitCause, Option<BootTime>)> = None;
+        for (_, doing) in self.calls.values() {
+            match doing {
+                Doing::Sending => return None,
+                Doing::Own => {}
+                Doing::Waiting(cause, until) => {
+                    let sooner = first.is_none_or(|(_, earliest)| match (until, earliest) {
+                        (Some(until), Some(earliest)) => *until < earliest,
+                        (Some(_), None) => true,
+                        (None, _) => false,
+                    });
+                    if sooner {
+                        first = Some((*cause, *until));
+                    }
+                }
+            }
+        }
+        first
+    }
+
+    /// Where the time went up to now.
+    pub(super) fn spent(&mut self, now: BootTime) -> &[(Spent, Duration)] {
+        self.account(now);
+        &self.spent
+    }
+
+    fn account(&mut self, now: BootTime) {
+        let passed = now.since(self.last_change);
+        self.last_change = now;
+        if passed.is_zero() {
+            return;
+        }
+        let part = if self.in_flight() > 0 { Spent::Calls } else { self.waiting().map_or(Spent::Own, spent_on) };
+        match self.spent.iter_mut().find(|(known, _)| *known == part) {
+            Some((_, time)) => *time += passed,
+            None => self.spent.push((part, passed)),
+        }
+    }
+}
+
+const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
+    match cause {
+        WaitCause::Pacing => Spent::Quota(None),
+        WaitCause::Window(limit) => Spent::Quota(Some(limit)),
+        WaitCause::Throttled => Spent::Throttled,
+        WaitCause::Retry => Spent::Retries,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> BootTime {
+        BootTime::from_microseconds(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn the_parts_of_the_time_add_up() {
+        let mut clockwork = Clockwork::new(at(0));
+        let (one, two) = (CallId(1), CallId(2));
+        clockwork.begin(one, Bucket::Tags, at(1));
+        clockwork.begin(two, Bucket::Value, at(1));
+        clockwork.change(one, Doing::Sending, at(2));
+        clockwork.change(two, Doing::Waiting(WaitCause::Throttled, Some(at(9))), at(2));
+        assert_eq!(clockwork.in_flight(), 1);
+        assert_eq!(clockwork.waiting(), None);
+        clockwork.change(one, Doing::Waiting(WaitCause::Retry, Some(at(6))), at(5));
+        assert_eq!(clockwork.waiting(), Some((WaitCause::Retry, Some(at(6)))));
+        assert_eq!((clockwork.active(Bucket::Tags), clockwork.active(Bucket::Value)), (0, 1));
+        clockwork.end(one, at(6));
+        clockwork.end(two, at(9));
+        assert_eq!(clockwork.count(), 0);
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            clockwork.spent(at(10)),
+            [
+                (Spent::Own, seconds(3)),
+                (Spent::Calls, seconds(3)),
+                (Spent::Retries, seconds(1)),
+                (Spent::Throttled, seconds(3)),
+            ]
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What the engine tells: events, and the state of the run that goes with each.
+//!
+//! The engine knows no bar, file or terminal. Whoever shows a run implements [`Observer`]; one that fails stops the run
+//! in order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::CallKind;
+use crate::call::{AbortCause, Notice, WaitCause};
+use crate::model::{Outcome, Status};
+use crate::quota::QuotaLimit;
+use crate::store::StoreError;
+
+/// Something that happened in a run.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Calls are about to be made.
+    Started,
+    /// An operation has its outcome, and that is stored.
+    Settled(Outcome),
+    /// Something that people should know; each comes once.
+    Notice(Notice),
+    /// No new calls are made; those in flight are awaited.
+    Stopping(EndReason),
+    /// Some time has passed.
+    Tick,
+    /// The run is over.
+    Ended(EndReason),
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug)]
+pub enum EndReason {
+    /// Every operation has its outcome.
+    Finished,
+    /// Somebody interrupted it once; the calls in flight were awaited.
+    Interrupted,
+    /// Somebody interrupted it twice; the calls in flight were abandoned.
+    Halted,
+    /// The deadline has come, or the next call would lie beyond it.
+    Deadline,
+    /// More operations failed than allowed.
+    TooManyErrors,
+    /// The service refuses the app: it answered 403 and never accepted a call.
+    Forbidden,
+    /// Nothing sent after this can succeed.
+    Aborted(AbortCause),
+    /// The state could not be kept, so calls were stopped at once.
+    StoreFailed(StoreError),
+}
+
+/// Where the time of a run went. The parts add up to its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Spent {
+    /// At least one request was on its way.
+    Calls,
+    /// Everybody waited for this limit of the quota, or for its pacing.
+    Quota(Option<QuotaLimit>),
+    /// Everybody waited because the service had refused a call for quota.
+    Throttled,
+    /// Everybody waited to try again.
+    Retries,
+    /// Our own work: reading, storing, signing in.
+    Own,
+}
+
+/// The state of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Operations that the run set out to do.
+    pub operations: u64,
+    /// How many have which outcome.
+    pub outcomes: BTreeMap<Status, u64>,
+    /// Requests made, by kind.
+    pub calls: BTreeMap<CallKind, u64>,
+    /// Requests refused for quota.
+    pub throttled: u64,
+    /// Requests made again after a failure.
+    pub retried: u64,
+    /// Requests on their way now.
+    pub in_flight: u64,
+    /// What everybody waits for now, and until when.
+    pub waiting: Option<(WaitCause, Option<Timestamp>)>,
+    /// When the run will be finished, as far as can be told.
+    pub expected_end: Option<Timestamp>,
+    /// How long it has been going on.
+    pub elapsed: Duration,
+    /// Where that time went.
+    pub spent: Vec<(Spent, Duration)>,
+}
+
+impl Progress {
+    /// Operations that have an outcome.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.outcomes.values().sum()
+    }
+
+    /// Operations with this outcome.
+    #[must_use]
+    pub fn count(&self, status: Status) -> u64 {
+        self.outcomes.get(&status).copied().unwrap_or(0)
+    }
+
+    /// The time in which nothing was on its way.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.spent.iter().filter(|(part, _)| !matches!(part, Spent::Calls | Spent::Own)).map(|(_, time)| *time).sum()
+    }
+}
+
+/// Shows a run.
+pub trait Observer: Send {
+    /// Takes notice of an event. Events come in order.
+    ///
+    /// # Errors
+    /// When it can no longer show anything; the run is stopped in order then.
+    fn observe(&mut self, event: &Event, progress: &Progress) -> io::Result<()>;
+}

@@ -1,0 +1,414 @@
+//! The whole engine under virtual time, against a seeded, faulty service in memory.
+//!
+//! The service keeps its own exact windows and its own idea of every machine, and notes whatever a client must not do.
+//! A failure prints its seed; the same seed gives the same run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::*;
+use crate::api::sign_in::SignInError;
+use crate::api::{Answer, Loss, LossKind, Response, TokenGeneration};
+use crate::clock::{BootId, VirtualClock};
+use crate::model::OperationId;
+use crate::model::{Change, DeviceValue, MachineId, TagAction};
+use crate::quota::{Quota, QuotaScope};
+use crate::store::{AccountKey, NewChange, NewOperation, NewRun, OperationState, RunState};
+
+/// How often each fault comes, in thousandths.
+#[derive(Clone, Copy)]
+struct Weather {
+    unavailable: u32,
+    reset_before: u32,
+    lost_after: u32,
+    truncated_after: u32,
+    html: u32,
+    not_found_once: u32,
+    throttled: u32,
+    unauthorized: u32,
+}
+
+const CALM: Weather = Weather {
+    unavailable: 0,
+    reset_before: 0,
+    lost_after: 0,
+    truncated_after: 0,
+    html: 0,
+    not_found_once: 0,
+    throttled: 0,
+    unauthorized: 0,
+};
+const STORMY: Weather = Weather {
+    unavailable: 50,
+    reset_before: 30,
+    lost_after: 30,
+    truncated_after: 20,
+    html: 20,
+    not_found_once: 10,
+    throttled: 5,
+    unauthorized: 5,
+};
+
+#[derive(Default)]
+struct World {
+    tags: BTreeMap<MachineId, BTreeSet<String>>,
+    values: BTreeMap<MachineId, DeviceValue>,
+    dead: BTreeSet<MachineId>,
+    /// Arrivals that were let in, in microseconds.
+    arrivals: HashMap<Bucket, Vec<i64>>,
+    named_wait_until: HashMap<Bucket, i64>,
+    answered: BTreeSet<(MachineId, String)>,
+    calls: HashMap<String, u32>,
+    violations: Vec<String>,
+    token: u64,
+}
+
+struct Service {
+    clock: SharedClock,
+    quota: Quota,
+    weather: Weather,
+    latency_milliseconds: u64,
+    random: Mutex<fastrand::Rng>,
+    world: Mutex<World>,
+}
+
+impl Service {
+    fn chance(&self, thousandths: u32) -> bool {
+        self.random.lock().expect("a seed").u32(0..1000) < thousandths
+    }
+
+    async fn delay(&self) {
+        let milliseconds = self.random.lock().expect("a seed").u64(0..=self.latency_milliseconds);
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    fn lost(kind: LossKind) -> Answer {
+        Answer::Lost(Loss { kind, description: "simulated".into() })
+    }
+
+    fn response(status: u16, body: String) -> Answer {
+        Answer::Response(Response { status, body: body.into_bytes(), ..Response::default() })
+    }
+
+    /// Lets a call in, or refuses it for quota and names a wait; one that is over the quota is a violation.
+    fn admit(&self, bucket: Bucket) -> Result<(), i64> {
+        let now = self.clock.boot_time().as_microseconds();
+        let mut world = self.world.lock().expect("a world");
+        for limit in self.quota.limits() {
+            let window = i64::try_from(limit.window.as_micros()).expect("short");
+            let arrivals = world.arrivals.entry(bucket).or_default();
+            let inside = arrivals.iter().rev().take_while(|arrival| now - **arrival <= window).count();
+            if inside >= limit.calls.get() as usize {
+                world.violations.push(format!("{bucket:?} is over {limit}"));
+            }
+        }
+        world.arrivals.entry(bucket).or_default().push(now);
+        drop(world);
+        if self.chance(self.weather.throttled) {
+            return Err(self.random.lock().expect("a seed").i64(1..20));
+        }
+        Ok(())
+    }
+
+    /// A call that leaves before a wait is over that its client has been told of is a violation.
+    fn check_wait(&self, bucket: Bucket) {
+        let now = self.clock.boot_time().as_microseconds();
+        let mut world = self.world.lock().expect("a world");
+        if world.named_wait_until.get(&bucket).is_some_and(|until| now < *until) {
+            world.violations.push(format!("{bucket:?} was called before the wait was over"));
+        }
+    }
+
+    async fn throttle(&self, bucket: Bucket, seconds: i64) -> Answer {
+        self.delay().await;
+        let until = self.clock.boot_time().as_microseconds() + seconds * 1_000_000;
+        let mut world = self.world.lock().expect("a world");
+        let latest = world.named_wait_until.entry(bucket).or_default();
+        *latest = until.max(*latest);
+        let text = format!("API calls quota exceeded! You can send requests again in {seconds} seconds.");
+        Self::response(429, format!(r#"{{"error": {{"code": "429", "message": "{text}"}}}}"#))
+    }
+
+    fn apply(&self, request: &ApiRequest) -> Answer {
+        let mut world = self.world.lock().expect("a world");
+        let machine = request.machine().clone();
+        if world.dead.contains(&machine) {
+            return Self::response(404, r#"{"error": {"code": "ResourceNotFound", "message": "gone"}}"#.into());
+        }
+        match request {
+            ApiRequest::ChangeTag { action, tag, .. } => {
+                let tags = world.tags.entry(machine.clone()).or_default();
+                match action {
+                    TagAction::Add => drop(tags.insert(tag.to_string())),
+                    TagAction::Remove => {
+                        tags.remove(tag.as_str());
+                        // Make before break: whatever is to be added must be there already.
+                        if !tags.contains("wanted") && tag.as_str() == "unwanted" {
+                            world.violations.push(format!("{machine} lost its tag before it got the other"));
+                        }
+                    }
+                }
+            }
+            ApiRequest::SetDeviceValue { value, .. } => drop(world.values.insert(machine.clone(), *value)),
+        }
+        let tags: Vec<&String> = world.tags.get(&machine).into_iter().flatten().collect();
+        let value = world.values.get(&machine).copied().unwrap_or(DeviceValue::Normal);
+        let body = serde_json::json!({"id": machine.to_string(), "machineTags": tags, "deviceValue": value.as_str()});
+        Self::response(200, body.to_string())
+    }
+}
+
+#[async_trait]
+impl Transport for Service {
+    async fn prepare(&self) -> Result<(), SignInError> {
+        Ok(())
+    }
+
+    async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
+        let token = TokenGeneration(self.world.lock().expect("a world").token);
+        let key = format!("{} {}", request.path(), request.body());
+        *self.world.lock().expect("a world").calls.entry(key.clone()).or_default() += 1;
+        self.check_wait(request.bucket());
+        self.delay().await;
+        if self.chance(self.weather.reset_before) {
+            return Ok((Self::lost(LossKind::ConnectionLost), token));
+        }
+        let answer = match self.admit(request.bucket()) {
+            Err(seconds) => return Ok((self.throttle(request.bucket(), seconds).await, token)),
+            Ok(()) if self.chance(self.weather.unauthorized) => Self::response(401, String::new()),
+            Ok(()) if self.chance(self.weather.unavailable) => Self::response(503, "busy".into()),
+            Ok(()) if self.chance(self.weather.not_found_once) => Self::response(404, String::new()),
+            Ok(()) if self.chance(self.weather.html) => Self::response(200, "<html>".into()),
+            Ok(()) => self.apply(request),
+        };
+        self.delay().await;
+        if self.chance(self.weather.lost_after) {
+            return Ok((Self::lost(LossKind::ConnectionLost), token));
+        }
+        if self.chance(self.weather.truncated_after) {
+            return Ok((Self::lost(LossKind::Truncated), token));
+        }
+        if matches!(&answer, Answer::Response(response) if response.status == 200 && !response.looks_like_html()) {
+            self.world.lock().expect("a world").answered.insert((request.machine().clone(), key));
+        }
+        Ok((answer, token))
+    }
+
+    async fn renew(&self, refused: TokenGeneration) -> Result<(), SignInError> {
+        let mut world = self.world.lock().expect("a world");
+        if world.token == refused.0 {
+            world.token += 1;
+        }
+        Ok(())
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn observe(&mut self, _event: &Event, _progress: &Progress) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Simulation {
+    service: Arc<Service>,
+    store: Store,
+    clock: SharedClock,
+    account: AccountKey,
+    run: RunKey,
+    operations: Vec<(MachineId, Change)>,
+}
+
+/// Tag numbers of every simulated run.
+const TAGS: [&str; 3] = ["wanted", "unwanted", "other"];
+
+impl Simulation {
+    async fn new(
+        seed: u64,
+        operations: Vec<(MachineId, NewChange)>,
+        quota: &str,
+        weather: Weather,
+        latency: u64,
+    ) -> Self {
+        let boot_origin = BootTime::from_microseconds(1_000_000_000);
+        let clock: SharedClock =
+            Arc::new(VirtualClock::new(BootId::new("boot".into()), boot_origin, Timestamp::UNIX_EPOCH));
+        let store = Store::in_memory(clock.clone()).expect("a store");
+        let account = store.account("tenant", "app").await.expect("an account");
+        let run = NewRun {
+            run_id: "run".into(),
+            account,
+            host: "host".into(),
+            input_path: "input".into(),
+            note: None,
+            delimiter: b',',
+            byte_order_mark: false,
+            header: vec![],
+            row_count: 0,
+        };
+        let run = store.create_run(run).await.expect("a run");
+        let tags = TAGS.map(|tag| crate::model::Tag::new(tag).expect("a tag"));
+        store.add_tags(run, 0, tags.to_vec()).await.expect("tags");
+        let new = (0..).zip(&operations).map(|(number, (machine, change))| NewOperation {
+            operation: OperationId(number),
+            machine: machine.clone(),
+            change: *change,
+            guard: match change {
+                NewChange::Tag(_, 0 | 1) => Some(machine_number(machine)),
+                _ => None,
+            },
+            left_out: None,
+        });
+        store.add_operations(run, new.collect()).await.expect("operations");
+        store.set_run_state(run, RunState::Running).await.expect("a state");
+        let operations = operations
+            .into_iter()
+            .map(|(machine, change)| {
+                let change = match change {
+                    NewChange::Tag(action, tag) => Change::Tag(action, tags[tag as usize].clone()),
+                    NewChange::DeviceValue(value) => Change::DeviceValue(value),
+                };
+                (machine, change)
+            })
+            .collect();
+        let service = Arc::new(Service {
+            clock: clock.clone(),
+            quota: quota.parse().expect("a quota"),
+            weather,
+            latency_milliseconds: latency,
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            world: Mutex::default(),
+        });
+        Self { service, store, clock, account, run, operations }
+    }
+
+    fn settings(&self, seed: u64, quota: &str) -> DispatchSettings {
+        DispatchSettings {
+            gate: GateSettings {
+                account: self.account,
+                quota: quota.parse().expect("a quota"),
+                scope: QuotaScope::Api,
+                concurrency: 8,
+                deadline: None,
+            },
+            maximum_errors: MaximumErrors::Percent(50),
+            tick: Duration::from_mins(10),
+            seed,
+            interrupted: false,
+        }
+    }
+
+    async fn run(&self, settings: DispatchSettings) -> (EndReason, Progress) {
+        let (_keep, mut stop_requests) = mpsc::channel(1);
+        let transport = Arc::clone(&self.service);
+        dispatch(transport, &self.store, self.clock.clone(), self.run, settings, &mut Silent, &mut stop_requests)
+            .await
+            .expect("the engine works")
+    }
+
+    /// The stored state of each operation.
+    async fn states(&self) -> Vec<OperationState> {
+        let mut states = Vec::new();
+        for number in 0..u32::try_from(self.operations.len()).expect("few") {
+            let links = vec![vec![OperationId(number)]];
+            let chunk = crate::store::InputChunk { first_row: number + 1, records: vec![], operations: links };
+            self.store.add_chunks(self.run, vec![chunk]).await.expect("a chunk");
+            let chunk = self.store.chunk(self.run, number + 1).await.expect("the store").expect("a chunk");
+            states.push(chunk.operations[&OperationId(number)].state);
+        }
+        states
+    }
+}
+
+fn machine(number: u32) -> MachineId {
+    MachineId::from_service(&format!("{number:040x}"))
+}
+
+fn machine_number(machine: &MachineId) -> u32 {
+    u32::from_str_radix(&machine.to_string()[32..], 16).expect("a number")
+}
+
+/// A random mix: values, tags, and machines that get one tag and lose another.
+fn random_operations(random: &mut fastrand::Rng, machines: u32) -> Vec<(MachineId, NewChange)> {
+    let mut operations = Vec::new();
+    for number in 0..machines {
+        if random.bool() {
+            operations.push((machine(number), NewChange::Tag(TagAction::Remove, 1)));
+            operations.push((machine(number), NewChange::Tag(TagAction::Add, 0)));
+        } else {
+            operations.push((machine(number), NewChange::Tag(TagAction::Add, 2)));
+        }
+        if random.bool() {
+            operations.push((machine(number), NewChange::DeviceValue(DeviceValue::High)));
+        }
+    }
+    random.shuffle(&mut operations);
+    operations
+}
+
+async fn storm(seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let operations = random_operations(&mut random, 24);
+    let quota = ["off", "10/2s,30/20s", "3/1s", "50/10s"][random.usize(0..4)];
+    let simulation = Simulation::new(seed, operations, quota, STORMY, random.u64(0..400)).await;
+    let dead = machine(random.u32(0..24));
+    simulation.service.world.lock().expect("a world").dead.insert(dead.clone());
+    let (reason, progress) = simulation.run(simulation.settings(seed, quota)).await;
+
+    assert!(matches!(reason, EndReason::Finished), "seed {seed}: {reason:?}");
+    let states = simulation.states().await;
+    let world = simulation.service.world.lock().expect("a world");
+    assert_eq!(world.violations, Vec::<String>::new(), "seed {seed}, quota {quota}");
+    assert_eq!(progress.settled(), simulation.operations.len() as u64, "seed {seed}: one outcome each");
+    for ((machine, change), state) in simulation.operations.iter().zip(states) {
+        let request =
+            ApiRequest::for_operation(crate::model::Operation { machine: machine.clone(), change: change.clone() });
+        let key = format!("{} {}", request.path(), request.body());
+        match state {
+            OperationState::Succeeded => {
+                assert!(world.answered.contains(&(machine.clone(), key)), "seed {seed}: success without an answer");
+                let holds = match change {
+                    Change::Tag(TagAction::Add, tag) => world.tags[machine].contains(tag.as_str()),
+                    Change::Tag(TagAction::Remove, tag) => !world.tags[machine].contains(tag.as_str()),
+                    Change::DeviceValue(value) => world.values[machine] == *value,
+                };
+                assert!(holds, "seed {seed}: {change} on {machine} does not hold");
+            }
+            OperationState::Failed => assert_eq!(*machine, dead, "seed {seed}: a living machine failed"),
+            OperationState::NotAttempted => {
+                assert_eq!(*machine, dead, "seed {seed}: only removes after failed adds are left out");
+                assert!(matches!(change, Change::Tag(TagAction::Remove, _)), "seed {seed}");
+            }
+            other => panic!("seed {seed}: {change} on {machine} ended {other:?}"),
+        }
+    }
+    let most = world.calls.values().copied().max().unwrap_or(0);
+    assert!(most <= 30, "seed {seed}: {most} attempts of one call");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_leaves_every_operation_with_its_true_outcome() {
+    for seed in 0..60 {
+        storm(seed).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_run_ends_within_a_hundredth_of_the_bound() {
+    let quota = "100/1m,1500/1h";
+    let operations: Vec<_> =
+        (0..4000).map(|number| (machine(number), NewChange::DeviceValue(DeviceValue::High))).collect();
+    let simulation = Simulation::new(1, operations, quota, CALM, 150).await;
+    let (reason, progress) = simulation.run(simulation.settings(1, quota)).await;
+    assert!(matches!(reason, EndReason::Finished), "{reason:?}");
+    assert_eq!(progress.count(Status::Succeeded), 4000);
+    assert_eq!(simulation.service.world.lock().expect("a world").violations, Vec::<String>::new());
+    // 2 hours and 9 minutes at the least.
+    let bound = crate::plan::schedule::lower_bound(&quota.parse().expect("a quota"), 4000);
+    assert!(progress.elapsed >= bound, "{:?} is under the bound {bound:?}", progress.elapsed);
+    assert!(progress.elapsed <= bound.mul_f64(1.01), "{:?} is over the bound {bound:?}", progress.elapsed);
+}

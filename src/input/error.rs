@@ -1,0 +1,188 @@
+//! Why a file as a whole cannot be used.
+
+use std::fmt;
+use std::io;
+
+use super::excerpt::Excerpt;
+use crate::model::MachineReference;
+
+/// Why an input was refused as a whole. The caller adds the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The source failed.
+    #[error("cannot read the input")]
+    Read(#[source] io::Error),
+    /// The temporary file failed: local storage, not the input, is at fault.
+    #[error("cannot keep a copy of the input in a temporary file; is the disk full?")]
+    Spool(#[source] io::Error),
+    /// The system gave no thread.
+    #[error("cannot start a thread to read the input")]
+    Thread(#[source] io::Error),
+    /// There is no record at all.
+    #[error("the input is empty; its first line must be a header, for example machineId,tag,action,value")]
+    Empty,
+    /// A spreadsheet's own format.
+    #[error("this is an Excel workbook or another packed file; save it as \"CSV UTF-8\" and give that file")]
+    Workbook,
+    /// UTF-32, which no decoder here knows.
+    #[error("the input looks like UTF-32, which cannot be read; save it as UTF-8")]
+    Utf32,
+    /// UTF-16, as far as its first bytes say.
+    #[error(
+        "the input looks like UTF-16 without a byte order mark; \
+         say so with --encoding {label}, or save it as UTF-8"
+    )]
+    Utf16WithoutMark {
+        /// What `--encoding` takes for it.
+        label: &'static str,
+    },
+    /// `--encoding` says one thing and the file another.
+    #[error(
+        "the input begins with the byte order mark of {marked}, but --encoding says {chosen}; \
+         leave --encoding out"
+    )]
+    EncodingContradictsMark {
+        /// The encoding that the mark stands for.
+        marked: &'static str,
+        /// The encoding that the user named.
+        chosen: &'static str,
+    },
+    /// Bytes that mean nothing in the encoding.
+    #[error("the bytes at offset {offset}, on line {line}, are not {encoding}; {}", decoding_hint(*is_marked))]
+    Undecodable {
+        /// Where the first of them is in the file, from 0.
+        offset: u64,
+        /// The physical line, from 1.
+        line: u64,
+        /// The encoding that was tried.
+        encoding: &'static str,
+        /// Whether a byte order mark told it.
+        is_marked: bool,
+    },
+    /// A `sep=` line that names no delimiter.
+    #[error("line 1 says \"{found}\", which names no delimiter; write for example sep=; or remove the line")]
+    SeparatorLine {
+        /// The line.
+        found: Excerpt,
+    },
+    /// The header does not end where every header would have.
+    #[error("the header is longer than 256 KiB; is a quotation mark in it not closed?")]
+    HeaderTooLong,
+    /// Columns that are needed are not there.
+    #[error("the header on line {line} {gaps}; it has {found}; {}", NEEDED)]
+    MissingColumns {
+        /// The physical line of the header, from 1.
+        line: u64,
+        /// Which of them.
+        gaps: ColumnGaps,
+        /// What is there.
+        found: FoundColumns,
+    },
+    /// Two columns could be meant.
+    #[error("the header on line {line} has two columns for {kind}, {first} and {second}; rename or remove one")]
+    DuplicateColumns {
+        /// The physical line of the header, from 1.
+        line: u64,
+        /// What both give.
+        kind: &'static str,
+        /// The one, with its number.
+        first: FoundColumns,
+        /// The other.
+        second: FoundColumns,
+    },
+    /// A quotation mark without its counterpart: the rest of the file would be one cell.
+    #[error(
+        "the quotation mark opened on line {line} is never closed, which makes the rest of the input one cell; \
+         close it, or write it twice inside a quoted cell"
+    )]
+    UnclosedQuote {
+        /// The physical line of the mark, from 1.
+        line: u64,
+    },
+    /// A record without end.
+    #[error("the record that begins on line {line} is longer than 16 MiB; is a quotation mark in it not closed?")]
+    RecordTooLong {
+        /// The physical line on which it begins, from 1.
+        line: u64,
+    },
+    /// More than the numbers of rows and lines can count.
+    #[error("the input has more than 1,073,741,824 rows or 4,294,967,295 lines; split it")]
+    TooManyRows,
+}
+
+const NEEDED: &str = "needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) \
+                      and either tag and action, or value";
+
+const fn decoding_hint(is_marked: bool) -> &'static str {
+    if is_marked {
+        "the input is damaged, or was joined from files in different encodings; save it as UTF-8"
+    } else {
+        "name the input's encoding with --encoding (windows-1252 for many older Excel files), or save it as UTF-8"
+    }
+}
+
+/// Which of the columns that matter a header has; not enough of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each column, and every combination is possible")]
+pub struct ColumnGaps {
+    pub(super) has_machine: bool,
+    pub(super) has_tag: bool,
+    pub(super) has_action: bool,
+    pub(super) has_value: bool,
+}
+
+impl fmt::Display for ColumnGaps {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let change = match (self.has_tag, self.has_action) {
+            (true, true) => None,
+            _ if self.has_value => None,
+            (true, false) => Some("a tag column but no action column: add one that says Add or Remove"),
+            (false, true) => Some("an action column but no tag column"),
+            (false, false) => Some("no column that says what to change"),
+        };
+        match (self.has_machine, change) {
+            (false, Some(change)) => write!(formatter, "has no machine column, and {change}"),
+            (false, None) => formatter.write_str("has no machine column"),
+            (true, change) => write!(formatter, "has {}", change.unwrap_or_default()),
+        }
+    }
+}
+
+/// Names of columns, as they are shown: quoted, cut, with their number, and not more of them than fit on a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundColumns {
+    names: Vec<(usize, Excerpt)>,
+    more: usize,
+    looks_like_row: bool,
+}
+
+impl FoundColumns {
+    const SHOWN: usize = 40;
+
+    pub(super) fn new(header: &[String]) -> Self {
+        let names = (1..).zip(header.iter().map(|name| Excerpt::new(name))).take(Self::SHOWN).collect();
+        let looks_like_row =
+            header.iter().any(|cell| matches!(MachineReference::parse(cell.trim()), MachineReference::Id(_)));
+        Self { names, more: header.len().saturating_sub(Self::SHOWN), looks_like_row }
+    }
+
+    pub(super) fn one(position: usize, name: &str) -> Self {
+        Self { names: vec![(position + 1, Excerpt::new(name))], more: 0, looks_like_row: false }
+    }
+}
+
+impl fmt::Display for FoundColumns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (number, name)) in self.names.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(formatter, "{separator}\"{name}\" ({number})")?;
+        }
+        if self.more > 0 {
+            write!(formatter, " and {} more", self.more)?;
+        }
+        if self.looks_like_row {
+            formatter.write_str(", which looks like a row without a header above it")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! An input that was read: what its rows ask for, what is wrong with them, and their text once more.
+
+use super::dialect::Dialect;
+use super::error::InputError;
+use super::problem::{Problem, TagWarning};
+use super::request::Request;
+use super::text::{RecordPlace, Spool};
+use crate::model::{MachineReference, RowNumber, Tag};
+
+/// A whole input, checked.
+pub struct Sheet {
+    /// How the file is written.
+    pub dialect: Dialect,
+    /// The header's cells, exactly as decoded.
+    pub header: Vec<String>,
+    /// How many rows there are, those in error included; the header is none.
+    pub row_count: u32,
+    /// The machines that rows without problems name, each once, in the order in which they came first. Names are
+    /// one when they differ only in the case of ASCII letters; the first spelling stays.
+    pub machines: Vec<MachineReference>,
+    /// The tags of rows without problems, each once, in the order in which they came first.
+    pub tags: Vec<Tag>,
+    /// What rows ask for, in the order of rows: one or two for each row without problems, none for the others.
+    pub requests: Vec<Request>,
+    /// What is wrong with rows, in the order of rows: one or more for each row that has no request.
+    pub problems: Vec<Problem>,
+    /// One for each tag that the portal cannot filter by; of the first hundred.
+    pub warnings: Vec<TagWarning>,
+    /// How many warnings there would have been beyond those.
+    pub further_warnings: u32,
+    pub(super) chunks: ChunkPlaces,
+    pub(super) spool: Spool,
+}
+
+/// The most warnings that are kept.
+pub(super) const TAG_WARNINGS_MAXIMUM: usize = 100;
+
+impl Sheet {
+    /// Goes through the rows' text once more, from the first to the last row; calling it again begins again.
+    pub fn chunks(&mut self) -> Chunks<'_> {
+        Chunks { places: self.chunks.0.iter(), spool: &mut self.spool }
+    }
+}
+
+impl std::fmt::Debug for Sheet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Sheet")
+            .field("dialect", &self.dialect)
+            .field("header", &self.header)
+            .field("row_count", &self.row_count)
+            .field("requests", &self.requests.len())
+            .field("problems", &self.problems.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Some rows as they were written: whole records in the file's delimiter, decoded.
+///
+/// The text begins with the last byte of the line break before its first record. Without it the `csv` crate would take a
+/// first cell that begins with U+FEFF for one with a byte order mark, and drop the character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The first of the rows.
+    pub first_row: RowNumber,
+    /// How many rows there are, at most 1,000.
+    pub row_count: u32,
+    /// Their text, about 64 KiB at the most unless a single record is longer; [`records`](super::records()) reads it.
+    pub text: String,
+}
+
+/// The chunks of a [`Sheet`], read from its temporary file one at a time.
+pub struct Chunks<'s> {
+    places: std::slice::Iter<'s, ChunkPlace>,
+    spool: &'s mut Spool,
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = Result<Chunk, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let place = self.places.next()?;
+        Some(self.spool.read(place.start, place.bytes).map(|text| Chunk {
+            first_row: place.first_row,
+            row_count: place.row_count,
+            text,
+        }))
+    }
+}
+
+/// Where the chunks are in the text.
+#[derive(Default)]
+pub(super) struct ChunkPlaces(Vec<ChunkPlace>);
+
+struct ChunkPlace {
+    start: u64,
+    bytes: usize,
+    first_row: RowNumber,
+    row_count: u32,
+}
+
+impl ChunkPlaces {
+    const ROWS: u32 = 1000;
+    const BYTES: u64 = 64 * 1024;
+
+    /// Adds the next row's record to the last chunk, or to a new one when that is full.
+    pub(super) fn add(&mut self, row: RowNumber, record: &RecordPlace) {
+        let with_record = |start: u64| usize::try_from(record.end.saturating_sub(start)).unwrap_or(usize::MAX);
+        match self.0.last_mut() {
+            Some(last) if last.row_count < Self::ROWS && record.end - last.start <= Self::BYTES => {
+                last.row_count += 1;
+                last.bytes = with_record(last.start);
+            }
+            _ => {
+                // A record follows a line break, if only that of the header.
+                let start = record.start.saturating_sub(1);
+                self.0.push(ChunkPlace { start, bytes: with_record(start), first_row: row, row_count: 1 });
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a file as a whole is refused, and how that is told.
+
+use std::error::Error as _;
+
+use super::super::{InputError, InputOptions, encoding, read};
+use super::utf16;
+
+fn refusal(bytes: &[u8], label: Option<&str>) -> String {
+    let options = InputOptions { encoding: label.and_then(encoding), spool_directory: None };
+    match read(bytes, &options) {
+        Ok(sheet) => panic!("not refused: {sheet:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn formats_that_are_no_csv_are_named() {
+    let table: Vec<(&str, Vec<u8>, Option<&str>)> = vec![
+        ("nothing", vec![], None),
+        ("only a mark", b"\xEF\xBB\xBF".to_vec(), None),
+        ("only empty lines", b"\r\n\n\r".to_vec(), None),
+        ("only a separator line", b"sep=;\r\n".to_vec(), None),
+        (".xlsx", b"PK\x03\x04\x14\x00".to_vec(), Some("windows-1252")),
+        (".xls", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(), None),
+        ("UTF-32LE, marked", b"\xFF\xFE\x00\x00m\x00\x00\x00".to_vec(), None),
+        ("UTF-32BE, marked", b"\x00\x00\xFE\xFF\x00\x00\x00m".to_vec(), None),
+        ("UTF-32LE", b"m\x00\x00\x00a\x00\x00\x00".to_vec(), None),
+        ("UTF-32BE", b"\x00\x00\x00m\x00\x00\x00a".to_vec(), None),
+        ("UTF-16LE", utf16("machineId,value\n", u16::to_le_bytes), None),
+        ("UTF-16BE", utf16("machineId,value\n", u16::to_be_bytes), None),
+        ("mark and name differ", b"\xEF\xBB\xBFmachineId,value\n".to_vec(), Some("windows-1252")),
+        ("marks differ", b"\xFF\xFEm\x00".to_vec(), Some("utf-16be")),
+    ];
+    let told: Vec<String> =
+        table.iter().map(|(what, bytes, label)| format!("{what}: {}", refusal(bytes, *label))).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    nothing: the input is empty; its first line must be a header, for example machineId,tag,action,value
+    only a mark: the input is empty; its first line must be a header, for example machineId,tag,action,value
+    only empty lines: the input is empty; its first line must be a header, for example machineId,tag,action,value
+    only a separator line: the input is empty; its first line must be a header, for example machineId,tag,action,value
+    .xlsx: this is an Excel workbook or another packed file; save it as "CSV UTF-8" and give that file
+    .xls: this is an Excel workbook or another packed file; save it as "CSV UTF-8" and give that file
+    UTF-32LE, marked: the input looks like UTF-32, which cannot be read; save it as UTF-8
+    UTF-32BE, marked: the input looks like UTF-32, which cannot be read; save it as UTF-8
+    UTF-32LE: the input looks like UTF-32, which cannot be read; save it as UTF-8
+    UTF-32BE: the input looks like UTF-32, which cannot be read; save it as UTF-8
+    UTF-16LE: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16le, or save it as UTF-8
+    UTF-16BE: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16be, or save it as UTF-8
+    mark and name differ: the input begins with the byte order mark of UTF-8, but --encoding says windows-1252; leave --encoding out
+    marks differ: the input begins with the byte order mark of UTF-16LE, but --encoding says UTF-16BE; leave --encoding out
+    "#);
+}
+
+#[test]
+fn bytes_that_do_not_decode_are_told_with_offset_and_line() {
+    let utf8 = |text: &[u8]| refusal(text, None);
+    let many = [b"machineId,value\r\n".to_vec(), b"a,Low\r\n".repeat(50_000), b"\xFC,Low\r\n".to_vec()].concat();
+    let lone_surrogate =
+        [utf16("\u{feff}machineId,value\na", u16::to_le_bytes), vec![0x00, 0xD8], utf16("b", u16::to_le_bytes)]
+            .concat();
+    let told = [
+        utf8(b"machineId,value\n\nGr\xF6\xDFe,Low\n"),
+        utf8(b"\xEF\xBB\xBFmachineId,value\rGr\xF6\xDFe,Low\r"),
+        utf8(b"machineId,value\na,Low\xE2\x82"),
+        utf8(b"machineId,value\na,\"Lo\nw\"\xED\xA0\x80\n"),
+        utf8(&many),
+        refusal(&lone_surrogate, None),
+        refusal(b"\xFF\xFEm\x00a", None),
+        refusal(b"machineId,value\n\x81\x30,Low\n", Some("shift_jis")),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    the bytes at offset 19, on line 3, are not UTF-8; name the input's encoding with --encoding (windows-1252 for many older Excel files), or save it as UTF-8
+    the bytes at offset 21, on line 2, are not UTF-8; the input is damaged, or was joined from files in different encodings; save it as UTF-8
+    the bytes at offset 21, on line 2, are not UTF-8; name the input's encoding with --encoding (windows-1252 for many older Excel files), or save it as UTF-8
+    the bytes at offset 24, on line 3, are not UTF-8; name the input's encoding with --encoding (windows-1252 for many older Excel files), or save it as UTF-8
+    the bytes at offset 350017, on line 50002, are not UTF-8; name the input's encoding with --encoding (windows-1252 for many older Excel files), or save it as UTF-8
+    the bytes at offset 36, on line 2, are not UTF-16LE; the input is damaged, or was joined from files in different encodings; save it as UTF-8
+    the bytes at offset 4, on line 1, are not UTF-16LE; the input is damaged, or was joined from files in different encodings; save it as UTF-8
+    the bytes at offset 16, on line 2, are not Shift_JIS; name the input's encoding with --encoding (windows-1252 for many older Excel files), or save it as UTF-8
+    "#);
+}
+
+#[test]
+fn headers_that_lack_something_are_told_what() {
+    let id = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
+    let wide: Vec<String> = (1..=100).map(|number| format!("column {number}")).collect();
+    let told: Vec<String> = [
+        "Name,Tag\n",
+        "Name,Action\n",
+        "Name,Group\n",
+        "Tag,Action\n",
+        "Host,value\n",
+        "Host,Group,Tag\n",
+        "\n\nHost;Group;a,b\n",
+        "sep=,\nName;value\n",
+        "   \n",
+        "machineId,Device ID,value\n",
+        "Name,MachineName,value\n",
+        "id,tag,action, TAG \n",
+        "id;value;tag;Device Value;action\n",
+        &format!("{id},x,Add,\n"),
+        "Name,\u{1b}[31mtag\u{7},action\n",
+        &format!("{}\n", wide.join(",")),
+        "sep=\nmachineId,value\n",
+        "sep=ab\u{1b}\nmachineId,value\n",
+        "sep=\"\nmachineId,value\n",
+    ]
+    .iter()
+    .map(|text| refusal(text.as_bytes(), None))
+    .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    the header on line 1 has a tag column but no action column: add one that says Add or Remove; it has "Name" (1), "Tag" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has an action column but no tag column; it has "Name" (1), "Action" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has no column that says what to change; it has "Name" (1), "Group" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has no machine column; it has "Tag" (1), "Action" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has no machine column; it has "Host" (1), "value" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has no machine column, and a tag column but no action column: add one that says Add or Remove; it has "Host" (1), "Group" (2), "Tag" (3); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 3 has no machine column, and no column that says what to change; it has "Host" (1), "Group" (2), "a,b" (3); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 2 has no machine column, and no column that says what to change; it has "Name;value" (1); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has no machine column, and no column that says what to change; it has "   " (1); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has two columns for the machine, "machineId" (1) and "Device ID" (2); rename or remove one
+    the header on line 1 has two columns for the machine, "Name" (1) and "MachineName" (2); rename or remove one
+    the header on line 1 has two columns for the tag, "tag" (2) and " TAG " (4); rename or remove one
+    the header on line 1 has two columns for the value, "value" (2) and "Device Value" (4); rename or remove one
+    the header on line 1 has no machine column, and no column that says what to change; it has "1e5bc9d7e413ddd7902c2932e418702b84d0cc07" (1), "x" (2), "Add" (3), "" (4), which looks like a row without a header above it; needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has an action column but no tag column; it has "Name" (1), "\u{1b}[31mtag\u{7}" (2), "action" (3); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has no machine column, and no column that says what to change; it has "column 1" (1), "column 2" (2), "column 3" (3), "column 4" (4), "column 5" (5), "column 6" (6), "column 7" (7), "column 8" (8), "column 9" (9), "column 10" (10), "column 11" (11), "column 12" (12), "column 13" (13), "column 14" (14), "column 15" (15), "column 16" (16), "column 17" (17), "column 18" (18), "column 19" (19), "column 20" (20), "column 21" (21), "column 22" (22), "column 23" (23), "column 24" (24), "column 25" (25), "column 26" (26), "column 27" (27), "column 28" (28), "column 29" (29), "column 30" (30), "column 31" (31), "column 32" (32), "column 33" (33), "column 34" (34), "column 35" (35), "column 36" (36), "column 37" (37), "column 38" (38), "column 39" (39), "column 40" (40) and 60 more; needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    line 1 says "sep=", which names no delimiter; write for example sep=; or remove the line
+    line 1 says "sep=ab\u{1b}", which names no delimiter; write for example sep=; or remove the line
+    line 1 says "sep="", which names no delimiter; write for example sep=; or remove the line
+    "#);
+}
+
+#[test]
+fn a_quotation_mark_that_stays_open_refuses_the_file() {
+    let refused_at = |text: &str| match read(text.as_bytes(), &InputOptions::default()) {
+        Err(InputError::UnclosedQuote { line }) => Some(line),
+        _ => None,
+    };
+    let table = [
+        ("machineId,value\na,\"Low\n", Some(2)),
+        ("machineId,value\na,Low\r\n\"b,Low\r\nc,Low\r\n", Some(3)),
+        ("machineId,value,note\na,Low,\"x\ny\"\nb,Low,\"x\"\" \n\nc,Low,", Some(4)),
+        ("machineId,value,note\r\"a\r\",Low,\"x", Some(3)),
+        ("machineId,value,note\na,Low,\"", Some(2)),
+        ("machineId,value,\"note\na,Low,", Some(1)),
+        ("sep=,\n\n\"machineId,value\na,Low,", Some(3)),
+        // Closed, or never opened.
+        ("machineId,value\na,\"Low\"", None),
+        ("machineId,value\na,Low\"", None),
+        ("machineId,value\na, \"Low", None),
+        ("machineId,value,note\na,Low,\"\"", None),
+        ("machineId,value,note\na,Low,\"x\"y\"", None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(refused_at(text), expected, "{text:?}");
+    }
+    insta::assert_snapshot!(refusal(b"machineId,value\na,\"Low\n", None), @r#"the quotation mark opened on line 2 is never closed, which makes the rest of the input one cell; close it, or write it twice inside a quoted cell"#);
+}
+
+#[test]
+fn records_and_headers_have_limits() {
+    let long = [b"machineId,value,note\na,Low,\nb,Low,\"".to_vec(), vec![b'x'; 17 * 1024 * 1024]].concat();
+    let long_header = [b"machineId,value,\"".to_vec(), vec![b'\n'; 300 * 1024]].concat();
+    let told = [refusal(&long, None), refusal(&long_header, None)];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    the record that begins on line 3 is longer than 16 MiB; is a quotation mark in it not closed?
+    the header is longer than 256 KiB; is a quotation mark in it not closed?
+    "#);
+}
+
+#[test]
+fn a_temporary_file_that_cannot_be_made_is_local_storage() {
+    let directory = tempfile::tempdir().expect("a directory").path().join("gone");
+    let options = InputOptions { encoding: None, spool_directory: Some(directory) };
+    let small = b"machineId,value\na,Low\n";
+    assert!(read(&small[..], &options).is_ok());
+    let large = [b"machineId,value,note\na,Low,\n".to_vec(), b"a,Low,\n".repeat(1_500_000)].concat();
+    let error = match read(&large[..], &options) {
+        Ok(sheet) => panic!("kept: {sheet:?}"),
+        Err(error) => error,
+    };
+    assert!(matches!(error, InputError::Spool(_)), "{error}");
+    insta::assert_snapshot!(error, @r#"cannot keep a copy of the input in a temporary file; is the disk full?"#);
+    assert!(error.source().is_some());
+}

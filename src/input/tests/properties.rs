@@ -1,0 +1,150 @@
+//! What holds for every input.
+
+use encoding_rs::{WINDOWS_1252, WINDOWS_1258};
+use proptest::prelude::*;
+
+use super::super::scan::{Cells, Scanned, Stop, line_break_bytes};
+use super::super::{InputError, InputOptions, read, records};
+use super::{second_pass, utf16};
+
+/// Text of the characters that can go wrong.
+fn text(characters: &'static str) -> impl Strategy<Value = String> {
+    let characters: Vec<char> = characters.chars().collect();
+    prop::collection::vec(prop::sample::select(characters), 0..8).prop_map(|text| text.into_iter().collect())
+}
+
+fn rows(characters: &'static str) -> impl Strategy<Value = Vec<Vec<String>>> {
+    prop::collection::vec(prop::collection::vec(text(characters), 1..5), 0..12)
+}
+
+fn delimiter() -> impl Strategy<Value = u8> {
+    prop::sample::select(vec![b',', b';', b'\t', b'|'])
+}
+
+fn line_break() -> impl Strategy<Value = csv::Terminator> {
+    prop::sample::select(vec![csv::Terminator::CRLF, csv::Terminator::Any(b'\n'), csv::Terminator::Any(b'\r')])
+}
+
+fn written(rows: &[Vec<String>], delimiter: u8, line_break: csv::Terminator) -> String {
+    let mut writer =
+        csv::WriterBuilder::new().delimiter(delimiter).terminator(line_break).flexible(true).from_writer(Vec::new());
+    writer.write_record(["machineId", "value", "note"]).expect("a header");
+    for row in rows {
+        writer.write_record(row).expect("a row");
+    }
+    String::from_utf8(writer.into_inner().expect("everything")).expect("text")
+}
+
+/// Every record of a text as the room's own reader sees it; `None` where a quotation mark stays open.
+fn scanned(text: &str, delimiter: u8) -> Option<Vec<Vec<String>>> {
+    let mut cells = Cells::new(delimiter, usize::MAX);
+    let mut rows = Vec::new();
+    let mut position = 0;
+    loop {
+        match line_break_bytes(text, position, true) {
+            Ok(0) if position == text.len() => return Some(rows),
+            Ok(0) => {
+                let Scanned { end, .. } = cells.scan(text, position, true).ok()?;
+                rows.push(cells.iter(text).map(str::to_owned).collect());
+                position = end;
+            }
+            Ok(bytes) => position += bytes,
+            Err(stop) => panic!("{stop:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_comes_back(
+        rows in rows("ab,;\t|\"\r\n éü€😀\u{feff}\u{a0}\0'="),
+        delimiter in delimiter(),
+        line_break in line_break(),
+        marked in any::<bool>(),
+    ) {
+        let text = format!("{}{}", if marked { "\u{feff}" } else { "" }, written(&rows, delimiter, line_break));
+        let mut inputs = vec![text.clone().into_bytes()];
+        if marked {
+            inputs.extend([utf16(&text, u16::to_le_bytes), utf16(&text, u16::to_be_bytes)]);
+        }
+        for bytes in inputs {
+            let mut sheet = read(&bytes[..], &InputOptions::default()).expect("a sheet");
+            prop_assert_eq!(sheet.dialect.delimiter, delimiter);
+            prop_assert_eq!(second_pass(&mut sheet), rows.clone());
+        }
+    }
+
+    #[test]
+    fn what_was_written_in_windows_1252_comes_back(
+        rows in rows("ab,;\"\r\n éü€\u{a0}ÿ™"),
+        delimiter in delimiter(),
+        line_break in line_break(),
+    ) {
+        let text = written(&rows, delimiter, line_break);
+        let (bytes, _, is_lossy) = WINDOWS_1252.encode(&text);
+        prop_assert!(!is_lossy);
+        let options = InputOptions { encoding: Some(WINDOWS_1252), spool_directory: None };
+        let mut sheet = read(&bytes[..], &options).expect("a sheet");
+        prop_assert_eq!(second_pass(&mut sheet), rows);
+    }
+
+    #[test]
+    fn records_are_those_of_the_csv_crate(text in "[ab,;\"\r\n ü]{0,40}", delimiter in delimiter()) {
+        let Some(rows) = scanned(&text, delimiter) else {
+            return Ok(());
+        };
+        let expected: Vec<Vec<String>> = records(delimiter, text.as_bytes())
+            .records()
+            .map(|record| record.expect("a record").iter().map(str::to_owned).collect())
+            .collect();
+        prop_assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_record_is_the_same_however_much_text_follows(text in "[ab,\"\r\n ü]{1,40}") {
+        prop_assume!(line_break_bytes(&text, 0, true) == Ok(0));
+        let mut cells = Cells::new(b',', usize::MAX);
+        let whole = cells.scan(&text, 0, true);
+        for (end, _) in text.char_indices() {
+            match cells.scan(&text[..end], 0, false) {
+                Err(Stop::MoreNeeded) => {}
+                early => prop_assert_eq!(early, whole),
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_requests_or_problems(text in "[a,\"\r\n]{0,60}", tail in "([ab]?,[x(]?,(Add|Set|Ad)?,(Low|No)?\n){0,9}") {
+        match read(format!("machineId,tag,action,value\n{text}\n{tail}").as_bytes(), &InputOptions::default()) {
+            Ok(sheet) => {
+                for row in 1..=sheet.row_count {
+                    let requests = sheet.requests.iter().filter(|request| request.row.0 == row).count();
+                    let problems = sheet.problems.iter().filter(|problem| problem.row.0 == row).count();
+                    prop_assert!((requests == 0) != (problems == 0), "row {row}: {requests} and {problems}");
+                    prop_assert!(requests <= 2);
+                }
+                prop_assert!(sheet.requests.is_sorted_by_key(|request| (request.row, request.line)));
+                prop_assert!(sheet.problems.is_sorted_by_key(|problem| (problem.row, problem.line)));
+            }
+            Err(error) => prop_assert!(matches!(error, InputError::UnclosedQuote { .. }), "{error}"),
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        start in prop::sample::select(vec![
+            &b""[..], b"machineId,tag,action,value\n", b"\xEF\xBB\xBFid;value\r\n", b"\xFF\xFE", b"\xFE\xFF", b"sep=", b"PK",
+        ]),
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        chosen in prop::sample::select(vec![None, Some(WINDOWS_1258), super::super::encoding("gb18030")]),
+    ) {
+        let options = InputOptions { encoding: chosen, spool_directory: None };
+        match read(&[start, &bytes].concat()[..], &options) {
+            Ok(mut sheet) => {
+                second_pass(&mut sheet);
+                sheet.problems.iter().for_each(|problem| assert!(!problem.to_string().contains('\u{1b}')));
+            }
+            Err(error) => assert!(!error.to_string().contains('\u{1b}')),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The decoded text on its way to the rows: a copy goes to the spool, and physical lines are counted.
+
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+
+use encoding_rs::Encoding;
+use tempfile::SpooledTempFile;
+
+use super::InputOptions;
+use super::decode::{Decoded, DecodingSource};
+use super::error::InputError;
+use super::scan::{Cells, Stop, count_line_breaks, line_break_bytes};
+
+/// Decoded text up to this size stays in memory; beyond it, all of it is in a file.
+const SPOOL_MEMORY_BYTES: usize = 1024 * 1024;
+
+/// The longest record that is read. The longest sane one is a few hundred kilobytes: notes that people pasted.
+const RECORD_MAXIMUM_BYTES: usize = 16 * 1024 * 1024;
+
+/// The decoded text, as far as it is not read yet.
+pub(super) struct Text<R> {
+    source: DecodingSource<R>,
+    spool: Spool,
+    /// What is decoded and not forgotten.
+    window: String,
+    /// Where in the text the window begins.
+    window_offset: u64,
+    /// Where in the window reading goes on.
+    position: usize,
+    /// The physical line there, from 1.
+    line: u64,
+    is_over: bool,
+}
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RecordPlace {
+    /// Where its first byte is in the text.
+    pub(super) start: u64,
+    /// Where the text goes on after it and its line break.
+    pub(super) end: u64,
+    /// The physical line on which it begins, from 1.
+    pub(super) first_line: u32,
+    /// The physical line on which it ends: another one when a quoted cell holds line breaks.
+    pub(super) last_line: u32,
+}
+
+impl<R: Read> Text<R> {
+    pub(super) fn open(source: R, options: &InputOptions) -> Result<Self, InputError> {
+        Ok(Self {
+            source: DecodingSource::open(source, options.encoding)?,
+            spool: Spool::new(options),
+            window: String::new(),
+            window_offset: 0,
+            position: 0,
+            line: 1,
+            is_over: false,
+        })
+    }
+
+    /// Decodes until `bytes` of text can be read, or all there is.
+    pub(super) fn look_ahead(&mut self, bytes: usize) -> Result<Ahead<'_>, InputError> {
+        while self.unread_bytes() < bytes && !self.is_over {
+            self.decode_block()?;
+        }
+        let text = self.window.get(self.position..).unwrap_or_default();
+        Ok(Ahead { text, is_whole: self.is_over, line: self.line })
+    }
+
+    /// Reads over a part of the text that has been looked at.
+    pub(super) const fn skip(&mut self, bytes: usize, line_breaks: u64) {
+        self.position += bytes;
+        self.line += line_breaks;
+    }
+
+    /// Reads over empty lines.
+    pub(super) fn skip_empty_lines(&mut self) -> Result<(), InputError> {
+        loop {
+            match line_break_bytes(&self.window, self.position, self.is_over) {
+                Ok(0) if self.unread_bytes() > 0 || self.is_over => return Ok(()),
+                Ok(0) | Err(_) => self.decode_more()?,
+                Ok(bytes) => self.skip(bytes, 1),
+            }
+        }
+    }
+
+    /// Reads the next record; its cells stand in [`Self::window`]. `None` at the end.
+    pub(super) fn next_record(&mut self, cells: &mut Cells) -> Result<Option<RecordPlace>, InputError> {
+        self.skip_empty_lines()?;
+        if self.unread_bytes() == 0 {
+            return Ok(None);
+        }
+        let scanned = loop {
+            match cells.scan(&self.window, self.position, self.is_over) {
+                Ok(scanned) => break scanned,
+                Err(Stop::MoreNeeded) => self.decode_more()?,
+                Err(Stop::OpenQuote { position }) => {
+                    let before = self.window.as_bytes().get(self.position..position).unwrap_or_default();
+                    return Err(InputError::UnclosedQuote { line: self.line + count_line_breaks(before) });
+                }
+            }
+        };
+        let last_line = self.line + scanned.inner_line_breaks;
+        let place = RecordPlace {
+            start: self.window_offset + self.position as u64,
+            end: self.window_offset + scanned.end as u64,
+            first_line: u32::try_from(self.line).map_err(|_| InputError::TooManyRows)?,
+            last_line: u32::try_from(last_line).map_err(|_| InputError::TooManyRows)?,
+        };
+        // A record without a line break is the last one.
+        self.line = last_line + 1;
+        self.position = scanned.end;
+        Ok(Some(place))
+    }
+
+    /// The text in which the cells of the last record stand.
+    pub(super) fn window(&self) -> &str {
+        &self.window
+    }
+
+    pub(super) const fn encoding(&self) -> &'static Encoding {
+        self.source.encoding()
+    }
+
+    pub(super) const fn has_byte_order_mark(&self) -> bool {
+        self.source.has_byte_order_mark()
+    }
+
+    pub(super) fn into_spool(self) -> Spool {
+        self.spool
+    }
+
+    const fn unread_bytes(&self) -> usize {
+        self.window.len() - self.position
+    }
+
+    /// Decodes more text for a record that is not complete: at least as much again, because a record is scanned from its
+    /// beginning each time.
+    fn decode_more(&mut self) -> Result<(), InputError> {
+        if self.unread_bytes() > RECORD_MAXIMUM_BYTES {
+            return Err(InputError::RecordTooLong { line: self.line });
+        }
+        self.window.drain(..self.position);
+        self.window_offset += self.position as u64;
+        self.position = 0;
+        let enough = (2 * self.window.len()).min(RECORD_MAXIMUM_BYTES) + 1;
+        while self.window.len() < enough && !self.is_over {
+            self.decode_block()?;
+        }
+        Ok(())
+    }
+
+    fn decode_block(&mut self) -> Result<(), InputError> {
+        let before = self.window.len();
+        let decoded = self.source.decode_block(&mut self.window)?;
+        self.spool.write(self.window.get(before..).unwrap_or_default())?;
+        match decoded {
+            Decoded::Some => Ok(()),
+            Decoded::Over => {
+                self.is_over = true;
+                Ok(())
+            }
+            Decoded::Malformed { offset } => {
+                let unread = self.window.as_bytes().get(self.position..).unwrap_or_default();
+                let line = self.line + count_line_breaks(unread);
+                let (encoding, is_marked) = (self.encoding().name(), self.has_byte_order_mark());
+                Err(InputError::Undecodable { offset, line, encoding, is_marked })
+            }
+        }
+    }
+}
+
+/// The text that comes next.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<'t> {
+    pub(super) text: &'t str,
+    /// Whether the file ends with it.
+    pub(super) is_whole: bool,
+    /// The physical line on which it begins.
+    pub(super) line: u64,
+}
+
+/// A copy of the text for the second pass.
+pub(super) struct Spool(SpooledTempFile);
+
+impl Spool {
+    fn new(options: &InputOptions) -> Self {
+        Self(match &options.spool_directory {
+            Some(directory) => SpooledTempFile::new_in(SPOOL_MEMORY_BYTES, directory),
+            None => SpooledTempFile::new(SPOOL_MEMORY_BYTES),
+        })
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), InputError> {
+        self.0.write_all(text.as_bytes()).map_err(InputError::Spool)
+    }
+
+    pub(super) fn read(&mut self, start: u64, length: usize) -> Result<String, InputError> {
+        let mut text = vec![0; length];
+        self.0.seek(SeekFrom::Start(start)).and_then(|_| self.0.read_exact(&mut text)).map_err(InputError::Spool)?;
+        String::from_utf8(text).map_err(|error| InputError::Spool(io::Error::new(io::ErrorKind::InvalidData, error)))
+    }
+}

@@ -1,0 +1,456 @@
+//! The plain types that every room speaks: machines, tags, device values, what a row asks for and what became of it.
+//!
+//! Nothing here does I/O or reads a clock. What surprises: a [`MachineId`] of 40 hexadecimal digits is held as 20 bytes,
+//! because a plan holds a million of them; it is shown and sent in lower case, as the service writes it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The identifier of a machine record in the tenant.
+///
+/// In every sample of the API it is 40 hexadecimal digits, but no page promises that, so any other text that the
+/// inventory carries as an `id` is held as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MachineId(IdForm);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum IdForm {
+    Hexadecimal([u8; 20]),
+    Other(Box<str>),
+}
+
+impl MachineId {
+    /// Reads 40 hexadecimal digits of either case; `None` for any other text.
+    #[must_use]
+    pub fn from_hexadecimal(text: &str) -> Option<Self> {
+        let digits: &[u8; 40] = text.as_bytes().try_into().ok()?;
+        let (pairs, _none) = digits.as_chunks::<2>();
+        let mut bytes = [0_u8; 20];
+        let mut seen = 0;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let (high, low) = (digit_value(*high), digit_value(*low));
+            seen |= high | low;
+            *byte = high << 4 | low & 0xF;
+        }
+        // One look at the end is faster than one at each digit, and a million ids are read at once.
+        (seen < 16).then_some(Self(IdForm::Hexadecimal(bytes)))
+    }
+
+    /// Takes an id as the service wrote it: 40 hexadecimal digits, or any other text unchanged.
+    #[must_use]
+    pub fn from_service(text: &str) -> Self {
+        Self::from_hexadecimal(text).unwrap_or_else(|| Self(IdForm::Other(text.into())))
+    }
+
+    /// Whether two spellings name the same record.
+    #[must_use]
+    pub fn is_written(&self, text: &str) -> bool {
+        *self == Self::from_service(text)
+    }
+}
+
+/// What each byte is worth as a hexadecimal digit; those that are none are worth [`NO_DIGIT`].
+static DIGIT_VALUES: [u8; 256] = digit_values();
+const NO_DIGIT: u8 = 0xFF;
+
+fn digit_value(character: u8) -> u8 {
+    DIGIT_VALUES.get(usize::from(character)).copied().unwrap_or(NO_DIGIT)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "every index is below 256; checked when compiled"
+)]
+const fn digit_values() -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
+    let mut character = 0;
+    while character < 256 {
+        values[character] = match character as u8 {
+            digit @ b'0'..=b'9' => digit - b'0',
+            digit @ b'a'..=b'f' => digit - b'a' + 10,
+            digit @ b'A'..=b'F' => digit - b'A' + 10,
+            _ => NO_DIGIT,
+        };
+        character += 1;
+    }
+    values
+}
+
+impl fmt::Display for MachineId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            IdForm::Hexadecimal(bytes) => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let digit = |value: u8| DIGITS.get(usize::from(value)).map_or('0', |digit| char::from(*digit));
+                // In one piece: a million ids are written at once.
+                let text: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect();
+                formatter.write_str(&text)
+            }
+            IdForm::Other(text) => formatter.write_str(text),
+        }
+    }
+}
+
+/// How a row names its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MachineReference {
+    /// The record itself.
+    Id(MachineId),
+    /// A computer DNS name, full or short, to be looked up in the inventory; as written, trimmed.
+    Name(Box<str>),
+}
+
+impl MachineReference {
+    /// Reads a trimmed cell that is not empty: 40 hexadecimal digits are an id, anything else is a name for now.
+    #[must_use]
+    pub fn parse(cell: &str) -> Self {
+        MachineId::from_hexadecimal(cell).map_or_else(|| Self::Name(cell.into()), Self::Id)
+    }
+
+    /// Whether the text looks like an id that lost or gained a few digits: 30 to 50 characters, all hexadecimal.
+    #[must_use]
+    pub fn looks_like_damaged_id(&self) -> bool {
+        match self {
+            Self::Id(_) => false,
+            Self::Name(name) => {
+                (30..=50).contains(&name.len()) && name.bytes().all(|character| character.is_ascii_hexdigit())
+            }
+        }
+    }
+}
+
+impl fmt::Display for MachineReference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(formatter),
+            Self::Name(name) => formatter.write_str(name),
+        }
+    }
+}
+
+/// The most characters that a tag may have (documented for tags set through the registry).
+pub const TAG_MAXIMUM_CHARACTERS: usize = 200;
+
+/// A machine tag: 1 to 200 characters, none of them a control character, no white space at either end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(Box<str>);
+
+/// Why a text cannot be a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// Nothing is left after trimming.
+    #[error("the tag is empty")]
+    Empty,
+    /// Longer than [`TAG_MAXIMUM_CHARACTERS`].
+    #[error("the tag has {characters} characters, and at most 200 are allowed")]
+    TooLong {
+        /// How many it has.
+        characters: usize,
+    },
+    /// It holds a control character, a line break or a tab for example.
+    #[error("the tag holds the control character U+{code_point:04X}")]
+    ControlCharacter {
+        /// The character's number.
+        code_point: u32,
+    },
+}
+
+impl Tag {
+    /// Checks a trimmed text.
+    ///
+    /// # Errors
+    /// [`TagError`] when it is empty, too long, or holds a control character.
+    pub fn new(text: &str) -> Result<Self, TagError> {
+        if text.is_empty() {
+            return Err(TagError::Empty);
+        }
+        if text.len() > TAG_MAXIMUM_CHARACTERS {
+            let characters = text.chars().count();
+            if characters > TAG_MAXIMUM_CHARACTERS {
+                return Err(TagError::TooLong { characters });
+            }
+        }
+        if let Some(character) = text.chars().find(|character| character.is_control()) {
+            return Err(TagError::ControlCharacter { code_point: u32::from(character) });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The tag's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the portal cannot filter by this tag: parentheses and commas break its filter (documented).
+    #[must_use]
+    pub fn breaks_portal_filter(&self) -> bool {
+        self.0.contains(['(', ')', ','])
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The value of a device, as vulnerability management weighs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub enum DeviceValue {
+    /// Counts less.
+    Low,
+    /// What a device has until somebody sets another.
+    Normal,
+    /// Counts more.
+    High,
+}
+
+impl DeviceValue {
+    /// Reads a name in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Low, Self::Normal, Self::High].into_iter().find(|value| value.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The name as the API wants it; its enum values are case-sensitive.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "Low",
+            Self::Normal => "Normal",
+            Self::High => "High",
+        }
+    }
+}
+
+impl fmt::Display for DeviceValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Whether a tag is to be there or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TagAction {
+    /// The machine shall have the tag.
+    Add,
+    /// The machine shall not have the tag.
+    Remove,
+}
+
+impl TagAction {
+    /// The name as the API wants it in a body's `Action`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "Add",
+            Self::Remove => "Remove",
+        }
+    }
+}
+
+/// What one operation makes of its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Add or remove one tag.
+    Tag(TagAction, Tag),
+    /// Set the device value.
+    DeviceValue(DeviceValue),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(action, tag) => write!(formatter, "{} tag \"{tag}\"", action.as_str()),
+            Self::DeviceValue(value) => write!(formatter, "set device value {value}"),
+        }
+    }
+}
+
+/// One change to one machine: the unit that is sent, answered and stored. Two rows may ask for the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Operation {
+    /// The machine.
+    pub machine: MachineId,
+    /// What to make of it.
+    pub change: Change,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} on machine {}", self.change, self.machine)
+    }
+}
+
+/// The number of an operation within its run, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OperationId(pub u32);
+
+/// The number of a record of the input, from 1, the header not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct RowNumber(pub u32);
+
+impl fmt::Display for RowNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// What became of an operation or a row.
+///
+/// The order is the one in which the worst of a row's operations is taken (design: rows and results).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It was so already when the inventory was read.
+    Unchanged,
+    /// The service answered that it is so now.
+    Succeeded,
+    /// No call was made, or only one that was refused before it could count.
+    NotAttempted,
+    /// Sent, never answered, and not settled by reading.
+    Unknown,
+    /// The service refused it for good.
+    Failed,
+    /// The row itself is in error and was skipped.
+    Invalid,
+}
+
+impl Status {
+    /// Every status, in the order of summaries.
+    pub const ALL: [Self; 6] =
+        [Self::Succeeded, Self::Unchanged, Self::Failed, Self::Unknown, Self::NotAttempted, Self::Invalid];
+
+    /// The name in results and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::NotAttempted => "not_attempted",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// The status with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What became of one operation, in the words of the results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The verdict.
+    pub status: Status,
+    /// Whether a resumed run sends the operation again: it was refused for a reason that lies outside it, a missing
+    /// permission for example.
+    pub send_again: bool,
+    /// Where the facts below come from.
+    pub answer: AnswerFacts,
+    /// What holds now: `present` or `absent` for a tag, the value for a value; as far as an answer showed it.
+    pub after: Option<Box<str>>,
+}
+
+/// What the last answer to an operation said of itself; nothing of it holds a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerFacts {
+    /// The HTTP status, if there was an answer.
+    pub http_status: Option<u16>,
+    /// The service's code, or ours (`timed_out`, `not_applied`, …) where it named none.
+    pub error_code: Option<Box<str>>,
+    /// The service's message, cut and masked, or ours.
+    pub error_message: Option<Box<str>>,
+    /// The service's correlation id.
+    pub request_id: Option<Box<str>>,
+}
+
+/// The quota buckets of the service: calls of one never count for another (design, section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bucket {
+    /// Reading machines: the list and a single one.
+    Machines,
+    /// Tags: the single and the bulk call together.
+    Tags,
+    /// Device values.
+    Value,
+}
+
+impl Bucket {
+    /// Every bucket.
+    pub const ALL: [Self; 3] = [Self::Machines, Self::Tags, Self::Value];
+
+    /// The name that people read.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Machines => "machines",
+            Self::Tags => "tags",
+            Self::Value => "device values",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_40_hexadecimal_digits_of_either_case_and_is_shown_in_lower_case() {
+        let id = MachineId::from_hexadecimal("1E5BC9D7E413DDD7902C2932E418702B84D0CC07").expect("an id");
+        assert_eq!(id.to_string(), "1e5bc9d7e413ddd7902c2932e418702b84d0cc07");
+        assert!(id.is_written("1e5bc9d7e413DDD7902c2932e418702b84d0cc07"));
+        for other in
+            ["", "1e5b", "1e5bc9d7e413ddd7902c2932e418702b84d0cc0g", "1e5bc9d7e413ddd7902c2932e418702b84d0cc071"]
+        {
+            assert_eq!(MachineId::from_hexadecimal(other), None, "{other:?}");
+        }
+        assert_eq!(MachineId::from_service("odd-id").to_string(), "odd-id");
+    }
+
+    #[test]
+    fn a_cell_that_lost_a_digit_looks_like_a_damaged_id() {
+        assert!(MachineReference::parse("1e5bc9d7e413ddd7902c2932e418702b84d0cc0").looks_like_damaged_id());
+        assert!(!MachineReference::parse("1e5bc9d7e413ddd7902c2932e418702b84d0cc07").looks_like_damaged_id());
+        assert!(!MachineReference::parse("server01.contoso.example").looks_like_damaged_id());
+        assert!(!MachineReference::parse("deadbeef").looks_like_damaged_id());
+    }
+
+    #[test]
+    fn tags_are_checked() {
+        let table: &[(&str, Result<(), TagError>)] = &[
+            ("x", Ok(())),
+            ("Tier 0 / Größe", Ok(())),
+            ("", Err(TagError::Empty)),
+            ("a\u{7}", Err(TagError::ControlCharacter { code_point: 7 })),
+            ("a\nb", Err(TagError::ControlCharacter { code_point: 10 })),
+            ("a\u{85}b", Err(TagError::ControlCharacter { code_point: 0x85 })),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Tag::new(text).map(|_| ()), *expected, "{text:?}");
+        }
+        assert!(Tag::new(&"ü".repeat(200)).is_ok());
+        assert_eq!(Tag::new(&"ü".repeat(201)), Err(TagError::TooLong { characters: 201 }));
+        assert!(Tag::new("a (b)").is_ok_and(|tag| tag.breaks_portal_filter()));
+        assert!(Tag::new("a b").is_ok_and(|tag| !tag.breaks_portal_filter()));
+    }
+
+    #[test]
+    fn the_worst_status_of_a_row_is_the_greatest() {
+        let order = [Status::Failed, Status::Unknown, Status::NotAttempted, Status::Succeeded, Status::Unchanged];
+        assert!(order.is_sorted_by(|worse, better| worse > better));
+    }
+}

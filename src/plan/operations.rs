@@ -1,0 +1,372 @@
+//! Rows to operations: what is asked for twice is done once, what contradicts itself is refused.
+//!
+//! A plan may hold a million operations, so each is three numbers that point into the [`Sheet`].
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::input::{ChangeCode, Excerpt, Request, RequestedChange, Sheet};
+use crate::model::{MachineId, MachineReference, OperationId, RowNumber, TagAction};
+
+/// One change to one machine, as positions in the sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedOperation {
+    /// The position of the machine in [`Sheet::machines`].
+    pub machine: u32,
+    /// What to make of it.
+    pub change: ChangeCode,
+    /// The position in [`Sheet::requests`] of the first request for it.
+    pub first_request: u32,
+}
+
+/// What the rows of a sheet come to.
+#[derive(Debug, Default)]
+pub struct Operations {
+    /// The operations, in the order in which rows ask for them first; the position is the [`OperationId`].
+    pub operations: Vec<PlannedOperation>,
+    /// For each request of the sheet the operation that answers it.
+    pub of_request: Vec<OperationId>,
+    /// Requests that contradict an earlier one.
+    pub conflicts: Vec<Conflict>,
+    /// Requests that are answered by another request's operation.
+    pub repeated: u32,
+}
+
+/// Two rows that cannot both be satisfied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The request that came first.
+    pub earlier: Request,
+    /// The request that contradicts it.
+    pub later: Request,
+}
+
+impl Operations {
+    /// Works out the operations of a sheet.
+    #[must_use]
+    pub fn of(sheet: &Sheet) -> Self {
+        let mut plan = Self {
+            operations: Vec::with_capacity(sheet.requests.len()),
+            of_request: Vec::with_capacity(sheet.requests.len()),
+            ..Self::default()
+        };
+        let mut known = KnownOperations::new(sheet.machines.len(), sheet.requests.len());
+        for (first_request, request) in (0_u32..).zip(&sheet.requests) {
+            let (machine, change) = (request.machine, request.change);
+            let operation = match known.find_or_add(&plan.operations, machine, change) {
+                Known::Before(operation) => {
+                    plan.take_again(sheet, operation, request);
+                    operation
+                }
+                Known::New(operation) => {
+                    plan.operations.push(PlannedOperation { machine, change, first_request });
+                    operation
+                }
+            };
+            plan.of_request.push(OperationId(operation));
+        }
+        plan
+    }
+
+    /// For each machine of the sheet whether tags are added to it as well as removed: then its removes wait for its
+    /// adds, since tags drive device groups and a machine must not fall out of both.
+    #[must_use]
+    pub fn guarded_machines(&self, sheet: &Sheet) -> Vec<bool> {
+        const ADDS: u8 = 1;
+        const REMOVES: u8 = 2;
+        let mut seen = vec![0_u8; sheet.machines.len()];
+        for operation in &self.operations {
+            let mark = match operation.change.change() {
+                RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
+                RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
+                RequestedChange::DeviceValue(_) => 0,
+            };
+            if let Some(seen) = seen.get_mut(operation.machine as usize) {
+                *seen |= mark;
+            }
+        }
+        seen.into_iter().map(|marks| marks == ADDS | REMOVES).collect()
+    }
+
+    fn take_again(&mut self, sheet: &Sheet, operation: u32, later: &Request) {
+        let Some(planned) = self.operations.get(operation as usize) else { return };
+        if planned.change == later.change {
+            self.repeated += 1;
+        } else if let Some(earlier) = sheet.requests.get(planned.first_request as usize) {
+            self.conflicts.push(Conflict { earlier: *earlier, later: *later });
+        }
+    }
+}
+
+/// What can hold only one of several changes: a tag on a machine, or its device value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Slot {
+    machine: u32,
+    tag: Option<u32>,
+}
+
+impl Slot {
+    const fn of(machine: u32, change: ChangeCode) -> Self {
+        let tag = match change.change() {
+            RequestedChange::Tag { tag, .. } => Some(tag),
+            RequestedChange::DeviceValue(_) => None,
+        };
+        Self { machine, tag }
+    }
+}
+
+/// Finds the operation of a slot.
+///
+/// Nearly every machine has a handful of operations, so those hang on a chain of their own, which mostly lies in the
+/// processor's cache; a table of all operations would be a wait for memory each. Only what a machine has beyond
+/// [`LONGEST_CHAIN`] is in a table.
+struct KnownOperations {
+    /// For each machine the newest operation of its chain.
+    newest: Vec<u32>,
+    /// For each operation the next older one of its chain.
+    older: Vec<u32>,
+    others: HashTable<u32>,
+    hasher: FixedState,
+}
+
+/// The longest chain of a machine.
+const LONGEST_CHAIN: u32 = 8;
+/// No operation has this number: the limit on rows is lower.
+const NO_OPERATION: u32 = u32::MAX;
+
+enum Known {
+    Before(u32),
+    New(u32),
+}
+
+impl KnownOperations {
+    fn new(machines: usize, requests: usize) -> Self {
+        Self {
+            newest: vec![NO_OPERATION; machines],
+            older: Vec::with_capacity(requests),
+            others: HashTable::new(),
+            hasher: FixedState::default(),
+        }
+    }
+
+    /// The operation of the slot that this change fills; a new one gets the next number, and is to be added to
+    /// `operations` by the caller.
+    fn find_or_add(&mut self, operations: &[PlannedOperation], machine: u32, change: ChangeCode) -> Known {
+        let slot = Slot::of(machine, change);
+        let slot_of =
+            |operation: u32| operations.get(operation as usize).map(|known| Slot::of(known.machine, known.change));
+        let next = u32::try_from(operations.len()).unwrap_or(NO_OPERATION);
+        let newest = self.newest.get(machine as usize).copied().unwrap_or(NO_OPERATION);
+        let (mut operation, mut length) = (newest, 0);
+        while operation != NO_OPERATION {
+            if slot_of(operation) == Some(slot) {
+                return Known::Before(operation);
+            }
+            operation = self.older.get(operation as usize).copied().unwrap_or(NO_OPERATION);
+            length += 1;
+        }
+        if length < LONGEST_CHAIN {
+            self.older.push(newest);
+            if let Some(newest) = self.newest.get_mut(machine as usize) {
+                *newest = next;
+            }
+            return Known::New(next);
+        }
+        let hasher = &self.hasher;
+        let entry = self.others.entry(
+            hasher.hash_one(slot),
+            |known| slot_of(*known) == Some(slot),
+            |known| slot_of(*known).map_or(0, |slot| hasher.hash_one(slot)),
+        );
+        match entry {
+            Entry::Occupied(known) => Known::Before(*known.get()),
+            Entry::Vacant(place) => {
+                place.insert(next);
+                self.older.push(NO_OPERATION);
+                Known::New(next)
+            }
+        }
+    }
+}
+
+impl Conflict {
+    /// Says what contradicts what, and where.
+    #[must_use]
+    pub fn describe(&self, sheet: &Sheet) -> String {
+        let Self { earlier, later } = self;
+        let machine = sheet.machines.get(later.machine as usize).map(ToString::to_string).unwrap_or_default();
+        let place = format!("row {}, line {}", earlier.row, earlier.line);
+        let what = match (earlier.change.change(), later.change.change()) {
+            (RequestedChange::DeviceValue(earlier), RequestedChange::DeviceValue(later)) => {
+                format!("sets the device value {later}, and {place}, sets {earlier}")
+            }
+            (_, RequestedChange::Tag { action, tag }) => {
+                let tag = sheet.tags.get(tag as usize).map(|tag| Excerpt::new(tag.as_str()).to_string());
+                let (this, other) = match action {
+                    TagAction::Add => ("adds", "removes"),
+                    TagAction::Remove => ("removes", "adds"),
+                };
+                format!("{this} the tag \"{}\", and {place}, {other} it", tag.unwrap_or_default())
+            }
+            (RequestedChange::Tag { .. }, RequestedChange::DeviceValue(_)) => format!("contradicts {place}"),
+        };
+        let machine = Excerpt::new(&machine);
+        format!("row {}, line {}: {what}, on machine {machine}; leave one of them", later.row, later.line)
+    }
+}
+
+/// A row whose machine is named in a way that needs the inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The row.
+    pub row: RowNumber,
+    /// The line on which it begins.
+    pub line: u32,
+    /// The machine as named.
+    pub machine: Excerpt,
+    /// Whether that looks like an id that lost or gained a digit.
+    pub looks_like_damaged_id: bool,
+}
+
+impl Unresolved {
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let advice = if self.looks_like_damaged_id {
+            "is it a damaged id? A spreadsheet may have cut it"
+        } else {
+            "give the id instead of the name"
+        };
+        format!("\"{}\" is no machine id of 40 hexadecimal digits; {advice}", self.machine)
+    }
+}
+
+impl std::fmt::Display for Unresolved {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "row {}, line {}: {}", self.row, self.line, self.reason())
+    }
+}
+
+/// The rows whose machine is not named by its id, once for each row.
+#[must_use]
+pub fn unresolved(sheet: &Sheet) -> Vec<Unresolved> {
+    let mut unresolved: Vec<Unresolved> = Vec::new();
+    for request in &sheet.requests {
+        let Some(reference @ MachineReference::Name(name)) = sheet.machines.get(request.machine as usize) else {
+            continue;
+        };
+        if unresolved.last().is_some_and(|last| last.row == request.row) {
+            continue;
+        }
+        unresolved.push(Unresolved {
+            row: request.row,
+            line: request.line,
+            machine: Excerpt::new(name),
+            looks_like_damaged_id: reference.looks_like_damaged_id(),
+        });
+    }
+    unresolved
+}
+
+/// The id of a machine of the sheet; `None` for a name.
+#[must_use]
+pub fn machine_id(sheet: &Sheet, machine: u32) -> Option<&MachineId> {
+    match sheet.machines.get(machine as usize)? {
+        MachineReference::Id(id) => Some(id),
+        MachineReference::Name(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::input::{InputOptions, read};
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222";
+
+    fn sheet(rows: &str) -> Sheet {
+        let text = format!("machineId,tag,action,value\n{rows}");
+        read(text.as_bytes(), &InputOptions::default()).expect("an input")
+    }
+
+    fn operations_of(plan: &Operations) -> Vec<u32> {
+        plan.of_request.iter().map(|operation| operation.0).collect()
+    }
+
+    #[test]
+    fn the_same_operation_twice_is_done_once_and_answers_both_rows() {
+        let sheet =
+            sheet(&format!("{ONE},a,Add,High\n{TWO},a,Add,\n{},a,add,HIGH\n{ONE},A,Add,\n", ONE.to_uppercase()));
+        let plan = Operations::of(&sheet);
+        assert_eq!(operations_of(&plan), [0, 1, 2, 0, 1, 3]);
+        assert_eq!((plan.operations.len(), plan.repeated, plan.conflicts.len()), (4, 2, 0));
+    }
+
+    #[test]
+    fn a_contradiction_names_both_places() {
+        let sheet = sheet(&format!("{ONE},a,Add,\n{TWO},a,Remove,\n\n{ONE},a,Remove,\n{ONE},,,Low\n{ONE},,Set,High\n"));
+        let described: Vec<String> =
+            Operations::of(&sheet).conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
+        insta::assert_snapshot!(described.join("\n"), @r#"
+        row 3, line 5: removes the tag "a", and row 1, line 2, adds it, on machine 1111111111111111111111111111111111111111; leave one of them
+        row 5, line 7: sets the device value High, and row 4, line 6, sets Low, on machine 1111111111111111111111111111111111111111; leave one of them
+        "#);
+    }
+
+    #[test]
+    fn only_machines_that_get_and_lose_tags_are_guarded() {
+        let three = "3333333333333333333333333333333333333333";
+        let sheet = sheet(&format!("{ONE},a,Add,\n{TWO},a,Remove,High\n{three},b,Remove,\n{three},c,Add,\n"));
+        assert_eq!(Operations::of(&sheet).guarded_machines(&sheet), [false, false, true]);
+    }
+
+    #[test]
+    fn a_machine_that_is_not_an_id_is_found_once_a_row() {
+        let sheet = sheet(&format!("server01,a,Add,High\n{ONE},a,Add,\n{ONE}0,a,Add,\n"));
+        let described: Vec<String> = unresolved(&sheet).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(described.join("\n"), @r#"
+        row 1, line 2: "server01" is no machine id of 40 hexadecimal digits; give the id instead of the name
+        row 3, line 4: "11111111111111111111111111111111111111110" is no machine id of 40 hexadecimal digits; is it a damaged id? A spreadsheet may have cut it
+        "#);
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_has_the_operation_it_asks_for_and_none_stands_twice(
+            rows in proptest::collection::vec((0_u8..4, 0_u8..30, any::<bool>(), 0_u8..4), 0..300),
+        ) {
+            let values = ["", "Low", "Normal", "High"];
+            let mut text = String::new();
+            for (machine, tag, add, value) in &rows {
+                let action = if *add { "Add" } else { "Remove" };
+                let value = values[*value as usize];
+                writeln!(text, "{machine:040x},t{tag},{action},{value}").expect("text");
+            }
+            let sheet = sheet(&text);
+            let plan = Operations::of(&sheet);
+            prop_assert_eq!(plan.of_request.len(), sheet.requests.len());
+            let mut slots: BTreeMap<(u32, Option<u32>), ChangeCode> = BTreeMap::new();
+            let mut distinct = BTreeSet::new();
+            let mut contradictions = 0;
+            for (request, operation) in sheet.requests.iter().zip(&plan.of_request) {
+                let slot = Slot::of(request.machine, request.change);
+                let first = *slots.entry((slot.machine, slot.tag)).or_insert(request.change);
+                distinct.insert((slot.machine, slot.tag));
+                contradictions += usize::from(first != request.change);
+                let planned = plan.operations[operation.0 as usize];
+                prop_assert_eq!((planned.machine, planned.change), (request.machine, first));
+            }
+            prop_assert_eq!(plan.operations.len(), distinct.len());
+            prop_assert_eq!(plan.conflicts.len(), contradictions);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! When a number of calls will be over, from the quota and from what the ledger says is used.
+//!
+//! The schedule plays the calls through the very rule that admits them, so that a finish time that was announced holds.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::BootTime;
+use crate::quota::Quota;
+use crate::quota::window::counted_for;
+
+/// What a schedule is made from.
+#[derive(Clone, Debug)]
+pub struct Schedule<'a> {
+    /// The limits of the bucket.
+    pub quota: &'a Quota,
+    /// The ends of the bucket's latest calls, newest first; as many as the largest limit has calls.
+    pub latest_ends: &'a [BootTime],
+    /// How long a call takes.
+    pub round_trip: Duration,
+    /// The shortest time between two starts.
+    pub spacing: Duration,
+}
+
+impl Schedule<'_> {
+    /// When the last of so many further calls will have its answer, if the first may start `now`.
+    #[must_use]
+    pub fn end(&self, now: BootTime, calls: u64) -> BootTime {
+        let longest = self.quota.limits().iter().map(|limit| limit.calls.get() as usize).max().unwrap_or(0);
+        let mut ends: VecDeque<BootTime> = self.latest_ends.iter().take(longest).rev().copied().collect();
+        let mut start = now;
+        let mut last_end = now;
+        for call in 0..calls {
+            if call > 0 {
+                start = start.plus(self.spacing);
+            }
+            for limit in self.quota.limits() {
+                let before = ends.len().checked_sub(limit.calls.get() as usize).and_then(|index| ends.get(index));
+                if let Some(end) = before {
+                    start = start.max(end.plus(counted_for(limit.window)));
+                }
+            }
+            last_end = start.plus(self.round_trip);
+            if longest > 0 {
+                if ends.len() == longest {
+                    ends.pop_front();
+                }
+                ends.push_back(last_end);
+            }
+        }
+        last_end
+    }
+}
+
+/// The time that so many calls take at the very least, whatever sends them: for each limit, the windows that must pass
+/// before the last call may arrive. For 100 a minute and 1,500 an hour that is
+/// 3600·⌊(N−1)/1500⌋ + 60·⌊((N−1) mod 1500)/100⌋ seconds.
+#[must_use]
+pub fn lower_bound(quota: &Quota, calls: u64) -> Duration {
+    let mut left = calls.saturating_sub(1);
+    let mut bound = Duration::ZERO;
+    for limit in quota.limits().iter().rev() {
+        let windows = left / u64::from(limit.calls.get());
+        left %= u64::from(limit.calls.get());
+        bound += limit.window.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
+    }
+    bound
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: i64) -> BootTime {
+        BootTime::from_microseconds(milliseconds * 1000)
+    }
+
+    fn end(quota: &str, latest_ends: &[BootTime], calls: u64) -> i64 {
+        let quota: Quota = quota.parse().expect("a quota");
+        let schedule = Schedule {
+            quota: &quota,
+            latest_ends,
+            round_trip: Duration::from_millis(100),
+            spacing: Duration::from_millis(10),
+        };
+        schedule.end(at(0), calls).as_microseconds() / 1000
+    }
+
+    #[test]
+    fn a_schedule_waits_for_windows_that_are_used_and_for_those_it_fills() {
+        assert_eq!(end("off", &[], 0), 0);
+        assert_eq!(end("off", &[], 1), 100);
+        assert_eq!(end("off", &[], 11), 200);
+        assert_eq!(end("2/2s", &[], 2), 110);
+        // The third starts 2.001 s after the first has ended.
+        assert_eq!(end("2/2s", &[], 3), 100 + 2001 + 100);
+        // One place of two is taken until one second from now.
+        assert_eq!(end("2/2s", &[at(-1001)], 1), 100);
+        assert_eq!(end("2/2s", &[at(-1001)], 2), 1000 + 100);
+        assert_eq!(end("1/1s,2/10s", &[], 3), 100 + 10_005 + 100);
+    }
+
+    #[test]
+    fn the_bound_for_the_services_own_quota_is_that_of_the_design() {
+        let quota: Quota = "100/1m,1500/1h".parse().expect("a quota");
+        for (calls, seconds) in
+            [(0, 0), (1, 0), (100, 0), (101, 60), (1500, 840), (1501, 3600), (50_000, 3600 * 33 + 60 * 4)]
+        {
+            assert_eq!(lower_bound(&quota, calls), Duration::from_secs(seconds), "{calls}");
+        }
+        let quota: Quota = "50/2s,150/10s".parse().expect("a quota");
+        assert_eq!(lower_bound(&quota, 400), Duration::from_secs(22));
+    }
+}

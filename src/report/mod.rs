@@ -1,0 +1,18 @@
+//! What people and scripts get to see: consumers of the engine's events, and readers of the store.
+//!
+//! Nothing here changes a run. Data goes to standard output, everything else to standard error; nothing is written to a
+//! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
+
+pub mod logging;
+mod problem;
+mod progress;
+mod results;
+mod row;
+mod screen;
+mod summary;
+
+pub use problem::{Problem, ProblemSource};
+pub use progress::ProgressReport;
+pub use results::{ErrorGroup, ErrorKey, ResultsError, ResultsTarget, Totals, write_results};
+pub use screen::{ColorChoice, Screen};
+pub use summary::{RunSummary, describe_duration, group_digits};

@@ -1,0 +1,57 @@
+//! One way to show an error: what happened, why, and what to do.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use super::screen::{Screen, Style};
+
+/// An error with what to do about it.
+#[derive(Debug)]
+pub struct Problem {
+    /// What happened, with its causes.
+    pub error: ProblemSource,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// An error of any room.
+pub type ProblemSource = Box<dyn Error + Send + Sync>;
+
+impl Problem {
+    /// The error as text: `error:`, `caused by:` for each cause, `hint:`.
+    #[must_use]
+    pub fn render(&self, screen: &Screen) -> String {
+        let mut text = format!("{} {}", screen.paint(Style::Bad, "error:"), self.error);
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            // Writing into a string cannot fail.
+            let _written = write!(text, "\n  caused by: {error}");
+            cause = error.source();
+        }
+        if let Some(hint) = &self.hint {
+            let _written = write!(text, "\n  {} {hint}", screen.paint(Style::Strong, "hint:"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::ColorChoice;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open the book")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn an_error_shows_its_causes_and_what_to_do() {
+        let problem =
+            Problem { error: Box::new(Outer(std::io::Error::other("it is glued"))), hint: Some("take another".into()) };
+        insta::assert_snapshot!(problem.render(&Screen::new(ColorChoice::Never, false)), @r"
+        error: cannot open the book
+          caused by: it is glued
+          hint: take another
+        ");
+    }
+}

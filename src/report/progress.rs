@@ -1,0 +1,224 @@
+//! A run as it goes: a bar on a terminal, a plain line now and then elsewhere.
+//!
+//! A bar that stands still for 45 minutes is taken for a hang, so while the quota makes everybody wait it says so, with
+//! the time of the next call; and the end comes from the quota's schedule, not from the pace so far.
+
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::screen::Screen;
+use super::summary::{describe_duration, group_digits};
+use crate::call::{Notice, WaitCause};
+use crate::dispatch::{EndReason, Event, Observer, Progress};
+use crate::model::Status;
+
+/// How often a line is written where there is no terminal, at first; the pause doubles up to [`LONGEST_LINE_PAUSE`].
+const FIRST_LINE_PAUSE: Duration = Duration::from_secs(10);
+/// The longest time without a line where there is no terminal.
+const LONGEST_LINE_PAUSE: Duration = Duration::from_mins(5);
+
+/// Shows a run on the screen.
+pub struct ProgressReport {
+    screen: Screen,
+    quiet: bool,
+    time_zone: TimeZone,
+    bar: Option<ProgressBar>,
+    next_line: Duration,
+    line_pause: Duration,
+    has_told_of_wait: bool,
+}
+
+impl ProgressReport {
+    /// A report on this screen; a quiet one shows only what needs attention.
+    #[must_use]
+    pub fn new(screen: Screen, quiet: bool) -> Self {
+        Self {
+            screen,
+            quiet,
+            time_zone: TimeZone::system(),
+            bar: None,
+            next_line: FIRST_LINE_PAUSE,
+            line_pause: FIRST_LINE_PAUSE,
+            has_told_of_wait: false,
+        }
+    }
+
+    fn start_bar(&mut self, progress: &Progress) {
+        if self.quiet || !self.screen.is_animated() || progress.operations == 0 {
+            return;
+        }
+        let bar = ProgressBar::new(progress.operations);
+        // The template is ours; should the library refuse it, its own look will do.
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}%\n{wide_msg}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        self.bar = Some(self.screen.add_bar(bar));
+    }
+
+    fn update(&mut self, progress: &Progress) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(progress.settled());
+            bar.set_message(status_line(progress, &self.time_zone));
+        } else if !self.quiet
+            && progress.operations > 0
+            && (progress.elapsed >= self.next_line || self.is_first_wait(progress))
+        {
+            self.screen.line(&status_line(progress, &self.time_zone));
+            self.line_pause = (self.line_pause * 2).min(LONGEST_LINE_PAUSE);
+            self.next_line = progress.elapsed + self.line_pause;
+        }
+    }
+
+    /// Whether the quota makes everybody wait for the first time, which is worth a line at once.
+    fn is_first_wait(&mut self, progress: &Progress) -> bool {
+        let waits = matches!(progress.waiting, Some((WaitCause::Window(_) | WaitCause::Throttled, Some(_))));
+        waits && !std::mem::replace(&mut self.has_told_of_wait, true)
+    }
+}
+
+impl Observer for ProgressReport {
+    fn observe(&mut self, event: &Event, progress: &Progress) -> io::Result<()> {
+        match event {
+            Event::Started => {
+                self.start_bar(progress);
+                self.update(progress);
+            }
+            Event::Settled(_) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(progress.settled());
+                }
+            }
+            Event::Tick => self.update(progress),
+            Event::Notice(notice) => self.screen.warning(notice_text(*notice)),
+            Event::Stopping(reason) => {
+                if let Some(text) = stopping_text(reason, progress.in_flight) {
+                    self.screen.line(&text);
+                }
+            }
+            Event::Ended(_) => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One line about where the run stands.
+fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
+    let failed = progress.count(Status::Failed) + progress.count(Status::Unknown);
+    let calls: u64 = progress.calls.values().sum();
+    let mut line = format!(
+        "{} of {} operations, {} failed, {} calls",
+        group_digits(progress.settled()),
+        group_digits(progress.operations),
+        group_digits(failed),
+        group_digits(calls)
+    );
+    if let Some(end) = progress.expected_end {
+        // Writing into a string cannot fail.
+        let _written = write!(line, "; done about {}", clock_time(end, time_zone));
+    }
+    // A narrow terminal cuts the end of the line, and why nothing moves is what people look for.
+    match progress.waiting {
+        Some((cause, until)) => format!("{}; {line}", waiting_text(cause, until, time_zone)),
+        None => line,
+    }
+}
+
+fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone: &TimeZone) -> String {
+    let what = match cause {
+        // Too short to be worth a word.
+        WaitCause::Pacing => return "spreading calls".to_owned(),
+        WaitCause::Window(limit) => format!("waiting for the quota of {limit}"),
+        WaitCause::Throttled => "waiting because the service asked to (429)".to_owned(),
+        WaitCause::Retry => "waiting to try again".to_owned(),
+    };
+    match until {
+        Some(until) => format!("next call {}, {what}", clock_time(until, time_zone)),
+        None => what,
+    }
+}
+
+/// A time of day for people, with the date if that is not today.
+fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
+    let zoned = time.to_zoned(time_zone.clone());
+    let today = Timestamp::now().to_zoned(time_zone.clone()).date();
+    if zoned.date() == today {
+        zoned.strftime("%H:%M:%S").to_string()
+    } else {
+        zoned.strftime("%Y-%m-%d %H:%M").to_string()
+    }
+}
+
+const fn notice_text(notice: Notice) -> &'static str {
+    match notice {
+        Notice::UnexplainedThrottling => {
+            "the service refused a call for quota (429) although this program's own count had room; from now on all \
+             calls count together and are spread evenly. Likely causes: another program uses the same app (see \
+             --quota-share), the quota of this tenant is lower (see --quota), or calls were too expensive for the \
+             service"
+        }
+        Notice::TagCaseDiffers => {
+            "the service shows a tag in another case than asked for; it was taken for the same tag"
+        }
+    }
+}
+
+fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {
+    let why = match reason {
+        EndReason::Interrupted => "Interrupted",
+        EndReason::Deadline => "The deadline has come, or lies before the next call",
+        EndReason::TooManyErrors => "Too many errors",
+        EndReason::Forbidden | EndReason::Aborted(_) => "The run cannot go on",
+        EndReason::Finished | EndReason::Halted | EndReason::StoreFailed(_) => return None,
+    };
+    let awaited = match in_flight {
+        0 => String::new(),
+        1 => ", 1 call in flight is awaited".to_owned(),
+        _ => format!(", {in_flight} calls in flight are awaited"),
+    };
+    let at_once = match reason {
+        _ if in_flight == 0 => "",
+        EndReason::Interrupted => " Interrupt again to stop at once.",
+        _ => " Interrupt to stop at once.",
+    };
+    Some(format!("{why}: no new calls{awaited}.{at_once}"))
+}
+
+/// The end of a run in words, for the summary.
+pub(super) fn elapsed_text(progress: &Progress) -> String {
+    describe_duration(progress.elapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::CallKind;
+    use crate::quota::Quota;
+
+    #[test]
+    fn a_line_says_what_is_done_what_is_awaited_and_when_it_ends() {
+        let quota: Quota = "100/1m,1500/1h".parse().expect("a quota");
+        let far: Timestamp = "2020-05-01T14:05:10Z".parse().expect("a time");
+        let mut progress = Progress {
+            operations: 12_000,
+            outcomes: [(Status::Succeeded, 1490), (Status::Failed, 7), (Status::Unknown, 3)].into(),
+            calls: [(CallKind::Tags, 1512)].into(),
+            ..Progress::default()
+        };
+        let line = |progress: &Progress| status_line(progress, &TimeZone::UTC);
+        insta::assert_snapshot!(line(&progress), @"1,500 of 12,000 operations, 10 failed, 1,512 calls");
+        progress.waiting = Some((WaitCause::Window(quota.limits()[1]), Some(far)));
+        progress.expected_end = Some(far);
+        insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05, waiting for the quota of 1500 calls in 1 h; 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05");
+        progress.waiting = Some((WaitCause::Throttled, None));
+        insta::assert_snapshot!(line(&progress), @"waiting because the service asked to (429); 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05");
+    }
+}

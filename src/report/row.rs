@@ -1,0 +1,190 @@
+//! What became of one row: the worst of its operations, with that one's reasons.
+
+use crate::model::{OperationId, Status};
+use crate::store::{OperationState, StoredChunk, StoredOperation};
+
+/// The answer to a row, as the results show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RowAnswer {
+    pub(super) status: Status,
+    pub(super) http_status: Option<u16>,
+    pub(super) error_code: String,
+    pub(super) error_message: String,
+    attempts: u32,
+    request_id: String,
+    before: String,
+    after: String,
+    finished_at: String,
+}
+
+impl RowAnswer {
+    /// Whether the row belongs into the file that is fed back.
+    pub(super) const fn is_worth_feeding_back(&self) -> bool {
+        matches!(self.status, Status::Failed | Status::Unknown | Status::NotAttempted | Status::Invalid)
+    }
+
+    /// The cells of the added columns, in their order.
+    pub(super) fn cells(&self, row: u32, run_id: &str) -> [String; 11] {
+        [
+            row.to_string(),
+            self.status.to_string(),
+            self.http_status.map(|status| status.to_string()).unwrap_or_default(),
+            self.error_code.clone(),
+            self.error_message.clone(),
+            self.attempts.to_string(),
+            self.request_id.clone(),
+            self.before.clone(),
+            self.after.clone(),
+            self.finished_at.clone(),
+            run_id.to_owned(),
+        ]
+    }
+}
+
+/// What the state of an operation means to the reader of results.
+///
+/// One that is still to be sent was not attempted, unless an attempt may have taken effect.
+const fn status_of(operation: &StoredOperation) -> Status {
+    match operation.state {
+        OperationState::Pending if operation.ambiguous => Status::Unknown,
+        OperationState::Pending | OperationState::NotAttempted => Status::NotAttempted,
+        OperationState::Succeeded => Status::Succeeded,
+        OperationState::Unchanged => Status::Unchanged,
+        OperationState::Failed | OperationState::Refused => Status::Failed,
+        OperationState::Unknown => Status::Unknown,
+    }
+}
+
+/// Puts the answer to a row together.
+pub(super) fn answer_row(row: u32, operations: &[OperationId], chunk: &StoredChunk) -> RowAnswer {
+    let stored: Vec<&StoredOperation> = operations.iter().filter_map(|id| chunk.operations.get(id)).collect();
+    // Of equals the first counts, so the later one must be worse to take its place.
+    let worst =
+        stored.iter().copied().reduce(|worst, next| if status_of(next) > status_of(worst) { next } else { worst });
+    let Some(worst) = worst else { return invalid(row, chunk) };
+    let status = status_of(worst);
+    let answer = &worst.answer;
+    let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let (mut error_code, mut error_message) = (text(&answer.error_code), text(&answer.error_message));
+    if status == Status::NotAttempted && error_code.is_empty() {
+        error_code = "not_attempted".into();
+        error_message = "the run ended before the turn of this row".into();
+    }
+    if status == Status::Unknown && error_code.is_empty() {
+        error_code = "interrupted".into();
+        error_message = "the run ended before the answer to this row could be stored".into();
+    }
+    RowAnswer {
+        status,
+        http_status: answer.http_status,
+        error_code,
+        error_message,
+        attempts: stored.iter().map(|operation| operation.attempts).sum(),
+        request_id: text(&answer.request_id),
+        before: joined(&stored, |operation| operation.before.as_deref()),
+        after: joined(&stored, |operation| operation.after.as_deref()),
+        finished_at: stored
+            .iter()
+            .filter_map(|operation| operation.finished_at)
+            .max()
+            .map(|time| format!("{time:.3}"))
+            .unwrap_or_default(),
+    }
+}
+
+fn invalid(row: u32, chunk: &StoredChunk) -> RowAnswer {
+    let (code, message) = chunk.problems.get(&row).cloned().unwrap_or_default();
+    RowAnswer {
+        status: Status::Invalid,
+        http_status: None,
+        error_code: code,
+        error_message: message,
+        attempts: 0,
+        request_id: String::new(),
+        before: String::new(),
+        after: String::new(),
+        finished_at: String::new(),
+    }
+}
+
+/// The values of one or two operations, tag first, joined by `; `; empty when none is known.
+fn joined<'a>(stored: &[&'a StoredOperation], value: impl Fn(&'a StoredOperation) -> Option<&'a str>) -> String {
+    let values: Vec<Option<&str>> = stored.iter().map(|operation| value(operation)).collect();
+    if values.iter().all(Option::is_none) {
+        return String::new();
+    }
+    values.iter().map(|value| value.unwrap_or_default()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::model::AnswerFacts;
+
+    fn operation(state: OperationState, ambiguous: bool, code: &str, after: Option<&str>) -> StoredOperation {
+        StoredOperation {
+            state,
+            ambiguous,
+            attempts: 2,
+            answer: AnswerFacts {
+                http_status: Some(200),
+                error_code: (!code.is_empty()).then(|| code.into()),
+                error_message: None,
+                request_id: Some(code.into()),
+            },
+            before: None,
+            after: after.map(str::to_owned),
+            finished_at: None,
+        }
+    }
+
+    fn answer(operations: Vec<StoredOperation>) -> RowAnswer {
+        let ids: Vec<OperationId> = (0..).take(operations.len()).map(OperationId).collect();
+        let stored: HashMap<_, _> = ids.iter().copied().zip(operations).collect();
+        answer_row(1, &ids, &StoredChunk { operations: stored, ..StoredChunk::default() })
+    }
+
+    #[test]
+    fn every_state_of_an_operation_has_its_status() {
+        use OperationState::{Failed, NotAttempted, Pending, Refused, Succeeded, Unchanged, Unknown};
+        let table = [
+            (Pending, false, Status::NotAttempted),
+            (Pending, true, Status::Unknown),
+            (Succeeded, true, Status::Succeeded),
+            (Unchanged, false, Status::Unchanged),
+            (Failed, true, Status::Failed),
+            (Unknown, true, Status::Unknown),
+            (NotAttempted, false, Status::NotAttempted),
+            (Refused, false, Status::Failed),
+        ];
+        for (state, ambiguous, status) in table {
+            assert_eq!(answer(vec![operation(state, ambiguous, "c", None)]).status, status, "{state:?} {ambiguous}");
+        }
+    }
+
+    #[test]
+    fn a_row_with_two_operations_takes_the_worst_of_them() {
+        let tag = operation(OperationState::Succeeded, false, "tag", Some("present"));
+        let value = operation(OperationState::Failed, false, "value", None);
+        let row = answer(vec![tag.clone(), value]);
+        assert_eq!((row.status, row.error_code.as_str(), row.request_id.as_str()), (Status::Failed, "value", "value"));
+        assert_eq!((row.attempts, row.after.as_str(), row.before.as_str()), (4, "present; ", ""));
+        let row = answer(vec![tag.clone(), operation(OperationState::Succeeded, false, "value", Some("High"))]);
+        assert_eq!((row.request_id.as_str(), row.after.as_str()), ("tag", "present; High"));
+        let row = answer(vec![operation(OperationState::Unchanged, false, "tag", None), tag]);
+        assert_eq!(row.status, Status::Succeeded);
+    }
+
+    #[test]
+    fn a_row_in_error_says_why() {
+        let mut chunk = StoredChunk::default();
+        chunk.problems.insert(7, ("ragged_row".into(), "3 cells".into()));
+        let row = answer_row(7, &[], &chunk);
+        assert_eq!(
+            (row.status, row.error_code.as_str(), row.error_message.as_str()),
+            (Status::Invalid, "ragged_row", "3 cells")
+        );
+    }
+}

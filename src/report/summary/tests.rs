@@ -1,0 +1,107 @@
+use super::*;
+use crate::quota::Quota;
+use crate::report::{ColorChoice, ErrorGroup};
+
+fn progress() -> Progress {
+    let quota: Quota = "100/1m,1500/1h".parse().expect("a quota");
+    Progress {
+        operations: 1700,
+        outcomes: [(Status::Succeeded, 1690), (Status::Failed, 10)].into(),
+        calls: [(CallKind::Tags, 1500), (CallKind::Value, 212)].into(),
+        throttled: 1,
+        retried: 12,
+        elapsed: Duration::from_secs(3725),
+        spent: vec![
+            (Spent::Calls, Duration::from_secs(125)),
+            (Spent::Quota(Some(quota.limits()[1])), Duration::from_secs(3595)),
+            (Spent::Retries, Duration::from_secs(5)),
+            (Spent::Own, Duration::from_millis(12)),
+        ],
+        ..Progress::default()
+    }
+}
+
+fn totals() -> Totals {
+    let error = |status, http_status, code: &str, rows, example_row, message: &str| {
+        let key = ErrorKey { status, http_status, code: code.to_owned() };
+        (key, ErrorGroup { rows, example_row, message: message.to_owned() })
+    };
+    Totals {
+        rows: 1703,
+        statuses: [(Status::Succeeded, 1690), (Status::Failed, 10), (Status::Invalid, 3)].into(),
+        errors: [
+            error(Status::Failed, Some(404), "ResourceNotFound", 9, 17, "Machine x was not found"),
+            error(Status::Failed, Some(400), "BadRequest", 1, 3, "\u{1b}[31mno"),
+            error(Status::Invalid, None, "missing_tag", 3, 5, "Add needs a tag"),
+        ]
+        .into(),
+        failed_rows: 13,
+    }
+}
+
+#[test]
+fn the_text_adds_up_names_causes_and_the_next_command() {
+    let (progress, totals) = (progress(), totals());
+    let target = ResultsTarget::file("out of line.results.csv".into());
+    let summary = RunSummary {
+        run_id: "20260301-120000-abcd",
+        reason: &EndReason::Finished,
+        progress: &progress,
+        totals: &totals,
+        target: &target,
+        sandbox: false,
+        exit_status: 1,
+    };
+    insta::assert_snapshot!(summary.text(&Screen::new(ColorChoice::Never, false)), @r"
+    Run 20260301-120000-abcd is finished: 1,703 rows.
+            1,690 succeeded
+               10 failed
+                3 invalid (not sent)
+    What went wrong:
+      9 × ResourceNotFound (HTTP 404), first in row 17: Machine x was not found
+          the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than the retention period
+      3 × missing_tag, first in row 5: Add needs a tag
+          mend these rows and feed them back
+      1 × BadRequest (HTTP 400), first in row 3: �[31mno
+          the service finds the request wrong; its message says why
+    Calls: 1,712 (1,500 tags, 212 device values), 1 refused for quota, 12 had to be repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
+    Results: out of line.results.csv
+    Rows to feed back: out of line.failed.csv (13)
+    Next: tagfleet apply 'out of line.failed.csv'
+    ");
+}
+
+#[test]
+fn the_json_object_has_the_fields_of_the_contract() {
+    let (progress, totals) = (progress(), totals());
+    let target = ResultsTarget::file("x.csv".into());
+    let reason = EndReason::Deadline;
+    let summary = RunSummary {
+        run_id: "r",
+        reason: &reason,
+        progress: &progress,
+        totals: &totals,
+        target: &target,
+        sandbox: false,
+        exit_status: 5,
+    };
+    insta::assert_snapshot!(summary.json(), @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
+}
+
+#[test]
+fn a_run_that_was_refused_names_the_permission() {
+    let hint = reason_hint(&EndReason::Forbidden).expect("a hint");
+    assert!(hint.contains("Machine.ReadWrite.All"), "{hint}");
+}
+
+#[test]
+fn counts_and_durations_are_easy_to_read() {
+    for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        assert_eq!(group_digits(count), text);
+    }
+    for (milliseconds, text) in
+        [(0, "0.0 s"), (9_940, "9.9 s"), (59_999, "59 s"), (65_000, "1 min 5 s"), (8_040_000, "2 h 14 min")]
+    {
+        assert_eq!(describe_duration(Duration::from_millis(milliseconds)), text);
+    }
+}

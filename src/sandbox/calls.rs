@@ -1,0 +1,97 @@
+//! The kinds of call, the bucket each counts in, and the counts that the sandbox keeps of them.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::faults::Fault;
+
+/// A kind of call to the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallKind {
+    /// `GET /api/machines`
+    List,
+    /// `GET /api/machines/{id}`
+    Get,
+    /// `POST /api/machines/AddOrRemoveTagForMultipleMachines`
+    Bulk,
+    /// `POST /api/machines/{id}/tags`
+    Tags,
+    /// `POST /api/machines/{id}/setDeviceValue`
+    Value,
+}
+
+impl CallKind {
+    /// Whether it changes something.
+    pub(super) const fn writes(self) -> bool {
+        matches!(self, Self::Bulk | Self::Tags | Self::Value)
+    }
+}
+
+/// The moment at which a call arrived, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    /// For windows, lifetimes and lags.
+    pub(super) instant: Instant,
+    /// For what is written into answers.
+    pub(super) wall: Timestamp,
+}
+
+impl Arrival {
+    pub(super) fn now() -> Self {
+        Self { instant: Instant::now(), wall: Timestamp::now() }
+    }
+}
+
+/// How many calls the sandbox has seen since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct SandboxCounters {
+    /// Pages of the list that were let in (past quota and sign-in, whatever became of them afterwards).
+    pub list: u64,
+    /// Single machines read that were let in.
+    pub get: u64,
+    /// Bulk calls that were let in.
+    pub bulk: u64,
+    /// Single tag calls that were let in.
+    pub tags: u64,
+    /// Device value calls that were let in.
+    pub value: u64,
+    /// Tokens issued.
+    pub tokens: u64,
+    /// Calls refused with 429 because the quota was used up; a fault of that kind does not count here.
+    pub refused_by_quota: u64,
+    /// Calls refused with 401 because of their token.
+    pub unauthorized: u64,
+    /// Calls refused with 403, for a missing permission or because bulk calls are forbidden.
+    pub forbidden: u64,
+    /// Faults that were met.
+    pub faults: u64,
+}
+
+impl SandboxCounters {
+    /// Counts a call that was let in.
+    pub(super) const fn count(&mut self, kind: CallKind) {
+        match kind {
+            CallKind::List => self.list += 1,
+            CallKind::Get => self.get += 1,
+            CallKind::Bulk => self.bulk += 1,
+            CallKind::Tags => self.tags += 1,
+            CallKind::Value => self.value += 1,
+        }
+    }
+
+    /// All calls that were let in, faults included.
+    #[must_use]
+    pub const fn calls(&self) -> u64 {
+        self.list + self.get + self.bulk + self.tags + self.value
+    }
+}
+
+/// What the gate lets through: a call with its fate already drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Passage {
+    /// How long the answer takes.
+    pub(super) latency: Duration,
+    /// What goes wrong with it.
+    pub(super) fault: Option<Fault>,
+}

@@ -1,0 +1,312 @@
+//! The machines of the tenant and every change to them.
+//!
+//! Built for a million machines: ids take 20 bytes, shared texts are kept once, and particulars that nobody gave are
+//! made up anew for every answer. What surprises: machines may come into being when they are first named
+//! ([`SandboxSettings::any_machine`]), and the list may show an older state than everything else
+//! ([`SandboxSettings::list_lag`]), for which the replaced states are kept as long as the lag.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::calls::Arrival;
+use super::key::MachineKey;
+use super::made_up::{self, Particulars};
+use super::names::{NameNumber, Names};
+use super::settings::{
+    DeadMachines, MAXIMUM_MACHINES, SandboxDeviceValue, SandboxMachine, SandboxSettings, SettingsError,
+};
+use super::view::{Known, MachineView};
+
+/// The position of a machine in the list's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Place(usize);
+
+/// What a write asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change<'text> {
+    AddTag(&'text str),
+    RemoveTag(&'text str),
+    SetDeviceValue(SandboxDeviceValue),
+}
+
+/// All machines.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    records: Vec<Record>,
+    places: HashMap<MachineKey, Place>,
+    names: Names,
+    /// States that were replaced no longer ago than the list lag, the oldest first.
+    replaced: HashMap<Place, VecDeque<Replaced>>,
+    /// Machines that answered a false 404 and are spared the next.
+    spared: HashSet<Place>,
+    rules: Rules,
+}
+
+#[derive(Debug)]
+struct Record {
+    key: MachineKey,
+    computer_dns_name: Box<str>,
+    tags: Vec<NameNumber>,
+    last_seen: Timestamp,
+    platform: NameNumber,
+    group: NameNumber,
+    device_value: SandboxDeviceValue,
+    listed: bool,
+    dead: bool,
+    held_by_rule: bool,
+}
+
+#[derive(Debug)]
+struct Replaced {
+    at: Instant,
+    tags: Vec<NameNumber>,
+    device_value: SandboxDeviceValue,
+}
+
+/// The settings that go on to matter after the start.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    any_machine: bool,
+    dead: DeadMachines,
+    dead_listed: bool,
+    list_lag: Duration,
+    seed: u64,
+}
+
+impl Fleet {
+    /// The described machines, then the made-up ones.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when an id is empty or there twice.
+    pub(super) fn new(
+        settings: &SandboxSettings,
+        machines: Vec<SandboxMachine>,
+        now: Timestamp,
+    ) -> Result<Self, SettingsError> {
+        let expected = machines.len().saturating_add(settings.made_up_machines).min(MAXIMUM_MACHINES);
+        let mut fleet = Self {
+            records: Vec::with_capacity(expected),
+            places: HashMap::with_capacity(expected),
+            names: Names::default(),
+            replaced: HashMap::new(),
+            spared: HashSet::new(),
+            rules: Rules {
+                any_machine: settings.any_machine,
+                dead: settings.dead,
+                dead_listed: settings.dead_listed,
+                list_lag: settings.list_lag,
+                seed: settings.seed,
+            },
+        };
+        for machine in machines {
+            let problem = |problem| Err(SettingsError { setting: "machines", problem });
+            if machine.id.is_empty() {
+                return problem("a machine has no id".to_owned());
+            }
+            let key = MachineKey::new(&machine.id);
+            if fleet.places.contains_key(&key) {
+                return problem(format!("the id {key} is there twice; every machine needs its own"));
+            }
+            fleet.add(key, machine, now);
+        }
+        for number in (0_u64..).take(settings.made_up_machines) {
+            // An id that a described machine has by chance is left out.
+            fleet.add(made_up::id(settings.seed, number), SandboxMachine::new(String::new()), now);
+        }
+        fleet.let_some_die(now);
+        Ok(fleet)
+    }
+
+    /// Adds a machine at the end; `None` if its id is there already or there is no room.
+    fn add(&mut self, key: MachineKey, described: SandboxMachine, now: Timestamp) -> Option<Place> {
+        if self.records.len() >= MAXIMUM_MACHINES {
+            return None;
+        }
+        let Entry::Vacant(entry) = self.places.entry(key.clone()) else { return None };
+        let place = *entry.insert(Place(self.records.len()));
+        let made_up = Particulars::of(&key);
+        let dies = matches!(self.rules.dead, DeadMachines::Share(share) if made_up.falls_into(share, self.rules.seed));
+        let dead = described.dead || dies;
+        let silence = if dead { made_up.silence_of_the_dead() } else { made_up.silence() };
+        let name = described.computer_dns_name.unwrap_or_else(|| made_up.computer_dns_name(self.records.len() + 1));
+        let mut tags = Vec::with_capacity(described.tags.len());
+        for tag in &described.tags {
+            let number = self.names.number(tag);
+            if !tags.contains(&number) {
+                tags.push(number);
+            }
+        }
+        self.records.push(Record {
+            key,
+            computer_dns_name: name.into(),
+            tags,
+            last_seen: described.last_seen.unwrap_or_else(|| now.checked_sub(silence).unwrap_or(now)),
+            platform: self.names.number(described.os_platform.as_deref().unwrap_or_else(|| made_up.platform())),
+            group: self.names.number(described.group.as_deref().unwrap_or_else(|| made_up.group())),
+            device_value: described.device_value,
+            listed: described.listed && (!dies || self.rules.dead_listed),
+            dead,
+            held_by_rule: described.held_by_rule,
+        });
+        Some(place)
+    }
+
+    /// Chooses the dead where their number is given.
+    fn let_some_die(&mut self, now: Timestamp) {
+        let DeadMachines::Count(count) = self.rules.dead else { return };
+        let mut random = fastrand::Rng::with_seed(self.rules.seed);
+        let living = self.records.iter_mut().filter(|record| !record.dead);
+        for record in random.choose_multiple(living, count) {
+            record.dead = true;
+            record.listed &= self.rules.dead_listed;
+            let silence = Particulars::of(&record.key).silence_of_the_dead();
+            record.last_seen = now.checked_sub(silence).unwrap_or(now);
+        }
+    }
+
+    fn find_or_make(&mut self, id: &str, now: Timestamp) -> Option<Place> {
+        let key = MachineKey::new(id);
+        if let Some(place) = self.places.get(&key) {
+            return Some(*place);
+        }
+        if self.rules.any_machine && key.is_hexadecimal() {
+            return self.add(key, SandboxMachine::new(String::new()), now);
+        }
+        None
+    }
+
+    /// The machine that a write reaches: known and living.
+    pub(super) fn writable(&mut self, id: &str, now: Timestamp) -> Option<Place> {
+        let place = self.find_or_make(id, now)?;
+        self.records.get(place.0).is_some_and(|record| !record.dead).then_some(place)
+    }
+
+    /// The machine that a read reaches, by id or by full computer name in any case.
+    ///
+    /// Of several machines with one name it is the one that was seen last. A name is looked for in all machines, which
+    /// takes some milliseconds for a million of them.
+    pub(super) fn readable(&mut self, id_or_name: &str, now: Timestamp) -> Option<Place> {
+        let readable = |record: &Record| record.listed || !record.dead;
+        if let Some(place) = self.find_or_make(id_or_name, now) {
+            return self.records.get(place.0).is_some_and(readable).then_some(place);
+        }
+        let named = self
+            .records
+            .iter()
+            .enumerate()
+            .filter(|(_, record)| record.computer_dns_name.eq_ignore_ascii_case(id_or_name) && readable(record));
+        named.max_by_key(|(_, record)| record.last_seen).map(|(place, _)| Place(place))
+    }
+
+    /// Whether this machine shall answer a false 404 now; never twice in a row.
+    pub(super) fn hide_once(&mut self, place: Place) -> bool {
+        !self.spared.remove(&place) && self.spared.insert(place)
+    }
+
+    /// Makes a change, unless asset rules hold the machine.
+    pub(super) fn change(&mut self, place: Place, change: Change<'_>, now: Instant) {
+        let Some(record) = self.records.get_mut(place.0).filter(|record| !record.held_by_rule) else { return };
+        let mut tags = record.tags.clone();
+        let mut device_value = record.device_value;
+        match change {
+            Change::AddTag(tag) => {
+                let number = self.names.number(tag);
+                if !tags.contains(&number) {
+                    tags.push(number);
+                }
+            }
+            Change::RemoveTag(tag) => {
+                let number = self.names.find(tag);
+                tags.retain(|other| Some(*other) != number);
+            }
+            Change::SetDeviceValue(value) => device_value = value,
+        }
+        if tags == record.tags && device_value == record.device_value {
+            return;
+        }
+        tags.shrink_to_fit();
+        let tags = std::mem::replace(&mut record.tags, tags);
+        let device_value = std::mem::replace(&mut record.device_value, device_value);
+        if !self.rules.list_lag.is_zero() {
+            let replaced = self.replaced.entry(place).or_default();
+            // One state older than the lag can be seen by nobody any more.
+            while replaced.front().is_some_and(|state| now.duration_since(state.at) > self.rules.list_lag) {
+                replaced.pop_front();
+            }
+            replaced.push_back(Replaced { at: now, tags, device_value });
+        }
+    }
+
+    /// The machine as it is.
+    pub(super) fn view(&self, place: Place, now: Timestamp) -> Option<MachineView<'_>> {
+        let record = self.records.get(place.0)?;
+        Some(self.show(record, &record.tags, record.device_value, now))
+    }
+
+    /// The machines of the list, as old as the lag wants them.
+    pub(super) fn listed(&self, now: Arrival) -> impl Iterator<Item = MachineView<'_>> {
+        let listed = self.records.iter().enumerate().filter(|(_, record)| record.listed);
+        listed.map(move |(place, record)| {
+            let seen = self.replaced.get(&Place(place)).and_then(|states| {
+                states.iter().find(|state| now.instant.saturating_duration_since(state.at) < self.rules.list_lag)
+            });
+            match seen {
+                Some(state) => self.show(record, &state.tags, state.device_value, now.wall),
+                None => self.show(record, &record.tags, record.device_value, now.wall),
+            }
+        })
+    }
+
+    fn show<'fleet>(
+        &'fleet self,
+        record: &'fleet Record,
+        tags: &'fleet [NameNumber],
+        device_value: SandboxDeviceValue,
+        now: Timestamp,
+    ) -> MachineView<'fleet> {
+        let known = Known {
+            key: &record.key,
+            computer_dns_name: &record.computer_dns_name,
+            tags,
+            device_value,
+            platform: record.platform,
+            group: record.group,
+            last_seen: record.last_seen,
+            now,
+        };
+        MachineView::new(known, &self.names)
+    }
+
+    /// How many machines there are, listed or not, dead or alive.
+    pub(super) const fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// A full description of a machine as it is now, whether reads reach it or not.
+    pub(super) fn describe(&self, id: &str) -> Option<SandboxMachine> {
+        let record = self.places.get(&MachineKey::new(id)).and_then(|place| self.records.get(place.0))?;
+        Some(SandboxMachine {
+            id: record.key.to_string(),
+            computer_dns_name: Some(record.computer_dns_name.to_string()),
+            tags: record.tags.iter().map(|number| self.names.text(*number).to_owned()).collect(),
+            device_value: record.device_value,
+            group: Some(self.names.text(record.group).to_owned()),
+            os_platform: Some(self.names.text(record.platform).to_owned()),
+            last_seen: Some(record.last_seen),
+            listed: record.listed,
+            dead: record.dead,
+            held_by_rule: record.held_by_rule,
+        })
+    }
+
+    /// The ids of all machines, in the order of the list, the dead and unlisted ones included.
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.records.iter().map(|record| record.key.to_string()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Machines that nobody described: plausible names, groups, platforms and addresses, all from the seed or from the id.
+//!
+//! The same id always gets the same particulars, so nothing that is made up needs to be stored.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::key::MachineKey;
+
+/// Platform, version and build, in turn for the made-up machines.
+const PLATFORMS: [(&str, &str, u32); 8] = [
+    ("Windows11", "23H2", 22_631),
+    ("Windows11", "24H2", 26_100),
+    ("Windows10", "22H2", 19_045),
+    ("WindowsServer2022", "21H2", 20_348),
+    ("WindowsServer2019", "1809", 17_763),
+    ("Windows11", "23H2", 22_631),
+    ("macOS", "14.6", 23),
+    ("Linux", "22.04", 22),
+];
+
+const GROUPS: [&str; 6] =
+    ["Workstations Europe", "Workstations Americas", "Servers Europe", "Servers Americas", "Kiosks", "UnassignedGroup"];
+
+const SITES: [&str; 8] = ["ber", "lon", "par", "nyc", "sao", "sin", "syd", "dub"];
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Spreads the bits of a number over all of its 64 (a fixed permutation: no two inputs share an output).
+const fn spread(number: u64) -> u64 {
+    let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// The id of a made-up machine: 40 hexadecimal digits.
+pub(super) fn id(seed: u64, number: u64) -> MachineKey {
+    let mut bytes = [0; 20];
+    let mut bits = spread(spread(seed) ^ number);
+    for chunk in bytes.chunks_mut(8) {
+        for (byte, bit_byte) in chunk.iter_mut().zip(bits.to_le_bytes()) {
+            *byte = bit_byte;
+        }
+        bits = spread(bits);
+    }
+    MachineKey::Hexadecimal(bytes)
+}
+
+/// The id of a machine of which only the name is known: the same for the same name in any case.
+pub(super) fn id_for_name(name: &str) -> MachineKey {
+    id(0, Particulars::of(&MachineKey::Other(name.to_ascii_lowercase().into())).0)
+}
+
+/// The particulars of one machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Particulars(u64);
+
+impl Particulars {
+    pub(super) fn of(key: &MachineKey) -> Self {
+        let mut bits = 0;
+        for chunk in key.bytes().chunks(8) {
+            let mut word = [0; 8];
+            for (byte, source) in word.iter_mut().zip(chunk) {
+                *byte = *source;
+            }
+            bits = spread(bits ^ u64::from_le_bytes(word));
+        }
+        Self(bits)
+    }
+
+    /// A number from 0 to `choices - 1` for one purpose; each purpose has its own.
+    fn choice(self, purpose: u64, choices: u64) -> u64 {
+        spread(self.0 ^ spread(purpose)).checked_rem(choices).unwrap_or(0)
+    }
+
+    fn pick<T: Copy>(self, purpose: u64, from: &[T], otherwise: T) -> T {
+        let choices = u64::try_from(from.len()).unwrap_or(0);
+        let place = usize::try_from(self.choice(purpose, choices)).unwrap_or(0);
+        from.get(place).copied().unwrap_or(otherwise)
+    }
+
+    pub(super) fn platform(self) -> &'static str {
+        self.pick(1, &PLATFORMS, ("Windows11", "", 0)).0
+    }
+
+    pub(super) fn group(self) -> &'static str {
+        self.pick(2, &GROUPS, "UnassignedGroup")
+    }
+
+    /// The full DNS name of the machine with this number, counted from 1.
+    pub(super) fn computer_dns_name(self, number: usize) -> String {
+        let kind = if self.platform().contains("Server") { "srv" } else { "clt" };
+        format!("{}-{kind}-{number:06}.contoso.example", self.pick(3, &SITES, "ber"))
+    }
+
+    /// How long ago the machine was last seen: within a day for most, 8 to 28 days for one in twenty.
+    pub(super) fn silence(self) -> Duration {
+        if self.choice(4, 20) == 0 {
+            8 * DAY + Duration::from_secs(self.choice(5, (20 * DAY).as_secs()))
+        } else {
+            Duration::from_secs(self.choice(5, DAY.as_secs()))
+        }
+    }
+
+    /// How long a dead machine has been silent: 200 to 300 days, past the service's longest retention period.
+    pub(super) fn silence_of_the_dead(self) -> Duration {
+        200 * DAY + Duration::from_secs(self.choice(5, (100 * DAY).as_secs()))
+    }
+
+    /// How long before its last sign the machine was first seen.
+    pub(super) fn age(self) -> Duration {
+        HOUR + Duration::from_secs(self.choice(6, (600 * DAY).as_secs()))
+    }
+
+    /// Whether a share of all machines, 0 to 1, takes this one in.
+    pub(super) fn falls_into(self, share: f64, seed: u64) -> bool {
+        const STEPS: u32 = 1_000_000;
+        let step = u32::try_from(self.choice(spread(seed), u64::from(STEPS))).unwrap_or(0);
+        f64::from(step) < share * f64::from(STEPS)
+    }
+
+    pub(super) fn address(self) -> Ipv4Addr {
+        let [low, middle, high, ..] = self.choice(7, u64::MAX).to_le_bytes();
+        Ipv4Addr::new(10, high, middle, low)
+    }
+
+    /// An address that RFC 5737 keeps for documentation.
+    pub(super) fn external_address(self) -> Ipv4Addr {
+        let [low, ..] = self.choice(8, 254).to_le_bytes();
+        Ipv4Addr::new(203, 0, 113, low + 1)
+    }
+
+    pub(super) fn risk_score(self) -> &'static str {
+        self.pick(9, &["None", "Informational", "Low", "Low", "Medium", "High"], "None")
+    }
+
+    pub(super) fn exposure_level(self) -> &'static str {
+        self.pick(10, &["None", "Low", "Low", "Medium", "High"], "None")
+    }
+
+    pub(super) fn directory_device_id(self) -> Guid {
+        let [high, low] = [11, 12].map(|purpose| u128::from(self.choice(purpose, u64::MAX)));
+        Guid::from_random(high << 64 | low)
+    }
+}
+
+/// Version and build of a platform, where one of the made-up machines has it.
+pub(super) fn version_and_build(platform: &str) -> Option<(&'static str, u32)> {
+    PLATFORMS.iter().find(|(name, ..)| *name == platform).map(|(_, version, build)| (*version, *build))
+}
+
+/// An identifier in the form of RFC 9562, version 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Guid(u128);
+
+impl Guid {
+    /// Takes 122 of these random bits.
+    pub(super) const fn from_random(bits: u128) -> Self {
+        const VERSION: u128 = 0xf << 76;
+        const VARIANT: u128 = 0b11 << 62;
+        Self(bits & !VERSION & !VARIANT | 4 << 76 | 0b10 << 62)
+    }
+}
+
+impl fmt::Display for Guid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.0;
+        let last = bits & 0xffff_ffff_ffff;
+        let [first, second, third, fourth] =
+            [(96, 0xffff_ffff), (80, 0xffff), (64, 0xffff), (48, 0xffff)].map(|(shift, mask)| (bits >> shift) & mask);
+        write!(formatter, "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{last:012x}")
+    }
+}
+
+impl Serialize for Guid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn made_up_ids_differ_and_come_from_the_seed() {
+        let ids: HashSet<_> = (0..10_000).map(|number| id(1, number).to_string()).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert_eq!(id(1, 5), id(1, 5));
+        assert_ne!(id(1, 5), id(2, 5));
+        assert!(ids.iter().all(|id| id.len() == 40));
+    }
+
+    #[test]
+    fn a_share_takes_in_about_so_many() {
+        let count = |share| (0..20_000).filter(|number| Particulars::of(&id(3, *number)).falls_into(share, 9)).count();
+        assert_eq!((count(0.0), count(1.0)), (0, 20_000));
+        assert!((4600..5400).contains(&count(0.25)), "{}", count(0.25));
+    }
+
+    #[test]
+    fn a_guid_has_its_form_version_and_variant() {
+        assert_eq!(Guid::from_random(u128::MAX).to_string(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(Guid::from_random(1 << 96 | 2).to_string(), "00000001-0000-4000-8000-000000000002");
+    }
+}

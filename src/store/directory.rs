@@ -1,0 +1,125 @@
+//! Where the state lives, and whether that place is safe: ours alone, and on a disk whose locks can be trusted.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use etcetera::BaseStrategy;
+
+use super::StoreError;
+
+/// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
+/// `%LOCALAPPDATA%\tagfleet` on Windows.
+///
+/// # Errors
+/// [`StoreError::NoDirectory`] when there is no home directory.
+pub fn default_directory() -> Result<PathBuf, StoreError> {
+    let strategy = etcetera::choose_base_strategy().map_err(|_no_home| StoreError::NoDirectory)?;
+    let base = strategy.state_dir().unwrap_or_else(|| strategy.cache_dir());
+    Ok(base.join("tagfleet"))
+}
+
+/// Makes the directory if it is missing (0700) and refuses one that is not safe.
+pub(super) fn secure(path: &Path) -> Result<(), StoreError> {
+    let failed = |source: io::Error| StoreError::Io { path: path.to_owned(), source: Arc::new(source) };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    make_private_directory(&mut builder);
+    builder.create(path).map_err(failed)?;
+    refuse_writable_by_others(path)?;
+    refuse_network_filesystem(path)
+}
+
+/// Makes an empty file that only its owner can read (0600), or leaves the one that is there.
+pub(super) fn create_private_file(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    make_private_file(&mut options);
+    options.open(path).map_err(|source| StoreError::Io { path: path.to_owned(), source: Arc::new(source) })
+}
+
+#[cfg(unix)]
+fn make_private_directory(builder: &mut DirBuilder) {
+    use std::os::unix::fs::DirBuilderExt;
+    builder.mode(0o700);
+}
+
+#[cfg(unix)]
+fn make_private_file(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+#[cfg(unix)]
+fn refuse_writable_by_others(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata =
+        std::fs::metadata(path).map_err(|source| StoreError::Io { path: path.to_owned(), source: Arc::new(source) })?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !ours || metadata.mode() & 0o022 != 0 {
+        return Err(StoreError::WritableByOthers { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+// On Windows the profile directory's access list already keeps other users out.
+#[cfg(not(unix))]
+const fn make_private_directory(_builder: &mut DirBuilder) {}
+
+#[cfg(not(unix))]
+const fn make_private_file(_options: &mut OpenOptions) {}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the counterpart for Unix can refuse")]
+const fn refuse_writable_by_others(_path: &Path) -> Result<(), StoreError> {
+    Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn refuse_network_filesystem(path: &Path) -> Result<(), StoreError> {
+    // The magic numbers of statfs(2).
+    const NETWORK_FILESYSTEMS: [(u64, &str); 8] = [
+        (0x6969, "NFS"),
+        (0x517B, "SMB"),
+        (0xFE53_4D42, "SMB"),
+        (0xFF53_4D42, "CIFS"),
+        (0x0102_1997, "9P"),
+        (0x00C3_6400, "Ceph"),
+        (0x5346_414F, "AFS"),
+        (0x7375_7245, "Coda"),
+    ];
+    let status = rustix::fs::statfs(path)
+        .map_err(|source| StoreError::Io { path: path.to_owned(), source: Arc::new(source.into()) })?;
+    let kind = u64::from_ne_bytes(status.f_type.to_ne_bytes()) & 0xFFFF_FFFF;
+    match NETWORK_FILESYSTEMS.iter().find(|(magic, _)| *magic == kind) {
+        Some((_, filesystem)) => Err(StoreError::NetworkFilesystem { path: path.to_owned(), filesystem }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(target_vendor = "apple")]
+fn refuse_network_filesystem(path: &Path) -> Result<(), StoreError> {
+    let status = rustix::fs::statfs(path)
+        .map_err(|source| StoreError::Io { path: path.to_owned(), source: Arc::new(source.into()) })?;
+    let name: Vec<u8> =
+        status.f_fstypename.iter().take_while(|byte| **byte != 0).map(|byte| byte.to_ne_bytes()[0]).collect();
+    let known = [("nfs", "NFS"), ("smbfs", "SMB"), ("afpfs", "AFP"), ("webdav", "WebDAV")];
+    match known.iter().find(|(written, _)| written.as_bytes() == name) {
+        Some((_, filesystem)) => Err(StoreError::NetworkFilesystem { path: path.to_owned(), filesystem }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(windows)]
+fn refuse_network_filesystem(path: &Path) -> Result<(), StoreError> {
+    // A share is named by a path of the form \\server\share.
+    match path.components().next() {
+        Some(std::path::Component::Prefix(prefix))
+            if matches!(prefix.kind(), std::path::Prefix::UNC(..) | std::path::Prefix::VerbatimUNC(..)) =>
+        {
+            Err(StoreError::NetworkFilesystem { path: path.to_owned(), filesystem: "a network share" })
+        }
+        _ => Ok(()),
+    }
+}

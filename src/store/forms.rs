@@ -1,0 +1,301 @@
+//! The forms in which runs are stored and read: types of their own, so that code elsewhere may change without the file
+//! noticing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use crate::model::{AnswerFacts, Bucket, DeviceValue, MachineId, Operation, OperationId, TagAction};
+
+/// The number of a tenant and app in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountKey(pub(super) i64);
+
+/// The number of a run in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunKey(pub(super) i64);
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Its rows are being written; nothing was sent.
+    Preparing,
+    /// Calls are made, or were when its process died.
+    Running,
+    /// It stopped in order before its end.
+    Stopped,
+    /// Every operation has its outcome.
+    Finished,
+}
+
+impl RunState {
+    pub(super) const ALL: [Self; 4] = [Self::Preparing, Self::Running, Self::Stopped, Self::Finished];
+
+    /// The name in the database and in listings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// How far an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationState {
+    /// To be sent.
+    Pending,
+    /// The service answered that it is so now.
+    Succeeded,
+    /// It was so already.
+    Unchanged,
+    /// Refused for good.
+    Failed,
+    /// Sent, and never answered.
+    Unknown,
+    /// Left out on purpose.
+    NotAttempted,
+    /// Refused for a reason that lies outside it; a resumed run sends it again.
+    Refused,
+}
+
+impl OperationState {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Succeeded,
+        Self::Unchanged,
+        Self::Failed,
+        Self::Unknown,
+        Self::NotAttempted,
+        Self::Refused,
+    ];
+
+    /// The number in the database.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Pending => 0,
+            Self::Succeeded => 1,
+            Self::Unchanged => 2,
+            Self::Failed => 3,
+            Self::Unknown => 4,
+            Self::NotAttempted => 5,
+            Self::Refused => 6,
+        }
+    }
+
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.number() == number)
+    }
+}
+
+/// A run that is about to be stored.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// The name that people use.
+    pub run_id: String,
+    /// The tenant and app.
+    pub account: AccountKey,
+    /// The API's host.
+    pub host: String,
+    /// The input as it was named.
+    pub input_path: String,
+    /// A change number or remark.
+    pub note: Option<String>,
+    /// The input's delimiter.
+    pub delimiter: u8,
+    /// Whether the input began with a byte order mark.
+    pub byte_order_mark: bool,
+    /// The input's header, exactly as decoded.
+    pub header: Vec<String>,
+    /// How many rows the input has.
+    pub row_count: u32,
+}
+
+/// A run as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredRun {
+    /// Its number.
+    pub key: RunKey,
+    /// How far it is.
+    pub state: RunState,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// What it was begun with.
+    pub description: NewRun,
+}
+
+/// A piece of the input: whole records, and the operations that answer each of its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputChunk {
+    /// The number of its first row, from 1.
+    pub first_row: u32,
+    /// The records as decoded text, with the input's delimiter.
+    pub records: Vec<u8>,
+    /// For each row the operations that answer it: none for an invalid one, else one or two, tag first.
+    pub operations: Vec<Vec<OperationId>>,
+}
+
+/// An operation that is about to be stored.
+#[derive(Clone, Debug)]
+pub struct NewOperation {
+    /// Its number in the run.
+    pub operation: OperationId,
+    /// The machine.
+    pub machine: MachineId,
+    /// What to make of it, with the tag as a number among the run's tags.
+    pub change: NewChange,
+    /// The number of its machine, if that machine has tags added as well as removed: then the removes wait.
+    pub guard: Option<u32>,
+    /// Why it is not to be sent, as code and message, if so.
+    pub left_out: Option<(&'static str, &'static str)>,
+}
+
+/// A change whose tag stands in the run's own table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewChange {
+    /// Add or remove the tag of this number.
+    Tag(TagAction, u32),
+    /// Set the device value.
+    DeviceValue(DeviceValue),
+}
+
+/// Operations that are sent alike, in the order in which those of one bucket are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkKind {
+    /// Adding tags.
+    Adds,
+    /// Removing tags from machines that get none in this run.
+    Removes,
+    /// Removing tags from machines that get others in this run; they wait for those.
+    RemovesAfterAdds,
+    /// Setting device values.
+    DeviceValues,
+}
+
+impl WorkKind {
+    /// The kind of change, and whether its machine must be one whose removes wait, if that matters.
+    pub(super) const fn numbers(self) -> (u8, Option<bool>) {
+        match self {
+            Self::Adds => (CHANGE_ADD_TAG, None),
+            Self::Removes => (CHANGE_REMOVE_TAG, Some(false)),
+            Self::RemovesAfterAdds => (CHANGE_REMOVE_TAG, Some(true)),
+            Self::DeviceValues => (CHANGE_DEVICE_VALUE, None),
+        }
+    }
+}
+
+/// An operation that is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkItem {
+    /// Its number.
+    pub id: OperationId,
+    /// What to do.
+    pub operation: Operation,
+}
+
+/// An operation and what became of it.
+#[derive(Clone, Debug)]
+pub struct StoredOperation {
+    /// How far it is.
+    pub state: OperationState,
+    /// Whether an attempt may have taken effect without an answer that says so.
+    pub ambiguous: bool,
+    /// Attempts that count.
+    pub attempts: u32,
+    /// What the last answer said of itself.
+    pub answer: AnswerFacts,
+    /// What held before.
+    pub before: Option<String>,
+    /// What holds now.
+    pub after: Option<String>,
+    /// When its outcome was stored.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A piece of the input with everything that answers it.
+#[derive(Clone, Debug, Default)]
+pub struct StoredChunk {
+    /// The rows.
+    pub input: InputChunk,
+    /// The operations that they name.
+    pub operations: HashMap<OperationId, StoredOperation>,
+    /// Code and message of the rows that are in error.
+    pub problems: BTreeMap<u32, (String, String)>,
+}
+
+pub(super) const fn bucket_number(bucket: Bucket) -> u8 {
+    match bucket {
+        Bucket::Machines => 0,
+        Bucket::Tags => 1,
+        Bucket::Value => 2,
+    }
+}
+
+pub(super) const CHANGE_ADD_TAG: u8 = 0;
+pub(super) const CHANGE_REMOVE_TAG: u8 = 1;
+pub(super) const CHANGE_DEVICE_VALUE: u8 = 2;
+pub(super) const DEVICE_VALUES: [DeviceValue; 3] = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High];
+
+impl NewChange {
+    pub(super) fn numbers(self) -> (u8, u32) {
+        match self {
+            Self::Tag(TagAction::Add, tag) => (CHANGE_ADD_TAG, tag),
+            Self::Tag(TagAction::Remove, tag) => (CHANGE_REMOVE_TAG, tag),
+            Self::DeviceValue(value) => {
+                let position = DEVICE_VALUES.iter().position(|known| *known == value).unwrap_or(0);
+                (CHANGE_DEVICE_VALUE, u32::try_from(position).unwrap_or(0))
+            }
+        }
+    }
+}
+
+/// A value that this program never writes.
+pub(super) fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Null, format!("{what} is damaged").into())
+}
+
+pub(super) fn timestamp(microseconds: i64) -> Timestamp {
+    Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Per row a count and that many numbers of four bytes, least significant first.
+pub(super) fn encode_links(rows: &[Vec<OperationId>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rows.len() * 5);
+    for operations in rows {
+        bytes.push(u8::try_from(operations.len()).unwrap_or(u8::MAX));
+        for operation in operations.iter().take(usize::from(u8::MAX)) {
+            bytes.extend(operation.0.to_le_bytes());
+        }
+    }
+    bytes
+}
+
+pub(super) fn decode_links(mut bytes: &[u8]) -> Option<Vec<Vec<OperationId>>> {
+    let mut rows = Vec::new();
+    while let Some((count, rest)) = bytes.split_first() {
+        let (numbers, rest) = rest.split_at_checked(usize::from(*count) * 4)?;
+        rows.push(
+            numbers
+                .chunks_exact(4)
+                .filter_map(|number| number.try_into().ok().map(|number| OperationId(u32::from_le_bytes(number))))
+                .collect(),
+        );
+        bytes = rest;
+    }
+    Some(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operations_of_rows_survive_their_packing() {
+        let rows = vec![vec![], vec![OperationId(7)], vec![OperationId(0), OperationId(u32::MAX)]];
+        assert_eq!(decode_links(&encode_links(&rows)), Some(rows));
+        assert_eq!(decode_links(&[1, 0, 0]), None);
+    }
+}

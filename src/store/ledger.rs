@@ -1,0 +1,441 @@
+//! Every attempt, announced before it is sent and closed when its answer has come: admission and settlement, each in one
+//! transaction.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
+use super::{Store, StoreError};
+use crate::clock::{BootTime, Clock};
+use crate::model::{AnswerFacts, Bucket, OperationId};
+use crate::quota::window::{self, Decision};
+use crate::quota::{Quota, QuotaLimit};
+
+/// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
+const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
+
+/// The number of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptKey(i64);
+
+/// A call that asks to be let through.
+#[derive(Clone, Debug)]
+pub struct AttemptRequest {
+    /// Whose quota it uses.
+    pub account: AccountKey,
+    /// The bucket that it counts in.
+    pub bucket: Bucket,
+    /// The buckets whose calls count against it: its own, or all of them.
+    pub counted_buckets: Vec<Bucket>,
+    /// The limits to keep; with none it is only written down.
+    pub quota: Quota,
+    /// The run that it belongs to.
+    pub run: Option<RunKey>,
+    /// The kind of call, for people who read the database.
+    pub call_kind: &'static str,
+    /// The operations that it carries.
+    pub operations: Vec<OperationId>,
+    /// How long its answer is awaited before it is given up.
+    pub time_out: Duration,
+}
+
+/// An attempt that may be sent, and was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptTicket {
+    /// To close it with.
+    pub attempt: AttemptKey,
+    /// When it was let through.
+    pub started: BootTime,
+}
+
+/// The ledger's answer to a call that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may be sent at once.
+    Granted(AttemptTicket),
+    /// Not now; nothing was written.
+    Refused(Refusal),
+}
+
+/// Why a call must wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A window is full until then.
+    Window {
+        /// The earliest start.
+        until: BootTime,
+        /// The limit that is reached.
+        limit: QuotaLimit,
+    },
+    /// The window is full of calls in flight, ours or another process's.
+    InFlight {
+        /// The limit that is reached.
+        limit: QuotaLimit,
+    },
+    /// The service refused a call of this bucket and named a time, or we chose one.
+    Paused {
+        /// When it is over.
+        until: BootTime,
+    },
+}
+
+/// When an attempt counts as ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// Its whole answer is here, or it surely never left: now.
+    Now,
+    /// It was given up without a complete answer and may still arrive: thirty seconds from now.
+    GivenUp,
+    /// It was let through but not sent; it is struck out.
+    NeverSent,
+}
+
+/// What an attempt did to one of its operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationEffect {
+    /// The operation.
+    pub operation: OperationId,
+    /// Its state from now on; `None` leaves it to be sent again.
+    pub state: Option<OperationState>,
+    /// Whether the attempt may have taken effect without an answer that says so.
+    pub ambiguous: bool,
+    /// What the answer said of itself.
+    pub answer: AnswerFacts,
+    /// What holds now, as far as the answer showed it.
+    pub after: Option<Box<str>>,
+}
+
+/// The end of an attempt, to be written in one transaction with what it did.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Which attempt.
+    pub attempt: AttemptKey,
+    /// When it counts as ended.
+    pub end: AttemptEnd,
+    /// What was decided about it, for people who read the database.
+    pub verdict: &'static str,
+    /// The HTTP status of the answer.
+    pub http_status: Option<u16>,
+    /// The service's correlation id.
+    pub request_id: Option<Box<str>>,
+    /// Whether it counts as an attempt of its operations; a refusal for quota does not.
+    pub counts_as_attempt: bool,
+    /// What it did to its operations.
+    pub effects: Vec<OperationEffect>,
+    /// A pause of its bucket for every process, and until when.
+    pub pause: Option<(AccountKey, Bucket, BootTime)>,
+}
+
+impl Store {
+    /// Asks for a call to be let through; if it is, the attempt is on the disk when this answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails: the call must not be sent.
+    pub async fn admit(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
+        let clock = self.clock.clone();
+        let identity = self.identity.clone();
+        self.writer
+            .run(move |transaction| {
+                admit(transaction, &request, clock.as_ref(), identity.process_key, identity.boot_key)
+            })
+            .await
+    }
+
+    /// Closes an attempt and writes down what it did.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails: nothing of the answer may be shown.
+    pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        let clock = self.clock.clone();
+        let boot_key = self.identity.boot_key;
+        self.writer.run(move |transaction| settle(transaction, &settlement, clock.as_ref(), boot_key)).await
+    }
+
+    /// Closes the attempts of a run that this process will not hear of any more: each may still arrive, and its operations
+    /// may have taken effect.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn abandon_open_attempts(&self, run: RunKey) -> Result<(), StoreError> {
+        let clock = self.clock.clone();
+        let process_key = self.identity.process_key;
+        self.writer
+            .run(move |transaction| {
+                let ended = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
+                let mut open = transaction.prepare_cached(
+                    "SELECT attempt_key, operations FROM attempt
+                     WHERE run_key = ?1 AND process_key = ?2 AND ended IS NULL",
+                )?;
+                let attempts = open
+                    .query_map(params![run.0, process_key], |row| {
+                        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+                    })?
+                    .collect::<Result<Vec<_>, _>>()?;
+                for (attempt_key, operations) in attempts {
+                    transaction
+                        .prepare_cached("UPDATE attempt SET ended = ?2, verdict = 'abandoned' WHERE attempt_key = ?1")?
+                        .execute(params![attempt_key, ended])?;
+                    let mut doubt = transaction.prepare_cached(
+                        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, error_code = 'interrupted',
+                             error_message = 'the run was stopped before the answer came'
+                         WHERE run_key = ?1 AND operation_number = ?2",
+                    )?;
+                    for number in decode_operations(&operations) {
+                        doubt.execute(params![run.0, number])?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// The operations of a run that were sent, or were about to be, and whose attempt was never settled: its process
+    /// died, or the database failed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction
+                    .prepare_cached("SELECT operations FROM attempt WHERE run_key = ?1 AND verdict IS NULL")?;
+                let mut operations = HashSet::new();
+                for bytes in statement.query_map([run.0], |row| row.get::<_, Vec<u8>>(0))? {
+                    operations.extend(decode_operations(&bytes?).map(OperationId));
+                }
+                Ok(operations)
+            })
+            .await
+    }
+
+    /// The latest ends of this account's calls in these buckets, newest first, at most `count`; for schedules. Calls in
+    /// flight are given as ending now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn latest_ends(
+        &self,
+        account: AccountKey,
+        buckets: Vec<Bucket>,
+        count: u32,
+    ) -> Result<Vec<BootTime>, StoreError> {
+        let clock = self.clock.clone();
+        let boot_key = self.identity.boot_key;
+        self.writer
+            .run(move |transaction| {
+                let in_flight = count_in_flight(transaction, account, &buckets)?;
+                let mut ends = vec![clock.boot_time(); in_flight as usize];
+                for bucket in buckets {
+                    let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
+                    let rows = statement
+                        .query_map(params![account.0, boot_key, bucket_number(bucket), count], |row| row.get(0))?;
+                    for end in rows {
+                        ends.push(BootTime::from_microseconds(end?));
+                    }
+                }
+                ends.sort_unstable_by(|left, right| right.cmp(left));
+                ends.truncate(count as usize);
+                Ok(ends)
+            })
+            .await
+    }
+}
+
+/// The operations of an attempt, four bytes each, least significant first.
+fn encode_operations(operations: &[OperationId]) -> Vec<u8> {
+    operations.iter().flat_map(|operation| operation.0.to_le_bytes()).collect()
+}
+
+fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes))
+}
+
+const LATEST_ENDS: &str = "SELECT ended FROM attempt
+    WHERE account_key = ?1 AND boot_key = ?2 AND bucket = ?3 AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?4";
+
+fn admit(
+    transaction: &Transaction<'_>,
+    request: &AttemptRequest,
+    clock: &dyn Clock,
+    process_key: i64,
+    boot_key: i64,
+) -> Result<Admission, rusqlite::Error> {
+    // Read inside the transaction: writers come one after the other, so no later start is decided before this one.
+    let now = clock.boot_time();
+    if let Some(until) = paused_until(transaction, request, boot_key)?.filter(|until| *until > now) {
+        return Ok(Admission::Refused(Refusal::Paused { until }));
+    }
+    if !request.quota.is_off() {
+        let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
+        let decision =
+            window::decide(now, &request.quota, in_flight, |n| nth_latest_end(transaction, request, boot_key, n))?;
+        match decision {
+            Decision::Start => {}
+            Decision::WaitUntil { time, limit } => {
+                return Ok(Admission::Refused(Refusal::Window { until: time, limit }));
+            }
+            Decision::WaitForAnswer { limit } => return Ok(Admission::Refused(Refusal::InFlight { limit })),
+        }
+    }
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, boot_key, started,
+             assumed_end, started_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    statement.execute(params![
+        request.account.0,
+        bucket_number(request.bucket),
+        process_key,
+        request.run.map(|run| run.0),
+        request.call_kind,
+        encode_operations(&request.operations),
+        boot_key,
+        now.as_microseconds(),
+        now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
+        clock.wall_time().as_microsecond(),
+    ])?;
+    Ok(Admission::Granted(AttemptTicket { attempt: AttemptKey(transaction.last_insert_rowid()), started: now }))
+}
+
+fn paused_until(
+    transaction: &Transaction<'_>,
+    request: &AttemptRequest,
+    boot_key: i64,
+) -> Result<Option<BootTime>, rusqlite::Error> {
+    let mut latest = None;
+    for bucket in &request.counted_buckets {
+        let mut statement = transaction.prepare_cached(
+            "SELECT until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2 AND boot_key = ?3",
+        )?;
+        let until = statement
+            .query_row(params![request.account.0, bucket_number(*bucket), boot_key], |row| row.get(0))
+            .optional()?
+            .map(BootTime::from_microseconds);
+        latest = latest.max(until);
+    }
+    Ok(latest)
+}
+
+fn count_in_flight(
+    transaction: &Transaction<'_>,
+    account: AccountKey,
+    buckets: &[Bucket],
+) -> Result<u32, rusqlite::Error> {
+    let mut count = 0;
+    for bucket in buckets {
+        let mut statement = transaction
+            .prepare_cached("SELECT count(*) FROM attempt WHERE account_key = ?1 AND bucket = ?2 AND ended IS NULL")?;
+        count += statement.query_row(params![account.0, bucket_number(*bucket)], |row| row.get::<_, u32>(0))?;
+    }
+    Ok(count)
+}
+
+fn nth_latest_end(
+    transaction: &Transaction<'_>,
+    request: &AttemptRequest,
+    boot_key: i64,
+    n: u32,
+) -> Result<Option<BootTime>, rusqlite::Error> {
+    if let [bucket] = request.counted_buckets.as_slice() {
+        let mut statement = transaction.prepare_cached(
+            "SELECT ended FROM attempt WHERE account_key = ?1 AND boot_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
+             ORDER BY ended DESC LIMIT 1 OFFSET ?4",
+        )?;
+        return statement
+            .query_row(params![request.account.0, boot_key, bucket_number(*bucket), n - 1], |row| row.get(0))
+            .optional()
+            .map(|end| end.map(BootTime::from_microseconds));
+    }
+    let mut ends = Vec::new();
+    for bucket in &request.counted_buckets {
+        let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
+        let rows =
+            statement.query_map(params![request.account.0, boot_key, bucket_number(*bucket), n], |row| row.get(0))?;
+        for end in rows {
+            ends.push(end?);
+        }
+    }
+    ends.sort_unstable_by(|left: &i64, right| right.cmp(left));
+    Ok(ends.get(n as usize - 1).copied().map(BootTime::from_microseconds))
+}
+
+fn settle(
+    transaction: &Transaction<'_>,
+    settlement: &Settlement,
+    clock: &dyn Clock,
+    boot_key: i64,
+) -> Result<(), rusqlite::Error> {
+    let now = clock.boot_time();
+    let ended = match settlement.end {
+        AttemptEnd::Now => now,
+        AttemptEnd::GivenUp => now.plus(HELD_ON_THE_WAY),
+        AttemptEnd::NeverSent => {
+            transaction
+                .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
+                .execute([settlement.attempt.0])?;
+            return Ok(());
+        }
+    };
+    transaction
+        .prepare_cached(
+            "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5 WHERE attempt_key = ?1",
+        )?
+        .execute(params![
+            settlement.attempt.0,
+            ended.as_microseconds(),
+            settlement.http_status,
+            settlement.verdict,
+            settlement.request_id,
+        ])?;
+    let run_key: Option<i64> = transaction
+        .prepare_cached("SELECT run_key FROM attempt WHERE attempt_key = ?1")?
+        .query_row([settlement.attempt.0], |row| row.get(0))?;
+    if let Some(run_key) = run_key {
+        for effect in &settlement.effects {
+            store_effect(transaction, run_key, effect, settlement.counts_as_attempt, clock)?;
+        }
+    }
+    if let Some((account, bucket, until)) = settlement.pause {
+        transaction
+            .prepare_cached(
+                "INSERT INTO bucket_pause (account_key, bucket, boot_key, until) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET boot_key = ?3, until = max(until, ?4)",
+            )?
+            .execute(params![account.0, bucket_number(bucket), boot_key, until.as_microseconds()])?;
+    }
+    Ok(())
+}
+
+fn store_effect(
+    transaction: &Transaction<'_>,
+    run_key: i64,
+    effect: &OperationEffect,
+    counts_as_attempt: bool,
+    clock: &dyn Clock,
+) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "UPDATE operation SET state = ?3, ambiguous = ambiguous OR ?4, attempts = attempts + ?5, http_status = ?6,
+                 error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11
+             WHERE run_key = ?1 AND operation_number = ?2",
+        )?
+        .execute(params![
+            run_key,
+            effect.operation.0,
+            effect.state.unwrap_or(OperationState::Pending).number(),
+            effect.ambiguous,
+            counts_as_attempt,
+            effect.answer.http_status,
+            effect.answer.error_code,
+            effect.answer.error_message,
+            effect.answer.request_id,
+            effect.after,
+            effect.state.map(|_| clock.wall_time().as_microsecond()),
+        ])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

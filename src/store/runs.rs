@@ -1,0 +1,179 @@
+//! Writing a run down before its first call: who, what, every row and every operation.
+
+use rusqlite::params;
+
+use super::forms::{AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState, encode_links};
+use super::{Store, StoreError};
+use crate::model::Tag;
+
+impl Store {
+    /// The number of this tenant and app, made when it is new. Both compare ignoring ASCII case.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn account(&self, tenant: &str, app: &str) -> Result<AccountKey, StoreError> {
+        let (tenant, app) = (tenant.to_ascii_lowercase(), app.to_ascii_lowercase());
+        self.writer
+            .run(move |transaction| {
+                transaction.execute(
+                    "INSERT INTO account (tenant, app) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    [&tenant, &app],
+                )?;
+                transaction.query_row(
+                    "SELECT account_key FROM account WHERE tenant = ?1 AND app = ?2",
+                    [&tenant, &app],
+                    |row| row.get(0).map(AccountKey),
+                )
+            })
+            .await
+    }
+
+    /// Begins a run: [`RunState::Preparing`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn create_run(&self, run: NewRun) -> Result<RunKey, StoreError> {
+        let now = self.clock.wall_time().as_microsecond();
+        let process_key = self.identity.process_key;
+        self.writer
+            .run(move |transaction| {
+                let header = serde_json::to_string(&run.header).unwrap_or_default();
+                transaction.execute(
+                    "INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, note, created_at,
+                         last_activity_at, delimiter, byte_order_mark, header, row_count)
+                     VALUES (?1, ?2, ?3, ?4, 'apply', ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12)",
+                    params![
+                        run.run_id,
+                        run.account.0,
+                        process_key,
+                        run.host,
+                        RunState::Preparing.as_str(),
+                        run.input_path,
+                        run.note,
+                        now,
+                        run.delimiter,
+                        run.byte_order_mark,
+                        header,
+                        run.row_count,
+                    ],
+                )?;
+                Ok(RunKey(transaction.last_insert_rowid()))
+            })
+            .await
+    }
+
+    /// Adds pieces of the input.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn add_chunks(&self, run: RunKey, chunks: Vec<InputChunk>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "INSERT INTO input_chunk (run_key, first_row, row_count, records, operations)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?;
+                for chunk in chunks {
+                    let row_count = u32::try_from(chunk.operations.len()).unwrap_or(u32::MAX);
+                    let links = encode_links(&chunk.operations);
+                    statement.execute(params![run.0, chunk.first_row, row_count, chunk.records, links])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Adds the run's tags, numbered from `first_number` on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn add_tags(&self, run: RunKey, first_number: u32, tags: Vec<Tag>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement =
+                    transaction.prepare_cached("INSERT INTO tag (run_key, tag_number, tag) VALUES (?1, ?2, ?3)")?;
+                for (number, tag) in (first_number..).zip(&tags) {
+                    statement.execute(params![run.0, number, tag.as_str()])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Adds operations, to be sent.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn add_operations(&self, run: RunKey, operations: Vec<NewOperation>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "INSERT INTO operation (run_key, operation_number, machine, change_kind, change_argument, guard,
+                         state, error_code, error_message)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                )?;
+                for operation in &operations {
+                    let (kind, argument) = operation.change.numbers();
+                    let machine = operation.machine.to_string();
+                    let state = if operation.left_out.is_some() {
+                        OperationState::NotAttempted
+                    } else {
+                        OperationState::Pending
+                    };
+                    statement.execute(params![
+                        run.0,
+                        operation.operation.0,
+                        machine,
+                        kind,
+                        argument,
+                        operation.guard,
+                        state.number(),
+                        operation.left_out.map(|(code, _)| code),
+                        operation.left_out.map(|(_, message)| message),
+                    ])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Adds rows that are in error: number, code and message.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn add_problems(
+        &self,
+        run: RunKey,
+        problems: Vec<(u32, &'static str, String)>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "INSERT INTO row_problem (run_key, row, code, message) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO UPDATE SET message = message || '; ' || ?4",
+                )?;
+                for (row, code, message) in &problems {
+                    statement.execute(params![run.0, row, code, message])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Moves a run on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn set_run_state(&self, run: RunKey, state: RunState) -> Result<(), StoreError> {
+        let now = self.clock.wall_time().as_microsecond();
+        self.writer
+            .run(move |transaction| {
+                transaction.execute(
+                    "UPDATE run SET state = ?2, last_activity_at = ?3 WHERE run_key = ?1",
+                    params![run.0, state.as_str(), now],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+}

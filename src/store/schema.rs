@@ -1,0 +1,165 @@
+//! The tables, and how an older file becomes a newer one.
+//!
+//! Stored forms are of their own: a number here is never the discriminant of an enum elsewhere, so that code may change
+//! without the file noticing. Times of the quota are microseconds of boot time under `boot_key`; times for people are
+//! microseconds since 1970.
+
+use rusqlite::Connection;
+
+/// Marks the file as ours (`file` and other tools show it).
+pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
+/// The newest form of the file that this program knows.
+pub(super) const SCHEMA_VERSION: i32 = 1;
+
+/// The statements that lead from each version to the next; the first makes an empty file.
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1];
+
+const VERSION_1: &str = "
+CREATE TABLE boot (
+    boot_key INTEGER PRIMARY KEY,
+    boot_id TEXT NOT NULL UNIQUE,
+    first_opened INTEGER NOT NULL
+) STRICT;
+CREATE TABLE process (
+    process_key INTEGER PRIMARY KEY,
+    lock_name TEXT NOT NULL UNIQUE,
+    host TEXT NOT NULL,
+    system_process_id INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE account (
+    account_key INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    app TEXT NOT NULL,
+    UNIQUE (tenant, app)
+) STRICT;
+CREATE TABLE run (
+    run_key INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL UNIQUE,
+    account_key INTEGER NOT NULL REFERENCES account,
+    process_key INTEGER NOT NULL REFERENCES process,
+    host TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    input_path TEXT NOT NULL,
+    note TEXT,
+    created_at INTEGER NOT NULL,
+    last_activity_at INTEGER NOT NULL,
+    delimiter INTEGER NOT NULL,
+    byte_order_mark INTEGER NOT NULL,
+    header TEXT NOT NULL,
+    row_count INTEGER NOT NULL
+) STRICT;
+CREATE TABLE input_chunk (
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    first_row INTEGER NOT NULL,
+    row_count INTEGER NOT NULL,
+    records BLOB NOT NULL,
+    operations BLOB NOT NULL,
+    PRIMARY KEY (run_key, first_row)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE row_problem (
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    row INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (run_key, row)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tag (
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    tag_number INTEGER NOT NULL,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (run_key, tag_number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE operation (
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    operation_number INTEGER NOT NULL,
+    machine TEXT NOT NULL,
+    change_kind INTEGER NOT NULL,
+    change_argument INTEGER NOT NULL,
+    guard INTEGER,
+    state INTEGER NOT NULL DEFAULT 0,
+    ambiguous INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    http_status INTEGER,
+    error_code TEXT,
+    error_message TEXT,
+    request_id TEXT,
+    before TEXT,
+    after TEXT,
+    finished_at INTEGER,
+    PRIMARY KEY (run_key, operation_number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX operation_guard ON operation (run_key, guard) WHERE guard IS NOT NULL;
+CREATE TABLE attempt (
+    attempt_key INTEGER PRIMARY KEY,
+    account_key INTEGER NOT NULL REFERENCES account,
+    bucket INTEGER NOT NULL,
+    process_key INTEGER NOT NULL REFERENCES process,
+    run_key INTEGER REFERENCES run ON DELETE SET NULL,
+    call_kind TEXT NOT NULL,
+    operations BLOB NOT NULL,
+    boot_key INTEGER NOT NULL REFERENCES boot,
+    started INTEGER NOT NULL,
+    assumed_end INTEGER NOT NULL,
+    ended INTEGER,
+    started_at INTEGER NOT NULL,
+    http_status INTEGER,
+    verdict TEXT,
+    request_id TEXT
+) STRICT;
+CREATE INDEX attempt_ended ON attempt (account_key, boot_key, bucket, ended) WHERE ended IS NOT NULL;
+CREATE INDEX attempt_open ON attempt (account_key, bucket) WHERE ended IS NULL;
+CREATE INDEX attempt_unsettled ON attempt (run_key) WHERE verdict IS NULL;
+CREATE TABLE bucket_pause (
+    account_key INTEGER NOT NULL REFERENCES account,
+    bucket INTEGER NOT NULL,
+    boot_key INTEGER NOT NULL REFERENCES boot,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (account_key, bucket)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What [`prepare`] found wrong.
+pub(super) enum SchemaProblem {
+    /// The file belongs to another program.
+    Foreign,
+    /// A newer program wrote it.
+    Newer(i32),
+    /// The database itself failed.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for SchemaProblem {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Sets the connection up and brings the file to [`SCHEMA_VERSION`], in one transaction.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaProblem> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // The journal must be durable at every commit: an intent that is lost could be a call that is sent twice.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -2048)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if version > SCHEMA_VERSION {
+        return Err(SchemaProblem::Newer(version));
+    }
+    if version > 0 && application != APPLICATION_ID {
+        return Err(SchemaProblem::Foreign);
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    if version < SCHEMA_VERSION {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! One connection, and transactions that many callers share.
+//!
+//! Every effect must be durable before it is shown, and a durable commit costs one disk synchronisation. So callers that
+//! come while a commit is under way are gathered and share the next one. What surprises: SQL runs on `spawn_blocking`,
+//! never on a thread of its own, because under a paused clock an idle runtime would skip ahead during the write.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::StoreError;
+
+/// How many callers may wait for one transaction; more of them wait for a place in the queue.
+const QUEUE_LENGTH: usize = 1024;
+/// How many callers share one transaction at the most.
+const MAXIMUM_BATCH: usize = 256;
+
+/// One caller's part of a transaction.
+trait Job: Send {
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error>;
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct TypedJob<Work, Answer> {
+    work: Option<Work>,
+    answer: Option<Answer>,
+    reply: oneshot::Sender<Result<Answer, StoreError>>,
+}
+
+impl<Work, Answer> Job for TypedJob<Work, Answer>
+where
+    Work: FnOnce(&Transaction<'_>) -> Result<Answer, rusqlite::Error> + Send,
+    Answer: Send,
+{
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+        if let Some(work) = self.work.take() {
+            self.answer = Some(work(transaction)?);
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { answer, reply, .. } = *self;
+        // A caller that went away needs no answer; its effect is stored all the same.
+        let _gone = reply.send(outcome.and_then(|()| answer.ok_or(StoreError::Closed)));
+    }
+}
+
+/// A handle to the connection; clones share it. The connection is closed when the last handle is gone.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Takes the connection over. Must be called within a runtime.
+    pub(super) fn start(connection: Connection) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+        tokio::spawn(serve(connection, jobs));
+        Self { queue }
+    }
+
+    /// Runs `work` inside a transaction and answers once that is on the disk.
+    pub(super) async fn run<Answer: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, rusqlite::Error> + Send + 'static,
+    ) -> Result<Answer, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(TypedJob { work: Some(work), answer: None, reply });
+        self.queue.send(job).await.map_err(|_closed| StoreError::Closed)?;
+        answer.await.map_err(|_closed| StoreError::Closed)?
+    }
+}
+
+async fn serve(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    let mut batch = Vec::with_capacity(MAXIMUM_BATCH);
+    while jobs.recv_many(&mut batch, MAXIMUM_BATCH).await > 0 {
+        let current = std::mem::take(&mut batch);
+        let done = tokio::task::spawn_blocking(move || {
+            let current = commit(&mut connection, current);
+            (connection, current)
+        });
+        match done.await {
+            Ok((returned, emptied)) => {
+                connection = returned;
+                batch = emptied;
+            }
+            // The runtime is shutting down, or SQL code panicked: callers see a closed store.
+            Err(_stopped) => return,
+        }
+    }
+}
+
+fn commit(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let outcome = run_all(connection, &mut batch).map_err(|error| StoreError::Database(Arc::new(error)));
+    for job in batch.drain(..) {
+        job.finish(outcome.clone());
+    }
+    batch
+}
+
+fn run_all(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for job in batch {
+        job.run(&transaction)?;
+    }
+    transaction.commit()
+}

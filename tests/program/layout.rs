@@ -1,0 +1,258 @@
+//! The rooms of the crate and who may name whom (design, section 5). Reads the source as text: what a room names, it
+//! names as `crate::room` or, for a library, as `library::`.
+//!
+//! Only the program itself is looked at: comments and tests within the source may name what they like.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::rehearsal::repository;
+
+/// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
+const ROOMS: [(&str, &[&str], &str); 16] = [
+    ("model", &[], "plain types that everybody shares depend on nobody"),
+    ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
+    ("quota", &["clock"], "the window rule is pure and knows neither calls nor rows"),
+    ("input", &["model"], "bytes become rows whatever becomes of the rows"),
+    ("plan", &["model", "input", "quota", "clock"], "pure: what it decides must not hang on a service or a disk"),
+    ("api", &["model", "clock"], "the wire neither retries nor waits, and knows no rows, runs or quotas"),
+    ("store", &["model", "clock", "quota"], "the ledger of attempts knows nothing of HTTP and nothing of reports"),
+    ("call", &["model", "clock", "quota", "api", "store"], "one call knows operations by number, and no rows"),
+    (
+        "dispatch",
+        &["model", "clock", "quota", "plan", "api", "store", "call"],
+        "the engine speaks events: it never names who shows them",
+    ),
+    (
+        "report",
+        &["model", "clock", "quota", "input", "api", "store", "call", "dispatch"],
+        "shows what the engine tells and the store holds",
+    ),
+    ("sandbox", &[], "what the program is checked against shares no code with it"),
+    (
+        "cli",
+        &["model", "quota", "api", "dispatch", "report", "sandbox", "config"],
+        "what was typed, in the words of the rooms",
+    ),
+    ("config", &["cli", "quota", "api", "store"], "what it means once the environment is read"),
+    (
+        "commands",
+        &[
+            "model", "clock", "quota", "input", "plan", "api", "store", "call", "dispatch", "report", "sandbox", "cli",
+            "config",
+        ],
+        "commands compose: they alone see everything",
+    ),
+    ("lib", &[], "the map of the crate does no work"),
+    ("main", &["cli", "commands"], "parses, runs, ends the process"),
+];
+
+/// What only some rooms may name, and why.
+const RESERVED: [(&str, &[&str], &str); 21] = [
+    ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
+    ("azure_identity::", &["api"], "signing in is a matter of the wire"),
+    ("azure_core::", &["api"], "signing in is a matter of the wire"),
+    ("rusqlite::", &["store"], "SQL lives in one place"),
+    ("axum::", &["sandbox"], "nothing else serves anything"),
+    ("governor::", &["quota"], "the pacer has a clock of its own, which only its wrapper keeps in check"),
+    ("indicatif::", &["report"], "the engine knows no bar"),
+    ("tracing_subscriber::", &["report"], "where logs go is decided once"),
+    ("encoding_rs::", &["input"], "bytes are decoded once"),
+    ("csv::", &["input", "report"], "read by the one, written by the other"),
+    ("clap::Parser", &["cli", "main"], "what was typed is understood once"),
+    ("process::exit", &[], "a process that ends in the middle loses rows; main returns its status"),
+    ("ExitCode", &["main"], "nobody but main ends the process"),
+    ("println!", &[], "data and messages go through the screen, which tears no bar and survives a closed pipe"),
+    ("print!", &[], "see println!; eprint! and eprintln! end in the same letters"),
+    ("dbg!", &[], "see println!"),
+    ("stdout()", &["report"], "nobody but the report prints"),
+    ("stderr()", &["report"], "nobody but the report prints"),
+    ("stdin()", &["report", "commands"], "asked by the one, read as a file by the other"),
+    ("time::sleep", &["clock", "call", "sandbox"], "waiting is a matter of one call; the wire never waits"),
+    ("std::env::", &["config", "commands", "report", "api", "store"], "pure rooms know no environment"),
+];
+
+/// Rooms that touch neither disk nor network, and what touching looks like.
+const PURE: [&str; 3] = ["model", "plan", "quota"];
+const EFFECTS: [&str; 8] =
+    ["std::fs", "std::net", "std::process", "tokio::fs", "tokio::net", "tokio::process", "std::io", "Timestamp::now"];
+
+/// A file of the program.
+struct Source {
+    path: PathBuf,
+    room: String,
+    /// How many steps upwards from its deepest module lead to the crate's root.
+    depth: usize,
+    /// The text without comments and tests.
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = repository("src");
+    let mut paths = Vec::new();
+    let mut directories = vec![root.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("the source") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { directories.push(path) } else { paths.push(path) }
+        }
+    }
+    let texts: BTreeMap<PathBuf, String> =
+        paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).expect("UTF-8"))).collect();
+    let of_tests: BTreeSet<PathBuf> = texts.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+    let is_test = |path: &Path| path.ancestors().any(|above| of_tests.contains(&above.with_extension("")));
+    let program = texts.iter().filter(|(path, _)| !is_test(path));
+    program
+        .map(|(path, text)| {
+            let inner = path.strip_prefix(&root).expect("below the source").with_extension("");
+            let names: Vec<String> = inner.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+            let is_directory = names.last().is_some_and(|name| name == "mod");
+            let text = without_comments(without_inline_tests(text));
+            let has_inner_module = text.lines().any(|line| line.starts_with("mod ") && line.ends_with('{'));
+            let depth = names.len() - usize::from(is_directory) + usize::from(has_inner_module);
+            Source { path: path.clone(), room: names[0].clone(), depth, text }
+        })
+        .collect()
+}
+
+/// The modules that a file declares for tests only, as paths without an extension.
+fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
+    let directory = match path.file_stem().and_then(|stem| stem.to_str()) {
+        Some("mod" | "lib" | "main") => path.with_file_name(""),
+        _ => path.with_extension(""),
+    };
+    let declared = text.split("#[cfg(test)]").skip(1).filter_map(|after| {
+        let declaration = after.trim_start().lines().next()?;
+        let name = declaration.strip_suffix(';')?.rsplit(' ').next()?;
+        declaration.contains("mod ").then(|| directory.join(name))
+    });
+    declared.collect()
+}
+
+/// Tests within a file stand at its end.
+fn without_inline_tests(text: &str) -> &str {
+    text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(program, _tests)| program)
+}
+
+fn without_comments(text: &str) -> String {
+    let code = |line: &str| {
+        if line.trim_start().starts_with("//") {
+            String::new()
+        } else {
+            line.split(" // ").next().unwrap_or_default().to_owned()
+        }
+    };
+    text.lines().map(|line| code(line) + "\n").collect()
+}
+
+/// The names that stand directly behind a prefix such as `crate::`, those of a braced list included.
+fn named_behind<'text>(prefix: &str, text: &'text str) -> Vec<&'text str> {
+    let mut names = Vec::new();
+    for after in text.split(prefix).skip(1) {
+        if let Some(list) = after.strip_prefix('{') {
+            let mut nesting = 0;
+            let mut expects_name = true;
+            for (position, character) in list.char_indices() {
+                match character {
+                    '{' => nesting += 1,
+                    '}' if nesting == 0 => break,
+                    '}' => nesting -= 1,
+                    ',' if nesting == 0 => expects_name = true,
+                    _ if expects_name && !character.is_whitespace() => {
+                        names.push(first_word(&list[position..]));
+                        expects_name = false;
+                    }
+                    _ => {}
+                }
+            }
+        } else {
+            names.push(first_word(after));
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> &str {
+    let end = text.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Whether a text holds a name that is not merely the end of a longer one.
+fn names(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(position, _)| {
+        let before = text[..position].chars().next_back();
+        !before.is_some_and(|before| before.is_alphanumeric() || before == '_')
+    })
+}
+
+#[test]
+fn every_room_has_a_line_in_the_table_and_every_line_a_room() {
+    let found: BTreeSet<String> = sources().into_iter().map(|source| source.room).collect();
+    let listed: BTreeSet<String> = ROOMS.iter().map(|(room, ..)| (*room).to_owned()).collect();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn no_room_names_another_that_it_must_not_know() {
+    let rooms: Vec<&str> = ROOMS.iter().map(|(room, ..)| *room).collect();
+    let mut offences = Vec::new();
+    for source in sources() {
+        let Some((_, may_name, reason)) = ROOMS.iter().find(|(room, ..)| *room == source.room) else { continue };
+        let prefixes = ["crate::", "tagfleet::"];
+        for name in prefixes.iter().flat_map(|prefix| named_behind(prefix, &source.text)) {
+            if rooms.contains(&name) && name != source.room && !may_name.contains(&name) {
+                offences.push(format!("{}: {} names {name}, but {reason}", source.path.display(), source.room));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn no_room_is_reached_by_a_way_around_the_crates_root() {
+    for source in sources() {
+        let way_out = "super::".repeat(source.depth);
+        let leaves = source.room != "lib" && source.room != "main" && source.text.contains(&way_out);
+        assert!(!leaves, "{} names others by {way_out}", source.path.display());
+    }
+}
+
+#[test]
+fn what_is_reserved_for_some_rooms_is_named_by_no_other() {
+    let mut offences = Vec::new();
+    for source in sources() {
+        // To ask whether somebody watches is not to print.
+        let text = source.text.replace("stderr().is_terminal()", "").replace("stdin().is_terminal()", "");
+        for (name, rooms, reason) in RESERVED {
+            // A macro may be the end of a longer one.
+            let is_named = if name.ends_with('!') { text.contains(name) } else { names(&text, name) };
+            if is_named && !rooms.contains(&source.room.as_str()) {
+                offences.push(format!("{} names {name}, but {reason}", source.path.display()));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn pure_rooms_have_no_effects() {
+    for source in sources().iter().filter(|source| PURE.contains(&source.room.as_str())) {
+        for effect in EFFECTS {
+            assert!(!names(&source.text, effect), "{} names {effect}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn main_is_short() {
+    let main = std::fs::read_to_string(repository("src/main.rs")).expect("the source");
+    assert!(main.lines().count() <= 40, "{} lines", main.lines().count());
+}
+
+#[test]
+fn names_are_read_as_the_compiler_reads_them() {
+    let text = "use crate::{api::{self, Url}, model, store as kept};\nlet x = crate::clock::now(); crate::Error";
+    assert_eq!(named_behind("crate::", text), ["api", "model", "store", "clock", "Error"]);
+    assert_eq!(without_comments("a // crate::x\n  // crate::y\nb(\"http://c\")"), "a\n\nb(\"http://c\")\n");
+    assert!(names("use csv::Reader", "csv::") && !names("use my_csv::Reader", "csv::"));
+}

@@ -1,0 +1,82 @@
+//! Options that keep a run small or end it early.
+
+use crate::machines::rows_adding;
+use crate::rehearsal::Rehearsal;
+use crate::sandbox_server::Sandbox;
+use crate::stand_in::{Reply, StandIn};
+
+/// Refuses every call as wrong.
+fn refuses_everything() -> StandIn {
+    StandIn::answering(|_request| {
+        Reply::json(400, r#"{"error": {"code": "InvalidInput", "message": "no", "target": "x"}}"#)
+    })
+}
+
+#[test]
+fn a_limit_sends_only_the_first_operations() {
+    let rows = "#1,A,Add,\n#1,A,Add,\n#2,A,Add,High\n#3,A,Add,";
+    let outcome = Rehearsal::new().rows(rows).with("--limit 2").run().exits(0);
+    let results = outcome.results();
+    assert_eq!(results.column("status"), ["succeeded", "succeeded", "not_attempted", "not_attempted"]);
+    assert_eq!(results.column("error_code"), ["", "", "beyond_limit", "beyond_limit"]);
+    assert_eq!(results.column("after"), ["present", "present", "present; ", ""]);
+    let machine = outcome.sandbox().machine(2);
+    assert_eq!((machine.tags, machine.value), (vec!["A".to_owned()], "Normal".to_owned()));
+    assert_eq!(outcome.failed().map(|failed| failed.lines().count()), Some(3));
+    assert_eq!(outcome.counters().of("tags"), 2);
+}
+
+#[test]
+fn a_limit_of_nothing_sends_nothing() {
+    let outcome = Rehearsal::new().rows(&rows_adding("A", 3)).with("--limit 0").run().exits(0);
+    assert_eq!(outcome.statuses(), ["not_attempted"; 3]);
+    assert_eq!(outcome.counters().calls(), 0);
+}
+
+#[test]
+fn a_file_that_changes_too_much_is_refused() {
+    let sandbox = Sandbox::start("");
+    let rows = "#1,A,Add,High\n#1,A,Add,\n#2,A,Add,";
+    let outcome = Rehearsal::at(&sandbox).rows(rows).with("--max-changes 2").run().exits(3);
+    assert!(!outcome.wrote_anything());
+    outcome.says(&["error: the file asks for 3 operations, and --max-changes allows 2"]);
+    Rehearsal::at(&sandbox).rows(rows).with("--max-changes 3").run().exits(0);
+    assert_eq!(sandbox.end().calls(), 3);
+}
+
+#[test]
+fn too_many_errors_stop_the_run() {
+    let server = refuses_everything();
+    let outcome = Rehearsal::at_stand_in(&server)
+        .rows(&rows_adding("A", 200))
+        .with("--max-errors 5 --concurrency 1 --json")
+        .run()
+        .exits(5)
+        .says(&["Too many errors: no new calls"]);
+    assert_eq!(outcome.summary()["ended"], "too_many_errors");
+    assert_eq!((outcome.count("failed"), outcome.count("not_attempted")), (6, 194));
+    assert_eq!(server.requests().len(), 6);
+}
+
+#[test]
+fn half_of_the_rows_failing_stops_the_run_when_they_are_twenty() {
+    let server = refuses_everything();
+    for (rows, status, failed) in [(19, 1, 19), (40, 5, 20)] {
+        let rehearsal = Rehearsal::at_stand_in(&server).rows(&rows_adding("A", rows)).with("--concurrency 1");
+        assert_eq!(rehearsal.run().exits(status).count("failed"), failed);
+    }
+}
+
+#[test]
+fn machines_that_are_not_there_are_no_reason_to_stop() {
+    let sandbox = Sandbox::holding(&[1]);
+    let outcome = Rehearsal::at(&sandbox).rows(&rows_adding("A", 31)).with("--concurrency 64").run().exits(1);
+    assert_eq!((outcome.count("succeeded"), outcome.count("failed")), (1, 30));
+}
+
+#[test]
+fn a_note_is_kept_with_the_run() {
+    let outcome = Rehearsal::new().rows("#1,A,Add,").with("--note CHG0012345").run().exits(0);
+    assert!(outcome.folder().files_holding("CHG0012345").iter().all(|path| path.starts_with("state")));
+    assert!(!outcome.folder().files_holding("CHG0012345").is_empty());
+}

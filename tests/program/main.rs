@@ -1,0 +1,41 @@
+//! Drives the compiled program from outside, as people and scripts do.
+//!
+//! Nearly every test is a [`rehearsal::Rehearsal`]: rows in, a sandbox or a [`stand_in::StandIn`] to talk to, and an
+//! outcome to look at. Every test has a folder, a state directory and a server of its own, so that none depends on
+//! another or on their order; no port is fixed, and nothing waits longer than until what it waits for has happened.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_collect,
+    clippy::naive_bytecount,
+    reason = "a test ends with a panic, its helpers are tests, too, and the texts of tests are short"
+)]
+
+mod machines;
+mod process;
+mod rehearsal;
+mod sandbox_server;
+mod stand_in;
+mod table;
+
+mod actions;
+mod bad_files;
+mod bad_rows;
+mod dialects;
+mod failed_rows;
+mod faults;
+mod layout;
+mod limits;
+mod quota;
+mod readme;
+mod refusals;
+mod rehearsing;
+mod results;
+mod samples;
+mod secrecy;
+mod sign_in;
+mod stopping;
+mod streams;
+mod summary;

@@ -1,0 +1,97 @@
+//! The quota is kept: the sandbox counts exact sliding windows of its own, and has nothing to refuse.
+
+use crate::machines::rows_adding;
+use crate::rehearsal::{Folder, Rehearsal};
+use crate::sandbox_server::Sandbox;
+
+/// A sandbox that is as strict as the quota of these tests, and takes its time on the way.
+fn strict_sandbox(window: &str, further: &str) -> Sandbox {
+    Sandbox::start(&format!("--quota 20/{window} --latency 0ms..40ms {further}"))
+}
+
+/// Asks for a device value on each machine.
+fn rows_setting_values(count: u32) -> String {
+    (1..=count).map(|machine| format!("#{machine},,,High\n")).collect()
+}
+
+#[test]
+fn one_process_is_never_refused_and_each_api_has_a_quota_of_its_own() {
+    let sandbox = strict_sandbox("1s", "");
+    let rows = rows_adding("A", 45) + &rows_setting_values(45);
+    let rehearsal = Rehearsal::at(&sandbox).rows(&rows).quota("20/1s").with("--json");
+    let outcome = rehearsal.run().exits(0).says(&[", waiting for the quota of 20 calls in 1 s; "]);
+    let summary = outcome.summary();
+    assert_eq!((&summary["status"]["succeeded"], &summary["throttled"]), (&90.into(), &0.into()));
+    // 45 calls at 20 in any second cannot be over before two seconds have passed; 90 in one bucket would take four.
+    let seconds = summary["elapsed_seconds"].as_f64().expect("seconds");
+    assert!(seconds >= 2.0, "{seconds}");
+    let counters = sandbox.end();
+    assert_eq!((counters.of("tags"), counters.of("value"), counters.of("refused_by_quota")), (45, 45, 0));
+}
+
+#[test]
+fn two_processes_on_one_state_directory_share_the_quota() {
+    let sandbox = strict_sandbox("1s", "");
+    let state = Folder::new();
+    let start = || {
+        let path = state.path("state").display().to_string();
+        let rehearsal = Rehearsal::at(&sandbox).variable("TAGFLEET_STATE_DIR", &path).rows(&rows_adding("A", 25));
+        rehearsal.quota("20/1s").with("--json").start()
+    };
+    let (one, other) = (start(), start());
+    for running in [one, other] {
+        let outcome = running.end().exits(0);
+        assert_eq!((outcome.count("succeeded"), &outcome.summary()["throttled"]), (25, &0.into()));
+    }
+    let counters = sandbox.end();
+    assert_eq!((counters.of("tags"), counters.of("refused_by_quota")), (50, 0));
+}
+
+#[test]
+fn a_run_counts_the_calls_of_the_run_before() {
+    let sandbox = strict_sandbox("400ms", "");
+    let folder = Folder::new();
+    for _run in 0..3 {
+        let outcome = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", 12)).quota("20/400ms").run();
+        assert_eq!(outcome.exits(0).count("succeeded"), 12);
+    }
+    let counters = sandbox.end();
+    assert_eq!((counters.of("tags"), counters.of("refused_by_quota")), (36, 0));
+}
+
+#[test]
+fn one_quota_for_all_calls_of_the_app_is_kept() {
+    let sandbox = strict_sandbox("400ms", "--one-bucket");
+    let rows = rows_adding("A", 20) + &rows_setting_values(20);
+    let rehearsal = Rehearsal::at(&sandbox).rows(&rows).quota("20/400ms").with("--quota-scope app");
+    assert_eq!(rehearsal.run().exits(0).count("succeeded"), 40);
+    assert_eq!(sandbox.end().of("refused_by_quota"), 0);
+}
+
+#[test]
+fn a_share_of_the_quota_leaves_the_rest_to_others() {
+    let sandbox = strict_sandbox("400ms", "");
+    let rehearsal = Rehearsal::at(&sandbox).rows(&rows_adding("A", 45)).quota("40/400ms").with("--quota-share 50");
+    assert_eq!(rehearsal.run().exits(0).count("succeeded"), 45);
+    assert_eq!(sandbox.end().of("refused_by_quota"), 0);
+}
+
+#[test]
+fn attempts_that_are_made_again_count_as_well() {
+    let sandbox = strict_sandbox("400ms", "--fault unavailable=10% --fault reset=5% --fault lost-answer=5% --seed 5");
+    let outcome = Rehearsal::at(&sandbox).rows(&rows_adding("A", 30)).quota("20/400ms").run().exits(0);
+    assert_eq!(outcome.count("succeeded"), 30);
+    let counters = sandbox.end();
+    assert!(counters.of("faults") >= 3, "{counters:?}");
+    assert_eq!(counters.of("refused_by_quota"), 0);
+}
+
+#[test]
+fn without_a_quota_that_fits_the_service_slows_the_run_down_and_no_row_is_lost() {
+    let sandbox = Sandbox::start("--quota 5/300ms");
+    let rehearsal = Rehearsal::at(&sandbox).rows(&rows_adding("A", 8)).quota("100/300ms").with("--json");
+    let outcome = rehearsal.run().exits(0).says(&["warning: the service refused a call for quota (429) although"]);
+    assert_eq!((outcome.count("succeeded"), outcome.results().column("attempts")), (8, vec!["1"; 8]));
+    assert!(outcome.summary()["throttled"].as_u64().is_some_and(|throttled| throttled >= 1));
+    assert!(sandbox.end().of("refused_by_quota") >= 1);
+}

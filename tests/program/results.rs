@@ -1,0 +1,136 @@
+//! The results file, cell by cell.
+
+use crate::machines::{id, with_ids};
+use crate::rehearsal::Rehearsal;
+use crate::stand_in::{Reply, StandIn};
+
+/// Replaces what differs from run to run: request ids, times and the run's name.
+fn settled(results: &str) -> String {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(results.as_bytes());
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for (row, record) in reader.records().enumerate() {
+        let record = record.expect("a record");
+        let names = record.len() - 11;
+        let cells = record.iter().enumerate().map(|(column, cell)| match column - column.min(names) {
+            6 if row > 0 && !cell.is_empty() => "REQUEST",
+            9 if row > 0 && !cell.is_empty() => "TIME",
+            10 if row > 0 => "RUN",
+            _ => cell,
+        });
+        writer.write_record(cells).expect("memory");
+    }
+    String::from_utf8(writer.into_inner().expect("memory")).expect("UTF-8")
+}
+
+#[test]
+fn results_are_the_input_and_what_became_of_it() {
+    let input = with_ids(
+        "owner,Machine ID,note,tag,action,value,\n\
+         \"Doe, Jane\",#1,\"two\nlines\",\"Tier 0 \",Add,,x\n\
+         =cmd(),#2,\"say \"\"hi\"\"\",,Set,high,\n\
+         \n\
+         , #1 ,\"\",Tier 0,add,, y \n",
+    );
+    let outcome = Rehearsal::new().file(input).run().exits(0);
+    let results = String::from_utf8(outcome.results_bytes()).expect("UTF-8");
+    let expected = with_ids(
+        "owner,Machine ID,note,tag,action,value,,row,status,http_status,error_code,error_message,attempts,request_id,before,after,finished_at,run_id\n\
+         \"Doe, Jane\",#1,\"two\nlines\",Tier 0 ,Add,,x,1,succeeded,200,,,1,REQUEST,,present,TIME,RUN\n\
+         =cmd(),#2,\"say \"\"hi\"\"\",,Set,high,,2,succeeded,200,,,1,REQUEST,,High,TIME,RUN\n\
+         , #1 ,,Tier 0,add,, y ,3,succeeded,200,,,1,REQUEST,,present,TIME,RUN\n",
+    );
+    assert_eq!(settled(&results), expected);
+}
+
+#[test]
+fn rows_keep_their_order_whatever_the_order_of_the_answers() {
+    let rows: String = (0..120).map(|row| format!("#{},Tier {},Add,\n", (row * 37) % 120, row % 3)).collect();
+    let outcome = Rehearsal::new().sandbox("--latency 0ms..20ms").rows(&rows).run().exits(0);
+    let results = outcome.results();
+    let machines: Vec<String> = (0..120).map(|row| id((row * 37) % 120)).collect();
+    assert_eq!(results.column("machineId"), machines);
+    let numbers: Vec<String> = (1..=120).map(|row: u32| row.to_string()).collect();
+    assert_eq!(results.column("row"), numbers);
+    let finished = results.column("finished_at");
+    assert!(!finished.is_sorted(), "the answers have come in the order of the rows, so this shows nothing");
+}
+
+#[test]
+fn what_the_service_says_cannot_become_a_formula() {
+    let server = StandIn::answering(|_request| {
+        Reply::json(400, r#"{"error": {"code": "=BadRequest", "message": "@SUM(A1)\nsecond line", "target": "-7"}}"#)
+    });
+    let outcome = Rehearsal::at_stand_in(&server).rows("#1,-Tier,Add,").run().exits(1);
+    let results = outcome.results();
+    let row = &results.rows[0];
+    assert_eq!((&row["status"], &row["http_status"]), ("failed", "400"));
+    assert_eq!(&row["error_code"], "'=BadRequest");
+    assert_eq!(&row["error_message"], "'@SUM(A1) second line");
+    assert_eq!(&row["request_id"], "'-7");
+    assert_eq!(&row["tag"], "-Tier", "cells of the input stay as they are");
+}
+
+#[test]
+fn a_row_with_two_operations_takes_the_worse_answer() {
+    let server = StandIn::answering(|request| {
+        if let Some("setDeviceValue") = request.path.rsplit('/').next() {
+            Reply::json(400, r#"{"error": {"code": "InvalidInput", "message": "no", "target": "value-call"}}"#)
+        } else {
+            let machine = request.path.split('/').nth(3).unwrap_or_default();
+            Reply::json(200, format!(r#"{{"id": "{machine}", "machineTags": ["Tier 0"]}}"#))
+        }
+    });
+    let outcome = Rehearsal::at_stand_in(&server).rows("#1,Tier 0,Add,High\n#2,Tier 0,Add,").run().exits(1);
+    let results = outcome.results();
+    assert_eq!(results.column("status"), ["failed", "succeeded"]);
+    let row = &results.rows[0];
+    assert_eq!((&row["http_status"], &row["error_code"], &row["request_id"]), ("400", "InvalidInput", "value-call"));
+    assert_eq!((&row["attempts"], &row["after"]), ("2", "present; "));
+}
+
+#[test]
+fn no_answer_is_taken_for_success_that_shows_another_machine_or_no_change() {
+    let server = StandIn::answering(|request| {
+        let machine = request.path.split('/').nth(3).unwrap_or_default();
+        Reply::json(200, format!(r#"{{"id": "{machine}", "machineTags": ["Tier 1"], "deviceValue": "Normal"}}"#))
+    });
+    let outcome =
+        Rehearsal::at_stand_in(&server).rows("#1,Tier 0,Add,\n#2,,Set,High\n#3,Tier 1,Remove,").run().exits(1);
+    let results = outcome.results();
+    assert_eq!(results.column("status"), ["failed"; 3]);
+    assert_eq!(results.column("error_code"), ["not_applied"; 3]);
+    assert_eq!(results.column("attempts"), ["2"; 3], "it is believed when it repeats");
+    assert_eq!(results.column("after"), [""; 3]);
+}
+
+#[test]
+fn the_results_of_a_run_can_be_written_again() {
+    let outcome = Rehearsal::new()
+        .sandbox("--machines 0")
+        .rows("#1,Tier 0,Add,\nbad row\n#2,\"a\nb\",Add,\n#3,Tier 0,Add,High")
+        .with("--json --skip-invalid --limit 1")
+        .run()
+        .exits(1);
+    let folder = outcome.folder().clone();
+    let run = outcome.summary()["run_id"].as_str().expect("a name").to_owned();
+    let again = folder.run(&["results", &run, "-o", "again.csv"]);
+    assert_eq!(again.status, Some(0), "{}", again.messages);
+    assert!(again.messages.contains("4 rows written to again.csv"), "{}", again.messages);
+    assert_eq!(folder.read("again.csv"), Some(outcome.results_bytes()));
+    assert_eq!(folder.read("again.failed.csv"), outcome.failed().map(String::into_bytes));
+
+    let by_name = folder.run(&["results", &run]);
+    assert_eq!(by_name.status, Some(0), "{}", by_name.messages);
+    assert_eq!(folder.read(&format!("{run}.results.csv")), Some(outcome.results_bytes()));
+
+    let shown = folder.run(&["results", &run, "-o", "-"]);
+    assert_eq!((shown.status, shown.output), (Some(0), outcome.results_bytes()));
+}
+
+#[test]
+fn a_run_that_is_not_there_is_a_usage_error() {
+    let folder = Rehearsal::new().rows("#1,Tier 0,Add,").run().exits(0).folder().clone();
+    let ended = folder.run(&["results", "20200101-000000-abcdef"]);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.messages.contains("there is no run 20200101-000000-abcdef"), "{}", ended.messages);
+}

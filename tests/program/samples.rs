@@ -1,0 +1,118 @@
+//! Every file in `samples/`, as the README lets people use it.
+
+use crate::process::{Ended, Program};
+use crate::rehearsal::{Folder, repository};
+use crate::table::Table;
+
+/// The samples that tests below use by name; `cron/` is used as a whole.
+const USED: [&str; 6] = ["retag.csv", "values.csv", "semicolon-excel.csv", "portal-export.csv", "bad-rows.csv", "cron"];
+
+/// Rehearses a copy of a sample, since results are written beside the input.
+fn rehearse_sample(name: &str, options: &[&str]) -> (Folder, Ended) {
+    assert!(USED.contains(&name), "{name} is missing in the list");
+    let folder = Folder::new();
+    folder.write(name, std::fs::read(repository("samples").join(name)).expect("a sample"));
+    let mut command = folder.command();
+    command.args(["apply", name, "--sandbox"]).args(options);
+    let ended = Program::start(command, None, true).end();
+    (folder, ended)
+}
+
+#[test]
+fn every_sample_is_used_by_a_test() {
+    for entry in std::fs::read_dir(repository("samples")).expect("the samples") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name in UTF-8");
+        assert!(USED.contains(&name.as_str()), "no test here uses samples/{name}");
+    }
+}
+
+#[test]
+fn the_first_run_that_anybody_makes_works() {
+    let (folder, ended) = rehearse_sample("retag.csv", &[]);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    assert_eq!(folder.names(), ["retag.csv", "retag.sandbox.results.csv", "state"]);
+    let results = Table::read(&folder.read("retag.sandbox.results.csv").expect("results"), ',');
+    assert_eq!(results.column("status"), ["succeeded"; 40]);
+    for (after, count) in
+        [("present", 12), ("absent", 6), ("present; High", 4), ("absent; Normal", 4), ("High", 6), ("Low", 8)]
+    {
+        assert_eq!(results.column("after").iter().filter(|cell| **cell == after).count(), count, "{after}");
+    }
+}
+
+#[test]
+fn two_columns_will_do_for_device_values() {
+    let (folder, ended) = rehearse_sample("values.csv", &["--quota", "off"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let results = Table::read(&folder.read("values.sandbox.results.csv").expect("results"), ',');
+    assert_eq!(results.column("after"), results.column("value"));
+}
+
+#[test]
+fn a_file_comes_as_excel_saves_it() {
+    let (folder, ended) = rehearse_sample("semicolon-excel.csv", &["--quota", "off"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let bytes = folder.read("semicolon-excel.sandbox.results.csv").expect("results");
+    let results = Table::read(bytes.strip_prefix(b"\xef\xbb\xbf").expect("a byte order mark"), ';');
+    assert_eq!(results.header[..4], ["Machine ID", "Tag", "Action", "Device Value"]);
+    assert_eq!(results.column("after"), ["present", "present; High", "Low", "absent", "Normal", "present"]);
+    assert_eq!(&results.rows[2]["Bemerkung"], "Zeile eins\nZeile zwei");
+}
+
+#[test]
+fn the_portals_export_with_two_columns_added_is_an_input() {
+    let (folder, ended) = rehearse_sample("portal-export.csv", &["--quota", "off"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let results = Table::read(&folder.read("portal-export.sandbox.results.csv").expect("results"), ',');
+    assert!(results.column("status").iter().all(|status| *status == "succeeded"));
+    assert!(results.header.iter().any(|name| name == "Onboarding Status"));
+}
+
+#[test]
+fn errors_are_shown_all_at_once_and_can_be_left_out() {
+    let (folder, ended) = rehearse_sample("bad-rows.csv", &[]);
+    assert_eq!(ended.status, Some(3), "{}", ended.messages);
+    for row in 3..=19 {
+        let place = format!("error: bad-rows.csv: row {row}, line ");
+        assert!(ended.messages.lines().any(|line| line.starts_with(&place)), "{place}: {}", ended.messages);
+    }
+    assert_eq!(folder.names(), ["bad-rows.csv"]);
+
+    let (folder, ended) = rehearse_sample("bad-rows.csv", &["--skip-invalid", "--quota", "off"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.messages);
+    let results = Table::read(&folder.read("bad-rows.sandbox.results.csv").expect("results"), ',');
+    let statuses = results.column("status");
+    let last = statuses.len() - 1;
+    assert_eq!((statuses[0], statuses[1], statuses[last]), ("succeeded", "succeeded", "succeeded"));
+    assert!(statuses[2..last].iter().all(|status| *status == "invalid"), "{statuses:?}");
+    let failed = folder.read("bad-rows.sandbox.failed.csv").expect("rows to feed back");
+    assert!(String::from_utf8_lossy(&failed).contains("no machine"));
+}
+
+/// The script for unattended runs, rehearsed: what is done is put away, what is refused is put aside.
+#[cfg(unix)]
+#[test]
+fn the_nightly_script_puts_every_file_in_its_place() {
+    use std::path::Path;
+
+    let program = Path::new(env!("CARGO_BIN_EXE_tagfleet")).parent().expect("a folder");
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+    for (sample, status, place) in [("values.csv", 0, "done"), ("bad-rows.csv", 3, "refused")] {
+        let folder = Folder::new();
+        folder.write("retag.csv", std::fs::read(repository("samples").join(sample)).expect("a sample"));
+        let mut command = std::process::Command::new("sh");
+        command
+            .arg(repository("samples/cron/retag-nightly.sh"))
+            .arg(folder.path("."))
+            .args(["--sandbox", "--quota", "off"])
+            .env("PATH", &path)
+            .env("TAGFLEET_STATE_DIR", folder.path("state"));
+        let output = command.output().expect("a shell");
+        assert_eq!(output.status.code(), Some(status), "{}", String::from_utf8_lossy(&output.stderr));
+        let names = std::fs::read_dir(folder.path(place)).expect("a folder").count();
+        assert!(names > 0, "{sample} is nowhere in {place}");
+        assert!(!folder.path("retag.csv").exists() && !folder.path("pending.csv").exists());
+        // Silent when all went well.
+        assert_eq!(output.stderr.is_empty(), status == 0);
+    }
+}

@@ -1,0 +1,156 @@
+//! A server that answers as its test says, for what the sandbox cannot be asked to do.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+use crate::process::PATIENCE;
+
+/// The answer to one request.
+pub(crate) enum Reply {
+    /// This status with this JSON.
+    Json(u16, String),
+    /// None at all, until the client gives up.
+    Silence,
+}
+
+impl Reply {
+    /// This status with this JSON.
+    pub(crate) fn json(status: u16, body: impl Into<String>) -> Self {
+        Self::Json(status, body.into())
+    }
+}
+
+/// A request that has arrived whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// The path.
+    pub(crate) path: String,
+    /// The body.
+    pub(crate) body: String,
+}
+
+/// A server on loopback; dropping it ends it.
+pub(crate) struct StandIn {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    answer: Box<dyn Fn(&Request) -> Reply + Send + Sync>,
+    requests: Mutex<Vec<Request>>,
+    arrived: Condvar,
+    over: AtomicBool,
+}
+
+impl StandIn {
+    /// Answers every request as this function says.
+    pub(crate) fn answering(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            answer: Box::new(answer),
+            requests: Mutex::default(),
+            arrived: Condvar::new(),
+            over: AtomicBool::new(false),
+        });
+        let server = Arc::clone(&shared);
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                if server.over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let server = Arc::clone(&server);
+                // A client may go away whenever it likes.
+                thread::spawn(move || connection.and_then(|connection| server.serve(&connection)));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it listens, and a ready token, so that nobody signs in.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let base_url = format!("http://{}", self.address);
+        [
+            ("TAGFLEET_BASE_URL", base_url.as_str()),
+            ("AZURE_AUTHORITY_HOST", &base_url),
+            ("TAGFLEET_TOKEN", "ready-made"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// What has arrived so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.requests.lock().expect("no server panics").clone()
+    }
+
+    /// Waits until so many requests have arrived.
+    #[track_caller]
+    pub(crate) fn waits_for_requests(&self, count: usize) {
+        let requests = self.shared.requests.lock().expect("no server panics");
+        let (requests, _) = self
+            .shared
+            .arrived
+            .wait_timeout_while(requests, PATIENCE, |requests| requests.len() < count)
+            .expect("no server panics");
+        assert!(requests.len() >= count, "only {} requests have come", requests.len());
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        // Whoever waits for a connection gets one, and sees that it is over.
+        let _refused = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    /// Answers requests on one connection until the client closes it.
+    fn serve(&self, connection: &TcpStream) -> std::io::Result<()> {
+        let mut reader = BufReader::new(connection);
+        while let Some(request) = read_request(&mut reader)? {
+            let reply = (self.answer)(&request);
+            self.requests.lock().expect("no server panics").push(request);
+            self.arrived.notify_all();
+            let Reply::Json(status, body) = reply else {
+                // Returns when the client gives up.
+                return reader.read(&mut [0]).map(|_count| ());
+            };
+            let length = body.len();
+            let head = "Content-Type: application/json\r\nConnection: keep-alive";
+            let mut connection = connection;
+            write!(connection, "HTTP/1.1 {status} Status\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a request; `None` when the client has closed the connection.
+fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
+    let mut first = String::new();
+    if reader.read_line(&mut first)? == 0 {
+        return Ok(None);
+    }
+    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some(Request { path, body: String::from_utf8_lossy(&body).into_owned() }))
+}

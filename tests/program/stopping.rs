@@ -1,0 +1,168 @@
+//! A run that ends before its end: interrupts, signals, deadlines.
+
+#![cfg(unix)]
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::machines::{id, rows_adding};
+use crate::process::{PATIENCE, at_once};
+use crate::rehearsal::{Outcome, Rehearsal, Running};
+use crate::sandbox_server::Sandbox;
+use crate::stand_in::{Reply, StandIn};
+
+/// Rows of a run that is to be ended in its middle.
+const ROWS: u32 = 300;
+
+/// A run that takes five seconds unless something ends it, of which some machines are done.
+fn running_in_the_middle() -> Running {
+    let running =
+        Rehearsal::new().sandbox("--latency 30ms").rows(&rows_adding("A", ROWS)).with("--concurrency 2 --json").start();
+    let since = Instant::now();
+    while running.sandbox().machines().len() < 10 {
+        assert!(since.elapsed() < PATIENCE, "the run does not get on");
+    }
+    running
+}
+
+/// Every row is answered, and what is said to be done is done, and nothing else.
+#[track_caller]
+fn every_row_is_answered_truly(outcome: &Outcome) {
+    let results = outcome.results();
+    assert_eq!(results.rows.len(), ROWS as usize);
+    let (done, left): (Vec<_>, Vec<_>) = results.rows.iter().partition(|row| &row["status"] == "succeeded");
+    assert!(!left.is_empty(), "the run was over before it was ended");
+    for row in &left {
+        assert_eq!((&row["status"], &row["error_code"]), ("not_attempted", "not_attempted"));
+    }
+    let mut said: Vec<&str> = done.iter().map(|row| &row["machineId"]).collect();
+    said.sort_unstable();
+    let tagged: Vec<String> = outcome.sandbox().machines().into_keys().collect();
+    assert_eq!(said, tagged);
+    let status = &outcome.summary()["status"];
+    assert_eq!((&status["succeeded"], &status["not_attempted"]), (&done.len().into(), &left.len().into()));
+}
+
+#[test]
+fn an_interrupt_ends_a_run_in_order() {
+    at_once([Signal::INT, Signal::TERM], |signal| {
+        let running = running_in_the_middle();
+        running.program().signal(signal);
+        // What a second interrupt would do is said only while an answer is awaited, which depends on the moment.
+        let outcome = running.end().exits(5).says(&["Interrupted: no new calls"]);
+        assert_eq!(outcome.summary()["ended"], "interrupted");
+        every_row_is_answered_truly(&outcome);
+        assert!(outcome.count("succeeded") >= 10);
+    });
+}
+
+#[test]
+fn what_an_interrupt_left_is_what_is_fed_back() {
+    let running = running_in_the_middle();
+    running.program().signal(Signal::INT);
+    let outcome = running.end().exits(5);
+    let left = outcome.failed().expect("rows to feed back");
+    assert_eq!(left.lines().count(), 1 + outcome.count("not_attempted"));
+    let sandbox = Sandbox::start("");
+    Rehearsal::at(&sandbox).in_folder(outcome.folder()).file(left).run().exits(0);
+    let mut machines: Vec<String> =
+        outcome.sandbox().machines().into_keys().chain(sandbox.machines().into_keys()).collect();
+    machines.sort();
+    let all: Vec<String> = (1..=ROWS).map(id).collect();
+    assert_eq!(machines, all, "each machine once, in the one run or in the other");
+}
+
+#[test]
+fn a_second_interrupt_does_not_wait_for_answers() {
+    // A call waits 30 seconds for its answer; none comes.
+    let server = StandIn::answering(|_request| Reply::Silence);
+    let rehearsal = Rehearsal::at_stand_in(&server).rows(&rows_adding("A", 100)).with("--json --concurrency 3");
+    let running = rehearsal.start();
+    server.waits_for_requests(3);
+    running.program().signal(Signal::INT);
+    running.program().waits_until_it_says("Interrupt again to stop at once.");
+    let since = Instant::now();
+    running.program().signal(Signal::INT);
+    let outcome = running.end().exits(5);
+    assert!(since.elapsed().as_secs() < 20, "{:?}", since.elapsed());
+    assert_eq!(outcome.count("unknown"), 3, "sent, and never answered");
+    assert_eq!((outcome.count("not_attempted"), server.requests().len()), (97, 3));
+    assert_eq!(outcome.failed().map(|failed| failed.lines().count()), Some(101));
+}
+
+#[test]
+fn an_interrupt_while_the_quota_makes_everybody_wait_is_heard_at_once() {
+    let running = Rehearsal::new().rows(&rows_adding("A", 100)).quota("2/1h").with("--json").start();
+    let since = Instant::now();
+    while running.sandbox().machines().is_empty() {
+        assert!(since.elapsed() < PATIENCE, "the run does not get on");
+    }
+    running.program().signal(Signal::INT);
+    let outcome = running.end().exits(5);
+    assert_eq!(outcome.count("succeeded") + outcome.count("not_attempted"), 100);
+    assert!(outcome.count("not_attempted") >= 98);
+}
+
+#[test]
+fn an_interrupt_ends_a_wait_that_the_service_asked_for() {
+    let server = StandIn::answering(|_request| {
+        Reply::json(429, r#"{"error": {"code": "429", "message": "You can send requests again in 600 seconds."}}"#)
+    });
+    let rehearsal = Rehearsal::at_stand_in(&server).rows(&rows_adding("A", 20)).with("--json --concurrency 1");
+    let running = rehearsal.start();
+    server.waits_for_requests(1);
+    running.program().signal(Signal::INT);
+    let outcome = running.end().exits(5);
+    assert_eq!((outcome.count("not_attempted"), server.requests().len()), (20, 1));
+}
+
+#[test]
+fn an_interrupt_is_heard_while_signing_in() {
+    let server = StandIn::answering(|_request| Reply::Silence);
+    // A tenant named by its domain is looked up in the token, so that nothing goes on without one.
+    for tenant in ["contoso.example", "00000000-0000-0000-0000-000000000001"] {
+        let before = server.requests().len();
+        let running = Rehearsal::at_stand_in(&server)
+            .variable("TAGFLEET_TOKEN", "")
+            .variable("AZURE_TENANT_ID", tenant)
+            .variable("AZURE_CLIENT_ID", "app")
+            .variable("AZURE_CLIENT_SECRET", "secret")
+            .rows(&rows_adding("A", 20))
+            .start();
+        server.waits_for_requests(before + 1);
+        let since = Instant::now();
+        running.program().signal(Signal::INT);
+        let outcome = running.end().exits(5);
+        assert!(since.elapsed().as_secs() < 20, "{:?}", since.elapsed());
+        assert_eq!(outcome.statuses(), ["not_attempted"; 20], "{tenant}");
+    }
+}
+
+#[test]
+fn no_call_starts_after_the_deadline() {
+    let outcome = Rehearsal::new()
+        .sandbox("--latency 30ms")
+        .rows(&rows_adding("A", ROWS))
+        .with("--concurrency 2 --json --deadline 700ms")
+        .run()
+        .exits(5);
+    assert_eq!(outcome.summary()["ended"], "deadline");
+    every_row_is_answered_truly(&outcome);
+}
+
+#[test]
+fn a_run_that_cannot_go_on_before_its_deadline_ends_at_once() {
+    // The two calls of an hour are five minutes apart.
+    let since = Instant::now();
+    let outcome = Rehearsal::new()
+        .rows(&rows_adding("A", 100))
+        .quota("2/1h")
+        .with("--json --deadline 1m")
+        .run()
+        .exits(5)
+        .says(&["The deadline has come, or lies before the next call"]);
+    assert!(since.elapsed().as_secs() < 50, "{:?}", since.elapsed());
+    assert_eq!(outcome.summary()["ended"], "deadline");
+    assert!(outcome.count("succeeded") >= 1 && outcome.count("not_attempted") >= 98);
+}
