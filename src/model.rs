@@ -253,7 +253,7 @@ impl TagAction {
 }
 
 /// What one operation makes of its machine.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Change {
     /// Add or remove one tag.
     Tag(TagAction, Tag),

@@ -81,6 +81,11 @@ pub struct ServiceError {
 }
 
 #[derive(Deserialize)]
+struct MachineList {
+    value: Vec<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
 struct ErrorEnvelope {
     error: ServiceError,
 }
@@ -90,6 +95,27 @@ impl Response {
     #[must_use]
     pub fn machine(&self) -> Option<MachineDocument> {
         serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The machines in the answer to a bulk call: `{"value": […]}`, a bare list, or a single Machine. `None` when the
+    /// body is none of the service's JSON; an empty list when it is, but shows no machine.
+    #[must_use]
+    pub fn machines(&self) -> Option<Vec<MachineDocument>> {
+        if self.status == 204 && self.body.is_empty() {
+            return Some(Vec::new());
+        }
+        let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        let listed = match body {
+            serde_json::Value::Array(listed) => listed,
+            serde_json::Value::Object(ref fields) if fields.contains_key("value") => {
+                serde_json::from_value::<MachineList>(body).ok()?.value
+            }
+            serde_json::Value::Object(ref fields) if fields.contains_key("id") => vec![body],
+            serde_json::Value::Object(ref fields) if fields.contains_key("error") => return None,
+            serde_json::Value::Object(_) => Vec::new(),
+            _ => return None,
+        };
+        Some(listed.into_iter().filter_map(|machine| serde_json::from_value(machine).ok()).collect())
     }
 
     /// The body as the service's error, if it is one.
@@ -123,6 +149,24 @@ mod tests {
         for other in ["", "{}", "[]", "null", "<html>", r#"{"id": 7}"#, r#"{"id": "x""#] {
             assert_eq!(response(other).machine(), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_answer_to_a_bulk_call_is_read_in_every_shape() {
+        let ids = |body: &str| {
+            let machines = response(body).machines()?;
+            Some(machines.into_iter().map(|machine| machine.id).collect::<Vec<_>>())
+        };
+        let listed = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+        assert_eq!(ids(r#"{"@odata.context": "x", "value": [{"id": "a"}, {"id": "b"}, {"name": "c"}]}"#), listed(&["a", "b"]));
+        assert_eq!(ids(r#"[{"id": "a"}]"#), listed(&["a"]));
+        assert_eq!(ids(r#"{"id": "a"}"#), listed(&["a"]));
+        assert_eq!(ids("{}"), listed(&[]));
+        for other in ["", "null", "7", "<html>", r#"{"value": 7}"#, r#"{"value": [{"id": "a"}"#, r#"{"error": {}}"#] {
+            assert_eq!(ids(other), None, "{other}");
+        }
+        let empty = Response { status: 204, ..Response::default() };
+        assert_eq!(empty.machines(), Some(Vec::new()));
     }
 
     #[test]

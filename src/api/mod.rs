@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 pub use answer::{Answer, Loss, LossKind, MachineDocument, Response, ServiceError};
 pub use client::{Client, ClientError, ClientSettings, parse_base_url};
-pub use request::{ApiRequest, CallKind};
+pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind};
 /// An address, as the HTTP library reads it.
 pub use reqwest::Url;
 use sign_in::SignInError;

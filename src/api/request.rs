@@ -19,6 +19,15 @@ pub enum ApiRequest {
         /// The tag.
         tag: Tag,
     },
+    /// `POST /api/machines/AddOrRemoveTagForMultipleMachines`
+    ChangeTagOnMachines {
+        /// The machines, at most 500 of them.
+        machines: Vec<MachineId>,
+        /// Add or remove.
+        action: TagAction,
+        /// The tag.
+        tag: Tag,
+    },
     /// `POST /api/machines/{id}/setDeviceValue`
     SetDeviceValue {
         /// The machine.
@@ -27,6 +36,9 @@ pub enum ApiRequest {
         value: DeviceValue,
     },
 }
+
+/// The most machines that a bulk call may hold (the API's page).
+pub const BULK_MAXIMUM_MACHINES: usize = 500;
 
 /// The kinds of call that summaries tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +80,15 @@ struct TagBody<'a> {
     action: &'static str,
 }
 
+/// The body of the bulk call.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BulkTagBody<'a> {
+    value: &'a str,
+    action: &'static str,
+    machine_ids: Vec<String>,
+}
+
 /// The body of `/setDeviceValue`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -85,11 +106,12 @@ impl ApiRequest {
         }
     }
 
-    /// The machine that the call is about.
+    /// The machine that the call is about, if it is about a single one.
     #[must_use]
-    pub const fn machine(&self) -> &MachineId {
+    pub const fn machine(&self) -> Option<&MachineId> {
         match self {
-            Self::ChangeTag { machine, .. } | Self::SetDeviceValue { machine, .. } => machine,
+            Self::ChangeTag { machine, .. } | Self::SetDeviceValue { machine, .. } => Some(machine),
+            Self::ChangeTagOnMachines { .. } => None,
         }
     }
 
@@ -98,6 +120,7 @@ impl ApiRequest {
     pub const fn kind(&self) -> CallKind {
         match self {
             Self::ChangeTag { .. } => CallKind::Tags,
+            Self::ChangeTagOnMachines { .. } => CallKind::Bulk,
             Self::SetDeviceValue { .. } => CallKind::Value,
         }
     }
@@ -106,7 +129,7 @@ impl ApiRequest {
     #[must_use]
     pub const fn bucket(&self) -> Bucket {
         match self {
-            Self::ChangeTag { .. } => Bucket::Tags,
+            Self::ChangeTag { .. } | Self::ChangeTagOnMachines { .. } => Bucket::Tags,
             Self::SetDeviceValue { .. } => Bucket::Value,
         }
     }
@@ -114,7 +137,11 @@ impl ApiRequest {
     /// How long an answer is awaited.
     #[must_use]
     pub const fn time_out(&self) -> Duration {
-        Duration::from_secs(30)
+        Duration::from_secs(match self {
+            Self::ChangeTag { .. } | Self::SetDeviceValue { .. } => 30,
+            // The service works through hundreds of machines before it answers.
+            Self::ChangeTagOnMachines { .. } => 60,
+        })
     }
 
     /// The path below the base URL, percent-encoded.
@@ -122,6 +149,7 @@ impl ApiRequest {
     pub fn path(&self) -> String {
         match self {
             Self::ChangeTag { machine, .. } => format!("api/machines/{}/tags", encode_segment(machine)),
+            Self::ChangeTagOnMachines { .. } => "api/machines/AddOrRemoveTagForMultipleMachines".to_owned(),
             Self::SetDeviceValue { machine, .. } => format!("api/machines/{}/setDeviceValue", encode_segment(machine)),
         }
     }
@@ -133,6 +161,11 @@ impl ApiRequest {
             Self::ChangeTag { action, tag, .. } => {
                 serde_json::to_string(&TagBody { value: tag.as_str(), action: action.as_str() })
             }
+            Self::ChangeTagOnMachines { machines, action, tag } => serde_json::to_string(&BulkTagBody {
+                value: tag.as_str(),
+                action: action.as_str(),
+                machine_ids: machines.iter().map(ToString::to_string).collect(),
+            }),
             Self::SetDeviceValue { value, .. } => {
                 serde_json::to_string(&DeviceValueBody { device_value: value.as_str() })
             }
@@ -172,6 +205,11 @@ mod tests {
         let request = ApiRequest::for_operation(Operation { machine, change: Change::DeviceValue(DeviceValue::High) });
         assert_eq!(request.path(), "api/machines/1e5bc9d7e413ddd7902c2932e418702b84d0cc07/setDeviceValue");
         assert_eq!(request.body(), r#"{"DeviceValue":"High"}"#);
+        let machines = vec![MachineId::from_service("A"), MachineId::from_service("b")];
+        let tag = Tag::new("t").expect("a tag");
+        let request = ApiRequest::ChangeTagOnMachines { machines, action: TagAction::Remove, tag };
+        assert_eq!(request.path(), "api/machines/AddOrRemoveTagForMultipleMachines");
+        assert_eq!(request.body(), r#"{"Value":"t","Action":"Remove","MachineIds":["A","b"]}"#);
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! What an attempt does to the operations of its call, in the store's terms.
 
-use super::judge::FailReason;
-use crate::api::{Answer, LossKind};
+use std::time::Duration;
+
+use super::judge::{
+    FailReason, History, MachineVerdict, NOT_APPLIED, NOT_APPLIED_BELIEVED_AFTER, RetryReason, SplitReason, after,
+};
+use super::{BulkRefusal, Call, CallEnd, CallOperation, OperationEnd};
+use crate::api::{Answer, LossKind, TokenGeneration};
+use crate::clock::BootTime;
 use crate::model::{AnswerFacts, OperationId, Outcome, Status};
 use crate::store::{AttemptEnd, OperationEffect, OperationState};
 
@@ -22,6 +28,11 @@ impl Effect {
         Self { state: None, ambiguous, facts, after: None }
     }
 
+    /// The same for every operation of a call.
+    pub(super) fn on_all(&self, operations: &[CallOperation]) -> Vec<OperationEffect> {
+        operations.iter().map(|operation| self.on(operation.id)).collect()
+    }
+
     pub(super) fn on(&self, operation: OperationId) -> OperationEffect {
         OperationEffect {
             operation,
@@ -40,6 +51,119 @@ impl Effect {
             after: self.after.clone(),
         }
     }
+}
+
+/// What to do after an attempt has been settled.
+pub(super) enum Next {
+    End(CallEnd),
+    Again { after: Option<Duration> },
+    RenewToken(TokenGeneration, Outcome),
+}
+
+/// What an attempt came to: what is stored about it, and what comes next.
+pub(super) struct Conclusion {
+    pub(super) verdict: &'static str,
+    pub(super) counts_as_attempt: bool,
+    pub(super) facts: AnswerFacts,
+    pub(super) effects: Vec<OperationEffect>,
+    pub(super) pause: Option<BootTime>,
+    pub(super) retry: Option<RetryReason>,
+    pub(super) next: Next,
+}
+
+impl Conclusion {
+    /// One that asks nobody to wait.
+    pub(super) const fn new(
+        verdict: &'static str,
+        counts_as_attempt: bool,
+        facts: AnswerFacts,
+        effects: Vec<OperationEffect>,
+        next: Next,
+    ) -> Self {
+        Self { verdict, counts_as_attempt, facts, effects, pause: None, retry: None, next }
+    }
+
+    /// One that ends the call, with the same outcome for each of its operations.
+    pub(super) fn last(verdict: &'static str, effect: Effect, status: Status, call: &Call) -> Self {
+        let ends = vec![OperationEnd::Outcome(effect.outcome(status)); call.operations.len()];
+        let effects = effect.on_all(&call.operations);
+        Self::new(verdict, true, effect.facts, effects, Next::End(CallEnd::Settled(ends)))
+    }
+}
+
+/// What the accepted answer to a bulk call does to each of its operations. One that it leaves out, or shows as it was,
+/// is sent once more before that is believed.
+pub(super) fn answered(call: &Call, facts: &AnswerFacts, machines: &[MachineVerdict]) -> Conclusion {
+    let done = Effect::last(OperationState::Succeeded, facts.clone(), Some(after(&call.request)));
+    let noted = |code: &str, message: &str| AnswerFacts {
+        error_code: Some(code.into()),
+        error_message: Some(message.into()),
+        ..facts.clone()
+    };
+    let not_applied = noted(fail_code(FailReason::NotApplied), NOT_APPLIED);
+    let (mut effects, mut ends) = (Vec::new(), Vec::new());
+    for (operation, machine) in call.operations.iter().zip(machines) {
+        let history = operation.history;
+        let (effect, end) = match machine {
+            MachineVerdict::Done { .. } => {
+                (done.on(operation.id), OperationEnd::Outcome(done.outcome(Status::Succeeded)))
+            }
+            MachineVerdict::NotApplied if history.not_applied + 1 >= NOT_APPLIED_BELIEVED_AFTER => {
+                let failed = Effect::last(OperationState::Failed, not_applied.clone(), None);
+                (failed.on(operation.id), OperationEnd::Outcome(failed.outcome(Status::Failed)))
+            }
+            MachineVerdict::NotApplied => {
+                let again = History { not_applied: history.not_applied + 1, ..history };
+                (Effect::open(not_applied.clone(), false).on(operation.id), OperationEnd::Again(again))
+            }
+            MachineVerdict::Omitted => {
+                let again = History { omitted: history.omitted + 1, ..history };
+                let facts = noted("omitted", "the answer to the bulk call shows other machines and not this one");
+                (Effect::open(facts, true).on(operation.id), OperationEnd::Again(again))
+            }
+        };
+        effects.push(effect);
+        ends.push(end);
+    }
+    Conclusion::new("answered", true, facts.clone(), effects, Next::End(CallEnd::Settled(ends)))
+}
+
+/// What the refusal of a bulk call does to its operations: one that is named for the second time has failed, and all
+/// others are to be sent again.
+pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts) -> Conclusion {
+    let believed = match why {
+        SplitReason::BadMachines { named } => {
+            let count = named.iter().filter(|named| **named).count();
+            is_believable(count, named.len(), call.is_suspicious()).then_some(named)
+        }
+        SplitReason::TooMany { .. } | SplitReason::Forbidden => None,
+    };
+    let failed = Effect::last(OperationState::Failed, with_code(facts.clone(), fail_code(FailReason::NotFound)), None);
+    let open = Effect::open(facts.clone(), false);
+    let (mut effects, mut ends) = (Vec::new(), Vec::new());
+    for (position, operation) in call.operations.iter().enumerate() {
+        let is_named = believed.and_then(|named| named.get(position)).is_some_and(|named| *named);
+        if is_named && operation.history.named {
+            effects.push(failed.on(operation.id));
+            ends.push(OperationEnd::Outcome(failed.outcome(Status::Failed)));
+        } else {
+            effects.push(open.on(operation.id));
+            let named = operation.history.named || is_named;
+            ends.push(OperationEnd::Again(History { named, ..operation.history }));
+        }
+    }
+    let refusal = match why {
+        SplitReason::BadMachines { .. } => BulkRefusal::BadMachines,
+        SplitReason::TooMany { allowed } => BulkRefusal::TooMany { allowed: *allowed },
+        SplitReason::Forbidden => BulkRefusal::Forbidden,
+    };
+    Conclusion::new("split", true, facts.clone(), effects, Next::End(CallEnd::Refused(refusal, ends)))
+}
+
+/// Whether the ids that a refusal names are taken at its word: they are fewer than half of the call, or something else
+/// speaks against its machines too. A text that names nearly everybody may list the call and not the culprits.
+const fn is_believable(named: usize, machines: usize, suspicious: bool) -> bool {
+    named > 0 && (suspicious || named * 2 < machines)
 }
 
 /// When the attempt counts as ended: an answer that has begun proves that the request arrived.
@@ -64,5 +188,26 @@ pub(super) const fn fail_code(why: FailReason) -> &'static str {
         FailReason::Forbidden => "forbidden",
         FailReason::NotApplied => "not_applied",
         FailReason::Rejected => "rejected",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_believed_when_it_names_few_or_suspects() {
+        let table = [
+            (0, 500, false, false),
+            (1, 500, false, true),
+            (249, 500, false, true),
+            (250, 500, false, false),
+            (1, 2, false, false),
+            (500, 500, true, true),
+            (0, 500, true, false),
+        ];
+        for (named, machines, suspicious, expected) in table {
+            assert_eq!(is_believable(named, machines, suspicious), expected, "{named} of {machines}");
+        }
     }
 }

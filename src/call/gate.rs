@@ -197,7 +197,7 @@ impl Gate {
             quota: self.settings.quota.clone(),
             run: call.run,
             call_kind: call.request.kind().as_str(),
-            operations: call.operations.clone(),
+            operations: call.operations.iter().map(|operation| operation.id).collect(),
             time_out: call.request.time_out(),
         }
     }

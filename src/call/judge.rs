@@ -5,6 +5,8 @@
 //! sometimes gives one for a living machine; and an answer that shows the machine without the change is asked for once
 //! more before it is believed.
 
+mod bulk;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,12 +15,16 @@ use super::retry_after;
 use crate::api::{Answer, ApiRequest, LossKind, MachineDocument, Response};
 use crate::model::{AnswerFacts, TagAction};
 
-/// How often a machine must be answered as not found before that is believed.
-const NOT_FOUND_BELIEVED_AFTER: u32 = 3;
+/// How often a machine must be answered as not found before that is believed, where nothing else speaks against it.
+pub const NOT_FOUND_BELIEVED_AFTER: u32 = 3;
 /// How often an answer must show the machine without the change before that is believed.
-const NOT_APPLIED_BELIEVED_AFTER: u32 = 2;
+pub(in crate::call) const NOT_APPLIED_BELIEVED_AFTER: u32 = 2;
 /// What is said of an answer that somebody else gave.
 const PROXY_PAGE: &str = "the answer is a page of HTML, as a proxy sends it, and not the service's";
+/// What is said of an answer that shows the machine as it was.
+pub(in crate::call) const NOT_APPLIED: &str = "the service accepted the call, but its answer shows the machine without the change; \
+                                      an asset rule or a tag set in the registry may stand against it";
+
 /// The most characters kept of a service's message.
 const MESSAGE_MAXIMUM_CHARACTERS: usize = 500;
 
@@ -29,6 +35,12 @@ pub struct History {
     pub not_found: u32,
     /// Times an answer showed the machine without the change.
     pub not_applied: u32,
+    /// Times a bulk call's answer showed others and not this machine.
+    pub omitted: u32,
+    /// Whether a refused bulk call named the machine.
+    pub named: bool,
+    /// Whether the inventory lacks the machine.
+    pub unlisted: bool,
 }
 
 /// What to do about an answer.
@@ -57,6 +69,22 @@ pub enum Verdict {
         /// What the answer said of itself.
         facts: AnswerFacts,
     },
+    /// A bulk call was accepted.
+    Answered {
+        /// What the answer said of itself.
+        facts: AnswerFacts,
+        /// What it says of each machine, in the order of the call.
+        machines: Vec<MachineVerdict>,
+        /// Whether it shows no machine at all, which is the service's acceptance all the same.
+        shows_none: bool,
+    },
+    /// A bulk call was refused as a whole; nothing in it was done.
+    Split {
+        /// Why.
+        why: SplitReason,
+        /// What the answer said of itself.
+        facts: AnswerFacts,
+    },
     /// Refused for good.
     Fail {
         /// Why.
@@ -71,6 +99,37 @@ pub enum Verdict {
         /// What the answer said of itself.
         facts: AnswerFacts,
     },
+}
+
+/// What the accepted answer to a bulk call says of one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineVerdict {
+    /// It is so now.
+    Done {
+        /// Whether the tag stands there in another case than asked for.
+        case_differs: bool,
+    },
+    /// The answer shows the machine without the change.
+    NotApplied,
+    /// The answer shows others, and not this one.
+    Omitted,
+}
+
+/// Why a bulk call was refused as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SplitReason {
+    /// Some machines in it are unknown or inactive, as far as can be told.
+    BadMachines {
+        /// For each machine of the call whether the answer names it.
+        named: Vec<bool>,
+    },
+    /// It holds more machines than allowed.
+    TooMany {
+        /// The allowed number, as far as named.
+        allowed: Option<usize>,
+    },
+    /// The service does not allow this call, or does not know it.
+    Forbidden,
 }
 
 /// Why a call is made again.
@@ -178,6 +237,11 @@ pub fn judge(request: &ApiRequest, answer: &Answer, history: History, wall_now: 
 
 fn judge_response(request: &ApiRequest, response: &Response, history: History, wall_now: Timestamp) -> Verdict {
     let facts = facts(response);
+    if let ApiRequest::ChangeTagOnMachines { machines, .. } = request
+        && let Some(verdict) = bulk::judge(request, machines, response, history, &facts)
+    {
+        return verdict;
+    }
     match response.status {
         200..=299 => judge_success(request, response, history, facts),
         300..=399 => Verdict::Abort {
@@ -207,7 +271,7 @@ fn judge_success(request: &ApiRequest, response: &Response, history: History, mu
         });
         return retry(RetryReason::NotUnderstood, facts);
     };
-    if !request.machine().is_written(&machine.id) {
+    if request.machine().is_none_or(|asked| !asked.is_written(&machine.id)) {
         facts.error_message = Some(cut(&format!("the answer is about the machine {}", machine.id)));
         return retry(RetryReason::OtherMachine, facts);
     }
@@ -218,11 +282,7 @@ fn judge_success(request: &ApiRequest, response: &Response, history: History, mu
             Verdict::Done { facts, after: after(request), case_differs }
         }
         Shown::Otherwise => {
-            facts.error_message = Some(
-                "the service accepted the call, but its answer shows the machine without the change; an asset rule or a \
-                 tag set in the registry may stand against it"
-                    .into(),
-            );
+            facts.error_message = Some(NOT_APPLIED.into());
             if history.not_applied + 1 >= NOT_APPLIED_BELIEVED_AFTER {
                 fail(FailReason::NotApplied, facts)
             } else {
@@ -240,7 +300,7 @@ enum Shown {
 /// Compares the machine in an answer with what was asked for. What the answer does not show speaks against nothing.
 fn shows(request: &ApiRequest, machine: &MachineDocument) -> Shown {
     let (as_asked, case_differs) = match request {
-        ApiRequest::ChangeTag { action, tag, .. } => {
+        ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
             let Some(tags) = &machine.machine_tags else { return Shown::AsAsked { case_differs: false } };
             let exactly = tags.iter().any(|shown| shown == tag.as_str());
             let in_another_case =
@@ -259,10 +319,12 @@ fn shows(request: &ApiRequest, machine: &MachineDocument) -> Shown {
 }
 
 /// What holds once the request has taken effect.
-const fn after(request: &ApiRequest) -> &'static str {
+pub(in crate::call) const fn after(request: &ApiRequest) -> &'static str {
     match request {
-        ApiRequest::ChangeTag { action: TagAction::Add, .. } => "present",
-        ApiRequest::ChangeTag { action: TagAction::Remove, .. } => "absent",
+        ApiRequest::ChangeTag { action, .. } | ApiRequest::ChangeTagOnMachines { action, .. } => match action {
+            TagAction::Add => "present",
+            TagAction::Remove => "absent",
+        },
         ApiRequest::SetDeviceValue { value, .. } => value.as_str(),
     }
 }

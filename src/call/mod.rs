@@ -24,11 +24,13 @@ use crate::clock::{BootTime, SharedClock};
 use crate::model::{AnswerFacts, Outcome, Status};
 use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
 
-use effect::{Effect, attempt_end, fail_code, with_code};
+use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, with_code};
 use gate::{Gate, Pass};
 pub use gate::{GateSettings, StopReason};
-pub use judge::{AbortReason, FailReason, History, RetryReason, Verdict, judge};
-pub use protocol::{AbortCause, Call, CallEnd, CallId, CallReport, Notice, Phase, Reports, WaitCause};
+pub use judge::{AbortReason, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, RetryReason, SplitReason, Verdict, judge};
+pub use protocol::{
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Reports, WaitCause,
+};
 
 /// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
 /// million.
@@ -73,13 +75,6 @@ struct Memory {
     ambiguous: bool,
 }
 
-/// What to do after an attempt has been settled.
-enum Next {
-    End(CallEnd),
-    Again { after: Option<Duration> },
-    RenewToken(TokenGeneration, Outcome),
-}
-
 impl<T: Transport> Caller<T> {
     /// A caller for one run. `seed` is for jitter; `drain` turning true stops every call that is not in flight.
     #[must_use]
@@ -114,7 +109,7 @@ impl<T: Transport> Caller<T> {
     /// # Errors
     /// [`StoreError`] when the store fails; nothing more may be sent then.
     pub async fn perform(&self, call: &Call, reports: &Reports) -> Result<CallEnd, StoreError> {
-        let mut memory = Memory::default();
+        let mut memory = Memory { history: call.known(), ..Memory::default() };
         loop {
             let next = match self.attempt(call, &mut memory, reports).await? {
                 Next::RenewToken(refused, outcome) => self.renew(refused, outcome, &mut memory).await,
@@ -148,8 +143,10 @@ impl<T: Transport> Caller<T> {
         let (answer, token) = match self.transport.send(&call.request).await {
             Ok(sent) => sent,
             Err(error) => {
-                self.settle(call, ticket, AttemptEnd::NeverSent, "not_signed_in", false, None, None).await?;
-                return Ok(self.sign_in_failed(error, None, memory));
+                let next = self.sign_in_failed(error, None, memory);
+                let conclusion =
+                    Conclusion::new("not_signed_in", false, AnswerFacts::default(), Vec::new(), next);
+                return self.settle(call, ticket, AttemptEnd::NeverSent, conclusion).await;
             }
         };
         memory.sign_in_failures = 0;
@@ -170,57 +167,73 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
         reports: &Reports,
     ) -> Result<Next, StoreError> {
-        let end = attempt_end(answer);
-        let bucket = call.request.bucket();
-        let (name, counts, effect, pause, next, retry) = match verdict {
-            Verdict::Done { facts, after, case_differs } => {
-                self.gate.accepted(bucket);
-                if case_differs {
-                    reports.send(CallReport { call: call.id, phase: Phase::Notice(Notice::TagCaseDiffers) }).await;
-                }
-                let effect = Effect::last(OperationState::Succeeded, facts, Some(after));
-                let next = Next::End(CallEnd::Settled(effect.outcome(Status::Succeeded)));
-                ("done", true, effect, None, next, None)
-            }
+        for notice in notices(&verdict) {
+            reports.send(CallReport { call: call.id, phase: Phase::Notice(notice) }).await;
+        }
+        let conclusion = match verdict {
             Verdict::Throttled { wait, facts } => {
-                let until = self.gate.throttle(bucket, ticket, wait, self.fraction());
-                let effect = Effect::open(facts, false);
+                let until = self.gate.throttle(call.request.bucket(), ticket, wait, self.fraction());
                 let next = self.after_throttling(call, reports).await;
-                ("throttled", false, effect, Some(until), next, None)
+                let effects = Effect::open(facts.clone(), false).on_all(&call.operations);
+                Conclusion { pause: Some(until), ..Conclusion::new("throttled", false, facts, effects, next) }
             }
+            verdict => self.understand(call, verdict, token, memory),
+        };
+        let (retry, throttled) = (conclusion.retry, conclusion.pause.is_some());
+        tracing::debug!(
+            call = call.id.0,
+            kind = call.request.kind().as_str(),
+            machine = call.request.machine().map(tracing::field::display),
+            operations = call.operations.len(),
+            http_status = conclusion.facts.http_status,
+            verdict = conclusion.verdict,
+            code = conclusion.facts.error_code.as_deref(),
+            request_id = conclusion.facts.request_id.as_deref(),
+            "answered"
+        );
+        let next = self.settle(call, ticket, attempt_end(answer), conclusion).await?;
+        reports.send(CallReport { call: call.id, phase: Phase::Answered { retry, throttled } }).await;
+        Ok(next)
+    }
+
+    /// What every verdict but a refusal for quota comes to.
+    fn understand(&self, call: &Call, verdict: Verdict, token: TokenGeneration, memory: &mut Memory) -> Conclusion {
+        let bucket = call.request.bucket();
+        match verdict {
+            Verdict::Done { facts, after, .. } => {
+                self.gate.accepted(bucket);
+                let effect = Effect::last(OperationState::Succeeded, facts, Some(after));
+                Conclusion::last("done", effect, Status::Succeeded, call)
+            }
+            Verdict::Answered { facts, machines, .. } => {
+                self.gate.accepted(bucket);
+                answered(call, &facts, &machines)
+            }
+            Verdict::Split { why, facts } => refused(call, &why, &facts),
             Verdict::Fail { why, facts } => {
                 let known = why != FailReason::Forbidden || self.service_accepted();
                 let state = if known { OperationState::Failed } else { OperationState::Refused };
                 let effect = Effect::last(state, with_code(facts, fail_code(why)), None);
-                let next = Next::End(CallEnd::Settled(effect.outcome(Status::Failed)));
-                ("failed", true, effect, None, next, None)
+                Conclusion::last("failed", effect, Status::Failed, call)
             }
             Verdict::Abort { why, facts } => {
                 let effect = Effect::last(OperationState::Refused, with_code(facts, "refused"), None);
                 let outcome = effect.outcome(Status::Failed);
                 let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), Some(outcome)));
-                ("aborted", true, effect, None, next, None)
+                let effects = effect.on_all(&call.operations);
+                Conclusion::new("aborted", true, effect.facts, effects, next)
             }
             Verdict::Retry { why, facts } => {
                 let counts = why.counts_as_attempt();
-                let (effect, next) = self.after_retry_verdict(why, facts, token, memory);
-                ("retried", counts, effect, None, next, Some(why))
+                let (effect, next) = self.after_retry_verdict(why, facts, token, call, memory);
+                let effects = effect.on_all(&call.operations);
+                Conclusion { retry: Some(why), ..Conclusion::new("retried", counts, effect.facts, effects, next) }
             }
-        };
-        let throttled = pause.is_some();
-        tracing::debug!(
-            call = call.id.0,
-            kind = call.request.kind().as_str(),
-            machine = %call.request.machine(),
-            http_status = effect.facts.http_status,
-            verdict = name,
-            code = effect.facts.error_code.as_deref(),
-            request_id = effect.facts.request_id.as_deref(),
-            "answered"
-        );
-        self.settle(call, ticket, end, name, counts, Some(effect), pause).await?;
-        reports.send(CallReport { call: call.id, phase: Phase::Answered { retry, throttled } }).await;
-        Ok(next)
+            // Taken by the caller, which alone may wait.
+            Verdict::Throttled { facts, .. } => {
+                Conclusion::new("throttled", false, facts, Vec::new(), Next::Again { after: None })
+            }
+        }
     }
 
     fn after_retry_verdict(
@@ -228,6 +241,7 @@ impl<T: Transport> Caller<T> {
         why: RetryReason,
         facts: AnswerFacts,
         token: TokenGeneration,
+        call: &Call,
         memory: &mut Memory,
     ) -> (Effect, Next) {
         memory.ambiguous |= why.is_ambiguous();
@@ -264,8 +278,8 @@ impl<T: Transport> Caller<T> {
                 (OperationState::Failed, Status::Failed)
             };
             let effect = Effect::last(state, facts, None);
-            let next = Next::End(CallEnd::Settled(effect.outcome(status)));
-            return (effect, next);
+            let ends = vec![OperationEnd::Outcome(effect.outcome(status)); call.operations.len()];
+            return (effect, Next::End(CallEnd::Settled(ends)));
         }
         let wait = backoff::after_failure(memory.failures, self.fraction());
         (Effect::open(facts, why.is_ambiguous()), Next::Again { after: Some(wait) })
@@ -326,46 +340,68 @@ impl<T: Transport> Caller<T> {
             }
         }
         // A machine that is unknown, or a request that is wrong, is told only to those who may call.
-        let accepted = matches!(verdict, Verdict::Done { .. })
+        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Answered { .. })
+            || matches!(verdict, Verdict::Split { why, .. } if *why != SplitReason::Forbidden)
             || matches!(verdict, Verdict::Fail { why, .. } if *why != FailReason::Forbidden);
         if accepted {
             self.service_accepted.store(true, Ordering::Release);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one settlement")]
+    /// Stores what an attempt came to, and says what comes next.
     async fn settle(
         &self,
         call: &Call,
         ticket: AttemptTicket,
         end: AttemptEnd,
-        verdict: &'static str,
-        counts_as_attempt: bool,
-        effect: Option<Effect>,
-        pause: Option<BootTime>,
-    ) -> Result<(), StoreError> {
-        let (http_status, request_id) =
-            effect.as_ref().map_or((None, None), |effect| (effect.facts.http_status, effect.facts.request_id.clone()));
-        let effects = effect
-            .map_or_else(Vec::new, |effect| call.operations.iter().map(|operation| effect.on(*operation)).collect());
+        conclusion: Conclusion,
+    ) -> Result<Next, StoreError> {
         let settled = self
             .store
             .settle(Settlement {
                 attempt: ticket.attempt,
                 end,
-                verdict,
-                http_status,
-                request_id,
-                counts_as_attempt,
-                effects,
-                pause: pause.map(|until| (self.gate.account(), call.request.bucket(), until)),
+                verdict: conclusion.verdict,
+                http_status: conclusion.facts.http_status,
+                request_id: conclusion.facts.request_id,
+                counts_as_attempt: conclusion.counts_as_attempt,
+                effects: conclusion.effects,
+                pause: conclusion.pause.map(|until| (self.gate.account(), call.request.bucket(), until)),
             })
             .await;
         self.gate.settled();
-        settled
+        settled.map(|()| conclusion.next)
     }
 
     fn fraction(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+impl Call {
+    /// What is known from before: of the call as a whole, or of the only machine of a single call.
+    fn known(&self) -> History {
+        match (self.request.machine(), self.operations.as_slice()) {
+            (Some(_), [only]) => only.history,
+            _ => self.history,
+        }
+    }
+
+    /// Whether something speaks against every machine of the call already.
+    fn is_suspicious(&self) -> bool {
+        self.operations.iter().all(|operation| operation.history.named || operation.history.unlisted)
+    }
+}
+
+/// What a verdict tells people besides.
+fn notices(verdict: &Verdict) -> Vec<Notice> {
+    match verdict {
+        Verdict::Done { case_differs: true, .. } => vec![Notice::TagCaseDiffers],
+        Verdict::Answered { machines, shows_none, .. } => {
+            let differs = machines.contains(&MachineVerdict::Done { case_differs: true });
+            let notices = [(differs, Notice::TagCaseDiffers), (*shows_none, Notice::BulkAnswersShowNothing)];
+            notices.into_iter().filter_map(|(holds, notice)| holds.then_some(notice)).collect()
+        }
+        _ => Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::StopReason;
-use super::judge::{AbortReason, RetryReason};
+use super::judge::{AbortReason, History, RetryReason};
 use crate::api::sign_in::SignInError;
 use crate::api::{ApiRequest, CallKind};
 use crate::clock::BootTime;
@@ -24,8 +24,19 @@ pub struct Call {
     pub request: ApiRequest,
     /// The run that it belongs to.
     pub run: Option<RunKey>,
-    /// The operations that it carries out.
-    pub operations: Vec<OperationId>,
+    /// The operations that it carries out; of a bulk call in the order of its machines.
+    pub operations: Vec<CallOperation>,
+    /// What is known of the call as a whole from before: of a bulk call only.
+    pub history: History,
+}
+
+/// An operation in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallOperation {
+    /// Its number.
+    pub id: OperationId,
+    /// What earlier calls, and the inventory, said of its machine.
+    pub history: History,
 }
 
 /// What a call is doing, told to the run that made it.
@@ -67,6 +78,12 @@ pub enum Notice {
     UnexplainedThrottling,
     /// The service shows a tag in another case than was asked for.
     TagCaseDiffers,
+    /// The service accepts bulk calls without showing the machines.
+    BulkAnswersShowNothing,
+    /// The service does not allow bulk calls; single calls are made instead.
+    BulkForbidden,
+    /// The service allows fewer machines in a bulk call than documented: so many.
+    BulkLimitLowered(usize),
 }
 
 /// What a call waits for.
@@ -85,12 +102,38 @@ pub enum WaitCause {
 /// How a call ends.
 #[derive(Clone, Debug)]
 pub enum CallEnd {
-    /// Its operations have an outcome.
-    Settled(Outcome),
+    /// It has an answer, or is given up: what became of each operation, in the order of the call.
+    Settled(Vec<OperationEnd>),
+    /// The bulk call was refused as a whole: why, and what became of each operation, in the order of the call. Those
+    /// that have no outcome are to be sent again in other company.
+    Refused(BulkRefusal, Vec<OperationEnd>),
     /// It was not made, or not made again, because the run stops.
     Stopped(StopReason),
-    /// Nothing sent after this can succeed. The outcome is that of its operations, if they were answered.
+    /// Nothing sent after this can succeed. The outcome is that of each of its operations, if they were answered.
     Aborted(AbortCause, Option<Outcome>),
+}
+
+/// Why a bulk call was refused as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkRefusal {
+    /// Machines in it are bad; those that are believed to be named say so in their history.
+    BadMachines,
+    /// It holds more machines than allowed.
+    TooMany {
+        /// The allowed number, as far as named.
+        allowed: Option<usize>,
+    },
+    /// The service does not allow this call, or does not know it.
+    Forbidden,
+}
+
+/// What became of one operation of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperationEnd {
+    /// It has its outcome.
+    Outcome(Outcome),
+    /// The answer left it open: it is to be sent once more.
+    Again(History),
 }
 
 /// Why nothing sent after this can succeed.

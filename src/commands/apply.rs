@@ -77,6 +77,7 @@ pub(super) async fn apply(
             concurrency: usize::from(order.options.quota.concurrency),
             deadline: order.deadline,
         },
+        bulk: !order.options.limits.no_bulk,
         maximum_errors: order.options.limits.max_errors,
         tick: TICK,
         seed: fastrand::u64(..),

@@ -65,7 +65,9 @@ async fn record_operations(
             machine: machine.clone(),
             change,
             guard: guarded.get(planned.machine as usize).is_some_and(|guarded| *guarded).then_some(planned.machine),
-            left_out: limit.filter(|limit| number >= *limit).map(|_limit| BEYOND_LIMIT),
+            unlisted: false,
+            before: None,
+            settled: None,
         });
         if part.len() == ENTRIES_AT_ONCE {
             store.add_operations(run, std::mem::take(&mut part)).await?;

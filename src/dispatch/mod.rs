@@ -7,11 +7,11 @@
 
 mod clockwork;
 mod events;
+mod lane;
 #[cfg(test)]
 mod simulation;
-mod supply;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,17 +19,19 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::api::{ApiRequest, Transport};
-use crate::call::{Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, Phase, Reports, StopReason};
+use crate::api::{ApiRequest, BULK_MAXIMUM_MACHINES, Transport};
+use crate::call::{
+    BulkRefusal, Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, OperationEnd, Phase, Reports, StopReason,
+};
 use crate::clock::{BootTime, SharedClock, sleep_until};
-use crate::model::{Bucket, Outcome, Status};
+use crate::model::{Bucket, Change, Outcome, Status};
 use crate::plan::schedule::Schedule;
 use crate::quota::QuotaScope;
-use crate::store::{RunKey, Store, StoreError, WorkItem, WorkKind};
+use crate::store::{ChangeKind, RunKey, Store, StoreError};
 
 use clockwork::{Clockwork, Doing};
 pub use events::{EndReason, Event, Observer, Progress, Spent};
-use supply::Supply;
+use lane::{Errand, Lane};
 
 /// Calls in flight until the service has accepted one.
 const SCOUTS: usize = 4;
@@ -60,6 +62,8 @@ pub enum MaximumErrors {
 pub struct DispatchSettings {
     /// Account, quota, concurrency and deadline.
     pub gate: GateSettings,
+    /// Whether one tag is changed on many machines in one call.
+    pub bulk: bool,
     /// When to stop because of failures.
     pub maximum_errors: MaximumErrors,
     /// How often to send [`Event::Tick`].
@@ -102,15 +106,24 @@ struct Dispatcher<'a, T> {
     caller: Arc<Caller<T>>,
     drain: watch::Sender<bool>,
     observer: &'a mut dyn Observer,
-    supplies: Vec<Supply>,
-    tasks: JoinSet<(CallId, WorkKind, Result<CallEnd, StoreError>)>,
+    lanes: Vec<Lane>,
+    /// The calls under way, each with the position of its lane.
+    flights: HashMap<CallId, (usize, Errand)>,
+    tasks: JoinSet<(CallId, Result<CallEnd, StoreError>)>,
+    /// Machines in a bulk call at the most; with one there are only single calls.
+    batch_limit: usize,
+    bulk_accepted: bool,
+    bulk_forbidden: bool,
+    /// Whether removes wait for adds at all.
+    has_guards: bool,
     reports: Reports,
     clockwork: Clockwork,
     progress: Progress,
     notices: BTreeSet<Notice>,
     started: BootTime,
     next_call: u64,
-    adds_are_settled: bool,
+    /// Whether the removes that wait may begin: of listed machines, and of others.
+    released: [bool; 2],
     forbidden: u64,
     counted_errors: u64,
     ending: Option<EndReason>,
@@ -134,23 +147,29 @@ pub async fn dispatch<T: Transport>(
         Arc::new(Caller::new(transport, store.clone(), clock.clone(), settings.gate.clone(), settings.seed, draining));
     let (sender, mut reports) = mpsc::channel(REPORT_QUEUE_LENGTH);
     let now = clock.boot_time();
-    let supplies = Supply::all(store, run).await?;
-    let operations = supplies.iter().map(|supply| supply.left).sum();
+    let batch_limit = if settings.bulk { BULK_MAXIMUM_MACHINES } else { 1 };
+    let lanes = Lane::all(store, run, batch_limit).await?;
+    let operations = lanes.iter().map(|lane| lane.left).sum();
     let mut dispatcher = Dispatcher {
         store: store.clone(),
         run,
         caller,
         drain,
         observer,
-        supplies,
+        lanes,
+        flights: HashMap::new(),
         tasks: JoinSet::new(),
+        batch_limit,
+        bulk_accepted: false,
+        bulk_forbidden: false,
+        has_guards: store.has_guards(run).await?,
         reports: Reports::new(sender),
         clockwork: Clockwork::new(now),
         progress: Progress { operations, ..Progress::default() },
         notices: BTreeSet::new(),
         started: now,
         next_call: 0,
-        adds_are_settled: false,
+        released: [false; 2],
         forbidden: 0,
         counted_errors: 0,
         ending: None,
@@ -208,9 +227,9 @@ impl<T: Transport> Dispatcher<'_, T> {
                 },
                 Some(report) = reports.recv() => self.note(&report)?,
                 Some(joined) = self.tasks.join_next() => {
-                    let (call, kind, end) = joined.map_err(DispatchError::Task)?;
+                    let (call, end) = joined.map_err(DispatchError::Task)?;
                     self.clockwork.end(call, self.clock.boot_time());
-                    self.take_end(kind, end?)?;
+                    self.take_end(call, end?)?;
                 }
                 () = &mut deadline_passes, if !is_past => {
                     is_past = true;
@@ -221,71 +240,95 @@ impl<T: Transport> Dispatcher<'_, T> {
         }
     }
 
-    /// Starts calls while there is work and room.
+    /// Starts calls while there is work and room. A lane begins when those before it in its bucket have nothing more to
+    /// begin with.
     async fn fill(&mut self) -> Result<(), DispatchError> {
-        for index in 0..self.supplies.len() {
-            while self.ending.is_none() && self.has_room(index) {
-                if !self.is_released(index).await? {
-                    break;
-                }
-                let Some(supply) = self.supplies.get_mut(index) else { break };
-                let kind = supply.kind;
-                let Some(item) = supply.next(&self.store, self.run).await? else { break };
-                self.start(kind, item);
+        let mut blocked = BTreeSet::new();
+        for index in 0..self.lanes.len() {
+            let Some(bucket) = self.lanes.get(index).map(|lane| lane.bucket) else { continue };
+            if blocked.contains(&bucket) {
+                continue;
+            }
+            if !self.is_released(index).await? {
+                blocked.insert(bucket);
+                continue;
+            }
+            while self.ending.is_none() && self.has_room(bucket) {
+                let Some(lane) = self.lanes.get_mut(index) else { break };
+                let Some(errand) = lane.next(&self.store, self.run, self.batch_limit).await? else { break };
+                self.start(index, errand);
+            }
+            if self.lanes.get(index).is_some_and(|lane| !lane.is_exhausted()) {
+                blocked.insert(bucket);
             }
         }
         Ok(())
     }
 
-    /// Whether work of this kind may begin. Removes that wait for adds begin when all adds are settled; those whose
-    /// adds did not succeed are left out then.
+    /// Whether calls of this lane may begin. Where machines get tags and lose others, removes begin when all adds are
+    /// settled; those whose adds did not succeed are left out then.
     async fn is_released(&mut self, index: usize) -> Result<bool, DispatchError> {
-        let waits = self.supplies.get(index).is_some_and(|supply| supply.kind == WorkKind::RemovesAfterAdds);
-        if !waits || self.adds_are_settled {
+        let Some(kind) = self.lanes.get(index).map(|lane| lane.kind) else { return Ok(false) };
+        let released = self.released.get(usize::from(kind.unlisted)).is_some_and(|released| *released);
+        if kind.change != ChangeKind::Remove || !self.has_guards || released {
             return Ok(true);
         }
-        if self.supplies.iter().any(|supply| supply.kind == WorkKind::Adds && supply.left > 0) {
+        let adds_wait = |lane: &Lane| {
+            lane.kind.change == ChangeKind::Add && lane.kind.unlisted == kind.unlisted && !lane.is_settled()
+        };
+        if self.lanes.iter().any(adds_wait) {
             return Ok(false);
         }
-        let left_out = u64::from(self.store.leave_out_removes_without_adds(self.run).await?);
-        self.adds_are_settled = true;
+        let left_out = u64::from(self.store.leave_out_removes_without_adds(self.run, kind.unlisted).await?);
+        if let Some(released) = self.released.get_mut(usize::from(kind.unlisted)) {
+            *released = true;
+        }
         if left_out > 0 {
             *self.progress.outcomes.entry(Status::NotAttempted).or_default() += left_out;
-            self.take_off(WorkKind::RemovesAfterAdds, left_out);
+            self.take_off(index, left_out);
         }
         Ok(true)
     }
 
-    /// Notes that so many operations of this kind have an outcome.
-    fn take_off(&mut self, kind: WorkKind, count: u64) {
-        if let Some(supply) = self.supplies.iter_mut().find(|supply| supply.kind == kind) {
-            supply.left = supply.left.saturating_sub(count);
+    /// Notes that so many operations of this lane have an outcome.
+    fn take_off(&mut self, index: usize, count: u64) {
+        if let Some(lane) = self.lanes.get_mut(index) {
+            lane.left = lane.left.saturating_sub(count);
         }
     }
 
-    fn has_room(&self, index: usize) -> bool {
-        let Some(supply) = self.supplies.get(index) else { return false };
+    fn has_room(&self, bucket: Bucket) -> bool {
         let concurrency = self.settings.gate.concurrency;
         let (limit, active) = if self.caller.service_accepted() {
-            (concurrency, self.clockwork.active(supply.bucket))
+            (concurrency, self.clockwork.active(bucket))
         } else {
             (concurrency.min(SCOUTS), self.clockwork.count())
         };
-        !supply.exhausted && active < limit && self.clockwork.count() < 2 * concurrency + MAXIMUM_RETRYING
+        active < limit && self.clockwork.count() < 2 * concurrency + MAXIMUM_RETRYING
     }
 
-    fn start(&mut self, kind: WorkKind, item: WorkItem) {
+    fn start(&mut self, lane: usize, errand: Errand) {
+        let request = match (errand.single(), errand.change()) {
+            (Some(operation), _) => ApiRequest::for_operation(operation),
+            (None, Change::Tag(action, tag)) => {
+                ApiRequest::ChangeTagOnMachines { machines: errand.machines(), action: *action, tag: tag.clone() }
+            }
+            // Device values have no bulk call; their lane packs one by one.
+            (None, Change::DeviceValue(_)) => return,
+        };
         let call = Call {
             id: CallId(self.next_call),
-            request: ApiRequest::for_operation(item.operation),
+            request,
             run: Some(self.run),
-            operations: vec![item.id],
+            operations: errand.operations(),
+            history: errand.history(),
         };
         self.next_call += 1;
         self.clockwork.begin(call.id, call.request.bucket(), self.clock.boot_time());
+        self.flights.insert(call.id, (lane, errand));
         let caller = Arc::clone(&self.caller);
         let reports = self.reports.clone();
-        self.tasks.spawn(async move { (call.id, kind, caller.perform(&call, &reports).await) });
+        self.tasks.spawn(async move { (call.id, caller.perform(&call, &reports).await) });
     }
 
     /// Takes a call's report into the books.
@@ -304,43 +347,115 @@ impl<T: Transport> Dispatcher<'_, T> {
                 self.progress.throttled += u64::from(*throttled);
                 self.clockwork.change(report.call, Doing::Own, now);
             }
-            Phase::Notice(notice) => {
-                if self.notices.insert(*notice) {
-                    self.tell(&Event::Notice(*notice))?;
-                }
-            }
+            Phase::Notice(notice) => self.notice(*notice)?,
         }
         Ok(())
     }
 
-    fn take_end(&mut self, kind: WorkKind, end: CallEnd) -> Result<(), DispatchError> {
+    fn take_end(&mut self, call: CallId, end: CallEnd) -> Result<(), DispatchError> {
+        let Some((index, errand)) = self.flights.remove(&call) else { return Ok(()) };
         match end {
-            CallEnd::Settled(outcome) => self.take_outcome(kind, outcome),
-            CallEnd::Stopped(StopReason::Draining) => Ok(()),
-            CallEnd::Stopped(StopReason::Deadline) => self.stop(EndReason::Deadline),
+            CallEnd::Settled(ends) => {
+                self.bulk_accepted |= errand.len() > 1;
+                let limit = self.batch_limit;
+                if let Some(lane) = self.lanes.get_mut(index) {
+                    lane.take_answers(errand, &ends, limit);
+                }
+                self.take_outcomes(index, ends, false)
+            }
+            CallEnd::Refused(refusal, ends) => self.take_refusal(index, errand, refusal, ends),
+            CallEnd::Stopped(reason) => {
+                self.abandon(index, errand);
+                match reason {
+                    StopReason::Draining => Ok(()),
+                    StopReason::Deadline => self.stop(EndReason::Deadline),
+                }
+            }
             CallEnd::Aborted(cause, outcome) => {
                 if let Some(outcome) = outcome {
-                    self.take_outcome(kind, outcome)?;
+                    for _operation in 0..errand.len() {
+                        self.take_outcome(index, outcome.clone(), false)?;
+                    }
                 }
+                self.abandon(index, errand);
                 self.stop(EndReason::Aborted(cause))
             }
         }
     }
 
-    fn take_outcome(&mut self, kind: WorkKind, outcome: Outcome) -> Result<(), DispatchError> {
-        self.take_off(kind, 1);
+    fn abandon(&mut self, index: usize, errand: Errand) {
+        if let Some(lane) = self.lanes.get_mut(index) {
+            lane.abandon(errand);
+        }
+    }
+
+    fn take_outcomes(&mut self, index: usize, ends: Vec<OperationEnd>, named: bool) -> Result<(), DispatchError> {
+        for end in ends {
+            if let OperationEnd::Outcome(outcome) = end {
+                self.take_outcome(index, outcome, named)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a bulk call that was refused as a whole, and learns from it for the rest of the run.
+    fn take_refusal(
+        &mut self,
+        index: usize,
+        errand: Errand,
+        refusal: BulkRefusal,
+        ends: Vec<OperationEnd>,
+    ) -> Result<(), DispatchError> {
+        let refusal = match refusal {
+            // Where others were accepted, it is a machine in this one that is out of bounds.
+            BulkRefusal::Forbidden if self.bulk_accepted || errand.is_trial() => BulkRefusal::BadMachines,
+            BulkRefusal::Forbidden => {
+                self.bulk_forbidden = true;
+                self.batch_limit = 1;
+                refusal
+            }
+            BulkRefusal::TooMany { allowed } => {
+                let smaller = allowed.filter(|allowed| *allowed < errand.len()).unwrap_or(errand.len() / 2).max(1);
+                if smaller < self.batch_limit {
+                    self.batch_limit = smaller;
+                    self.notice(Notice::BulkLimitLowered(smaller))?;
+                }
+                refusal
+            }
+            BulkRefusal::BadMachines => refusal,
+        };
+        let limit = self.batch_limit;
+        if let Some(lane) = self.lanes.get_mut(index) {
+            lane.take_refusal(errand, refusal, &ends, limit);
+        }
+        self.take_outcomes(index, ends, true)
+    }
+
+    fn notice(&mut self, notice: Notice) -> Result<(), DispatchError> {
+        if self.notices.insert(notice) {
+            self.tell(&Event::Notice(notice))?;
+        }
+        Ok(())
+    }
+
+    /// Takes an operation's outcome into the books; `named` when the refusal of a bulk call named its machine.
+    fn take_outcome(&mut self, index: usize, outcome: Outcome, named: bool) -> Result<(), DispatchError> {
+        self.take_off(index, 1);
         *self.progress.outcomes.entry(outcome.status).or_default() += 1;
         let status = outcome.status;
         let refused_outright = outcome.send_again && outcome.answer.http_status == Some(403);
-        let machine_unknown =
+        let not_found =
             outcome.answer.http_status == Some(404) && outcome.answer.error_code.as_deref() != Some(UNNAMED_NOT_FOUND);
         self.tell(&Event::Settled(outcome))?;
+        if status == Status::Succeeded && self.bulk_forbidden {
+            self.notice(Notice::BulkForbidden)?;
+        }
         if refused_outright {
             self.forbidden += 1;
             if self.forbidden >= FORBIDDEN_STOPS_AT && !self.caller.service_accepted() {
                 return self.stop(EndReason::Forbidden);
             }
-        } else if status == Status::Failed && !machine_unknown {
+        } else if status == Status::Failed && !not_found && !named {
             self.counted_errors += 1;
             if self.has_too_many_errors() {
                 return self.stop(EndReason::TooManyErrors);
@@ -395,8 +510,8 @@ impl<T: Transport> Dispatcher<'_, T> {
             };
             let mut end = now;
             for buckets in groups {
-                let in_group = |supply: &&Supply| buckets.contains(&supply.bucket);
-                let calls = self.supplies.iter().filter(in_group).map(|supply| supply.left).sum();
+                let in_group = |lane: &&Lane| buckets.contains(&lane.bucket);
+                let calls = self.lanes.iter().filter(in_group).map(Lane::calls_ahead).sum();
                 let latest_ends = self.store.latest_ends(gate.account, buckets.to_vec(), longest).await?;
                 let schedule = Schedule {
                     quota: &gate.quota,

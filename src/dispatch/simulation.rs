@@ -61,15 +61,26 @@ struct World {
     arrivals: HashMap<Bucket, Vec<i64>>,
     named_wait_until: HashMap<Bucket, i64>,
     answered: BTreeSet<(MachineId, String)>,
-    calls: HashMap<String, u32>,
+    /// How often each change was asked for.
+    calls: HashMap<(MachineId, String), u32>,
     violations: Vec<String>,
     token: u64,
+}
+
+/// What the refusal of a bulk call names.
+#[derive(Clone, Copy, Debug)]
+enum Naming {
+    All,
+    One,
+    None,
 }
 
 struct Service {
     clock: SharedClock,
     quota: Quota,
     weather: Weather,
+    naming: Naming,
+    batch_limit: usize,
     latency_milliseconds: u64,
     random: Mutex<fastrand::Rng>,
     world: Mutex<World>,
@@ -134,30 +145,76 @@ impl Service {
 
     fn apply(&self, request: &ApiRequest) -> Answer {
         let mut world = self.world.lock().expect("a world");
-        let machine = request.machine().clone();
-        if world.dead.contains(&machine) {
-            return Self::response(404, r#"{"error": {"code": "ResourceNotFound", "message": "gone"}}"#.into());
+        let machines = machines_of(request);
+        let dead: Vec<String> =
+            machines.iter().filter(|machine| world.dead.contains(machine)).map(ToString::to_string).collect();
+        if machines.len() > self.batch_limit {
+            let text = format!("Received: {}, allowed: {}", machines.len(), self.batch_limit);
+            return Self::response(
+                400,
+                format!(r#"{{"error": {{"code": "MaximumBatchSizeExceeded", "message": "{text}"}}}}"#),
+            );
         }
+        if let Some(first) = dead.first() {
+            let (status, text) = match (machines.len(), self.naming) {
+                (1, _) => (404, "gone".to_owned()),
+                (_, Naming::All) => (400, format!("not found: {}", dead.join(", "))),
+                (_, Naming::One) => (400, format!("not found: {first}")),
+                (_, Naming::None) => (400, "some machines were not found".to_owned()),
+            };
+            return Self::response(
+                status,
+                format!(r#"{{"error": {{"code": "ResourceNotFound", "message": "{text}"}}}}"#),
+            );
+        }
+        let shown: Vec<_> = machines.iter().map(|machine| world.change(machine, request)).collect();
+        let body = match (request, shown.as_slice()) {
+            (ApiRequest::ChangeTagOnMachines { .. }, shown) => serde_json::json!({"value": shown}),
+            (_, shown) => shown[0].clone(),
+        };
+        Self::response(200, body.to_string())
+    }
+}
+
+impl World {
+    fn change(&mut self, machine: &MachineId, request: &ApiRequest) -> serde_json::Value {
         match request {
-            ApiRequest::ChangeTag { action, tag, .. } => {
-                let tags = world.tags.entry(machine.clone()).or_default();
+            ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
+                let tags = self.tags.entry(machine.clone()).or_default();
                 match action {
                     TagAction::Add => drop(tags.insert(tag.to_string())),
                     TagAction::Remove => {
                         tags.remove(tag.as_str());
                         // Make before break: whatever is to be added must be there already.
                         if !tags.contains("wanted") && tag.as_str() == "unwanted" {
-                            world.violations.push(format!("{machine} lost its tag before it got the other"));
+                            self.violations.push(format!("{machine} lost its tag before it got the other"));
                         }
                     }
                 }
             }
-            ApiRequest::SetDeviceValue { value, .. } => drop(world.values.insert(machine.clone(), *value)),
+            ApiRequest::SetDeviceValue { value, .. } => drop(self.values.insert(machine.clone(), *value)),
         }
-        let tags: Vec<&String> = world.tags.get(&machine).into_iter().flatten().collect();
-        let value = world.values.get(&machine).copied().unwrap_or(DeviceValue::Normal);
-        let body = serde_json::json!({"id": machine.to_string(), "machineTags": tags, "deviceValue": value.as_str()});
-        Self::response(200, body.to_string())
+        let tags: Vec<&String> = self.tags.get(machine).into_iter().flatten().collect();
+        let value = self.values.get(machine).copied().unwrap_or(DeviceValue::Normal);
+        serde_json::json!({"id": machine.to_string(), "machineTags": tags, "deviceValue": value.as_str()})
+    }
+}
+
+/// The machines of a call.
+fn machines_of(request: &ApiRequest) -> Vec<MachineId> {
+    match request {
+        ApiRequest::ChangeTagOnMachines { machines, .. } => machines.clone(),
+        request => request.machine().into_iter().cloned().collect(),
+    }
+}
+
+/// What a call asks of each machine, as a key.
+fn change_of(request: &ApiRequest) -> String {
+    match request {
+        ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
+            format!("{} {tag}", action.as_str())
+        }
+        ApiRequest::SetDeviceValue { value, .. } => value.to_string(),
     }
 }
 
@@ -169,8 +226,13 @@ impl Transport for Service {
 
     async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
         let token = TokenGeneration(self.world.lock().expect("a world").token);
-        let key = format!("{} {}", request.path(), request.body());
-        *self.world.lock().expect("a world").calls.entry(key.clone()).or_default() += 1;
+        let key = change_of(request);
+        {
+            let mut world = self.world.lock().expect("a world");
+            for machine in machines_of(request) {
+                *world.calls.entry((machine, key.clone())).or_default() += 1;
+            }
+        }
         self.check_wait(request.bucket());
         self.delay().await;
         if self.chance(self.weather.reset_before) {
@@ -192,7 +254,8 @@ impl Transport for Service {
             return Ok((Self::lost(LossKind::Truncated), token));
         }
         if matches!(&answer, Answer::Response(response) if response.status == 200 && !response.looks_like_html()) {
-            self.world.lock().expect("a world").answered.insert((request.machine().clone(), key));
+            let mut world = self.world.lock().expect("a world");
+            world.answered.extend(machines_of(request).into_iter().map(|machine| (machine, key.clone())));
         }
         Ok((answer, token))
     }
@@ -261,7 +324,9 @@ impl Simulation {
                 NewChange::Tag(_, 0 | 1) => Some(machine_number(machine)),
                 _ => None,
             },
-            left_out: None,
+            unlisted: false,
+            before: None,
+            settled: None,
         });
         store.add_operations(run, new.collect()).await.expect("operations");
         store.set_run_state(run, RunState::Running).await.expect("a state");
@@ -279,6 +344,8 @@ impl Simulation {
             clock: clock.clone(),
             quota: quota.parse().expect("a quota"),
             weather,
+            naming: [Naming::All, Naming::One, Naming::None][usize::try_from(seed % 3).expect("small")],
+            batch_limit: if seed % 5 == 0 { 7 } else { 500 },
             latency_milliseconds: latency,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             world: Mutex::default(),
@@ -295,6 +362,7 @@ impl Simulation {
                 concurrency: 8,
                 deadline: None,
             },
+            bulk: true,
             maximum_errors: MaximumErrors::Percent(50),
             tick: Duration::from_mins(10),
             seed,
@@ -367,7 +435,7 @@ async fn storm(seed: u64) {
     for ((machine, change), state) in simulation.operations.iter().zip(states) {
         let request =
             ApiRequest::for_operation(crate::model::Operation { machine: machine.clone(), change: change.clone() });
-        let key = format!("{} {}", request.path(), request.body());
+        let key = change_of(&request);
         match state {
             OperationState::Succeeded => {
                 assert!(world.answered.contains(&(machine.clone(), key)), "seed {seed}: success without an answer");

@@ -4,6 +4,7 @@
 //! the time of the next call; and the end comes from the quota's schedule, not from the pace so far.
 
 use std::fmt::Write as _;
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ impl Observer for ProgressReport {
                 }
             }
             Event::Tick => self.update(progress),
-            Event::Notice(notice) => self.screen.warning(notice_text(*notice)),
+            Event::Notice(notice) => self.screen.warning(&notice_text(*notice)),
             Event::Stopping(reason) => {
                 if let Some(text) = stopping_text(reason, progress.in_flight) {
                     self.screen.line(&text);
@@ -157,8 +158,8 @@ fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
     }
 }
 
-const fn notice_text(notice: Notice) -> &'static str {
-    match notice {
+fn notice_text(notice: Notice) -> Cow<'static, str> {
+    Cow::Borrowed(match notice {
         Notice::UnexplainedThrottling => {
             "the service refused a call for quota (429) although this program's own count had room; from now on all \
              calls count together and are spread evenly. Likely causes: another program uses the same app (see \
@@ -168,7 +169,19 @@ const fn notice_text(notice: Notice) -> &'static str {
         Notice::TagCaseDiffers => {
             "the service shows a tag in another case than asked for; it was taken for the same tag"
         }
-    }
+        Notice::BulkAnswersShowNothing => {
+            "the service accepted bulk calls without showing the machines; that was taken for its word that they are done"
+        }
+        Notice::BulkForbidden => {
+            "the service does not allow this app to tag many machines in one call (403), so each machine gets a call of \
+             its own, which takes longer"
+        }
+        Notice::BulkLimitLowered(limit) => {
+            return Cow::Owned(format!(
+                "the service allows only {limit} machines in one call at present, so more calls are needed"
+            ));
+        }
+    })
 }
 
 fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {

@@ -149,8 +149,21 @@ pub struct NewOperation {
     pub change: NewChange,
     /// The number of its machine, if that machine has tags added as well as removed: then the removes wait.
     pub guard: Option<u32>,
-    /// Why it is not to be sent, as code and message, if so.
-    pub left_out: Option<(&'static str, &'static str)>,
+    /// Whether the inventory lacks the machine.
+    pub unlisted: bool,
+    /// What held before, if that is known: `present`, `absent` or the value.
+    pub before: Option<Box<str>>,
+    /// Its outcome, if it is not to be sent.
+    pub settled: Option<SettledOperation>,
+}
+
+/// The outcome of an operation that is settled without a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledOperation {
+    /// How it is.
+    pub state: OperationState,
+    /// Code and message, unless it is as it should be.
+    pub reason: Option<(&'static str, Box<str>)>,
 }
 
 /// A change whose tag stands in the run's own table.
@@ -162,29 +175,42 @@ pub enum NewChange {
     DeviceValue(DeviceValue),
 }
 
-/// Operations that are sent alike, in the order in which those of one bucket are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkKind {
-    /// Adding tags.
-    Adds,
-    /// Removing tags from machines that get none in this run.
-    Removes,
-    /// Removing tags from machines that get others in this run; they wait for those.
-    RemovesAfterAdds,
-    /// Setting device values.
-    DeviceValues,
+/// Operations that are sent alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkKind {
+    /// What they do.
+    pub change: ChangeKind,
+    /// Whether the inventory lacks their machines.
+    pub unlisted: bool,
 }
 
-impl WorkKind {
-    /// The kind of change, and whether its machine must be one whose removes wait, if that matters.
-    pub(super) const fn numbers(self) -> (u8, Option<bool>) {
+/// What an operation does, without its tag or value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// Adding a tag.
+    Add,
+    /// Removing a tag.
+    Remove,
+    /// Setting a device value.
+    DeviceValue,
+}
+
+impl ChangeKind {
+    /// The number in the database.
+    pub(super) const fn number(self) -> u8 {
         match self {
-            Self::Adds => (CHANGE_ADD_TAG, None),
-            Self::Removes => (CHANGE_REMOVE_TAG, Some(false)),
-            Self::RemovesAfterAdds => (CHANGE_REMOVE_TAG, Some(true)),
-            Self::DeviceValues => (CHANGE_DEVICE_VALUE, None),
+            Self::Add => CHANGE_ADD_TAG,
+            Self::Remove => CHANGE_REMOVE_TAG,
+            Self::DeviceValue => CHANGE_DEVICE_VALUE,
         }
     }
+}
+
+/// Where an operation stands among those of its kind: they come tag by tag, and of one tag in the order of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkPlace {
+    pub(super) argument: u32,
+    pub(super) operation: OperationId,
 }
 
 /// An operation that is to be sent.
@@ -194,6 +220,17 @@ pub struct WorkItem {
     pub id: OperationId,
     /// What to do.
     pub operation: Operation,
+    /// Where it stands.
+    pub place: WorkPlace,
+}
+
+/// How much work of a kind there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkCount {
+    /// Operations that are still to be sent.
+    pub operations: u64,
+    /// The calls that take them, if each holds only one change and at most so many machines as asked.
+    pub calls: u64,
 }
 
 /// An operation and what became of it.

@@ -105,21 +105,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn add_operations(&self, run: RunKey, operations: Vec<NewOperation>) -> Result<(), StoreError> {
+        let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "INSERT INTO operation (run_key, operation_number, machine, change_kind, change_argument, guard,
-                         state, error_code, error_message)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                         state, error_code, error_message, unlisted, before, after, finished_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 )?;
                 for operation in &operations {
                     let (kind, argument) = operation.change.numbers();
                     let machine = operation.machine.to_string();
-                    let state = if operation.left_out.is_some() {
-                        OperationState::NotAttempted
-                    } else {
-                        OperationState::Pending
-                    };
+                    let state = operation.settled.as_ref().map_or(OperationState::Pending, |settled| settled.state);
+                    let reason = operation.settled.as_ref().and_then(|settled| settled.reason.as_ref());
+                    let is_so_already = state == OperationState::Unchanged;
                     statement.execute(params![
                         run.0,
                         operation.operation.0,
@@ -128,8 +127,12 @@ impl Store {
                         argument,
                         operation.guard,
                         state.number(),
-                        operation.left_out.map(|(code, _)| code),
-                        operation.left_out.map(|(_, message)| message),
+                        reason.map(|(code, _)| code),
+                        reason.map(|(_, message)| message),
+                        operation.unlisted,
+                        operation.before,
+                        if is_so_already { operation.before.as_ref() } else { None },
+                        operation.settled.as_ref().map(|_settled| now),
                     ])?;
                 }
                 Ok(())

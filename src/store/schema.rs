@@ -79,6 +79,7 @@ CREATE TABLE operation (
     change_kind INTEGER NOT NULL,
     change_argument INTEGER NOT NULL,
     guard INTEGER,
+    unlisted INTEGER NOT NULL DEFAULT 0,
     state INTEGER NOT NULL DEFAULT 0,
     ambiguous INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
@@ -92,6 +93,8 @@ CREATE TABLE operation (
     PRIMARY KEY (run_key, operation_number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX operation_guard ON operation (run_key, guard) WHERE guard IS NOT NULL;
+CREATE INDEX operation_work ON operation (run_key, unlisted, change_kind, change_argument, operation_number)
+    WHERE state IN (0, 6);
 CREATE TABLE attempt (
     attempt_key INTEGER PRIMARY KEY,
     account_key INTEGER NOT NULL REFERENCES account,

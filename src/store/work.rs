@@ -3,33 +3,55 @@
 use rusqlite::{Row, params};
 
 use super::forms::{
-    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, OperationState, RunKey, WorkItem, WorkKind,
-    damaged,
+    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, OperationState, RunKey, WorkCount, WorkItem,
+    WorkKind, WorkPlace, damaged,
 };
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 
 impl Store {
-    /// How many operations are still to be sent.
+    /// How many operations are still to be sent, and in how many calls of at most `batch_limit` machines.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn count_work(&self, run: RunKey, kind: WorkKind) -> Result<u32, StoreError> {
-        let (change_kind, guarded) = kind.numbers();
+    pub async fn count_work(&self, run: RunKey, kind: WorkKind, batch_limit: u32) -> Result<WorkCount, StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "SELECT count(*) FROM operation
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
+                     GROUP BY change_argument",
+                )?;
+                let counts = statement
+                    .query_map(params![run.0, kind.unlisted, kind.change.number()], |row| row.get::<_, u32>(0))?;
+                let mut work = WorkCount::default();
+                for count in counts {
+                    let count = u64::from(count?);
+                    work.operations += count;
+                    work.calls += count.div_ceil(u64::from(batch_limit.max(1)));
+                }
+                Ok(work)
+            })
+            .await
+    }
+
+    /// Whether removes of this run wait for adds to the same machines.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn has_guards(&self, run: RunKey) -> Result<bool, StoreError> {
         self.writer
             .run(move |transaction| {
                 transaction.query_row(
-                    "SELECT count(*) FROM operation
-                     WHERE run_key = ?1 AND state IN (0, 6) AND change_kind = ?2
-                         AND (?3 IS NULL OR (guard IS NOT NULL) = ?3)",
-                    params![run.0, change_kind, guarded],
+                    "SELECT EXISTS (SELECT 1 FROM operation WHERE run_key = ?1 AND guard IS NOT NULL)",
+                    [run.0],
                     |row| row.get(0),
                 )
             })
             .await
     }
 
-    /// The next operations to be sent, in order, beginning after `after`.
+    /// The next operations to be sent, tag by tag, beginning after `after`.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -37,40 +59,45 @@ impl Store {
         &self,
         run: RunKey,
         kind: WorkKind,
-        after: Option<OperationId>,
+        after: Option<WorkPlace>,
         limit: u32,
     ) -> Result<Vec<WorkItem>, StoreError> {
-        let (change_kind, guarded) = kind.numbers();
         self.writer
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation_number, machine, change_kind, change_argument,
                          (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument)
                      FROM operation
-                     WHERE run_key = ?1 AND operation_number > ?4 AND state IN (0, 6) AND change_kind = ?2
-                         AND (?3 IS NULL OR (guard IS NOT NULL) = ?3)
-                     ORDER BY operation_number LIMIT ?5",
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
+                         AND (change_argument, operation_number) > (?4, ?5)
+                     ORDER BY change_argument, operation_number LIMIT ?6",
                 )?;
-                let after = after.map_or(-1, |operation| i64::from(operation.0));
-                let rows = statement.query_map(params![run.0, change_kind, guarded, after, limit], read_work_item)?;
+                let (argument, operation) =
+                    after.map_or((-1, -1), |place| (i64::from(place.argument), i64::from(place.operation.0)));
+                let rows = statement.query_map(
+                    params![run.0, kind.unlisted, kind.change.number(), argument, operation, limit],
+                    read_work_item,
+                )?;
                 rows.collect()
             })
             .await
     }
 
     /// Leaves out the removes of machines whose adds did not all succeed: a machine must not fall out of its old
-    /// device group without getting into the new one. To be called when all adds are settled; says how many it were.
+    /// device group without getting into the new one. To be called when all adds are settled, apart for machines that
+    /// the inventory lacks; says how many it were.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn leave_out_removes_without_adds(&self, run: RunKey) -> Result<u32, StoreError> {
+    pub async fn leave_out_removes_without_adds(&self, run: RunKey, unlisted: bool) -> Result<u32, StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run(move |transaction| {
                 let left_out = transaction.execute(
                     "UPDATE operation SET state = ?2, error_code = 'waits_for_add', finished_at = ?6,
                          error_message = 'a tag that this machine was to get first could not be added, so none is removed'
-                     WHERE run_key = ?1 AND guard IS NOT NULL AND change_kind = ?3 AND state IN (0, 6) AND EXISTS (
+                     WHERE run_key = ?1 AND guard IS NOT NULL AND unlisted = ?8 AND change_kind = ?3 AND state IN (0, 6)
+                         AND EXISTS (
                          SELECT 1 FROM operation AS addition
                          WHERE addition.run_key = ?1 AND addition.guard = operation.guard AND addition.change_kind = ?4
                              AND addition.state NOT IN (?5, ?7))",
@@ -82,6 +109,7 @@ impl Store {
                         OperationState::Succeeded.number(),
                         now,
                         OperationState::Unchanged.number(),
+                        unlisted,
                     ],
                 )?;
                 Ok(u32::try_from(left_out).unwrap_or(u32::MAX))
@@ -100,8 +128,10 @@ fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
         let tag = Tag::new(&row.get::<_, String>(4)?).map_err(|_no_tag| damaged(4, "a tag"))?;
         Change::Tag(if kind == CHANGE_REMOVE_TAG { TagAction::Remove } else { TagAction::Add }, tag)
     };
+    let id = OperationId(row.get(0)?);
     Ok(WorkItem {
-        id: OperationId(row.get(0)?),
+        id,
+        place: WorkPlace { argument: row.get(3)?, operation: id },
         operation: Operation { machine: MachineId::from_service(&machine), change },
     })
 }

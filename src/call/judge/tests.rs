@@ -28,6 +28,10 @@ fn word(verdict: &Verdict) -> String {
             format!("done {after}{}", if *case_differs { ", other case" } else { "" })
         }
         Verdict::Retry { why, .. } => format!("retry {why:?}"),
+        Verdict::Answered { machines, shows_none, .. } => {
+            format!("answered {machines:?}{}", if *shows_none { ", shows none" } else { "" })
+        }
+        Verdict::Split { why, .. } => format!("split {why:?}"),
         Verdict::Throttled { wait, .. } => format!("throttled {wait:?}"),
         Verdict::Fail { why, .. } => format!("fail {why:?}"),
         Verdict::Abort { why, .. } => format!("abort {why:?}"),
@@ -103,12 +107,12 @@ fn a_doubtful_answer_is_believed_only_when_it_repeats() {
     let request = value_request();
     let not_found = response(404, r#"{"error": {"code": "ResourceNotFound", "message": "m"}}"#);
     for (earlier, expected) in [(0, "retry NotFound"), (1, "retry NotFound"), (2, "fail NotFound")] {
-        let history = History { not_found: earlier, not_applied: 5 };
+        let history = History { not_found: earlier, not_applied: 5, ..History::default() };
         assert_eq!(word(&judged(&request, &not_found, history)), expected, "{earlier}");
     }
     let without = response(200, &format!(r#"{{"id": "{MACHINE}", "deviceValue": "Low"}}"#));
     for (earlier, expected) in [(0, "retry NotApplied"), (1, "fail NotApplied")] {
-        let history = History { not_found: 5, not_applied: earlier };
+        let history = History { not_found: 5, not_applied: earlier, ..History::default() };
         assert_eq!(word(&judged(&request, &without, history)), expected, "{earlier}");
     }
 }
@@ -147,4 +151,89 @@ fn the_services_words_are_kept_on_one_line_and_cut() {
     let message = facts.error_message.expect("a message");
     assert!(message.starts_with("a bx") && message.ends_with('…'), "{message}");
     assert_eq!(message.chars().count(), 501);
+}
+
+fn bulk_request() -> ApiRequest {
+    let machines = ["aa", MACHINE, "odd-id"].map(MachineId::from_service).to_vec();
+    ApiRequest::ChangeTagOnMachines { machines, action: TagAction::Add, tag: Tag::new("Tier 0").expect("a tag") }
+}
+
+/// What a bulk call does that others do not: refusals concern the whole call.
+#[test]
+fn a_refused_bulk_call_is_split_and_nothing_else_is() {
+    let body = r#"{"error": {"code": "C", "message": "m", "target": "t"}}"#;
+    let second = History { not_found: 1, ..History::default() };
+    for status in 100..=999 {
+        let expected = match status {
+            200..=299 => "retry NotUnderstood".to_owned(),
+            300..=399 => format!("abort Redirected {{ status: {status}, location: None }}"),
+            400 | 404 | 410 | 422 => "split BadMachines { named: [false, false, false] }".to_owned(),
+            401 => "retry TokenRefused".to_owned(),
+            403 | 405 | 501 => "split Forbidden".to_owned(),
+            407 => "abort ProxyAuthentication".to_owned(),
+            413 => "split TooMany { allowed: None }".to_owned(),
+            429 => "throttled None".to_owned(),
+            408 | 409 | 421 | 423 | 425 => "retry ServiceFailed".to_owned(),
+            402..=499 => "fail Rejected".to_owned(),
+            _ => "retry ServiceFailed".to_owned(),
+        };
+        assert_eq!(word(&judged(&bulk_request(), &response(status, body), second)), expected, "{status}");
+    }
+    let first_404 = judged(&bulk_request(), &response(404, body), History::default());
+    assert_eq!(word(&first_404), "retry NotFound", "one 404 that names nobody is not believed");
+    let html = judged(&bulk_request(), &response(403, "<html>"), second);
+    assert_eq!(word(&html), "retry NotUnderstood", "a proxy's page is nobody's verdict");
+}
+
+#[test]
+fn ids_are_found_in_whatever_text_a_refusal_has() {
+    let table = [
+        (format!("Machines {} were not found", MACHINE.to_uppercase()), [false, true, false]),
+        (format!("[\\\"odd-id\\\",\\\"{MACHINE}\\\"]"), [false, true, true]),
+        ("odd-id.".to_owned(), [false, false, true]),
+        ("odd-idx and aab".to_owned(), [false, false, false]),
+        ("id=aa;".to_owned(), [true, false, false]),
+    ];
+    for (text, named) in table {
+        let body = format!(r#"{{"error": {{"code": "BadRequest", "message": "{text}"}}}}"#);
+        let verdict = judged(&bulk_request(), &response(400, &body), History::default());
+        assert_eq!(word(&verdict), format!("split BadMachines {{ named: {named:?} }}"), "{text}");
+    }
+}
+
+#[test]
+fn a_lower_limit_is_read_from_the_refusal() {
+    for (message, allowed) in [("Received: 500, allowed: 100", "Some(100)"), ("too many", "None"), ("allowed: 0", "None")] {
+        let body = format!(r#"{{"error": {{"code": "MaximumBatchSizeExceeded", "message": "{message}"}}}}"#);
+        let verdict = judged(&bulk_request(), &response(400, &body), History::default());
+        assert_eq!(word(&verdict), format!("split TooMany {{ allowed: {allowed} }}"), "{message}");
+    }
+}
+
+#[test]
+fn an_accepted_bulk_call_is_checked_machine_by_machine() {
+    let shown = |id: &str, tags: &str| format!(r#"{{"id": "{id}", "machineTags": {tags}}}"#);
+    let done = "Done { case_differs: false }";
+    let table = [
+        (r#"{"value": []}"#.to_owned(), format!("answered [{done}, {done}, {done}], shows none")),
+        ("{}".to_owned(), format!("answered [{done}, {done}, {done}], shows none")),
+        (
+            format!(
+                r#"{{"value": [{}, {}]}}"#,
+                shown("aa", r#"["tier 0"]"#),
+                shown(&MACHINE.to_uppercase(), r#"["other"]"#)
+            ),
+            "answered [Done { case_differs: true }, NotApplied, Omitted]".to_owned(),
+        ),
+        (
+            format!(r#"{{"value": [{}]}}"#, r#"{"id": "odd-id"}"#),
+            format!("answered [Omitted, Omitted, {done}]"),
+        ),
+        (format!(r#"{{"value": [{}]}}"#, shown("other", "[]")), "retry OtherMachine".to_owned()),
+        ("<html>".to_owned(), "retry NotUnderstood".to_owned()),
+        (String::new(), "retry NotUnderstood".to_owned()),
+    ];
+    for (body, expected) in table {
+        assert_eq!(word(&judged(&bulk_request(), &response(200, &body), History::default())), expected, "{body}");
+    }
 }

@@ -1,0 +1,94 @@
+//! What the answer to a bulk call means.
+//!
+//! The service does all of a bulk call or nothing: one bad id refuses it. Which one, the answer's free text may say for
+//! all, for some or for none; nothing hangs on how it says it, only ids of the call are looked for. What surprises: an
+//! accepted answer may list no machine at all, which is the service's word all the same.
+
+use std::collections::HashMap;
+
+use super::{
+    AnswerFacts, ApiRequest, History, MachineVerdict, PROXY_PAGE, Response, RetryReason, Shown, SplitReason, Verdict,
+    retry, shows,
+};
+use crate::model::MachineId;
+
+/// The service's code for a call with too many machines.
+const TOO_MANY_CODE: &str = "MaximumBatchSizeExceeded";
+
+/// Judges what is particular to bulk calls; `None` leaves the answer to the rules of every call.
+pub(super) fn judge(
+    request: &ApiRequest,
+    machines: &[MachineId],
+    response: &Response,
+    history: History,
+    facts: &AnswerFacts,
+) -> Option<Verdict> {
+    let split = |why| Some(Verdict::Split { why, facts: facts.clone() });
+    match response.status {
+        200..=299 => Some(judge_accepted(request, machines, response, facts.clone())),
+        413 => split(SplitReason::TooMany { allowed: allowed_number(response) }),
+        400..=499 if response.looks_like_html() => None,
+        403 | 405 | 501 => split(SplitReason::Forbidden),
+        400 if facts.error_code.as_deref() == Some(TOO_MANY_CODE) => {
+            split(SplitReason::TooMany { allowed: allowed_number(response) })
+        }
+        400 | 404 | 410 | 422 => {
+            let named = named(machines, &response.body);
+            // A single 404 is not believed where it names nobody.
+            if response.status == 404 && history.not_found == 0 && !named.contains(&true) {
+                return Some(retry(RetryReason::NotFound, facts.clone()));
+            }
+            split(SplitReason::BadMachines { named })
+        }
+        _ => None,
+    }
+}
+
+fn judge_accepted(
+    request: &ApiRequest,
+    machines: &[MachineId],
+    response: &Response,
+    mut facts: AnswerFacts,
+) -> Verdict {
+    let Some(listed) = response.machines() else {
+        let what = if response.looks_like_html() { PROXY_PAGE } else { "the answer is no list of machines" };
+        facts.error_message = Some(what.into());
+        return retry(RetryReason::NotUnderstood, facts);
+    };
+    let shown: HashMap<MachineId, _> =
+        listed.iter().map(|machine| (MachineId::from_service(&machine.id), machine)).collect();
+    let of_call = machines.iter().filter(|machine| shown.contains_key(*machine)).count();
+    if of_call == 0 && !listed.is_empty() {
+        facts.error_message = Some("the answer is about other machines".into());
+        return retry(RetryReason::OtherMachine, facts);
+    }
+    facts.error_code = None;
+    facts.error_message = None;
+    let judged = machines.iter().map(|machine| match shown.get(machine).map(|document| shows(request, document)) {
+        None if listed.is_empty() => MachineVerdict::Done { case_differs: false },
+        None => MachineVerdict::Omitted,
+        Some(Shown::AsAsked { case_differs }) => MachineVerdict::Done { case_differs },
+        Some(Shown::Otherwise) => MachineVerdict::NotApplied,
+    });
+    Verdict::Answered { facts, machines: judged.collect(), shows_none: listed.is_empty() }
+}
+
+/// For each machine whether its id stands in the text, in any case, and is not part of a longer word.
+fn named(machines: &[MachineId], body: &[u8]) -> Vec<bool> {
+    let text = String::from_utf8_lossy(body);
+    let words: std::collections::HashSet<MachineId> = text
+        .split(|character: char| !(character.is_alphanumeric() || "-_.".contains(character)))
+        .flat_map(|word| [word, word.trim_matches(['.', '-', '_'])])
+        .map(MachineId::from_service)
+        .collect();
+    machines.iter().map(|machine| words.contains(machine)).collect()
+}
+
+/// The number in "allowed: 100", as the refusal of a call that is too large writes it.
+fn allowed_number(response: &Response) -> Option<usize> {
+    let text = String::from_utf8_lossy(&response.body).to_lowercase();
+    let (_, after) = text.rsplit_once("allowed")?;
+    let digits: String =
+        after.chars().skip_while(|character| !character.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().filter(|allowed| *allowed > 0)
+}

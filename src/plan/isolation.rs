@@ -1,0 +1,154 @@
+//! Finding the bad ids of a refused bulk call with few further calls.
+//!
+//! A refused call changes nothing, and one that is accepted does its work, so a test that comes out well costs nothing
+//! that was not due anyway. The search is binary splitting for one bad id, with all that is untested put back into one
+//! pool; once four are found, the size of the next group follows the density observed (generalised binary splitting,
+//! F. K. Hwang 1972, "A method for detecting all defective members in a population by group testing"). What surprises:
+//! members must come in an order that has nothing to do with their being bad ([`Isolation::new`]), and where the search
+//! keeps ending at good ids, bulk calls are refused for another reason and the rest goes one by one.
+
+use std::mem;
+
+/// Bad ids that are found by plain binary search before their density is believed.
+const FINDS_BEFORE_DENSITY: usize = 4;
+/// The same where most members that were looked at are bad.
+const FINDS_BEFORE_HIGH_DENSITY: usize = 2;
+/// Searches that end at a good id, after which the rest goes one by one.
+const FALSE_ALARMS_BEFORE_SINGLES: usize = 2;
+
+/// The most calls that members which the inventory lacks can take, whatever the service says: one refused bulk call for
+/// each 500, and 1.5 for each member.
+#[must_use]
+pub const fn worst_case_calls(members: u64, batch_limit: u64) -> u64 {
+    if members <= 1 { members } else { members.div_ceil(batch_limit) + members + members / 2 }
+}
+
+/// What to send next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trial<Member> {
+    /// One bulk call.
+    Together(Vec<Member>),
+    /// One single call; it alone can show that a member is bad.
+    Alone(Member),
+}
+
+/// What came of a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialEnd<Member> {
+    /// It was accepted; its members are done.
+    Accepted,
+    /// The member is bad; it is done.
+    Bad,
+    /// It has no answer; its members are done, and nothing is known of them.
+    Unanswered,
+    /// The group was refused and no id in it is believed to be named. The members come back.
+    Refused(Vec<Member>),
+    /// The group was refused, some were named and taken out, and the others come back.
+    Named(Vec<Member>),
+}
+
+/// The search in one refused call. There is one trial at a time: [`next`](Self::next), then [`take`](Self::take).
+#[derive(Clone, Debug)]
+pub struct Isolation<Member> {
+    /// Nothing is known of these.
+    pool: Vec<Member>,
+    /// At least one of these is bad.
+    hot: Vec<Member>,
+    /// Whether the trial under way is part of what was hot, and how many members it has.
+    trial: Option<(bool, usize)>,
+    found: usize,
+    accepted: usize,
+    false_alarms: usize,
+}
+
+impl<Member> Isolation<Member> {
+    /// The search in a refused call that named nobody, or nobody that is believed. The order of the members must have
+    /// nothing to do with their being bad: a mixed one, not that of the input.
+    #[must_use]
+    pub const fn new(members: Vec<Member>) -> Self {
+        Self { pool: Vec::new(), hot: members, trial: None, found: 0, accepted: 0, false_alarms: 0 }
+    }
+
+    /// The same where the named were taken out: nothing is known of the others.
+    #[must_use]
+    pub const fn of_rest(others: Vec<Member>) -> Self {
+        Self { pool: others, hot: Vec::new(), trial: None, found: 0, accepted: 0, false_alarms: 0 }
+    }
+
+    /// What to send next, at most `limit` members together; `None` when everybody is done.
+    #[must_use]
+    pub fn next(&mut self, limit: usize) -> Option<Trial<Member>> {
+        let from_hot = !self.hot.is_empty();
+        let size = if from_hot { self.hot.len().div_ceil(2) } else { self.group_size() };
+        let size = size.min(limit.max(1));
+        let source = if from_hot { &mut self.hot } else { &mut self.pool };
+        let mut members = source.split_off(source.len().saturating_sub(size));
+        self.trial = Some((from_hot, members.len()));
+        match members.len() {
+            0 => None,
+            1 => members.pop().map(Trial::Alone),
+            _ => Some(Trial::Together(members)),
+        }
+    }
+
+    /// Takes the end of the trial that [`next`](Self::next) gave last.
+    pub fn take(&mut self, end: TrialEnd<Member>) {
+        let Some((from_hot, size)) = self.trial.take() else { return };
+        match end {
+            TrialEnd::Accepted => {
+                self.accepted += size;
+                // What was hot is still hot without these. If nothing is left of it, it should not have been.
+                self.false_alarms += usize::from(from_hot && self.hot.is_empty());
+            }
+            TrialEnd::Bad => {
+                self.found += 1;
+                self.pool.append(&mut self.hot);
+            }
+            TrialEnd::Unanswered => self.pool.append(&mut self.hot),
+            TrialEnd::Refused(members) => {
+                self.pool.append(&mut self.hot);
+                self.hot = members;
+            }
+            TrialEnd::Named(others) => {
+                self.pool.append(&mut self.hot);
+                self.pool.extend(others);
+            }
+        }
+        if self.goes_one_by_one() {
+            let mut hot = mem::take(&mut self.hot);
+            self.pool.append(&mut hot);
+        }
+    }
+
+    /// Whether bulk calls are refused here for a reason that lies in no id.
+    #[must_use]
+    pub const fn goes_one_by_one(&self) -> bool {
+        self.false_alarms >= FALSE_ALARMS_BEFORE_SINGLES
+    }
+
+    /// How many members of the pool to try together: as many as are all good in about every other case, and one by one
+    /// where more than about a third is bad. The steps were found by simulation, see the tests.
+    fn group_size(&self) -> usize {
+        let everybody = self.pool.len();
+        if self.goes_one_by_one() {
+            return everybody.min(1);
+        }
+        let is_dense = self.found >= FINDS_BEFORE_HIGH_DENSITY && self.accepted <= 2 * self.found;
+        if is_dense {
+            return 1;
+        }
+        if self.found < FINDS_BEFORE_DENSITY {
+            return everybody;
+        }
+        let for_each_bad = (self.found + self.accepted) / self.found;
+        let group = match for_each_bad {
+            0..=3 => 1,
+            4..=7 => for_each_bad * 7 / 10,
+            _ => for_each_bad,
+        };
+        group.min(everybody)
+    }
+}
+
+#[cfg(test)]
+mod tests;
