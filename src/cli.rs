@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
 use crate::dispatch::MaximumErrors;
+use crate::plan::changes::UnlistedPolicy;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::ColorChoice;
 use crate::report::logging::LogFormat;
@@ -26,6 +27,7 @@ Exit status:
   5  stopped early, resumable: interrupt, deadline, outage, too many errors
   6  another run is in the way
   7  local storage failed: disk full, unwritable results
+ 10  verify, and plan --detailed-exitcode: differences
  70  a bug: the books do not balance";
 
 /// Retags Microsoft Defender for Endpoint machines in bulk, inside the API's quotas, with one answer per row.
@@ -45,8 +47,14 @@ pub struct Cli {
 pub enum Command {
     /// Make the tenant match the file (the main job)
     Apply(Box<ApplyOptions>),
+    /// Say what apply would do: changes, what is so already, calls, finish time
+    Plan(Box<PlanOptions>),
     /// Write a run's results again
     Results(ResultsOptions),
+    /// Read the tenant and say which rows hold; changes nothing
+    Verify(Box<VerifyOptions>),
+    /// Export the tenant's machines
+    Inventory(Box<InventoryOptions>),
     /// Serve the simulated API on loopback
     Sandbox(Box<SandboxArguments>),
 }
@@ -77,23 +85,34 @@ pub struct GeneralOptions {
     pub color: ColorChoice,
 }
 
-/// Options of `apply`.
+/// The file.
 #[derive(Debug, Args)]
-pub struct ApplyOptions {
+pub struct InputOptions {
     /// The CSV file with machineId, tag, action and value columns; - for standard input
     pub input: PathBuf,
-    /// Where to write the results; - for standard output [default: INPUT with .results.csv]
-    #[arg(short, long, value_name = "RESULTS.csv")]
-    pub output: Option<PathBuf>,
     /// How the file is encoded, if it has no byte order mark and is not UTF-8: windows-1252, for example
     #[arg(long, value_name = "LABEL")]
     pub encoding: Option<String>,
     /// Run the valid rows of a file that has bad ones
     #[arg(long)]
     pub skip_invalid: bool,
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// The file.
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Where to write the results; - for standard output [default: INPUT with .results.csv]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
     /// Rehearse against the built-in API, which holds the machines that the input names
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
     pub sandbox: bool,
+    /// What is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
     /// What may happen without asking, and when to stop.
     #[command(flatten)]
     pub limits: LimitOptions,
@@ -105,18 +124,76 @@ pub struct ApplyOptions {
     pub quota: QuotaOptions,
 }
 
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanOptions {
+    /// The file.
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Plan against the built-in API, which holds the machines that the input names
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    pub sandbox: bool,
+    /// End with status 10 when something would be changed
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// What is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The file.
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Write each row with what was found; - for standard output
+    #[arg(short, long, value_name = "ROWS.csv")]
+    pub output: Option<PathBuf>,
+    /// Read the built-in API, which holds the machines that the input names
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    pub sandbox: bool,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// What is planned.
+#[derive(Debug, Args)]
+pub struct PlanningOptions {
+    /// Send only the first N operations that would change something: a canary
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub limit: Option<u32>,
+    /// Refuse a plan that changes more than this
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub max_changes: Option<u32>,
+    /// Machines that the inventory lacks: try them last, or fail them without a call
+    #[arg(long, value_enum, default_value_t, value_name = "try|fail", help_heading = "Plan")]
+    pub unlisted: UnlistedPolicy,
+    /// Do not read the tenant's machines first: finds nothing that is so already, no names, no values from before, so
+    /// nothing can be undone
+    #[arg(long, help_heading = "Plan")]
+    pub no_inventory: bool,
+    /// Make one call per operation
+    #[arg(long, help_heading = "Plan")]
+    pub no_bulk: bool,
+}
+
 /// What may happen without asking, and when to stop.
 #[derive(Debug, Args)]
 pub struct LimitOptions {
-    /// Do not ask before the first call; needed where there is no terminal
+    /// Do not ask before the first change; needed where there is no terminal
     #[arg(long, help_heading = "Limits")]
     pub yes: bool,
-    /// Send only the first N operations: a canary
-    #[arg(long, value_name = "N", help_heading = "Limits")]
-    pub limit: Option<u32>,
-    /// Refuse a file that asks for more operations than this
-    #[arg(long, value_name = "N", help_heading = "Limits")]
-    pub max_changes: Option<u32>,
     /// Stop when more operations have failed than N, or than P% of those that are over and at least 20; unknown
     /// machines do not count
     #[arg(long, value_name = "N|P%", default_value = "50%", help_heading = "Limits")]
@@ -127,22 +204,16 @@ pub struct LimitOptions {
     /// A change number or remark that is kept with the run
     #[arg(long, value_name = "TEXT", help_heading = "Limits")]
     pub note: Option<String>,
-    /// Do not read the tenant's machines first; at present they are never read, so machines are named by id
-    #[arg(long, help_heading = "Limits")]
-    pub no_inventory: bool,
-    /// Make one call per operation; at present this is always so
-    #[arg(long, help_heading = "Limits")]
-    pub no_bulk: bool,
 }
 
 /// The service and how to sign in.
 #[derive(Debug, Args)]
 pub struct ServiceOptions {
     /// Where the API is: https, or http on loopback [env: TAGFLEET_BASE_URL] [default: by --cloud]
-    #[arg(long, value_name = "URL", conflicts_with = "sandbox", help_heading = "Service")]
+    #[arg(long, value_name = "URL", help_heading = "Service")]
     pub base_url: Option<String>,
     /// Host, sign-in authority and scope together
-    #[arg(long, value_enum, value_name = "CLOUD", conflicts_with = "sandbox", help_heading = "Service")]
+    #[arg(long, value_enum, value_name = "CLOUD", help_heading = "Service")]
     pub cloud: Option<Cloud>,
     /// Accept a base URL whose host is not Microsoft's
     #[arg(long, help_heading = "Service")]
@@ -186,6 +257,20 @@ pub struct ResultsOptions {
     /// Where to write the results; - for standard output [default: RUN.results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
+}
+
+/// Options of `inventory`.
+#[derive(Debug, Args)]
+pub struct InventoryOptions {
+    /// Where to write the machines; - for standard output [default: standard output]
+    #[arg(short, long, value_name = "MACHINES.csv")]
+    pub output: Option<PathBuf>,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
 }
 
 /// A deadline as typed.

@@ -7,9 +7,9 @@
 //! ```text
 //! model, clock                       plain types; time and randomness as values
 //! input ──> plan (pure) ──> dispatch ──> events ──> report
-//!                               │
-//!                 call ──> quota ──> store
-//!                   └────> api
+//!             ^ inventory       │
+//!               └──────────> call ──> quota ──> store
+//!                              └────> api
 //! commands put the rooms together; cli and config say what the user wants
 //! sandbox: the simulated API, which shares nothing with what is checked against it
 //! ```
@@ -21,6 +21,7 @@
 //! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
 //! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
+//! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
 //! - [`dispatch`]: the one loop that owns a run. Emits events, prints nothing.
 //! - [`report`]: consumers of events and readers of the store. Changes no run.
 //! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
@@ -43,6 +44,7 @@ pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod input;
+pub mod inventory;
 pub mod model;
 pub mod plan;
 pub mod quota;

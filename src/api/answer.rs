@@ -1,6 +1,12 @@
 //! What comes back from a call, before anybody judges it.
 
+mod machine_record;
+mod page;
+
 use serde::Deserialize;
+
+pub use machine_record::MachineRecord;
+pub use page::MachinePage;
 
 /// What became of a request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +15,24 @@ pub enum Answer {
     Response(Response),
     /// No complete response.
     Lost(Loss),
+}
+
+impl Answer {
+    /// How many bytes its body has.
+    #[must_use]
+    pub const fn body_length(&self) -> usize {
+        match self {
+            Self::Response(response) => response.body.len(),
+            Self::Lost(_) => 0,
+        }
+    }
+
+    /// Drops the body, once everything that matters has been read from it.
+    pub fn forget_body(&mut self) {
+        if let Self::Response(response) = self {
+            response.body = Vec::new();
+        }
+    }
 }
 
 /// A complete response.
@@ -118,6 +142,18 @@ impl Response {
         Some(listed.into_iter().filter_map(|machine| serde_json::from_value(machine).ok()).collect())
     }
 
+    /// The body as a page of the list of machines, if it is one.
+    #[must_use]
+    pub fn machine_page(&self) -> Option<MachinePage> {
+        MachinePage::parse(&self.body)
+    }
+
+    /// The body as everything that a read shows of one machine, if it is one.
+    #[must_use]
+    pub fn machine_record(&self) -> Option<MachineRecord> {
+        serde_json::from_slice::<machine_record::Element>(&self.body).ok()?.0
+    }
+
     /// The body as the service's error, if it is one.
     #[must_use]
     pub fn service_error(&self) -> Option<ServiceError> {
@@ -158,7 +194,10 @@ mod tests {
             Some(machines.into_iter().map(|machine| machine.id).collect::<Vec<_>>())
         };
         let listed = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
-        assert_eq!(ids(r#"{"@odata.context": "x", "value": [{"id": "a"}, {"id": "b"}, {"name": "c"}]}"#), listed(&["a", "b"]));
+        assert_eq!(
+            ids(r#"{"@odata.context": "x", "value": [{"id": "a"}, {"id": "b"}, {"name": "c"}]}"#),
+            listed(&["a", "b"])
+        );
         assert_eq!(ids(r#"[{"id": "a"}]"#), listed(&["a"]));
         assert_eq!(ids(r#"{"id": "a"}"#), listed(&["a"]));
         assert_eq!(ids("{}"), listed(&[]));

@@ -11,18 +11,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
 use super::answer::{Answer, Loss, LossKind, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
 use super::sign_in::{BearerToken, SignIn, SignInError};
-use super::{ApiRequest, TokenGeneration, Transport};
+use super::{ApiRequest, Method, TokenGeneration, Transport};
 
 /// How long a connection may take to come about.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(10);
-/// The longest answer that is read: a machine has a few kilobytes.
-const ANSWER_MAXIMUM_BYTES: usize = 4 * 1024 * 1024;
 /// Headers that carry a correlation id, the best first.
 const REQUEST_ID_HEADERS: [&str; 4] = ["x-ms-request-id", "request-id", "x-request-id", "x-correlation-id"];
 
@@ -186,28 +184,28 @@ impl Client {
             kind: LossKind::NotConnected,
             description: format!("the address of the call cannot be made: {error}"),
         })?;
-        let sent = self
-            .http
-            .post(url)
+        let prepared = match request.method() {
+            Method::Get => self.http.get(url).header(ACCEPT, "application/json"),
+            Method::Post => self.http.post(url).header(CONTENT_TYPE, "application/json").body(request.body()),
+        };
+        let sent = prepared
             .timeout(request.time_out())
             .header(AUTHORIZATION, token.header_value())
-            .header(CONTENT_TYPE, "application/json")
-            .body(request.body())
             .send()
             .await
             .map_err(|error| self.loss(error))?;
-        self.read(sent).await
+        self.read(sent, request.answer_maximum_bytes()).await
     }
 
-    async fn read(&self, mut answer: reqwest::Response) -> Result<Response, Loss> {
+    async fn read(&self, mut answer: reqwest::Response, maximum_bytes: usize) -> Result<Response, Loss> {
         let status = answer.status();
         let headers = answer.headers().clone();
         let mut body = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(|error| self.loss_of_body(error))? {
-            if body.len() + part.len() > ANSWER_MAXIMUM_BYTES {
+            if body.len() + part.len() > maximum_bytes {
                 return Err(Loss {
                     kind: LossKind::TooLong,
-                    description: format!("the answer is longer than {ANSWER_MAXIMUM_BYTES} bytes"),
+                    description: format!("the answer is longer than {maximum_bytes} bytes"),
                 });
             }
             body.extend_from_slice(&part);

@@ -12,9 +12,9 @@ pub mod sign_in;
 
 use async_trait::async_trait;
 
-pub use answer::{Answer, Loss, LossKind, MachineDocument, Response, ServiceError};
+pub use answer::{Answer, Loss, LossKind, MachineDocument, MachinePage, MachineRecord, Response, ServiceError};
 pub use client::{Client, ClientError, ClientSettings, parse_base_url};
-pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind};
+pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
 /// An address, as the HTTP library reads it.
 pub use reqwest::Url;
 use sign_in::SignInError;

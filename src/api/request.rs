@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::model::{Bucket, Change, DeviceValue, MachineId, Operation, Tag, TagAction};
 
+const MEBIBYTE: usize = 1024 * 1024;
+
 /// One call of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiRequest {
@@ -35,6 +37,27 @@ pub enum ApiRequest {
         /// The value that it shall have.
         value: DeviceValue,
     },
+    /// `GET /api/machines?$top=…&$skip=…`: a page of all machines.
+    ListMachines {
+        /// The most machines that the page may hold.
+        top: u32,
+        /// How many machines of the list come before the page.
+        skip: u64,
+    },
+    /// `GET /api/machines/{id}`: one machine.
+    GetMachine {
+        /// The machine.
+        machine: MachineId,
+    },
+}
+
+/// The HTTP methods of the API that are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// For what changes nothing; sent without a body.
+    Get,
+    /// For what changes something; sent with a body.
+    Post,
 }
 
 /// The most machines that a bulk call may hold (the API's page).
@@ -110,9 +133,26 @@ impl ApiRequest {
     #[must_use]
     pub const fn machine(&self) -> Option<&MachineId> {
         match self {
-            Self::ChangeTag { machine, .. } | Self::SetDeviceValue { machine, .. } => Some(machine),
-            Self::ChangeTagOnMachines { .. } => None,
+            Self::ChangeTag { machine, .. } | Self::SetDeviceValue { machine, .. } | Self::GetMachine { machine } => {
+                Some(machine)
+            }
+            Self::ChangeTagOnMachines { .. } | Self::ListMachines { .. } => None,
         }
+    }
+
+    /// The HTTP method.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        match self {
+            Self::ChangeTag { .. } | Self::ChangeTagOnMachines { .. } | Self::SetDeviceValue { .. } => Method::Post,
+            Self::ListMachines { .. } | Self::GetMachine { .. } => Method::Get,
+        }
+    }
+
+    /// Whether the call changes nothing.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        matches!(self.method(), Method::Get)
     }
 
     /// The kind of call.
@@ -122,6 +162,8 @@ impl ApiRequest {
             Self::ChangeTag { .. } => CallKind::Tags,
             Self::ChangeTagOnMachines { .. } => CallKind::Bulk,
             Self::SetDeviceValue { .. } => CallKind::Value,
+            Self::ListMachines { .. } => CallKind::List,
+            Self::GetMachine { .. } => CallKind::Get,
         }
     }
 
@@ -131,30 +173,44 @@ impl ApiRequest {
         match self {
             Self::ChangeTag { .. } | Self::ChangeTagOnMachines { .. } => Bucket::Tags,
             Self::SetDeviceValue { .. } => Bucket::Value,
+            Self::ListMachines { .. } | Self::GetMachine { .. } => Bucket::Machines,
         }
     }
 
     /// How long an answer is awaited.
     #[must_use]
     pub const fn time_out(&self) -> Duration {
-        Duration::from_secs(match self {
-            Self::ChangeTag { .. } | Self::SetDeviceValue { .. } => 30,
+        match self {
+            // Ten thousand machines take the service a while to gather and the network a while to carry.
+            Self::ListMachines { .. } => Duration::from_mins(2),
             // The service works through hundreds of machines before it answers.
-            Self::ChangeTagOnMachines { .. } => 60,
-        })
+            Self::ChangeTagOnMachines { .. } => Duration::from_mins(1),
+            Self::ChangeTag { .. } | Self::SetDeviceValue { .. } | Self::GetMachine { .. } => Duration::from_secs(30),
+        }
     }
 
-    /// The path below the base URL, percent-encoded.
+    /// The longest answer that is read, in bytes: a machine has a few kilobytes.
+    #[must_use]
+    pub const fn answer_maximum_bytes(&self) -> usize {
+        match self {
+            Self::ListMachines { .. } => 256 * MEBIBYTE,
+            _ => 4 * MEBIBYTE,
+        }
+    }
+
+    /// The path below the base URL, percent-encoded, with its query if it has one.
     #[must_use]
     pub fn path(&self) -> String {
         match self {
             Self::ChangeTag { machine, .. } => format!("api/machines/{}/tags", encode_segment(machine)),
             Self::ChangeTagOnMachines { .. } => "api/machines/AddOrRemoveTagForMultipleMachines".to_owned(),
             Self::SetDeviceValue { machine, .. } => format!("api/machines/{}/setDeviceValue", encode_segment(machine)),
+            Self::ListMachines { top, skip } => format!("api/machines?$top={top}&$skip={skip}"),
+            Self::GetMachine { machine } => format!("api/machines/{}", encode_segment(machine)),
         }
     }
 
-    /// The body as JSON.
+    /// The body as JSON; empty where there is none.
     #[must_use]
     pub fn body(&self) -> String {
         let body = match self {
@@ -169,6 +225,7 @@ impl ApiRequest {
             Self::SetDeviceValue { value, .. } => {
                 serde_json::to_string(&DeviceValueBody { device_value: value.as_str() })
             }
+            Self::ListMachines { .. } | Self::GetMachine { .. } => return String::new(),
         };
         // Text and constants always serialise.
         body.unwrap_or_default()
@@ -210,6 +267,17 @@ mod tests {
         let request = ApiRequest::ChangeTagOnMachines { machines, action: TagAction::Remove, tag };
         assert_eq!(request.path(), "api/machines/AddOrRemoveTagForMultipleMachines");
         assert_eq!(request.body(), r#"{"Value":"t","Action":"Remove","MachineIds":["A","b"]}"#);
+    }
+
+    #[test]
+    fn reads_carry_what_they_ask_for_in_their_address() {
+        let request = ApiRequest::ListMachines { top: 10_000, skip: 20_000 };
+        assert_eq!(request.path(), "api/machines?$top=10000&$skip=20000");
+        assert_eq!((request.method(), request.body().as_str(), request.machine()), (Method::Get, "", None));
+        let machine = MachineId::from_service("a/b");
+        let request = ApiRequest::GetMachine { machine: machine.clone() };
+        assert_eq!((request.path().as_str(), request.body().as_str()), ("api/machines/a%2Fb", ""));
+        assert_eq!((request.bucket(), request.machine()), (Bucket::Machines, Some(&machine)));
     }
 
     #[test]

@@ -85,9 +85,9 @@ impl Conclusion {
 
     /// One that ends the call, with the same outcome for each of its operations.
     pub(super) fn last(verdict: &'static str, effect: Effect, status: Status, call: &Call) -> Self {
-        let ends = vec![OperationEnd::Outcome(effect.outcome(status)); call.operations.len()];
+        let end = call.ended_alike(effect.outcome(status));
         let effects = effect.on_all(&call.operations);
-        Self::new(verdict, true, effect.facts, effects, Next::End(CallEnd::Settled(ends)))
+        Self::new(verdict, true, effect.facts, effects, Next::End(end))
     }
 }
 

@@ -6,10 +6,13 @@
 //! more before it is believed.
 
 mod bulk;
+mod read;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use read::ReadAnswer;
 
 use super::retry_after;
 use crate::api::{Answer, ApiRequest, LossKind, MachineDocument, Response};
@@ -54,6 +57,13 @@ pub enum Verdict {
         after: &'static str,
         /// Whether the tag stands there in another case than asked for.
         case_differs: bool,
+    },
+    /// A read has its answer.
+    Read {
+        /// What it has found.
+        answer: ReadAnswer,
+        /// What the answer said of itself.
+        facts: AnswerFacts,
     },
     /// Ask again after a while.
     Retry {
@@ -236,6 +246,11 @@ pub fn judge(request: &ApiRequest, answer: &Answer, history: History, wall_now: 
 }
 
 fn judge_response(request: &ApiRequest, response: &Response, history: History, wall_now: Timestamp) -> Verdict {
+    if request.is_read()
+        && let Some(verdict) = read::judge_read(request, response, history)
+    {
+        return verdict;
+    }
     let facts = facts(response);
     if let ApiRequest::ChangeTagOnMachines { machines, .. } = request
         && let Some(verdict) = bulk::judge(request, machines, response, history, &facts)
@@ -314,6 +329,8 @@ fn shows(request: &ApiRequest, machine: &MachineDocument) -> Shown {
             let Some(shown) = &machine.device_value else { return Shown::AsAsked { case_differs: false } };
             (shown.eq_ignore_ascii_case(value.as_str()), false)
         }
+        // Judged elsewhere; a read asks for no change.
+        ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => (true, false),
     };
     if as_asked { Shown::AsAsked { case_differs } } else { Shown::Otherwise }
 }
@@ -326,6 +343,7 @@ pub(in crate::call) const fn after(request: &ApiRequest) -> &'static str {
             TagAction::Remove => "absent",
         },
         ApiRequest::SetDeviceValue { value, .. } => value.as_str(),
+        ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => "",
     }
 }
 

@@ -6,6 +6,7 @@
 //! store, so that a resumed run sends them again.
 
 mod backoff;
+mod beside;
 mod effect;
 mod gate;
 mod judge;
@@ -19,17 +20,22 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::api::sign_in::SignInError;
-use crate::api::{Answer, LossKind, TokenGeneration, Transport};
+use crate::api::{Answer, ApiRequest, LossKind, TokenGeneration, Transport};
 use crate::clock::{BootTime, SharedClock};
 use crate::model::{AnswerFacts, Outcome, Status};
 use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
 
+pub use beside::beside_the_runtime;
 use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, with_code};
 use gate::{Gate, Pass};
 pub use gate::{GateSettings, StopReason};
-pub use judge::{AbortReason, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, RetryReason, SplitReason, Verdict, judge};
+pub use judge::{
+    AbortReason, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason, SplitReason,
+    Verdict, judge,
+};
 pub use protocol::{
-    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Reports, WaitCause,
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Reports,
+    WaitCause,
 };
 
 /// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
@@ -50,6 +56,8 @@ const FIRST_CONNECTION_PATIENCE: Duration = Duration::from_secs(6);
 const MAXIMUM_OUTAGE: Duration = Duration::from_hours(2);
 /// How many 429s in a row, each after the wait that the one before asked for, are taken for a lasting refusal.
 const MAXIMUM_THROTTLED_STREAK: u32 = 25;
+/// An answer of this length or more is judged beside the runtime's own threads.
+const LONG_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Makes calls.
 pub struct Caller<T> {
@@ -99,7 +107,7 @@ impl<T: Transport> Caller<T> {
         }
     }
 
-    /// Whether the service has accepted any call: then it knows us, and a refusal concerns one machine.
+    /// Whether the service has accepted any write: then it knows us, and a refusal concerns one machine.
     pub fn service_accepted(&self) -> bool {
         self.service_accepted.load(Ordering::Acquire)
     }
@@ -144,15 +152,31 @@ impl<T: Transport> Caller<T> {
             Ok(sent) => sent,
             Err(error) => {
                 let next = self.sign_in_failed(error, None, memory);
-                let conclusion =
-                    Conclusion::new("not_signed_in", false, AnswerFacts::default(), Vec::new(), next);
+                let conclusion = Conclusion::new("not_signed_in", false, AnswerFacts::default(), Vec::new(), next);
                 return self.settle(call, ticket, AttemptEnd::NeverSent, conclusion).await;
             }
         };
         memory.sign_in_failures = 0;
-        let verdict = judge(&call.request, &answer, memory.history, self.clock.wall_time());
-        self.note_answer(&answer, &verdict);
+        let (answer, verdict) = self.judged(&call.request, answer, memory.history).await;
+        self.note_answer(&call.request, &answer, &verdict);
         self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
+    }
+
+    /// Judges an answer; a long one beside the runtime's own threads, which must not stand still for it.
+    async fn judged(&self, request: &ApiRequest, mut answer: Answer, history: History) -> (Answer, Verdict) {
+        let wall_now = self.clock.wall_time();
+        if answer.body_length() < LONG_ANSWER_BYTES {
+            let verdict = judge(request, &answer, history, wall_now);
+            return (answer, verdict);
+        }
+        let request = request.clone();
+        beside_the_runtime(move || {
+            let verdict = judge(&request, &answer, history, wall_now);
+            // What was read of it stands in the verdict, and twice would be much.
+            answer.forget_body();
+            (answer, verdict)
+        })
+        .await
     }
 
     /// Settles the attempt as the verdict has it, reports it, and says what comes next.
@@ -204,6 +228,10 @@ impl<T: Transport> Caller<T> {
                 self.gate.accepted(bucket);
                 let effect = Effect::last(OperationState::Succeeded, facts, Some(after));
                 Conclusion::last("done", effect, Status::Succeeded, call)
+            }
+            Verdict::Read { answer, facts } => {
+                self.gate.accepted(bucket);
+                Conclusion::new("read", true, facts, Vec::new(), Next::End(CallEnd::Read(answer)))
             }
             Verdict::Answered { facts, machines, .. } => {
                 self.gate.accepted(bucket);
@@ -278,8 +306,8 @@ impl<T: Transport> Caller<T> {
                 (OperationState::Failed, Status::Failed)
             };
             let effect = Effect::last(state, facts, None);
-            let ends = vec![OperationEnd::Outcome(effect.outcome(status)); call.operations.len()];
-            return (effect, Next::End(CallEnd::Settled(ends)));
+            let end = call.ended_alike(effect.outcome(status));
+            return (effect, Next::End(end));
         }
         let wait = backoff::after_failure(memory.failures, self.fraction());
         (Effect::open(facts, why.is_ambiguous()), Next::Again { after: Some(wait) })
@@ -329,7 +357,7 @@ impl<T: Transport> Caller<T> {
         hopeless.then(|| facts.error_message.as_deref().unwrap_or_default().to_owned())
     }
 
-    fn note_answer(&self, answer: &Answer, verdict: &Verdict) {
+    fn note_answer(&self, request: &ApiRequest, answer: &Answer, verdict: &Verdict) {
         match answer {
             Answer::Lost(loss) if loss.kind == LossKind::NotConnected => {
                 self.connection_failures.fetch_add(1, Ordering::Relaxed);
@@ -339,11 +367,12 @@ impl<T: Transport> Caller<T> {
                 *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.boot_time());
             }
         }
-        // A machine that is unknown, or a request that is wrong, is told only to those who may call.
+        // A machine that is unknown, or a request that is wrong, is told only to those who may call. Who may read may
+        // not yet write.
         let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Answered { .. })
             || matches!(verdict, Verdict::Split { why, .. } if *why != SplitReason::Forbidden)
             || matches!(verdict, Verdict::Fail { why, .. } if *why != FailReason::Forbidden);
-        if accepted {
+        if accepted && !request.is_read() {
             self.service_accepted.store(true, Ordering::Release);
         }
     }
@@ -384,6 +413,15 @@ impl Call {
         match (self.request.machine(), self.operations.as_slice()) {
             (Some(_), [only]) => only.history,
             _ => self.history,
+        }
+    }
+
+    /// The end of a call whose operations all have the same outcome.
+    fn ended_alike(&self, outcome: Outcome) -> CallEnd {
+        if self.request.is_read() {
+            CallEnd::ReadFailed(outcome)
+        } else {
+            CallEnd::Settled(vec![OperationEnd::Outcome(outcome); self.operations.len()])
         }
     }
 

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::StopReason;
-use super::judge::{AbortReason, History, RetryReason};
+use super::judge::{AbortReason, History, ReadAnswer, RetryReason};
 use crate::api::sign_in::SignInError;
 use crate::api::{ApiRequest, CallKind};
 use crate::clock::BootTime;
@@ -107,6 +107,10 @@ pub enum CallEnd {
     /// The bulk call was refused as a whole: why, and what became of each operation, in the order of the call. Those
     /// that have no outcome are to be sent again in other company.
     Refused(BulkRefusal, Vec<OperationEnd>),
+    /// It was a read, and this is what it has found.
+    Read(ReadAnswer),
+    /// It was a read, and it was refused or given up.
+    ReadFailed(Outcome),
     /// It was not made, or not made again, because the run stops.
     Stopped(StopReason),
     /// Nothing sent after this can succeed. The outcome is that of each of its operations, if they were answered.

@@ -3,97 +3,72 @@
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 use tokio::sync::mpsc;
 
 use super::input::{CheckedInput, InputPlace, check_input};
+use super::planning::{Planned, PlanningOptions, make_plan};
 use super::record::record;
-use super::service::{Service, UNNAMED, open_sandbox};
-use super::{CommandError, ExitStatus, confirm, sign_in_status, stop_signals};
-use crate::call::{AbortCause, GateSettings};
+use super::run::{Run, RunOptions, default_results, new_run_id};
+use super::service::{Service, open_sandbox};
+use super::tenant::{Tenant, system_clock};
+use super::{CommandError, ExitStatus, stop_signals};
+use crate::call::StopReason;
 use crate::cli::{ApplyOptions, GeneralOptions};
-use crate::clock::{BootTime, Clock, SharedClock, SystemClock};
-use crate::config::{
-    SANDBOX_RUN_PREFIX, ServiceConfig, quota, sandbox_state_directory, state_directory, until_deadline,
-};
-use crate::dispatch::{DispatchError, DispatchSettings, EndReason, Progress, StopRequest, dispatch};
-use crate::model::Status;
-use crate::report::{ProgressReport, ResultsTarget, RunSummary, Screen, Totals, write_results};
-use crate::store::{NewRun, RunKey, RunState, Store, StoredRun};
+use crate::clock::{BootTime, SharedClock};
+use crate::config::{ServiceConfig, sandbox_state_directory, state_directory, until_deadline};
+use crate::dispatch::{EndReason, StopRequest};
+use crate::inventory::{ReadError, ReadProgress};
+use crate::plan::changes::{Plan, PlanSettings};
+use crate::plan::recent::RecentWrites;
+use crate::plan::resolution::Resolution;
+use crate::report::{ResultsTarget, Screen};
+use crate::store::NewRun;
 
-/// How often the progress is shown.
-const TICK: Duration = Duration::from_millis(500);
+/// A plan that waited longer than this for its answer is made again.
+const PLAN_HOLDS_FOR: Duration = Duration::from_mins(10);
 
 /// What `apply` was asked to do, with everything that could be found wrong before the input is read.
 struct Order {
     place: InputPlace,
-    target: ResultsTarget,
     options: ApplyOptions,
-    json: bool,
-    quiet: bool,
+    run: RunOptions,
+    planning: PlanningOptions,
+    asks: bool,
     state_directory: PathBuf,
     service: Option<ServiceConfig>,
     clock: SharedClock,
     deadline: Option<BootTime>,
 }
 
-/// Reads, checks, asks, sends, and answers every row.
+/// Reads, checks, plans, asks, sends, and answers every row.
 pub(super) async fn apply(
     options: ApplyOptions,
     general: &GeneralOptions,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let order = Order::new(options, general)?;
-    let input = order.read_input(screen).await?;
-    order.refuse_too_many_changes(&input)?;
+    let input = check_input(order.place.clone(), &order.options.input, order.planning.inventory, screen).await?;
     let service = match &order.service {
         Some(config) => Service::connect(config)?,
         None => open_sandbox(&input.sheet, &order.options.quota.quota).await?,
     };
-    let (quota, scope) = quota(&order.options.quota);
-    if !order.options.limits.yes && !order.options.sandbox {
-        let destination = service.description();
-        let description = confirm::describe(&input, order.options.limits.limit, &quota, scope, &destination);
-        confirm::ask(screen, &description)?;
-    }
-    let store = Store::open(&order.state_directory, order.clock.clone()).await?;
     let mut stop_requests = stop_signals::listen();
-    let (tenant, app, interrupted) = tokio::select! {
-        (tenant, app) = service.identity() => (tenant, app, false),
-        Some(_request) = stop_requests.recv() => (service.unnamed_tenant(), UNNAMED.to_owned(), true),
-    };
-    let account = store.account(&tenant, &app).await?;
-    let new_run = order.new_run(&input, account, &service);
-    let run_id = new_run.run_id.clone();
-    let run = record(&store, new_run, input, order.options.limits.limit).await?;
-    let settings = DispatchSettings {
-        gate: GateSettings {
-            account,
-            quota,
-            scope,
-            concurrency: usize::from(order.options.quota.concurrency),
-            deadline: order.deadline,
-        },
-        bulk: !order.options.limits.no_bulk,
-        maximum_errors: order.options.limits.max_errors,
-        tick: TICK,
-        seed: fastrand::u64(..),
-        interrupted,
-    };
-    tracing::info!(run = %run_id, host = service.host(), "calls begin");
-    let outcome = order.send(&store, run, &service, settings, &mut stop_requests, screen).await;
-    let status = order.conclude(&store, &run_id, outcome, screen).await;
-    service.close().await;
+    let quota = &order.options.quota;
+    let opening =
+        Tenant::open(service, &order.state_directory, order.clock.clone(), quota, order.deadline, &mut stop_requests);
+    let (tenant, interrupted) = opening.await?;
+    let status = order.plan_and_run(&tenant, input, interrupted, &mut stop_requests, screen).await;
+    tenant.close().await;
     status
 }
 
 impl Order {
     fn new(options: ApplyOptions, general: &GeneralOptions) -> Result<Self, CommandError> {
         let usage = |message: &str, hint| Err(CommandError::text(ExitStatus::Usage, message, hint));
-        let place = InputPlace::new(&options.input);
+        let place = InputPlace::new(&options.input.input);
         let to_standard_output = options.output.as_deref() == Some(Path::new("-"));
         if place == InputPlace::StandardInput && options.output.is_none() {
             return usage(
@@ -120,44 +95,109 @@ impl Order {
         } else {
             Some(ServiceConfig::from_options(&options.service, &environment)?)
         };
-        let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+        let clock = system_clock()?;
         let deadline =
             options.limits.deadline.map(|deadline| clock.boot_time().plus(until_deadline(deadline, &Zoned::now())));
         let target = match &options.output {
             Some(_) if to_standard_output => ResultsTarget::StandardOutput,
             Some(path) => ResultsTarget::file(path.clone()),
-            None => ResultsTarget::file(default_results(&options.input, options.sandbox)),
+            None => ResultsTarget::file(default_results(&options.input.input, options.sandbox)),
         };
         target.check(place.path())?;
-        let (json, quiet) = (general.json, general.quiet);
-        Ok(Self { place, target, options, json, quiet, state_directory, service, clock: Arc::new(clock), deadline })
+        let run = RunOptions {
+            target,
+            json: general.json,
+            quiet: general.quiet,
+            sandbox: options.sandbox,
+            bulk: !options.planning.no_bulk,
+            maximum_errors: options.limits.max_errors,
+        };
+        let planning = PlanningOptions {
+            settings: PlanSettings { unlisted: options.planning.unlisted, limit: options.planning.limit },
+            inventory: !options.planning.no_inventory,
+            bulk: !options.planning.no_bulk,
+            quiet: general.quiet,
+        };
+        Ok(Self { place, options, run, planning, asks, state_directory, service, clock, deadline })
     }
 
-    async fn read_input(&self, screen: &Screen) -> Result<CheckedInput, CommandError> {
-        let (place, screen) = (self.place.clone(), screen.clone());
-        let (encoding, skip_invalid) = (self.options.encoding.clone(), self.options.skip_invalid);
-        let reading =
-            tokio::task::spawn_blocking(move || check_input(&place, encoding.as_deref(), None, skip_invalid, &screen));
-        reading.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
-    }
-
-    fn refuse_too_many_changes(&self, input: &CheckedInput) -> Result<(), CommandError> {
-        let changes = input.operations.operations.len();
-        match self.options.limits.max_changes {
-            Some(maximum) if changes > maximum as usize => Err(CommandError::text(
-                ExitStatus::InputRefused,
-                format!("the file asks for {changes} operations, and --max-changes allows {maximum}"),
-                Some("look at the file, or raise --max-changes"),
-            )),
-            _ => Ok(()),
+    async fn plan_and_run(
+        &self,
+        tenant: &Tenant,
+        input: CheckedInput,
+        interrupted: bool,
+        stop_requests: &mut mpsc::Receiver<StopRequest>,
+        screen: &Screen,
+    ) -> Result<ExitStatus, CommandError> {
+        let mut calls = ReadProgress::default();
+        let planned = if interrupted {
+            Err(EndReason::Interrupted)
+        } else {
+            self.plan_and_ask(tenant, &input, &mut calls, stop_requests, screen).await?
+        };
+        let new_run = self.new_run(&input, tenant);
+        let run_id = new_run.run_id.clone();
+        match planned {
+            Ok(planned) => {
+                let run = record(&tenant.store, new_run, input, &planned, true).await?;
+                let read = planned.read.is_some().then_some(&calls);
+                drop(planned.inventory);
+                let run = Run { tenant, key: run, id: &run_id, options: &self.run, screen };
+                run.carry_out(read, stop_requests).await
+            }
+            Err(reason) => {
+                // Without the machines nothing can be decided, and every row still gets its answer.
+                let machines = Resolution::of(&input.sheet, None);
+                let operations = crate::plan::operations::Operations::of(&input.sheet, &machines);
+                let (recent, settings) = (RecentWrites::default(), PlanSettings::default());
+                let plan = Plan::of(&input.sheet, operations, machines, None, &recent, settings);
+                let planned = Planned { plan, inventory: None, read: None };
+                let run = record(&tenant.store, new_run, input, &planned, false).await?;
+                let run = Run { tenant, key: run, id: &run_id, options: &self.run, screen };
+                run.give_up(reason).await
+            }
         }
     }
 
-    fn new_run(&self, input: &CheckedInput, account: crate::store::AccountKey, service: &Service) -> NewRun {
+    /// Plans, shows the plan and asks, until a plan is answered while it is fresh.
+    async fn plan_and_ask(
+        &self,
+        tenant: &Tenant,
+        input: &CheckedInput,
+        calls: &mut ReadProgress,
+        stop_requests: &mut mpsc::Receiver<StopRequest>,
+        screen: &Screen,
+    ) -> Result<Result<Planned, EndReason>, CommandError> {
+        loop {
+            let planned = match make_plan(tenant, input, self.planning, screen, stop_requests).await? {
+                Ok(planned) => planned,
+                Err(error) => return Ok(Err(end_reason(error))),
+            };
+            if let Some(read) = &planned.read {
+                calls.calls += read.calls;
+                calls.throttled += read.throttled;
+                calls.retried += read.retried;
+            }
+            planned.refuse_too_many_changes(self.options.planning.max_changes)?;
+            if !self.asks || planned.changes() == 0 {
+                return Ok(Ok(planned));
+            }
+            let destination = tenant.service.description();
+            let report = planned.report(tenant, input, &destination, self.planning).await?;
+            let shown = Instant::now();
+            ask(screen, &report.text()).await?;
+            if shown.elapsed() <= PLAN_HOLDS_FOR {
+                return Ok(Ok(planned));
+            }
+            screen.line("That was more than 10 minutes ago, and the tenant may have changed: the plan is made again.");
+        }
+    }
+
+    fn new_run(&self, input: &CheckedInput, tenant: &Tenant) -> NewRun {
         NewRun {
             run_id: new_run_id(self.options.sandbox),
-            account,
-            host: service.host().to_owned(),
+            account: tenant.account,
+            host: tenant.service.host().to_owned(),
             input_path: self.place.name(),
             note: self.options.limits.note.clone(),
             delimiter: input.sheet.dialect.delimiter,
@@ -166,176 +206,33 @@ impl Order {
             row_count: input.sheet.row_count,
         }
     }
+}
 
-    async fn send(
-        &self,
-        store: &Store,
-        run: RunKey,
-        service: &Service,
-        settings: DispatchSettings,
-        stop_requests: &mut mpsc::Receiver<StopRequest>,
-        screen: &Screen,
-    ) -> Result<(EndReason, Progress), DispatchError> {
-        store.set_run_state(run, RunState::Running).await?;
-        let mut report = ProgressReport::new(screen.clone(), self.quiet);
-        let transport = service.transport();
-        let outcome = dispatch(transport, store, self.clock.clone(), run, settings, &mut report, stop_requests).await?;
-        match outcome.0 {
-            EndReason::Finished => store.set_run_state(run, RunState::Finished).await?,
-            // Where nothing can be stored any more, the run stays as it is.
-            EndReason::StoreFailed(_) => {}
-            _ => store.set_run_state(run, RunState::Stopped).await?,
+/// Why a run ends whose machines could not be read.
+fn end_reason(error: ReadError) -> EndReason {
+    match error {
+        ReadError::Forbidden { .. } => EndReason::Forbidden,
+        ReadError::Aborted(cause) => EndReason::Aborted(cause),
+        ReadError::Stopped(StopReason::Draining) => EndReason::Interrupted,
+        ReadError::Stopped(StopReason::Deadline) => EndReason::Deadline,
+        ReadError::Store(error) => EndReason::StoreFailed(error),
+        error => EndReason::NoInventory { description: error.to_string() },
+    }
+}
+
+/// Asks whether it may happen.
+async fn ask(screen: &Screen, description: &str) -> Result<(), CommandError> {
+    screen.line(description.trim_end());
+    let asked = screen.clone();
+    let answer = tokio::task::spawn_blocking(move || asked.confirm("Go on?")).await;
+    match answer.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))? {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(CommandError::text(ExitStatus::InputRefused, "you did not say yes, so nothing was changed", None))
         }
-        Ok(outcome)
+        Err(error) => Err(CommandError::new(ExitStatus::Usage, error, Some("add --yes".to_owned()))),
     }
-
-    /// Writes the results, whatever happened, and says how it all ended.
-    async fn conclude(
-        &self,
-        store: &Store,
-        run_id: &str,
-        outcome: Result<(EndReason, Progress), DispatchError>,
-        screen: &Screen,
-    ) -> Result<ExitStatus, CommandError> {
-        let written = self.write(store, run_id).await;
-        let (reason, progress) = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                if let Err(error) = &written {
-                    screen.line(&error.problem.render(screen));
-                }
-                return Err(error.into());
-            }
-        };
-        let (run, totals) = match written {
-            Ok(written) => written,
-            Err(mut error) => {
-                let again = format!("the run is stored; write its results again with: tagfleet results {run_id}");
-                error.problem.hint = Some(error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}")));
-                return Err(error);
-            }
-        };
-        let status = exit_status(&reason, &totals).and(balance(&run, &totals));
-        tracing::info!(run = %run_id, exit_status = status.code(), rows = totals.rows, "run is over");
-        let summary = RunSummary {
-            run_id,
-            reason: &reason,
-            progress: &progress,
-            totals: &totals,
-            target: &self.target,
-            sandbox: self.options.sandbox,
-            exit_status: status.code(),
-        };
-        self.show(&summary, status, screen)?;
-        Ok(status)
-    }
-
-    async fn write(&self, store: &Store, run_id: &str) -> Result<(StoredRun, Totals), CommandError> {
-        let run = store.run_by_id(run_id).await?;
-        let totals = write_results(store, &run, &self.target).await?;
-        Ok((run, totals))
-    }
-
-    fn show(&self, summary: &RunSummary<'_>, status: ExitStatus, screen: &Screen) -> Result<(), CommandError> {
-        if status == ExitStatus::Bug {
-            screen.line("error: the books do not balance: the rows in the results are not those of the input; please report this");
-        }
-        let shown = if self.json {
-            if !matches!(summary.reason, EndReason::Finished) {
-                screen.line(summary.text(screen).trim_end());
-            }
-            screen.data(&summary.json())
-        } else if self.quiet && status == ExitStatus::Done {
-            Ok(())
-        } else if self.target == ResultsTarget::StandardOutput || self.quiet {
-            screen.line(summary.text(screen).trim_end());
-            Ok(())
-        } else {
-            screen.data(&summary.text(screen))
-        };
-        shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))
-    }
-}
-
-/// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`.
-fn default_results(input: &Path, sandbox: bool) -> PathBuf {
-    input.with_extension(if sandbox { "sandbox.results.csv" } else { "results.csv" })
-}
-
-/// A name that sorts by time and does not come twice.
-fn new_run_id(sandbox: bool) -> String {
-    let prefix = if sandbox { SANDBOX_RUN_PREFIX } else { "" };
-    let time = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
-    let mark: String = std::iter::repeat_with(fastrand::alphanumeric).take(6).collect();
-    format!("{prefix}{time}-{}", mark.to_lowercase())
-}
-
-/// How a run that ended for this reason ends the process.
-fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
-    let bad_rows: u64 =
-        [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
-    let rows = if bad_rows > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
-    let end = match reason {
-        EndReason::Finished => ExitStatus::Done,
-        EndReason::Interrupted | EndReason::Halted | EndReason::Deadline | EndReason::TooManyErrors => {
-            ExitStatus::StoppedEarly
-        }
-        EndReason::Forbidden => ExitStatus::ServiceRefused,
-        EndReason::Aborted(cause) => match cause {
-            AbortCause::Refused(_) | AbortCause::TokenRefused => ExitStatus::ServiceRefused,
-            AbortCause::SignIn(error) if error.is_transient() => ExitStatus::StoppedEarly,
-            AbortCause::SignIn(error) => sign_in_status(error),
-            AbortCause::Unreachable { .. } | AbortCause::ThrottledForGood => ExitStatus::StoppedEarly,
-        },
-        EndReason::StoreFailed(_) => ExitStatus::StorageFailed,
-    };
-    end.and(rows)
-}
-
-/// Every row of the input must have exactly one answer.
-fn balance(run: &StoredRun, totals: &Totals) -> ExitStatus {
-    let answered: u64 = totals.statuses.values().sum();
-    let rows = u64::from(run.description.row_count);
-    if totals.rows == rows && answered == rows { ExitStatus::Done } else { ExitStatus::Bug }
 }
 
 /// The sandbox listens on a free port of loopback.
 pub(super) const SANDBOX_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_are_named_after_the_input() {
-        assert_eq!(default_results(Path::new("dir/x.csv"), false), Path::new("dir/x.results.csv"));
-        assert_eq!(default_results(Path::new("x.failed.csv"), false), Path::new("x.failed.results.csv"));
-        assert_eq!(default_results(Path::new("x"), true), Path::new("x.sandbox.results.csv"));
-    }
-
-    #[test]
-    fn the_exit_status_tells_bad_rows_from_a_run_that_stopped() {
-        let totals = |status| Totals { rows: 1, statuses: [(status, 1)].into(), ..Totals::default() };
-        let table = [
-            (EndReason::Finished, Status::Succeeded, ExitStatus::Done),
-            (EndReason::Finished, Status::NotAttempted, ExitStatus::Done),
-            (EndReason::Finished, Status::Failed, ExitStatus::RowsFailed),
-            (EndReason::Finished, Status::Unknown, ExitStatus::RowsFailed),
-            (EndReason::Finished, Status::Invalid, ExitStatus::RowsFailed),
-            (EndReason::Interrupted, Status::Failed, ExitStatus::StoppedEarly),
-            (EndReason::Deadline, Status::Succeeded, ExitStatus::StoppedEarly),
-            (EndReason::Forbidden, Status::Failed, ExitStatus::ServiceRefused),
-            (EndReason::Aborted(AbortCause::TokenRefused), Status::Failed, ExitStatus::ServiceRefused),
-        ];
-        for (reason, status, expected) in table {
-            assert_eq!(exit_status(&reason, &totals(status)), expected, "{reason:?} {status}");
-        }
-    }
-
-    #[test]
-    fn run_ids_tell_rehearsals_apart_and_do_not_come_twice() {
-        let (real, rehearsal) = (new_run_id(false), new_run_id(true));
-        assert!(rehearsal.starts_with("sandbox-") && !real.starts_with("sandbox-"));
-        assert_ne!(new_run_id(false), real);
-    }
-}

@@ -6,10 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{CommandError, ExitStatus};
+use crate::cli::InputOptions as InputArguments;
 use crate::config::ConfigError;
-use crate::input::{InputError, InputOptions, Sheet, encoding, read};
+use crate::input::{Excerpt, InputError, InputOptions, Sheet, encoding, read};
+use crate::model::MachineReference;
 use crate::model::RowNumber;
-use crate::plan::operations::{Operations, unresolved};
+use crate::plan::operations::Operations;
+use crate::plan::resolution::Resolution;
 use crate::report::Screen;
 
 /// The most problems that are listed; a file with more of them has one problem.
@@ -45,9 +48,16 @@ impl InputPlace {
 
 /// An input that may be run: what is asked for, and the rows that are left out because they are in error.
 pub(super) struct CheckedInput {
+    pub(super) name: String,
     pub(super) sheet: Sheet,
-    pub(super) operations: Operations,
     pub(super) invalid: Vec<InvalidRow>,
+}
+
+impl CheckedInput {
+    /// Rows in error.
+    pub(super) fn invalid_rows(&self) -> u64 {
+        count_rows(&self.invalid) as u64
+    }
 }
 
 /// A row in error.
@@ -65,29 +75,43 @@ struct UnusableInput {
     source: InputError,
 }
 
-/// Reads, checks and plans. Every problem is shown with its row and line; unless bad rows are to be skipped, they
-/// refuse the file. Blocks.
-pub(super) fn check_input(
+/// Reads and checks the input. Every problem is shown with its row and line; unless bad rows are to be skipped, they
+/// refuse the file. Names are problems where no inventory is read to look them up in.
+pub(super) async fn check_input(
+    place: InputPlace,
+    options: &InputArguments,
+    inventory: bool,
+    screen: &Screen,
+) -> Result<CheckedInput, CommandError> {
+    let (screen, label, skip) = (screen.clone(), options.encoding.clone(), options.skip_invalid);
+    let checking =
+        tokio::task::spawn_blocking(move || check_blocking(&place, label.as_deref(), skip, inventory, &screen));
+    checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
+}
+
+fn check_blocking(
     place: &InputPlace,
     encoding_label: Option<&str>,
-    spool_directory: Option<PathBuf>,
     skip_invalid: bool,
+    inventory: bool,
     screen: &Screen,
 ) -> Result<CheckedInput, CommandError> {
     let encoding = match encoding_label {
         None => None,
         Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.to_owned()))?),
     };
-    let mut sheet = read_sheet(place, &InputOptions { encoding, spool_directory })?;
+    let mut sheet = read_sheet(place, &InputOptions { encoding, spool_directory: None })?;
     let mut lines = Vec::new();
     let mut invalid = Vec::new();
     for problem in &sheet.problems {
         lines.push((problem.row, problem.to_string()));
         invalid.push(InvalidRow { row: problem.row, code: problem.kind.code(), message: problem.kind.to_string() });
     }
-    for named in unresolved(&sheet) {
-        lines.push((named.row, named.to_string()));
-        invalid.push(InvalidRow { row: named.row, code: "not_a_machine_id", message: named.reason() });
+    if !inventory {
+        for (row, line, reason) in named_machines(&sheet) {
+            lines.push((row, format!("row {row}, line {line}: {reason}")));
+            invalid.push(InvalidRow { row, code: "not_a_machine_id", message: reason });
+        }
     }
     lines.sort_by_key(|(row, _)| *row);
     invalid.sort_by_key(|invalid| invalid.row);
@@ -105,17 +129,50 @@ pub(super) fn check_input(
         sheet.requests.retain(|request| !bad.contains(&request.row));
     }
     show_warnings(&place.name(), &sheet, screen);
-    let operations = Operations::of(&sheet);
-    if !operations.conflicts.is_empty() {
-        let lines: Vec<String> = operations.conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
-        show_problems(&place.name(), &lines, "error", screen);
-        return Err(CommandError::text(
-            ExitStatus::InputRefused,
-            format!("{} contradicts itself, so nothing was sent", place.name()),
-            Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
-        ));
+    // Before anybody signs in; names may show further ones.
+    refuse_conflicts(&place.name(), &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen)?;
+    Ok(CheckedInput { name: place.name(), sheet, invalid })
+}
+
+/// Rows whose machine is not named by its id, once for each row, with what is wrong with that.
+fn named_machines(sheet: &Sheet) -> Vec<(RowNumber, u32, String)> {
+    let mut named: Vec<(RowNumber, u32, String)> = Vec::new();
+    for request in &sheet.requests {
+        let Some(reference @ MachineReference::Name(name)) = sheet.machines.get(request.machine as usize) else {
+            continue;
+        };
+        if named.last().is_some_and(|(row, ..)| *row == request.row) {
+            continue;
+        }
+        let advice = if reference.looks_like_damaged_id() {
+            "is it a damaged id? A spreadsheet may have cut it"
+        } else {
+            "give the id, or leave --no-inventory out, so that names can be looked up"
+        };
+        let name = Excerpt::new(name);
+        let reason = format!("\"{name}\" is no machine id of 40 hexadecimal digits; {advice}");
+        named.push((request.row, request.line, reason));
     }
-    Ok(CheckedInput { sheet, operations, invalid })
+    named
+}
+
+/// Refuses rows that contradict each other; all of them are listed.
+pub(super) fn refuse_conflicts(
+    name: &str,
+    sheet: &Sheet,
+    operations: &Operations,
+    screen: &Screen,
+) -> Result<(), CommandError> {
+    if operations.conflicts.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = operations.conflicts.iter().map(|conflict| conflict.describe(sheet)).collect();
+    show_problems(name, &lines, "error", screen);
+    Err(CommandError::text(
+        ExitStatus::InputRefused,
+        format!("{name} contradicts itself, so nothing was sent"),
+        Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
+    ))
 }
 
 fn read_sheet(place: &InputPlace, options: &InputOptions) -> Result<Sheet, CommandError> {

@@ -4,21 +4,28 @@
 //! a room, not here.
 
 mod apply;
-mod confirm;
 mod input;
+mod inventory;
+mod plan;
+mod planning;
+mod reading;
 mod record;
 mod results;
+mod run;
 mod sandbox;
 mod service;
 mod stop_signals;
+mod tenant;
+mod verify;
 
 use std::error::Error;
 
 use crate::api::sign_in::SignInError;
+use crate::call::AbortCause;
 use crate::cli::{Cli, Command};
 use crate::config::ConfigError;
 use crate::dispatch::DispatchError;
-use crate::report::{Problem, ResultsError, Screen, logging};
+use crate::report::{MachinesError, Problem, ResultsError, Screen, logging};
 use crate::store::StoreError;
 
 /// How the process ends. When several apply, the first in the order of [`ExitStatus::PRECEDENCE`] counts.
@@ -38,13 +45,15 @@ pub enum ExitStatus {
     StoppedEarly = 5,
     /// Local storage failed.
     StorageFailed = 7,
+    /// `verify`, or `plan --detailed-exitcode`: the tenant does not match the file.
+    Differences = 10,
     /// The books do not balance.
     Bug = 70,
 }
 
 impl ExitStatus {
     /// From the gravest to none.
-    const PRECEDENCE: [Self; 8] = [
+    const PRECEDENCE: [Self; 9] = [
         Self::Bug,
         Self::StorageFailed,
         Self::Usage,
@@ -52,6 +61,7 @@ impl ExitStatus {
         Self::ServiceRefused,
         Self::StoppedEarly,
         Self::RowsFailed,
+        Self::Differences,
         Self::Done,
     ];
 
@@ -105,6 +115,16 @@ const fn sign_in_status(error: &SignInError) -> ExitStatus {
     }
 }
 
+/// How a process ends of which nothing sent could succeed any more.
+fn abort_status(cause: &AbortCause) -> ExitStatus {
+    match cause {
+        AbortCause::Refused(_) | AbortCause::TokenRefused => ExitStatus::ServiceRefused,
+        AbortCause::SignIn(error) if error.is_transient() => ExitStatus::StoppedEarly,
+        AbortCause::SignIn(error) => sign_in_status(error),
+        AbortCause::Unreachable { .. } | AbortCause::ThrottledForGood => ExitStatus::StoppedEarly,
+    }
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let hint = error.hint();
@@ -130,6 +150,13 @@ impl From<ResultsError> for CommandError {
             ResultsError::File { .. } | ResultsError::Store(_) => ExitStatus::StorageFailed,
         };
         Self::new(status, error, hint)
+    }
+}
+
+impl From<MachinesError> for CommandError {
+    fn from(error: MachinesError) -> Self {
+        let hint = "check the directory, its permissions and the room on the disk".to_owned();
+        Self::new(ExitStatus::StorageFailed, error, Some(hint))
     }
 }
 
@@ -176,6 +203,9 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let status = runtime.block_on(async {
         match cli.command {
             Command::Apply(options) => apply::apply(*options, &cli.general, &screen).await,
+            Command::Plan(options) => plan::plan(*options, &cli.general, &screen).await,
+            Command::Verify(options) => verify::verify(*options, &cli.general, &screen).await,
+            Command::Inventory(options) => inventory::inventory(*options, &cli.general, &screen).await,
             Command::Results(options) => results::results(options, &cli.general, &screen).await,
             Command::Sandbox(options) => sandbox::sandbox(&options, &screen).await,
         }

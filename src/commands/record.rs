@@ -4,35 +4,37 @@
 //! the input.
 
 use super::input::CheckedInput;
+use super::planning::Planned;
 use super::{CommandError, ExitStatus};
 use crate::input::RequestedChange;
-use crate::model::{OperationId, Tag};
-use crate::plan::operations::machine_id;
-use crate::store::{InputChunk, NewChange, NewOperation, NewRun, RunKey, Store};
+use crate::model::{MachineId, OperationId, Tag};
+use crate::plan::changes::Decision;
+use crate::plan::operations::PlannedOperation;
+use crate::plan::resolution::ResolvedMachine;
+use crate::store::{InputChunk, NewChange, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store};
 
 /// Pieces of the input, of up to 1,000 rows each, in one transaction.
 const CHUNKS_AT_ONCE: usize = 20;
 /// Operations, tags or rows in error in one transaction.
 const ENTRIES_AT_ONCE: usize = 20_000;
 
-/// Why an operation is not sent although its row asks for it.
-const BEYOND_LIMIT: (&str, &str) = ("beyond_limit", "left out by --limit");
-
-/// Stores the run; operations from number `limit` on are left out. Nothing is sent before this returns.
+/// Stores the run. Nothing is sent before this returns. Without a plan, since the machines could not be read, no operation
+/// is to be sent.
 pub(super) async fn record(
     store: &Store,
     run: NewRun,
     mut input: CheckedInput,
-    limit: Option<u32>,
+    planned: &Planned,
+    was_read: bool,
 ) -> Result<RunKey, CommandError> {
     let run = store.create_run(run).await?;
     record_tags(store, run, &input.sheet.tags).await?;
-    record_operations(store, run, &input, limit).await?;
+    record_operations(store, run, &input, planned, was_read).await?;
     for part in input.invalid.chunks(ENTRIES_AT_ONCE) {
         let problems = part.iter().map(|invalid| (invalid.row.0, invalid.code, invalid.message.clone())).collect();
         store.add_problems(run, problems).await?;
     }
-    record_rows(store, run, &mut input).await?;
+    record_rows(store, run, &mut input, planned).await?;
     Ok(run)
 }
 
@@ -49,25 +51,26 @@ async fn record_operations(
     store: &Store,
     run: RunKey,
     input: &CheckedInput,
-    limit: Option<u32>,
+    planned: &Planned,
+    was_read: bool,
 ) -> Result<(), CommandError> {
-    let guarded = input.operations.guarded_machines(&input.sheet);
+    let plan = &planned.plan;
+    let guarded = plan.guarded_machines();
     let mut part = Vec::new();
-    for (number, planned) in (0_u32..).zip(&input.operations.operations) {
-        // Names have been sorted out before; every machine has its id here.
-        let Some(machine) = machine_id(&input.sheet, planned.machine) else { continue };
-        let change = match planned.change.change() {
+    for (number, (operation, decision, before)) in (0_u32..).zip(plan.iter()) {
+        let change = match operation.change.change() {
             RequestedChange::Tag { action, tag } => NewChange::Tag(action, tag),
             RequestedChange::DeviceValue(value) => NewChange::DeviceValue(value),
         };
+        let is_guarded = guarded.get(operation.machine as usize).is_some_and(|guarded| *guarded);
         part.push(NewOperation {
             operation: OperationId(number),
-            machine: machine.clone(),
+            machine: machine(input, planned, operation),
             change,
-            guard: guarded.get(planned.machine as usize).is_some_and(|guarded| *guarded).then_some(planned.machine),
-            unlisted: false,
-            before: None,
-            settled: None,
+            guard: is_guarded.then_some(operation.machine),
+            unlisted: plan.is_unlisted(operation.machine),
+            before: before.as_str().map(Into::into),
+            settled: settled(input, planned, operation, decision, was_read),
         });
         if part.len() == ENTRIES_AT_ONCE {
             store.add_operations(run, std::mem::take(&mut part)).await?;
@@ -77,10 +80,56 @@ async fn record_operations(
     Ok(())
 }
 
-async fn record_rows(store: &Store, run: RunKey, input: &mut CheckedInput) -> Result<(), CommandError> {
+/// The id of the machine, or the name that leads to none.
+fn machine(input: &CheckedInput, planned: &Planned, operation: &PlannedOperation) -> MachineId {
+    if let Some(id) = planned.plan.machine_id(operation.machine, planned.inventory.as_ref()) {
+        return id.clone();
+    }
+    let name = match planned.plan.machines.machine(operation.machine) {
+        Some(ResolvedMachine::Unresolved(position)) => input.sheet.machines.get(*position as usize),
+        _ => None,
+    };
+    MachineId::from_service(&name.map(ToString::to_string).unwrap_or_default())
+}
+
+/// The outcome of an operation that is not sent.
+fn settled(
+    input: &CheckedInput,
+    planned: &Planned,
+    operation: &PlannedOperation,
+    decision: Decision,
+    was_read: bool,
+) -> Option<SettledOperation> {
+    let (state, reason) = match decision {
+        _ if !was_read => {
+            let message = "the tenant's machines could not be read, so nothing was decided about this row";
+            (OperationState::NotAttempted, Some(("inventory_not_read", message.into())))
+        }
+        Decision::Change => return None,
+        Decision::Unchanged => (OperationState::Unchanged, None),
+        Decision::Unresolved => {
+            let request = input.sheet.requests.get(operation.first_request as usize);
+            let (code, message) = planned.failure(&input.sheet, request.map_or(u32::MAX, |request| request.machine));
+            (OperationState::Failed, Some((code, message.into())))
+        }
+        Decision::NotInInventory => {
+            let message = "the inventory lacks this machine, and --unlisted fail leaves such machines out";
+            (OperationState::Failed, Some(("not_in_inventory", message.into())))
+        }
+        Decision::BeyondLimit => (OperationState::NotAttempted, Some(("beyond_limit", "left out by --limit".into()))),
+    };
+    Some(SettledOperation { state, reason })
+}
+
+async fn record_rows(
+    store: &Store,
+    run: RunKey,
+    input: &mut CheckedInput,
+    planned: &Planned,
+) -> Result<(), CommandError> {
     // Taken out, since the chunks need the sheet for themselves.
     let requests = std::mem::take(&mut input.sheet.requests);
-    let mut answers = requests.iter().zip(&input.operations.of_request).peekable();
+    let mut answers = requests.iter().zip(&planned.plan.operations.of_request).peekable();
     let mut part = Vec::new();
     for chunk in input.sheet.chunks() {
         let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;

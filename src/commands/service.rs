@@ -38,6 +38,11 @@ impl Service {
         Arc::clone(&self.client)
     }
 
+    /// Whether it is a sandbox in this process.
+    pub(super) const fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
     /// The API's host.
     pub(super) fn host(&self) -> &str {
         &self.host

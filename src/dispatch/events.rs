@@ -47,6 +47,11 @@ pub enum EndReason {
     TooManyErrors,
     /// The service refuses the app: it answered 403 and never accepted a call.
     Forbidden,
+    /// The tenant's machines could not be read, so nothing was sent.
+    NoInventory {
+        /// What was in the way.
+        description: String,
+    },
     /// Nothing sent after this can succeed.
     Aborted(AbortCause),
     /// The state could not be kept, so calls were stopped at once.

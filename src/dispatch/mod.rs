@@ -21,7 +21,8 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::api::{ApiRequest, BULK_MAXIMUM_MACHINES, Transport};
 use crate::call::{
-    BulkRefusal, Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, OperationEnd, Phase, Reports, StopReason,
+    BulkRefusal, Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, OperationEnd, Phase, Reports,
+    StopReason,
 };
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::{Bucket, Change, Outcome, Status};
@@ -70,8 +71,6 @@ pub struct DispatchSettings {
     pub tick: Duration,
     /// For jitter.
     pub seed: u64,
-    /// Whether somebody has interrupted the run before it began: then it ends without a call.
-    pub interrupted: bool,
 }
 
 /// What somebody asks of a run that is under way.
@@ -177,9 +176,6 @@ pub async fn dispatch<T: Transport>(
         clock,
     };
     dispatcher.tell(&Event::Started)?;
-    if dispatcher.settings.interrupted {
-        dispatcher.stop(EndReason::Interrupted)?;
-    }
     let outcome = dispatcher.go_on(&mut reports, stop_requests).await;
     dispatcher.tasks.shutdown().await;
     match outcome {
@@ -364,6 +360,11 @@ impl<T: Transport> Dispatcher<'_, T> {
                 self.take_outcomes(index, ends, false)
             }
             CallEnd::Refused(refusal, ends) => self.take_refusal(index, errand, refusal, ends),
+            // Errands are writes.
+            CallEnd::Read(_) | CallEnd::ReadFailed(_) => {
+                self.abandon(index, errand);
+                Ok(())
+            }
             CallEnd::Stopped(reason) => {
                 self.abandon(index, errand);
                 match reason {

@@ -193,6 +193,7 @@ impl World {
                 }
             }
             ApiRequest::SetDeviceValue { value, .. } => drop(self.values.insert(machine.clone(), *value)),
+            ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => {}
         }
         let tags: Vec<&String> = self.tags.get(machine).into_iter().flatten().collect();
         let value = self.values.get(machine).copied().unwrap_or(DeviceValue::Normal);
@@ -215,6 +216,7 @@ fn change_of(request: &ApiRequest) -> String {
             format!("{} {tag}", action.as_str())
         }
         ApiRequest::SetDeviceValue { value, .. } => value.to_string(),
+        ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => String::new(),
     }
 }
 
@@ -345,7 +347,7 @@ impl Simulation {
             quota: quota.parse().expect("a quota"),
             weather,
             naming: [Naming::All, Naming::One, Naming::None][usize::try_from(seed % 3).expect("small")],
-            batch_limit: if seed % 5 == 0 { 7 } else { 500 },
+            batch_limit: if seed.is_multiple_of(5) { 7 } else { 500 },
             latency_milliseconds: latency,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             world: Mutex::default(),
@@ -366,7 +368,6 @@ impl Simulation {
             maximum_errors: MaximumErrors::Percent(50),
             tick: Duration::from_mins(10),
             seed,
-            interrupted: false,
         }
     }
 

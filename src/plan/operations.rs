@@ -8,13 +8,14 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::resolution::Resolution;
 use crate::input::{ChangeCode, Excerpt, Request, RequestedChange, Sheet};
-use crate::model::{MachineId, MachineReference, OperationId, RowNumber, TagAction};
+use crate::model::{OperationId, TagAction};
 
-/// One change to one machine, as positions in the sheet.
+/// One change to one machine, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedOperation {
-    /// The position of the machine in [`Sheet::machines`].
+    /// The machine's number in the [`Resolution`].
     pub machine: u32,
     /// What to make of it.
     pub change: ChangeCode,
@@ -45,17 +46,17 @@ pub struct Conflict {
 }
 
 impl Operations {
-    /// Works out the operations of a sheet.
+    /// Works out the operations of a sheet whose machines were looked up.
     #[must_use]
-    pub fn of(sheet: &Sheet) -> Self {
+    pub fn of(sheet: &Sheet, machines: &Resolution) -> Self {
         let mut plan = Self {
             operations: Vec::with_capacity(sheet.requests.len()),
             of_request: Vec::with_capacity(sheet.requests.len()),
             ..Self::default()
         };
-        let mut known = KnownOperations::new(sheet.machines.len(), sheet.requests.len());
+        let mut known = KnownOperations::new(machines.len(), sheet.requests.len());
         for (first_request, request) in (0_u32..).zip(&sheet.requests) {
-            let (machine, change) = (request.machine, request.change);
+            let (machine, change) = (machines.number(request.machine), request.change);
             let operation = match known.find_or_add(&plan.operations, machine, change) {
                 Known::Before(operation) => {
                     plan.take_again(sheet, operation, request);
@@ -69,26 +70,6 @@ impl Operations {
             plan.of_request.push(OperationId(operation));
         }
         plan
-    }
-
-    /// For each machine of the sheet whether tags are added to it as well as removed: then its removes wait for its
-    /// adds, since tags drive device groups and a machine must not fall out of both.
-    #[must_use]
-    pub fn guarded_machines(&self, sheet: &Sheet) -> Vec<bool> {
-        const ADDS: u8 = 1;
-        const REMOVES: u8 = 2;
-        let mut seen = vec![0_u8; sheet.machines.len()];
-        for operation in &self.operations {
-            let mark = match operation.change.change() {
-                RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
-                RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
-                RequestedChange::DeviceValue(_) => 0,
-            };
-            if let Some(seen) = seen.get_mut(operation.machine as usize) {
-                *seen |= mark;
-            }
-        }
-        seen.into_iter().map(|marks| marks == ADDS | REMOVES).collect()
     }
 
     fn take_again(&mut self, sheet: &Sheet, operation: u32, later: &Request) {
@@ -218,68 +199,6 @@ impl Conflict {
     }
 }
 
-/// A row whose machine is named in a way that needs the inventory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unresolved {
-    /// The row.
-    pub row: RowNumber,
-    /// The line on which it begins.
-    pub line: u32,
-    /// The machine as named.
-    pub machine: Excerpt,
-    /// Whether that looks like an id that lost or gained a digit.
-    pub looks_like_damaged_id: bool,
-}
-
-impl Unresolved {
-    /// What is wrong, without the place.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        let advice = if self.looks_like_damaged_id {
-            "is it a damaged id? A spreadsheet may have cut it"
-        } else {
-            "give the id instead of the name"
-        };
-        format!("\"{}\" is no machine id of 40 hexadecimal digits; {advice}", self.machine)
-    }
-}
-
-impl std::fmt::Display for Unresolved {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "row {}, line {}: {}", self.row, self.line, self.reason())
-    }
-}
-
-/// The rows whose machine is not named by its id, once for each row.
-#[must_use]
-pub fn unresolved(sheet: &Sheet) -> Vec<Unresolved> {
-    let mut unresolved: Vec<Unresolved> = Vec::new();
-    for request in &sheet.requests {
-        let Some(reference @ MachineReference::Name(name)) = sheet.machines.get(request.machine as usize) else {
-            continue;
-        };
-        if unresolved.last().is_some_and(|last| last.row == request.row) {
-            continue;
-        }
-        unresolved.push(Unresolved {
-            row: request.row,
-            line: request.line,
-            machine: Excerpt::new(name),
-            looks_like_damaged_id: reference.looks_like_damaged_id(),
-        });
-    }
-    unresolved
-}
-
-/// The id of a machine of the sheet; `None` for a name.
-#[must_use]
-pub fn machine_id(sheet: &Sheet, machine: u32) -> Option<&MachineId> {
-    match sheet.machines.get(machine as usize)? {
-        MachineReference::Id(id) => Some(id),
-        MachineReference::Name(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -298,6 +217,10 @@ mod tests {
         read(text.as_bytes(), &InputOptions::default()).expect("an input")
     }
 
+    fn operations(sheet: &Sheet) -> Operations {
+        Operations::of(sheet, &Resolution::of(sheet, None))
+    }
+
     fn operations_of(plan: &Operations) -> Vec<u32> {
         plan.of_request.iter().map(|operation| operation.0).collect()
     }
@@ -306,7 +229,7 @@ mod tests {
     fn the_same_operation_twice_is_done_once_and_answers_both_rows() {
         let sheet =
             sheet(&format!("{ONE},a,Add,High\n{TWO},a,Add,\n{},a,add,HIGH\n{ONE},A,Add,\n", ONE.to_uppercase()));
-        let plan = Operations::of(&sheet);
+        let plan = operations(&sheet);
         assert_eq!(operations_of(&plan), [0, 1, 2, 0, 1, 3]);
         assert_eq!((plan.operations.len(), plan.repeated, plan.conflicts.len()), (4, 2, 0));
     }
@@ -315,27 +238,10 @@ mod tests {
     fn a_contradiction_names_both_places() {
         let sheet = sheet(&format!("{ONE},a,Add,\n{TWO},a,Remove,\n\n{ONE},a,Remove,\n{ONE},,,Low\n{ONE},,Set,High\n"));
         let described: Vec<String> =
-            Operations::of(&sheet).conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
+            operations(&sheet).conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
         insta::assert_snapshot!(described.join("\n"), @r#"
         row 3, line 5: removes the tag "a", and row 1, line 2, adds it, on machine 1111111111111111111111111111111111111111; leave one of them
         row 5, line 7: sets the device value High, and row 4, line 6, sets Low, on machine 1111111111111111111111111111111111111111; leave one of them
-        "#);
-    }
-
-    #[test]
-    fn only_machines_that_get_and_lose_tags_are_guarded() {
-        let three = "3333333333333333333333333333333333333333";
-        let sheet = sheet(&format!("{ONE},a,Add,\n{TWO},a,Remove,High\n{three},b,Remove,\n{three},c,Add,\n"));
-        assert_eq!(Operations::of(&sheet).guarded_machines(&sheet), [false, false, true]);
-    }
-
-    #[test]
-    fn a_machine_that_is_not_an_id_is_found_once_a_row() {
-        let sheet = sheet(&format!("server01,a,Add,High\n{ONE},a,Add,\n{ONE}0,a,Add,\n"));
-        let described: Vec<String> = unresolved(&sheet).iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(described.join("\n"), @r#"
-        row 1, line 2: "server01" is no machine id of 40 hexadecimal digits; give the id instead of the name
-        row 3, line 4: "11111111111111111111111111111111111111110" is no machine id of 40 hexadecimal digits; is it a damaged id? A spreadsheet may have cut it
         "#);
     }
 
@@ -352,7 +258,7 @@ mod tests {
                 writeln!(text, "{machine:040x},t{tag},{action},{value}").expect("text");
             }
             let sheet = sheet(&text);
-            let plan = Operations::of(&sheet);
+            let plan = operations(&sheet);
             prop_assert_eq!(plan.of_request.len(), sheet.requests.len());
             let mut slots: BTreeMap<(u32, Option<u32>), ChangeCode> = BTreeMap::new();
             let mut distinct = BTreeSet::new();

@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::quota::Quota;
+use crate::model::Bucket;
 use crate::quota::window::counted_for;
+use crate::quota::{Pacer, Quota, QuotaScope};
 
 /// What a schedule is made from.
 #[derive(Clone, Debug)]
@@ -49,6 +50,42 @@ impl Schedule<'_> {
             }
         }
         last_end
+    }
+}
+
+/// Calls of each bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BucketCalls {
+    /// Reading machines.
+    pub machines: u64,
+    /// Tags, single and in bulk.
+    pub tags: u64,
+    /// Device values.
+    pub value: u64,
+}
+
+/// When everything will be over if the machines are read first, and tags and device values are written side by side
+/// then, or one after the other where all calls count together. `latest_ends` gives those of some buckets, as
+/// [`Schedule`] wants them.
+pub fn finish_time(
+    quota: &Quota,
+    scope: QuotaScope,
+    now: BootTime,
+    calls: BucketCalls,
+    round_trip: Duration,
+    latest_ends: impl Fn(&[Bucket]) -> Vec<BootTime>,
+) -> BootTime {
+    let end = |start: BootTime, buckets: &[Bucket], calls: u64| {
+        let schedule =
+            Schedule { quota, latest_ends: &latest_ends(buckets), round_trip, spacing: Pacer::spacing(quota) };
+        if calls == 0 { start } else { schedule.end(start, calls) }
+    };
+    match scope {
+        QuotaScope::App => end(now, &Bucket::ALL, calls.machines + calls.tags + calls.value),
+        QuotaScope::Api => {
+            let read = end(now, &[Bucket::Machines], calls.machines);
+            end(read, &[Bucket::Tags], calls.tags).max(end(read, &[Bucket::Value], calls.value))
+        }
     }
 }
 

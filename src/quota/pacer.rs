@@ -48,7 +48,13 @@ impl Pacer {
         let shortest = quota.limits().first()?;
         let calls = shortest.calls.get();
         let burst = (calls / 20).clamp(1, MAXIMUM_BURST);
-        Some(Self::with_spacing(shortest.window / WINDOW_PART / calls, burst, clock))
+        Some(Self::with_spacing(Self::spacing(quota), burst, clock))
+    }
+
+    /// The time between two calls of a full window, bursts aside; for schedules. Zero when the quota is off.
+    #[must_use]
+    pub fn spacing(quota: &Quota) -> Duration {
+        quota.limits().first().map_or(Duration::ZERO, |shortest| shortest.window / WINDOW_PART / shortest.calls.get())
     }
 
     /// A pacer that spreads the calls evenly, so that even a gateway which only estimates a sliding window finds no

@@ -3,16 +3,26 @@
 //! Nothing here changes a run. Data goes to standard output, everything else to standard error; nothing is written to a
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
+mod files;
 pub mod logging;
+mod machines;
+mod pace;
+mod plan;
 mod problem;
 mod progress;
+mod reading;
 mod results;
 mod row;
 mod screen;
 mod summary;
+mod verification;
 
+pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
+pub use plan::PlanReport;
 pub use problem::{Problem, ProblemSource};
 pub use progress::ProgressReport;
+pub use reading::{ReadingReport, reading_json, reading_problem};
 pub use results::{ErrorGroup, ErrorKey, ResultsError, ResultsTarget, Totals, write_results};
 pub use screen::{ColorChoice, Screen};
 pub use summary::{RunSummary, describe_duration, group_digits};
+pub use verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};

@@ -3,25 +3,20 @@
 //! A bar that stands still for 45 minutes is taken for a hang, so while the quota makes everybody wait it says so, with
 //! the time of the next call; and the end comes from the quota's schedule, not from the pace so far.
 
-use std::fmt::Write as _;
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io;
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::pace::LinePace;
 use super::screen::Screen;
 use super::summary::{describe_duration, group_digits};
 use crate::call::{Notice, WaitCause};
 use crate::dispatch::{EndReason, Event, Observer, Progress};
 use crate::model::Status;
-
-/// How often a line is written where there is no terminal, at first; the pause doubles up to [`LONGEST_LINE_PAUSE`].
-const FIRST_LINE_PAUSE: Duration = Duration::from_secs(10);
-/// The longest time without a line where there is no terminal.
-const LONGEST_LINE_PAUSE: Duration = Duration::from_mins(5);
 
 /// Shows a run on the screen.
 pub struct ProgressReport {
@@ -29,24 +24,14 @@ pub struct ProgressReport {
     quiet: bool,
     time_zone: TimeZone,
     bar: Option<ProgressBar>,
-    next_line: Duration,
-    line_pause: Duration,
-    has_told_of_wait: bool,
+    pace: LinePace,
 }
 
 impl ProgressReport {
     /// A report on this screen; a quiet one shows only what needs attention.
     #[must_use]
     pub fn new(screen: Screen, quiet: bool) -> Self {
-        Self {
-            screen,
-            quiet,
-            time_zone: TimeZone::system(),
-            bar: None,
-            next_line: FIRST_LINE_PAUSE,
-            line_pause: FIRST_LINE_PAUSE,
-            has_told_of_wait: false,
-        }
+        Self { screen, quiet, time_zone: TimeZone::system(), bar: None, pace: LinePace::default() }
     }
 
     fn start_bar(&mut self, progress: &Progress) {
@@ -65,20 +50,9 @@ impl ProgressReport {
         if let Some(bar) = &self.bar {
             bar.set_position(progress.settled());
             bar.set_message(status_line(progress, &self.time_zone));
-        } else if !self.quiet
-            && progress.operations > 0
-            && (progress.elapsed >= self.next_line || self.is_first_wait(progress))
-        {
+        } else if !self.quiet && progress.operations > 0 && self.pace.is_due(progress.elapsed, progress.waiting) {
             self.screen.line(&status_line(progress, &self.time_zone));
-            self.line_pause = (self.line_pause * 2).min(LONGEST_LINE_PAUSE);
-            self.next_line = progress.elapsed + self.line_pause;
         }
-    }
-
-    /// Whether the quota makes everybody wait for the first time, which is worth a line at once.
-    fn is_first_wait(&mut self, progress: &Progress) -> bool {
-        let waits = matches!(progress.waiting, Some((WaitCause::Window(_) | WaitCause::Throttled, Some(_))));
-        waits && !std::mem::replace(&mut self.has_told_of_wait, true)
     }
 }
 
@@ -133,7 +107,7 @@ fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
     }
 }
 
-fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone: &TimeZone) -> String {
+pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone: &TimeZone) -> String {
     let what = match cause {
         // Too short to be worth a word.
         WaitCause::Pacing => return "spreading calls".to_owned(),
@@ -158,7 +132,7 @@ fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
     }
 }
 
-fn notice_text(notice: Notice) -> Cow<'static, str> {
+pub(super) fn notice_text(notice: Notice) -> Cow<'static, str> {
     Cow::Borrowed(match notice {
         Notice::UnexplainedThrottling => {
             "the service refused a call for quota (429) although this program's own count had room; from now on all \
@@ -189,7 +163,7 @@ fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {
         EndReason::Interrupted => "Interrupted",
         EndReason::Deadline => "The deadline has come, or lies before the next call",
         EndReason::TooManyErrors => "Too many errors",
-        EndReason::Forbidden | EndReason::Aborted(_) => "The run cannot go on",
+        EndReason::Forbidden | EndReason::Aborted(_) | EndReason::NoInventory { .. } => "The run cannot go on",
         EndReason::Finished | EndReason::Halted | EndReason::StoreFailed(_) => return None,
     };
     let awaited = match in_flight {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
+use super::files::{self, harmless, is_device};
 use super::row::{RowAnswer, answer_row};
 use crate::input::records;
 use crate::model::Status;
@@ -148,22 +149,8 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Whether the target is there and no ordinary file: a pipe or `/dev/null`, which nothing may be renamed over.
-fn is_device(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
-}
-
 fn new_file_beside(target: &Path) -> Result<NamedTempFile, ResultsError> {
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new()
-        .prefix(".tagfleet-")
-        .suffix(".csv")
-        .tempfile_in(directory)
-        // The kind says enough; the library's message would name the temporary file.
-        .map_err(|source| ResultsError::File { path: target.to_owned(), source: source.kind().into() })
+    files::new_file_beside(target).map_err(|source| ResultsError::File { path: target.to_owned(), source })
 }
 
 /// Writes the results of a run, and the rows worth feeding back; the file of the latter is removed when there are none.
@@ -210,10 +197,26 @@ async fn write_files(store: &Store, run: &StoredRun, results: &Path, failed: &Pa
     Ok(totals)
 }
 
-fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), ResultsError> {
+/// Writes a file beside its target and renames it when it is complete.
+pub(super) fn write_file(
+    target: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<(), ResultsError> {
     let failed = |source| ResultsError::File { path: target.to_owned(), source };
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(target).map(|_file| ()).map_err(|error| failed(error.error))
+    if is_device(target) {
+        let device = File::options().write(true).open(target).map_err(failed)?;
+        let mut buffered = BufWriter::new(&device);
+        return write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed);
+    }
+    let file = new_file_beside(target)?;
+    let mut buffered = BufWriter::with_capacity(1 << 16, file.as_file());
+    write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed)?;
+    drop(buffered);
+    put_in_place(file, target)
+}
+
+fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), ResultsError> {
+    files::put_in_place(file, target).map_err(|source| ResultsError::File { path: target.to_owned(), source })
 }
 
 /// The two sheets of a run, being written.
@@ -307,11 +310,6 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
     }
 }
 
-/// A text that a spreadsheet would take for a formula gets an apostrophe in front.
-fn harmless(cell: &str) -> std::borrow::Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cell}").into() } else { cell.into() }
-}
-
 impl Totals {
     /// Rows with this status.
     #[must_use]
@@ -350,15 +348,6 @@ mod tests {
         ] {
             let expected = ResultsTarget::File { results: results.into(), failed: failed.into() };
             assert_eq!(ResultsTarget::file(results.into()), expected);
-        }
-    }
-
-    #[test]
-    fn what_a_spreadsheet_would_run_is_made_harmless() {
-        for (cell, written) in
-            [("=1+1", "'=1+1"), ("-", "'-"), ("@a", "'@a"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", "")]
-        {
-            assert_eq!(harmless(cell), written);
         }
     }
 

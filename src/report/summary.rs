@@ -18,7 +18,7 @@ use crate::model::Status;
 use crate::quota;
 
 /// The version of the JSON object; fields may be added under it, never changed.
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
 /// How many groups of errors the text shows.
 const SHOWN_ERROR_GROUPS: usize = 8;
 
@@ -45,10 +45,7 @@ impl RunSummary<'_> {
     /// The object for `--json`.
     #[must_use]
     pub fn json(&self) -> String {
-        let calls: BTreeMap<&str, u64> = CallKind::ALL
-            .into_iter()
-            .map(|kind| (kind.as_str(), self.progress.calls.get(&kind).copied().unwrap_or(0)))
-            .collect();
+        let calls = calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0));
         let statuses: BTreeMap<&str, u64> =
             Status::ALL.into_iter().map(|status| (status.as_str(), self.totals.count(status))).collect();
         let (results, failed) = match self.target {
@@ -185,6 +182,11 @@ impl RunSummary<'_> {
     }
 }
 
+/// How many calls of each kind, under the names that JSON has for them.
+pub(super) fn calls_object(count: impl Fn(CallKind) -> u64) -> BTreeMap<&'static str, u64> {
+    CallKind::ALL.into_iter().map(|kind| (kind.as_str(), count(kind))).collect()
+}
+
 /// Seconds with three digits after the point.
 fn rounded_seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
@@ -229,7 +231,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// A text from outside on one line, without anything that a terminal obeys.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
@@ -282,6 +284,7 @@ const fn reason_code(reason: &EndReason) -> &'static str {
         EndReason::Deadline => "deadline",
         EndReason::TooManyErrors => "too_many_errors",
         EndReason::Forbidden => "forbidden",
+        EndReason::NoInventory { .. } => "inventory_not_read",
         EndReason::Aborted(AbortCause::SignIn(_)) => "sign_in_failed",
         EndReason::Aborted(AbortCause::TokenRefused) => "token_refused",
         EndReason::Aborted(AbortCause::Refused(_)) => "refused",
@@ -292,13 +295,14 @@ const fn reason_code(reason: &EndReason) -> &'static str {
 }
 
 /// Why a run ended, for people, as the rest of a sentence.
-fn reason_text(reason: &EndReason) -> String {
+pub(super) fn reason_text(reason: &EndReason) -> String {
     match reason {
         EndReason::Finished => "at its end".to_owned(),
         EndReason::Interrupted | EndReason::Halted => "interrupted".to_owned(),
         EndReason::Deadline => "at its deadline".to_owned(),
         EndReason::TooManyErrors => "because too many rows failed".to_owned(),
         EndReason::Forbidden => "because the service refuses this app (403)".to_owned(),
+        EndReason::NoInventory { description } => format!("because {}", printable(description)),
         EndReason::Aborted(AbortCause::SignIn(error)) => {
             format!("because signing in failed: {}", causes(error))
         }
@@ -321,7 +325,7 @@ fn reason_text(reason: &EndReason) -> String {
 }
 
 /// What to do about the end of a run.
-fn reason_hint(reason: &EndReason) -> Option<String> {
+pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
     Some(match reason {
         EndReason::Finished => return None,
         EndReason::Interrupted | EndReason::Halted | EndReason::Deadline => {
@@ -332,6 +336,11 @@ fn reason_hint(reason: &EndReason) -> Option<String> {
             "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP, with an \
              administrator's consent (a person needs Machine.ReadWrite and the role 'Manage security setting'), and \
              check --cloud: a token for another cloud is refused as well"
+                .to_owned()
+        }
+        EndReason::NoInventory { .. } => {
+            "run the same command again later, or with --no-inventory, which needs machine ids and finds nothing that is so \
+             already"
                 .to_owned()
         }
         EndReason::Aborted(AbortCause::SignIn(error)) => return error.hint(),

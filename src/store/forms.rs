@@ -233,6 +233,17 @@ pub struct WorkCount {
     pub calls: u64,
 }
 
+/// A write of ours, and what it left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentWrite {
+    /// The machine.
+    pub machine: MachineId,
+    /// The tag; `None` for the device value.
+    pub tag: Option<String>,
+    /// What holds since: `present`, `absent` or the value; `None` when that is not known.
+    pub after: Option<String>,
+}
+
 /// An operation and what became of it.
 #[derive(Clone, Debug)]
 pub struct StoredOperation {

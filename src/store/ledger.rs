@@ -210,6 +210,28 @@ impl Store {
             .await
     }
 
+    /// How long the latest writes of this account took from start to answer, on average; `None` when there were none since
+    /// the machine was started.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn mean_round_trip(&self, account: AccountKey) -> Result<Option<Duration>, StoreError> {
+        let boot_key = self.identity.boot_key;
+        self.writer
+            .run(move |transaction| {
+                let mean: Option<f64> = transaction.query_row(
+                    "SELECT avg(took) FROM (SELECT ended - started AS took FROM attempt
+                         WHERE attempt_key > (SELECT max(attempt_key) - 1000 FROM attempt) AND account_key = ?1
+                             AND boot_key = ?2 AND bucket <> ?3 AND http_status IS NOT NULL
+                         ORDER BY attempt_key DESC LIMIT 50)",
+                    params![account.0, boot_key, bucket_number(Bucket::Machines)],
+                    |row| row.get(0),
+                )?;
+                Ok(mean.map(|microseconds| Duration::from_secs_f64((microseconds / 1e6).max(0.0))))
+            })
+            .await
+    }
+
     /// The latest ends of this account's calls in these buckets, newest first, at most `count`; for schedules. Calls in
     /// flight are given as ending now.
     ///

@@ -23,8 +23,8 @@ use rusqlite::{Connection, ErrorCode};
 
 pub use directory::default_directory;
 pub use forms::{
-    AccountKey, ChangeKind, InputChunk, NewChange, NewOperation, NewRun, OperationState, RunKey, RunState, StoredChunk,
-    SettledOperation, StoredOperation, StoredRun, WorkCount, WorkItem, WorkKind, WorkPlace,
+    AccountKey, ChangeKind, InputChunk, NewChange, NewOperation, NewRun, OperationState, RecentWrite, RunKey, RunState,
+    SettledOperation, StoredChunk, StoredOperation, StoredRun, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,

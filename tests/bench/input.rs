@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tagfleet::input::{self, InputOptions};
 use tagfleet::plan::operations::Operations;
+use tagfleet::plan::resolution::Resolution;
 
 const ROWS: u32 = 1_000_000;
 const PASSES: usize = 5;
@@ -32,7 +33,7 @@ fn main() {
         reads.push(timed(|| {
             let sheet = input::read(File::open(&path).expect("the input file"), &options).expect("a sheet");
             assert_eq!((sheet.row_count, sheet.problems.len()), (ROWS, 0));
-            let operations = Operations::of(&sheet);
+            let operations = Operations::of(&sheet, &Resolution::of(&sheet, None));
             assert_eq!(operations.conflicts.len(), 0);
             black_box((sheet, operations));
         }));

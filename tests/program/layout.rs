@@ -9,15 +9,24 @@ use std::path::{Path, PathBuf};
 use crate::rehearsal::repository;
 
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 16] = [
+const ROOMS: [(&str, &[&str], &str); 17] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
     ("quota", &["clock"], "the window rule is pure and knows neither calls nor rows"),
     ("input", &["model"], "bytes become rows whatever becomes of the rows"),
-    ("plan", &["model", "input", "quota", "clock"], "pure: what it decides must not hang on a service or a disk"),
+    (
+        "plan",
+        &["model", "input", "inventory", "quota", "clock"],
+        "pure: what it decides must not hang on a service or a disk",
+    ),
     ("api", &["model", "clock"], "the wire neither retries nor waits, and knows no rows, runs or quotas"),
     ("store", &["model", "clock", "quota"], "the ledger of attempts knows nothing of HTTP and nothing of reports"),
     ("call", &["model", "clock", "quota", "api", "store"], "one call knows operations by number, and no rows"),
+    (
+        "inventory",
+        &["model", "clock", "api", "store", "call"],
+        "holds machines as they were listed, and decides nothing",
+    ),
     (
         "dispatch",
         &["model", "clock", "quota", "plan", "api", "store", "call"],
@@ -25,20 +34,32 @@ const ROOMS: [(&str, &[&str], &str); 16] = [
     ),
     (
         "report",
-        &["model", "clock", "quota", "input", "api", "store", "call", "dispatch"],
+        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch"],
         "shows what the engine tells and the store holds",
     ),
     ("sandbox", &[], "what the program is checked against shares no code with it"),
     (
         "cli",
-        &["model", "quota", "api", "dispatch", "report", "sandbox", "config"],
+        &["model", "quota", "plan", "api", "dispatch", "report", "sandbox", "config"],
         "what was typed, in the words of the rooms",
     ),
     ("config", &["cli", "quota", "api", "store"], "what it means once the environment is read"),
     (
         "commands",
         &[
-            "model", "clock", "quota", "input", "plan", "api", "store", "call", "dispatch", "report", "sandbox", "cli",
+            "model",
+            "clock",
+            "quota",
+            "input",
+            "plan",
+            "api",
+            "store",
+            "call",
+            "inventory",
+            "dispatch",
+            "report",
+            "sandbox",
+            "cli",
             "config",
         ],
         "commands compose: they alone see everything",

@@ -26,6 +26,7 @@ mod bad_rows;
 mod dialects;
 mod failed_rows;
 mod faults;
+mod inventory;
 mod layout;
 mod limits;
 mod quota;

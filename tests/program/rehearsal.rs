@@ -114,6 +114,7 @@ enum Service {
 }
 
 /// A run that is being prepared.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a test may want otherwise")]
 pub(crate) struct Rehearsal {
     folder: Folder,
     service: Service,
@@ -121,13 +122,15 @@ pub(crate) struct Rehearsal {
     on_standard_input: bool,
     is_confirmed: bool,
     quota: String,
+    is_planned: bool,
     options: Vec<String>,
     variables: Vec<(String, String)>,
     reads_output: bool,
 }
 
 impl Rehearsal {
-    /// Against a sandbox of its own, without a quota, without a question.
+    /// Against a sandbox of its own, without a quota, without a question; each operation is one call, whatever the tenant
+    /// holds, unless it is [`planned`](Self::planned).
     pub(crate) fn new() -> Self {
         Self {
             folder: Folder::new(),
@@ -136,6 +139,7 @@ impl Rehearsal {
             on_standard_input: false,
             is_confirmed: true,
             quota: "off".to_owned(),
+            is_planned: false,
             options: Vec::new(),
             variables: Vec::new(),
             reads_output: true,
@@ -180,6 +184,11 @@ impl Rehearsal {
     /// In this folder, with the files and the state that are there.
     pub(crate) fn in_folder(self, folder: &Folder) -> Self {
         Self { folder: folder.clone(), ..self }
+    }
+
+    /// As people run it: the machines are read first, and one tag goes to many machines in one call.
+    pub(crate) fn planned(self) -> Self {
+        Self { is_planned: true, ..self }
     }
 
     /// With this quota.
@@ -230,6 +239,9 @@ impl Rehearsal {
             command.arg("input.csv");
             None
         };
+        if !self.is_planned {
+            command.args(["--no-inventory", "--no-bulk"]);
+        }
         command.args(self.is_confirmed.then_some("--yes")).args(["--quota", &self.quota]).args(self.options);
         Running { program: Program::start(command, input, self.reads_output), sandbox, folder: self.folder }
     }

@@ -26,7 +26,9 @@ impl Reply {
 /// A request that has arrived whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// The path.
+    /// The method.
+    pub(crate) method: String,
+    /// The path, with the query.
     pub(crate) path: String,
     /// The body.
     pub(crate) body: String,
@@ -135,7 +137,8 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
     if reader.read_line(&mut first)? == 0 {
         return Ok(None);
     }
-    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut words = first.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -152,5 +155,5 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Request { path, body: String::from_utf8_lossy(&body).into_owned() }))
+    Ok(Some(Request { method, path, body: String::from_utf8_lossy(&body).into_owned() }))
 }

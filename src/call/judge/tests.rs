@@ -27,6 +27,7 @@ fn word(verdict: &Verdict) -> String {
         Verdict::Done { after, case_differs, .. } => {
             format!("done {after}{}", if *case_differs { ", other case" } else { "" })
         }
+        Verdict::Read { .. } => "read".to_owned(),
         Verdict::Retry { why, .. } => format!("retry {why:?}"),
         Verdict::Answered { machines, shows_none, .. } => {
             format!("answered {machines:?}{}", if *shows_none { ", shows none" } else { "" })
@@ -203,7 +204,9 @@ fn ids_are_found_in_whatever_text_a_refusal_has() {
 
 #[test]
 fn a_lower_limit_is_read_from_the_refusal() {
-    for (message, allowed) in [("Received: 500, allowed: 100", "Some(100)"), ("too many", "None"), ("allowed: 0", "None")] {
+    for (message, allowed) in
+        [("Received: 500, allowed: 100", "Some(100)"), ("too many", "None"), ("allowed: 0", "None")]
+    {
         let body = format!(r#"{{"error": {{"code": "MaximumBatchSizeExceeded", "message": "{message}"}}}}"#);
         let verdict = judged(&bulk_request(), &response(400, &body), History::default());
         assert_eq!(word(&verdict), format!("split TooMany {{ allowed: {allowed} }}"), "{message}");
@@ -225,10 +228,7 @@ fn an_accepted_bulk_call_is_checked_machine_by_machine() {
             ),
             "answered [Done { case_differs: true }, NotApplied, Omitted]".to_owned(),
         ),
-        (
-            format!(r#"{{"value": [{}]}}"#, r#"{"id": "odd-id"}"#),
-            format!("answered [Omitted, Omitted, {done}]"),
-        ),
+        (format!(r#"{{"value": [{}]}}"#, r#"{"id": "odd-id"}"#), format!("answered [Omitted, Omitted, {done}]")),
         (format!(r#"{{"value": [{}]}}"#, shown("other", "[]")), "retry OtherMachine".to_owned()),
         ("<html>".to_owned(), "retry NotUnderstood".to_owned()),
         (String::new(), "retry NotUnderstood".to_owned()),

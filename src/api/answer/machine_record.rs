@@ -1,0 +1,275 @@
+//! A machine as reads of the service show it, taken leniently: whatever a field holds, it spoils at most itself.
+//!
+//! The service sends more fields than its documentation lists, and none but `id` is sure. What surprises: tags that the
+//! answer does not show, or shows in another shape than a list of texts, are unknown and not none, since a machine that
+//! is believed to lack a tag is not sent a call to remove it.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// A machine as reads of the service show it (the API's Machine resource). Texts are as the service wrote them; what is
+/// missing, null or empty there is `None` here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineRecord {
+    /// The id, never empty in a page.
+    pub id: Box<str>,
+    /// The computer's DNS name, full as a rule.
+    pub computer_dns_name: Option<Box<str>>,
+    /// When it was first seen.
+    pub first_seen: Option<Box<str>>,
+    /// When its last full report came.
+    pub last_seen: Option<Box<str>>,
+    /// The operating system, `Windows11` for example.
+    pub os_platform: Option<Box<str>>,
+    /// The operating system's version as a number, `10.0.0.0` for example.
+    pub os_version: Option<Box<str>>,
+    /// The operating system's build.
+    pub os_build: Option<Box<str>>,
+    /// The operating system's version as it is sold, `23H2` for example.
+    pub version: Option<Box<str>>,
+    /// The processor's architecture.
+    pub os_architecture: Option<Box<str>>,
+    /// `Active`, `Inactive` and others.
+    pub health_status: Option<Box<str>>,
+    /// `Onboarded`, `CanBeOnboarded` and others.
+    pub onboarding_status: Option<Box<str>>,
+    /// The machine group.
+    pub rbac_group_name: Option<Box<str>>,
+    /// The risk, `Low` for example.
+    pub risk_score: Option<Box<str>>,
+    /// The exposure, `Low` for example.
+    pub exposure_level: Option<Box<str>>,
+    /// The device's id in the directory.
+    pub aad_device_id: Option<Box<str>>,
+    /// What manages the machine, `Intune` for example.
+    pub managed_by: Option<Box<str>>,
+    /// Its last address in its own network.
+    pub last_ip_address: Option<Box<str>>,
+    /// Its last address as the internet sees it.
+    pub last_external_ip_address: Option<Box<str>>,
+    /// Its tags, in the service's order; `None` when the answer does not show them.
+    pub machine_tags: Option<Vec<Box<str>>>,
+    /// Its device value.
+    pub device_value: Option<Box<str>>,
+}
+
+/// The fields that are read.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Field {
+    Id,
+    ComputerDnsName,
+    FirstSeen,
+    LastSeen,
+    OsPlatform,
+    OsVersion,
+    OsBuild,
+    Version,
+    OsArchitecture,
+    HealthStatus,
+    // The documentation writes it without the capital.
+    #[serde(alias = "onboardingstatus")]
+    OnboardingStatus,
+    RbacGroupName,
+    RiskScore,
+    ExposureLevel,
+    AadDeviceId,
+    ManagedBy,
+    LastIpAddress,
+    LastExternalIpAddress,
+    MachineTags,
+    DeviceValue,
+    #[serde(other)]
+    Other,
+}
+
+impl MachineRecord {
+    fn read<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Option<Self>, A::Error> {
+        let mut record = Self::default();
+        let mut id = FieldValue::Nothing;
+        while let Some(field) = fields.next_key()? {
+            let text = match field {
+                Field::Id => {
+                    id = fields.next_value()?;
+                    continue;
+                }
+                Field::MachineTags => {
+                    record.machine_tags = fields.next_value::<FieldValue>()?.list();
+                    continue;
+                }
+                Field::Other => {
+                    fields.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                Field::ComputerDnsName => &mut record.computer_dns_name,
+                Field::FirstSeen => &mut record.first_seen,
+                Field::LastSeen => &mut record.last_seen,
+                Field::OsPlatform => &mut record.os_platform,
+                Field::OsVersion => &mut record.os_version,
+                Field::OsBuild => &mut record.os_build,
+                Field::Version => &mut record.version,
+                Field::OsArchitecture => &mut record.os_architecture,
+                Field::HealthStatus => &mut record.health_status,
+                Field::OnboardingStatus => &mut record.onboarding_status,
+                Field::RbacGroupName => &mut record.rbac_group_name,
+                Field::RiskScore => &mut record.risk_score,
+                Field::ExposureLevel => &mut record.exposure_level,
+                Field::AadDeviceId => &mut record.aad_device_id,
+                Field::ManagedBy => &mut record.managed_by,
+                Field::LastIpAddress => &mut record.last_ip_address,
+                Field::LastExternalIpAddress => &mut record.last_external_ip_address,
+                Field::DeviceValue => &mut record.device_value,
+            };
+            *text = fields.next_value::<FieldValue>()?.shown();
+        }
+        // Two dots, or one, would lead a call to another address.
+        let id = match id {
+            FieldValue::Text(id) if !matches!(&*id, "" | "." | "..") => id,
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { id, ..record }))
+    }
+}
+
+/// An element of a page, or the whole answer to a read of one machine: a machine, if it is one.
+pub(super) struct Element(pub(super) Option<MachineRecord>);
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ElementVisitor).map(Self)
+    }
+}
+
+struct ElementVisitor;
+
+impl<'de> Visitor<'de> for ElementVisitor {
+    type Value = Option<MachineRecord>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a machine")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+        MachineRecord::read(fields)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        IgnoredAny.visit_seq(list).map(|_ignored| None)
+    }
+
+    fn visit_str<E>(self, _text: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _value: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _number: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _number: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _number: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+/// What a field may hold.
+pub(super) enum FieldValue {
+    /// A text that is not empty.
+    Text(Box<str>),
+    /// A number, or true or false, as text.
+    Number(Box<str>),
+    /// A list of texts, or `None` for a list that holds something else.
+    List(Option<Vec<Box<str>>>),
+    /// Null, an empty text, or an object.
+    Nothing,
+}
+
+impl FieldValue {
+    /// The text to show for a field that holds one value.
+    fn shown(self) -> Option<Box<str>> {
+        match self {
+            Self::Text(text) | Self::Number(text) => Some(text),
+            Self::List(_) | Self::Nothing => None,
+        }
+    }
+
+    /// The list, for a field that holds one.
+    fn list(self) -> Option<Vec<Box<str>>> {
+        match self {
+            Self::List(list) => list,
+            Self::Text(_) | Self::Number(_) | Self::Nothing => None,
+        }
+    }
+
+    /// Whether the field says anything.
+    pub(super) const fn is_something(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+}
+
+impl<'de> Deserialize<'de> for FieldValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FieldVisitor)
+    }
+}
+
+struct FieldVisitor;
+
+impl<'de> Visitor<'de> for FieldVisitor {
+    type Value = FieldValue;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the value of a field")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<FieldValue, E> {
+        Ok(if text.is_empty() { FieldValue::Nothing } else { FieldValue::Text(text.into()) })
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<FieldValue, E> {
+        Ok(FieldValue::Number(value.to_string().into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<FieldValue, E> {
+        Ok(FieldValue::Number(number.to_string().into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<FieldValue, E> {
+        Ok(FieldValue::Number(number.to_string().into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<FieldValue, E> {
+        Ok(FieldValue::Number(number.to_string().into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<FieldValue, E> {
+        Ok(FieldValue::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FieldValue, A::Error> {
+        let mut texts = Some(Vec::new());
+        while let Some(element) = list.next_element::<FieldValue>()? {
+            match (element, &mut texts) {
+                (FieldValue::Text(text), Some(texts)) => texts.push(text),
+                _ => texts = None,
+            }
+        }
+        Ok(FieldValue::List(texts))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<FieldValue, A::Error> {
+        IgnoredAny.visit_map(fields).map(|_ignored| FieldValue::Nothing)
+    }
+}

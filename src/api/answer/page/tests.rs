@@ -1,0 +1,81 @@
+use super::*;
+
+fn ids(page: &MachinePage) -> Vec<&str> {
+    page.machines.iter().map(|machine| &*machine.id).collect()
+}
+
+#[test]
+fn a_page_is_read_whatever_its_machines_lack() {
+    let body = r#"{
+        "@odata.context": "https://api.example/$metadata#Machines",
+        "value": [
+            {"id": "a", "computerDnsName": "one.example", "osBuild": 18209, "machineTags": ["x", "y"], "deviceValue": "High",
+             "onboardingstatus": "Onboarded", "ipAddresses": [{"ipAddress": "10.0.0.1"}], "isAadJoined": true, "vmMetadata": null},
+            {"id": "b", "computerDnsName": null, "machineTags": null, "deviceValue": "", "osPlatform": ["odd"], "lastSeen": {}},
+            {"id": "c", "machineTags": "x", "version": true},
+            {"id": "d", "machineTags": ["x", 7]},
+            {"id": "e", "id": "f", "machineTags": []}
+        ],
+        "@odata.nextLink": "::not a link::"
+    }"#;
+    let page = MachinePage::parse(body.as_bytes()).expect("a page");
+    assert_eq!(ids(&page), ["a", "b", "c", "d", "f"]);
+    assert_eq!((page.skipped, page.item_count(), page.has_next_link), (0, 5, true));
+    let [first, second, third, fourth, fifth] = page.machines.as_slice() else { panic!("five machines") };
+    assert_eq!((first.computer_dns_name.as_deref(), first.os_build.as_deref()), (Some("one.example"), Some("18209")));
+    assert_eq!((first.device_value.as_deref(), first.onboarding_status.as_deref()), (Some("High"), Some("Onboarded")));
+    assert_eq!(first.machine_tags, Some(vec!["x".into(), "y".into()]));
+    assert_eq!(*second, MachineRecord { id: "b".into(), ..MachineRecord::default() });
+    assert_eq!((&third.machine_tags, third.version.as_deref()), (&None, Some("true")));
+    assert_eq!((&fourth.machine_tags, &fifth.machine_tags), (&None, &Some(Vec::new())), "unknown is not none");
+}
+
+#[test]
+fn what_is_no_machine_is_left_out_and_counted() {
+    let body = r#"{"value": [{}, {"id": ""}, {"id": null}, {"id": 7}, {"id": ["a"]}, {"id": ".."}, null, true, -1, 1, 0.5,
+                              "a", [], [{"id": "a"}], {"id": "kept"}]}"#;
+    let page = MachinePage::parse(body.as_bytes()).expect("a page");
+    assert_eq!((ids(&page), page.skipped, page.item_count()), (vec!["kept"], 14, 15));
+}
+
+#[test]
+fn only_a_list_under_value_is_a_page() {
+    assert_eq!(MachinePage::parse(br#"{"value": []}"#), Some(MachinePage::default()));
+    assert_eq!(MachinePage::parse(br#"{"value": [], "@odata.nextLink": null}"#), Some(MachinePage::default()));
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "7",
+        r#"{"value": null}"#,
+        r#"{"value": {"id": "a"}}"#,
+        r#"{"value": "a"}"#,
+        r#"{"value": [{"id": "a"}"#,
+        r#"{"value": [{"id": "a"}]} and more"#,
+        r#"{"id": "a"}"#,
+        r#"{"error": {"code": "c", "message": "m"}}"#,
+        "<html></html>",
+    ] {
+        assert_eq!(MachinePage::parse(body.as_bytes()), None, "{body}");
+    }
+}
+
+#[test]
+fn a_text_that_was_cut_within_a_character_costs_nothing_else() {
+    let page = |text: &str| {
+        let body = format!(r#"{{"value": [{{"id": "a", "osPlatform": "{text}"}}]}}"#);
+        MachinePage::parse(body.as_bytes())
+            .map(|page| page.machines[0].os_platform.clone().unwrap_or_default().to_string())
+    };
+    assert_eq!(page(r"cut \ud83d").as_deref(), Some("cut \u{fffd}"));
+    assert_eq!(page(r"\ude00 cut \ud83dx\\ud83d").as_deref(), Some("\u{fffd} cut \u{fffd}x\\ud83d"));
+    assert_eq!(page(r"\ud83d\ud83d\ude00").as_deref(), Some("\u{fffd}\u{1f600}"));
+    assert_eq!(page(r"\ud83d\ude00 whole").as_deref(), Some("\u{1f600} whole"));
+    assert_eq!(page(r"\uZZZZ"), None);
+    assert_eq!(page("\\"), None);
+
+    let bytes = b"{\"value\": [{\"id\": \"a\", \"osPlatform\": \"\xF0\x9F\"}]}";
+    let page = MachinePage::parse(bytes).expect("a page");
+    assert_eq!(page.machines[0].os_platform.as_deref(), Some("\u{fffd}"));
+}

@@ -1,0 +1,319 @@
+//! The tenant's machines, as the service listed them at one time: read through [`crate::call`], held in memory, looked up
+//! by id and by name.
+//!
+//! A tenant may have a million machines, so a machine is a record of fixed size: texts that many share (tags, groups,
+//! platforms) are numbers, and names stand one behind the other in one text. Nothing here is decided: what a row means by
+//! a name, or what need not be changed, is for the plan. What surprises: what the service did not show is unknown and not
+//! absent, so [`ListedMachine::has_tag`] has three answers; and a name may stand on several records, since a reinstalled
+//! machine gets a new one.
+
+mod builder;
+mod names;
+mod read;
+mod texts;
+mod walk;
+
+use std::fmt;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use jiff::Timestamp;
+
+use crate::model::{DeviceValue, MachineId};
+
+pub use crate::api::MachineRecord;
+pub use builder::InventoryBuilder;
+pub use read::{InventoryEvent, InventoryObserver, MachineSink, ReadError, ReadProgress, read};
+pub use walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
+
+use names::NameIndex;
+use texts::{TextNumber, Texts};
+
+/// The place of a machine in an [`Inventory`], from 0 in the service's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MachinePosition(u32);
+
+impl MachinePosition {
+    /// The position as a number, from 0, for tables beside the inventory.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All machines of a tenant that the service listed, each id once.
+pub struct Inventory {
+    records: Vec<Record>,
+    /// Where each id is among the records.
+    by_id: HashTable<u32>,
+    names: Box<str>,
+    by_name: NameIndex,
+    tags: Vec<TextNumber>,
+    texts: Texts,
+    state: RandomState,
+    began: Timestamp,
+    ended: Timestamp,
+}
+
+/// A machine in a fixed number of bytes.
+struct Record {
+    id: MachineId,
+    /// Microseconds since 1970, or [`NEVER`].
+    last_seen: i64,
+    /// Where the name begins in the names; in bytes.
+    name_start: u32,
+    /// Where the tags begin in the tags.
+    tags_start: u32,
+    /// How many tags there are, or [`UNKNOWN`].
+    tag_count: u32,
+    os_platform: Option<TextNumber>,
+    group: Option<TextNumber>,
+    health: Option<TextNumber>,
+    device_value: Option<TextNumber>,
+    /// In bytes; 0 for no name.
+    name_length: u16,
+}
+
+/// No moment: the service did not say.
+const NEVER: i64 = i64::MIN;
+/// No count: the service did not say.
+const UNKNOWN: u32 = u32::MAX;
+
+/// The machines that bear a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameMatch {
+    /// There is none.
+    None,
+    /// There is exactly one.
+    One(MachinePosition),
+    /// There are several records, the one that was seen last first.
+    Several(Vec<MachinePosition>),
+}
+
+impl Inventory {
+    /// An inventory of these machines, as if they had been read at this time; for tests and simulations. Of machines with
+    /// the same id the first counts.
+    pub fn from_machines(read_at: Timestamp, machines: impl IntoIterator<Item = MachineRecord>) -> Self {
+        let mut builder = InventoryBuilder::new();
+        for machine in machines {
+            let _is_new = builder.add(&machine);
+        }
+        builder.finish(read_at, read_at)
+    }
+
+    /// How many machines there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether the tenant has no machine at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// When its reading began, by the wall clock: what changed in the tenant since then may not be in it.
+    #[must_use]
+    pub const fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// When its reading ended, by the wall clock. The quota can make a reading last long.
+    #[must_use]
+    pub const fn ended(&self) -> Timestamp {
+        self.ended
+    }
+
+    /// The machine with this id.
+    #[must_use]
+    pub fn find(&self, id: &MachineId) -> Option<MachinePosition> {
+        let is_found = |position: &u32| self.record(*position).is_some_and(|record| record.id == *id);
+        self.by_id.find(self.state.hash_one(id), is_found).copied().map(MachinePosition)
+    }
+
+    /// The machines that bear this computer DNS name, whatever the case of its ASCII letters: a name with a dot is the
+    /// whole name, one without is the part before the first dot of any. A dot at the end says nothing.
+    ///
+    /// A short name that is also somebody's whole name is still everybody's who begins with it: which of them is meant,
+    /// nobody can tell, and the wrong machine tagged is worse than none.
+    #[must_use]
+    pub fn find_name(&self, name: &str) -> NameMatch {
+        let name = names::without_final_dot(name);
+        let found = if name.contains('.') {
+            self.by_name.with_full_name(name, |position| self.name(position))
+        } else {
+            self.by_name.with_first_label(name, |position| self.name(position))
+        };
+        match *found {
+            [] => NameMatch::None,
+            [only] => NameMatch::One(MachinePosition(only)),
+            _ => NameMatch::Several(self.latest_first(&found)),
+        }
+    }
+
+    /// The machines whose names begin with the same part before the first dot, the one that was seen last first: what to
+    /// show to somebody whose full name nobody bears.
+    #[must_use]
+    pub fn similar_names(&self, name: &str) -> Vec<MachinePosition> {
+        let label = names::first_label(names::without_final_dot(name));
+        self.latest_first(&self.by_name.with_first_label(label, |position| self.name(position)))
+    }
+
+    /// What the inventory knows of the machine at this place. A position of another inventory gives `None` where this one
+    /// has no such place, and another machine where it has.
+    #[must_use]
+    pub fn machine(&self, position: MachinePosition) -> Option<ListedMachine<'_>> {
+        self.record(position.0).map(|record| ListedMachine { inventory: self, record, position })
+    }
+
+    /// What the inventory knows of the machine with this id.
+    #[must_use]
+    pub fn look_up(&self, id: &MachineId) -> Option<ListedMachine<'_>> {
+        self.find(id).and_then(|position| self.machine(position))
+    }
+
+    /// All machines, in the service's order.
+    pub fn machines(&self) -> impl Iterator<Item = ListedMachine<'_>> {
+        let positions = (0_u32..).map(MachinePosition);
+        self.records.iter().zip(positions).map(|(record, position)| ListedMachine { inventory: self, record, position })
+    }
+
+    /// How many bytes of memory it takes, those of the allocator's own books not counted.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.records.capacity() * size_of::<Record>()
+            + self.by_id.allocation_size()
+            + self.names.len()
+            + self.by_name.memory_bytes()
+            + self.tags.capacity() * size_of::<TextNumber>()
+            + self.texts.memory_bytes()
+    }
+
+    fn record(&self, position: u32) -> Option<&Record> {
+        self.records.get(position as usize)
+    }
+
+    fn name(&self, position: u32) -> Option<&str> {
+        self.record(position).and_then(|record| record.name(&self.names))
+    }
+
+    fn latest_first(&self, positions: &[u32]) -> Vec<MachinePosition> {
+        let mut sorted = positions.to_vec();
+        let last_seen = |position: u32| self.record(position).map_or(NEVER, |record| record.last_seen);
+        sorted.sort_by_key(|position| (std::cmp::Reverse(last_seen(*position)), *position));
+        sorted.into_iter().map(MachinePosition).collect()
+    }
+}
+
+impl fmt::Debug for Inventory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Inventory");
+        shown.field("machines", &self.len()).field("began", &self.began).finish_non_exhaustive()
+    }
+}
+
+impl Record {
+    fn name<'a>(&self, names: &'a str) -> Option<&'a str> {
+        let start = self.name_start as usize;
+        names.get(start..start + usize::from(self.name_length)).filter(|name| !name.is_empty())
+    }
+}
+
+/// What the inventory knows of a machine.
+#[derive(Clone, Copy)]
+pub struct ListedMachine<'a> {
+    inventory: &'a Inventory,
+    record: &'a Record,
+    position: MachinePosition,
+}
+
+impl<'a> ListedMachine<'a> {
+    /// Its place in the inventory.
+    #[must_use]
+    pub const fn position(&self) -> MachinePosition {
+        self.position
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> &'a MachineId {
+        &self.record.id
+    }
+
+    /// Its computer DNS name, as the service wrote it.
+    #[must_use]
+    pub fn name(&self) -> Option<&'a str> {
+        self.record.name(&self.inventory.names)
+    }
+
+    /// When its last full report came.
+    #[must_use]
+    pub fn last_seen(&self) -> Option<Timestamp> {
+        (self.record.last_seen != NEVER).then(|| Timestamp::from_microsecond(self.record.last_seen).ok()).flatten()
+    }
+
+    /// Its operating system, `Windows11` for example.
+    #[must_use]
+    pub fn os_platform(&self) -> Option<&'a str> {
+        self.text(self.record.os_platform)
+    }
+
+    /// Its machine group.
+    #[must_use]
+    pub fn group(&self) -> Option<&'a str> {
+        self.text(self.record.group)
+    }
+
+    /// `Active`, `Inactive` and others.
+    #[must_use]
+    pub fn health(&self) -> Option<&'a str> {
+        self.text(self.record.health)
+    }
+
+    /// Its tags, in the service's order; none when the service did not show them.
+    pub fn tags(&self) -> impl Iterator<Item = &'a str> {
+        let texts = &self.inventory.texts;
+        self.tag_numbers().unwrap_or_default().iter().map(|number| texts.text(*number))
+    }
+
+    /// Whether it has exactly this tag; `None` when the service did not show its tags.
+    #[must_use]
+    pub fn has_tag(&self, tag: &str) -> Option<bool> {
+        let tags = self.tag_numbers()?;
+        Some(self.inventory.texts.find(tag).is_some_and(|number| tags.contains(&number)))
+    }
+
+    /// Its device value; `None` when the service did not show one, or one that is unheard of.
+    #[must_use]
+    pub fn device_value(&self) -> Option<DeviceValue> {
+        self.device_value_text().and_then(DeviceValue::parse)
+    }
+
+    /// Its device value, as the service wrote it.
+    #[must_use]
+    pub fn device_value_text(&self) -> Option<&'a str> {
+        self.text(self.record.device_value)
+    }
+
+    fn tag_numbers(&self) -> Option<&'a [TextNumber]> {
+        let start = self.record.tags_start as usize;
+        let count = (self.record.tag_count != UNKNOWN).then_some(self.record.tag_count as usize)?;
+        self.inventory.tags.get(start..start + count)
+    }
+
+    fn text(&self, number: Option<TextNumber>) -> Option<&'a str> {
+        number.map(|number| self.inventory.texts.text(number))
+    }
+}
+
+impl fmt::Debug for ListedMachine<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("ListedMachine");
+        shown.field("id", self.id()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

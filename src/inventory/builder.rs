@@ -1,0 +1,145 @@
+//! Building an inventory, machine by machine.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::names::NameIndex;
+use super::texts::{TextNumber, Texts};
+use super::{Inventory, MachineRecord, NEVER, Record, UNKNOWN};
+use crate::model::MachineId;
+
+/// The longest name that is kept, in bytes: no row can name a machine by a longer one, and DNS allows 253.
+const NAME_MAXIMUM_BYTES: usize = 1000;
+
+/// An inventory that is being read.
+#[derive(Default)]
+pub struct InventoryBuilder {
+    records: Vec<Record>,
+    by_id: HashTable<u32>,
+    names: String,
+    tags: Vec<TextNumber>,
+    texts: Texts,
+    state: RandomState,
+}
+
+impl std::fmt::Debug for InventoryBuilder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("InventoryBuilder").field("machines", &self.records.len()).finish_non_exhaustive()
+    }
+}
+
+impl InventoryBuilder {
+    /// An inventory of no machines yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a machine; says no, and changes nothing, if one with its id is there already.
+    pub fn add(&mut self, machine: &MachineRecord) -> bool {
+        let Ok(position) = u32::try_from(self.records.len()) else { return false };
+        let id = MachineId::from_service(&machine.id);
+        let Self { records, by_id, state, .. } = self;
+        let is_found = |other: &u32| records.get(*other as usize).is_some_and(|record| record.id == id);
+        let hash_of = |other: &u32| records.get(*other as usize).map_or(0, |record| state.hash_one(&record.id));
+        match by_id.entry(state.hash_one(&id), is_found, hash_of) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(position);
+            }
+        }
+        let (name_start, name_length) = self.keep_name(machine.computer_dns_name.as_deref());
+        let (tags_start, tag_count) = self.keep_tags(machine.machine_tags.as_deref());
+        let record = Record {
+            id,
+            last_seen: machine.last_seen.as_deref().and_then(moment).unwrap_or(NEVER),
+            name_start,
+            tags_start,
+            tag_count,
+            os_platform: self.keep_text(machine.os_platform.as_deref()),
+            group: self.keep_text(machine.rbac_group_name.as_deref()),
+            health: self.keep_text(machine.health_status.as_deref()),
+            device_value: self.keep_text(machine.device_value.as_deref()),
+            name_length,
+        };
+        self.records.push(record);
+        true
+    }
+
+    /// The inventory; `began` and `ended` say when it was read, by the wall clock.
+    #[must_use]
+    pub fn finish(mut self, began: Timestamp, ended: Timestamp) -> Inventory {
+        self.records.shrink_to_fit();
+        self.tags.shrink_to_fit();
+        self.texts.shrink();
+        let names = self.names.into_boxed_str();
+        let by_position =
+            (0..).zip(&self.records).filter_map(|(position, record)| Some((position, record.name(&names)?)));
+        let by_name = NameIndex::new(by_position);
+        let Self { records, by_id, tags, texts, state, .. } = self;
+        Inventory { records, by_id, names, by_name, tags, texts, state, began, ended }
+    }
+
+    /// A name that cannot be kept is as good as none.
+    fn keep_name(&mut self, name: Option<&str>) -> (u32, u16) {
+        let name = name.filter(|name| name.len() <= NAME_MAXIMUM_BYTES).unwrap_or_default();
+        match (u32::try_from(self.names.len()), u16::try_from(name.len())) {
+            (Ok(start), Ok(length)) => {
+                self.names.push_str(name);
+                (start, length)
+            }
+            _ => (0, 0),
+        }
+    }
+
+    /// Tags that cannot all be kept are as good as not shown.
+    fn keep_tags(&mut self, tags: Option<&[Box<str>]>) -> (u32, u32) {
+        let Some(tags) = tags else { return (0, UNKNOWN) };
+        let before = self.tags.len();
+        for tag in tags {
+            match self.texts.number(tag) {
+                Some(number) => self.tags.push(number),
+                None => break,
+            }
+        }
+        match (u32::try_from(before), u32::try_from(tags.len())) {
+            (Ok(start), Ok(count)) if self.tags.len() - before == tags.len() => (start, count),
+            _ => (0, UNKNOWN),
+        }
+    }
+
+    fn keep_text(&mut self, text: Option<&str>) -> Option<TextNumber> {
+        text.and_then(|text| self.texts.number(text))
+    }
+}
+
+/// A moment as the service writes it, in microseconds since 1970; without an offset it is in UTC.
+fn moment(text: &str) -> Option<i64> {
+    let moment = text.parse::<Timestamp>().or_else(|_none| {
+        let local: DateTime = text.parse()?;
+        local.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp())
+    });
+    moment.ok().map(Timestamp::as_microsecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_as_the_service_writes_them() {
+        assert_eq!(moment("2018-08-02T14:55:03.7791856Z"), Some(1_533_221_703_779_185));
+        assert_eq!(moment("2018-08-02T14:55:03Z"), Some(1_533_221_703_000_000));
+        assert_eq!(moment("2018-08-02T16:55:03+02:00"), Some(1_533_221_703_000_000));
+        assert_eq!(moment("2018-08-02T14:55:03"), Some(1_533_221_703_000_000));
+        for text in ["", "yesterday", "2018-08-02T25:00:00Z"] {
+            assert_eq!(moment(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Reading the tenant's machines: page after page through one [`Caller`], each handed on before the next is asked for.
+//!
+//! Reads count in the ledger as every call does, and wait as every call does; whoever watches is told for what and until
+//! when. What surprises: there is nothing to undo in a read, so an interrupt need not be waited out; dropping the future
+//! ends it, and the ledger takes the call in flight for one that is lost.
+
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
+use super::{Inventory, InventoryBuilder, MachineRecord};
+use crate::api::{MachinePage, Transport};
+use crate::call::{
+    AbortCause, Call, CallEnd, CallId, CallReport, Caller, History, Notice, Phase, ReadAnswer, Reports, RetryReason,
+    StopReason, WaitCause, beside_the_runtime,
+};
+use crate::clock::{BootTime, SharedClock};
+use crate::model::AnswerFacts;
+use crate::store::{RunKey, StoreError};
+
+/// How often whoever watches is told where the reading stands.
+const TICK: Duration = Duration::from_millis(500);
+/// Reports that may wait to be heard.
+const REPORT_QUEUE_LENGTH: usize = 64;
+
+/// Takes machines as they are read.
+pub trait MachineSink: Send + 'static {
+    /// Takes a machine; says no if one with its id came before. May block.
+    ///
+    /// # Errors
+    /// When no more can be taken; the reading ends then.
+    fn take(&mut self, machine: &MachineRecord) -> io::Result<bool>;
+}
+
+impl MachineSink for InventoryBuilder {
+    fn take(&mut self, machine: &MachineRecord) -> io::Result<bool> {
+        Ok(self.add(machine))
+    }
+}
+
+/// Something that happened while the machines were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InventoryEvent {
+    /// The first page is about to be asked for.
+    Started,
+    /// A page has come, or some time has passed, or what is awaited has changed.
+    Progress,
+    /// Something that people should know; each comes once.
+    Notice(Notice),
+    /// No more pages are asked for.
+    Ended,
+}
+
+/// Where the reading stands.
+#[derive(Clone, Debug, Default)]
+pub struct ReadProgress {
+    /// Pages that have come.
+    pub pages: u64,
+    /// Machines on them, each id once.
+    pub machines: u64,
+    /// Machines that came again on a later page.
+    pub repeated: u64,
+    /// What stood on the pages and could not be read as a machine with an id.
+    pub skipped: u64,
+    /// Requests made.
+    pub calls: u64,
+    /// Requests refused for quota.
+    pub throttled: u64,
+    /// Requests made again after a failure.
+    pub retried: u64,
+    /// What is waited for now, and until when, if that is known.
+    pub waiting: Option<(WaitCause, Option<Timestamp>)>,
+    /// How long it has been going on.
+    pub elapsed: Duration,
+}
+
+/// Shows a reading.
+pub trait InventoryObserver: Send {
+    /// Takes notice of an event. Events come in order.
+    fn observe(&mut self, event: InventoryEvent, progress: &ReadProgress);
+}
+
+/// Why the machines could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The service does not let the app read machines.
+    #[error("the service does not let this app read the list of machines ({})", words(.facts))]
+    Forbidden {
+        /// What the answer said of itself.
+        facts: AnswerFacts,
+    },
+    /// The service refused the call for another reason, or failed for so long that it was given up.
+    #[error("the list of machines cannot be read ({})", words(.facts))]
+    Failed {
+        /// What the last answer said of itself.
+        facts: AnswerFacts,
+    },
+    /// Nothing sent after this can succeed.
+    #[error("the list of machines cannot be read")]
+    Aborted(AbortCause),
+    /// The reading was stopped before its end.
+    #[error("the reading of the list of machines was stopped")]
+    Stopped(StopReason),
+    /// The list has no end.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// The ledger failed.
+    #[error("calls were stopped, since they can no longer be counted")]
+    Store(#[from] StoreError),
+    /// The machines could not be handed on.
+    #[error("the machines that were read cannot be kept")]
+    Sink(#[source] io::Error),
+}
+
+impl ReadError {
+    /// Whether asking again later has no point: the service finds the request wrong, or the app without permission.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } => true,
+            Self::Failed { facts } => {
+                let asks_for_patience = matches!(facts.http_status, Some(408 | 409 | 421 | 423 | 425));
+                let is_the_services = facts.error_code.as_deref() != Some(RetryReason::NotUnderstood.code());
+                matches!(facts.http_status, Some(400..=499)) && !asks_for_patience && is_the_services
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What an answer said, in a few words.
+fn words(facts: &AnswerFacts) -> String {
+    let status = facts.http_status.map(|status| format!("HTTP {status}"));
+    let parts = [status.as_deref(), facts.error_code.as_deref(), facts.error_message.as_deref()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+impl Inventory {
+    /// Reads the tenant's machines. `run` is the run that the calls belong to, if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when not all of them could be read.
+    pub async fn read<T: Transport>(
+        caller: &Caller<T>,
+        clock: &SharedClock,
+        run: Option<RunKey>,
+        observer: &mut dyn InventoryObserver,
+    ) -> Result<(Self, ReadProgress), ReadError> {
+        let began = clock.wall_time();
+        let (builder, progress) = read(caller, clock, run, InventoryBuilder::new(), observer).await?;
+        let ended = clock.wall_time();
+        let inventory = beside_the_runtime(move || builder.finish(began, ended)).await;
+        Ok((inventory, progress))
+    }
+}
+
+/// Reads the tenant's machines into a sink, and gives it back. Dropping the future ends the reading.
+///
+/// # Errors
+/// [`ReadError`] when not all of them could be read, or the sink takes no more.
+pub async fn read<T: Transport, S: MachineSink>(
+    caller: &Caller<T>,
+    clock: &SharedClock,
+    run: Option<RunKey>,
+    mut sink: S,
+    observer: &mut dyn InventoryObserver,
+) -> Result<(S, ReadProgress), ReadError> {
+    let (sender, reports) = mpsc::channel(REPORT_QUEUE_LENGTH);
+    let (started, progress) = (clock.boot_time(), ReadProgress::default());
+    let mut reading = Reading { caller, clock, observer, sender, reports, started, progress, notices: Vec::new() };
+    reading.tell(InventoryEvent::Started);
+    let mut walk = PageWalk::new(PageLimits::default());
+    loop {
+        let call = Call {
+            id: CallId(u64::from(walk.pages())),
+            request: walk.request(),
+            run,
+            operations: Vec::new(),
+            history: History::default(),
+        };
+        let Some(page) = reading.page(&call).await? else { break };
+        let (items, has_next_link, skipped) = (page.item_count(), page.has_next_link, page.skipped);
+        let taken = beside_the_runtime(move || hand_on(page, sink)).await;
+        let (returned, new_machines) = taken.map_err(ReadError::Sink)?;
+        sink = returned;
+        reading.progress.pages += 1;
+        reading.progress.machines += new_machines;
+        reading.progress.skipped += skipped;
+        reading.progress.repeated += (items - skipped).saturating_sub(new_machines);
+        reading.tell(InventoryEvent::Progress);
+        match walk.take(PageSummary { items, new_machines, has_next_link })? {
+            WalkStep::GoOn => {}
+            WalkStep::Done => break,
+        }
+    }
+    reading.tell(InventoryEvent::Ended);
+    Ok((sink, reading.progress))
+}
+
+/// Gives a page's machines to the sink, and says how many were new to it.
+fn hand_on<S: MachineSink>(page: MachinePage, mut sink: S) -> io::Result<(S, u64)> {
+    let mut new_machines = 0;
+    for machine in page.machines {
+        new_machines += u64::from(sink.take(&machine)?);
+    }
+    Ok((sink, new_machines))
+}
+
+/// A reading under way.
+struct Reading<'a, T> {
+    caller: &'a Caller<T>,
+    clock: &'a SharedClock,
+    observer: &'a mut dyn InventoryObserver,
+    sender: mpsc::Sender<CallReport>,
+    reports: mpsc::Receiver<CallReport>,
+    started: BootTime,
+    progress: ReadProgress,
+    notices: Vec<Notice>,
+}
+
+impl<T: Transport> Reading<'_, T> {
+    /// The page that the call asks for; `None` when there is none.
+    async fn page(&mut self, call: &Call) -> Result<Option<MachinePage>, ReadError> {
+        match self.perform(call).await? {
+            CallEnd::Read(ReadAnswer::Page(page)) => Ok(Some(page)),
+            // A read ends in no other way; a page that is none ends the list.
+            CallEnd::Read(ReadAnswer::NotFound | ReadAnswer::Machine(_))
+            | CallEnd::Settled(_)
+            | CallEnd::Refused(..) => Ok(None),
+            CallEnd::ReadFailed(outcome) if outcome.send_again => Err(ReadError::Forbidden { facts: outcome.answer }),
+            CallEnd::ReadFailed(outcome) => Err(ReadError::Failed { facts: outcome.answer }),
+
+            CallEnd::Stopped(reason) => Err(ReadError::Stopped(reason)),
+            CallEnd::Aborted(cause, _) => Err(ReadError::Aborted(cause)),
+        }
+    }
+
+    async fn perform(&mut self, call: &Call) -> Result<CallEnd, StoreError> {
+        let reports = Reports::new(self.sender.clone());
+        let performing = self.caller.perform(call, &reports);
+        tokio::pin!(performing);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let end = loop {
+            tokio::select! {
+                biased;
+                Some(report) = self.reports.recv() => self.note(&report),
+                end = &mut performing => break end,
+                _ = tick.tick() => self.tell(InventoryEvent::Progress),
+            }
+        };
+        while let Ok(report) = self.reports.try_recv() {
+            self.note(&report);
+        }
+        end
+    }
+
+    /// Takes a call's report into the books.
+    fn note(&mut self, report: &CallReport) {
+        self.progress.waiting = None;
+        match &report.phase {
+            Phase::Waiting { cause, until } => {
+                let now = self.clock.boot_time();
+                let moment = |until: BootTime| self.clock.wall_time().checked_add(until.since(now)).ok();
+                self.progress.waiting = Some((*cause, until.and_then(moment)));
+                self.tell(InventoryEvent::Progress);
+            }
+            Phase::Sending(_) => self.progress.calls += 1,
+            Phase::Answered { retry, throttled } => {
+                self.progress.retried += u64::from(retry.is_some());
+                self.progress.throttled += u64::from(*throttled);
+            }
+            Phase::Notice(notice) => {
+                if !self.notices.contains(notice) {
+                    self.notices.push(*notice);
+                    self.tell(InventoryEvent::Notice(*notice));
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: InventoryEvent) {
+        self.progress.elapsed = self.clock.boot_time().since(self.started);
+        self.observer.observe(event, &self.progress);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Reading under virtual time, from a service in memory that answers as its test says.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::*;
+use crate::api::sign_in::SignInError;
+use crate::api::{Answer, ApiRequest, Loss, LossKind, Response, TokenGeneration};
+use crate::call::GateSettings;
+use crate::clock::{BootId, VirtualClock};
+use crate::model::{Bucket, MachineId};
+use crate::quota::QuotaScope;
+use crate::store::Store;
+
+/// Answers the request that came as this number, from 0.
+type Answering = dyn Fn(usize, u32, u64) -> Answer + Send + Sync;
+
+struct Service {
+    answer: Box<Answering>,
+    requests: Mutex<Vec<u64>>,
+}
+
+#[async_trait]
+impl Transport for Service {
+    async fn prepare(&self) -> Result<(), SignInError> {
+        Ok(())
+    }
+
+    async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let ApiRequest::ListMachines { top, skip } = request else { panic!("{request:?}") };
+        let number = {
+            let mut requests = self.requests.lock().expect("a list");
+            requests.push(*skip);
+            requests.len() - 1
+        };
+        Ok(((self.answer)(number, *top, *skip), TokenGeneration(0)))
+    }
+
+    async fn renew(&self, _refused: TokenGeneration) -> Result<(), SignInError> {
+        Ok(())
+    }
+}
+
+fn response(status: u16, body: String) -> Answer {
+    Answer::Response(Response { status, body: body.into_bytes(), ..Response::default() })
+}
+
+/// The page of a tenant of so many machines that a correct service shows.
+fn page(machines: u64, top: u32, skip: u64) -> Answer {
+    if skip >= machines {
+        return response(404, r#"{"error": {"code": "ResourceNotFound", "message": "none"}}"#.to_owned());
+    }
+    let end = machines.min(skip + u64::from(top));
+    let list: Vec<String> = (skip..end).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
+    response(200, format!(r#"{{"value": [{}]}}"#, list.join(",")))
+}
+
+#[derive(Default)]
+struct Watcher(Vec<(InventoryEvent, ReadProgress)>);
+
+impl InventoryObserver for Watcher {
+    fn observe(&mut self, event: InventoryEvent, progress: &ReadProgress) {
+        self.0.push((event, progress.clone()));
+    }
+}
+
+struct Outcome {
+    read: Result<(Inventory, ReadProgress), ReadError>,
+    watcher: Watcher,
+    /// The `$skip` of every request.
+    requests: Vec<u64>,
+    calls_in_ledger: usize,
+}
+
+async fn reading(quota: &str, answer: impl Fn(usize, u32, u64) -> Answer + Send + Sync + 'static) -> Outcome {
+    let clock: SharedClock =
+        Arc::new(VirtualClock::new(BootId::new("boot".into()), BootTime::from_microseconds(0), Timestamp::UNIX_EPOCH));
+    let store = Store::in_memory(clock.clone()).expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let service = Arc::new(Service { answer: Box::new(answer), requests: Mutex::default() });
+    let quota = quota.parse().expect("a quota");
+    let gate = GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 4, deadline: None };
+    let (_going_on, draining) = watch::channel(false);
+    let caller = Caller::new(Arc::clone(&service), store.clone(), clock.clone(), gate, 1, draining);
+    let mut watcher = Watcher::default();
+    let read = Inventory::read(&caller, &clock, None, &mut watcher).await;
+    let ends = store.latest_ends(account, vec![Bucket::Machines], 1000).await.expect("the ledger");
+    let requests = service.requests.lock().expect("a list").clone();
+    Outcome { read, watcher, requests, calls_in_ledger: ends.len() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_is_read_whole_however_large_it_is() {
+    let outcome = reading("off", |_, top, skip| page(20_050, top, skip)).await;
+    let (inventory, progress) = outcome.read.expect("an inventory");
+    assert_eq!((inventory.len(), progress.machines, progress.pages, progress.calls), (20_050, 20_050, 3, 3));
+    assert_eq!(outcome.requests, [0, 10_000, 20_000]);
+    assert_eq!(outcome.calls_in_ledger, 3, "reads count like every call");
+    let ids: BTreeSet<String> = inventory.machines().map(|machine| machine.id().to_string()).collect();
+    assert_eq!(ids.len(), 20_050);
+    assert!(inventory.find(&MachineId::from_service(&format!("{:040x}", 20_049))).is_some());
+    assert_eq!(inventory.began(), Timestamp::UNIX_EPOCH);
+    assert!(inventory.ended() > inventory.began());
+    let events: Vec<InventoryEvent> = outcome.watcher.0.iter().map(|(event, _)| *event).collect();
+    assert_eq!((events.first(), events.last()), (Some(&InventoryEvent::Started), Some(&InventoryEvent::Ended)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_number_of_machines_costs_one_call_more_and_no_machine_costs_three() {
+    let outcome = reading("off", |_, top, skip| page(10_000, top, skip)).await;
+    assert_eq!((outcome.read.expect("an inventory").0.len(), outcome.requests.len()), (10_000, 2));
+    let outcome = reading("off", |_, top, skip| page(0, top, skip)).await;
+    assert!(outcome.read.expect("an inventory").0.is_empty());
+    assert_eq!(outcome.requests.len(), 3, "that a tenant is empty is believed only when it repeats");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_watches_is_told_until_when_the_quota_makes_it_wait() {
+    let outcome = reading("2/60s", |_, top, skip| page(30_050, top, skip)).await;
+    assert_eq!(outcome.read.expect("an inventory").0.len(), 30_050);
+    let waits: Vec<&ReadProgress> = outcome.watcher.0.iter().map(|(_, progress)| progress).collect();
+    let wait = waits.iter().find(|progress| matches!(progress.waiting, Some((WaitCause::Window(_), Some(_)))));
+    let progress = wait.expect("a wait");
+    assert_eq!((progress.pages, progress.machines), (2, 20_000));
+    let until = progress.waiting.and_then(|(_, until)| until).expect("a moment").as_second();
+    assert!((60..=75).contains(&until), "{until}");
+    assert!(waits.len() > 60, "the reading is shown while it waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_once_costs_only_another_call() {
+    let outcome = reading("off", |number, top, skip| match number {
+        0 => response(503, "busy".into()),
+        1 => response(200, "<html>blocked</html>".into()),
+        2 => response(200, r#"{"value": [{"id": "cut off"#.into()),
+        3 => Answer::Lost(Loss { kind: LossKind::TimedOut, description: "late".into() }),
+        5 => response(429, r#"{"error": {"code": "429", "message": "again in 9 seconds."}}"#.into()),
+        6 => response(401, String::new()),
+        _ => page(10_500, top, skip),
+    })
+    .await;
+    let (inventory, progress) = outcome.read.expect("an inventory");
+    assert_eq!(inventory.len(), 10_500);
+    assert_eq!((progress.calls, progress.pages, progress.retried, progress.throttled), (8, 2, 5, 1));
+    assert_eq!(outcome.requests, [0, 0, 0, 0, 0, 10_000, 10_000, 10_000]);
+    let notices: Vec<_> =
+        outcome.watcher.0.iter().filter(|(event, _)| matches!(event, InventoryEvent::Notice(_))).collect();
+    assert_eq!(notices.len(), 0, "without a quota a 429 needs no explanation");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_counted() {
+    let outcome = reading("off", |_, _, skip| match skip {
+        0 => response(200, r#"{"value": [{"id": "a"}, {}, {"id": "b"}], "@odata.nextLink": "x"}"#.into()),
+        _ => response(200, r#"{"value": [{"id": "b"}, {"id": "c"}, 7]}"#.into()),
+    })
+    .await;
+    let (inventory, progress) = outcome.read.expect("an inventory");
+    assert_eq!((inventory.len(), progress.machines, progress.repeated, progress.skipped), (3, 3, 1, 2));
+    assert_eq!(outcome.requests, [0, 3]);
+}
+
+/// Ends in an error, after so many calls.
+async fn fails(status: u16, body: &'static str) -> (ReadError, usize) {
+    let outcome = reading("off", move |_, _, _| response(status, body.into())).await;
+    (outcome.read.expect_err("an error"), outcome.requests.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_given_up_ends_the_reading_with_the_reason() {
+    let error = r#"{"error": {"code": "C", "message": "why"}}"#;
+    let (forbidden, calls) = fails(403, error).await;
+    assert_eq!(
+        (forbidden.to_string().as_str(), calls, forbidden.is_refusal()),
+        ("the service does not let this app read the list of machines (HTTP 403, C, why)", 1, true)
+    );
+    let (rejected, calls) = fails(400, error).await;
+    assert_eq!(
+        (rejected.to_string().as_str(), calls, rejected.is_refusal()),
+        ("the list of machines cannot be read (HTTP 400, C, why)", 1, true)
+    );
+    for status in [503, 408, 425] {
+        let (failed, calls) = fails(status, error).await;
+        assert!(matches!(failed, ReadError::Failed { .. }) && !failed.is_refusal(), "{status}: {failed}");
+        assert_eq!(calls, 10, "{status}");
+    }
+    let (page_of_html, _) = fails(403, "<html>").await;
+    assert!(!page_of_html.is_refusal(), "{page_of_html}");
+    assert!(matches!(fails(307, "").await, (ReadError::Aborted(AbortCause::Refused(_)), 1)));
+    assert!(matches!(fails(401, "").await, (ReadError::Aborted(AbortCause::TokenRefused), 3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_an_end_is_given_up() {
+    let outcome = reading("off", |number, _, _| {
+        response(200, format!(r#"{{"value": [{{"id": "{number}"}}], "@odata.nextLink": "x"}}"#))
+    })
+    .await;
+    assert!(matches!(outcome.read, Err(ReadError::Walk(WalkError::TooManyPages { .. }))));
+    assert_eq!(outcome.requests.len(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_takes_no_more_ends_the_reading() {
+    struct Full;
+    impl MachineSink for Full {
+        fn take(&mut self, _machine: &MachineRecord) -> io::Result<bool> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    }
+    let clock: SharedClock =
+        Arc::new(VirtualClock::new(BootId::new("boot".into()), BootTime::from_microseconds(0), Timestamp::UNIX_EPOCH));
+    let store = Store::in_memory(clock.clone()).expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let service = Arc::new(Service { answer: Box::new(|_, top, skip| page(3, top, skip)), requests: Mutex::default() });
+    let quota = "off".parse().expect("a quota");
+    let gate = GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 1, deadline: None };
+    let (going_on, draining) = watch::channel(false);
+    let caller = Caller::new(Arc::clone(&service), store, clock.clone(), gate, 1, draining);
+    let read_again = async || read(&caller, &clock, None, Full, &mut Watcher::default()).await;
+    assert!(matches!(read_again().await, Err(ReadError::Sink(_))));
+    going_on.send_replace(true);
+    assert!(matches!(read_again().await, Err(ReadError::Stopped(StopReason::Draining))));
+}

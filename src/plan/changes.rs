@@ -1,0 +1,272 @@
+//! What would have to be done: which operations change something, which are so already, which cannot be done.
+//!
+//! Decided once, before the first write, from the inventory and our own recent writes. Tags compare exactly: a tag that
+//! stands there in another case may be another tag, so the service is asked.
+
+use std::collections::HashMap;
+
+use super::operations::{Operations, PlannedOperation};
+use super::recent::{Held, RecentWrites};
+use super::resolution::{Resolution, ResolvedMachine};
+use crate::input::{ChangeCode, RequestedChange, Sheet};
+use crate::inventory::Inventory;
+use crate::model::{MachineId, Tag, TagAction};
+
+/// What to do with machines that the inventory lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum UnlistedPolicy {
+    /// Try them last.
+    #[default]
+    Try,
+    /// Fail them without a call.
+    Fail,
+}
+
+/// What is decided about an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is to be sent.
+    Change,
+    /// It is so already.
+    Unchanged,
+    /// Its machine's name does not lead to one machine.
+    Unresolved,
+    /// The inventory lacks its machine, and such machines are not tried.
+    NotInInventory,
+    /// It is left out by a limit.
+    BeyondLimit,
+}
+
+/// What a plan is made with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanSettings {
+    /// What to do with machines that the inventory lacks.
+    pub unlisted: UnlistedPolicy,
+    /// Only so many operations that change something are sent.
+    pub limit: Option<u32>,
+}
+
+/// A plan: every operation with what is decided about it.
+#[derive(Debug)]
+pub struct Plan {
+    /// The operations, by the numbers that [`Resolution`] gives to machines.
+    pub operations: Operations,
+    /// The machines.
+    pub machines: Resolution,
+    /// For each operation what is decided.
+    pub decisions: Vec<Decision>,
+    /// For each operation what held before.
+    pub before: Vec<Held>,
+}
+
+impl Plan {
+    /// Decides about every operation.
+    #[must_use]
+    pub fn of(
+        sheet: &Sheet,
+        operations: Operations,
+        machines: Resolution,
+        inventory: Option<&Inventory>,
+        recent: &RecentWrites,
+        settings: PlanSettings,
+    ) -> Self {
+        let mut decisions = Vec::with_capacity(operations.operations.len());
+        let mut before = Vec::with_capacity(operations.operations.len());
+        let mut changes = 0_u32;
+        for operation in &operations.operations {
+            let held = held(sheet, &machines, operation, inventory, recent);
+            let mut decision = decide(&machines, operation, held, settings.unlisted);
+            if decision == Decision::Change {
+                if settings.limit.is_some_and(|limit| changes >= limit) {
+                    decision = Decision::BeyondLimit;
+                }
+                changes = changes.saturating_add(1);
+            }
+            decisions.push(decision);
+            before.push(held);
+        }
+        Self { operations, machines, decisions, before }
+    }
+
+    /// Every operation with what is decided about it and what held before.
+    pub fn iter(&self) -> impl Iterator<Item = (&PlannedOperation, Decision, Held)> {
+        let decided = self.decisions.iter().zip(&self.before);
+        self.operations
+            .operations
+            .iter()
+            .zip(decided)
+            .map(|(operation, (decision, held))| (operation, *decision, *held))
+    }
+
+    /// How many operations have this decision.
+    #[must_use]
+    pub fn count(&self, decision: Decision) -> u64 {
+        self.decisions.iter().filter(|known| **known == decision).count() as u64
+    }
+
+    /// Whether the inventory was read and lacks this machine.
+    #[must_use]
+    pub fn is_unlisted(&self, machine: u32) -> bool {
+        matches!(self.machines.machine(machine), Some(ResolvedMachine::Unlisted(_)))
+    }
+
+    /// The id of a machine; `None` for a name that leads to none.
+    #[must_use]
+    pub fn machine_id<'a>(&'a self, machine: u32, inventory: Option<&'a Inventory>) -> Option<&'a MachineId> {
+        machine_id(&self.machines, machine, inventory)
+    }
+
+    /// For each machine whether tags are still to be added to it as well as removed: then its removes wait for its adds,
+    /// since tags drive device groups and a machine must not fall out of both.
+    #[must_use]
+    pub fn guarded_machines(&self) -> Vec<bool> {
+        const ADDS: u8 = 1;
+        const REMOVES: u8 = 2;
+        let mut seen = vec![0_u8; self.machines.len()];
+        for (operation, decision, _) in self.iter() {
+            let mark = match operation.change.change() {
+                _ if decision == Decision::Unchanged => 0,
+                RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
+                RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
+                RequestedChange::DeviceValue(_) => 0,
+            };
+            if let Some(seen) = seen.get_mut(operation.machine as usize) {
+                *seen |= mark;
+            }
+        }
+        seen.into_iter().map(|marks| marks == ADDS | REMOVES).collect()
+    }
+
+    /// The calls that the changes take.
+    #[must_use]
+    pub fn calls(&self, batch_limit: usize) -> CallsNeeded {
+        let mut groups: HashMap<(ChangeCode, bool), u64> = HashMap::new();
+        for (operation, decision, _) in self.iter() {
+            if decision == Decision::Change {
+                *groups.entry((operation.change, self.is_unlisted(operation.machine))).or_default() += 1;
+            }
+        }
+        let mut calls = CallsNeeded::default();
+        for ((change, unlisted), machines) in groups {
+            calls.add(change.change(), unlisted, machines, batch_limit);
+        }
+        calls
+    }
+}
+
+/// The calls that a plan takes, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallsNeeded {
+    /// Bulk calls.
+    pub bulk: u64,
+    /// Single tag calls.
+    pub tags: u64,
+    /// Device value calls.
+    pub value: u64,
+    /// The most calls that machines which the inventory lacks can take; those above hold what they take if all goes well.
+    pub unlisted_worst_case: u64,
+    /// What they take if all goes well.
+    pub unlisted: u64,
+}
+
+impl CallsNeeded {
+    fn add(&mut self, change: RequestedChange, unlisted: bool, machines: u64, batch_limit: usize) {
+        let limit = (batch_limit as u64).max(1);
+        if let RequestedChange::DeviceValue(_) = change {
+            self.value += machines;
+            self.unlisted += if unlisted { machines } else { 0 };
+            self.unlisted_worst_case += if unlisted { machines } else { 0 };
+            return;
+        }
+        let rest_is_alone = limit == 1 || machines % limit == 1;
+        let calls = machines.div_ceil(limit);
+        let alone = if limit == 1 { machines } else { u64::from(rest_is_alone) };
+        self.tags += alone;
+        self.bulk += calls - alone;
+        if unlisted {
+            self.unlisted += calls;
+            self.unlisted_worst_case +=
+                if limit == 1 { machines } else { super::isolation::worst_case_calls(machines, limit) };
+        }
+    }
+}
+
+/// The id of a machine; `None` for a name that leads to none.
+#[must_use]
+pub fn machine_id<'a>(
+    machines: &'a Resolution,
+    machine: u32,
+    inventory: Option<&'a Inventory>,
+) -> Option<&'a MachineId> {
+    match machines.machine(machine)? {
+        ResolvedMachine::Listed(position) => inventory?.machine(*position).map(|machine| machine.id()),
+        ResolvedMachine::Unlisted(id) | ResolvedMachine::Unread(id) => Some(id),
+        ResolvedMachine::Unresolved(_) => None,
+    }
+}
+
+/// The tag that an operation is about; `None` for a device value.
+#[must_use]
+pub fn tag_of<'a>(sheet: &'a Sheet, operation: &PlannedOperation) -> Option<&'a Tag> {
+    match operation.change.change() {
+        RequestedChange::Tag { tag, .. } => sheet.tags.get(tag as usize),
+        RequestedChange::DeviceValue(_) => None,
+    }
+}
+
+/// What an operation wants to hold.
+#[must_use]
+pub const fn wanted(operation: &PlannedOperation) -> Held {
+    match operation.change.change() {
+        RequestedChange::Tag { action: TagAction::Add, .. } => Held::Present,
+        RequestedChange::Tag { action: TagAction::Remove, .. } => Held::Absent,
+        RequestedChange::DeviceValue(value) => Held::Value(value),
+    }
+}
+
+/// What the inventory shows of the tag or value that an operation is about.
+#[must_use]
+pub fn listed(
+    sheet: &Sheet,
+    machines: &Resolution,
+    operation: &PlannedOperation,
+    inventory: Option<&Inventory>,
+) -> Held {
+    let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else { return Held::Unknown };
+    let Some(machine) = inventory.and_then(|inventory| inventory.machine(*position)) else { return Held::Unknown };
+    match tag_of(sheet, operation) {
+        Some(tag) => match machine.has_tag(tag.as_str()) {
+            Some(true) => Held::Present,
+            Some(false) => Held::Absent,
+            None => Held::Unknown,
+        },
+        None => machine.device_value().map_or(Held::Unknown, Held::Value),
+    }
+}
+
+fn held(
+    sheet: &Sheet,
+    machines: &Resolution,
+    operation: &PlannedOperation,
+    inventory: Option<&Inventory>,
+    recent: &RecentWrites,
+) -> Held {
+    if inventory.is_none() {
+        return Held::Unknown;
+    }
+    let written = if recent.is_empty() {
+        None
+    } else {
+        machine_id(machines, operation.machine, inventory).and_then(|id| recent.find(id, tag_of(sheet, operation)))
+    };
+    written.unwrap_or_else(|| listed(sheet, machines, operation, inventory))
+}
+
+fn decide(machines: &Resolution, operation: &PlannedOperation, held: Held, unlisted: UnlistedPolicy) -> Decision {
+    match machines.machine(operation.machine) {
+        None | Some(ResolvedMachine::Unresolved(_)) => Decision::Unresolved,
+        Some(ResolvedMachine::Unlisted(_)) if unlisted == UnlistedPolicy::Fail => Decision::NotInInventory,
+        Some(_) if held == wanted(operation) => Decision::Unchanged,
+        Some(_) => Decision::Change,
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether rows hold in the tenant as it is. Reading only: nothing is decided from it, so our own recent writes never
+//! stand in for what the list shows; they only tell what the list may not show yet.
+
+use serde::Serialize;
+
+use super::changes::{listed, machine_id, tag_of, wanted};
+use super::operations::{Operations, PlannedOperation};
+use super::recent::{Held, RecentWrites};
+use super::resolution::{Resolution, ResolvedMachine};
+use crate::input::Sheet;
+use crate::inventory::Inventory;
+
+/// Whether something that a row asks for holds. The order is the one in which the worst of a row's two is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// It is so.
+    Holds,
+    /// It is not shown, but was written so recently that the list may lag behind.
+    Pending,
+    /// It is otherwise.
+    Differs,
+    /// The inventory lacks the machine, or its name does not lead to one machine.
+    UnknownMachine,
+}
+
+impl Finding {
+    /// Every finding, in the order of summaries.
+    pub const ALL: [Self; 4] = [Self::Holds, Self::Differs, Self::Pending, Self::UnknownMachine];
+
+    /// The name in results and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Pending => "pending",
+            Self::Differs => "differs",
+            Self::UnknownMachine => "unknown_machine",
+        }
+    }
+}
+
+/// What is found about each operation: whether it holds, and what is there.
+#[must_use]
+pub fn findings(
+    sheet: &Sheet,
+    operations: &Operations,
+    machines: &Resolution,
+    inventory: &Inventory,
+    recent: &RecentWrites,
+) -> Vec<(Finding, Held)> {
+    let find = |operation: &PlannedOperation| {
+        if !matches!(machines.machine(operation.machine), Some(ResolvedMachine::Listed(_))) {
+            return (Finding::UnknownMachine, Held::Unknown);
+        }
+        let there = listed(sheet, machines, operation, Some(inventory));
+        if there == wanted(operation) {
+            return (Finding::Holds, there);
+        }
+        let written = machine_id(machines, operation.machine, Some(inventory))
+            .and_then(|id| recent.find(id, tag_of(sheet, operation)));
+        let finding = if written == Some(wanted(operation)) { Finding::Pending } else { Finding::Differs };
+        (finding, there)
+    };
+    operations.operations.iter().map(find).collect()
+}

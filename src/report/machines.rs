@@ -1,0 +1,253 @@
+//! The tenant's machines as CSV.
+//!
+//! Rows are written as the pages come, so that memory does not grow with what a machine shows, but into a file that
+//! nobody sees: the target gets all machines or none. What surprises: the column of device values is called
+//! `currentDeviceValue`, and that of tags `machineTags`, so that the file is never taken for an order to set them.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::files::{harmless, is_device, new_file_beside, put_in_place};
+use crate::inventory::{MachineRecord, MachineSink};
+use crate::model::MachineId;
+
+/// The columns. None but the first must be one that an input is read by.
+const COLUMNS: [&str; 20] = [
+    "machineId",
+    "computerDnsName",
+    "lastSeen",
+    "firstSeen",
+    "osPlatform",
+    "osVersion",
+    "version",
+    "osBuild",
+    "osArchitecture",
+    "healthStatus",
+    "onboardingStatus",
+    "rbacGroupName",
+    "riskScore",
+    "exposureLevel",
+    "aadDeviceId",
+    "managedBy",
+    "lastIpAddress",
+    "lastExternalIpAddress",
+    "machineTags",
+    "currentDeviceValue",
+];
+
+/// Why the machines could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the machines to {path}")]
+pub struct MachinesError {
+    /// The target.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Where the machines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MachinesTarget {
+    /// Standard output.
+    StandardOutput,
+    /// A file.
+    File(PathBuf),
+}
+
+impl MachinesTarget {
+    /// The name in messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::StandardOutput => Path::new("standard output"),
+            Self::File(path) => path,
+        }
+    }
+
+    fn failure(&self, source: io::Error) -> MachinesError {
+        MachinesError { path: self.path().to_owned(), source }
+    }
+}
+
+/// The file that is to take the machines. Until it is finished, nobody sees it; if it never is, nothing of it stays,
+/// whoever still writes to it.
+#[derive(Debug)]
+pub struct MachinesFile {
+    target: MachinesTarget,
+    /// The file to be put in the target's place; none where the rows are to be copied.
+    beside: Option<NamedTempFile>,
+}
+
+/// The rows of a [`MachinesFile`], being written.
+#[derive(Debug)]
+pub struct MachinesSheet {
+    writer: csv::Writer<BufWriter<File>>,
+    seen: HashSet<MachineId>,
+}
+
+impl MachinesFile {
+    /// A file without rows, and the sheet to write them on. What would keep the target from being written is found here,
+    /// before the first call.
+    ///
+    /// # Errors
+    /// [`MachinesError`] when the target is a directory, or no file can be made.
+    pub fn new(target: MachinesTarget) -> Result<(Self, MachinesSheet), MachinesError> {
+        let (beside, file) = spool(&target).map_err(|source| target.failure(source))?;
+        let mut writer = csv::Writer::from_writer(BufWriter::with_capacity(1 << 16, file));
+        writer.write_record(COLUMNS).map_err(|error| target.failure(plain(error)))?;
+        Ok((Self { target, beside }, MachinesSheet { writer, seen: HashSet::new() }))
+    }
+
+    /// Puts all rows where they belong. A reader of standard output that went away is no failure.
+    ///
+    /// # Errors
+    /// [`MachinesError`] when that does not work; the target is as it was then, unless it is no ordinary file.
+    pub fn finish(self, sheet: MachinesSheet) -> Result<(), MachinesError> {
+        let Self { target, beside } = self;
+        let failure = |source| target.failure(source);
+        let buffer = sheet.writer.into_inner().map_err(|error| failure(error.into_error()))?;
+        let mut file = buffer.into_inner().map_err(|error| failure(error.into_error()))?;
+        match (&target, beside) {
+            (MachinesTarget::File(path), Some(beside)) => put_in_place(beside, path).map_err(failure),
+            (MachinesTarget::File(path), None) => {
+                let device = File::options().write(true).open(path).map_err(failure)?;
+                copy(&mut file, device).map_err(failure)
+            }
+            (MachinesTarget::StandardOutput, _) => match copy(&mut file, io::stdout().lock()) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(error)),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// Where the rows go at first: into a file beside the target, or where there can be none into one without a name.
+fn spool(target: &MachinesTarget) -> io::Result<(Option<NamedTempFile>, File)> {
+    match target {
+        MachinesTarget::File(path) if path.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        MachinesTarget::File(path) if !is_device(path) => {
+            let beside = new_file_beside(path)?;
+            let file = beside.as_file().try_clone()?;
+            Ok((Some(beside), file))
+        }
+        _ => Ok((None, tempfile::tempfile()?)),
+    }
+}
+
+fn copy(file: &mut File, mut output: impl Write) -> io::Result<()> {
+    file.rewind()?;
+    io::copy(file, &mut output)?;
+    output.flush()
+}
+
+fn plain(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
+impl MachineSink for MachinesSheet {
+    fn take(&mut self, machine: &MachineRecord) -> io::Result<bool> {
+        let id = MachineId::from_service(&machine.id);
+        let shown_id = id.to_string();
+        if !self.seen.insert(id) {
+            return Ok(false);
+        }
+        // Unknown tags are an empty cell, no tags an empty list.
+        let tags = machine.machine_tags.as_ref().map(serde_json::to_string).transpose()?;
+        let cells: [Option<&str>; COLUMNS.len()] = [
+            Some(&shown_id),
+            machine.computer_dns_name.as_deref(),
+            machine.last_seen.as_deref(),
+            machine.first_seen.as_deref(),
+            machine.os_platform.as_deref(),
+            machine.os_version.as_deref(),
+            machine.version.as_deref(),
+            machine.os_build.as_deref(),
+            machine.os_architecture.as_deref(),
+            machine.health_status.as_deref(),
+            machine.onboarding_status.as_deref(),
+            machine.rbac_group_name.as_deref(),
+            machine.risk_score.as_deref(),
+            machine.exposure_level.as_deref(),
+            machine.aad_device_id.as_deref(),
+            machine.managed_by.as_deref(),
+            machine.last_ip_address.as_deref(),
+            machine.last_external_ip_address.as_deref(),
+            tags.as_deref(),
+            machine.device_value.as_deref(),
+        ];
+        for cell in cells {
+            self.writer.write_field(harmless(cell.unwrap_or_default()).as_bytes()).map_err(plain)?;
+        }
+        self.writer.write_record(None::<&[u8]>).map_err(plain)?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{InputError, InputOptions, read};
+
+    #[test]
+    fn what_is_exported_is_never_an_order() {
+        let header = COLUMNS.join(",");
+        let rows = format!("{header}\n{}", ["x"; COLUMNS.len()].join(","));
+        let error = read(rows.as_bytes(), &InputOptions::default()).expect_err("a refusal");
+        let InputError::MissingColumns { gaps, .. } = error else { panic!("{error}") };
+        assert_eq!(gaps.to_string(), "has no column that says what to change");
+    }
+
+    #[test]
+    fn a_file_has_all_machines_each_once_or_is_not_there() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("machines.csv");
+        let new = || MachinesFile::new(MachinesTarget::File(path.clone())).expect("a sheet");
+        let machine = MachineRecord { id: "=odd".into(), ..MachineRecord::default() };
+        let (given_up, mut sheet) = new();
+        drop(given_up);
+        assert!(sheet.take(&machine).expect("room"), "somebody still writes");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+
+        let (file, mut sheet) = new();
+        assert!(sheet.take(&machine).expect("room") && !sheet.take(&machine).expect("room"));
+        let tagged = MachineRecord {
+            id: "B".repeat(40).into(),
+            computer_dns_name: Some("@pc".into()),
+            machine_tags: Some(vec!["=1".into(), "\"a\", b".into()]),
+            device_value: Some("High".into()),
+            ..MachineRecord::default()
+        };
+        assert!(sheet.take(&tagged).expect("room"));
+        file.finish(sheet).expect("written");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let rows: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            rows,
+            [
+                COLUMNS.join(",").as_str(),
+                "'=odd,,,,,,,,,,,,,,,,,,,",
+                concat!(
+                    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb,'@pc,,,,,,,,,,,,,,,,,",
+                    r#""[""=1"",""\""a\"", b""]",High"#
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_written_is_found_at_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for path in [directory.path().to_owned(), directory.path().join("missing/machines.csv")] {
+            let error = MachinesFile::new(MachinesTarget::File(path.clone())).expect_err("a refusal");
+            assert_eq!(error.to_string(), format!("cannot write the machines to {}", path.display()));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How often a line about the progress is written where there is no terminal: after ten seconds, and then ever more rarely.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::call::WaitCause;
+
+/// How often a line is written at first; the pause doubles up to [`LONGEST_LINE_PAUSE`].
+const FIRST_LINE_PAUSE: Duration = Duration::from_secs(10);
+/// The longest time without a line.
+const LONGEST_LINE_PAUSE: Duration = Duration::from_mins(5);
+
+/// When the next line is due.
+pub(super) struct LinePace {
+    next_line: Duration,
+    pause: Duration,
+    has_told_of_wait: bool,
+}
+
+impl Default for LinePace {
+    fn default() -> Self {
+        Self { next_line: FIRST_LINE_PAUSE, pause: FIRST_LINE_PAUSE, has_told_of_wait: false }
+    }
+}
+
+impl LinePace {
+    /// Whether a line is due so long after the beginning, with this wait going on; if so, it is taken for written.
+    pub(super) fn is_due(&mut self, elapsed: Duration, waiting: Option<(WaitCause, Option<Timestamp>)>) -> bool {
+        let is_due = elapsed >= self.next_line || self.is_first_wait(waiting);
+        if is_due {
+            self.pause = (self.pause * 2).min(LONGEST_LINE_PAUSE);
+            self.next_line = elapsed + self.pause;
+        }
+        is_due
+    }
+
+    /// Whether the quota makes everybody wait for the first time, which is worth a line at once.
+    fn is_first_wait(&mut self, waiting: Option<(WaitCause, Option<Timestamp>)>) -> bool {
+        let waits = matches!(waiting, Some((WaitCause::Window(_) | WaitCause::Throttled, Some(_))));
+        waits && !std::mem::replace(&mut self.has_told_of_wait, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_rarer_and_the_first_wait_is_told_at_once() {
+        let mut pace = LinePace::default();
+        let due: Vec<u64> = (0..1200).filter(|second| pace.is_due(Duration::from_secs(*second), None)).collect();
+        assert_eq!(due, [10, 30, 70, 150, 310, 610, 910]);
+        let mut pace = LinePace::default();
+        let wait = Some((WaitCause::Throttled, Some(Timestamp::UNIX_EPOCH)));
+        assert!(!pace.is_due(Duration::ZERO, Some((WaitCause::Pacing, Some(Timestamp::UNIX_EPOCH)))));
+        assert!(pace.is_due(Duration::from_secs(1), wait) && !pace.is_due(Duration::from_secs(2), wait));
+    }
+}

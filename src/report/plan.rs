@@ -1,0 +1,320 @@
+//! A plan for people and for scripts: what changes, where, in how many calls, and when it will be finished.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::summary::{describe_duration, group_digits};
+use crate::input::{ChangeCode, Excerpt, RequestedChange, Sheet};
+use crate::inventory::Inventory;
+use crate::model::Tag;
+use crate::plan::changes::{CallsNeeded, Decision, Plan};
+use crate::plan::resolution::ResolvedMachine;
+
+/// The version of the JSON object; fields may be added under it, never changed.
+const SCHEMA_VERSION: u32 = 1;
+/// The most kinds of change that the text lists.
+const LISTED_CHANGES: usize = 12;
+/// The most machine groups or platforms that the text lists for a change.
+const LISTED_PARTS: usize = 5;
+/// The most kinds of change that the JSON object lists.
+const LISTED_CHANGES_JSON: usize = 1000;
+/// The most names that led to no machine that are listed.
+const LISTED_FAILURES: usize = 20;
+/// What a group or platform is called that the service does not name.
+const NONE: &str = "none";
+
+/// A plan with everything that is said about it.
+pub struct PlanReport<'a> {
+    /// The input's name.
+    pub input: &'a str,
+    /// Where it would be done.
+    pub destination: &'a str,
+    /// The rows.
+    pub sheet: &'a Sheet,
+    /// Rows that are in error and skipped.
+    pub invalid_rows: u64,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The tenant's machines, if they were read.
+    pub inventory: Option<&'a Inventory>,
+    /// The calls that read them.
+    pub list_calls: u64,
+    /// The calls that change something.
+    pub calls: CallsNeeded,
+    /// How long it takes, the reading included.
+    pub duration: Duration,
+    /// Whether there is a quota.
+    pub has_quota: bool,
+}
+
+/// What happens to one tag or value.
+#[derive(Default)]
+struct ChangeCount<'a> {
+    changes: u64,
+    unchanged: u64,
+    groups: BTreeMap<&'a str, u64>,
+    platforms: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> PlanReport<'a> {
+    /// Machines that the inventory lacks.
+    #[must_use]
+    pub fn unlisted_machines(&self) -> u64 {
+        let numbers = 0..u32::try_from(self.plan.machines.len()).unwrap_or(u32::MAX);
+        numbers.filter(|number| self.plan.is_unlisted(*number)).count() as u64
+    }
+
+    /// Rows whose machine's name leads to no machine.
+    #[must_use]
+    pub fn unresolved_rows(&self) -> u64 {
+        let mut rows = 0;
+        let mut last = None;
+        for request in
+            self.sheet.requests.iter().filter(|request| self.plan.machines.failure(request.machine).is_some())
+        {
+            rows += u64::from(last != Some(request.row));
+            last = Some(request.row);
+        }
+        rows
+    }
+
+    /// The object for `--json`.
+    #[must_use]
+    pub fn json(&self, exit_status: u8) -> String {
+        let counts = self.counts();
+        let sorted = sorted(&counts);
+        let by_change: Vec<Value> = sorted
+            .iter()
+            .take(LISTED_CHANGES_JSON)
+            .map(|(change, count)| {
+                let (action, tag, value) = self.words(**change);
+                json!({
+                    "action": action,
+                    "tag": tag,
+                    "value": value,
+                    "changes": count.changes,
+                    "unchanged": count.unchanged,
+                    "machine_groups": count.groups,
+                    "os_platforms": count.platforms,
+                })
+            })
+            .collect();
+        let object = json!({
+            "schema_version": SCHEMA_VERSION,
+            "input": self.input,
+            "rows": self.sheet.row_count,
+            "changes": self.plan.count(Decision::Change),
+            "unchanged": self.plan.count(Decision::Unchanged),
+            "invalid": self.invalid_rows,
+            "unlisted": self.unlisted_machines(),
+            "names_resolved": self.plan.machines.names_resolved(),
+            "names_unresolved": self.plan.machines.names_unresolved(),
+            "rows_unresolved": self.unresolved_rows(),
+            "beyond_limit": self.plan.count(Decision::BeyondLimit),
+            "not_in_inventory": self.plan.count(Decision::NotInInventory),
+            "repeated": self.plan.operations.repeated,
+            "machines": self.inventory.map(Inventory::len),
+            "calls": {
+                "list": self.list_calls,
+                "get": 0,
+                "bulk": self.calls.bulk,
+                "tags": self.calls.tags,
+                "value": self.calls.value,
+            },
+            "unlisted_calls": {
+                "expected": self.calls.unlisted,
+                "worst_case": self.calls.unlisted_worst_case,
+            },
+            "eta_seconds": (self.duration.as_secs_f64() * 1000.0).round() / 1000.0,
+            "by_change": by_change,
+            "exit_status": exit_status,
+        });
+        format!("{object}\n")
+    }
+
+    /// The text for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let digits = |count: u64| group_digits(count);
+        let changes = self.plan.count(Decision::Change);
+        // Writing into a string cannot fail.
+        let _written = write!(
+            text,
+            "Plan for {}, {} rows, on {}:\n{} changes, {} so already",
+            Excerpt::new(self.input),
+            digits(u64::from(self.sheet.row_count)),
+            self.destination,
+            digits(changes),
+            digits(self.plan.count(Decision::Unchanged)),
+        );
+        let others = [
+            (self.plan.count(Decision::BeyondLimit), "left out by --limit"),
+            (self.plan.count(Decision::NotInInventory), "failed, since the inventory lacks the machine"),
+            (u64::from(self.plan.operations.repeated), "asked for more than once and done once"),
+            (self.invalid_rows, "rows in error and skipped"),
+            (self.unresolved_rows(), "rows failed, since their machine's name leads to none"),
+        ];
+        for (count, what) in others {
+            if count > 0 {
+                let _written = write!(text, ", {} {what}", digits(count));
+            }
+        }
+        text.push('\n');
+        self.write_changes(&mut text);
+        self.write_names(&mut text);
+        self.write_calls(&mut text, changes);
+        text
+    }
+
+    fn write_changes(&self, text: &mut String) {
+        let counts = self.counts();
+        let sorted = sorted(&counts);
+        let changing: Vec<_> = sorted.iter().filter(|(_, count)| count.changes > 0).collect();
+        let mut moves = false;
+        for (change, count) in changing.iter().take(LISTED_CHANGES) {
+            let what = match self.words(**change) {
+                (action, Some(tag), _) => format!("{} tag \"{}\"", action.to_lowercase(), Excerpt::new(tag)),
+                (_, None, value) => format!("set device value {}", value.unwrap_or_default()),
+            };
+            let _written = write!(text, "  {:>9} × {what}", group_digits(count.changes));
+            if count.unchanged > 0 {
+                let _written = write!(text, " ({} so already)", group_digits(count.unchanged));
+            }
+            text.push('\n');
+            if matches!(change.change(), RequestedChange::Tag { .. }) && self.inventory.is_some() {
+                moves = true;
+                for (name, parts) in [("machine groups", &count.groups), ("platforms", &count.platforms)] {
+                    if !parts.is_empty() {
+                        let _written = writeln!(text, "              {name}: {}", parts_text(parts));
+                    }
+                }
+            }
+        }
+        let rest = changing.len().saturating_sub(LISTED_CHANGES);
+        if rest > 0 {
+            let _written = writeln!(text, "  and {rest} more kinds of change");
+        }
+        if moves {
+            text.push_str(
+                "Tags drive device groups: a machine whose tags change may move to another group, and with it who may see \
+                 it and what is done to it.\n",
+            );
+        }
+    }
+
+    fn write_names(&self, text: &mut String) {
+        let resolved = self.plan.machines.names_resolved();
+        if resolved > 0 {
+            let _written = writeln!(text, "{} names led to one machine each.", group_digits(u64::from(resolved)));
+        }
+        let unresolved = self.plan.machines.names_unresolved();
+        let mut told = std::collections::HashSet::new();
+        for request in &self.sheet.requests {
+            let is_new = self.plan.machines.failure(request.machine).is_some() && told.insert(request.machine);
+            if is_new && told.len() <= LISTED_FAILURES {
+                let (_, message) = self.plan.machines.describe_failure(self.sheet, request.machine, self.inventory);
+                let _written = writeln!(text, "  row {}, line {}: {message}", request.row, request.line);
+            }
+        }
+        if unresolved > LISTED_FAILURES {
+            let _written = writeln!(text, "  and {} more names", unresolved - LISTED_FAILURES);
+        }
+    }
+
+    fn write_calls(&self, text: &mut String, changes: u64) {
+        let unlisted = self.unlisted_machines();
+        if unlisted > 0 && self.calls.unlisted > 0 {
+            let _written = writeln!(
+                text,
+                "The inventory lacks {} machines; they are tried last and apart, in {} calls, or {} if all of them are \
+                 unknown to the service.",
+                group_digits(unlisted),
+                group_digits(self.calls.unlisted),
+                group_digits(self.calls.unlisted_worst_case),
+            );
+        }
+        if changes == 0 {
+            text.push_str("There is nothing to change.\n");
+            return;
+        }
+        let kinds = [
+            (self.list_calls, "pages of machines"),
+            (self.calls.bulk, "tags in bulk"),
+            (self.calls.tags, "single tags"),
+            (self.calls.value, "device values"),
+        ];
+        let listed: Vec<String> = kinds
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{} {what}", group_digits(*count)))
+            .collect();
+        let all: u64 = kinds.iter().map(|(count, _)| count).sum();
+        let _written = writeln!(text, "Calls: {} ({}).", group_digits(all), listed.join(", "));
+        let end = jiff::Timestamp::now().checked_add(self.duration).unwrap_or(jiff::Timestamp::MAX);
+        let end = end.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+        let took = describe_duration(self.duration);
+        let _written = if self.has_quota {
+            writeln!(text, "Finished about {end}, in {took}, if nothing else uses this app's quota.")
+        } else {
+            writeln!(text, "Finished in about {took}.")
+        };
+    }
+
+    fn words(&self, change: ChangeCode) -> (&'static str, Option<&'a str>, Option<&'static str>) {
+        match change.change() {
+            RequestedChange::Tag { action, tag } => {
+                (action.as_str(), self.sheet.tags.get(tag as usize).map(Tag::as_str), None)
+            }
+            RequestedChange::DeviceValue(value) => ("SetDeviceValue", None, Some(value.as_str())),
+        }
+    }
+
+    fn counts(&self) -> HashMap<ChangeCode, ChangeCount<'a>> {
+        let mut counts: HashMap<ChangeCode, ChangeCount<'a>> = HashMap::new();
+        for (operation, decision, _) in self.plan.iter() {
+            let count = counts.entry(operation.change).or_default();
+            match decision {
+                Decision::Change => count.changes += 1,
+                Decision::Unchanged => {
+                    count.unchanged += 1;
+                    continue;
+                }
+                _ => continue,
+            }
+            let Some(ResolvedMachine::Listed(position)) = self.plan.machines.machine(operation.machine) else {
+                continue;
+            };
+            if let Some(machine) = self.inventory.and_then(|inventory| inventory.machine(*position)) {
+                *count.groups.entry(machine.group().unwrap_or(NONE)).or_default() += 1;
+                *count.platforms.entry(machine.os_platform().unwrap_or(NONE)).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+fn sorted<'c, 'a>(counts: &'c HashMap<ChangeCode, ChangeCount<'a>>) -> Vec<(&'c ChangeCode, &'c ChangeCount<'a>)> {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by(|(left, one), (right, other)| other.changes.cmp(&one.changes).then(left.cmp(right)));
+    sorted
+}
+
+/// The largest parts first.
+fn parts_text(parts: &BTreeMap<&str, u64>) -> String {
+    let mut sorted: Vec<_> = parts.iter().collect();
+    sorted.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), **name));
+    let mut listed: Vec<String> = sorted
+        .iter()
+        .take(LISTED_PARTS)
+        .map(|(name, count)| format!("{} {}", Excerpt::new(name), group_digits(**count)))
+        .collect();
+    if sorted.len() > LISTED_PARTS {
+        listed.push(format!("and {} more", sorted.len() - LISTED_PARTS));
+    }
+    listed.join(", ")
+}

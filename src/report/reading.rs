@@ -1,0 +1,199 @@
+//! The reading of the tenant's machines as people and scripts see it: progress, what went wrong, the numbers at the end.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::machines::MachinesTarget;
+use super::pace::LinePace;
+use super::problem::Problem;
+use super::progress::{notice_text, waiting_text};
+use super::screen::Screen;
+use super::summary::{SCHEMA_VERSION, calls_object, group_digits, printable, reason_hint, reason_text};
+use crate::api::CallKind;
+use crate::call::StopReason;
+use crate::dispatch::EndReason;
+use crate::inventory::{InventoryEvent, InventoryObserver, ReadError, ReadProgress};
+
+/// How often the sign turns that shows that the program lives.
+const TURN: Duration = Duration::from_millis(120);
+
+/// Shows a reading on the screen, and keeps where it stands.
+pub struct ReadingReport {
+    screen: Screen,
+    quiet: bool,
+    time_zone: TimeZone,
+    bar: Option<ProgressBar>,
+    pace: LinePace,
+    progress: ReadProgress,
+}
+
+impl ReadingReport {
+    /// A report on this screen; a quiet one shows only what needs attention.
+    #[must_use]
+    pub fn new(screen: Screen, quiet: bool) -> Self {
+        let (time_zone, progress) = (TimeZone::system(), ReadProgress::default());
+        Self { screen, quiet, time_zone, bar: None, pace: LinePace::default(), progress }
+    }
+
+    /// Where the reading stood when it was last heard of.
+    #[must_use]
+    pub const fn progress(&self) -> &ReadProgress {
+        &self.progress
+    }
+
+    fn start_bar(&mut self) {
+        if self.quiet || !self.screen.is_animated() {
+            return;
+        }
+        let bar = ProgressBar::new_spinner();
+        // The template is ours; should the library refuse it, its own look will do.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        let bar = self.screen.add_bar(bar);
+        bar.enable_steady_tick(TURN);
+        self.bar = Some(bar);
+    }
+
+    fn update(&mut self) {
+        let progress = &self.progress;
+        if let Some(bar) = &self.bar {
+            bar.set_message(status_line(progress, &self.time_zone));
+        } else if !self.quiet && self.pace.is_due(progress.elapsed, progress.waiting) {
+            self.screen.line(&status_line(progress, &self.time_zone));
+        }
+    }
+}
+
+impl InventoryObserver for ReadingReport {
+    fn observe(&mut self, event: InventoryEvent, progress: &ReadProgress) {
+        self.progress.clone_from(progress);
+        match event {
+            InventoryEvent::Started => {
+                self.start_bar();
+                self.update();
+            }
+            InventoryEvent::Progress => self.update(),
+            InventoryEvent::Notice(notice) => self.screen.warning(&notice_text(notice)),
+            InventoryEvent::Ended => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                if progress.skipped > 0 {
+                    self.screen.warning(&format!(
+                        "{} entries of the service's list are left out: they could not be read as machines with an id",
+                        group_digits(progress.skipped)
+                    ));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for ReadingReport {
+    /// A reading that was given up leaves no bar behind.
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// One line about where the reading stands.
+fn status_line(progress: &ReadProgress, time_zone: &TimeZone) -> String {
+    let line = format!(
+        "reading the tenant's machines: {} so far, {} calls",
+        group_digits(progress.machines),
+        group_digits(progress.calls)
+    );
+    // A narrow terminal cuts the end of the line, and why nothing moves is what people look for.
+    match progress.waiting {
+        Some((cause, until)) => format!("{}; {line}", waiting_text(cause, until, time_zone)),
+        None => line,
+    }
+}
+
+/// The object for `--json`; no target when nothing was written.
+#[must_use]
+pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>, exit_status: u8) -> String {
+    let object = json!({
+        "schema_version": SCHEMA_VERSION,
+        "machines": progress.machines,
+        "pages": progress.pages,
+        "calls": calls_object(|kind| if kind == CallKind::List { progress.calls } else { 0 }),
+        "throttled": progress.throttled,
+        "retried": progress.retried,
+        "skipped": progress.skipped,
+        "output": target.map(|target| target.path().display().to_string()),
+        "exit_status": exit_status,
+    });
+    format!("{object}\n")
+}
+
+/// What to show when the machines could not be read.
+#[must_use]
+pub fn reading_problem(error: ReadError) -> Problem {
+    let ended = |reason: EndReason| Problem {
+        error: format!("the list of machines was not read to its end, {}", reason_text(&reason)).into(),
+        hint: match reason {
+            EndReason::Interrupted | EndReason::Deadline => None,
+            reason => reason_hint(&reason),
+        },
+    };
+    match error {
+        ReadError::Aborted(cause) => ended(EndReason::Aborted(cause)),
+        ReadError::Stopped(StopReason::Draining) => ended(EndReason::Interrupted),
+        ReadError::Stopped(StopReason::Deadline) => ended(EndReason::Deadline),
+        ReadError::Store(error) => {
+            let hint = error.hint();
+            Problem { error: Box::new(ReadError::Store(error)), hint }
+        }
+        ReadError::Sink(source) => Problem {
+            error: Box::new(ReadError::Sink(source)),
+            hint: Some("check the directory, its permissions and the room on the disk".to_owned()),
+        },
+        ReadError::Walk(error) => {
+            Problem { error: Box::new(error), hint: Some("the service's list goes wrong; try again later".to_owned()) }
+        }
+        ReadError::Forbidden { .. } => Problem {
+            error: printable(&error.to_string()).into(),
+            hint: Some(
+                "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP (Machine.Read.All \
+                 is enough to read), with an administrator's consent, and check --cloud: a token for another cloud is \
+                 refused as well"
+                    .to_owned(),
+            ),
+        },
+        ReadError::Failed { .. } => {
+            let hint = if error.is_refusal() {
+                "the service finds the request wrong; its message says why"
+            } else {
+                "the service, or a proxy on the way, is in trouble; run the same command again later"
+            };
+            Problem { error: printable(&error.to_string()).into(), hint: Some(hint.to_owned()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::call::WaitCause;
+    use crate::quota::Quota;
+
+    #[test]
+    fn a_line_says_how_many_were_read_and_what_is_awaited() {
+        let mut progress = ReadProgress { machines: 1_490_000, calls: 150, ..ReadProgress::default() };
+        let line = |progress: &ReadProgress| status_line(progress, &TimeZone::UTC);
+        insta::assert_snapshot!(line(&progress), @"reading the tenant's machines: 1,490,000 so far, 150 calls");
+        let quota: Quota = "100/1m,1500/1h".parse().expect("a quota");
+        let far: Timestamp = "2020-05-01T14:05:10Z".parse().expect("a time");
+        progress.waiting = Some((WaitCause::Window(quota.limits()[0]), Some(far)));
+        insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05, waiting for the quota of 100 calls in 60 s; reading the tenant's machines: 1,490,000 so far, 150 calls");
+    }
+}

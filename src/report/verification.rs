@@ -1,0 +1,189 @@
+//! Which rows hold: a line for each row as CSV, and the counts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::files::harmless;
+use super::results::{ResultsError, write_file};
+use super::summary::group_digits;
+use crate::input::{Sheet, records};
+use crate::model::{OperationId, RowNumber};
+use crate::plan::recent::Held;
+use crate::plan::verification::Finding;
+
+/// The version of the JSON object; fields may be added under it, never changed.
+const SCHEMA_VERSION: u32 = 1;
+/// What a UTF-8 file may begin with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What was found about one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFinding {
+    /// The row.
+    pub row: RowNumber,
+    /// The worst of what it asks for; `None` for a row in error.
+    pub finding: Option<Finding>,
+    /// What is there: of two, the tag first, joined by `; `.
+    pub found: String,
+    /// Why the machine is unknown, or what is wrong with the row.
+    pub message: String,
+}
+
+/// The rows of a sheet, each with what was found. `failure` says why a machine of the sheet is unknown, `invalid` what is
+/// wrong with a row that asks for nothing.
+pub fn row_findings(
+    sheet: &Sheet,
+    of_request: &[OperationId],
+    findings: &[(Finding, Held)],
+    failure: impl Fn(u32) -> String,
+    invalid: impl Fn(RowNumber) -> String,
+) -> Vec<RowFinding> {
+    let mut rows = Vec::with_capacity(sheet.row_count as usize);
+    let mut requests = sheet.requests.iter().zip(of_request).peekable();
+    for number in 1..=sheet.row_count {
+        let row = RowNumber(number);
+        let mut result = RowFinding { row, finding: None, found: String::new(), message: String::new() };
+        while let Some((request, operation)) = requests.next_if(|(request, _)| request.row == row) {
+            let Some((finding, held)) = findings.get(operation.0 as usize) else { continue };
+            result.finding = result.finding.max(Some(*finding));
+            if !result.found.is_empty() {
+                result.found.push_str("; ");
+            }
+            result.found.push_str(held.as_str().unwrap_or(""));
+            if *finding == Finding::UnknownMachine {
+                result.message = failure(request.machine);
+            }
+        }
+        if result.finding.is_none() {
+            result.message = invalid(row);
+        }
+        rows.push(result);
+    }
+    rows
+}
+
+/// How many rows there are of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerificationTotals {
+    /// Rows of each finding.
+    pub findings: BTreeMap<Finding, u64>,
+    /// Rows in error.
+    pub invalid: u64,
+}
+
+impl VerificationTotals {
+    /// Counts rows.
+    #[must_use]
+    pub fn of(rows: &[RowFinding]) -> Self {
+        let mut totals = Self::default();
+        for row in rows {
+            match row.finding {
+                Some(finding) => *totals.findings.entry(finding).or_default() += 1,
+                None => totals.invalid += 1,
+            }
+        }
+        totals
+    }
+
+    /// Rows with this finding.
+    #[must_use]
+    pub fn count(&self, finding: Finding) -> u64 {
+        self.findings.get(&finding).copied().unwrap_or(0)
+    }
+
+    /// The object for `--json`.
+    #[must_use]
+    pub fn json(&self, list_calls: u64, output: Option<&str>, exit_status: u8) -> String {
+        let rows: u64 = self.findings.values().sum::<u64>() + self.invalid;
+        let object = json!({
+            "schema_version": SCHEMA_VERSION,
+            "rows": rows,
+            "holds": self.count(Finding::Holds),
+            "differs": self.count(Finding::Differs),
+            "pending": self.count(Finding::Pending),
+            "unknown_machine": self.count(Finding::UnknownMachine),
+            "invalid": self.invalid,
+            "calls": {"list": list_calls},
+            "output": output,
+            "exit_status": exit_status,
+        });
+        format!("{object}\n")
+    }
+
+    /// The text for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let words = [
+            (self.count(Finding::Holds), "hold"),
+            (self.count(Finding::Differs), "differ"),
+            (
+                self.count(Finding::Pending),
+                "pending (written within the last 15 minutes, and the list does not show it yet)",
+            ),
+            (self.count(Finding::UnknownMachine), "unknown machine"),
+            (self.invalid, "in error"),
+        ];
+        let mut text = String::new();
+        for (count, what) in words {
+            if count > 0 {
+                // Writing into a string cannot fail.
+                let _written = writeln!(text, "  {:>11} {what}", group_digits(count));
+            }
+        }
+        text
+    }
+}
+
+/// Writes the rows with what was found to a file, or to standard output.
+///
+/// # Errors
+/// [`ResultsError`] when it cannot be written; the file is as it was then.
+pub fn write_verification_to(
+    sheet: &mut Sheet,
+    rows: &[RowFinding],
+    path: &Path,
+    to_standard_output: bool,
+) -> Result<(), ResultsError> {
+    if to_standard_output {
+        let source = |source| ResultsError::File { path: "standard output".into(), source };
+        return write_verification(sheet, rows, io::stdout().lock()).map_err(source);
+    }
+    write_file(path, |file| write_verification(sheet, rows, file))
+}
+
+/// Writes the rows with what was found: the input's columns, then `row, result, found, message`.
+///
+/// # Errors
+/// When the target cannot be written, or the input's text cannot be read again.
+fn write_verification(sheet: &mut Sheet, rows: &[RowFinding], mut target: impl Write) -> io::Result<()> {
+    if sheet.dialect.byte_order_mark {
+        target.write_all(BYTE_ORDER_MARK)?;
+    }
+    let delimiter = sheet.dialect.delimiter;
+    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).flexible(true).from_writer(target);
+    let header: Vec<String> = sheet.header.clone();
+    let added = ["row", "result", "found", "message"].map(str::to_owned);
+    writer.write_record(header.iter().chain(&added))?;
+    let width = header.len();
+    let mut findings = rows.iter();
+    for chunk in sheet.chunks() {
+        let chunk = chunk.map_err(io::Error::other)?;
+        for record in records(delimiter, chunk.text.as_bytes()).byte_records() {
+            let record = record?;
+            let Some(finding) = findings.next() else { break };
+            let mut cells: Vec<Vec<u8>> = record.iter().take(width).map(<[u8]>::to_vec).collect();
+            cells.resize(width, Vec::new());
+            let result = finding.finding.map_or("invalid", Finding::as_str);
+            cells.push(finding.row.to_string().into_bytes());
+            cells.push(result.as_bytes().to_vec());
+            cells.push(finding.found.clone().into_bytes());
+            cells.push(harmless(&finding.message).into_owned().into_bytes());
+            writer.write_record(cells)?;
+        }
+    }
+    writer.flush()
+}
