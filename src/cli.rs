@@ -49,8 +49,14 @@ pub enum Command {
     Apply(Box<ApplyOptions>),
     /// Say what apply would do: changes, what is so already, calls, finish time
     Plan(Box<PlanOptions>),
+    /// Go on with an unfinished run
+    Resume(Box<ResumeOptions>),
+    /// List the runs, or show one
+    Runs(RunsOptions),
     /// Write a run's results again
     Results(ResultsOptions),
+    /// Take back what a run changed, as a run of its own
+    Undo(Box<UndoOptions>),
     /// Read the tenant and say which rows hold; changes nothing
     Verify(Box<VerifyOptions>),
     /// Export the tenant's machines
@@ -107,6 +113,9 @@ pub struct ApplyOptions {
     /// Where to write the results; - for standard output [default: INPUT with .results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
+    /// Begin a new run even where an unfinished one could be gone on with
+    #[arg(long, help_heading = "Runs")]
+    pub fresh: bool,
     /// Rehearse against the built-in API, which holds the machines that the input names
     #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
     pub sandbox: bool,
@@ -116,6 +125,65 @@ pub struct ApplyOptions {
     /// What may happen without asking, and when to stop.
     #[command(flatten)]
     pub limits: LimitOptions,
+    /// How the run gets on with others in the state directory.
+    #[command(flatten)]
+    pub others: OtherRunsOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeOptions {
+    /// The run; the only unfinished one if none is named
+    pub run: Option<String>,
+    /// Where to write the results; - for standard output [default: where they were first to be written]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+    /// Go on with a rehearsal
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    pub sandbox: bool,
+    /// Make one call per operation
+    #[arg(long, help_heading = "Plan")]
+    pub no_bulk: bool,
+    /// What may happen without asking, and when to stop.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// How the run gets on with others in the state directory.
+    #[command(flatten)]
+    pub others: OtherRunsOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoOptions {
+    /// The run whose changes are taken back
+    pub run: String,
+    /// Where to write the results; - for standard output [default: undo-RUN.results.csv]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+    /// Make one call per operation
+    #[arg(long, help_heading = "Plan")]
+    pub no_bulk: bool,
+    /// Refuse to take back more than this
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub max_changes: Option<u32>,
+    /// What may happen without asking, and when to stop.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// How the run gets on with others in the state directory.
+    #[command(flatten)]
+    pub others: OtherRunsOptions,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -206,6 +274,18 @@ pub struct LimitOptions {
     pub note: Option<String>,
 }
 
+/// How a run gets on with others in the state directory.
+#[derive(Debug, Args)]
+pub struct OtherRunsOptions {
+    /// Wait so long for a run under way that changes the same tags or device values of the same machines; without it,
+    /// such a run ends this one with status 6
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Runs")]
+    pub lock_wait: Option<std::time::Duration>,
+    /// Forget runs in which nothing has happened for so long and that nobody is at, finished or not
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = duration, help_heading = "Runs")]
+    pub keep_runs: std::time::Duration,
+}
+
 /// The service and how to sign in.
 #[derive(Debug, Args)]
 pub struct ServiceOptions {
@@ -232,7 +312,7 @@ pub struct ServiceOptions {
     pub ca_file: Option<PathBuf>,
 }
 
-/// The quota.
+/// The quota, and patience with the service: of every command that calls it.
 #[derive(Debug, Args)]
 pub struct QuotaOptions {
     /// Calls per window, for each bucket; off for none
@@ -247,6 +327,32 @@ pub struct QuotaOptions {
     /// Calls in flight at the most
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Quota")]
     pub concurrency: u16,
+    /// Stop when the service has been in trouble for this long; what is left can be resumed
+    #[arg(long, value_name = "DURATION", default_value = "2h", help_heading = "Limits")]
+    pub max_outage: DurationArgument,
+}
+
+/// A duration as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DurationArgument(pub std::time::Duration);
+
+impl FromStr for DurationArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let duration = crate::quota::parse_duration(text);
+        duration.map(Self).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 30m or 2h"))
+    }
+}
+
+/// Options of `runs`.
+#[derive(Debug, Args)]
+pub struct RunsOptions {
+    /// The run to show, as its results and summary name it
+    pub run: Option<String>,
+    /// List the rehearsals against the built-in API
+    #[arg(long)]
+    pub sandbox: bool,
 }
 
 /// Options of `results`.
@@ -280,6 +386,10 @@ pub enum DeadlineArgument {
     After(std::time::Duration),
     /// The next time that local clocks show this.
     At(jiff::civil::Time),
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::quota::parse_duration(text).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 10m, 8h or 90d"))
 }
 
 impl FromStr for DeadlineArgument {

@@ -109,13 +109,16 @@ impl MachineReference {
         MachineId::from_hexadecimal(cell).map_or_else(|| Self::Name(cell.into()), Self::Id)
     }
 
-    /// Whether the text looks like an id that lost or gained a few digits: 30 to 50 characters, all hexadecimal.
+    /// Whether the text looks like an id that lost or gained a few digits (30 to 50 characters, all hexadecimal), or
+    /// that a spreadsheet took for a number: `4.2E+39`. No name holds a plus sign.
     #[must_use]
     pub fn looks_like_damaged_id(&self) -> bool {
         match self {
             Self::Id(_) => false,
             Self::Name(name) => {
-                (30..=50).contains(&name.len()) && name.bytes().all(|character| character.is_ascii_hexdigit())
+                let is_long = (30..=50).contains(&name.len());
+                let is_hexadecimal = is_long && name.bytes().all(|character| character.is_ascii_hexdigit());
+                is_hexadecimal || (name.contains("E+") && name.replace(',', ".").parse::<f64>().is_ok())
             }
         }
     }
@@ -261,6 +264,18 @@ pub enum Change {
     DeviceValue(DeviceValue),
 }
 
+impl Change {
+    /// What holds once it is done: `present`, `absent` or the value.
+    #[must_use]
+    pub const fn after(&self) -> &'static str {
+        match self {
+            Self::Tag(TagAction::Add, _) => "present",
+            Self::Tag(TagAction::Remove, _) => "absent",
+            Self::DeviceValue(value) => value.as_str(),
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -393,6 +408,16 @@ impl Bucket {
     /// Every bucket.
     pub const ALL: [Self; 3] = [Self::Machines, Self::Tags, Self::Value];
 
+    /// Its place in [`Self::ALL`].
+    #[must_use]
+    pub const fn position(self) -> usize {
+        match self {
+            Self::Machines => 0,
+            Self::Tags => 1,
+            Self::Value => 2,
+        }
+    }
+
     /// The name that people read.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -427,6 +452,9 @@ mod tests {
         assert!(!MachineReference::parse("1e5bc9d7e413ddd7902c2932e418702b84d0cc07").looks_like_damaged_id());
         assert!(!MachineReference::parse("server01.contoso.example").looks_like_damaged_id());
         assert!(!MachineReference::parse("deadbeef").looks_like_damaged_id());
+        assert!(MachineReference::parse("4.2E+39").looks_like_damaged_id());
+        assert!(MachineReference::parse("1,23457E+39").looks_like_damaged_id());
+        assert!(!MachineReference::parse("web.2E").looks_like_damaged_id());
     }
 
     #[test]

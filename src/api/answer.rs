@@ -122,7 +122,8 @@ impl Response {
     }
 
     /// The machines in the answer to a bulk call: `{"value": […]}`, a bare list, or a single Machine. `None` when the
-    /// body is none of the service's JSON; an empty list when it is, but shows no machine.
+    /// body is none of the service's JSON, or lists things of which none is a machine; an empty list when it is, but
+    /// shows no machine.
     #[must_use]
     pub fn machines(&self) -> Option<Vec<MachineDocument>> {
         if self.status == 204 && self.body.is_empty() {
@@ -139,7 +140,10 @@ impl Response {
             serde_json::Value::Object(_) => Vec::new(),
             _ => return None,
         };
-        Some(listed.into_iter().filter_map(|machine| serde_json::from_value(machine).ok()).collect())
+        let count = listed.len();
+        let machines: Vec<MachineDocument> =
+            listed.into_iter().filter_map(|machine| serde_json::from_value(machine).ok()).collect();
+        (count == 0 || !machines.is_empty()).then_some(machines)
     }
 
     /// The body as a page of the list of machines, if it is one.
@@ -200,8 +204,17 @@ mod tests {
         );
         assert_eq!(ids(r#"[{"id": "a"}]"#), listed(&["a"]));
         assert_eq!(ids(r#"{"id": "a"}"#), listed(&["a"]));
-        assert_eq!(ids("{}"), listed(&[]));
-        for other in ["", "null", "7", "<html>", r#"{"value": 7}"#, r#"{"value": [{"id": "a"}"#, r#"{"error": {}}"#] {
+        assert_eq!((ids("{}"), ids(r#"{"value": []}"#)), (listed(&[]), listed(&[])));
+        for other in [
+            "",
+            "null",
+            r#"{"value": [{"id": 7}]}"#,
+            "7",
+            "<html>",
+            r#"{"value": 7}"#,
+            r#"{"value": [{"id": "a"}"#,
+            r#"{"error": {}}"#,
+        ] {
             assert_eq!(ids(other), None, "{other}");
         }
         let empty = Response { status: 204, ..Response::default() };

@@ -9,6 +9,10 @@ use std::time::Duration;
 const FIRST_STEP: Duration = Duration::from_millis(500);
 /// The longest step.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
+/// The first wait before it is tried whether the service is back.
+const FIRST_PROBE_STEP: Duration = Duration::from_secs(2);
+/// The longest wait before it is tried whether the service is back.
+const LONGEST_PROBE_STEP: Duration = Duration::from_mins(1);
 /// The first wait after a 429 that names no time.
 const FIRST_THROTTLED_STEP: Duration = Duration::from_secs(2);
 /// The longest wait after a 429 that names no time.
@@ -21,6 +25,11 @@ const SHORTEST_THROTTLED_WAIT: Duration = Duration::from_secs(1);
 /// The wait after the failed attempt of this number (from 1); `fraction` is random, from 0 up to 1.
 pub(super) fn after_failure(attempt: u32, fraction: f64) -> Duration {
     step(FIRST_STEP, LONGEST_STEP, attempt).mul_f64(fraction.clamp(0.0, 1.0))
+}
+
+/// The wait before the try of this number (from 1) whether the service is back.
+pub(super) fn before_probe(number: u32, fraction: f64) -> Duration {
+    step(FIRST_PROBE_STEP, LONGEST_PROBE_STEP, number).mul_f64(fraction.clamp(0.0, 1.0))
 }
 
 /// The wait after a 429: the one named, within reason, or a growing one of our own for the `streak`-th (from 1) in a row
@@ -51,6 +60,9 @@ mod tests {
         assert_eq!(after_failure(3, 0.0), Duration::ZERO);
         assert_eq!(after_failure(3, 0.25), Duration::from_millis(500));
         assert_eq!(after_failure(u32::MAX, 1.0), LONGEST_STEP);
+        let probes: Vec<u64> = (1..=7).map(|number| before_probe(number, 1.0).as_secs()).collect();
+        assert_eq!(probes, [2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(before_probe(9, 0.5), Duration::from_secs(30));
     }
 
     #[test]

@@ -5,13 +5,17 @@
 //! somebody sleeps. With the quota off there is no queue, only the ledger's record and its pauses. What surprises: after
 //! a 429 that the ledger cannot explain there is one queue for all buckets, and its pacer spreads calls evenly.
 
+mod turn;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Call, CallReport, Phase, Reports, WaitCause, backoff};
+use super::outage::Outages;
+use super::{Call, CallReport, Phase, Reports, ServiceTrouble, WaitCause, backoff};
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::Bucket;
 use crate::quota::{Pacer, Quota, QuotaScope};
@@ -39,6 +43,8 @@ pub struct GateSettings {
     pub concurrency: usize,
     /// No attempt starts after this moment.
     pub deadline: Option<BootTime>,
+    /// How long the service may be in trouble until the run is stopped.
+    pub maximum_outage: Duration,
 }
 
 /// How a call leaves the gate.
@@ -48,6 +54,8 @@ pub(super) enum Pass {
     Admitted(AttemptTicket, OwnedSemaphorePermit),
     /// It may not be sent any more.
     Stopped(StopReason),
+    /// Its bucket pauses since it began to wait; it is to stand in line for a turn.
+    Paused,
 }
 
 /// Why a call is not made any more.
@@ -57,6 +65,13 @@ pub enum StopReason {
     Draining,
     /// The next moment at which it could start lies beyond the deadline.
     Deadline,
+    /// The service has been in trouble for too long.
+    Outage {
+        /// Since when.
+        since: Timestamp,
+        /// What was met last.
+        trouble: ServiceTrouble,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +87,8 @@ struct Queue {
     evenly: bool,
 }
 
+pub(super) use turn::Turn;
+
 /// The gates of all buckets.
 pub(super) struct Gate {
     settings: GateSettings,
@@ -84,6 +101,9 @@ pub(super) struct Gate {
     throttling: SyncMutex<[Throttling; Bucket::ALL.len()]>,
     settled: Notify,
     last_sweep: SyncMutex<BootTime>,
+    outages: watch::Sender<Outages>,
+    /// Whoever holds a bucket's lock tries whether the service is back.
+    probes: [std::sync::Arc<Mutex<()>>; Bucket::ALL.len()],
 }
 
 impl Gate {
@@ -97,6 +117,8 @@ impl Gate {
             throttling: SyncMutex::default(),
             settled: Notify::new(),
             last_sweep,
+            outages: watch::Sender::new(Outages::new(settings.maximum_outage)),
+            probes: Default::default(),
             settings,
             store,
             clock,
@@ -120,17 +142,20 @@ impl Gate {
     }
 
     /// Waits until the call may be sent, and announces it in the ledger.
-    pub(super) async fn pass(&self, call: &Call, reports: &Reports) -> Result<Pass, StoreError> {
+    pub(super) async fn pass(&self, call: &Call, turn: &Turn, reports: &Reports) -> Result<Pass, StoreError> {
         loop {
+            if self.is_closed_to(call, turn) {
+                return Ok(Pass::Paused);
+            }
             let merged = self.merged.load(Ordering::Acquire);
             let attempt = if self.settings.quota.is_off() {
-                self.ask_ledger(call, merged, reports).await?
+                self.ask_ledger(call, turn, merged, reports).await?
             } else {
-                self.queue_up(call, merged, reports).await?
+                self.queue_up(call, turn, merged, reports).await?
             };
             match attempt {
                 Some(Pass::Admitted(ticket, place)) => {
-                    if self.is_still_good(ticket, call) {
+                    if self.is_still_good(ticket, call) && !self.is_closed_to(call, turn) {
                         return Ok(Pass::Admitted(ticket, place));
                     }
                     self.store.settle(Settlement::never_sent(ticket.attempt)).await?;
@@ -142,14 +167,20 @@ impl Gate {
     }
 
     /// Stands in the bucket's queue, takes a place from the pacer, asks the ledger. `None`: the queues have been merged
-    /// meanwhile; begin again.
-    async fn queue_up(&self, call: &Call, merged: bool, reports: &Reports) -> Result<Option<Pass>, StoreError> {
-        let index = if merged { 0 } else { position(call.request.bucket()) };
+    /// meanwhile, or the bucket pauses; begin again.
+    async fn queue_up(
+        &self,
+        call: &Call,
+        turn: &Turn,
+        merged: bool,
+        reports: &Reports,
+    ) -> Result<Option<Pass>, StoreError> {
+        let index = if merged { 0 } else { call.request.bucket().position() };
         let Some(queue) = self.queues.get(index) else { return Ok(None) };
         let Some(mut queue) = self.unless_draining(queue.lock()).await else {
             return Ok(Some(Pass::Stopped(StopReason::Draining)));
         };
-        if self.merged.load(Ordering::Acquire) != merged {
+        if self.merged.load(Ordering::Acquire) != merged || self.is_closed_to(call, turn) {
             return Ok(None);
         }
         if merged && !queue.evenly && self.settings.scope != QuotaScope::App {
@@ -161,10 +192,16 @@ impl Gate {
                 return Ok(Some(stopped));
             }
         }
-        self.ask_ledger(call, merged, reports).await
+        self.ask_ledger(call, turn, merged, reports).await
     }
 
-    async fn ask_ledger(&self, call: &Call, merged: bool, reports: &Reports) -> Result<Option<Pass>, StoreError> {
+    async fn ask_ledger(
+        &self,
+        call: &Call,
+        turn: &Turn,
+        merged: bool,
+        reports: &Reports,
+    ) -> Result<Option<Pass>, StoreError> {
         loop {
             if let Some(stopped) = self.stopped() {
                 return Ok(Some(stopped));
@@ -173,6 +210,9 @@ impl Gate {
                 return Ok(Some(Pass::Stopped(StopReason::Draining)));
             };
             let place = place.map_err(|_closed| StoreError::Closed)?;
+            if self.is_closed_to(call, turn) {
+                return Ok(None);
+            }
             match self.store.admit(self.request(call, merged)).await? {
                 Admission::Granted(ticket) => return Ok(Some(Pass::Admitted(ticket, place))),
                 Admission::Refused(refusal) => {
@@ -263,7 +303,7 @@ impl Gate {
     fn paused_until(&self, bucket: Bucket) -> Option<BootTime> {
         let merged = self.merged.load(Ordering::Acquire);
         let throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
-        let pauses = throttling.iter().enumerate().filter(|(index, _)| merged || *index == position(bucket));
+        let pauses = throttling.iter().enumerate().filter(|(index, _)| merged || *index == bucket.position());
         pauses.filter_map(|(_, one)| one.set_and_until.map(|(_, until)| until)).max()
     }
 
@@ -277,7 +317,7 @@ impl Gate {
     ) -> BootTime {
         let now = self.clock.boot_time();
         let mut throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(state) = throttling.get_mut(position(bucket)) else { return now };
+        let Some(state) = throttling.get_mut(bucket.position()) else { return now };
         // Calls that left before the last pause was set belong to the same episode.
         let same_episode = state.set_and_until.is_some_and(|(set, _)| ticket.started <= set);
         if !same_episode {
@@ -297,13 +337,13 @@ impl Gate {
     /// How many times in a row this bucket has been refused for quota.
     pub(super) fn throttled_streak(&self, bucket: Bucket) -> u32 {
         let throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
-        throttling.get(position(bucket)).map_or(0, |state| state.streak)
+        throttling.get(bucket.position()).map_or(0, |state| state.streak)
     }
 
     /// Ends a row of refusals: the service accepted a call.
     pub(super) fn accepted(&self, bucket: Bucket) {
         let mut throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = throttling.get_mut(position(bucket)) {
+        if let Some(state) = throttling.get_mut(bucket.position()) {
             state.streak = 0;
         }
     }
@@ -328,14 +368,6 @@ impl Gate {
             *last = now;
         }
         self.store.sweep_dead_processes().await.map(|_ended| ())
-    }
-}
-
-const fn position(bucket: Bucket) -> usize {
-    match bucket {
-        Bucket::Machines => 0,
-        Bucket::Tags => 1,
-        Bucket::Value => 2,
     }
 }
 

@@ -10,50 +10,47 @@ mod beside;
 mod effect;
 mod gate;
 mod judge;
+mod outage;
+mod proof;
 mod protocol;
 mod retry_after;
+mod trouble;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::api::sign_in::SignInError;
-use crate::api::{Answer, ApiRequest, LossKind, TokenGeneration, Transport};
+use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::clock::{BootTime, SharedClock};
 use crate::model::{AnswerFacts, Outcome, Status};
 use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
 
 pub use beside::beside_the_runtime;
 use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, with_code};
-use gate::{Gate, Pass};
+use gate::{Gate, Pass, Turn};
 pub use gate::{GateSettings, StopReason};
 pub use judge::{
     AbortReason, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason, SplitReason,
     Verdict, judge,
 };
+use outage::Pause;
+pub use proof::{Proof, Questions};
 pub use protocol::{
     AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Reports,
-    WaitCause,
+    ServiceTrouble, WaitCause,
 };
 
 /// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
 /// million.
 pub const MAXIMUM_ATTEMPTS: u32 = 10;
+/// After how many attempts of a call that is alone in its trouble the service is asked something else first: in the
+/// middle, so that there are some left when an outage has just ended, and before the last one.
+const DOUBTFUL_AFTER: [u32; 2] = [MAXIMUM_ATTEMPTS / 2, MAXIMUM_ATTEMPTS - 1];
 /// How often in a row a call's token may be refused, each time with another token.
 const MAXIMUM_TOKEN_REFUSALS: u32 = 5;
 /// The same before the service has accepted any call: then it most likely never will.
 const MAXIMUM_FIRST_TOKEN_REFUSALS: u32 = 3;
-/// How often in a row signing in may find nobody.
-const MAXIMUM_SIGN_IN_FAILURES: u32 = 8;
-/// How many connections may fail in a row before the first answer ever, and for how long at the least: then the host is
-/// most likely wrong.
-const MAXIMUM_FIRST_CONNECTION_FAILURES: u32 = 12;
-/// See [`MAXIMUM_FIRST_CONNECTION_FAILURES`].
-const FIRST_CONNECTION_PATIENCE: Duration = Duration::from_secs(6);
-/// How long no connection may come about once there have been answers.
-const MAXIMUM_OUTAGE: Duration = Duration::from_hours(2);
 /// How many 429s in a row, each after the wait that the one before asked for, are taken for a lasting refusal.
 const MAXIMUM_THROTTLED_STREAK: u32 = 25;
 /// An answer of this length or more is judged beside the runtime's own threads.
@@ -68,7 +65,7 @@ pub struct Caller<T> {
     random: Mutex<fastrand::Rng>,
     started: BootTime,
     service_accepted: AtomicBool,
-    last_answer: Mutex<Option<BootTime>>,
+    was_reached: AtomicBool,
     connection_failures: AtomicU32,
 }
 
@@ -81,6 +78,16 @@ struct Memory {
     token_refusals: u32,
     sign_in_failures: u32,
     ambiguous: bool,
+    /// When it first met trouble of the service.
+    in_trouble_since: Option<BootTime>,
+    /// When it last did.
+    latest_trouble: Option<BootTime>,
+    /// Whether it met trouble twice, and nobody in its bucket was answered between.
+    is_alone: bool,
+    /// The pause that its bucket is in since its latest attempt: what failed is not held against it then.
+    pause: Option<Pause>,
+    /// Whether it is to be found out before the next attempt if the service or the machine is in trouble.
+    is_in_doubt: bool,
 }
 
 impl<T: Transport> Caller<T> {
@@ -102,7 +109,7 @@ impl<T: Transport> Caller<T> {
             clock,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             service_accepted: AtomicBool::new(false),
-            last_answer: Mutex::new(None),
+            was_reached: AtomicBool::new(false),
             connection_failures: AtomicU32::new(0),
         }
     }
@@ -112,15 +119,42 @@ impl<T: Transport> Caller<T> {
         self.service_accepted.load(Ordering::Acquire)
     }
 
+    /// Makes a read that settles lost answers; if `not_before` says so, only when the list shows the latest writes.
+    ///
+    /// # Errors
+    /// As [`Self::perform`].
+    pub async fn perform_after(
+        &self,
+        call: &Call,
+        not_before: Option<BootTime>,
+        reports: &Reports,
+    ) -> Result<CallEnd, StoreError> {
+        if let Some(until) = not_before.filter(|until| *until > self.clock.boot_time())
+            && let Some(Pass::Stopped(reason)) = self.gate.wait_until(call, WaitCause::ListLag, until, reports).await
+        {
+            return Ok(CallEnd::Stopped(reason));
+        }
+        self.perform(call, reports).await
+    }
+
     /// Makes the call until it has an end.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; nothing more may be sent then.
     pub async fn perform(&self, call: &Call, reports: &Reports) -> Result<CallEnd, StoreError> {
         let mut memory = Memory { history: call.known(), ..Memory::default() };
+        self.go_on(call, &mut memory, reports).await
+    }
+
+    async fn go_on(&self, call: &Call, memory: &mut Memory, reports: &Reports) -> Result<CallEnd, StoreError> {
         loop {
-            let next = match self.attempt(call, &mut memory, reports).await? {
-                Next::RenewToken(refused, outcome) => self.renew(refused, outcome, &mut memory).await,
+            if std::mem::take(&mut memory.is_in_doubt)
+                && let Some(end) = self.end_unless_service_is_there(call, memory, reports).await?
+            {
+                return Ok(end);
+            }
+            let next = match self.attempt(call, memory, reports).await? {
+                Next::RenewToken(refused, outcome) => self.renew(refused, outcome, call, memory).await,
                 next => next,
             };
             match next {
@@ -138,27 +172,32 @@ impl<T: Transport> Caller<T> {
     }
 
     async fn attempt(&self, call: &Call, memory: &mut Memory, reports: &Reports) -> Result<Next, StoreError> {
+        let turn = match self.gate.take_turn(call, reports).await {
+            Turn::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
+            turn => turn,
+        };
         match self.gate.unless_draining(self.transport.prepare()).await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Ok(self.sign_in_failed(error, None, memory)),
+            Some(Err(error)) => return Ok(self.sign_in_failed(error, None, call, &turn, memory)),
             None => return Ok(Next::End(CallEnd::Stopped(StopReason::Draining))),
         }
-        let (ticket, _place) = match self.gate.pass(call, reports).await? {
+        let (ticket, _place) = match self.gate.pass(call, &turn, reports).await? {
             Pass::Admitted(ticket, place) => (ticket, place),
             Pass::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
+            Pass::Paused => return Ok(Next::Again { after: None }),
         };
         reports.send(CallReport { call: call.id, phase: Phase::Sending(call.request.kind()) }).await;
         let (answer, token) = match self.transport.send(&call.request).await {
             Ok(sent) => sent,
             Err(error) => {
-                let next = self.sign_in_failed(error, None, memory);
+                let next = self.sign_in_failed(error, None, call, &turn, memory);
                 let conclusion = Conclusion::new("not_signed_in", false, AnswerFacts::default(), Vec::new(), next);
                 return self.settle(call, ticket, AttemptEnd::NeverSent, conclusion).await;
             }
         };
         memory.sign_in_failures = 0;
         let (answer, verdict) = self.judged(&call.request, answer, memory.history).await;
-        self.note_answer(&call.request, &answer, &verdict);
+        self.note_answer(call, &answer, &verdict, &turn, memory);
         self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
     }
 
@@ -231,7 +270,13 @@ impl<T: Transport> Caller<T> {
             }
             Verdict::Read { answer, facts } => {
                 self.gate.accepted(bucket);
-                Conclusion::new("read", true, facts, Vec::new(), Next::End(CallEnd::Read(answer)))
+                let proven = call.questions.proven_by(&answer).into_iter().map(|proof| {
+                    let effect = Effect::last(OperationState::Succeeded, facts.clone(), Some(proof.after));
+                    effect.on(proof.operation)
+                });
+                // A read is no attempt of the writes that it settles.
+                let proven = proven.collect();
+                Conclusion::new("read", false, facts, proven, Next::End(CallEnd::Read(answer)))
             }
             Verdict::Answered { facts, machines, .. } => {
                 self.gate.accepted(bucket);
@@ -252,7 +297,7 @@ impl<T: Transport> Caller<T> {
                 Conclusion::new("aborted", true, effect.facts, effects, next)
             }
             Verdict::Retry { why, facts } => {
-                let counts = why.counts_as_attempt();
+                let counts = why.counts_as_attempt() && memory.pause.is_none();
                 let (effect, next) = self.after_retry_verdict(why, facts, token, call, memory);
                 let effects = effect.on_all(&call.operations);
                 Conclusion { retry: Some(why), ..Conclusion::new("retried", counts, effect.facts, effects, next) }
@@ -273,6 +318,11 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
     ) -> (Effect, Next) {
         memory.ambiguous |= why.is_ambiguous();
+        if let Some(pause) = memory.pause {
+            // Everybody meets the same: it says nothing about these operations.
+            let effect = Effect::open(with_code(facts, why.code()), why.is_ambiguous());
+            return (effect, self.after_pause(pause));
+        }
         memory.failures += 1;
         memory.attempts += u32::from(why.counts_as_attempt());
         memory.history.not_found += u32::from(why == RetryReason::NotFound);
@@ -309,6 +359,7 @@ impl<T: Transport> Caller<T> {
             let end = call.ended_alike(effect.outcome(status));
             return (effect, Next::End(end));
         }
+        memory.is_in_doubt = memory.is_alone && DOUBTFUL_AFTER.contains(&memory.attempts);
         let wait = backoff::after_failure(memory.failures, self.fraction());
         (Effect::open(facts, why.is_ambiguous()), Next::Again { after: Some(wait) })
     }
@@ -321,60 +372,6 @@ impl<T: Transport> Caller<T> {
             return Next::End(CallEnd::Aborted(AbortCause::ThrottledForGood, None));
         }
         Next::Again { after: None }
-    }
-
-    async fn renew(&self, refused: TokenGeneration, outcome: Outcome, memory: &mut Memory) -> Next {
-        let Some(renewed) = self.gate.unless_draining(self.transport.renew(refused)).await else {
-            return Next::End(CallEnd::Stopped(StopReason::Draining));
-        };
-        match renewed {
-            Ok(()) if memory.token_refusals <= 1 => Next::Again { after: None },
-            Ok(()) => Next::Again { after: Some(backoff::after_failure(memory.token_refusals, self.fraction())) },
-            Err(error) => self.sign_in_failed(error, Some(outcome), memory),
-        }
-    }
-
-    fn sign_in_failed(&self, error: SignInError, outcome: Option<Outcome>, memory: &mut Memory) -> Next {
-        memory.sign_in_failures += 1;
-        if !error.is_transient() || memory.sign_in_failures >= MAXIMUM_SIGN_IN_FAILURES {
-            return Next::End(CallEnd::Aborted(AbortCause::SignIn(error), outcome));
-        }
-        let named = error.retry_after().unwrap_or_default();
-        Next::Again { after: Some(named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()))) }
-    }
-
-    /// Whether there is no point in trying to connect any longer; says what the HTTP client said.
-    fn is_unreachable(&self, facts: &AnswerFacts) -> Option<String> {
-        let failures = self.connection_failures.load(Ordering::Relaxed);
-        let last_answer = *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner);
-        let hopeless = match last_answer {
-            None => {
-                failures >= MAXIMUM_FIRST_CONNECTION_FAILURES
-                    && self.clock.boot_time().since(self.started) >= FIRST_CONNECTION_PATIENCE
-            }
-            Some(answer) => self.clock.boot_time().since(answer) > MAXIMUM_OUTAGE,
-        };
-        hopeless.then(|| facts.error_message.as_deref().unwrap_or_default().to_owned())
-    }
-
-    fn note_answer(&self, request: &ApiRequest, answer: &Answer, verdict: &Verdict) {
-        match answer {
-            Answer::Lost(loss) if loss.kind == LossKind::NotConnected => {
-                self.connection_failures.fetch_add(1, Ordering::Relaxed);
-            }
-            _ => {
-                self.connection_failures.store(0, Ordering::Relaxed);
-                *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.boot_time());
-            }
-        }
-        // A machine that is unknown, or a request that is wrong, is told only to those who may call. Who may read may
-        // not yet write.
-        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Answered { .. })
-            || matches!(verdict, Verdict::Split { why, .. } if *why != SplitReason::Forbidden)
-            || matches!(verdict, Verdict::Fail { why, .. } if *why != FailReason::Forbidden);
-        if accepted && !request.is_read() {
-            self.service_accepted.store(true, Ordering::Release);
-        }
     }
 
     /// Stores what an attempt came to, and says what comes next.

@@ -1,9 +1,10 @@
 //! What a run and its calls say to each other: the call to be made, the phases that it reports, how it ends.
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::StopReason;
 use super::judge::{AbortReason, History, ReadAnswer, RetryReason};
+use super::{Questions, StopReason};
 use crate::api::sign_in::SignInError;
 use crate::api::{ApiRequest, CallKind};
 use crate::clock::BootTime;
@@ -28,6 +29,8 @@ pub struct Call {
     pub operations: Vec<CallOperation>,
     /// What is known of the call as a whole from before: of a bulk call only.
     pub history: History,
+    /// What a read may settle; of other calls nothing.
+    pub questions: Questions,
 }
 
 /// An operation in a call.
@@ -97,6 +100,38 @@ pub enum WaitCause {
     Throttled,
     /// An attempt failed and is made again after a while.
     Retry,
+    /// The list of machines does not show the latest writes yet.
+    ListLag,
+    /// The service does not answer, or only with failures; one call at a time tries whether it is back.
+    Outage {
+        /// Since when.
+        since: Timestamp,
+        /// What was met last.
+        trouble: ServiceTrouble,
+    },
+}
+
+/// How a service shows that it is in trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServiceTrouble {
+    /// No connection comes about.
+    NotConnected,
+    /// No answer in time.
+    TimedOut,
+    /// Connections end without an answer.
+    ConnectionLost,
+    /// It answers with this HTTP status.
+    Status(u16),
+    /// There is no token to be had, since whoever gives them does not answer.
+    SignIn,
+}
+
+impl ServiceTrouble {
+    /// Whether it lies on the way to the host, which all calls have in common.
+    #[must_use]
+    pub const fn is_without_connection(self) -> bool {
+        matches!(self, Self::NotConnected | Self::SignIn)
+    }
 }
 
 /// How a call ends.

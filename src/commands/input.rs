@@ -37,7 +37,15 @@ impl InputPlace {
         }
     }
 
-    /// The name in messages and in the database.
+    /// The name in the database: the same file has the same name wherever it is named from.
+    pub(super) fn absolute(&self) -> String {
+        match self {
+            Self::StandardInput => self.name(),
+            Self::File(path) => path.canonicalize().unwrap_or_else(|_gone| path.clone()).display().to_string(),
+        }
+    }
+
+    /// The name in messages.
     pub(super) fn name(&self) -> String {
         match self {
             Self::StandardInput => "standard input".to_owned(),
@@ -87,6 +95,15 @@ pub(super) async fn check_input(
     let checking =
         tokio::task::spawn_blocking(move || check_blocking(&place, label.as_deref(), skip, inventory, &screen));
     checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
+}
+
+/// The same for rows of our own making, which are always in order.
+pub(super) fn check_text(name: String, text: &[u8], screen: &Screen) -> Result<CheckedInput, CommandError> {
+    let unusable =
+        |source| CommandError::new(ExitStatus::StorageFailed, UnusableInput { name: name.clone(), source }, None);
+    let sheet = read(text, &InputOptions::default()).map_err(unusable)?;
+    refuse_conflicts(&name, &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen)?;
+    Ok(CheckedInput { name, sheet, invalid: Vec::new() })
 }
 
 fn check_blocking(

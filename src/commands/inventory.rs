@@ -74,7 +74,14 @@ async fn gate(
     };
     let (quota, scope) = quota(options);
     let account = store.account(&tenant, &app).await?;
-    Ok(GateSettings { account, quota, scope, concurrency: usize::from(options.concurrency), deadline: None })
+    Ok(GateSettings {
+        account,
+        quota,
+        scope,
+        concurrency: usize::from(options.concurrency),
+        deadline: None,
+        maximum_outage: options.max_outage.0,
+    })
 }
 
 fn conclude(

@@ -4,18 +4,24 @@
 //! a room, not here.
 
 mod apply;
+mod claim;
+mod confirm;
 mod input;
 mod inventory;
+mod join;
 mod plan;
 mod planning;
 mod reading;
 mod record;
 mod results;
+mod resume;
 mod run;
+mod runs;
 mod sandbox;
 mod service;
 mod stop_signals;
 mod tenant;
+mod undo;
 mod verify;
 
 use std::error::Error;
@@ -23,7 +29,7 @@ use std::error::Error;
 use crate::api::sign_in::SignInError;
 use crate::call::AbortCause;
 use crate::cli::{Cli, Command};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, is_sandbox_run};
 use crate::dispatch::DispatchError;
 use crate::report::{MachinesError, Problem, ResultsError, Screen, logging};
 use crate::store::StoreError;
@@ -43,6 +49,8 @@ pub enum ExitStatus {
     ServiceRefused = 4,
     /// Stopped early, resumable.
     StoppedEarly = 5,
+    /// Another run is in the way.
+    AnotherRun = 6,
     /// Local storage failed.
     StorageFailed = 7,
     /// `verify`, or `plan --detailed-exitcode`: the tenant does not match the file.
@@ -53,12 +61,13 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// From the gravest to none.
-    const PRECEDENCE: [Self; 9] = [
+    const PRECEDENCE: [Self; 10] = [
         Self::Bug,
         Self::StorageFailed,
         Self::Usage,
         Self::InputRefused,
         Self::ServiceRefused,
+        Self::AnotherRun,
         Self::StoppedEarly,
         Self::RowsFailed,
         Self::Differences,
@@ -127,10 +136,13 @@ fn abort_status(cause: &AbortCause) -> ExitStatus {
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
-        let hint = error.hint();
-        let status = match error {
-            StoreError::NoSuchRun(_) => ExitStatus::Usage,
-            _ => ExitStatus::StorageFailed,
+        let (status, hint) = match &error {
+            StoreError::NoSuchRun(run) => {
+                let sandbox = if is_sandbox_run(run) { " --sandbox" } else { "" };
+                (ExitStatus::Usage, Some(format!("list those that there are with: tagfleet runs{sandbox}")))
+            }
+            StoreError::NeverBegan(_) => (ExitStatus::Usage, error.hint()),
+            _ => (ExitStatus::StorageFailed, error.hint()),
         };
         Self::new(status, error, hint)
     }
@@ -203,9 +215,12 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let status = runtime.block_on(async {
         match cli.command {
             Command::Apply(options) => apply::apply(*options, &cli.general, &screen).await,
+            Command::Resume(options) => resume::resume(*options, &cli.general, &screen).await,
+            Command::Undo(options) => undo::undo(*options, &cli.general, &screen).await,
             Command::Plan(options) => plan::plan(*options, &cli.general, &screen).await,
             Command::Verify(options) => verify::verify(*options, &cli.general, &screen).await,
             Command::Inventory(options) => inventory::inventory(*options, &cli.general, &screen).await,
+            Command::Runs(options) => runs::runs(options, &cli.general, &screen).await,
             Command::Results(options) => results::results(options, &cli.general, &screen).await,
             Command::Sandbox(options) => sandbox::sandbox(&options, &screen).await,
         }
@@ -236,6 +251,7 @@ mod tests {
         assert_eq!(ExitStatus::StoppedEarly.and(ExitStatus::ServiceRefused), ExitStatus::ServiceRefused);
         assert_eq!(ExitStatus::StorageFailed.and(ExitStatus::ServiceRefused), ExitStatus::StorageFailed);
         assert_eq!(ExitStatus::Done.and(ExitStatus::Done), ExitStatus::Done);
-        assert_eq!(ExitStatus::Bug.code(), 70);
+        let numbers = ExitStatus::PRECEDENCE.map(ExitStatus::code);
+        assert_eq!(numbers, [70, 7, 2, 3, 4, 6, 5, 1, 10, 0]);
     }
 }

@@ -7,7 +7,7 @@ use super::tenant::{Tenant, system_clock};
 use super::{CommandError, ExitStatus, stop_signals};
 use crate::cli::{GeneralOptions, PlanOptions};
 use crate::config::{ServiceConfig, sandbox_state_directory, state_directory};
-use crate::plan::changes::PlanSettings;
+use crate::plan::changes::{Decision, PlanSettings};
 use crate::report::Screen;
 
 pub(super) async fn plan(
@@ -40,9 +40,10 @@ pub(super) async fn plan(
     };
     let planned = make_plan(&tenant, &input, planning, screen, &mut stop_requests).await??;
     let destination = tenant.service.description();
-    let report = planned.report(&tenant, &input, &destination, planning).await?;
-    let bad_rows = report.invalid_rows + report.unresolved_rows();
-    let mut status = if bad_rows > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    let report = planned.report(&tenant, &input, &destination, planning.batch_limit()).await?;
+    // What `apply` would end with.
+    let failing = report.invalid_rows + report.unresolved_rows() + planned.plan.count(Decision::NotInInventory);
+    let mut status = if failing > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
     if options.detailed_exitcode && planned.changes() > 0 {
         status = status.and(ExitStatus::Differences);
     }

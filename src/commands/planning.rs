@@ -81,9 +81,9 @@ impl Planned {
         tenant: &'a Tenant,
         input: &'a CheckedInput,
         destination: &'a str,
-        options: PlanningOptions,
+        batch_limit: usize,
     ) -> Result<PlanReport<'a>, CommandError> {
-        let calls = self.plan.calls(options.batch_limit());
+        let calls = self.plan.calls(batch_limit);
         // What had to be repeated this time need not be repeated the next.
         let list_calls = self.read.as_ref().map_or(0, |read| read.calls.saturating_sub(read.retried + read.throttled));
         let of_buckets = BucketCalls { machines: list_calls, tags: calls.bulk + calls.tags, value: calls.value };
@@ -109,21 +109,25 @@ impl Planned {
 
     /// Refuses a plan that changes more than allowed.
     pub(super) fn refuse_too_many_changes(&self, maximum: Option<u32>) -> Result<(), CommandError> {
-        let changes = self.changes();
-        match maximum {
-            Some(maximum) if changes > u64::from(maximum) => Err(CommandError::text(
-                ExitStatus::InputRefused,
-                format!(
-                    "{changes} operations would change something, and --max-changes allows {maximum}; nothing was changed"
-                ),
-                Some("look at the plan (tagfleet plan), or raise --max-changes"),
-            )),
-            _ => Ok(()),
-        }
+        refuse_too_many(self.changes(), maximum)
     }
 
     /// Why the machine at this place of the sheet is none, as code and message.
     pub(super) fn failure(&self, sheet: &Sheet, machine_of_sheet: u32) -> (&'static str, String) {
         self.plan.machines.describe_failure(sheet, machine_of_sheet, self.inventory.as_ref())
+    }
+}
+
+/// Refuses more changes than allowed.
+pub(super) fn refuse_too_many(changes: u64, maximum: Option<u32>) -> Result<(), CommandError> {
+    match maximum {
+        Some(maximum) if changes > u64::from(maximum) => Err(CommandError::text(
+            ExitStatus::InputRefused,
+            format!(
+                "{changes} operations would change something, and --max-changes allows {maximum}; nothing was changed"
+            ),
+            Some("look at the plan (tagfleet plan), or raise --max-changes"),
+        )),
+        _ => Ok(()),
     }
 }

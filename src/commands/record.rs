@@ -81,7 +81,7 @@ async fn record_operations(
 }
 
 /// The id of the machine, or the name that leads to none.
-fn machine(input: &CheckedInput, planned: &Planned, operation: &PlannedOperation) -> MachineId {
+pub(super) fn machine(input: &CheckedInput, planned: &Planned, operation: &PlannedOperation) -> MachineId {
     if let Some(id) = planned.plan.machine_id(operation.machine, planned.inventory.as_ref()) {
         return id.clone();
     }
@@ -115,6 +115,10 @@ fn settled(
         Decision::NotInInventory => {
             let message = "the inventory lacks this machine, and --unlisted fail leaves such machines out";
             (OperationState::Failed, Some(("not_in_inventory", message.into())))
+        }
+        Decision::ChangedSince => {
+            let message = "changed since by a later run or by somebody else, so it is left as it is";
+            (OperationState::NotAttempted, Some(("changed_since", message.into())))
         }
         Decision::BeyondLimit => (OperationState::NotAttempted, Some(("beyond_limit", "left out by --limit".into()))),
     };

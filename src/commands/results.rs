@@ -1,14 +1,12 @@
 //! `tagfleet results`: writes the results of a run again, from the store alone.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::{CommandError, ExitStatus};
 use crate::cli::{GeneralOptions, ResultsOptions};
-use crate::clock::{SharedClock, SystemClock};
 use crate::config::{is_sandbox_run, sandbox_state_directory, state_directory};
 use crate::report::{ResultsTarget, Screen, group_digits, write_results};
-use crate::store::Store;
+use crate::store::{Reader, StoreError};
 
 /// Finds the run and writes its results.
 pub(super) async fn results(
@@ -20,17 +18,17 @@ pub(super) async fn results(
     if is_sandbox_run(&options.run) {
         directory = sandbox_state_directory(&directory);
     }
-    let clock: SharedClock =
-        Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
-    let store = Store::open(&directory, clock).await?;
-    let run = store.run_by_id(&options.run).await?;
+    let Some(reader) = Reader::open(&directory).await? else {
+        return Err(StoreError::NoSuchRun(options.run).into());
+    };
+    let run = reader.run_by_id(&options.run).await?;
     let target = match options.output {
         Some(path) if path == Path::new("-") => ResultsTarget::StandardOutput,
         Some(path) => ResultsTarget::file(path),
         None => ResultsTarget::file(PathBuf::from(format!("{}.results.csv", run.description.run_id))),
     };
     target.check(None)?;
-    let totals = write_results(&store, &run, &target).await?;
+    let totals = write_results(&reader, &run, &target).await?;
     if let ResultsTarget::File { results, .. } = &target {
         screen.line(&format!("{} rows written to {}", group_digits(totals.rows), results.display()));
     }

@@ -1,7 +1,7 @@
 //! A run from its first call to its last line: sends, answers every row, says how it ended. What `apply` and every other
 //! command that changes a tenant have in common.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,10 +9,12 @@ use tokio::sync::mpsc;
 use super::tenant::Tenant;
 use super::{CommandError, ExitStatus, abort_status};
 use crate::api::CallKind;
-use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, StopRequest, dispatch};
+use crate::dispatch::{
+    DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, StopRequest, dispatch,
+};
 use crate::inventory::ReadProgress;
 use crate::model::Status;
-use crate::report::{ProgressReport, ResultsTarget, RunSummary, Screen, Totals, write_results};
+use crate::report::{ProgressReport, ResultsTarget, RunSummary, Screen, Totals, describe_end, write_results};
 use crate::store::{RunKey, RunState, Store, StoredRun};
 
 /// How often the progress is shown.
@@ -28,6 +30,8 @@ pub(super) struct RunOptions {
     pub(super) sandbox: bool,
     pub(super) bulk: bool,
     pub(super) maximum_errors: MaximumErrors,
+    /// As on the command line, if it is named there.
+    pub(super) named_state_directory: Option<PathBuf>,
 }
 
 /// A run that is stored.
@@ -57,7 +61,9 @@ impl Run<'_> {
     /// Answers the rows of a run that ended before its first write.
     pub(super) async fn give_up(&self, reason: EndReason) -> Result<ExitStatus, CommandError> {
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
-        let outcome = Ok((reason, Progress::default()));
+        let mut progress = Progress::default();
+        add_read(&mut progress, &self.tenant.failed_reading());
+        let outcome = Ok((reason, progress));
         conclude(&self.tenant.store, self.id, self.options, outcome, self.screen).await
     }
 }
@@ -94,6 +100,8 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     *progress.calls.entry(CallKind::List).or_default() += read.calls;
     progress.throttled += read.throttled;
     progress.retried += read.retried;
+    progress.elapsed += read.elapsed;
+    progress.spent.push((Spent::Machines, read.elapsed));
 }
 
 /// Writes the results, whatever happened, and says how it all ended.
@@ -114,10 +122,12 @@ async fn conclude(
             return Err(error.into());
         }
     };
-    let (run, totals) = match written {
+    let (run, totals, open) = match written {
         Ok(written) => written,
         Err(mut error) => {
-            let again = format!("the run is stored; write its results again with: tagfleet results {run_id}");
+            screen.line(&describe_end(run_id, &reason, &progress));
+            let command = options.target.command_to_write_again(run_id, options.named_state_directory.as_deref());
+            let again = format!("the run is stored; write its results again with: {command}");
             error.problem.hint = Some(error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}")));
             return Err(error);
         }
@@ -130,6 +140,8 @@ async fn conclude(
         progress: &progress,
         totals: &totals,
         target: &options.target,
+        open,
+        named_state_directory: options.named_state_directory.as_deref(),
         sandbox: options.sandbox,
         exit_status: status.code(),
     };
@@ -137,10 +149,11 @@ async fn conclude(
     Ok(status)
 }
 
-async fn write(store: &Store, run_id: &str, target: &ResultsTarget) -> Result<(StoredRun, Totals), CommandError> {
+async fn write(store: &Store, run_id: &str, target: &ResultsTarget) -> Result<(StoredRun, Totals, u32), CommandError> {
     let run = store.run_by_id(run_id).await?;
     let totals = write_results(store, &run, target).await?;
-    Ok((run, totals))
+    let open = store.open_operations(run.key).await?;
+    Ok((run, totals, open))
 }
 
 fn show(
@@ -186,8 +199,9 @@ fn exit_status_of_end(reason: &EndReason) -> ExitStatus {
         | EndReason::Halted
         | EndReason::Deadline
         | EndReason::TooManyErrors
-        | EndReason::NoInventory { .. } => ExitStatus::StoppedEarly,
-        EndReason::Forbidden => ExitStatus::ServiceRefused,
+        | EndReason::Outage { .. }
+        | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
+        EndReason::Forbidden | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
         EndReason::Aborted(cause) => abort_status(cause),
         EndReason::StoreFailed(_) => ExitStatus::StorageFailed,
     }
@@ -209,14 +223,14 @@ pub(super) fn new_run_id(sandbox: bool) -> String {
 }
 
 /// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`.
-pub(super) fn default_results(input: &Path, sandbox: bool) -> std::path::PathBuf {
+pub(super) fn default_results(input: &Path, sandbox: bool) -> PathBuf {
     input.with_extension(if sandbox { "sandbox.results.csv" } else { "results.csv" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::AbortCause;
+    use crate::call::{AbortCause, ServiceTrouble};
 
     #[test]
     fn results_are_named_after_the_input() {
@@ -227,6 +241,7 @@ mod tests {
 
     #[test]
     fn the_exit_status_tells_bad_rows_from_a_run_that_stopped() {
+        let outage = EndReason::Outage { since: jiff::Timestamp::UNIX_EPOCH, trouble: ServiceTrouble::Status(503) };
         let totals = |status| Totals { rows: 1, statuses: [(status, 1)].into(), ..Totals::default() };
         let table = [
             (EndReason::Finished, Status::Succeeded, ExitStatus::Done),
@@ -236,6 +251,7 @@ mod tests {
             (EndReason::Finished, Status::Invalid, ExitStatus::RowsFailed),
             (EndReason::Interrupted, Status::Failed, ExitStatus::StoppedEarly),
             (EndReason::Deadline, Status::Succeeded, ExitStatus::StoppedEarly),
+            (outage, Status::Unknown, ExitStatus::StoppedEarly),
             (EndReason::Forbidden, Status::Failed, ExitStatus::ServiceRefused),
             (EndReason::Aborted(AbortCause::TokenRefused), Status::Failed, ExitStatus::ServiceRefused),
         ];

@@ -1,5 +1,6 @@
 //! The service that a command talks to: the real one, or the sandbox in this process.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -98,19 +99,17 @@ fn is_identifier(tenant: &str) -> bool {
 
 /// Starts the sandbox with the machines that the input names, under the quota that is asked for.
 pub(super) async fn open_sandbox(sheet: &Sheet, quota: &Quota) -> Result<Service, CommandError> {
-    let machines = sheet
-        .machines
-        .iter()
-        .map(|machine| match machine {
-            MachineReference::Id(id) => SandboxMachine::new(id.to_string()),
-            MachineReference::Name(name) => SandboxMachine::named(name.to_string()),
-        })
-        .collect();
+    sandbox_with(&sheet.machines, quota).await
+}
+
+/// Starts the sandbox with these machines.
+pub(super) async fn sandbox_with(machines: &[MachineReference], quota: &Quota) -> Result<Service, CommandError> {
     let quotas = quota
         .limits()
         .iter()
         .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
         .collect();
+    let machines = sandbox_machines(machines);
     let settings = SandboxSettings { machines, made_up_machines: 0, quotas, ..SandboxSettings::default() };
     let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
     let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
@@ -125,9 +124,55 @@ pub(super) async fn open_sandbox(sheet: &Sheet, quota: &Quota) -> Result<Service
     Ok(Service { sandbox: Some(sandbox), ..service })
 }
 
+/// The machines that an input names, as a tenant would hold them: what looks like a damaged id is nobody's name, and a
+/// short name is that of the machine whose full name stands there, too.
+fn sandbox_machines(references: &[MachineReference]) -> Vec<SandboxMachine> {
+    let names = references.iter().filter_map(|reference| match reference {
+        MachineReference::Name(name) if !reference.looks_like_damaged_id() => Some(plain(name)),
+        _ => None,
+    });
+    let mut unmet: HashSet<String> = names.collect();
+    let full: Vec<&String> = unmet.iter().filter(|name| name.contains('.')).collect();
+    let labels: HashSet<String> = full.into_iter().map(|name| first_label(name).to_owned()).collect();
+    unmet.retain(|name| name.contains('.') || !labels.contains(name));
+    let machine = |reference: &MachineReference| match reference {
+        MachineReference::Id(id) => Some(SandboxMachine::new(id.to_string())),
+        MachineReference::Name(name) => unmet.remove(&plain(name)).then(|| SandboxMachine::named(name.to_string())),
+    };
+    references.iter().filter_map(machine).collect()
+}
+
+/// A name in the form in which names are the same.
+fn plain(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+fn first_label(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sandbox_holds_each_machine_that_is_named_once_and_none_for_a_damaged_id() {
+        let id = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
+        let references = [
+            id,
+            "web1",
+            "WEB1.corp.example",
+            "web1.corp.example.",
+            "db1",
+            "4.2E+39",
+            "1e5bc9d7e413ddd7902c2932e418702b84d0cc0",
+        ]
+        .map(MachineReference::parse);
+        let machines = sandbox_machines(&references);
+        let names: Vec<Option<&str>> = machines.iter().map(|machine| machine.computer_dns_name.as_deref()).collect();
+        assert_eq!(names, [None, Some("WEB1.corp.example"), Some("db1")]);
+        assert_eq!(machines[0].id, id);
+    }
 
     #[test]
     fn a_tenants_id_is_told_from_its_domain() {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::claim::Patience;
 use super::reading::MachineReading;
 use super::service::{Service, UNNAMED};
 use super::{CommandError, ExitStatus};
@@ -32,6 +33,7 @@ pub(super) struct Tenant {
     pub(super) account: AccountKey,
     pub(super) clock: SharedClock,
     pub(super) gate: GateSettings,
+    failed_reading: Mutex<ReadProgress>,
 }
 
 impl Tenant {
@@ -53,8 +55,10 @@ impl Tenant {
         let account = store.account(&tenant, &app).await?;
         let (quota, scope) = quota(quota_options);
         let concurrency = usize::from(quota_options.concurrency);
-        let gate = GateSettings { account, quota, scope, concurrency, deadline };
-        Ok((Self { service, store, account, clock, gate }, interrupted))
+        let maximum_outage = quota_options.max_outage.0;
+        let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
+        let failed_reading = Mutex::default();
+        Ok((Self { service, store, account, clock, gate, failed_reading }, interrupted))
     }
 
     /// Reads the tenant's machines.
@@ -74,7 +78,16 @@ impl Tenant {
             report: &mut report,
             stop_requests,
         };
-        reading.inventory().await
+        let read = reading.inventory().await;
+        if read.is_err() {
+            self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone_from(report.progress());
+        }
+        read
+    }
+
+    /// What the latest reading took that came to nothing.
+    pub(super) fn failed_reading(&self) -> ReadProgress {
+        self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What our own writes of the last minutes made of the tenant, which its list may not show yet.
@@ -125,6 +138,11 @@ impl Tenant {
             latest.get(buckets).cloned().unwrap_or_default()
         });
         Ok(end.since(now))
+    }
+
+    /// How long to wait for runs that are in the way.
+    pub(super) fn patience(&self, lock_wait: Option<Duration>, quiet: bool) -> Patience {
+        Patience { lock_wait, deadline: self.gate.deadline, clock: self.clock.clone(), quiet }
     }
 
     /// Ends the sandbox, if it is one.

@@ -90,6 +90,15 @@ impl Clockwork {
         first
     }
 
+    /// The wait for a service in trouble, if anybody waits for that: of whoever tries next whether it is back.
+    pub(super) fn outage(&self) -> Option<(WaitCause, Option<BootTime>)> {
+        let waits = self.calls.values().filter_map(|(_, doing)| match doing {
+            Doing::Waiting(cause @ WaitCause::Outage { .. }, until) => Some((*cause, *until)),
+            _ => None,
+        });
+        waits.min_by_key(|(_, until)| (until.is_none(), *until))
+    }
+
     /// Where the time went up to now.
     pub(super) fn spent(&mut self, now: BootTime) -> &[(Spent, Duration)] {
         self.account(now);
@@ -102,7 +111,12 @@ impl Clockwork {
         if passed.is_zero() {
             return;
         }
-        let part = if self.in_flight() > 0 { Spent::Calls } else { self.waiting().map_or(Spent::Own, spent_on) };
+        let part = match self.waiting() {
+            _ if self.in_flight() > 0 => Spent::Calls,
+            // Whoever waits to try again will find the same.
+            Some((WaitCause::Retry | WaitCause::Pacing, _)) if self.outage().is_some() => Spent::Outage,
+            waiting => waiting.map_or(Spent::Own, spent_on),
+        };
         match self.spent.iter_mut().find(|(known, _)| *known == part) {
             Some((_, time)) => *time += passed,
             None => self.spent.push((part, passed)),
@@ -116,6 +130,8 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
         WaitCause::Window(limit) => Spent::Quota(Some(limit)),
         WaitCause::Throttled => Spent::Throttled,
         WaitCause::Retry => Spent::Retries,
+        WaitCause::ListLag => Spent::ListLag,
+        WaitCause::Outage { .. } => Spent::Outage,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::CallKind;
-use crate::call::{AbortCause, Notice, WaitCause};
+use crate::call::{AbortCause, Notice, ServiceTrouble, WaitCause};
 use crate::model::{Outcome, Status};
 use crate::quota::QuotaLimit;
 use crate::store::StoreError;
@@ -20,7 +20,8 @@ use crate::store::StoreError;
 pub enum Event {
     /// Calls are about to be made.
     Started,
-    /// An operation has its outcome, and that is stored.
+    /// An operation has its outcome, and that is stored. One that was never answered may come again, when a read has
+    /// shown that it took effect.
     Settled(Outcome),
     /// Something that people should know; each comes once.
     Notice(Notice),
@@ -43,6 +44,13 @@ pub enum EndReason {
     Halted,
     /// The deadline has come, or the next call would lie beyond it.
     Deadline,
+    /// The service was in trouble for too long.
+    Outage {
+        /// Since when.
+        since: Timestamp,
+        /// What was met last.
+        trouble: ServiceTrouble,
+    },
     /// More operations failed than allowed.
     TooManyErrors,
     /// The service refuses the app: it answered 403 and never accepted a call.
@@ -51,6 +59,8 @@ pub enum EndReason {
     NoInventory {
         /// What was in the way.
         description: String,
+        /// Whether the service refused it for good, so that asking again later has no point.
+        is_refusal: bool,
     },
     /// Nothing sent after this can succeed.
     Aborted(AbortCause),
@@ -69,6 +79,12 @@ pub enum Spent {
     Throttled,
     /// Everybody waited to try again.
     Retries,
+    /// The tenant's machines were read, before the run's own calls.
+    Machines,
+    /// Everybody waited because the service was in trouble.
+    Outage,
+    /// The list of machines was given the time to show the latest writes.
+    ListLag,
     /// Our own work: reading, storing, signing in.
     Own,
 }
@@ -114,7 +130,8 @@ impl Progress {
     /// The time in which nothing was on its way.
     #[must_use]
     pub fn waited(&self) -> Duration {
-        self.spent.iter().filter(|(part, _)| !matches!(part, Spent::Calls | Spent::Own)).map(|(_, time)| *time).sum()
+        let is_waiting = |part: &Spent| matches!(part, Spent::Quota(_) | Spent::Throttled | Spent::Retries);
+        self.spent.iter().filter(|(part, _)| is_waiting(part)).map(|(_, time)| *time).sum()
     }
 }
 

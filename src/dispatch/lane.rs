@@ -18,7 +18,7 @@ use crate::store::{ChangeKind, RunKey, Store, StoreError, WorkItem, WorkKind, Wo
 /// Operations read from the store at a time.
 const WORK_PAGE: u32 = 1000;
 /// How often a bulk call may leave a machine out before it gets a call of its own.
-const MAXIMUM_OMISSIONS: u32 = 2;
+const MAXIMUM_OMISSIONS: u32 = 6;
 
 /// The lanes in the order in which calls of one bucket are made: what the inventory lacks comes last.
 const LANES: [(ChangeKind, bool, Bucket); 6] = [
@@ -257,15 +257,16 @@ impl Lane {
 
     fn send_next_trial(&mut self, search: u64, limit: usize) {
         let Some((change, isolation)) = self.searches.get_mut(&search) else { return };
-        let members = match isolation.next(limit) {
-            Some(Trial::Together(members)) => members,
-            Some(Trial::Alone(member)) => vec![member],
-            None => {
-                self.searches.remove(&search);
-                return;
-            }
-        };
-        self.ready.push_back(Errand { change: change.clone(), members, purpose: Purpose::Trial(search) });
+        while let Some(trial) = isolation.next(limit) {
+            let members = match trial {
+                Trial::Together(members) => members,
+                Trial::Alone(member) => vec![member],
+            };
+            self.ready.push_back(Errand { change: change.clone(), members, purpose: Purpose::Trial(search) });
+        }
+        if isolation.is_done() {
+            self.searches.remove(&search);
+        }
     }
 }
 

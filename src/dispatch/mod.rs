@@ -6,8 +6,13 @@
 //! missing permission costs a handful of calls and not a concurrency's worth.
 
 mod clockwork;
+#[cfg(test)]
+mod crash;
 mod events;
+#[cfg(test)]
+mod fewest_calls;
 mod lane;
+mod settling;
 #[cfg(test)]
 mod simulation;
 
@@ -21,8 +26,8 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::api::{ApiRequest, BULK_MAXIMUM_MACHINES, Transport};
 use crate::call::{
-    BulkRefusal, Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, OperationEnd, Phase, Reports,
-    StopReason,
+    BulkRefusal, Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, OperationEnd, Phase, Questions,
+    Reports, StopReason,
 };
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::{Bucket, Change, Outcome, Status};
@@ -33,11 +38,14 @@ use crate::store::{ChangeKind, RunKey, Store, StoreError};
 use clockwork::{Clockwork, Doing};
 pub use events::{EndReason, Event, Observer, Progress, Spent};
 use lane::{Errand, Lane};
+use settling::Settling;
 
 /// Calls in flight until the service has accepted one.
 const SCOUTS: usize = 4;
 /// Refusals with 403 before any accepted call that stop the run.
 const FORBIDDEN_STOPS_AT: u64 = 3;
+/// Bulk calls refused with 403 in a row after which no more are made, although there were others that were accepted.
+const FORBIDDEN_BULK_CALLS_BELIEVED: u32 = 3;
 /// Calls that may wait to be made again, beyond those that are active.
 const MAXIMUM_RETRYING: usize = 256;
 /// Reports that may wait to be heard.
@@ -113,6 +121,8 @@ struct Dispatcher<'a, T> {
     batch_limit: usize,
     bulk_accepted: bool,
     bulk_forbidden: bool,
+    /// Bulk calls refused with 403 since one was accepted.
+    forbidden_bulk_calls: u32,
     /// Whether removes wait for adds at all.
     has_guards: bool,
     reports: Reports,
@@ -125,6 +135,8 @@ struct Dispatcher<'a, T> {
     released: [bool; 2],
     forbidden: u64,
     counted_errors: u64,
+    /// Reads that settle what was never answered, once they have begun.
+    settling: Option<Settling>,
     ending: Option<EndReason>,
 }
 
@@ -161,6 +173,7 @@ pub async fn dispatch<T: Transport>(
         batch_limit,
         bulk_accepted: false,
         bulk_forbidden: false,
+        forbidden_bulk_calls: 0,
         has_guards: store.has_guards(run).await?,
         reports: Reports::new(sender),
         clockwork: Clockwork::new(now),
@@ -171,6 +184,7 @@ pub async fn dispatch<T: Transport>(
         released: [false; 2],
         forbidden: 0,
         counted_errors: 0,
+        settling: None,
         ending: None,
         settings,
         clock,
@@ -209,6 +223,7 @@ impl<T: Transport> Dispatcher<'_, T> {
         let mut is_past = false;
         loop {
             self.fill().await?;
+            self.settle_unknown().await?;
             if self.tasks.is_empty() {
                 return Ok(());
             }
@@ -318,6 +333,7 @@ impl<T: Transport> Dispatcher<'_, T> {
             run: Some(self.run),
             operations: errand.operations(),
             history: errand.history(),
+            questions: Questions::default(),
         };
         self.next_call += 1;
         self.clockwork.begin(call.id, call.request.bucket(), self.clock.boot_time());
@@ -349,10 +365,13 @@ impl<T: Transport> Dispatcher<'_, T> {
     }
 
     fn take_end(&mut self, call: CallId, end: CallEnd) -> Result<(), DispatchError> {
-        let Some((index, errand)) = self.flights.remove(&call) else { return Ok(()) };
+        let Some((index, errand)) = self.flights.remove(&call) else { return self.take_read(end) };
         match end {
             CallEnd::Settled(ends) => {
-                self.bulk_accepted |= errand.len() > 1;
+                if errand.len() > 1 {
+                    self.bulk_accepted = true;
+                    self.forbidden_bulk_calls = 0;
+                }
                 let limit = self.batch_limit;
                 if let Some(lane) = self.lanes.get_mut(index) {
                     lane.take_answers(errand, &ends, limit);
@@ -370,6 +389,7 @@ impl<T: Transport> Dispatcher<'_, T> {
                 match reason {
                     StopReason::Draining => Ok(()),
                     StopReason::Deadline => self.stop(EndReason::Deadline),
+                    StopReason::Outage { since, trouble } => self.stop(EndReason::Outage { since, trouble }),
                 }
             }
             CallEnd::Aborted(cause, outcome) => {
@@ -408,8 +428,14 @@ impl<T: Transport> Dispatcher<'_, T> {
         ends: Vec<OperationEnd>,
     ) -> Result<(), DispatchError> {
         let refusal = match refusal {
-            // Where others were accepted, it is a machine in this one that is out of bounds.
-            BulkRefusal::Forbidden if self.bulk_accepted || errand.is_trial() => BulkRefusal::BadMachines,
+            // Where others were accepted, it is most likely a machine in this one that is out of bounds.
+            BulkRefusal::Forbidden
+                if (self.bulk_accepted || errand.is_trial())
+                    && self.forbidden_bulk_calls < FORBIDDEN_BULK_CALLS_BELIEVED =>
+            {
+                self.forbidden_bulk_calls += 1;
+                BulkRefusal::BadMachines
+            }
             BulkRefusal::Forbidden => {
                 self.bulk_forbidden = true;
                 self.batch_limit = 1;
@@ -477,7 +503,13 @@ impl<T: Transport> Dispatcher<'_, T> {
 
     /// Makes no new calls; the first reason counts.
     fn stop(&mut self, reason: EndReason) -> Result<(), DispatchError> {
-        if self.ending.is_none() {
+        if let Some(settling) = &mut self.settling
+            && !matches!(reason, EndReason::Interrupted)
+        {
+            // Every operation has its outcome; what cannot be read back any more stays unknown.
+            settling.give_up();
+            let _before = self.drain.send_replace(true);
+        } else if self.ending.is_none() {
             tracing::info!(?reason, "no new calls");
             self.ending = Some(reason.clone());
             let _before = self.drain.send_replace(true);
@@ -531,7 +563,7 @@ impl<T: Transport> Dispatcher<'_, T> {
         let now = self.clock.boot_time();
         self.progress.elapsed = now.since(self.started);
         self.progress.in_flight = self.clockwork.in_flight() as u64;
-        self.progress.waiting = self.clockwork.waiting().map(|(cause, until)| {
+        self.progress.waiting = self.clockwork.outage().or_else(|| self.clockwork.waiting()).map(|(cause, until)| {
             let at = until.and_then(|until| self.clock.wall_time().checked_add(until.since(now)).ok());
             (cause, at)
         });

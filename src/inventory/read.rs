@@ -14,8 +14,8 @@ use super::walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
 use super::{Inventory, InventoryBuilder, MachineRecord};
 use crate::api::{MachinePage, Transport};
 use crate::call::{
-    AbortCause, Call, CallEnd, CallId, CallReport, Caller, History, Notice, Phase, ReadAnswer, Reports, RetryReason,
-    StopReason, WaitCause, beside_the_runtime,
+    AbortCause, Call, CallEnd, CallId, CallReport, Caller, History, Notice, Phase, Questions, ReadAnswer, Reports,
+    RetryReason, StopReason, WaitCause, beside_the_runtime,
 };
 use crate::clock::{BootTime, SharedClock};
 use crate::model::AnswerFacts;
@@ -180,6 +180,7 @@ pub async fn read<T: Transport, S: MachineSink>(
             run,
             operations: Vec::new(),
             history: History::default(),
+            questions: Questions::default(),
         };
         let Some(page) = reading.page(&call).await? else { break };
         let (items, has_next_link, skipped) = (page.item_count(), page.has_next_link, page.skipped);
@@ -268,10 +269,15 @@ impl<T: Transport> Reading<'_, T> {
                 self.progress.waiting = Some((*cause, until.and_then(moment)));
                 self.tell(InventoryEvent::Progress);
             }
-            Phase::Sending(_) => self.progress.calls += 1,
+            // Told at once: a reading that fails, or is dropped, tells nothing any more.
+            Phase::Sending(_) => {
+                self.progress.calls += 1;
+                self.tell(InventoryEvent::Progress);
+            }
             Phase::Answered { retry, throttled } => {
                 self.progress.retried += u64::from(retry.is_some());
                 self.progress.throttled += u64::from(*throttled);
+                self.tell(InventoryEvent::Progress);
             }
             Phase::Notice(notice) => {
                 if !self.notices.contains(notice) {

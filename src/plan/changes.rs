@@ -35,6 +35,8 @@ pub enum Decision {
     NotInInventory,
     /// It is left out by a limit.
     BeyondLimit,
+    /// Of an undo: somebody has changed it since.
+    ChangedSince,
 }
 
 /// What a plan is made with.
@@ -270,3 +272,6 @@ fn decide(machines: &Resolution, operation: &PlannedOperation, held: Held, unlis
         Some(_) => Decision::Change,
     }
 }
+
+#[cfg(test)]
+mod tests;

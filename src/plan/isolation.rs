@@ -13,6 +13,8 @@ use std::mem;
 const FINDS_BEFORE_DENSITY: usize = 4;
 /// The same where most members that were looked at are bad.
 const FINDS_BEFORE_HIGH_DENSITY: usize = 2;
+/// Single calls of one search that are made at once, where they do not depend on each other.
+const SINGLES_AT_ONCE: usize = 16;
 /// Searches that end at a good id, after which the rest goes one by one.
 const FALSE_ALARMS_BEFORE_SINGLES: usize = 2;
 
@@ -47,7 +49,8 @@ pub enum TrialEnd<Member> {
     Named(Vec<Member>),
 }
 
-/// The search in one refused call. There is one trial at a time: [`next`](Self::next), then [`take`](Self::take).
+/// The search in one refused call: [`next`](Self::next) gives trials, [`take`](Self::take) takes their ends. Bulk calls
+/// come one at a time, and so do single calls but those that nothing else depends on.
 #[derive(Clone, Debug)]
 pub struct Isolation<Member> {
     /// Nothing is known of these.
@@ -56,6 +59,8 @@ pub struct Isolation<Member> {
     hot: Vec<Member>,
     /// Whether the trial under way is part of what was hot, and how many members it has.
     trial: Option<(bool, usize)>,
+    /// Single calls under way that nothing else depends on.
+    beside: usize,
     found: usize,
     accepted: usize,
     false_alarms: usize,
@@ -66,34 +71,61 @@ impl<Member> Isolation<Member> {
     /// nothing to do with their being bad: a mixed one, not that of the input.
     #[must_use]
     pub const fn new(members: Vec<Member>) -> Self {
-        Self { pool: Vec::new(), hot: members, trial: None, found: 0, accepted: 0, false_alarms: 0 }
+        Self { pool: Vec::new(), hot: members, trial: None, beside: 0, found: 0, accepted: 0, false_alarms: 0 }
     }
 
     /// The same where the named were taken out: nothing is known of the others.
     #[must_use]
     pub const fn of_rest(others: Vec<Member>) -> Self {
-        Self { pool: others, hot: Vec::new(), trial: None, found: 0, accepted: 0, false_alarms: 0 }
+        Self { pool: others, hot: Vec::new(), trial: None, beside: 0, found: 0, accepted: 0, false_alarms: 0 }
     }
 
-    /// What to send next, at most `limit` members together; `None` when everybody is done.
+    /// What to send next, at most `limit` members together. `None` when the end of what is under way must be known first,
+    /// or when there is nothing left.
     #[must_use]
     pub fn next(&mut self, limit: usize) -> Option<Trial<Member>> {
+        if self.trial.is_some() {
+            return None;
+        }
+        if limit <= 1 {
+            self.pool.append(&mut self.hot);
+        }
         let from_hot = !self.hot.is_empty();
-        let size = if from_hot { self.hot.len().div_ceil(2) } else { self.group_size() };
-        let size = size.min(limit.max(1));
+        let size = if from_hot { self.hot.len().div_ceil(2) } else { self.group_size() }.min(limit.max(1));
+        if !from_hot && size == 1 {
+            if self.beside >= SINGLES_AT_ONCE {
+                return None;
+            }
+            self.beside += 1;
+            return self.pool.pop().map(Trial::Alone);
+        }
+        if self.beside > 0 || size == 0 {
+            return None;
+        }
         let source = if from_hot { &mut self.hot } else { &mut self.pool };
         let mut members = source.split_off(source.len().saturating_sub(size));
         self.trial = Some((from_hot, members.len()));
-        match members.len() {
-            0 => None,
-            1 => members.pop().map(Trial::Alone),
-            _ => Some(Trial::Together(members)),
-        }
+        if members.len() == 1 { members.pop().map(Trial::Alone) } else { Some(Trial::Together(members)) }
     }
 
-    /// Takes the end of the trial that [`next`](Self::next) gave last.
+    /// Whether everybody is done.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.pool.is_empty() && self.hot.is_empty() && self.trial.is_none() && self.beside == 0
+    }
+
+    /// Takes the end of a trial that [`next`](Self::next) gave.
     pub fn take(&mut self, end: TrialEnd<Member>) {
-        let Some((from_hot, size)) = self.trial.take() else { return };
+        let Some((from_hot, size)) = self.trial.take() else {
+            self.beside = self.beside.saturating_sub(1);
+            match end {
+                TrialEnd::Accepted => self.accepted += 1,
+                TrialEnd::Bad => self.found += 1,
+                TrialEnd::Unanswered => {}
+                TrialEnd::Refused(members) | TrialEnd::Named(members) => self.pool.extend(members),
+            }
+            return;
+        };
         match end {
             TrialEnd::Accepted => {
                 self.accepted += size;

@@ -1,9 +1,13 @@
 //! Rows become operations, operations become calls, calls become a finish time: pure functions over what was read.
 
 pub mod changes;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod identity;
 pub mod isolation;
 pub mod operations;
 pub mod recent;
 pub mod resolution;
 pub mod schedule;
+pub mod undo;
 pub mod verification;

@@ -197,3 +197,6 @@ fn describe_candidates(candidates: &[MachinePosition], inventory: Option<&Invent
     }
     listed.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,6 @@ pub fn findings(
     };
     operations.operations.iter().map(find).collect()
 }
+
+#[cfg(test)]
+mod tests;

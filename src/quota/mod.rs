@@ -155,14 +155,16 @@ fn parse_limit(part: &str) -> Result<QuotaLimit, QuotaError> {
     Ok(QuotaLimit { calls, window })
 }
 
-/// Reads a duration such as `90s`, `1m`, `1h30m` or `500ms`; `None` for anything else and for negative ones.
+/// Reads a duration such as `90s`, `1m`, `1h30m`, `500ms` or `90d`; `None` for anything else and for negative ones. A day
+/// has 24 hours.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     // The library reads 6:00:00 as six hours, which looks too much like a time of day.
     if text.contains(':') {
         return None;
     }
-    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
+    let span = text.parse::<jiff::Span>().ok()?;
+    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -208,11 +210,13 @@ mod tests {
 
     #[test]
     fn durations_are_read_with_their_units() {
-        for (text, seconds) in [("90s", 90), ("1m", 60), ("1h30m", 5400), ("2 hours", 7200)] {
+        let table =
+            [("90s", 90), ("1m", 60), ("1h30m", 5400), ("2 hours", 7200), ("90d", 7_776_000), ("1d 1h", 90_000)];
+        for (text, seconds) in table {
             assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
-        for text in ["", "5", "m", "-5s", "soon", "6:00:00"] {
+        for text in ["", "5", "m", "-5s", "soon", "6:00:00", "1mo", "1y"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }

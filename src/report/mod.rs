@@ -4,6 +4,7 @@
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
 mod files;
+mod holder;
 pub mod logging;
 mod machines;
 mod pace;
@@ -13,16 +14,19 @@ mod progress;
 mod reading;
 mod results;
 mod row;
+mod runs;
 mod screen;
 mod summary;
 mod verification;
 
+pub use holder::describe_holders;
 pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
 pub use plan::PlanReport;
 pub use problem::{Problem, ProblemSource};
 pub use progress::ProgressReport;
 pub use reading::{ReadingReport, reading_json, reading_problem};
 pub use results::{ErrorGroup, ErrorKey, ResultsError, ResultsTarget, Totals, write_results};
+pub use runs::{RunList, RunView};
 pub use screen::{ColorChoice, Screen};
-pub use summary::{RunSummary, describe_duration, group_digits};
+pub use summary::{RunSummary, describe_duration, describe_end, group_digits};
 pub use verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};

@@ -16,11 +16,12 @@ pub(super) struct LinePace {
     next_line: Duration,
     pause: Duration,
     has_told_of_wait: bool,
+    told_outage: Option<Timestamp>,
 }
 
 impl Default for LinePace {
     fn default() -> Self {
-        Self { next_line: FIRST_LINE_PAUSE, pause: FIRST_LINE_PAUSE, has_told_of_wait: false }
+        Self { next_line: FIRST_LINE_PAUSE, pause: FIRST_LINE_PAUSE, has_told_of_wait: false, told_outage: None }
     }
 }
 
@@ -35,9 +36,13 @@ impl LinePace {
         is_due
     }
 
-    /// Whether the quota makes everybody wait for the first time, which is worth a line at once.
+    /// Whether the quota makes everybody wait for the first time, or an outage has begun: that is worth a line at once.
     fn is_first_wait(&mut self, waiting: Option<(WaitCause, Option<Timestamp>)>) -> bool {
-        let waits = matches!(waiting, Some((WaitCause::Window(_) | WaitCause::Throttled, Some(_))));
+        if let Some((WaitCause::Outage { since, .. }, Some(_))) = waiting {
+            return self.told_outage.replace(since) != Some(since);
+        }
+        let waits =
+            matches!(waiting, Some((WaitCause::Window(_) | WaitCause::Throttled | WaitCause::ListLag, Some(_))));
         waits && !std::mem::replace(&mut self.has_told_of_wait, true)
     }
 }
@@ -45,6 +50,7 @@ impl LinePace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::ServiceTrouble;
 
     #[test]
     fn lines_become_rarer_and_the_first_wait_is_told_at_once() {
@@ -55,5 +61,12 @@ mod tests {
         let wait = Some((WaitCause::Throttled, Some(Timestamp::UNIX_EPOCH)));
         assert!(!pace.is_due(Duration::ZERO, Some((WaitCause::Pacing, Some(Timestamp::UNIX_EPOCH)))));
         assert!(pace.is_due(Duration::from_secs(1), wait) && !pace.is_due(Duration::from_secs(2), wait));
+        let outage = |since| {
+            let since = Timestamp::from_second(since).expect("a time");
+            Some((WaitCause::Outage { since, trouble: ServiceTrouble::TimedOut }, Some(since)))
+        };
+        let due: Vec<bool> =
+            [1, 1, 2].into_iter().map(|since| pace.is_due(Duration::from_secs(3), outage(since))).collect();
+        assert_eq!(due, [true, false, true], "each outage is told once");
     }
 }

@@ -140,28 +140,39 @@ impl<'a> PlanReport<'a> {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let digits = |count: u64| group_digits(count);
         let changes = self.plan.count(Decision::Change);
         // Writing into a string cannot fail.
         let _written = write!(
             text,
-            "Plan for {}, {} rows, on {}:\n{} changes, {} so already",
+            "Plan for {}, {}, on {}:\n{}, {} so already",
             Excerpt::new(self.input),
-            digits(u64::from(self.sheet.row_count)),
+            counted(u64::from(self.sheet.row_count), "row", "rows"),
             self.destination,
-            digits(changes),
-            digits(self.plan.count(Decision::Unchanged)),
+            counted(changes, "change", "changes"),
+            group_digits(self.plan.count(Decision::Unchanged)),
         );
         let others = [
-            (self.plan.count(Decision::BeyondLimit), "left out by --limit"),
-            (self.plan.count(Decision::NotInInventory), "failed, since the inventory lacks the machine"),
-            (u64::from(self.plan.operations.repeated), "asked for more than once and done once"),
-            (self.invalid_rows, "rows in error and skipped"),
-            (self.unresolved_rows(), "rows failed, since their machine's name leads to none"),
+            (self.plan.count(Decision::BeyondLimit), "left out by --limit", "left out by --limit"),
+            (
+                self.plan.count(Decision::NotInInventory),
+                "that fails, since the inventory lacks the machine",
+                "that fail, since the inventory lacks the machine",
+            ),
+            (
+                u64::from(self.plan.operations.repeated),
+                "asked for more than once and done once",
+                "asked for more than once and done once",
+            ),
+            (self.invalid_rows, "row in error and skipped", "rows in error and skipped"),
+            (
+                self.unresolved_rows(),
+                "row that fails, since its machine's name leads to none",
+                "rows that fail, since their machine's name leads to none",
+            ),
         ];
-        for (count, what) in others {
+        for (count, one, many) in others {
             if count > 0 {
-                let _written = write!(text, ", {} {what}", digits(count));
+                let _written = write!(text, ", {}", counted(count, one, many));
             }
         }
         text.push('\n');
@@ -210,7 +221,11 @@ impl<'a> PlanReport<'a> {
     fn write_names(&self, text: &mut String) {
         let resolved = self.plan.machines.names_resolved();
         if resolved > 0 {
-            let _written = writeln!(text, "{} names led to one machine each.", group_digits(u64::from(resolved)));
+            let _written = writeln!(
+                text,
+                "{}.",
+                counted(u64::from(resolved), "name led to one machine", "names led to one machine each")
+            );
         }
         let unresolved = self.plan.machines.names_unresolved();
         let mut told = std::collections::HashSet::new();
@@ -229,31 +244,35 @@ impl<'a> PlanReport<'a> {
     fn write_calls(&self, text: &mut String, changes: u64) {
         let unlisted = self.unlisted_machines();
         if unlisted > 0 && self.calls.unlisted > 0 {
-            let _written = writeln!(
+            let _written = write!(
                 text,
-                "The inventory lacks {} machines; they are tried last and apart, in {} calls, or {} if all of them are \
-                 unknown to the service.",
-                group_digits(unlisted),
-                group_digits(self.calls.unlisted),
-                group_digits(self.calls.unlisted_worst_case),
+                "The inventory lacks {}, to be tried last and apart, in {}",
+                counted(unlisted, "machine", "machines"),
+                counted(self.calls.unlisted, "call", "calls"),
             );
+            let _written = if self.calls.unlisted_worst_case > self.calls.unlisted {
+                writeln!(
+                    text,
+                    ", or up to {} where the service does not know them either.",
+                    group_digits(self.calls.unlisted_worst_case)
+                )
+            } else {
+                writeln!(text, ".")
+            };
         }
         if changes == 0 {
             text.push_str("There is nothing to change.\n");
             return;
         }
         let kinds = [
-            (self.list_calls, "pages of machines"),
-            (self.calls.bulk, "tags in bulk"),
-            (self.calls.tags, "single tags"),
-            (self.calls.value, "device values"),
+            (self.list_calls, "page of machines", "pages of machines"),
+            (self.calls.bulk, "bulk call", "bulk calls"),
+            (self.calls.tags, "single tag", "single tags"),
+            (self.calls.value, "device value", "device values"),
         ];
-        let listed: Vec<String> = kinds
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{} {what}", group_digits(*count)))
-            .collect();
-        let all: u64 = kinds.iter().map(|(count, _)| count).sum();
+        let made = kinds.iter().filter(|(count, ..)| *count > 0);
+        let listed: Vec<String> = made.map(|(count, one, many)| counted(*count, one, many)).collect();
+        let all: u64 = kinds.iter().map(|(count, ..)| count).sum();
         let _written = writeln!(text, "Calls: {} ({}).", group_digits(all), listed.join(", "));
         let end = jiff::Timestamp::now().checked_add(self.duration).unwrap_or(jiff::Timestamp::MAX);
         let end = end.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
@@ -298,6 +317,11 @@ impl<'a> PlanReport<'a> {
     }
 }
 
+/// A count with what is counted.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {many}", group_digits(count)) }
+}
+
 fn sorted<'c, 'a>(counts: &'c HashMap<ChangeCode, ChangeCount<'a>>) -> Vec<(&'c ChangeCode, &'c ChangeCount<'a>)> {
     let mut sorted: Vec<_> = counts.iter().collect();
     sorted.sort_by(|(left, one), (right, other)| other.changes.cmp(&one.changes).then(left.cmp(right)));
@@ -318,3 +342,6 @@ fn parts_text(parts: &BTreeMap<&str, u64>) -> String {
     }
     listed.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

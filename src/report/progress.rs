@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use super::pace::LinePace;
 use super::screen::Screen;
 use super::summary::{describe_duration, group_digits};
-use crate::call::{Notice, WaitCause};
+use crate::call::{Notice, ServiceTrouble, WaitCause};
 use crate::dispatch::{EndReason, Event, Observer, Progress};
 use crate::model::Status;
 
@@ -114,6 +114,12 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         WaitCause::Window(limit) => format!("waiting for the quota of {limit}"),
         WaitCause::Throttled => "waiting because the service asked to (429)".to_owned(),
         WaitCause::Retry => "waiting to try again".to_owned(),
+        WaitCause::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
+        WaitCause::Outage { since, trouble } => {
+            let since = clock_time(since, time_zone);
+            let next = until.map(|until| format!(", next try {}", clock_time(until, time_zone))).unwrap_or_default();
+            return format!("no service since {since} ({}){next}", trouble_text(trouble));
+        }
     };
     match until {
         Some(until) => format!("next call {}, {what}", clock_time(until, time_zone)),
@@ -121,8 +127,19 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
     }
 }
 
+/// How a service shows that it is in trouble, in a few words.
+pub(super) fn trouble_text(trouble: ServiceTrouble) -> Cow<'static, str> {
+    Cow::Borrowed(match trouble {
+        ServiceTrouble::NotConnected => "no connection",
+        ServiceTrouble::TimedOut => "no answer in time",
+        ServiceTrouble::ConnectionLost => "connections end without an answer",
+        ServiceTrouble::SignIn => "signing in finds nobody",
+        ServiceTrouble::Status(status) => return Cow::Owned(format!("HTTP {status}")),
+    })
+}
+
 /// A time of day for people, with the date if that is not today.
-fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
+pub(super) fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
     let zoned = time.to_zoned(time_zone.clone());
     let today = Timestamp::now().to_zoned(time_zone.clone()).date();
     if zoned.date() == today {
@@ -163,6 +180,7 @@ fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {
         EndReason::Interrupted => "Interrupted",
         EndReason::Deadline => "The deadline has come, or lies before the next call",
         EndReason::TooManyErrors => "Too many errors",
+        EndReason::Outage { .. } => "The service has been in trouble for too long",
         EndReason::Forbidden | EndReason::Aborted(_) | EndReason::NoInventory { .. } => "The run cannot go on",
         EndReason::Finished | EndReason::Halted | EndReason::StoreFailed(_) => return None,
     };

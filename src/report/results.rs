@@ -14,9 +14,10 @@ use tempfile::NamedTempFile;
 
 use super::files::{self, harmless, is_device};
 use super::row::{RowAnswer, answer_row};
+use super::summary::shell_word;
 use crate::input::records;
 use crate::model::Status;
-use crate::store::{Store, StoreError, StoredChunk, StoredRun};
+use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
 
 /// The columns that are added to those of the input.
 const ADDED_COLUMNS: [&str; 11] = [
@@ -119,6 +120,27 @@ impl ResultsTarget {
         Self::File { results, failed }
     }
 
+    /// The file with all rows as a path that means the same in any directory; `None` for standard output.
+    #[must_use]
+    pub fn absolute_path(&self) -> Option<String> {
+        match self {
+            Self::StandardOutput => None,
+            Self::File { results, .. } => Some(std::path::absolute(results).ok()?.display().to_string()),
+        }
+    }
+
+    /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
+    /// must name the state directory if that was named on the command line.
+    #[must_use]
+    pub fn command_to_write_again(&self, run_id: &str, state_directory: Option<&Path>) -> String {
+        let target = match self {
+            Self::StandardOutput => String::new(),
+            Self::File { results, .. } => format!(" -o {}", shell_word(results)),
+        };
+        let state = state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
+        format!("tagfleet results {run_id}{target}{state}")
+    }
+
     /// Checks before the first call that the results can be written.
     ///
     /// # Errors
@@ -157,7 +179,7 @@ fn new_file_beside(target: &Path) -> Result<NamedTempFile, ResultsError> {
 ///
 /// # Errors
 /// [`ResultsError`] when a file cannot be written or the store cannot be read; the targets are as they were then.
-pub async fn write_results(store: &Store, run: &StoredRun, target: &ResultsTarget) -> Result<Totals, ResultsError> {
+pub async fn write_results(store: &Reader, run: &StoredRun, target: &ResultsTarget) -> Result<Totals, ResultsError> {
     match target {
         ResultsTarget::StandardOutput => {
             let path = Path::new("standard output");
@@ -180,7 +202,7 @@ pub async fn write_results(store: &Store, run: &StoredRun, target: &ResultsTarge
     }
 }
 
-async fn write_files(store: &Store, run: &StoredRun, results: &Path, failed: &Path) -> Result<Totals, ResultsError> {
+async fn write_files(store: &Reader, run: &StoredRun, results: &Path, failed: &Path) -> Result<Totals, ResultsError> {
     let results_file = new_file_beside(results)?;
     let failed_file = new_file_beside(failed)?;
     let mut writer = Sheets::new(run, results_file.as_file(), failed_file.as_file(), results)?;
@@ -249,7 +271,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         Ok(sheets)
     }
 
-    async fn write_all_rows(&mut self, store: &Store) -> Result<Totals, ResultsError> {
+    async fn write_all_rows(&mut self, store: &Reader) -> Result<Totals, ResultsError> {
         let mut totals = Totals::default();
         let mut next_row = 1;
         let unsettled = store.unsettled_operations(self.run.key).await?;

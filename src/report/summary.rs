@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::progress::elapsed_text;
+use super::progress::{clock_time, elapsed_text, trouble_text};
 use super::results::{ErrorKey, ResultsTarget, Totals};
 use super::screen::{Screen, Style};
 use crate::api::CallKind;
@@ -35,10 +36,32 @@ pub struct RunSummary<'a> {
     pub totals: &'a Totals,
     /// Where the results are.
     pub target: &'a ResultsTarget,
+    /// Operations that a resumed run would send.
+    pub open: u32,
+    /// The state directory, if it was named on the command line: the next command must name it, too.
+    pub named_state_directory: Option<&'a Path>,
     /// Whether it was a rehearsal.
     pub sandbox: bool,
     /// The exit status of the process.
     pub exit_status: u8,
+}
+
+/// How a run ended whose results cannot be written, from what the engine counted.
+#[must_use]
+pub fn describe_end(run_id: &str, reason: &EndReason, progress: &Progress) -> String {
+    let ended = match reason {
+        EndReason::Finished => "is finished".to_owned(),
+        reason => format!("stopped early, {}", reason_text(reason)),
+    };
+    let left = progress.operations.saturating_sub(progress.settled());
+    let counts = Status::ALL.into_iter().map(|status| (progress.count(status), status_text(status)));
+    let counts: Vec<String> = counts
+        .chain([(left, "left to be sent")])
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, text)| format!("{} {text}", group_digits(count)))
+        .collect();
+    let hint = reason_hint(reason).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    format!("Run {run_id} {ended}. Its operations: {}.{hint}", counts.join(", "))
 }
 
 impl RunSummary<'_> {
@@ -68,6 +91,7 @@ impl RunSummary<'_> {
             "ended": reason_code(self.reason),
             "results": results,
             "failed": failed,
+            "open": self.open,
             "exit_status": self.exit_status,
         });
         format!("{object}\n")
@@ -167,17 +191,21 @@ impl RunSummary<'_> {
     }
 
     fn write_files(&self, text: &mut String) {
-        let ResultsTarget::File { results, failed } = self.target else { return };
-        let _written = writeln!(text, "Results: {}", results.display());
-        if self.totals.failed_rows > 0 {
-            let _written = writeln!(
-                text,
-                "Rows to feed back: {} ({})\nNext: tagfleet apply {}{}",
-                failed.display(),
-                group_digits(self.totals.failed_rows),
-                shell_word(failed),
-                if self.sandbox { " --sandbox" } else { "" }
-            );
+        let mut feed_back = None;
+        if let ResultsTarget::File { results, failed } = self.target {
+            let _written = writeln!(text, "Results: {}", results.display());
+            if self.totals.failed_rows > 0 {
+                let rows = group_digits(self.totals.failed_rows);
+                let _written = writeln!(text, "Rows to feed back: {} ({rows})", failed.display());
+                feed_back = Some(failed);
+            }
+        }
+        if self.open > 0 {
+            let state = self.named_state_directory.map(|path| format!(" --state-dir {}", shell_word(path)));
+            let _written = writeln!(text, "Next: tagfleet resume {}{}", self.run_id, state.unwrap_or_default());
+        } else if let Some(failed) = feed_back {
+            let sandbox = if self.sandbox { " --sandbox" } else { "" };
+            let _written = writeln!(text, "Next: tagfleet apply {}{sandbox}", shell_word(failed));
         }
     }
 }
@@ -236,7 +264,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// A path as a word that can be pasted into a shell.
-fn shell_word(path: &Path) -> String {
+pub(super) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |character: char| character.is_alphanumeric() || "/._-+:\\".contains(character);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
@@ -253,11 +281,11 @@ const fn status_text(status: Status) -> &'static str {
     }
 }
 
-const fn call_kind_text(kind: CallKind) -> &'static str {
+pub(super) const fn call_kind_text(kind: CallKind) -> &'static str {
     match kind {
         CallKind::List => "pages of machines",
         CallKind::Get => "single machines",
-        CallKind::Bulk => "tags in bulk",
+        CallKind::Bulk => "bulk calls",
         CallKind::Tags => "tags",
         CallKind::Value => "device values",
     }
@@ -272,6 +300,9 @@ fn spent_text(part: Spent) -> String {
         }
         Spent::Throttled => "waiting because the service asked to".to_owned(),
         Spent::Retries => "waiting to try again".to_owned(),
+        Spent::Machines => "reading the tenant's machines".to_owned(),
+        Spent::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
+        Spent::Outage => "waiting for the service to come back".to_owned(),
         Spent::Own => "in the program itself".to_owned(),
     }
 }
@@ -283,6 +314,7 @@ const fn reason_code(reason: &EndReason) -> &'static str {
         EndReason::Interrupted | EndReason::Halted => "interrupted",
         EndReason::Deadline => "deadline",
         EndReason::TooManyErrors => "too_many_errors",
+        EndReason::Outage { .. } => "outage",
         EndReason::Forbidden => "forbidden",
         EndReason::NoInventory { .. } => "inventory_not_read",
         EndReason::Aborted(AbortCause::SignIn(_)) => "sign_in_failed",
@@ -301,8 +333,12 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
         EndReason::Interrupted | EndReason::Halted => "interrupted".to_owned(),
         EndReason::Deadline => "at its deadline".to_owned(),
         EndReason::TooManyErrors => "because too many rows failed".to_owned(),
+        EndReason::Outage { since, trouble } => {
+            let since = clock_time(*since, &TimeZone::system());
+            format!("because the service has been in trouble since {since} ({})", trouble_text(*trouble))
+        }
         EndReason::Forbidden => "because the service refuses this app (403)".to_owned(),
-        EndReason::NoInventory { description } => format!("because {}", printable(description)),
+        EndReason::NoInventory { description, .. } => format!("because {}", printable(description)),
         EndReason::Aborted(AbortCause::SignIn(error)) => {
             format!("because signing in failed: {}", causes(error))
         }
@@ -315,7 +351,7 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
             "because the proxy wants to know who is asking (407)".to_owned()
         }
         EndReason::Aborted(AbortCause::Unreachable { description }) => {
-            format!("because there is {}", printable(description))
+            format!("because the service was never reached: {}", printable(description))
         }
         EndReason::Aborted(AbortCause::ThrottledForGood) => {
             "because the service refuses every call for quota (429)".to_owned()
@@ -329,13 +365,22 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
     Some(match reason {
         EndReason::Finished => return None,
         EndReason::Interrupted | EndReason::Halted | EndReason::Deadline => {
-            "the rows that were not attempted can be fed back, see below".to_owned()
+            "the same command goes on where this run stopped, and so does the one below".to_owned()
+        }
+        EndReason::Outage { .. } => {
+            "run the same command again when the service is back; --max-outage sets how long a run waits for that"
+                .to_owned()
         }
         EndReason::TooManyErrors => "see the errors below; --max-errors sets how many are allowed".to_owned(),
         EndReason::Forbidden => {
             "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP, with an \
              administrator's consent (a person needs Machine.ReadWrite and the role 'Manage security setting'), and \
              check --cloud: a token for another cloud is refused as well"
+                .to_owned()
+        }
+        EndReason::NoInventory { is_refusal: true, .. } => {
+            "the service finds the request wrong; its message says why. With --no-inventory the machines are not read, \
+             which needs machine ids and finds nothing that is so already"
                 .to_owned()
         }
         EndReason::NoInventory { .. } => {
@@ -356,7 +401,9 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
             "put the proxy's user name and password into HTTPS_PROXY, or ask for a way past it".to_owned()
         }
         EndReason::Aborted(AbortCause::Unreachable { .. }) => {
-            "check --base-url, the network, HTTPS_PROXY and the firewall; then run the same command again".to_owned()
+            "most likely the address is wrong: check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall; \
+             then run the same command again"
+                .to_owned()
         }
         EndReason::Aborted(AbortCause::ThrottledForGood) => {
             "find out what else uses the quota of this app, and run the rows that are left later".to_owned()

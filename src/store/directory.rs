@@ -8,6 +8,7 @@ use std::sync::Arc;
 use etcetera::BaseStrategy;
 
 use super::StoreError;
+use super::soundness::journal_of;
 
 /// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
 /// `%LOCALAPPDATA%\tagfleet` on Windows.
@@ -27,8 +28,28 @@ pub(super) fn secure(path: &Path) -> Result<(), StoreError> {
     builder.recursive(true);
     make_private_directory(&mut builder);
     builder.create(path).map_err(failed)?;
+    check(path)
+}
+
+/// Refuses a directory that is not safe; makes nothing.
+pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     refuse_writable_by_others(path)?;
     refuse_network_filesystem(path)
+}
+
+/// Refuses a database that has been cut down to nothing: `SQLite` would take it for a new one, and throw its journal
+/// away.
+pub(super) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
+    /// No database is shorter.
+    const SHORTEST: u64 = 512;
+    let length = |path: &Path| path.metadata().map(|metadata| metadata.len());
+    let has_journal = length(&journal_of(database)).is_ok_and(|length| length > 0);
+    match length(database) {
+        Ok(length) if length < SHORTEST && (length > 0 || has_journal) => {
+            Err(StoreError::Emptied { path: database.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes an empty file that only its owner can read (0600), or leaves the one that is there.

@@ -26,10 +26,12 @@ pub enum RunState {
     Stopped,
     /// Every operation has its outcome.
     Finished,
+    /// It is being deleted, a piece at a time; nobody finds it any more.
+    Removing,
 }
 
 impl RunState {
-    pub(super) const ALL: [Self; 4] = [Self::Preparing, Self::Running, Self::Stopped, Self::Finished];
+    const ALL: [Self; 5] = [Self::Preparing, Self::Running, Self::Stopped, Self::Finished, Self::Removing];
 
     /// The name in the database and in listings.
     #[must_use]
@@ -39,12 +41,17 @@ impl RunState {
             Self::Running => "running",
             Self::Stopped => "stopped",
             Self::Finished => "finished",
+            Self::Removing => "removing",
         }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
 /// How far an operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OperationState {
     /// To be sent.
     Pending,
@@ -63,7 +70,8 @@ pub enum OperationState {
 }
 
 impl OperationState {
-    pub(super) const ALL: [Self; 7] = [
+    /// Every state.
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Succeeded,
         Self::Unchanged,
@@ -72,6 +80,26 @@ impl OperationState {
         Self::NotAttempted,
         Self::Refused,
     ];
+
+    /// The name in listings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::NotAttempted => "not_attempted",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether a resumed run sends it.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Refused | Self::Unknown)
+    }
 
     /// The number in the database.
     pub(super) const fn number(self) -> u8 {
@@ -91,17 +119,50 @@ impl OperationState {
     }
 }
 
+/// What a run does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunKind {
+    /// It makes the tenant match a file.
+    #[default]
+    Apply,
+    /// It takes back what another run changed.
+    Undo,
+}
+
+impl RunKind {
+    /// The name in the database and in listings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Undo => "undo",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Apply, Self::Undo].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// A run that is about to be stored.
 #[derive(Clone, Debug)]
 pub struct NewRun {
     /// The name that people use.
     pub run_id: String,
+    /// What it does.
+    pub kind: RunKind,
+    /// Equal for inputs with the same header and rows in the same order.
+    pub input_digest: String,
+    /// Equal for inputs that ask for the same operations, in whatever order.
+    pub operations_digest: String,
     /// The tenant and app.
     pub account: AccountKey,
     /// The API's host.
     pub host: String,
     /// The input as it was named.
     pub input_path: String,
+    /// Where its results were to be written first; `None` for standard output.
+    pub results_path: Option<String>,
     /// A change number or remark.
     pub note: Option<String>,
     /// The input's delimiter.
@@ -123,6 +184,8 @@ pub struct StoredRun {
     pub state: RunState,
     /// When it began.
     pub created_at: Timestamp,
+    /// When an outcome was stored last, or the run moved on.
+    pub last_activity_at: Timestamp,
     /// What it was begun with.
     pub description: NewRun,
 }
@@ -222,6 +285,15 @@ pub struct WorkItem {
     pub operation: Operation,
     /// Where it stands.
     pub place: WorkPlace,
+}
+
+/// What was sent and never answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownOperations {
+    /// The operations.
+    pub operations: Vec<(OperationId, Operation)>,
+    /// When the latest of them was given up.
+    pub latest: Option<Timestamp>,
 }
 
 /// How much work of a kind there is.

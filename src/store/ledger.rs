@@ -7,14 +7,15 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
-use super::{Store, StoreError};
+use super::runs::note_activity;
+use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{AnswerFacts, Bucket, OperationId};
 use crate::quota::window::{self, Decision};
 use crate::quota::{Quota, QuotaLimit};
 
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
-const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
+pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
 /// The number of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,50 +165,17 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 let ended = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
-                let mut open = transaction.prepare_cached(
-                    "SELECT attempt_key, operations FROM attempt
-                     WHERE run_key = ?1 AND process_key = ?2 AND ended IS NULL",
-                )?;
-                let attempts = open
-                    .query_map(params![run.0, process_key], |row| {
-                        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-                    })?
-                    .collect::<Result<Vec<_>, _>>()?;
-                for (attempt_key, operations) in attempts {
-                    transaction
-                        .prepare_cached("UPDATE attempt SET ended = ?2, verdict = 'abandoned' WHERE attempt_key = ?1")?
-                        .execute(params![attempt_key, ended])?;
-                    let mut doubt = transaction.prepare_cached(
-                        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, error_code = 'interrupted',
-                             error_message = 'the run was stopped before the answer came'
-                         WHERE run_key = ?1 AND operation_number = ?2",
-                    )?;
-                    for number in decode_operations(&operations) {
-                        doubt.execute(params![run.0, number])?;
-                    }
-                }
-                Ok(())
+                close_unheard_attempts(transaction, run, Some(process_key), Some(ended), "abandoned")
             })
             .await
     }
 
-    /// The operations of a run that were sent, or were about to be, and whose attempt was never settled: its process
-    /// died, or the database failed.
+    /// The same for attempts whose process died, or could not store their answers.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
-        self.writer
-            .run(move |transaction| {
-                let mut statement = transaction
-                    .prepare_cached("SELECT operations FROM attempt WHERE run_key = ?1 AND verdict IS NULL")?;
-                let mut operations = HashSet::new();
-                for bytes in statement.query_map([run.0], |row| row.get::<_, Vec<u8>>(0))? {
-                    operations.extend(decode_operations(&bytes?).map(OperationId));
-                }
-                Ok(operations)
-            })
-            .await
+    pub(super) async fn settle_lost_attempts(&self, run: RunKey) -> Result<(), StoreError> {
+        self.writer.run(move |transaction| close_unheard_attempts(transaction, run, None, None, "lost")).await
     }
 
     /// How long the latest writes of this account took from start to answer, on average; `None` when there were none since
@@ -263,6 +231,60 @@ impl Store {
             })
             .await
     }
+}
+
+impl Reader {
+    /// The operations of a run that were sent, or were about to be, and whose attempt was never settled: its process
+    /// died, or the database failed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
+        self.connection
+            .run(move |transaction| {
+                let mut statement = transaction
+                    .prepare_cached("SELECT operations FROM attempt WHERE run_key = ?1 AND verdict IS NULL")?;
+                let mut operations = HashSet::new();
+                for bytes in statement.query_map([run.0], |row| row.get::<_, Vec<u8>>(0))? {
+                    operations.extend(decode_operations(&bytes?).map(OperationId));
+                }
+                Ok(operations)
+            })
+            .await
+    }
+}
+
+/// Gives attempts without a verdict one, and notes that their operations may have taken effect. Those that have no end
+/// yet get this one, or the one that was assumed when they were let through.
+fn close_unheard_attempts(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    process_key: Option<i64>,
+    ended: Option<i64>,
+    verdict: &str,
+) -> Result<(), rusqlite::Error> {
+    let mut unheard = transaction.prepare_cached(
+        "SELECT attempt_key, operations FROM attempt
+         WHERE run_key = ?1 AND verdict IS NULL AND (?2 IS NULL OR (process_key = ?2 AND ended IS NULL))",
+    )?;
+    let attempts = unheard
+        .query_map(params![run.0, process_key], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut close = transaction.prepare_cached(
+        "UPDATE attempt SET ended = coalesce(ended, ?2, assumed_end), verdict = ?3 WHERE attempt_key = ?1",
+    )?;
+    let mut doubt = transaction.prepare_cached(
+        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, error_code = 'interrupted',
+             error_message = 'the run was stopped before the answer came'
+         WHERE run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)",
+    )?;
+    for (attempt_key, operations) in attempts {
+        close.execute(params![attempt_key, ended, verdict])?;
+        for number in decode_operations(&operations) {
+            doubt.execute(params![run.0, number])?;
+        }
+    }
+    Ok(())
 }
 
 /// The operations of an attempt, four bytes each, least significant first.
@@ -415,6 +437,7 @@ fn settle(
         .prepare_cached("SELECT run_key FROM attempt WHERE attempt_key = ?1")?
         .query_row([settlement.attempt.0], |row| row.get(0))?;
     if let Some(run_key) = run_key {
+        note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
             store_effect(transaction, run_key, effect, settlement.counts_as_attempt, clock)?;
         }
@@ -422,10 +445,16 @@ fn settle(
     if let Some((account, bucket, until)) = settlement.pause {
         transaction
             .prepare_cached(
-                "INSERT INTO bucket_pause (account_key, bucket, boot_key, until) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET boot_key = ?3, until = max(until, ?4)",
+                "INSERT INTO bucket_pause (account_key, bucket, boot_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET boot_key = ?3, until = ?4, until_at = ?5 WHERE until < ?4",
             )?
-            .execute(params![account.0, bucket_number(bucket), boot_key, until.as_microseconds()])?;
+            .execute(params![
+                account.0,
+                bucket_number(bucket),
+                boot_key,
+                until.as_microseconds(),
+                clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - now.as_microseconds()),
+            ])?;
     }
     Ok(())
 }

@@ -3,32 +3,51 @@
 //! `SQLite` in write-ahead mode with full synchronisation, shared by every process of one state directory. Whatever is
 //! shown has been committed here before; whatever is sent was announced here before. This room alone holds SQL, and it
 //! knows nothing of HTTP. What surprises: a process counts as dead when the lock on its own file is free, never by its
-//! process id, and all SQL goes through one connection whose transactions many callers share ([`writer`]).
+//! process id, and all writing goes through one connection whose transactions many callers share ([`connection`]). Whoever
+//! only reads has a [`Reader`] on a connection of its own: it takes no lock, notes no process, makes nothing that is not
+//! there, and can still read when nothing can be written any more.
 
+mod connection;
+#[cfg(test)]
+mod crashes;
 mod directory;
+mod error;
 mod forms;
 mod ledger;
+mod listing;
+mod locks;
 mod process;
+mod prune;
+mod reader;
+mod resumption;
 mod rows;
 mod runs;
 mod schema;
+mod soundness;
 mod work;
-mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use directory::default_directory;
+pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
-    AccountKey, ChangeKind, InputChunk, NewChange, NewOperation, NewRun, OperationState, RecentWrite, RunKey, RunState,
-    SettledOperation, StoredChunk, StoredOperation, StoredRun, WorkCount, WorkItem, WorkKind, WorkPlace,
+    AccountKey, ChangeKind, InputChunk, NewChange, NewOperation, NewRun, OperationState, RecentWrite, RunKey, RunKind,
+    RunState, SettledOperation, StoredChunk, StoredOperation, StoredRun, UnknownOperations, WorkCount, WorkItem,
+    WorkKind, WorkPlace,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
+pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
+
+pub use locks::{Claim, Holder, Overlap};
+pub use reader::Reader;
+pub use resumption::{KnownOperation, UnfinishedRun};
 
 use crate::clock::SharedClock;
 
@@ -37,103 +56,22 @@ const DATABASE_NAME: &str = "tagfleet.sqlite3";
 /// How long to wait for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the state cannot be read or written. Clones share the cause.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No state directory is named and the platform tells none.
-    #[error("there is no home directory to keep the state in")]
-    NoDirectory,
-    /// The directory or a file in it cannot be used.
-    #[error("cannot use {path}")]
-    Io {
-        /// What was to be used.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: Arc<std::io::Error>,
-    },
-    /// Somebody else may write into the directory.
-    #[error("others can write to the state directory {path}")]
-    WritableByOthers {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// File locks and synchronisation cannot be trusted there.
-    #[error("the state directory {path} is on a network filesystem ({filesystem})")]
-    NetworkFilesystem {
-        /// The directory.
-        path: PathBuf,
-        /// The filesystem's name.
-        filesystem: &'static str,
-    },
-    /// The file is some other program's.
-    #[error("{path} is not a database of this program")]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file was written by a newer program.
-    #[error("{path} was written by a newer tagfleet (its version is {found}, this program knows {known})")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The file's version.
-        found: i32,
-        /// The newest version that this program knows.
-        known: i32,
-    },
-    /// `SQLite` refused.
-    #[error("the state database failed")]
-    Database(#[source] Arc<rusqlite::Error>),
-    /// There is no run of this name.
-    #[error("there is no run {0}")]
-    NoSuchRun(String),
-    /// The store was closed while somebody waited for it.
-    #[error("the state database is closed")]
-    Closed,
-}
-
-impl StoreError {
-    /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NoDirectory => "name one with --state-dir or TAGFLEET_STATE_DIR".to_owned(),
-            Self::Io { .. } => "check the path, its permissions and the room on the disk, or name another directory \
-                                with --state-dir"
-                .to_owned(),
-            Self::WritableByOthers { path } => {
-                format!("take their permission away (chmod go-w {}) or name another with --state-dir", path.display())
-            }
-            Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
-            Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
-            Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
-            Self::Database(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => "make room on the disk that holds the state directory, then run the \
-                                              same command again"
-                    .to_owned(),
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    "the file is damaged: move it away together with its -wal and -shm files and start again; what the \
-                     tenant holds is not affected, and the quota counts as unknown for an hour"
-                        .to_owned()
-                }
-                Some(ErrorCode::DatabaseBusy) => {
-                    "another process holds the database for too long; look for a stuck tagfleet or a backup tool"
-                        .to_owned()
-                }
-                _ => "check the disk that holds the state directory".to_owned(),
-            },
-            Self::NoSuchRun(_) | Self::Closed => return None,
-        })
-    }
-}
-
-/// The state of one directory, open. Clones share it; it is closed when the last one is gone.
+/// The state of one directory, open for writing. Clones share it; it is closed when the last one is gone. Whatever a
+/// [`Reader`] can tell, a store can, too.
 #[derive(Clone)]
 pub struct Store {
-    writer: writer::Writer,
+    reader: Reader,
+    writer: connection::SharedConnection,
     clock: SharedClock,
     identity: Arc<process::ProcessIdentity>,
+}
+
+impl std::ops::Deref for Store {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -151,10 +89,12 @@ impl Store {
     pub async fn open(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
         let path = directory.to_owned();
         let opening_clock = Arc::clone(&clock);
-        let (connection, identity) = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock))
-            .await
-            .map_err(|_stopped| StoreError::Closed)??;
-        let store = Self { writer: writer::Writer::start(connection), clock, identity: Arc::new(identity) };
+        let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock));
+        let (writing, reading, identity) = opening.await.map_err(|_stopped| StoreError::Closed)??;
+        let file = directory.join(DATABASE_NAME);
+        let writer = connection::SharedConnection::start(writing, &file, TransactionBehavior::Immediate);
+        let reader = Reader::start(reading, directory);
+        let store = Self { reader, writer, clock, identity: Arc::new(identity) };
         store.sweep_dead_processes().await?;
         Ok(store)
     }
@@ -164,34 +104,70 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] when `SQLite` has no memory for it.
     pub fn in_memory(clock: SharedClock) -> Result<Self, StoreError> {
-        let mut connection = Connection::open_in_memory().map_err(|error| StoreError::Database(Arc::new(error)))?;
         let path = Path::new(":memory:");
+        let mut connection = Connection::open_in_memory().map_err(|error| StoreError::database(path, error))?;
         prepare(&mut connection, path)?;
-        let identity = process::ProcessIdentity::enter(&mut connection, None, clock.as_ref())?;
-        Ok(Self { writer: writer::Writer::start(connection), clock, identity: Arc::new(identity) })
+        let identity = process::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref())?;
+        let writer = connection::SharedConnection::start(connection, path, TransactionBehavior::Immediate);
+        Ok(Self { reader: Reader::in_memory(writer.clone()), writer, clock, identity: Arc::new(identity) })
     }
 }
 
-fn open_blocking(path: &Path, clock: &SharedClock) -> Result<(Connection, process::ProcessIdentity), StoreError> {
+#[cfg(test)]
+impl Store {
+    /// Lets so many further commits succeed and no more, and counts them: a disk that fails at the worst moment.
+    pub(crate) async fn count_commits(
+        &self,
+        limit: usize,
+        count: Arc<std::sync::atomic::AtomicUsize>,
+    ) -> Result<(), StoreError> {
+        let mut is_this_one = true;
+        self.writer
+            .run(move |transaction| {
+                transaction.commit_hook(Some(move || {
+                    !std::mem::take(&mut is_this_one)
+                        && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= limit
+                }))
+            })
+            .await
+    }
+}
+
+/// Opens the database for writing and for reading, and notes this process.
+fn open_blocking(
+    path: &Path,
+    clock: &SharedClock,
+) -> Result<(Connection, Connection, process::ProcessIdentity), StoreError> {
     directory::secure(path)?;
     let file = path.join(DATABASE_NAME);
+    directory::refuse_emptied(&file)?;
     directory::create_private_file(&file)?;
-    let mut connection = Connection::open(&file).map_err(|error| StoreError::Database(Arc::new(error)))?;
-    wait_patiently(&connection).map_err(|error| StoreError::Database(Arc::new(error)))?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(|error| StoreError::Database(Arc::new(error)))?;
+    let failed = |error| StoreError::database(&file, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    // Until the file is known to be sound, nothing of its journal is brought into it, not even when we give up.
+    let journal_stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(journal_stays, true).map_err(failed)?;
+    wait_patiently(&connection).map_err(failed)?;
     prepare(&mut connection, &file)?;
-    let identity = process::ProcessIdentity::enter(&mut connection, Some(path), clock.as_ref())?;
-    Ok((connection, identity))
+    soundness::check(&connection, &file).map_err(failed)?;
+    let identity = process::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref())?;
+    connection.set_db_config(journal_stays, false).map_err(failed)?;
+    Ok((connection, reader::connect(&file)?, identity))
 }
 
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    schema::prepare(connection).map_err(|problem| match problem {
+    schema::prepare(connection).map_err(|problem| schema_error(problem, path))
+}
+
+fn schema_error(problem: schema::SchemaProblem, path: &Path) -> StoreError {
+    match problem {
         schema::SchemaProblem::Foreign => StoreError::Foreign { path: path.to_owned() },
         schema::SchemaProblem::Newer(found) => {
             StoreError::Newer { path: path.to_owned(), found, known: schema::SCHEMA_VERSION }
         }
-        schema::SchemaProblem::Database(error) => StoreError::Database(Arc::new(error)),
-    })
+        schema::SchemaProblem::Database(error) => StoreError::database(path, error),
+    }
 }
 
 /// Other processes hold the database for a few milliseconds at a time. `SQLite`'s own waiting grows to 100 ms a step,

@@ -9,15 +9,19 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::ledger::HELD_ON_THE_WAY;
 use super::{Store, StoreError, directory};
 use crate::clock::Clock;
 
 /// The directory of the lock files, in the state directory.
-const LOCK_DIRECTORY: &str = "processes";
+pub(super) const LOCK_DIRECTORY: &str = "processes";
 /// Wall time is trusted to tell another boot's stamps old only beyond this: no zone or daylight mistake is larger.
 const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
+/// The longest pause that is believed.
+const LONGEST_PAUSE_MICROSECONDS: i64 = 3600 * 1_000_000;
 /// How long after a window of 24 hours, the longest that can be stated, an attempt may still matter.
-const KEPT_ACROSS_BOOTS_MICROSECONDS: i64 = 24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS + 3600 * 1_000_000;
+pub(super) const KEPT_ACROSS_BOOTS_MICROSECONDS: i64 =
+    24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS + 3600 * 1_000_000;
 
 /// How this process stands in the database.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ pub(super) struct ProcessIdentity {
     /// Held for as long as the process lives; the kernel frees it at death. The file stays until somebody sweeps, since
     /// removing it early could hide attempts that are still open.
     _lock: Option<File>,
-    lock_directory: Option<PathBuf>,
+    pub(super) lock_directory: Option<PathBuf>,
 }
 
 impl ProcessIdentity {
@@ -35,6 +39,7 @@ impl ProcessIdentity {
     /// lock, and nobody else to see it.
     pub(super) fn enter(
         connection: &mut Connection,
+        database: &Path,
         state_directory: Option<&Path>,
         clock: &dyn Clock,
     ) -> Result<Self, StoreError> {
@@ -45,8 +50,23 @@ impl ProcessIdentity {
             None => None,
         };
         let (process_key, boot_key) =
-            Self::note(connection, &lock_name, clock).map_err(|error| StoreError::Database(Arc::new(error)))?;
+            Self::note(connection, &lock_name, clock).map_err(|error| StoreError::database(database, error))?;
         Ok(Self { process_key, boot_key, _lock: lock, lock_directory })
+    }
+
+    /// Whether this process lives: it is ours, or somebody holds its lock.
+    pub(super) fn is_alive(&self, transaction: &Transaction<'_>, process_key: i64) -> Result<bool, rusqlite::Error> {
+        if process_key == self.process_key {
+            return Ok(true);
+        }
+        let lock_name: Option<String> = transaction
+            .prepare_cached("SELECT lock_name FROM process WHERE process_key = ?1 AND ended = 0")?
+            .query_row([process_key], |row| row.get(0))
+            .optional()?;
+        Ok(match (lock_name, &self.lock_directory) {
+            (Some(lock_name), Some(directory)) => is_held(&directory.join(lock_name)),
+            _ => false,
+        })
     }
 
     fn note(connection: &mut Connection, lock_name: &str, clock: &dyn Clock) -> Result<(i64, i64), rusqlite::Error> {
@@ -83,8 +103,9 @@ fn host_name() -> String {
     name
 }
 
-/// Finds or notes this start of the machine. Stamps of an earlier one count from now on as if their calls had ended now,
-/// but for what wall time surely knows to be older: an attempt of age A counts as A − 15 h old.
+/// Finds or notes this start of the machine. Stamps of an earlier one count from now on as if their calls had ended now
+/// (or later, if they may not have arrived yet), but for what wall time surely knows to be older: an attempt of age A
+/// counts as A − 15 h old.
 fn note_boot(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, rusqlite::Error> {
     let known = transaction
         .query_row("SELECT boot_key FROM boot WHERE boot_id = ?1", [clock.boot_id().as_str()], |row| row.get(0))
@@ -97,18 +118,51 @@ fn note_boot(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, ru
     transaction
         .execute("INSERT INTO boot (boot_id, first_opened) VALUES (?1, ?2)", params![clock.boot_id().as_str(), now])?;
     let boot_key = transaction.last_insert_rowid();
-    // An attempt ended at most (ended - started) after its start; that part is on one clock and can be trusted.
+    carry_attempts(transaction, boot_key, now, now_wall)?;
+    // A pause that the service asked for goes on; what wall time says of the rest is believed up to an hour.
     transaction.execute(
-        "UPDATE attempt SET boot_key = ?1, ended = ?2 - max(0,
-             ?3 - (started_at + coalesce(ended, assumed_end) - started) - ?4)
-         WHERE boot_key <> ?1 AND started_at > ?3 - ?5",
-        params![boot_key, now, now_wall, WALL_TIME_DOUBT_MICROSECONDS, KEPT_ACROSS_BOOTS_MICROSECONDS],
+        "UPDATE bucket_pause SET boot_key = ?1, until = ?2 + min(max(until_at - ?3, 0), ?4) WHERE boot_key <> ?1",
+        params![boot_key, now, now_wall, LONGEST_PAUSE_MICROSECONDS],
+    )?;
+    // Should that boot come back (a disk that is carried from one machine to another), its stamps count from then on.
+    transaction.execute("DELETE FROM boot WHERE boot_key <> ?1", [boot_key])?;
+    Ok(boot_key)
+}
+
+/// Puts the attempts of an earlier start of the machine on this one's clock.
+fn carry_attempts(
+    transaction: &Transaction<'_>,
+    boot_key: i64,
+    now: i64,
+    now_wall: i64,
+) -> Result<(), rusqlite::Error> {
+    // How long an attempt took is on one clock and can be trusted; it stays so, should the machine be started again. One
+    // that was open may still arrive for as long as that, and one that was given up for as long as anything holds it: a
+    // virtual machine is up again before.
+    transaction.execute(
+        "UPDATE attempt SET boot_key = ?1, ended = carried.ended, started = carried.ended - carried.took
+         FROM (
+             SELECT attempt_key AS key, took, ?2 + may_still_arrive - max(0, ?3 - (started_at + took) - ?4) AS ended
+             FROM (
+                 SELECT attempt_key, started_at, coalesce(ended, assumed_end) - started AS took,
+                     CASE WHEN ended IS NULL THEN assumed_end - started WHEN http_status IS NULL THEN ?6 ELSE 0 END
+                         AS may_still_arrive
+                 FROM attempt WHERE boot_key <> ?1 AND started_at > ?3 - ?5
+             )
+         ) AS carried
+         WHERE attempt_key = carried.key",
+        params![
+            boot_key,
+            now,
+            now_wall,
+            WALL_TIME_DOUBT_MICROSECONDS,
+            KEPT_ACROSS_BOOTS_MICROSECONDS,
+            i64::try_from(HELD_ON_THE_WAY.as_micros()).unwrap_or(i64::MAX),
+        ],
     )?;
     // What is older can only be history; it must not look as if it were in flight.
     transaction.execute("UPDATE attempt SET ended = assumed_end WHERE boot_key <> ?1 AND ended IS NULL", [boot_key])?;
-    // A pause that a 429 named cannot be carried over, and the time lost by the start will have covered most of it.
-    transaction.execute("DELETE FROM bucket_pause WHERE boot_key <> ?1", [boot_key])?;
-    Ok(boot_key)
+    Ok(())
 }
 
 impl Store {
@@ -122,16 +176,10 @@ impl Store {
         let own = self.identity.process_key;
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "SELECT process_key, lock_name FROM process WHERE ended = 0 AND process_key <> ?1",
-                )?;
-                let others = statement
-                    .query_map([own], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
-                    .collect::<Result<Vec<_>, _>>()?;
                 let mut ended = 0;
-                for (process_key, lock_name) in others {
-                    let path = lock_directory.join(lock_name);
-                    if is_held(&path) {
+                for (process_key, path) in dead_processes(transaction, &lock_directory)? {
+                    // Somebody has removed our file; we know better.
+                    if process_key == own {
                         continue;
                     }
                     ended += transaction.execute(
@@ -148,8 +196,21 @@ impl Store {
     }
 }
 
+/// Processes that have died without anybody having noted it, with their lock files.
+pub(super) fn dead_processes(
+    transaction: &Transaction<'_>,
+    lock_directory: &Path,
+) -> Result<Vec<(i64, PathBuf)>, rusqlite::Error> {
+    let mut statement = transaction.prepare_cached("SELECT process_key, lock_name FROM process WHERE ended = 0")?;
+    let mut processes = statement
+        .query_map([], |row| Ok((row.get(0)?, lock_directory.join(row.get::<_, String>(1)?))))?
+        .collect::<Result<Vec<_>, _>>()?;
+    processes.retain(|(_, path)| !is_held(path));
+    Ok(processes)
+}
+
 /// Whether a living process holds the lock on this file. What cannot be found out counts as held.
-fn is_held(path: &Path) -> bool {
+pub(super) fn is_held(path: &Path) -> bool {
     match File::open(path) {
         Ok(file) => !matches!(file.try_lock_shared(), Ok(())),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
@@ -201,23 +262,24 @@ mod tests {
         ];
         for (age, had_ended, expected) in table {
             let now = 100 * HOUR;
+            let path = Path::new(":memory:");
             let mut connection = Connection::open_in_memory().expect("a database");
-            crate::store::prepare(&mut connection, Path::new(":memory:")).expect("a schema");
+            crate::store::prepare(&mut connection, path).expect("a schema");
             let before = clock("before", now - age);
-            let identity = ProcessIdentity::enter(&mut connection, None, &before).expect("an identity");
+            let identity = ProcessIdentity::enter(&mut connection, path, None, &before).expect("an identity");
             connection
                 .execute("INSERT INTO account (account_key, tenant, app) VALUES (1, 't', 'a')", [])
                 .expect("an account");
             connection
                 .execute(
                     "INSERT INTO attempt (attempt_key, account_key, bucket, process_key, call_kind, operations, boot_key,
-                         started, assumed_end, ended, started_at)
-                     VALUES (1, 1, 1, ?1, 'tags', x'', ?2, 500, 500, ?3, ?4)",
+                         started, assumed_end, ended, started_at, http_status)
+                     VALUES (1, 1, 1, ?1, 'tags', x'', ?2, 500, 500, ?3, ?4, 200)",
                     params![identity.process_key, identity.boot_key, had_ended.then_some(500), now - age],
                 )
                 .expect("an attempt");
             let after = clock("after", now);
-            let opened = ProcessIdentity::enter(&mut connection, None, &after).expect("an identity");
+            let opened = ProcessIdentity::enter(&mut connection, path, None, &after).expect("an identity");
             let (boot_key, end) = ended(&connection, 1);
             match expected {
                 Some(earlier) => {

@@ -6,13 +6,19 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::forms::{
-    AccountKey, CHANGE_DEVICE_VALUE, InputChunk, NewRun, OperationState, RecentWrite, RunKey, RunState, StoredChunk,
-    StoredOperation, StoredRun, damaged, decode_links, timestamp,
+    AccountKey, CHANGE_DEVICE_VALUE, InputChunk, NewRun, OperationState, RecentWrite, RunKey, RunKind, RunState,
+    StoredChunk, StoredOperation, StoredRun, damaged, decode_links, timestamp,
 };
-use super::{Store, StoreError};
+use super::{Reader, StoreError};
 use crate::model::{AnswerFacts, MachineId};
 
-impl Store {
+/// The columns that [`read_run`] wants, in its order.
+pub(super) const RUN_COLUMNS: &str =
+    "run.run_key, run.state, run.created_at, run_id, account_key, host, input_path, note,
+    delimiter, byte_order_mark, header, row_count, last_activity_at, kind, input_digest,
+    operations_digest, results_path";
+
+impl Reader {
     /// The run of this name.
     ///
     /// # Errors
@@ -20,13 +26,11 @@ impl Store {
     pub async fn run_by_id(&self, run_id: &str) -> Result<StoredRun, StoreError> {
         let name = run_id.to_owned();
         let found = self
-            .writer
+            .connection
             .run(move |transaction| {
                 transaction
                     .query_row(
-                        "SELECT run_key, state, created_at, run_id, account_key, host, input_path, note, delimiter,
-                             byte_order_mark, header, row_count
-                         FROM run WHERE run_id = ?1",
+                        &format!("SELECT {RUN_COLUMNS} FROM run WHERE run_id = ?1 AND state <> 'removing'"),
                         [name],
                         read_run,
                     )
@@ -48,14 +52,14 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<RecentWrite>, StoreError> {
         let host = host.to_owned();
-        self.writer
+        self.connection
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation.machine, tag.tag, operation.change_kind,
                          CASE WHEN operation.state = 1 THEN operation.after END
                      FROM run JOIN operation ON operation.run_key = run.run_key
                          LEFT JOIN tag ON tag.run_key = run.run_key AND tag.tag_number = operation.change_argument
-                     WHERE run.account_key = ?1 AND run.host = ?2 AND run.last_activity_at >= ?3
+                     WHERE run.account_key = ?1 AND run.host = ?2 AND run.last_activity_at >= ?3 AND run.state <> 'removing'
                          AND ((operation.state = 1 AND operation.finished_at >= ?3)
                              OR (operation.state IN (0, 3, 4, 6) AND (operation.attempts > 0 OR operation.ambiguous)))
                      ORDER BY operation.state <> 1, operation.finished_at, run.run_key",
@@ -78,20 +82,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn chunk(&self, run: RunKey, first_row: u32) -> Result<Option<StoredChunk>, StoreError> {
-        self.writer.run(move |transaction| read_chunk(transaction, run, first_row)).await
+        self.connection.run(move |transaction| read_chunk(transaction, run, first_row)).await
     }
 }
 
-fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
+pub(super) fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
     let state: String = row.get(1)?;
     let header: String = row.get(10)?;
     Ok(StoredRun {
         key: RunKey(row.get(0)?),
-        state: RunState::ALL
-            .into_iter()
-            .find(|known| known.as_str() == state)
-            .ok_or_else(|| damaged(1, "the state of a run"))?,
+        state: RunState::from_name(&state).ok_or_else(|| damaged(1, "the state of a run"))?,
         created_at: timestamp(row.get(2)?),
+        last_activity_at: timestamp(row.get(12)?),
         description: NewRun {
             run_id: row.get(3)?,
             account: AccountKey(row.get(4)?),
@@ -102,6 +104,10 @@ fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
             byte_order_mark: row.get(9)?,
             header: serde_json::from_str(&header).map_err(|_not_json| damaged(10, "the header of a run"))?,
             row_count: row.get(11)?,
+            kind: RunKind::from_name(&row.get::<_, String>(13)?).ok_or_else(|| damaged(13, "the kind of a run"))?,
+            input_digest: row.get(14)?,
+            operations_digest: row.get(15)?,
+            results_path: row.get(16)?,
         },
     })
 }

@@ -1,9 +1,10 @@
 //! Writing a run down before its first call: who, what, every row and every operation.
 
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
 use super::forms::{AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState, encode_links};
 use super::{Store, StoreError};
+use crate::clock::Clock;
 use crate::model::Tag;
 
 impl Store {
@@ -40,8 +41,9 @@ impl Store {
                 let header = serde_json::to_string(&run.header).unwrap_or_default();
                 transaction.execute(
                     "INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, note, created_at,
-                         last_activity_at, delimiter, byte_order_mark, header, row_count)
-                     VALUES (?1, ?2, ?3, ?4, 'apply', ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12)",
+                         last_activity_at, delimiter, byte_order_mark, header, row_count, input_digest,
+                         operations_digest, results_path)
+                     VALUES (?1, ?2, ?3, ?4, ?13, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16)",
                     params![
                         run.run_id,
                         run.account.0,
@@ -55,6 +57,10 @@ impl Store {
                         run.byte_order_mark,
                         header,
                         run.row_count,
+                        run.kind.as_str(),
+                        run.input_digest,
+                        run.operations_digest,
+                        run.results_path,
                     ],
                 )?;
                 Ok(RunKey(transaction.last_insert_rowid()))
@@ -179,4 +185,16 @@ impl Store {
             })
             .await
     }
+}
+
+/// Notes that something has happened in a run just now.
+pub(super) fn note_activity(
+    transaction: &Transaction<'_>,
+    run_key: i64,
+    clock: &dyn Clock,
+) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached("UPDATE run SET last_activity_at = ?2 WHERE run_key = ?1")?
+        .execute(params![run_key, clock.wall_time().as_microsecond()])?;
+    Ok(())
 }

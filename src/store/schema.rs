@@ -2,13 +2,16 @@
 //!
 //! Stored forms are of their own: a number here is never the discriminant of an enum elsewhere, so that code may change
 //! without the file noticing. Times of the quota are microseconds of boot time under `boot_key`; times for people are
-//! microseconds since 1970.
+//! microseconds since 1970. An attempt outlives its process and its boot, so it refers to neither by a foreign key, and
+//! their numbers are never used again. Room that is given up can be returned to the disk in small steps
+//! (`auto_vacuum`), which must be settled before the first table is made.
 
 use rusqlite::Connection;
 
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
-/// The newest form of the file that this program knows.
+/// The newest form of the file that this program knows. Readers bring no file up to date: from version 2 on, whoever
+/// only reads must have an older file brought up to date first.
 pub(super) const SCHEMA_VERSION: i32 = 1;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
@@ -16,12 +19,12 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
-    boot_key INTEGER PRIMARY KEY,
+    boot_key INTEGER PRIMARY KEY AUTOINCREMENT,
     boot_id TEXT NOT NULL UNIQUE,
     first_opened INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE process (
-    process_key INTEGER PRIMARY KEY,
+    process_key INTEGER PRIMARY KEY AUTOINCREMENT,
     lock_name TEXT NOT NULL UNIQUE,
     host TEXT NOT NULL,
     system_process_id INTEGER NOT NULL,
@@ -43,6 +46,10 @@ CREATE TABLE run (
     kind TEXT NOT NULL,
     state TEXT NOT NULL,
     input_path TEXT NOT NULL,
+    earlier_paths TEXT NOT NULL DEFAULT '',
+    results_path TEXT,
+    input_digest TEXT NOT NULL DEFAULT '',
+    operations_digest TEXT NOT NULL DEFAULT '',
     note TEXT,
     created_at INTEGER NOT NULL,
     last_activity_at INTEGER NOT NULL,
@@ -93,17 +100,19 @@ CREATE TABLE operation (
     PRIMARY KEY (run_key, operation_number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX operation_guard ON operation (run_key, guard) WHERE guard IS NOT NULL;
+CREATE INDEX operation_unknown ON operation (run_key, operation_number) WHERE state = 4;
 CREATE INDEX operation_work ON operation (run_key, unlisted, change_kind, change_argument, operation_number)
     WHERE state IN (0, 6);
+CREATE INDEX operation_state ON operation (run_key, state);
 CREATE TABLE attempt (
     attempt_key INTEGER PRIMARY KEY,
     account_key INTEGER NOT NULL REFERENCES account,
     bucket INTEGER NOT NULL,
-    process_key INTEGER NOT NULL REFERENCES process,
+    process_key INTEGER NOT NULL,
     run_key INTEGER REFERENCES run ON DELETE SET NULL,
     call_kind TEXT NOT NULL,
     operations BLOB NOT NULL,
-    boot_key INTEGER NOT NULL REFERENCES boot,
+    boot_key INTEGER NOT NULL,
     started INTEGER NOT NULL,
     assumed_end INTEGER NOT NULL,
     ended INTEGER,
@@ -114,12 +123,14 @@ CREATE TABLE attempt (
 ) STRICT;
 CREATE INDEX attempt_ended ON attempt (account_key, boot_key, bucket, ended) WHERE ended IS NOT NULL;
 CREATE INDEX attempt_open ON attempt (account_key, bucket) WHERE ended IS NULL;
+CREATE INDEX attempt_run ON attempt (run_key, call_kind);
 CREATE INDEX attempt_unsettled ON attempt (run_key) WHERE verdict IS NULL;
 CREATE TABLE bucket_pause (
     account_key INTEGER NOT NULL REFERENCES account,
     bucket INTEGER NOT NULL,
     boot_key INTEGER NOT NULL REFERENCES boot,
     until INTEGER NOT NULL,
+    until_at INTEGER NOT NULL,
     PRIMARY KEY (account_key, bucket)
 ) STRICT, WITHOUT ROWID;
 ";
@@ -140,22 +151,21 @@ impl From<rusqlite::Error> for SchemaProblem {
     }
 }
 
-/// Sets the connection up and brings the file to [`SCHEMA_VERSION`], in one transaction.
+/// Sets the connection up and brings the file to [`SCHEMA_VERSION`], in one transaction. A file that is not for this
+/// program is left as it is.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaProblem> {
+    if version(connection)? == 0 {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // The journal must be durable at every commit: an intent that is lost could be a call that is sent twice.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -2048)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if version > SCHEMA_VERSION {
-        return Err(SchemaProblem::Newer(version));
-    }
-    if version > 0 && application != APPLICATION_ID {
-        return Err(SchemaProblem::Foreign);
-    }
+    // Another process may have been faster.
+    let version = version(&transaction)?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
         transaction.execute_batch(migration)?;
     }
@@ -165,4 +175,19 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaProblem> 
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// The version of the file, 0 when there is nothing in it yet; refuses a file that is not for this program.
+pub(super) fn version(connection: &Connection) -> Result<i32, SchemaProblem> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let is_empty =
+        version == 0 && connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
+    if !is_empty && application != APPLICATION_ID {
+        return Err(SchemaProblem::Foreign);
+    }
+    if version > SCHEMA_VERSION {
+        return Err(SchemaProblem::Newer(version));
+    }
+    Ok(version)
 }

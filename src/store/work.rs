@@ -3,8 +3,8 @@
 use rusqlite::{Row, params};
 
 use super::forms::{
-    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, OperationState, RunKey, WorkCount, WorkItem,
-    WorkKind, WorkPlace, damaged,
+    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, OperationState, RunKey, UnknownOperations,
+    WorkCount, WorkItem, WorkKind, WorkPlace, damaged, timestamp,
 };
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
@@ -93,12 +93,14 @@ impl Store {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run(move |transaction| {
+                // The index is named, since without statistics the primary key would be taken for the better one, and every
+                // operation of the run be looked at for each of these.
                 let left_out = transaction.execute(
                     "UPDATE operation SET state = ?2, error_code = 'waits_for_add', finished_at = ?6,
                          error_message = 'a tag that this machine was to get first could not be added, so none is removed'
                      WHERE run_key = ?1 AND guard IS NOT NULL AND unlisted = ?8 AND change_kind = ?3 AND state IN (0, 6)
                          AND EXISTS (
-                         SELECT 1 FROM operation AS addition
+                         SELECT 1 FROM operation AS addition INDEXED BY operation_guard
                          WHERE addition.run_key = ?1 AND addition.guard = operation.guard AND addition.change_kind = ?4
                              AND addition.state NOT IN (?5, ?7))",
                     params![
@@ -118,16 +120,48 @@ impl Store {
     }
 }
 
-fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
-    let machine: String = row.get(1)?;
+/// The change of an operation: its kind, argument and tag stand in the columns 2 to 4.
+pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, rusqlite::Error> {
     let kind: u8 = row.get(2)?;
-    let change = if kind == CHANGE_DEVICE_VALUE {
+    Ok(if kind == CHANGE_DEVICE_VALUE {
         let value = DEVICE_VALUES.get(usize::from(row.get::<_, u8>(3)?)).ok_or_else(|| damaged(3, "a device value"))?;
         Change::DeviceValue(*value)
     } else {
         let tag = Tag::new(&row.get::<_, String>(4)?).map_err(|_no_tag| damaged(4, "a tag"))?;
         Change::Tag(if kind == CHANGE_REMOVE_TAG { TagAction::Remove } else { TagAction::Add }, tag)
-    };
+    })
+}
+
+impl Store {
+    /// What this run has sent and was never answered.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "SELECT operation_number, machine, change_kind, change_argument,
+                         (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
+                         finished_at
+                     FROM operation WHERE run_key = ?1 AND state = 4 ORDER BY operation_number",
+                )?;
+                let mut unknown = UnknownOperations::default();
+                let mut rows = statement.query([run.0])?;
+                while let Some(row) = rows.next()? {
+                    let item = read_work_item(row)?;
+                    unknown.operations.push((item.id, item.operation));
+                    unknown.latest = unknown.latest.max(row.get::<_, Option<i64>>(5)?.map(timestamp));
+                }
+                Ok(unknown)
+            })
+            .await
+    }
+}
+
+fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
+    let machine: String = row.get(1)?;
+    let change = read_operation_change(row)?;
     let id = OperationId(row.get(0)?);
     Ok(WorkItem {
         id,

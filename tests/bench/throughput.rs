@@ -1,5 +1,6 @@
 //! How many calls a second the program makes when no quota holds it back, with every outcome durable, and how much
-//! memory it takes as rows grow: `cargo bench --bench throughput`.
+//! memory it takes as rows grow; then a retagging as people run it, 100,000 rows over four tags of which half are so
+//! already, from reading the tenant to the results: `cargo bench --bench throughput`.
 //!
 //! The service is the sandbox in a process of its own, so both share the machine's cores. Figures are for comparison
 //! within one run; the machine's disk decides most, since every intent and every outcome is synchronised.
@@ -7,7 +8,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +17,10 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tagfleet");
 /// Rows of each round; the last is ten times the second, for the growth of memory.
 const ROUNDS: [u32; 3] = [1_000, 10_000, 100_000];
+/// Machines of the retagging, and the tags that each of them gets.
+const MACHINES: u32 = 25_000;
+/// See [`MACHINES`].
+const TAGS: [&str; 4] = ["Tier 0", "Tier 1", "Pilot", "Berlin"];
 /// How often the memory of the program is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -25,9 +30,10 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    fn start() -> Result<Self, Box<dyn Error>> {
+    fn start(options: &[&str]) -> Result<Self, Box<dyn Error>> {
         let mut process = Command::new(PROGRAM)
-            .args(["sandbox", "--quota", "off", "--any-machine", "--machines", "1"])
+            .args(["sandbox", "--quota", "off"])
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -55,22 +61,28 @@ struct Round {
     peak_mebibytes: Option<f64>,
 }
 
-fn write_input(path: &Path, rows: u32) -> Result<(), Box<dyn Error>> {
+fn machine(number: u32) -> String {
+    format!("{:040x}", u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+/// A file that adds these tags to so many machines.
+fn write_input(path: &Path, machines: u32, tags: &[&str]) -> Result<(), Box<dyn Error>> {
     let mut text = String::from("machineId,tag,action,value\n");
-    for row in 0..rows {
-        writeln!(text, "{:040x},Tier 0,Add,", u64::from(row) * 0x9E37_79B9_7F4A_7C15)?;
+    for tag in tags {
+        for number in 0..machines {
+            writeln!(text, "{},{tag},Add,", machine(number))?;
+        }
     }
     fs::write(path, text)?;
     Ok(())
 }
 
-fn run(sandbox: &Sandbox, directory: &Path, rows: u32) -> Result<Round, Box<dyn Error>> {
-    let input = directory.join(format!("{rows}.csv"));
-    write_input(&input, rows)?;
+fn run(sandbox: &Sandbox, directory: &Path, input: &Path, options: &[&str]) -> Result<Round, Box<dyn Error>> {
     let start = Instant::now();
     let mut process = Command::new(PROGRAM)
         .args(["apply", "--yes", "--quota", "off", "--json"])
-        .arg(&input)
+        .args(options)
+        .arg(input)
         .envs(sandbox.environment.iter().map(|(name, value)| (name, value)))
         .env("TAGFLEET_STATE_DIR", directory.join("state"))
         .stdout(Stdio::null())
@@ -98,15 +110,46 @@ fn peak_memory(process: u32) -> Option<f64> {
     Some(kibibytes / 1024.0)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let directory = tempfile::tempdir()?;
-    let sandbox = Sandbox::start()?;
-    let mut output = std::io::stdout().lock();
+/// One call per row.
+fn singles(directory: &Path, output: &mut impl std::io::Write) -> Result<(), Box<dyn Error>> {
+    let sandbox = Sandbox::start(&["--any-machine", "--machines", "1"])?;
     writeln!(output, "    rows   seconds   calls/s   peak MiB")?;
     for rows in ROUNDS {
-        let round = run(&sandbox, directory.path(), rows)?;
-        let peak = round.peak_mebibytes.map_or_else(|| "?".to_owned(), |peak| format!("{peak:.1}"));
-        writeln!(output, "{rows:>8} {:>9.2} {:>9.0} {peak:>10}", round.seconds, f64::from(rows) / round.seconds)?;
+        let input = directory.join(format!("{rows}.csv"));
+        write_input(&input, rows, &["Tier 0"])?;
+        let round = run(&sandbox, directory, &input, &["--no-inventory", "--no-bulk"])?;
+        let per_second = f64::from(rows) / round.seconds;
+        writeln!(output, "{rows:>8} {:>9.2} {per_second:>9.0} {:>10}", round.seconds, round.peak())?;
     }
     Ok(())
+}
+
+/// A retagging of which half is so already.
+fn retagging(directory: &Path, output: &mut impl std::io::Write) -> Result<(), Box<dyn Error>> {
+    let fleet = directory.join("fleet.csv");
+    fs::write(&fleet, (0..MACHINES).map(|number| machine(number) + "\n").collect::<String>())?;
+    let fleet = fleet.display().to_string();
+    let sandbox = Sandbox::start(&["--machines-file", &fleet])?;
+    let (half, whole) = (directory.join("half.csv"), directory.join("whole.csv"));
+    write_input(&half, MACHINES, &TAGS[..2])?;
+    write_input(&whole, MACHINES, &TAGS)?;
+    run(&sandbox, &directory.join("before"), &half, &[])?;
+    writeln!(output, "\nretagging   seconds   peak MiB")?;
+    let round = run(&sandbox, directory, &whole, &[])?;
+    let rows = MACHINES as usize * TAGS.len();
+    writeln!(output, "{rows:>9} {:>9.2} {:>10}", round.seconds, round.peak())?;
+    Ok(())
+}
+
+impl Round {
+    fn peak(&self) -> String {
+        self.peak_mebibytes.map_or_else(|| "?".to_owned(), |peak| format!("{peak:.1}"))
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let mut output = std::io::stdout().lock();
+    singles(directory.path(), &mut output)?;
+    retagging(directory.path(), &mut output)
 }

@@ -29,7 +29,7 @@ const ROOMS: [(&str, &[&str], &str); 17] = [
     ),
     (
         "dispatch",
-        &["model", "clock", "quota", "plan", "api", "store", "call"],
+        &["model", "clock", "quota", "plan", "inventory", "api", "store", "call"],
         "the engine speaks events: it never names who shows them",
     ),
     (

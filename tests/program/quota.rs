@@ -1,6 +1,11 @@
 //! The quota is kept: the sandbox counts exact sliding windows of its own, and has nothing to refuse.
 
+use std::time::Instant;
+
+use serde_json::Value;
+
 use crate::machines::rows_adding;
+use crate::process::PATIENCE;
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
 
@@ -33,18 +38,42 @@ fn one_process_is_never_refused_and_each_api_has_a_quota_of_its_own() {
 fn two_processes_on_one_state_directory_share_the_quota() {
     let sandbox = strict_sandbox("1s", "");
     let state = Folder::new();
-    let start = || {
+    let start = |tag| {
         let path = state.path("state").display().to_string();
-        let rehearsal = Rehearsal::at(&sandbox).variable("TAGFLEET_STATE_DIR", &path).rows(&rows_adding("A", 25));
+        let rehearsal = Rehearsal::at(&sandbox).variable("TAGFLEET_STATE_DIR", &path).rows(&rows_adding(tag, 25));
         rehearsal.quota("20/1s").with("--json").start()
     };
-    let (one, other) = (start(), start());
+    let (one, other) = (start("A"), start("B"));
     for running in [one, other] {
         let outcome = running.end().exits(0);
         assert_eq!((outcome.count("succeeded"), &outcome.summary()["throttled"]), (25, &0.into()));
     }
     let counters = sandbox.end();
     assert_eq!((counters.of("tags"), counters.of("refused_by_quota")), (50, 0));
+}
+
+#[test]
+fn four_processes_of_two_tenants_share_two_quotas() {
+    let tenants = ["11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000"];
+    let services = tenants.map(|tenant| (tenant, strict_sandbox("1s", "")));
+    let state = Folder::new();
+    let start = |(tenant, sandbox): &(&str, Sandbox), tag| {
+        let path = state.path("state").display().to_string();
+        let rehearsal = Rehearsal::at(sandbox).variable("TAGFLEET_STATE_DIR", &path);
+        let rehearsal = rehearsal.variable("AZURE_TENANT_ID", tenant).rows(&rows_adding(tag, 15));
+        rehearsal.quota("20/1s").with("--json").start()
+    };
+    // What another tenant's run changes is in nobody's way.
+    let running: Vec<_> =
+        ["A", "B"].into_iter().flat_map(|tag| services.each_ref().map(|service| start(service, tag))).collect();
+    for running in running {
+        let outcome = running.end().exits(0);
+        assert_eq!((outcome.count("succeeded"), &outcome.summary()["throttled"]), (15, &0.into()));
+    }
+    for (_, sandbox) in services {
+        let counters = sandbox.end();
+        assert_eq!((counters.of("tags"), counters.of("refused_by_quota")), (30, 0));
+    }
 }
 
 #[test]
@@ -94,4 +123,35 @@ fn without_a_quota_that_fits_the_service_slows_the_run_down_and_no_row_is_lost()
     assert_eq!((outcome.count("succeeded"), outcome.results().column("attempts")), (8, vec!["1"; 8]));
     assert!(outcome.summary()["throttled"].as_u64().is_some_and(|throttled| throttled >= 1));
     assert!(sandbox.end().of("refused_by_quota") >= 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn runs_that_are_killed_and_started_again_never_burst() {
+    const ROUNDS: u64 = 8;
+    let sandbox = strict_sandbox("1s", "");
+    let folder = Folder::new();
+    let settled = || {
+        let runs: Value = serde_json::from_slice(&folder.run(&["runs", "--json"]).output).expect("JSON");
+        runs["runs"][0]["operations"]["succeeded"].as_u64().unwrap_or(0)
+    };
+    let start = |tag: &str| {
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding(tag, 40));
+        rehearsal.quota("20/1s").with("--concurrency 2 --json -v").start()
+    };
+    for round in 1..=ROUNDS {
+        // Each is killed a few calls later than the one before, with calls in flight.
+        let tag = format!("round {round}");
+        let running = start(&tag);
+        running.program().waits_until_it_says("calls begin");
+        let since = Instant::now();
+        while settled() < round {
+            assert!(since.elapsed() < PATIENCE, "round {round} got nowhere");
+        }
+        running.program().signal(rustix::process::Signal::KILL);
+        assert_eq!(running.end().status(), None);
+    }
+    let outcome = start("last").end().exits(0);
+    assert_eq!((outcome.count("succeeded"), &outcome.summary()["throttled"]), (40, &0.into()));
+    assert_eq!(sandbox.end().of("refused_by_quota"), 0);
 }

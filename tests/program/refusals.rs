@@ -139,7 +139,7 @@ fn a_database_that_is_none_is_refused_and_left_alone() {
     }
     folder.write("state/tagfleet.sqlite3", foreign);
     let outcome = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,Tier 0,Add,").run().exits(7);
-    outcome.says(&["error: the state database failed", "hint: the file is damaged: move it away"]);
+    outcome.says(&["tagfleet.sqlite3 is damaged", "hint: it was left as it is: move it away"]);
     assert_eq!(folder.read("state/tagfleet.sqlite3"), Some(foreign.into()));
     assert_eq!(sandbox.end().of("tags"), 1);
 }

@@ -1,4 +1,4 @@
-//! One run of `tagfleet apply`: what it is given, and what it leaves.
+//! One run of `tagfleet apply`, or of a command that only looks at the same input: what it is given, and what it leaves.
 //!
 //! ```ignore
 //! let outcome = Rehearsal::new().rows("#1,Tier 0,Add,").run().exits(0);
@@ -122,6 +122,7 @@ pub(crate) struct Rehearsal {
     on_standard_input: bool,
     is_confirmed: bool,
     quota: String,
+    command: &'static str,
     is_planned: bool,
     options: Vec<String>,
     variables: Vec<(String, String)>,
@@ -139,6 +140,7 @@ impl Rehearsal {
             on_standard_input: false,
             is_confirmed: true,
             quota: "off".to_owned(),
+            command: "apply",
             is_planned: false,
             options: Vec::new(),
             variables: Vec::new(),
@@ -191,6 +193,16 @@ impl Rehearsal {
         Self { is_planned: true, ..self }
     }
 
+    /// It only says what it would do.
+    pub(crate) fn only_plan(self) -> Self {
+        Self { command: "plan", ..self }
+    }
+
+    /// It only says which rows hold.
+    pub(crate) fn only_verify(self) -> Self {
+        Self { command: "verify", ..self }
+    }
+
     /// With this quota.
     pub(crate) fn quota(self, quota: &str) -> Self {
         Self { quota: quota.to_owned(), ..self }
@@ -230,7 +242,7 @@ impl Rehearsal {
             Service::Other(variables) => (None, variables),
         };
         let mut command = self.folder.command();
-        command.envs(variables).envs(self.variables).arg("apply");
+        command.envs(variables).envs(self.variables).arg(self.command);
         let input = if self.on_standard_input {
             command.arg("-");
             Some(self.input)
@@ -239,10 +251,11 @@ impl Rehearsal {
             command.arg("input.csv");
             None
         };
-        if !self.is_planned {
-            command.args(["--no-inventory", "--no-bulk"]);
+        if self.command == "apply" {
+            command.args(if self.is_planned { &[][..] } else { &["--no-inventory", "--no-bulk"] });
+            command.args(self.is_confirmed.then_some("--yes"));
         }
-        command.args(self.is_confirmed.then_some("--yes")).args(["--quota", &self.quota]).args(self.options);
+        command.args(["--quota", &self.quota]).args(self.options);
         Running { program: Program::start(command, input, self.reads_output), sandbox, folder: self.folder }
     }
 
@@ -269,6 +282,11 @@ impl Running {
     /// Its own sandbox.
     pub(crate) fn sandbox(&self) -> &Sandbox {
         self.sandbox.as_ref().expect("a sandbox of its own")
+    }
+
+    /// Where it runs.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// Waits for its end.
@@ -303,6 +321,11 @@ impl Outcome {
             assert!(self.messages().contains(&text), "{text:?} is not in: {}", self.messages());
         }
         self
+    }
+
+    /// The exit status; `None` when a signal ended it.
+    pub(crate) fn status(&self) -> Option<i32> {
+        self.ended.status
     }
 
     /// Standard error.

@@ -22,14 +22,16 @@ fn folder_with(rows: &str) -> Folder {
 
 #[test]
 fn a_rehearsal_needs_no_settings_and_no_confirmation() {
-    let folder = folder_with("#1,Tier 0,Add,\n#2,,,High\n#3,Old,Remove,");
+    let folder =
+        folder_with("#1,Tier 0,Add,\n#2,,,High\nweb3.contoso.example,Tier 0,Add,\n#4,Old,Remove,\n#5,,,Normal");
     let mut command = Program::command();
     command.current_dir(folder.path(".")).env("HOME", folder.path("home")).args(["apply", "input.csv", "--sandbox"]);
     let ended = Program::start(command, None, true).end();
     assert_eq!(ended.status, Some(0), "{}", ended.messages);
     assert_eq!(folder.names(), ["home", "input.csv", "input.sandbox.results.csv"]);
     let results = Table::read(&folder.read("input.sandbox.results.csv").expect("results"), ',');
-    assert_eq!(results.column("status"), ["succeeded"; 3]);
+    // A new sandbox knows no tags, and every machine has the value Normal.
+    assert_eq!(results.column("status"), ["succeeded", "succeeded", "succeeded", "unchanged", "unchanged"]);
     assert!(results.rows.iter().all(|row| row["run_id"].starts_with("sandbox-")));
 }
 
@@ -84,10 +86,20 @@ fn nothing_of_a_rehearsal_counts_in_earnest() {
 
 #[test]
 fn a_rehearsal_keeps_the_quota_that_it_is_given() {
-    let rows: String = (1..=12).map(|machine| format!("#{machine},Tier 0,Add,\n")).collect();
+    let rows: String = (1..=12).map(|machine| format!("#{machine},,,High\n")).collect();
     let folder = folder_with(&rows);
     let ended = rehearse(&folder, &["--json", "--quota", "10/400ms"], &[]);
     let summary: serde_json::Value = serde_json::from_slice(&ended.output).expect("an object");
     assert_eq!((&summary["status"]["succeeded"], &summary["throttled"]), (&12.into(), &0.into()), "{summary}");
     assert!(summary["elapsed_seconds"].as_f64().is_some_and(|seconds| seconds >= 0.4), "{summary}");
+}
+
+#[test]
+fn what_looks_like_a_damaged_id_is_no_machine_in_a_rehearsal_either() {
+    let folder = folder_with("#1,Tier 0,Add,\n4.2E+39,Tier 0,Add,\na0000000000000000000000000000000000001,Tier 0,Add,");
+    let ended = rehearse(&folder, &[], &[]);
+    assert_eq!(ended.status, Some(1), "{}", ended.messages);
+    let results = Table::read(&folder.read("input.sandbox.results.csv").expect("results"), ',');
+    assert_eq!(results.column("error_code"), ["", "machine_not_found", "machine_not_found"]);
+    assert!(results.rows[1]["error_message"].contains("is it a damaged id?"), "{:?}", results.rows[1]);
 }

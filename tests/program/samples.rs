@@ -2,7 +2,7 @@
 
 use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
-use crate::table::Table;
+use crate::table::{Row, Table};
 
 /// The samples that tests below use by name; `cron/` is used as a whole.
 const USED: [&str; 6] = ["retag.csv", "values.csv", "semicolon-excel.csv", "portal-export.csv", "bad-rows.csv", "cron"];
@@ -32,11 +32,17 @@ fn the_first_run_that_anybody_makes_works() {
     assert_eq!(ended.status, Some(0), "{}", ended.messages);
     assert_eq!(folder.names(), ["retag.csv", "retag.sandbox.results.csv", "state"]);
     let results = Table::read(&folder.read("retag.sandbox.results.csv").expect("results"), ',');
-    assert_eq!(results.column("status"), ["succeeded"; 40]);
-    for (after, count) in
-        [("present", 12), ("absent", 6), ("present; High", 4), ("absent; Normal", 4), ("High", 6), ("Low", 8)]
-    {
-        assert_eq!(results.column("after").iter().filter(|cell| **cell == after).count(), count, "{after}");
+    // A new sandbox knows no tags, so there is none to remove, and every machine has the value Normal.
+    for (status, after, count) in [
+        ("succeeded", "present", 12),
+        ("unchanged", "absent", 6),
+        ("succeeded", "present; High", 4),
+        ("unchanged", "absent; Normal", 4),
+        ("succeeded", "High", 6),
+        ("succeeded", "Low", 8),
+    ] {
+        let has = |row: &&Row| (&row["status"], &row["after"]) == (status, after);
+        assert_eq!(results.rows.iter().filter(has).count(), count, "{status} {after}");
     }
 }
 
@@ -64,27 +70,35 @@ fn the_portals_export_with_two_columns_added_is_an_input() {
     let (folder, ended) = rehearse_sample("portal-export.csv", &["--quota", "off"]);
     assert_eq!(ended.status, Some(0), "{}", ended.messages);
     let results = Table::read(&folder.read("portal-export.sandbox.results.csv").expect("results"), ',');
-    assert!(results.column("status").iter().all(|status| *status == "succeeded"));
+    // There is no tag to remove.
+    let statuses: Vec<&str> =
+        results.rows.iter().map(|row| if &row["Action"] == "Remove" { "unchanged" } else { "succeeded" }).collect();
+    assert_eq!(results.column("status"), statuses);
     assert!(results.header.iter().any(|name| name == "Onboarding Status"));
 }
 
 #[test]
 fn errors_are_shown_all_at_once_and_can_be_left_out() {
-    let (folder, ended) = rehearse_sample("bad-rows.csv", &[]);
-    assert_eq!(ended.status, Some(3), "{}", ended.messages);
-    for row in 3..=19 {
-        let place = format!("error: bad-rows.csv: row {row}, line ");
-        assert!(ended.messages.lines().any(|line| line.starts_with(&place)), "{place}: {}", ended.messages);
+    // Rows 4 to 6 name machines, which may be looked up.
+    for (options, names_are_errors) in [(&[][..], false), (&["--no-inventory"], true)] {
+        let (folder, ended) = rehearse_sample("bad-rows.csv", options);
+        assert_eq!(ended.status, Some(3), "{}", ended.messages);
+        for row in 3..=19 {
+            let place = format!("error: bad-rows.csv: row {row}, line ");
+            let is_listed = ended.messages.lines().any(|line| line.starts_with(&place));
+            assert_eq!(is_listed, names_are_errors || !(4..=6).contains(&row), "{place}: {}", ended.messages);
+        }
+        assert_eq!(folder.names(), ["bad-rows.csv"]);
     }
-    assert_eq!(folder.names(), ["bad-rows.csv"]);
 
     let (folder, ended) = rehearse_sample("bad-rows.csv", &["--skip-invalid", "--quota", "off"]);
     assert_eq!(ended.status, Some(1), "{}", ended.messages);
     let results = Table::read(&folder.read("bad-rows.sandbox.results.csv").expect("results"), ',');
     let statuses = results.column("status");
     let last = statuses.len() - 1;
-    assert_eq!((statuses[0], statuses[1], statuses[last]), ("succeeded", "succeeded", "succeeded"));
-    assert!(statuses[2..last].iter().all(|status| *status == "invalid"), "{statuses:?}");
+    assert_eq!((statuses[0], statuses[1], statuses[last]), ("succeeded", "succeeded", "unchanged"));
+    assert_eq!(statuses[2..6], ["invalid", "succeeded", "failed", "failed"]);
+    assert!(statuses[6..last].iter().all(|status| *status == "invalid"), "{statuses:?}");
     let failed = folder.read("bad-rows.sandbox.failed.csv").expect("rows to feed back");
     assert!(String::from_utf8_lossy(&failed).contains("no machine"));
 }

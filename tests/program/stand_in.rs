@@ -124,8 +124,10 @@ impl Shared {
             };
             let length = body.len();
             let head = "Content-Type: application/json\r\nConnection: keep-alive";
+            // In one piece: pieces would each wait for the client's acknowledgement.
+            let answer = format!("HTTP/1.1 {status} Status\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}");
             let mut connection = connection;
-            write!(connection, "HTTP/1.1 {status} Status\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}")?;
+            connection.write_all(answer.as_bytes())?;
         }
         Ok(())
     }

@@ -15,6 +15,9 @@ use crate::model::{Bucket, MachineId};
 use crate::quota::QuotaScope;
 use crate::store::Store;
 
+/// How long the service may be in trouble.
+const OUTAGE: Duration = Duration::from_hours(2);
+
 /// Answers the request that came as this number, from 0.
 type Answering = dyn Fn(usize, u32, u64) -> Answer + Send + Sync;
 
@@ -83,7 +86,8 @@ async fn reading(quota: &str, answer: impl Fn(usize, u32, u64) -> Answer + Send 
     let account = store.account("tenant", "app").await.expect("an account");
     let service = Arc::new(Service { answer: Box::new(answer), requests: Mutex::default() });
     let quota = quota.parse().expect("a quota");
-    let gate = GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 4, deadline: None };
+    let gate =
+        GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 4, deadline: None, maximum_outage: OUTAGE };
     let (_going_on, draining) = watch::channel(false);
     let caller = Caller::new(Arc::clone(&service), store.clone(), clock.clone(), gate, 1, draining);
     let mut watcher = Watcher::default();
@@ -183,10 +187,14 @@ async fn a_call_that_is_given_up_ends_the_reading_with_the_reason() {
         (rejected.to_string().as_str(), calls, rejected.is_refusal()),
         ("the list of machines cannot be read (HTTP 400, C, why)", 1, true)
     );
-    for status in [503, 408, 425] {
-        let (failed, calls) = fails(status, error).await;
-        assert!(matches!(failed, ReadError::Failed { .. }) && !failed.is_refusal(), "{status}: {failed}");
-        assert_eq!(calls, 10, "{status}");
+    let (failed, calls) = fails(425, error).await;
+    assert!(matches!(failed, ReadError::Failed { .. }) && !failed.is_refusal(), "{failed}");
+    assert_eq!(calls, 10);
+    for status in [503, 408] {
+        // An outage, which is waited out for two hours.
+        let (stopped, calls) = fails(status, error).await;
+        assert!(matches!(stopped, ReadError::Stopped(StopReason::Outage { .. })), "{status}: {stopped}");
+        assert!((120..600).contains(&calls), "{status}: {calls}");
     }
     let (page_of_html, _) = fails(403, "<html>").await;
     assert!(!page_of_html.is_refusal(), "{page_of_html}");
@@ -218,7 +226,8 @@ async fn a_sink_that_takes_no_more_ends_the_reading() {
     let account = store.account("tenant", "app").await.expect("an account");
     let service = Arc::new(Service { answer: Box::new(|_, top, skip| page(3, top, skip)), requests: Mutex::default() });
     let quota = "off".parse().expect("a quota");
-    let gate = GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 1, deadline: None };
+    let gate =
+        GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 1, deadline: None, maximum_outage: OUTAGE };
     let (going_on, draining) = watch::channel(false);
     let caller = Caller::new(Arc::clone(&service), store, clock.clone(), gate, 1, draining);
     let read_again = async || read(&caller, &clock, None, Full, &mut Watcher::default()).await;

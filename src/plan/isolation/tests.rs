@@ -72,6 +72,7 @@ fn one_bad_id_is_found_by_halving() {
     assert_eq!(isolation.next(500), Some(Trial::Alone(1)));
     isolation.take(TrialEnd::Accepted);
     assert_eq!(isolation.next(500), None);
+    assert!(isolation.is_done());
 }
 
 #[test]
@@ -82,6 +83,7 @@ fn the_others_of_a_call_that_named_some_travel_together() {
     assert_eq!(isolation.next(500), Some(Trial::Together(vec![1, 3])));
     isolation.take(TrialEnd::Accepted);
     assert_eq!(isolation.next(500), None);
+    assert!(isolation.is_done());
 }
 
 #[test]
@@ -142,4 +144,19 @@ proptest! {
         prop_assert_eq!(found, expected);
         prop_assert!(result.calls <= members + 60);
     }
+}
+
+#[test]
+fn single_calls_that_nothing_depends_on_go_at_once() {
+    let mut isolation = Isolation::new((0..100).collect::<Vec<_>>());
+    // Bulk calls have been forbidden meanwhile.
+    let mut under_way = Vec::new();
+    while let Some(Trial::Alone(member)) = isolation.next(1) {
+        under_way.push(member);
+    }
+    assert_eq!(under_way.len(), SINGLES_AT_ONCE);
+    isolation.take(TrialEnd::Accepted);
+    assert!(matches!(isolation.next(1), Some(Trial::Alone(_))));
+    assert_eq!(isolation.next(1), None);
+    assert!(!isolation.is_done());
 }

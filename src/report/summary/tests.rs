@@ -49,6 +49,8 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
         progress: &progress,
         totals: &totals,
         target: &target,
+        open: 0,
+        named_state_directory: None,
         sandbox: false,
         exit_status: 1,
     };
@@ -82,10 +84,12 @@ fn the_json_object_has_the_fields_of_the_contract() {
         progress: &progress,
         totals: &totals,
         target: &target,
+        open: 0,
+        named_state_directory: None,
         sandbox: false,
         exit_status: 5,
     };
-    insta::assert_snapshot!(summary.json(), @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
+    insta::assert_snapshot!(summary.json(), @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","open":0,"results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::clock::{BootId, VirtualClock};
+use crate::store::NewRun;
 
 struct Fixture {
     store: Store,
@@ -131,4 +132,33 @@ async fn a_pause_holds_everybody_and_only_grows() {
     assert_eq!(fixture.refused(request()).await, expected);
     tokio::time::sleep(Duration::from_secs(8)).await;
     fixture.granted(request()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_settlement_moves_the_last_activity_of_its_run_on() {
+    let fixture = fixture().await;
+    let description = NewRun {
+        run_id: "run".into(),
+        kind: crate::store::RunKind::Apply,
+        input_digest: String::new(),
+        operations_digest: String::new(),
+        results_path: None,
+        account: fixture.account,
+        host: "host".into(),
+        input_path: "input.csv".into(),
+        note: None,
+        delimiter: b',',
+        byte_order_mark: false,
+        header: vec![],
+        row_count: 0,
+    };
+    let run = fixture.store.create_run(description).await.expect("the store works");
+    for seconds in [60, 120] {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let request = AttemptRequest { run: Some(run), ..fixture.request(Bucket::Tags, "off") };
+        let ticket = fixture.granted(request).await;
+        fixture.end(ticket, AttemptEnd::Now).await;
+        let stored = fixture.store.run_by_id("run").await.expect("a run");
+        assert_eq!((stored.created_at.as_second(), stored.last_activity_at.as_second()), (0, seconds));
+    }
 }

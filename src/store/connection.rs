@@ -4,7 +4,7 @@
 //! come while a commit is under way are gathered and share the next one. What surprises: SQL runs on `spawn_blocking`,
 //! never on a thread of its own, because under a paused clock an idle runtime would skip ahead during the write.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -49,15 +49,15 @@ where
 
 /// A handle to the connection; clones share it. The connection is closed when the last handle is gone.
 #[derive(Clone)]
-pub(super) struct Writer {
+pub(super) struct SharedConnection {
     queue: mpsc::Sender<Box<dyn Job>>,
 }
 
-impl Writer {
-    /// Takes the connection over. Must be called within a runtime.
-    pub(super) fn start(connection: Connection) -> Self {
+impl SharedConnection {
+    /// Takes the connection to this database over; its transactions begin so. Must be called within a runtime.
+    pub(super) fn start(connection: Connection, path: &Path, behavior: TransactionBehavior) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        tokio::spawn(serve(connection, jobs));
+        tokio::spawn(serve(Database { connection, path: path.to_owned(), behavior }, jobs));
         Self { queue }
     }
 
@@ -73,17 +73,30 @@ impl Writer {
     }
 }
 
-async fn serve(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+/// The connection with what its transactions need.
+struct Database {
+    connection: Connection,
+    path: PathBuf,
+    behavior: TransactionBehavior,
+}
+
+async fn serve(mut database: Database, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut batch = Vec::with_capacity(MAXIMUM_BATCH);
+    // What is in memory keeps nobody waiting, and simulations make a hundred thousand transactions.
+    let is_in_memory = database.connection.path().is_none_or(str::is_empty);
     while jobs.recv_many(&mut batch, MAXIMUM_BATCH).await > 0 {
+        if is_in_memory {
+            batch = database.commit(batch);
+            continue;
+        }
         let current = std::mem::take(&mut batch);
         let done = tokio::task::spawn_blocking(move || {
-            let current = commit(&mut connection, current);
-            (connection, current)
+            let current = database.commit(current);
+            (database, current)
         });
         match done.await {
             Ok((returned, emptied)) => {
-                connection = returned;
+                database = returned;
                 batch = emptied;
             }
             // The runtime is shutting down, or SQL code panicked: callers see a closed store.
@@ -92,18 +105,20 @@ async fn serve(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>
     }
 }
 
-fn commit(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-    let outcome = run_all(connection, &mut batch).map_err(|error| StoreError::Database(Arc::new(error)));
-    for job in batch.drain(..) {
-        job.finish(outcome.clone());
+impl Database {
+    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let outcome = self.run_all(&mut batch).map_err(|error| StoreError::database(&self.path, error));
+        for job in batch.drain(..) {
+            job.finish(outcome.clone());
+        }
+        batch
     }
-    batch
-}
 
-fn run_all(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for job in batch {
-        job.run(&transaction)?;
+    fn run_all(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+        let transaction = self.connection.transaction_with_behavior(self.behavior)?;
+        for job in batch {
+            job.run(&transaction)?;
+        }
+        transaction.commit()
     }
-    transaction.commit()
 }

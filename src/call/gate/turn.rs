@@ -1,0 +1,114 @@
+//! Standing in line while a bucket pauses: one call at a time tries whether the service is back.
+//!
+//! The turns go round, so that no single call's fate decides for all. What surprises: whoever has the turn still needs a
+//! place from the pacer and the ledger like any call, and keeps the turn until its answer has been noted.
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Gate, Pass, StopReason};
+use crate::call::outage::{Attempted, Moment, Outages, Pause, Sign};
+use crate::call::{Call, CallReport, Phase, Reports, WaitCause};
+use crate::clock::BootTime;
+use crate::model::Bucket;
+
+/// How a call may go on while the service is in trouble, or is not.
+#[derive(Debug)]
+pub(in crate::call) enum Turn {
+    /// Its bucket does not pause.
+    Open,
+    /// It alone tries whether the service is back, until this is dropped.
+    Probe {
+        /// The turn, which nobody else has.
+        _turn: OwnedMutexGuard<()>,
+    },
+    /// It may not be sent any more.
+    Stopped(StopReason),
+}
+
+impl Turn {
+    /// Whether it is to try if the service is back.
+    pub(in crate::call) const fn is_probe(&self) -> bool {
+        matches!(self, Self::Probe { .. })
+    }
+}
+
+impl Pause {
+    /// What a call waits for meanwhile.
+    const fn cause(&self) -> WaitCause {
+        WaitCause::Outage { since: self.since_wall, trouble: self.trouble }
+    }
+
+    /// Why no more calls are made, once it has lasted too long.
+    pub(in crate::call) const fn stop_reason(&self) -> StopReason {
+        StopReason::Outage { since: self.since_wall, trouble: self.trouble }
+    }
+}
+
+impl Gate {
+    /// Waits while the call's bucket pauses, until the service is back or the call has the turn to try.
+    pub(in crate::call) async fn take_turn(&self, call: &Call, reports: &Reports) -> Turn {
+        let bucket = call.request.bucket();
+        let goes_on = |outages: &Outages| outages.pause(bucket).is_none();
+        let mut outages = self.outages.subscribe();
+        let Some(pause) = self.pause(bucket) else { return Turn::Open };
+        let Some(probes) = self.probes.get(bucket.position()) else { return Turn::Open };
+        let phase = Phase::Waiting { cause: pause.cause(), until: None };
+        reports.send(CallReport { call: call.id, phase }).await;
+        let turn = self.unless_draining(async {
+            tokio::select! {
+                biased;
+                _ = outages.wait_for(goes_on) => None,
+                turn = std::sync::Arc::clone(probes).lock_owned() => Some(turn),
+            }
+        });
+        let turn = match turn.await {
+            Some(Some(turn)) => turn,
+            Some(None) => return Turn::Open,
+            None => return Turn::Stopped(StopReason::Draining),
+        };
+        let Some(pause) = self.pause(bucket) else { return Turn::Open };
+        tokio::select! {
+            biased;
+            _ = outages.wait_for(goes_on) => Turn::Open,
+            stopped = self.wait_until(call, pause.cause(), pause.next_try, reports) => match stopped {
+                Some(Pass::Stopped(reason)) => Turn::Stopped(reason),
+                _ => Turn::Probe { _turn: turn },
+            },
+        }
+    }
+
+    /// Whether the call's bucket pauses and the turn to try is not the call's.
+    pub(super) fn is_closed_to(&self, call: &Call, turn: &Turn) -> bool {
+        !turn.is_probe() && self.pause(call.request.bucket()).is_some()
+    }
+
+    /// Notes what an attempt says of the service's health, and gives the pause that its bucket is in from now on.
+    pub(in crate::call) fn note_health(&self, sign: Sign, attempted: Attempted, fraction: f64) -> Option<Pause> {
+        let now = Moment { boot: self.clock.boot_time(), wall: self.clock.wall_time(), fraction };
+        let mut pauses = (None, None);
+        self.outages.send_modify(|outages| {
+            let before = outages.pause(attempted.bucket);
+            pauses = (before, outages.note(sign, attempted, now));
+        });
+        match pauses {
+            (None, Some(pause)) => {
+                tracing::info!(bucket = attempted.bucket.as_str(), ?pause, "the service is in trouble");
+            }
+            (Some(_), None) => {
+                tracing::info!(bucket = attempted.bucket.as_str(), "the service is back");
+            }
+            _ => {}
+        }
+        pauses.1
+    }
+
+    /// Whether calls of this bucket were answered since.
+    pub(in crate::call) fn was_answered_since(&self, bucket: Bucket, since: BootTime) -> bool {
+        self.outages.borrow().was_answered_since(bucket, since)
+    }
+
+    /// The pause of a bucket, if there is one.
+    fn pause(&self, bucket: Bucket) -> Option<Pause> {
+        self.outages.borrow().pause(bucket)
+    }
+}

@@ -1,0 +1,174 @@
+//! What a call learns of the service's health, and what it does about a service, or a sign-in, that is in trouble.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::effect::Next;
+use super::gate::Turn;
+use super::judge::{FailReason, History, SplitReason, Verdict};
+use super::outage::{Attempted, Concern, Pause, Sign, sign};
+use super::{AbortCause, Call, CallEnd, Caller, Memory, Reports, ServiceTrouble, StopReason, backoff};
+use crate::api::sign_in::SignInError;
+use crate::api::{Answer, ApiRequest, LossKind, TokenGeneration, Transport};
+use crate::model::{AnswerFacts, Outcome};
+use crate::store::StoreError;
+
+/// How often in a row signing in may find nobody.
+const MAXIMUM_SIGN_IN_FAILURES: u32 = 8;
+/// How many connections may fail in a row before the first answer ever, and for how long at the least: then the host is
+/// most likely wrong, and no outage.
+const MAXIMUM_FIRST_CONNECTION_FAILURES: u32 = 12;
+/// See [`MAXIMUM_FIRST_CONNECTION_FAILURES`].
+const FIRST_CONNECTION_PATIENCE: Duration = Duration::from_secs(6);
+
+impl<T: Transport> Caller<T> {
+    /// Takes an answer, or its loss, into account for whatever is called next.
+    pub(super) fn note_answer(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        verdict: &Verdict,
+        turn: &Turn,
+        memory: &mut Memory,
+    ) {
+        match answer {
+            Answer::Lost(loss) if loss.kind == LossKind::NotConnected => {
+                self.connection_failures.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {
+                self.connection_failures.store(0, Ordering::Relaxed);
+                self.was_reached.store(true, Ordering::Relaxed);
+            }
+        }
+        // A machine that is unknown, or a request that is wrong, is told only to those who may call. Who may read may
+        // not yet write.
+        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Answered { .. })
+            || matches!(verdict, Verdict::Split { why, .. } if *why != SplitReason::Forbidden)
+            || matches!(verdict, Verdict::Fail { why, .. } if *why != FailReason::Forbidden);
+        if accepted && !call.request.is_read() {
+            self.service_accepted.store(true, Ordering::Release);
+        }
+        self.note_health(sign(answer, verdict), call, turn.is_probe(), memory);
+    }
+
+    fn note_health(&self, sign: Sign, call: &Call, is_probe: bool, memory: &mut Memory) {
+        let attempted = Attempted {
+            bucket: call.request.bucket(),
+            concern: call.concern(),
+            // The list is no machine's, so its trouble is never its own.
+            in_trouble_since: memory.in_trouble_since.filter(|_| !call.is_list()),
+            is_probe,
+        };
+        memory.pause = self.gate.note_health(sign, attempted, self.fraction());
+        memory.is_alone = false;
+        if matches!(sign, Sign::Trouble(_)) {
+            let nobody_answered = |since| !self.gate.was_answered_since(attempted.bucket, since);
+            memory.is_alone = !call.is_list() && memory.latest_trouble.is_some_and(nobody_answered);
+            let now = self.clock.boot_time();
+            memory.latest_trouble = Some(now);
+            memory.in_trouble_since.get_or_insert(now);
+        }
+    }
+
+    /// Asks the service something that has nothing to do with the call's machine, and waits until it answers. So the
+    /// attempts of a call that is alone in its trouble are not spent in an outage. Says how the call ends if there is
+    /// no point in that attempt.
+    pub(super) async fn end_unless_service_is_there(
+        &self,
+        call: &Call,
+        memory: &mut Memory,
+        reports: &Reports,
+    ) -> Result<Option<CallEnd>, StoreError> {
+        let question = Call {
+            request: ApiRequest::ListMachines { top: 1, skip: 0 },
+            operations: Vec::new(),
+            history: History::default(),
+            ..call.clone()
+        };
+        let mut asked = Memory::default();
+        let end = Box::pin(self.go_on(&question, &mut asked, reports)).await?;
+        if asked.in_trouble_since.is_some() {
+            // It was an outage, so the call begins anew.
+            (memory.attempts, memory.failures) = (0, 0);
+        }
+        Ok(match end {
+            CallEnd::Stopped(_) => Some(end),
+            CallEnd::Aborted(cause, _) => Some(CallEnd::Aborted(cause, None)),
+            // It may not be allowed to read, but that is an answer, too.
+            _ => None,
+        })
+    }
+
+    /// What comes next for a call whose bucket pauses.
+    pub(super) fn after_pause(&self, pause: Pause) -> Next {
+        if self.clock.boot_time() >= pause.ends {
+            return Next::End(CallEnd::Stopped(pause.stop_reason()));
+        }
+        Next::Again { after: None }
+    }
+
+    /// Asks for another token than the refused one.
+    pub(super) async fn renew(
+        &self,
+        refused: TokenGeneration,
+        outcome: Outcome,
+        call: &Call,
+        memory: &mut Memory,
+    ) -> Next {
+        let Some(renewed) = self.gate.unless_draining(self.transport.renew(refused)).await else {
+            return Next::End(CallEnd::Stopped(StopReason::Draining));
+        };
+        match renewed {
+            Ok(()) if memory.token_refusals <= 1 => Next::Again { after: None },
+            Ok(()) => Next::Again { after: Some(backoff::after_failure(memory.token_refusals, self.fraction())) },
+            Err(error) => self.sign_in_failed(error, Some(outcome), call, &Turn::Open, memory),
+        }
+    }
+
+    /// What comes next where there is no token to be had. Where the network has gone, that is part of the outage.
+    pub(super) fn sign_in_failed(
+        &self,
+        error: SignInError,
+        outcome: Option<Outcome>,
+        call: &Call,
+        turn: &Turn,
+        memory: &mut Memory,
+    ) -> Next {
+        if error.is_transient() {
+            self.note_health(Sign::Trouble(ServiceTrouble::SignIn), call, turn.is_probe(), memory);
+            if let Some(pause) = memory.pause {
+                return self.after_pause(pause);
+            }
+        }
+        memory.sign_in_failures += 1;
+        if !error.is_transient() || memory.sign_in_failures >= MAXIMUM_SIGN_IN_FAILURES {
+            return Next::End(CallEnd::Aborted(AbortCause::SignIn(error), outcome));
+        }
+        let named = error.retry_after().unwrap_or_default();
+        Next::Again { after: Some(named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()))) }
+    }
+
+    /// Whether there is no point in trying to connect any longer; says what the HTTP client said.
+    pub(super) fn is_unreachable(&self, facts: &AnswerFacts) -> Option<String> {
+        let hopeless = !self.was_reached.load(Ordering::Relaxed)
+            && self.connection_failures.load(Ordering::Relaxed) >= MAXIMUM_FIRST_CONNECTION_FAILURES
+            && self.clock.boot_time().since(self.started) >= FIRST_CONNECTION_PATIENCE;
+        hopeless.then(|| facts.error_message.as_deref().unwrap_or_default().to_owned())
+    }
+}
+
+impl Call {
+    const fn is_list(&self) -> bool {
+        matches!(self.request, ApiRequest::ListMachines { .. })
+    }
+
+    /// Whose trouble it would be if the service failed at this call alone.
+    const fn concern(&self) -> Concern {
+        match &self.request {
+            ApiRequest::ChangeTag { .. } | ApiRequest::SetDeviceValue { .. } | ApiRequest::GetMachine { .. } => {
+                Concern::One(self.id)
+            }
+            ApiRequest::ChangeTagOnMachines { .. } | ApiRequest::ListMachines { .. } => Concern::Many,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `tagfleet runs`: lists the runs, or shows one. Reads, and keeps nobody waiting.
+
+use super::{CommandError, ExitStatus};
+use crate::cli::{GeneralOptions, RunsOptions};
+use crate::config::{is_sandbox_run, sandbox_state_directory, state_directory};
+use crate::report::{RunList, RunView, Screen};
+use crate::store::{Reader, StoreError};
+
+/// Reads the runs and shows them.
+pub(super) async fn runs(
+    options: RunsOptions,
+    general: &GeneralOptions,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    let mut directory = state_directory(general.state_dir.as_deref(), &|name| std::env::var_os(name))?;
+    if options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run) {
+        directory = sandbox_state_directory(&directory);
+    }
+    let reader = Reader::open(&directory).await?;
+    let text = match (&reader, options.run) {
+        (None, Some(run)) => return Err(StoreError::NoSuchRun(run).into()),
+        (Some(reader), Some(run)) => {
+            let details = reader.run_details(&run).await?;
+            let view = RunView { details: &details, state_directory: general.state_dir.as_deref() };
+            if general.json { view.json() } else { view.text(screen) }
+        }
+        (_, None) => {
+            let runs = match &reader {
+                Some(reader) => reader.runs().await?,
+                None => Vec::new(),
+            };
+            if runs.is_empty() && !general.json {
+                screen.line(&format!("There are no runs in {}.", directory.display()));
+                return Ok(ExitStatus::Done);
+            }
+            let list = RunList { runs: &runs };
+            if general.json { list.json() } else { list.text(screen) }
+        }
+    };
+    screen.data(&text).map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    Ok(ExitStatus::Done)
+}

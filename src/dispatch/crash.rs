@@ -1,0 +1,256 @@
+//! Crashes: the store stops after its n-th write, for every n of a small job, and the run is gone on with each time. It
+//! must end where an undisturbed run ends, and send nothing again but what was in flight.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::*;
+use crate::api::sign_in::SignInError;
+use crate::api::{Answer, Response, TokenGeneration};
+use crate::clock::{BootId, VirtualClock};
+use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
+use crate::store::{AccountKey, NewChange, NewOperation, NewRun, OperationState, RunKind, RunState, StoredRun};
+
+/// A service that does what it is asked, but for one machine that it does not know.
+#[derive(Default)]
+struct Service {
+    tags: Mutex<BTreeMap<MachineId, BTreeSet<String>>>,
+    values: Mutex<BTreeMap<MachineId, DeviceValue>>,
+    /// Every write, as machine and change.
+    writes: Mutex<Vec<(MachineId, String)>>,
+}
+
+fn machine(number: u32) -> MachineId {
+    MachineId::from_service(&format!("{number:040x}"))
+}
+
+const UNKNOWN_MACHINE: u32 = 4;
+
+impl Service {
+    fn show(&self, machine: &MachineId) -> serde_json::Value {
+        let tags = self.tags.lock().expect("tags").get(machine).cloned().unwrap_or_default();
+        let value = self.values.lock().expect("values").get(machine).copied().unwrap_or(DeviceValue::Normal);
+        serde_json::json!({"id": machine.to_string(), "machineTags": tags, "deviceValue": value.as_str()})
+    }
+
+    fn write(&self, machines: &[MachineId], request: &ApiRequest) -> Response {
+        let response = |status, body: String| Response { status, body: body.into_bytes(), ..Response::default() };
+        if machines.contains(&machine(UNKNOWN_MACHINE)) {
+            let text = format!("unknown: {}", machine(UNKNOWN_MACHINE));
+            let status = if machines.len() == 1 { 404 } else { 400 };
+            return response(status, format!(r#"{{"error": {{"code": "NotFound", "message": "{text}"}}}}"#));
+        }
+        for machine in machines {
+            let what = match request {
+                ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
+                    let mut all = self.tags.lock().expect("tags");
+                    let tags = all.entry(machine.clone()).or_default();
+                    match action {
+                        TagAction::Add => drop(tags.insert(tag.to_string())),
+                        TagAction::Remove => drop(tags.remove(tag.as_str())),
+                    }
+                    format!("{} {tag}", action.as_str())
+                }
+                ApiRequest::SetDeviceValue { value, .. } => {
+                    self.values.lock().expect("values").insert(machine.clone(), *value);
+                    value.to_string()
+                }
+                _ => unreachable!("only writes"),
+            };
+            self.writes.lock().expect("writes").push((machine.clone(), what));
+        }
+        let shown: Vec<_> = machines.iter().map(|machine| self.show(machine)).collect();
+        match request {
+            ApiRequest::ChangeTagOnMachines { .. } => response(200, serde_json::json!({"value": shown}).to_string()),
+            _ => response(200, shown[0].to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Service {
+    async fn prepare(&self) -> Result<(), SignInError> {
+        Ok(())
+    }
+
+    async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
+        let machines = match request {
+            ApiRequest::ChangeTagOnMachines { machines, .. } => machines.clone(),
+            request => request.machine().into_iter().cloned().collect(),
+        };
+        Ok((Answer::Response(self.write(&machines, request)), TokenGeneration(0)))
+    }
+
+    async fn renew(&self, _refused: TokenGeneration) -> Result<(), SignInError> {
+        Ok(())
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn observe(&mut self, _event: &Event, _progress: &Progress) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Tags to add and to remove on the same machines, values, and a machine that nobody knows.
+fn operations() -> Vec<NewOperation> {
+    let mut changes = Vec::new();
+    for number in 0..6 {
+        changes.push((number, NewChange::Tag(TagAction::Add, 0)));
+        changes.push((number, NewChange::Tag(TagAction::Remove, 1)));
+    }
+    for number in 0..4 {
+        changes.push((number, NewChange::DeviceValue(DeviceValue::High)));
+    }
+    let operation = |(number, (machine_number, change)): (u32, (u32, NewChange))| NewOperation {
+        operation: OperationId(number),
+        machine: machine(machine_number),
+        change,
+        guard: matches!(change, NewChange::Tag(..)).then_some(machine_number),
+        unlisted: false,
+        before: None,
+        settled: None,
+    };
+    (0..).zip(changes).map(operation).collect()
+}
+
+async fn begin(store: &Store, account: AccountKey) -> Result<RunKey, StoreError> {
+    let run = NewRun {
+        run_id: "run".into(),
+        kind: RunKind::Apply,
+        input_digest: "same".into(),
+        operations_digest: "same".into(),
+        results_path: None,
+        account,
+        host: "host".into(),
+        input_path: "input".into(),
+        note: None,
+        delimiter: b',',
+        byte_order_mark: false,
+        header: vec![],
+        row_count: 0,
+    };
+    let run = store.create_run(run).await?;
+    let tags = ["new", "old"].map(|tag| Tag::new(tag).expect("a tag"));
+    store.add_tags(run, 0, tags.to_vec()).await?;
+    store.add_operations(run, operations()).await?;
+    store.set_run_state(run, RunState::Running).await?;
+    Ok(run)
+}
+
+/// One life of the process: finds the run or begins it, and goes on until the end or until nothing can be stored.
+async fn live(service: &Arc<Service>, store: &Store, clock: &SharedClock) -> Result<EndReason, StoreError> {
+    let account = store.account("tenant", "app").await?;
+    let known: Option<StoredRun> = match store.run_by_id("run").await {
+        Ok(run) if run.state == RunState::Preparing => {
+            store.discard_run(run.key).await?;
+            None
+        }
+        Ok(run) => Some(run),
+        Err(StoreError::NoSuchRun(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let run = match known {
+        Some(run) => {
+            store.take_over(run.key).await?;
+            run.key
+        }
+        None => begin(store, account).await?,
+    };
+    let settings = DispatchSettings {
+        gate: GateSettings {
+            account,
+            quota: "off".parse().expect("a quota"),
+            scope: QuotaScope::Api,
+            concurrency: 3,
+            deadline: None,
+            maximum_outage: Duration::from_hours(2),
+        },
+        bulk: true,
+        maximum_errors: MaximumErrors::Percent(100),
+        tick: Duration::from_mins(10),
+        seed: 1,
+    };
+    let (_keep, mut stop_requests) = mpsc::channel(1);
+    let ended =
+        dispatch(Arc::clone(service), store, clock.clone(), run, settings, &mut Silent, &mut stop_requests).await;
+    match ended {
+        Ok((EndReason::StoreFailed(error), _)) | Err(DispatchError::Store(error)) => Err(error),
+        Ok((reason, _)) => {
+            store.set_run_state(run, RunState::Finished).await?;
+            Ok(reason)
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// Lets so many further writes of this store succeed, and no more. Says how many there were so far when asked.
+async fn limit_writes(store: &Store, limit: usize) -> Arc<std::sync::atomic::AtomicUsize> {
+    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    store.count_commits(limit, Arc::clone(&count)).await.expect("a hook");
+    count
+}
+
+/// The stored end of every operation.
+async fn ends(store: &Store) -> Vec<OperationState> {
+    let run = store.run_by_id("run").await.expect("the run");
+    let known = store.known_operations(run.key, None, 1000).await.expect("operations");
+    known.into_iter().map(|known| known.state).collect()
+}
+
+fn clock() -> SharedClock {
+    let origin = BootTime::from_microseconds(1_000_000_000);
+    Arc::new(VirtualClock::new(BootId::new("boot".into()), origin, Timestamp::UNIX_EPOCH))
+}
+
+async fn open(directory: &Path, clock: &SharedClock) -> Store {
+    Store::open(directory, clock.clone()).await.expect("a store")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stops_after_any_write_loses_nothing_and_sends_nothing_twice_but_what_was_in_flight() {
+    let clock = clock();
+    let undisturbed = Arc::new(Service::default());
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(&directory.path().join("state"), &clock).await;
+    let writes = limit_writes(&store, usize::MAX).await;
+    live(&undisturbed, &store, &clock).await.expect("a run");
+    let all_writes = writes.load(std::sync::atomic::Ordering::SeqCst);
+    let expected = ends(&store).await;
+    assert!(all_writes > 15, "{all_writes} writes are too few to learn from");
+    let succeeded = expected.iter().filter(|state| **state == OperationState::Succeeded).count();
+    assert_eq!(undisturbed.writes.lock().expect("writes").len(), succeeded, "each change is made once");
+
+    let mut crashes = 0;
+    for stops_after in 0..all_writes {
+        let service = Arc::new(Service::default());
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state");
+        let store = open(&path, &clock).await;
+        limit_writes(&store, stops_after).await;
+        // Callers share writes as it happens, so a run may need fewer of them than the first one did.
+        let Err(_died) = live(&service, &store, &clock).await else { continue };
+        crashes += 1;
+        drop(store);
+        let made_before = service.writes.lock().expect("writes").clone();
+        let store = open(&path, &clock).await;
+        let reason = live(&service, &store, &clock).await.expect("the second life");
+        assert!(matches!(reason, EndReason::Finished), "after write {stops_after}: {reason:?}");
+        assert_eq!(ends(&store).await, expected, "after write {stops_after}");
+        assert_eq!(*service.tags.lock().expect("tags"), *undisturbed.tags.lock().expect("tags"));
+        assert_eq!(*service.values.lock().expect("values"), *undisturbed.values.lock().expect("values"));
+        // Three calls may have been in flight, and a bulk call here holds six machines at the most.
+        let all = service.writes.lock().expect("writes").clone();
+        let distinct: BTreeSet<_> = all.iter().collect();
+        let repeated = all.len() - distinct.len();
+        assert!(repeated <= 3 * 6, "after write {stops_after}: {repeated} changes were made again");
+        assert!(repeated <= made_before.len(), "after write {stops_after}");
+    }
+    assert!(crashes > 15, "{crashes} crashes are too few to learn from");
+}

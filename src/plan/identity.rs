@@ -1,0 +1,86 @@
+//! What makes two inputs the same: digests of their rows, and of the operations that they ask for.
+
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::FixedState;
+
+use crate::model::{Change, MachineId};
+
+/// Two hashes, so that chance makes nothing equal.
+const SEEDS: [u64; 2] = [0x7461_6766_6c65_6574, 0x6f70_6572_6174_696f];
+
+/// Digests things in order.
+#[derive(Clone, Debug, Default)]
+pub struct OrderedDigest([u64; 2]);
+
+impl OrderedDigest {
+    /// Takes the next thing.
+    pub fn add(&mut self, thing: &(impl Hash + ?Sized)) {
+        for (sum, seed) in self.0.iter_mut().zip(SEEDS) {
+            *sum = FixedState::with_seed(seed).hash_one((*sum, thing));
+        }
+    }
+
+    /// The digest as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text(self.0)
+    }
+}
+
+/// Digests operations in whatever order.
+#[derive(Clone, Debug, Default)]
+pub struct OperationsDigest([u64; 2]);
+
+impl OperationsDigest {
+    /// Takes an operation; each is to be given once.
+    pub fn add(&mut self, machine: &MachineId, change: &Change) {
+        for (sum, seed) in self.0.iter_mut().zip(SEEDS) {
+            *sum = sum.wrapping_add(FixedState::with_seed(seed).hash_one((machine, change)));
+        }
+    }
+
+    /// The digest as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text(self.0)
+    }
+}
+
+fn text([one, other]: [u64; 2]) -> String {
+    format!("{one:016x}{other:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DeviceValue, Tag, TagAction};
+
+    #[test]
+    fn the_order_of_operations_does_not_matter_and_that_of_rows_does() {
+        let machine = MachineId::from_service("m");
+        let changes = [
+            Change::DeviceValue(DeviceValue::High),
+            Change::Tag(TagAction::Add, Tag::new("a").expect("a tag")),
+            Change::Tag(TagAction::Remove, Tag::new("a").expect("a tag")),
+        ];
+        let operations = |order: &[usize]| {
+            let mut digest = OperationsDigest::default();
+            for position in order {
+                digest.add(&machine, &changes[*position]);
+            }
+            digest.text()
+        };
+        assert_eq!(operations(&[0, 1]), operations(&[1, 0]));
+        assert_ne!(operations(&[0, 1]), operations(&[0, 2]));
+        let rows = |rows: &[&str]| {
+            let mut digest = OrderedDigest::default();
+            for row in rows {
+                digest.add(*row);
+            }
+            digest.text()
+        };
+        assert_eq!(rows(&["a", "b"]), rows(&["a", "b"]));
+        assert_ne!(rows(&["a", "b"]), rows(&["b", "a"]));
+    }
+}

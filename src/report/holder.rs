@@ -1,0 +1,58 @@
+//! Runs that are in another's way, in words.
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+
+use super::summary::{group_digits, printable};
+use crate::store::Holder;
+
+/// Runs that are named; more are counted.
+const NAMED: usize = 5;
+
+/// Names the runs that are in the way: whose they are, since when, and what they change that we want to change.
+#[must_use]
+pub fn describe_holders(holders: &[Holder]) -> String {
+    describe_in(holders, &TimeZone::system())
+}
+
+fn describe_in(holders: &[Holder], time_zone: &TimeZone) -> String {
+    if let [holder] = holders {
+        return describe(holder, time_zone);
+    }
+    let mut text = format!("{} runs", holders.len());
+    for holder in holders.iter().take(NAMED) {
+        // Writing into a string cannot fail.
+        let _written = write!(text, "\n  {}", describe(holder, time_zone));
+    }
+    if holders.len() > NAMED {
+        let _written = write!(text, "\n  and {} more", holders.len() - NAMED);
+    }
+    text
+}
+
+fn describe(holder: &Holder, time_zone: &TimeZone) -> String {
+    let begun = holder.created_at.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
+    let mut text = format!(
+        "run {} (process {} on {}, begun {begun}, input {}",
+        holder.run_id,
+        holder.system_process_id,
+        printable(&holder.host),
+        printable(&holder.input_path)
+    );
+    if let Some(note) = &holder.note {
+        // Writing into a string cannot fail.
+        let _written = write!(text, ", note \"{}\"", printable(note));
+    }
+    text.push(')');
+    let Some(overlap) = &holder.overlap else { return text + " is under way" };
+    let machine = printable(&overlap.machine);
+    let _written = match &overlap.tag {
+        Some(tag) => write!(text, " changes the tag \"{}\" of machine {machine}, too", printable(tag)),
+        None => write!(text, " sets the device value of machine {machine}, too"),
+    };
+    if overlap.operations > 1 {
+        let _written = write!(text, ", and {} more that this run asks for", group_digits(overlap.operations - 1));
+    }
+    text
+}

@@ -1,0 +1,381 @@
+//! The runs in a table, or one run whole. As text for people, as JSON for scripts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::screen::{Screen, Style};
+use super::summary::{call_kind_text, group_digits, printable, shell_word};
+use crate::api::CallKind;
+use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
+
+/// The version of the JSON objects; fields may be added under it, never changed.
+const SCHEMA_VERSION: u32 = 1;
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// All runs, newest first.
+#[derive(Debug)]
+pub struct RunList<'a> {
+    /// The runs.
+    pub runs: &'a [RunEntry],
+}
+
+/// One run.
+#[derive(Debug)]
+pub struct RunView<'a> {
+    /// The run.
+    pub details: &'a RunDetails,
+    /// The state directory as it was named on the command line: commands about this run must name it, too.
+    pub state_directory: Option<&'a Path>,
+}
+
+impl RunList<'_> {
+    /// The object for `--json`.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let runs: Vec<Value> = self.runs.iter().map(entry_json).collect();
+        format!("{}\n", json!({ "schema_version": SCHEMA_VERSION, "runs": runs }))
+    }
+
+    /// The table for people: a part for each service, tenant and app.
+    #[must_use]
+    pub fn text(&self, screen: &Screen) -> String {
+        self.text_in(screen, &TimeZone::system())
+    }
+
+    fn text_in(&self, screen: &Screen, time_zone: &TimeZone) -> String {
+        let mut parts: Vec<(String, Vec<&RunEntry>)> = Vec::new();
+        for run in self.runs {
+            let service = service_text(run);
+            match parts.iter_mut().find(|(known, _)| *known == service) {
+                Some((_, runs)) => runs.push(run),
+                None => parts.push((service, vec![run])),
+            }
+        }
+        let mut text = String::new();
+        for (service, runs) in parts {
+            let blank_line = if text.is_empty() { "" } else { "\n" };
+            // Writing into a string cannot fail.
+            let _written = writeln!(text, "{blank_line}{}", screen.paint(Style::Strong, &service));
+            write_table(&mut text, &runs, time_zone);
+        }
+        text
+    }
+}
+
+/// The table of some runs. Numbers stand to the right, everything else to the left.
+fn write_table(text: &mut String, runs: &[&RunEntry], time_zone: &TimeZone) {
+    const HEAD: [&str; 9] = ["RUN", "KIND", "STATE", "BEGUN", "LAST ACTIVITY", "ROWS", "OPERATIONS", "INPUT", "NOTE"];
+    const NUMBER: usize = 5;
+    let mut lines = vec![HEAD.map(str::to_owned)];
+    lines.extend(runs.iter().map(|run| {
+        [
+            run.run_id.clone(),
+            run.kind.clone(),
+            condition_text(run.condition).to_owned(),
+            minute(run.created_at, time_zone),
+            minute(run.last_activity_at, time_zone),
+            group_digits(run.row_count.into()),
+            operations_text(&run.operations),
+            printable(&run.input_path),
+            run.note.as_deref().map(printable).unwrap_or_default(),
+        ]
+    }));
+    let mut widths = [0; HEAD.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for line in &lines {
+        let cells = line.iter().zip(widths).enumerate();
+        let padded: Vec<String> = cells
+            .map(
+                |(column, (cell, width))| {
+                    if column == NUMBER { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                },
+            )
+            .collect();
+        let _written = writeln!(text, "{GAP}{}", padded.join(GAP).trim_end());
+    }
+}
+
+impl RunView<'_> {
+    /// The object for `--json`: what the list shows of the run, and more.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let run = self.details;
+        let mut object = entry_json(&run.entry);
+        let mut calls: BTreeMap<&str, u32> = CallKind::ALL.into_iter().map(|kind| (kind.as_str(), 0)).collect();
+        calls.extend(run.calls.iter().map(|(kind, count)| (kind.as_str(), *count)));
+        let more = json!({
+            "schema_version": SCHEMA_VERSION,
+            "header": run.header,
+            "delimiter": char::from(run.delimiter).to_string(),
+            "byte_order_mark": run.byte_order_mark,
+            "calls": calls,
+            "unsettled_calls": run.unsettled_calls,
+            "first_call_at": run.first_call_at.map(written),
+            "last_call_at": run.last_call_at.map(written),
+            "next_command": self.next_command(),
+        });
+        if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+            object.extend(more);
+        }
+        format!("{object}\n")
+    }
+
+    /// The text for people.
+    #[must_use]
+    pub fn text(&self, screen: &Screen) -> String {
+        self.text_in(screen, &TimeZone::system())
+    }
+
+    fn text_in(&self, screen: &Screen, time_zone: &TimeZone) -> String {
+        let run = &self.details.entry;
+        let mut text = format!(
+            "Run {} {}.\n",
+            screen.paint(Style::Strong, &run.run_id),
+            match run.condition {
+                RunCondition::Preparing => "is being prepared; nothing was sent yet",
+                RunCondition::Running => "is under way",
+                RunCondition::Unfinished => "is unfinished, and nobody is at it",
+                RunCondition::Finished => "is finished",
+                RunCondition::NeverBegan => "never began: its process died before the first call",
+            }
+        );
+        let process = &run.process;
+        let invalid = match run.invalid_rows {
+            0 => String::new(),
+            count => format!(", {} of them invalid", group_digits(count.into())),
+        };
+        let lines = [
+            ("Kind", run.kind.clone()),
+            ("Input", format!("{}, {} rows{invalid}", printable(&run.input_path), group_digits(run.row_count.into()))),
+            ("Note", run.note.as_deref().map(printable).unwrap_or_default()),
+            ("Service", service_text(run)),
+            ("Begun", second(run.created_at, time_zone)),
+            ("Last activity", second(run.last_activity_at, time_zone)),
+            (
+                "Process",
+                format!(
+                    "{} on {}, started {}, {}",
+                    process.system_process_id,
+                    printable(&process.host),
+                    second(process.started_at, time_zone),
+                    if process.is_alive { "alive" } else { "gone" }
+                ),
+            ),
+            ("Operations", operations_text(&run.operations)),
+            ("Calls", self.calls_text(time_zone)),
+        ];
+        for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
+            // Writing into a string cannot fail.
+            let _written = writeln!(text, "  {name:<13}  {value}");
+        }
+        if let Some(command) = self.next_command() {
+            let _written = writeln!(text, "Next: {command}");
+        }
+        text
+    }
+
+    fn calls_text(&self, time_zone: &TimeZone) -> String {
+        let run = self.details;
+        let total: u64 = run.calls.values().map(|count| u64::from(*count)).sum();
+        let mut text = group_digits(total);
+        let kind_text =
+            |name: &str| CallKind::ALL.into_iter().find(|kind| kind.as_str() == name).map_or("others", call_kind_text);
+        let kinds: Vec<String> = run
+            .calls
+            .iter()
+            .map(|(name, count)| format!("{} {}", group_digits((*count).into()), kind_text(name)))
+            .collect();
+        if !kinds.is_empty() {
+            // Writing into a string cannot fail.
+            let _written = write!(text, " ({})", kinds.join(", "));
+        }
+        if let (Some(first), Some(last)) = (run.first_call_at, run.last_call_at) {
+            let _written = write!(text, ", from {} to {}", second(first, time_zone), second(last, time_zone));
+        }
+        if run.unsettled_calls > 0 {
+            let count = group_digits(run.unsettled_calls.into());
+            let why = if run.entry.process.is_alive { "in flight" } else { "whose answer was never stored" };
+            let _written = write!(text, "; {count} {why}");
+        }
+        text
+    }
+
+    /// What to type next about this run.
+    fn next_command(&self) -> Option<String> {
+        let run = &self.details.entry;
+        let verb = match run.condition {
+            RunCondition::Unfinished => "resume",
+            RunCondition::Finished => "results",
+            RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan => return None,
+        };
+        let directory =
+            self.state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
+        Some(format!("tagfleet {verb} {}{directory}", run.run_id))
+    }
+}
+
+fn entry_json(run: &RunEntry) -> Value {
+    let operations: BTreeMap<&str, u32> = OperationState::ALL
+        .into_iter()
+        .map(|state| (state.as_str(), run.operations.get(&state).copied().unwrap_or(0)))
+        .collect();
+    json!({
+        "run_id": run.run_id,
+        "kind": run.kind,
+        "state": run.condition.as_str(),
+        "tenant": run.tenant,
+        "app": run.app,
+        "host": run.host,
+        "input": run.input_path,
+        "note": run.note,
+        "begun_at": written(run.created_at),
+        "last_activity_at": written(run.last_activity_at),
+        "rows": run.row_count,
+        "invalid_rows": run.invalid_rows,
+        "operations": operations,
+        "process": {
+            "host": run.process.host,
+            "id": run.process.system_process_id,
+            "started_at": written(run.process.started_at),
+            "alive": run.process.is_alive,
+        },
+    })
+}
+
+fn service_text(run: &RunEntry) -> String {
+    format!("{}, tenant {}, app {}", printable(&run.host), printable(&run.tenant), printable(&run.app))
+}
+
+const fn condition_text(condition: RunCondition) -> &'static str {
+    match condition {
+        RunCondition::NeverBegan => "never began",
+        other => other.as_str(),
+    }
+}
+
+/// The counts in words, those that are still to be sent last.
+fn operations_text(operations: &BTreeMap<OperationState, u32>) -> String {
+    const ORDER: [(OperationState, &str); 7] = [
+        (OperationState::Succeeded, "succeeded"),
+        (OperationState::Unchanged, "unchanged"),
+        (OperationState::Failed, "failed"),
+        (OperationState::Unknown, "unknown"),
+        (OperationState::NotAttempted, "left out"),
+        (OperationState::Refused, "refused"),
+        (OperationState::Pending, "to be sent"),
+    ];
+    let counts: Vec<String> = ORDER
+        .into_iter()
+        .filter_map(|(state, text)| {
+            let count = operations.get(&state).filter(|count| **count > 0)?;
+            Some(format!("{} {text}", group_digits((*count).into())))
+        })
+        .collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+}
+
+/// A time for scripts.
+fn written(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+fn minute(time: Timestamp, time_zone: &TimeZone) -> String {
+    time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+fn second(time: Timestamp, time_zone: &TimeZone) -> String {
+    time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::ColorChoice;
+    use crate::store::RunProcess;
+
+    fn entry(run_id: &str, condition: RunCondition, app: &str) -> RunEntry {
+        let time: Timestamp = "2026-05-01T14:05:10Z".parse().expect("a time");
+        RunEntry {
+            run_id: run_id.into(),
+            kind: "apply".into(),
+            condition,
+            tenant: "contoso".into(),
+            app: app.into(),
+            host: "api.security.microsoft.com".into(),
+            input_path: "retag.csv".into(),
+            note: (condition == RunCondition::Unfinished).then(|| "CHG-7\u{1b}[2J".into()),
+            created_at: time,
+            last_activity_at: time,
+            row_count: 12_000,
+            invalid_rows: 2,
+            operations: [(OperationState::Pending, 1_998), (OperationState::Succeeded, 10_000)].into(),
+            process: RunProcess { host: "host".into(), system_process_id: 7, started_at: time, is_alive: false },
+        }
+    }
+
+    #[test]
+    fn runs_stand_in_a_table_for_each_account_and_nothing_in_it_moves_the_terminal() {
+        let finished = RunEntry {
+            row_count: 40,
+            operations: [(OperationState::Unchanged, 7), (OperationState::Succeeded, 33)].into(),
+            ..entry("20260501-140508-cccccc", RunCondition::Finished, "other")
+        };
+        let runs = [
+            entry("20260501-140510-aaaaaa", RunCondition::Unfinished, "retagger"),
+            finished,
+            entry("20260501-140509-bbbbbb", RunCondition::NeverBegan, "retagger"),
+        ];
+        let screen = Screen::new(ColorChoice::Never, false);
+        insta::assert_snapshot!(RunList { runs: &runs }.text_in(&screen, &TimeZone::UTC), @r"
+        api.security.microsoft.com, tenant contoso, app retagger
+          RUN                     KIND   STATE        BEGUN             LAST ACTIVITY       ROWS  OPERATIONS                          INPUT      NOTE
+          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05  2026-05-01 14:05  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7�[2J
+          20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05  2026-05-01 14:05  12,000  10,000 succeeded, 1,998 to be sent  retag.csv
+
+        api.security.microsoft.com, tenant contoso, app other
+          RUN                     KIND   STATE     BEGUN             LAST ACTIVITY     ROWS  OPERATIONS                 INPUT      NOTE
+          20260501-140508-cccccc  apply  finished  2026-05-01 14:05  2026-05-01 14:05    40  33 succeeded, 7 unchanged  retag.csv
+        ");
+    }
+
+    #[test]
+    fn one_run_is_shown_whole_with_the_command_that_comes_next() {
+        let time: Timestamp = "2026-05-01T14:05:10Z".parse().expect("a time");
+        let details = RunDetails {
+            entry: entry("20260501-140510-aaaaaa", RunCondition::Unfinished, "retagger"),
+            header: vec!["machineId".into(), "tag".into()],
+            delimiter: b';',
+            byte_order_mark: true,
+            calls: [("tags".into(), 1_500), ("value".into(), 2)].into(),
+            first_call_at: Some(time),
+            last_call_at: Some(time),
+            unsettled_calls: 3,
+        };
+        let screen = Screen::new(ColorChoice::Never, false);
+        let view = RunView { details: &details, state_directory: Some(Path::new("my state")) };
+        insta::assert_snapshot!(view.text_in(&screen, &TimeZone::UTC), @r"
+        Run 20260501-140510-aaaaaa is unfinished, and nobody is at it.
+          Kind           apply
+          Input          retag.csv, 12,000 rows, 2 of them invalid
+          Note           CHG-7�[2J
+          Service        api.security.microsoft.com, tenant contoso, app retagger
+          Begun          2026-05-01 14:05:10
+          Last activity  2026-05-01 14:05:10
+          Process        7 on host, started 2026-05-01 14:05:10, gone
+          Operations     10,000 succeeded, 1,998 to be sent
+          Calls          1,502 (1,500 tags, 2 device values), from 2026-05-01 14:05:10 to 2026-05-01 14:05:10; 3 whose answer was never stored
+        Next: tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'
+        ");
+        insta::assert_snapshot!(view.json(), @r#"{"app":"retagger","begun_at":"2026-05-01T14:05:10.000Z","byte_order_mark":true,"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":2},"delimiter":";","first_call_at":"2026-05-01T14:05:10.000Z","header":["machineId","tag"],"host":"api.security.microsoft.com","input":"retag.csv","invalid_rows":2,"kind":"apply","last_activity_at":"2026-05-01T14:05:10.000Z","last_call_at":"2026-05-01T14:05:10.000Z","next_command":"tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'","note":"CHG-7\u001b[2J","operations":{"failed":0,"not_attempted":0,"pending":1998,"refused":0,"succeeded":10000,"unchanged":0,"unknown":0},"process":{"alive":false,"host":"host","id":7,"started_at":"2026-05-01T14:05:10.000Z"},"rows":12000,"run_id":"20260501-140510-aaaaaa","schema_version":1,"state":"unfinished","tenant":"contoso","unsettled_calls":3}"#);
+    }
+}

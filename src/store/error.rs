@@ -1,0 +1,220 @@
+//! Why the state cannot be read or written, in words that say what to do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+/// Why the state cannot be read or written. Clones share the cause.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No state directory is named and the platform tells none.
+    #[error("there is no home directory to keep the state in")]
+    NoDirectory,
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use {path}")]
+    Io {
+        /// What was to be used.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Somebody else may write into the directory.
+    #[error("others can write to the state directory {path}")]
+    WritableByOthers {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// File locks and synchronisation cannot be trusted there.
+    #[error("the state directory {path} is on a network filesystem ({filesystem})")]
+    NetworkFilesystem {
+        /// The directory.
+        path: PathBuf,
+        /// The filesystem's name.
+        filesystem: &'static str,
+    },
+    /// The file is some other program's.
+    #[error("{path} is not a database of this program")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by a newer program.
+    #[error("{path} was written by a newer tagfleet (its version is {found}, this program knows {known})")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The file's version.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// There is nothing in the file, or next to nothing, although there was once.
+    #[error("the state database {path} is damaged: it is shorter than any database")]
+    Emptied {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `SQLite` refused.
+    #[error("the state database {} {}", path.display(), source.trouble.text())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<DatabaseFailure>,
+    },
+    /// There is no run of this name.
+    #[error("there is no run {0}")]
+    NoSuchRun(String),
+    /// The run was not yet stored as a whole when its process died.
+    #[error("run {0} never began: its process died while it was being stored")]
+    NeverBegan(String),
+    /// The store was closed while somebody waited for it.
+    #[error("the state database is closed")]
+    Closed,
+}
+
+/// What `SQLite` said, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct DatabaseFailure {
+    trouble: Trouble,
+    text: String,
+}
+
+impl From<rusqlite::Error> for DatabaseFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = match &error {
+            rusqlite::Error::SqliteFailure(failure, Some(text)) => {
+                format!("{text} (SQLite error {})", failure.extended_code)
+            }
+            other => other.to_string(),
+        };
+        Self { trouble: trouble(&error), text }
+    }
+}
+
+/// What ails the database, as far as it makes a difference to whoever must mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Full,
+    Damaged,
+    Busy,
+    NotWritable,
+    Disk,
+    Other,
+}
+
+impl Trouble {
+    /// The end of a sentence that begins with the database.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Full => "has no room left",
+            Self::Damaged => "is damaged",
+            Self::Busy => "is held by another process",
+            Self::NotWritable => "cannot be opened or written",
+            Self::Disk => "cannot be read or written: its disk fails",
+            Self::Other => "failed",
+        }
+    }
+}
+
+fn trouble(error: &rusqlite::Error) -> Trouble {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DiskFull => Trouble::Full,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Trouble::Damaged,
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Trouble::Busy,
+            ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Trouble::NotWritable,
+            ErrorCode::SystemIoFailure => Trouble::Disk,
+            _ => Trouble::Other,
+        },
+        // Values that this program never writes, or a row that something else refers to and that is gone.
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::Utf8Error(..)
+        | rusqlite::Error::QueryReturnedNoRows => Trouble::Damaged,
+        _ => Trouble::Other,
+    }
+}
+
+impl StoreError {
+    /// What `SQLite` says of the database at this path.
+    pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
+        Self::Database { path: path.to_owned(), source: Arc::new(source.into()) }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoDirectory => "name one with --state-dir or TAGFLEET_STATE_DIR".to_owned(),
+            Self::Io { .. } => "check the path, its permissions and the room on the disk, or name another directory \
+                                with --state-dir"
+                .to_owned(),
+            Self::WritableByOthers { path } => {
+                format!("take their permission away (chmod go-w {}) or name another with --state-dir", path.display())
+            }
+            Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
+            Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
+            Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
+            Self::Emptied { path } => move_away(path),
+            Self::Database { path, source } => match source.trouble {
+                Trouble::Full => {
+                    "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
+                }
+                Trouble::Damaged => move_away(path),
+                Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
+                Trouble::NotWritable => format!(
+                    "check who owns the file and its directory ({}), and whether the disk is mounted read-only",
+                    path.parent().unwrap_or(path).display()
+                ),
+                Trouble::Disk => {
+                    "look for the disk's errors in the system's log, then run the same command again; whatever was \
+                     stored holds"
+                        .to_owned()
+                }
+                Trouble::Other => "check the disk that holds the state directory".to_owned(),
+            },
+            Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
+            Self::NoSuchRun(_) | Self::Closed => return None,
+        })
+    }
+}
+
+/// What to do about a file that nothing can be read from any more.
+fn move_away(path: &Path) -> String {
+    format!(
+        "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of all three. Without \
+         it nobody knows which calls were made, so wait for an hour before the next run. What the tenant holds is not \
+         affected, and to repeat a file does no harm",
+        path.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trouble_has_its_words_and_says_what_to_do() {
+        let failure = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let table = [
+            (failure(rusqlite::ffi::SQLITE_FULL), "has no room left", "make room"),
+            (failure(rusqlite::ffi::SQLITE_CORRUPT), "is damaged", "move it away"),
+            (failure(rusqlite::ffi::SQLITE_NOTADB), "is damaged", "move it away"),
+            (rusqlite::Error::QueryReturnedNoRows, "is damaged", "move it away"),
+            (failure(rusqlite::ffi::SQLITE_BUSY), "is held by another process", "stuck tagfleet"),
+            (failure(rusqlite::ffi::SQLITE_CANTOPEN), "cannot be opened or written", "who owns"),
+            (failure(rusqlite::ffi::SQLITE_IOERR_FSYNC), "cannot be read or written: its disk fails", "system's log"),
+            (failure(rusqlite::ffi::SQLITE_NOMEM), "failed", "check the disk"),
+        ];
+        for (source, text, hint) in table {
+            let error = StoreError::database(Path::new("dir/db"), source);
+            assert_eq!(error.to_string(), format!("the state database dir/db {text}"));
+            assert!(error.hint().is_some_and(|written| written.contains(hint)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::{SharedClock, SystemClock};
+use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
+use crate::store::{NewChange, NewOperation, NewRun};
+
+/// A change to a machine: its number, and what to do.
+#[derive(Clone, Copy)]
+enum Change {
+    Add(&'static str),
+    Remove(&'static str),
+    Value,
+}
+
+use Change::{Add, Remove, Value};
+
+type Changes = &'static [(u32, Change)];
+
+/// A state directory for several processes.
+struct Place {
+    directory: TempDir,
+    clock: SharedClock,
+}
+
+/// A process; it dies when this is dropped.
+struct Process(Store);
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { directory, clock: Arc::new(SystemClock::new().expect("clocks")) }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    async fn process(&self) -> Process {
+        Process(Store::open(&self.state(), Arc::clone(&self.clock)).await.expect("a store"))
+    }
+}
+
+impl Process {
+    async fn prepare(&self, run_id: &str, changes: &[(u32, Change)]) -> RunKey {
+        self.prepare_at("app", "host", run_id, changes).await
+    }
+
+    async fn prepare_at(&self, app: &str, host: &str, run_id: &str, changes: &[(u32, Change)]) -> RunKey {
+        let run = NewRun {
+            run_id: run_id.into(),
+            kind: crate::store::RunKind::Apply,
+            input_digest: String::new(),
+            operations_digest: String::new(),
+            results_path: None,
+            account: self.0.account("tenant", app).await.expect("an account"),
+            host: host.into(),
+            input_path: format!("{run_id}.csv"),
+            note: Some("CHG-7".into()),
+            delimiter: b',',
+            byte_order_mark: false,
+            header: vec![],
+            row_count: 0,
+        };
+        let run = self.0.create_run(run).await.expect("the store works");
+        let (mut tags, mut operations) = (Vec::new(), Vec::new());
+        for (number, (machine, change)) in (0..).zip(changes) {
+            let mut tag = |tag: &str| {
+                tags.push(Tag::new(tag).expect("a tag"));
+                u32::try_from(tags.len() - 1).expect("few")
+            };
+            operations.push(NewOperation {
+                operation: OperationId(number),
+                machine: MachineId::from_service(&format!("{machine:040x}")),
+                change: match change {
+                    Add(name) => NewChange::Tag(TagAction::Add, tag(name)),
+                    Remove(name) => NewChange::Tag(TagAction::Remove, tag(name)),
+                    Value => NewChange::DeviceValue(DeviceValue::High),
+                },
+                guard: None,
+                unlisted: false,
+                before: None,
+                settled: None,
+            });
+        }
+        self.0.add_tags(run, 0, tags).await.expect("the store works");
+        self.0.add_operations(run, operations).await.expect("the store works");
+        run
+    }
+
+    async fn claim(&self, run: RunKey) -> Claim {
+        self.0.claim_run(run).await.expect("the store works")
+    }
+
+    async fn holders(&self, run: RunKey) -> Vec<Holder> {
+        match self.claim(run).await {
+            Claim::Granted => panic!("granted"),
+            Claim::Held(holders) => holders,
+        }
+    }
+
+    async fn set_states(&self, run: RunKey, state: OperationState) {
+        let sql = "UPDATE operation SET state = ?2 WHERE run_key = ?1";
+        let set = self.0.writer.run(move |transaction| transaction.execute(sql, params![run.0, state.number()]));
+        set.await.expect("the store works");
+    }
+}
+
+#[tokio::test]
+async fn runs_that_touch_the_same_are_in_each_others_way_and_others_are_not() {
+    let table: [(Changes, Changes, bool); 9] = [
+        (&[(1, Add("A"))], &[(1, Add("A"))], true),
+        (&[(1, Add("A"))], &[(1, Remove("A"))], true),
+        (&[(1, Value)], &[(2, Add("A")), (1, Value)], true),
+        (&[(1, Add("B")), (2, Add("A"))], &[(2, Add("B")), (1, Add("A"))], false),
+        (&[(1, Add("A"))], &[(2, Add("A"))], false),
+        (&[(1, Add("A"))], &[(1, Value)], false),
+        (&[(1, Value)], &[(2, Value)], false),
+        (&[(1, Add("Zürich"))], &[(1, Add("ZÜRICH"))], true),
+        (&[], &[], false),
+    ];
+    for (number, (first, second, in_the_way)) in table.into_iter().enumerate() {
+        let place = Place::new();
+        let (one, other) = (place.process().await, place.process().await);
+        let (first, second) = (one.prepare("first", first).await, other.prepare("second", second).await);
+        assert_eq!(one.claim(first).await, Claim::Granted, "{number}");
+        assert_eq!(other.claim(second).await != Claim::Granted, in_the_way, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_holder_is_named_with_what_both_change_until_it_ends_or_dies() {
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let first = one.prepare("first", &[(1, Add("A")), (2, Add("A")), (3, Add("A"))]).await;
+    let second = other.prepare("second", &[(3, Add("A")), (2, Add("A")), (4, Value)]).await;
+    assert_eq!(one.claim(first).await, Claim::Granted);
+    let holders = other.holders(second).await;
+    let [holder] = holders.as_slice() else { panic!("{holders:?}") };
+    assert_eq!(
+        (holder.run_id.as_str(), holder.input_path.as_str(), holder.note.as_deref()),
+        ("first", "first.csv", Some("CHG-7"))
+    );
+    assert_eq!(holder.system_process_id, std::process::id());
+    let overlap = Overlap { operations: 2, machine: format!("{:040x}", 2), tag: Some("A".into()) };
+    assert_eq!(holder.overlap.as_ref(), Some(&overlap));
+    assert!(other.0.still_holds(holder).await.expect("the store works"));
+    one.0.set_run_state(first, RunState::Stopped).await.expect("the store works");
+    assert!(!other.0.still_holds(holder).await.expect("the store works"));
+    // Taken up again, it holds again; until its process dies.
+    assert_eq!(one.claim(first).await, Claim::Granted);
+    assert_eq!(other.holders(second).await.len(), 1);
+    drop(one);
+    assert!(!other.0.still_holds(holder).await.expect("the store works"));
+    assert_eq!(other.claim(second).await, Claim::Granted);
+}
+
+#[tokio::test]
+async fn only_what_is_to_be_sent_stands_against_what_may_be_or_was_sent() {
+    use OperationState::{Failed, NotAttempted, Pending, Refused, Succeeded, Unchanged, Unknown};
+    let held =
+        |own: OperationState, others: OperationState| own.is_open() && !matches!(others, Unchanged | NotAttempted);
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let first = one.prepare("first", &[(1, Add("A"))]).await;
+    assert_eq!(one.claim(first).await, Claim::Granted);
+    let second = other.prepare("second", &[(1, Add("A"))]).await;
+    for others in [Pending, Succeeded, Unchanged, Failed, Unknown, NotAttempted, Refused] {
+        one.set_states(first, others).await;
+        for own in [Pending, Succeeded, Unchanged, Failed, Unknown, NotAttempted, Refused] {
+            other.set_states(second, own).await;
+            assert_eq!(other.claim(second).await != Claim::Granted, held(own, others), "{own:?} against {others:?}");
+            other.0.set_run_state(second, RunState::Stopped).await.expect("the store works");
+        }
+    }
+}
+
+#[tokio::test]
+async fn accounts_and_hosts_are_apart_and_what_is_being_prepared_holds_nothing() {
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let changes = [(1, Add("A"))];
+    let first = one.prepare("first", &changes).await;
+    let second = other.prepare("second", &changes).await;
+    assert_eq!(other.claim(second).await, Claim::Granted);
+    assert_eq!(one.holders(first).await.len(), 1);
+    for (app, host) in [("other", "host"), ("app", "other")] {
+        let third = one.prepare_at(app, host, &format!("{app} at {host}"), &changes).await;
+        assert_eq!(one.claim(third).await, Claim::Granted, "{app} at {host}");
+    }
+}
+
+#[tokio::test]
+async fn of_runs_that_start_at_once_exactly_one_begins() {
+    for _round in 0..10 {
+        let place = Place::new();
+        let processes = [place.process().await, place.process().await, place.process().await, place.process().await];
+        let mut claims = tokio::task::JoinSet::new();
+        for (number, process) in (0..).zip(processes) {
+            let run = process.prepare(&number.to_string(), &[(1, Add("A")), (number + 2, Add("A"))]).await;
+            claims.spawn(async move {
+                let claim = process.claim(run).await;
+                (process, claim)
+            });
+        }
+        let claims = claims.join_all().await;
+        let granted = claims.iter().filter(|(_, claim)| *claim == Claim::Granted).count();
+        assert_eq!(granted, 1, "{:?}", claims.iter().map(|(_, claim)| claim).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_run_goes_on_in_another_process_only_when_its_own_is_dead() {
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let run = one.prepare("run", &[(1, Add("A"))]).await;
+    let unfinished = one.prepare("unfinished", &[(2, Add("A"))]).await;
+    assert_eq!(one.claim(run).await, Claim::Granted);
+    let holders = other.holders(run).await;
+    assert_eq!(
+        holders.iter().map(|holder| (holder.run_id.as_str(), &holder.overlap)).collect::<Vec<_>>(),
+        [("run", &None)]
+    );
+    drop(one);
+    assert_eq!(other.claim(run).await, Claim::Granted);
+    let last = place.process().await;
+    assert_eq!(last.holders(run).await.len(), 1);
+    let never_began = last.0.claim_run(unfinished).await;
+    assert!(matches!(&never_began, Err(StoreError::NeverBegan(run_id)) if run_id == "unfinished"), "{never_began:?}");
+}

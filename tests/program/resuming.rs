@@ -1,0 +1,180 @@
+//! Going on with a run that was left: the same command, `resume`, a changed file, a killed process.
+
+#![cfg(unix)]
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::machines::{id, rows_adding};
+use crate::process::{Ended, PATIENCE, Program};
+use crate::rehearsal::{Folder, Rehearsal, Running};
+use crate::sandbox_server::Sandbox;
+
+/// Rows of a run that is to be left in its middle.
+const ROWS: u32 = 120;
+
+/// Slow enough to be left in the middle.
+fn slow_sandbox() -> Sandbox {
+    Sandbox::start("--latency 20ms")
+}
+
+/// A run in this folder of which some machines are done.
+#[track_caller]
+fn running_in_the_middle(sandbox: &Sandbox, folder: &Folder, rows: &str) -> Running {
+    let done_before = sandbox.machines().len();
+    let running = Rehearsal::at(sandbox).in_folder(folder).rows(rows).with("--concurrency 2 --json").start();
+    let since = Instant::now();
+    while sandbox.machines().len() < done_before + 10 {
+        assert!(since.elapsed() < PATIENCE, "the run does not get on");
+    }
+    running
+}
+
+/// A run that was interrupted in its middle; its name.
+#[track_caller]
+fn interrupted(sandbox: &Sandbox, folder: &Folder, rows: &str) -> String {
+    let running = running_in_the_middle(sandbox, folder, rows);
+    running.program().signal(Signal::INT);
+    let outcome = running.end().exits(5);
+    let run = outcome.summary()["run_id"].as_str().expect("a name").to_owned();
+    outcome.says(&[&format!("Next: tagfleet resume {run}")]);
+    run
+}
+
+/// Another command in the same folder, against the same sandbox.
+#[track_caller]
+fn command(sandbox: &Sandbox, folder: &Folder, arguments: &str) -> Ended {
+    let mut command = folder.command();
+    command.envs(sandbox.variables().iter().cloned()).args(arguments.split_whitespace());
+    Program::start(command, None, true).end()
+}
+
+#[track_caller]
+fn object(ended: &Ended) -> serde_json::Value {
+    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
+}
+
+/// Every machine has the tag, and no more writes were made than there are rows.
+#[track_caller]
+fn each_was_written_once(sandbox: Sandbox) {
+    let tagged: Vec<String> = sandbox.machines().into_keys().collect();
+    assert_eq!(tagged, (1..=ROWS).map(id).collect::<Vec<_>>());
+    assert_eq!(sandbox.end().of("tags"), u64::from(ROWS));
+}
+
+#[test]
+fn resume_goes_on_without_the_file_and_writes_everything_once() {
+    let (sandbox, folder) = (slow_sandbox(), Folder::new());
+    let run = interrupted(&sandbox, &folder, &rows_adding("A", ROWS));
+    std::fs::remove_file(folder.path("input.csv")).expect("our own file");
+    let ended = command(&sandbox, &folder, "resume --yes --json --quota off --no-bulk");
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let summary = object(&ended);
+    assert_eq!((&summary["run_id"], &summary["status"]["succeeded"]), (&run.into(), &ROWS.into()));
+    let results = folder.read("input.results.csv").expect("the run's own results");
+    assert_eq!(String::from_utf8_lossy(&results).matches(",succeeded,").count(), ROWS as usize);
+    assert_eq!(folder.read("input.failed.csv"), None, "nothing is left to feed back");
+    each_was_written_once(sandbox);
+}
+
+#[test]
+fn the_same_command_goes_on_whatever_the_order_of_the_rows() {
+    let (sandbox, folder) = (slow_sandbox(), Folder::new());
+    let rows = rows_adding("A", ROWS);
+    let run = interrupted(&sandbox, &folder, &rows);
+    let mut turned: Vec<&str> = rows.lines().collect();
+    turned.reverse();
+    let again = Rehearsal::at(&sandbox).in_folder(&folder).rows(&(turned.join("\n") + "\n")).with("--json").run();
+    let again = again.exits(0).says(&[&format!("Going on with run {run}")]);
+    assert_eq!(again.summary()["run_id"], run);
+    let results = again.results();
+    assert_eq!(results.rows.len(), ROWS as usize);
+    assert_eq!(results.rows[0]["machineId"], id(ROWS), "the rows as they stand in the file now");
+    assert!(results.rows.iter().all(|row| &row["status"] == "succeeded"));
+    each_was_written_once(sandbox);
+}
+
+#[test]
+fn a_changed_file_drops_what_is_gone_and_adds_what_is_new() {
+    let (sandbox, folder) = (slow_sandbox(), Folder::new());
+    let rows = rows_adding("A", ROWS);
+    let run = interrupted(&sandbox, &folder, &rows);
+    let kept: String = rows.lines().take(100).map(|row| format!("{row}\n")).collect();
+    let changed = format!("{kept}#500,B,Add,\n");
+    let again = Rehearsal::at(&sandbox).in_folder(&folder).rows(&changed).with("--json").run().exits(0);
+    assert_eq!(again.summary()["run_id"], run);
+    assert_eq!(again.count("succeeded"), 101);
+    let machines = sandbox.machines();
+    assert_eq!(machines.len(), 101, "the rows that are gone were not sent");
+    assert_eq!(machines[&id(500)].tags, ["B"]);
+    assert_eq!(sandbox.end().of("tags"), 101);
+}
+
+#[test]
+fn fresh_begins_a_new_run() {
+    let (sandbox, folder) = (slow_sandbox(), Folder::new());
+    let rows = rows_adding("A", ROWS);
+    let run = interrupted(&sandbox, &folder, &rows);
+    let fresh = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows).with("--json --fresh").run().exits(0);
+    assert_ne!(fresh.summary()["run_id"], run);
+    assert_eq!(fresh.count("succeeded"), ROWS as usize);
+}
+
+#[test]
+fn a_killed_run_is_gone_on_with_and_repeats_only_what_was_in_flight() {
+    let (sandbox, folder) = (slow_sandbox(), Folder::new());
+    let rows = rows_adding("A", ROWS);
+    for _life in 0..3 {
+        running_in_the_middle(&sandbox, &folder, &rows).program().signal(Signal::KILL);
+    }
+    let last = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows).with("--json").run().exits(0);
+    assert_eq!(last.count("succeeded"), ROWS as usize);
+    let tagged: Vec<String> = sandbox.machines().into_keys().collect();
+    assert_eq!(tagged, (1..=ROWS).map(id).collect::<Vec<_>>());
+    // Two calls were in flight at each of three deaths.
+    let calls = sandbox.end().of("tags");
+    assert!((u64::from(ROWS)..=u64::from(ROWS) + 6).contains(&calls), "{calls} calls");
+}
+
+#[test]
+fn several_unfinished_runs_are_listed_and_one_must_be_named() {
+    let (sandbox, folder) = (slow_sandbox(), Folder::new());
+    let one = interrupted(&sandbox, &folder, &rows_adding("A", ROWS));
+    let other_rows: String = (1001..=1120).map(|machine| format!("#{machine},B,Add,\n")).collect();
+    let running = {
+        let running =
+            Rehearsal::at(&sandbox).in_folder(&folder).rows(&other_rows).with("--fresh --concurrency 1 --json").start();
+        let since = Instant::now();
+        while !sandbox.machines().contains_key(&id(1001)) {
+            assert!(since.elapsed() < PATIENCE, "the run does not get on");
+        }
+        running
+    };
+    running.program().signal(Signal::INT);
+    let other = running.end().exits(5).summary()["run_id"].as_str().expect("a name").to_owned();
+    let ended = command(&sandbox, &folder, "resume --yes");
+    assert_eq!(ended.status, Some(2), "{}", ended.messages);
+    assert!(ended.messages.contains(&one) && ended.messages.contains(&other), "{}", ended.messages);
+    let ended = command(&sandbox, &folder, &format!("resume {one} --yes --quota off"));
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let ended = command(&sandbox, &folder, "resume --yes --quota off");
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let ended = command(&sandbox, &folder, "resume --yes");
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    assert!(ended.messages.contains("There is no unfinished run"), "{}", ended.messages);
+}
+
+#[test]
+fn a_run_of_another_tenant_is_left_alone() {
+    let (sandbox, folder) = (slow_sandbox(), Folder::new());
+    let run = interrupted(&sandbox, &folder, &rows_adding("A", ROWS));
+    let mut command = folder.command();
+    command
+        .envs(sandbox.variables().iter().cloned())
+        .env("AZURE_TENANT_ID", "00000000-0000-4000-8000-00000000000f")
+        .args(["resume", &run, "--yes"]);
+    let ended = Program::start(command, None, true).end();
+    assert_eq!(ended.status, Some(3), "{}", ended.messages);
+    assert!(ended.messages.contains("belongs to another tenant"), "{}", ended.messages);
+}

@@ -1,0 +1,312 @@
+//! Storage trouble: damaged and full disks, and places where nothing can be written. Nothing is claimed that is not
+//! stored, nothing that is damaged is overwritten, and the message says what to do.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use crate::machines::rows_adding;
+use crate::process::at_once;
+use crate::rehearsal::{Folder, Outcome, Rehearsal};
+use crate::sandbox_server::Sandbox;
+
+const DATABASE: &str = "state/tagfleet.sqlite3";
+
+/// A folder whose state holds a run of some hundred rows, with nothing left in the journal.
+fn used_folder(sandbox: &Sandbox) -> Folder {
+    let folder = Folder::new();
+    Rehearsal::at(sandbox).in_folder(&folder).rows(&rows_adding("A", 300)).run().exits(0);
+    let database = rusqlite::Connection::open(folder.path(DATABASE)).expect("a database");
+    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("a checkpoint");
+    folder
+}
+
+/// A folder with the files of another.
+fn copy_of(folder: &Folder) -> Folder {
+    let copy = Folder::new();
+    std::fs::create_dir_all(copy.path("state/processes")).expect("our own directory");
+    #[cfg(unix)]
+    {
+        let private: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(copy.path("state"), private).expect("our own directory");
+    }
+    for name in folder.names_in("state").iter().filter(|name| *name != "processes") {
+        copy.write(&format!("state/{name}"), folder.read(&format!("state/{name}")).expect("a file"));
+    }
+    copy
+}
+
+/// The database and its journal, byte for byte.
+fn stored(folder: &Folder) -> [Option<Vec<u8>>; 2] {
+    [folder.read(DATABASE), folder.read(&format!("{DATABASE}-wal")).filter(|bytes| !bytes.is_empty())]
+}
+
+fn database_of(folder: &Folder) -> File {
+    File::options().write(true).open(folder.path(DATABASE)).expect("a database")
+}
+
+fn overwrite(folder: &Folder, position: u64, bytes: &[u8]) {
+    let mut file = database_of(folder);
+    file.seek(SeekFrom::Start(position)).expect("a place");
+    file.write_all(bytes).expect("our own file");
+}
+
+fn cut(folder: &Folder, length: u64) {
+    database_of(folder).set_len(length).expect("our own file");
+}
+
+/// `apply` refuses such a state before its first call, with these words; reading ends, too; and nothing is changed.
+#[track_caller]
+fn is_refused_and_left_alone(sandbox: &Sandbox, folder: &Folder, words: &[&str]) {
+    let before = stored(folder);
+    let outcome = Rehearsal::at(sandbox).in_folder(folder).rows("#1,New,Add,\n").run().exits(7).says(words);
+    assert!(!outcome.wrote_anything(), "{:?}", folder.names());
+    assert!(stored(folder) == before, "the database was changed");
+    for arguments in [["runs", "--json"], ["results", "20260101-000000-abcdef"]] {
+        let ended = folder.run(&arguments);
+        assert!(matches!(ended.status, Some(0 | 2 | 7)) && !ended.messages.contains("panicked"), "{}", ended.messages);
+    }
+    assert!(stored(folder) == before, "the database was changed by somebody who only reads");
+}
+
+#[test]
+fn a_damaged_database_is_found_before_the_first_call_and_left_as_it_is() {
+    let sandbox = Sandbox::start("");
+    let used = used_folder(&sandbox);
+    let length = used.read(DATABASE).expect("a database").len() as u64;
+    let pages = length / 4096;
+    let mut folders = Vec::new();
+    for shorter in [1, 511, 4096, length / 2, length / 4096 * 4096 - 4096] {
+        let folder = copy_of(&used);
+        cut(&folder, shorter);
+        folders.push((format!("cut to {shorter}"), folder));
+    }
+    let folder = copy_of(&used);
+    overwrite(&folder, 0, &[0xA5; 100]);
+    folders.push(("a header of garbage".to_owned(), folder));
+    for page in (0..pages).step_by(5) {
+        let folder = copy_of(&used);
+        overwrite(&folder, page * 4096, &[0xA5; 4096]);
+        folders.push((format!("page {page} of garbage"), folder));
+    }
+    at_once(folders, |(what, folder)| {
+        println!("{what}");
+        is_refused_and_left_alone(
+            &sandbox,
+            &folder,
+            &["tagfleet.sqlite3 is damaged", "hint: it was left as it is: move it"],
+        );
+    });
+    let calls = sandbox.end().of("tags");
+    assert_eq!(calls, 300);
+}
+
+#[test]
+fn a_database_that_was_cut_beside_its_journal_is_not_mended_with_half_of_it() {
+    let sandbox = Sandbox::start("");
+    let used = used_folder(&sandbox);
+    Rehearsal::at(&sandbox).in_folder(&used).rows(&rows_adding("B", 10)).run().exits(0);
+    let journal = used.read(&format!("{DATABASE}-wal")).expect("a journal");
+    assert!(!journal.is_empty());
+    for shorter in [0, 4096 * 3] {
+        let folder = copy_of(&used);
+        cut(&folder, shorter);
+        is_refused_and_left_alone(&sandbox, &folder, &["tagfleet.sqlite3 is damaged"]);
+    }
+}
+
+#[test]
+fn a_database_of_a_newer_program_or_of_another_is_refused_and_left_as_it_is() {
+    let sandbox = Sandbox::start("");
+    let used = used_folder(&sandbox);
+    let newer = copy_of(&used);
+    overwrite(&newer, 60, &2_u32.to_be_bytes());
+    let words =
+        ["was written by a newer tagfleet (its version is 2, this program knows 1)", "hint: use that newer tagfleet"];
+    is_refused_and_left_alone(&sandbox, &newer, &words);
+    for pragma in ["", "PRAGMA user_version = 1"] {
+        let folder = Folder::new();
+        std::fs::create_dir(folder.path("state")).expect("our own directory");
+        let foreign = rusqlite::Connection::open(folder.path(DATABASE)).expect("a database");
+        foreign.execute_batch(&format!("CREATE TABLE theirs (x); {pragma}")).expect("a table");
+        drop(foreign);
+        is_refused_and_left_alone(
+            &sandbox,
+            &folder,
+            &["is not a database of this program", "hint: name another directory"],
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod full {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::process::PATIENCE;
+    use crate::rehearsal::Running;
+    use crate::small_disk::SmallDisk;
+
+    const ROWS: u32 = 600;
+    const IN_FLIGHT: usize = 4;
+
+    /// A run that is well under way.
+    pub(super) fn under_way(rehearsal: Rehearsal) -> Running {
+        let options = format!("--concurrency {IN_FLIGHT} -v");
+        let running = rehearsal.sandbox("--latency 20ms").rows(&rows_adding("A", ROWS)).with(&options).start();
+        running.program().waits_until_it_says("calls begin");
+        let since = Instant::now();
+        // One call more than can be in flight: then an outcome has been stored.
+        while running.sandbox().machines().len() <= IN_FLIGHT {
+            assert!(since.elapsed() < PATIENCE, "no call came");
+        }
+        running
+    }
+
+    /// Whatever is claimed is so, and whatever is not claimed is not so, but for the calls in flight.
+    #[track_caller]
+    pub(super) fn claims_what_it_stored(outcome: &Outcome) {
+        let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
+        let done = outcome.sandbox().machines().values().filter(|machine| machine.tags == ["A"]).count();
+        assert!(claimed >= 1 && claimed < ROWS as usize, "{claimed}");
+        assert!(claimed <= done && done <= claimed + unknown && unknown <= IN_FLIGHT, "{claimed} {done} {unknown}");
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_stops_the_calls_and_nothing_is_claimed_that_is_not_stored() {
+        let Some(disk) = SmallDisk::new(16) else { return };
+        let state = disk.path("state").display().to_string();
+        let running = under_way(Rehearsal::new().variable("TAGFLEET_STATE_DIR", &state));
+        disk.fill();
+        let outcome = running.end().exits(7);
+        assert!(outcome.output().contains("tagfleet.sqlite3 has no room left"), "{}", outcome.output());
+        assert!(outcome.output().contains("hint: make room on that disk"), "{}", outcome.output());
+        claims_what_it_stored(&outcome);
+        // While it is full, nothing begins.
+        let again = || {
+            let rehearsal = Rehearsal::at(outcome.sandbox()).variable("TAGFLEET_STATE_DIR", &state);
+            rehearsal.rows(&rows_adding("A", ROWS)).run()
+        };
+        again().exits(7).says(&["tagfleet.sqlite3 has no room left", "hint: make room on that disk"]);
+        disk.empty();
+        assert_eq!(again().exits(0).count("succeeded"), ROWS as usize);
+    }
+
+    #[test]
+    fn results_that_find_no_room_leave_the_old_ones_and_can_be_written_again() {
+        let Some(disk) = SmallDisk::new(1) else { return };
+        let results = disk.path("out.csv");
+        std::fs::write(&results, "old").expect("our own file");
+        let options = format!("-o {}", results.display());
+        let rehearsal = Rehearsal::new().sandbox("--latency 20ms").rows(&rows_adding("A", 50)).with(&options);
+        let running = rehearsal.with("--concurrency 2 -v").start();
+        running.program().waits_until_it_says("calls begin");
+        disk.fill();
+        let outcome = running.end().exits(7).says(&["error: cannot write the results to", "No space left on device"]);
+        outcome_can_be_written_again(&outcome, &results);
+        assert_eq!(std::fs::read(&results).expect("our own file"), b"old");
+        let left: Vec<_> = std::fs::read_dir(disk.path(".")).expect("our own directory").flatten().collect();
+        assert_eq!(left.len(), 2, "the old results and the filler: {left:?}");
+    }
+
+    #[test]
+    fn a_disk_that_is_read_only_is_found_before_the_first_call() {
+        let Some(disk) = SmallDisk::new(1) else { return };
+        let sandbox = Sandbox::start("");
+        std::fs::create_dir(disk.path("state")).expect("our own disk");
+        disk.make_read_only();
+        let results = disk.path("out.csv").display().to_string();
+        let outcome = Rehearsal::at(&sandbox).rows("#1,A,Add,\n").with("-o").with(&results).run().exits(7);
+        outcome.says(&[&format!("error: cannot write the results to {results}\n"), "hint: check the directory"]);
+        let state = disk.path("state").display().to_string();
+        let outcome = Rehearsal::at(&sandbox).rows("#1,A,Add,\n").variable("TAGFLEET_STATE_DIR", &state).run().exits(7);
+        outcome.says(&[
+            &format!("error: cannot use {state}"),
+            "caused by: Read-only file system",
+            "hint: check the path",
+        ]);
+        sandbox.end().are_all_nought();
+    }
+
+    #[test]
+    fn a_device_that_takes_nothing_is_no_place_for_results() {
+        let outcome = Rehearsal::new().rows("#1,A,Add,\n").with("-o /dev/full").run().exits(7);
+        outcome_can_be_written_again(&outcome, &PathBuf::from("/dev/full"));
+    }
+}
+
+/// The message has the command that writes the results again; elsewhere it does so.
+#[track_caller]
+fn outcome_can_be_written_again(outcome: &Outcome, results: &std::path::Path) {
+    let (_, command) = outcome.messages().split_once("write its results again with: tagfleet ").expect("a command");
+    let command: Vec<&str> = command.lines().next().unwrap_or_default().split(' ').collect();
+    assert_eq!((command[0], command[2], command[3]), ("results", "-o", results.display().to_string().as_str()));
+    assert!(
+        outcome.messages().contains(&format!("Run {} is finished. Its operations: ", command[1])),
+        "{}",
+        outcome.messages()
+    );
+    let ended = outcome.folder().run(&["results", command[1], "-o", "again.csv"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    assert!(outcome.folder().names().contains(&"again.csv".to_owned()));
+}
+
+#[test]
+fn results_whose_place_has_gone_by_the_end_can_be_written_again() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("out")).expect("our own directory");
+    let rehearsal = Rehearsal::new().sandbox("--latency 50ms").in_folder(&folder).rows(&rows_adding("A", 20));
+    let running = rehearsal.with("-o out/results.csv --concurrency 1 -v --json").start();
+    running.program().waits_until_it_says("calls begin");
+    std::fs::remove_dir(folder.path("out")).expect("an empty directory");
+    folder.write("out", "a file in its place");
+    let outcome = running.end().exits(7).says(&["error: cannot write the results to out/results.csv"]);
+    assert_eq!(outcome.output(), "");
+    outcome_can_be_written_again(&outcome, &PathBuf::from("out/results.csv"));
+}
+
+/// A library whose synchronisation fails as soon as a file is there, put before the system's own.
+#[cfg(target_os = "linux")]
+const FAILING_SYNC: &str = r#"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static int fails(void) {
+    const char *sign = getenv("FAILING_SYNC");
+    if (!sign || access(sign, F_OK)) return 0;
+    errno = EIO;
+    return 1;
+}
+int fsync(int file) { return fails() ? -1 : (int)syscall(SYS_fsync, file); }
+int fdatasync(int file) { return fails() ? -1 : (int)syscall(SYS_fdatasync, file); }
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_no_longer_keeps_what_it_takes_stops_the_calls() {
+    let folder = Folder::new();
+    folder.write("sync.c", FAILING_SYNC);
+    let library = folder.path("sync.so").display().to_string();
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o", &library]).arg(folder.path("sync.c"));
+    if !compiler.status().is_ok_and(|status| status.success()) {
+        let _closed = writeln!(std::io::stderr(), "SKIPPED: no C compiler for a disk that fails");
+        return;
+    }
+    let sign = folder.path("sign").display().to_string();
+    let failing = |rehearsal: Rehearsal| rehearsal.variable("LD_PRELOAD", &library).variable("FAILING_SYNC", &sign);
+    let running = full::under_way(failing(Rehearsal::new()));
+    folder.write("sign", "");
+    // The results cannot be kept on such a disk, either.
+    let outcome = running.end().exits(7).says(&[
+        "stopped early, because outcomes can no longer be stored: the state database ",
+        "cannot be read or written: its disk fails",
+        "hint: look for the disk's errors in the system's log",
+        "error: cannot write the results to input.results.csv",
+    ]);
+    let (_, command) = outcome.messages().split_once("write its results again with: tagfleet ").expect("a command");
+    let command: Vec<&str> = command.lines().next().unwrap_or_default().split(' ').collect();
+    assert_eq!(outcome.folder().run(&command).status, Some(0));
+    full::claims_what_it_stored(&outcome);
+}
