@@ -178,7 +178,9 @@ async fn changes(tenant: &Tenant, undone: &StoredRun) -> Result<Changes, Command
                 "run {} has no values from before, so nobody can tell what to go back to; nothing was changed",
                 undone.description.run_id
             ),
-            Some("it was made with --no-inventory; its results say which machines it changed"),
+            Some(
+                "it was made with --no-inventory, or the tenant's list did not show its machines; its results say which it changed",
+            ),
         ));
     }
     for (machine, tag) in tenant.store.changed_later(undone.key).await? {

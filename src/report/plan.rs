@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::summary::{describe_duration, group_digits};
+use super::summary::{counted, describe_duration, group_digits};
 use crate::input::{ChangeCode, Excerpt, RequestedChange, Sheet};
 use crate::inventory::Inventory;
 use crate::model::Tag;
@@ -315,11 +315,6 @@ impl<'a> PlanReport<'a> {
         }
         counts
     }
-}
-
-/// A count with what is counted.
-fn counted(count: u64, one: &str, many: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{} {many}", group_digits(count)) }
 }
 
 fn sorted<'c, 'a>(counts: &'c HashMap<ChangeCode, ChangeCount<'a>>) -> Vec<(&'c ChangeCode, &'c ChangeCount<'a>)> {

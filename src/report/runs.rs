@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::screen::{Screen, Style};
-use super::summary::{call_kind_text, group_digits, printable, shell_word};
+use super::summary::{calls_text, group_digits, printable, shell_word};
 use crate::api::CallKind;
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
 
@@ -188,13 +188,9 @@ impl RunView<'_> {
         let run = self.details;
         let total: u64 = run.calls.values().map(|count| u64::from(*count)).sum();
         let mut text = group_digits(total);
-        let kind_text =
-            |name: &str| CallKind::ALL.into_iter().find(|kind| kind.as_str() == name).map_or("others", call_kind_text);
-        let kinds: Vec<String> = run
-            .calls
-            .iter()
-            .map(|(name, count)| format!("{} {}", group_digits((*count).into()), kind_text(name)))
-            .collect();
+        let kind = |name: &str| CallKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        let kinds: Vec<String> =
+            run.calls.iter().map(|(name, count)| calls_text(kind(name), (*count).into())).collect();
         if !kinds.is_empty() {
             // Writing into a string cannot fail.
             let _written = write!(text, " ({})", kinds.join(", "));

@@ -171,7 +171,7 @@ impl RunSummary<'_> {
             .calls
             .iter()
             .filter(|(_, count)| **count > 0)
-            .map(|(kind, count)| format!("{} {}", group_digits(*count), call_kind_text(*kind)))
+            .map(|(kind, count)| calls_text(Some(*kind), *count))
             .collect();
         let _written = write!(text, "Calls: {}", group_digits(calls));
         if by_kind.len() > 1 {
@@ -281,14 +281,22 @@ const fn status_text(status: Status) -> &'static str {
     }
 }
 
-pub(super) const fn call_kind_text(kind: CallKind) -> &'static str {
-    match kind {
-        CallKind::List => "pages of machines",
-        CallKind::Get => "single machines",
-        CallKind::Bulk => "bulk calls",
-        CallKind::Tags => "tags",
-        CallKind::Value => "device values",
-    }
+/// So many calls of a kind, in words; of a kind that is not known any more, where there is none.
+pub(super) fn calls_text(kind: Option<CallKind>, count: u64) -> String {
+    let (one, many) = match kind {
+        Some(CallKind::List) => ("page of machines", "pages of machines"),
+        Some(CallKind::Get) => ("single machine", "single machines"),
+        Some(CallKind::Bulk) => ("bulk call", "bulk calls"),
+        Some(CallKind::Tags) => ("tag", "tags"),
+        Some(CallKind::Value) => ("device value", "device values"),
+        None => ("other", "others"),
+    };
+    counted(count, one, many)
+}
+
+/// A count with what is counted.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {many}", group_digits(count)) }
 }
 
 fn spent_text(part: Spent) -> String {

@@ -5,7 +5,8 @@ use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
 
 /// The samples that tests below use by name; `cron/` is used as a whole.
-const USED: [&str; 6] = ["retag.csv", "values.csv", "semicolon-excel.csv", "portal-export.csv", "bad-rows.csv", "cron"];
+const USED: [&str; 7] =
+    ["retag.csv", "values.csv", "names.csv", "semicolon-excel.csv", "portal-export.csv", "bad-rows.csv", "cron"];
 
 /// Rehearses a copy of a sample, since results are written beside the input.
 fn rehearse_sample(name: &str, options: &[&str]) -> (Folder, Ended) {
@@ -52,6 +53,17 @@ fn two_columns_will_do_for_device_values() {
     assert_eq!(ended.status, Some(0), "{}", ended.messages);
     let results = Table::read(&folder.read("values.sandbox.results.csv").expect("results"), ',');
     assert_eq!(results.column("after"), results.column("value"));
+}
+
+#[test]
+fn machines_go_by_their_names_full_or_short() {
+    let (folder, ended) = rehearse_sample("names.csv", &["--quota", "off", "--json"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let results = Table::read(&folder.read("names.sandbox.results.csv").expect("results"), ',');
+    assert_eq!(results.column("status"), ["succeeded"; 8]);
+    assert_eq!(results.rows[5]["request_id"], results.rows[6]["request_id"], "one machine, one operation");
+    let summary: serde_json::Value = serde_json::from_slice(&ended.output).expect("an object");
+    assert_eq!((&summary["calls"]["bulk"], &summary["calls"]["value"]), (&2.into(), &4.into()), "{summary}");
 }
 
 #[test]
