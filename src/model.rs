@@ -314,6 +314,15 @@ impl fmt::Display for RowNumber {
     }
 }
 
+/// What the names of runs against the sandbox begin with.
+pub const SANDBOX_RUN_PREFIX: &str = "sandbox-";
+
+/// Whether a run of this name was a rehearsal.
+#[must_use]
+pub fn is_sandbox_run(run_id: &str) -> bool {
+    run_id.starts_with(SANDBOX_RUN_PREFIX)
+}
+
 /// What became of an operation or a row.
 ///
 /// The order is the one in which the worst of a row's operations is taken (design: rows and results).

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::CommandError;
 use super::input::CheckedInput;
 use super::planning::Planned;
 use super::record::record;
 use super::tenant::Tenant;
+use crate::api::Transport;
+use crate::exit::{CommandError, ExitStatus};
 use crate::input::RequestedChange;
 use crate::model::{Change, MachineId, OperationId};
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
@@ -26,7 +27,7 @@ pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandEr
     digest.add(&input.sheet.dialect.byte_order_mark);
     digest.add(&input.invalid.iter().map(|invalid| invalid.row.0).collect::<Vec<_>>());
     for chunk in input.sheet.chunks() {
-        let chunk = chunk.map_err(|source| CommandError::new(super::ExitStatus::StorageFailed, source, None))?;
+        let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
         digest.add(&chunk.text);
     }
     Ok(digest.text())
@@ -61,9 +62,9 @@ fn identities<'a>(
 }
 
 /// The runs that an input may join.
-pub(super) async fn candidates(tenant: &Tenant) -> Result<Vec<UnfinishedRun>, CommandError> {
+pub(super) async fn candidates<T: Transport>(tenant: &Tenant<T>) -> Result<Vec<UnfinishedRun>, CommandError> {
     let oldest = tenant.clock.wall_time().checked_sub(JOINED_WITHIN).unwrap_or(jiff::Timestamp::MIN);
-    let mut runs = tenant.store.unfinished_runs(tenant.account, tenant.service.host()).await?;
+    let mut runs = tenant.store.unfinished_runs(tenant.account, &tenant.host).await?;
     runs.retain(|unfinished| {
         unfinished.run.description.kind == RunKind::Apply && unfinished.run.last_activity_at >= oldest
     });

@@ -5,7 +5,7 @@
 
 use super::input::CheckedInput;
 use super::planning::Planned;
-use super::{CommandError, ExitStatus};
+use crate::exit::{CommandError, ExitStatus};
 use crate::input::RequestedChange;
 use crate::model::{MachineId, OperationId, Tag};
 use crate::plan::changes::Decision;

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use super::{CommandError, ExitStatus};
+use super::Desk;
 use crate::clock::{BootTime, SharedClock, sleep_until};
-use crate::dispatch::StopRequest;
-use crate::report::{Screen, describe_holders};
+use crate::exit::{CommandError, ExitStatus};
+use crate::report::describe_holders;
 use crate::store::{Claim, Holder, RunKey, Store};
 
 /// How often to look whether a run that is in the way is over.
@@ -20,7 +18,6 @@ pub(super) struct Patience {
     /// No longer than this in any case.
     pub(super) deadline: Option<BootTime>,
     pub(super) clock: SharedClock,
-    pub(super) quiet: bool,
 }
 
 /// How a wait came to its end.
@@ -35,8 +32,7 @@ pub(super) async fn claim(
     store: &Store,
     run: RunKey,
     patience: &Patience,
-    stop_requests: &mut mpsc::Receiver<StopRequest>,
-    screen: &Screen,
+    desk: &mut Desk,
 ) -> Result<(), CommandError> {
     let give_up = patience.lock_wait.map(|wait| patience.clock.boot_time().plus(wait));
     let give_up = give_up.map(|give_up| patience.deadline.map_or(give_up, |deadline| deadline.min(give_up)));
@@ -49,10 +45,8 @@ pub(super) async fn claim(
         let waited = match give_up {
             None => Waited::TooLong,
             Some(give_up) => {
-                if !patience.quiet {
-                    screen.line(&format!("Waiting for {described}"));
-                }
-                wait(store, &holders, give_up, &patience.clock, stop_requests).await?
+                desk.say(&format!("Waiting for {described}"));
+                wait(store, &holders, give_up, &patience.clock, desk).await?
             }
         };
         let why = match waited {
@@ -79,7 +73,7 @@ async fn wait(
     holders: &[Holder],
     give_up: BootTime,
     clock: &SharedClock,
-    stop_requests: &mut mpsc::Receiver<StopRequest>,
+    desk: &mut Desk,
 ) -> Result<Waited, CommandError> {
     let mut left = holders.iter().peekable();
     while let Some(holder) = left.peek() {
@@ -93,7 +87,7 @@ async fn wait(
         }
         tokio::select! {
             () = sleep_until(clock.as_ref(), now.plus(LOOK_AGAIN).min(give_up)) => {}
-            Some(_request) = stop_requests.recv() => return Ok(Waited::Interrupted),
+            Some(_request) = desk.stop_requests.recv() => return Ok(Waited::Interrupted),
         }
     }
     Ok(Waited::TheyAreOver)
