@@ -5,6 +5,8 @@ mod page;
 
 use serde::Deserialize;
 
+use super::network::CertificateProblem;
+
 pub use machine_record::MachineRecord;
 pub use page::MachinePage;
 
@@ -64,7 +66,17 @@ pub struct Loss {
 /// The point at which a response was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossKind {
-    /// No connection came about: the request surely never left.
+    /// The server's certificate is not accepted, which waiting does not change; the request never left.
+    Untrusted(CertificateProblem),
+    /// The proxy wants to know who is asking, which waiting does not change; the request never left.
+    ProxyAuthentication,
+    /// The proxy cannot be reached or does not connect to the host; the request never left.
+    Proxy,
+    /// The host's name could not be looked up; the request never left.
+    UnknownHost,
+    /// The host is there, but nobody listens at the port; the request never left.
+    ConnectionRefused,
+    /// No connection came about for another reason; the request never left.
     NotConnected,
     /// No answer within the time-out; the request may still arrive.
     TimedOut,
@@ -74,6 +86,22 @@ pub enum LossKind {
     Truncated,
     /// An answer was longer than any that the service sends; the request has arrived.
     TooLong,
+}
+
+impl LossKind {
+    /// Whether no connection came about, so that the request surely never left.
+    #[must_use]
+    pub const fn never_left(self) -> bool {
+        match self {
+            Self::Untrusted(_)
+            | Self::ProxyAuthentication
+            | Self::Proxy
+            | Self::UnknownHost
+            | Self::ConnectionRefused
+            | Self::NotConnected => true,
+            Self::TimedOut | Self::ConnectionLost | Self::Truncated | Self::TooLong => false,
+        }
+    }
 }
 
 /// The fields of a Machine that a write's answer is checked by. The service sends many more, and none but `id` is sure.

@@ -4,8 +4,6 @@
 //! goes through the redactor before anybody else sees it: a proxy's error page may repeat what we sent. Loopback is never
 //! reached through a proxy.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +14,7 @@ use reqwest::{StatusCode, Url};
 
 use super::answer::{Answer, Loss, LossKind, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
+use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
 
@@ -245,40 +244,16 @@ impl Client {
     }
 
     fn loss(&self, error: reqwest::Error) -> Loss {
-        let kind = if error.is_connect() || error.is_builder() {
-            LossKind::NotConnected
-        } else if error.is_timeout() {
-            LossKind::TimedOut
-        } else {
-            LossKind::ConnectionLost
-        };
-        Loss { kind, description: self.describe(kind, error) }
+        self.loss_of(NetworkError::of_request(error, &self.base_url))
     }
 
     /// The head of the answer has come: the request has arrived, whatever happened to the rest.
     fn loss_of_body(&self, error: reqwest::Error) -> Loss {
-        Loss { kind: LossKind::Truncated, description: self.describe(LossKind::Truncated, error) }
+        self.loss_of(NetworkError::of_body(error))
     }
 
-    fn describe(&self, kind: LossKind, error: reqwest::Error) -> String {
-        let host = self.base_url.host_str().unwrap_or_default();
-        let mut text = match kind {
-            LossKind::NotConnected => format!("no connection to {host}"),
-            LossKind::TimedOut => "no answer in time".to_owned(),
-            LossKind::ConnectionLost => "the connection ended before an answer came".to_owned(),
-            LossKind::Truncated | LossKind::TooLong => "the answer was cut off".to_owned(),
-        };
-        // The innermost cause says most; the layers between repeat each other.
-        let error = error.without_url();
-        let mut cause = error.source();
-        while let Some(deeper) = cause.and_then(std::error::Error::source) {
-            cause = Some(deeper);
-        }
-        if let Some(cause) = cause {
-            // Writing into a string cannot fail.
-            let _written = write!(text, ": {cause}");
-        }
-        self.sign_in.redactor().redact(&text).into_owned()
+    fn loss_of(&self, error: NetworkError) -> Loss {
+        Loss { kind: error.kind(), description: self.sign_in.redactor().redact(&error.to_string()).into_owned() }
     }
 }
 

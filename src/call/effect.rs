@@ -171,8 +171,9 @@ pub(super) const fn attempt_end(answer: &Answer) -> AttemptEnd {
     match answer {
         Answer::Response(_) => AttemptEnd::Now,
         Answer::Lost(loss) => match loss.kind {
-            LossKind::NotConnected | LossKind::Truncated | LossKind::TooLong => AttemptEnd::Now,
             LossKind::TimedOut | LossKind::ConnectionLost => AttemptEnd::GivenUp,
+            // It never left, or its answer had begun.
+            _ => AttemptEnd::Now,
         },
     }
 }

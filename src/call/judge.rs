@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub use read::ReadAnswer;
 
 use super::retry_after;
-use crate::api::{Answer, ApiRequest, LossKind, MachineDocument, Response};
+use crate::api::{Answer, ApiRequest, CertificateProblem, LossKind, MachineDocument, Response};
 use crate::model::{AnswerFacts, TagAction};
 
 /// How often a machine must be answered as not found before that is believed, where nothing else speaks against it.
@@ -226,6 +226,13 @@ pub enum AbortReason {
     },
     /// A proxy on the way wants to know who is asking.
     ProxyAuthentication,
+    /// The server's certificate is not accepted, so nothing was sent.
+    Untrusted {
+        /// What is wrong with it.
+        problem: CertificateProblem,
+        /// The same in words, with the host.
+        description: String,
+    },
 }
 
 /// Judges an answer. `wall_now` is what a `Retry-After` date counts from if the answer has no `Date`.
@@ -233,13 +240,23 @@ pub enum AbortReason {
 pub fn judge(request: &ApiRequest, answer: &Answer, history: History, wall_now: Timestamp) -> Verdict {
     match answer {
         Answer::Lost(loss) => {
+            let facts = AnswerFacts { error_message: Some(cut(&loss.description)), ..AnswerFacts::default() };
             let why = match loss.kind {
-                LossKind::NotConnected => RetryReason::NotConnected,
+                LossKind::Untrusted(problem) => {
+                    let why = AbortReason::Untrusted { problem, description: cut(&loss.description).into() };
+                    return Verdict::Abort { why, facts };
+                }
+                LossKind::ProxyAuthentication => {
+                    return Verdict::Abort { why: AbortReason::ProxyAuthentication, facts };
+                }
+                LossKind::Proxy | LossKind::UnknownHost | LossKind::ConnectionRefused | LossKind::NotConnected => {
+                    RetryReason::NotConnected
+                }
                 LossKind::TimedOut => RetryReason::TimedOut,
                 LossKind::ConnectionLost => RetryReason::ConnectionLost,
                 LossKind::Truncated | LossKind::TooLong => RetryReason::Truncated,
             };
-            retry(why, AnswerFacts { error_message: Some(cut(&loss.description)), ..AnswerFacts::default() })
+            retry(why, facts)
         }
         Answer::Response(response) => judge_response(request, response, history, wall_now),
     }

@@ -9,7 +9,7 @@ use super::judge::{FailReason, History, SplitReason, Verdict};
 use super::outage::{Attempted, Concern, Pause, Sign, sign};
 use super::{AbortCause, Call, CallEnd, Caller, Memory, Reports, ServiceTrouble, StopReason, backoff};
 use crate::api::sign_in::SignInError;
-use crate::api::{Answer, ApiRequest, LossKind, TokenGeneration, Transport};
+use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::model::{AnswerFacts, Outcome};
 use crate::store::StoreError;
 
@@ -32,7 +32,7 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
     ) {
         match answer {
-            Answer::Lost(loss) if loss.kind == LossKind::NotConnected => {
+            Answer::Lost(loss) if loss.kind.never_left() => {
                 self.connection_failures.fetch_add(1, Ordering::Relaxed);
             }
             _ => {

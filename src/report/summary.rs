@@ -358,6 +358,9 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
             "because the proxy wants to know who is asking (407)".to_owned()
         }
+        EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { description, .. })) => {
+            format!("because {}", printable(description))
+        }
         EndReason::Aborted(AbortCause::Unreachable { description }) => {
             format!("because the service was never reached: {}", printable(description))
         }
@@ -408,6 +411,7 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
             "put the proxy's user name and password into HTTPS_PROXY, or ask for a way past it".to_owned()
         }
+        EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { problem, .. })) => problem.hint().to_owned(),
         EndReason::Aborted(AbortCause::Unreachable { .. }) => {
             "most likely the address is wrong: check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall; \
              then run the same command again"

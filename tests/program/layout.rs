@@ -80,8 +80,9 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 21] = [
+const RESERVED: [(&str, &[&str], &str); 22] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
+    ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
     ("azure_core::", &["api"], "signing in is a matter of the wire"),
     ("rusqlite::", &["store"], "SQL lives in one place"),
