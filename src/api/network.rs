@@ -61,14 +61,14 @@ impl CertificateProblem {
 /// An exchange that failed, without addresses' secrets and without any body.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-pub(super) struct NetworkError {
+pub struct NetworkError {
     kind: LossKind,
     text: String,
 }
 
 impl NetworkError {
     /// An exchange that failed before the head of an answer had come.
-    pub(super) fn of_request(error: reqwest::Error, target: &Url) -> Self {
+    pub(in crate::api) fn of_request(error: reqwest::Error, target: &Url) -> Self {
         let host = target.host_str().unwrap_or_default();
         let (is_early, is_late) = (error.is_connect() || error.is_builder(), error.is_timeout());
         let error = error.without_url();
@@ -90,7 +90,7 @@ impl NetworkError {
     }
 
     /// An exchange that failed after the head of an answer had come: the request has arrived.
-    pub(super) fn of_body(error: reqwest::Error) -> Self {
+    pub(in crate::api) fn of_body(error: reqwest::Error) -> Self {
         Self::with_cause(LossKind::Truncated, "the answer was cut off", &error.without_url())
     }
 
@@ -99,7 +99,7 @@ impl NetworkError {
     }
 
     /// At which point it failed.
-    pub(super) const fn kind(&self) -> LossKind {
+    pub(in crate::api) const fn kind(&self) -> LossKind {
         self.kind
     }
 }
