@@ -99,10 +99,10 @@ pub fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<Url, Cli
     if !loopback && !foreign_host_allowed && !is_microsoft_host(&host) {
         return Err(refused("does not lead to a host of Microsoft's", "if it is meant, add --allow-host"));
     }
-    if !url.path().ends_with('/') {
-        let path = format!("{}/", url.path());
-        url.set_path(&path);
-    }
+    let path = url.path().trim_end_matches('/');
+    // Microsoft's documentation writes the base with `/api` in places; the paths of the calls begin with it.
+    let path = format!("{}/", path.strip_suffix("/api").unwrap_or(path));
+    url.set_path(&path);
     Ok(url)
 }
 
@@ -301,6 +301,10 @@ mod tests {
             ("http://localhost:8080/base", false, "http://localhost:8080/base/"),
             ("http://[::1]:8080", false, "http://[::1]:8080/"),
             ("https://gateway.contoso.example/mde", true, "https://gateway.contoso.example/mde/"),
+            ("https://api.security.microsoft.com/api", false, "https://api.security.microsoft.com/"),
+            ("https://api.security.microsoft.com/api/", false, "https://api.security.microsoft.com/"),
+            ("https://gateway.contoso.example/mde/api", true, "https://gateway.contoso.example/mde/"),
+            ("https://gateway.contoso.example/myapi//", true, "https://gateway.contoso.example/myapi/"),
         ];
         for (text, allowed, expected) in accepted {
             assert_eq!(problem(text, allowed), Ok(expected.to_owned()), "{text}");
