@@ -79,6 +79,12 @@ impl CommandError {
         let problem = Problem { error: message.into().into(), hint: hint.map(str::to_owned) };
         Self { status, problem }
     }
+
+    /// A sign-in that failed before it was known whose quota is used: nothing was sent, and nothing stored.
+    pub(crate) fn sign_in(error: SignInError) -> Self {
+        let hint = error.hint();
+        Self::new(abort_status(&AbortCause::SignIn(error.clone())), error, hint)
+    }
 }
 
 /// What is missing or unreadable is for the command line to mend; a refusal is the service's.

@@ -81,7 +81,7 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
         quiet: general.quiet,
         json: general.json,
         named_state_directory: general.state_dir.clone(),
-        consent: Box::new(Confirmation),
+        consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(),
         random: fastrand::Rng::new(),
     }

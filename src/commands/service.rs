@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::api::Client;
-use crate::api::sign_in::{SignIn, TokenClaims};
+use crate::api::sign_in::{SignIn, SignInError, TokenClaims};
 use crate::config::{ConfigError, ServiceConfig};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
@@ -69,20 +69,19 @@ impl Connection {
 
     /// Whose quota is used: tenant and app of the settings, else of the token's claims. A tenant may be named by its id or
     /// by a domain, and both must come to the same, so a domain is not believed where a token can tell.
-    pub(super) async fn identity(&self) -> Identity {
+    pub(super) async fn identity(&self) -> Result<Identity, SignInError> {
         let sign_in = self.client.sign_in();
         let (tenant, app) = (sign_in.tenant_id().map(str::to_owned), sign_in.client_id().map(str::to_owned));
         if app.is_some() && tenant.as_deref().is_some_and(is_identifier) {
-            return Identity { tenant, app };
+            return Ok(Identity { tenant, app });
         }
-        // A sign-in that fails is reported by the run, which answers its rows.
-        let token = sign_in.token().await.ok();
-        let claims = token.as_ref().and_then(|token| token.claims());
+        let token = sign_in.token().await?;
+        let claims = token.claims();
         let claimed = |claim: fn(&TokenClaims) -> &Option<String>| claims.and_then(|claims| claim(claims).clone());
-        Identity {
+        Ok(Identity {
             tenant: claimed(|claims| &claims.tenant_id).or(tenant),
             app: claimed(|claims| &claims.application_id).or(app),
-        }
+        })
     }
 
     /// Ends the sandbox, if it is one.

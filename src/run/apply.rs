@@ -48,17 +48,16 @@ pub(crate) async fn apply<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.store.prune(order.keep_runs).await?;
     let input_digest = input_digest(&mut input)?;
-    let candidates = if order.joins && !tenant.interrupted { candidates(tenant).await? } else { Vec::new() };
+    let candidates = if order.joins { candidates(tenant).await? } else { Vec::new() };
     let same = |one: &&UnfinishedRun| one.run.description.input_digest == input_digest && !one.left_out;
     let application = Application { tenant, order };
     if let Some(unfinished) = candidates.iter().find(same) {
         return application.go_on(unfinished, desk).await;
     }
     let mut calls = ReadProgress::default();
-    let planned = if tenant.interrupted {
-        Err(EndReason::Interrupted)
-    } else {
-        application.plan_and_ask(&input, &mut calls, desk).await?
+    let planned = match &tenant.unknown {
+        Some(reason) => Err(reason.clone()),
+        None => application.plan_and_ask(&input, &mut calls, desk).await?,
     };
     match planned {
         Ok(planned) => {
@@ -83,7 +82,7 @@ impl<T: Transport> Application<'_, T> {
         let joins = joins(unfinished);
         refuse_too_many(u64::from(unfinished.open), self.order.planning.max_changes)?;
         if self.order.run.asks {
-            desk.ask(&joins).await?;
+            desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &joins).await?;
         } else {
             desk.say(&joins);
         }
@@ -117,7 +116,7 @@ impl<T: Transport> Application<'_, T> {
             }
             let report = planned.report(self.tenant, input, self.order.planning.bulk).await?;
             let shown = self.tenant.clock.boot_time();
-            desk.ask(&report.text()).await?;
+            desk.ask(self.tenant.clock.as_ref(), self.tenant.gate.deadline, &report.text()).await?;
             if self.tenant.clock.boot_time().since(shown) <= PLAN_HOLDS_FOR {
                 return Ok(Ok(planned));
             }

@@ -4,12 +4,14 @@
 //! can take the place of terminal, user and signals.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use crate::clock::{BootTime, Clock, sleep_until};
 use crate::dispatch::StopRequest;
-use crate::exit::CommandError;
+use crate::exit::{CommandError, ExitStatus};
 use crate::report::Screen;
 
 /// Who is asked whether a change may be made.
@@ -33,7 +35,7 @@ pub(crate) struct Desk {
     /// The state directory as it was named on the command line, for commands that are suggested.
     pub(crate) named_state_directory: Option<PathBuf>,
     /// Who is asked.
-    pub(crate) consent: Box<dyn Consent>,
+    pub(crate) consent: Arc<dyn Consent>,
     /// Who may stop it: once to drain, twice to stop at once.
     pub(crate) stop_requests: mpsc::Receiver<StopRequest>,
     /// Chance: for jitter, and for the names of runs.
@@ -48,8 +50,57 @@ impl Desk {
         }
     }
 
-    /// Asks whether what is described may happen.
-    pub(super) async fn ask(&self, description: &str) -> Result<(), CommandError> {
-        self.consent.ask(&self.screen, description).await
+    /// Waits for what the future gives, with an eye on the time and an ear for interrupts. Every wait of a command that is
+    /// not for one of the run's own calls passes here.
+    pub(super) async fn wait<Output>(
+        &mut self,
+        clock: &dyn Clock,
+        until: Option<BootTime>,
+        future: impl Future<Output = Output>,
+    ) -> Waited<Output> {
+        let time_is_up = async {
+            match until {
+                Some(until) => sleep_until(clock, until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(_request) = self.stop_requests.recv() => Waited::Interrupted,
+            output = future => Waited::Ended(output),
+            () = time_is_up => Waited::TimeIsUp,
+        }
     }
+
+    /// Asks whether what is described may happen; no answer comes after the deadline.
+    pub(super) async fn ask(
+        &mut self,
+        clock: &dyn Clock,
+        deadline: Option<BootTime>,
+        description: &str,
+    ) -> Result<(), CommandError> {
+        let (screen, consent) = (self.screen.clone(), Arc::clone(&self.consent));
+        match self.wait(clock, deadline, consent.ask(&screen, description)).await {
+            Waited::Ended(answer) => answer,
+            Waited::Interrupted => {
+                Err(CommandError::text(ExitStatus::InputRefused, "cancelled; nothing was changed", None))
+            }
+            Waited::TimeIsUp => Err(CommandError::text(
+                ExitStatus::StoppedEarly,
+                "nobody answered before the deadline; nothing was changed",
+                None,
+            )),
+        }
+    }
+}
+
+/// How a wait came to its end.
+#[derive(Debug)]
+pub(super) enum Waited<Output> {
+    /// What was waited for is there.
+    Ended(Output),
+    /// Somebody asked to stop.
+    Interrupted,
+    /// The time until which to wait has come.
+    TimeIsUp,
 }

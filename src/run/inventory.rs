@@ -14,7 +14,7 @@ pub(crate) async fn inventory<T: Transport>(
     (file, sheet): (MachinesFile, MachinesSheet),
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.refuse_interrupted()?;
+    tenant.refuse_unknown()?;
     let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
     let screen = desk.screen.clone();
     let outcome = match tenant.read_into(sheet, &mut report, desk).await {

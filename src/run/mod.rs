@@ -46,3 +46,6 @@ pub(crate) use resume::{ResumeOrder, resume};
 pub(crate) use tenant::{CallOptions, Identity, Service, Tenant};
 pub(crate) use undo::{UndoOrder, undo};
 pub(crate) use verify::verify;
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ pub(crate) async fn plan<T: Transport>(
     input: &CheckedInput,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.refuse_interrupted()?;
+    tenant.refuse_unknown()?;
     let planned = make_plan(tenant, input, planning, desk).await??;
     let report = planned.report(tenant, input, planning.bulk).await?;
     // What `apply` would end with.

@@ -28,7 +28,7 @@ pub(crate) async fn resume<T: Transport>(
     order: ResumeOrder,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.refuse_interrupted()?;
+    tenant.refuse_unknown()?;
     let unfinished = tenant.store.unfinished_runs(tenant.account, &tenant.host).await?;
     let run = match &order.run_id {
         Some(run_id) => Some(named(tenant, run_id).await?),
@@ -41,7 +41,7 @@ pub(crate) async fn resume<T: Transport>(
     let (key, id) = (run.key, &run.description.run_id);
     let open = unfinished.iter().find(|one| one.run.key == key).map_or(0, |one| one.open);
     if order.run.asks && open > 0 {
-        desk.ask(&describe(&run, open, tenant)).await?;
+        desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &describe(&run, open, tenant)).await?;
     }
     let target = order.target.unwrap_or_else(|| first_target(&run));
     target.check(None)?;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Desk;
 use super::claim::Patience;
+use super::desk::{Desk, Waited};
 use crate::api::Transport;
-use crate::call::{Caller, GateSettings, StopReason};
+use crate::api::sign_in::SignInError;
+use crate::call::{AbortCause, Caller, GateSettings, StopReason};
 use crate::clock::{BootTime, SharedClock};
+use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress};
 use crate::model::{Bucket, Tag};
@@ -71,8 +73,8 @@ pub(crate) struct Tenant<T> {
     pub(super) account: AccountKey,
     pub(super) clock: SharedClock,
     pub(super) gate: GateSettings,
-    /// Whether somebody interrupted the opening: then the account may be a wrong one, and no call may be made.
-    pub(super) interrupted: bool,
+    /// Why it is not known whose quota is used. Then no call may be made, and the store is one that nobody sees again.
+    pub(super) unknown: Option<EndReason>,
     failed_reading: Mutex<ReadProgress>,
 }
 
@@ -80,16 +82,21 @@ impl<T: Transport> Tenant<T> {
     /// Finds out whose quota is used.
     pub(crate) async fn open(
         service: Service<T>,
-        identity: impl Future<Output = Identity>,
+        identity: impl Future<Output = Result<Identity, SignInError>>,
         store: Store,
         clock: SharedClock,
         calls: CallOptions,
         desk: &mut Desk,
     ) -> Result<Self, CommandError> {
-        let (identity, interrupted) = tokio::select! {
-            biased;
-            Some(_request) = desk.stop_requests.recv() => (Identity::default(), true),
-            identity = identity => (identity, false),
+        let identity = match desk.wait(clock.as_ref(), calls.deadline, identity).await {
+            Waited::Ended(identity) => identity.map_err(|error| EndReason::Aborted(AbortCause::SignIn(error))),
+            Waited::Interrupted => Err(EndReason::Interrupted),
+            Waited::TimeIsUp => Err(EndReason::Deadline),
+        };
+        let (store, identity, unknown) = match identity {
+            Ok(identity) => (store, identity, None),
+            // A second account of one app would have a second quota, so what is said of rows is kept in memory only.
+            Err(reason) => (Store::in_memory(clock.clone())?, Identity::default(), Some(reason)),
         };
         let tenant = identity.tenant.unwrap_or_else(|| format!("{UNNAMED} at {}", service.host));
         let account = store.account(&tenant, identity.app.as_deref().unwrap_or(UNNAMED)).await?;
@@ -97,15 +104,20 @@ impl<T: Transport> Tenant<T> {
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
         let failed_reading = Mutex::default();
-        Ok(Self { transport, host, description, is_sandbox, store, account, clock, gate, interrupted, failed_reading })
+        Ok(Self { transport, host, description, is_sandbox, store, account, clock, gate, unknown, failed_reading })
     }
 
-    /// Refuses to go on where somebody interrupted the opening.
-    pub(super) fn refuse_interrupted(&self) -> Result<(), CommandError> {
-        if !self.interrupted {
-            return Ok(());
+    /// Refuses to go on where it is not known whose quota is used.
+    pub(super) fn refuse_unknown(&self) -> Result<(), CommandError> {
+        match &self.unknown {
+            None => Ok(()),
+            Some(EndReason::Aborted(AbortCause::SignIn(error))) => Err(CommandError::sign_in(error.clone())),
+            Some(EndReason::Deadline) => {
+                let message = "the deadline came before anything was sent";
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None))
+            }
+            Some(_) => Err(CommandError::text(ExitStatus::StoppedEarly, "interrupted before anything was sent", None)),
         }
-        Err(CommandError::text(ExitStatus::StoppedEarly, "interrupted before anything was sent", None))
     }
 
     /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it.
@@ -113,10 +125,13 @@ impl<T: Transport> Tenant<T> {
         let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, desk);
-        let read = tokio::select! {
-            biased;
-            Some(_request) = desk.stop_requests.recv() => Err(ReadError::Stopped(StopReason::Draining)),
-            read = Inventory::read(&caller, &self.clock, None, &mut report) => read,
+        // The calls themselves look at the deadline.
+        let read = match desk
+            .wait(self.clock.as_ref(), None, Inventory::read(&caller, &self.clock, None, &mut report))
+            .await
+        {
+            Waited::Ended(read) => read,
+            Waited::Interrupted | Waited::TimeIsUp => Err(ReadError::Stopped(StopReason::Draining)),
         };
         if read.is_err() {
             self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone_from(report.progress());
@@ -133,10 +148,9 @@ impl<T: Transport> Tenant<T> {
     ) -> Result<S, CommandError> {
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, desk);
-        tokio::select! {
-            biased;
-            Some(_request) = desk.stop_requests.recv() => Err(interrupted()),
-            read = inventory::read(&caller, &self.clock, None, sink, report) => Ok(read.map(|(sink, _)| sink)?),
+        match desk.wait(self.clock.as_ref(), None, inventory::read(&caller, &self.clock, None, sink, report)).await {
+            Waited::Ended(read) => Ok(read.map(|(sink, _)| sink)?),
+            Waited::Interrupted | Waited::TimeIsUp => Err(interrupted()),
         }
     }
 

@@ -50,7 +50,7 @@ pub(crate) async fn undo<T: Transport>(
     order: UndoOrder,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.refuse_interrupted()?;
+    tenant.refuse_unknown()?;
     let undone = named(tenant, &order.run_id).await?;
     let changes = changes(tenant, &undone).await?;
     let name = format!("undo of {}", order.run_id);
@@ -66,7 +66,7 @@ pub(crate) async fn undo<T: Transport>(
     planned.refuse_too_many_changes(order.max_changes)?;
     if order.run.asks && planned.changes() > 0 {
         let report = planned.report(tenant, &input, order.run.bulk).await?;
-        desk.ask(&describe(&undone, &changes, &planned, &report)).await?;
+        desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &describe(&undone, &changes, &planned, &report)).await?;
     } else {
         warn_of_what_is_left(&changes, &planned, &desk.screen);
     }

@@ -23,7 +23,7 @@ pub(crate) async fn verify<T: Transport>(
     target: Option<&ResultsTarget>,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.refuse_interrupted()?;
+    tenant.refuse_unknown()?;
     let (inventory, read) = tenant.read_machines(desk).await?;
     let recent = tenant.recent_writes().await?;
     let screen = &desk.screen;
