@@ -54,11 +54,16 @@ pub enum EndReason {
     /// More operations failed than allowed.
     TooManyErrors,
     /// The service refuses the app: it answered 403 and never accepted a call.
-    Forbidden,
+    Forbidden {
+        /// The service's own words, which name what is missing.
+        message: Option<Box<str>>,
+    },
     /// The tenant's machines could not be read, so nothing was sent.
     NoInventory {
         /// What was in the way.
         description: String,
+        /// What the user can do about it.
+        hint: &'static str,
         /// Whether the service refused it for good, so that asking again later has no point.
         is_refusal: bool,
     },

@@ -134,6 +134,8 @@ struct Dispatcher<'a, T> {
     /// Whether the removes that wait may begin: of listed machines, and of others.
     released: [bool; 2],
     forbidden: u64,
+    /// The service's words about the latest of them.
+    forbidden_message: Option<Box<str>>,
     counted_errors: u64,
     /// Reads that settle what was never answered, once they have begun.
     settling: Option<Settling>,
@@ -183,6 +185,7 @@ pub async fn dispatch<T: Transport>(
         next_call: 0,
         released: [false; 2],
         forbidden: 0,
+        forbidden_message: None,
         counted_errors: 0,
         settling: None,
         ending: None,
@@ -471,6 +474,9 @@ impl<T: Transport> Dispatcher<'_, T> {
         *self.progress.outcomes.entry(outcome.status).or_default() += 1;
         let status = outcome.status;
         let refused_outright = outcome.send_again && outcome.answer.http_status == Some(403);
+        if refused_outright {
+            self.forbidden_message.clone_from(&outcome.answer.error_message);
+        }
         let not_found =
             outcome.answer.http_status == Some(404) && outcome.answer.error_code.as_deref() != Some(UNNAMED_NOT_FOUND);
         self.tell(&Event::Settled(outcome))?;
@@ -480,7 +486,7 @@ impl<T: Transport> Dispatcher<'_, T> {
         if refused_outright {
             self.forbidden += 1;
             if self.forbidden >= FORBIDDEN_STOPS_AT && !self.caller.service_accepted() {
-                return self.stop(EndReason::Forbidden);
+                return self.stop(EndReason::Forbidden { message: self.forbidden_message.clone() });
             }
         } else if status == Status::Failed && !not_found && !named {
             self.counted_errors += 1;
@@ -574,7 +580,7 @@ impl<T: Transport> Dispatcher<'_, T> {
     async fn finish(mut self) -> Result<(EndReason, Progress), DispatchError> {
         let nobody_accepted = self.forbidden > 0 && !self.caller.service_accepted();
         let reason = match self.ending.take() {
-            None if nobody_accepted => EndReason::Forbidden,
+            None if nobody_accepted => EndReason::Forbidden { message: self.forbidden_message.clone() },
             None => EndReason::Finished,
             Some(reason) => reason,
         };

@@ -131,6 +131,34 @@ impl ReadError {
             _ => false,
         }
     }
+
+    /// What the user can do about it; of a cause that other calls meet as well, its own hint says that.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Forbidden { .. } => {
+                "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP (Machine.Read.All is \
+                 enough to read), with an administrator's consent, and check --cloud: a token for another cloud is refused \
+                 as well"
+            }
+            Self::Failed { .. } if self.is_refusal() => {
+                "the service finds the request wrong; its message says why. With --no-inventory the machines are not read, \
+                 which needs machine ids and finds nothing that is so already"
+            }
+            Self::Failed { .. } => {
+                "the service, or a proxy on the way, is in trouble; run the same command again later, or with \
+                 --no-inventory, which needs machine ids and finds nothing that is so already"
+            }
+            Self::Walk(WalkError::Nobody) => {
+                "check --base-url (the address without api/machines) and --cloud, that the app has Machine.ReadWrite.All \
+                 for this tenant, and the machine groups: a person sees only those of their roles. A tenant that really is \
+                 empty has nothing to retag"
+            }
+            Self::Walk(_) => "the service's list goes wrong; try again later",
+            Self::Sink(_) => "check the directory, its permissions and the room on the disk",
+            Self::Aborted(_) | Self::Stopped(_) | Self::Store(_) => return None,
+        })
+    }
 }
 
 /// What an answer said, in a few words.

@@ -18,10 +18,8 @@ use crate::api::ApiRequest;
 
 /// The most machines that a page may be asked to hold (documented).
 const PAGE_MACHINES: u32 = 10_000;
-/// A page repeats this part of the one before.
+/// A page repeats this part of the one before; pages with fewer machines than this are not overlapped.
 const OVERLAP_DIVISOR: u64 = 1_000;
-/// Pages with fewer machines than this are not overlapped: no service that is meant for tenants has such pages.
-const LEAST_OVERLAPPED_PAGE: u64 = 100;
 /// How many times as far back the next attempt begins.
 const STEP_BACK_FACTOR: u64 = 10;
 /// How often in a row a list that seems empty, or a page that does not follow the one before, is asked for.
@@ -153,7 +151,7 @@ impl PageWalk {
         self.items = self.items.saturating_add(page.items);
         self.position = self.skip().saturating_add(page.items);
         self.latest_items = page.items;
-        self.overlap = if page.items < LEAST_OVERLAPPED_PAGE { 0 } else { page.items.div_ceil(OVERLAP_DIVISOR) };
+        self.overlap = page.items / OVERLAP_DIVISOR;
         self.doubts = 0;
         let is_short = page.items < u64::from(self.limits.page_machines);
         if page.new_machines == 0 || (is_short && !page.has_next_link) {

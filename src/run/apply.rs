@@ -205,13 +205,17 @@ impl<T: Transport> Application<'_, T> {
 /// Why a run ends whose machines could not be read.
 fn end_reason(error: ReadError) -> EndReason {
     match error {
-        ReadError::Forbidden { .. } => EndReason::Forbidden,
+        ReadError::Forbidden { facts } => EndReason::Forbidden { message: facts.error_message },
         ReadError::Aborted(cause) => EndReason::Aborted(cause),
         ReadError::Stopped(StopReason::Draining) => EndReason::Interrupted,
         ReadError::Stopped(StopReason::Deadline) => EndReason::Deadline,
         ReadError::Stopped(StopReason::Outage { since, trouble }) => EndReason::Outage { since, trouble },
         ReadError::Store(error) => EndReason::StoreFailed(error),
-        error => EndReason::NoInventory { description: error.to_string(), is_refusal: error.is_refusal() },
+        error => EndReason::NoInventory {
+            description: error.to_string(),
+            hint: error.hint().unwrap_or_default(),
+            is_refusal: error.is_refusal(),
+        },
     }
 }
 

@@ -237,10 +237,10 @@ proptest! {
 
     #[test]
     fn whoever_stays_in_the_list_is_seen_whoever_else_comes_and_goes(
-        machines in 1..900_u64,
-        changes in prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..150), 0..3_usize), 1..12),
+        machines in 1..6_000_u64,
+        changes in prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..1_500), 0..3_usize), 1..9),
     ) {
-        let limits = PageLimits { page_machines: 100, pages: 100, machines: 40_000 };
+        let limits = PageLimits { machines: 40_000, ..THOUSANDS };
         let mut list: Vec<u64> = (0..machines).collect();
         let mut newcomers = machines..;
         let (seen, _, end) = walk(limits, |number, top, skip| {
