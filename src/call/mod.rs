@@ -438,3 +438,6 @@ fn notices(verdict: &Verdict) -> Vec<Notice> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ mod statuses;
 mod success;
 
 use super::*;
-use crate::api::Loss;
+use crate::api::{CertificateProblem, Loss};
 use crate::model::{DeviceValue, MachineId, Tag};
 
 const MACHINE: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
