@@ -27,18 +27,19 @@ use crate::model::{AnswerFacts, Outcome, Status};
 use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
 
 pub use beside::beside_the_runtime;
-use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, with_code};
+use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, refused_to_all, with_code};
 use gate::{Gate, Pass, Turn};
 pub use gate::{GateSettings, StopReason};
+use judge::after;
 pub use judge::{
-    AbortReason, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason, SplitReason,
-    Verdict, judge,
+    AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer,
+    RetryReason, SplitReason, Verdict, judge,
 };
 use outage::Pause;
 pub use proof::{Proof, Questions};
 pub use protocol::{
-    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Reports,
-    ServiceTrouble, WaitCause,
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
+    RepeatCause, Reports, ServiceTrouble, WaitCause,
 };
 
 /// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
@@ -51,8 +52,9 @@ const DOUBTFUL_AFTER: [u32; 2] = [MAXIMUM_ATTEMPTS / 2, MAXIMUM_ATTEMPTS - 1];
 const MAXIMUM_TOKEN_REFUSALS: u32 = 5;
 /// The same before the service has accepted any call: then it most likely never will.
 const MAXIMUM_FIRST_TOKEN_REFUSALS: u32 = 3;
-/// How many 429s in a row, each after the wait that the one before asked for, are taken for a lasting refusal.
-const MAXIMUM_THROTTLED_STREAK: u32 = 25;
+/// How many 429s in a row, each after the wait that the one before asked for, make sure that it is no chance. When they
+/// go on for as long as an outage may, they are taken for a lasting refusal.
+const SURE_THROTTLED_STREAK: u32 = 5;
 /// An answer of this length or more is judged beside the runtime's own threads.
 const LONG_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -77,7 +79,6 @@ struct Memory {
     failures: u32,
     token_refusals: u32,
     sign_in_failures: u32,
-    ambiguous: bool,
     /// When it first met trouble of the service.
     in_trouble_since: Option<BootTime>,
     /// When it last did.
@@ -160,9 +161,9 @@ impl<T: Transport> Caller<T> {
             match next {
                 Next::End(end) => return Ok(end),
                 Next::Again { after: None } | Next::RenewToken(..) => {}
-                Next::Again { after: Some(wait) } => {
+                Next::Again { after: Some((wait, repeat)) } => {
                     let until = self.clock.boot_time().plus(wait);
-                    let stopped = self.gate.wait_until(call, WaitCause::Retry, until, reports).await;
+                    let stopped = self.gate.wait_until(call, WaitCause::Retry(repeat), until, reports).await;
                     if let Some(Pass::Stopped(reason)) = stopped {
                         return Ok(CallEnd::Stopped(reason));
                     }
@@ -197,6 +198,9 @@ impl<T: Transport> Caller<T> {
         };
         memory.sign_in_failures = 0;
         let (answer, verdict) = self.judged(&call.request, answer, memory.history).await;
+        if verdict.passed_quota() {
+            self.gate.accepted(call.request.bucket());
+        }
         self.note_answer(call, &answer, &verdict, &turn, memory);
         self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
     }
@@ -261,15 +265,13 @@ impl<T: Transport> Caller<T> {
 
     /// What every verdict but a refusal for quota comes to.
     fn understand(&self, call: &Call, verdict: Verdict, token: TokenGeneration, memory: &mut Memory) -> Conclusion {
-        let bucket = call.request.bucket();
         match verdict {
-            Verdict::Done { facts, after, .. } => {
-                self.gate.accepted(bucket);
-                let effect = Effect::last(OperationState::Succeeded, facts, Some(after));
+            Verdict::Done { facts, case_differs } => {
+                let effect = Effect::last(OperationState::Succeeded, facts, after(&call.request, case_differs));
                 Conclusion::last("done", effect, Status::Succeeded, call)
             }
+            Verdict::Accepted { facts } => Conclusion::accepted(&facts, call),
             Verdict::Read { answer, facts } => {
-                self.gate.accepted(bucket);
                 let proven = call.questions.proven_by(&answer).into_iter().map(|proof| {
                     let effect = Effect::last(OperationState::Succeeded, facts.clone(), Some(proof.after));
                     effect.on(proof.operation)
@@ -278,29 +280,24 @@ impl<T: Transport> Caller<T> {
                 let proven = proven.collect();
                 Conclusion::new("read", false, facts, proven, Next::End(CallEnd::Read(answer)))
             }
-            Verdict::Answered { facts, machines, .. } => {
-                self.gate.accepted(bucket);
-                answered(call, &facts, &machines)
-            }
-            Verdict::Split { why, facts } => refused(call, &why, &facts),
+            Verdict::Answered { facts, machines } => answered(call, &facts, &machines, memory.history),
+            Verdict::Split { why, facts } => refused(call, &why, &facts, memory.history),
             Verdict::Fail { why, facts } => {
                 let known = why != FailReason::Forbidden || self.service_accepted();
                 let state = if known { OperationState::Failed } else { OperationState::Refused };
-                let effect = Effect::last(state, with_code(facts, fail_code(why)), None);
-                Conclusion::last("failed", effect, Status::Failed, call)
+                let facts = with_code(facts, fail_code(why));
+                Conclusion::not_done("failed", (state, why), facts, call, memory.history)
             }
             Verdict::Abort { why, facts } => {
-                let effect = Effect::last(OperationState::Refused, with_code(facts, "refused"), None);
-                let outcome = effect.outcome(Status::Failed);
-                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), Some(outcome)));
-                let effects = effect.on_all(&call.operations);
-                Conclusion::new("aborted", true, effect.facts, effects, next)
+                memory.history.may_hold |= why.is_ambiguous();
+                let effect = refused_to_all(with_code(facts, "refused"), call, memory.history);
+                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), Some(effect.1)));
+                let effects = effect.0.on_all(&call.operations);
+                Conclusion::new("aborted", true, effect.0.facts, effects, next)
             }
             Verdict::Retry { why, facts } => {
-                let counts = why.counts_as_attempt() && memory.pause.is_none();
-                let (effect, next) = self.after_retry_verdict(why, facts, token, call, memory);
-                let effects = effect.on_all(&call.operations);
-                Conclusion { retry: Some(why), ..Conclusion::new("retried", counts, effect.facts, effects, next) }
+                let conclusion = self.after_retry_verdict(why, facts, token, call, memory);
+                Conclusion { retry: Some(why), ..conclusion }
             }
             // Taken by the caller, which alone may wait.
             Verdict::Throttled { facts, .. } => {
@@ -316,59 +313,60 @@ impl<T: Transport> Caller<T> {
         token: TokenGeneration,
         call: &Call,
         memory: &mut Memory,
-    ) -> (Effect, Next) {
-        memory.ambiguous |= why.is_ambiguous();
+    ) -> Conclusion {
+        let http_status = facts.http_status;
+        let facts = with_code(facts, why.code());
+        let open = |facts, counts, next| {
+            let effect = Effect::open(facts, why.is_ambiguous());
+            let effects = effect.on_all(&call.operations);
+            Conclusion::new("retried", counts, effect.facts, effects, next)
+        };
         if let Some(pause) = memory.pause {
-            // Everybody meets the same: it says nothing about these operations.
-            let effect = Effect::open(with_code(facts, why.code()), why.is_ambiguous());
-            return (effect, self.after_pause(pause));
+            // Everybody meets the same: it says nothing about these operations, but that they may have been done.
+            memory.history.may_hold |= why.is_ambiguous();
+            return open(facts, false, self.after_pause(pause));
         }
         memory.failures += 1;
         memory.attempts += u32::from(why.counts_as_attempt());
-        memory.history.not_found += u32::from(why == RetryReason::NotFound);
-        memory.history.not_applied += u32::from(why == RetryReason::NotApplied);
-        let facts = with_code(facts, why.code());
+        memory.history = memory.history.and(why);
         match why {
             RetryReason::TokenRefused => {
                 memory.token_refusals += 1;
-                let effect = Effect::last(OperationState::Refused, facts, None);
-                let outcome = effect.outcome(Status::Failed);
+                let (effect, outcome) = refused_to_all(facts, call, memory.history);
                 let most = if self.service_accepted() { MAXIMUM_TOKEN_REFUSALS } else { MAXIMUM_FIRST_TOKEN_REFUSALS };
                 let next = if memory.token_refusals >= most {
                     Next::End(CallEnd::Aborted(AbortCause::TokenRefused, Some(outcome)))
                 } else {
                     Next::RenewToken(token, outcome)
                 };
-                return (effect, next);
+                let effects = effect.on_all(&call.operations);
+                return Conclusion::new("retried", true, effect.facts, effects, next);
             }
-            RetryReason::NotConnected => {
+            RetryReason::NotConnected(_) => {
                 if let Some(description) = self.is_unreachable(&facts) {
                     let abort = CallEnd::Aborted(AbortCause::Unreachable { description }, None);
-                    return (Effect::open(facts, false), Next::End(abort));
+                    return open(facts, false, Next::End(abort));
                 }
             }
             _ => memory.token_refusals = 0,
         }
         if memory.attempts >= MAXIMUM_ATTEMPTS {
-            let (state, status) = if memory.ambiguous {
-                (OperationState::Unknown, Status::Unknown)
-            } else {
-                (OperationState::Failed, Status::Failed)
-            };
-            let effect = Effect::last(state, facts, None);
-            let end = call.ended_alike(effect.outcome(status));
-            return (effect, Next::End(end));
+            let end = (OperationState::Failed, FailReason::Rejected);
+            return Conclusion::not_done("given_up", end, facts, call, memory.history);
         }
         memory.is_in_doubt = memory.is_alone && DOUBTFUL_AFTER.contains(&memory.attempts);
         let wait = backoff::after_failure(memory.failures, self.fraction());
-        (Effect::open(facts, why.is_ambiguous()), Next::Again { after: Some(wait) })
+        let most = why.counts_as_attempt().then_some(MAXIMUM_ATTEMPTS);
+        let number = if most.is_some() { memory.attempts } else { memory.failures } + 1;
+        let repeat = Repeat { why: RepeatCause::Answer(why, http_status), number, most };
+        open(facts, why.counts_as_attempt(), Next::Again { after: Some((wait, repeat)) })
     }
 
     async fn after_throttling(&self, call: &Call, reports: &Reports) -> Next {
         if self.gate.merge() {
             reports.send(CallReport { call: call.id, phase: Phase::Notice(Notice::UnexplainedThrottling) }).await;
         }
-        if self.gate.throttled_streak(call.request.bucket()) > MAXIMUM_THROTTLED_STREAK {
+        if self.gate.is_throttled_for_good(call.request.bucket(), SURE_THROTTLED_STREAK) {
             return Next::End(CallEnd::Aborted(AbortCause::ThrottledForGood, None));
         }
         Next::Again { after: None }
@@ -421,22 +419,25 @@ impl Call {
             CallEnd::Settled(vec![OperationEnd::Outcome(outcome); self.operations.len()])
         }
     }
-
-    /// Whether something speaks against every machine of the call already.
-    fn is_suspicious(&self) -> bool {
-        self.operations.iter().all(|operation| operation.history.named || operation.history.unlisted)
-    }
 }
 
 /// What a verdict tells people besides.
 fn notices(verdict: &Verdict) -> Vec<Notice> {
     match verdict {
-        Verdict::Done { case_differs: true, .. } => vec![Notice::TagCaseDiffers],
-        Verdict::Answered { machines, shows_none, .. } => {
-            let differs = machines.contains(&MachineVerdict::Done { case_differs: true });
-            let notices = [(differs, Notice::TagCaseDiffers), (*shows_none, Notice::BulkAnswersShowNothing)];
+        Verdict::Done { case_differs: true, .. } | Verdict::Retry { why: RetryReason::OtherCase, .. } => {
+            vec![Notice::TagCaseDiffers]
+        }
+        Verdict::Answered { machines, .. } => {
+            let differs = machines.iter().any(|machine| {
+                matches!(machine, MachineVerdict::OtherCase | MachineVerdict::Done { case_differs: true })
+            });
+            let shows_nothing = machines.contains(&MachineVerdict::Accepted);
+            let notices = [(differs, Notice::TagCaseDiffers), (shows_nothing, Notice::BulkAnswersShowNothing)];
             notices.into_iter().filter_map(|(holds, notice)| holds.then_some(notice)).collect()
         }
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

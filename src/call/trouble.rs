@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use super::effect::Next;
 use super::gate::Turn;
-use super::judge::{FailReason, History, SplitReason, Verdict};
+use super::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
 use super::outage::{Attempted, Concern, Pause, Sign, sign};
-use super::{AbortCause, Call, CallEnd, Caller, Memory, Reports, ServiceTrouble, StopReason, backoff};
+use super::{
+    AbortCause, Call, CallEnd, Caller, MAXIMUM_TOKEN_REFUSALS, Memory, Repeat, RepeatCause, Reports, ServiceTrouble,
+    StopReason, backoff,
+};
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::model::{AnswerFacts, Outcome};
@@ -42,7 +45,7 @@ impl<T: Transport> Caller<T> {
         }
         // A machine that is unknown, or a request that is wrong, is told only to those who may call. Who may read may
         // not yet write.
-        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Answered { .. })
+        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Accepted { .. } | Verdict::Answered { .. })
             || matches!(verdict, Verdict::Split { why, .. } if *why != SplitReason::Forbidden)
             || matches!(verdict, Verdict::Fail { why, .. } if *why != FailReason::Forbidden);
         if accepted && !call.request.is_read() {
@@ -120,7 +123,12 @@ impl<T: Transport> Caller<T> {
         };
         match renewed {
             Ok(()) if memory.token_refusals <= 1 => Next::Again { after: None },
-            Ok(()) => Next::Again { after: Some(backoff::after_failure(memory.token_refusals, self.fraction())) },
+            Ok(()) => {
+                let why = RepeatCause::Answer(RetryReason::TokenRefused, outcome.answer.http_status);
+                let number = memory.token_refusals + 1;
+                let wait = backoff::after_failure(memory.token_refusals, self.fraction());
+                Next::Again { after: Some((wait, Repeat { why, number, most: Some(MAXIMUM_TOKEN_REFUSALS) })) }
+            }
             Err(error) => self.sign_in_failed(error, Some(outcome), call, &Turn::Open, memory),
         }
     }
@@ -145,7 +153,9 @@ impl<T: Transport> Caller<T> {
             return Next::End(CallEnd::Aborted(AbortCause::SignIn(error), outcome));
         }
         let named = error.retry_after().unwrap_or_default();
-        Next::Again { after: Some(named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()))) }
+        let wait = named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()));
+        let (number, most) = (memory.sign_in_failures + 1, Some(MAXIMUM_SIGN_IN_FAILURES));
+        Next::Again { after: Some((wait, Repeat { why: RepeatCause::SignIn, number, most })) }
     }
 
     /// Whether there is no point in trying to connect any longer; says what the HTTP client said.

@@ -46,7 +46,7 @@ impl RowAnswer {
 /// One that is still to be sent was not attempted, unless an attempt may have taken effect.
 const fn status_of(operation: &StoredOperation) -> Status {
     match operation.state {
-        OperationState::Pending if operation.ambiguous => Status::Unknown,
+        OperationState::Pending | OperationState::Refused if operation.ambiguous => Status::Unknown,
         OperationState::Pending | OperationState::NotAttempted => Status::NotAttempted,
         OperationState::Succeeded => Status::Succeeded,
         OperationState::Unchanged => Status::Unchanged,
@@ -158,6 +158,7 @@ mod tests {
             (Unknown, true, Status::Unknown),
             (NotAttempted, false, Status::NotAttempted),
             (Refused, false, Status::Failed),
+            (Refused, true, Status::Unknown),
         ];
         for (state, ambiguous, status) in table {
             assert_eq!(answer(vec![operation(state, ambiguous, "c", None)]).status, status, "{state:?} {ambiguous}");

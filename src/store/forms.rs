@@ -285,6 +285,8 @@ pub struct WorkItem {
     pub operation: Operation,
     /// Where it stands.
     pub place: WorkPlace,
+    /// Whether an earlier attempt may have taken effect.
+    pub may_hold: bool,
 }
 
 /// What was sent and never answered.

@@ -66,7 +66,8 @@ impl Store {
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation_number, machine, change_kind, change_argument,
-                         (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument)
+                         (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
+                         ambiguous
                      FROM operation
                      WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
                          AND (change_argument, operation_number) > (?4, ?5)
@@ -143,7 +144,7 @@ impl Store {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation_number, machine, change_kind, change_argument,
                          (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
-                         finished_at
+                         ambiguous, finished_at
                      FROM operation WHERE run_key = ?1 AND state = 4 ORDER BY operation_number",
                 )?;
                 let mut unknown = UnknownOperations::default();
@@ -151,7 +152,7 @@ impl Store {
                 while let Some(row) = rows.next()? {
                     let item = read_work_item(row)?;
                     unknown.operations.push((item.id, item.operation));
-                    unknown.latest = unknown.latest.max(row.get::<_, Option<i64>>(5)?.map(timestamp));
+                    unknown.latest = unknown.latest.max(row.get::<_, Option<i64>>(6)?.map(timestamp));
                 }
                 Ok(unknown)
             })
@@ -167,5 +168,6 @@ fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
         id,
         place: WorkPlace { argument: row.get(3)?, operation: id },
         operation: Operation { machine: MachineId::from_service(&machine), change },
+        may_hold: row.get(5)?,
     })
 }
