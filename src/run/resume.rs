@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Desk;
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim;
+use super::join::send_again_what_was_overwritten;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -47,6 +48,7 @@ pub(crate) async fn resume<T: Transport>(
     target.check(None)?;
     claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
+    send_again_what_was_overwritten(&tenant.store, key).await?;
     desk.say(&format!("Going on with run {id}: {} operations are left.", group_digits(u64::from(open))));
     Run { tenant, key, id, target: &target, options: &order.run }.carry_out(None, desk).await
 }
