@@ -17,6 +17,7 @@ mod row;
 mod runs;
 mod screen;
 mod summary;
+mod terminal;
 mod verification;
 
 pub use holder::describe_holders;

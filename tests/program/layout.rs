@@ -89,6 +89,7 @@ const RESERVED: [(&str, &[&str], &str); 22] = [
     ("axum::", &["sandbox"], "nothing else serves anything"),
     ("governor::", &["quota"], "the pacer has a clock of its own, which only its wrapper keeps in check"),
     ("indicatif::", &["report"], "the engine knows no bar"),
+    ("console::", &["report"], "nobody but the report draws on a terminal"),
     ("tracing_subscriber::", &["report"], "where logs go is decided once"),
     ("encoding_rs::", &["input"], "bytes are decoded once"),
     ("csv::", &["input", "report"], "read by the one, written by the other"),
