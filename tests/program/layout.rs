@@ -143,7 +143,13 @@ fn sources() -> Vec<Source> {
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).expect("the source") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() { directories.push(path) } else { paths.push(path) }
+            // Editors leave files beside those that they edit.
+            let is_source = path.extension().is_some_and(|extension| extension == "rs");
+            if path.is_dir() {
+                directories.push(path);
+            } else if is_source {
+                paths.push(path);
+            }
         }
     }
     let texts: BTreeMap<PathBuf, String> =
