@@ -3,6 +3,7 @@
 //! Nothing here changes a run. Data goes to standard output, everything else to standard error; nothing is written to a
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
+mod earlier;
 mod files;
 mod holder;
 pub mod logging;
