@@ -3,6 +3,7 @@
 //! Nothing here changes a run. Data goes to standard output, everything else to standard error; nothing is written to a
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
+mod earlier;
 mod files;
 mod holder;
 pub mod logging;
@@ -17,6 +18,7 @@ mod row;
 mod runs;
 mod screen;
 mod summary;
+mod terminal;
 mod verification;
 
 pub use holder::describe_holders;

@@ -6,6 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
+use super::terminal::PatientTerminal;
+
+/// How often the bar is drawn at the most.
+const DRAWN_A_SECOND: u8 = 20;
+
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ColorChoice {
@@ -56,6 +61,7 @@ pub struct Screen {
     color: bool,
     animated: bool,
     quiet: bool,
+    output_is_terminal: bool,
     log_file: Option<Arc<Mutex<std::fs::File>>>,
 }
 
@@ -81,16 +87,21 @@ impl Screen {
             ColorChoice::Never => false,
         };
         let animated = terminal && !dumb;
-        let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bars = MultiProgress::with_draw_target(target);
-        Self { streams: Arc::new(StandardStreams), bars, color, animated, quiet, log_file: None }
+        let target = if animated {
+            ProgressDrawTarget::term_like_with_hz(Box::new(PatientTerminal::standard_error()), DRAWN_A_SECOND)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let (streams, bars) = (Arc::new(StandardStreams), MultiProgress::with_draw_target(target));
+        let output_is_terminal = io::stdout().is_terminal();
+        Self { streams, bars, color, animated, quiet, output_is_terminal, log_file: None }
     }
 
     /// A screen over these streams, which are no terminal.
     #[must_use]
     pub fn over(streams: Arc<dyn Streams>, quiet: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        Self { streams, bars, color: false, animated: false, quiet, log_file: None }
+        Self { streams, bars, color: false, animated: false, quiet, output_is_terminal: false, log_file: None }
     }
 
     /// Sends what is logged to this file instead of standard error.
@@ -130,13 +141,13 @@ impl Screen {
         }
     }
 
-    /// Writes text to standard output.
+    /// Writes what was asked for to standard output.
     ///
     /// # Errors
-    /// When it cannot be written; a reader that went away is no failure.
+    /// When it cannot be written; a reader or a terminal that went away is no failure.
     pub fn data(&self, text: &str) -> io::Result<()> {
         match self.bars.suspend(|| self.streams.write_data(text.as_bytes())) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => Err(error),
             _ => Ok(()),
         }
     }
@@ -144,6 +155,14 @@ impl Screen {
     /// Standard output, for rows; whether somebody reads them is for the writer to judge.
     pub(super) fn data_stream(&self) -> DataStream {
         DataStream(Arc::clone(&self.streams))
+    }
+
+    /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on
+    /// standard error. So it cannot fail.
+    pub fn tell(&self, text: &str) {
+        if self.data(text).is_err() {
+            self.line(text.trim_end());
+        }
     }
 
     /// Asks a question on standard error and reads the answer from standard input; anything but yes is no.

@@ -168,7 +168,8 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         screen.line(summary.text(screen).trim_end());
         Ok(())
     } else {
-        screen.data(&summary.text(screen))
+        screen.tell(&summary.text(screen));
+        Ok(())
     };
     shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))
 }

@@ -89,6 +89,7 @@ const RESERVED: [(&str, &[&str], &str); 22] = [
     ("axum::", &["sandbox"], "nothing else serves anything"),
     ("governor::", &["quota"], "the pacer has a clock of its own, which only its wrapper keeps in check"),
     ("indicatif::", &["report"], "the engine knows no bar"),
+    ("console::", &["report"], "nobody but the report draws on a terminal"),
     ("tracing_subscriber::", &["report"], "where logs go is decided once"),
     ("encoding_rs::", &["input"], "bytes are decoded once"),
     ("csv::", &["input", "report"], "read by the one, written by the other"),
@@ -142,7 +143,13 @@ fn sources() -> Vec<Source> {
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).expect("the source") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() { directories.push(path) } else { paths.push(path) }
+            // Editors leave files beside those that they edit.
+            let is_source = path.extension().is_some_and(|extension| extension == "rs");
+            if path.is_dir() {
+                directories.push(path);
+            } else if is_source {
+                paths.push(path);
+            }
         }
     }
     let texts: BTreeMap<PathBuf, String> =

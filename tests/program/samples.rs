@@ -1,5 +1,8 @@
 //! Every file in `samples/`, as the README lets people use it.
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
 use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
@@ -19,10 +22,19 @@ fn rehearse_sample(name: &str, options: &[&str]) -> (Folder, Ended) {
     (folder, ended)
 }
 
+/// The names in `samples/` that belong to the repository. What else lies there is the user's: results of the first command
+/// of the README, files of their own. `None` where there is no git to tell them apart.
+fn samples_of_the_repository() -> Option<BTreeSet<String>> {
+    let listed = Command::new("git").args(["ls-files", "-z", "."]).current_dir(repository("samples")).output().ok()?;
+    let paths = String::from_utf8(listed.stdout).ok().filter(|paths| listed.status.success() && !paths.is_empty())?;
+    Some(paths.split_terminator('\0').map(|path| path.split('/').next().unwrap_or(path).to_owned()).collect())
+}
+
 #[test]
 fn every_sample_is_used_by_a_test() {
-    for entry in std::fs::read_dir(repository("samples")).expect("the samples") {
-        let name = entry.expect("an entry").file_name().into_string().expect("a name in UTF-8");
+    let is_there = |name: &&str| repository("samples").join(name).exists();
+    assert!(USED.iter().all(is_there), "a sample that is used is not there");
+    for name in samples_of_the_repository().unwrap_or_default() {
         assert!(USED.contains(&name.as_str()), "no test here uses samples/{name}");
     }
 }
@@ -126,7 +138,7 @@ fn the_nightly_script_puts_every_file_in_its_place() {
     for (sample, status, place) in [("values.csv", 0, "done"), ("bad-rows.csv", 3, "refused")] {
         let folder = Folder::new();
         folder.write("retag.csv", std::fs::read(repository("samples").join(sample)).expect("a sample"));
-        let mut command = std::process::Command::new("sh");
+        let mut command = Command::new("sh");
         command
             .arg(repository("samples/cron/retag-nightly.sh"))
             .arg(folder.path("."))
