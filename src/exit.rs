@@ -87,6 +87,13 @@ impl CommandError {
     }
 }
 
+impl CommandError {
+    /// Nobody said yes.
+    pub(crate) fn cancelled() -> Self {
+        Self::text(ExitStatus::InputRefused, "cancelled; nothing was changed", None)
+    }
+}
+
 /// What is missing or unreadable is for the command line to mend; a refusal is the service's.
 pub(crate) const fn sign_in_status(error: &SignInError) -> ExitStatus {
     match error {
@@ -126,11 +133,17 @@ impl From<ResultsError> for CommandError {
                 Some("check the directory, its permissions and the room on the disk".to_owned())
             }
             ResultsError::IsInput { .. } => Some("name another file with -o".to_owned()),
+            ResultsError::NotOurs { .. } | ResultsError::ReadOnly { .. } => {
+                Some("move it away, or name another file with -o".to_owned())
+            }
             ResultsError::Store(error) => error.hint(),
         };
         let status = match error {
             ResultsError::IsInput { .. } => ExitStatus::Usage,
-            ResultsError::File { .. } | ResultsError::Store(_) => ExitStatus::StorageFailed,
+            ResultsError::File { .. }
+            | ResultsError::NotOurs { .. }
+            | ResultsError::ReadOnly { .. }
+            | ResultsError::Store(_) => ExitStatus::StorageFailed,
         };
         Self::new(status, error, hint)
     }
@@ -138,8 +151,12 @@ impl From<ResultsError> for CommandError {
 
 impl From<MachinesError> for CommandError {
     fn from(error: MachinesError) -> Self {
-        let hint = "check the directory, its permissions and the room on the disk".to_owned();
-        Self::new(ExitStatus::StorageFailed, error, Some(hint))
+        let hint = if error.source.kind() == std::io::ErrorKind::AlreadyExists {
+            "move it away, or name another file with -o"
+        } else {
+            "check the directory, its permissions and the room on the disk"
+        };
+        Self::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here changes a run. Data goes to standard output, everything else to standard error; nothing is written to a
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
+mod advice;
 mod earlier;
 mod files;
 mod holder;
@@ -30,5 +31,5 @@ pub use reading::{ReadingReport, reading_json, reading_problem};
 pub use results::{ErrorGroup, ErrorKey, ResultsError, ResultsTarget, Totals, write_results};
 pub use runs::{RunList, RunView};
 pub use screen::{ColorChoice, Screen, Streams};
-pub use summary::{RunSummary, describe_duration, describe_end, group_digits};
+pub use summary::{RunSummary, describe_end, kept_text};
 pub use verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};

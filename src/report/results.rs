@@ -59,7 +59,7 @@ pub enum ResultsError {
         path: PathBuf,
     },
     /// The target is there, and not by us.
-    #[error("{path} is there already, and it is no results file of this program")]
+    #[error("{path} is there already, and it is no file of this kind that tagfleet wrote")]
     NotOurs {
         /// The target.
         path: PathBuf,
@@ -100,6 +100,8 @@ pub struct Totals {
     pub errors: BTreeMap<ErrorKey, ErrorGroup>,
     /// Rows in the file of those worth feeding back.
     pub failed_rows: u64,
+    /// Rows that were left alone because somebody else has changed what they are about.
+    pub left_to_others: u64,
     /// Where the results of another run are now that stood in the way, and its rows to feed back.
     pub kept: Vec<PathBuf>,
 }
@@ -176,7 +178,7 @@ impl ResultsTarget {
 }
 
 /// What keeps any target from being written: it is a directory, the input, or read-only.
-pub(super) fn check_target(target: &Path, input: Option<&Path>) -> Result<(), ResultsError> {
+fn check_target(target: &Path, input: Option<&Path>) -> Result<(), ResultsError> {
     if target.is_dir() {
         let source = io::ErrorKind::IsADirectory.into();
         return Err(ResultsError::File { path: target.to_owned(), source });
@@ -188,6 +190,19 @@ pub(super) fn check_target(target: &Path, input: Option<&Path>) -> Result<(), Re
         return Err(ResultsError::ReadOnly { path: target.to_owned() });
     }
     Ok(())
+}
+
+/// What keeps a sheet that has these columns at its end, and belongs to no run, from being written.
+pub(super) fn check_sheet(target: &Path, input: Option<&Path>, columns: &[&str]) -> Result<(), ResultsError> {
+    check_target(target, input)?;
+    if is_device(target) {
+        return Ok(());
+    }
+    let unreadable = |source| ResultsError::File { path: target.to_owned(), source };
+    if earlier::occupant(target, columns).map_err(unreadable)? == Occupant::Other {
+        return Err(ResultsError::NotOurs { path: target.to_owned() });
+    }
+    new_file_beside(target).map(|_file| ())
 }
 
 /// The run whose results are there already; `None` where there are none.
@@ -406,6 +421,7 @@ impl Totals {
     fn take(&mut self, row: u32, answer: &RowAnswer) {
         self.rows += 1;
         *self.statuses.entry(answer.status).or_default() += 1;
+        self.left_to_others += u64::from(answer.is_left_to_others());
         if !answer.is_worth_feeding_back() {
             return;
         }

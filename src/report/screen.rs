@@ -175,7 +175,10 @@ impl Screen {
             let _closed = write!(output, "{question} [y/N] ").and_then(|()| output.flush());
         }
         let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
+        if io::stdin().read_line(&mut answer)? == 0 {
+            // What comes next begins on a line of its own.
+            self.line("");
+        }
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 

@@ -11,7 +11,7 @@ use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors,
 use crate::exit::{CommandError, ExitStatus, abort_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
-use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, write_results};
+use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, kept_text, write_results};
 use crate::store::{RunKey, RunState, StoredRun};
 
 /// How often the progress is shown.
@@ -127,6 +127,9 @@ impl<T: Transport> Run<'_, T> {
             named_state_directory,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
+            started_at: self.tenant.opened_at,
+            finished_at: self.tenant.clock.wall_time(),
+            input: &run.description.input_path,
         };
         show(&summary, status, desk)?;
         Ok(status)
@@ -158,8 +161,11 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         );
     }
     let shown = if desk.json {
-        if !matches!(summary.reason, EndReason::Finished) {
+        // The object is for a script; why something needs attention is for whoever gets its mail.
+        if status != ExitStatus::Done || !matches!(summary.reason, EndReason::Finished) {
             screen.line(summary.text(screen).trim_end());
+        } else if !summary.totals.kept.is_empty() {
+            desk.say(&kept_text(&summary.totals.kept));
         }
         screen.data(&summary.json())
     } else if desk.quiet && status == ExitStatus::Done {
@@ -171,7 +177,10 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         screen.tell(&summary.text(screen));
         Ok(())
     };
-    shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))
+    shown.map_err(|error| {
+        let hint = format!("the results are written; what became of the run says: tagfleet runs {}", summary.run_id);
+        CommandError::new(ExitStatus::StorageFailed, error, Some(hint))
+    })
 }
 
 /// How a run that ended for this reason ends the process.

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use crate::rehearsal::repository;
 
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 19] = [
+const ROOMS: [(&str, &[&str], &str); 20] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
-    ("quota", &["clock"], "the window rule is pure and knows neither calls nor rows"),
+    ("words", &[], "how numbers and times are written depends on nothing that is written about"),
+    ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
     ("input", &["model"], "bytes become rows whatever becomes of the rows"),
     (
         "plan",
@@ -34,7 +35,7 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
     ),
     (
         "report",
-        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch"],
+        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch", "words"],
         "shows what the engine tells and the store holds",
     ),
     ("sandbox", &[], "what the program is checked against shares no code with it"),
@@ -64,6 +65,7 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
             "dispatch",
             "report",
             "exit",
+            "words",
         ],
         "a run goes over any transport, and knows no command line, no environment and no sandbox",
     ),
@@ -71,7 +73,7 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
         "commands",
         &[
             "model", "clock", "quota", "input", "plan", "api", "store", "dispatch", "run", "report", "sandbox", "cli",
-            "config", "exit",
+            "config", "exit", "words",
         ],
         "commands turn what was typed into values; the work is done in the rooms",
     ),

@@ -37,6 +37,48 @@ fn every_row_is_answered_truly(folder: &Folder, sandbox: &Sandbox) {
     assert_eq!(said, sandbox.machines().into_keys().collect::<Vec<_>>());
 }
 
+/// The question of an `apply` against a tenant that is read first.
+fn asked(columns: u16) -> (Terminal, Sandbox, Folder) {
+    let rehearsal = Rehearsal::new().planned().unconfirmed().rows(&rows_adding("A", 3)).with("--color never");
+    let Prepared { command, sandbox, folder, .. } = rehearsal.prepare();
+    let mut terminal = Terminal::start(command, columns);
+    terminal.waits_until_it_shows("[y/N] ");
+    (terminal, sandbox.expect("a sandbox of its own"), folder)
+}
+
+#[test]
+fn whoever_does_not_say_yes_cancels_at_once() {
+    const CONTROL_C: &str = "\u{3}";
+    const CONTROL_D: &str = "\u{4}";
+    let cases = [CONTROL_C, CONTROL_D, "\n", "n\n", "SIGTERM", "SIGINT", "gone"];
+    at_once(cases, |answer| {
+        let (mut terminal, sandbox, folder) = asked(80);
+        match answer {
+            "SIGTERM" => terminal.signal(Signal::TERM),
+            "SIGINT" => terminal.signal(Signal::INT),
+            "gone" => terminal.goes_away(),
+            typed => terminal.type_in(typed),
+        }
+        let since = Instant::now();
+        assert_eq!(terminal.end(), Some(3), "{answer:?}: {}", terminal.shown());
+        assert!(since.elapsed().as_secs() < 20, "{answer:?}: {:?}", since.elapsed());
+        if answer != "gone" {
+            assert!(terminal.shown().contains("\r\nerror: cancelled; nothing was changed"), "{}", terminal.shown());
+        }
+        assert_eq!((sandbox.machines().len(), folder.names()), (0, vec!["input.csv".to_owned(), "state".to_owned()]));
+    });
+}
+
+#[test]
+fn whoever_says_yes_gets_what_the_plan_says() {
+    at_once([80, 140], |columns| {
+        let (mut terminal, sandbox, folder) = asked(columns);
+        terminal.type_in("y\n");
+        assert_eq!(terminal.end(), Some(0), "{}", terminal.shown());
+        assert!(folder.read("input.results.csv").is_some() && sandbox.machines().len() == 3);
+    });
+}
+
 #[test]
 fn a_terminal_that_goes_away_ends_the_run_in_order() {
     at_once(["", "-q", "--json", "-vv", "--json -q", "--log-format json -v"], |options| {
