@@ -56,6 +56,22 @@ impl ExitStatus {
         Self::PRECEDENCE.into_iter().find(|status| *status == self || *status == other).unwrap_or(self)
     }
 
+    /// Why a command ended that could not do its work, in a word for scripts.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "finished",
+            Self::RowsFailed => "rows_failed",
+            Self::Usage => "usage",
+            Self::InputRefused => "input_refused",
+            Self::ServiceRefused => "refused",
+            Self::StoppedEarly => "stopped_early",
+            Self::AnotherRun => "another_run",
+            Self::StorageFailed => "storage_failed",
+            Self::Differences => "differences",
+            Self::Bug => "bug",
+        }
+    }
+
     /// The number that the operating system gets.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -68,16 +84,18 @@ impl ExitStatus {
 pub(crate) struct CommandError {
     pub(crate) status: ExitStatus,
     pub(crate) problem: Problem,
+    /// The run, if one began.
+    pub(crate) run_id: Option<String>,
 }
 
 impl CommandError {
     pub(crate) fn new(status: ExitStatus, error: impl Error + Send + Sync + 'static, hint: Option<String>) -> Self {
-        Self { status, problem: Problem { error: Box::new(error), hint } }
+        Self { status, problem: Problem { error: Box::new(error), hint }, run_id: None }
     }
 
     pub(crate) fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
         let problem = Problem { error: message.into().into(), hint: hint.map(str::to_owned) };
-        Self { status, problem }
+        Self { status, problem, run_id: None }
     }
 
     /// A sign-in that failed before it was known whose quota is used: nothing was sent, and nothing stored.
@@ -179,7 +197,7 @@ impl From<ReadError> for CommandError {
             error if error.is_refusal() => ExitStatus::ServiceRefused,
             _ => ExitStatus::StoppedEarly,
         };
-        Self { status, problem: reading_problem(error) }
+        Self { status, problem: reading_problem(error), run_id: None }
     }
 }
 

@@ -99,7 +99,7 @@ impl<T: Transport> Run<'_, T> {
             Ok(outcome) => outcome,
             Err(error) => {
                 if let Err(error) = &written {
-                    screen.line(&error.problem.render(screen));
+                    screen.problem(&error.problem);
                 }
                 return Err(error.into());
             }
@@ -108,6 +108,7 @@ impl<T: Transport> Run<'_, T> {
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(mut error) => {
+                error.run_id = Some(self.id.to_owned());
                 screen.line(&describe_end(self.id, &reason, &progress));
                 let command = self.target.command_to_write_again(self.id, named_state_directory);
                 let again = format!("the run is stored; write its results again with: {command}");

@@ -82,7 +82,7 @@ const ROOMS: [(&str, &[&str], &str); 20] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 22] = [
+const RESERVED: [(&str, &[&str], &str); 23] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
