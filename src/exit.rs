@@ -56,6 +56,22 @@ impl ExitStatus {
         Self::PRECEDENCE.into_iter().find(|status| *status == self || *status == other).unwrap_or(self)
     }
 
+    /// Why a command ended that could not do its work, in a word for scripts.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "finished",
+            Self::RowsFailed => "rows_failed",
+            Self::Usage => "usage",
+            Self::InputRefused => "input_refused",
+            Self::ServiceRefused => "refused",
+            Self::StoppedEarly => "stopped_early",
+            Self::AnotherRun => "another_run",
+            Self::StorageFailed => "storage_failed",
+            Self::Differences => "differences",
+            Self::Bug => "bug",
+        }
+    }
+
     /// The number that the operating system gets.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -68,22 +84,31 @@ impl ExitStatus {
 pub(crate) struct CommandError {
     pub(crate) status: ExitStatus,
     pub(crate) problem: Problem,
+    /// The run, if one began.
+    pub(crate) run_id: Option<String>,
 }
 
 impl CommandError {
     pub(crate) fn new(status: ExitStatus, error: impl Error + Send + Sync + 'static, hint: Option<String>) -> Self {
-        Self { status, problem: Problem { error: Box::new(error), hint } }
+        Self { status, problem: Problem { error: Box::new(error), hint }, run_id: None }
     }
 
     pub(crate) fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
         let problem = Problem { error: message.into().into(), hint: hint.map(str::to_owned) };
-        Self { status, problem }
+        Self { status, problem, run_id: None }
     }
 
     /// A sign-in that failed before it was known whose quota is used: nothing was sent, and nothing stored.
     pub(crate) fn sign_in(error: SignInError) -> Self {
         let hint = error.hint();
         Self::new(abort_status(&AbortCause::SignIn(error.clone())), error, hint)
+    }
+}
+
+impl CommandError {
+    /// Nobody said yes.
+    pub(crate) fn cancelled() -> Self {
+        Self::text(ExitStatus::InputRefused, "cancelled; nothing was changed", None)
     }
 }
 
@@ -126,11 +151,17 @@ impl From<ResultsError> for CommandError {
                 Some("check the directory, its permissions and the room on the disk".to_owned())
             }
             ResultsError::IsInput { .. } => Some("name another file with -o".to_owned()),
+            ResultsError::NotOurs { .. } | ResultsError::ReadOnly { .. } => {
+                Some("move it away, or name another file with -o".to_owned())
+            }
             ResultsError::Store(error) => error.hint(),
         };
         let status = match error {
             ResultsError::IsInput { .. } => ExitStatus::Usage,
-            ResultsError::File { .. } | ResultsError::Store(_) => ExitStatus::StorageFailed,
+            ResultsError::File { .. }
+            | ResultsError::NotOurs { .. }
+            | ResultsError::ReadOnly { .. }
+            | ResultsError::Store(_) => ExitStatus::StorageFailed,
         };
         Self::new(status, error, hint)
     }
@@ -138,8 +169,12 @@ impl From<ResultsError> for CommandError {
 
 impl From<MachinesError> for CommandError {
     fn from(error: MachinesError) -> Self {
-        let hint = "check the directory, its permissions and the room on the disk".to_owned();
-        Self::new(ExitStatus::StorageFailed, error, Some(hint))
+        let hint = if error.source.kind() == std::io::ErrorKind::AlreadyExists {
+            "move it away, or name another file with -o"
+        } else {
+            "check the directory, its permissions and the room on the disk"
+        };
+        Self::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
     }
 }
 
@@ -162,7 +197,7 @@ impl From<ReadError> for CommandError {
             error if error.is_refusal() => ExitStatus::ServiceRefused,
             _ => ExitStatus::StoppedEarly,
         };
-        Self { status, problem: reading_problem(error) }
+        Self { status, problem: reading_problem(error), run_id: None }
     }
 }
 

@@ -5,7 +5,7 @@
 //! Data goes one way. Each room knows only those above it or to its left:
 //!
 //! ```text
-//! model, clock                       plain types; time and randomness as values
+//! model, clock, words                plain types; time and randomness as values; how numbers and times are written
 //! input ──> plan (pure) ──> dispatch ──> events ──> report
 //!             ^ inventory       │
 //!               └──────────> call ──> quota ──> store
@@ -16,7 +16,7 @@
 //! ```
 //!
 //! # The rooms
-//! - [`model`], [`clock`]: what everybody speaks. No I/O in the former.
+//! - [`model`], [`clock`], [`words`]: what everybody speaks. No I/O in the first.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
 //! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
@@ -57,6 +57,7 @@ pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod store;
+pub mod words;
 
 /// Keeps secrets in memory from being written to disk when the process dies.
 pub fn forbid_core_dumps() {

@@ -8,10 +8,6 @@ fn main() -> ExitCode {
     tagfleet::forbid_core_dumps();
     match Cli::read() {
         Ok(cli) => ExitCode::from(tagfleet::commands::run(cli).code()),
-        Err(error) => {
-            // Help and version are no errors; if nobody reads them, there is nobody to tell.
-            let _closed = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-        }
+        Err(error) => ExitCode::from(tagfleet::commands::refuse(&error).code()),
     }
 }

@@ -1,19 +1,21 @@
 #!/bin/sh
-# Applies the file that waits in a directory, unattended: for cron, or for the systemd timer beside this script.
+# Applies the files that wait in a directory, unattended: for cron, or for the systemd timer beside this script.
 #
 #   retag-nightly.sh DIRECTORY [OPTION...]
 #
-# DIRECTORY/retag.csv    what to apply. Put it there by renaming, so that it is never seen half written.
-# DIRECTORY/pending.csv  what is being applied, or what a night that was too short left over. It comes first.
+# DIRECTORY/*.csv        what to apply, one file after the other in the order of their names. Put a file there by renaming,
+#                        so that it is never seen half written. Files that a night was too short for stay.
 # DIRECTORY/done/        inputs, results and summaries, named by the time of the run.
-# DIRECTORY/refused/     inputs that were refused as a whole; mend them and put them back as retag.csv.
+# DIRECTORY/refused/     inputs that were refused as a whole; fix them and put them back.
 #
-# The options go to tagfleet: --deadline 06:00, --client-secret-file FILE, or --sandbox for a rehearsal. Secrets come
-# from files or from the environment, never from the command line, which every user of the computer can read.
+# The options go to tagfleet: --client-secret-file FILE, or --sandbox for a rehearsal. Secrets come from files or from the
+# environment, never from the command line, which every user of the computer can read. --deadline 06:00, or 8h, counts for
+# the night as a whole: after it no call starts, and no further file is begun. It needs GNU date.
 #
-# Silent when everything is applied or nothing waits. Otherwise it says why on standard error, where cron mails it and
-# the journal keeps it, and ends with tagfleet's exit status. One at a time: systemd sees to that; under cron, start it
-# by `flock -n DIRECTORY/lock retag-nightly.sh DIRECTORY ...`.
+# Silent when everything is applied or nothing waits. Otherwise it says on standard error what became of each file, why,
+# and where its rows and its summary are; cron mails that and the journal keeps it. It ends with the gravest of tagfleet's
+# exit statuses. One at a time: systemd sees to that; under cron, start it by
+# `flock -n -E 6 DIRECTORY/lock retag-nightly.sh DIRECTORY ...`, so that 6 means here what it means to tagfleet.
 set -eu
 umask 077
 
@@ -23,60 +25,122 @@ if [ "$#" -eq 0 ] || [ ! -d "$1" ]; then
 fi
 directory=$1
 shift
-pending=$directory/pending.csv
-run=$directory/done/$(date -u +%Y%m%dT%H%M%SZ)
 mkdir -p "$directory/done" "$directory/refused"
+messages=$(mktemp)
+trap 'rm -f "$messages"' EXIT
+
+# A stop request reaches tagfleet too, which then awaits its calls in flight. This script must outlive it, and begin
+# nothing more.
+stopped=
+trap 'stopped=yes' HUP INT TERM
 
 say() {
     echo "retag-nightly: $*" >&2
 }
 
-# What this run did not get done takes the place of its input, for the next run.
-keep_the_rest() {
-    if [ -f "$run.failed.csv" ]; then
-        cp "$pending" "$run.csv"
-        mv "$run.failed.csv" "$pending"
-    fi
+# The moment that a deadline means, in seconds; of a time of day, the next one.
+moment_of() {
+    now=$(date +%s)
+    case $1 in
+    *:*)
+        end=$(date -d "$1" +%s)
+        [ "$end" -gt "$now" ] || end=$(date -d "tomorrow $1" +%s)
+        ;;
+    *s) end=$((now + ${1%s})) ;;
+    *m) end=$((now + ${1%m} * 60)) ;;
+    *h) end=$((now + ${1%h} * 3600)) ;;
+    *)
+        say "--deadline takes 06:00, 30m or 8h here"
+        exit 2
+        ;;
+    esac
+    echo "$end"
 }
 
-if [ ! -e "$pending" ]; then
-    [ -e "$directory/retag.csv" ] || exit 0
-    mv "$directory/retag.csv" "$pending"
-fi
+# Takes the deadline out of the options, since each file has only what the others left of the night.
+end_of_night=
+count=$#
+while [ "$count" -gt 0 ]; do
+    case $1 in
+    --deadline)
+        end_of_night=$(moment_of "${2:-}")
+        shift
+        count=$((count - 1))
+        ;;
+    --deadline=*) end_of_night=$(moment_of "${1#--deadline=}") ;;
+    *) set -- "$@" "$1" ;;
+    esac
+    shift
+    count=$((count - 1))
+done
 
-# A stop request reaches tagfleet too, which then awaits its calls in flight. This script must outlive it.
-trap : HUP INT TERM
+# Of two statuses the one that counts, in tagfleet's own order.
+graver() {
+    for one in 70 7 2 3 4 6 5 1 0; do
+        if [ "$1" -eq "$one" ] || [ "$2" -eq "$one" ]; then
+            echo "$one"
+            return
+        fi
+    done
+    # Killed, or not there at all.
+    echo "$2"
+}
 
-status=0
-tagfleet apply "$pending" -o "$run.results.csv" --yes --json -q "$@" >"$run.json" || status=$?
-[ -s "$run.json" ] || rm -f "$run.json"
+# Applies one file and puts it where it belongs.
+apply() {
+    file=$1
+    shift
+    name=$(basename "$file" .csv)
+    run=$directory/done/$(date -u +%Y%m%dT%H%M%SZ)-$name
+    status=0
+    tagfleet apply "$file" -o "$run.results.csv" --yes --json -q "$@" >"$run.json" 2>"$messages" || status=$?
+    case $status in
+    0)
+        mv "$file" "$run.csv"
+        return
+        ;;
+    1)
+        mv "$file" "$run.csv"
+        say "$name.csv is done, but not every row succeeded; $run.results.csv says why, $run.failed.csv holds the rows"
+        ;;
+    3)
+        mv "$file" "$directory/refused/$name.csv"
+        say "$name.csv was refused and nothing was sent; fix $directory/refused/$name.csv and put it back"
+        ;;
+    4)
+        say "$name.csv was stopped: the service refused the sign-in or the permission; the next run goes on with it"
+        ;;
+    5)
+        say "$name.csv was stopped early; the next run goes on with it"
+        ;;
+    6)
+        say "another run is in the way of $name.csv; the next run tries again"
+        ;;
+    *)
+        # 2: options or environment; 7: disk; 70: a bug; above 128: killed. To repeat the whole file does no harm.
+        say "tagfleet ended with status $status; $name.csv stays for the next run"
+        ;;
+    esac
+    say "its summary is $run.json, and it said:"
+    cat "$messages" >&2
+}
 
-case $status in
-0)
-    mv "$pending" "$run.csv"
-    ;;
-1)
-    mv "$pending" "$run.csv"
-    say "finished, but not every row succeeded; look at $run.failed.csv"
-    ;;
-3)
-    mv "$pending" "$directory/refused/${run##*/}.csv"
-    say "the input was refused and nothing was sent; mend $directory/refused/${run##*/}.csv"
-    ;;
-4)
-    keep_the_rest
-    say "the service refused the sign-in or the permission ($run.json says which); what is left waits in $pending"
-    ;;
-5)
-    keep_the_rest
-    say "stopped early ($run.json says why); the next run goes on with $pending"
-    ;;
-6)
-    say "another run is in the way; the next run tries $pending again"
-    ;;
-*)
-    # 2: options or environment; 7: disk; 70: a bug; above 128: killed. To repeat the whole file does no harm.
-    say "tagfleet ended with status $status; $pending stays for the next run"
-    ;;
-esac
-exit "$status"
+gravest=0
+for file in "$directory"/*.csv; do
+    # No file at all leaves the pattern itself.
+    [ -e "$file" ] || continue
+    if [ -z "$end_of_night" ]; then
+        apply "$file" "$@"
+    elif [ "$end_of_night" -gt "$(date +%s)" ]; then
+        apply "$file" --deadline "$((end_of_night - $(date +%s)))s" "$@"
+    else
+        say "the night is over; ${file##*/} and what comes after it wait for the next one"
+        gravest=$(graver "$gravest" 5)
+        break
+    fi
+    gravest=$(graver "$gravest" "$status")
+    # What stops one file by itself leaves the others; what is wrong with sign-in, options or disk does not.
+    case $status in 0 | 1 | 3 | 5 | 6) ;; *) break ;; esac
+    [ -z "$stopped" ] || break
+done
+exit "$gravest"

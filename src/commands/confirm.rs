@@ -14,13 +14,11 @@ impl Consent for Confirmation {
     async fn ask(&self, screen: &Screen, description: &str) -> Result<(), CommandError> {
         screen.line(description.trim_end());
         let asked = screen.clone();
-        let answer = tokio::task::spawn_blocking(move || asked.confirm("Go on?")).await;
+        let answer = tokio::task::spawn_blocking(move || asked.confirm("Apply these changes?")).await;
         match answer.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))? {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(CommandError::text(ExitStatus::InputRefused, "you did not say yes, so nothing was changed", None))
-            }
-            Err(error) => Err(CommandError::new(ExitStatus::Usage, error, Some("add --yes".to_owned()))),
+            // No, or the end of the input (Ctrl-D); or the terminal has gone, and can bring no yes.
+            Ok(false) | Err(_) => Err(CommandError::cancelled()),
         }
     }
 }

@@ -18,11 +18,14 @@ mod stop_signals;
 mod undo;
 mod verify;
 
+use jiff::Timestamp;
+
 use crate::cli::{Cli, Command, PlanningOptions as PlanningArguments};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
-use crate::report::{Screen, logging};
+use crate::report::logging::{self, LogFormat};
+use crate::report::{ColorChoice, Refusal, Screen};
 use crate::run::PlanningOptions;
 
 impl From<ConfigError> for CommandError {
@@ -42,14 +45,72 @@ impl From<ConfigError> for CommandError {
 /// Runs the command that was typed and says how the process is to end. Whatever goes wrong has been shown.
 #[must_use]
 pub fn run(cli: Cli) -> ExitStatus {
-    let screen = Screen::new(cli.general.color, cli.general.quiet);
+    let screen = Screen::new(cli.general.color, cli.general.quiet).with_line_format(cli.general.log_format);
+    let (json, input, started_at) = (cli.general.json, input_name(&cli.command), Timestamp::now());
     match run_on(cli, screen.clone()) {
         Ok(status) => status,
         Err(error) => {
-            screen.line(&error.problem.render(&screen));
+            show_error(&error, json, input.as_deref(), started_at, &screen);
             error.status
         }
     }
+}
+
+/// Shows why a command line could not be understood, or the help that it asked for, and says how the process is to end.
+#[must_use]
+pub fn refuse(error: &clap::Error) -> ExitStatus {
+    if !error.use_stderr() {
+        // Help and version are no errors; if nobody reads them, there is nobody to tell.
+        let _closed = error.print();
+        return ExitStatus::Done;
+    }
+    // What was typed makes no sense as a whole, and yet says how its error is to be shown.
+    let typed: Vec<String> = std::env::args().collect();
+    let is_json = typed.iter().any(|argument| argument == "--log-format=json")
+        || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
+    let format = if is_json { LogFormat::Json } else { LogFormat::Text };
+    let screen = Screen::new(ColorChoice::Auto, false).with_line_format(format);
+    let json = typed.iter().any(|argument| argument == "--json");
+    if is_json || json {
+        let shown = error.to_string();
+        let (message, advice) = shown.trim_start_matches("error: ").split_once("\n\n").unwrap_or((&shown, ""));
+        let advice = advice.split_whitespace().collect::<Vec<_>>().join(" ");
+        let hint = Some(advice.as_str()).filter(|advice| !advice.is_empty());
+        show_error(&CommandError::text(ExitStatus::Usage, message, hint), json, None, Timestamp::now(), &screen);
+    } else {
+        let _closed = error.print();
+    }
+    ExitStatus::Usage
+}
+
+/// Shows an error to people, and to a script unless it has its object already.
+fn show_error(error: &CommandError, json: bool, input: Option<&str>, started_at: Timestamp, screen: &Screen) {
+    screen.problem(&error.problem);
+    if !json || screen.has_written_data() {
+        return;
+    }
+    let refusal = Refusal {
+        problem: &error.problem,
+        ended: error.status.word(),
+        run_id: error.run_id.as_deref(),
+        input,
+        started_at,
+        finished_at: Timestamp::now(),
+        exit_status: error.status.code(),
+    };
+    // The error has been shown; that nobody takes the object changes nothing about it.
+    let _full = screen.data(&refusal.json());
+}
+
+/// The input as it was typed, where a command has one.
+fn input_name(command: &Command) -> Option<String> {
+    let input = match command {
+        Command::Apply(options) => &options.input.input,
+        Command::Plan(options) => &options.input.input,
+        Command::Verify(options) => &options.input.input,
+        _ => return None,
+    };
+    Some(input.display().to_string())
 }
 
 fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {

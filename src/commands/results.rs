@@ -6,8 +6,9 @@ use crate::cli::{GeneralOptions, ResultsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{ResultsTarget, Screen, group_digits, write_results};
+use crate::report::{ResultsTarget, Screen, kept_text, write_results};
 use crate::store::{Reader, StoreError};
+use crate::words::counted;
 
 /// Finds the run and writes its results.
 pub(super) async fn results(
@@ -28,10 +29,14 @@ pub(super) async fn results(
         Some(path) => ResultsTarget::file(path),
         None => ResultsTarget::file(PathBuf::from(format!("{}.results.csv", run.description.run_id))),
     };
-    target.check(None)?;
+    target.check(Some(Path::new(&run.description.input_path)))?;
     let totals = write_results(&reader, &run, &target, screen).await?;
     if let ResultsTarget::File { results, .. } = &target {
-        screen.line(&format!("{} rows written to {}", group_digits(totals.rows), results.display()));
+        let rows = counted(totals.rows, "row", "rows");
+        screen.line(&format!("{rows} written to {}", results.display()));
+        if !totals.kept.is_empty() {
+            screen.line(&kept_text(&totals.kept));
+        }
     }
     Ok(ExitStatus::Done)
 }

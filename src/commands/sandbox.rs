@@ -10,7 +10,11 @@ use crate::sandbox::arguments::SandboxArguments;
 pub(super) async fn sandbox(arguments: &SandboxArguments, screen: &Screen) -> Result<ExitStatus, CommandError> {
     let usage = |hint: Option<&str>| {
         let hint = hint.map(str::to_owned);
-        move |error| CommandError { status: ExitStatus::Usage, problem: crate::report::Problem { error, hint } }
+        move |error| CommandError {
+            status: ExitStatus::Usage,
+            problem: crate::report::Problem { error, hint },
+            run_id: None,
+        }
     };
     let settings = arguments.settings().map_err(Into::into).map_err(usage(None))?;
     let mut stop_requests = stop_signals::listen();

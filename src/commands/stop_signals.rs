@@ -24,37 +24,74 @@ pub(super) fn listen() -> mpsc::Receiver<StopRequest> {
 }
 
 async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>) {
-    let mut request = StopRequest::Drain;
+    let mut is_stopping = false;
     loop {
-        tokio::select! {
-            () = signals.next() => {}
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
             () = requests.closed() => return,
-        }
+        };
+        let request = match signal {
+            Signal::Stop if is_stopping => StopRequest::Halt,
+            // A terminal that goes away may say so more than once, by itself and through the shell; nobody is there who
+            // could be in a hurry.
+            Signal::HangUp if is_stopping => continue,
+            Signal::Stop | Signal::HangUp => StopRequest::Drain,
+        };
+        is_stopping = true;
         if requests.send(request).await.is_err() {
             return;
         }
-        request = StopRequest::Halt;
     }
 }
 
+/// What was heard.
+enum Signal {
+    /// Somebody wants the process to end.
+    Stop,
+    /// The terminal has gone.
+    #[cfg_attr(windows, expect(dead_code, reason = "a console that is closed ends its processes at once"))]
+    HangUp,
+}
+
 #[cfg(unix)]
-struct Signals([tokio::signal::unix::Signal; 3]);
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// `None` where whoever started the process wants it to outlive the terminal.
+    hang_up: Option<tokio::signal::unix::Signal>,
+}
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+        let hang_up = if hang_up_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
     }
 
-    async fn next(&mut self) {
-        let [interrupt, terminate, hang_up] = &mut self.0;
+    async fn next(&mut self) -> Signal {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = hang_up => Signal::HangUp,
         }
     }
+}
+
+/// Whether the process was started with `nohup` or the like. Only Linux tells that without unsafe code; elsewhere a
+/// terminal that goes away ends the run in order, and it can be gone on with.
+#[cfg(unix)]
+fn hang_up_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(windows)]
@@ -66,7 +103,8 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         let _interrupted = self.0.recv().await;
+        Signal::Stop
     }
 }

@@ -16,7 +16,7 @@ pub(super) async fn verify(
     let target = rows_target("the rows", options.output.as_deref(), general)?;
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
     if let Some(target) = &target {
-        target.check(input_path(&options.input))?;
+        target.check_for_verification(input_path(&options.input))?;
     }
     let input = check_input(input_order(&options.input, true)?, screen).await?;
     let connection = opening.connect(input.machines()).await?;

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 pub use pacer::Pacer;
 
+use crate::words::counted;
+
 /// So many calls in any window of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QuotaLimit {
@@ -25,7 +27,8 @@ pub struct QuotaLimit {
 
 impl fmt::Display for QuotaLimit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} calls in {}", self.calls, describe(self.window))
+        let calls = counted(u64::from(self.calls.get()), "call", "calls");
+        write!(formatter, "{calls} in {}", describe(self.window))
     }
 }
 
@@ -174,7 +177,7 @@ mod tests {
     #[test]
     fn quotas_are_read_as_stated_and_sorted_by_window() {
         let quota: Quota = "1500/1h, 100/1m".parse().expect("a quota");
-        assert_eq!(quota.to_string(), "100 calls in 60 s and 1500 calls in 1 h");
+        assert_eq!(quota.to_string(), "100 calls in 60 s and 1,500 calls in 1 h");
         assert_eq!(quota.even_spacing(), Some(Duration::from_millis(2400)));
         assert!("off".parse::<Quota>().is_ok_and(|quota| quota.is_off()));
         assert_eq!("50/2s,150/10s".parse::<Quota>().map(|quota| quota.limits().len()), Ok(2));
@@ -203,8 +206,8 @@ mod tests {
     #[test]
     fn a_share_leaves_the_rest_to_others_but_never_nothing() {
         let quota: Quota = "100/1m,3/1h".parse().expect("a quota");
-        assert_eq!(quota.share(33).to_string(), "33 calls in 60 s and 1 calls in 1 h");
-        assert_eq!(quota.share(1).to_string(), "1 calls in 60 s and 1 calls in 1 h");
+        assert_eq!(quota.share(33).to_string(), "33 calls in 60 s and 1 call in 1 h");
+        assert_eq!(quota.share(1).to_string(), "1 call in 60 s and 1 call in 1 h");
         assert_eq!(quota.share(100), quota);
     }
 

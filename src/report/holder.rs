@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 
-use super::summary::{group_digits, printable};
+use super::summary::printable;
 use crate::store::Holder;
+use crate::words::{self, counted, group_digits};
 
 /// Runs that are named; more are counted.
 const NAMED: usize = 5;
@@ -20,7 +21,7 @@ fn describe_in(holders: &[Holder], time_zone: &TimeZone) -> String {
     if let [holder] = holders {
         return describe(holder, time_zone);
     }
-    let mut text = format!("{} runs", holders.len());
+    let mut text = counted(holders.len() as u64, "run", "runs");
     for holder in holders.iter().take(NAMED) {
         // Writing into a string cannot fail.
         let _written = write!(text, "\n  {}", describe(holder, time_zone));
@@ -32,7 +33,7 @@ fn describe_in(holders: &[Holder], time_zone: &TimeZone) -> String {
 }
 
 fn describe(holder: &Holder, time_zone: &TimeZone) -> String {
-    let begun = holder.created_at.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
+    let begun = words::second(holder.created_at, time_zone);
     let mut text = format!(
         "run {} (process {} on {}, begun {begun}, input {}",
         holder.run_id,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::earlier::{self, Occupant};
 use super::files::{harmless, is_device, new_file_beside, put_in_place};
 use super::screen::Screen;
 use crate::inventory::{MachineRecord, MachineSink};
@@ -39,6 +40,9 @@ const COLUMNS: [&str; 20] = [
     "machineTags",
     "currentDeviceValue",
 ];
+
+/// The last columns, by which an earlier list is known.
+const KNOWN_BY: [&str; 2] = ["machineTags", "currentDeviceValue"];
 
 /// Why the machines could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +136,11 @@ fn spool(target: &MachinesTarget) -> io::Result<(Option<NamedTempFile>, File)> {
     match target {
         MachinesTarget::File(path) if path.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         MachinesTarget::File(path) if !is_device(path) => {
+            let is_other = earlier::occupant(path, &KNOWN_BY)? == Occupant::Other;
+            if is_other || earlier::is_read_only(path) {
+                let why = if is_other { "it is there already, and no list of machines" } else { "it is read-only" };
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+            }
             let beside = new_file_beside(path)?;
             let file = beside.as_file().try_clone()?;
             Ok((Some(beside), file))

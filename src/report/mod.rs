@@ -3,6 +3,8 @@
 //! Nothing here changes a run. Data goes to standard output, everything else to standard error; nothing is written to a
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
+mod advice;
+mod earlier;
 mod files;
 mod holder;
 pub mod logging;
@@ -12,11 +14,13 @@ mod plan;
 mod problem;
 mod progress;
 mod reading;
+mod refusal;
 mod results;
 mod row;
 mod runs;
 mod screen;
 mod summary;
+mod terminal;
 mod verification;
 
 pub use holder::describe_holders;
@@ -25,8 +29,9 @@ pub use plan::PlanReport;
 pub use problem::{Problem, ProblemSource};
 pub use progress::ProgressReport;
 pub use reading::{ReadingReport, reading_json, reading_problem};
+pub use refusal::Refusal;
 pub use results::{ErrorGroup, ErrorKey, ResultsError, ResultsTarget, Totals, write_results};
 pub use runs::{RunList, RunView};
 pub use screen::{ColorChoice, Screen, Streams};
-pub use summary::{RunSummary, describe_duration, describe_end, group_digits};
+pub use summary::{RunSummary, describe_end, kept_text};
 pub use verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};

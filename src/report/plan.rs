@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::summary::{counted, describe_duration, group_digits};
 use crate::input::{ChangeCode, Excerpt, RequestedChange, Sheet};
 use crate::inventory::Inventory;
 use crate::model::Tag;
 use crate::plan::changes::{CallsNeeded, Decision, Plan};
 use crate::plan::resolution::ResolvedMachine;
+use crate::words::{counted, describe_duration, group_digits, minute};
 
 /// The version of the JSON object; fields may be added under it, never changed.
 const SCHEMA_VERSION: u32 = 1;
@@ -208,7 +208,8 @@ impl<'a> PlanReport<'a> {
         }
         let rest = changing.len().saturating_sub(LISTED_CHANGES);
         if rest > 0 {
-            let _written = writeln!(text, "  and {rest} more kinds of change");
+            let rest = counted(rest as u64, "more kind of change", "more kinds of change");
+            let _written = writeln!(text, "  and {rest}");
         }
         if moves {
             text.push_str(
@@ -237,7 +238,8 @@ impl<'a> PlanReport<'a> {
             }
         }
         if unresolved > LISTED_FAILURES {
-            let _written = writeln!(text, "  and {} more names", unresolved - LISTED_FAILURES);
+            let rest = counted((unresolved - LISTED_FAILURES) as u64, "more name", "more names");
+            let _written = writeln!(text, "  and {rest}");
         }
     }
 
@@ -275,7 +277,7 @@ impl<'a> PlanReport<'a> {
         let all: u64 = kinds.iter().map(|(count, ..)| count).sum();
         let _written = writeln!(text, "Calls: {} ({}).", group_digits(all), listed.join(", "));
         let end = jiff::Timestamp::now().checked_add(self.duration).unwrap_or(jiff::Timestamp::MAX);
-        let end = end.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+        let end = minute(end, &TimeZone::system());
         let took = describe_duration(self.duration);
         let _written = if self.has_quota {
             writeln!(text, "Finished about {end}, in {took}, if nothing else uses this app's quota.")

@@ -18,6 +18,18 @@ pub struct Problem {
 pub type ProblemSource = Box<dyn Error + Send + Sync>;
 
 impl Problem {
+    /// The error with its causes, on one line.
+    pub(super) fn on_one_line(&self) -> String {
+        let mut text = self.error.to_string();
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            // Writing into a string cannot fail.
+            let _written = write!(text, ": {error}");
+            cause = error.source();
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// The error as text: `error:`, `caused by:` for each cause, `hint:`.
     #[must_use]
     pub fn render(&self, screen: &Screen) -> String {

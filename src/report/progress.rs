@@ -13,10 +13,10 @@ use jiff::tz::TimeZone;
 
 use super::pace::LinePace;
 use super::screen::Screen;
-use super::summary::{describe_duration, group_digits};
 use crate::call::{ConnectionTrouble, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, WaitCause};
 use crate::dispatch::{EndReason, Event, Observer, Progress};
 use crate::model::Status;
+use crate::words::{self, counted, describe_duration, group_digits};
 
 /// Shows a run on the screen.
 pub struct ProgressReport {
@@ -90,11 +90,11 @@ fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
     let failed = progress.count(Status::Failed) + progress.count(Status::Unknown);
     let calls: u64 = progress.calls.values().sum();
     let mut line = format!(
-        "{} of {} operations, {} failed, {} calls",
+        "{} of {}, {} failed, {}",
         group_digits(progress.settled()),
-        group_digits(progress.operations),
+        counted(progress.operations, "operation", "operations"),
         group_digits(failed),
-        group_digits(calls)
+        counted(calls, "call", "calls")
     );
     if let Some(end) = progress.expected_end {
         // Writing into a string cannot fail.
@@ -178,15 +178,9 @@ pub(super) fn trouble_text(trouble: ServiceTrouble) -> Cow<'static, str> {
     })
 }
 
-/// A time of day for people, with the date if that is not today.
+/// A time of day for people.
 pub(super) fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
-    let zoned = time.to_zoned(time_zone.clone());
-    let today = Timestamp::now().to_zoned(time_zone.clone()).date();
-    if zoned.date() == today {
-        zoned.strftime("%H:%M:%S").to_string()
-    } else {
-        zoned.strftime("%Y-%m-%d %H:%M").to_string()
-    }
+    words::clock_time(time, Timestamp::now(), time_zone)
 }
 
 pub(super) fn notice_text(notice: Notice) -> Cow<'static, str> {
@@ -209,7 +203,8 @@ pub(super) fn notice_text(notice: Notice) -> Cow<'static, str> {
         }
         Notice::BulkLimitLowered(limit) => {
             return Cow::Owned(format!(
-                "the service allows only {limit} machines in one call at present, so more calls are needed"
+                "the service allows only {} in one call at present, so more calls are needed",
+                counted(limit as u64, "machine", "machines")
             ));
         }
     })
@@ -226,8 +221,7 @@ fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {
     };
     let awaited = match in_flight {
         0 => String::new(),
-        1 => ", 1 call in flight is awaited".to_owned(),
-        _ => format!(", {in_flight} calls in flight are awaited"),
+        _ => format!(", {}", counted(in_flight, "call in flight is awaited", "calls in flight are awaited")),
     };
     let at_once = match reason {
         _ if in_flight == 0 => "",
@@ -298,8 +292,8 @@ mod tests {
         insta::assert_snapshot!(line(&progress), @"1,500 of 12,000 operations, 10 failed, 1,512 calls");
         progress.waiting = Some((WaitCause::Window(quota.limits()[1]), Some(far)));
         progress.expected_end = Some(far);
-        insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05, waiting for the quota of 1500 calls in 1 h; 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05");
+        insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05 UTC, waiting for the quota of 1,500 calls in 1 h; 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
         progress.waiting = Some((WaitCause::Throttled, None));
-        insta::assert_snapshot!(line(&progress), @"waiting because the service asked to (429); 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05");
+        insta::assert_snapshot!(line(&progress), @"waiting because the service asked to (429); 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
     }
 }

@@ -11,11 +11,12 @@ use super::pace::LinePace;
 use super::problem::Problem;
 use super::progress::{notice_text, waiting_text};
 use super::screen::Screen;
-use super::summary::{SCHEMA_VERSION, calls_object, group_digits, printable, reason_hint, reason_text};
+use super::summary::{SCHEMA_VERSION, calls_object, printable, reason_hint, reason_text};
 use crate::api::CallKind;
 use crate::call::StopReason;
 use crate::dispatch::EndReason;
 use crate::inventory::{InventoryEvent, InventoryObserver, ReadError, ReadProgress};
+use crate::words::{counted, group_digits};
 
 /// How often the sign turns that shows that the program lives.
 const TURN: Duration = Duration::from_millis(120);
@@ -83,10 +84,12 @@ impl InventoryObserver for ReadingReport {
                     bar.finish_and_clear();
                 }
                 if progress.skipped > 0 {
-                    self.screen.warning(&format!(
-                        "{} entries of the service's list are left out: they could not be read as machines with an id",
-                        group_digits(progress.skipped)
-                    ));
+                    let left_out = counted(
+                        progress.skipped,
+                        "entry of the service's list is left out: it could not be read as a machine with an id",
+                        "entries of the service's list are left out: they could not be read as machines with an id",
+                    );
+                    self.screen.warning(&left_out);
                 }
             }
         }
@@ -105,9 +108,9 @@ impl Drop for ReadingReport {
 /// One line about where the reading stands.
 fn status_line(progress: &ReadProgress, time_zone: &TimeZone) -> String {
     let line = format!(
-        "reading the tenant's machines: {} so far, {} calls",
+        "reading the tenant's machines: {} so far, {}",
         group_digits(progress.machines),
-        group_digits(progress.calls)
+        counted(progress.calls, "call", "calls")
     );
     // A narrow terminal cuts the end of the line, and why nothing moves is what people look for.
     match progress.waiting {
@@ -140,6 +143,7 @@ pub fn reading_problem(error: ReadError) -> Problem {
         error: format!("the list of machines was not read to its end, {}", reason_text(&reason)).into(),
         hint: match reason {
             EndReason::Interrupted | EndReason::Deadline => None,
+            EndReason::Outage { .. } => Some("run the same command again when the service is back".to_owned()),
             reason => reason_hint(&reason),
         },
     };
@@ -175,6 +179,6 @@ mod tests {
         let quota: Quota = "100/1m,1500/1h".parse().expect("a quota");
         let far: Timestamp = "2020-05-01T14:05:10Z".parse().expect("a time");
         progress.waiting = Some((WaitCause::Window(quota.limits()[0]), Some(far)));
-        insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05, waiting for the quota of 100 calls in 60 s; reading the tenant's machines: 1,490,000 so far, 150 calls");
+        insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05 UTC, waiting for the quota of 100 calls in 60 s; reading the tenant's machines: 1,490,000 so far, 150 calls");
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
+use super::earlier::{self, Occupant};
 use super::files::{self, harmless, is_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
@@ -57,6 +58,18 @@ pub enum ResultsError {
         /// The target.
         path: PathBuf,
     },
+    /// The target is there, and not by us.
+    #[error("{path} is there already, and it is no file of this kind that tagfleet wrote")]
+    NotOurs {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target is there, and is not to be changed.
+    #[error("{path} is there already, and read-only")]
+    ReadOnly {
+        /// The target.
+        path: PathBuf,
+    },
     /// The store failed.
     #[error("cannot read the run back")]
     Store(#[from] StoreError),
@@ -87,6 +100,10 @@ pub struct Totals {
     pub errors: BTreeMap<ErrorKey, ErrorGroup>,
     /// Rows in the file of those worth feeding back.
     pub failed_rows: u64,
+    /// Rows that were left alone because somebody else has changed what they are about.
+    pub left_to_others: u64,
+    /// Where the results of another run are now that stood in the way, and its rows to feed back.
+    pub kept: Vec<PathBuf>,
 }
 
 /// What errors are grouped by.
@@ -142,27 +159,78 @@ impl ResultsTarget {
         format!("tagfleet results {run_id}{target}{state}")
     }
 
-    /// Checks before the first call that the results can be written.
+    /// Checks before the first call that the results can be written, and that they take the place of nothing but results.
     ///
     /// # Errors
-    /// [`ResultsError`] when the target is a directory or the input, or no file can be made beside it.
+    /// [`ResultsError`] when the target is a directory, the input or somebody else's file, or no file can be made beside it.
     pub fn check(&self, input: Option<&Path>) -> Result<(), ResultsError> {
         let Self::File { results, failed } = self else { return Ok(()) };
         for target in [results, failed] {
-            if target.is_dir() {
-                let source = io::ErrorKind::IsADirectory.into();
-                return Err(ResultsError::File { path: target.clone(), source });
-            }
-            if input.is_some_and(|input| is_same_file(input, target)) {
-                return Err(ResultsError::IsInput { path: target.clone() });
-            }
+            check_target(target, input)?;
         }
         if is_device(results) {
             return Ok(());
         }
+        let _earlier_run = earlier_run(results, failed)?;
         // Nothing of it stays: the file has gone when this returns.
         new_file_beside(results).map(|_file| ())
     }
+}
+
+/// What keeps any target from being written: it is a directory, the input, or read-only.
+fn check_target(target: &Path, input: Option<&Path>) -> Result<(), ResultsError> {
+    if target.is_dir() {
+        let source = io::ErrorKind::IsADirectory.into();
+        return Err(ResultsError::File { path: target.to_owned(), source });
+    }
+    if input.is_some_and(|input| is_same_file(input, target)) {
+        return Err(ResultsError::IsInput { path: target.to_owned() });
+    }
+    if earlier::is_read_only(target) {
+        return Err(ResultsError::ReadOnly { path: target.to_owned() });
+    }
+    Ok(())
+}
+
+/// What keeps a sheet that has these columns at its end, and belongs to no run, from being written.
+pub(super) fn check_sheet(target: &Path, input: Option<&Path>, columns: &[&str]) -> Result<(), ResultsError> {
+    check_target(target, input)?;
+    if is_device(target) {
+        return Ok(());
+    }
+    let unreadable = |source| ResultsError::File { path: target.to_owned(), source };
+    if earlier::occupant(target, columns).map_err(unreadable)? == Occupant::Other {
+        return Err(ResultsError::NotOurs { path: target.to_owned() });
+    }
+    new_file_beside(target).map(|_file| ())
+}
+
+/// The run whose results are there already; `None` where there are none.
+fn earlier_run(results: &Path, failed: &Path) -> Result<Option<String>, ResultsError> {
+    let not_ours = |path: &Path| Err(ResultsError::NotOurs { path: path.to_owned() });
+    let unreadable = |source| ResultsError::File { path: results.to_owned(), source };
+    match earlier::occupant(results, &ADDED_COLUMNS).map_err(unreadable)? {
+        // Without its results, nobody can tell whose it is.
+        Occupant::Nothing if earlier::holds_something(failed) => not_ours(failed),
+        Occupant::Nothing | Occupant::Ours { last_cell: None } => Ok(None),
+        Occupant::Ours { last_cell: Some(cell) } => match earlier::run_id(cell) {
+            Some(run_id) => Ok(Some(run_id)),
+            None => not_ours(results),
+        },
+        Occupant::Other => not_ours(results),
+    }
+}
+
+/// Moves the results of another run aside. Those of this one are to be replaced.
+fn keep_earlier_run(results: &Path, failed: &Path, run_id: &str) -> Result<Vec<PathBuf>, ResultsError> {
+    let Some(earlier) = earlier_run(results, failed)?.filter(|earlier| earlier != run_id) else {
+        return Ok(Vec::new());
+    };
+    let keep = |path: &Path| {
+        earlier::move_aside(path, &earlier).map_err(|source| ResultsError::File { path: path.to_owned(), source })
+    };
+    let failed = if failed.is_file() { Some(keep(failed)?) } else { None };
+    Ok(std::iter::once(keep(results)?).chain(failed).collect())
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {
@@ -212,14 +280,19 @@ async fn write_files(store: &Reader, run: &StoredRun, results: &Path, failed: &P
     let results_file = new_file_beside(results)?;
     let failed_file = new_file_beside(failed)?;
     let mut writer = Sheets::new(run, results_file.as_file(), failed_file.as_file(), results)?;
-    let totals = writer.write_all_rows(store).await?;
+    let mut totals = writer.write_all_rows(store).await?;
     writer.flush()?;
     drop(writer);
+    for (file, target) in [(&results_file, results), (&failed_file, failed)] {
+        // A disk that is full shows it here, while everything stands where it stood.
+        file.as_file().sync_all().map_err(|source| ResultsError::File { path: target.to_owned(), source })?;
+    }
+    totals.kept = keep_earlier_run(results, failed, &run.description.run_id)?;
     put_in_place(results_file, results)?;
     if totals.failed_rows > 0 {
         put_in_place(failed_file, failed)?;
     } else if failed.is_file() {
-        // Left from an earlier run, it would look like this one's.
+        // Left from an earlier part of this run, it would look like what is left now.
         std::fs::remove_file(failed).map_err(|source| ResultsError::File { path: failed.to_owned(), source })?;
     }
     Ok(totals)
@@ -348,6 +421,7 @@ impl Totals {
     fn take(&mut self, row: u32, answer: &RowAnswer) {
         self.rows += 1;
         *self.statuses.entry(answer.status).or_default() += 1;
+        self.left_to_others += u64::from(answer.is_left_to_others());
         if !answer.is_worth_feeding_back() {
             return;
         }
@@ -393,5 +467,35 @@ mod tests {
         assert!(check(&directory.path().join("missing/out.csv")).is_err());
         let left: Vec<_> = std::fs::read_dir(directory.path()).expect("a directory").collect();
         assert_eq!(left.len(), 1, "only the input is left: {left:?}");
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_no_target() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        let ours = format!("machineId,{}\na,{}R\n", ADDED_COLUMNS.join(","), ",".repeat(10));
+        let check = |name: &str| ResultsTarget::file(at(name)).check(None).map_err(|error| error.to_string());
+        for (results, failed, is_refused) in [
+            (None, None, false),
+            (Some(ours.as_str()), None, false),
+            (Some(&ours), Some("machineId\na\n"), false),
+            (Some(""), Some(""), false),
+            (Some("machineId\na\n"), None, true),
+            (None, Some("machineId\na\n"), true),
+            (Some(&ours.replace('R', "../R")), None, true),
+        ] {
+            for (name, text) in [("x.results.csv", results), ("x.failed.csv", failed)] {
+                match text {
+                    Some(text) => std::fs::write(at(name), text).expect("a file"),
+                    None => drop(std::fs::remove_file(at(name))),
+                }
+            }
+            let said = check("x.results.csv");
+            assert_eq!(
+                said.is_err_and(|text| text.contains("is there already, and it is no")),
+                is_refused,
+                "{results:?}"
+            );
+        }
     }
 }

@@ -3,6 +3,9 @@
 use crate::model::{OperationId, Status};
 use crate::store::{OperationState, StoredChunk, StoredOperation};
 
+/// The code of what `undo` leaves alone.
+const CHANGED_SINCE: &str = "changed_since";
+
 /// The answer to a row, as the results show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RowAnswer {
@@ -19,8 +22,15 @@ pub(super) struct RowAnswer {
 
 impl RowAnswer {
     /// Whether the row belongs into the file that is fed back.
-    pub(super) const fn is_worth_feeding_back(&self) -> bool {
+    pub(super) fn is_worth_feeding_back(&self) -> bool {
         matches!(self.status, Status::Failed | Status::Unknown | Status::NotAttempted | Status::Invalid)
+            && !self.is_left_to_others()
+    }
+
+    /// Whether the row was left alone because somebody else has changed what it is about: nothing failed, and to do it
+    /// nevertheless is not this program's to suggest.
+    pub(super) fn is_left_to_others(&self) -> bool {
+        self.error_code == CHANGED_SINCE
     }
 
     /// The cells of the added columns, in their order.

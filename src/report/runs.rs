@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::screen::{Screen, Style};
-use super::summary::{calls_text, group_digits, printable, shell_word};
+use super::summary::{calls_text, printable, shell_word, written};
 use crate::api::CallKind;
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
+use crate::words::{counted, group_digits, minute, second};
 
 /// The version of the JSON objects; fields may be added under it, never changed.
 const SCHEMA_VERSION: u32 = 1;
@@ -156,7 +156,10 @@ impl RunView<'_> {
         };
         let lines = [
             ("Kind", run.kind.clone()),
-            ("Input", format!("{}, {} rows{invalid}", printable(&run.input_path), group_digits(run.row_count.into()))),
+            (
+                "Input",
+                format!("{}, {}{invalid}", printable(&run.input_path), counted(run.row_count.into(), "row", "rows")),
+            ),
             ("Note", run.note.as_deref().map(printable).unwrap_or_default()),
             ("Service", service_text(run)),
             ("Begun", second(run.created_at, time_zone)),
@@ -280,21 +283,10 @@ fn operations_text(operations: &BTreeMap<OperationState, u32>) -> String {
     if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }
 
-/// A time for scripts.
-fn written(time: Timestamp) -> String {
-    format!("{time:.3}")
-}
-
-fn minute(time: Timestamp, time_zone: &TimeZone) -> String {
-    time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
-fn second(time: Timestamp, time_zone: &TimeZone) -> String {
-    time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::report::ColorChoice;
     use crate::store::RunProcess;
@@ -334,13 +326,13 @@ mod tests {
         let screen = Screen::new(ColorChoice::Never, false);
         insta::assert_snapshot!(RunList { runs: &runs }.text_in(&screen, &TimeZone::UTC), @r"
         api.security.microsoft.com, tenant contoso, app retagger
-          RUN                     KIND   STATE        BEGUN             LAST ACTIVITY       ROWS  OPERATIONS                          INPUT      NOTE
-          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05  2026-05-01 14:05  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7�[2J
-          20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05  2026-05-01 14:05  12,000  10,000 succeeded, 1,998 to be sent  retag.csv
+          RUN                     KIND   STATE        BEGUN                 LAST ACTIVITY           ROWS  OPERATIONS                          INPUT      NOTE
+          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7�[2J
+          20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv
 
         api.security.microsoft.com, tenant contoso, app other
-          RUN                     KIND   STATE     BEGUN             LAST ACTIVITY     ROWS  OPERATIONS                 INPUT      NOTE
-          20260501-140508-cccccc  apply  finished  2026-05-01 14:05  2026-05-01 14:05    40  33 succeeded, 7 unchanged  retag.csv
+          RUN                     KIND   STATE     BEGUN                 LAST ACTIVITY         ROWS  OPERATIONS                 INPUT      NOTE
+          20260501-140508-cccccc  apply  finished  2026-05-01 14:05 UTC  2026-05-01 14:05 UTC    40  33 succeeded, 7 unchanged  retag.csv
         ");
     }
 
@@ -365,11 +357,11 @@ mod tests {
           Input          retag.csv, 12,000 rows, 2 of them invalid
           Note           CHG-7�[2J
           Service        api.security.microsoft.com, tenant contoso, app retagger
-          Begun          2026-05-01 14:05:10
-          Last activity  2026-05-01 14:05:10
-          Process        7 on host, started 2026-05-01 14:05:10, gone
+          Begun          2026-05-01 14:05:10 UTC
+          Last activity  2026-05-01 14:05:10 UTC
+          Process        7 on host, started 2026-05-01 14:05:10 UTC, gone
           Operations     10,000 succeeded, 1,998 to be sent
-          Calls          1,502 (1,500 tags, 2 device values), from 2026-05-01 14:05:10 to 2026-05-01 14:05:10; 3 whose answer was never stored
+          Calls          1,502 (1,500 tags, 2 device values), from 2026-05-01 14:05:10 UTC to 2026-05-01 14:05:10 UTC; 3 whose answer was never stored
         Next: tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'
         ");
         insta::assert_snapshot!(view.json(), @r#"{"app":"retagger","begun_at":"2026-05-01T14:05:10.000Z","byte_order_mark":true,"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":2},"delimiter":";","first_call_at":"2026-05-01T14:05:10.000Z","header":["machineId","tag"],"host":"api.security.microsoft.com","input":"retag.csv","invalid_rows":2,"kind":"apply","last_activity_at":"2026-05-01T14:05:10.000Z","last_call_at":"2026-05-01T14:05:10.000Z","next_command":"tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'","note":"CHG-7\u001b[2J","operations":{"failed":0,"not_attempted":0,"pending":1998,"refused":0,"succeeded":10000,"unchanged":0,"unknown":0},"process":{"alive":false,"host":"host","id":7,"started_at":"2026-05-01T14:05:10.000Z"},"rows":12000,"run_id":"20260501-140510-aaaaaa","schema_version":1,"state":"unfinished","tenant":"contoso","unsettled_calls":3}"#);

@@ -2,9 +2,19 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
+use serde_json::Map;
+use tracing::Level;
+
+use super::logging::{LogFormat, json_line};
+use super::problem::Problem;
+use super::terminal::PatientTerminal;
+
+/// How often the bar is drawn at the most.
+const DRAWN_A_SECOND: u8 = 20;
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -56,6 +66,11 @@ pub struct Screen {
     color: bool,
     animated: bool,
     quiet: bool,
+    output_is_terminal: bool,
+    /// Whether every line on standard error is a JSON object.
+    json_lines: bool,
+    /// Whether anything was written to standard output.
+    has_data: Arc<AtomicBool>,
     log_file: Option<Arc<Mutex<std::fs::File>>>,
 }
 
@@ -81,16 +96,49 @@ impl Screen {
             ColorChoice::Never => false,
         };
         let animated = terminal && !dumb;
-        let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if animated {
+            ProgressDrawTarget::term_like_with_hz(Box::new(PatientTerminal::standard_error()), DRAWN_A_SECOND)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bars = MultiProgress::with_draw_target(target);
-        Self { streams: Arc::new(StandardStreams), bars, color, animated, quiet, log_file: None }
+        let output_is_terminal = io::stdout().is_terminal();
+        Self { bars, color, animated, output_is_terminal, ..Self::over(Arc::new(StandardStreams), quiet) }
     }
 
     /// A screen over these streams, which are no terminal.
     #[must_use]
     pub fn over(streams: Arc<dyn Streams>, quiet: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        Self { streams, bars, color: false, animated: false, quiet, log_file: None }
+        Self {
+            streams,
+            bars,
+            color: false,
+            animated: false,
+            quiet,
+            output_is_terminal: false,
+            json_lines: false,
+            has_data: Arc::default(),
+            log_file: None,
+        }
+    }
+
+    /// Writes lines for people in this format; where they are JSON, nothing is animated or coloured.
+    #[must_use]
+    pub fn with_line_format(self, format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => self,
+            LogFormat::Json => {
+                let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+                Self { bars, color: false, animated: false, json_lines: true, ..self }
+            }
+        }
+    }
+
+    /// Whether anything was written to standard output.
+    #[must_use]
+    pub fn has_written_data(&self) -> bool {
+        self.has_data.load(Ordering::Relaxed)
     }
 
     /// Sends what is logged to this file instead of standard error.
@@ -118,8 +166,21 @@ impl Screen {
 
     /// Writes a line to standard error, above the bar. If nobody reads it any more, that is no failure.
     pub fn line(&self, text: &str) {
+        if self.json_lines { self.write_error(&json_lines(text)) } else { self.write_error(&format!("{text}\n")) }
+    }
+
+    /// Shows an error: what happened, why, and what to do.
+    pub fn problem(&self, problem: &Problem) {
+        if !self.json_lines {
+            return self.line(&problem.render(self));
+        }
+        let hint = problem.hint.as_deref().map(|hint| ("hint".to_owned(), hint.into()));
+        self.write_error(&json_line(Level::ERROR, hint.into_iter().collect(), &problem.on_one_line()));
+    }
+
+    fn write_error(&self, text: &str) {
         self.bars.suspend(|| {
-            let _closed = self.streams.write_error(format!("{text}\n").as_bytes());
+            let _closed = self.streams.write_error(text.as_bytes());
         });
     }
 
@@ -130,20 +191,30 @@ impl Screen {
         }
     }
 
-    /// Writes text to standard output.
+    /// Writes what was asked for to standard output.
     ///
     /// # Errors
-    /// When it cannot be written; a reader that went away is no failure.
+    /// When it cannot be written; a reader or a terminal that went away is no failure.
     pub fn data(&self, text: &str) -> io::Result<()> {
+        self.has_data.store(true, Ordering::Relaxed);
         match self.bars.suspend(|| self.streams.write_data(text.as_bytes())) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => Err(error),
             _ => Ok(()),
         }
     }
 
     /// Standard output, for rows; whether somebody reads them is for the writer to judge.
     pub(super) fn data_stream(&self) -> DataStream {
+        self.has_data.store(true, Ordering::Relaxed);
         DataStream(Arc::clone(&self.streams))
+    }
+
+    /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on
+    /// standard error. So it cannot fail.
+    pub fn tell(&self, text: &str) {
+        if self.data(text).is_err() {
+            self.line(text.trim_end());
+        }
     }
 
     /// Asks a question on standard error and reads the answer from standard input; anything but yes is no.
@@ -151,12 +222,17 @@ impl Screen {
     /// # Errors
     /// When standard input cannot be read.
     pub fn confirm(&self, question: &str) -> io::Result<bool> {
-        {
-            let mut output = io::stderr().lock();
-            let _closed = write!(output, "{question} [y/N] ").and_then(|()| output.flush());
+        let question = format!("{question} [y/N] ");
+        if self.json_lines {
+            self.line(question.trim_end())
+        } else {
+            self.write_error(&question)
         }
         let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
+        if io::stdin().read_line(&mut answer)? == 0 {
+            // What comes next begins on a line of its own.
+            self.line("");
+        }
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
@@ -172,6 +248,20 @@ impl Screen {
             Style::Strong => "1",
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+/// What is written for people, as JSON objects: lists of errors and warnings one by one, any other text whole.
+fn json_lines(text: &str) -> String {
+    let levels = [("error: ", Level::ERROR), ("warning: ", Level::WARN)];
+    let of = |line: &str, (prefix, level): (&str, Level)| {
+        line.strip_prefix(prefix).map(|message| json_line(level, Map::new(), message))
+    };
+    let listed: Option<String> =
+        text.lines().map(|line| levels.into_iter().find_map(|level| of(line, level))).collect();
+    match listed {
+        Some(listed) => listed,
+        None => json_line(Level::INFO, Map::new(), text),
     }
 }
 

@@ -3,25 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::advice::Ending;
 use super::progress::{clock_time, elapsed_text, trouble_text};
-use super::results::{ErrorKey, ResultsTarget, Totals};
+use super::results::{ErrorGroup, ErrorKey, ResultsTarget, Totals};
 use super::screen::{Screen, Style};
 use crate::api::CallKind;
 use crate::call::{AbortCause, AbortReason};
 use crate::dispatch::{EndReason, Progress, Spent};
 use crate::model::Status;
 use crate::quota;
+use crate::words::{counted, describe_duration, group_digits};
 
 /// The version of the JSON object; fields may be added under it, never changed.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 /// How many groups of errors the text shows.
 const SHOWN_ERROR_GROUPS: usize = 8;
+/// How many groups of errors the JSON object lists.
+const LISTED_CAUSES: usize = 100;
 
 /// A run that is over.
 #[derive(Debug)]
@@ -44,6 +49,12 @@ pub struct RunSummary<'a> {
     pub sandbox: bool,
     /// The exit status of the process.
     pub exit_status: u8,
+    /// When the command began its work.
+    pub started_at: Timestamp,
+    /// When it was over.
+    pub finished_at: Timestamp,
+    /// Where the rows came from.
+    pub input: &'a str,
 }
 
 /// How a run ended whose results cannot be written, from what the engine counted.
@@ -61,7 +72,12 @@ pub fn describe_end(run_id: &str, reason: &EndReason, progress: &Progress) -> St
         .map(|(count, text)| format!("{} {text}", group_digits(count)))
         .collect();
     let hint = reason_hint(reason).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-    format!("Run {run_id} {ended}. Its operations: {}.{hint}", counts.join(", "))
+    let operations = if counts.is_empty() {
+        "It had no operations".to_owned()
+    } else {
+        format!("Its operations: {}", counts.join(", "))
+    };
+    format!("Run {run_id} {ended}. {operations}.{hint}")
 }
 
 impl RunSummary<'_> {
@@ -88,10 +104,18 @@ impl RunSummary<'_> {
             "retried": self.progress.retried,
             "elapsed_seconds": rounded_seconds(self.progress.elapsed),
             "waited_seconds": rounded_seconds(self.progress.waited()),
+            "started_at": written(self.started_at),
+            "finished_at": written(self.finished_at),
+            "input": self.input,
             "ended": reason_code(self.reason),
+            "reason": self.stopped().map(reason_text),
+            "hint": reason_hint(self.reason),
+            "causes": self.causes().into_iter().take(LISTED_CAUSES).map(cause_object).collect::<Vec<_>>(),
             "results": results,
             "failed": failed,
+            "kept": self.totals.kept.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             "open": self.open,
+            "next": self.ending().advice().map(|advice| advice.command),
             "exit_status": self.exit_status,
         });
         format!("{object}\n")
@@ -121,8 +145,27 @@ impl RunSummary<'_> {
         text
     }
 
+    /// Why the run stopped; `None` when it did not.
+    fn stopped(&self) -> Option<&EndReason> {
+        Some(self.reason).filter(|reason| !matches!(reason, EndReason::Finished))
+    }
+
+    fn ending(&self) -> Ending<'_> {
+        let Self { run_id, totals, target, open, named_state_directory, sandbox, .. } = *self;
+        Ending { run_id, totals, target, open, named_state_directory, sandbox }
+    }
+
+    /// The errors, the most frequent first. What was never tried is no cause; it comes last, however often it is there.
+    fn causes(&self) -> Vec<(&ErrorKey, &ErrorGroup)> {
+        let mut causes: Vec<_> = self.totals.errors.iter().collect();
+        causes.sort_by_key(|(key, group)| {
+            (key.status == Status::NotAttempted, std::cmp::Reverse(group.rows), group.example_row)
+        });
+        causes
+    }
+
     fn headline(&self, screen: &Screen) -> String {
-        let rows = format!("{} rows", group_digits(self.totals.rows));
+        let rows = counted(self.totals.rows, "row", "rows");
         let run = screen.paint(Style::Strong, self.run_id);
         let ended = match self.reason {
             EndReason::Finished => format!("Run {run} is finished: {rows}."),
@@ -135,32 +178,25 @@ impl RunSummary<'_> {
     }
 
     fn write_errors(&self, text: &mut String, screen: &Screen) {
-        let mut groups: Vec<_> = self.totals.errors.iter().collect();
-        if groups.is_empty() {
-            return;
-        }
-        // What was never tried is no cause; it comes last, however often it is there.
-        groups.sort_by_key(|(key, group)| {
-            (key.status == Status::NotAttempted, std::cmp::Reverse(group.rows), group.example_row)
-        });
-        let _written = writeln!(text, "{}", screen.paint(Style::Strong, "What went wrong:"));
-        for (key, group) in groups.iter().take(SHOWN_ERROR_GROUPS) {
-            let http = key.http_status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-            let _written = writeln!(
-                text,
-                "  {} × {}{http}, first in row {}: {}",
-                group_digits(group.rows),
-                printable(&key.code),
-                group.example_row,
-                printable(&group.message),
-            );
-            if let Some(hint) = error_hint(key) {
-                let _written = writeln!(text, "      {hint}");
+        let causes = self.causes();
+        let (left_out, wrong): (Vec<_>, Vec<_>) =
+            causes.into_iter().take(SHOWN_ERROR_GROUPS).partition(|(key, _)| key.status == Status::NotAttempted);
+        for (heading, groups) in [("What went wrong:", wrong), ("What was not attempted:", left_out)] {
+            if !groups.is_empty() {
+                let _written = writeln!(text, "{}", screen.paint(Style::Strong, heading));
+            }
+            for (key, group) in groups {
+                write_group(text, key, group);
             }
         }
-        let rest: u64 = groups.iter().skip(SHOWN_ERROR_GROUPS).map(|(_, group)| group.rows).sum();
+        let rest: u64 = self.causes().iter().skip(SHOWN_ERROR_GROUPS).map(|(_, group)| group.rows).sum();
         if rest > 0 {
             let _written = writeln!(text, "  {} × for other reasons; see the results", group_digits(rest));
+        }
+        if self.totals.left_to_others > 0 {
+            let rows = counted(self.totals.left_to_others, "row", "rows");
+            let _written =
+                writeln!(text, "Left alone: {rows}, changed by a later run or by somebody else (changed_since)");
         }
     }
 
@@ -191,23 +227,57 @@ impl RunSummary<'_> {
     }
 
     fn write_files(&self, text: &mut String) {
-        let mut feed_back = None;
         if let ResultsTarget::File { results, failed } = self.target {
             let _written = writeln!(text, "Results: {}", results.display());
+            if !self.totals.kept.is_empty() {
+                let _written = writeln!(text, "{}", kept_text(&self.totals.kept));
+            }
             if self.totals.failed_rows > 0 {
-                let rows = group_digits(self.totals.failed_rows);
-                let _written = writeln!(text, "Rows to feed back: {} ({rows})", failed.display());
-                feed_back = Some(failed);
+                let (failed, rows) = (failed.display(), group_digits(self.totals.failed_rows));
+                // While the run can go on, its rows are not to be done by another one, too.
+                let what = if self.open > 0 { "Rows not done" } else { "Rows to feed back" };
+                let _written = writeln!(text, "{what}: {failed} ({rows})");
             }
         }
-        if self.open > 0 {
-            let state = self.named_state_directory.map(|path| format!(" --state-dir {}", shell_word(path)));
-            let _written = writeln!(text, "Next: tagfleet resume {}{}", self.run_id, state.unwrap_or_default());
-        } else if let Some(failed) = feed_back {
-            let sandbox = if self.sandbox { " --sandbox" } else { "" };
-            let _written = writeln!(text, "Next: tagfleet apply {}{sandbox}", shell_word(failed));
+        if let Some(advice) = self.ending().advice() {
+            let _written = writeln!(text, "{}", advice.text());
         }
     }
+}
+
+/// Says where the results of an earlier run are now.
+#[must_use]
+pub fn kept_text(kept: &[PathBuf]) -> String {
+    let paths: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+    format!("Kept: {} (results of an earlier run)", paths.join(", "))
+}
+
+fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
+    let http = key.http_status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
+    let (rows, code, message) = (group_digits(group.rows), printable(&key.code), printable(&group.message));
+    let first = if group.rows == 1 { "in row" } else { "first in row" };
+    // Writing into a string cannot fail.
+    let _written = writeln!(text, "  {rows} × {code}{http}, {first} {}: {message}", group.example_row);
+    if let Some(hint) = error_hint(key) {
+        let _written = writeln!(text, "      {hint}");
+    }
+}
+
+fn cause_object((key, group): (&ErrorKey, &ErrorGroup)) -> Value {
+    json!({
+        "code": key.code,
+        "status": key.status.as_str(),
+        "http_status": key.http_status,
+        "message": group.message,
+        "count": group.rows,
+        "first_row": group.example_row,
+        "hint": error_hint(key),
+    })
+}
+
+/// A time for scripts.
+pub(super) fn written(time: Timestamp) -> String {
+    format!("{time:.3}")
 }
 
 /// How many calls of each kind, under the names that JSON has for them.
@@ -218,32 +288,6 @@ pub(super) fn calls_object(count: impl Fn(CallKind) -> u64) -> BTreeMap<&'static
 /// Seconds with three digits after the point.
 fn rounded_seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
-}
-
-/// A count with a comma after every three digits.
-#[must_use]
-pub fn group_digits(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// A duration for people: `0.3 s`, `1 min 5 s`, `2 h 14 min`.
-#[must_use]
-pub fn describe_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", duration.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 /// An error with its causes, on one line.
@@ -294,17 +338,16 @@ pub(super) fn calls_text(kind: Option<CallKind>, count: u64) -> String {
     counted(count, one, many)
 }
 
-/// A count with what is counted.
-pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{} {many}", group_digits(count)) }
-}
-
 fn spent_text(part: Spent) -> String {
     match part {
         Spent::Calls => "in calls".to_owned(),
         Spent::Quota(None) => "spreading calls".to_owned(),
         Spent::Quota(Some(limit)) => {
-            format!("waiting for the quota of {} per {}", limit.calls, quota::describe(limit.window))
+            format!(
+                "waiting for the quota of {} per {}",
+                group_digits(u64::from(limit.calls.get())),
+                quota::describe(limit.window)
+            )
         }
         Spent::Throttled => "waiting because the service asked to".to_owned(),
         Spent::Retries => "waiting to try again".to_owned(),
@@ -377,15 +420,11 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
 /// What to do about the end of a run.
 pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
     Some(match reason {
-        EndReason::Finished => return None,
-        EndReason::Interrupted | EndReason::Halted | EndReason::Deadline => {
-            "the same command goes on where this run stopped, and so does the one below".to_owned()
-        }
+        EndReason::Finished | EndReason::Interrupted | EndReason::Halted | EndReason::Deadline => return None,
         EndReason::Outage { .. } => {
-            "run the same command again when the service is back; --max-outage sets how long a run waits for that"
-                .to_owned()
+            "--max-outage sets how long a run waits for the service to come back".to_owned()
         }
-        EndReason::TooManyErrors => "see the errors below; --max-errors sets how many are allowed".to_owned(),
+        EndReason::TooManyErrors => "--max-errors sets how many rows may fail".to_owned(),
         EndReason::Forbidden { .. } => {
             "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP, with an \
              administrator's consent (a person needs Machine.ReadWrite and the role 'Manage security setting'), and \
@@ -407,12 +446,11 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
         }
         EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { problem, .. })) => problem.hint().to_owned(),
         EndReason::Aborted(AbortCause::Unreachable { .. }) => {
-            "most likely the address is wrong: check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall; \
-             then run the same command again"
+            "most likely the address is wrong: check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall"
                 .to_owned()
         }
         EndReason::Aborted(AbortCause::ThrottledForGood) => {
-            "find out what else uses the quota of this app, and run the rows that are left later".to_owned()
+            "find out what else uses the quota of this app".to_owned()
         }
         EndReason::StoreFailed(error) => return error.hint(),
     })
@@ -422,8 +460,8 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
 fn error_hint(key: &ErrorKey) -> Option<&'static str> {
     Some(match (key.status, key.http_status, key.code.as_str()) {
         (Status::NotAttempted, None, _) => return None,
-        (Status::Unknown, ..) => "feed these rows back: repeating a tag or a value that is set does no harm",
-        (Status::Invalid, ..) => "mend these rows and feed them back",
+        (Status::Unknown, ..) => "they may have been done; to repeat a tag or a value that is set does no harm",
+        (Status::Invalid, ..) => "fix these rows in the file of rows to feed back",
         (_, Some(404), _) => {
             "the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than \
              the retention period"
@@ -434,7 +472,7 @@ fn error_hint(key: &ErrorKey) -> Option<&'static str> {
         (_, _, "not_applied") => {
             "look for an asset rule, or a tag set in the device's registry, that stands against it"
         }
-        (_, Some(408 | 500..), _) => "the service was in trouble; feed these rows back later",
+        (_, Some(408 | 500..), _) => "the service was in trouble",
         (_, Some(400), _) => "the service finds the request wrong; its message says why",
         _ => return None,
     })

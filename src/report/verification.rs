@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::json;
 
 use super::files::harmless;
-use super::results::{ResultsError, ResultsTarget, write_file};
+use super::results::{ResultsError, ResultsTarget, check_sheet, write_file};
 use super::screen::Screen;
-use super::summary::group_digits;
 use crate::input::{Sheet, records};
 use crate::model::{OperationId, RowNumber};
 use crate::plan::recent::Held;
 use crate::plan::verification::Finding;
+use crate::words::group_digits;
 
 /// The version of the JSON object; fields may be added under it, never changed.
 const SCHEMA_VERSION: u32 = 1;
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The columns that are added to those of the input.
+const ADDED_COLUMNS: [&str; 4] = ["row", "result", "found", "message"];
 
 /// What was found about one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +141,19 @@ impl VerificationTotals {
     }
 }
 
+impl ResultsTarget {
+    /// Checks before the first call that the rows of a verification can be written here.
+    ///
+    /// # Errors
+    /// [`ResultsError`] when the target is a directory, the input or somebody else's file, or no file can be made beside it.
+    pub fn check_for_verification(&self, input: Option<&Path>) -> Result<(), ResultsError> {
+        match self {
+            Self::StandardOutput => Ok(()),
+            Self::File { results, .. } => check_sheet(results, input, &ADDED_COLUMNS),
+        }
+    }
+}
+
 /// Writes the rows with what was found to a file, or to standard output.
 ///
 /// # Errors
@@ -168,8 +184,7 @@ fn write_verification(sheet: &mut Sheet, rows: &[RowFinding], mut target: impl W
     let delimiter = sheet.dialect.delimiter;
     let mut writer = csv::WriterBuilder::new().delimiter(delimiter).flexible(true).from_writer(target);
     let header: Vec<String> = sheet.header.clone();
-    let added = ["row", "result", "found", "message"].map(str::to_owned);
-    writer.write_record(header.iter().chain(&added))?;
+    writer.write_record(header.iter().map(String::as_str).chain(ADDED_COLUMNS))?;
     let width = header.len();
     let mut findings = rows.iter();
     for chunk in sheet.chunks() {

@@ -9,6 +9,7 @@ use super::input::CheckedInput;
 use super::join::{candidates, carry_into, input_digest, operations_digest};
 use super::planning::{Planned, PlanningOptions, make_plan, refuse_too_many};
 use super::record::record;
+use super::resume::operations_left;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::call::StopReason;
@@ -19,7 +20,7 @@ use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::operations::Operations;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
-use crate::report::{ResultsTarget, group_digits};
+use crate::report::ResultsTarget;
 use crate::store::{NewRun, RunKind, UnfinishedRun};
 
 /// A plan that waited longer than this for its answer is made again.
@@ -222,9 +223,9 @@ fn end_reason(error: ReadError) -> EndReason {
 /// Says that a run is gone on with.
 fn joins(unfinished: &UnfinishedRun) -> String {
     format!(
-        "Going on with run {}, begun {}: {} operations are left (--fresh begins a new one).",
+        "Going on with run {}, begun {}: {} (--fresh begins a new one).",
         unfinished.run.description.run_id,
         unfinished.run.created_at.strftime("%Y-%m-%d %H:%M UTC"),
-        group_digits(u64::from(unfinished.open)),
+        operations_left(unfinished.open),
     )
 }

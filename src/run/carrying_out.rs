@@ -11,7 +11,7 @@ use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors,
 use crate::exit::{CommandError, ExitStatus, abort_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
-use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, write_results};
+use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, kept_text, write_results};
 use crate::store::{RunKey, RunState, StoredRun};
 
 /// How often the progress is shown.
@@ -99,7 +99,7 @@ impl<T: Transport> Run<'_, T> {
             Ok(outcome) => outcome,
             Err(error) => {
                 if let Err(error) = &written {
-                    screen.line(&error.problem.render(screen));
+                    screen.problem(&error.problem);
                 }
                 return Err(error.into());
             }
@@ -108,6 +108,7 @@ impl<T: Transport> Run<'_, T> {
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(mut error) => {
+                error.run_id = Some(self.id.to_owned());
                 screen.line(&describe_end(self.id, &reason, &progress));
                 let command = self.target.command_to_write_again(self.id, named_state_directory);
                 let again = format!("the run is stored; write its results again with: {command}");
@@ -127,6 +128,9 @@ impl<T: Transport> Run<'_, T> {
             named_state_directory,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
+            started_at: self.tenant.opened_at,
+            finished_at: self.tenant.clock.wall_time(),
+            input: &run.description.input_path,
         };
         show(&summary, status, desk)?;
         Ok(status)
@@ -158,8 +162,11 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         );
     }
     let shown = if desk.json {
-        if !matches!(summary.reason, EndReason::Finished) {
+        // The object is for a script; why something needs attention is for whoever gets its mail.
+        if status != ExitStatus::Done || !matches!(summary.reason, EndReason::Finished) {
             screen.line(summary.text(screen).trim_end());
+        } else if !summary.totals.kept.is_empty() {
+            desk.say(&kept_text(&summary.totals.kept));
         }
         screen.data(&summary.json())
     } else if desk.quiet && status == ExitStatus::Done {
@@ -168,9 +175,13 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         screen.line(summary.text(screen).trim_end());
         Ok(())
     } else {
-        screen.data(&summary.text(screen))
+        screen.tell(&summary.text(screen));
+        Ok(())
     };
-    shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))
+    shown.map_err(|error| {
+        let hint = format!("the results are written; what became of the run says: tagfleet runs {}", summary.run_id);
+        CommandError::new(ExitStatus::StorageFailed, error, Some(hint))
+    })
 }
 
 /// How a run that ended for this reason ends the process.

@@ -83,7 +83,9 @@ impl Desk {
         match self.wait(clock, deadline, consent.ask(&screen, description)).await {
             Waited::Ended(answer) => answer,
             Waited::Interrupted => {
-                Err(CommandError::text(ExitStatus::InputRefused, "cancelled; nothing was changed", None))
+                // What comes next begins on a line of its own.
+                self.screen.line("");
+                Err(CommandError::cancelled())
             }
             Waited::TimeIsUp => Err(CommandError::text(
                 ExitStatus::StoppedEarly,

@@ -5,7 +5,8 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::call::beside_the_runtime;
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, group_digits, reading_json};
+use crate::report::{MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, reading_json};
+use crate::words::counted;
 
 /// Reads all machines and writes them down, all or none.
 pub(crate) async fn inventory<T: Transport>(
@@ -23,8 +24,8 @@ pub(crate) async fn inventory<T: Transport>(
     };
     let status = outcome.as_ref().map_or_else(|error| error.status, |()| ExitStatus::Done);
     if outcome.is_ok() && !desk.json {
-        let machines = group_digits(report.progress().machines);
-        desk.say(&format!("{machines} machines written to {}", target.path().display()));
+        let machines = counted(report.progress().machines, "machine", "machines");
+        desk.say(&format!("{machines} written to {}", target.path().display()));
     }
     if desk.json {
         let written = outcome.is_ok().then_some(target);

@@ -18,7 +18,7 @@
 //! [`Screen::over`](crate::report::Screen::over) streams in memory takes what is said and, with
 //! [`ResultsTarget::StandardOutput`](crate::report::ResultsTarget), the results; [`Consent`] answers, waits or refuses; the
 //! sender of `stop_requests` interrupts. Dropping the future of a command, and its store, is the death of its process:
-//! everything that holds is in the store. An error is shown, as the program does it, by `error.problem.render`.
+//! everything that holds is in the store. An error is shown, as the program does it, by `screen.problem(&error.problem)`.
 
 mod apply;
 mod carrying_out;

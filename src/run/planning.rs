@@ -13,6 +13,7 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::schedule::BucketCalls;
 use crate::report::{PlanReport, Screen};
+use crate::words::{counted, group_digits};
 
 /// How a plan is made.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +119,9 @@ pub(super) fn refuse_too_many(changes: u64, maximum: Option<u32>) -> Result<(), 
         Some(maximum) if changes > u64::from(maximum) => Err(CommandError::text(
             ExitStatus::InputRefused,
             format!(
-                "{changes} operations would change something, and --max-changes allows {maximum}; nothing was changed"
+                "{} change something, and --max-changes allows {}; nothing was changed",
+                counted(changes, "operation would", "operations would"),
+                group_digits(u64::from(maximum)),
             ),
             Some("look at the plan (tagfleet plan), or raise --max-changes"),
         )),

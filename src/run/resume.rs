@@ -9,8 +9,9 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
-use crate::report::{ResultsTarget, group_digits};
+use crate::report::ResultsTarget;
 use crate::store::{StoredRun, UnfinishedRun};
+use crate::words::counted;
 
 /// What `resume` was asked to do.
 pub(crate) struct ResumeOrder {
@@ -44,10 +45,10 @@ pub(crate) async fn resume<T: Transport>(
         desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &describe(&run, open, tenant)).await?;
     }
     let target = order.target.unwrap_or_else(|| first_target(&run));
-    target.check(None)?;
+    target.check(Some(Path::new(&run.description.input_path)))?;
     claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
-    desk.say(&format!("Going on with run {id}: {} operations are left.", group_digits(u64::from(open))));
+    desk.say(&format!("Going on with run {id}: {}.", operations_left(open)));
     Run { tenant, key, id, target: &target, options: &order.run }.carry_out(None, desk).await
 }
 
@@ -87,13 +88,18 @@ fn only(unfinished: &[UnfinishedRun]) -> Result<Option<StoredRun>, CommandError>
 fn describe<T: Transport>(run: &StoredRun, open: u32, tenant: &Tenant<T>) -> String {
     let about = &run.description;
     format!(
-        "Run {} of {}, begun {}, on {}: {} operations are left.",
+        "Run {} of {}, begun {}, on {}: {}.",
         about.run_id,
         Excerpt::new(&about.input_path),
         run.created_at.strftime("%Y-%m-%d %H:%M UTC"),
         tenant.description,
-        group_digits(u64::from(open)),
+        operations_left(open),
     )
+}
+
+/// So many operations are still to be done.
+pub(super) fn operations_left(open: u32) -> String {
+    counted(u64::from(open), "operation is left", "operations are left")
 }
 
 /// Where the results went at first.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::claim::Patience;
@@ -75,6 +76,8 @@ pub(crate) struct Tenant<T> {
     pub(super) gate: GateSettings,
     /// Why it is not known whose quota is used. Then no call may be made, and the store is one that nobody sees again.
     pub(super) unknown: Option<EndReason>,
+    /// When the command began to work with it.
+    pub(super) opened_at: Timestamp,
     failed_reading: Mutex<ReadProgress>,
 }
 
@@ -88,6 +91,7 @@ impl<T: Transport> Tenant<T> {
         calls: CallOptions,
         desk: &mut Desk,
     ) -> Result<Self, CommandError> {
+        let opened_at = clock.wall_time();
         let identity = match desk.wait(clock.as_ref(), calls.deadline, identity).await {
             Waited::Ended(identity) => identity.map_err(|error| EndReason::Aborted(AbortCause::SignIn(error))),
             Waited::Interrupted => Err(EndReason::Interrupted),
@@ -104,7 +108,19 @@ impl<T: Transport> Tenant<T> {
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
         let failed_reading = Mutex::default();
-        Ok(Self { transport, host, description, is_sandbox, store, account, clock, gate, unknown, failed_reading })
+        Ok(Self {
+            transport,
+            host,
+            description,
+            is_sandbox,
+            store,
+            account,
+            clock,
+            gate,
+            unknown,
+            opened_at,
+            failed_reading,
+        })
     }
 
     /// Refuses to go on where it is not known whose quota is used.

@@ -16,8 +16,9 @@ use crate::plan::changes::{Decision, Plan, PlanSettings};
 use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, MadeChange, inverse, leave_what_changed_since, row_words};
-use crate::report::{PlanReport, ResultsTarget, Screen, group_digits};
+use crate::report::{PlanReport, ResultsTarget, Screen};
 use crate::store::{NewRun, OperationState, RunKind, StoredRun};
+use crate::words::counted;
 
 /// Operations that are read in one transaction.
 const OPERATIONS_AT_ONCE: u32 = 10_000;
@@ -169,11 +170,11 @@ fn csv_row(cells: &[&str]) -> String {
 fn describe(undone: &StoredRun, changes: &Changes, planned: &Planned, report: &PlanReport<'_>) -> String {
     let about = &undone.description;
     let mut text = format!(
-        "Taking back run {} of {}, begun {}: it changed {} things.\n",
+        "Taking back run {} of {}, begun {}: it changed {}.\n",
         about.run_id,
         Excerpt::new(&about.input_path),
         undone.created_at.strftime("%Y-%m-%d %H:%M UTC"),
-        group_digits(changes.rows),
+        counted(changes.rows, "thing", "things"),
     );
     let left = planned.plan.count(Decision::ChangedSince);
     if left > 0 {
@@ -199,12 +200,17 @@ fn warn_of_what_is_left(changes: &Changes, planned: &Planned, screen: &Screen) {
 }
 
 fn left_changed(count: u64) -> String {
-    let count = group_digits(count);
-    format!(
-        "{count} changes are left: a later run or somebody else has changed them since (changed_since in the results)"
+    counted(
+        count,
+        "change is left: a later run or somebody else has changed it since (changed_since in the results)",
+        "changes are left: a later run or somebody else has changed them since (changed_since in the results)",
     )
 }
 
 fn left_unknown(count: u64) -> String {
-    format!("{} changes are left: nobody knows what was there before", group_digits(count))
+    counted(
+        count,
+        "change is left: nobody knows what was there before",
+        "changes are left: nobody knows what was there before",
+    )
 }

@@ -15,6 +15,7 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::verification::{Finding, findings};
 use crate::report::{ResultsTarget, RowFinding, Screen, VerificationTotals, row_findings, write_verification_to};
+use crate::words::counted;
 
 /// Reads the tenant and says which rows hold; each row goes to the target, if there is one.
 pub(crate) async fn verify<T: Transport>(
@@ -43,7 +44,8 @@ pub(crate) async fn verify<T: Transport>(
     } else if target == Some(&ResultsTarget::StandardOutput) {
         screen.line(totals.text().trim_end());
     } else if !(desk.quiet && status == ExitStatus::Done) {
-        let mut text = format!("{} rows of {}:\n{}", input.sheet.row_count, input.name, totals.text());
+        let all = counted(u64::from(input.sheet.row_count), "row", "rows");
+        let mut text = format!("{all} of {}:\n{}", input.name, totals.text());
         text.push_str(&examples(&rows, target.is_some()));
         screen.data(&text).map_err(failed)?;
     }
@@ -97,7 +99,8 @@ fn examples(rows: &[RowFinding], listed_elsewhere: bool) -> String {
     }
     if bad.len() > SHOWN {
         let hint = if listed_elsewhere { "" } else { "; -o FILE.csv lists all" };
-        let _written = writeln!(text, "  and {} more rows{hint}", bad.len() - SHOWN);
+        let more = counted((bad.len() - SHOWN) as u64, "more row", "more rows");
+        let _written = writeln!(text, "  and {more}{hint}");
     }
     text
 }

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use crate::rehearsal::repository;
 
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 19] = [
+const ROOMS: [(&str, &[&str], &str); 20] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
-    ("quota", &["clock"], "the window rule is pure and knows neither calls nor rows"),
+    ("words", &[], "how numbers and times are written depends on nothing that is written about"),
+    ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
     ("input", &["model"], "bytes become rows whatever becomes of the rows"),
     (
         "plan",
@@ -34,7 +35,7 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
     ),
     (
         "report",
-        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch"],
+        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch", "words"],
         "shows what the engine tells and the store holds",
     ),
     ("sandbox", &[], "what the program is checked against shares no code with it"),
@@ -64,6 +65,7 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
             "dispatch",
             "report",
             "exit",
+            "words",
         ],
         "a run goes over any transport, and knows no command line, no environment and no sandbox",
     ),
@@ -71,7 +73,7 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
         "commands",
         &[
             "model", "clock", "quota", "input", "plan", "api", "store", "dispatch", "run", "report", "sandbox", "cli",
-            "config", "exit",
+            "config", "exit", "words",
         ],
         "commands turn what was typed into values; the work is done in the rooms",
     ),
@@ -80,7 +82,7 @@ const ROOMS: [(&str, &[&str], &str); 19] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 22] = [
+const RESERVED: [(&str, &[&str], &str); 23] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
@@ -89,6 +91,7 @@ const RESERVED: [(&str, &[&str], &str); 22] = [
     ("axum::", &["sandbox"], "nothing else serves anything"),
     ("governor::", &["quota"], "the pacer has a clock of its own, which only its wrapper keeps in check"),
     ("indicatif::", &["report"], "the engine knows no bar"),
+    ("console::", &["report"], "nobody but the report draws on a terminal"),
     ("tracing_subscriber::", &["report"], "where logs go is decided once"),
     ("encoding_rs::", &["input"], "bytes are decoded once"),
     ("csv::", &["input", "report"], "read by the one, written by the other"),
@@ -142,7 +145,13 @@ fn sources() -> Vec<Source> {
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).expect("the source") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() { directories.push(path) } else { paths.push(path) }
+            // Editors leave files beside those that they edit.
+            let is_source = path.extension().is_some_and(|extension| extension == "rs");
+            if path.is_dir() {
+                directories.push(path);
+            } else if is_source {
+                paths.push(path);
+            }
         }
     }
     let texts: BTreeMap<PathBuf, String> =

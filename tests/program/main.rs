@@ -22,6 +22,8 @@ mod small_disk;
 mod stand_in;
 mod table;
 mod tenant;
+#[cfg(unix)]
+mod terminal;
 
 mod actions;
 mod bad_files;
@@ -51,6 +53,8 @@ mod stopping;
 mod storage;
 mod streams;
 mod summary;
+#[cfg(unix)]
+mod terminals;
 mod undoing;
 mod unread;
 mod verification;

@@ -233,6 +233,14 @@ impl Rehearsal {
     /// Starts it.
     #[track_caller]
     pub(crate) fn start(self) -> Running {
+        let reads_output = self.reads_output;
+        let Prepared { command, input, sandbox, folder } = self.prepare();
+        Running { program: Program::start(command, input, reads_output), sandbox, folder }
+    }
+
+    /// What starts it, for tests that start it otherwise.
+    #[track_caller]
+    pub(crate) fn prepare(self) -> Prepared {
         let (sandbox, variables) = match self.service {
             Service::Own(options) => {
                 let sandbox = Sandbox::start(&options);
@@ -256,7 +264,7 @@ impl Rehearsal {
             command.args(self.is_confirmed.then_some("--yes"));
         }
         command.args(["--quota", &self.quota]).args(self.options);
-        Running { program: Program::start(command, input, self.reads_output), sandbox, folder: self.folder }
+        Prepared { command, input, sandbox, folder: self.folder }
     }
 
     /// Runs it to its end.
@@ -264,6 +272,18 @@ impl Rehearsal {
     pub(crate) fn run(self) -> Outcome {
         self.start().end()
     }
+}
+
+/// A run that has only to be started.
+pub(crate) struct Prepared {
+    /// With all its options and variables.
+    pub(crate) command: Command,
+    /// What it reads from standard input.
+    pub(crate) input: Option<Vec<u8>>,
+    /// Its own sandbox.
+    pub(crate) sandbox: Option<Sandbox>,
+    /// Where it runs.
+    pub(crate) folder: Folder,
 }
 
 /// A run under way; dropping it ends it.

@@ -1,7 +1,9 @@
 //! The results file, cell by cell.
 
 use crate::machines::{id, with_ids};
-use crate::rehearsal::Rehearsal;
+use crate::process::Program;
+use crate::rehearsal::{Folder, Rehearsal};
+use crate::sandbox_server::Sandbox;
 use crate::stand_in::{Reply, StandIn};
 
 /// Replaces what differs from run to run: request ids, times and the run's name.
@@ -125,6 +127,80 @@ fn the_results_of_a_run_can_be_written_again() {
 
     let shown = folder.run(&["results", &run, "-o", "-"]);
     assert_eq!((shown.status, shown.output), (Some(0), outcome.results_bytes()));
+}
+
+#[test]
+fn the_results_of_an_earlier_run_are_kept_under_its_id() {
+    let sandbox = Sandbox::holding(&[1]);
+    let folder = Folder::new();
+    let run = |options: &str| {
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A,Add,\n#2,A,Add,").with(options);
+        rehearsal.run().exits(1)
+    };
+    let first = run("");
+    let (first_results, first_failed) = (first.results_bytes(), first.failed().expect("rows to feed back"));
+    let first_run = first.results().rows[0]["run_id"].to_owned();
+    let second = run("");
+    let kept = format!("input.results.{first_run}.csv");
+    assert_eq!(folder.read(&kept), Some(first_results));
+    assert_eq!(folder.read(&format!("input.failed.{first_run}.csv")), Some(first_failed.into_bytes()));
+    assert!(second.output().contains(&format!("Kept: {kept}, ")), "{}", second.output());
+    let second_run = second.results().rows[0]["run_id"].to_owned();
+    assert_ne!(first_run, second_run);
+    // The third is quiet; a script finds the names in the object.
+    let third = run("--json -q");
+    let kept = format!("input.results.{second_run}.csv");
+    assert_eq!(third.summary()["kept"][0], kept.as_str());
+    assert!(folder.read(&kept).is_some());
+
+    // The same run, written again, takes its own place.
+    let names = folder.names();
+    let run_id = third.results().rows[0]["run_id"].to_owned();
+    assert_eq!(folder.run(&["results", &run_id, "-o", "input.results.csv"]).status, Some(0));
+    assert_eq!(folder.names(), names);
+}
+
+#[test]
+fn a_file_that_is_not_ours_or_not_to_be_changed_is_refused_before_the_first_call() {
+    let sandbox = Sandbox::start("");
+    let ours = "machineId,row,status,http_status,error_code,error_message,attempts,request_id,before,after,finished_at,run_id\n";
+    let cases = [
+        (
+            "mine.csv",
+            "my notes, which I need\n",
+            false,
+            "is there already, and it is no file of this kind that tagfleet wrote",
+        ),
+        ("mine.csv", ours, true, "is there already, and read-only"),
+        (
+            "mine.failed.csv",
+            "machineId,tag\n",
+            false,
+            "mine.failed.csv is there already, and it is no file of this kind",
+        ),
+    ];
+    for (name, text, read_only, message) in cases {
+        let folder = Folder::new();
+        folder.write(name, text);
+        let mut permissions = folder.path(name).metadata().expect("our own file").permissions();
+        permissions.set_readonly(read_only);
+        std::fs::set_permissions(folder.path(name), permissions).expect("our own file");
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A,Add,").with("-o mine.csv");
+        rehearsal.run().exits(7).says(&[message, "hint: move it away, or name another file with -o"]);
+        assert_eq!(folder.read(name).as_deref(), Some(text.as_bytes()));
+    }
+    // Rows of a verification and lists of machines are put in the place of their own kind only.
+    let folder = Folder::new();
+    folder.write("mine.csv", "my notes\n");
+    let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).only_verify().rows("#1,A,Add,").with("-o mine.csv");
+    rehearsal.run().exits(7).says(&["is there already, and it is no"]);
+    let mut command = folder.command();
+    command.args(["inventory", "-o", "mine.csv"]).envs(sandbox.variables().iter().cloned());
+    let ended = Program::start(command, None, true).end();
+    assert_eq!(ended.status, Some(7), "{}", ended.messages);
+    assert_eq!(folder.read("mine.csv").as_deref(), Some(&b"my notes\n"[..]));
+    let counters = sandbox.end();
+    counters.are_all_nought();
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Every file in `samples/`, as the README lets people use it.
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
 use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
@@ -19,10 +22,19 @@ fn rehearse_sample(name: &str, options: &[&str]) -> (Folder, Ended) {
     (folder, ended)
 }
 
+/// The names in `samples/` that belong to the repository. What else lies there is the user's: results of the first command
+/// of the README, files of their own. `None` where there is no git to tell them apart.
+fn samples_of_the_repository() -> Option<BTreeSet<String>> {
+    let listed = Command::new("git").args(["ls-files", "-z", "."]).current_dir(repository("samples")).output().ok()?;
+    let paths = String::from_utf8(listed.stdout).ok().filter(|paths| listed.status.success() && !paths.is_empty())?;
+    Some(paths.split_terminator('\0').map(|path| path.split('/').next().unwrap_or(path).to_owned()).collect())
+}
+
 #[test]
 fn every_sample_is_used_by_a_test() {
-    for entry in std::fs::read_dir(repository("samples")).expect("the samples") {
-        let name = entry.expect("an entry").file_name().into_string().expect("a name in UTF-8");
+    let is_there = |name: &&str| repository("samples").join(name).exists();
+    assert!(USED.iter().all(is_there), "a sample that is used is not there");
+    for name in samples_of_the_repository().unwrap_or_default() {
         assert!(USED.contains(&name.as_str()), "no test here uses samples/{name}");
     }
 }
@@ -115,30 +127,78 @@ fn errors_are_shown_all_at_once_and_can_be_left_out() {
     assert!(String::from_utf8_lossy(&failed).contains("no machine"));
 }
 
-/// The script for unattended runs, rehearsed: what is done is put away, what is refused is put aside.
+/// The script for unattended runs, with this program before all others that are called `tagfleet`.
+#[cfg(unix)]
+fn nightly_script(folder: &Folder, program: &std::path::Path, options: &[&str]) -> std::process::Output {
+    let directory = program.parent().expect("a folder").display();
+    let mut command = Command::new("sh");
+    command
+        .arg(repository("samples/cron/retag-nightly.sh"))
+        .arg(folder.path("waiting"))
+        .args(options)
+        .env("PATH", format!("{directory}:{}", std::env::var("PATH").unwrap_or_default()))
+        .env("TAGFLEET_STATE_DIR", folder.path("state"));
+    command.output().expect("a shell")
+}
+
+#[cfg(unix)]
+fn folder_with_waiting_files(files: &[(&str, &[u8])]) -> Folder {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("waiting")).expect("our own folder");
+    for (name, bytes) in files {
+        folder.write(&format!("waiting/{name}"), bytes);
+    }
+    folder
+}
+
+/// What is done is put away, what is refused is put aside, and the mail says where the reasons are.
 #[cfg(unix)]
 #[test]
-fn the_nightly_script_puts_every_file_in_its_place() {
-    use std::path::Path;
+fn the_nightly_script_takes_all_files_and_puts_each_in_its_place() {
+    let sample = |name: &str| std::fs::read(repository("samples").join(name)).expect("a sample");
+    let (values, bad, missing) = (sample("values.csv"), sample("bad-rows.csv"), b"machineId,value\n4.2E+39,Low\n");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_tagfleet"));
+    let options = ["--sandbox", "--quota", "off"];
 
-    let program = Path::new(env!("CARGO_BIN_EXE_tagfleet")).parent().expect("a folder");
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-    for (sample, status, place) in [("values.csv", 0, "done"), ("bad-rows.csv", 3, "refused")] {
-        let folder = Folder::new();
-        folder.write("retag.csv", std::fs::read(repository("samples").join(sample)).expect("a sample"));
-        let mut command = std::process::Command::new("sh");
-        command
-            .arg(repository("samples/cron/retag-nightly.sh"))
-            .arg(folder.path("."))
-            .args(["--sandbox", "--quota", "off"])
-            .env("PATH", &path)
-            .env("TAGFLEET_STATE_DIR", folder.path("state"));
-        let output = command.output().expect("a shell");
-        assert_eq!(output.status.code(), Some(status), "{}", String::from_utf8_lossy(&output.stderr));
-        let names = std::fs::read_dir(folder.path(place)).expect("a folder").count();
-        assert!(names > 0, "{sample} is nowhere in {place}");
-        assert!(!folder.path("retag.csv").exists() && !folder.path("pending.csv").exists());
-        // Silent when all went well.
-        assert_eq!(output.stderr.is_empty(), status == 0);
+    let folder = folder_with_waiting_files(&[("a.csv", &values), ("b.csv", &values)]);
+    let output = nightly_script(&folder, program, &options);
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "silent when all went well");
+    assert_eq!(folder.names_in("waiting/done").len(), 6, "input, results and summary of each");
+
+    let folder = folder_with_waiting_files(&[("a.csv", &bad), ("b.csv", missing), ("c.csv", &values)]);
+    let output = nightly_script(&folder, program, &options);
+    let mail = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(3), "the gravest counts: {mail}");
+    for part in [
+        "a.csv was refused and nothing was sent; fix",
+        "error: ",
+        "b.csv is done, but not every row succeeded",
+        "b.results.csv says why",
+        "machine_not_found",
+    ] {
+        assert!(mail.contains(part), "{part:?} is not in the mail: {mail}");
     }
+    assert_eq!(folder.names_in("waiting"), ["done", "refused"]);
+    assert_eq!(folder.names_in("waiting/refused"), ["a.csv"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_deadline_is_that_of_the_night_and_not_of_each_file() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = folder_with_waiting_files(&[("a.csv", b"x"), ("b.csv", b"x"), ("c.csv", b"x")]);
+    std::fs::create_dir(folder.path("programs")).expect("our own folder");
+    // Takes two seconds for any file.
+    folder.write("programs/tagfleet", "#!/bin/sh\necho \"$@\" >>\"$TAGFLEET_STATE_DIR\"\nsleep 2\n");
+    let program = folder.path("programs/tagfleet");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+    let output = nightly_script(&folder, &program, &["--deadline", "1s", "--cloud", "eu"]);
+    let mail = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(5), "{mail}");
+    assert!(mail.contains("the night is over; b.csv and what comes after it wait"), "{mail}");
+    let calls = String::from_utf8(folder.read("state").expect("a list of calls")).expect("UTF-8");
+    assert_eq!(calls.lines().count(), 1, "{calls}");
+    assert!(calls.contains("a.csv -o ") && calls.ends_with("--deadline 1s --cloud eu\n"), "{calls}");
+    assert_eq!(folder.names_in("waiting"), ["b.csv", "c.csv", "done", "refused"]);
 }

@@ -1,6 +1,8 @@
 //! Standard input and output in the place of files, and output that nobody reads.
 
 use crate::process::at_once;
+#[cfg(target_os = "linux")]
+use crate::rehearsal::Prepared;
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
 use crate::table::Table;
@@ -64,6 +66,22 @@ fn an_output_that_nobody_reads_ends_nothing() {
         rehearsal.with_closed_output().run().exits(0);
         let results = if options.contains("-o") { "out.csv" } else { "input.results.csv" };
         assert!(folder.read(results).is_some(), "{options}: {:?}", folder.names());
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_takes_nothing_ends_nothing() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("a device");
+    at_once([("", 0), ("-q", 0), ("-vv", 0), ("--log-format json -v", 0), ("--json", 7)], |(options, status)| {
+        let rehearsal = Rehearsal::new().rows("#1,Tier 0,Add,\n#2,Tier 0,Add,").with(options);
+        let Prepared { mut command, folder, sandbox, .. } = rehearsal.prepare();
+        let ended = command.stdout(full()).stderr(full()).status().expect("the program starts");
+        // An object that a script waits for is missed, so it is said that it could not be written.
+        assert_eq!(ended.code(), Some(status), "{options}");
+        let results = Table::read(&folder.read("input.results.csv").expect("results"), ',');
+        assert_eq!(results.column("status"), ["succeeded"; 2], "{options}");
+        assert_eq!(sandbox.expect("a sandbox of its own").machines().len(), 2);
     });
 }
 

@@ -36,6 +36,8 @@ fn totals() -> Totals {
         ]
         .into(),
         failed_rows: 13,
+        left_to_others: 0,
+        kept: Vec::new(),
     }
 }
 
@@ -53,6 +55,9 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
         named_state_directory: None,
         sandbox: false,
         exit_status: 1,
+        started_at: "2026-03-01T12:00:00Z".parse().expect("a time"),
+        finished_at: "2026-03-01T13:02:05Z".parse().expect("a time"),
+        input: "/data/x.csv",
     };
     insta::assert_snapshot!(summary.text(&Screen::new(ColorChoice::Never, false)), @r"
     Run 20260301-120000-abcd is finished: 1,703 rows.
@@ -63,13 +68,13 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
       9 × ResourceNotFound (HTTP 404), first in row 17: Machine x was not found
           the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than the retention period
       3 × missing_tag, first in row 5: Add needs a tag
-          mend these rows and feed them back
-      1 × BadRequest (HTTP 400), first in row 3: �[31mno
+          fix these rows in the file of rows to feed back
+      1 × BadRequest (HTTP 400), in row 3: �[31mno
           the service finds the request wrong; its message says why
-    Calls: 1,712 (1,500 tags, 212 device values), 1 refused for quota, 12 had to be repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
+    Calls: 1,712 (1,500 tags, 212 device values), 1 refused for quota, 12 had to be repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1,500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
     Results: out of line.results.csv
     Rows to feed back: out of line.failed.csv (13)
-    Next: tagfleet apply 'out of line.failed.csv'
+    Next: look at out of line.results.csv, then: tagfleet apply 'out of line.failed.csv'
     ");
 }
 
@@ -88,6 +93,9 @@ fn the_json_object_has_the_fields_of_the_contract() {
         named_state_directory: None,
         sandbox: false,
         exit_status: 5,
+        started_at: "2026-03-01T12:00:00Z".parse().expect("a time"),
+        finished_at: "2026-03-01T13:02:05Z".parse().expect("a time"),
+        input: "/data/x.csv",
     };
     insta::assert_snapshot!(summary.json(), @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","open":0,"results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
 }
@@ -96,16 +104,4 @@ fn the_json_object_has_the_fields_of_the_contract() {
 fn a_run_that_was_refused_names_the_permission() {
     let hint = reason_hint(&EndReason::Forbidden { message: None }).expect("a hint");
     assert!(hint.contains("Machine.ReadWrite.All"), "{hint}");
-}
-
-#[test]
-fn counts_and_durations_are_easy_to_read() {
-    for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-        assert_eq!(group_digits(count), text);
-    }
-    for (milliseconds, text) in
-        [(0, "0.0 s"), (9_940, "9.9 s"), (59_999, "59 s"), (65_000, "1 min 5 s"), (8_040_000, "2 h 14 min")]
-    {
-        assert_eq!(describe_duration(Duration::from_millis(milliseconds)), text);
-    }
 }

@@ -56,7 +56,11 @@ impl Service {
     /// Keeps a machine out of the list, or puts it there.
     pub(super) fn list(&self, number: u32, is_listed: bool) {
         let mut contents = self.0.lock().expect("contents");
-        if is_listed { contents.unlisted.remove(&id(number)) } else { contents.unlisted.insert(id(number)) };
+        if is_listed {
+            contents.unlisted.remove(&id(number))
+        } else {
+            contents.unlisted.insert(id(number))
+        };
     }
 
     pub(super) fn machine(&self, number: u32) -> Machine {

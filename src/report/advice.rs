@@ -1,0 +1,87 @@
+//! What to do at the end of a run: one thing, decided here for the text, the JSON object and whoever else tells it.
+//!
+//! A run that can go on is gone on with, for feeding its rows back would do again what is only waiting. Otherwise rows
+//! that were not done are fed back, after a look at why.
+
+use std::path::Path;
+
+use super::results::{ResultsTarget, Totals};
+use super::summary::shell_word;
+use crate::model::Status;
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Advice {
+    /// What to look at first.
+    look_at: Option<String>,
+    /// The command, ready to be pasted into a shell.
+    pub(super) command: String,
+}
+
+/// What the advice hangs on.
+pub(super) struct Ending<'a> {
+    pub(super) run_id: &'a str,
+    pub(super) totals: &'a Totals,
+    pub(super) target: &'a ResultsTarget,
+    /// Operations that a resumed run would send.
+    pub(super) open: u32,
+    /// The state directory, if it was named on the command line.
+    pub(super) named_state_directory: Option<&'a Path>,
+    pub(super) sandbox: bool,
+}
+
+impl Ending<'_> {
+    /// What to do next; nothing where all is done.
+    pub(super) fn advice(&self) -> Option<Advice> {
+        let directory = self.named_state_directory.map(|path| format!(" --state-dir {}", shell_word(path)));
+        let directory = directory.unwrap_or_default();
+        if self.open > 0 {
+            return Some(Advice { look_at: None, command: format!("tagfleet resume {}{directory}", self.run_id) });
+        }
+        let ResultsTarget::File { results, failed } = self.target else { return None };
+        if self.totals.failed_rows == 0 {
+            return None;
+        }
+        let went_wrong = [Status::Failed, Status::Unknown, Status::Invalid].map(|status| self.totals.count(status));
+        let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| results.display().to_string());
+        let sandbox = if self.sandbox { " --sandbox" } else { "" };
+        Some(Advice { look_at, command: format!("tagfleet apply {}{sandbox}{directory}", shell_word(failed)) })
+    }
+}
+
+impl Advice {
+    /// The line for people.
+    pub(super) fn text(&self) -> String {
+        match &self.look_at {
+            Some(results) => format!("Next: look at {results}, then: {}", self.command),
+            None => format!("Next: {}", self.command),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_can_go_on_is_gone_on_with_and_rows_are_fed_back_otherwise() {
+        let target = ResultsTarget::file("x.results.csv".into());
+        let advice = |open, status, failed_rows, target: &ResultsTarget| {
+            let totals = Totals { failed_rows, statuses: [(status, 3)].into(), ..Totals::default() };
+            let ending =
+                Ending { run_id: "R", totals: &totals, target, open, named_state_directory: None, sandbox: false };
+            ending.advice().map(|advice| advice.text())
+        };
+        for (open, status, failed_rows, expected) in [
+            (0, Status::Succeeded, 0, None),
+            (2, Status::Failed, 3, Some("Next: tagfleet resume R")),
+            (0, Status::Failed, 3, Some("Next: look at x.results.csv, then: tagfleet apply x.failed.csv")),
+            (0, Status::NotAttempted, 3, Some("Next: tagfleet apply x.failed.csv")),
+            // What undo left because somebody changed it is nobody's task.
+            (0, Status::NotAttempted, 0, None),
+        ] {
+            assert_eq!(advice(open, status, failed_rows, &target).as_deref(), expected, "{open} {status}");
+        }
+        assert_eq!(advice(0, Status::Failed, 3, &ResultsTarget::StandardOutput), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! How numbers, durations and times are written for people, in one place, so that they look the same wherever they stand.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// A count with a comma after every three digits.
+#[must_use]
+pub fn group_digits(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A count with what is counted: `1 row`, `2,000 rows`. What differs with the number beside the noun belongs to it, such
+/// as `operation is left` and `operations are left`.
+#[must_use]
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {many}", group_digits(count)) }
+}
+
+/// A duration: `0.3 s`, `1 min 5 s`, `2 h 14 min`.
+#[must_use]
+pub fn describe_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A date and time to the minute, with its zone.
+#[must_use]
+pub fn minute(time: Timestamp, time_zone: &TimeZone) -> String {
+    time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// A date and time to the second, with its zone.
+#[must_use]
+pub fn second(time: Timestamp, time_zone: &TimeZone) -> String {
+    time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+/// A time of day with its zone, and with the date where that is not today's.
+#[must_use]
+pub fn clock_time(time: Timestamp, now: Timestamp, time_zone: &TimeZone) -> String {
+    let (zoned, today) = (time.to_zoned(time_zone.clone()), now.to_zoned(time_zone.clone()).date());
+    if zoned.date() == today { zoned.strftime("%H:%M:%S %Z").to_string() } else { minute(time, time_zone) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_english_and_easy_to_read() {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(group_digits(count), text);
+        }
+        for (count, text) in [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1000, "1,000 rows")] {
+            assert_eq!(counted(count, "row", "rows"), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_as_exact_as_people_want_them() {
+        for (milliseconds, text) in
+            [(0, "0.0 s"), (9_940, "9.9 s"), (59_999, "59 s"), (65_000, "1 min 5 s"), (8_040_000, "2 h 14 min")]
+        {
+            assert_eq!(describe_duration(Duration::from_millis(milliseconds)), text);
+        }
+    }
+
+    #[test]
+    fn times_say_their_zone() {
+        let time: Timestamp = "2026-07-01T14:05:10Z".parse().expect("a time");
+        let next_day: Timestamp = "2026-07-02T00:05:10Z".parse().expect("a time");
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        for (zone, now, expected) in [
+            (&TimeZone::UTC, time, "14:05:10 UTC"),
+            (&TimeZone::UTC, next_day, "2026-07-01 14:05 UTC"),
+            (&berlin, time, "16:05:10 CEST"),
+        ] {
+            assert_eq!(clock_time(time, now, zone), expected);
+        }
+        assert_eq!(
+            (minute(time, &berlin), second(time, &berlin)),
+            ("2026-07-01 16:05 CEST".into(), "2026-07-01 16:05:10 CEST".into())
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! The program in a terminal: the question, the bar, and a terminal that goes away.
+
+use std::process::Command;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::machines::rows_adding;
+use crate::process::{PATIENCE, at_once};
+use crate::rehearsal::{Folder, Prepared, Rehearsal};
+use crate::sandbox_server::Sandbox;
+use crate::table::Table;
+use crate::terminal::Terminal;
+
+/// Rows of a run that is to be ended in its middle.
+const ROWS: u32 = 300;
+
+/// Waits until a run is in its middle.
+#[track_caller]
+fn wait_for_some_machines(sandbox: &Sandbox) {
+    let since = Instant::now();
+    while sandbox.machines().len() < 10 {
+        assert!(since.elapsed() < PATIENCE, "the run does not get on");
+    }
+}
+
+/// Every row is answered, and what is said to be done is done, and nothing else.
+#[track_caller]
+fn every_row_is_answered_truly(folder: &Folder, sandbox: &Sandbox) {
+    let results = Table::read(&folder.read("input.results.csv").expect("results"), ',');
+    assert_eq!(results.rows.len(), ROWS as usize);
+    let (done, left): (Vec<_>, Vec<_>) = results.rows.iter().partition(|row| &row["status"] == "succeeded");
+    assert!(!left.is_empty(), "the run was over before it was ended");
+    assert!(left.iter().all(|row| &row["status"] == "not_attempted"), "calls in flight are awaited");
+    let mut said: Vec<&str> = done.iter().map(|row| &row["machineId"]).collect();
+    said.sort_unstable();
+    assert_eq!(said, sandbox.machines().into_keys().collect::<Vec<_>>());
+}
+
+/// The question of an `apply` against a tenant that is read first.
+fn asked(columns: u16) -> (Terminal, Sandbox, Folder) {
+    let rehearsal = Rehearsal::new().planned().unconfirmed().rows(&rows_adding("A", 3)).with("--color never");
+    let Prepared { command, sandbox, folder, .. } = rehearsal.prepare();
+    let mut terminal = Terminal::start(command, columns);
+    terminal.waits_until_it_shows("[y/N] ");
+    (terminal, sandbox.expect("a sandbox of its own"), folder)
+}
+
+#[test]
+fn whoever_does_not_say_yes_cancels_at_once() {
+    const CONTROL_C: &str = "\u{3}";
+    const CONTROL_D: &str = "\u{4}";
+    let cases = [CONTROL_C, CONTROL_D, "\n", "n\n", "SIGTERM", "SIGINT", "gone"];
+    at_once(cases, |answer| {
+        let (mut terminal, sandbox, folder) = asked(80);
+        match answer {
+            "SIGTERM" => terminal.signal(Signal::TERM),
+            "SIGINT" => terminal.signal(Signal::INT),
+            "gone" => terminal.goes_away(),
+            typed => terminal.type_in(typed),
+        }
+        let since = Instant::now();
+        assert_eq!(terminal.end(), Some(3), "{answer:?}: {}", terminal.shown());
+        assert!(since.elapsed().as_secs() < 20, "{answer:?}: {:?}", since.elapsed());
+        if answer != "gone" {
+            assert!(terminal.shown().contains("\r\nerror: cancelled; nothing was changed"), "{}", terminal.shown());
+        }
+        assert_eq!((sandbox.machines().len(), folder.names()), (0, vec!["input.csv".to_owned(), "state".to_owned()]));
+    });
+}
+
+#[test]
+fn whoever_says_yes_gets_what_the_plan_says() {
+    at_once([80, 140], |columns| {
+        let (mut terminal, sandbox, folder) = asked(columns);
+        terminal.type_in("y\n");
+        assert_eq!(terminal.end(), Some(0), "{}", terminal.shown());
+        assert!(folder.read("input.results.csv").is_some() && sandbox.machines().len() == 3);
+    });
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_run_in_order() {
+    at_once(["", "-q", "--json", "-vv", "--json -q", "--log-format json -v"], |options| {
+        let rehearsal = Rehearsal::new().sandbox("--latency 30ms").rows(&rows_adding("A", ROWS));
+        let Prepared { command, sandbox, folder, .. } = rehearsal.with("--concurrency 2").with(options).prepare();
+        let mut terminal = Terminal::start(command, 80);
+        let sandbox = sandbox.expect("a sandbox of its own");
+        wait_for_some_machines(&sandbox);
+        terminal.goes_away();
+        assert_eq!(terminal.end(), Some(5), "{options}");
+        every_row_is_answered_truly(&folder, &sandbox);
+    });
+}
+
+#[test]
+fn a_terminal_that_says_twice_that_it_goes_away_does_not_hurry_the_run() {
+    let running =
+        Rehearsal::new().sandbox("--latency 700ms").rows(&rows_adding("A", 40)).with("--concurrency 3").start();
+    let since = Instant::now();
+    while running.sandbox().machines().is_empty() {
+        assert!(since.elapsed() < PATIENCE, "the run does not get on");
+    }
+    running.program().signal(Signal::HUP);
+    running.program().waits_until_it_says("calls in flight are awaited");
+    running.program().signal(Signal::HUP);
+    let outcome = running.end().exits(5);
+    assert_eq!(outcome.count("unknown"), 0);
+}
+
+/// The same command as `nohup` would start it.
+fn ignoring_hang_ups(command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().expect("a folder of its own"));
+    shell
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_was_told_to_outlive_its_terminal_does() {
+    let rehearsal = Rehearsal::new().sandbox("--latency 30ms").rows(&rows_adding("A", 60)).with("--concurrency 2");
+    let Prepared { command, sandbox, folder, .. } = rehearsal.prepare();
+    let mut terminal = Terminal::start(ignoring_hang_ups(&command), 80);
+    wait_for_some_machines(sandbox.as_ref().expect("a sandbox of its own"));
+    terminal.goes_away();
+    assert_eq!(terminal.end(), Some(0));
+    let results = Table::read(&folder.read("input.results.csv").expect("results"), ',');
+    assert_eq!(results.column("status"), ["succeeded"; 60]);
+}
