@@ -3,9 +3,13 @@
 //! Nothing here does I/O or reads a clock. What surprises: a [`MachineId`] of 40 hexadecimal digits is held as 20 bytes,
 //! because a plan holds a million of them; it is shown and sent in lower case, as the service writes it.
 
+mod held;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use held::{Held, MayHold, Slot};
 
 /// The identifier of a machine record in the tenant.
 ///
@@ -185,6 +189,14 @@ impl Tag {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether another tag differs from this one in nothing but case: the service may take them for one.
+    #[must_use]
+    pub fn is_case_variant_of(&self, other: &str) -> bool {
+        let own: &str = &self.0;
+        let is_ascii = own.is_ascii() && other.is_ascii();
+        own != other && (own.eq_ignore_ascii_case(other) || (!is_ascii && own.to_lowercase() == other.to_lowercase()))
     }
 
     /// Whether the portal cannot filter by this tag: parentheses and commas break its filter (documented).

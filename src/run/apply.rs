@@ -6,7 +6,7 @@ use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::claim;
 use super::input::CheckedInput;
-use super::join::{candidates, carry_into, input_digest, operations_digest};
+use super::join::{candidates, carry_into, input_digest, operations_digest, send_again_what_was_overwritten};
 use super::planning::{Planned, PlanningOptions, make_plan, refuse_too_many};
 use super::record::record;
 use super::resume::operations_left;
@@ -89,6 +89,7 @@ impl<T: Transport> Application<'_, T> {
         }
         claim(&tenant.store, key, &tenant.patience(self.order.run.lock_wait), desk).await?;
         tenant.store.take_over(key).await?;
+        send_again_what_was_overwritten(&tenant.store, key).await?;
         let run = Run { tenant, key, id, target: &self.order.target, options: &self.order.run };
         run.carry_out(None, desk).await
     }
@@ -130,7 +131,7 @@ impl<T: Transport> Application<'_, T> {
     async fn run_plan(
         &self,
         input: CheckedInput,
-        planned: Planned,
+        mut planned: Planned,
         new_run: NewRun,
         candidates: &[UnfinishedRun],
         read: Option<&ReadProgress>,
@@ -147,7 +148,8 @@ impl<T: Transport> Application<'_, T> {
         let (key, id) = if let Some(unfinished) = candidates.iter().find(is_meant) {
             desk.say(&joins(unfinished));
             claim(&tenant.store, unfinished.run.key, &patience, desk).await?;
-            let key = carry_into(&tenant.store, unfinished.run.key, new_run, input, &planned).await?;
+            let limit = self.order.planning.settings.limit;
+            let key = carry_into(&tenant.store, unfinished.run.key, new_run, input, &mut planned, limit).await?;
             (key, unfinished.run.description.run_id.clone())
         } else {
             let id = new_run.run_id.clone();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Desk;
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim;
+use super::join::send_again_what_was_overwritten;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -48,6 +49,7 @@ pub(crate) async fn resume<T: Transport>(
     target.check(Some(Path::new(&run.description.input_path)))?;
     claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
+    send_again_what_was_overwritten(&tenant.store, key).await?;
     desk.say(&format!("Going on with run {id}: {}.", operations_left(open)));
     Run { tenant, key, id, target: &target, options: &order.run }.carry_out(None, desk).await
 }

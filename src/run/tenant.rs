@@ -16,8 +16,8 @@ use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress};
-use crate::model::{Bucket, Tag};
-use crate::plan::recent::{Held, LIST_LAG, RecentWrites};
+use crate::model::Bucket;
+use crate::plan::recent::{LIST_LAG, RecentWrites};
 use crate::plan::schedule::{BucketCalls, finish_time};
 use crate::quota::{Quota, QuotaScope};
 use crate::report::ReadingReport;
@@ -182,18 +182,16 @@ impl<T: Transport> Tenant<T> {
 
     /// What our own writes of the last minutes made of the tenant, which its list may not show yet.
     pub(super) async fn recent_writes(&self) -> Result<RecentWrites, CommandError> {
-        let since = self.clock.wall_time().checked_sub(LIST_LAG).unwrap_or(jiff::Timestamp::MIN);
         let mut recent = RecentWrites::default();
         if self.is_sandbox {
             // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
             return Ok(recent);
         }
-        for write in self.store.recent_writes(self.account, &self.host, since).await? {
-            let held = write.after.as_deref().map_or(Held::Unknown, Held::parse);
-            let tag = write.tag.as_deref().map(Tag::new).transpose();
-            // What is no tag is none of ours.
-            if let Ok(tag) = tag {
-                recent.note(write.machine, tag, held);
+        for write in self.store.recent_writes(self.account, &self.host, LIST_LAG).await? {
+            if write.surely {
+                recent.note(write.slot, write.wrote);
+            } else {
+                recent.note_doubtful(write.slot, write.wrote);
             }
         }
         Ok(recent)

@@ -15,13 +15,10 @@ use crate::input::Excerpt;
 use crate::plan::changes::{Decision, Plan, PlanSettings};
 use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
-use crate::plan::undo::{Inverse, LeftBehind, MadeChange, inverse, leave_what_changed_since, row_words};
+use crate::plan::undo::{Inverse, LeftBehind, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{NewRun, OperationState, RunKind, StoredRun};
+use crate::store::{NewRun, RunKind, StoredRun};
 use crate::words::counted;
-
-/// Operations that are read in one transaction.
-const OPERATIONS_AT_ONCE: u32 = 10_000;
 
 /// What a run changed, as the rows that take it back.
 struct Changes {
@@ -106,28 +103,20 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
         rows: 0,
     };
     let mut known_before = false;
-    let mut last = None;
-    loop {
-        let known = tenant.store.known_operations(undone.key, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { break };
-        last = Some(end.id);
-        for operation in known {
-            known_before |= operation.before.is_some();
-            // What was never answered may have been done; whether it was, the inventory will show.
-            let may_be_done = matches!(operation.state, OperationState::Succeeded | OperationState::Unknown);
-            if !(may_be_done || operation.ambiguous) {
-                continue;
-            }
-            let before = operation.before.as_deref().map_or(Held::Unknown, Held::parse);
-            match inverse(&MadeChange { operation: operation.operation.clone(), before }) {
-                Inverse::NotNeeded => {}
-                Inverse::Unknown => changes.unknown += 1,
-                Inverse::Operation(back) => {
-                    changes.left_behind.note(&operation.operation);
-                    let (tag, action, value) = row_words(&back.change);
-                    changes.text.push_str(&csv_row(&[&back.machine.to_string(), tag, action, value]));
-                    changes.rows += 1;
+    for slot in tenant.store.run_slots(undone.key).await? {
+        known_before |= slot.before != Held::Unknown;
+        let change = SlotChange { slot: slot.slot, before: slot.before, left: slot.after };
+        match change.inverse() {
+            Inverse::NotNeeded => {}
+            Inverse::Unknown => changes.unknown += 1,
+            Inverse::Operation(back) => {
+                let (tag, action, value) = row_words(&back.change);
+                changes.text.push_str(&csv_row(&[&back.machine.to_string(), tag, action, value]));
+                changes.left_behind.note(change);
+                for write in slot.later {
+                    changes.left_behind.note_later(&write.slot, write.wrote, write.surely);
                 }
+                changes.rows += 1;
             }
         }
     }
@@ -142,12 +131,6 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
                 "it was made with --no-inventory, or the tenant's list did not show its machines; its results say which it changed",
             ),
         ));
-    }
-    for (machine, tag) in tenant.store.changed_later(undone.key).await? {
-        let tag = tag.as_deref().map(crate::model::Tag::new).transpose();
-        if let Ok(tag) = tag {
-            changes.left_behind.forget(&machine, tag.as_ref());
-        }
     }
     Ok(changes)
 }

@@ -134,7 +134,7 @@ pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, rusqlite::E
 }
 
 impl Store {
-    /// What this run has sent and was never answered.
+    /// What this run has sent and was never answered, what was refused after it may have taken effect included.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -145,7 +145,8 @@ impl Store {
                     "SELECT operation_number, machine, change_kind, change_argument,
                          (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
                          ambiguous, finished_at
-                     FROM operation WHERE run_key = ?1 AND state = 4 ORDER BY operation_number",
+                     FROM operation
+                     WHERE run_key = ?1 AND (state = 4 OR (ambiguous = 1 AND state IN (3, 5))) ORDER BY operation_number",
                 )?;
                 let mut unknown = UnknownOperations::default();
                 let mut rows = statement.query([run.0])?;
