@@ -2,10 +2,13 @@
 //! [`crate::config`].
 #![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
 
-use std::path::PathBuf;
-use std::str::FromStr;
+mod advice;
+mod values;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
@@ -15,6 +18,9 @@ use crate::quota::{Quota, QuotaScope};
 use crate::report::ColorChoice;
 use crate::report::logging::LogFormat;
 use crate::sandbox::arguments::SandboxArguments;
+
+use values::duration;
+pub use values::{DeadlineArgument, DurationArgument};
 
 /// The help after the options: what scripts need most.
 const EXIT_STATUS_HELP: &str = "\
@@ -40,6 +46,27 @@ pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub general: GeneralOptions,
+}
+
+impl Cli {
+    /// Reads the command line of this process.
+    ///
+    /// # Errors
+    /// What to print, and the status to end with, where it makes no sense; for help and version, too.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::try_parse().and_then(Self::checked).map_err(advice::advised)
+    }
+
+    /// Refuses what clap cannot tell.
+    fn checked(self) -> Result<Self, clap::Error> {
+        let general = &self.general;
+        if general.quiet && general.verbose > 0 && general.log_file.is_none() {
+            let message =
+                "the argument '--quiet' cannot be used with '--verbose...' unless '--log-file <FILE>' takes the log";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Ok(self)
+    }
 }
 
 /// The commands.
@@ -75,9 +102,9 @@ pub struct GeneralOptions {
     #[arg(long, global = true, help_heading = "General")]
     pub json: bool,
     /// Say nothing unless something needs attention
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "General")]
+    #[arg(short, long, global = true, help_heading = "General")]
     pub quiet: bool,
-    /// Log more: -v what happens, -vv each call
+    /// Log more: -v what happens, -vv each call; with -q only into a --log-file
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "General")]
     pub verbose: u8,
     /// How log lines look
@@ -266,7 +293,8 @@ pub struct LimitOptions {
     /// machines do not count
     #[arg(long, value_name = "N|P%", default_value = "50%", help_heading = "Limits")]
     pub max_errors: MaximumErrors,
-    /// Start no call after this: a duration from now (90m, 8h) or a local time of day (06:00)
+    /// Start no call after this: a duration from now (90m, 8h) or a local time of day (06:00), which must not have passed
+    /// in the last 6 hours ("tomorrow 06:00" says so)
     #[arg(long, value_name = "DURATION|HH:MM", help_heading = "Limits")]
     pub deadline: Option<DeadlineArgument>,
     /// A change number or remark that is kept with the run
@@ -332,19 +360,6 @@ pub struct QuotaOptions {
     pub max_outage: DurationArgument,
 }
 
-/// A duration as typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DurationArgument(pub std::time::Duration);
-
-impl FromStr for DurationArgument {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let duration = crate::quota::parse_duration(text);
-        duration.map(Self).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 30m or 2h"))
-    }
-}
-
 /// Options of `runs`.
 #[derive(Debug, Args)]
 pub struct RunsOptions {
@@ -379,71 +394,12 @@ pub struct InventoryOptions {
     pub quota: QuotaOptions,
 }
 
-/// A deadline as typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadlineArgument {
-    /// So long after the start of the process.
-    After(std::time::Duration),
-    /// The next time that local clocks show this.
-    At(jiff::civil::Time),
-}
-
-fn duration(text: &str) -> Result<std::time::Duration, String> {
-    crate::quota::parse_duration(text).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 10m, 8h or 90d"))
-}
-
-impl FromStr for DeadlineArgument {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(duration) = crate::quota::parse_duration(text) {
-            return Ok(Self::After(duration));
-        }
-        let time = text.split_once(':').and_then(|(hour, minute)| {
-            let (hour, minute) = (hour.parse().ok()?, minute.parse().ok()?);
-            jiff::civil::Time::new(hour, minute, 0, 0).ok()
-        });
-        time.map(Self::At).ok_or_else(|| {
-            format!("\"{text}\" is neither a duration such as 90m or 8h nor a time of day such as 06:00")
-        })
-    }
-}
-
-impl FromStr for MaximumErrors {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = match text.strip_suffix('%') {
-            Some(percent) => percent.trim().parse().ok().filter(|percent| *percent <= 100).map(Self::Percent),
-            None => text.parse().ok().map(Self::Count),
-        };
-        parsed.ok_or_else(|| format!("\"{text}\" is neither a number such as 20 nor a share such as 5%"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn deadlines_and_error_limits_are_read() {
-        let hours = std::time::Duration::from_hours;
-        assert_eq!("8h".parse(), Ok(DeadlineArgument::After(hours(8))));
-        assert_eq!("06:00".parse(), Ok(DeadlineArgument::At(jiff::civil::time(6, 0, 0, 0))));
-        for text in ["", "6", "25:00", "06:60", "-1h", "6:00:00"] {
-            assert!(text.parse::<DeadlineArgument>().is_err(), "{text}");
-        }
-        assert_eq!("20".parse(), Ok(MaximumErrors::Count(20)));
-        assert_eq!("5%".parse(), Ok(MaximumErrors::Percent(5)));
-        for text in ["", "-1", "101%", "%", "five"] {
-            assert!(text.parse::<MaximumErrors>().is_err(), "{text}");
-        }
     }
 }

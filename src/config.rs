@@ -3,19 +3,21 @@
 //! The environment is read here and nowhere else (but for what `azure_identity` reads itself), through a function that
 //! tests replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
+mod deadline;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use jiff::Zoned;
 use secrecy::SecretString;
 
 use crate::api::cloud::{Cloud, is_loopback_host};
 use crate::api::sign_in::{PlatformOffers, SignInError, SignInSettings, read_secret_file};
 use crate::api::{ClientError, ClientSettings, Url, parse_base_url};
-use crate::cli::{DeadlineArgument, QuotaOptions, ServiceOptions};
+use crate::cli::{QuotaOptions, ServiceOptions};
 use crate::quota::{Quota, QuotaScope};
 use crate::store::{StoreError, default_directory};
+
+pub use deadline::{Deadline, DeadlineError, deadline};
 
 /// Reads a variable of the environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -32,6 +34,9 @@ pub enum ConfigError {
     /// Where the state lives.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The deadline.
+    #[error(transparent)]
+    Deadline(#[from] DeadlineError),
     /// A variable holds something that is no text.
     #[error("the environment variable {0} holds no valid text")]
     Variable(&'static str),
@@ -48,6 +53,7 @@ impl ConfigError {
             Self::Client(error) => error.hint().map(str::to_owned),
             Self::SignIn(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Deadline(error) => error.hint(),
             Self::Variable(_) => None,
             Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
         }
@@ -163,38 +169,9 @@ pub fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
     state_directory.join("sandbox")
 }
 
-/// How long after `start` the deadline is. A time of day is the next one that local clocks show.
-#[must_use]
-pub fn until_deadline(deadline: DeadlineArgument, start: &Zoned) -> Duration {
-    match deadline {
-        DeadlineArgument::After(duration) => duration,
-        DeadlineArgument::At(time) => {
-            let today = start.with().time(time).build().ok();
-            let next = match today {
-                Some(today) if today > *start => Some(today),
-                _ => start.tomorrow().ok().and_then(|tomorrow| tomorrow.with().time(time).build().ok()),
-            };
-            next.map(|next| start.duration_until(&next)).and_then(|left| left.try_into().ok()).unwrap_or_default()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_of_day_is_the_next_one() {
-        let start: Zoned = "2026-03-01T22:30:00[UTC]".parse().expect("a time");
-        let at = |hour, minute| until_deadline(DeadlineArgument::At(jiff::civil::time(hour, minute, 0, 0)), &start);
-        assert_eq!(at(23, 0), Duration::from_mins(30));
-        assert_eq!(at(6, 0), Duration::from_mins(7 * 60 + 30));
-        assert_eq!(at(22, 30), Duration::from_hours(24));
-        // The night on which clocks go forward is an hour shorter.
-        let start: Zoned = "2026-03-28T22:00:00[Europe/Berlin]".parse().expect("a time");
-        let at_six = until_deadline(DeadlineArgument::At(jiff::civil::time(6, 0, 0, 0)), &start);
-        assert_eq!(at_six, Duration::from_hours(7));
-    }
 
     #[test]
     fn the_environment_fills_in_what_was_not_typed() {

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tagfleet::cli::Cli;
 
 fn main() -> ExitCode {
     tagfleet::forbid_core_dumps();
-    match Cli::try_parse() {
+    match Cli::read() {
         Ok(cli) => ExitCode::from(tagfleet::commands::run(cli).code()),
         Err(error) => ExitCode::from(tagfleet::commands::refuse(&error).code()),
     }

@@ -34,7 +34,9 @@ impl From<ConfigError> for CommandError {
         let status = match &error {
             ConfigError::Store(_) => ExitStatus::StorageFailed,
             ConfigError::SignIn(error) => sign_in_status(error),
-            ConfigError::Client(_) | ConfigError::Variable(_) | ConfigError::Encoding(_) => ExitStatus::Usage,
+            ConfigError::Client(_) | ConfigError::Deadline(_) | ConfigError::Variable(_) | ConfigError::Encoding(_) => {
+                ExitStatus::Usage
+            }
         };
         Self::new(status, error, hint)
     }
@@ -118,10 +120,10 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
         Some(path) => screen.with_log_file(open_log(path)?),
     };
     let level = match (general.quiet, general.verbose) {
-        (true, _) => tracing::Level::ERROR,
+        (true, 0) => tracing::Level::ERROR,
         (false, 0) => tracing::Level::WARN,
-        (false, 1) => tracing::Level::INFO,
-        (false, _) => tracing::Level::DEBUG,
+        (_, 1) => tracing::Level::INFO,
+        (_, _) => tracing::Level::DEBUG,
     };
     logging::start(&screen, general.log_format, level);
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {

@@ -13,7 +13,7 @@ use super::stop_signals;
 use crate::api::Client;
 use crate::cli::{DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{Clock, SharedClock, SystemClock};
-use crate::config::{ServiceConfig, quota, sandbox_state_directory, state_directory, until_deadline};
+use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::report::{ResultsTarget, Screen};
@@ -27,6 +27,8 @@ pub(super) struct Opening {
     service: Option<ServiceConfig>,
     clock: SharedClock,
     calls: CallOptions,
+    /// What a time of day means that was named as the deadline.
+    deadline: Option<Deadline>,
 }
 
 impl Opening {
@@ -36,7 +38,7 @@ impl Opening {
         sandbox: bool,
         service: &ServiceOptions,
         quota_options: &QuotaOptions,
-        deadline: Option<DeadlineArgument>,
+        argument: Option<DeadlineArgument>,
     ) -> Result<Self, CommandError> {
         let environment = |name: &str| std::env::var_os(name);
         let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
@@ -47,16 +49,19 @@ impl Opening {
             Some(ServiceConfig::from_options(service, &environment)?)
         };
         let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
-        let deadline = deadline.map(|deadline| clock.boot_time().plus(until_deadline(deadline, &Zoned::now())));
+        let is_time_of_day = !matches!(argument, None | Some(DeadlineArgument::After(_)));
+        let deadline = argument.map(|argument| deadline(argument, &Zoned::now())).transpose();
+        let deadline = deadline.map_err(ConfigError::from)?;
         let (quota, scope) = quota(quota_options);
         let calls = CallOptions {
             quota,
             scope,
             concurrency: usize::from(quota_options.concurrency),
-            deadline,
+            deadline: deadline.as_ref().map(|deadline| clock.boot_time().plus(deadline.left)),
             maximum_outage: quota_options.max_outage.0,
         };
-        Ok(Self { state_directory, service, clock: Arc::new(clock), calls })
+        let deadline = deadline.filter(|_| is_time_of_day);
+        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, deadline })
     }
 
     /// Prepares the service; the sandbox holds these machines.
@@ -69,6 +74,9 @@ impl Opening {
 
     /// Opens the state, and finds out whose quota is used.
     pub(super) async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
+        if let Some(deadline) = &self.deadline {
+            desk.say(&format!("No call starts after {}.", deadline.text()));
+        }
         let store = Store::open(&self.state_directory, self.clock.clone()).await?;
         Tenant::open(connection.service(), connection.identity(), store, self.clock, self.calls, desk).await
     }

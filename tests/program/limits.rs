@@ -80,3 +80,19 @@ fn a_note_is_kept_with_the_run() {
     assert!(outcome.folder().files_holding("CHG0012345").iter().all(|path| path.starts_with("state")));
     assert!(!outcome.folder().files_holding("CHG0012345").is_empty());
 }
+
+#[test]
+fn a_time_of_day_is_said_in_full_and_one_that_has_just_passed_is_refused() {
+    let at = |hours| jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).checked_add(hours).expect("a time");
+    let (later, earlier) = (at(jiff::ToSpan::hours(2)), at(jiff::ToSpan::hours(-2)));
+    let rehearsal = |deadline: &jiff::Zoned| {
+        let deadline = format!("--deadline {}", deadline.strftime("%H:%M"));
+        Rehearsal::new().variable("TZ", "UTC").rows("#1,A,Add,").with(&deadline)
+    };
+    let moment = format!("No call starts after {}.", later.strftime("%Y-%m-%d %H:%M UTC"));
+    rehearsal(&later).run().exits(0).says(&[&moment]);
+    let outcome = rehearsal(&earlier).run().exits(2);
+    let hint = format!("hint: write --deadline \"tomorrow {}\"", earlier.strftime("%H:%M"));
+    let outcome = outcome.says(&["error: --deadline", "ago, at", &hint]);
+    assert!(!outcome.wrote_anything());
+}

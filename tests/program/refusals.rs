@@ -27,6 +27,7 @@ fn options_that_make_no_sense_are_refused() {
         ("--concurrency 0", "--concurrency"),
         ("--max-errors 101%", "is neither a number such as 20 nor a share such as 5%"),
         ("--deadline soon", "is neither a duration such as 90m or 8h nor a time of day such as 06:00"),
+        ("--deadline 24:00", "is neither a duration such as 90m or 8h nor a time of day such as 06:00"),
         ("--sandbox --base-url http://127.0.0.1:1", "cannot be used with"),
         ("--sandbox --cloud us", "cannot be used with"),
         ("-q -v", "cannot be used with"),

@@ -1,0 +1,104 @@
+//! Values as typed: durations, deadlines, limits on errors.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::civil::Time;
+
+use crate::dispatch::MaximumErrors;
+use crate::quota::parse_duration;
+
+/// A duration as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DurationArgument(pub Duration);
+
+impl FromStr for DurationArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let duration = parse_duration(text);
+        duration.map(Self).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 30m or 2h"))
+    }
+}
+
+/// A deadline as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineArgument {
+    /// So long after the start of the process.
+    After(Duration),
+    /// The next time that local clocks show this.
+    At(Time),
+    /// When they show this on the next day of the calendar.
+    Tomorrow(Time),
+}
+
+/// A duration for an option.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 10m, 8h or 90d"))
+}
+
+/// A time such as 06:00.
+fn time_of_day(text: &str) -> Option<Time> {
+    let (hour, minute) = text.split_once(':')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(hour) || !is_number(minute) || minute.len() != 2 {
+        return None;
+    }
+    Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+}
+
+impl FromStr for DeadlineArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(duration) = parse_duration(text) {
+            return Ok(Self::After(duration));
+        }
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let deadline = match words.as_slice() {
+            [time] => time_of_day(time).map(Self::At),
+            [day, time] if day.eq_ignore_ascii_case("tomorrow") => time_of_day(time).map(Self::Tomorrow),
+            _ => None,
+        };
+        deadline.ok_or_else(|| {
+            format!(
+                "\"{text}\" is neither a duration such as 90m or 8h nor a time of day such as 06:00 or tomorrow 06:00"
+            )
+        })
+    }
+}
+
+impl FromStr for MaximumErrors {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => percent.trim().parse().ok().filter(|percent| *percent <= 100).map(Self::Percent),
+            None => text.parse().ok().map(Self::Count),
+        };
+        parsed.ok_or_else(|| format!("\"{text}\" is neither a number such as 20 nor a share such as 5%"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_and_error_limits_are_read() {
+        let hours = Duration::from_hours;
+        assert_eq!("8h".parse(), Ok(DeadlineArgument::After(hours(8))));
+        assert_eq!("06:00".parse(), Ok(DeadlineArgument::At(jiff::civil::time(6, 0, 0, 0))));
+        assert_eq!("Tomorrow  6:00".parse(), Ok(DeadlineArgument::Tomorrow(jiff::civil::time(6, 0, 0, 0))));
+        for text in
+            ["", "6", "25:00", "24:00", "06:60", "6:0", "-1h", "6:00:00", "tomorrow", "tomorrow 8h", "today 6:00"]
+        {
+            assert!(text.parse::<DeadlineArgument>().is_err(), "{text}");
+        }
+        assert_eq!("20".parse(), Ok(MaximumErrors::Count(20)));
+        assert_eq!("5%".parse(), Ok(MaximumErrors::Percent(5)));
+        for text in ["", "-1", "101%", "%", "five"] {
+            assert!(text.parse::<MaximumErrors>().is_err(), "{text}");
+        }
+    }
+}
