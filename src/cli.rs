@@ -129,6 +129,9 @@ pub struct InputOptions {
     /// Run the valid rows of a file that has bad ones
     #[arg(long)]
     pub skip_invalid: bool,
+    /// Take a file that has a header and no rows for done; without it, such a file is refused
+    #[arg(long)]
+    pub allow_empty: bool,
 }
 
 /// Options of `apply`.
@@ -254,6 +257,9 @@ pub struct VerifyOptions {
     /// Read the built-in API, which holds the machines that the input names
     #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
     pub sandbox: bool,
+    /// Tolerate rows whose machine is gone: they are counted, and are no difference
+    #[arg(long)]
+    pub skip_missing_machines: bool,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -297,6 +303,9 @@ pub struct LimitOptions {
     /// in the last 6 hours ("tomorrow 06:00" says so)
     #[arg(long, value_name = "DURATION|HH:MM", help_heading = "Limits")]
     pub deadline: Option<DeadlineArgument>,
+    /// Tolerate rows whose machine is gone: they are counted apart and not fed back, and the exit status stays 0
+    #[arg(long, help_heading = "Limits")]
+    pub skip_missing_machines: bool,
     /// A change number or remark that is kept with the run
     #[arg(long, value_name = "TEXT", help_heading = "Limits")]
     pub note: Option<String>,

@@ -244,15 +244,15 @@ impl Client {
     }
 
     fn loss(&self, error: reqwest::Error) -> Loss {
-        self.loss_of(NetworkError::of_request(error, &self.base_url))
+        self.loss_of(&NetworkError::of_request(error, &self.base_url))
     }
 
     /// The head of the answer has come: the request has arrived, whatever happened to the rest.
     fn loss_of_body(&self, error: reqwest::Error) -> Loss {
-        self.loss_of(NetworkError::of_body(error))
+        self.loss_of(&NetworkError::of_body(error))
     }
 
-    fn loss_of(&self, error: NetworkError) -> Loss {
+    fn loss_of(&self, error: &NetworkError) -> Loss {
         Loss { kind: error.kind(), description: self.sign_in.redactor().redact(&error.to_string()).into_owned() }
     }
 }

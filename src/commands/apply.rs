@@ -38,6 +38,7 @@ pub(super) async fn apply(
             asks,
             bulk: !options.planning.no_bulk,
             maximum_errors: options.limits.max_errors,
+            skip_missing_machines: options.limits.skip_missing_machines,
             lock_wait: options.others.lock_wait,
             note: options.limits.note,
         },

@@ -40,6 +40,7 @@ pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Re
         open,
         options: InputOptions { encoding, spool_directory: None },
         skip_invalid: arguments.skip_invalid,
+        allow_empty: arguments.allow_empty,
         names_allowed,
     })
 }

@@ -30,7 +30,7 @@ pub(super) async fn results(
         None => ResultsTarget::file(PathBuf::from(format!("{}.results.csv", run.description.run_id))),
     };
     target.check(Some(Path::new(&run.description.input_path)))?;
-    let totals = write_results(&reader, &run, &target, screen).await?;
+    let totals = write_results(&reader, &run, &target, false, screen).await?;
     if let ResultsTarget::File { results, .. } = &target {
         let rows = counted(totals.rows, "row", "rows");
         screen.line(&format!("{rows} written to {}", results.display()));

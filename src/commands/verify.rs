@@ -22,7 +22,7 @@ pub(super) async fn verify(
     let connection = opening.connect(input.machines()).await?;
     let mut desk = desk(general, screen);
     let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::verify(&tenant, input, target.as_ref(), &mut desk).await;
+    let status = run::verify(&tenant, input, target.as_ref(), options.skip_missing_machines, &mut desk).await;
     connection.close().await;
     status
 }

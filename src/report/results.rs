@@ -102,6 +102,8 @@ pub struct Totals {
     pub failed_rows: u64,
     /// Rows that were left alone because somebody else has changed what they are about.
     pub left_to_others: u64,
+    /// Failed rows whose machine is gone, where such rows are tolerated.
+    pub tolerated: u64,
     /// Where the results of another run are now that stood in the way, and its rows to feed back.
     pub kept: Vec<PathBuf>,
 }
@@ -244,7 +246,8 @@ fn new_file_beside(target: &Path) -> Result<NamedTempFile, ResultsError> {
     files::new_file_beside(target).map_err(|source| ResultsError::File { path: target.to_owned(), source })
 }
 
-/// Writes the results of a run, and the rows worth feeding back; the file of the latter is removed when there are none.
+/// Writes the results of a run, and the rows worth feeding back, among which those of machines that are gone are not
+/// where they are tolerated; the file of the latter is removed when there are none.
 ///
 /// # Errors
 /// [`ResultsError`] when a file cannot be written or the store cannot be read; the targets are as they were then.
@@ -252,12 +255,13 @@ pub async fn write_results(
     store: &Reader,
     run: &StoredRun,
     target: &ResultsTarget,
+    tolerates_missing: bool,
     screen: &Screen,
 ) -> Result<Totals, ResultsError> {
     match target {
         ResultsTarget::StandardOutput => {
             let path = Path::new("standard output");
-            let mut writer = Sheets::new(run, screen.data_stream(), io::sink(), path)?;
+            let mut writer = Sheets::new(run, screen.data_stream(), io::sink(), path, tolerates_missing)?;
             let totals = writer.write_all_rows(store).await?;
             writer.flush()?;
             Ok(totals)
@@ -267,19 +271,25 @@ pub async fn write_results(
                 .write(true)
                 .open(results)
                 .map_err(|source| ResultsError::File { path: results.clone(), source })?;
-            let mut writer = Sheets::new(run, device, io::sink(), results)?;
+            let mut writer = Sheets::new(run, device, io::sink(), results, tolerates_missing)?;
             let totals = writer.write_all_rows(store).await?;
             writer.flush()?;
             Ok(totals)
         }
-        ResultsTarget::File { results, failed } => write_files(store, run, results, failed).await,
+        ResultsTarget::File { results, failed } => write_files(store, run, results, failed, tolerates_missing).await,
     }
 }
 
-async fn write_files(store: &Reader, run: &StoredRun, results: &Path, failed: &Path) -> Result<Totals, ResultsError> {
+async fn write_files(
+    store: &Reader,
+    run: &StoredRun,
+    results: &Path,
+    failed: &Path,
+    tolerates_missing: bool,
+) -> Result<Totals, ResultsError> {
     let results_file = new_file_beside(results)?;
     let failed_file = new_file_beside(failed)?;
-    let mut writer = Sheets::new(run, results_file.as_file(), failed_file.as_file(), results)?;
+    let mut writer = Sheets::new(run, results_file.as_file(), failed_file.as_file(), results, tolerates_missing)?;
     let mut totals = writer.write_all_rows(store).await?;
     writer.flush()?;
     drop(writer);
@@ -324,12 +334,20 @@ fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), ResultsError> 
 struct Sheets<'a, Results: Write, Failed: Write> {
     run: &'a StoredRun,
     path: &'a Path,
+    /// Whether rows whose machine is gone are not worth feeding back.
+    tolerates_missing: bool,
     results: csv::Writer<BufWriter<Results>>,
     failed: csv::Writer<BufWriter<Failed>>,
 }
 
 impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
-    fn new(run: &'a StoredRun, results: Results, failed: Failed, path: &'a Path) -> Result<Self, ResultsError> {
+    fn new(
+        run: &'a StoredRun,
+        results: Results,
+        failed: Failed,
+        path: &'a Path,
+        tolerates_missing: bool,
+    ) -> Result<Self, ResultsError> {
         let input = &run.description;
         let mut results = BufWriter::with_capacity(1 << 16, results);
         let mut failed = BufWriter::with_capacity(1 << 16, failed);
@@ -341,6 +359,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         let mut sheets = Self {
             run,
             path,
+            tolerates_missing,
             results: csv::WriterBuilder::new().delimiter(input.delimiter).from_writer(results),
             failed: csv::WriterBuilder::new().delimiter(input.delimiter).flexible(true).from_writer(failed),
         };
@@ -372,13 +391,20 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             cells.clear();
             let _more = reader.read_byte_record(&mut cells).map_err(|error| self.failure(error))?;
             let answer = answer_row(row, operations, chunk);
-            self.write_row(&cells, row, &answer).map_err(|error| self.failure(error))?;
-            totals.take(row, &answer);
+            let tolerated = self.tolerates_missing && answer.is_about_missing_machine();
+            self.write_row(&cells, row, &answer, tolerated).map_err(|error| self.failure(error))?;
+            totals.take(row, &answer, tolerated);
         }
         Ok(())
     }
 
-    fn write_row(&mut self, cells: &ByteRecord, row: u32, answer: &RowAnswer) -> Result<(), csv::Error> {
+    fn write_row(
+        &mut self,
+        cells: &ByteRecord,
+        row: u32,
+        answer: &RowAnswer,
+        tolerated: bool,
+    ) -> Result<(), csv::Error> {
         let width = self.run.description.header.len();
         for position in 0..width {
             self.results.write_field(cells.get(position).unwrap_or_default())?;
@@ -387,7 +413,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             self.results.write_field(harmless(&cell).as_bytes())?;
         }
         self.results.write_record(None::<&[u8]>)?;
-        if answer.is_worth_feeding_back() {
+        if answer.is_worth_feeding_back() && !tolerated {
             self.failed.write_byte_record(cells)?;
         }
         Ok(())
@@ -418,9 +444,13 @@ impl Totals {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
 
-    fn take(&mut self, row: u32, answer: &RowAnswer) {
+    fn take(&mut self, row: u32, answer: &RowAnswer, tolerated: bool) {
         self.rows += 1;
         *self.statuses.entry(answer.status).or_default() += 1;
+        if tolerated {
+            self.tolerated += 1;
+            return;
+        }
         self.left_to_others += u64::from(answer.is_left_to_others());
         if !answer.is_worth_feeding_back() {
             return;

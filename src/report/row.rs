@@ -5,6 +5,12 @@ use crate::store::{StoredChunk, StoredOperation};
 
 /// The code of what `undo` leaves alone.
 const CHANGED_SINCE: &str = "changed_since";
+/// The code of a name that is nobody's.
+const MACHINE_NOT_FOUND: &str = "machine_not_found";
+/// The code of a machine that was not tried, since the inventory lacks it.
+const NOT_IN_INVENTORY: &str = "not_in_inventory";
+/// The code of a 404 that gives none.
+const UNNAMED_NOT_FOUND: &str = "not_found";
 
 /// The answer to a row, as the results show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +37,14 @@ impl RowAnswer {
     /// nevertheless is not this program's to suggest.
     pub(super) fn is_left_to_others(&self) -> bool {
         self.error_code == CHANGED_SINCE
+    }
+
+    /// Whether the row failed because its machine is gone: the inventory lacks it, or the service says that there is none.
+    /// A 404 that gives no code may be anybody's, and says nothing about a machine.
+    pub(super) fn is_about_missing_machine(&self) -> bool {
+        let is_known_code = [MACHINE_NOT_FOUND, NOT_IN_INVENTORY].contains(&self.error_code.as_str());
+        let is_services = self.http_status == Some(404) && self.error_code != UNNAMED_NOT_FOUND;
+        self.status == Status::Failed && (is_known_code || is_services)
     }
 
     /// The cells of the added columns, in their order.

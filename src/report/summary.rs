@@ -114,6 +114,7 @@ impl RunSummary<'_> {
             "results": results,
             "failed": failed,
             "kept": self.totals.kept.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+            "missing_machines": self.totals.tolerated,
             "open": self.open,
             "next": self.ending().advice().map(|advice| advice.command),
             "exit_status": self.exit_status,
@@ -192,6 +193,10 @@ impl RunSummary<'_> {
         let rest: u64 = self.causes().iter().skip(SHOWN_ERROR_GROUPS).map(|(_, group)| group.rows).sum();
         if rest > 0 {
             let _written = writeln!(text, "  {} × for other reasons; see the results", group_digits(rest));
+        }
+        if self.totals.tolerated > 0 {
+            let rows = counted(self.totals.tolerated, "row", "rows");
+            let _written = writeln!(text, "Tolerated: {rows} whose machine is gone (--skip-missing-machines)");
         }
         if self.totals.left_to_others > 0 {
             let rows = counted(self.totals.left_to_others, "row", "rows");

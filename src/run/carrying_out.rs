@@ -26,6 +26,8 @@ pub(crate) struct RunOptions {
     pub(crate) bulk: bool,
     /// When to stop because of failures.
     pub(crate) maximum_errors: MaximumErrors,
+    /// Whether rows whose machine is gone are no failures.
+    pub(crate) skip_missing_machines: bool,
     /// How long to wait for a run that is in the way; `None` is not at all.
     pub(crate) lock_wait: Option<Duration>,
     /// A change number or remark that is kept with a new run.
@@ -139,7 +141,7 @@ impl<T: Transport> Run<'_, T> {
     async fn write(&self, desk: &Desk) -> Result<(StoredRun, Totals, u32), CommandError> {
         let store = &self.tenant.store;
         let run = store.run_by_id(self.id).await?;
-        let totals = write_results(store, &run, self.target, &desk.screen).await?;
+        let totals = write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
         let open = store.open_operations(run.key).await?;
         Ok((run, totals, open))
     }
@@ -188,7 +190,7 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
 fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
     let bad_rows: u64 =
         [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
-    let rows = if bad_rows > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    let rows = if bad_rows > totals.tolerated { ExitStatus::RowsFailed } else { ExitStatus::Done };
     exit_status_of_end(reason).and(rows)
 }
 

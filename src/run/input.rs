@@ -18,6 +18,7 @@ const LISTED_PROBLEMS: usize = 10_000;
 pub(crate) type OpenInput = Box<dyn FnOnce() -> io::Result<Box<dyn Read>> + Send>;
 
 /// An input, and how it is to be read.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that the user decides about the file")]
 pub(crate) struct InputOrder {
     /// The name in messages.
     pub(crate) name: String,
@@ -31,6 +32,8 @@ pub(crate) struct InputOrder {
     pub(crate) options: InputOptions,
     /// Whether the valid rows of a file are run that has bad ones.
     pub(crate) skip_invalid: bool,
+    /// Whether a file without rows is done, and no mistake.
+    pub(crate) allow_empty: bool,
     /// Whether machines may be named; without an inventory there is nothing to look their names up in.
     pub(crate) names_allowed: bool,
 }
@@ -92,8 +95,15 @@ pub(super) fn check_text(name: String, text: &[u8], screen: &Screen) -> Result<C
 }
 
 fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, CommandError> {
-    let InputOrder { name, path, is_file, open, options, skip_invalid, names_allowed } = order;
+    let InputOrder { name, path, is_file, open, options, skip_invalid, allow_empty, names_allowed } = order;
     let mut sheet = read_sheet(&name, open, &options)?;
+    if sheet.row_count == 0 && !allow_empty {
+        return Err(CommandError::text(
+            ExitStatus::InputRefused,
+            format!("{name} has a header and no rows, so nothing was sent"),
+            Some("if a file without rows is as it should be, as in a nightly job, add --allow-empty"),
+        ));
+    }
     let mut lines = Vec::new();
     let mut invalid = Vec::new();
     for problem in &sheet.problems {

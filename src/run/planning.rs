@@ -53,7 +53,8 @@ pub(super) async fn make_plan<T: Transport>(
     options: PlanningOptions,
     desk: &mut Desk,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
-    let (inventory, read) = if options.inventory {
+    // Without a row there is nothing to be known.
+    let (inventory, read) = if options.inventory && !input.sheet.requests.is_empty() {
         match tenant.read_machines(desk).await {
             Ok((inventory, read)) => (Some(inventory), Some(read)),
             Err(error) => return Ok(Err(error)),

@@ -22,6 +22,7 @@ pub(crate) async fn verify<T: Transport>(
     tenant: &Tenant<T>,
     mut input: CheckedInput,
     target: Option<&ResultsTarget>,
+    skip_missing_machines: bool,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
@@ -30,7 +31,7 @@ pub(crate) async fn verify<T: Transport>(
     let screen = &desk.screen;
     let rows = find(&input, &inventory, &recent, screen)?;
     let totals = VerificationTotals::of(&rows);
-    let status = exit_status(&totals);
+    let status = exit_status(&totals, skip_missing_machines);
     let output = target.map(|target| match target {
         ResultsTarget::StandardOutput => "-".to_owned(),
         ResultsTarget::File { results, .. } => results.display().to_string(),
@@ -75,8 +76,9 @@ fn find(
     ))
 }
 
-fn exit_status(totals: &VerificationTotals) -> ExitStatus {
-    let differs = totals.count(Finding::Differs) + totals.count(Finding::UnknownMachine) > 0;
+fn exit_status(totals: &VerificationTotals, skip_missing_machines: bool) -> ExitStatus {
+    let missing = if skip_missing_machines { 0 } else { totals.count(Finding::UnknownMachine) };
+    let differs = totals.count(Finding::Differs) + missing > 0;
     let differences = if differs { ExitStatus::Differences } else { ExitStatus::Done };
     let invalid = if totals.invalid > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
     differences.and(invalid)

@@ -55,6 +55,7 @@ mod streams;
 mod summary;
 #[cfg(unix)]
 mod terminals;
+mod tolerance;
 mod undoing;
 mod unread;
 mod verification;

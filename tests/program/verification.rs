@@ -102,7 +102,7 @@ fn where_every_row_holds_the_status_is_0() {
     let rows = "#1,A,Add,High\n#3,A,Remove,Normal\n";
     assert_eq!(verify(&server, rows, "", 0).output(), "2 rows of input.csv:\n            2 hold\n");
     assert_eq!(verify(&server, rows, "-q", 0).output(), "");
-    assert_eq!(verify(&server, "", "", 0).output(), "0 rows of input.csv:\n");
+    assert_eq!(verify(&server, "", "--allow-empty", 0).output(), "0 rows of input.csv:\n");
 }
 
 #[test]

@@ -290,6 +290,7 @@ impl World {
                     open: Box::new(move || Ok(Box::new(io::Cursor::new(text)))),
                     options: InputOptions::default(),
                     skip_invalid: false,
+                    allow_empty: false,
                     names_allowed: how.inventory,
                 };
                 let input = check_input(input, &desk.screen).await?;
@@ -356,6 +357,7 @@ impl Invocation {
             asks: self.answered_after.is_some(),
             bulk: false,
             maximum_errors: MaximumErrors::Percent(50),
+            skip_missing_machines: false,
             lock_wait: self.lock_wait,
             note: None,
         }
