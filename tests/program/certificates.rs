@@ -120,8 +120,8 @@ fn a_certificate_that_is_not_accepted_ends_the_run_at_once_with_the_cause_and_wh
 fn the_root_that_ca_file_names_is_trusted() {
     let (configuration, root) = certificate("127.0.0.1", (2020, 2100));
     let tenant = Tenant::of((1..=3).map(machine));
-    let served = tenant.clone();
-    let server = StandIn::encrypted(configuration, move |request| served.answer(request));
+    let answering = tenant.clone();
+    let server = StandIn::encrypted(configuration, move |request| answering.answer(request));
     let case = Case { is_root_known: true, ..CASES[0] };
     let (outcome, _) = run_against(&case, &server, &root, false);
     assert_eq!(outcome.exits(0).statuses(), ["succeeded"; 3]);
