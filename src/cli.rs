@@ -174,9 +174,9 @@ pub struct ResumeOptions {
     /// Go on with a rehearsal
     #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
     pub sandbox: bool,
-    /// Make one call per operation
-    #[arg(long, help_heading = "Plan")]
-    pub no_bulk: bool,
+    /// How what is left is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
     /// What may happen without asking, and when to stop.
     #[command(flatten)]
     pub limits: LimitOptions,

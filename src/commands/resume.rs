@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::opening::{Opening, desk, require_terminals, rows_target};
+use super::planning_options;
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};
@@ -28,9 +29,10 @@ pub(super) async fn resume(
     let order = ResumeOrder {
         run_id: options.run,
         target,
+        planning: planning_options(&options.planning),
         run: RunOptions {
             asks,
-            bulk: !options.no_bulk,
+            bulk: !options.planning.no_bulk,
             maximum_errors: options.limits.max_errors,
             lock_wait: options.others.lock_wait,
             note: options.limits.note,

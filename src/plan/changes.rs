@@ -9,8 +9,8 @@ use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
 use super::resolution::{Resolution, ResolvedMachine};
 use crate::input::{ChangeCode, RequestedChange, Sheet};
-use crate::inventory::Inventory;
-use crate::model::{MachineId, Tag, TagAction};
+use crate::inventory::{Inventory, ListedMachine};
+use crate::model::{MachineId, Slot, Tag, TagAction};
 
 /// What to do with machines that the inventory lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -273,10 +273,17 @@ fn shown_by_list(
     operation: &PlannedOperation,
     inventory: Option<&Inventory>,
 ) -> Shown {
+    let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else {
+        return Shown::Held(Held::Unknown);
+    };
+    shown_on(inventory.and_then(|inventory| inventory.machine(*position)), tag_of(sheet, operation))
+}
+
+/// What the inventory shows on a machine: of a tag, or of the device value.
+fn shown_on(machine: Option<ListedMachine<'_>>, tag: Option<&Tag>) -> Shown {
     let nothing = Shown::Held(Held::Unknown);
-    let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else { return nothing };
-    let Some(machine) = inventory.and_then(|inventory| inventory.machine(*position)) else { return nothing };
-    match tag_of(sheet, operation) {
+    let Some(machine) = machine else { return nothing };
+    match tag {
         Some(tag) => match machine.has_tag(tag.as_str()) {
             Some(true) => Shown::Held(Held::Present),
             Some(false) if machine.tags().any(|other| tag.is_case_variant_of(other)) => Shown::CaseVariant,
@@ -302,7 +309,17 @@ fn shown(
     let Some(id) = machine_id(machines, operation.machine, inventory).filter(|_| !recent.is_empty()) else {
         return shown;
     };
-    let tag = tag_of(sheet, operation);
+    after_our_writes(shown, id, tag_of(sheet, operation), recent)
+}
+
+/// What is known today of a slot, by the inventory and over it our own writes of late.
+#[must_use]
+pub fn held_today(slot: &Slot, inventory: &Inventory, recent: &RecentWrites) -> Held {
+    let shown = shown_on(inventory.look_up(&slot.machine), slot.tag.as_ref());
+    after_our_writes(shown, &slot.machine, slot.tag.as_ref(), recent).held()
+}
+
+fn after_our_writes(shown: Shown, id: &MachineId, tag: Option<&Tag>, recent: &RecentWrites) -> Shown {
     match recent.find(id, tag) {
         Some(written) => Shown::Held(written.over(shown.held())),
         None if tag.is_some_and(|tag| shown != Shown::Held(Held::Present) && recent.has_case_variant(id, tag)) => {

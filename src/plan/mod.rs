@@ -8,6 +8,7 @@ pub mod identity;
 pub mod isolation;
 pub mod operations;
 pub mod recent;
+pub mod redecision;
 pub mod resolution;
 pub mod schedule;
 pub mod undo;

@@ -6,25 +6,21 @@ use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::claim;
 use super::input::CheckedInput;
-use super::join::{candidates, carry_into, input_digest, operations_digest, send_again_what_was_overwritten};
-use super::planning::{Planned, PlanningOptions, make_plan, refuse_too_many};
+use super::join::{candidates, carry_into, input_digest, join, operations_digest};
+use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
 use super::resume::operations_left;
 use super::tenant::Tenant;
 use crate::api::Transport;
-use crate::call::StopReason;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
-use crate::inventory::{ReadError, ReadProgress};
+use crate::inventory::ReadProgress;
 use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::operations::Operations;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
-use crate::store::{NewRun, RunKind, UnfinishedRun};
-
-/// A plan that waited longer than this for its answer is made again.
-const PLAN_HOLDS_FOR: Duration = Duration::from_mins(10);
+use crate::store::{NewRun, RunKey, RunKind, RunState, UnfinishedRun};
 
 /// What `apply` was asked to do with its input.
 pub(crate) struct ApplyOrder {
@@ -49,144 +45,153 @@ pub(crate) async fn apply<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.store.prune(order.keep_runs).await?;
     let input_digest = input_digest(&mut input)?;
-    let candidates = if order.joins { candidates(tenant).await? } else { Vec::new() };
-    let same = |one: &&UnfinishedRun| one.run.description.input_digest == input_digest && !one.left_out;
-    let application = Application { tenant, order };
-    if let Some(unfinished) = candidates.iter().find(same) {
-        return application.go_on(unfinished, desk).await;
+    let mut application = Application { tenant, order, input, input_digest, calls: ReadProgress::default() };
+    if let Some(reason) = &tenant.unknown {
+        return application.give_up(reason.clone(), desk).await;
     }
-    let mut calls = ReadProgress::default();
-    let planned = match &tenant.unknown {
-        Some(reason) => Err(reason.clone()),
-        None => application.plan_and_ask(&input, &mut calls, desk).await?,
-    };
-    match planned {
-        Ok(planned) => {
-            let new_run = application.new_run(&input, input_digest, operations_digest(&input, &planned), desk);
-            let read = planned.read.is_some().then_some(&calls);
-            application.run_plan(input, planned, new_run, &candidates, read, desk).await
+    loop {
+        let planned = match make_plan(tenant, &application.input, order.planning, desk).await? {
+            Ok(planned) => planned,
+            Err(error) => return application.give_up(end_reason(error), desk).await,
+        };
+        if let Some((key, id)) = application.begin(planned, desk).await? {
+            let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
+            let read = order.planning.inventory.then_some(&application.calls);
+            return run.carry_out(read, desk).await;
         }
-        Err(reason) => application.give_up(input, reason, desk).await,
     }
 }
 
-/// An order for a tenant.
+/// An order for a tenant, with its input.
 struct Application<'a, T> {
     tenant: &'a Tenant<T>,
     order: &'a ApplyOrder,
+    input: CheckedInput,
+    input_digest: String,
+    /// What reading the machines took, however often that was.
+    calls: ReadProgress,
 }
 
 impl<T: Transport> Application<'_, T> {
-    /// Goes on with a run whose rows are the very same.
-    async fn go_on(&self, unfinished: &UnfinishedRun, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
-        let (tenant, key, id) = (self.tenant, unfinished.run.key, &unfinished.run.description.run_id);
-        let joins = joins(unfinished);
-        refuse_too_many(u64::from(unfinished.open), self.order.planning.max_changes)?;
-        if self.order.run.asks {
-            desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &joins).await?;
-        } else {
-            desk.say(&joins);
+    /// Asks for the plan and stores it as a run that may begin: a new one, or the one that it goes on with. `None` when the
+    /// plan has waited for too long on the way.
+    async fn begin(&mut self, planned: Planned, desk: &mut Desk) -> Result<Option<(RunKey, String)>, CommandError> {
+        if let Some(read) = &planned.read {
+            add_reading(&mut self.calls, read);
         }
-        claim(&tenant.store, key, &tenant.patience(self.order.run.lock_wait), desk).await?;
-        tenant.store.take_over(key).await?;
-        send_again_what_was_overwritten(&tenant.store, key).await?;
-        let run = Run { tenant, key, id, target: &self.order.target, options: &self.order.run };
-        run.carry_out(None, desk).await
+        let operations_digest = operations_digest(&self.input, &planned);
+        let new_run = self.new_run(self.input_digest.clone(), operations_digest, desk);
+        let candidates = if self.order.joins { candidates(self.tenant).await? } else { Vec::new() };
+        match candidates.iter().find(|candidate| self.is_meant(candidate, &new_run)) {
+            Some(unfinished) => self.go_on(unfinished, planned, new_run, desk).await,
+            None => self.begin_new(planned, new_run, desk).await,
+        }
     }
 
-    /// Plans, shows the plan and asks, until a plan is answered while it is fresh.
-    async fn plan_and_ask(
-        &self,
-        input: &CheckedInput,
-        calls: &mut ReadProgress,
+    /// Whether the run is of this input: of the same rows, of the same operations, or of the same file.
+    fn is_meant(&self, candidate: &UnfinishedRun, new_run: &NewRun) -> bool {
+        let known = &candidate.run.description;
+        let is_same_path =
+            known.input_path == new_run.input_path || candidate.earlier_paths.contains(&new_run.input_path);
+        known.input_digest == new_run.input_digest
+            || known.operations_digest == new_run.operations_digest
+            || (self.input.is_file && is_same_path)
+    }
+
+    async fn begin_new(
+        &mut self,
+        planned: Planned,
+        new_run: NewRun,
         desk: &mut Desk,
-    ) -> Result<Result<Planned, EndReason>, CommandError> {
-        loop {
-            let planned = match make_plan(self.tenant, input, self.order.planning, desk).await? {
-                Ok(planned) => planned,
-                Err(error) => return Ok(Err(end_reason(error))),
-            };
-            if let Some(read) = &planned.read {
-                calls.calls += read.calls;
-                calls.elapsed += read.elapsed;
-                calls.throttled += read.throttled;
-                calls.retried += read.retried;
-            }
-            planned.refuse_too_many_changes(self.order.planning.max_changes)?;
-            if !self.order.run.asks || planned.changes() == 0 {
-                return Ok(Ok(planned));
-            }
-            let report = planned.report(self.tenant, input, self.order.planning.bulk).await?;
-            let shown = self.tenant.clock.boot_time();
-            desk.ask(self.tenant.clock.as_ref(), self.tenant.gate.deadline, &report.text()).await?;
-            if self.tenant.clock.boot_time().since(shown) <= PLAN_HOLDS_FOR {
-                return Ok(Ok(planned));
-            }
-            desk.screen
-                .line("That was more than 10 minutes ago, and the tenant may have changed: the plan is made again.");
+    ) -> Result<Option<(RunKey, String)>, CommandError> {
+        self.consent(&planned, None, desk).await?;
+        if planned.is_stale(self.tenant, desk) {
+            return Ok(None);
         }
+        let (store, id) = (&self.tenant.store, new_run.run_id.clone());
+        let key = record(store, new_run, &mut self.input, &planned, true).await?;
+        claim(store, key, &self.tenant.patience(self.order.run.lock_wait), desk).await?;
+        if planned.is_stale(self.tenant, desk) {
+            // Nothing was sent, so nothing of it has to stay.
+            store.set_run_state(key, RunState::Preparing).await?;
+            store.discard_run(key).await?;
+            return Ok(None);
+        }
+        Ok(Some((key, id)))
     }
 
-    /// Stores the plan as a new run, or as the run that it goes on with, and carries it out.
-    async fn run_plan(
-        &self,
-        input: CheckedInput,
+    /// Goes on with a run in the form that the input has today.
+    async fn go_on(
+        &mut self,
+        unfinished: &UnfinishedRun,
         mut planned: Planned,
         new_run: NewRun,
-        candidates: &[UnfinishedRun],
-        read: Option<&ReadProgress>,
         desk: &mut Desk,
-    ) -> Result<ExitStatus, CommandError> {
-        let (tenant, is_file) = (self.tenant, input.is_file);
-        let is_meant = |one: &&UnfinishedRun| {
-            let known = &one.run.description;
-            known.operations_digest == new_run.operations_digest
-                || (is_file
-                    && (known.input_path == new_run.input_path || one.earlier_paths.contains(&new_run.input_path)))
-        };
-        let patience = tenant.patience(self.order.run.lock_wait);
-        let (key, id) = if let Some(unfinished) = candidates.iter().find(is_meant) {
-            desk.say(&joins(unfinished));
-            claim(&tenant.store, unfinished.run.key, &patience, desk).await?;
-            let limit = self.order.planning.settings.limit;
-            let key = carry_into(&tenant.store, unfinished.run.key, new_run, input, &mut planned, limit).await?;
-            (key, unfinished.run.description.run_id.clone())
-        } else {
-            let id = new_run.run_id.clone();
-            (record(&tenant.store, new_run, input, &planned, true).await?, id)
-        };
-        drop(planned);
-        claim(&tenant.store, key, &patience, desk).await?;
-        let run = Run { tenant, key, id: &id, target: &self.order.target, options: &self.order.run };
-        run.carry_out(read, desk).await
+    ) -> Result<Option<(RunKey, String)>, CommandError> {
+        let (store, run) = (&self.tenant.store, unfinished.run.key);
+        let patience = self.tenant.patience(self.order.run.lock_wait);
+        // Whoever is at it would go on changing what is decided about.
+        claim(store, run, &patience, desk).await?;
+        let limit = self.order.planning.settings.limit;
+        let joined = join(store, run, &self.input, &mut planned, limit).await?;
+        if let Err(error) = self.consent(&planned, Some(unfinished), desk).await {
+            store.set_run_state(run, RunState::Stopped).await?;
+            return Err(error);
+        }
+        if planned.is_stale(self.tenant, desk) {
+            return Ok(None);
+        }
+        let key = carry_into(store, &joined, new_run, &mut self.input, &planned).await?;
+        claim(store, key, &patience, desk).await?;
+        let is_stale = planned.is_stale(self.tenant, desk);
+        Ok((!is_stale).then(|| (key, unfinished.run.description.run_id.clone())))
     }
 
-    /// Without the machines nothing can be decided, and every row still gets its answer.
-    async fn give_up(
+    /// Asks whether what is planned may be done, or says what will be gone on with.
+    async fn consent(
         &self,
-        input: CheckedInput,
-        reason: EndReason,
+        planned: &Planned,
+        unfinished: Option<&UnfinishedRun>,
         desk: &mut Desk,
-    ) -> Result<ExitStatus, CommandError> {
-        let machines = Resolution::of(&input.sheet, None);
-        let operations = Operations::of(&input.sheet, &machines);
+    ) -> Result<(), CommandError> {
+        planned.refuse_too_many_changes(self.order.planning.max_changes)?;
+        let joins = unfinished.map(|unfinished| joins(unfinished, planned.changes()));
+        if !self.order.run.asks || planned.changes() == 0 {
+            if let Some(joins) = joins {
+                desk.say(&joins);
+            }
+            return Ok(());
+        }
+        let report = planned.report(self.tenant, &self.input, self.order.planning.bulk).await?.text();
+        let text = joins.map_or_else(|| report.clone(), |joins| format!("{joins}\n{report}"));
+        desk.ask(self.tenant.clock.as_ref(), self.tenant.gate.deadline, &text).await
+    }
+
+    /// Without the machines nothing can be decided, and every row still gets its answer: what an unfinished run of the very
+    /// same rows knows of them, if there is one.
+    async fn give_up(&mut self, reason: EndReason, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
+        let (tenant, target, options) = (self.tenant, &self.order.target, &self.order.run);
+        let candidates = if self.order.joins { candidates(tenant).await? } else { Vec::new() };
+        let is_same = |one: &&UnfinishedRun| one.run.description.input_digest == self.input_digest;
+        if let Some(UnfinishedRun { run, .. }) = candidates.iter().find(is_same) {
+            claim(&tenant.store, run.key, &tenant.patience(options.lock_wait), desk).await?;
+            let run = Run { tenant, key: run.key, id: &run.description.run_id, target, options };
+            return run.give_up(reason, desk).await;
+        }
+        let sheet = &self.input.sheet;
+        let machines = Resolution::of(sheet, None);
+        let operations = Operations::of(sheet, &machines);
         let (recent, settings) = (RecentWrites::default(), PlanSettings::default());
-        let plan = Plan::of(&input.sheet, operations, machines, None, &recent, settings);
-        let planned = Planned { plan, inventory: None, read: None };
-        let new_run = self.new_run(&input, String::new(), String::new(), desk);
+        let plan = Plan::of(sheet, operations, machines, None, &recent, settings);
+        let planned = Planned { plan, inventory: None, read: None, made_at: tenant.clock.boot_time() };
+        let new_run = self.new_run(String::new(), String::new(), desk);
         let id = new_run.run_id.clone();
-        let key = record(&self.tenant.store, new_run, input, &planned, false).await?;
-        let run = Run { tenant: self.tenant, key, id: &id, target: &self.order.target, options: &self.order.run };
-        run.give_up(reason, desk).await
+        let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
+        Run { tenant, key, id: &id, target, options }.give_up(reason, desk).await
     }
 
-    fn new_run(
-        &self,
-        input: &CheckedInput,
-        input_digest: String,
-        operations_digest: String,
-        desk: &mut Desk,
-    ) -> NewRun {
+    fn new_run(&self, input_digest: String, operations_digest: String, desk: &mut Desk) -> NewRun {
+        let input = &self.input;
         NewRun {
             run_id: new_run_id(self.tenant, &mut desk.random),
             kind: RunKind::Apply,
@@ -205,29 +210,12 @@ impl<T: Transport> Application<'_, T> {
     }
 }
 
-/// Why a run ends whose machines could not be read.
-fn end_reason(error: ReadError) -> EndReason {
-    match error {
-        ReadError::Forbidden { facts } => EndReason::Forbidden { message: facts.error_message },
-        ReadError::Aborted(cause) => EndReason::Aborted(cause),
-        ReadError::Stopped(StopReason::Draining) => EndReason::Interrupted,
-        ReadError::Stopped(StopReason::Deadline) => EndReason::Deadline,
-        ReadError::Stopped(StopReason::Outage { since, trouble }) => EndReason::Outage { since, trouble },
-        ReadError::Store(error) => EndReason::StoreFailed(error),
-        error => EndReason::NoInventory {
-            description: error.to_string(),
-            hint: error.hint().unwrap_or_default(),
-            is_refusal: error.is_refusal(),
-        },
-    }
-}
-
 /// Says that a run is gone on with.
-fn joins(unfinished: &UnfinishedRun) -> String {
+fn joins(unfinished: &UnfinishedRun, changes: u64) -> String {
     format!(
         "Going on with run {}, begun {}: {} (--fresh begins a new one).",
         unfinished.run.description.run_id,
         unfinished.run.created_at.strftime("%Y-%m-%d %H:%M UTC"),
-        operations_left(unfinished.open),
+        operations_left(changes),
     )
 }

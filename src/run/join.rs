@@ -20,7 +20,7 @@ use crate::store::{
 /// A run is joined until this long after its last activity.
 const JOINED_WITHIN: Duration = Duration::from_hours(24);
 /// Operations that are read or copied in one transaction.
-const OPERATIONS_AT_ONCE: u32 = 10_000;
+pub(super) const OPERATIONS_AT_ONCE: u32 = 10_000;
 
 /// A digest of the header and the rows in their order.
 pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandError> {
@@ -50,17 +50,14 @@ fn identities<'a>(
     input: &'a CheckedInput,
     planned: &'a Planned,
 ) -> impl Iterator<Item = (MachineId, Change, OperationId)> + 'a {
-    (0_u32..).zip(planned.plan.iter()).map(|(number, (operation, ..))| {
+    (0_u32..).zip(planned.plan.iter()).filter_map(|(number, (operation, ..))| {
         let machine = super::record::machine(input, planned, operation);
         let change = match operation.change.change() {
-            RequestedChange::Tag { action, tag } => input
-                .sheet
-                .tags
-                .get(tag as usize)
-                .map_or(Change::DeviceValue(crate::model::DeviceValue::Normal), |tag| Change::Tag(action, tag.clone())),
+            // A tag's number is its place in the very same sheet.
+            RequestedChange::Tag { action, tag } => Change::Tag(action, input.sheet.tags.get(tag as usize)?.clone()),
             RequestedChange::DeviceValue(value) => Change::DeviceValue(value),
         };
-        (machine, change, OperationId(number))
+        Some((machine, change, OperationId(number)))
     })
 }
 
@@ -74,21 +71,41 @@ pub(super) async fn candidates<T: Transport>(tenant: &Tenant<T>) -> Result<Vec<U
     Ok(runs)
 }
 
-/// Stores the input as it is now as the same run: of what both know, what today's plan and our own later writes do not
-/// contradict stands. The run must be ours.
-pub(super) async fn carry_into(
+/// A run that an input goes on with: what becomes of its operations today.
+pub(super) struct Joined {
+    run: RunKey,
+    /// The operations of today by what they do.
+    numbers: HashMap<(MachineId, Change), OperationId>,
+    fates: Vec<Option<Carried>>,
+}
+
+/// Takes the outcomes of the run into the plan: what the list of today and our own later writes do not contradict stands,
+/// and the limit counts what is still to be changed. The run must be ours.
+pub(super) async fn join(
     store: &Store,
     run: RunKey,
-    new_run: NewRun,
-    input: CheckedInput,
+    input: &CheckedInput,
     planned: &mut Planned,
     limit: Option<u32>,
-) -> Result<RunKey, CommandError> {
+) -> Result<Joined, CommandError> {
     store.take_over(run).await?;
     let numbers: HashMap<(MachineId, Change), OperationId> =
-        identities(&input, planned).map(|(machine, change, number)| ((machine, change), number)).collect();
+        identities(input, planned).map(|(machine, change, number)| ((machine, change), number)).collect();
     let outcomes = earlier_outcomes(store, run, &numbers).await?;
     let fates = planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), limit);
+    Ok(Joined { run, numbers, fates })
+}
+
+/// Stores the input as it is now in the place of the run that it goes on with.
+pub(super) async fn carry_into(
+    store: &Store,
+    joined: &Joined,
+    new_run: NewRun,
+    input: &mut CheckedInput,
+    planned: &Planned,
+) -> Result<RunKey, CommandError> {
+    let Joined { run, numbers, fates } = joined;
+    let run = *run;
     let on_slot: HashMap<Slot, OperationId> = numbers
         .iter()
         .map(|((machine, change), number)| {
@@ -122,29 +139,8 @@ pub(super) async fn carry_into(
     Ok(successor)
 }
 
-/// Has outcomes sent again that our own later writes contradict, where a run is gone on with as it is, without a new plan.
-/// The run must be ours.
-pub(super) async fn send_again_what_was_overwritten(store: &Store, run: RunKey) -> Result<(), CommandError> {
-    let later = later_writes(store, run).await?;
-    if later.is_empty() {
-        return Ok(());
-    }
-    let mut last = None;
-    loop {
-        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { return Ok(()) };
-        last = Some(end.id);
-        let overwritten = known.into_iter().filter(|known| {
-            let wanted = Held::left_by(&known.operation.change);
-            let was_so = matches!(known.state, OperationState::Succeeded | OperationState::Unchanged);
-            was_so && written_after(&later, known).is_some_and(|written| written != wanted)
-        });
-        store.send_again(run, overwritten.map(|known| known.id).collect()).await?;
-    }
-}
-
 /// What other runs wrote since this one began, by slot, in the order in which they did.
-async fn later_writes(store: &Store, run: RunKey) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
+pub(super) async fn later_writes(store: &Store, run: RunKey) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
     let mut later: HashMap<Slot, Vec<SlotWrite>> = HashMap::new();
     for write in store.later_writes(run).await? {
         later.entry(write.slot.clone()).or_default().push(write);
@@ -153,7 +149,7 @@ async fn later_writes(store: &Store, run: RunKey) -> Result<HashMap<Slot, Vec<Sl
 }
 
 /// What the last write after this outcome left; nothing is known where it may have taken effect or not.
-fn written_after(later: &HashMap<Slot, Vec<SlotWrite>>, known: &KnownOperation) -> Option<Held> {
+pub(super) fn written_after(later: &HashMap<Slot, Vec<SlotWrite>>, known: &KnownOperation) -> Option<Held> {
     let writes = later.get(&known.operation.slot())?;
     let last = writes.iter().rfind(|write| write.attempt > known.last_attempt)?;
     Some(if last.surely { last.wrote } else { Held::Unknown })
@@ -184,7 +180,7 @@ async fn earlier_outcomes(
 }
 
 /// How far an operation had come.
-fn earlier(known: &KnownOperation) -> Earlier {
+pub(super) fn earlier(known: &KnownOperation) -> Earlier {
     match known.state {
         OperationState::Succeeded => Earlier::Succeeded,
         OperationState::Unknown => Earlier::MayBeDone,

@@ -23,6 +23,7 @@
 mod apply;
 mod carrying_out;
 mod claim;
+mod deciding_again;
 mod desk;
 mod input;
 mod inventory;

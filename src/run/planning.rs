@@ -1,9 +1,14 @@
 //! From a checked input to a plan: machines read, names looked up, what is so already left out.
 
+use std::time::Duration;
+
 use super::Desk;
 use super::input::{CheckedInput, refuse_conflicts};
 use super::tenant::Tenant;
 use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
+use crate::call::StopReason;
+use crate::clock::BootTime;
+use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Sheet;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
@@ -14,6 +19,9 @@ use crate::plan::resolution::Resolution;
 use crate::plan::schedule::BucketCalls;
 use crate::report::{PlanReport, Screen};
 use crate::words::{counted, group_digits};
+
+/// A plan that waited longer than this, for an answer or for another run, is made again.
+const PLAN_HOLDS_FOR: Duration = Duration::from_mins(10);
 
 /// How a plan is made.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +41,8 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) inventory: Option<Inventory>,
     pub(super) read: Option<ReadProgress>,
+    /// When it was made, by the clock that counts suspend.
+    pub(super) made_at: BootTime,
 }
 
 /// Reads the tenant's machines, unless they are not to be read, and plans. The inner error says why they could not be
@@ -56,7 +66,7 @@ pub(super) async fn make_plan<T: Transport>(
     let machines = Resolution::of(sheet, inventory.as_ref());
     let operations = operations(input, &machines, &desk.screen)?;
     let plan = Plan::of(sheet, operations, machines, inventory.as_ref(), &recent, options.settings);
-    Ok(Ok(Planned { plan, inventory, read }))
+    Ok(Ok(Planned { plan, inventory, read, made_at: tenant.clock.boot_time() }))
 }
 
 /// The operations of an input whose machines were looked up. That may show that two rows contradict each other.
@@ -97,6 +107,11 @@ impl Planned {
         })
     }
 
+    /// Whether it has waited for too long; says so then.
+    pub(super) fn is_stale<T: Transport>(&self, tenant: &Tenant<T>, desk: &Desk) -> bool {
+        is_stale(self.made_at, tenant, desk)
+    }
+
     /// Operations that change something.
     pub(super) fn changes(&self) -> u64 {
         self.plan.count(Decision::Change)
@@ -113,6 +128,24 @@ impl Planned {
     }
 }
 
+/// Whether what was planned then has waited for too long; says so then.
+pub(super) fn is_stale<T: Transport>(planned_at: BootTime, tenant: &Tenant<T>, desk: &Desk) -> bool {
+    let is_stale = tenant.clock.boot_time().since(planned_at) > PLAN_HOLDS_FOR;
+    if is_stale {
+        let message = "The plan is more than 10 minutes old, and the tenant may have changed: it is made again.";
+        desk.screen.line(message);
+    }
+    is_stale
+}
+
+/// Adds what another reading of the machines took.
+pub(super) fn add_reading(all: &mut ReadProgress, read: &ReadProgress) {
+    all.calls += read.calls;
+    all.elapsed += read.elapsed;
+    all.throttled += read.throttled;
+    all.retried += read.retried;
+}
+
 /// Refuses more changes than allowed.
 pub(super) fn refuse_too_many(changes: u64, maximum: Option<u32>) -> Result<(), CommandError> {
     match maximum {
@@ -126,5 +159,22 @@ pub(super) fn refuse_too_many(changes: u64, maximum: Option<u32>) -> Result<(), 
             Some("look at the plan (tagfleet plan), or raise --max-changes"),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Why a run ends whose machines could not be read.
+pub(super) fn end_reason(error: ReadError) -> EndReason {
+    match error {
+        ReadError::Forbidden { facts } => EndReason::Forbidden { message: facts.error_message },
+        ReadError::Aborted(cause) => EndReason::Aborted(cause),
+        ReadError::Stopped(StopReason::Draining) => EndReason::Interrupted,
+        ReadError::Stopped(StopReason::Deadline) => EndReason::Deadline,
+        ReadError::Stopped(StopReason::Outage { since, trouble }) => EndReason::Outage { since, trouble },
+        ReadError::Store(error) => EndReason::StoreFailed(error),
+        error => EndReason::NoInventory {
+            description: error.to_string(),
+            hint: error.hint().unwrap_or_default(),
+            is_refusal: error.is_refusal(),
+        },
     }
 }

@@ -6,7 +6,7 @@
 use super::input::CheckedInput;
 use super::planning::Planned;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::RequestedChange;
+use crate::input::{Request, RequestedChange, Sheet};
 use crate::model::{MachineId, OperationId, Tag};
 use crate::plan::changes::Decision;
 use crate::plan::operations::PlannedOperation;
@@ -23,18 +23,18 @@ const ENTRIES_AT_ONCE: usize = 20_000;
 pub(super) async fn record(
     store: &Store,
     run: NewRun,
-    mut input: CheckedInput,
+    input: &mut CheckedInput,
     planned: &Planned,
     was_read: bool,
 ) -> Result<RunKey, CommandError> {
     let run = store.create_run(run).await?;
     record_tags(store, run, &input.sheet.tags).await?;
-    record_operations(store, run, &input, planned, was_read).await?;
+    record_operations(store, run, input, planned, was_read).await?;
     for part in input.invalid.chunks(ENTRIES_AT_ONCE) {
         let problems = part.iter().map(|invalid| (invalid.row.0, invalid.code, invalid.message.clone())).collect();
         store.add_problems(run, problems).await?;
     }
-    record_rows(store, run, &mut input, planned).await?;
+    record_rows(store, run, input, planned).await?;
     Ok(run)
 }
 
@@ -105,14 +105,23 @@ fn settled(
             let message = "the tenant's machines could not be read, so nothing was decided about this row";
             (OperationState::NotAttempted, Some(("inventory_not_read", message.into())))
         }
-        // What stands is put into the place of this by whoever goes on with a run.
-        Decision::Change | Decision::Kept => return None,
-        Decision::Unchanged => (OperationState::Unchanged, None),
         Decision::Unresolved => {
             let request = input.sheet.requests.get(operation.first_request as usize);
             let (code, message) = planned.failure(&input.sheet, request.map_or(u32::MAX, |request| request.machine));
             (OperationState::Failed, Some((code, message.into())))
         }
+        decision => return left_out(decision),
+    };
+    Some(SettledOperation { state, reason })
+}
+
+/// The outcome of an operation that is not sent, whatever it is about.
+pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
+    let (state, reason) = match decision {
+        // What stands is put into the place of this by whoever goes on with a run; why a name leads to no machine is known
+        // only where names are looked up.
+        Decision::Change | Decision::Kept | Decision::Unresolved => return None,
+        Decision::Unchanged => (OperationState::Unchanged, None),
         Decision::NotInInventory => {
             let message = "the inventory lacks this machine, and --unlisted fail leaves such machines out";
             (OperationState::Failed, Some(("not_in_inventory", message.into())))
@@ -134,9 +143,21 @@ async fn record_rows(
 ) -> Result<(), CommandError> {
     // Taken out, since the chunks need the sheet for themselves.
     let requests = std::mem::take(&mut input.sheet.requests);
+    let recorded = record_rows_of(store, run, &mut input.sheet, &requests, planned).await;
+    input.sheet.requests = requests;
+    recorded
+}
+
+async fn record_rows_of(
+    store: &Store,
+    run: RunKey,
+    sheet: &mut Sheet,
+    requests: &[Request],
+    planned: &Planned,
+) -> Result<(), CommandError> {
     let mut answers = requests.iter().zip(&planned.plan.operations.of_request).peekable();
     let mut part = Vec::new();
-    for chunk in input.sheet.chunks() {
+    for chunk in sheet.chunks() {
         let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
         let first_row = chunk.first_row.0;
         let mut operations = Vec::with_capacity(chunk.row_count as usize);

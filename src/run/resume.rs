@@ -1,17 +1,23 @@
 //! Going on with an unfinished run; needs no input.
+//!
+//! The run stays as it is stored, row by row. But before anything is sent, the list of today and our own later writes decide
+//! about each of its operations again, under the options of this invocation.
 
 use std::path::{Path, PathBuf};
 
 use super::Desk;
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim;
-use super::join::send_again_what_was_overwritten;
+use super::deciding_again::{DecidedRun, decide_again};
+use super::planning::{PlanningOptions, end_reason, is_stale, refuse_too_many};
 use super::tenant::Tenant;
 use crate::api::Transport;
+use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
+use crate::inventory::ReadProgress;
 use crate::report::ResultsTarget;
-use crate::store::{StoredRun, UnfinishedRun};
+use crate::store::{RunState, StoredRun, UnfinishedRun};
 use crate::words::counted;
 
 /// What `resume` was asked to do.
@@ -20,6 +26,8 @@ pub(crate) struct ResumeOrder {
     pub(crate) run_id: Option<String>,
     /// Where the results go; where they went at first, if nobody says otherwise.
     pub(crate) target: Option<ResultsTarget>,
+    /// How what is left is planned.
+    pub(crate) planning: PlanningOptions,
     /// How it is carried out.
     pub(crate) run: RunOptions,
 }
@@ -31,27 +39,59 @@ pub(crate) async fn resume<T: Transport>(
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    let unfinished = tenant.store.unfinished_runs(tenant.account, &tenant.host).await?;
-    let run = match &order.run_id {
+    let found = match &order.run_id {
         Some(run_id) => Some(named(tenant, run_id).await?),
-        None => only(&unfinished)?,
+        None => only(&tenant.store.unfinished_runs(tenant.account, &tenant.host).await?)?,
     };
-    let Some(run) = run else {
+    let Some(stored) = found else {
         desk.screen.line("There is no unfinished run of this tenant and app.");
         return Ok(ExitStatus::Done);
     };
-    let (key, id) = (run.key, &run.description.run_id);
-    let open = unfinished.iter().find(|one| one.run.key == key).map_or(0, |one| one.open);
-    if order.run.asks && open > 0 {
-        desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &describe(&run, open, tenant)).await?;
-    }
-    let target = order.target.unwrap_or_else(|| first_target(&run));
-    target.check(Some(Path::new(&run.description.input_path)))?;
+    let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
+    target.check(Some(Path::new(&stored.description.input_path)))?;
+    let (key, id) = (stored.key, &stored.description.run_id);
     claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
-    send_again_what_was_overwritten(&tenant.store, key).await?;
-    desk.say(&format!("Going on with run {id}: {}.", operations_left(open)));
-    Run { tenant, key, id, target: &target, options: &order.run }.carry_out(None, desk).await
+    let run = Run { tenant, key, id, target: &target, options: &order.run };
+    let mut calls = ReadProgress::default();
+    let decided = match plan_and_ask(tenant, &stored, &order, &mut calls, desk).await {
+        Ok(Ok(decided)) => decided,
+        Ok(Err(reason)) => return run.give_up(reason, desk).await,
+        Err(error) => {
+            let state = if stored.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
+            tenant.store.set_run_state(key, state).await?;
+            return Err(error);
+        }
+    };
+    let changes = decided.changes;
+    decided.store(&tenant.store, key).await?;
+    desk.say(&format!("Going on with run {id}: {}.", operations_left(changes)));
+    run.carry_out((calls.calls > 0).then_some(&calls), desk).await
+}
+
+/// Decides about what is left, and asks, until what was decided is answered while it is fresh.
+async fn plan_and_ask<T: Transport>(
+    tenant: &Tenant<T>,
+    stored: &StoredRun,
+    order: &ResumeOrder,
+    calls: &mut ReadProgress,
+    desk: &mut Desk,
+) -> Result<Result<DecidedRun, EndReason>, CommandError> {
+    loop {
+        let decided = match decide_again(tenant, stored, order.planning, calls, desk).await? {
+            Ok(decided) => decided,
+            Err(error) => return Ok(Err(end_reason(error))),
+        };
+        let decided_at = tenant.clock.boot_time();
+        refuse_too_many(decided.changes, order.planning.max_changes)?;
+        if order.run.asks && decided.changes > 0 {
+            let text = describe(stored, decided.changes, tenant);
+            desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
+        }
+        if !is_stale(decided_at, tenant, desk) {
+            return Ok(Ok(decided));
+        }
+    }
 }
 
 /// The run of this name, if it is this tenant's.
@@ -87,7 +127,7 @@ fn only(unfinished: &[UnfinishedRun]) -> Result<Option<StoredRun>, CommandError>
     ))
 }
 
-fn describe<T: Transport>(run: &StoredRun, open: u32, tenant: &Tenant<T>) -> String {
+fn describe<T: Transport>(run: &StoredRun, changes: u64, tenant: &Tenant<T>) -> String {
     let about = &run.description;
     format!(
         "Run {} of {}, begun {}, on {}: {}.",
@@ -95,13 +135,13 @@ fn describe<T: Transport>(run: &StoredRun, open: u32, tenant: &Tenant<T>) -> Str
         Excerpt::new(&about.input_path),
         run.created_at.strftime("%Y-%m-%d %H:%M UTC"),
         tenant.description,
-        operations_left(open),
+        operations_left(changes),
     )
 }
 
 /// So many operations are still to be done.
-pub(super) fn operations_left(open: u32) -> String {
-    counted(u64::from(open), "operation is left", "operations are left")
+pub(super) fn operations_left(operations: u64) -> String {
+    counted(operations, "operation is left", "operations are left")
 }
 
 /// Where the results went at first.

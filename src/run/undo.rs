@@ -2,8 +2,8 @@
 
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
-use super::claim::claim;
-use super::input::check_text;
+use super::claim::{Patience, claim};
+use super::input::{CheckedInput, check_text};
 use super::join::{input_digest, operations_digest};
 use super::planning::{Planned, operations};
 use super::record::record;
@@ -12,12 +12,13 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
+use crate::inventory::ReadProgress;
 use crate::plan::changes::{Decision, Plan, PlanSettings};
 use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{NewRun, RunKind, StoredRun};
+use crate::store::{NewRun, RunKey, RunKind, RunState, StoredRun};
 use crate::words::counted;
 
 /// What a run changed, as the rows that take it back.
@@ -50,29 +51,100 @@ pub(crate) async fn undo<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     let undone = named(tenant, &order.run_id).await?;
-    let changes = changes(tenant, &undone).await?;
-    let name = format!("undo of {}", order.run_id);
-    let mut input = check_text(name, changes.text.as_bytes(), &desk.screen)?;
+    let patience = tenant.patience(order.run.lock_wait);
+    // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
+    claim(&tenant.store, undone.key, &patience, desk).await?;
+    tenant.store.take_over(undone.key).await?;
+    let begun = begin(tenant, &order, &undone, &patience, desk).await;
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            let state = if undone.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
+            tenant.store.set_run_state(undone.key, state).await?;
+            return Err(error);
+        }
+    };
+    // Going on with it would do again what is being taken back.
+    tenant.store.close_run(undone.key).await?;
+    let Begun { key, id, read } = begun;
+    let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
+    run.carry_out(read.as_ref(), desk).await
+}
+
+/// A run that takes another back, with its turn.
+struct Begun {
+    key: RunKey,
+    id: String,
+    read: Option<ReadProgress>,
+}
+
+/// Plans, asks and stores what takes the run back, until a plan has not waited for too long.
+async fn begin<T: Transport>(
+    tenant: &Tenant<T>,
+    order: &UndoOrder,
+    undone: &StoredRun,
+    patience: &Patience,
+    desk: &mut Desk,
+) -> Result<Begun, CommandError> {
+    loop {
+        let changes = changes(tenant, undone).await?;
+        let name = format!("undo of {}", order.run_id);
+        let mut input = check_text(name, changes.text.as_bytes(), &desk.screen)?;
+        let planned = plan(tenant, &input, &changes, desk).await?;
+        planned.refuse_too_many_changes(order.max_changes)?;
+        if order.run.asks && planned.changes() > 0 {
+            let report = planned.report(tenant, &input, order.run.bulk).await?;
+            let text = describe(undone, &changes, &planned, &report);
+            desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
+        } else {
+            warn_of_what_is_left(&changes, &planned, &desk.screen);
+        }
+        if planned.is_stale(tenant, desk) {
+            continue;
+        }
+        let new_run = new_run(tenant, order, &mut input, &planned, desk)?;
+        let id = new_run.run_id.clone();
+        let key = record(&tenant.store, new_run, &mut input, &planned, true).await?;
+        claim(&tenant.store, key, patience, desk).await?;
+        if planned.is_stale(tenant, desk) {
+            // Nothing was sent, so nothing of it has to stay.
+            tenant.store.set_run_state(key, RunState::Preparing).await?;
+            tenant.store.discard_run(key).await?;
+            continue;
+        }
+        return Ok(Begun { key, id, read: planned.read });
+    }
+}
+
+/// Reads the tenant, and leaves what was changed since.
+async fn plan<T: Transport>(
+    tenant: &Tenant<T>,
+    input: &CheckedInput,
+    changes: &Changes,
+    desk: &mut Desk,
+) -> Result<Planned, CommandError> {
     let (inventory, read) = tenant.read_machines(desk).await?;
     let recent = tenant.recent_writes().await?;
     let machines = Resolution::of(&input.sheet, Some(&inventory));
-    let operations = operations(&input, &machines, &desk.screen)?;
+    let operations = operations(input, &machines, &desk.screen)?;
     let nothing = RecentWrites::default();
     let mut plan = Plan::of(&input.sheet, operations, machines, Some(&inventory), &nothing, PlanSettings::default());
     leave_what_changed_since(&mut plan, &input.sheet, &inventory, &recent, &changes.left_behind);
-    let planned = Planned { plan, inventory: Some(inventory), read: Some(read) };
-    planned.refuse_too_many_changes(order.max_changes)?;
-    if order.run.asks && planned.changes() > 0 {
-        let report = planned.report(tenant, &input, order.run.bulk).await?;
-        desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &describe(&undone, &changes, &planned, &report)).await?;
-    } else {
-        warn_of_what_is_left(&changes, &planned, &desk.screen);
-    }
-    let new_run = NewRun {
+    Ok(Planned { plan, inventory: Some(inventory), read: Some(read), made_at: tenant.clock.boot_time() })
+}
+
+fn new_run<T: Transport>(
+    tenant: &Tenant<T>,
+    order: &UndoOrder,
+    input: &mut CheckedInput,
+    planned: &Planned,
+    desk: &mut Desk,
+) -> Result<NewRun, CommandError> {
+    Ok(NewRun {
         run_id: new_run_id(tenant, &mut desk.random),
         kind: RunKind::Undo,
-        input_digest: input_digest(&mut input)?,
-        operations_digest: operations_digest(&input, &planned),
+        input_digest: input_digest(input)?,
+        operations_digest: operations_digest(input, planned),
         account: tenant.account,
         host: tenant.host.clone(),
         input_path: input.path.clone(),
@@ -82,16 +154,7 @@ pub(crate) async fn undo<T: Transport>(
         byte_order_mark: false,
         header: input.sheet.header.clone(),
         row_count: input.sheet.row_count,
-    };
-    let id = new_run.run_id.clone();
-    let key = record(&tenant.store, new_run, input, &planned, true).await?;
-    claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
-    // Going on with it would do again what is being taken back.
-    tenant.store.close_run(undone.key).await?;
-    let read = planned.read.clone();
-    drop(planned);
-    let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
-    run.carry_out(read.as_ref(), desk).await
+    })
 }
 
 /// What the run changed, from the store alone.

@@ -143,7 +143,7 @@ impl Store {
                     }
                 }
                 let mut unchecked = Vec::new();
-                for other in runs_under_way(transaction, run, account_key, &host)? {
+                for other in runs_under_way(transaction, run, account_key, &host, own_process)? {
                     if !checked.contains(&(other.key.0, other.process_key)) && is_alive(transaction, other.process_key)?
                     {
                         unchecked.push(other);
@@ -328,18 +328,21 @@ fn read_claimant(
         .optional()
 }
 
-/// Other runs of this account that are running, if their processes live.
+/// Other runs of this account that are running, if their processes live. A process that takes one of its own runs back
+/// holds both.
 fn runs_under_way(
     connection: &Connection,
     run: RunKey,
     account_key: i64,
     host: &str,
+    own_process: i64,
 ) -> Result<Vec<Holder>, rusqlite::Error> {
     connection
         .prepare_cached(&format!(
-            "{HOLDERS} WHERE state = 'running' AND ended = 0 AND account_key = ?2 AND run.host = ?3 AND run_key <> ?1"
+            "{HOLDERS} WHERE state = 'running' AND ended = 0 AND account_key = ?2 AND run.host = ?3 AND run_key <> ?1
+                 AND process_key <> ?4"
         ))?
-        .query_map(params![run.0, account_key, host], read_holder)?
+        .query_map(params![run.0, account_key, host, own_process], read_holder)?
         .collect()
 }
 

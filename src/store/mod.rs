@@ -48,7 +48,7 @@ pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 
 pub use locks::{Claim, Holder, Overlap};
 pub use reader::Reader;
-pub use resumption::{CarriedOperation, KnownOperation, UnfinishedRun};
+pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
 
 use crate::clock::SharedClock;
 

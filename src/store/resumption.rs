@@ -8,7 +8,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::forms::{AccountKey, OperationState, RunKey, RunState, StoredRun};
+use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
 use super::ledger::AttemptKey;
 use super::rows::{RUN_COLUMNS, read_run};
 use super::work::read_operation_change;
@@ -47,6 +47,21 @@ pub struct KnownOperation {
     pub before: Option<String>,
     /// What holds since, as far as an answer showed it.
     pub after: Option<String>,
+    /// Why it is so: the service's code, or ours.
+    pub error_code: Option<String>,
+}
+
+/// What is decided about an operation of a run that is gone on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecidedAnew {
+    /// Its number.
+    pub operation: OperationId,
+    /// Its outcome, if it is not to be sent.
+    pub settled: Option<SettledOperation>,
+    /// What holds before its first attempt, if there was none yet.
+    pub before: Option<Held>,
+    /// Whether the inventory lacks its machine.
+    pub unlisted: bool,
 }
 
 impl KnownOperation {
@@ -132,7 +147,7 @@ impl Reader {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation_number, machine, change_kind, change_argument,
                          (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
-                         state, before, after, ambiguous, attempts, last_attempt
+                         state, before, after, ambiguous, attempts, last_attempt, error_code
                      FROM operation WHERE run_key = ?1 AND operation_number > ?2 ORDER BY operation_number LIMIT ?3",
                 )?;
                 let after = after.map_or(-1, |operation| i64::from(operation.0));
@@ -149,6 +164,7 @@ impl Reader {
                         ambiguous: row.get(8)?,
                         attempts: row.get(9)?,
                         last_attempt: row.get::<_, Option<i64>>(10)?.map(AttemptKey),
+                        error_code: row.get(11)?,
                     })
                 })?;
                 rows.collect()
@@ -199,7 +215,8 @@ impl Store {
                 transaction.execute(
                     "UPDATE operation SET state = ?2, error_code = 'undone',
                          error_message = 'the run was undone before the turn of this row'
-                     WHERE run_key = ?1 AND state IN (0, 6)",
+                     WHERE run_key = ?1 AND (state IN (0, 6) OR (state = ?2 AND NOT ambiguous
+                         AND error_code IN ('beyond_limit', 'inventory_not_read', 'waits_for_add')))",
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;
                 transaction.execute(
@@ -226,6 +243,41 @@ impl Store {
                 for operation in operations {
                     note_history(transaction, run, run, operation, "state = 1")?;
                     reopen.execute(params![run.0, operation.0])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Stores what is decided about operations of a run that is gone on with. What they did is kept. The run must have
+    /// been claimed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn decide_anew(&self, run: RunKey, decided: Vec<DecidedAnew>) -> Result<(), StoreError> {
+        let now = self.clock.wall_time().as_microsecond();
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "UPDATE operation SET state = ?3, error_code = ?4, error_message = ?5, http_status = NULL,
+                         request_id = NULL, before = coalesce(?6, before), after = ?7, unlisted = ?8, finished_at = ?9
+                     WHERE run_key = ?1 AND operation_number = ?2",
+                )?;
+                for one in &decided {
+                    let state = one.settled.as_ref().map_or(OperationState::Pending, |settled| settled.state);
+                    let reason = one.settled.as_ref().and_then(|settled| settled.reason.as_ref());
+                    let before = one.before.and_then(Held::as_str);
+                    statement.execute(params![
+                        run.0,
+                        one.operation.0,
+                        state.number(),
+                        reason.map(|(code, _)| code),
+                        reason.map(|(_, message)| message),
+                        before,
+                        if state == OperationState::Unchanged { before } else { None },
+                        one.unlisted,
+                        one.settled.as_ref().map(|_settled| now),
+                    ])?;
                 }
                 Ok(())
             })

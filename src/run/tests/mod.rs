@@ -2,7 +2,9 @@
 //! one directory.
 
 mod identity;
+mod joining;
 mod service;
+mod undoing;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -309,7 +311,8 @@ impl World {
         let resumed = self.command(how, async |world, mut desk| {
             let resuming = async {
                 let tenant = world.tenant(&mut desk, how).await?;
-                let order = ResumeOrder { run_id, target: Some(ResultsTarget::StandardOutput), run: how.run() };
+                let target = Some(ResultsTarget::StandardOutput);
+                let order = ResumeOrder { run_id, target, planning: how.planning(), run: how.run() };
                 resume(&tenant, order, &mut desk).await
             };
             let outcome = resuming.await;

@@ -22,6 +22,13 @@ pub(super) struct Machine {
     pub(super) value: DeviceValue,
 }
 
+impl Machine {
+    /// Adds a tag.
+    pub(super) fn tag(&mut self, tag: &str) {
+        self.tags.insert(tag.to_owned());
+    }
+}
+
 impl Default for Machine {
     fn default() -> Self {
         Self { tags: BTreeSet::new(), value: DeviceValue::Normal }

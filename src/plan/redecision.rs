@@ -1,0 +1,121 @@
+//! What becomes of an operation of a run that is gone on with as it is stored, without its input.
+
+use super::carrying::{Carried, Earlier, Today, carried};
+use super::changes::{Decision, UnlistedPolicy};
+use super::recent::Held;
+
+/// Whether the inventory shows a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Nobody has looked.
+    NotRead,
+    /// It does.
+    Listed,
+    /// It does not.
+    Unlisted,
+}
+
+/// An operation as its run left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredWish {
+    /// Whether its run takes another back.
+    pub is_undo: bool,
+    /// How far it had come.
+    pub earlier: Earlier,
+    /// What it wants to hold.
+    pub wanted: Held,
+    /// What held before; of an undo that is what the run had left that it takes back.
+    pub before: Held,
+}
+
+/// Decides about an operation again.
+#[must_use]
+pub fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: UnlistedPolicy) -> Decision {
+    if wish.is_undo {
+        return redecide_undo(wish, today);
+    }
+    let sent = match carried(wish.earlier, today, wish.wanted) {
+        Carried::Kept => return Decision::Kept,
+        Carried::DecidedAnew if today.held == wish.wanted => return Decision::Unchanged,
+        Carried::DecidedAnew | Carried::SentAgain => Decision::Change,
+    };
+    if listing == Listing::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
+}
+
+/// An undo goes back only from what the other run has left: whatever else is there now, somebody else has made.
+fn redecide_undo(wish: StoredWish, today: Today) -> Decision {
+    let is_done = matches!(wish.earlier, Earlier::Succeeded | Earlier::Failed | Earlier::FailedUnsent);
+    let is_in_doubt = wish.earlier == Earlier::MayBeDone;
+    // A later run of ours that surely wrote there counts like somebody else.
+    let was_written = today.written_later.is_some_and(|written| written != Held::Unknown);
+    match today.held {
+        _ if is_done => Decision::Kept,
+        held if held == wish.wanted && !is_in_doubt => Decision::Unchanged,
+        _ if was_written => Decision::ChangedSince,
+        Held::Unknown => Decision::Change,
+        held if held == wish.before || wish.before == Held::Unknown || held == wish.wanted => Decision::Change,
+        _ => Decision::ChangedSince,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DeviceValue;
+
+    const LOW: Held = Held::Value(DeviceValue::Low);
+    const NORMAL: Held = Held::Value(DeviceValue::Normal);
+    const HIGH: Held = Held::Value(DeviceValue::High);
+
+    #[test]
+    fn what_is_left_is_decided_by_todays_list_and_options() {
+        use Decision::{Change, Kept, NotInInventory, Unchanged};
+        use Earlier::{Failed, MayBeDone, NotSent, Succeeded};
+        use Listing::{Listed, NotRead, Unlisted};
+        let (try_them, fail_them) = (UnlistedPolicy::Try, UnlistedPolicy::Fail);
+        let table = [
+            (NotSent, LOW, Listed, fail_them, Change),
+            (NotSent, HIGH, Listed, fail_them, Unchanged),
+            (NotSent, Held::Unknown, NotRead, fail_them, Change),
+            (NotSent, Held::Unknown, Unlisted, try_them, Change),
+            (NotSent, Held::Unknown, Unlisted, fail_them, NotInInventory),
+            (MayBeDone, Held::Unknown, Unlisted, fail_them, NotInInventory),
+            (MayBeDone, HIGH, Listed, try_them, Change),
+            (Succeeded, HIGH, Listed, try_them, Kept),
+            (Succeeded, LOW, Listed, try_them, Change),
+            (Failed, LOW, Listed, try_them, Kept),
+        ];
+        for (earlier, held, listing, unlisted, expected) in table {
+            let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW };
+            let today = Today { held, written_later: None };
+            assert_eq!(redecide(wish, today, listing, unlisted), expected, "{earlier:?} {held:?} {listing:?}");
+        }
+    }
+
+    #[test]
+    fn an_undo_that_is_gone_on_with_leaves_what_somebody_made_meanwhile() {
+        use Decision::{Change, ChangedSince, Kept, Unchanged};
+        use Earlier::{Failed, MayBeDone, NotSent, Succeeded};
+        // The run had set High where Low was; its undo goes back to Low.
+        let table = [
+            (NotSent, HIGH, None, Change),
+            (NotSent, LOW, None, Unchanged),
+            (NotSent, NORMAL, None, ChangedSince),
+            (NotSent, Held::Unknown, None, Change),
+            (NotSent, HIGH, Some(HIGH), ChangedSince),
+            (NotSent, HIGH, Some(Held::Unknown), Change),
+            (NotSent, Held::Unknown, Some(NORMAL), ChangedSince),
+            (MayBeDone, HIGH, None, Change),
+            (MayBeDone, LOW, None, Change),
+            (MayBeDone, NORMAL, None, ChangedSince),
+            (Succeeded, NORMAL, None, Kept),
+            (Failed, HIGH, None, Kept),
+        ];
+        for (earlier, held, written_later, expected) in table {
+            let wish = StoredWish { is_undo: true, earlier, wanted: LOW, before: HIGH };
+            let today = Today { held, written_later };
+            let decision = redecide(wish, today, Listing::Listed, UnlistedPolicy::Try);
+            assert_eq!(decision, expected, "{earlier:?} {held:?} {written_later:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What is left of a stored run, decided again: by the list of today, our own later writes, and the options of this
+//! invocation.
+
+use super::Desk;
+use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
+use super::planning::{PlanningOptions, add_reading};
+use super::record::left_out;
+use super::tenant::Tenant;
+use crate::api::Transport;
+use crate::exit::CommandError;
+use crate::inventory::{Inventory, ReadError, ReadProgress};
+use crate::model::{Held, MachineId, OperationId};
+use crate::plan::carrying::{Earlier, Today};
+use crate::plan::changes::{Decision, held_today};
+use crate::plan::recent::RecentWrites;
+use crate::plan::redecision::{Listing, StoredWish, redecide};
+use crate::store::{DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, Store, StoredRun};
+
+/// Operations that are changed in one transaction.
+const CHANGES_AT_ONCE: usize = 20_000;
+/// Reasons for which earlier options, or a list that could not be read, left operations out.
+const LEFT_OUT_BY_OPTIONS: [&str; 3] = ["beyond_limit", "inventory_not_read", "not_in_inventory"];
+
+/// What was decided about the operations of a run; those that are not named stay as they are.
+pub(super) struct DecidedRun {
+    /// Operations that are to be sent.
+    pub(super) changes: u64,
+    /// Outcomes that do not stand any more.
+    contradicted: Vec<OperationId>,
+    decided: Vec<DecidedAnew>,
+}
+
+impl DecidedRun {
+    /// Stores it. Nothing is sent before this returns.
+    pub(super) async fn store(self, store: &Store, run: RunKey) -> Result<(), CommandError> {
+        for part in self.contradicted.chunks(CHANGES_AT_ONCE) {
+            store.send_again(run, part.to_vec()).await?;
+        }
+        for part in self.decided.chunks(CHANGES_AT_ONCE) {
+            store.decide_anew(run, part.to_vec()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Decides about every operation of a run that is ours. The inner error says why the machines could not be read.
+pub(super) async fn decide_again<T: Transport>(
+    tenant: &Tenant<T>,
+    stored: &StoredRun,
+    planning: PlanningOptions,
+    calls: &mut ReadProgress,
+    desk: &mut Desk,
+) -> Result<Result<DecidedRun, ReadError>, CommandError> {
+    let known = known_operations(&tenant.store, stored.key).await?;
+    let mut run = DecidedRun { changes: 0, contradicted: Vec::new(), decided: Vec::new() };
+    if !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
+        return Ok(Ok(run));
+    }
+    // A sandbox begins anew with each command; it knows nothing of what was done.
+    let inventory = if planning.inventory && !tenant.is_sandbox {
+        match tenant.read_machines(desk).await {
+            Ok((inventory, read)) => {
+                add_reading(calls, &read);
+                Some(inventory)
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+    } else {
+        None
+    };
+    let recent = if inventory.is_some() { tenant.recent_writes().await? } else { RecentWrites::default() };
+    let later = later_writes(&tenant.store, stored.key).await?;
+    for known in &known {
+        let listing = listing(&known.operation.machine, inventory.as_ref());
+        if !known.state.is_open() && !may_be_decided_again(known, listing) {
+            continue;
+        }
+        let held = held(known, inventory.as_ref(), &recent);
+        let today = Today { held, written_later: written_after(&later, known) };
+        let wish = StoredWish {
+            is_undo: stored.description.kind == RunKind::Undo,
+            earlier: earlier(known),
+            wanted: Held::left_by(&known.operation.change),
+            before: known.before.as_deref().map_or(Held::Unknown, Held::parse),
+        };
+        let decision = redecide(wish, today, listing, planning.settings.unlisted);
+        run.note(known, held, listing, decision, planning.settings.limit);
+    }
+    Ok(Ok(run))
+}
+
+impl DecidedRun {
+    fn note(&mut self, known: &KnownOperation, held: Held, listing: Listing, decision: Decision, limit: Option<u32>) {
+        let decision = match decision {
+            Decision::Kept => return,
+            Decision::Change if limit.is_some_and(|limit| self.changes >= u64::from(limit)) => Decision::BeyondLimit,
+            decision => decision,
+        };
+        self.changes += u64::from(decision == Decision::Change);
+        if known.state == OperationState::Succeeded {
+            self.contradicted.push(known.id);
+        }
+        let was_sent = known.attempts > 0 || known.may_be_done();
+        self.decided.push(DecidedAnew {
+            operation: known.id,
+            settled: left_out(decision),
+            before: (!was_sent).then_some(held),
+            unlisted: listing == Listing::Unlisted,
+        });
+    }
+}
+
+async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperation>, CommandError> {
+    let mut all = Vec::new();
+    let mut last = None;
+    loop {
+        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
+        let Some(end) = known.last() else { return Ok(all) };
+        last = Some(end.id);
+        all.extend(known);
+    }
+}
+
+fn is_left_out(known: &KnownOperation) -> bool {
+    known.error_code.as_deref().is_some_and(|code| LEFT_OUT_BY_OPTIONS.contains(&code))
+}
+
+/// Whether an outcome may be decided about again. What was left out for a reason that stays, or whose machine is but a name,
+/// is not.
+fn may_be_decided_again(known: &KnownOperation, listing: Listing) -> bool {
+    match earlier(known) {
+        Earlier::NotSent | Earlier::FailedUnsent => {
+            let machine = known.operation.machine.to_string();
+            is_left_out(known) && (listing == Listing::Listed || MachineId::from_hexadecimal(&machine).is_some())
+        }
+        _ => true,
+    }
+}
+
+fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
+    match inventory.map(|inventory| inventory.find(machine)) {
+        None => Listing::NotRead,
+        Some(None) => Listing::Unlisted,
+        Some(Some(_)) => Listing::Listed,
+    }
+}
+
+/// What is known today of the slot of an operation.
+fn held(known: &KnownOperation, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
+    let Some(inventory) = inventory else { return Held::Unknown };
+    held_today(&known.operation.slot(), inventory, recent)
+}

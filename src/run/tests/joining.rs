@@ -1,0 +1,174 @@
+//! Going on with a run: what today's list, our own later writes and the options of this invocation make of it.
+
+use super::*;
+use crate::model::DeviceValue;
+
+/// A run of 40 rows of which some are done.
+async fn interrupted(world: &World) -> String {
+    let how = Invocation { interrupted_after: Some(Duration::from_secs(1)), concurrency: 1, ..Invocation::default() };
+    let said = world.apply(&adding("A", 40), &how).await.exits(ExitStatus::StoppedEarly);
+    let done = world.service.tagged("A");
+    assert!((3..30).contains(&done), "{done}");
+    said.run_id()
+}
+
+fn counts(said: &Said) -> [usize; 3] {
+    ["succeeded", "unchanged", "not_attempted"].map(|status| said.statuses().get(status).copied().unwrap_or(0))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_this_invocation_holds_for_what_is_carried_over() {
+    let limited = Invocation { limit: Some(5), ..Invocation::default() };
+    for resumes in [false, true] {
+        let world = World::of(40);
+        let run = interrupted(&world).await;
+        let done = world.service.writes().len();
+        let said = if resumes {
+            world.resume(Some(&run), &limited).await
+        } else {
+            world.apply(&adding("A", 40), &limited).await
+        };
+        let said = said.exits(ExitStatus::Done);
+        assert_eq!(said.run_id(), run);
+        assert_eq!(world.service.writes().len(), done + 5, "resumes: {resumes}");
+        assert_eq!(counts(&said), [done + 5, 0, 35 - done], "{}", said.messages);
+        // What the limit left out, a resume without one sends.
+        let said = world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(counts(&said), [40, 0, 0]);
+        assert_eq!(world.service.writes().len(), 40, "each once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_changes_too_much_is_refused_and_leaves_the_run_as_it_was() {
+    let world = World::of(40);
+    let run = interrupted(&world).await;
+    let done = world.service.writes().len();
+    let careful = Invocation { max_changes: Some(3), ..Invocation::default() };
+    world.resume(Some(&run), &careful).await.exits(ExitStatus::InputRefused).says("--max-changes allows 3");
+    world.apply(&adding("A", 40), &careful).await.exits(ExitStatus::InputRefused).says("--max-changes allows 3");
+    assert_eq!(world.service.writes().len(), done);
+    let said = world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((said.run_id(), counts(&said)), (run, [40, 0, 0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_that_left_the_list_are_failed_without_a_call_if_this_invocation_says_so() {
+    for resumes in [false, true] {
+        let world = World::of(40);
+        let run = interrupted(&world).await;
+        let done = world.service.writes().len();
+        world.service.list(39, false);
+        let strict = Invocation { unlisted: UnlistedPolicy::Fail, ..Invocation::default() };
+        let said = if resumes {
+            world.resume(Some(&run), &strict).await
+        } else {
+            world.apply(&adding("A", 40), &strict).await
+        };
+        let said = said.exits(ExitStatus::RowsFailed);
+        let row = &said.rows()[38];
+        assert_eq!((row["status"].as_str(), row["error_code"].as_str()), ("failed", "not_in_inventory"));
+        assert_eq!(world.service.writes().len(), 39, "{done} before: {}", said.messages);
+        // Whoever tries such machines gets it done by the same run.
+        let said = world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(counts(&said), [40, 0, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_did_or_undid_meanwhile_is_seen_when_a_run_is_gone_on_with() {
+    for resumes in [false, true] {
+        let world = World::of(40);
+        let run = interrupted(&world).await;
+        let done = world.service.writes().len();
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        world.service.change(1, |machine| machine.tags.clear());
+        world.service.change(40, |machine| machine.tag("A"));
+        let said = if resumes {
+            world.resume(None, &Invocation::default()).await
+        } else {
+            world.apply(&adding("A", 40), &Invocation::default()).await
+        };
+        let said = said.exits(ExitStatus::Done);
+        assert_eq!((said.run_id(), counts(&said)), (run, [39, 1, 0]), "resumes: {resumes}");
+        assert_eq!(world.service.tagged("A"), 40);
+        assert_eq!(world.service.writes().len(), 40, "{done} before, one of them again, and one needs none");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_goes_back_and_forth_between_versions_of_a_file_is_set_each_time() {
+    let world = World::of(40);
+    // So many that there is always something left to go on with.
+    let rows = |value: &str| format!("#1,,Set,{value}\n{}", adding("A", 40));
+    let how =
+        Invocation { interrupted_after: Some(Duration::from_millis(900)), concurrency: 1, ..Invocation::default() };
+    for value in ["High", "Low", "High"] {
+        world.apply(&rows(value), &how).await.exits(ExitStatus::StoppedEarly);
+        let held = DeviceValue::parse(value).expect("a value");
+        assert_eq!(world.service.machine(1).value, held, "{value}");
+    }
+    let said = world.apply(&rows("High"), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(said.rows()[0]["status"], "succeeded");
+    assert_eq!(world.service.machine(1).value, DeviceValue::High);
+    world.undo(&said.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((world.service.machine(1).value, world.service.tagged("A")), (DeviceValue::Normal, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_waited_for_its_answer_is_made_again() {
+    let (quick, slow) = (Duration::from_mins(9), Duration::from_mins(11));
+    for (answered_after, plans) in [(quick, 1), (slow, 2)] {
+        let world = World::of(40);
+        let how = Invocation { answered_after: Some(answered_after), ..Invocation::default() };
+        let run = world.apply(&adding("B", 2), &how).await.exits(ExitStatus::Done).run_id();
+        assert_eq!(world.service.reads(), plans, "apply");
+        world.undo(&run, &how).await.exits(ExitStatus::Done);
+        assert_eq!(world.service.reads(), 2 * plans, "undo");
+        let run = interrupted(&world).await;
+        let reads = world.service.reads();
+        world.resume(Some(&run), &how).await.exits(ExitStatus::Done);
+        assert_eq!(world.service.reads() - reads, plans, "resume");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_waited_for_another_run_is_made_again() {
+    let world = World::of(2);
+    // Slow, since each call waits for the one before.
+    let slow = Invocation { quota: "1/12m", ..Invocation::default() };
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(2)), ..Invocation::default() };
+    let first = async { world.apply(&adding("A", 2), &slow).await.exits(ExitStatus::Done) };
+    let second = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let said = world.apply("#1,A,Add,\n#2,A,Add,\n#1,B,Add,\n", &Invocation { joins: false, ..waiting }).await;
+        said.exits(ExitStatus::Done)
+    };
+    let (_first, second) = tokio::join!(first, second);
+    assert_eq!(counts(&second), [1, 2, 0], "what the other run did is seen: {}", second.messages);
+    assert_eq!(world.service.writes().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn removes_wait_for_adds_of_a_machine_that_came_into_the_list_meanwhile() {
+    for resumes in [false, true] {
+        let world = World::of(30);
+        world.service.change(30, |machine| machine.tag("Old"));
+        world.service.list(30, false);
+        let rows = format!("{}#30,New,Add,\n#30,Old,Remove,\n", adding("A", 29));
+        let how =
+            Invocation { interrupted_after: Some(Duration::from_secs(1)), concurrency: 1, ..Invocation::default() };
+        let run = world.apply(&rows, &how).await.exits(ExitStatus::StoppedEarly).run_id();
+        world.service.list(30, true);
+        let said = if resumes {
+            world.resume(Some(&run), &Invocation::default()).await
+        } else {
+            world.apply(&rows, &Invocation::default()).await
+        };
+        assert_eq!(said.exits(ExitStatus::Done).run_id(), run);
+        let writes = world.service.writes();
+        let of_machine: Vec<&str> =
+            writes.iter().filter(|(machine, _)| *machine == id(30)).map(|(_, change)| change.as_str()).collect();
+        assert_eq!(of_machine, ["Add New", "Remove Old"], "resumes: {resumes}");
+    }
+}

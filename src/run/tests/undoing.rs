@@ -1,0 +1,90 @@
+//! Taking back: nobody is at the run, what it left open counts, and what others made since stays.
+
+use super::*;
+use crate::model::DeviceValue;
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_living_process_is_at_is_not_undone() {
+    let world = World::of(20);
+    let slow = Invocation { quota: "2/1m", ..Invocation::default() };
+    let applying = async { world.apply(&adding("A", 20), &slow).await.exits(ExitStatus::Done) };
+    let undoing = async {
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        let runs = world.store().await.runs().await.expect("runs");
+        let run = runs[0].run_id.clone();
+        world.undo(&run, &Invocation::default()).await.exits(ExitStatus::AnotherRun).says("is under way");
+    };
+    tokio::join!(applying, undoing);
+    assert_eq!(world.service.tagged("A"), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_when_a_process_died_is_taken_back_if_it_was_done() {
+    for dies_after in [150, 260, 310, 360, 410] {
+        let world = World::of(20);
+        let dying = Invocation { dies_after: Some(Duration::from_millis(dies_after)), ..Invocation::default() };
+        assert!(world.apply_or_die(&adding("A", 20), &dying).await.is_none());
+        let tagged = world.service.tagged("A");
+        let store = world.store().await;
+        let run = store.runs().await.expect("runs")[0].run_id.clone();
+        drop(store);
+        world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(world.service.tagged("A"), 0, "{tagged} had it, {dies_after}");
+        // Nobody does any of it again.
+        world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done).says("There is no unfinished run");
+        assert_eq!(world.service.tagged("A"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_undo_leaves_the_run_as_it_was() {
+    let world = World::of(20);
+    let how = Invocation { interrupted_after: Some(Duration::from_millis(500)), ..Invocation::default() };
+    let run = world.apply(&adding("A", 20), &how).await.exits(ExitStatus::StoppedEarly).run_id();
+    let careful = Invocation { max_changes: Some(1), ..Invocation::default() };
+    world.undo(&run, &careful).await.exits(ExitStatus::InputRefused);
+    let said = world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((said.run_id(), world.service.tagged("A")), (run, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_is_gone_on_with_decides_again() {
+    let world = World::of(20);
+    let rows: String = (1..=20).map(|machine| format!("#{machine},,Set,High\n")).collect();
+    let run = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let how =
+        Invocation { interrupted_after: Some(Duration::from_millis(900)), concurrency: 1, ..Invocation::default() };
+    let undo = world.undo(&run, &how).await.exits(ExitStatus::StoppedEarly).run_id();
+    assert_ne!(undo, run);
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    world.service.change(19, |machine| machine.value = DeviceValue::Low);
+    world.service.change(20, |machine| machine.value = DeviceValue::Normal);
+    let said = world.resume(Some(&undo), &Invocation::default()).await.exits(ExitStatus::Done);
+    let values: Vec<DeviceValue> = (1..=20).map(|machine| world.service.machine(machine).value).collect();
+    assert_eq!(values.iter().filter(|value| **value == DeviceValue::Normal).count(), 19, "{values:?}");
+    assert_eq!(values[18], DeviceValue::Low, "what somebody made since stays");
+    let rows = said.rows();
+    let fate = |machine: u32| {
+        let row = rows.iter().find(|row| row["machineId"] == id(machine).to_string()).expect("a row");
+        [row["status"].clone(), row["error_code"].clone()]
+    };
+    assert_eq!(fate(19), ["not_attempted", "changed_since"]);
+    assert_eq!(fate(20), ["unchanged", ""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_tag_is_for_itself() {
+    let world = World::of(2);
+    for machine in [1, 2] {
+        world.service.change(machine, |machine| machine.tag("B"));
+    }
+    let run = world.apply("#1,A,Add,\n#1,B,Remove,\n#2,A,Add,\n#2,B,Remove,\n", &Invocation::default()).await;
+    let run = run.exits(ExitStatus::Done).run_id();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    world.service.change(1, |machine| machine.tag("B"));
+    world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
+    for machine in [1, 2] {
+        assert_eq!(world.service.machine(machine).tags.into_iter().collect::<Vec<_>>(), ["B"], "{machine}");
+    }
+}
