@@ -36,6 +36,7 @@ pub(super) async fn resume(
             maximum_errors: options.limits.max_errors,
             lock_wait: options.others.lock_wait,
             note: options.limits.note,
+            keep_runs: options.others.keep_runs,
         },
     };
     let machines = match &order.run_id {

@@ -38,6 +38,7 @@ pub(super) async fn undo(
             maximum_errors: options.limits.max_errors,
             lock_wait: options.others.lock_wait,
             note: options.limits.note,
+            keep_runs: options.others.keep_runs,
         },
     };
     let connection = opening.connect(&[]).await?;
