@@ -41,9 +41,9 @@ pub(super) async fn apply(
             skip_missing_machines: options.limits.skip_missing_machines,
             lock_wait: options.others.lock_wait,
             note: options.limits.note,
+            keep_runs: options.others.keep_runs,
         },
         joins: !options.fresh,
-        keep_runs: options.others.keep_runs,
     };
     let input = check_input(input_order(&options.input, order.planning.inventory)?, screen).await?;
     let connection = opening.connect(input.machines()).await?;

@@ -37,6 +37,7 @@ pub(super) async fn resume(
             skip_missing_machines: options.limits.skip_missing_machines,
             lock_wait: options.others.lock_wait,
             note: options.limits.note,
+            keep_runs: options.others.keep_runs,
         },
     };
     let machines = match &order.run_id {

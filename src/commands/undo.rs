@@ -39,6 +39,7 @@ pub(super) async fn undo(
             skip_missing_machines: options.limits.skip_missing_machines,
             lock_wait: options.others.lock_wait,
             note: options.limits.note,
+            keep_runs: options.others.keep_runs,
         },
     };
     let connection = opening.connect(&[]).await?;

@@ -1,7 +1,5 @@
 //! A run that makes the tenant match an input: planned, asked for, recorded or joined, carried out.
 
-use std::time::Duration;
-
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::claim;
@@ -32,8 +30,6 @@ pub(crate) struct ApplyOrder {
     pub(crate) run: RunOptions,
     /// Whether it may go on with an unfinished run.
     pub(crate) joins: bool,
-    /// Runs that have been left alone for longer are forgotten.
-    pub(crate) keep_runs: Duration,
 }
 
 /// Plans, asks, sends, and answers every row.
@@ -43,7 +39,7 @@ pub(crate) async fn apply<T: Transport>(
     mut input: CheckedInput,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.store.prune(order.keep_runs).await?;
+    tenant.store.prune(order.run.keep_runs).await?;
     let input_digest = input_digest(&mut input)?;
     let mut application = Application { tenant, order, input, input_digest, calls: ReadProgress::default() };
     if let Some(reason) = &tenant.unknown {

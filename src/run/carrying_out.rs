@@ -30,8 +30,10 @@ pub(crate) struct RunOptions {
     pub(crate) skip_missing_machines: bool,
     /// How long to wait for a run that is in the way; `None` is not at all.
     pub(crate) lock_wait: Option<Duration>,
-    /// A change number or remark that is kept with a new run.
+    /// A change number or remark that is kept with the run.
     pub(crate) note: Option<String>,
+    /// Runs that have been left alone for longer are forgotten.
+    pub(crate) keep_runs: Duration,
 }
 
 /// A run that is stored.

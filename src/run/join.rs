@@ -51,7 +51,7 @@ fn identities<'a>(
     planned: &'a Planned,
 ) -> impl Iterator<Item = (MachineId, Change, OperationId)> + 'a {
     (0_u32..).zip(planned.plan.iter()).filter_map(|(number, (operation, ..))| {
-        let machine = super::record::machine(input, planned, operation);
+        let machine = super::record::machine(input, planned, operation)?;
         let change = match operation.change.change() {
             // A tag's number is its place in the very same sheet.
             RequestedChange::Tag { action, tag } => Change::Tag(action, input.sheet.tags.get(tag as usize)?.clone()),

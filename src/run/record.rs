@@ -65,7 +65,7 @@ async fn record_operations(
         let is_guarded = guarded.get(operation.machine as usize).is_some_and(|guarded| *guarded);
         part.push(NewOperation {
             operation: OperationId(number),
-            machine: machine(input, planned, operation),
+            machine: machine(input, planned, operation).ok_or_else(no_such_machine)?,
             change,
             guard: is_guarded.then_some(operation.machine),
             unlisted: plan.is_unlisted(operation.machine),
@@ -81,15 +81,22 @@ async fn record_operations(
 }
 
 /// The id of the machine, or the name that leads to none.
-pub(super) fn machine(input: &CheckedInput, planned: &Planned, operation: &PlannedOperation) -> MachineId {
+pub(super) fn machine(input: &CheckedInput, planned: &Planned, operation: &PlannedOperation) -> Option<MachineId> {
     if let Some(id) = planned.plan.machine_id(operation.machine, planned.inventory.as_ref()) {
-        return id.clone();
+        return Some(id.clone());
     }
-    let name = match planned.plan.machines.machine(operation.machine) {
-        Some(ResolvedMachine::Unresolved(position)) => input.sheet.machines.get(*position as usize),
+    match planned.plan.machines.machine(operation.machine)? {
+        ResolvedMachine::Unresolved(position) => {
+            let name = input.sheet.machines.get(*position as usize)?;
+            Some(MachineId::from_service(&name.to_string()))
+        }
         _ => None,
-    };
-    MachineId::from_service(&name.map(ToString::to_string).unwrap_or_default())
+    }
+}
+
+fn no_such_machine() -> CommandError {
+    let message = "the plan is about a machine that the input does not name";
+    CommandError::text(ExitStatus::Bug, message, Some("please report this as a bug"))
 }
 
 /// The outcome of an operation that is not sent.

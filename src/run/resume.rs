@@ -52,6 +52,8 @@ pub(crate) async fn resume<T: Transport>(
     let (key, id) = (stored.key, &stored.description.run_id);
     claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
+    // What is gone on with is young from now on.
+    tenant.store.prune(order.run.keep_runs).await?;
     let run = Run { tenant, key, id, target: &target, options: &order.run };
     let mut calls = ReadProgress::default();
     let decided = match plan_and_ask(tenant, &stored, &order, &mut calls, desk).await {
@@ -65,6 +67,9 @@ pub(crate) async fn resume<T: Transport>(
     };
     let changes = decided.changes;
     decided.store(&tenant.store, key).await?;
+    if let Some(note) = order.run.note.clone() {
+        tenant.store.set_note(key, note).await?;
+    }
     desk.say(&format!("Going on with run {id}: {}.", operations_left(changes)));
     run.carry_out((calls.calls > 0).then_some(&calls), desk).await
 }
@@ -140,8 +145,8 @@ fn describe<T: Transport>(run: &StoredRun, changes: u64, tenant: &Tenant<T>) -> 
 }
 
 /// So many operations are still to be done.
-pub(super) fn operations_left(open: u64) -> String {
-    counted(open, "operation is left", "operations are left")
+pub(super) fn operations_left(operations: u64) -> String {
+    counted(operations, "operation is left", "operations are left")
 }
 
 /// Where the results went at first.

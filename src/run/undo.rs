@@ -55,6 +55,8 @@ pub(crate) async fn undo<T: Transport>(
     // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
     claim(&tenant.store, undone.key, &patience, desk).await?;
     tenant.store.take_over(undone.key).await?;
+    // What is taken back is young from now on.
+    tenant.store.prune(order.run.keep_runs).await?;
     let begun = begin(tenant, &order, &undone, &patience, desk).await;
     let begun = match begun {
         Ok(begun) => begun,

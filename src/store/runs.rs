@@ -169,6 +169,19 @@ impl Store {
             .await
     }
 
+    /// Puts a change number or remark into the place of the one that a run was begun with.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn set_note(&self, run: RunKey, note: String) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                transaction.execute("UPDATE run SET note = ?2 WHERE run_key = ?1", params![run.0, note])?;
+                Ok(())
+            })
+            .await
+    }
+
     /// Moves a run on.
     ///
     /// # Errors

@@ -44,9 +44,14 @@ fn csv(rows: &str) -> String {
     format!("machineId,tag,action,value\n{}", rows.collect::<String>())
 }
 
+/// A row as [`csv`] takes it.
+fn row(machine: u32, tag: &str, action: &str, value: &str) -> String {
+    format!("#{machine},{tag},{action},{value}\n")
+}
+
 /// Rows that add a tag to the machines 1 to `machines`.
 fn adding(tag: &str, machines: u32) -> String {
-    (1..=machines).map(|machine| format!("#{machine},{tag},Add,\n")).collect()
+    (1..=machines).map(|machine| row(machine, tag, "Add", "")).collect()
 }
 
 /// What was written to a screen.
@@ -247,7 +252,7 @@ impl World {
                 Some(after) => {
                     tokio::time::sleep(after).await;
                     sender.send(StopRequest::Drain).await.expect("somebody who hears it");
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 None => std::future::pending().await,
             }
@@ -279,7 +284,6 @@ impl World {
             planning: how.planning(),
             run: how.run(),
             joins: how.joins,
-            keep_runs: Duration::from_hours(24 * 90),
         };
         self.command(how, async |world, mut desk| {
             let applying = async {
@@ -360,6 +364,7 @@ impl Invocation {
             skip_missing_machines: false,
             lock_wait: self.lock_wait,
             note: None,
+            keep_runs: Duration::from_hours(24 * 90),
         }
     }
 }

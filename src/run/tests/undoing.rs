@@ -50,7 +50,7 @@ async fn a_refused_undo_leaves_the_run_as_it_was() {
 #[tokio::test(start_paused = true)]
 async fn an_undo_that_is_gone_on_with_decides_again() {
     let world = World::of(20);
-    let rows: String = (1..=20).map(|machine| format!("#{machine},,Set,High\n")).collect();
+    let rows: String = (1..=20).map(|machine| row(machine, "", "Set", "High")).collect();
     let run = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done).run_id();
     tokio::time::sleep(Duration::from_hours(1)).await;
     let how =
