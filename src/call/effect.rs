@@ -57,7 +57,7 @@ impl Effect {
 pub(super) enum Next {
     End(CallEnd),
     Again { after: Option<Duration> },
-    RenewToken(TokenGeneration, Outcome),
+    RenewToken(TokenGeneration, Option<Outcome>),
 }
 
 /// What an attempt came to: what is stored about it, and what comes next.
@@ -132,14 +132,15 @@ pub(super) fn answered(call: &Call, facts: &AnswerFacts, machines: &[MachineVerd
 /// others are to be sent again.
 pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts) -> Conclusion {
     let believed = match why {
-        SplitReason::BadMachines { named } => {
+        SplitReason::BadMachines { named } | SplitReason::Disallowed { named } => {
             let count = named.iter().filter(|named| **named).count();
             is_believable(count, named.len(), call.is_suspicious()).then_some(named)
         }
         SplitReason::TooMany { .. } | SplitReason::Forbidden => None,
     };
     let failed = Effect::last(OperationState::Failed, with_code(facts.clone(), fail_code(FailReason::NotFound)), None);
-    let open = Effect::open(facts.clone(), false);
+    let open = Effect::open(of_others(why, facts), false);
+    let its_own = Effect::open(facts.clone(), false);
     let (mut effects, mut ends) = (Vec::new(), Vec::new());
     for (position, operation) in call.operations.iter().enumerate() {
         let is_named = believed.and_then(|named| named.get(position)).is_some_and(|named| *named);
@@ -147,7 +148,7 @@ pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts) -> Co
             effects.push(failed.on(operation.id));
             ends.push(OperationEnd::Outcome(failed.outcome(Status::Failed)));
         } else {
-            effects.push(open.on(operation.id));
+            effects.push(if is_named { &its_own } else { &open }.on(operation.id));
             let named = operation.history.named || is_named;
             ends.push(OperationEnd::Again(History { named, ..operation.history }));
         }
@@ -155,9 +156,35 @@ pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts) -> Co
     let refusal = match why {
         SplitReason::BadMachines { .. } => BulkRefusal::BadMachines,
         SplitReason::TooMany { allowed } => BulkRefusal::TooMany { allowed: *allowed },
-        SplitReason::Forbidden => BulkRefusal::Forbidden,
+        SplitReason::Disallowed { .. } | SplitReason::Forbidden => BulkRefusal::Forbidden,
     };
     Conclusion::new("split", true, facts.clone(), effects, Next::End(CallEnd::Refused(refusal, ends)))
+}
+
+/// What the refusal of a bulk call says of those in it that it does not name: an error belongs to a row, and this one is
+/// not theirs. It stands in the results only if the run ends before they are sent again.
+fn of_others(why: &SplitReason, facts: &AnswerFacts) -> AnswerFacts {
+    let (code, message) = match why {
+        SplitReason::BadMachines { .. } | SplitReason::Disallowed { .. } => (
+            "refused_for_another",
+            "the service refused the bulk call with this machine because of another machine in it, and the run ended before \
+             this one was sent again",
+        ),
+        SplitReason::TooMany { .. } => (
+            "bulk_call_too_large",
+            "the service refused the bulk call with this machine as too large, and the run ended before it was sent again",
+        ),
+        SplitReason::Forbidden => (
+            "bulk_call_refused",
+            "the service refused the bulk call with this machine, and the run ended before the machine was sent alone",
+        ),
+    };
+    AnswerFacts {
+        http_status: None,
+        error_code: Some(code.into()),
+        error_message: Some(message.into()),
+        request_id: facts.request_id.clone(),
+    }
 }
 
 /// Whether the ids that a refusal names are taken at its word: they are fewer than half of the call, or something else
@@ -186,6 +213,7 @@ pub(super) const fn fail_code(why: FailReason) -> &'static str {
     match why {
         FailReason::NotFound => "not_found",
         FailReason::Forbidden => "forbidden",
+        FailReason::Disallowed => "disallowed",
         FailReason::NotApplied => "not_applied",
         FailReason::Rejected => "rejected",
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 pub use read::ReadAnswer;
 
-use super::retry_after;
+use super::{EarlierTrouble, retry_after};
 use crate::api::{Answer, ApiRequest, LossKind, MachineDocument, Response};
 use crate::model::{AnswerFacts, TagAction};
 
@@ -28,6 +28,8 @@ const PROXY_PAGE: &str = "the answer is a page of HTML, as a proxy sends it, and
 pub(in crate::call) const NOT_APPLIED: &str = "the service accepted the call, but its answer shows the machine without the change; \
                                       an asset rule or a tag set in the registry may stand against it";
 
+/// The service's code for what an asset rule or a policy stands against.
+const DISALLOWED_CODE: &str = "DisallowedOperation";
 /// The most characters kept of a service's message.
 const MESSAGE_MAXIMUM_CHARACTERS: usize = 500;
 
@@ -44,6 +46,8 @@ pub struct History {
     pub named: bool,
     /// Whether the inventory lacks the machine.
     pub unlisted: bool,
+    /// The trouble that the service had with the machine, or with others and it together.
+    pub trouble: Option<EarlierTrouble>,
 }
 
 /// What to do about an answer.
@@ -138,6 +142,12 @@ pub enum SplitReason {
         /// The allowed number, as far as named.
         allowed: Option<usize>,
     },
+    /// The service does not allow it on some machine in it, or does not allow this call at all: which, the answer does not
+    /// say.
+    Disallowed {
+        /// For each machine of the call whether the answer names it.
+        named: Vec<bool>,
+    },
     /// The service does not allow this call, or does not know it.
     Forbidden,
 }
@@ -177,6 +187,20 @@ impl RetryReason {
         }
     }
 
+    /// Whether a single machine may be why: the same call without it might be answered.
+    #[must_use]
+    pub const fn may_lie_in_a_machine(self) -> bool {
+        match self {
+            Self::ServiceFailed
+            | Self::TimedOut
+            | Self::ConnectionLost
+            | Self::Truncated
+            | Self::NotUnderstood
+            | Self::OtherMachine => true,
+            Self::TokenRefused | Self::NotFound | Self::NotApplied | Self::NotConnected => false,
+        }
+    }
+
     /// Whether the attempt counts against the limit of attempts. What surely never left does not.
     #[must_use]
     pub const fn counts_as_attempt(self) -> bool {
@@ -206,8 +230,10 @@ impl RetryReason {
 pub enum FailReason {
     /// The service does not know the machine; it said so repeatedly.
     NotFound,
-    /// The service does not allow it.
+    /// The service does not allow it to this app, as far as can be told.
     Forbidden,
+    /// The service does not allow it on this machine: an asset rule or a policy stands against it.
+    Disallowed,
     /// The answers show the machine without the change.
     NotApplied,
     /// The service finds the request wrong.
@@ -268,6 +294,7 @@ fn judge_response(request: &ApiRequest, response: &Response, history: History, w
         429 => Verdict::Throttled { wait: retry_after::named_wait(response, wall_now), facts },
         // A proxy's page is nobody's verdict about a machine.
         400..=499 if response.looks_like_html() => retry(RetryReason::NotUnderstood, facts),
+        403 if is_disallowed(&facts) => fail(FailReason::Disallowed, facts),
         403 => fail(FailReason::Forbidden, facts),
         404 if history.not_found + 1 >= NOT_FOUND_BELIEVED_AFTER => fail(FailReason::NotFound, facts),
         404 => retry(RetryReason::NotFound, facts),
@@ -345,6 +372,11 @@ pub(in crate::call) const fn after(request: &ApiRequest) -> &'static str {
         ApiRequest::SetDeviceValue { value, .. } => value.as_str(),
         ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => "",
     }
+}
+
+/// Whether a 403 is about a machine and not about the app.
+fn is_disallowed(facts: &AnswerFacts) -> bool {
+    facts.error_code.as_deref().is_some_and(|code| code.eq_ignore_ascii_case(DISALLOWED_CODE))
 }
 
 const fn retry(why: RetryReason, facts: AnswerFacts) -> Verdict {

@@ -293,7 +293,7 @@ impl Order {
 /// Why a run ends whose machines could not be read.
 fn end_reason(error: ReadError) -> EndReason {
     match error {
-        ReadError::Forbidden { .. } => EndReason::Forbidden,
+        ReadError::Forbidden { facts } => EndReason::Forbidden { said: facts.error_message },
         ReadError::Aborted(cause) => EndReason::Aborted(cause),
         ReadError::Stopped(StopReason::Draining) => EndReason::Interrupted,
         ReadError::Stopped(StopReason::Deadline) => EndReason::Deadline,

@@ -201,7 +201,7 @@ fn exit_status_of_end(reason: &EndReason) -> ExitStatus {
         | EndReason::TooManyErrors
         | EndReason::Outage { .. }
         | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
-        EndReason::Forbidden | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
+        EndReason::Forbidden { .. } | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
         EndReason::Aborted(cause) => abort_status(cause),
         EndReason::StoreFailed(_) => ExitStatus::StorageFailed,
     }
@@ -252,7 +252,7 @@ mod tests {
             (EndReason::Interrupted, Status::Failed, ExitStatus::StoppedEarly),
             (EndReason::Deadline, Status::Succeeded, ExitStatus::StoppedEarly),
             (outage, Status::Unknown, ExitStatus::StoppedEarly),
-            (EndReason::Forbidden, Status::Failed, ExitStatus::ServiceRefused),
+            (EndReason::Forbidden { said: None }, Status::Failed, ExitStatus::ServiceRefused),
             (EndReason::Aborted(AbortCause::TokenRefused), Status::Failed, ExitStatus::ServiceRefused),
         ];
         for (reason, status, expected) in table {

@@ -54,7 +54,10 @@ pub enum EndReason {
     /// More operations failed than allowed.
     TooManyErrors,
     /// The service refuses the app: it answered 403 and never accepted a call.
-    Forbidden,
+    Forbidden {
+        /// What it said about that, which names the missing roles.
+        said: Option<Box<str>>,
+    },
     /// The tenant's machines could not be read, so nothing was sent.
     NoInventory {
         /// What was in the way.

@@ -181,7 +181,7 @@ fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {
         EndReason::Deadline => "The deadline has come, or lies before the next call",
         EndReason::TooManyErrors => "Too many errors",
         EndReason::Outage { .. } => "The service has been in trouble for too long",
-        EndReason::Forbidden | EndReason::Aborted(_) | EndReason::NoInventory { .. } => "The run cannot go on",
+        EndReason::Forbidden { .. } | EndReason::Aborted(_) | EndReason::NoInventory { .. } => "The run cannot go on",
         EndReason::Finished | EndReason::Halted | EndReason::StoreFailed(_) => return None,
     };
     let awaited = match in_flight {

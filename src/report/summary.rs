@@ -323,7 +323,7 @@ const fn reason_code(reason: &EndReason) -> &'static str {
         EndReason::Deadline => "deadline",
         EndReason::TooManyErrors => "too_many_errors",
         EndReason::Outage { .. } => "outage",
-        EndReason::Forbidden => "forbidden",
+        EndReason::Forbidden { .. } => "forbidden",
         EndReason::NoInventory { .. } => "inventory_not_read",
         EndReason::Aborted(AbortCause::SignIn(_)) => "sign_in_failed",
         EndReason::Aborted(AbortCause::TokenRefused) => "token_refused",
@@ -345,7 +345,10 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
             let since = clock_time(*since, &TimeZone::system());
             format!("because the service has been in trouble since {since} ({})", trouble_text(*trouble))
         }
-        EndReason::Forbidden => "because the service refuses this app (403)".to_owned(),
+        EndReason::Forbidden { said } => {
+            let said = said.as_deref().map(|said| format!(": {}", printable(said))).unwrap_or_default();
+            format!("because the service refuses this app (403){said}")
+        }
         EndReason::NoInventory { description, .. } => format!("because {}", printable(description)),
         EndReason::Aborted(AbortCause::SignIn(error)) => {
             format!("because signing in failed: {}", causes(error))
@@ -380,7 +383,7 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
                 .to_owned()
         }
         EndReason::TooManyErrors => "see the errors below; --max-errors sets how many are allowed".to_owned(),
-        EndReason::Forbidden => {
+        EndReason::Forbidden { .. } => {
             "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP, with an \
              administrator's consent (a person needs Machine.ReadWrite and the role 'Manage security setting'), and \
              check --cloud: a token for another cloud is refused as well"

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::{
     AnswerFacts, ApiRequest, History, MachineVerdict, PROXY_PAGE, Response, RetryReason, Shown, SplitReason, Verdict,
-    retry, shows,
+    is_disallowed, retry, shows,
 };
 use crate::model::MachineId;
 
@@ -28,6 +28,7 @@ pub(super) fn judge(
         200..=299 => Some(judge_accepted(request, machines, response, facts.clone())),
         413 => split(SplitReason::TooMany { allowed: allowed_number(response) }),
         400..=499 if response.looks_like_html() => None,
+        403 if is_disallowed(facts) => split(SplitReason::Disallowed { named: named(machines, &response.body) }),
         403 | 405 | 501 => split(SplitReason::Forbidden),
         400 if facts.error_code.as_deref() == Some(TOO_MANY_CODE) => {
             split(SplitReason::TooMany { allowed: allowed_number(response) })
