@@ -157,19 +157,10 @@ pub fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> R
     }
 }
 
-/// What the names of runs against the sandbox begin with.
-pub const SANDBOX_RUN_PREFIX: &str = "sandbox-";
-
 /// Where rehearsals keep their state, apart from that of real runs.
 #[must_use]
 pub fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
     state_directory.join("sandbox")
-}
-
-/// Whether a run of this name was a rehearsal.
-#[must_use]
-pub fn is_sandbox_run(run_id: &str) -> bool {
-    run_id.starts_with(SANDBOX_RUN_PREFIX)
 }
 
 /// How long after `start` the deadline is. A time of day is the next one that local clocks show.

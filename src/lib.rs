@@ -10,7 +10,8 @@
 //!             ^ inventory       │
 //!               └──────────> call ──> quota ──> store
 //!                              └────> api
-//! commands put the rooms together; cli and config say what the user wants
+//! run: a run from its opening to its last line, over all of these; exit: how a command ends
+//! commands: settings and environment in, a run, an exit status out; cli and config say what the user wants
 //! sandbox: the simulated API, which shares nothing with what is checked against it
 //! ```
 //!
@@ -24,8 +25,11 @@
 //! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
 //! - [`dispatch`]: the one loop that owns a run. Emits events, prints nothing.
 //! - [`report`]: consumers of events and readers of the store. Changes no run.
+//! - [`exit`]: how a command ends; alone turns the errors of the other rooms into an exit status.
+//! - [`run`]: a run from its opening to its last line: reading, planning, recording, joining, claiming, carrying out, undoing.
+//!   Over any transport, and without a process around it: what comes from outside comes in as values.
 //! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
-//!   command; only here are errors turned into an exit status.
+//!   command.
 //! - [`sandbox`]: the simulated API on loopback.
 //!
 //! # Invariants
@@ -43,12 +47,14 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod dispatch;
+pub mod exit;
 pub mod input;
 pub mod inventory;
 pub mod model;
 pub mod plan;
 pub mod quota;
 pub mod report;
+pub mod run;
 pub mod sandbox;
 pub mod store;
 

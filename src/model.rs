@@ -3,9 +3,13 @@
 //! Nothing here does I/O or reads a clock. What surprises: a [`MachineId`] of 40 hexadecimal digits is held as 20 bytes,
 //! because a plan holds a million of them; it is shown and sent in lower case, as the service writes it.
 
+mod held;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use held::{Held, MayHold, Slot};
 
 /// The identifier of a machine record in the tenant.
 ///
@@ -187,6 +191,14 @@ impl Tag {
         &self.0
     }
 
+    /// Whether another tag differs from this one in nothing but case: the service may take them for one.
+    #[must_use]
+    pub fn is_case_variant_of(&self, other: &str) -> bool {
+        let own: &str = &self.0;
+        let is_ascii = own.is_ascii() && other.is_ascii();
+        own != other && (own.eq_ignore_ascii_case(other) || (!is_ascii && own.to_lowercase() == other.to_lowercase()))
+    }
+
     /// Whether the portal cannot filter by this tag: parentheses and commas break its filter (documented).
     #[must_use]
     pub fn breaks_portal_filter(&self) -> bool {
@@ -312,6 +324,15 @@ impl fmt::Display for RowNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
+}
+
+/// What the names of runs against the sandbox begin with.
+pub const SANDBOX_RUN_PREFIX: &str = "sandbox-";
+
+/// Whether a run of this name was a rehearsal.
+#[must_use]
+pub fn is_sandbox_run(run_id: &str) -> bool {
+    run_id.starts_with(SANDBOX_RUN_PREFIX)
 }
 
 /// What became of an operation or a row.

@@ -5,6 +5,8 @@ mod page;
 
 use serde::Deserialize;
 
+use super::network::CertificateProblem;
+
 pub use machine_record::MachineRecord;
 pub use page::MachinePage;
 
@@ -64,7 +66,17 @@ pub struct Loss {
 /// The point at which a response was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossKind {
-    /// No connection came about: the request surely never left.
+    /// The server's certificate is not accepted, which waiting does not change; the request never left.
+    Untrusted(CertificateProblem),
+    /// The proxy wants to know who is asking, which waiting does not change; the request never left.
+    ProxyAuthentication,
+    /// The proxy cannot be reached or does not connect to the host; the request never left.
+    Proxy,
+    /// The host's name could not be looked up; the request never left.
+    UnknownHost,
+    /// The host is there, but nobody listens at the port; the request never left.
+    ConnectionRefused,
+    /// No connection came about for another reason; the request never left.
     NotConnected,
     /// No answer within the time-out; the request may still arrive.
     TimedOut,
@@ -76,18 +88,20 @@ pub enum LossKind {
     TooLong,
 }
 
-/// The fields of a Machine that a write's answer is checked by. The service sends many more, and none but `id` is sure.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct MachineDocument {
-    /// The machine's id.
-    pub id: String,
-    /// Its tags, where the answer shows them.
-    #[serde(default)]
-    pub machine_tags: Option<Vec<String>>,
-    /// Its device value, where the answer shows it.
-    #[serde(default)]
-    pub device_value: Option<String>,
+impl LossKind {
+    /// Whether no connection came about, so that the request surely never left.
+    #[must_use]
+    pub const fn never_left(self) -> bool {
+        match self {
+            Self::Untrusted(_)
+            | Self::ProxyAuthentication
+            | Self::Proxy
+            | Self::UnknownHost
+            | Self::ConnectionRefused
+            | Self::NotConnected => true,
+            Self::TimedOut | Self::ConnectionLost | Self::Truncated | Self::TooLong => false,
+        }
+    }
 }
 
 /// The service's own words about an error: `{"error": {"code", "message", "target"}}`.
@@ -104,9 +118,11 @@ pub struct ServiceError {
     pub target: Option<String>,
 }
 
+/// Whether an answer says that something went wrong, in whatever shape.
 #[derive(Deserialize)]
-struct MachineList {
-    value: Vec<serde_json::Value>,
+struct Complaint {
+    #[serde(default)]
+    error: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -115,35 +131,29 @@ struct ErrorEnvelope {
 }
 
 impl Response {
-    /// The body as a Machine, if it is one.
+    /// Whether there is nothing in it: a success without a body is an acceptance that shows nothing.
     #[must_use]
-    pub fn machine(&self) -> Option<MachineDocument> {
-        serde_json::from_slice(&self.body).ok()
+    pub fn is_empty(&self) -> bool {
+        self.body.iter().all(u8::is_ascii_whitespace)
     }
 
-    /// The machines in the answer to a bulk call: `{"value": […]}`, a bare list, or a single Machine. `None` when the
-    /// body is none of the service's JSON, or lists things of which none is a machine; an empty list when it is, but
-    /// shows no machine.
+    /// The machines in the answer to a bulk call: `{"value": […]}` or a bare list. `None` when the body is anything else,
+    /// or lists things of which none is a machine; an empty list when it shows no machine.
     #[must_use]
-    pub fn machines(&self) -> Option<Vec<MachineDocument>> {
-        if self.status == 204 && self.body.is_empty() {
+    pub fn machines(&self) -> Option<Vec<MachineRecord>> {
+        if self.is_empty() {
             return Some(Vec::new());
         }
-        let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
-        let listed = match body {
-            serde_json::Value::Array(listed) => listed,
-            serde_json::Value::Object(ref fields) if fields.contains_key("value") => {
-                serde_json::from_value::<MachineList>(body).ok()?.value
-            }
-            serde_json::Value::Object(ref fields) if fields.contains_key("id") => vec![body],
-            serde_json::Value::Object(ref fields) if fields.contains_key("error") => return None,
-            serde_json::Value::Object(_) => Vec::new(),
-            _ => return None,
+        let (machines, skipped) = if let Some(page) = self.machine_page() {
+            (page.machines, page.skipped)
+        } else {
+            let elements: Vec<machine_record::Element> = serde_json::from_slice(&self.body).ok()?;
+            let count = elements.len();
+            let machines: Vec<MachineRecord> = elements.into_iter().filter_map(|element| element.0).collect();
+            let skipped = (count - machines.len()) as u64;
+            (machines, skipped)
         };
-        let count = listed.len();
-        let machines: Vec<MachineDocument> =
-            listed.into_iter().filter_map(|machine| serde_json::from_value(machine).ok()).collect();
-        (count == 0 || !machines.is_empty()).then_some(machines)
+        (skipped == 0 || !machines.is_empty()).then_some(machines)
     }
 
     /// The body as a page of the list of machines, if it is one.
@@ -152,10 +162,12 @@ impl Response {
         MachinePage::parse(&self.body)
     }
 
-    /// The body as everything that a read shows of one machine, if it is one.
+    /// The body as a machine, if it is one and speaks of no error besides.
     #[must_use]
     pub fn machine_record(&self) -> Option<MachineRecord> {
-        serde_json::from_slice::<machine_record::Element>(&self.body).ok()?.0
+        let record = serde_json::from_slice::<machine_record::Element>(&self.body).ok()?.0?;
+        let complains = serde_json::from_slice::<Complaint>(&self.body).is_ok_and(|one| one.error.is_some());
+        (!complains).then_some(record)
     }
 
     /// The body as the service's error, if it is one.
@@ -180,22 +192,27 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_read_leniently() {
-        let machine = response(r#"{"id": "x", "machineTags": ["a"], "deviceValue": null, "further": {"y": [1]}}"#);
+    fn a_machine_is_read_leniently_and_nothing_else_is_one() {
+        let machine =
+            response(r#"{"id": "x", "machineTags": ["a"], "deviceValue": null, "error": null, "further": [1]}"#);
+        let tags = Some(vec!["a".into()]);
         assert_eq!(
-            machine.machine(),
-            Some(MachineDocument { id: "x".into(), machine_tags: Some(vec!["a".into()]), device_value: None })
+            machine.machine_record(),
+            Some(MachineRecord { id: "x".into(), machine_tags: tags, ..MachineRecord::default() })
         );
-        for other in ["", "{}", "[]", "null", "<html>", r#"{"id": 7}"#, r#"{"id": "x""#] {
-            assert_eq!(response(other).machine(), None, "{other}");
+        let odd_tags = response(r#"{"id": "x", "machineTags": [7]}"#).machine_record().expect("a machine");
+        assert_eq!(odd_tags.machine_tags, None, "what cannot be read is not shown");
+        for other in ["", "{}", "[]", "null", "<html>", r#"{"id": 7}"#, r#"{"id": "x""#, r#"{"id": "x", "error": "e"}"#]
+        {
+            assert_eq!(response(other).machine_record(), None, "{other}");
         }
     }
 
     #[test]
-    fn the_answer_to_a_bulk_call_is_read_in_every_shape() {
+    fn the_answer_to_a_bulk_call_is_a_list_of_machines_and_nothing_else() {
         let ids = |body: &str| {
             let machines = response(body).machines()?;
-            Some(machines.into_iter().map(|machine| machine.id).collect::<Vec<_>>())
+            Some(machines.into_iter().map(|machine| String::from(machine.id)).collect::<Vec<_>>())
         };
         let listed = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
         assert_eq!(
@@ -203,22 +220,29 @@ mod tests {
             listed(&["a", "b"])
         );
         assert_eq!(ids(r#"[{"id": "a"}]"#), listed(&["a"]));
-        assert_eq!(ids(r#"{"id": "a"}"#), listed(&["a"]));
-        assert_eq!((ids("{}"), ids(r#"{"value": []}"#)), (listed(&[]), listed(&[])));
+        for empty in ["", " \r\n", "[]", r#"{"value": []}"#, r#"{"value": [], "error": null}"#] {
+            assert_eq!(ids(empty), listed(&[]), "{empty}");
+        }
         for other in [
-            "",
             "null",
+            "{}",
+            r#"{"id": "a"}"#,
+            r#"{"message": "maintenance"}"#,
+            r#"{"status": 503}"#,
+            r#"{"value": null}"#,
+            r#"{"value": {"id": "a"}}"#,
             r#"{"value": [{"id": 7}]}"#,
+            "[1, 2]",
+            r#"[[{"id": "a"}]]"#,
             "7",
             "<html>",
             r#"{"value": 7}"#,
             r#"{"value": [{"id": "a"}"#,
             r#"{"error": {}}"#,
+            r#"{"value": [{"id": "a"}], "error": {"code": "InternalServerError"}}"#,
         ] {
             assert_eq!(ids(other), None, "{other}");
         }
-        let empty = Response { status: 204, ..Response::default() };
-        assert_eq!(empty.machines(), Some(Vec::new()));
     }
 
     #[test]

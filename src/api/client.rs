@@ -4,8 +4,6 @@
 //! goes through the redactor before anybody else sees it: a proxy's error page may repeat what we sent. Loopback is never
 //! reached through a proxy.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +14,7 @@ use reqwest::{StatusCode, Url};
 
 use super::answer::{Answer, Loss, LossKind, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
+use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
 
@@ -100,10 +99,10 @@ pub fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<Url, Cli
     if !loopback && !foreign_host_allowed && !is_microsoft_host(&host) {
         return Err(refused("does not lead to a host of Microsoft's", "if it is meant, add --allow-host"));
     }
-    if !url.path().ends_with('/') {
-        let path = format!("{}/", url.path());
-        url.set_path(&path);
-    }
+    let path = url.path().trim_end_matches('/');
+    // Microsoft's documentation writes the base with `/api` in places; the paths of the calls begin with it.
+    let path = format!("{}/", path.strip_suffix("/api").unwrap_or(path));
+    url.set_path(&path);
     Ok(url)
 }
 
@@ -245,40 +244,16 @@ impl Client {
     }
 
     fn loss(&self, error: reqwest::Error) -> Loss {
-        let kind = if error.is_connect() || error.is_builder() {
-            LossKind::NotConnected
-        } else if error.is_timeout() {
-            LossKind::TimedOut
-        } else {
-            LossKind::ConnectionLost
-        };
-        Loss { kind, description: self.describe(kind, error) }
+        self.loss_of(NetworkError::of_request(error, &self.base_url))
     }
 
     /// The head of the answer has come: the request has arrived, whatever happened to the rest.
     fn loss_of_body(&self, error: reqwest::Error) -> Loss {
-        Loss { kind: LossKind::Truncated, description: self.describe(LossKind::Truncated, error) }
+        self.loss_of(NetworkError::of_body(error))
     }
 
-    fn describe(&self, kind: LossKind, error: reqwest::Error) -> String {
-        let host = self.base_url.host_str().unwrap_or_default();
-        let mut text = match kind {
-            LossKind::NotConnected => format!("no connection to {host}"),
-            LossKind::TimedOut => "no answer in time".to_owned(),
-            LossKind::ConnectionLost => "the connection ended before an answer came".to_owned(),
-            LossKind::Truncated | LossKind::TooLong => "the answer was cut off".to_owned(),
-        };
-        // The innermost cause says most; the layers between repeat each other.
-        let error = error.without_url();
-        let mut cause = error.source();
-        while let Some(deeper) = cause.and_then(std::error::Error::source) {
-            cause = Some(deeper);
-        }
-        if let Some(cause) = cause {
-            // Writing into a string cannot fail.
-            let _written = write!(text, ": {cause}");
-        }
-        self.sign_in.redactor().redact(&text).into_owned()
+    fn loss_of(&self, error: NetworkError) -> Loss {
+        Loss { kind: error.kind(), description: self.sign_in.redactor().redact(&error.to_string()).into_owned() }
     }
 }
 
@@ -326,6 +301,10 @@ mod tests {
             ("http://localhost:8080/base", false, "http://localhost:8080/base/"),
             ("http://[::1]:8080", false, "http://[::1]:8080/"),
             ("https://gateway.contoso.example/mde", true, "https://gateway.contoso.example/mde/"),
+            ("https://api.security.microsoft.com/api", false, "https://api.security.microsoft.com/"),
+            ("https://api.security.microsoft.com/api/", false, "https://api.security.microsoft.com/"),
+            ("https://gateway.contoso.example/mde/api", true, "https://gateway.contoso.example/mde/"),
+            ("https://gateway.contoso.example/myapi//", true, "https://gateway.contoso.example/myapi/"),
         ];
         for (text, allowed, expected) in accepted {
             assert_eq!(problem(text, allowed), Ok(expected.to_owned()), "{text}");

@@ -7,13 +7,15 @@
 mod answer;
 mod client;
 pub mod cloud;
+mod network;
 mod request;
 pub mod sign_in;
 
 use async_trait::async_trait;
 
-pub use answer::{Answer, Loss, LossKind, MachineDocument, MachinePage, MachineRecord, Response, ServiceError};
+pub use answer::{Answer, Loss, LossKind, MachinePage, MachineRecord, Response, ServiceError};
 pub use client::{Client, ClientError, ClientSettings, parse_base_url};
+pub use network::{CertificateProblem, NetworkError};
 pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
 /// An address, as the HTTP library reads it.
 pub use reqwest::Url;

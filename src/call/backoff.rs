@@ -32,15 +32,25 @@ pub(super) fn before_probe(number: u32, fraction: f64) -> Duration {
     step(FIRST_PROBE_STEP, LONGEST_PROBE_STEP, number).mul_f64(fraction.clamp(0.0, 1.0))
 }
 
-/// The wait after a 429: the one named, within reason, or a growing one of our own for the `streak`-th (from 1) in a row
-/// without a time. Jitter only adds, so that nobody calls before the time that was named.
+/// The wait after the `streak`-th 429 in a row (from 1): the one named, within reason; where none is named, or the last
+/// one was waited for and did not help, at least a growing one of our own. Jitter only adds, so that nobody calls before
+/// the time that was named.
 pub(super) fn after_throttling(named: Option<Duration>, streak: u32, fraction: f64) -> Duration {
     let wait = match named {
-        Some(named) => named.clamp(SHORTEST_THROTTLED_WAIT, LONGEST_BELIEVED_WAIT),
-        None => step(FIRST_THROTTLED_STEP, LONGEST_THROTTLED_STEP, streak),
+        Some(named) => {
+            let believed = named.clamp(SHORTEST_THROTTLED_WAIT, LONGEST_BELIEVED_WAIT);
+            let broken_promises = streak.saturating_sub(1);
+            let own = if broken_promises == 0 { Duration::ZERO } else { own_step(broken_promises) };
+            believed.max(own)
+        }
+        None => own_step(streak),
     };
     let jitter = (wait / 10).min(Duration::from_secs(2));
     wait + jitter.mul_f64(fraction.clamp(0.0, 1.0))
+}
+
+fn own_step(number: u32) -> Duration {
+    step(FIRST_THROTTLED_STEP, LONGEST_THROTTLED_STEP, number)
 }
 
 fn step(first: Duration, longest: Duration, number: u32) -> Duration {
@@ -69,12 +79,23 @@ mod tests {
     fn a_named_wait_is_kept_within_reason_and_never_cut_short() {
         let seconds = Duration::from_secs;
         assert_eq!(after_throttling(Some(seconds(8)), 1, 0.0), seconds(8));
-        assert_eq!(after_throttling(Some(seconds(8)), 9, 1.0), Duration::from_millis(8800));
+        assert_eq!(after_throttling(Some(seconds(8)), 1, 1.0), Duration::from_millis(8800));
         assert_eq!(after_throttling(Some(seconds(0)), 1, 0.0), seconds(1));
         assert_eq!(after_throttling(Some(seconds(31_536_000)), 1, 1.0), seconds(3602));
         assert_eq!(after_throttling(Some(Duration::MAX), 1, 0.0), seconds(3600));
         assert_eq!(after_throttling(None, 1, 0.0), seconds(2));
         assert_eq!(after_throttling(None, 4, 0.0), seconds(16));
         assert_eq!(after_throttling(None, 99, 0.0), seconds(300));
+    }
+
+    #[test]
+    fn a_promise_that_is_not_kept_grows_and_a_longer_one_is_still_kept() {
+        let waits = |named: u64| {
+            let wait = |streak| after_throttling(Some(Duration::from_secs(named)), streak, 0.0).as_secs();
+            [1, 2, 3, 4, 5, 6, 99].map(wait)
+        };
+        assert_eq!(waits(1), [1, 2, 4, 8, 16, 32, 300]);
+        assert_eq!(waits(10), [10, 10, 10, 10, 16, 32, 300]);
+        assert_eq!(waits(3600), [3600; 7]);
     }
 }

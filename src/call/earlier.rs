@@ -15,6 +15,4 @@ pub struct EarlierTrouble {
     pub since: BootTime,
     /// Attempts of the operation alone that met it.
     pub attempts: u32,
-    /// Whether one of them may have taken effect.
-    pub ambiguous: bool,
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::judge::{
-    FailReason, History, MachineVerdict, NOT_APPLIED, NOT_APPLIED_BELIEVED_AFTER, RetryReason, SplitReason, after,
+    FailReason, History, MachineVerdict, NOT_APPLIED, NOT_APPLIED_BELIEVED_AFTER, NOT_SHOWN, RetryReason, SplitReason,
+    after,
 };
-use super::{BulkRefusal, Call, CallEnd, CallOperation, OperationEnd};
+use super::{BulkRefusal, Call, CallEnd, CallOperation, OperationEnd, Repeat};
 use crate::api::{Answer, LossKind, TokenGeneration};
 use crate::clock::BootTime;
 use crate::model::{AnswerFacts, OperationId, Outcome, Status};
@@ -51,12 +52,59 @@ impl Effect {
             after: self.after.clone(),
         }
     }
+
+    /// The end of an operation that was accepted in an answer that shows nothing of it: a read has to settle it.
+    fn accepted(facts: &AnswerFacts) -> Self {
+        let facts = AnswerFacts {
+            error_code: Some("not_shown".into()),
+            error_message: Some(NOT_SHOWN.into()),
+            ..facts.clone()
+        };
+        Self { ambiguous: true, ..Self::last(OperationState::Unknown, facts, None) }
+    }
+
+    /// The end of an operation that was refused, or given up. What may have been done all the same is unknown; what the
+    /// service refuses to everybody is to be sent again in any case.
+    fn refused(state: OperationState, facts: AnswerFacts, may_be_done: bool) -> (Self, Outcome) {
+        let (state, status) = match (may_be_done, state) {
+            (true, OperationState::Failed) => (OperationState::Unknown, Status::Unknown),
+            (true, state) => (state, Status::Unknown),
+            (false, state) => (state, Status::Failed),
+        };
+        let facts = if may_be_done { with_doubt(facts) } else { facts };
+        let effect = Self { ambiguous: may_be_done, ..Self::last(state, facts, None) };
+        let outcome = effect.outcome(status);
+        (effect, outcome)
+    }
+}
+
+/// What is refused to everybody, whatever the call: it ends with this, or goes on with another token.
+/// The outcome is that of an operation which was asked for itself: of many in a call, none was.
+pub(super) fn refused_to_all(facts: AnswerFacts, call: &Call, memory: History) -> (Effect, Option<Outcome>) {
+    let histories = call.operations.iter().map(|operation| &operation.history).chain([&memory]);
+    let may_be_done = histories.into_iter().any(|history| history.may_be_done_although(FailReason::Rejected));
+    if call.is_bulk() {
+        return (Effect::open(AnswerFacts::default(), may_be_done), None);
+    }
+    let (effect, outcome) = Effect::refused(OperationState::Refused, facts, may_be_done && !call.request.is_read());
+    (effect, Some(outcome))
+}
+
+/// Says so where a refusal is not all that is known.
+fn with_doubt(facts: AnswerFacts) -> AnswerFacts {
+    const DOUBT: &str = "an earlier attempt had no answer that could be understood and may have taken effect";
+    let said = facts.error_message.as_deref().unwrap_or_default();
+    let message = if said.is_empty() { DOUBT.to_owned() } else { format!("{said}; {DOUBT}") };
+    AnswerFacts { error_message: Some(message.into()), ..facts }
 }
 
 /// What to do after an attempt has been settled.
 pub(super) enum Next {
     End(CallEnd),
-    Again { after: Option<Duration> },
+    Again {
+        /// How long to wait, and what to say of that.
+        after: Option<(Duration, Repeat)>,
+    },
     RenewToken(TokenGeneration, Option<Outcome>),
 }
 
@@ -89,37 +137,74 @@ impl Conclusion {
         let effects = effect.on_all(&call.operations);
         Self::new(verdict, true, effect.facts, effects, Next::End(end))
     }
+
+    /// One that ends a single call which was accepted in an answer that shows nothing of its change.
+    pub(super) fn accepted(facts: &AnswerFacts, call: &Call) -> Self {
+        Self::last("accepted", Effect::accepted(facts), Status::Unknown, call)
+    }
+
+    /// One that ends the call for good, without success. `memory` is what its attempts have shown.
+    pub(super) fn not_done(
+        verdict: &'static str,
+        (state, why): (OperationState, FailReason),
+        facts: AnswerFacts,
+        call: &Call,
+        memory: History,
+    ) -> Self {
+        if call.request.is_read() {
+            let (effect, outcome) = Effect::refused(state, facts, false);
+            return Self::new(verdict, true, effect.facts, Vec::new(), Next::End(CallEnd::ReadFailed(outcome)));
+        }
+        let (mut effects, mut ends) = (Vec::new(), Vec::new());
+        for operation in &call.operations {
+            let may_be_done = memory.may_be_done_although(why) || operation.history.may_be_done_although(why);
+            let (effect, outcome) = Effect::refused(state, facts.clone(), may_be_done);
+            effects.push(effect.on(operation.id));
+            ends.push(OperationEnd::Outcome(outcome));
+        }
+        Self::new(verdict, true, facts, effects, Next::End(CallEnd::Settled(ends)))
+    }
 }
 
-/// What the accepted answer to a bulk call does to each of its operations. One that it leaves out, or shows as it was,
-/// is sent once more before that is believed.
-pub(super) fn answered(call: &Call, facts: &AnswerFacts, machines: &[MachineVerdict]) -> Conclusion {
-    let done = Effect::last(OperationState::Succeeded, facts.clone(), Some(after(&call.request)));
+/// What the accepted answer to a bulk call does to each of its operations. One that it leaves out, shows as it was, or in
+/// another case, is sent once more before that is believed. `memory` is what the call's earlier attempts have shown.
+pub(super) fn answered(call: &Call, facts: &AnswerFacts, machines: &[MachineVerdict], memory: History) -> Conclusion {
     let noted = |code: &str, message: &str| AnswerFacts {
         error_code: Some(code.into()),
         error_message: Some(message.into()),
         ..facts.clone()
     };
+    let done =
+        |case_differs| Effect::last(OperationState::Succeeded, facts.clone(), after(&call.request, case_differs));
+    let again =
+        |operation: &CallOperation, effect: Effect, history| (effect.on(operation.id), OperationEnd::Again(history));
+    let ended = |operation: &CallOperation, effect: Effect, status| {
+        (effect.on(operation.id), OperationEnd::Outcome(effect.outcome(status)))
+    };
     let not_applied = noted(fail_code(FailReason::NotApplied), NOT_APPLIED);
     let (mut effects, mut ends) = (Vec::new(), Vec::new());
     for (operation, machine) in call.operations.iter().zip(machines) {
-        let history = operation.history;
+        let history = operation.history.also(memory);
+        let is_believed = history.not_applied + 1 >= NOT_APPLIED_BELIEVED_AFTER;
         let (effect, end) = match machine {
-            MachineVerdict::Done { .. } => {
-                (done.on(operation.id), OperationEnd::Outcome(done.outcome(Status::Succeeded)))
+            MachineVerdict::Done { case_differs } => ended(operation, done(*case_differs), Status::Succeeded),
+            MachineVerdict::OtherCase if is_believed => ended(operation, done(true), Status::Succeeded),
+            MachineVerdict::OtherCase => {
+                again(operation, Effect::open(facts.clone(), true), history.and(RetryReason::OtherCase))
             }
-            MachineVerdict::NotApplied if history.not_applied + 1 >= NOT_APPLIED_BELIEVED_AFTER => {
-                let failed = Effect::last(OperationState::Failed, not_applied.clone(), None);
-                (failed.on(operation.id), OperationEnd::Outcome(failed.outcome(Status::Failed)))
+            MachineVerdict::Accepted => ended(operation, Effect::accepted(facts), Status::Unknown),
+            MachineVerdict::NotApplied if is_believed => {
+                let may_be_done = history.may_be_done_although(FailReason::NotApplied);
+                let (failed, outcome) = Effect::refused(OperationState::Failed, not_applied.clone(), may_be_done);
+                (failed.on(operation.id), OperationEnd::Outcome(outcome))
             }
             MachineVerdict::NotApplied => {
-                let again = History { not_applied: history.not_applied + 1, ..history };
-                (Effect::open(not_applied.clone(), false).on(operation.id), OperationEnd::Again(again))
+                again(operation, Effect::open(not_applied.clone(), true), history.and(RetryReason::NotApplied))
             }
             MachineVerdict::Omitted => {
-                let again = History { omitted: history.omitted + 1, ..history };
                 let facts = noted("omitted", "the answer to the bulk call shows other machines and not this one");
-                (Effect::open(facts, true).on(operation.id), OperationEnd::Again(again))
+                let history = History { omitted: history.omitted + 1, may_hold: true, ..history };
+                again(operation, Effect::open(facts, true), history)
             }
         };
         effects.push(effect);
@@ -129,28 +214,31 @@ pub(super) fn answered(call: &Call, facts: &AnswerFacts, machines: &[MachineVerd
 }
 
 /// What the refusal of a bulk call does to its operations: one that is named for the second time has failed, and all
-/// others are to be sent again.
-pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts) -> Conclusion {
+/// others are to be sent again. `memory` is what the call's earlier attempts have shown.
+pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts, memory: History) -> Conclusion {
     let believed = match why {
         SplitReason::BadMachines { named } | SplitReason::Disallowed { named } => {
             let count = named.iter().filter(|named| **named).count();
-            is_believable(count, named.len(), call.is_suspicious()).then_some(named)
+            is_believable(count, &call.operations).then_some(named)
         }
         SplitReason::TooMany { .. } | SplitReason::Forbidden => None,
     };
-    let failed = Effect::last(OperationState::Failed, with_code(facts.clone(), fail_code(FailReason::NotFound)), None);
+    let code = fail_code(FailReason::NotFound);
     let open = Effect::open(of_others(why, facts), false);
     let its_own = Effect::open(facts.clone(), false);
     let (mut effects, mut ends) = (Vec::new(), Vec::new());
     for (position, operation) in call.operations.iter().enumerate() {
         let is_named = believed.and_then(|named| named.get(position)).is_some_and(|named| *named);
-        if is_named && operation.history.named {
-            effects.push(failed.on(operation.id));
-            ends.push(OperationEnd::Outcome(failed.outcome(Status::Failed)));
+        let history = operation.history.also(memory);
+        if is_named && history.named {
+            let may_be_done = history.may_be_done_although(FailReason::NotFound);
+            let (effect, outcome) =
+                Effect::refused(OperationState::Failed, with_code(facts.clone(), code), may_be_done);
+            effects.push(effect.on(operation.id));
+            ends.push(OperationEnd::Outcome(outcome));
         } else {
             effects.push(if is_named { &its_own } else { &open }.on(operation.id));
-            let named = operation.history.named || is_named;
-            ends.push(OperationEnd::Again(History { named, ..operation.history }));
+            ends.push(OperationEnd::Again(History { named: history.named || is_named, ..history }));
         }
     }
     let refusal = match why {
@@ -188,9 +276,14 @@ fn of_others(why: &SplitReason, facts: &AnswerFacts) -> AnswerFacts {
 }
 
 /// Whether the ids that a refusal names are taken at its word: they are fewer than half of the call, or something else
-/// speaks against its machines too. A text that names nearly everybody may list the call and not the culprits.
-const fn is_believable(named: usize, machines: usize, suspicious: bool) -> bool {
-    named > 0 && (suspicious || named * 2 < machines)
+/// speaks against its machines too. A text that names everybody names nobody, for it may list the call and not the
+/// culprits; unless each of them was named before, by a text that did not name everybody.
+fn is_believable(named: usize, operations: &[CallOperation]) -> bool {
+    let everybody = |holds: fn(&History) -> bool| operations.iter().all(|operation| holds(&operation.history));
+    if named == operations.len() {
+        return everybody(|history| history.named);
+    }
+    named > 0 && (named * 2 < operations.len() || everybody(|history| history.named || history.unlisted))
 }
 
 /// When the attempt counts as ended: an answer that has begun proves that the request arrived.
@@ -198,8 +291,9 @@ pub(super) const fn attempt_end(answer: &Answer) -> AttemptEnd {
     match answer {
         Answer::Response(_) => AttemptEnd::Now,
         Answer::Lost(loss) => match loss.kind {
-            LossKind::NotConnected | LossKind::Truncated | LossKind::TooLong => AttemptEnd::Now,
             LossKind::TimedOut | LossKind::ConnectionLost => AttemptEnd::GivenUp,
+            // It never left, or its answer had begun.
+            _ => AttemptEnd::Now,
         },
     }
 }
@@ -224,18 +318,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_believed_when_it_names_few_or_suspects() {
+    fn a_refusal_is_believed_when_it_names_few_or_suspects_and_not_when_it_names_everybody() {
+        let (nothing, named, unlisted) = (
+            History::default(),
+            History { named: true, ..History::default() },
+            History { unlisted: true, ..History::default() },
+        );
         let table = [
-            (0, 500, false, false),
-            (1, 500, false, true),
-            (249, 500, false, true),
-            (250, 500, false, false),
-            (1, 2, false, false),
-            (500, 500, true, true),
-            (0, 500, true, false),
+            (0, 500, nothing, false),
+            (1, 500, nothing, true),
+            (249, 500, nothing, true),
+            (250, 500, nothing, false),
+            (1, 2, nothing, false),
+            (500, 500, nothing, false),
+            (499, 500, named, true),
+            (500, 500, named, true),
+            (499, 500, unlisted, true),
+            (500, 500, unlisted, false),
+            (0, 500, named, false),
         ];
-        for (named, machines, suspicious, expected) in table {
-            assert_eq!(is_believable(named, machines, suspicious), expected, "{named} of {machines}");
+        for (count, machines, history, expected) in table {
+            let operations = vec![CallOperation { id: OperationId(0), history }; machines];
+            assert_eq!(is_believable(count, &operations), expected, "{count} of {machines}, {history:?}");
         }
     }
 }

@@ -80,8 +80,10 @@ pub enum StopReason {
 struct Throttling {
     /// When the last pause was set, and until when it lasts.
     set_and_until: Option<(BootTime, BootTime)>,
-    /// Episodes in a row without a success between.
+    /// Episodes in a row without a call between that was let through.
     streak: u32,
+    /// When the first of them was.
+    since: Option<BootTime>,
 }
 
 struct Queue {
@@ -343,6 +345,7 @@ impl Gate {
         let same_episode = state.set_and_until.is_some_and(|(set, _)| ticket.started <= set);
         if !same_episode {
             state.streak = state.streak.saturating_add(1);
+            state.since.get_or_insert(now);
         }
         let own = now.plus(backoff::after_throttling(named, state.streak, fraction));
         let until = match state.set_and_until {
@@ -355,17 +358,22 @@ impl Gate {
         until
     }
 
-    /// How many times in a row this bucket has been refused for quota.
-    pub(super) fn throttled_streak(&self, bucket: Bucket) -> u32 {
+    /// Whether this bucket has been refused for quota at least so many times in a row, and for longer than an outage may
+    /// last.
+    pub(super) fn is_throttled_for_good(&self, bucket: Bucket, streak: u32) -> bool {
+        let now = self.clock.boot_time();
         let throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
-        throttling.get(bucket.position()).map_or(0, |state| state.streak)
+        throttling.get(bucket.position()).is_some_and(|state| {
+            let lasts = state.since.is_some_and(|since| now.since(since) >= self.settings.maximum_outage);
+            lasts && state.streak >= streak
+        })
     }
 
-    /// Ends a row of refusals: the service accepted a call.
+    /// Ends a row of refusals: the quota let a call through.
     pub(super) fn accepted(&self, bucket: Bucket) {
         let mut throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = throttling.get_mut(bucket.position()) {
-            state.streak = 0;
+            (state.streak, state.since) = (0, None);
         }
     }
 

@@ -29,18 +29,19 @@ use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store,
 
 pub use beside::beside_the_runtime;
 pub use earlier::{CallId, EarlierTrouble};
-use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, with_code};
+use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, refused_to_all, with_code};
 use gate::{Gate, Pass, Turn};
 pub use gate::{GateSettings, StopReason};
+use judge::after;
 pub use judge::{
-    AbortReason, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason, SplitReason,
-    Verdict, judge,
+    AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer,
+    RetryReason, SplitReason, Verdict, judge,
 };
 use outage::Pause;
 pub use proof::{Proof, Questions};
 pub use protocol::{
-    AbortCause, BulkRefusal, Call, CallEnd, CallOperation, CallReport, Notice, OperationEnd, Phase, Reports,
-    ServiceTrouble, WaitCause,
+    AbortCause, BulkRefusal, Call, CallEnd, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
+    RepeatCause, Reports, ServiceTrouble, WaitCause,
 };
 
 /// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
@@ -55,8 +56,9 @@ const PUT_OFF_AFTER: u32 = 3;
 const MAXIMUM_TOKEN_REFUSALS: u32 = 5;
 /// The same before the service has accepted any call: then it most likely never will.
 const MAXIMUM_FIRST_TOKEN_REFUSALS: u32 = 3;
-/// How many 429s in a row, each after the wait that the one before asked for, are taken for a lasting refusal.
-const MAXIMUM_THROTTLED_STREAK: u32 = 25;
+/// How many 429s in a row, each after the wait that the one before asked for, make sure that it is no chance. When they
+/// go on for as long as an outage may, they are taken for a lasting refusal.
+const SURE_THROTTLED_STREAK: u32 = 5;
 /// An answer of this length or more is judged beside the runtime's own threads.
 const LONG_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -81,7 +83,6 @@ struct Memory {
     failures: u32,
     token_refusals: u32,
     sign_in_failures: u32,
-    ambiguous: bool,
     /// When it first met trouble of the service.
     in_trouble_since: Option<BootTime>,
     /// When it last did.
@@ -115,7 +116,6 @@ impl Memory {
             history,
             attempts: trouble.attempts,
             failures: trouble.attempts,
-            ambiguous: trouble.ambiguous,
             in_trouble_since: Some(trouble.since),
             ..Self::default()
         }
@@ -206,10 +206,9 @@ impl<T: Transport> Caller<T> {
             match next {
                 Next::End(end) => return Ok(end),
                 Next::Again { after: None } | Next::RenewToken(..) => {}
-                Next::Again { after: Some(wait) } => {
+                Next::Again { after: Some((wait, repeat)) } => {
                     let until = self.clock.boot_time().plus(wait);
-                    let stopped = self.gate.wait_until(call, WaitCause::Retry, until, reports).await;
-                    match stopped {
+                    match self.gate.wait_until(call, WaitCause::Retry(repeat), until, reports).await {
                         Some(Pass::Stopped(StopReason::Deadline)) if !call.request.is_read() => {
                             return Ok(CallEnd::Stopped(StopReason::RepeatBeyondDeadline));
                         }
@@ -247,6 +246,9 @@ impl<T: Transport> Caller<T> {
         };
         memory.sign_in_failures = 0;
         let (answer, verdict) = self.judged(&call.request, answer, memory.history).await;
+        if verdict.passed_quota() {
+            self.gate.accepted(call.request.bucket());
+        }
         self.note_answer(call, &answer, &verdict, &turn, memory);
         self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
     }
@@ -311,15 +313,13 @@ impl<T: Transport> Caller<T> {
 
     /// What every verdict but a refusal for quota comes to.
     fn understand(&self, call: &Call, verdict: Verdict, token: TokenGeneration, memory: &mut Memory) -> Conclusion {
-        let bucket = call.request.bucket();
         match verdict {
-            Verdict::Done { facts, after, .. } => {
-                self.gate.accepted(bucket);
-                let effect = Effect::last(OperationState::Succeeded, facts, Some(after));
+            Verdict::Done { facts, case_differs } => {
+                let effect = Effect::last(OperationState::Succeeded, facts, after(&call.request, case_differs));
                 Conclusion::last("done", effect, Status::Succeeded, call)
             }
+            Verdict::Accepted { facts } => Conclusion::accepted(&facts, call),
             Verdict::Read { answer, facts } => {
-                self.gate.accepted(bucket);
                 let proven = call.questions.proven_by(&answer).into_iter().map(|proof| {
                     let effect = Effect::last(OperationState::Succeeded, facts.clone(), Some(proof.after));
                     effect.on(proof.operation)
@@ -328,30 +328,25 @@ impl<T: Transport> Caller<T> {
                 let proven = proven.collect();
                 Conclusion::new("read", false, facts, proven, Next::End(CallEnd::Read(answer)))
             }
-            Verdict::Answered { facts, machines, .. } => {
-                self.gate.accepted(bucket);
-                answered(call, &facts, &machines)
-            }
-            Verdict::Split { why, facts } => refused(call, &why, &facts),
+            Verdict::Answered { facts, machines } => answered(call, &facts, &machines, memory.history),
+            Verdict::Split { why, facts } => refused(call, &why, &facts, memory.history),
             Verdict::Fail { why, facts } => {
                 let known = why != FailReason::Forbidden || self.service_accepted();
                 let state = if known { OperationState::Failed } else { OperationState::Refused };
-                let effect = Effect::last(state, with_code(facts, fail_code(why)), None);
-                Conclusion::last("failed", effect, Status::Failed, call)
+                let facts = with_code(facts, fail_code(why));
+                Conclusion::not_done("failed", (state, why), facts, call, memory.history)
             }
             Verdict::Abort { why, facts } => {
+                memory.history.may_hold |= why.is_ambiguous();
                 let facts = with_code(facts, "refused");
-                let (effect, outcome) = call.refused_with_the_run(facts.clone());
+                let (effect, outcome) = refused_to_all(facts.clone(), call, memory.history);
                 let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), outcome));
                 let effects = effect.on_all(&call.operations);
                 Conclusion::new("aborted", true, facts, effects, next)
             }
             Verdict::Retry { why, facts } => {
-                let counts = why.counts_as_attempt() && memory.pause.is_none();
-                let facts = with_code(facts, why.code());
-                let (effect, next) = self.after_retry_verdict(why, facts.clone(), token, call, memory);
-                let effects = effect.on_all(&call.operations);
-                Conclusion { retry: Some(why), ..Conclusion::new("retried", counts, facts, effects, next) }
+                let conclusion = self.after_retry_verdict(why, facts, token, call, memory);
+                Conclusion { retry: Some(why), ..conclusion }
             }
             // Taken by the caller, which alone may wait.
             Verdict::Throttled { facts, .. } => {
@@ -367,69 +362,72 @@ impl<T: Transport> Caller<T> {
         token: TokenGeneration,
         call: &Call,
         memory: &mut Memory,
-    ) -> (Effect, Next) {
-        memory.ambiguous |= why.is_ambiguous();
-        if let Some(pause) = memory.pause {
-            // Everybody meets the same: it says nothing about these operations.
+    ) -> Conclusion {
+        let http_status = facts.http_status;
+        let facts = with_code(facts, why.code());
+        let open = |facts, counts, next| {
             let effect = Effect::open(facts, why.is_ambiguous());
+            let effects = effect.on_all(&call.operations);
+            Conclusion::new("retried", counts, effect.facts, effects, next)
+        };
+        if let Some(pause) = memory.pause {
+            // Everybody meets the same: it says nothing about these operations, but that they may have been done.
+            memory.history.may_hold |= why.is_ambiguous();
             let next = match self.after_pause(pause) {
                 Next::Again { .. } => self.look_for_culprit(why, call, memory).map(Next::End),
                 end => Some(end),
             };
-            return (effect, next.unwrap_or(Next::Again { after: None }));
+            return open(facts, false, next.unwrap_or(Next::Again { after: None }));
         }
         memory.failures += 1;
         memory.attempts += u32::from(why.counts_as_attempt());
-        memory.history.not_found += u32::from(why == RetryReason::NotFound);
-        memory.history.not_applied += u32::from(why == RetryReason::NotApplied);
+        memory.history = memory.history.and(why);
         match why {
             RetryReason::TokenRefused => {
                 memory.token_refusals += 1;
-                let (effect, outcome) = call.refused_with_the_run(facts);
+                let (effect, outcome) = refused_to_all(facts, call, memory.history);
                 let most = if self.service_accepted() { MAXIMUM_TOKEN_REFUSALS } else { MAXIMUM_FIRST_TOKEN_REFUSALS };
                 let next = if memory.token_refusals >= most {
                     Next::End(CallEnd::Aborted(AbortCause::TokenRefused, outcome))
                 } else {
                     Next::RenewToken(token, outcome)
                 };
-                return (effect, next);
+                let effects = effect.on_all(&call.operations);
+                return Conclusion::new("retried", true, effect.facts, effects, next);
             }
-            RetryReason::NotConnected => {
+            RetryReason::NotConnected(_) => {
                 if let Some(description) = self.is_unreachable(&facts) {
                     let abort = CallEnd::Aborted(AbortCause::Unreachable { description }, None);
-                    return (Effect::open(facts, false), Next::End(abort));
+                    return open(facts, false, Next::End(abort));
                 }
             }
             _ => memory.token_refusals = 0,
         }
         if memory.attempts >= MAXIMUM_ATTEMPTS {
-            let (state, status) = if memory.ambiguous {
-                (OperationState::Unknown, Status::Unknown)
-            } else {
-                (OperationState::Failed, Status::Failed)
-            };
-            let effect = Effect::last(state, facts, None);
-            let end = call.ended_alike(effect.outcome(status));
-            return (effect, Next::End(end));
+            let end = (OperationState::Failed, FailReason::Rejected);
+            return Conclusion::not_done("given_up", end, facts, call, memory.history);
         }
         if memory.is_alone && DOUBTFUL_AFTER.contains(&memory.attempts) {
             memory.before_next = BeforeNext::Question;
         }
         if let Some(end) = self.look_for_culprit(why, call, memory) {
-            return (Effect::open(facts, why.is_ambiguous()), Next::End(end));
+            return open(facts, why.counts_as_attempt(), Next::End(end));
         }
         if memory.attempts == PUT_OFF_AFTER && why.may_lie_in_a_machine() && call.may_be_put_off() {
             memory.before_next = BeforeNext::Others;
         }
         let wait = backoff::after_failure(memory.failures, self.fraction());
-        (Effect::open(facts, why.is_ambiguous()), Next::Again { after: Some(wait) })
+        let most = why.counts_as_attempt().then_some(MAXIMUM_ATTEMPTS);
+        let number = if most.is_some() { memory.attempts } else { memory.failures } + 1;
+        let repeat = Repeat { why: RepeatCause::Answer(why, http_status), number, most };
+        open(facts, why.counts_as_attempt(), Next::Again { after: Some((wait, repeat)) })
     }
 
     async fn after_throttling(&self, call: &Call, reports: &Reports) -> Next {
         if self.gate.merge() {
             reports.send(CallReport { call: call.id, phase: Phase::Notice(Notice::UnexplainedThrottling) }).await;
         }
-        if self.gate.throttled_streak(call.request.bucket()) > MAXIMUM_THROTTLED_STREAK {
+        if self.gate.is_throttled_for_good(call.request.bucket(), SURE_THROTTLED_STREAK) {
             return Next::End(CallEnd::Aborted(AbortCause::ThrottledForGood, None));
         }
         Next::Again { after: None }
@@ -483,38 +481,30 @@ impl Call {
         }
     }
 
-    /// What a refusal of the whole run does to its operations, and their outcome if it was an answer to one of them: of
-    /// many, each is to be asked for itself.
-    fn refused_with_the_run(&self, facts: AnswerFacts) -> (Effect, Option<Outcome>) {
-        if self.is_bulk() {
-            return (Effect::open(AnswerFacts::default(), false), None);
-        }
-        let effect = Effect::last(OperationState::Refused, facts, None);
-        let outcome = effect.outcome(Status::Failed);
-        (effect, Some(outcome))
-    }
-
     /// Whether it is a single write that has not been put off before.
     fn may_be_put_off(&self) -> bool {
         let known = self.known().trouble;
         self.operations.len() == 1 && !self.request.is_read() && known.is_none_or(|trouble| trouble.attempts == 0)
-    }
-
-    /// Whether something speaks against every machine of the call already.
-    fn is_suspicious(&self) -> bool {
-        self.operations.iter().all(|operation| operation.history.named || operation.history.unlisted)
     }
 }
 
 /// What a verdict tells people besides.
 fn notices(verdict: &Verdict) -> Vec<Notice> {
     match verdict {
-        Verdict::Done { case_differs: true, .. } => vec![Notice::TagCaseDiffers],
-        Verdict::Answered { machines, shows_none, .. } => {
-            let differs = machines.contains(&MachineVerdict::Done { case_differs: true });
-            let notices = [(differs, Notice::TagCaseDiffers), (*shows_none, Notice::BulkAnswersShowNothing)];
+        Verdict::Done { case_differs: true, .. } | Verdict::Retry { why: RetryReason::OtherCase, .. } => {
+            vec![Notice::TagCaseDiffers]
+        }
+        Verdict::Answered { machines, .. } => {
+            let differs = machines.iter().any(|machine| {
+                matches!(machine, MachineVerdict::OtherCase | MachineVerdict::Done { case_differs: true })
+            });
+            let shows_nothing = machines.contains(&MachineVerdict::Accepted);
+            let notices = [(differs, Notice::TagCaseDiffers), (shows_nothing, Notice::BulkAnswersShowNothing)];
             notices.into_iter().filter_map(|(holds, notice)| holds.then_some(notice)).collect()
         }
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

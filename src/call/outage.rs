@@ -264,7 +264,7 @@ fn together(one: Concern, other: Concern) -> Concern {
 /// What an answer says of the service's health.
 pub(super) fn sign(answer: &Answer, verdict: &Verdict) -> Sign {
     let trouble = match (answer, verdict) {
-        (_, Verdict::Retry { why: RetryReason::NotConnected, .. }) => ServiceTrouble::NotConnected,
+        (_, Verdict::Retry { why: RetryReason::NotConnected(why), .. }) => ServiceTrouble::NotConnected(*why),
         (_, Verdict::Retry { why: RetryReason::TimedOut, .. }) => ServiceTrouble::TimedOut,
         (_, Verdict::Retry { why: RetryReason::ConnectionLost, .. }) => ServiceTrouble::ConnectionLost,
         (_, Verdict::Retry { why: RetryReason::Truncated | RetryReason::NotUnderstood, .. }) => return Sign::Unclear,

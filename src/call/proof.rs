@@ -1,7 +1,9 @@
 //! What a read proves about writes that were sent and never answered. Pure.
 //!
 //! A machine that shows what was asked for has been changed, whoever lost the answer; one that does not show it proves
-//! nothing, since the write may still arrive and lists lag. So there are proofs of success here, and none of failure.
+//! nothing, since the write may still arrive and lists lag. So there are proofs of success here, and none of failure. What
+//! surprises: a tag that stands there in another case proves nothing either way, since nobody knows whether that is the
+//! same tag to the service; it may have stood there before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,8 +65,8 @@ impl Questions {
 fn shows(machine: &MachineRecord, change: &Change) -> bool {
     match change {
         Change::Tag(action, tag) => machine.machine_tags.as_ref().is_some_and(|tags| match action {
-            TagAction::Add => tags.iter().any(|shown| shown.to_lowercase() == tag.as_str().to_lowercase()),
-            TagAction::Remove => !tags.iter().any(|shown| **shown == *tag.as_str()),
+            TagAction::Add => tags.iter().any(|shown| **shown == *tag.as_str()),
+            TagAction::Remove => !tags.iter().any(|shown| shown.to_lowercase() == tag.as_str().to_lowercase()),
         }),
         Change::DeviceValue(value) => {
             machine.device_value.as_ref().is_some_and(|shown| shown.eq_ignore_ascii_case(value.as_str()))
@@ -98,11 +100,13 @@ mod tests {
         let value = Change::DeviceValue(DeviceValue::High);
         let table: &[Case<'_>] = &[
             (&add, Some(&["x", "Tier 0"]), None, true),
-            (&add, Some(&["tier 0"]), None, true),
+            (&add, Some(&["tier 0"]), None, false),
+            (&add, Some(&["tier 0", "Tier 0"]), None, true),
             (&add, Some(&["x"]), Some("High"), false),
             (&add, None, None, false),
             (&remove, Some(&[]), None, true),
             (&remove, Some(&["Tier 0"]), None, false),
+            (&remove, Some(&["tier 0"]), None, false),
             (&remove, None, None, false),
             (&value, None, Some("high"), true),
             (&value, None, Some("Normal"), false),

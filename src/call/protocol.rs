@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::judge::{AbortReason, History, ReadAnswer, RetryReason};
+use super::judge::{AbortReason, ConnectionTrouble, History, ReadAnswer, RetryReason};
 use super::{CallId, Questions, StopReason};
 use crate::api::sign_in::SignInError;
 use crate::api::{ApiRequest, CallKind};
@@ -77,7 +77,7 @@ pub enum Notice {
     UnexplainedThrottling,
     /// The service shows a tag in another case than was asked for.
     TagCaseDiffers,
-    /// The service accepts bulk calls without showing the machines.
+    /// The service accepts bulk calls without showing what was changed.
     BulkAnswersShowNothing,
     /// The service does not allow bulk calls; single calls are made instead.
     BulkForbidden,
@@ -95,7 +95,7 @@ pub enum WaitCause {
     /// The service refused a call for quota and is left alone for a while.
     Throttled,
     /// An attempt failed and is made again after a while.
-    Retry,
+    Retry(Repeat),
     /// The list of machines does not show the latest writes yet.
     ListLag,
     /// The service does not answer, or only with failures; one call at a time tries whether it is back.
@@ -107,11 +107,31 @@ pub enum WaitCause {
     },
 }
 
+/// An attempt that is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Repeat {
+    /// Why.
+    pub why: RepeatCause,
+    /// Which attempt of its call the next one is.
+    pub number: u32,
+    /// How many there are at the most, where that is so.
+    pub most: Option<u32>,
+}
+
+/// Why an attempt is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RepeatCause {
+    /// Its answer, with the HTTP status if there was one, or the lack of it.
+    Answer(RetryReason, Option<u16>),
+    /// There was no token to be had.
+    SignIn,
+}
+
 /// How a service shows that it is in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServiceTrouble {
     /// No connection comes about.
-    NotConnected,
+    NotConnected(ConnectionTrouble),
     /// No answer in time.
     TimedOut,
     /// Connections end without an answer.
@@ -126,7 +146,7 @@ impl ServiceTrouble {
     /// Whether it lies on the way to the host, which all calls have in common.
     #[must_use]
     pub const fn is_without_connection(self) -> bool {
-        matches!(self, Self::NotConnected | Self::SignIn)
+        matches!(self, Self::NotConnected(_) | Self::SignIn)
     }
 }
 

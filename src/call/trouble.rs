@@ -8,11 +8,11 @@ use super::gate::Turn;
 use super::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
 use super::outage::{Attempted, Concern, Pause, Sign, sign};
 use super::{
-    AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble, Memory,
-    OperationEnd, Reports, ServiceTrouble, StopReason, backoff,
+    AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble,
+    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, Repeat, RepeatCause, Reports, ServiceTrouble, StopReason, backoff,
 };
 use crate::api::sign_in::SignInError;
-use crate::api::{Answer, ApiRequest, LossKind, TokenGeneration, Transport};
+use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::model::{AnswerFacts, Outcome};
 use crate::store::StoreError;
 
@@ -39,7 +39,7 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
     ) {
         match answer {
-            Answer::Lost(loss) if loss.kind == LossKind::NotConnected => {
+            Answer::Lost(loss) if loss.kind.never_left() => {
                 self.connection_failures.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
@@ -49,7 +49,7 @@ impl<T: Transport> Caller<T> {
         }
         // A machine that is unknown, or a request that is wrong, is told only to those who may call. Who may read may
         // not yet write.
-        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Answered { .. })
+        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Accepted { .. } | Verdict::Answered { .. })
             || matches!(
                 verdict,
                 Verdict::Split { why: SplitReason::BadMachines { .. } | SplitReason::TooMany { .. }, .. }
@@ -133,8 +133,9 @@ impl<T: Transport> Caller<T> {
     /// The end of a bulk call at which the service fails, although it is well: one of its machines may be why.
     fn taken_apart(&self, call: &Call, memory: &Memory) -> CallEnd {
         let trouble = self.trouble(call, memory, 0);
-        let again =
-            |operation: &CallOperation| OperationEnd::Again(History { trouble: Some(trouble), ..operation.history });
+        let again = |operation: &CallOperation| {
+            OperationEnd::Again(History { trouble: Some(trouble), ..operation.history.also(memory.history) })
+        };
         CallEnd::Refused(BulkRefusal::Trouble, call.operations.iter().map(again).collect())
     }
 
@@ -150,7 +151,6 @@ impl<T: Transport> Caller<T> {
             origin: call.origin(),
             since: memory.in_trouble_since.unwrap_or_else(|| self.clock.boot_time()),
             attempts,
-            ambiguous: memory.ambiguous,
         }
     }
 
@@ -176,7 +176,13 @@ impl<T: Transport> Caller<T> {
         };
         match renewed {
             Ok(()) if memory.token_refusals <= 1 => Next::Again { after: None },
-            Ok(()) => Next::Again { after: Some(backoff::after_failure(memory.token_refusals, self.fraction())) },
+            Ok(()) => {
+                let http_status = outcome.as_ref().and_then(|outcome| outcome.answer.http_status);
+                let why = RepeatCause::Answer(RetryReason::TokenRefused, http_status);
+                let number = memory.token_refusals + 1;
+                let wait = backoff::after_failure(memory.token_refusals, self.fraction());
+                Next::Again { after: Some((wait, Repeat { why, number, most: Some(MAXIMUM_TOKEN_REFUSALS) })) }
+            }
             Err(error) => self.sign_in_failed(error, outcome, call, &Turn::Open, memory),
         }
     }
@@ -201,7 +207,9 @@ impl<T: Transport> Caller<T> {
             return Next::End(CallEnd::Aborted(AbortCause::SignIn(error), outcome));
         }
         let named = error.retry_after().unwrap_or_default();
-        Next::Again { after: Some(named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()))) }
+        let wait = named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()));
+        let (number, most) = (memory.sign_in_failures + 1, Some(MAXIMUM_SIGN_IN_FAILURES));
+        Next::Again { after: Some((wait, Repeat { why: RepeatCause::SignIn, number, most })) }
     }
 
     /// Whether there is no point in trying to connect any longer; says what the HTTP client said.

@@ -1,248 +1,45 @@
-//! Reading the input for a command: where it is, what is wrong with it, what it comes to.
+//! The input that was named: a file, or standard input.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{CommandError, ExitStatus};
 use crate::cli::InputOptions as InputArguments;
 use crate::config::ConfigError;
-use crate::input::{Excerpt, InputError, InputOptions, Sheet, encoding, read};
-use crate::model::MachineReference;
-use crate::model::RowNumber;
-use crate::plan::operations::Operations;
-use crate::plan::resolution::Resolution;
-use crate::report::Screen;
+use crate::exit::CommandError;
+use crate::input::{InputOptions, encoding};
+use crate::run::{InputOrder, OpenInput};
 
-/// The most problems that are listed; a file with more of them has one problem.
-const LISTED_PROBLEMS: usize = 10_000;
-
-/// Where the rows come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum InputPlace {
-    StandardInput,
-    File(PathBuf),
+/// The path of the input's file; `None` for standard input.
+pub(super) fn input_path(arguments: &InputArguments) -> Option<&Path> {
+    Some(arguments.input.as_path()).filter(|path| *path != Path::new("-"))
 }
 
-impl InputPlace {
-    pub(super) fn new(argument: &Path) -> Self {
-        if argument == Path::new("-") { Self::StandardInput } else { Self::File(argument.to_owned()) }
-    }
-
-    pub(super) fn path(&self) -> Option<&Path> {
-        match self {
-            Self::StandardInput => None,
-            Self::File(path) => Some(path),
-        }
-    }
-
-    /// The name in the database: the same file has the same name wherever it is named from.
-    pub(super) fn absolute(&self) -> String {
-        match self {
-            Self::StandardInput => self.name(),
-            Self::File(path) => path.canonicalize().unwrap_or_else(|_gone| path.clone()).display().to_string(),
-        }
-    }
-
-    /// The name in messages.
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::StandardInput => "standard input".to_owned(),
-            Self::File(path) => path.display().to_string(),
-        }
-    }
-}
-
-/// An input that may be run: what is asked for, and the rows that are left out because they are in error.
-pub(super) struct CheckedInput {
-    pub(super) name: String,
-    pub(super) sheet: Sheet,
-    pub(super) invalid: Vec<InvalidRow>,
-}
-
-impl CheckedInput {
-    /// Rows in error.
-    pub(super) fn invalid_rows(&self) -> u64 {
-        count_rows(&self.invalid) as u64
-    }
-}
-
-/// A row in error.
-pub(super) struct InvalidRow {
-    pub(super) row: RowNumber,
-    pub(super) code: &'static str,
-    pub(super) message: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{name} cannot be used")]
-struct UnusableInput {
-    name: String,
-    #[source]
-    source: InputError,
-}
-
-/// Reads and checks the input. Every problem is shown with its row and line; unless bad rows are to be skipped, they
-/// refuse the file. Names are problems where no inventory is read to look them up in.
-pub(super) async fn check_input(
-    place: InputPlace,
-    options: &InputArguments,
-    inventory: bool,
-    screen: &Screen,
-) -> Result<CheckedInput, CommandError> {
-    let (screen, label, skip) = (screen.clone(), options.encoding.clone(), options.skip_invalid);
-    let checking =
-        tokio::task::spawn_blocking(move || check_blocking(&place, label.as_deref(), skip, inventory, &screen));
-    checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
-}
-
-/// The same for rows of our own making, which are always in order.
-pub(super) fn check_text(name: String, text: &[u8], screen: &Screen) -> Result<CheckedInput, CommandError> {
-    let unusable =
-        |source| CommandError::new(ExitStatus::StorageFailed, UnusableInput { name: name.clone(), source }, None);
-    let sheet = read(text, &InputOptions::default()).map_err(unusable)?;
-    refuse_conflicts(&name, &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen)?;
-    Ok(CheckedInput { name, sheet, invalid: Vec::new() })
-}
-
-fn check_blocking(
-    place: &InputPlace,
-    encoding_label: Option<&str>,
-    skip_invalid: bool,
-    inventory: bool,
-    screen: &Screen,
-) -> Result<CheckedInput, CommandError> {
-    let encoding = match encoding_label {
+/// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
+pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Result<InputOrder, CommandError> {
+    let encoding = match &arguments.encoding {
         None => None,
-        Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.to_owned()))?),
+        Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.clone()))?),
     };
-    let mut sheet = read_sheet(place, &InputOptions { encoding, spool_directory: None })?;
-    let mut lines = Vec::new();
-    let mut invalid = Vec::new();
-    for problem in &sheet.problems {
-        lines.push((problem.row, problem.to_string()));
-        invalid.push(InvalidRow { row: problem.row, code: problem.kind.code(), message: problem.kind.to_string() });
-    }
-    if !inventory {
-        for (row, line, reason) in named_machines(&sheet) {
-            lines.push((row, format!("row {row}, line {line}: {reason}")));
-            invalid.push(InvalidRow { row, code: "not_a_machine_id", message: reason });
+    let (name, path, open): (_, _, OpenInput) = match input_path(arguments) {
+        None => {
+            let name = "standard input".to_owned();
+            (name.clone(), name, Box::new(|| Ok(Box::new(io::stdin().lock()))))
         }
-    }
-    lines.sort_by_key(|(row, _)| *row);
-    invalid.sort_by_key(|invalid| invalid.row);
-    let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
-    if !lines.is_empty() {
-        show_problems(&place.name(), &lines, if skip_invalid { "warning" } else { "error" }, screen);
-        if !skip_invalid {
-            return Err(refused(&format!(
-                "{} has {} in error, so nothing was sent",
-                place.name(),
-                rows_text(count_rows(&invalid), sheet.row_count)
-            )));
+        Some(path) => {
+            let absolute = path.canonicalize().unwrap_or_else(|_gone| path.to_owned());
+            let file = path.to_owned();
+            let open = move || Ok(Box::new(File::open(file)?) as Box<dyn io::Read>);
+            (path.display().to_string(), absolute.display().to_string(), Box::new(open))
         }
-        let bad: std::collections::HashSet<RowNumber> = invalid.iter().map(|invalid| invalid.row).collect();
-        sheet.requests.retain(|request| !bad.contains(&request.row));
-    }
-    show_warnings(&place.name(), &sheet, screen);
-    // Before anybody signs in; names may show further ones.
-    refuse_conflicts(&place.name(), &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen)?;
-    Ok(CheckedInput { name: place.name(), sheet, invalid })
-}
-
-/// Rows whose machine is not named by its id, once for each row, with what is wrong with that.
-fn named_machines(sheet: &Sheet) -> Vec<(RowNumber, u32, String)> {
-    let mut named: Vec<(RowNumber, u32, String)> = Vec::new();
-    for request in &sheet.requests {
-        let Some(reference @ MachineReference::Name(name)) = sheet.machines.get(request.machine as usize) else {
-            continue;
-        };
-        if named.last().is_some_and(|(row, ..)| *row == request.row) {
-            continue;
-        }
-        let advice = if reference.looks_like_damaged_id() {
-            "is it a damaged id? A spreadsheet may have cut it"
-        } else {
-            "give the id, or leave --no-inventory out, so that names can be looked up"
-        };
-        let name = Excerpt::new(name);
-        let reason = format!("\"{name}\" is no machine id of 40 hexadecimal digits; {advice}");
-        named.push((request.row, request.line, reason));
-    }
-    named
-}
-
-/// Refuses rows that contradict each other; all of them are listed.
-pub(super) fn refuse_conflicts(
-    name: &str,
-    sheet: &Sheet,
-    operations: &Operations,
-    screen: &Screen,
-) -> Result<(), CommandError> {
-    if operations.conflicts.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<String> = operations.conflicts.iter().map(|conflict| conflict.describe(sheet)).collect();
-    show_problems(name, &lines, "error", screen);
-    Err(CommandError::text(
-        ExitStatus::InputRefused,
-        format!("{name} contradicts itself, so nothing was sent"),
-        Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
-    ))
-}
-
-fn read_sheet(place: &InputPlace, options: &InputOptions) -> Result<Sheet, CommandError> {
-    let unusable = |source: InputError| {
-        let status = match source {
-            InputError::Spool(_) | InputError::Thread(_) => ExitStatus::StorageFailed,
-            _ => ExitStatus::InputRefused,
-        };
-        CommandError::new(status, UnusableInput { name: place.name(), source }, None)
     };
-    match place {
-        InputPlace::StandardInput => read(io::stdin().lock(), options).map_err(unusable),
-        InputPlace::File(path) => {
-            let file = File::open(path).map_err(InputError::Read).map_err(unusable)?;
-            read(file, options).map_err(unusable)
-        }
-    }
-}
-
-fn refused(message: &str) -> CommandError {
-    CommandError::text(
-        ExitStatus::InputRefused,
-        message,
-        Some("mend these rows, or add --skip-invalid to run the others"),
-    )
-}
-
-/// Rows with at least one problem; `invalid` is sorted by row.
-fn count_rows(invalid: &[InvalidRow]) -> usize {
-    invalid.chunk_by(|one, next| one.row == next.row).count()
-}
-
-fn rows_text(count: usize, of: u32) -> String {
-    if count == 1 { format!("1 row of {of}") } else { format!("{count} rows of {of}") }
-}
-
-fn show_problems(name: &str, lines: &[String], word: &str, screen: &Screen) {
-    let mut text = String::new();
-    for line in lines.iter().take(LISTED_PROBLEMS) {
-        // Writing into a string cannot fail.
-        let _written = writeln!(text, "{word}: {name}: {line}");
-    }
-    if lines.len() > LISTED_PROBLEMS {
-        let _written = writeln!(text, "{word}: {name}: and {} more", lines.len() - LISTED_PROBLEMS);
-    }
-    screen.line(text.trim_end());
-}
-
-fn show_warnings(name: &str, sheet: &Sheet, screen: &Screen) {
-    for warning in &sheet.warnings {
-        screen.warning(&format!("{name}: {warning}"));
-    }
-    if sheet.further_warnings > 0 {
-        screen.warning(&format!("and {} more tags like these", sheet.further_warnings));
-    }
+    Ok(InputOrder {
+        name,
+        path,
+        is_file: input_path(arguments).is_some(),
+        open,
+        options: InputOptions { encoding, spool_directory: None },
+        skip_invalid: arguments.skip_invalid,
+        names_allowed,
+    })
 }

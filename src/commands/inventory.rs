@@ -1,20 +1,12 @@
 //! `tagfleet inventory`: exports the tenant's machines.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
-use super::reading::{MachineReading, interrupted};
-use super::service::Service;
-use super::{CommandError, ExitStatus, stop_signals};
-use crate::call::{GateSettings, beside_the_runtime};
-use crate::cli::{GeneralOptions, InventoryOptions, QuotaOptions};
-use crate::clock::{SharedClock, SystemClock};
-use crate::config::{ServiceConfig, quota, state_directory};
-use crate::dispatch::StopRequest;
-use crate::report::{MachinesFile, MachinesTarget, ReadingReport, Screen, group_digits, reading_json};
-use crate::store::Store;
+use super::opening::{Opening, desk};
+use crate::cli::{GeneralOptions, InventoryOptions};
+use crate::exit::{CommandError, ExitStatus};
+use crate::report::{MachinesFile, MachinesTarget, Screen};
+use crate::run;
 
 /// Reads all machines and writes them down, all or none.
 pub(super) async fn inventory(
@@ -33,73 +25,10 @@ pub(super) async fn inventory(
             Some("name a file with -o"),
         ));
     }
-    let environment = |name: &str| std::env::var_os(name);
-    let directory = state_directory(general.state_dir.as_deref(), &environment)?;
-    let service = Service::connect(&ServiceConfig::from_options(&options.service, &environment)?)?;
-    let (file, sheet) = MachinesFile::new(target.clone())?;
-    let clock: SharedClock =
-        Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
-    let store = Store::open(&directory, clock.clone()).await?;
-    let mut stop_requests = stop_signals::listen();
-    let gate = gate(&options.quota, &service, &store, &mut stop_requests).await?;
-    let mut report = ReadingReport::new(screen.clone(), general.quiet);
-    let reading = MachineReading {
-        service: &service,
-        store: &store,
-        clock: &clock,
-        gate,
-        run: None,
-        report: &mut report,
-        stop_requests: &mut stop_requests,
-    };
-    let outcome = match reading.into_sink(sheet).await {
-        Ok(sheet) => beside_the_runtime(move || file.finish(sheet)).await.map_err(CommandError::from),
-        Err(error) => Err(error),
-    };
-    service.close().await;
-    conclude(outcome, &target, &report, general, screen)
-}
-
-/// Whose quota is used, and how; signing in may be interrupted, too.
-async fn gate(
-    options: &QuotaOptions,
-    service: &Service,
-    store: &Store,
-    stop_requests: &mut mpsc::Receiver<StopRequest>,
-) -> Result<GateSettings, CommandError> {
-    let (tenant, app) = tokio::select! {
-        biased;
-        Some(_request) = stop_requests.recv() => return Err(interrupted()),
-        identity = service.identity() => identity,
-    };
-    let (quota, scope) = quota(options);
-    let account = store.account(&tenant, &app).await?;
-    Ok(GateSettings {
-        account,
-        quota,
-        scope,
-        concurrency: usize::from(options.concurrency),
-        deadline: None,
-        maximum_outage: options.max_outage.0,
-    })
-}
-
-fn conclude(
-    outcome: Result<(), CommandError>,
-    target: &MachinesTarget,
-    report: &ReadingReport,
-    general: &GeneralOptions,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
-    let status = outcome.as_ref().map_or_else(|error| error.status, |()| ExitStatus::Done);
-    let machines = group_digits(report.progress().machines);
-    if outcome.is_ok() && !general.quiet && !general.json {
-        screen.line(&format!("{machines} machines written to {}", target.path().display()));
-    }
-    if general.json {
-        let written = outcome.is_ok().then_some(target);
-        let shown = screen.data(&reading_json(report.progress(), written, status.code()));
-        shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
-    }
-    outcome.map(|()| status)
+    let opening = Opening::new(general, false, &options.service, &options.quota, None)?;
+    let connection = opening.connect(&[]).await?;
+    let file = MachinesFile::new(target.clone())?;
+    let mut desk = desk(general, screen);
+    let tenant = opening.tenant(&connection, &mut desk).await?;
+    run::inventory(&tenant, &target, file, &mut desk).await
 }

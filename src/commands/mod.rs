@@ -1,108 +1,29 @@
 //! The commands: each puts the rooms together for one purpose, and ends with an exit status.
 //!
-//! Only here are errors of all rooms turned into what the user sees, and into a status. What two commands need stands in
-//! a room, not here.
+//! A command turns settings and environment into values, opens service and state, and calls the room that does the work;
+//! what two commands need of a run stands in [`crate::run`], not here.
 
 mod apply;
-mod claim;
 mod confirm;
 mod input;
 mod inventory;
-mod join;
+mod opening;
 mod plan;
-mod planning;
-mod reading;
-mod record;
 mod results;
 mod resume;
-mod run;
 mod runs;
 mod sandbox;
 mod service;
 mod stop_signals;
-mod tenant;
 mod undo;
 mod verify;
 
-use std::error::Error;
-
-use crate::api::sign_in::SignInError;
-use crate::call::AbortCause;
-use crate::cli::{Cli, Command};
-use crate::config::{ConfigError, is_sandbox_run};
-use crate::dispatch::DispatchError;
-use crate::report::{MachinesError, Problem, ResultsError, Screen, logging};
-use crate::store::StoreError;
-
-/// How the process ends. When several apply, the first in the order of [`ExitStatus::PRECEDENCE`] counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitStatus {
-    /// Done, or nothing to do.
-    Done = 0,
-    /// Finished, but rows are failed, unknown or invalid.
-    RowsFailed = 1,
-    /// The command line or the environment makes no sense.
-    Usage = 2,
-    /// Input or plan refused, nothing written.
-    InputRefused = 3,
-    /// Refused by the service: sign-in or permission.
-    ServiceRefused = 4,
-    /// Stopped early, resumable.
-    StoppedEarly = 5,
-    /// Another run is in the way.
-    AnotherRun = 6,
-    /// Local storage failed.
-    StorageFailed = 7,
-    /// `verify`, or `plan --detailed-exitcode`: the tenant does not match the file.
-    Differences = 10,
-    /// The books do not balance.
-    Bug = 70,
-}
-
-impl ExitStatus {
-    /// From the gravest to none.
-    const PRECEDENCE: [Self; 10] = [
-        Self::Bug,
-        Self::StorageFailed,
-        Self::Usage,
-        Self::InputRefused,
-        Self::ServiceRefused,
-        Self::AnotherRun,
-        Self::StoppedEarly,
-        Self::RowsFailed,
-        Self::Differences,
-        Self::Done,
-    ];
-
-    /// The one that counts of two.
-    fn and(self, other: Self) -> Self {
-        Self::PRECEDENCE.into_iter().find(|status| *status == self || *status == other).unwrap_or(self)
-    }
-
-    /// The number that the operating system gets.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-}
-
-/// A command that could not do its work.
-#[derive(Debug)]
-struct CommandError {
-    status: ExitStatus,
-    problem: Problem,
-}
-
-impl CommandError {
-    fn new(status: ExitStatus, error: impl Error + Send + Sync + 'static, hint: Option<String>) -> Self {
-        Self { status, problem: Problem { error: Box::new(error), hint } }
-    }
-
-    fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
-        let problem = Problem { error: message.into().into(), hint: hint.map(str::to_owned) };
-        Self { status, problem }
-    }
-}
+use crate::cli::{Cli, Command, PlanningOptions as PlanningArguments};
+use crate::config::ConfigError;
+use crate::exit::{CommandError, ExitStatus, sign_in_status};
+use crate::plan::changes::PlanSettings;
+use crate::report::{Screen, logging};
+use crate::run::PlanningOptions;
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -111,73 +32,6 @@ impl From<ConfigError> for CommandError {
             ConfigError::Store(_) => ExitStatus::StorageFailed,
             ConfigError::SignIn(error) => sign_in_status(error),
             ConfigError::Client(_) | ConfigError::Variable(_) | ConfigError::Encoding(_) => ExitStatus::Usage,
-        };
-        Self::new(status, error, hint)
-    }
-}
-
-/// What is missing or unreadable is for the command line to mend; a refusal is the service's.
-const fn sign_in_status(error: &SignInError) -> ExitStatus {
-    match error {
-        SignInError::Settings { .. } | SignInError::File { .. } => ExitStatus::Usage,
-        _ => ExitStatus::ServiceRefused,
-    }
-}
-
-/// How a process ends of which nothing sent could succeed any more.
-fn abort_status(cause: &AbortCause) -> ExitStatus {
-    match cause {
-        AbortCause::Refused(_) | AbortCause::TokenRefused => ExitStatus::ServiceRefused,
-        AbortCause::SignIn(error) if error.is_transient() => ExitStatus::StoppedEarly,
-        AbortCause::SignIn(error) => sign_in_status(error),
-        AbortCause::Unreachable { .. } | AbortCause::ThrottledForGood => ExitStatus::StoppedEarly,
-    }
-}
-
-impl From<StoreError> for CommandError {
-    fn from(error: StoreError) -> Self {
-        let (status, hint) = match &error {
-            StoreError::NoSuchRun(run) => {
-                let sandbox = if is_sandbox_run(run) { " --sandbox" } else { "" };
-                (ExitStatus::Usage, Some(format!("list those that there are with: tagfleet runs{sandbox}")))
-            }
-            StoreError::NeverBegan(_) => (ExitStatus::Usage, error.hint()),
-            _ => (ExitStatus::StorageFailed, error.hint()),
-        };
-        Self::new(status, error, hint)
-    }
-}
-
-impl From<ResultsError> for CommandError {
-    fn from(error: ResultsError) -> Self {
-        let hint = match &error {
-            ResultsError::File { .. } => {
-                Some("check the directory, its permissions and the room on the disk".to_owned())
-            }
-            ResultsError::IsInput { .. } => Some("name another file with -o".to_owned()),
-            ResultsError::Store(error) => error.hint(),
-        };
-        let status = match error {
-            ResultsError::IsInput { .. } => ExitStatus::Usage,
-            ResultsError::File { .. } | ResultsError::Store(_) => ExitStatus::StorageFailed,
-        };
-        Self::new(status, error, hint)
-    }
-}
-
-impl From<MachinesError> for CommandError {
-    fn from(error: MachinesError) -> Self {
-        let hint = "check the directory, its permissions and the room on the disk".to_owned();
-        Self::new(ExitStatus::StorageFailed, error, Some(hint))
-    }
-}
-
-impl From<DispatchError> for CommandError {
-    fn from(error: DispatchError) -> Self {
-        let (status, hint) = match &error {
-            DispatchError::Store(error) => (ExitStatus::StorageFailed, error.hint()),
-            DispatchError::Observer(_) => (ExitStatus::StorageFailed, None),
-            DispatchError::Task(_) => (ExitStatus::Bug, Some("please report this as a bug".to_owned())),
         };
         Self::new(status, error, hint)
     }
@@ -230,6 +84,16 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     status
 }
 
+/// How a plan is made.
+fn planning_options(arguments: &PlanningArguments) -> PlanningOptions {
+    PlanningOptions {
+        settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit },
+        inventory: !arguments.no_inventory,
+        bulk: !arguments.no_bulk,
+        max_changes: arguments.max_changes,
+    }
+}
+
 fn open_log(path: &std::path::Path) -> Result<std::fs::File, CommandError> {
     let mut options = std::fs::File::options();
     options.create(true).append(true);
@@ -239,19 +103,4 @@ fn open_log(path: &std::path::Path) -> Result<std::fs::File, CommandError> {
         let hint = format!("--log-file needs a file that can be written, and {} cannot", path.display());
         CommandError::new(ExitStatus::Usage, error, Some(hint))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_two_statuses_the_graver_counts() {
-        assert_eq!(ExitStatus::RowsFailed.and(ExitStatus::StoppedEarly), ExitStatus::StoppedEarly);
-        assert_eq!(ExitStatus::StoppedEarly.and(ExitStatus::ServiceRefused), ExitStatus::ServiceRefused);
-        assert_eq!(ExitStatus::StorageFailed.and(ExitStatus::ServiceRefused), ExitStatus::StorageFailed);
-        assert_eq!(ExitStatus::Done.and(ExitStatus::Done), ExitStatus::Done);
-        let numbers = ExitStatus::PRECEDENCE.map(ExitStatus::code);
-        assert_eq!(numbers, [70, 7, 2, 3, 4, 6, 5, 1, 10, 0]);
-    }
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CommandError, ExitStatus};
 use crate::cli::{GeneralOptions, ResultsOptions};
-use crate::config::{is_sandbox_run, sandbox_state_directory, state_directory};
+use crate::config::{sandbox_state_directory, state_directory};
+use crate::exit::{CommandError, ExitStatus};
+use crate::model::is_sandbox_run;
 use crate::report::{ResultsTarget, Screen, group_digits, write_results};
 use crate::store::{Reader, StoreError};
 
@@ -28,7 +29,7 @@ pub(super) async fn results(
         None => ResultsTarget::file(PathBuf::from(format!("{}.results.csv", run.description.run_id))),
     };
     target.check(None)?;
-    let totals = write_results(&reader, &run, &target).await?;
+    let totals = write_results(&reader, &run, &target, screen).await?;
     if let ResultsTarget::File { results, .. } = &target {
         screen.line(&format!("{} rows written to {}", group_digits(totals.rows), results.display()));
     }

@@ -1,8 +1,9 @@
 //! `tagfleet runs`: lists the runs, or shows one. Reads, and keeps nobody waiting.
 
-use super::{CommandError, ExitStatus};
 use crate::cli::{GeneralOptions, RunsOptions};
-use crate::config::{is_sandbox_run, sandbox_state_directory, state_directory};
+use crate::config::{sandbox_state_directory, state_directory};
+use crate::exit::{CommandError, ExitStatus};
+use crate::model::is_sandbox_run;
 use crate::report::{RunList, RunView, Screen};
 use crate::store::{Reader, StoreError};
 

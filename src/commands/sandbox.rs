@@ -1,6 +1,7 @@
 //! `tagfleet sandbox`: serves the simulated API until somebody ends it.
 
-use super::{CommandError, ExitStatus, stop_signals};
+use super::stop_signals;
+use crate::exit::{CommandError, ExitStatus};
 use crate::report::Screen;
 use crate::sandbox::Sandbox;
 use crate::sandbox::arguments::SandboxArguments;

@@ -1,33 +1,33 @@
 //! The service that a command talks to: the real one, or the sandbox in this process.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::apply::SANDBOX_ADDRESS;
-use super::{CommandError, ExitStatus};
 use crate::api::Client;
-use crate::api::sign_in::{SignIn, TokenClaims};
+use crate::api::sign_in::{SignIn, SignInError, TokenClaims};
 use crate::config::{ConfigError, ServiceConfig};
-use crate::input::Sheet;
+use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::quota::Quota;
+use crate::run::{Identity, Service};
 use crate::sandbox::{Sandbox, SandboxMachine, SandboxQuota, SandboxSettings};
 
-/// What a tenant or app is called that nobody names.
-pub(super) const UNNAMED: &str = "unnamed";
+/// The sandbox listens on a free port of loopback.
+const SANDBOX_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// A service to talk to.
-pub(super) struct Service {
+/// A way to a service.
+pub(super) struct Connection {
     client: Arc<Client>,
     host: String,
     sandbox: Option<Sandbox>,
 }
 
-impl Service {
+impl Connection {
     /// Prepares the client; nothing is sent yet.
-    pub(super) fn connect(config: &ServiceConfig) -> Result<Self, CommandError> {
+    pub(super) fn to_service(config: &ServiceConfig) -> Result<Self, CommandError> {
         let http = config.client.http().map_err(ConfigError::from)?;
         let sign_in = SignIn::new(&config.sign_in, http.clone()).map_err(ConfigError::from)?;
         let base_url = config.client.base_url.clone();
@@ -35,52 +35,53 @@ impl Service {
         Ok(Self { client: Arc::new(Client::new(http, base_url, sign_in)), host, sandbox: None })
     }
 
-    pub(super) fn transport(&self) -> Arc<Client> {
-        Arc::clone(&self.client)
+    /// Starts the sandbox with these machines, under the quota that is asked for.
+    pub(super) async fn to_sandbox(machines: &[MachineReference], quota: &Quota) -> Result<Self, CommandError> {
+        let quotas = quota
+            .limits()
+            .iter()
+            .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
+            .collect();
+        let machines = sandbox_machines(machines);
+        let settings = SandboxSettings { machines, made_up_machines: 0, quotas, ..SandboxSettings::default() };
+        let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
+        let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
+        let credential = sandbox.credential();
+        let config = ServiceConfig::sandbox(
+            &sandbox.base_url(),
+            credential.tenant_id,
+            credential.client_id,
+            SecretString::from(credential.client_secret.expose().to_owned()),
+        )?;
+        Ok(Self { sandbox: Some(sandbox), ..Self::to_service(&config)? })
     }
 
-    /// Whether it is a sandbox in this process.
-    pub(super) const fn is_sandbox(&self) -> bool {
-        self.sandbox.is_some()
-    }
-
-    /// The API's host.
-    pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Where calls will go and as whom, for people.
-    pub(super) fn description(&self) -> String {
+    /// The service, for a run.
+    pub(super) fn service(&self) -> Service<Client> {
         let sign_in = self.client.sign_in();
-        let mut text = self.host.clone();
-        if let (Some(tenant), Some(app)) = (sign_in.tenant_id(), sign_in.client_id()) {
-            text = format!("{text} (tenant {tenant}, app {app})");
-        }
-        text
+        let description = match (sign_in.tenant_id(), sign_in.client_id()) {
+            (Some(tenant), Some(app)) => format!("{} (tenant {tenant}, app {app})", self.host),
+            _ => self.host.clone(),
+        };
+        let is_sandbox = self.sandbox.is_some();
+        Service { transport: Arc::clone(&self.client), host: self.host.clone(), description, is_sandbox }
     }
 
-    /// Whose quota is used: tenant and app of the settings, else of the token's claims. If neither tells, everybody who
-    /// signs in to this host without saying as whom shares one account. A tenant may be named by its id or by a domain,
-    /// and both must come to the same, so a domain is not believed where a token can tell.
-    pub(super) async fn identity(&self) -> (String, String) {
+    /// Whose quota is used: tenant and app of the settings, else of the token's claims. A tenant may be named by its id or
+    /// by a domain, and both must come to the same, so a domain is not believed where a token can tell.
+    pub(super) async fn identity(&self) -> Result<Identity, SignInError> {
         let sign_in = self.client.sign_in();
-        if let (Some(tenant), Some(app)) = (sign_in.tenant_id(), sign_in.client_id())
-            && is_identifier(tenant)
-        {
-            return (tenant.to_owned(), app.to_owned());
+        let (tenant, app) = (sign_in.tenant_id().map(str::to_owned), sign_in.client_id().map(str::to_owned));
+        if app.is_some() && tenant.as_deref().is_some_and(is_identifier) {
+            return Ok(Identity { tenant, app });
         }
-        // A sign-in that fails is reported by the run, which answers its rows.
-        let token = sign_in.token().await.ok();
-        let claims = token.as_ref().and_then(|token| token.claims());
+        let token = sign_in.token().await?;
+        let claims = token.claims();
         let claimed = |claim: fn(&TokenClaims) -> &Option<String>| claims.and_then(|claims| claim(claims).clone());
-        let tenant = claimed(|claims| &claims.tenant_id).or_else(|| sign_in.tenant_id().map(str::to_owned));
-        let app = claimed(|claims| &claims.application_id).or_else(|| sign_in.client_id().map(str::to_owned));
-        (tenant.unwrap_or_else(|| self.unnamed_tenant()), app.unwrap_or_else(|| UNNAMED.to_owned()))
-    }
-
-    /// What the tenant is called when nobody names it.
-    pub(super) fn unnamed_tenant(&self) -> String {
-        format!("{UNNAMED} at {}", self.host)
+        Ok(Identity {
+            tenant: claimed(|claims| &claims.tenant_id).or(tenant),
+            app: claimed(|claims| &claims.application_id).or(app),
+        })
     }
 
     /// Ends the sandbox, if it is one.
@@ -95,33 +96,6 @@ impl Service {
 fn is_identifier(tenant: &str) -> bool {
     let groups: Vec<usize> = tenant.split('-').map(str::len).collect();
     groups == [8, 4, 4, 4, 12] && tenant.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
-}
-
-/// Starts the sandbox with the machines that the input names, under the quota that is asked for.
-pub(super) async fn open_sandbox(sheet: &Sheet, quota: &Quota) -> Result<Service, CommandError> {
-    sandbox_with(&sheet.machines, quota).await
-}
-
-/// Starts the sandbox with these machines.
-pub(super) async fn sandbox_with(machines: &[MachineReference], quota: &Quota) -> Result<Service, CommandError> {
-    let quotas = quota
-        .limits()
-        .iter()
-        .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
-        .collect();
-    let machines = sandbox_machines(machines);
-    let settings = SandboxSettings { machines, made_up_machines: 0, quotas, ..SandboxSettings::default() };
-    let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
-    let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
-    let credential = sandbox.credential();
-    let config = ServiceConfig::sandbox(
-        &sandbox.base_url(),
-        credential.tenant_id,
-        credential.client_id,
-        SecretString::from(credential.client_secret.expose().to_owned()),
-    )?;
-    let service = Service::connect(&config)?;
-    Ok(Service { sandbox: Some(sandbox), ..service })
 }
 
 /// The machines that an input names, as a tenant would hold them: what looks like a damaged id is nobody's name, and a

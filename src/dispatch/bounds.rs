@@ -77,7 +77,7 @@ impl Bounds {
 
     /// Why a run ends in which everybody was.
     pub(super) fn forbidden_reason(&self) -> EndReason {
-        EndReason::Forbidden { said: self.said.clone() }
+        EndReason::Forbidden { message: self.said.clone() }
     }
 
     const fn are_too_many(&self, settled: u64) -> bool {
@@ -133,7 +133,9 @@ mod tests {
             assert!(reasons.by_ref().take(5).all(|reason| reason.is_none()));
             let last = reasons.next().flatten();
             match last {
-                Some(EndReason::Forbidden { said }) if !service_accepted => assert_eq!(said.as_deref(), Some("roles")),
+                Some(EndReason::Forbidden { message }) if !service_accepted => {
+                    assert_eq!(message.as_deref(), Some("roles"))
+                }
                 None if service_accepted => {}
                 other => panic!("{other:?}"),
             }

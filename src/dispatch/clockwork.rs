@@ -29,7 +29,7 @@ struct Flight {
 impl Flight {
     /// Whether it wants to be made now, and does not wait to try again: whoever does keeps nobody from being tried first.
     const fn is_active(&self) -> bool {
-        !matches!(self.doing, Doing::Waiting(WaitCause::Retry | WaitCause::Outage { .. }, _))
+        !matches!(self.doing, Doing::Waiting(WaitCause::Retry(_) | WaitCause::Outage { .. }, _))
     }
 }
 
@@ -132,7 +132,7 @@ impl Clockwork {
         let part = match self.waiting() {
             _ if self.in_flight() > 0 => Spent::Calls,
             // Whoever waits to try again will find the same.
-            Some((WaitCause::Retry | WaitCause::Pacing, _)) if self.outage().is_some() => Spent::Outage,
+            Some((WaitCause::Retry(_) | WaitCause::Pacing, _)) if self.outage().is_some() => Spent::Outage,
             waiting => waiting.map_or(Spent::Own, spent_on),
         };
         match self.spent.iter_mut().find(|(known, _)| *known == part) {
@@ -147,7 +147,7 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
         WaitCause::Pacing => Spent::Quota(None),
         WaitCause::Window(limit) => Spent::Quota(Some(limit)),
         WaitCause::Throttled => Spent::Throttled,
-        WaitCause::Retry => Spent::Retries,
+        WaitCause::Retry(_) => Spent::Retries,
         WaitCause::ListLag => Spent::ListLag,
         WaitCause::Outage { .. } => Spent::Outage,
     }
@@ -156,6 +156,7 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::{Repeat, RepeatCause};
 
     fn at(seconds: i64) -> BootTime {
         BootTime::from_microseconds(seconds * 1_000_000)
@@ -171,8 +172,9 @@ mod tests {
         clockwork.change(two, Doing::Waiting(WaitCause::Throttled, Some(at(9))), at(2));
         assert_eq!((clockwork.in_flight(), clockwork.active_bulk_calls()), (1, 1));
         assert_eq!(clockwork.waiting(), None);
-        clockwork.change(one, Doing::Waiting(WaitCause::Retry, Some(at(6))), at(5));
-        assert_eq!(clockwork.waiting(), Some((WaitCause::Retry, Some(at(6)))));
+        let retry = WaitCause::Retry(Repeat { why: RepeatCause::SignIn, number: 2, most: None });
+        clockwork.change(one, Doing::Waiting(retry, Some(at(6))), at(5));
+        assert_eq!(clockwork.waiting(), Some((retry, Some(at(6)))));
         assert_eq!((clockwork.active(Bucket::Tags), clockwork.active(Bucket::Value)), (0, 1));
         assert_eq!(clockwork.active_bulk_calls(), 0);
         clockwork.end(one, at(6));

@@ -243,7 +243,11 @@ async fn a_store_that_stops_after_any_write_loses_nothing_and_sends_nothing_twic
         let store = open(&path, &clock).await;
         let reason = live(&service, &store, &clock).await.expect("the second life");
         assert!(matches!(reason, EndReason::Finished), "after write {stops_after}: {reason:?}");
-        assert_eq!(ends(&store).await, expected, "after write {stops_after}");
+        for (end, expected) in ends(&store).await.iter().zip(&expected) {
+            // Whoever is refused after a call that died in flight may have been changed by that one all the same.
+            let is_left_open = (*expected, *end) == (OperationState::Failed, OperationState::Unknown);
+            assert!(end == expected || is_left_open, "after write {stops_after}: {end:?} and not {expected:?}");
+        }
         assert_eq!(*service.tags.lock().expect("tags"), *undisturbed.tags.lock().expect("tags"));
         assert_eq!(*service.values.lock().expect("values"), *undisturbed.values.lock().expect("values"));
         // Three calls may have been in flight, and a bulk call here holds six machines at the most.

@@ -55,13 +55,15 @@ pub enum EndReason {
     TooManyErrors,
     /// The service refuses the app: it answered 403 and never accepted a call.
     Forbidden {
-        /// What it said about that, which names the missing roles.
-        said: Option<Box<str>>,
+        /// The service's own words, which name what is missing.
+        message: Option<Box<str>>,
     },
     /// The tenant's machines could not be read, so nothing was sent.
     NoInventory {
         /// What was in the way.
         description: String,
+        /// What the user can do about it.
+        hint: &'static str,
         /// Whether the service refused it for good, so that asking again later has no point.
         is_refusal: bool,
     },

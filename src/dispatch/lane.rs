@@ -366,7 +366,7 @@ impl Lane {
 }
 
 fn member(item: WorkItem, unlisted: bool) -> (Change, Member) {
-    let history = History { unlisted, ..History::default() };
+    let history = History { unlisted, may_hold: item.may_hold, ..History::default() };
     (item.operation.change, Member { id: item.id, machine: item.operation.machine, history })
 }
 

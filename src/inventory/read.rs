@@ -4,6 +4,7 @@
 //! when. What surprises: there is nothing to undo in a read, so an interrupt need not be waited out; dropping the future
 //! ends it, and the ledger takes the call in flight for one that is lost.
 
+use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::call::{
     RetryReason, StopReason, WaitCause, beside_the_runtime,
 };
 use crate::clock::{BootTime, SharedClock};
-use crate::model::AnswerFacts;
+use crate::model::{AnswerFacts, MachineId};
 use crate::store::{RunKey, StoreError};
 
 /// How often whoever watches is told where the reading stands.
@@ -61,7 +62,7 @@ pub struct ReadProgress {
     pub pages: u64,
     /// Machines on them, each id once.
     pub machines: u64,
-    /// Machines that came again on a later page.
+    /// Machines that came again on a later page, as those do by which pages are known to fit together.
     pub repeated: u64,
     /// What stood on the pages and could not be read as a machine with an id.
     pub skipped: u64,
@@ -69,7 +70,7 @@ pub struct ReadProgress {
     pub calls: u64,
     /// Requests refused for quota.
     pub throttled: u64,
-    /// Requests made again after a failure.
+    /// Requests made again after a failure, or because what came was in doubt.
     pub retried: u64,
     /// What is waited for now, and until when, if that is known.
     pub waiting: Option<(WaitCause, Option<Timestamp>)>,
@@ -104,7 +105,7 @@ pub enum ReadError {
     /// The reading was stopped before its end.
     #[error("the reading of the list of machines was stopped")]
     Stopped(StopReason),
-    /// The list has no end.
+    /// The list has no end, nobody in it, or pages that do not fit together.
     #[error(transparent)]
     Walk(#[from] WalkError),
     /// The ledger failed.
@@ -116,11 +117,12 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether asking again later has no point: the service finds the request wrong, or the app without permission.
+    /// Whether asking again later has no point: the service finds the request wrong, or the app without permission, or
+    /// shows it nobody.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Forbidden { .. } => true,
+            Self::Forbidden { .. } | Self::Walk(WalkError::Nobody) => true,
             Self::Failed { facts } => {
                 let asks_for_patience = matches!(facts.http_status, Some(408 | 409 | 421 | 423 | 425));
                 let is_the_services = facts.error_code.as_deref() != Some(RetryReason::NotUnderstood.code());
@@ -128,6 +130,34 @@ impl ReadError {
             }
             _ => false,
         }
+    }
+
+    /// What the user can do about it; of a cause that other calls meet as well, its own hint says that.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Forbidden { .. } => {
+                "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP (Machine.Read.All is \
+                 enough to read), with an administrator's consent, and check --cloud: a token for another cloud is refused \
+                 as well"
+            }
+            Self::Failed { .. } if self.is_refusal() => {
+                "the service finds the request wrong; its message says why. With --no-inventory the machines are not read, \
+                 which needs machine ids and finds nothing that is so already"
+            }
+            Self::Failed { .. } => {
+                "the service, or a proxy on the way, is in trouble; run the same command again later, or with \
+                 --no-inventory, which needs machine ids and finds nothing that is so already"
+            }
+            Self::Walk(WalkError::Nobody) => {
+                "check --base-url (the address without api/machines) and --cloud, that the app has Machine.ReadWrite.All \
+                 for this tenant, and the machine groups: a person sees only those of their roles. A tenant that really is \
+                 empty has nothing to retag"
+            }
+            Self::Walk(_) => "the service's list goes wrong; try again later",
+            Self::Sink(_) => "check the directory, its permissions and the room on the disk",
+            Self::Aborted(_) | Self::Stopped(_) | Self::Store(_) => return None,
+        })
     }
 }
 
@@ -173,41 +203,62 @@ pub async fn read<T: Transport, S: MachineSink>(
     let mut reading = Reading { caller, clock, observer, sender, reports, started, progress, notices: Vec::new() };
     reading.tell(InventoryEvent::Started);
     let mut walk = PageWalk::new(PageLimits::default());
-    loop {
+    let mut latest = PageIds::default();
+    for number in 0.. {
         let call = Call {
-            id: CallId(u64::from(walk.pages())),
+            id: CallId(number),
             request: walk.request(),
             run,
             operations: Vec::new(),
             history: History::default(),
             questions: Questions::default(),
         };
-        let Some(page) = reading.page(&call).await? else { break };
-        let (items, has_next_link, skipped) = (page.item_count(), page.has_next_link, page.skipped);
-        let taken = beside_the_runtime(move || hand_on(page, sink)).await;
-        let (returned, new_machines) = taken.map_err(ReadError::Sink)?;
-        sink = returned;
-        reading.progress.pages += 1;
-        reading.progress.machines += new_machines;
-        reading.progress.skipped += skipped;
-        reading.progress.repeated += (items - skipped).saturating_sub(new_machines);
+        let step = match reading.page(&call).await? {
+            None => walk.take_none()?,
+            Some(page) if !latest.is_followed_by(&page, walk.overlap()) => walk.take_unfit()?,
+            Some(page) => {
+                let (items, has_next_link, skipped) = (page.item_count(), page.has_next_link, page.skipped);
+                let taken = beside_the_runtime(move || hand_on(page, sink)).await;
+                let (returned, ids, new_machines) = taken.map_err(ReadError::Sink)?;
+                (sink, latest) = (returned, ids);
+                reading.progress.pages += 1;
+                reading.progress.machines += new_machines;
+                reading.progress.skipped += skipped;
+                reading.progress.repeated += (items - skipped).saturating_sub(new_machines);
+                walk.take(PageSummary { items, new_machines, has_next_link })?
+            }
+        };
+        reading.progress.retried += u64::from(step == WalkStep::Again);
         reading.tell(InventoryEvent::Progress);
-        match walk.take(PageSummary { items, new_machines, has_next_link })? {
-            WalkStep::GoOn => {}
-            WalkStep::Done => break,
+        if step == WalkStep::Done {
+            break;
         }
     }
     reading.tell(InventoryEvent::Ended);
     Ok((sink, reading.progress))
 }
 
-/// Gives a page's machines to the sink, and says how many were new to it.
-fn hand_on<S: MachineSink>(page: MachinePage, mut sink: S) -> io::Result<(S, u64)> {
+/// Gives a page's machines to the sink, and says which they were and how many were new to it.
+fn hand_on<S: MachineSink>(page: MachinePage, mut sink: S) -> io::Result<(S, PageIds, u64)> {
     let mut new_machines = 0;
-    for machine in page.machines {
-        new_machines += u64::from(sink.take(&machine)?);
+    for machine in &page.machines {
+        new_machines += u64::from(sink.take(machine)?);
     }
-    Ok((sink, new_machines))
+    let ids = page.machines.into_iter().map(|machine| MachineId::from_service(&machine.id)).collect();
+    Ok((sink, PageIds(ids), new_machines))
+}
+
+/// The machines of a page.
+#[derive(Default)]
+struct PageIds(HashSet<MachineId>);
+
+impl PageIds {
+    /// Whether the list goes on with this page, which repeats so many machines of this one: one of those at its head is
+    /// known from here.
+    fn is_followed_by(&self, page: &MachinePage, overlap: u64) -> bool {
+        let head = page.machines.iter().take(usize::try_from(overlap).unwrap_or(usize::MAX));
+        overlap == 0 || head.map(|machine| MachineId::from_service(&machine.id)).any(|id| self.0.contains(&id))
+    }
 }
 
 /// A reading under way.

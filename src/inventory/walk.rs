@@ -1,13 +1,29 @@
 //! Walking the list of machines page by page: which page to ask for next, and when the list is over. Pure.
 //!
-//! The walk goes by `$skip` alone, counting what has come so far. The service's link to the next page only ever says that
+//! The walk goes by `$skip` alone, counting how far it has come. The service's link to the next page only ever says that
 //! a short page is not the last one; it is never followed, since it is often absent and once was endless. Whatever the
 //! service does, the walk ends: at a page that brings nothing new, and at limits on pages and machines.
+//!
+//! Machines come and go while pages are read, and one that goes moves all those behind it forward: the next page would
+//! begin behind some that nobody has seen. So a page repeats the last thousandth of the one before, and its head has to
+//! be known from there. As long as the service keeps its order, a page whose head is known hides nobody, however many
+//! have gone. One whose head is not known is dropped and asked for again from further back, at last from near where the
+//! page before began; one that is not there at all is asked for again. Machines that come while the list is read may be
+//! missed, as if it had been read before.
+//!
+//! What surprises: the overlap costs a call only where it makes the last page a full one (19,990 to 19,999 machines take
+//! three calls), and a list that is over never has to say so by a 404.
 
 use crate::api::ApiRequest;
 
 /// The most machines that a page may be asked to hold (documented).
 const PAGE_MACHINES: u32 = 10_000;
+/// A page repeats this part of the one before; pages with fewer machines than this are not overlapped.
+const OVERLAP_DIVISOR: u64 = 1_000;
+/// How many times as far back the next attempt begins.
+const STEP_BACK_FACTOR: u64 = 10;
+/// How often in a row a list that seems empty, or a page that does not follow the one before, is asked for.
+const DOUBTS_BELIEVED_AFTER: u32 = 3;
 
 /// The limits of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +58,8 @@ pub struct PageSummary {
 pub enum WalkStep {
     /// The next page is to be asked for.
     GoOn,
+    /// What came is in doubt: the same part of the list is to be asked for again.
+    Again,
     /// The list is over.
     Done,
 }
@@ -63,6 +81,15 @@ pub enum WalkError {
         /// The limit.
         limit: u64,
     },
+    /// Pages do not follow each other.
+    #[error("the list of machines does not hold together: no page follows its first {position} machines")]
+    Torn {
+        /// How many machines of the list were read in one piece.
+        position: u64,
+    },
+    /// Nobody is in the list, or nobody who could be read as a machine with an id.
+    #[error("the service lists no machine")]
+    Nobody,
 }
 
 /// A walk through the list.
@@ -70,20 +97,29 @@ pub enum WalkError {
 pub struct PageWalk {
     limits: PageLimits,
     pages: u32,
+    /// On all pages.
     items: u64,
+    /// How far the walk has come in the list.
+    position: u64,
+    /// How many machines the latest page had.
+    latest_items: u64,
+    /// How many of them the next page is to repeat.
+    overlap: u64,
+    /// How often in a row what came was in doubt.
+    doubts: u32,
 }
 
 impl PageWalk {
     /// A walk that begins with the first page.
     #[must_use]
     pub const fn new(limits: PageLimits) -> Self {
-        Self { limits, pages: 0, items: 0 }
+        Self { limits, pages: 0, items: 0, position: 0, latest_items: 0, overlap: 0, doubts: 0 }
     }
 
     /// The call for the next page.
     #[must_use]
     pub const fn request(&self) -> ApiRequest {
-        ApiRequest::ListMachines { top: self.limits.page_machines, skip: self.items }
+        ApiRequest::ListMachines { top: self.limits.page_machines, skip: self.skip() }
     }
 
     /// Pages that have come.
@@ -92,14 +128,32 @@ impl PageWalk {
         self.pages
     }
 
-    /// Takes a page. (A 404 is none: it ends the list.)
+    /// How many machines at the head of the next page are to be known from the one before; at least one of them has to
+    /// be. Nought where nothing is asked of it.
+    #[must_use]
+    pub const fn overlap(&self) -> u64 {
+        self.overlap
+    }
+
+    const fn skip(&self) -> u64 {
+        self.position.saturating_sub(self.overlap)
+    }
+
+    /// Takes a page that follows the one before, as far as that can be told.
     ///
     /// # Errors
-    /// [`WalkError`] when there ought to be another page but a limit is reached.
-    pub const fn take(&mut self, page: PageSummary) -> Result<WalkStep, WalkError> {
+    /// [`WalkError`] when there ought to be another page but a limit is reached, and when nobody is in the list.
+    pub fn take(&mut self, page: PageSummary) -> Result<WalkStep, WalkError> {
+        if page.new_machines == 0 && self.position == 0 {
+            return self.doubt(WalkError::Nobody);
+        }
         self.pages += 1;
         self.items = self.items.saturating_add(page.items);
-        let is_short = page.items < self.limits.page_machines as u64;
+        self.position = self.skip().saturating_add(page.items);
+        self.latest_items = page.items;
+        self.overlap = page.items / OVERLAP_DIVISOR;
+        self.doubts = 0;
+        let is_short = page.items < u64::from(self.limits.page_machines);
         if page.new_machines == 0 || (is_short && !page.has_next_link) {
             return Ok(WalkStep::Done);
         }
@@ -110,6 +164,40 @@ impl PageWalk {
             return Err(WalkError::TooManyPages { pages: self.pages, machines: self.items });
         }
         Ok(WalkStep::GoOn)
+    }
+
+    /// Takes notice that there is no page here (a 404). Where the page has to repeat machines of the one before, that
+    /// cannot be, so it is asked for again.
+    ///
+    /// # Errors
+    /// [`WalkError`] when nobody is in the list, and when no page follows the one before.
+    pub const fn take_none(&mut self) -> Result<WalkStep, WalkError> {
+        if self.position == 0 {
+            // It was asked for repeatedly by whoever made the call.
+            return Err(WalkError::Nobody);
+        }
+        if self.overlap == 0 {
+            return Ok(WalkStep::Done);
+        }
+        self.doubt(WalkError::Torn { position: self.position })
+    }
+
+    /// Takes notice that a page does not follow the one before: its machines must not be used. The next attempt begins
+    /// further back, though never so far that the page could bring nothing new.
+    ///
+    /// # Errors
+    /// [`WalkError`] when no page follows the one before.
+    pub fn take_unfit(&mut self) -> Result<WalkStep, WalkError> {
+        let step = self.doubt(WalkError::Torn { position: self.position })?;
+        let furthest = self.latest_items - self.latest_items / 10;
+        let is_last = self.doubts + 1 >= DOUBTS_BELIEVED_AFTER;
+        self.overlap = if is_last { furthest } else { furthest.min(self.overlap.saturating_mul(STEP_BACK_FACTOR)) };
+        Ok(step)
+    }
+
+    const fn doubt(&mut self, believed: WalkError) -> Result<WalkStep, WalkError> {
+        self.doubts += 1;
+        if self.doubts >= DOUBTS_BELIEVED_AFTER { Err(believed) } else { Ok(WalkStep::Again) }
     }
 }
 

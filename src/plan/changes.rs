@@ -1,7 +1,7 @@
 //! What would have to be done: which operations change something, which are so already, which cannot be done.
 //!
-//! Decided once, before the first write, from the inventory and our own recent writes. Tags compare exactly: a tag that
-//! stands there in another case may be another tag, so the service is asked.
+//! Decided before the first write, from the inventory and our own recent writes. Tags compare exactly: of a tag that stands
+//! there in another case nothing is known, since the service may take the two for one, so the service is asked.
 
 use std::collections::HashMap;
 
@@ -37,6 +37,8 @@ pub enum Decision {
     BeyondLimit,
     /// Of an undo: somebody has changed it since.
     ChangedSince,
+    /// Of a run that is gone on with: its outcome stands.
+    Kept,
 }
 
 /// What a plan is made with.
@@ -59,6 +61,8 @@ pub struct Plan {
     pub decisions: Vec<Decision>,
     /// For each operation what held before.
     pub before: Vec<Held>,
+    /// How many of the changes are about tags that stand there, or may stand there, in another case.
+    pub case_variants: u64,
 }
 
 impl Plan {
@@ -74,20 +78,27 @@ impl Plan {
     ) -> Self {
         let mut decisions = Vec::with_capacity(operations.operations.len());
         let mut before = Vec::with_capacity(operations.operations.len());
-        let mut changes = 0_u32;
+        let mut case_variants = 0;
         for operation in &operations.operations {
-            let held = held(sheet, &machines, operation, inventory, recent);
-            let mut decision = decide(&machines, operation, held, settings.unlisted);
-            if decision == Decision::Change {
-                if settings.limit.is_some_and(|limit| changes >= limit) {
-                    decision = Decision::BeyondLimit;
-                }
-                changes = changes.saturating_add(1);
-            }
+            let shown = shown(sheet, &machines, operation, inventory, recent);
+            let held = shown.held();
+            let decision = decide(&machines, operation, held, settings.unlisted);
+            case_variants += u64::from(decision == Decision::Change && shown == Shown::CaseVariant);
             decisions.push(decision);
             before.push(held);
         }
-        Self { operations, machines, decisions, before }
+        let mut plan = Self { operations, machines, decisions, before, case_variants };
+        plan.apply_limit(settings.limit);
+        plan
+    }
+
+    /// Leaves out what would be changed beyond the limit.
+    pub(super) fn apply_limit(&mut self, limit: Option<u32>) {
+        let Some(limit) = limit else { return };
+        let changes = self.decisions.iter_mut().filter(|decision| **decision == Decision::Change);
+        for decision in changes.skip(limit as usize) {
+            *decision = Decision::BeyondLimit;
+        }
     }
 
     /// Every operation with what is decided about it and what held before.
@@ -127,7 +138,8 @@ impl Plan {
         let mut seen = vec![0_u8; self.machines.len()];
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.change() {
-                _ if decision == Decision::Unchanged => 0,
+                // What is so already, or was put back by somebody, is not waited for.
+                _ if matches!(decision, Decision::Unchanged | Decision::ChangedSince) => 0,
                 RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
                 RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
                 RequestedChange::DeviceValue(_) => 0,
@@ -226,6 +238,24 @@ pub const fn wanted(operation: &PlannedOperation) -> Held {
     }
 }
 
+/// What is shown of the tag or value that an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// This.
+    Held(Held),
+    /// A tag that differs in nothing but case: the service may take it for the one that is meant.
+    CaseVariant,
+}
+
+impl Shown {
+    const fn held(self) -> Held {
+        match self {
+            Self::Held(held) => held,
+            Self::CaseVariant => Held::Unknown,
+        }
+    }
+}
+
 /// What the inventory shows of the tag or value that an operation is about.
 #[must_use]
 pub fn listed(
@@ -234,34 +264,52 @@ pub fn listed(
     operation: &PlannedOperation,
     inventory: Option<&Inventory>,
 ) -> Held {
-    let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else { return Held::Unknown };
-    let Some(machine) = inventory.and_then(|inventory| inventory.machine(*position)) else { return Held::Unknown };
+    shown_by_list(sheet, machines, operation, inventory).held()
+}
+
+fn shown_by_list(
+    sheet: &Sheet,
+    machines: &Resolution,
+    operation: &PlannedOperation,
+    inventory: Option<&Inventory>,
+) -> Shown {
+    let nothing = Shown::Held(Held::Unknown);
+    let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else { return nothing };
+    let Some(machine) = inventory.and_then(|inventory| inventory.machine(*position)) else { return nothing };
     match tag_of(sheet, operation) {
         Some(tag) => match machine.has_tag(tag.as_str()) {
-            Some(true) => Held::Present,
-            Some(false) => Held::Absent,
-            None => Held::Unknown,
+            Some(true) => Shown::Held(Held::Present),
+            Some(false) if machine.tags().any(|other| tag.is_case_variant_of(other)) => Shown::CaseVariant,
+            Some(false) => Shown::Held(Held::Absent),
+            None => nothing,
         },
-        None => machine.device_value().map_or(Held::Unknown, Held::Value),
+        None => Shown::Held(machine.device_value().map_or(Held::Unknown, Held::Value)),
     }
 }
 
-fn held(
+/// What is known before the first write: what the inventory shows, and over it what we wrote of late.
+fn shown(
     sheet: &Sheet,
     machines: &Resolution,
     operation: &PlannedOperation,
     inventory: Option<&Inventory>,
     recent: &RecentWrites,
-) -> Held {
+) -> Shown {
     if inventory.is_none() {
-        return Held::Unknown;
+        return Shown::Held(Held::Unknown);
     }
-    let written = if recent.is_empty() {
-        None
-    } else {
-        machine_id(machines, operation.machine, inventory).and_then(|id| recent.find(id, tag_of(sheet, operation)))
+    let shown = shown_by_list(sheet, machines, operation, inventory);
+    let Some(id) = machine_id(machines, operation.machine, inventory).filter(|_| !recent.is_empty()) else {
+        return shown;
     };
-    written.unwrap_or_else(|| listed(sheet, machines, operation, inventory))
+    let tag = tag_of(sheet, operation);
+    match recent.find(id, tag) {
+        Some(written) => Shown::Held(written.over(shown.held())),
+        None if tag.is_some_and(|tag| shown != Shown::Held(Held::Present) && recent.has_case_variant(id, tag)) => {
+            Shown::CaseVariant
+        }
+        None => shown,
+    }
 }
 
 fn decide(machines: &Resolution, operation: &PlannedOperation, held: Held, unlisted: UnlistedPolicy) -> Decision {

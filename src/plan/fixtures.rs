@@ -8,7 +8,7 @@ use super::recent::RecentWrites;
 use super::resolution::Resolution;
 use crate::input::{InputOptions, Sheet, read};
 use crate::inventory::{Inventory, MachineRecord};
-use crate::model::MachineId;
+use crate::model::{MachineId, Slot, Tag};
 
 /// The id of this machine: 40 hexadecimal digits.
 pub(crate) fn id(number: u32) -> String {
@@ -18,6 +18,11 @@ pub(crate) fn id(number: u32) -> String {
 /// The same as the plan has it.
 pub(crate) fn machine_id(number: u32) -> MachineId {
     MachineId::from_service(&id(number))
+}
+
+/// The slot of this tag on this machine; without a tag that of its value.
+pub(crate) fn slot(number: u32, tag: &str) -> Slot {
+    Slot { machine: machine_id(number), tag: (!tag.is_empty()).then(|| Tag::new(tag).expect("a tag")) }
 }
 
 /// An input of these rows under the usual header.

@@ -1,5 +1,6 @@
 //! Rows become operations, operations become calls, calls become a finish time: pure functions over what was read.
 
+pub mod carrying;
 pub mod changes;
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -1,70 +1,88 @@
 //! Our own writes of the last minutes: the service's list lags behind them, so they override it.
+//!
+//! A write whose outcome is not known overrides it, too, but says less: the slot may hold what was written, or what it
+//! held before. Nothing is called unchanged that may be otherwise; the service is asked.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::{DeviceValue, MachineId, Tag};
+pub use crate::model::Held;
+use crate::model::{MachineId, MayHold, Slot, Tag};
 
 /// How long the list may lag behind writes (the API's page says "some latency"; users saw minutes).
 pub const LIST_LAG: Duration = Duration::from_mins(15);
 
-/// What is known of a tag on a machine, or of a machine's device value.
+/// What our writes of the last [`LIST_LAG`] made of a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Held {
-    /// Nothing.
-    #[default]
-    Unknown,
-    /// The machine does not have the tag.
-    Absent,
-    /// The machine has the tag.
-    Present,
-    /// The machine has this device value.
-    Value(DeviceValue),
+pub struct Written {
+    /// What the last one left that surely took effect; `None` when there was none.
+    pub surely: Option<Held>,
+    /// What others left, if they took effect.
+    pub perhaps: MayHold,
 }
 
-impl Held {
-    /// The word in results and in the state; `None` when nothing is known.
+impl Written {
+    /// What the slot holds, whatever the list shows; nothing is known of it while a write may or may not have taken
+    /// effect.
     #[must_use]
-    pub const fn as_str(self) -> Option<&'static str> {
-        match self {
-            Self::Unknown => None,
-            Self::Absent => Some("absent"),
-            Self::Present => Some("present"),
-            Self::Value(value) => Some(value.as_str()),
-        }
+    pub fn over(&self, listed: Held) -> Held {
+        if self.perhaps.is_nothing() { self.surely.unwrap_or(listed) } else { Held::Unknown }
     }
 
-    /// What the word stands for.
+    /// Everything that it may hold where the list shows this.
     #[must_use]
-    pub fn parse(word: &str) -> Self {
-        match word {
-            "absent" => Self::Absent,
-            "present" => Self::Present,
-            other => DeviceValue::parse(other).map_or(Self::Unknown, Self::Value),
-        }
+    pub fn may_hold(&self, listed: Held) -> MayHold {
+        MayHold::only(self.surely.unwrap_or(listed)).or(self.perhaps)
+    }
+
+    /// Whether a write of ours may have left this.
+    #[must_use]
+    pub fn may_have_left(&self, held: Held) -> bool {
+        self.surely == Some(held) || self.perhaps.allows(held)
     }
 }
 
 /// What our own writes of the last [`LIST_LAG`] made of machines.
 #[derive(Clone, Debug, Default)]
-pub struct RecentWrites(HashMap<MachineId, Vec<(Option<Tag>, Held)>>);
+pub struct RecentWrites(HashMap<MachineId, Vec<(Option<Tag>, Written)>>);
 
 impl RecentWrites {
-    /// Notes a write; writes come in the order in which they were made, and the last one counts. A tag, or `None` for the
-    /// device value; [`Held::Unknown`] for a write whose effect is not known.
-    pub fn note(&mut self, machine: MachineId, tag: Option<Tag>, held: Held) {
-        let writes = self.0.entry(machine).or_default();
-        match writes.iter_mut().find(|(known, _)| *known == tag) {
-            Some((_, earlier)) => *earlier = held,
-            None => writes.push((tag, held)),
-        }
+    /// Notes a write that took effect; writes come in the order in which they were made, and the last one counts.
+    pub fn note(&mut self, slot: Slot, held: Held) {
+        self.slot(slot).surely = Some(held);
     }
 
-    /// What the last write left there; `None` when there was none.
+    /// Notes a write that may have taken effect or not, or may do so yet.
+    pub fn note_doubtful(&mut self, slot: Slot, held: Held) {
+        let written = self.slot(slot);
+        written.perhaps = written.perhaps.or(MayHold::only(held));
+    }
+
+    fn slot(&mut self, slot: Slot) -> &mut Written {
+        let writes = self.0.entry(slot.machine).or_default();
+        let position = writes.iter().position(|(known, _)| *known == slot.tag).unwrap_or_else(|| {
+            writes.push((slot.tag, Written::default()));
+            writes.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the position was found or made one line above")]
+        &mut writes[position].1
+    }
+
+    /// What our writes left there; `None` when there was none.
     #[must_use]
-    pub fn find(&self, machine: &MachineId, tag: Option<&Tag>) -> Option<Held> {
+    pub fn find(&self, machine: &MachineId, tag: Option<&Tag>) -> Option<Written> {
         let writes = self.0.get(machine)?;
-        writes.iter().find(|(known, _)| known.as_ref() == tag).map(|(_, held)| *held)
+        writes.iter().find(|(known, _)| known.as_ref() == tag).map(|(_, written)| *written)
+    }
+
+    /// Whether a tag that differs from this one in nothing but case was written there, or may have been.
+    #[must_use]
+    pub fn has_case_variant(&self, machine: &MachineId, tag: &Tag) -> bool {
+        let writes = self.0.get(machine);
+        writes.into_iter().flatten().any(|(known, written)| {
+            written.may_have_left(Held::Present)
+                && known.as_ref().is_some_and(|known| known.is_case_variant_of(tag.as_str()))
+        })
     }
 
     /// Whether there was no write at all.
@@ -77,20 +95,31 @@ impl RecentWrites {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::DeviceValue;
 
     #[test]
-    fn the_last_write_counts_for_its_tag_or_value() {
+    fn the_last_write_counts_for_its_tag_or_value_and_one_in_doubt_leaves_nothing_known() {
         let machine = MachineId::from_service("m");
-        let tag = Tag::new("a").expect("a tag");
+        let slot =
+            |tag: Option<&str>| Slot { machine: machine.clone(), tag: tag.map(|tag| Tag::new(tag).expect("a tag")) };
+        let (absent, low, high) = (Held::Absent, Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
         let mut recent = RecentWrites::default();
-        recent.note(machine.clone(), Some(tag.clone()), Held::Present);
-        recent.note(machine.clone(), None, Held::Value(DeviceValue::Low));
-        recent.note(machine.clone(), Some(tag.clone()), Held::Unknown);
-        assert_eq!(recent.find(&machine, Some(&tag)), Some(Held::Unknown));
-        assert_eq!(recent.find(&machine, None), Some(Held::Value(DeviceValue::Low)));
-        assert_eq!(recent.find(&machine, Some(&Tag::new("b").expect("a tag"))), None);
-        for held in [Held::Absent, Held::Present, Held::Value(DeviceValue::High)] {
-            assert_eq!(held.as_str().map(Held::parse), Some(held));
-        }
+        recent.note(slot(Some("a")), Held::Present);
+        recent.note(slot(Some("a")), absent);
+        recent.note(slot(None), low);
+        recent.note_doubtful(slot(None), high);
+        recent.note_doubtful(slot(Some("c")), Held::Present);
+        let find = |tag| recent.find(&machine, slot(tag).tag.as_ref());
+        let a = find(Some("a")).expect("a write");
+        assert_eq!((a.over(Held::Present), a.may_hold(Held::Present)), (absent, MayHold::only(absent)));
+        let value = find(None).expect("a write");
+        assert_eq!((value.over(low), value.may_hold(low).words().as_str()), (Held::Unknown, "Low|High"));
+        let c = find(Some("c")).expect("a write");
+        // What the list shows is no proof while the write may still arrive.
+        assert_eq!((c.over(Held::Present), c.may_hold(absent).words().as_str()), (Held::Unknown, "absent|present"));
+        assert_eq!(find(Some("b")), None);
+        let tag = |tag| Tag::new(tag).expect("a tag");
+        assert!(recent.has_case_variant(&machine, &tag("C")) && !recent.has_case_variant(&machine, &tag("c")));
+        assert!(!recent.has_case_variant(&machine, &tag("A")), "it was removed");
     }
 }

@@ -1,76 +1,101 @@
-//! What takes a run back: for everything that it changed, the change to what was before.
+//! What takes a run back: for every slot that it changed, the change to what was there before.
 //!
-//! Decided from the stored before and after alone. What was so before the run is not touched; what a later run or somebody
-//! else has changed since is left as it is, since nobody can tell whose wish counts.
+//! A run is taken back slot by slot, from the first `before` and the last `after` that it left there, whatever rows it had
+//! and lost on the way. What was so before the run is not touched; what a later run or somebody else has changed since is
+//! left as it is, since nobody can tell whose wish counts. Where it is not known what became of a write, both are possible,
+//! and either is ours.
 
 use std::collections::HashMap;
 
-use super::changes::{Decision, Plan, listed, machine_id, tag_of, wanted};
-use super::recent::{Held, RecentWrites};
+use super::changes::{Decision, Plan, listed, machine_id, tag_of};
+use super::recent::{Held, RecentWrites, Written};
 use crate::input::Sheet;
 use crate::inventory::Inventory;
-use crate::model::{Change, DeviceValue, MachineId, Operation, Tag, TagAction};
+use crate::model::{Change, DeviceValue, MayHold, Operation, Slot, TagAction};
 
-/// A change that a run made.
+/// What a run made of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MadeChange {
-    /// What was done.
-    pub operation: Operation,
-    /// What held before.
+pub struct SlotChange {
+    /// The slot.
+    pub slot: Slot,
+    /// What held before its first write.
     pub before: Held,
+    /// What its writes may have left.
+    pub left: MayHold,
 }
 
-/// What takes a change back.
+/// What takes a slot back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inverse {
     /// This does.
     Operation(Operation),
-    /// Nothing has to: it was so before.
+    /// Nothing has to: it is as it was before.
     NotNeeded,
     /// Nobody knows what was before.
     Unknown,
 }
 
-/// What takes a change back.
-#[must_use]
-pub fn inverse(made: &MadeChange) -> Inverse {
-    let change = match (&made.operation.change, made.before) {
-        (_, Held::Unknown) => return Inverse::Unknown,
-        (Change::Tag(TagAction::Add, tag), Held::Absent) => Change::Tag(TagAction::Remove, tag.clone()),
-        (Change::Tag(TagAction::Remove, tag), Held::Present) => Change::Tag(TagAction::Add, tag.clone()),
-        (Change::DeviceValue(value), Held::Value(before)) if before != *value => Change::DeviceValue(before),
-        _ => return Inverse::NotNeeded,
-    };
-    Inverse::Operation(Operation { machine: made.operation.machine.clone(), change })
+impl SlotChange {
+    /// What takes it back.
+    #[must_use]
+    pub fn inverse(&self) -> Inverse {
+        if self.left.is_only(self.before) {
+            return Inverse::NotNeeded;
+        }
+        let change = match (&self.slot.tag, self.before) {
+            (Some(tag), Held::Absent) => Change::Tag(TagAction::Remove, tag.clone()),
+            (Some(tag), Held::Present) => Change::Tag(TagAction::Add, tag.clone()),
+            (None, Held::Value(before)) => Change::DeviceValue(before),
+            _ => return Inverse::Unknown,
+        };
+        Inverse::Operation(Operation { machine: self.slot.machine.clone(), change })
+    }
+
+    /// Whether what the run left may still be there, where the list shows `shown`, our own writes of late (the run's among
+    /// them) are `recent`, and later runs made of it `later`.
+    ///
+    /// The list may lag behind the run: then it shows what was there before, which is what would be gone back to. Anything
+    /// else that neither was there before nor was left by the run is somebody else's.
+    fn may_still_be_there(&self, shown: Held, recent: Option<Written>, later: Option<Written>) -> bool {
+        if later.is_some_and(|later| later.surely.is_some()) {
+            return false;
+        }
+        // What a later run may have written is told from ours by the list, once that can show it.
+        let is_later_ones = |held| later.is_some_and(|later| later.perhaps.allows(held)) && !self.left.allows(held);
+        match recent {
+            _ if shown == Held::Unknown => true,
+            Some(_) if shown == self.before => true,
+            // A run whose write may or may not have been carried out may have left it as it was.
+            _ => self.left.allows(shown) && !is_later_ones(shown),
+        }
+    }
 }
 
-/// What a run left behind, by machine and tag, or machine and device value.
+/// What a run left behind, slot by slot, and what later runs made of it.
 #[derive(Clone, Debug, Default)]
-pub struct LeftBehind(HashMap<(MachineId, Option<Tag>), Held>);
+pub struct LeftBehind(HashMap<Slot, (SlotChange, Option<Written>)>);
 
 impl LeftBehind {
-    /// Notes what an operation left.
-    pub fn note(&mut self, operation: &Operation) {
-        let (tag, held) = match &operation.change {
-            Change::Tag(TagAction::Add, tag) => (Some(tag.clone()), Held::Present),
-            Change::Tag(TagAction::Remove, tag) => (Some(tag.clone()), Held::Absent),
-            Change::DeviceValue(value) => (None, Held::Value(*value)),
-        };
-        self.0.insert((operation.machine.clone(), tag), held);
+    /// Notes what the run made of a slot.
+    pub fn note(&mut self, change: SlotChange) {
+        self.0.insert(change.slot.clone(), (change, None));
     }
 
-    /// Forgets what a later run has changed.
-    pub fn forget(&mut self, machine: &MachineId, tag: Option<&Tag>) {
-        self.0.remove(&(machine.clone(), tag.cloned()));
-    }
-
-    fn find(&self, machine: &MachineId, tag: Option<&Tag>) -> Option<Held> {
-        self.0.get(&(machine.clone(), tag.cloned())).copied()
+    /// Notes what a later run changed a slot to, surely or perhaps.
+    pub fn note_later(&mut self, slot: &Slot, held: Held, surely: bool) {
+        let Some((_, later)) = self.0.get_mut(slot) else { return };
+        let later = later.get_or_insert_default();
+        if surely {
+            later.surely = Some(held);
+        } else {
+            later.perhaps = later.perhaps.or(MayHold::only(held));
+        }
     }
 }
 
-/// Decides about every operation of a plan that takes a run back: what still holds as the run left it is taken back, and
-/// what was changed since is left. A machine that the inventory lacks cannot be looked at; it is tried.
+/// Decides about every operation of a plan that takes a run back: what may still hold as the run left it is taken back,
+/// and what was changed since is left, each slot for itself. A machine that the inventory lacks cannot be looked at; it is
+/// tried.
 pub fn leave_what_changed_since(
     plan: &mut Plan,
     sheet: &Sheet,
@@ -85,28 +110,17 @@ pub fn leave_what_changed_since(
         let tag = tag_of(sheet, operation);
         let shown = listed(sheet, &plan.machines, operation, Some(inventory));
         let written = recent.find(id, tag);
-        let still_holds =
-            left_behind.find(id, tag).is_some_and(|left| holds_still(left, shown, written, wanted(operation)));
-        *decision = if still_holds { Decision::Change } else { Decision::ChangedSince };
+        let slot = Slot { machine: id.clone(), tag: tag.cloned() };
+        let is_ours =
+            left_behind.0.get(&slot).is_some_and(|(change, later)| change.may_still_be_there(shown, written, *later));
+        *decision = if is_ours { Decision::Change } else { Decision::ChangedSince };
         *before = match written {
-            Some(held) if still_holds => held,
+            Some(written) if is_ours => written.over(shown),
             _ => shown,
         };
     }
     plan.decisions = decisions;
     plan.before = before;
-}
-
-/// Whether what a run left is still there. The list may lag behind a write of ours: then it shows what was before, which
-/// is what would be gone back to; anything else that it shows was done by somebody else.
-fn holds_still(left: Held, shown: Held, written: Option<Held>, gone_back_to: Held) -> bool {
-    match written {
-        _ if shown == left || shown == Held::Unknown => {
-            written.is_none_or(|held| held == left || held == Held::Unknown)
-        }
-        Some(held) => (held == left || held == Held::Unknown) && shown == gone_back_to,
-        None => false,
-    }
 }
 
 /// The words of an operation in a row: tag, action, value.
@@ -124,51 +138,94 @@ pub fn row_words(change: &Change) -> (&str, &'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::fixtures::slot;
+
+    const LOW: Held = Held::Value(DeviceValue::Low);
+    const NORMAL: Held = Held::Value(DeviceValue::Normal);
+    const HIGH: Held = Held::Value(DeviceValue::High);
+
+    fn left(tag: &str, before: Held, left: &[Held]) -> SlotChange {
+        let left = left.iter().fold(MayHold::NOTHING, |all, held| all.or(MayHold::only(*held)));
+        SlotChange { slot: slot(1, tag), before, left }
+    }
 
     #[test]
-    fn what_was_so_before_stays() {
-        let machine = MachineId::from_service("m");
-        let tag = Tag::new("a").expect("a tag");
-        let made = |change: &Change, before| MadeChange {
-            operation: Operation { machine: machine.clone(), change: change.clone() },
-            before,
-        };
-        let back = |change: Change| Inverse::Operation(Operation { machine: machine.clone(), change });
-        let add = Change::Tag(TagAction::Add, tag.clone());
-        let remove = Change::Tag(TagAction::Remove, tag);
-        let high = Change::DeviceValue(DeviceValue::High);
+    fn what_was_there_before_stays_and_what_is_not_known_is_not_guessed() {
+        let (absent, present) = (Held::Absent, Held::Present);
+        let back = |words: &'static str| Some(words);
         let table = [
-            (&add, Held::Absent, back(remove.clone())),
-            (&add, Held::Present, Inverse::NotNeeded),
-            (&add, Held::Unknown, Inverse::Unknown),
-            (&remove, Held::Present, back(add.clone())),
-            (&remove, Held::Absent, Inverse::NotNeeded),
-            (&high, Held::Value(DeviceValue::Low), back(Change::DeviceValue(DeviceValue::Low))),
-            (&high, Held::Value(DeviceValue::High), Inverse::NotNeeded),
+            (left("a", absent, &[present]), back("Remove tag \"a\"")),
+            (left("a", present, &[absent]), back("Add tag \"a\"")),
+            (left("", LOW, &[HIGH]), back("set device value Low")),
+            // In flight when its process died: it may be there or not.
+            (left("a", absent, &[absent, present]), back("Remove tag \"a\"")),
+            (left("", LOW, &[LOW, NORMAL, HIGH]), back("set device value Low")),
+            // Done, and taken back by a later version of the same file.
+            (left("a", absent, &[absent]), None),
+            (left("", HIGH, &[HIGH]), None),
         ];
-        for (change, before, expected) in table {
-            assert_eq!(inverse(&made(change, before)), expected, "{change} {before:?}");
+        for (change, expected) in table {
+            let inverse = match change.inverse() {
+                Inverse::Operation(operation) => Some(operation.change.to_string()),
+                Inverse::NotNeeded => None,
+                Inverse::Unknown => panic!("{change:?}"),
+            };
+            assert_eq!(inverse.as_deref(), expected, "{change:?}");
+        }
+        assert_eq!(left("", Held::Unknown, &[HIGH]).inverse(), Inverse::Unknown);
+        assert_eq!(left("a", Held::Unknown, &[Held::Unknown]).inverse(), Inverse::Unknown);
+    }
+
+    #[test]
+    fn what_somebody_changed_since_is_told_from_a_list_that_lags_and_from_what_may_have_been_done() {
+        let wrote = |surely, perhaps: &[Held]| {
+            let perhaps = perhaps.iter().fold(MayHold::NOTHING, |all, held| all.or(MayHold::only(*held)));
+            Some(Written { surely, perhaps })
+        };
+        // The run set High where Normal had been; the second may have done so.
+        let (surely, perhaps) = (left("", NORMAL, &[HIGH]), left("", NORMAL, &[NORMAL, HIGH]));
+        let table = [
+            // (what the list shows, our writes of the last minutes, those of later runs, may still be there: surely, perhaps)
+            (HIGH, None, None, true, true),
+            (HIGH, wrote(Some(HIGH), &[]), None, true, true),
+            (NORMAL, wrote(Some(HIGH), &[]), None, true, true),
+            (NORMAL, wrote(None, &[HIGH]), None, true, true),
+            (LOW, wrote(Some(HIGH), &[]), None, false, false),
+            (LOW, wrote(None, &[HIGH]), None, false, false),
+            // Long ago: the list shows what is so. Where the write may have come to nothing, what was there before is ours.
+            (NORMAL, None, None, false, true),
+            (LOW, None, None, false, false),
+            (Held::Unknown, None, None, true, true),
+            // A later run made something of it.
+            (LOW, wrote(Some(LOW), &[]), wrote(Some(LOW), &[]), false, false),
+            (HIGH, wrote(Some(LOW), &[]), wrote(Some(LOW), &[]), false, false),
+            (HIGH, None, wrote(Some(HIGH), &[]), false, false),
+            (Held::Unknown, None, wrote(Some(LOW), &[]), false, false),
+            // A later run may have: the list tells, once it can.
+            (LOW, None, wrote(None, &[LOW]), false, false),
+            (HIGH, None, wrote(None, &[LOW]), true, true),
+            (HIGH, wrote(None, &[LOW]), wrote(None, &[LOW]), true, true),
+        ];
+        for (shown, recent, later, expected_surely, expected_perhaps) in table {
+            let found = [&surely, &perhaps].map(|change| change.may_still_be_there(shown, recent, later));
+            assert_eq!(found, [expected_surely, expected_perhaps], "{shown:?} {recent:?} {later:?}");
         }
     }
 
     #[test]
-    fn what_somebody_changed_since_is_told_from_a_list_that_lags() {
-        let (low, normal, high) = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High].map(Held::Value).into();
-        // The run set High where Normal had been.
-        let table = [
-            // (what the list shows, our own write of the last minutes, still so)
-            (high, None, true),
-            (high, Some(high), true),
-            (normal, Some(high), true),
-            (low, Some(high), false),
-            (normal, None, false),
-            (low, None, false),
-            (high, Some(low), false),
-            (Held::Unknown, None, true),
-            (normal, Some(Held::Unknown), true),
-        ];
-        for (shown, written, expected) in table {
-            assert_eq!(holds_still(high, shown, written, normal), expected, "{shown:?} {written:?}");
-        }
+    fn each_tag_of_a_machine_is_for_itself() {
+        use crate::plan::changes::PlanSettings;
+        use crate::plan::fixtures::{inventory, plan, sheet, tagged};
+
+        // The run added A and removed B; somebody has put B back since.
+        let mut left_behind = LeftBehind::default();
+        left_behind.note(left("A", Held::Absent, &[Held::Present]));
+        left_behind.note(left("B", Held::Present, &[Held::Absent]));
+        let (inventory, sheet) = (inventory([tagged(1, &["A", "B"])]), sheet("#1,A,Remove,\n#1,B,Add,\n"));
+        let nothing = RecentWrites::default();
+        let mut plan = plan(&sheet, Some(&inventory), &nothing, PlanSettings::default());
+        leave_what_changed_since(&mut plan, &sheet, &inventory, &nothing, &left_behind);
+        assert_eq!(plan.decisions, [Decision::Change, Decision::ChangedSince]);
+        assert_eq!(plan.guarded_machines(), [false], "what is left as it is keeps nothing waiting");
     }
 }

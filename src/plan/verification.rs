@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::changes::{listed, machine_id, tag_of, wanted};
 use super::operations::{Operations, PlannedOperation};
-use super::recent::{Held, RecentWrites};
+use super::recent::{Held, RecentWrites, Written};
 use super::resolution::{Resolution, ResolvedMachine};
 use crate::input::Sheet;
 use crate::inventory::Inventory;
@@ -54,15 +54,22 @@ pub fn findings(
             return (Finding::UnknownMachine, Held::Unknown);
         }
         let there = listed(sheet, machines, operation, Some(inventory));
-        if there == wanted(operation) {
-            return (Finding::Holds, there);
-        }
         let written = machine_id(machines, operation.machine, Some(inventory))
             .and_then(|id| recent.find(id, tag_of(sheet, operation)));
-        let finding = if written == Some(wanted(operation)) { Finding::Pending } else { Finding::Differs };
-        (finding, there)
+        (finding(there, wanted(operation), written), there)
     };
     operations.operations.iter().map(find).collect()
+}
+
+/// What is found where the list shows `there`. It may not show yet what we wrote of late, be that what is wanted or
+/// something else.
+fn finding(there: Held, wanted: Held, written: Option<Written>) -> Finding {
+    match written {
+        Some(written) if there == wanted && written.may_hold(there).is_only(wanted) => Finding::Holds,
+        Some(written) if there == wanted || written.may_have_left(wanted) => Finding::Pending,
+        None if there == wanted => Finding::Holds,
+        _ => Finding::Differs,
+    }
 }
 
 #[cfg(test)]

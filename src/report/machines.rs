@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::files::{harmless, is_device, new_file_beside, put_in_place};
+use super::screen::Screen;
 use crate::inventory::{MachineRecord, MachineSink};
 use crate::model::MachineId;
 
@@ -107,7 +108,7 @@ impl MachinesFile {
     ///
     /// # Errors
     /// [`MachinesError`] when that does not work; the target is as it was then, unless it is no ordinary file.
-    pub fn finish(self, sheet: MachinesSheet) -> Result<(), MachinesError> {
+    pub fn finish(self, sheet: MachinesSheet, screen: &Screen) -> Result<(), MachinesError> {
         let Self { target, beside } = self;
         let failure = |source| target.failure(source);
         let buffer = sheet.writer.into_inner().map_err(|error| failure(error.into_error()))?;
@@ -118,7 +119,7 @@ impl MachinesFile {
                 let device = File::options().write(true).open(path).map_err(failure)?;
                 copy(&mut file, device).map_err(failure)
             }
-            (MachinesTarget::StandardOutput, _) => match copy(&mut file, io::stdout().lock()) {
+            (MachinesTarget::StandardOutput, _) => match copy(&mut file, screen.data_stream()) {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(error)),
                 _ => Ok(()),
             },
@@ -226,7 +227,7 @@ mod tests {
             ..MachineRecord::default()
         };
         assert!(sheet.take(&tagged).expect("room"));
-        file.finish(sheet).expect("written");
+        file.finish(sheet, &crate::report::Screen::new(crate::report::ColorChoice::Never, true)).expect("written");
         let text = std::fs::read_to_string(&path).expect("a file");
         let rows: Vec<&str> = text.lines().collect();
         assert_eq!(

@@ -27,6 +27,6 @@ pub use progress::ProgressReport;
 pub use reading::{ReadingReport, reading_json, reading_problem};
 pub use results::{ErrorGroup, ErrorKey, ResultsError, ResultsTarget, Totals, write_results};
 pub use runs::{RunList, RunView};
-pub use screen::{ColorChoice, Screen};
+pub use screen::{ColorChoice, Screen, Streams};
 pub use summary::{RunSummary, describe_duration, describe_end, group_digits};
 pub use verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};

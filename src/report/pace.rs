@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::call::WaitCause;
+use crate::call::{RepeatCause, RetryReason, WaitCause};
 
 /// How often a line is written at first; the pause doubles up to [`LONGEST_LINE_PAUSE`].
 const FIRST_LINE_PAUSE: Duration = Duration::from_secs(10);
@@ -41,8 +41,14 @@ impl LinePace {
         if let Some((WaitCause::Outage { since, .. }, Some(_))) = waiting {
             return self.told_outage.replace(since) != Some(since);
         }
-        let waits =
-            matches!(waiting, Some((WaitCause::Window(_) | WaitCause::Throttled | WaitCause::ListLag, Some(_))));
+        let waits = match waiting {
+            Some((WaitCause::Window(_) | WaitCause::Throttled | WaitCause::ListLag, Some(_))) => true,
+            // Where no connection comes about, an address or a setting is wrong as a rule.
+            Some((WaitCause::Retry(repeat), Some(_))) => {
+                matches!(repeat.why, RepeatCause::SignIn | RepeatCause::Answer(RetryReason::NotConnected(_), _))
+            }
+            _ => false,
+        };
         waits && !std::mem::replace(&mut self.has_told_of_wait, true)
     }
 }
@@ -50,7 +56,7 @@ impl LinePace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::ServiceTrouble;
+    use crate::call::{ConnectionTrouble, Repeat, ServiceTrouble};
 
     #[test]
     fn lines_become_rarer_and_the_first_wait_is_told_at_once() {
@@ -61,6 +67,14 @@ mod tests {
         let wait = Some((WaitCause::Throttled, Some(Timestamp::UNIX_EPOCH)));
         assert!(!pace.is_due(Duration::ZERO, Some((WaitCause::Pacing, Some(Timestamp::UNIX_EPOCH)))));
         assert!(pace.is_due(Duration::from_secs(1), wait) && !pace.is_due(Duration::from_secs(2), wait));
+        let repeat = |why| {
+            let why = RepeatCause::Answer(why, None);
+            Some((WaitCause::Retry(Repeat { why, number: 2, most: None }), Some(Timestamp::UNIX_EPOCH)))
+        };
+        let mut pace = LinePace::default();
+        assert!(!pace.is_due(Duration::from_secs(1), repeat(RetryReason::TimedOut)));
+        let refused = repeat(RetryReason::NotConnected(ConnectionTrouble::Refused));
+        assert!(pace.is_due(Duration::from_secs(1), refused) && !pace.is_due(Duration::from_secs(2), refused));
         let outage = |since| {
             let since = Timestamp::from_second(since).expect("a time");
             Some((WaitCause::Outage { since, trouble: ServiceTrouble::TimedOut }, Some(since)))

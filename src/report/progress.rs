@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use super::pace::LinePace;
 use super::screen::Screen;
 use super::summary::{describe_duration, group_digits};
-use crate::call::{Notice, ServiceTrouble, WaitCause};
+use crate::call::{ConnectionTrouble, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, WaitCause};
 use crate::dispatch::{EndReason, Event, Observer, Progress};
 use crate::model::Status;
 
@@ -113,7 +113,10 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         WaitCause::Pacing => return "spreading calls".to_owned(),
         WaitCause::Window(limit) => format!("waiting for the quota of {limit}"),
         WaitCause::Throttled => "waiting because the service asked to (429)".to_owned(),
-        WaitCause::Retry => "waiting to try again".to_owned(),
+        WaitCause::Retry(repeat) => {
+            let next = until.map(|until| format!(", next {}", clock_time(until, time_zone))).unwrap_or_default();
+            return format!("{}{next}", repeat_text(repeat));
+        }
         WaitCause::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
         WaitCause::Outage { since, trouble } => {
             let since = clock_time(since, time_zone);
@@ -127,10 +130,47 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
     }
 }
 
+/// What was met, and which try comes next: "503 from the service, try 3 of 10".
+fn repeat_text(repeat: Repeat) -> String {
+    let met = match repeat.why {
+        RepeatCause::SignIn => Cow::Borrowed("signing in finds nobody"),
+        RepeatCause::Answer(why, http_status) => met_text(why, http_status),
+    };
+    let of = repeat.most.map(|most| format!(" of {most}")).unwrap_or_default();
+    format!("{met}, try {}{of}", repeat.number)
+}
+
+fn met_text(why: RetryReason, http_status: Option<u16>) -> Cow<'static, str> {
+    Cow::Borrowed(match (why, http_status) {
+        (RetryReason::NotConnected(trouble), _) => connection_text(trouble),
+        (RetryReason::TimedOut, _) => "no answer in time",
+        (RetryReason::ConnectionLost, _) => "the connection ended without an answer",
+        (RetryReason::Truncated, _) => "an answer was cut off",
+        (RetryReason::NotUnderstood, Some(status)) => {
+            return Cow::Owned(format!("{status} with an answer that is not the service's"));
+        }
+        (RetryReason::OtherMachine, _) => "an answer about another machine",
+        (RetryReason::NotApplied | RetryReason::OtherCase, _) => "an answer without the change",
+        (RetryReason::TokenRefused, _) => "401 from the service, with a new token",
+        (RetryReason::NotFound, _) => "404 from the service",
+        (_, Some(status)) => return Cow::Owned(format!("{status} from the service")),
+        (_, None) => "no answer",
+    })
+}
+
+const fn connection_text(trouble: ConnectionTrouble) -> &'static str {
+    match trouble {
+        ConnectionTrouble::UnknownHost => "no host of that name found",
+        ConnectionTrouble::Refused => "connection refused",
+        ConnectionTrouble::Proxy => "the proxy does not connect",
+        ConnectionTrouble::Other => "no connection",
+    }
+}
+
 /// How a service shows that it is in trouble, in a few words.
 pub(super) fn trouble_text(trouble: ServiceTrouble) -> Cow<'static, str> {
     Cow::Borrowed(match trouble {
-        ServiceTrouble::NotConnected => "no connection",
+        ServiceTrouble::NotConnected(trouble) => connection_text(trouble),
         ServiceTrouble::TimedOut => "no answer in time",
         ServiceTrouble::ConnectionLost => "connections end without an answer",
         ServiceTrouble::SignIn => "signing in finds nobody",
@@ -158,10 +198,10 @@ pub(super) fn notice_text(notice: Notice) -> Cow<'static, str> {
              service"
         }
         Notice::TagCaseDiffers => {
-            "the service shows a tag in another case than asked for; it was taken for the same tag"
+            "the service shows a tag in another case than asked for, also when asked again; it was taken for the same tag"
         }
         Notice::BulkAnswersShowNothing => {
-            "the service accepted bulk calls without showing the machines; that was taken for its word that they are done"
+            "the service accepted bulk calls without showing the machines; they are read in the end to see what is done"
         }
         Notice::BulkForbidden => {
             "the service does not allow this app to tag many machines in one call (403), so each machine gets a call of \
@@ -207,6 +247,42 @@ mod tests {
     use super::*;
     use crate::api::CallKind;
     use crate::quota::Quota;
+
+    #[test]
+    fn every_wait_to_try_again_says_why_and_which_try_comes_when() {
+        let next: Timestamp = "2020-05-01T14:05:10Z".parse().expect("a time");
+        let line = |why, number, most| {
+            waiting_text(WaitCause::Retry(Repeat { why, number, most }), Some(next), &TimeZone::UTC)
+        };
+        let answer = |why, status| RepeatCause::Answer(why, status);
+        let not_connected = |trouble| RepeatCause::Answer(RetryReason::NotConnected(trouble), None);
+        let all = [
+            line(answer(RetryReason::ServiceFailed, Some(503)), 3, Some(10)),
+            line(answer(RetryReason::Busy, Some(423)), 2, Some(10)),
+            line(answer(RetryReason::NotUnderstood, Some(200)), 2, Some(10)),
+            line(answer(RetryReason::NotFound, Some(404)), 2, Some(10)),
+            line(answer(RetryReason::TokenRefused, Some(401)), 3, Some(5)),
+            line(answer(RetryReason::TimedOut, None), 4, Some(10)),
+            line(answer(RetryReason::ConnectionLost, None), 2, Some(10)),
+            line(not_connected(ConnectionTrouble::UnknownHost), 2, None),
+            line(not_connected(ConnectionTrouble::Refused), 2, None),
+            line(not_connected(ConnectionTrouble::Proxy), 2, None),
+            line(RepeatCause::SignIn, 2, Some(8)),
+        ];
+        insta::assert_snapshot!(all.join("\n"), @r"
+        503 from the service, try 3 of 10, next 2020-05-01 14:05
+        423 from the service, try 2 of 10, next 2020-05-01 14:05
+        200 with an answer that is not the service's, try 2 of 10, next 2020-05-01 14:05
+        404 from the service, try 2 of 10, next 2020-05-01 14:05
+        401 from the service, with a new token, try 3 of 5, next 2020-05-01 14:05
+        no answer in time, try 4 of 10, next 2020-05-01 14:05
+        the connection ended without an answer, try 2 of 10, next 2020-05-01 14:05
+        no host of that name found, try 2, next 2020-05-01 14:05
+        connection refused, try 2, next 2020-05-01 14:05
+        the proxy does not connect, try 2, next 2020-05-01 14:05
+        signing in finds nobody, try 2 of 8, next 2020-05-01 14:05
+        ");
+    }
 
     #[test]
     fn a_line_says_what_is_done_what_is_awaited_and_when_it_ends() {

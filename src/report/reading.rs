@@ -152,29 +152,9 @@ pub fn reading_problem(error: ReadError) -> Problem {
             let hint = error.hint();
             Problem { error: Box::new(ReadError::Store(error)), hint }
         }
-        ReadError::Sink(source) => Problem {
-            error: Box::new(ReadError::Sink(source)),
-            hint: Some("check the directory, its permissions and the room on the disk".to_owned()),
-        },
-        ReadError::Walk(error) => {
-            Problem { error: Box::new(error), hint: Some("the service's list goes wrong; try again later".to_owned()) }
-        }
-        ReadError::Forbidden { .. } => Problem {
-            error: printable(&error.to_string()).into(),
-            hint: Some(
-                "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP (Machine.Read.All \
-                 is enough to read), with an administrator's consent, and check --cloud: a token for another cloud is \
-                 refused as well"
-                    .to_owned(),
-            ),
-        },
-        ReadError::Failed { .. } => {
-            let hint = if error.is_refusal() {
-                "the service finds the request wrong; its message says why"
-            } else {
-                "the service, or a proxy on the way, is in trouble; run the same command again later"
-            };
-            Problem { error: printable(&error.to_string()).into(), hint: Some(hint.to_owned()) }
+        ReadError::Sink(_) => Problem { hint: error.hint().map(str::to_owned), error: Box::new(error) },
+        ReadError::Walk(_) | ReadError::Forbidden { .. } | ReadError::Failed { .. } => {
+            Problem { hint: error.hint().map(str::to_owned), error: printable(&error.to_string()).into() }
         }
     }
 }

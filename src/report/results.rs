@@ -14,6 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::files::{self, harmless, is_device};
 use super::row::{RowAnswer, answer_row};
+use super::screen::Screen;
 use super::summary::shell_word;
 use crate::input::records;
 use crate::model::Status;
@@ -179,11 +180,16 @@ fn new_file_beside(target: &Path) -> Result<NamedTempFile, ResultsError> {
 ///
 /// # Errors
 /// [`ResultsError`] when a file cannot be written or the store cannot be read; the targets are as they were then.
-pub async fn write_results(store: &Reader, run: &StoredRun, target: &ResultsTarget) -> Result<Totals, ResultsError> {
+pub async fn write_results(
+    store: &Reader,
+    run: &StoredRun,
+    target: &ResultsTarget,
+    screen: &Screen,
+) -> Result<Totals, ResultsError> {
     match target {
         ResultsTarget::StandardOutput => {
             let path = Path::new("standard output");
-            let mut writer = Sheets::new(run, io::stdout(), io::sink(), path)?;
+            let mut writer = Sheets::new(run, screen.data_stream(), io::sink(), path)?;
             let totals = writer.write_all_rows(store).await?;
             writer.flush()?;
             Ok(totals)

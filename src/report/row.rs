@@ -1,7 +1,7 @@
 //! What became of one row: the worst of its operations, with that one's reasons.
 
 use crate::model::{OperationId, Status};
-use crate::store::{OperationState, StoredChunk, StoredOperation};
+use crate::store::{StoredChunk, StoredOperation};
 
 /// The answer to a row, as the results show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,28 +41,13 @@ impl RowAnswer {
     }
 }
 
-/// What the state of an operation means to the reader of results.
-///
-/// One that is still to be sent was not attempted, unless an attempt may have taken effect.
-const fn status_of(operation: &StoredOperation) -> Status {
-    match operation.state {
-        OperationState::Pending if operation.ambiguous => Status::Unknown,
-        OperationState::Pending | OperationState::NotAttempted => Status::NotAttempted,
-        OperationState::Succeeded => Status::Succeeded,
-        OperationState::Unchanged => Status::Unchanged,
-        OperationState::Failed | OperationState::Refused => Status::Failed,
-        OperationState::Unknown => Status::Unknown,
-    }
-}
-
 /// Puts the answer to a row together.
 pub(super) fn answer_row(row: u32, operations: &[OperationId], chunk: &StoredChunk) -> RowAnswer {
     let stored: Vec<&StoredOperation> = operations.iter().filter_map(|id| chunk.operations.get(id)).collect();
     // Of equals the first counts, so the later one must be worse to take its place.
-    let worst =
-        stored.iter().copied().reduce(|worst, next| if status_of(next) > status_of(worst) { next } else { worst });
+    let worst = stored.iter().copied().reduce(|worst, next| if next.status() > worst.status() { next } else { worst });
     let Some(worst) = worst else { return invalid(row, chunk) };
-    let status = status_of(worst);
+    let status = worst.status();
     let answer = &worst.answer;
     let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
     let (mut error_code, mut error_message) = (text(&answer.error_code), text(&answer.error_message));
@@ -122,6 +107,7 @@ mod tests {
 
     use super::*;
     use crate::model::AnswerFacts;
+    use crate::store::OperationState;
 
     fn operation(state: OperationState, ambiguous: bool, code: &str, after: Option<&str>) -> StoredOperation {
         StoredOperation {
@@ -154,10 +140,11 @@ mod tests {
             (Pending, true, Status::Unknown),
             (Succeeded, true, Status::Succeeded),
             (Unchanged, false, Status::Unchanged),
-            (Failed, true, Status::Failed),
+            (Failed, true, Status::Unknown),
             (Unknown, true, Status::Unknown),
             (NotAttempted, false, Status::NotAttempted),
             (Refused, false, Status::Failed),
+            (Refused, true, Status::Unknown),
         ];
         for (state, ambiguous, status) in table {
             assert_eq!(answer(vec![operation(state, ambiguous, "c", None)]).status, status, "{state:?} {ambiguous}");

@@ -1,5 +1,6 @@
 //! The terminal, or what stands in its place: lines that never tear the progress bar, colours only where they are wanted.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,9 +18,40 @@ pub enum ColorChoice {
     Never,
 }
 
+/// Where the text of a screen goes: the streams of the process, or what stands in their place.
+pub trait Streams: Send + Sync + fmt::Debug {
+    /// Writes for whoever watches.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write_error(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes data, all of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write_data(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Standard error and standard output of the process.
+#[derive(Debug)]
+struct StandardStreams;
+
+impl Streams for StandardStreams {
+    fn write_error(&self, bytes: &[u8]) -> io::Result<()> {
+        io::stderr().lock().write_all(bytes)
+    }
+
+    fn write_data(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut output = io::stdout().lock();
+        output.write_all(bytes).and_then(|()| output.flush())
+    }
+}
+
 /// Standard error and standard output of the program. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Screen {
+    streams: Arc<dyn Streams>,
     bars: MultiProgress,
     color: bool,
     animated: bool,
@@ -50,7 +82,15 @@ impl Screen {
         };
         let animated = terminal && !dumb;
         let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target), color, animated, quiet, log_file: None }
+        let bars = MultiProgress::with_draw_target(target);
+        Self { streams: Arc::new(StandardStreams), bars, color, animated, quiet, log_file: None }
+    }
+
+    /// A screen over these streams, which are no terminal.
+    #[must_use]
+    pub fn over(streams: Arc<dyn Streams>, quiet: bool) -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        Self { streams, bars, color: false, animated: false, quiet, log_file: None }
     }
 
     /// Sends what is logged to this file instead of standard error.
@@ -79,7 +119,7 @@ impl Screen {
     /// Writes a line to standard error, above the bar. If nobody reads it any more, that is no failure.
     pub fn line(&self, text: &str) {
         self.bars.suspend(|| {
-            let _closed = writeln!(io::stderr().lock(), "{text}");
+            let _closed = self.streams.write_error(format!("{text}\n").as_bytes());
         });
     }
 
@@ -95,13 +135,15 @@ impl Screen {
     /// # Errors
     /// When it cannot be written; a reader that went away is no failure.
     pub fn data(&self, text: &str) -> io::Result<()> {
-        self.bars.suspend(|| {
-            let mut output = io::stdout().lock();
-            match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-                _ => Ok(()),
-            }
-        })
+        match self.bars.suspend(|| self.streams.write_data(text.as_bytes())) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Standard output, for rows; whether somebody reads them is for the writer to judge.
+    pub(super) fn data_stream(&self) -> DataStream {
+        DataStream(Arc::clone(&self.streams))
     }
 
     /// Asks a question on standard error and reads the answer from standard input; anything but yes is no.
@@ -133,6 +175,19 @@ impl Screen {
     }
 }
 
+/// What writes data row by row.
+pub(super) struct DataStream(Arc<dyn Streams>);
+
+impl Write for DataStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_data(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Where log lines go: the file, or standard error above the bar.
 pub(super) struct LogLine(Screen, Vec<u8>);
 
@@ -160,7 +215,7 @@ impl Drop for LogLine {
             let _full = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&self.1);
         } else {
             self.0.bars.suspend(|| {
-                let _closed = io::stderr().lock().write_all(&self.1);
+                let _closed = self.0.streams.write_error(&self.1);
             });
         }
     }

@@ -345,9 +345,9 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
             let since = clock_time(*since, &TimeZone::system());
             format!("because the service has been in trouble since {since} ({})", trouble_text(*trouble))
         }
-        EndReason::Forbidden { said } => {
-            let said = said.as_deref().map(|said| format!(": {}", printable(said))).unwrap_or_default();
-            format!("because the service refuses this app (403){said}")
+        EndReason::Forbidden { message } => {
+            let words = message.as_deref().map(|message| format!(": {}", printable(message))).unwrap_or_default();
+            format!("because the service refuses this app (403){words}")
         }
         EndReason::NoInventory { description, .. } => format!("because {}", printable(description)),
         EndReason::Aborted(AbortCause::SignIn(error)) => {
@@ -360,6 +360,9 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
         ),
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
             "because the proxy wants to know who is asking (407)".to_owned()
+        }
+        EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { description, .. })) => {
+            format!("because {}", printable(description))
         }
         EndReason::Aborted(AbortCause::Unreachable { description }) => {
             format!("because the service was never reached: {}", printable(description))
@@ -389,16 +392,7 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
              check --cloud: a token for another cloud is refused as well"
                 .to_owned()
         }
-        EndReason::NoInventory { is_refusal: true, .. } => {
-            "the service finds the request wrong; its message says why. With --no-inventory the machines are not read, \
-             which needs machine ids and finds nothing that is so already"
-                .to_owned()
-        }
-        EndReason::NoInventory { .. } => {
-            "run the same command again later, or with --no-inventory, which needs machine ids and finds nothing that is so \
-             already"
-                .to_owned()
-        }
+        EndReason::NoInventory { hint, .. } => (*hint).to_owned(),
         EndReason::Aborted(AbortCause::SignIn(error)) => return error.hint(),
         EndReason::Aborted(AbortCause::TokenRefused) => {
             "check --cloud and the permission Machine.ReadWrite.All; a token for another cloud or API is refused so"
@@ -411,6 +405,7 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
             "put the proxy's user name and password into HTTPS_PROXY, or ask for a way past it".to_owned()
         }
+        EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { problem, .. })) => problem.hint().to_owned(),
         EndReason::Aborted(AbortCause::Unreachable { .. }) => {
             "most likely the address is wrong: check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall; \
              then run the same command again"

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::Path;
 
 use serde_json::json;
 
 use super::files::harmless;
-use super::results::{ResultsError, write_file};
+use super::results::{ResultsError, ResultsTarget, write_file};
+use super::screen::Screen;
 use super::summary::group_digits;
 use crate::input::{Sheet, records};
 use crate::model::{OperationId, RowNumber};
@@ -145,14 +145,16 @@ impl VerificationTotals {
 pub fn write_verification_to(
     sheet: &mut Sheet,
     rows: &[RowFinding],
-    path: &Path,
-    to_standard_output: bool,
+    target: &ResultsTarget,
+    screen: &Screen,
 ) -> Result<(), ResultsError> {
-    if to_standard_output {
-        let source = |source| ResultsError::File { path: "standard output".into(), source };
-        return write_verification(sheet, rows, io::stdout().lock()).map_err(source);
+    match target {
+        ResultsTarget::StandardOutput => {
+            let source = |source| ResultsError::File { path: "standard output".into(), source };
+            write_verification(sheet, rows, screen.data_stream()).map_err(source)
+        }
+        ResultsTarget::File { results, .. } => write_file(results, |file| write_verification(sheet, rows, file)),
     }
-    write_file(path, |file| write_verification(sheet, rows, file))
 }
 
 /// Writes the rows with what was found: the input's columns, then `row, result, found, message`.

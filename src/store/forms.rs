@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use crate::model::{AnswerFacts, Bucket, DeviceValue, MachineId, Operation, OperationId, TagAction};
+use super::ledger::AttemptKey;
+use crate::model::{
+    AnswerFacts, Bucket, DeviceValue, Held, MachineId, MayHold, Operation, OperationId, Slot, Status, TagAction,
+};
 
 /// The number of a tenant and app in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,30 @@ impl OperationState {
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Refused | Self::Unknown)
+    }
+
+    /// What it means to the reader of results.
+    ///
+    /// Whatever may have taken effect without an answer that says so is unknown until an answer or a reading settles it,
+    /// although a later attempt was refused, or none was made any more. What is still to be sent was not attempted.
+    #[must_use]
+    pub const fn status(self, may_have_taken_effect: bool) -> Status {
+        match self {
+            Self::Succeeded => Status::Succeeded,
+            Self::Unchanged => Status::Unchanged,
+            Self::Unknown => Status::Unknown,
+            _ if may_have_taken_effect => Status::Unknown,
+            Self::Pending | Self::NotAttempted => Status::NotAttempted,
+            Self::Failed | Self::Refused => Status::Failed,
+        }
+    }
+
+    /// The state under which it is counted for people.
+    pub(super) const fn counted_as(self, may_have_taken_effect: bool) -> Self {
+        match self.status(may_have_taken_effect) {
+            Status::Unknown => Self::Unknown,
+            _ => self,
+        }
     }
 
     /// The number in the database.
@@ -296,6 +323,8 @@ pub struct WorkItem {
     pub operation: Operation,
     /// Where it stands.
     pub place: WorkPlace,
+    /// Whether an earlier attempt may have taken effect.
+    pub may_hold: bool,
 }
 
 /// What was sent and never answered.
@@ -316,15 +345,42 @@ pub struct WorkCount {
     pub calls: u64,
 }
 
-/// A write of ours, and what it left.
+/// A write of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecentWrite {
-    /// The machine.
-    pub machine: MachineId,
-    /// The tag; `None` for the device value.
-    pub tag: Option<String>,
-    /// What holds since: `present`, `absent` or the value; `None` when that is not known.
-    pub after: Option<String>,
+pub struct SlotWrite {
+    /// The slot.
+    pub slot: Slot,
+    /// What held before its run, as far as that is known.
+    pub before: Held,
+    /// What it left, or would have left.
+    pub wrote: Held,
+    /// Whether it surely took effect; otherwise it may have, or may do so yet.
+    pub surely: bool,
+    /// The attempt that made it: of two writes the later one has the greater.
+    pub attempt: Option<AttemptKey>,
+}
+
+impl SlotWrite {
+    /// Whether it may have changed anything.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        self.before == Held::Unknown || self.before != self.wrote
+    }
+}
+
+/// What a run made of a slot, from its first write there to its last, whatever rows its input had then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSlot {
+    /// The slot.
+    pub slot: Slot,
+    /// What held before the first write.
+    pub before: Held,
+    /// What may hold since the last one.
+    pub after: MayHold,
+    /// The last attempt of the run that wrote there.
+    pub last_attempt: Option<AttemptKey>,
+    /// What other runs changed there since, in the order in which they did.
+    pub later: Vec<SlotWrite>,
 }
 
 /// An operation and what became of it.
@@ -344,6 +400,14 @@ pub struct StoredOperation {
     pub after: Option<String>,
     /// When its outcome was stored.
     pub finished_at: Option<Timestamp>,
+}
+
+impl StoredOperation {
+    /// What it means to the reader of results.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.state.status(self.ambiguous)
+    }
 }
 
 /// A piece of the input with everything that answers it.
@@ -422,6 +486,25 @@ pub(super) fn decode_links(mut bytes: &[u8]) -> Option<Vec<Vec<OperationId>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_have_taken_effect_is_unknown_unless_an_answer_settled_it() {
+        use OperationState::{Failed, NotAttempted, Pending, Refused, Succeeded, Unchanged, Unknown};
+        let table = [
+            (Pending, Status::NotAttempted, Status::Unknown),
+            (Succeeded, Status::Succeeded, Status::Succeeded),
+            (Unchanged, Status::Unchanged, Status::Unchanged),
+            (Failed, Status::Failed, Status::Unknown),
+            (Unknown, Status::Unknown, Status::Unknown),
+            (NotAttempted, Status::NotAttempted, Status::Unknown),
+            (Refused, Status::Failed, Status::Unknown),
+        ];
+        for (state, surely, perhaps) in table {
+            assert_eq!([state.status(false), state.status(true)], [surely, perhaps], "{state:?}");
+            assert_eq!(state.counted_as(false), state);
+        }
+        assert_eq!([Pending.counted_as(true), Failed.counted_as(true)], [Unknown; 2]);
+    }
 
     #[test]
     fn the_operations_of_rows_survive_their_packing() {

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
 use super::runs::note_activity;
+use super::slots::unheard_operations;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{AnswerFacts, Bucket, OperationId};
@@ -17,9 +18,9 @@ use crate::quota::{Quota, QuotaLimit};
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
 pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
-/// The number of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttemptKey(i64);
+/// The number of an attempt: the later one has the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptKey(pub(super) i64);
 
 /// A call that asks to be let through.
 #[derive(Clone, Debug)]
@@ -139,7 +140,7 @@ impl Store {
         let identity = self.identity.clone();
         self.writer
             .run(move |transaction| {
-                admit(transaction, &request, clock.as_ref(), identity.process_key, identity.boot_key)
+                admit(transaction, &request, clock.as_ref(), identity.process_key, identity.timeline_key)
             })
             .await
     }
@@ -150,8 +151,8 @@ impl Store {
     /// [`StoreError`] when the database fails: nothing of the answer may be shown.
     pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let clock = self.clock.clone();
-        let boot_key = self.identity.boot_key;
-        self.writer.run(move |transaction| settle(transaction, &settlement, clock.as_ref(), boot_key)).await
+        let timeline_key = self.identity.timeline_key;
+        self.writer.run(move |transaction| settle(transaction, &settlement, clock.as_ref(), timeline_key)).await
     }
 
     /// Closes the attempts of a run that this process will not hear of any more: each may still arrive, and its operations
@@ -165,7 +166,7 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 let ended = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
-                close_unheard_attempts(transaction, run, Some(process_key), Some(ended), "abandoned")
+                close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
             })
             .await
     }
@@ -175,7 +176,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub(super) async fn settle_lost_attempts(&self, run: RunKey) -> Result<(), StoreError> {
-        self.writer.run(move |transaction| close_unheard_attempts(transaction, run, None, None, "lost")).await
+        self.writer
+            .run(move |transaction| close_unheard_attempts(transaction, &Unheard::OfRun(run), None, "lost"))
+            .await
     }
 
     /// How long the latest writes of this account took from start to answer, on average; `None` when there were none since
@@ -184,15 +187,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn mean_round_trip(&self, account: AccountKey) -> Result<Option<Duration>, StoreError> {
-        let boot_key = self.identity.boot_key;
+        let timeline_key = self.identity.timeline_key;
         self.writer
             .run(move |transaction| {
                 let mean: Option<f64> = transaction.query_row(
                     "SELECT avg(took) FROM (SELECT ended - started AS took FROM attempt
                          WHERE attempt_key > (SELECT max(attempt_key) - 1000 FROM attempt) AND account_key = ?1
-                             AND boot_key = ?2 AND bucket <> ?3 AND http_status IS NOT NULL
+                             AND timeline_key = ?2 AND bucket <> ?3 AND http_status IS NOT NULL
                          ORDER BY attempt_key DESC LIMIT 50)",
-                    params![account.0, boot_key, bucket_number(Bucket::Machines)],
+                    params![account.0, timeline_key, bucket_number(Bucket::Machines)],
                     |row| row.get(0),
                 )?;
                 Ok(mean.map(|microseconds| Duration::from_secs_f64((microseconds / 1e6).max(0.0))))
@@ -212,7 +215,7 @@ impl Store {
         count: u32,
     ) -> Result<Vec<BootTime>, StoreError> {
         let clock = self.clock.clone();
-        let boot_key = self.identity.boot_key;
+        let timeline_key = self.identity.timeline_key;
         self.writer
             .run(move |transaction| {
                 let in_flight = count_in_flight(transaction, account, &buckets)?;
@@ -220,7 +223,7 @@ impl Store {
                 for bucket in buckets {
                     let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
                     let rows = statement
-                        .query_map(params![account.0, boot_key, bucket_number(bucket), count], |row| row.get(0))?;
+                        .query_map(params![account.0, timeline_key, bucket_number(bucket), count], |row| row.get(0))?;
                     for end in rows {
                         ends.push(BootTime::from_microseconds(end?));
                     }
@@ -240,48 +243,51 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
-        self.connection
-            .run(move |transaction| {
-                let mut statement = transaction
-                    .prepare_cached("SELECT operations FROM attempt WHERE run_key = ?1 AND verdict IS NULL")?;
-                let mut operations = HashSet::new();
-                for bytes in statement.query_map([run.0], |row| row.get::<_, Vec<u8>>(0))? {
-                    operations.extend(decode_operations(&bytes?).map(OperationId));
-                }
-                Ok(operations)
-            })
-            .await
+        self.connection.run(move |transaction| unheard_operations(transaction, run)).await
     }
+}
+
+/// Whose attempts are closed.
+pub(super) enum Unheard {
+    /// Those of a run, whoever made them: nobody is at it any more.
+    OfRun(RunKey),
+    /// Those of a run that this process has in flight.
+    InFlight(RunKey, i64),
+    /// Those of a process that is dead.
+    OfProcess(i64),
 }
 
 /// Gives attempts without a verdict one, and notes that their operations may have taken effect. Those that have no end
 /// yet get this one, or the one that was assumed when they were let through.
-fn close_unheard_attempts(
+pub(super) fn close_unheard_attempts(
     transaction: &Transaction<'_>,
-    run: RunKey,
-    process_key: Option<i64>,
+    whose: &Unheard,
     ended: Option<i64>,
     verdict: &str,
 ) -> Result<(), rusqlite::Error> {
-    let mut unheard = transaction.prepare_cached(
-        "SELECT attempt_key, operations FROM attempt
-         WHERE run_key = ?1 AND verdict IS NULL AND (?2 IS NULL OR (process_key = ?2 AND ended IS NULL))",
-    )?;
-    let attempts = unheard
-        .query_map(params![run.0, process_key], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?
-        .collect::<Result<Vec<_>, _>>()?;
+    let condition = match whose {
+        Unheard::OfRun(run) => format!("run_key = {}", run.0),
+        Unheard::InFlight(run, process) => format!("run_key = {} AND process_key = {process} AND ended IS NULL", run.0),
+        Unheard::OfProcess(process) => format!("run_key IS NOT NULL AND process_key = {process}"),
+    };
+    let attempts = transaction
+        .prepare(&format!(
+            "SELECT attempt_key, run_key, operations FROM attempt WHERE verdict IS NULL AND {condition}"
+        ))?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<Vec<(i64, i64, Vec<u8>)>, _>>()?;
     let mut close = transaction.prepare_cached(
         "UPDATE attempt SET ended = coalesce(ended, ?2, assumed_end), verdict = ?3 WHERE attempt_key = ?1",
     )?;
     let mut doubt = transaction.prepare_cached(
-        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, error_code = 'interrupted',
+        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, last_attempt = ?3, error_code = 'interrupted',
              error_message = 'the run was stopped before the answer came'
          WHERE run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)",
     )?;
-    for (attempt_key, operations) in attempts {
+    for (attempt_key, run_key, operations) in attempts {
         close.execute(params![attempt_key, ended, verdict])?;
         for number in decode_operations(&operations) {
-            doubt.execute(params![run.0, number])?;
+            doubt.execute(params![run_key, number, attempt_key])?;
         }
     }
     Ok(())
@@ -292,29 +298,30 @@ fn encode_operations(operations: &[OperationId]) -> Vec<u8> {
     operations.iter().flat_map(|operation| operation.0.to_le_bytes()).collect()
 }
 
-fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
+pub(super) fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
     bytes.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes))
 }
 
 const LATEST_ENDS: &str = "SELECT ended FROM attempt
-    WHERE account_key = ?1 AND boot_key = ?2 AND bucket = ?3 AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?4";
+    WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?4";
 
 fn admit(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
     clock: &dyn Clock,
     process_key: i64,
-    boot_key: i64,
+    timeline_key: i64,
 ) -> Result<Admission, rusqlite::Error> {
     // Read inside the transaction: writers come one after the other, so no later start is decided before this one.
     let now = clock.boot_time();
-    if let Some(until) = paused_until(transaction, request, boot_key)?.filter(|until| *until > now) {
+    note_position(transaction, timeline_key, now)?;
+    if let Some(until) = paused_until(transaction, request, timeline_key)?.filter(|until| *until > now) {
         return Ok(Admission::Refused(Refusal::Paused { until }));
     }
     if !request.quota.is_off() {
         let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
         let decision =
-            window::decide(now, &request.quota, in_flight, |n| nth_latest_end(transaction, request, boot_key, n))?;
+            window::decide(now, &request.quota, in_flight, |n| nth_latest_end(transaction, request, timeline_key, n))?;
         match decision {
             Decision::Start => {}
             Decision::WaitUntil { time, limit } => {
@@ -324,7 +331,7 @@ fn admit(
         }
     }
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, boot_key, started,
+        "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, timeline_key, started,
              assumed_end, started_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
@@ -335,7 +342,7 @@ fn admit(
         request.run.map(|run| run.0),
         request.call_kind,
         encode_operations(&request.operations),
-        boot_key,
+        timeline_key,
         now.as_microseconds(),
         now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
         clock.wall_time().as_microsecond(),
@@ -343,18 +350,26 @@ fn admit(
     Ok(Admission::Granted(AttemptTicket { attempt: AttemptKey(transaction.last_insert_rowid()), started: now }))
 }
 
+/// Notes how far a clock has come.
+fn note_position(transaction: &Transaction<'_>, timeline_key: i64, now: BootTime) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached("UPDATE timeline SET position = ?2 WHERE timeline_key = ?1 AND position < ?2")?
+        .execute(params![timeline_key, now.as_microseconds()])?;
+    Ok(())
+}
+
 fn paused_until(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
-    boot_key: i64,
+    timeline_key: i64,
 ) -> Result<Option<BootTime>, rusqlite::Error> {
     let mut latest = None;
     for bucket in &request.counted_buckets {
         let mut statement = transaction.prepare_cached(
-            "SELECT until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2 AND boot_key = ?3",
+            "SELECT until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2 AND timeline_key = ?3",
         )?;
         let until = statement
-            .query_row(params![request.account.0, bucket_number(*bucket), boot_key], |row| row.get(0))
+            .query_row(params![request.account.0, bucket_number(*bucket), timeline_key], |row| row.get(0))
             .optional()?
             .map(BootTime::from_microseconds);
         latest = latest.max(until);
@@ -379,24 +394,24 @@ fn count_in_flight(
 fn nth_latest_end(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
-    boot_key: i64,
+    timeline_key: i64,
     n: u32,
 ) -> Result<Option<BootTime>, rusqlite::Error> {
     if let [bucket] = request.counted_buckets.as_slice() {
         let mut statement = transaction.prepare_cached(
-            "SELECT ended FROM attempt WHERE account_key = ?1 AND boot_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
+            "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
              ORDER BY ended DESC LIMIT 1 OFFSET ?4",
         )?;
         return statement
-            .query_row(params![request.account.0, boot_key, bucket_number(*bucket), n - 1], |row| row.get(0))
+            .query_row(params![request.account.0, timeline_key, bucket_number(*bucket), n - 1], |row| row.get(0))
             .optional()
             .map(|end| end.map(BootTime::from_microseconds));
     }
     let mut ends = Vec::new();
     for bucket in &request.counted_buckets {
         let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
-        let rows =
-            statement.query_map(params![request.account.0, boot_key, bucket_number(*bucket), n], |row| row.get(0))?;
+        let rows = statement
+            .query_map(params![request.account.0, timeline_key, bucket_number(*bucket), n], |row| row.get(0))?;
         for end in rows {
             ends.push(end?);
         }
@@ -409,9 +424,10 @@ fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
     clock: &dyn Clock,
-    boot_key: i64,
+    timeline_key: i64,
 ) -> Result<(), rusqlite::Error> {
     let now = clock.boot_time();
+    note_position(transaction, timeline_key, now)?;
     let ended = match settlement.end {
         AttemptEnd::Now => now,
         AttemptEnd::GivenUp => now.plus(HELD_ON_THE_WAY),
@@ -439,19 +455,19 @@ fn settle(
     if let Some(run_key) = run_key {
         note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
-            store_effect(transaction, run_key, effect, settlement.counts_as_attempt, clock)?;
+            store_effect(transaction, run_key, effect, settlement, clock)?;
         }
     }
     if let Some((account, bucket, until)) = settlement.pause {
         transaction
             .prepare_cached(
-                "INSERT INTO bucket_pause (account_key, bucket, boot_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET boot_key = ?3, until = ?4, until_at = ?5 WHERE until < ?4",
+                "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5 WHERE until < ?4",
             )?
             .execute(params![
                 account.0,
                 bucket_number(bucket),
-                boot_key,
+                timeline_key,
                 until.as_microseconds(),
                 clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - now.as_microseconds()),
             ])?;
@@ -463,13 +479,14 @@ fn store_effect(
     transaction: &Transaction<'_>,
     run_key: i64,
     effect: &OperationEffect,
-    counts_as_attempt: bool,
+    settlement: &Settlement,
     clock: &dyn Clock,
 ) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached(
             "UPDATE operation SET state = ?3, ambiguous = ambiguous OR ?4, attempts = attempts + ?5, http_status = ?6,
-                 error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11
+                 error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11,
+                 last_attempt = ?12
              WHERE run_key = ?1 AND operation_number = ?2",
         )?
         .execute(params![
@@ -477,13 +494,14 @@ fn store_effect(
             effect.operation.0,
             effect.state.unwrap_or(OperationState::Pending).number(),
             effect.ambiguous,
-            counts_as_attempt,
+            settlement.counts_as_attempt,
             effect.answer.http_status,
             effect.answer.error_code,
             effect.answer.error_message,
             effect.answer.request_id,
             effect.after,
             effect.state.map(|_| clock.wall_time().as_microsecond()),
+            settlement.attempt.0,
         ])?;
     Ok(())
 }

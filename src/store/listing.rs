@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
-use super::forms::{OperationState, RunState, damaged, timestamp};
+use super::forms::{OperationState, RunKey, RunState, damaged, timestamp};
 use super::process::dead_processes;
+use super::slots::unheard_operations;
 use super::{Reader, StoreError};
 
 /// How a run stands, seen from outside.
@@ -92,7 +93,7 @@ pub struct RunEntry {
     pub row_count: u32,
     /// Rows that are in error.
     pub invalid_rows: u32,
-    /// Operations in each state that any of them is in.
+    /// Operations in each state that any of them is in; what may have been done is unknown, whatever came after.
     pub operations: BTreeMap<OperationState, u32>,
     /// Who is at it, or was last.
     pub process: RunProcess,
@@ -169,8 +170,7 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
     let state: String = row.get(3)?;
     let state = RunState::from_name(&state).ok_or_else(|| damaged(3, "the state of a run"))?;
     let is_alive = !row.get::<_, bool>(16)? && !dead.contains(&row.get(12)?);
-    let operations = count_operations(transaction, run_key)?;
-    let has_open_operations = operations.keys().any(|state| state.is_open());
+    let (operations, has_open_operations) = count_operations(transaction, RunKey(run_key), is_alive)?;
     let invalid_rows = transaction
         .prepare_cached("SELECT count(*) FROM row_problem WHERE run_key = ?1")?
         .query_row([run_key], |row| row.get(0))?;
@@ -197,18 +197,45 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
     })
 }
 
-/// Counts by the index alone: a million operations take a fraction of a second.
+/// Counts by the index alone: a million operations take a fraction of a second. Also says whether a run that goes on has
+/// anything to send. What a dead process had in flight may have been done.
 fn count_operations(
     transaction: &Transaction<'_>,
-    run_key: i64,
-) -> Result<BTreeMap<OperationState, u32>, rusqlite::Error> {
-    let mut statement =
-        transaction.prepare_cached("SELECT state, count(*) FROM operation WHERE run_key = ?1 GROUP BY state")?;
-    let rows = statement.query_map([run_key], |row| {
-        let state = OperationState::from_number(row.get(0)?).ok_or_else(|| damaged(0, "the state of an operation"))?;
-        Ok((state, row.get(1)?))
-    })?;
-    rows.collect()
+    run: RunKey,
+    is_alive: bool,
+) -> Result<(BTreeMap<OperationState, u32>, bool), rusqlite::Error> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT state, ambiguous, count(*) FROM operation WHERE run_key = ?1 GROUP BY state, ambiguous",
+    )?;
+    let mut counts: BTreeMap<OperationState, u32> = BTreeMap::new();
+    let mut has_open_operations = false;
+    let mut rows = statement.query([run.0])?;
+    while let Some(row) = rows.next()? {
+        let state = read_state(row)?;
+        has_open_operations |= state.is_open();
+        *counts.entry(state.counted_as(row.get(1)?)).or_default() += row.get::<_, u32>(2)?;
+    }
+    if !is_alive {
+        let mut lost = transaction.prepare_cached(
+            "SELECT state, ambiguous FROM operation WHERE run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)",
+        )?;
+        for operation in unheard_operations(transaction, run)? {
+            let found = lost
+                .query_row([run.0, i64::from(operation.0)], |row| Ok((read_state(row)?, row.get::<_, bool>(1)?)))
+                .optional()?;
+            let Some((state, _)) = found.filter(|(_, is_ambiguous)| !is_ambiguous) else { continue };
+            if let Some(count) = counts.get_mut(&state) {
+                *count = count.saturating_sub(1);
+            }
+            *counts.entry(OperationState::Unknown).or_default() += 1;
+        }
+        counts.retain(|_, count| *count > 0);
+    }
+    Ok((counts, has_open_operations))
+}
+
+fn read_state(row: &Row<'_>) -> Result<OperationState, rusqlite::Error> {
+    OperationState::from_number(row.get(0)?).ok_or_else(|| damaged(0, "the state of an operation"))
 }
 
 fn read_details(

@@ -23,6 +23,7 @@ mod resumption;
 mod rows;
 mod runs;
 mod schema;
+mod slots;
 mod soundness;
 mod work;
 
@@ -36,9 +37,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 pub use directory::default_directory;
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
-    AccountKey, ChangeKind, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState, RecentWrite, RunKey,
-    RunKind, RunState, SettledOperation, StoredChunk, StoredOperation, StoredRun, UnknownOperations, WorkCount,
-    WorkItem, WorkKind, WorkPlace,
+    AccountKey, ChangeKind, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState, RunKey, RunKind,
+    RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk, StoredOperation, StoredRun, UnknownOperations,
+    WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
@@ -47,7 +48,7 @@ pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 
 pub use locks::{Claim, Holder, Overlap};
 pub use reader::Reader;
-pub use resumption::{KnownOperation, UnfinishedRun};
+pub use resumption::{CarriedOperation, KnownOperation, UnfinishedRun};
 
 use crate::clock::SharedClock;
 

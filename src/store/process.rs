@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::ledger::HELD_ON_THE_WAY;
+use super::ledger::{HELD_ON_THE_WAY, Unheard, close_unheard_attempts};
 use super::{Store, StoreError, directory};
 use crate::clock::Clock;
 
@@ -27,7 +27,7 @@ pub(super) const KEPT_ACROSS_BOOTS_MICROSECONDS: i64 =
 #[derive(Debug)]
 pub(super) struct ProcessIdentity {
     pub(super) process_key: i64,
-    pub(super) boot_key: i64,
+    pub(super) timeline_key: i64,
     /// Held for as long as the process lives; the kernel frees it at death. The file stays until somebody sweeps, since
     /// removing it early could hide attempts that are still open.
     _lock: Option<File>,
@@ -49,9 +49,9 @@ impl ProcessIdentity {
             Some(path) => Some(take_lock(path, &lock_name)?),
             None => None,
         };
-        let (process_key, boot_key) =
+        let (process_key, timeline_key) =
             Self::note(connection, &lock_name, clock).map_err(|error| StoreError::database(database, error))?;
-        Ok(Self { process_key, boot_key, _lock: lock, lock_directory })
+        Ok(Self { process_key, timeline_key, _lock: lock, lock_directory })
     }
 
     /// Whether this process lives: it is ours, or somebody holds its lock.
@@ -71,14 +71,14 @@ impl ProcessIdentity {
 
     fn note(connection: &mut Connection, lock_name: &str, clock: &dyn Clock) -> Result<(i64, i64), rusqlite::Error> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let boot_key = note_boot(&transaction, clock)?;
+        let timeline_key = note_boot(&transaction, clock)?;
         transaction.execute(
             "INSERT INTO process (lock_name, host, system_process_id, started_at) VALUES (?1, ?2, ?3, ?4)",
             params![lock_name, host_name(), std::process::id(), clock.wall_time().as_microsecond()],
         )?;
         let process_key = transaction.last_insert_rowid();
         transaction.commit()?;
-        Ok((process_key, boot_key))
+        Ok((process_key, timeline_key))
     }
 }
 
@@ -108,31 +108,31 @@ fn host_name() -> String {
 /// counts as A − 15 h old.
 fn note_boot(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, rusqlite::Error> {
     let known = transaction
-        .query_row("SELECT boot_key FROM boot WHERE boot_id = ?1", [clock.boot_id().as_str()], |row| row.get(0))
+        .query_row("SELECT timeline_key FROM timeline WHERE clock = ?1", [clock.boot_id().as_str()], |row| row.get(0))
         .optional()?;
-    if let Some(boot_key) = known {
-        return Ok(boot_key);
+    if let Some(timeline_key) = known {
+        return Ok(timeline_key);
     }
     let now = clock.boot_time().as_microseconds();
     let now_wall = clock.wall_time().as_microsecond();
     transaction
-        .execute("INSERT INTO boot (boot_id, first_opened) VALUES (?1, ?2)", params![clock.boot_id().as_str(), now])?;
-    let boot_key = transaction.last_insert_rowid();
-    carry_attempts(transaction, boot_key, now, now_wall)?;
+        .execute("INSERT INTO timeline (clock, position) VALUES (?1, ?2)", params![clock.boot_id().as_str(), now])?;
+    let timeline_key = transaction.last_insert_rowid();
+    carry_attempts(transaction, timeline_key, now, now_wall)?;
     // A pause that the service asked for goes on; what wall time says of the rest is believed up to an hour.
     transaction.execute(
-        "UPDATE bucket_pause SET boot_key = ?1, until = ?2 + min(max(until_at - ?3, 0), ?4) WHERE boot_key <> ?1",
-        params![boot_key, now, now_wall, LONGEST_PAUSE_MICROSECONDS],
+        "UPDATE bucket_pause SET timeline_key = ?1, until = ?2 + min(max(until_at - ?3, 0), ?4) WHERE timeline_key <> ?1",
+        params![timeline_key, now, now_wall, LONGEST_PAUSE_MICROSECONDS],
     )?;
     // Should that boot come back (a disk that is carried from one machine to another), its stamps count from then on.
-    transaction.execute("DELETE FROM boot WHERE boot_key <> ?1", [boot_key])?;
-    Ok(boot_key)
+    transaction.execute("DELETE FROM timeline WHERE timeline_key <> ?1", [timeline_key])?;
+    Ok(timeline_key)
 }
 
 /// Puts the attempts of an earlier start of the machine on this one's clock.
 fn carry_attempts(
     transaction: &Transaction<'_>,
-    boot_key: i64,
+    timeline_key: i64,
     now: i64,
     now_wall: i64,
 ) -> Result<(), rusqlite::Error> {
@@ -140,19 +140,19 @@ fn carry_attempts(
     // that was open may still arrive for as long as that, and one that was given up for as long as anything holds it: a
     // virtual machine is up again before.
     transaction.execute(
-        "UPDATE attempt SET boot_key = ?1, ended = carried.ended, started = carried.ended - carried.took
+        "UPDATE attempt SET timeline_key = ?1, ended = carried.ended, started = carried.ended - carried.took
          FROM (
              SELECT attempt_key AS key, took, ?2 + may_still_arrive - max(0, ?3 - (started_at + took) - ?4) AS ended
              FROM (
                  SELECT attempt_key, started_at, coalesce(ended, assumed_end) - started AS took,
                      CASE WHEN ended IS NULL THEN assumed_end - started WHEN http_status IS NULL THEN ?6 ELSE 0 END
                          AS may_still_arrive
-                 FROM attempt WHERE boot_key <> ?1 AND started_at > ?3 - ?5
+                 FROM attempt WHERE timeline_key <> ?1 AND started_at > ?3 - ?5
              )
          ) AS carried
          WHERE attempt_key = carried.key",
         params![
-            boot_key,
+            timeline_key,
             now,
             now_wall,
             WALL_TIME_DOUBT_MICROSECONDS,
@@ -161,13 +161,15 @@ fn carry_attempts(
         ],
     )?;
     // What is older can only be history; it must not look as if it were in flight.
-    transaction.execute("UPDATE attempt SET ended = assumed_end WHERE boot_key <> ?1 AND ended IS NULL", [boot_key])?;
+    transaction
+        .execute("UPDATE attempt SET ended = assumed_end WHERE timeline_key <> ?1 AND ended IS NULL", [timeline_key])?;
     Ok(())
 }
 
 impl Store {
     /// Ends the open attempts of processes that are dead: each at its start, its time-out and thirty seconds, the
-    /// longest that anything on the way is assumed to hold a request. Says how many attempts that were.
+    /// longest that anything on the way is assumed to hold a request. What they carried may have taken effect. Says how
+    /// many attempts were open.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -182,6 +184,7 @@ impl Store {
                     if process_key == own {
                         continue;
                     }
+                    close_unheard_attempts(transaction, &Unheard::OfProcess(process_key), None, "lost")?;
                     ended += transaction.execute(
                         "UPDATE attempt SET ended = assumed_end WHERE process_key = ?1 AND ended IS NULL",
                         [process_key],
@@ -238,7 +241,7 @@ mod tests {
 
     fn ended(connection: &Connection, attempt: i64) -> (i64, Option<i64>) {
         connection
-            .query_row("SELECT boot_key, ended FROM attempt WHERE attempt_key = ?1", [attempt], |row| {
+            .query_row("SELECT timeline_key, ended FROM attempt WHERE attempt_key = ?1", [attempt], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
             .expect("an attempt")
@@ -272,20 +275,20 @@ mod tests {
                 .expect("an account");
             connection
                 .execute(
-                    "INSERT INTO attempt (attempt_key, account_key, bucket, process_key, call_kind, operations, boot_key,
+                    "INSERT INTO attempt (attempt_key, account_key, bucket, process_key, call_kind, operations, timeline_key,
                          started, assumed_end, ended, started_at, http_status)
                      VALUES (1, 1, 1, ?1, 'tags', x'', ?2, 500, 500, ?3, ?4, 200)",
-                    params![identity.process_key, identity.boot_key, had_ended.then_some(500), now - age],
+                    params![identity.process_key, identity.timeline_key, had_ended.then_some(500), now - age],
                 )
                 .expect("an attempt");
             let after = clock("after", now);
             let opened = ProcessIdentity::enter(&mut connection, path, None, &after).expect("an identity");
-            let (boot_key, end) = ended(&connection, 1);
+            let (timeline_key, end) = ended(&connection, 1);
             match expected {
                 Some(earlier) => {
-                    assert_eq!((boot_key, end), (opened.boot_key, Some(HOUR - earlier)), "{age} {had_ended}");
+                    assert_eq!((timeline_key, end), (opened.timeline_key, Some(HOUR - earlier)), "{age} {had_ended}");
                 }
-                None => assert_eq!((boot_key, end), (identity.boot_key, Some(500)), "{age} {had_ended}"),
+                None => assert_eq!((timeline_key, end), (identity.timeline_key, Some(500)), "{age} {had_ended}"),
             }
         }
     }

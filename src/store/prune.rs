@@ -39,7 +39,9 @@ const PARTS: [(&str, &str, u32); 4] = [
 ];
 
 /// What must hold of an attempt that may be deleted: it counts in no window of this boot, or has been left behind by it.
-const COUNTS_NOWHERE: &str = "(boot_key <> ?2 OR ended < ?3)";
+/// The latest one stays, since numbers that are given again would bring writes out of their order.
+const COUNTS_NOWHERE: &str =
+    "(timeline_key <> ?2 OR ended < ?3) AND attempt_key < (SELECT max(attempt_key) FROM attempt)";
 
 impl Store {
     /// Deletes runs without a living process whose last activity is longer ago than `keep`, and those that never began;
@@ -88,14 +90,15 @@ impl Store {
     /// Deletes one piece of a run that is marked; says whether there may be more.
     async fn remove_piece(&self, run: RunKey) -> Result<bool, StoreError> {
         let clock = self.clock.clone();
-        let boot_key = self.identity.boot_key;
-        let more = self.writer.run(move |transaction| remove_piece(transaction, run, clock.as_ref(), boot_key)).await?;
+        let timeline_key = self.identity.timeline_key;
+        let more =
+            self.writer.run(move |transaction| remove_piece(transaction, run, clock.as_ref(), timeline_key)).await?;
         self.breathe().await;
         Ok(more)
     }
 
     async fn remove_attempts_without_run(&self, kept_from: i64) -> Result<bool, StoreError> {
-        let boot_key = self.identity.boot_key;
+        let timeline_key = self.identity.timeline_key;
         let counted_from = counted_from(self.clock.as_ref());
         let removed = self
             .writer
@@ -105,7 +108,7 @@ impl Store {
                         "DELETE FROM attempt WHERE attempt_key IN (SELECT attempt_key FROM attempt
                          WHERE run_key IS NULL AND started_at < ?1 AND {COUNTS_NOWHERE} LIMIT {ENTRIES_AT_ONCE})"
                     ),
-                    params![kept_from, boot_key, counted_from],
+                    params![kept_from, timeline_key, counted_from],
                 )
             })
             .await?;
@@ -175,7 +178,7 @@ fn remove_piece(
     transaction: &Transaction<'_>,
     run: RunKey,
     clock: &dyn Clock,
-    boot_key: i64,
+    timeline_key: i64,
 ) -> Result<bool, rusqlite::Error> {
     for (table, column, step) in PARTS {
         let removed = transaction
@@ -188,12 +191,21 @@ fn remove_piece(
             return Ok(true);
         }
     }
+    let removed = transaction
+        .prepare_cached(&format!(
+            "DELETE FROM slot_history WHERE run_key = ?1 AND (machine, tag) IN
+                 (SELECT machine, tag FROM slot_history WHERE run_key = ?1 LIMIT {ENTRIES_AT_ONCE})"
+        ))?
+        .execute([run.0])?;
+    if removed > 0 {
+        return Ok(true);
+    }
     let of_run = "SELECT attempt_key FROM attempt WHERE run_key = ?1";
     let removed = transaction
         .prepare_cached(&format!(
             "DELETE FROM attempt WHERE attempt_key IN ({of_run} AND {COUNTS_NOWHERE} LIMIT {ENTRIES_AT_ONCE})"
         ))?
-        .execute(params![run.0, boot_key, counted_from(clock)])?;
+        .execute(params![run.0, timeline_key, counted_from(clock)])?;
     if removed > 0 {
         return Ok(true);
     }

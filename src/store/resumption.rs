@@ -1,16 +1,19 @@
 //! Going on with a run that somebody left: finding it, taking it over, and carrying it into a changed input.
 //!
 //! A run is identified by its operations and never by its rows' order. Where the input has changed, a successor is stored
-//! beside the run with the new rows, every operation that both know takes its state with it, and one transaction puts the
-//! successor into the run's place; whoever dies before that leaves the run as it was.
+//! beside the run with the new rows, the operations that both know take with them what is decided to stand, and one
+//! transaction puts the successor into the run's place; whoever dies before that leaves the run as it was. What surprises:
+//! an operation that no row asks for any more is no operation any more. What it did is kept as the history of its slot,
+//! where nobody can take it for the answer to a row of a later version.
 
 use rusqlite::{Transaction, params};
 
-use super::forms::{AccountKey, CHANGE_DEVICE_VALUE, OperationState, RunKey, RunState, StoredRun};
+use super::forms::{AccountKey, OperationState, RunKey, RunState, StoredRun};
+use super::ledger::AttemptKey;
 use super::rows::{RUN_COLUMNS, read_run};
 use super::work::read_operation_change;
 use super::{Reader, Store, StoreError};
-use crate::model::{MachineId, Operation, OperationId};
+use crate::model::{Held, MachineId, Operation, OperationId};
 
 /// A run that is not over, although nobody may be at it.
 #[derive(Clone, Debug)]
@@ -36,10 +39,35 @@ pub struct KnownOperation {
     pub state: OperationState,
     /// Whether an attempt may have taken effect without an answer that says so.
     pub ambiguous: bool,
+    /// Attempts that count.
+    pub attempts: u32,
+    /// The last attempt that carried it.
+    pub last_attempt: Option<AttemptKey>,
     /// What held before.
     pub before: Option<String>,
     /// What holds since, as far as an answer showed it.
     pub after: Option<String>,
+}
+
+impl KnownOperation {
+    /// Whether the run has changed something by it, or may have.
+    #[must_use]
+    pub const fn may_be_done(&self) -> bool {
+        matches!(self.state, OperationState::Succeeded) || self.ambiguous
+    }
+}
+
+/// What of an operation goes over into the successor of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CarriedOperation {
+    /// The whole outcome, to the operation of this number.
+    Outcome(OperationId, OperationId),
+    /// What was done so far, to the operation of this number, whose state the successor has decided: what held before the
+    /// run, the attempts, whether one of them may have taken effect.
+    Facts(OperationId, OperationId),
+    /// What it did to its slot, since no row asks for it any more. If a row asks for another change of that slot, that
+    /// operation takes what held before the run.
+    History(OperationId, Option<OperationId>),
 }
 
 impl Reader {
@@ -104,7 +132,7 @@ impl Reader {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation_number, machine, change_kind, change_argument,
                          (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
-                         state, before, after, ambiguous
+                         state, before, after, ambiguous, attempts, last_attempt
                      FROM operation WHERE run_key = ?1 AND operation_number > ?2 ORDER BY operation_number LIMIT ?3",
                 )?;
                 let after = after.map_or(-1, |operation| i64::from(operation.0));
@@ -119,36 +147,9 @@ impl Reader {
                         before: row.get(6)?,
                         after: row.get(7)?,
                         ambiguous: row.get(8)?,
+                        attempts: row.get(9)?,
+                        last_attempt: row.get::<_, Option<i64>>(10)?.map(AttemptKey),
                     })
-                })?;
-                rows.collect()
-            })
-            .await
-    }
-}
-
-impl Reader {
-    /// What later runs of the same account and host changed, as machine and tag, `None` for the device value.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
-    pub async fn changed_later(&self, run: RunKey) -> Result<Vec<(MachineId, Option<String>)>, StoreError> {
-        self.connection
-            .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "SELECT operation.machine, tag.tag, operation.change_kind
-                     FROM run AS earlier
-                         JOIN run ON run.account_key = earlier.account_key AND run.host = earlier.host
-                             AND run.run_key <> earlier.run_key AND run.last_activity_at >= earlier.created_at
-                         JOIN operation ON operation.run_key = run.run_key AND operation.state = 1
-                             AND operation.before IS NOT operation.after
-                         LEFT JOIN tag ON tag.run_key = run.run_key AND tag.tag_number = operation.change_argument
-                     WHERE earlier.run_key = ?1 AND run.created_at >= earlier.last_activity_at",
-                )?;
-                let rows = statement.query_map([run.0], |row| {
-                    let is_value = row.get::<_, u8>(2)? == CHANGE_DEVICE_VALUE;
-                    let tag = if is_value { None } else { row.get(1)? };
-                    Ok((MachineId::from_service(&row.get::<_, String>(0)?), tag))
                 })?;
                 rows.collect()
             })
@@ -158,7 +159,8 @@ impl Reader {
 
 impl Store {
     /// Makes a run ready to be gone on with: calls that its process never heard of may have taken effect, what is unknown
-    /// is to be sent again, and removes that waited for adds wait again. The run must have been claimed.
+    /// is to be sent again, and removes that waited for adds wait again. The run must have been claimed. What is unknown
+    /// stays in doubt until an answer or a reading settles it.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -167,7 +169,7 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 transaction.execute(
-                    "UPDATE operation SET state = ?2, finished_at = NULL WHERE run_key = ?1 AND state = ?3",
+                    "UPDATE operation SET state = ?2, ambiguous = 1, finished_at = NULL WHERE run_key = ?1 AND state = ?3",
                     params![run.0, OperationState::Pending.number(), OperationState::Unknown.number()],
                 )?;
                 transaction.execute(
@@ -180,17 +182,24 @@ impl Store {
             .await
     }
 
-    /// Ends a run that is being undone: what it has not done yet, nobody is to do any more.
+    /// Ends a run that is being undone: what it has not done yet, nobody is to do any more. What may have been done stays
+    /// unknown. The run must have been claimed.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn close_run(&self, run: RunKey) -> Result<(), StoreError> {
+        self.settle_lost_attempts(run).await?;
         self.writer
             .run(move |transaction| {
                 transaction.execute(
+                    "UPDATE operation SET state = ?2, ambiguous = 1 WHERE run_key = ?1 AND (state = 4 OR
+                         (state IN (0, 6) AND ambiguous))",
+                    params![run.0, OperationState::NotAttempted.number()],
+                )?;
+                transaction.execute(
                     "UPDATE operation SET state = ?2, error_code = 'undone',
                          error_message = 'the run was undone before the turn of this row'
-                     WHERE run_key = ?1 AND state IN (0, 4, 6)",
+                     WHERE run_key = ?1 AND state IN (0, 6)",
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;
                 transaction.execute(
@@ -202,7 +211,28 @@ impl Store {
             .await
     }
 
-    /// Copies what is known of operations from one run to those of another that ask for the same, as pairs of numbers.
+    /// Has operations of a run sent again whose outcomes do not stand any more. What they did is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn send_again(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut reopen = transaction.prepare_cached(
+                    "UPDATE operation SET state = 0, finished_at = NULL, http_status = NULL, error_code = NULL,
+                         error_message = NULL, request_id = NULL, after = NULL
+                     WHERE run_key = ?1 AND operation_number = ?2",
+                )?;
+                for operation in operations {
+                    note_history(transaction, run, run, operation, "state = 1")?;
+                    reopen.execute(params![run.0, operation.0])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Copies what stands of a run's operations to its successor, and the history of its slots.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -210,55 +240,35 @@ impl Store {
         &self,
         from: RunKey,
         to: RunKey,
-        pairs: Vec<(OperationId, OperationId)>,
+        operations: Vec<CarriedOperation>,
     ) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "UPDATE operation SET (state, ambiguous, attempts, http_status, error_code, error_message, request_id,
-                         before, after, finished_at, unlisted) =
-                         (SELECT state, ambiguous, attempts, http_status, error_code, error_message, request_id, before,
-                             after, finished_at, unlisted FROM operation WHERE run_key = ?1 AND operation_number = ?2)
-                     WHERE run_key = ?3 AND operation_number = ?4",
+                transaction.execute(
+                    "INSERT INTO slot_history (run_key, machine, tag, before, after, doubtful, last_attempt)
+                     SELECT ?2, machine, tag, before, after, doubtful, last_attempt FROM slot_history WHERE run_key = ?1
+                     ON CONFLICT DO NOTHING",
+                    params![from.0, to.0],
                 )?;
-                for (old, new) in pairs {
-                    statement.execute(params![from.0, old.0, to.0, new.0])?;
+                for operation in operations {
+                    carry_operation(transaction, from, to, operation)?;
                 }
                 Ok(())
             })
             .await
     }
 
-    /// Copies operations that no row asks for any more but that were carried out: what a run changed must be known when
-    /// it is to be undone. Pairs of numbers; tags are copied as well, their numbers moved by `tag_offset`.
+    /// Notes what held on the slots of these operations before the run first wrote there.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn keep_orphans(
-        &self,
-        from: RunKey,
-        to: RunKey,
-        pairs: Vec<(OperationId, OperationId)>,
-        tag_offset: u32,
-    ) -> Result<(), StoreError> {
+    pub async fn set_before(&self, run: RunKey, before: Vec<(OperationId, Held)>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                transaction.execute(
-                    "INSERT INTO tag (run_key, tag_number, tag) SELECT ?2, tag_number + ?3, tag FROM tag
-                     WHERE run_key = ?1 ON CONFLICT DO NOTHING",
-                    params![from.0, to.0, tag_offset],
-                )?;
-                let mut statement = transaction.prepare_cached(
-                    "INSERT INTO operation (run_key, operation_number, machine, change_kind, change_argument, guard,
-                         unlisted, state, ambiguous, attempts, http_status, error_code, error_message, request_id, before,
-                         after, finished_at)
-                     SELECT ?3, ?4, machine, change_kind, change_argument + CASE WHEN change_kind = 2 THEN 0 ELSE ?5 END,
-                         NULL, unlisted, state, ambiguous, attempts, http_status, error_code, error_message, request_id,
-                         before, after, finished_at
-                     FROM operation WHERE run_key = ?1 AND operation_number = ?2",
-                )?;
-                for (old, new) in pairs {
-                    statement.execute(params![from.0, old.0, to.0, new.0, tag_offset])?;
+                let mut statement = transaction
+                    .prepare_cached("UPDATE operation SET before = ?3 WHERE run_key = ?1 AND operation_number = ?2")?;
+                for (operation, held) in before {
+                    statement.execute(params![run.0, operation.0, held.as_str()])?;
                 }
                 Ok(())
             })
@@ -273,6 +283,77 @@ impl Store {
         let now = self.clock.wall_time().as_microsecond();
         self.writer.run(move |transaction| succeed(transaction, from, to, now)).await
     }
+}
+
+fn carry_operation(
+    transaction: &Transaction<'_>,
+    from: RunKey,
+    to: RunKey,
+    carried: CarriedOperation,
+) -> Result<(), rusqlite::Error> {
+    match carried {
+        // Whether the inventory lacks the machine is for the list of today to say, as it is for all others of it.
+        CarriedOperation::Outcome(old, new) => transaction
+            .prepare_cached(
+                "UPDATE operation SET (state, ambiguous, attempts, last_attempt, http_status, error_code, error_message,
+                     request_id, before, after, finished_at) =
+                     (SELECT state, ambiguous, attempts, last_attempt, http_status, error_code, error_message, request_id,
+                         before, after, finished_at FROM operation WHERE run_key = ?1 AND operation_number = ?2)
+                 WHERE run_key = ?3 AND operation_number = ?4",
+            )?
+            .execute(params![from.0, old.0, to.0, new.0])?,
+        CarriedOperation::Facts(old, new) => {
+            // What is in doubt stays so with the operation.
+            note_history(transaction, from, to, old, "state = 1")?;
+            transaction
+                .prepare_cached(
+                    "UPDATE operation SET (ambiguous, attempts, last_attempt, before) =
+                         (SELECT ambiguous, attempts, last_attempt, before FROM operation
+                          WHERE run_key = ?1 AND operation_number = ?2)
+                     WHERE run_key = ?3 AND operation_number = ?4",
+                )?
+                .execute(params![from.0, old.0, to.0, new.0])?
+        }
+        CarriedOperation::History(old, other) => {
+            note_history(transaction, from, to, old, "(state = 1 OR ambiguous)")?;
+            let Some(other) = other else { return Ok(()) };
+            transaction
+                .prepare_cached(
+                    "UPDATE operation SET before =
+                         (SELECT before FROM operation WHERE run_key = ?1 AND operation_number = ?2)
+                     WHERE run_key = ?3 AND operation_number = ?4",
+                )?
+                .execute(params![from.0, old.0, to.0, other.0])?
+        }
+    };
+    Ok(())
+}
+
+/// Notes in the history of a slot what an operation did there, if it is one of these. What stands there is older.
+fn note_history(
+    transaction: &Transaction<'_>,
+    from: RunKey,
+    to: RunKey,
+    operation: OperationId,
+    condition: &str,
+) -> Result<(), rusqlite::Error> {
+    let wrote = "CASE change_kind WHEN 0 THEN 'present' WHEN 1 THEN 'absent'
+        ELSE CASE change_argument WHEN 0 THEN 'Low' WHEN 1 THEN 'Normal' ELSE 'High' END END";
+    transaction
+        .prepare_cached(&format!(
+            "INSERT INTO slot_history (run_key, machine, tag, before, after, doubtful, last_attempt)
+             SELECT ?3, machine,
+                 CASE WHEN change_kind = 2 THEN '' ELSE (SELECT tag FROM tag
+                     WHERE tag.run_key = operation.run_key AND tag_number = change_argument) END,
+                 before, CASE WHEN state = 1 THEN {wrote} END, CASE WHEN state = 1 THEN '' ELSE {wrote} END, last_attempt
+             FROM operation WHERE run_key = ?1 AND operation_number = ?2 AND {condition}
+             ON CONFLICT DO UPDATE SET after = coalesce(excluded.after, after),
+                 doubtful = CASE WHEN excluded.doubtful = '' THEN doubtful
+                     WHEN doubtful = '' THEN excluded.doubtful ELSE doubtful || '|' || excluded.doubtful END,
+                 last_attempt = excluded.last_attempt"
+        ))?
+        .execute(params![from.0, operation.0, to.0])?;
+    Ok(())
 }
 
 fn succeed(transaction: &Transaction<'_>, from: RunKey, to: RunKey, now: i64) -> Result<(), rusqlite::Error> {

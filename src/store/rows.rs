@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::forms::{
-    AccountKey, CHANGE_DEVICE_VALUE, InputChunk, NewRun, OperationState, RecentWrite, RunKey, RunKind, RunState,
-    StoredChunk, StoredOperation, StoredRun, damaged, decode_links, timestamp,
+    AccountKey, InputChunk, NewRun, OperationState, RunKey, RunKind, RunState, StoredChunk, StoredOperation, StoredRun,
+    damaged, decode_links, timestamp,
 };
 use super::{Reader, StoreError};
-use crate::model::{AnswerFacts, MachineId};
+use crate::model::AnswerFacts;
 
 /// The columns that [`read_run`] wants, in its order.
 pub(super) const RUN_COLUMNS: &str =
@@ -38,43 +37,6 @@ impl Reader {
             })
             .await?;
         found.ok_or_else(|| StoreError::NoSuchRun(run_id.to_owned()))
-    }
-
-    /// What runs of this account at this host wrote since then, in the order in which it was settled, and after that what
-    /// was sent without a known outcome.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
-    pub async fn recent_writes(
-        &self,
-        account: AccountKey,
-        host: &str,
-        since: Timestamp,
-    ) -> Result<Vec<RecentWrite>, StoreError> {
-        let host = host.to_owned();
-        self.connection
-            .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "SELECT operation.machine, tag.tag, operation.change_kind,
-                         CASE WHEN operation.state = 1 THEN operation.after END
-                     FROM run JOIN operation ON operation.run_key = run.run_key
-                         LEFT JOIN tag ON tag.run_key = run.run_key AND tag.tag_number = operation.change_argument
-                     WHERE run.account_key = ?1 AND run.host = ?2 AND run.last_activity_at >= ?3 AND run.state <> 'removing'
-                         AND ((operation.state = 1 AND operation.finished_at >= ?3)
-                             OR (operation.state IN (0, 3, 4, 6) AND (operation.attempts > 0 OR operation.ambiguous)))
-                     ORDER BY operation.state <> 1, operation.finished_at, run.run_key",
-                )?;
-                let rows = statement.query_map(params![account.0, host, since.as_microsecond()], |row| {
-                    let is_value = row.get::<_, u8>(2)? == CHANGE_DEVICE_VALUE;
-                    Ok(RecentWrite {
-                        machine: MachineId::from_service(&row.get::<_, String>(0)?),
-                        tag: if is_value { None } else { row.get::<_, Option<String>>(1)? },
-                        after: row.get(3)?,
-                    })
-                })?;
-                rows.collect()
-            })
-            .await
     }
 
     /// The piece of the input that begins at this row, with everything that answers it; `None` after the last one.

@@ -10,12 +10,11 @@ use rusqlite::Connection;
 
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
-/// The newest form of the file that this program knows. Readers bring no file up to date: from version 2 on, whoever
-/// only reads must have an older file brought up to date first.
-pub(super) const SCHEMA_VERSION: i32 = 1;
+/// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
+pub(super) const SCHEMA_VERSION: i32 = 2;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -132,6 +131,43 @@ CREATE TABLE bucket_pause (
     until INTEGER NOT NULL,
     until_at INTEGER NOT NULL,
     PRIMARY KEY (account_key, bucket)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Ages are read on the clock that stamped them: each start of the machine, and each container with boot times of its own,
+/// has a timeline, and the highest time that anybody has read on it. Operations know the attempt that carried them last,
+/// which orders writes and tells their age without any wall clock. What earlier versions of a run's input made of slots is
+/// kept apart from the operations of its rows.
+const VERSION_2: &str = "
+ALTER TABLE boot RENAME TO timeline;
+ALTER TABLE timeline RENAME COLUMN boot_key TO timeline_key;
+ALTER TABLE timeline RENAME COLUMN boot_id TO clock;
+ALTER TABLE timeline RENAME COLUMN first_opened TO position;
+ALTER TABLE timeline ADD COLUMN excess INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt RENAME COLUMN boot_key TO timeline_key;
+ALTER TABLE bucket_pause RENAME COLUMN boot_key TO timeline_key;
+ALTER TABLE process ADD COLUMN timeline_key INTEGER;
+UPDATE timeline SET position =
+    max(position, (SELECT coalesce(max(started), 0) FROM attempt WHERE attempt.timeline_key = timeline.timeline_key));
+UPDATE process SET timeline_key = (SELECT max(timeline_key) FROM timeline) WHERE ended = 0;
+ALTER TABLE operation ADD COLUMN last_attempt INTEGER;
+UPDATE operation SET last_attempt = latest.attempt_key
+    FROM (SELECT run_key, max(attempt_key) AS attempt_key FROM attempt GROUP BY run_key) AS latest
+    WHERE latest.run_key = operation.run_key AND attempts > 0;
+DROP INDEX operation_state;
+CREATE INDEX operation_state ON operation (run_key, state, ambiguous);
+DROP INDEX operation_unknown;
+CREATE INDEX operation_unknown ON operation (run_key, operation_number)
+    WHERE state = 4 OR (ambiguous = 1 AND state IN (3, 5));
+CREATE TABLE slot_history (
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    machine TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    doubtful TEXT NOT NULL DEFAULT '',
+    last_attempt INTEGER,
+    PRIMARY KEY (run_key, machine, tag)
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -210,7 +210,7 @@ pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, rusqlite::E
 }
 
 impl Store {
-    /// What this run has sent and was never answered.
+    /// What this run has sent and was never answered, what was refused after it may have taken effect included.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -220,15 +220,16 @@ impl Store {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation_number, machine, change_kind, change_argument,
                          (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
-                         finished_at
-                     FROM operation WHERE run_key = ?1 AND state = 4 ORDER BY operation_number",
+                         ambiguous, finished_at
+                     FROM operation
+                     WHERE run_key = ?1 AND (state = 4 OR (ambiguous = 1 AND state IN (3, 5))) ORDER BY operation_number",
                 )?;
                 let mut unknown = UnknownOperations::default();
                 let mut rows = statement.query([run.0])?;
                 while let Some(row) = rows.next()? {
                     let item = read_work_item(row)?;
                     unknown.operations.push((item.id, item.operation));
-                    unknown.latest = unknown.latest.max(row.get::<_, Option<i64>>(5)?.map(timestamp));
+                    unknown.latest = unknown.latest.max(row.get::<_, Option<i64>>(6)?.map(timestamp));
                 }
                 Ok(unknown)
             })
@@ -238,7 +239,7 @@ impl Store {
 
 /// The columns that [`read_work_item`] reads.
 const WORK_COLUMNS: &str = "operation_number, machine, change_kind, change_argument,
-    (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument)";
+    (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument), ambiguous";
 
 fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
     let machine: String = row.get(1)?;
@@ -248,5 +249,6 @@ fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
         id,
         place: WorkPlace { argument: row.get(3)?, operation: id },
         operation: Operation { machine: MachineId::from_service(&machine), change },
+        may_hold: row.get(5)?,
     })
 }

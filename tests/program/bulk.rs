@@ -155,7 +155,7 @@ fn half_of_the_machines_being_dead_costs_no_more_than_single_calls() {
 
 #[test]
 fn a_smaller_limit_is_learned_once_and_told_once() {
-    let sandbox = Sandbox::start("--machines 0 --any-machine --bulk-limit 100");
+    let sandbox = Sandbox::start("--machines 1 --any-machine --bulk-limit 100");
     let rows = rows_adding("A", 1200);
     let outcome = Rehearsal::at(&sandbox).planned().rows(&rows).with("--json").run().exits(0);
     assert_eq!(outcome.statuses(), vec!["succeeded"; 1200]);
@@ -194,7 +194,7 @@ fn every_way_to_say_that_a_call_is_too_large_is_understood() {
 
 #[test]
 fn where_bulk_calls_are_forbidden_single_ones_do_and_that_is_told_once() {
-    let sandbox = Sandbox::start("--bulk-forbidden");
+    let sandbox = Sandbox::start("--machines 1 --bulk-forbidden");
     let rows: String = ["A", "B", "C"].map(|tag| rows_adding(tag, 10)).concat();
     let outcome = Rehearsal::at(&sandbox).planned().rows(&rows).with("--json").run().exits(0);
     assert_eq!(outcome.statuses(), ["succeeded"; 30]);
@@ -221,7 +221,7 @@ fn an_app_that_may_change_nothing_is_told_so_and_not_that_bulk_calls_are_forbidd
 #[test]
 fn every_machine_is_looked_for_in_the_answer() {
     at_once([("half", 40), ("none", 40)], |(answer, machines)| {
-        let sandbox = Sandbox::start(&format!("--bulk-answer {answer}"));
+        let sandbox = Sandbox::start(&format!("--machines 1 --bulk-answer {answer}"));
         let outcome = Rehearsal::at(&sandbox).planned().rows(&rows_adding("A", machines)).with("--json").run().exits(0);
         assert_eq!(outcome.statuses(), ["succeeded"; 40], "{answer}");
         let told = "warning: the service accepted bulk calls without showing the machines";

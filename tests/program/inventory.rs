@@ -244,11 +244,17 @@ fn the_end_of_the_list_may_be_a_404_or_an_empty_page() {
 }
 
 #[test]
-fn that_a_tenant_is_empty_is_believed_only_when_it_repeats() {
+fn nobody_in_the_list_is_an_error_and_believed_only_when_it_repeats() {
     let empty = StandIn::answering(|_request| no_machines());
-    let (summary, table, _) = export(&empty.variables(), "");
-    assert_eq!((table.rows.len(), count(&summary, "machines"), count(&summary, "pages")), (0, 0, 0));
+    fails(
+        &empty.variables(),
+        "",
+        4,
+        &["error: the service lists no machine", "hint: check --base-url", "machine groups"],
+    );
     assert_eq!(empty.requests().len(), 3);
+    let empty_page = StandIn::answering(|_request| page(&[], None));
+    fails(&empty_page.variables(), "", 4, &["error: the service lists no machine"]);
 
     let answered = std::sync::atomic::AtomicBool::new(false);
     let once = StandIn::answering(move |_request| {

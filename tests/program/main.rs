@@ -27,6 +27,7 @@ mod actions;
 mod bad_files;
 mod bad_rows;
 mod bulk;
+mod certificates;
 mod dialects;
 mod failed_rows;
 mod faults;

@@ -41,6 +41,8 @@ pub(crate) struct StandIn {
 }
 
 struct Shared {
+    /// How connections are encrypted, if they are.
+    encryption: Option<Arc<rustls::ServerConfig>>,
     answer: Box<dyn Fn(&Request) -> Reply + Send + Sync>,
     requests: Mutex<Vec<Request>>,
     arrived: Condvar,
@@ -50,10 +52,26 @@ struct Shared {
 impl StandIn {
     /// Answers every request as this function says.
     pub(crate) fn answering(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start(None, Box::new(answer))
+    }
+
+    /// The same over TLS, with the certificate of this configuration.
+    pub(crate) fn encrypted(
+        encryption: Arc<rustls::ServerConfig>,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Some(encryption), Box::new(answer))
+    }
+
+    fn start(
+        encryption: Option<Arc<rustls::ServerConfig>>,
+        answer: Box<dyn Fn(&Request) -> Reply + Send + Sync>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
-            answer: Box::new(answer),
+            encryption,
+            answer,
             requests: Mutex::default(),
             arrived: Condvar::new(),
             over: AtomicBool::new(false),
@@ -66,7 +84,7 @@ impl StandIn {
                 }
                 let server = Arc::clone(&server);
                 // A client may go away whenever it likes.
-                thread::spawn(move || connection.and_then(|connection| server.serve(&connection)));
+                thread::spawn(move || connection.and_then(|connection| server.welcome(connection)));
             }
         });
         Self { address, shared }
@@ -74,7 +92,8 @@ impl StandIn {
 
     /// Where it listens, and a ready token, so that nobody signs in.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
-        let base_url = format!("http://{}", self.address);
+        let scheme = if self.shared.encryption.is_some() { "https" } else { "http" };
+        let base_url = format!("{scheme}://{}", self.address);
         [
             ("TAGFLEET_BASE_URL", base_url.as_str()),
             ("AZURE_AUTHORITY_HOST", &base_url),
@@ -111,8 +130,18 @@ impl Drop for StandIn {
 }
 
 impl Shared {
+    fn welcome(&self, connection: TcpStream) -> std::io::Result<()> {
+        match &self.encryption {
+            None => self.serve(connection),
+            Some(encryption) => {
+                let session = rustls::ServerConnection::new(Arc::clone(encryption)).expect("a session");
+                self.serve(rustls::StreamOwned::new(session, connection))
+            }
+        }
+    }
+
     /// Answers requests on one connection until the client closes it.
-    fn serve(&self, connection: &TcpStream) -> std::io::Result<()> {
+    fn serve(&self, connection: impl Read + Write) -> std::io::Result<()> {
         let mut reader = BufReader::new(connection);
         while let Some(request) = read_request(&mut reader)? {
             let reply = (self.answer)(&request);
@@ -126,8 +155,8 @@ impl Shared {
             let head = "Content-Type: application/json\r\nConnection: keep-alive";
             // In one piece: pieces would each wait for the client's acknowledgement.
             let answer = format!("HTTP/1.1 {status} Status\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}");
-            let mut connection = connection;
-            connection.write_all(answer.as_bytes())?;
+            reader.get_mut().write_all(answer.as_bytes())?;
+            reader.get_mut().flush()?;
         }
         Ok(())
     }

@@ -32,11 +32,50 @@ fn run(server: &StandIn, options: &str, status: i32) -> Outcome {
 
 #[test]
 fn a_missing_permission_to_read_ends_the_run() {
-    let server = answering_pages(|| Reply::json(403, error("Forbidden", "the app lacks a permission")));
+    let words = "The application does not have any of the required roles: Machine.Read.All, Machine.ReadWrite.All";
+    let server = answering_pages(move || Reply::json(403, error("Forbidden", words)));
     let outcome = run(&server, "", 4);
     nothing_was_attempted(&outcome, "forbidden");
     assert_eq!(server.requests().len(), 1);
     outcome.says(&["hint: give the app the application permission Machine.ReadWrite.All"]);
+    let server = answering_pages(move || Reply::json(403, error("Forbidden", words)));
+    let outcome = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 3)).run().exits(4);
+    let text = format!("{}{}", outcome.output(), outcome.messages());
+    assert!(text.contains(words), "the service's own sentence names the roles: {text}");
+}
+
+#[test]
+fn nobody_in_the_list_is_an_error_and_never_an_empty_tenant() {
+    let nobody = || {
+        Tenant::of([]).serve_unless(|request| {
+            let is_list = request.path.contains("/api/machines?");
+            (!is_list).then(|| Reply::json(500, error("Unexpected", "nothing else is asked for")))
+        })
+    };
+    let words = ["the service lists no machine", "hint: check --base-url"];
+    let server = nobody();
+    let rows = rows_adding("A", 3);
+    let applied = Rehearsal::at_stand_in(&server).planned().rows(&rows).with("--json").run().exits(4);
+    nothing_was_attempted(&applied, "inventory_not_read");
+    assert_eq!(server.requests().len(), 3, "believed only when it repeats");
+    applied.says(&words[1..]);
+    for rehearsal in [Rehearsal::at_stand_in(&server).only_plan(), Rehearsal::at_stand_in(&server).only_verify()] {
+        rehearsal.rows(&rows).run().exits(4).says(&words);
+    }
+}
+
+#[test]
+fn a_404_behind_a_full_page_hides_no_machine_from_a_plan() {
+    let answers = std::sync::atomic::AtomicUsize::new(0);
+    let server = Tenant::of((1..=20_050).map(machine)).serve_unless(move |request| {
+        let is_second = request.method == "GET" && answers.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1;
+        is_second.then(|| Reply::json(404, error("ResourceNotFound", "No machines were found")))
+    });
+    let rows = "#1,A,Add,\n#20050,A,Add,\n#20051,A,Add,\n";
+    let outcome = Rehearsal::at_stand_in(&server).only_plan().rows(rows).with("--json").run().exits(0);
+    let plan = outcome.summary();
+    assert_eq!((&plan["unlisted"], &plan["calls"]["list"]), (&1.into(), &3.into()), "{plan}");
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[test]

@@ -52,6 +52,8 @@ enum PageField {
     Value,
     #[serde(rename = "@odata.nextLink")]
     NextLink,
+    #[serde(rename = "error")]
+    Error,
     #[serde(other)]
     Other,
 }
@@ -78,6 +80,11 @@ impl<'de> Visitor<'de> for PageVisitor {
             match field {
                 PageField::Value => elements = Some(fields.next_value::<Elements>()?),
                 PageField::NextLink => has_next_link = fields.next_value::<FieldValue>()?.is_something(),
+                // A service that fails while it writes a page says so behind what it has written.
+                PageField::Error if fields.next_value::<Option<IgnoredAny>>()?.is_some() => {
+                    return Err(A::Error::custom("the page speaks of an error"));
+                }
+                PageField::Error => {}
                 PageField::Other => {
                     fields.next_value::<IgnoredAny>()?;
                 }

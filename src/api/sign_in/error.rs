@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use super::hints;
 use super::settings::SignInMethod;
+use crate::api::network::{CertificateProblem, NetworkError};
 
 /// A sign-in that failed.
 #[derive(Debug, Clone, Error)]
@@ -74,9 +75,9 @@ pub enum SignInError {
         trouble: Trouble,
         /// How long the answer asked to wait.
         retry_after: Option<Duration>,
-        /// The network's own error; it holds no address and no body.
+        /// What the network says; it holds no address and no body.
         #[source]
-        source: Option<Arc<reqwest::Error>>,
+        source: Option<Arc<NetworkError>>,
     },
 }
 
@@ -86,8 +87,10 @@ pub enum SignInError {
 pub enum Trouble {
     /// No connection: name, network, proxy.
     NoConnection,
-    /// A connection, but to somebody whose certificate is not trusted.
-    Untrusted,
+    /// A connection, but to somebody whose certificate is not accepted.
+    Untrusted(CertificateProblem),
+    /// A proxy on the way that wants to know who is asking.
+    ProxyAuthentication,
     /// No answer in time.
     TimedOut,
     /// The answer broke off.
@@ -104,7 +107,8 @@ impl fmt::Display for Trouble {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoConnection => formatter.write_str("could not be reached"),
-            Self::Untrusted => formatter.write_str("showed a certificate that is not trusted"),
+            Self::Untrusted(_) => formatter.write_str("showed a certificate that is not accepted"),
+            Self::ProxyAuthentication => formatter.write_str("is behind a proxy that wants a sign-in"),
             Self::TimedOut => formatter.write_str("did not answer in time"),
             Self::BrokenOff => formatter.write_str("broke off its answer"),
             Self::Status(status) => write!(formatter, "answered with status {status}"),
@@ -135,7 +139,9 @@ impl SignInError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { trouble, .. } => *trouble != Trouble::Untrusted,
+            Self::Unreachable { trouble, .. } => {
+                !matches!(trouble, Trouble::Untrusted(_) | Trouble::ProxyAuthentication)
+            }
             Self::Settings { .. }
             | Self::File { .. }
             | Self::Refused { .. }
@@ -277,7 +283,8 @@ mod tests {
             (unreachable(Trouble::Status(503)), true),
             (unreachable(Trouble::Unreadable), true),
             (unreachable(Trouble::TooLarge), true),
-            (unreachable(Trouble::Untrusted), false),
+            (unreachable(Trouble::Untrusted(CertificateProblem::Expired)), false),
+            (unreachable(Trouble::ProxyAuthentication), false),
             (refused(SignInMethod::Secret, Some(7_000_215)), false),
             (SignInError::settings("a", "b"), false),
             (SignInError::SameToken { method: SignInMethod::Token }, false),

@@ -80,6 +80,9 @@ pub(super) fn for_same_token(method: SignInMethod) -> &'static str {
     }
 }
 
+/// What to do about a proxy that wants to know who is asking.
+const PROXY_AUTHENTICATION: &str = "put the proxy's user name and password into HTTPS_PROXY, or ask for a way past it";
+
 /// What to check when no usable answer came.
 pub(super) fn for_trouble(method: SignInMethod, trouble: Trouble) -> &'static str {
     match trouble {
@@ -91,10 +94,8 @@ pub(super) fn for_trouble(method: SignInMethod, trouble: Trouble) -> &'static st
             "check the network, the proxy settings (HTTPS_PROXY, NO_PROXY), --cloud and \
              AZURE_AUTHORITY_HOST"
         }
-        Trouble::Untrusted => {
-            "if a proxy inspects the traffic, name its root certificate with --ca-file; \
-             otherwise check AZURE_AUTHORITY_HOST"
-        }
+        Trouble::Untrusted(problem) => problem.hint(),
+        Trouble::ProxyAuthentication => PROXY_AUTHENTICATION,
         Trouble::Status(_) => "the sign-in service is busy or down: try again later",
         Trouble::Unreadable | Trouble::TooLarge => {
             "a proxy or a sign-on page may have answered in the authority's place: check \

@@ -9,7 +9,6 @@
 //!   brings its own) would repeat.
 //! - Time and size are bounded.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,9 @@ use super::answer::{Reason, is_plausible_token_answer};
 use super::error::{SignInError, Trouble};
 use super::redact::Redactor;
 use super::settings::SignInMethod;
+use crate::api::LossKind;
 use crate::api::cloud::{ip_address, is_loopback_host};
+use crate::api::network::NetworkError;
 
 /// From the start of a token request to the last byte of its answer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -134,7 +135,11 @@ impl SignInTransport {
     }
 
     async fn exchange(&self, request: &Request) -> Result<AsyncRawResponse, SignInError> {
-        let response = self.outgoing(request)?.send().await.map_err(|error| self.network(error))?;
+        let response = self
+            .outgoing(request)?
+            .send()
+            .await
+            .map_err(|error| self.network(NetworkError::of_request(error, &self.route.actual)))?;
         let status = response.status();
         let retry_after = retry_after(&response);
         let body = self.read(response).await?;
@@ -175,7 +180,7 @@ impl SignInTransport {
 
     async fn read(&self, mut response: reqwest::Response) -> Result<Vec<u8>, SignInError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.network(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.network(NetworkError::of_body(error)))? {
             if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
                 return Err(self.unreachable(Trouble::TooLarge, None));
             }
@@ -189,22 +194,22 @@ impl SignInTransport {
         SignInError::Unreachable { method: self.method, party: self.party(), trouble, retry_after, source: None }
     }
 
-    fn network(&self, error: reqwest::Error) -> SignInError {
-        let trouble = if error.is_timeout() {
-            Trouble::TimedOut
-        } else if !error.is_connect() {
-            Trouble::BrokenOff
-        } else if is_about_certificates(&error) {
-            Trouble::Untrusted
-        } else {
-            Trouble::NoConnection
+    fn network(&self, error: NetworkError) -> SignInError {
+        let trouble = match error.kind() {
+            LossKind::Untrusted(problem) => Trouble::Untrusted(problem),
+            LossKind::ProxyAuthentication => Trouble::ProxyAuthentication,
+            LossKind::Proxy | LossKind::UnknownHost | LossKind::ConnectionRefused | LossKind::NotConnected => {
+                Trouble::NoConnection
+            }
+            LossKind::TimedOut => Trouble::TimedOut,
+            LossKind::ConnectionLost | LossKind::Truncated | LossKind::TooLong => Trouble::BrokenOff,
         };
         SignInError::Unreachable {
             method: self.method,
             party: self.party(),
             trouble,
             retry_after: None,
-            source: Some(Arc::new(error.without_url())),
+            source: Some(Arc::new(error)),
         }
     }
 
@@ -232,19 +237,6 @@ impl SignInTransport {
             || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             || (identity && matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE))
     }
-}
-
-/// `rustls` is below several layers and its type is not ours to name; its words for it are stable
-/// enough for a choice between "wait" and "stop".
-fn is_about_certificates(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        if current.to_string().contains("certificate") {
-            return true;
-        }
-        cause = current.source();
-    }
-    false
 }
 
 /// `Retry-After` in seconds. The date form is not read: a wait of the caller's own does as well.

@@ -1,14 +1,15 @@
 //! What the answer to a bulk call means.
 //!
 //! The service does all of a bulk call or nothing: one bad id refuses it. Which one, the answer's free text may say for
-//! all, for some or for none; nothing hangs on how it says it, only ids of the call are looked for. What surprises: an
-//! accepted answer may list no machine at all, which is the service's word all the same.
+//! all, for some or for none; nothing hangs on how it says it, only ids of the call are looked for. So every refusal of
+//! a bulk call, whatever its status, is the group's and no machine's. What surprises: an accepted answer may list no
+//! machine at all; that is an acceptance, which a read has to settle.
 
 use std::collections::HashMap;
 
 use super::{
-    AnswerFacts, ApiRequest, History, MachineVerdict, PROXY_PAGE, Response, RetryReason, Shown, SplitReason, Verdict,
-    is_disallowed, retry, shows,
+    AnswerFacts, ApiRequest, BUSY_BELIEVED_AFTER, History, MachineVerdict, PROXY_PAGE, Response, RetryReason, Shown,
+    SplitReason, Verdict, is_disallowed, retry, shows,
 };
 use crate::model::MachineId;
 
@@ -27,13 +28,16 @@ pub(super) fn judge(
     match response.status {
         200..=299 => Some(judge_accepted(request, machines, response, facts.clone())),
         413 => split(SplitReason::TooMany { allowed: allowed_number(response) }),
-        400..=499 if response.looks_like_html() => None,
+        // Not the service's word, or nobody's machine; and what says to ask again is asked again, some of it not for ever.
+        400..=499 | 501 if response.looks_like_html() => None,
+        401 | 407 | 408 | 409 | 429 | 460 | 499 => None,
+        421 | 423 | 425 if history.busy + 1 < BUSY_BELIEVED_AFTER => None,
         403 if is_disallowed(facts) => split(SplitReason::Disallowed { named: named(machines, &response.body) }),
         403 | 405 | 501 => split(SplitReason::Forbidden),
         400 if facts.error_code.as_deref() == Some(TOO_MANY_CODE) => {
             split(SplitReason::TooMany { allowed: allowed_number(response) })
         }
-        400 | 404 | 410 | 422 => {
+        400..=499 => {
             let named = named(machines, &response.body);
             // A single 404 is not believed where it names nobody.
             if response.status == 404 && history.not_found == 0 && !named.contains(&true) {
@@ -56,22 +60,30 @@ fn judge_accepted(
         facts.error_message = Some(what.into());
         return retry(RetryReason::NotUnderstood, facts);
     };
-    let shown: HashMap<MachineId, _> =
-        listed.iter().map(|machine| (MachineId::from_service(&machine.id), machine)).collect();
-    let of_call = machines.iter().filter(|machine| shown.contains_key(*machine)).count();
-    if of_call == 0 && !listed.is_empty() {
+    let mut shown: HashMap<MachineId, Shown> = HashMap::new();
+    for machine in &listed {
+        let now = shows(request, machine);
+        // Of two that contradict each other the worse is believed.
+        shown
+            .entry(MachineId::from_service(&machine.id))
+            .and_modify(|before| *before = now.max(*before))
+            .or_insert(now);
+    }
+    if !listed.is_empty() && !machines.iter().any(|machine| shown.contains_key(machine)) {
         facts.error_message = Some("the answer is about other machines".into());
         return retry(RetryReason::OtherMachine, facts);
     }
     facts.error_code = None;
     facts.error_message = None;
-    let judged = machines.iter().map(|machine| match shown.get(machine).map(|document| shows(request, document)) {
-        None if listed.is_empty() => MachineVerdict::Done { case_differs: false },
+    let judged = machines.iter().map(|machine| match shown.get(machine) {
+        None if listed.is_empty() => MachineVerdict::Accepted,
         None => MachineVerdict::Omitted,
-        Some(Shown::AsAsked { case_differs }) => MachineVerdict::Done { case_differs },
+        Some(Shown::AsAsked { case_differs }) => MachineVerdict::Done { case_differs: *case_differs },
+        Some(Shown::OtherCase) => MachineVerdict::OtherCase,
+        Some(Shown::Nothing) => MachineVerdict::Accepted,
         Some(Shown::Otherwise) => MachineVerdict::NotApplied,
     });
-    Verdict::Answered { facts, machines: judged.collect(), shows_none: listed.is_empty() }
+    Verdict::Answered { facts, machines: judged.collect() }
 }
 
 /// For each machine whether its id stands in the text, in any case, and is not part of a longer word.

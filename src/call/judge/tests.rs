@@ -1,5 +1,10 @@
+//! What each answer means: tables over every status, and the answers that are success.
+
+mod statuses;
+mod success;
+
 use super::*;
-use crate::api::Loss;
+use crate::api::{CertificateProblem, Loss};
 use crate::model::{DeviceValue, MachineId, Tag};
 
 const MACHINE: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
@@ -24,40 +29,15 @@ fn judged(request: &ApiRequest, answer: &Answer, history: History) -> Verdict {
 /// A verdict in one word, for tables.
 fn word(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Done { after, case_differs, .. } => {
-            format!("done {after}{}", if *case_differs { ", other case" } else { "" })
-        }
+        Verdict::Done { case_differs, .. } => format!("done{}", if *case_differs { ", other case" } else { "" }),
+        Verdict::Accepted { .. } => "accepted".to_owned(),
         Verdict::Read { .. } => "read".to_owned(),
         Verdict::Retry { why, .. } => format!("retry {why:?}"),
-        Verdict::Answered { machines, shows_none, .. } => {
-            format!("answered {machines:?}{}", if *shows_none { ", shows none" } else { "" })
-        }
+        Verdict::Answered { machines, .. } => format!("answered {machines:?}"),
         Verdict::Split { why, .. } => format!("split {why:?}"),
         Verdict::Throttled { wait, .. } => format!("throttled {wait:?}"),
         Verdict::Fail { why, .. } => format!("fail {why:?}"),
         Verdict::Abort { why, .. } => format!("abort {why:?}"),
-    }
-}
-
-/// Every status that can be sent, and what it leads to when the body is the service's and nothing was answered before.
-#[test]
-fn every_status_has_its_verdict() {
-    let request = value_request();
-    let body = r#"{"error": {"code": "C", "message": "m", "target": "t"}}"#;
-    for status in 100..=999 {
-        let expected = match status {
-            200..=299 => "retry NotUnderstood".to_owned(),
-            300..=399 => format!("abort Redirected {{ status: {status}, location: None }}"),
-            401 => "retry TokenRefused".to_owned(),
-            403 => "fail Forbidden".to_owned(),
-            404 => "retry NotFound".to_owned(),
-            407 => "abort ProxyAuthentication".to_owned(),
-            429 => "throttled None".to_owned(),
-            408 | 409 | 421 | 423 | 425 => "retry ServiceFailed".to_owned(),
-            400..=499 => "fail Rejected".to_owned(),
-            _ => "retry ServiceFailed".to_owned(),
-        };
-        assert_eq!(word(&judged(&request, &response(status, body), History::default())), expected, "{status}");
     }
 }
 
@@ -70,37 +50,6 @@ fn a_proxys_page_of_html_is_nobodys_verdict_under_any_status() {
     }
     let page = response(503, "<html/>");
     assert_eq!(word(&judged(&request, &page, History::default())), "retry ServiceFailed");
-}
-
-#[test]
-fn success_is_a_well_formed_answer_that_shows_the_change() {
-    let add = tag_request(TagAction::Add);
-    let remove = tag_request(TagAction::Remove);
-    let value = value_request();
-    let table: &[(&ApiRequest, &str, &str)] = &[
-        (&add, r#""machineTags": ["x", "Tier 0"]"#, "done present"),
-        (&add, r#""machineTags": ["tier 0"]"#, "done present, other case"),
-        (&add, r#""machineTags": []"#, "retry NotApplied"),
-        (&add, r#""machineTags": null"#, "done present"),
-        (&add, r#""further": 1"#, "done present"),
-        (&remove, r#""machineTags": ["x"]"#, "done absent"),
-        (&remove, r#""machineTags": ["tier 0"]"#, "done absent, other case"),
-        (&remove, r#""machineTags": ["Tier 0"]"#, "retry NotApplied"),
-        (&value, r#""deviceValue": "High""#, "done High"),
-        (&value, r#""deviceValue": "high""#, "done High"),
-        (&value, r#""deviceValue": "Normal""#, "retry NotApplied"),
-        (&value, r#""further": 1"#, "done High"),
-    ];
-    for (request, fields, expected) in table {
-        let body = format!(r#"{{"id": "{}", {fields}}}"#, MACHINE.to_uppercase());
-        let verdict = judged(request, &response(200, &body), History::default());
-        assert_eq!(word(&verdict), *expected, "{request:?} {fields}");
-    }
-    for body in ["", "{}", r#"{"id": "#, "[]", r#"{"value": []}"#] {
-        assert_eq!(word(&judged(&value, &response(200, body), History::default())), "retry NotUnderstood", "{body}");
-    }
-    let other = response(200, r#"{"id": "2222222222222222222222222222222222222222", "deviceValue": "High"}"#);
-    assert_eq!(word(&judged(&value, &other, History::default())), "retry OtherMachine");
 }
 
 #[test]
@@ -120,9 +69,13 @@ fn a_doubtful_answer_is_believed_only_when_it_repeats() {
 
 #[test]
 fn what_was_lost_may_have_taken_effect_unless_it_never_left() {
+    use ConnectionTrouble::{Other, Proxy, Refused, UnknownHost};
     let request = value_request();
     let table = [
-        (LossKind::NotConnected, RetryReason::NotConnected, false),
+        (LossKind::NotConnected, RetryReason::NotConnected(Other), false),
+        (LossKind::UnknownHost, RetryReason::NotConnected(UnknownHost), false),
+        (LossKind::ConnectionRefused, RetryReason::NotConnected(Refused), false),
+        (LossKind::Proxy, RetryReason::NotConnected(Proxy), false),
         (LossKind::TimedOut, RetryReason::TimedOut, true),
         (LossKind::ConnectionLost, RetryReason::ConnectionLost, true),
         (LossKind::Truncated, RetryReason::Truncated, true),
@@ -135,6 +88,17 @@ fn what_was_lost_may_have_taken_effect_unless_it_never_left() {
         assert_eq!(why, expected);
         assert_eq!(why.is_ambiguous(), ambiguous, "{kind:?}");
         assert_eq!(facts.error_message.as_deref(), Some("why"));
+    }
+}
+
+#[test]
+fn what_waiting_does_not_mend_ends_the_run_at_once_and_was_never_sent() {
+    let untrusted = LossKind::Untrusted(CertificateProblem::Expired);
+    for kind in [untrusted, LossKind::ProxyAuthentication] {
+        let answer = Answer::Lost(Loss { kind, description: "why".into() });
+        let verdict = judged(&value_request(), &answer, History::default());
+        let Verdict::Abort { why, .. } = verdict else { panic!("{kind:?}: {verdict:?}") };
+        assert!(!why.is_ambiguous(), "{kind:?}");
     }
 }
 
@@ -157,33 +121,6 @@ fn the_services_words_are_kept_on_one_line_and_cut() {
 fn bulk_request() -> ApiRequest {
     let machines = ["aa", MACHINE, "odd-id"].map(MachineId::from_service).to_vec();
     ApiRequest::ChangeTagOnMachines { machines, action: TagAction::Add, tag: Tag::new("Tier 0").expect("a tag") }
-}
-
-/// What a bulk call does that others do not: refusals concern the whole call.
-#[test]
-fn a_refused_bulk_call_is_split_and_nothing_else_is() {
-    let body = r#"{"error": {"code": "C", "message": "m", "target": "t"}}"#;
-    let second = History { not_found: 1, ..History::default() };
-    for status in 100..=999 {
-        let expected = match status {
-            200..=299 => "retry NotUnderstood".to_owned(),
-            300..=399 => format!("abort Redirected {{ status: {status}, location: None }}"),
-            400 | 404 | 410 | 422 => "split BadMachines { named: [false, false, false] }".to_owned(),
-            401 => "retry TokenRefused".to_owned(),
-            403 | 405 | 501 => "split Forbidden".to_owned(),
-            407 => "abort ProxyAuthentication".to_owned(),
-            413 => "split TooMany { allowed: None }".to_owned(),
-            429 => "throttled None".to_owned(),
-            408 | 409 | 421 | 423 | 425 => "retry ServiceFailed".to_owned(),
-            402..=499 => "fail Rejected".to_owned(),
-            _ => "retry ServiceFailed".to_owned(),
-        };
-        assert_eq!(word(&judged(&bulk_request(), &response(status, body), second)), expected, "{status}");
-    }
-    let first_404 = judged(&bulk_request(), &response(404, body), History::default());
-    assert_eq!(word(&first_404), "retry NotFound", "one 404 that names nobody is not believed");
-    let html = judged(&bulk_request(), &response(403, "<html>"), second);
-    assert_eq!(word(&html), "retry NotUnderstood", "a proxy's page is nobody's verdict");
 }
 
 #[test]
@@ -210,30 +147,5 @@ fn a_lower_limit_is_read_from_the_refusal() {
         let body = format!(r#"{{"error": {{"code": "MaximumBatchSizeExceeded", "message": "{message}"}}}}"#);
         let verdict = judged(&bulk_request(), &response(400, &body), History::default());
         assert_eq!(word(&verdict), format!("split TooMany {{ allowed: {allowed} }}"), "{message}");
-    }
-}
-
-#[test]
-fn an_accepted_bulk_call_is_checked_machine_by_machine() {
-    let shown = |id: &str, tags: &str| format!(r#"{{"id": "{id}", "machineTags": {tags}}}"#);
-    let done = "Done { case_differs: false }";
-    let table = [
-        (r#"{"value": []}"#.to_owned(), format!("answered [{done}, {done}, {done}], shows none")),
-        ("{}".to_owned(), format!("answered [{done}, {done}, {done}], shows none")),
-        (
-            format!(
-                r#"{{"value": [{}, {}]}}"#,
-                shown("aa", r#"["tier 0"]"#),
-                shown(&MACHINE.to_uppercase(), r#"["other"]"#)
-            ),
-            "answered [Done { case_differs: true }, NotApplied, Omitted]".to_owned(),
-        ),
-        (format!(r#"{{"value": [{}]}}"#, r#"{"id": "odd-id"}"#), format!("answered [Omitted, Omitted, {done}]")),
-        (format!(r#"{{"value": [{}]}}"#, shown("other", "[]")), "retry OtherMachine".to_owned()),
-        ("<html>".to_owned(), "retry NotUnderstood".to_owned()),
-        (String::new(), "retry NotUnderstood".to_owned()),
-    ];
-    for (body, expected) in table {
-        assert_eq!(word(&judged(&bulk_request(), &response(200, &body), History::default())), expected, "{body}");
     }
 }

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::api::{Loss, LossKind, Response};
+use crate::call::ConnectionTrouble;
 use crate::model::AnswerFacts;
 
 const MAXIMUM: Duration = Duration::from_hours(2);
 const BUSY: Sign = Sign::Trouble(ServiceTrouble::Status(503));
-const NO_CONNECTION: Sign = Sign::Trouble(ServiceTrouble::NotConnected);
+const NO_CONNECTION: Sign = Sign::Trouble(ServiceTrouble::NotConnected(ConnectionTrouble::Other));
 const NO_TOKEN: Sign = Sign::Trouble(ServiceTrouble::SignIn);
 use Bucket::{Machines, Tags, Value};
 use Sign::{Answers, Unclear};
@@ -181,7 +182,7 @@ fn answers_are_told_from_trouble() {
         (response(401), RetryReason::TokenRefused, Answers),
         (response(200), RetryReason::NotApplied, Answers),
         (response(200), RetryReason::NotUnderstood, Unclear),
-        (lost(LossKind::NotConnected), RetryReason::NotConnected, NO_CONNECTION),
+        (lost(LossKind::NotConnected), RetryReason::NotConnected(ConnectionTrouble::Other), NO_CONNECTION),
         (lost(LossKind::TimedOut), RetryReason::TimedOut, Sign::Trouble(ServiceTrouble::TimedOut)),
         (lost(LossKind::ConnectionLost), RetryReason::ConnectionLost, Sign::Trouble(ServiceTrouble::ConnectionLost)),
         (lost(LossKind::Truncated), RetryReason::Truncated, Unclear),

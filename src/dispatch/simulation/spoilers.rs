@@ -140,7 +140,9 @@ async fn an_app_without_permission_is_found_out_in_a_few_calls() {
     for case in Case::every(200) {
         let spoiled = case.run((0..200).map(|number| (number, Refusal::Forbidden))).await;
         match &spoiled.reason {
-            EndReason::Forbidden { said } => assert_eq!(said.as_deref(), Some("roles are missing"), "{}", spoiled.name),
+            EndReason::Forbidden { message } => {
+                assert_eq!(message.as_deref(), Some("roles are missing"), "{}", spoiled.name)
+            }
             other => panic!("{}: {other:?}", spoiled.name),
         }
         // One more may have read the list.

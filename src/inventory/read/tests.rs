@@ -102,7 +102,8 @@ async fn a_tenant_is_read_whole_however_large_it_is() {
     let outcome = reading("off", |_, top, skip| page(20_050, top, skip)).await;
     let (inventory, progress) = outcome.read.expect("an inventory");
     assert_eq!((inventory.len(), progress.machines, progress.pages, progress.calls), (20_050, 20_050, 3, 3));
-    assert_eq!(outcome.requests, [0, 10_000, 20_000]);
+    assert_eq!(progress.repeated, 20, "by which the pages are known to fit together");
+    assert_eq!(outcome.requests, [0, 9_990, 19_980]);
     assert_eq!(outcome.calls_in_ledger, 3, "reads count like every call");
     let ids: BTreeSet<String> = inventory.machines().map(|machine| machine.id().to_string()).collect();
     assert_eq!(ids.len(), 20_050);
@@ -114,12 +115,60 @@ async fn a_tenant_is_read_whole_however_large_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_round_number_of_machines_costs_one_call_more_and_no_machine_costs_three() {
+async fn a_round_number_of_machines_costs_one_call_more() {
     let outcome = reading("off", |_, top, skip| page(10_000, top, skip)).await;
-    assert_eq!((outcome.read.expect("an inventory").0.len(), outcome.requests.len()), (10_000, 2));
-    let outcome = reading("off", |_, top, skip| page(0, top, skip)).await;
-    assert!(outcome.read.expect("an inventory").0.is_empty());
-    assert_eq!(outcome.requests.len(), 3, "that a tenant is empty is believed only when it repeats");
+    let (inventory, progress) = outcome.read.expect("an inventory");
+    assert_eq!((inventory.len(), progress.calls, progress.retried), (10_000, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_in_the_list_is_a_refusal_and_never_an_empty_tenant() {
+    let empty_page = |_, _, _| response(200, r#"{"value": []}"#.into());
+    let unreadable = |_, _, _| response(200, r#"{"value": [{"name": "no id"}]}"#.into());
+    for outcome in [
+        reading("off", |_, top, skip| page(0, top, skip)).await,
+        reading("off", empty_page).await,
+        reading("off", unreadable).await,
+    ] {
+        let error = outcome.read.expect_err("nobody");
+        assert!(matches!(error, ReadError::Walk(WalkError::Nobody)) && error.is_refusal(), "{error}");
+        assert_eq!(outcome.requests.len(), 3, "believed only when it repeats");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_404_behind_a_full_page_hides_nobody() {
+    let outcome = reading("off", |number, top, skip| match number {
+        1 | 3 => page(0, top, skip),
+        _ => page(20_050, top, skip),
+    })
+    .await;
+    let (inventory, progress) = outcome.read.expect("an inventory");
+    assert_eq!((inventory.len(), progress.calls, progress.pages, progress.retried), (20_050, 5, 3, 2));
+    let outcome = reading("off", |number, top, skip| page(if number == 0 { 20_050 } else { 0 }, top, skip)).await;
+    let error = outcome.read.expect_err("a list that breaks off");
+    assert_eq!(
+        error.to_string(),
+        "the list of machines does not hold together: no page follows its first 10000 machines"
+    );
+    assert!(!error.is_refusal() && outcome.requests.len() == 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_goes_between_two_pages_hides_nobody() {
+    for (gone, retried) in [(1, 0), (9, 0), (10, 1), (300, 2), (8_000, 2)] {
+        // The first machines go once the first page has come.
+        let outcome = reading("off", move |number, top, skip| {
+            let gone = if number == 0 { 0 } else { gone };
+            let end = (skip + gone + u64::from(top)).min(20_050);
+            let list: Vec<String> = (skip + gone..end).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
+            response(200, format!(r#"{{"value": [{}]}}"#, list.join(",")))
+        })
+        .await;
+        let (inventory, progress) = outcome.read.expect("an inventory");
+        assert_eq!(inventory.len(), 20_050, "{gone} have gone");
+        assert_eq!(progress.retried, retried, "{gone} have gone");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +178,7 @@ async fn whoever_watches_is_told_until_when_the_quota_makes_it_wait() {
     let waits: Vec<&ReadProgress> = outcome.watcher.0.iter().map(|(_, progress)| progress).collect();
     let wait = waits.iter().find(|progress| matches!(progress.waiting, Some((WaitCause::Window(_), Some(_)))));
     let progress = wait.expect("a wait");
-    assert_eq!((progress.pages, progress.machines), (2, 20_000));
+    assert_eq!((progress.pages, progress.machines), (2, 19_990));
     let until = progress.waiting.and_then(|(_, until)| until).expect("a moment").as_second();
     assert!((60..=75).contains(&until), "{until}");
     assert!(waits.len() > 60, "the reading is shown while it waits");
@@ -150,7 +199,7 @@ async fn what_goes_wrong_once_costs_only_another_call() {
     let (inventory, progress) = outcome.read.expect("an inventory");
     assert_eq!(inventory.len(), 10_500);
     assert_eq!((progress.calls, progress.pages, progress.retried, progress.throttled), (8, 2, 5, 1));
-    assert_eq!(outcome.requests, [0, 0, 0, 0, 0, 10_000, 10_000, 10_000]);
+    assert_eq!(outcome.requests, [0, 0, 0, 0, 0, 9_990, 9_990, 9_990]);
     let notices: Vec<_> =
         outcome.watcher.0.iter().filter(|(event, _)| matches!(event, InventoryEvent::Notice(_))).collect();
     assert_eq!(notices.len(), 0, "without a quota a 429 needs no explanation");

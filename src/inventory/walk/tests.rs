@@ -61,20 +61,35 @@ impl Service {
     }
 
     fn walk(&self, limits: PageLimits) -> Walked {
-        let mut walk = PageWalk::new(limits);
-        let mut seen = BTreeSet::new();
-        let mut calls = 0;
-        loop {
-            let ApiRequest::ListMachines { top, skip } = walk.request() else { panic!("not a page") };
-            calls += 1;
-            let Some((ids, has_next_link)) = self.page(top.into(), skip) else { return (seen, calls, Ok(())) };
-            let items = ids.len() as u64;
-            let new_machines = ids.into_iter().filter(|id| seen.insert(*id)).count() as u64;
-            match walk.take(PageSummary { items, new_machines, has_next_link }) {
-                Ok(WalkStep::GoOn) => {}
-                Ok(WalkStep::Done) => return (seen, calls, Ok(())),
-                Err(error) => return (seen, calls, Err(error)),
+        walk(limits, |_number, top, skip| self.page(top, skip))
+    }
+}
+
+/// Walks through what answers the call of this number, from 0, for so many machines behind so many others.
+fn walk(limits: PageLimits, mut answer: impl FnMut(u64, u64, u64) -> Option<(Vec<u64>, bool)>) -> Walked {
+    let mut walk = PageWalk::new(limits);
+    let (mut seen, mut latest) = (BTreeSet::new(), BTreeSet::new());
+    let mut calls = 0;
+    loop {
+        let ApiRequest::ListMachines { top, skip } = walk.request() else { panic!("not a page") };
+        let overlap = usize::try_from(walk.overlap()).expect("a few");
+        calls += 1;
+        let step = match answer(calls - 1, top.into(), skip) {
+            None => walk.take_none(),
+            Some((ids, _)) if overlap > 0 && !ids.iter().take(overlap).any(|id| latest.contains(id)) => {
+                walk.take_unfit()
             }
+            Some((ids, has_next_link)) => {
+                latest = ids.iter().copied().collect();
+                let items = ids.len() as u64;
+                let new_machines = ids.into_iter().filter(|id| seen.insert(*id)).count() as u64;
+                walk.take(PageSummary { items, new_machines, has_next_link })
+            }
+        };
+        match step {
+            Ok(WalkStep::GoOn | WalkStep::Again) => {}
+            Ok(WalkStep::Done) => return (seen, calls, Ok(())),
+            Err(error) => return (seen, calls, Err(error)),
         }
     }
 }
@@ -82,8 +97,6 @@ impl Service {
 #[test]
 fn a_walk_asks_for_as_many_pages_as_there_are() {
     let table: &[(&str, Service, u64, u64)] = &[
-        ("an empty tenant", Service { machines: 0, ..PLAIN }, 0, 1),
-        ("an empty tenant without a 404", Service { not_found: false, ..PLAIN }, 0, 1),
         ("a short page", Service { machines: 9, ..PLAIN }, 9, 1),
         ("a full last page", Service { machines: 10, ..PLAIN }, 10, 2),
         ("a full last page without a 404", Service { machines: 10, not_found: false, ..PLAIN }, 10, 2),
@@ -114,10 +127,78 @@ fn a_list_without_an_end_is_given_up_with_the_reason() {
 }
 
 #[test]
-fn a_page_on_which_nothing_can_be_read_ends_the_walk() {
-    let mut walk = PageWalk::new(LIMITS);
+fn nobody_is_no_tenant_and_believed_only_when_it_repeats() {
+    // A 404 has been repeated by whoever makes the call.
+    assert_eq!(PLAIN.walk(LIMITS), (BTreeSet::new(), 1, Err(WalkError::Nobody)));
+    let empty_pages = Service { not_found: false, ..PLAIN };
+    assert_eq!(empty_pages.walk(LIMITS), (BTreeSet::new(), 3, Err(WalkError::Nobody)));
+    let once = walk(LIMITS, |number, _, _| Some((if number == 0 { Vec::new() } else { vec![1, 2] }, false)));
+    assert_eq!(once, ([1, 2].into(), 2, Ok(())));
+    let mut unreadable = PageWalk::new(LIMITS);
     let page = PageSummary { items: 10, new_machines: 0, has_next_link: true };
-    assert_eq!(walk.take(page), Ok(WalkStep::Done));
+    assert_eq!([1, 2].map(|_| unreadable.take(page)), [Ok(WalkStep::Again); 2]);
+    assert_eq!(unreadable.take(page), Err(WalkError::Nobody));
+}
+
+#[test]
+fn the_overlap_takes_a_call_more_only_where_the_last_page_is_nearly_full() {
+    let table = [
+        (1, 1),
+        (9_999, 1),
+        (10_000, 2),
+        (10_001, 2),
+        (19_989, 2),
+        (19_990, 3),
+        (20_000, 3),
+        (20_050, 3),
+        (29_979, 3),
+        (100_000, 11),
+        (1_000_000, 101),
+    ];
+    for (machines, calls) in table {
+        for not_found in [true, false] {
+            let (seen, called, end) = Service { machines, not_found, ..PLAIN }.walk(PageLimits::default());
+            assert_eq!((seen.len() as u64, called, end), (machines, calls, Ok(())), "{machines}");
+        }
+    }
+}
+
+/// A thousand machines on a page, so that one is repeated.
+const THOUSANDS: PageLimits = PageLimits { page_machines: 1_000, ..LIMITS };
+
+fn page_of(list: &[u64], top: u64, skip: u64) -> Option<(Vec<u64>, bool)> {
+    let page: Vec<u64> =
+        list.iter().copied().skip(usize::try_from(skip).ok()?).take(usize::try_from(top).ok()?).collect();
+    (!page.is_empty()).then_some((page, false))
+}
+
+#[test]
+fn a_404_behind_a_full_page_is_asked_for_again() {
+    let limits = PageLimits { machines: 40_000, ..THOUSANDS };
+    let list: Vec<u64> = (0..2_500).collect();
+    for failing in [vec![1], vec![2], vec![1, 2], vec![2, 3]] {
+        let (seen, calls, end) =
+            walk(limits, |number, top, skip| page_of(&list, top, skip).filter(|_| !failing.contains(&number)));
+        assert_eq!((seen.len(), calls, end), (2_500, 3 + failing.len() as u64, Ok(())), "{failing:?}");
+    }
+    let (_, calls, end) = walk(limits, |number, top, skip| page_of(&list, top, skip).filter(|_| number == 0));
+    assert_eq!((calls, end), (4, Err(WalkError::Torn { position: 1_000 })), "it cannot be over here");
+}
+
+#[test]
+fn machines_that_go_between_two_pages_hide_nobody() {
+    let limits = PageLimits { machines: 40_000, ..THOUSANDS };
+    // How many of those that were read go before the second page, and how many calls that costs.
+    for (gone, calls) in [(0, 3), (1, 4), (9, 4), (10, 6), (899, 5)] {
+        let list: Vec<u64> = (0..2_500).collect();
+        let (seen, called, end) =
+            walk(limits, |number, top, skip| page_of(if number == 0 { &list } else { &list[gone..] }, top, skip));
+        assert_eq!((seen.len(), called, end), (2_500, calls, Ok(())), "{gone} have gone");
+    }
+    let list: Vec<u64> = (0..2_500).collect();
+    let (_, calls, end) =
+        walk(limits, |number, top, skip| page_of(if number == 0 { &list } else { &list[1_000..] }, top, skip));
+    assert_eq!((calls, end), (4, Err(WalkError::Torn { position: 1_000 })));
 }
 
 fn services() -> impl Strategy<Value = Service> {
@@ -141,7 +222,7 @@ proptest! {
 
     #[test]
     fn a_service_that_pages_honestly_is_read_whole_with_the_fewest_calls(
-        machines in 0..400_u64, cap in 1..25_u64, always in any::<bool>(), not_found in any::<bool>(),
+        machines in 1..400_u64, cap in 1..25_u64, always in any::<bool>(), not_found in any::<bool>(),
     ) {
         let link = if always { Link::Always } else { Link::Correct };
         let limits = PageLimits { pages: 1000, ..LIMITS };
@@ -150,7 +231,35 @@ proptest! {
         let page = cap.min(10);
         prop_assert_eq!((seen.len() as u64, end), (machines, Ok(())));
         let needed = machines.div_ceil(page);
-        let least = if always || machines == 0 || (cap >= 10 && machines % page == 0) { needed + 1 } else { needed };
+        let least = if always || (cap >= 10 && machines % page == 0) { needed + 1 } else { needed };
         prop_assert_eq!(calls, least);
+    }
+
+    #[test]
+    fn whoever_stays_in_the_list_is_seen_whoever_else_comes_and_goes(
+        machines in 1..6_000_u64,
+        changes in prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..1_500), 0..3_usize), 1..9),
+    ) {
+        let limits = PageLimits { machines: 40_000, ..THOUSANDS };
+        let mut list: Vec<u64> = (0..machines).collect();
+        let mut newcomers = machines..;
+        let (seen, _, end) = walk(limits, |number, top, skip| {
+            if let Some((gone, come)) = number.checked_sub(1).and_then(|number| changes.get(usize::try_from(number).ok()?)) {
+                for index in gone.iter().take(list.len() - 1) {
+                    list.remove(index.index(list.len()));
+                }
+                for newcomer in newcomers.by_ref().take(*come) {
+                    list.insert(usize::try_from(newcomer * 7).expect("small") % list.len(), newcomer);
+                }
+            }
+            page_of(&list, top, skip)
+        });
+        match end {
+            Ok(()) => {
+                let missed: Vec<u64> = list.into_iter().filter(|id| *id < machines && !seen.contains(id)).collect();
+                prop_assert_eq!(missed, Vec::<u64>::new());
+            }
+            Err(error) => prop_assert!(matches!(error, WalkError::Torn { .. }), "{}", error),
+        }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::inventory::MachineRecord;
 use crate::model::DeviceValue;
-use crate::plan::fixtures::{inventory, listed, machine_id, plan, sheet, tagged};
+use crate::plan::fixtures::{inventory, listed, machine_id, plan, sheet, slot, tagged};
 
 fn decided(plan: &Plan) -> Vec<(Decision, Held)> {
     plan.iter().map(|(_, decision, before)| (decision, before)).collect()
@@ -28,7 +28,9 @@ fn every_row_is_decided_by_what_the_inventory_shows() {
     use DeviceValue::{High, Normal};
     let table = [
         ("#1,A,Add,", Unchanged, Held::Present),
-        ("#1,a,Add,", Change, Held::Absent),
+        // The service may take the two for one.
+        ("#1,a,Add,", Change, Held::Unknown),
+        ("#1,a,Remove,", Change, Held::Unknown),
         ("#1,C,Add,", Change, Held::Absent),
         ("#1,B,Remove,", Change, Held::Present),
         ("#1,C,Remove,", Unchanged, Held::Absent),
@@ -62,7 +64,7 @@ fn every_row_is_decided_by_what_the_inventory_shows() {
 fn without_an_inventory_everything_is_a_change() {
     let sheet = sheet("#1,A,Add,High\n#2,A,Remove,\n");
     let mut recent = RecentWrites::default();
-    recent.note(machine_id(1), None, Held::Value(DeviceValue::High));
+    recent.note(slot(1, ""), Held::Value(DeviceValue::High));
     let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: None };
     let plan = plan(&sheet, None, &recent, settings);
     assert_eq!(decided(&plan), [(Decision::Change, Held::Unknown); 3]);
@@ -72,18 +74,22 @@ fn without_an_inventory_everything_is_a_change() {
 #[test]
 fn our_own_recent_writes_override_the_list() {
     let inventory = tenant();
-    let tag = |name: &str| Some(Tag::new(name).expect("a tag"));
     let mut recent = RecentWrites::default();
-    recent.note(machine_id(1), tag("A"), Held::Absent);
-    recent.note(machine_id(1), tag("C"), Held::Present);
-    recent.note(machine_id(1), tag("B"), Held::Unknown);
-    recent.note(machine_id(2), None, Held::Value(DeviceValue::Low));
-    recent.note(machine_id(9), tag("A"), Held::Present);
+    recent.note(slot(1, "A"), Held::Absent);
+    recent.note(slot(1, "C"), Held::Present);
+    recent.note_doubtful(slot(1, "B"), Held::Absent);
+    recent.note_doubtful(slot(1, "D"), Held::Present);
+    recent.note(slot(2, ""), Held::Value(DeviceValue::Low));
+    recent.note(slot(9, "A"), Held::Present);
     let table = [
         ("#1,A,Add,", Decision::Change, Held::Absent),
         ("#1,C,Add,", Decision::Unchanged, Held::Present),
-        // Sent, and never answered: the service is asked.
+        // Sent, and never answered: the service is asked, whatever the list shows and whatever is wanted.
         ("#1,B,Add,", Decision::Change, Held::Unknown),
+        ("#1,B,Remove,", Decision::Change, Held::Unknown),
+        ("#1,D,Remove,", Decision::Change, Held::Unknown),
+        // What we wrote in another case the list may not show yet.
+        ("#1,c,Remove,", Decision::Change, Held::Unknown),
         ("#2,,,High", Decision::Change, Held::Value(DeviceValue::Low)),
         ("#2,A,Remove,", Decision::Unchanged, Held::Absent),
         ("pc2,,,Low", Decision::Unchanged, Held::Value(DeviceValue::Low)),
@@ -94,6 +100,14 @@ fn our_own_recent_writes_override_the_list() {
         let plan = plan(&sheet, Some(&inventory), &recent, PlanSettings::default());
         assert_eq!(decided(&plan), [(decision, before)], "{row}");
     }
+}
+
+#[test]
+fn tags_that_stand_there_in_another_case_are_counted() {
+    let rows = "#1,a,Add,\n#1,b,Remove,\n#1,A,Add,\n#1,C,Remove,\n#2,a,Add,\npc1,\u{c9},Remove,\n";
+    let inventory = inventory([tagged(1, &["A", "B", "\u{e9}"]), listed(2)]);
+    let plan = plan(&sheet(rows), Some(&inventory), &RecentWrites::default(), PlanSettings::default());
+    assert_eq!((plan.count(Decision::Change), plan.case_variants), (4, 3));
 }
 
 #[test]

@@ -2,43 +2,51 @@
 
 use super::*;
 use crate::inventory::MachineRecord;
-use crate::model::{DeviceValue, Tag};
-use crate::plan::fixtures::{inventory, listed, machine_id, sheet, tagged};
+use crate::model::DeviceValue;
+use crate::plan::fixtures::{inventory, listed, sheet, slot, tagged};
 
 #[test]
 fn every_row_is_found_as_the_list_shows_it() {
     use Finding::{Differs, Holds, Pending, UnknownMachine};
     let inventory = inventory([
-        tagged(1, &["A", "B"]),
+        tagged(1, &["A", "B", "E"]),
         MachineRecord { machine_tags: None, device_value: None, ..listed(2) },
         MachineRecord { device_value: Some("low".into()), ..listed(3) },
     ]);
-    let tag = |name: &str| Some(Tag::new(name).expect("a tag"));
+    let (absent, present) = (Held::Absent, Held::Present);
     let mut recent = RecentWrites::default();
-    recent.note(machine_id(1), tag("C"), Held::Present);
-    recent.note(machine_id(1), tag("A"), Held::Absent);
-    recent.note(machine_id(1), tag("D"), Held::Unknown);
-    recent.note(machine_id(3), None, Held::Value(DeviceValue::High));
-    recent.note(machine_id(9), tag("A"), Held::Present);
+    recent.note(slot(1, "C"), present);
+    recent.note(slot(1, "A"), absent);
+    recent.note_doubtful(slot(1, "D"), present);
+    recent.note_doubtful(slot(1, "B"), absent);
+    recent.note(slot(3, ""), Held::Value(DeviceValue::High));
+    recent.note(slot(9, "A"), present);
     let table = [
-        ("#1,B,Add,", Holds, Held::Present),
-        ("#1,b,Add,", Differs, Held::Absent),
-        ("#1,B,Remove,", Differs, Held::Present),
+        ("#1,X,Add,", Differs, Held::Absent),
         ("#1,X,Remove,", Holds, Held::Absent),
+        ("#1,E,Add,", Holds, Held::Present),
+        ("#1,E,Remove,", Differs, Held::Present),
+        // The service may take the two for one, so the row does not surely hold.
+        ("#1,e,Add,", Differs, Held::Unknown),
+        ("#1,e,Remove,", Differs, Held::Unknown),
         ("#1,C,Add,", Pending, Held::Absent),
         ("#1,A,Remove,", Pending, Held::Present),
-        // What the list shows is believed where it is what is asked for, however old it may be.
-        ("#1,A,Add,", Holds, Held::Present),
-        ("#1,C,Remove,", Holds, Held::Absent),
-        ("#1,D,Add,", Differs, Held::Absent),
+        // The list shows what is asked for, but may not show yet what we have made of it since.
+        ("#1,A,Add,", Pending, Held::Present),
+        ("#1,C,Remove,", Pending, Held::Absent),
+        // Sent, and never answered.
+        ("#1,D,Add,", Pending, Held::Absent),
+        ("#1,D,Remove,", Pending, Held::Absent),
+        ("#1,B,Add,", Pending, Held::Present),
+        ("#1,B,Remove,", Pending, Held::Present),
         ("#2,A,Add,", Differs, Held::Unknown),
         ("#2,,,Low", Differs, Held::Unknown),
-        ("#3,,,Low", Holds, Held::Value(DeviceValue::Low)),
+        ("#3,,,Low", Pending, Held::Value(DeviceValue::Low)),
         ("#3,,,High", Pending, Held::Value(DeviceValue::Low)),
         ("#3,,,Normal", Differs, Held::Value(DeviceValue::Low)),
         ("#9,A,Add,", UnknownMachine, Held::Unknown),
         ("pc9,A,Add,", UnknownMachine, Held::Unknown),
-        ("pc1,B,Add,", Holds, Held::Present),
+        ("pc1,E,Add,", Holds, Held::Present),
     ];
     for (row, finding, held) in table {
         let sheet = sheet(row);

@@ -94,7 +94,7 @@ fn the_json_object_has_the_fields_of_the_contract() {
 
 #[test]
 fn a_run_that_was_refused_names_the_permission() {
-    let hint = reason_hint(&EndReason::Forbidden { said: None }).expect("a hint");
+    let hint = reason_hint(&EndReason::Forbidden { message: None }).expect("a hint");
     assert!(hint.contains("Machine.ReadWrite.All"), "{hint}");
 }
 

@@ -31,6 +31,14 @@ fn a_page_is_read_whatever_its_machines_lack() {
 }
 
 #[test]
+fn a_page_that_speaks_of_an_error_is_none() {
+    for (complaint, is_page) in [("null", true), (r#"{"code": "InternalServerError"}"#, false), (r#""down""#, false)] {
+        let body = format!(r#"{{"value": [{{"id": "a"}}], "error": {complaint}}}"#);
+        assert_eq!(MachinePage::parse(body.as_bytes()).is_some(), is_page, "{complaint}");
+    }
+}
+
+#[test]
 fn what_is_no_machine_is_left_out_and_counted() {
     let body = r#"{"value": [{}, {"id": ""}, {"id": null}, {"id": 7}, {"id": ["a"]}, {"id": ".."}, null, true, -1, 1, 0.5,
                               "a", [], [{"id": "a"}], {"id": "kept"}]}"#;

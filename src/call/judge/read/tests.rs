@@ -46,7 +46,8 @@ fn every_status_has_its_verdict() {
                 404 if request == SECOND => "not found",
                 404 => "retry NotFound",
                 429 => "throttled",
-                408 | 409 | 421 | 423 | 425 => "retry ServiceFailed",
+                421 | 423 | 425 => "retry Busy",
+                408 | 409 | 460 | 499 => "retry ServiceFailed",
                 400..=499 => "fail Rejected",
                 _ => "retry ServiceFailed",
             };

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use super::{CommandError, ExitStatus};
+use super::desk::{Desk, Waited};
 use crate::clock::{BootTime, SharedClock, sleep_until};
-use crate::dispatch::StopRequest;
-use crate::report::{Screen, describe_holders};
+use crate::exit::{CommandError, ExitStatus};
+use crate::report::describe_holders;
 use crate::store::{Claim, Holder, RunKey, Store};
 
 /// How often to look whether a run that is in the way is over.
@@ -20,26 +18,18 @@ pub(super) struct Patience {
     /// No longer than this in any case.
     pub(super) deadline: Option<BootTime>,
     pub(super) clock: SharedClock,
-    pub(super) quiet: bool,
 }
 
-/// How a wait came to its end.
-enum Waited {
-    TheyAreOver,
-    TooLong,
-    Interrupted,
-}
-
-/// Lets the run begin when no other is in its way. If one is and stays so, nothing is left of the run: it has not begun.
+/// Lets the run begin when no other is in its way. If one is and stays so, nothing is left of a run that has not begun.
 pub(super) async fn claim(
     store: &Store,
     run: RunKey,
     patience: &Patience,
-    stop_requests: &mut mpsc::Receiver<StopRequest>,
-    screen: &Screen,
+    desk: &mut Desk,
 ) -> Result<(), CommandError> {
     let give_up = patience.lock_wait.map(|wait| patience.clock.boot_time().plus(wait));
     let give_up = give_up.map(|give_up| patience.deadline.map_or(give_up, |deadline| deadline.min(give_up)));
+    let mut told = Vec::new();
     loop {
         let holders = match store.claim_run(run).await? {
             Claim::Granted => return Ok(()),
@@ -47,20 +37,24 @@ pub(super) async fn claim(
         };
         let described = describe_holders(&holders);
         let waited = match give_up {
-            None => Waited::TooLong,
+            None => Waited::TimeIsUp,
             Some(give_up) => {
-                if !patience.quiet {
-                    screen.line(&format!("Waiting for {described}"));
+                if told != holders {
+                    desk.say(&format!("Waiting for {described}"));
+                    told.clone_from(&holders);
                 }
-                wait(store, &holders, give_up, &patience.clock, stop_requests).await?
+                desk.wait(patience.clock.as_ref(), Some(give_up), until_over(store, &holders, &patience.clock)).await
             }
         };
         let why = match waited {
-            Waited::TheyAreOver => continue,
-            Waited::TooLong => "",
+            Waited::Ended(looked) => {
+                looked?;
+                continue;
+            }
+            Waited::TimeIsUp => "",
             Waited::Interrupted => ", and the wait for it was interrupted",
         };
-        // A run that is another process's own stays as it is.
+        // A run that another process is preparing or carrying out stays as it is.
         if holders.iter().all(|holder| holder.overlap.is_some()) {
             store.discard_run(run).await?;
         }
@@ -73,28 +67,16 @@ pub(super) async fn claim(
     }
 }
 
-/// Waits until all of them are over, it is time to give up, or somebody interrupts.
-async fn wait(
-    store: &Store,
-    holders: &[Holder],
-    give_up: BootTime,
-    clock: &SharedClock,
-    stop_requests: &mut mpsc::Receiver<StopRequest>,
-) -> Result<Waited, CommandError> {
-    let mut left = holders.iter().peekable();
-    while let Some(holder) = left.peek() {
-        if !store.still_holds(holder).await? {
-            left.next();
-            continue;
-        }
-        let now = clock.boot_time();
-        if now >= give_up {
-            return Ok(Waited::TooLong);
-        }
-        tokio::select! {
-            () = sleep_until(clock.as_ref(), now.plus(LOOK_AGAIN).min(give_up)) => {}
-            Some(_request) = stop_requests.recv() => return Ok(Waited::Interrupted),
+/// Returns when none of them is under way any more. Time passes before the first look, whatever it shows: who is told at
+/// once that they are over, and that they are in the way, would turn round and round.
+async fn until_over(store: &Store, holders: &[Holder], clock: &SharedClock) -> Result<(), CommandError> {
+    for holder in holders {
+        loop {
+            sleep_until(clock.as_ref(), clock.boot_time().plus(LOOK_AGAIN)).await;
+            if !store.still_holds(holder).await? {
+                break;
+            }
         }
     }
-    Ok(Waited::TheyAreOver)
+    Ok(())
 }

@@ -1,10 +1,10 @@
 //! From a checked input to a plan: machines read, names looked up, what is so already left out.
 
+use super::Desk;
 use super::input::{CheckedInput, refuse_conflicts};
 use super::tenant::Tenant;
-use super::{CommandError, ExitStatus};
-use crate::api::BULK_MAXIMUM_MACHINES;
-use crate::dispatch::StopRequest;
+use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
+use crate::exit::{CommandError, ExitStatus};
 use crate::input::Sheet;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
 use crate::plan::changes::{Decision, Plan, PlanSettings};
@@ -13,22 +13,18 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::schedule::BucketCalls;
 use crate::report::{PlanReport, Screen};
-use tokio::sync::mpsc;
 
 /// How a plan is made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PlanningOptions {
-    pub(super) settings: PlanSettings,
-    pub(super) inventory: bool,
-    pub(super) bulk: bool,
-    pub(super) quiet: bool,
-}
-
-impl PlanningOptions {
-    /// Machines in one call at the most.
-    pub(super) const fn batch_limit(&self) -> usize {
-        if self.bulk { BULK_MAXIMUM_MACHINES } else { 1 }
-    }
+pub(crate) struct PlanningOptions {
+    /// What is left out.
+    pub(crate) settings: PlanSettings,
+    /// Whether the tenant's machines are read first.
+    pub(crate) inventory: bool,
+    /// Whether one tag is changed on many machines in one call.
+    pub(crate) bulk: bool,
+    /// More changes than this are refused.
+    pub(crate) max_changes: Option<u32>,
 }
 
 /// A plan, and what it was made from.
@@ -40,15 +36,14 @@ pub(super) struct Planned {
 
 /// Reads the tenant's machines, unless they are not to be read, and plans. The inner error says why they could not be
 /// read; nothing can be planned then.
-pub(super) async fn make_plan(
-    tenant: &Tenant,
+pub(super) async fn make_plan<T: Transport>(
+    tenant: &Tenant<T>,
     input: &CheckedInput,
     options: PlanningOptions,
-    screen: &Screen,
-    stop_requests: &mut mpsc::Receiver<StopRequest>,
+    desk: &mut Desk,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
     let (inventory, read) = if options.inventory {
-        match tenant.read_machines(screen, options.quiet, stop_requests).await {
+        match tenant.read_machines(desk).await {
             Ok((inventory, read)) => (Some(inventory), Some(read)),
             Err(error) => return Ok(Err(error)),
         }
@@ -58,7 +53,7 @@ pub(super) async fn make_plan(
     let recent = if inventory.is_some() { tenant.recent_writes().await? } else { RecentWrites::default() };
     let sheet = &input.sheet;
     let machines = Resolution::of(sheet, inventory.as_ref());
-    let operations = operations(input, &machines, screen)?;
+    let operations = operations(input, &machines, &desk.screen)?;
     let plan = Plan::of(sheet, operations, machines, inventory.as_ref(), &recent, options.settings);
     Ok(Ok(Planned { plan, inventory, read }))
 }
@@ -76,21 +71,20 @@ pub(super) fn operations(
 
 impl Planned {
     /// What is said about the plan.
-    pub(super) async fn report<'a>(
+    pub(super) async fn report<'a, T: Transport>(
         &'a self,
-        tenant: &'a Tenant,
+        tenant: &'a Tenant<T>,
         input: &'a CheckedInput,
-        destination: &'a str,
-        batch_limit: usize,
+        bulk: bool,
     ) -> Result<PlanReport<'a>, CommandError> {
-        let calls = self.plan.calls(batch_limit);
+        let calls = self.plan.calls(if bulk { BULK_MAXIMUM_MACHINES } else { 1 });
         // What had to be repeated this time need not be repeated the next.
         let list_calls = self.read.as_ref().map_or(0, |read| read.calls.saturating_sub(read.retried + read.throttled));
         let of_buckets = BucketCalls { machines: list_calls, tags: calls.bulk + calls.tags, value: calls.value };
         let duration = tenant.foretell(of_buckets, self.read.as_ref()).await?;
         Ok(PlanReport {
             input: &input.name,
-            destination,
+            destination: &tenant.description,
             sheet: &input.sheet,
             invalid_rows: input.invalid_rows(),
             plan: &self.plan,

@@ -5,7 +5,7 @@
 
 use super::input::CheckedInput;
 use super::planning::Planned;
-use super::{CommandError, ExitStatus};
+use crate::exit::{CommandError, ExitStatus};
 use crate::input::RequestedChange;
 use crate::model::{MachineId, OperationId, Tag};
 use crate::plan::changes::Decision;
@@ -105,7 +105,8 @@ fn settled(
             let message = "the tenant's machines could not be read, so nothing was decided about this row";
             (OperationState::NotAttempted, Some(("inventory_not_read", message.into())))
         }
-        Decision::Change => return None,
+        // What stands is put into the place of this by whoever goes on with a run.
+        Decision::Change | Decision::Kept => return None,
         Decision::Unchanged => (OperationState::Unchanged, None),
         Decision::Unresolved => {
             let request = input.sheet.requests.get(operation.first_request as usize);

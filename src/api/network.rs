@@ -1,0 +1,193 @@
+//! What the HTTP client's errors come to: at which point a request was lost, and why, in words.
+//!
+//! What waiting may mend (a name server, a port, a proxy that is restarted) is told from what it never does: a
+//! certificate that is not accepted, and a proxy that wants to know who is asking. What surprises: `reqwest` gives its
+//! causes no types but those of `rustls` and of the system, so a proxy's refusal and a name that nobody bears are known
+//! by their texts; the tests hold those against the library. And `io::Error` leaves the error that it wraps out of its
+//! own chain of causes.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use reqwest::Url;
+use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
+
+use super::LossKind;
+
+/// What is wrong with a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CertificateProblem {
+    /// No trusted root stands behind it.
+    UnknownIssuer,
+    /// Its time is over, by this computer's clock.
+    Expired,
+    /// Its time has not come, by this computer's clock.
+    NotYetValid,
+    /// It is another host's.
+    WrongName,
+    /// It was revoked, or is no certificate for a server.
+    Unusable,
+}
+
+impl CertificateProblem {
+    /// What the user can do about it.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::UnknownIssuer => {
+                "if a proxy inspects the traffic, or the host has a certificate of your own, name the root certificate with \
+                 --ca-file; otherwise somebody else answers in the host's place"
+            }
+            Self::Expired | Self::NotYetValid => {
+                "check this computer's clock; if it is right, the certificate has to be renewed by whoever runs the host or \
+                 the proxy that inspects the traffic (then its root certificate goes into --ca-file)"
+            }
+            Self::WrongName => {
+                "check the host's name (--base-url, --cloud, AZURE_AUTHORITY_HOST) and the proxy settings: the certificate \
+                 is another host's, and --ca-file cannot change that"
+            }
+            Self::Unusable => {
+                "ask whoever runs the host, or the proxy that inspects the traffic (then its root certificate goes into \
+                 --ca-file), for a certificate that is meant for a server"
+            }
+        }
+    }
+}
+
+/// An exchange that failed, without addresses' secrets and without any body.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct NetworkError {
+    kind: LossKind,
+    text: String,
+}
+
+impl NetworkError {
+    /// An exchange that failed before the head of an answer had come.
+    pub(in crate::api) fn of_request(error: reqwest::Error, target: &Url) -> Self {
+        let host = target.host_str().unwrap_or_default();
+        let (is_early, is_late) = (error.is_connect() || error.is_builder(), error.is_timeout());
+        let error = error.without_url();
+        if let Some((problem, text)) = causes(&error).find_map(|cause| certificate_problem(cause, host)) {
+            return Self { kind: LossKind::Untrusted(problem), text };
+        }
+        if !is_early {
+            if is_late {
+                return Self { kind: LossKind::TimedOut, text: "no answer in time".to_owned() };
+            }
+            return Self::with_cause(LossKind::ConnectionLost, "the connection ended before an answer came", &error);
+        }
+        let place = match target.port_or_known_default() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let (kind, text) = connection_problem(&error, host, &place, is_late);
+        Self { kind, text }
+    }
+
+    /// An exchange that failed after the head of an answer had come: the request has arrived.
+    pub(in crate::api) fn of_body(error: reqwest::Error) -> Self {
+        Self::with_cause(LossKind::Truncated, "the answer was cut off", &error.without_url())
+    }
+
+    fn with_cause(kind: LossKind, text: &str, error: &reqwest::Error) -> Self {
+        Self { kind, text: with_innermost_cause(text, error) }
+    }
+
+    /// At which point it failed.
+    pub(in crate::api) const fn kind(&self) -> LossKind {
+        self.kind
+    }
+}
+
+/// The causes of an error from the outside in, itself first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}
+
+/// The innermost cause says most; the layers between repeat each other.
+fn with_innermost_cause(text: &str, error: &(dyn Error + 'static)) -> String {
+    let mut text = text.to_owned();
+    if let Some(cause) = causes(error).skip(1).last() {
+        // Writing into a string cannot fail.
+        let _written = write!(text, ": {cause}");
+    }
+    text
+}
+
+/// Why no connection came about.
+fn connection_problem(error: &reqwest::Error, host: &str, place: &str, is_late: bool) -> (LossKind, String) {
+    let is_refused = causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::ConnectionRefused);
+    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
+    let says = |words: &str| texts.iter().any(|text| text.starts_with(words));
+    if says("tunnel error: proxy authorization required") {
+        return (LossKind::ProxyAuthentication, "the proxy wants to know who is asking (407)".to_owned());
+    }
+    if says("tunnel error: failed to create underlying connection") {
+        return (LossKind::Proxy, with_innermost_cause("no connection to the proxy", error));
+    }
+    if says("tunnel error: ") {
+        return (LossKind::Proxy, format!("the proxy does not connect to {place}"));
+    }
+    if says("dns error") {
+        let reason = texts.last().map_or("", |text| text.trim_start_matches("failed to lookup address information: "));
+        return (LossKind::UnknownHost, format!("no host named {host} found: {reason}"));
+    }
+    if is_refused {
+        return (LossKind::ConnectionRefused, format!("connection refused at {place}"));
+    }
+    if is_late {
+        return (LossKind::NotConnected, format!("no connection to {place} in time"));
+    }
+    (LossKind::NotConnected, with_innermost_cause(&format!("no connection to {place}"), error))
+}
+
+/// What is wrong with the host's certificate, if that is what the cause says.
+fn certificate_problem(cause: &(dyn Error + 'static), host: &str) -> Option<(CertificateProblem, String)> {
+    let Some(rustls::Error::InvalidCertificate(error)) = cause.downcast_ref() else { return None };
+    let (problem, what) = match error {
+        CertificateError::UnknownIssuer => {
+            (CertificateProblem::UnknownIssuer, "is not trusted: its issuer is unknown".to_owned())
+        }
+        CertificateError::ExpiredContext { time, not_after } => {
+            let (now, end) = (moment(*time), moment(*not_after));
+            (CertificateProblem::Expired, format!("ended {end}, and this computer's clock says {now}"))
+        }
+        CertificateError::Expired => (CertificateProblem::Expired, "has expired by this computer's clock".to_owned()),
+        CertificateError::NotValidYetContext { time, not_before } => {
+            let (now, start) = (moment(*time), moment(*not_before));
+            (CertificateProblem::NotYetValid, format!("begins {start}, and this computer's clock says {now}"))
+        }
+        CertificateError::NotValidYet => {
+            (CertificateProblem::NotYetValid, "is not valid yet by this computer's clock".to_owned())
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            (CertificateProblem::WrongName, format!("is for another name: {}", presented.join(", ")))
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            (CertificateProblem::WrongName, "is for another name".to_owned())
+        }
+        other => (CertificateProblem::Unusable, format!("is not accepted: {other}")),
+    };
+    Some((problem, format!("the certificate of {host} {what}")))
+}
+
+fn moment(time: UnixTime) -> String {
+    let moment = i64::try_from(time.as_secs()).ok().and_then(|second| Timestamp::from_second(second).ok());
+    moment.map_or_else(
+        || "at an unknown time".to_owned(),
+        |moment| moment.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

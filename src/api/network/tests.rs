@@ -1,0 +1,116 @@
+//! Held against the HTTP library itself, since its causes are partly known by their texts alone.
+
+use std::io;
+
+use reqwest::dns::{Name, Resolve, Resolving};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// A name server that knows nobody.
+struct KnowsNobody;
+
+impl Resolve for KnowsNobody {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let text = "failed to lookup address information: Name or service not known";
+        Box::pin(async move { Err(io::Error::other(text).into()) })
+    }
+}
+
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy()
+}
+
+/// What a request through this client comes to.
+async fn error(client: reqwest::ClientBuilder, target: &str) -> (LossKind, String) {
+    let target = Url::parse(target).expect("an address");
+    let sent = client.build().expect("a client").get(target.clone()).send().await;
+    let error = NetworkError::of_request(sent.expect_err("no answer"), &target);
+    (error.kind(), error.to_string())
+}
+
+/// A port at which nobody listens.
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A server that answers whatever comes with this, or closes the connection.
+async fn server(answer: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            // The client may have gone.
+            let _read = connection.read(&mut request).await;
+            let _written = connection.write_all(answer.as_bytes()).await;
+        }
+    });
+    port
+}
+
+async fn through_proxy(port: u16) -> (LossKind, String) {
+    let proxy = reqwest::Proxy::all(format!("http://me:hunter2@127.0.0.1:{port}")).expect("a proxy");
+    error(client().proxy(proxy), "https://api.security.microsoft.com/api/machines?secret=1").await
+}
+
+#[tokio::test]
+async fn what_keeps_a_connection_from_coming_about_is_named() {
+    let (kind, text) = error(client().dns_resolver(KnowsNobody), "https://api.contoso.example/x").await;
+    assert_eq!(kind, LossKind::UnknownHost);
+    assert_eq!(text, "no host named api.contoso.example found: Name or service not known");
+
+    let port = free_port().await;
+    for scheme in ["http", "https"] {
+        let (kind, text) = error(client(), &format!("{scheme}://127.0.0.1:{port}/x")).await;
+        assert_eq!((kind, text), (LossKind::ConnectionRefused, format!("connection refused at 127.0.0.1:{port}")));
+    }
+    let port = server("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let (kind, text) = error(client(), &format!("https://127.0.0.1:{port}/x")).await;
+    assert_eq!(kind, LossKind::NotConnected);
+    assert!(text.starts_with(&format!("no connection to 127.0.0.1:{port}: ")), "{text}");
+}
+
+#[tokio::test]
+async fn a_proxys_refusal_is_told_from_the_hosts() {
+    let wants_a_name = server("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").await;
+    let (kind, text) = through_proxy(wants_a_name).await;
+    assert_eq!((kind, text.as_str()), (LossKind::ProxyAuthentication, "the proxy wants to know who is asking (407)"));
+
+    for answer in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n\r\n", "nonsense\r\n\r\n", ""] {
+        let (kind, text) = through_proxy(server(answer).await).await;
+        let expected = "the proxy does not connect to api.security.microsoft.com:443";
+        assert_eq!((kind, text.as_str()), (LossKind::Proxy, expected), "{answer}");
+    }
+
+    let (kind, text) = through_proxy(free_port().await).await;
+    assert_eq!(kind, LossKind::Proxy);
+    assert!(text.starts_with("no connection to the proxy: ") && text.contains("refused"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn what_may_have_arrived_is_told_from_what_never_left() {
+    let (kind, _) = error(client(), &format!("http://127.0.0.1:{}/x", server("").await)).await;
+    assert_eq!(kind, LossKind::ConnectionLost);
+    assert!(!kind.never_left());
+
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let impatient = client().timeout(std::time::Duration::from_millis(50));
+    assert_eq!(
+        error(impatient, &format!("http://{address}/x")).await,
+        (LossKind::TimedOut, "no answer in time".into())
+    );
+}
+
+#[test]
+fn what_a_library_wraps_in_an_error_of_the_system_is_found() {
+    let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
+    let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, expired));
+    let found = causes(&wrapped).find_map(|cause| certificate_problem(cause, "host"));
+    let text = "the certificate of host has expired by this computer's clock".to_owned();
+    assert_eq!(found, Some((CertificateProblem::Expired, text)));
+}

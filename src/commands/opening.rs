@@ -1,0 +1,119 @@
+//! What a command needs before it can do its work: where the state is, which service it talks to, and the desk that it
+//! sits at.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Zoned;
+
+use super::confirm::Confirmation;
+use super::service::Connection;
+use super::stop_signals;
+use crate::api::Client;
+use crate::cli::{DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::config::{ServiceConfig, quota, sandbox_state_directory, state_directory, until_deadline};
+use crate::exit::{CommandError, ExitStatus};
+use crate::model::MachineReference;
+use crate::report::{ResultsTarget, Screen};
+use crate::run::{CallOptions, Desk, Tenant};
+use crate::store::Store;
+
+/// Where the state is, which service is meant, and how it is called.
+pub(super) struct Opening {
+    pub(super) state_directory: PathBuf,
+    /// The service; none is the sandbox.
+    service: Option<ServiceConfig>,
+    clock: SharedClock,
+    calls: CallOptions,
+}
+
+impl Opening {
+    /// Reads options and environment; a deadline counts from now.
+    pub(super) fn new(
+        general: &GeneralOptions,
+        sandbox: bool,
+        service: &ServiceOptions,
+        quota_options: &QuotaOptions,
+        deadline: Option<DeadlineArgument>,
+    ) -> Result<Self, CommandError> {
+        let environment = |name: &str| std::env::var_os(name);
+        let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
+        let service = if sandbox {
+            state_directory = sandbox_state_directory(&state_directory);
+            None
+        } else {
+            Some(ServiceConfig::from_options(service, &environment)?)
+        };
+        let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+        let deadline = deadline.map(|deadline| clock.boot_time().plus(until_deadline(deadline, &Zoned::now())));
+        let (quota, scope) = quota(quota_options);
+        let calls = CallOptions {
+            quota,
+            scope,
+            concurrency: usize::from(quota_options.concurrency),
+            deadline,
+            maximum_outage: quota_options.max_outage.0,
+        };
+        Ok(Self { state_directory, service, clock: Arc::new(clock), calls })
+    }
+
+    /// Prepares the service; the sandbox holds these machines.
+    pub(super) async fn connect(&self, machines: &[MachineReference]) -> Result<Connection, CommandError> {
+        match &self.service {
+            Some(config) => Connection::to_service(config),
+            None => Connection::to_sandbox(machines, &self.calls.quota).await,
+        }
+    }
+
+    /// Opens the state, and finds out whose quota is used.
+    pub(super) async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
+        let store = Store::open(&self.state_directory, self.clock.clone()).await?;
+        Tenant::open(connection.service(), connection.identity(), store, self.clock, self.calls, desk).await
+    }
+}
+
+/// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
+pub(super) fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
+    Desk {
+        screen: screen.clone(),
+        quiet: general.quiet,
+        json: general.json,
+        named_state_directory: general.state_dir.clone(),
+        consent: Arc::new(Confirmation),
+        stop_requests: stop_signals::listen(),
+        random: fastrand::Rng::new(),
+    }
+}
+
+/// Where rows go that were asked for with `-o`, called so in messages; they cannot go where the summary for machines goes.
+pub(super) fn rows_target(
+    rows: &str,
+    output: Option<&Path>,
+    general: &GeneralOptions,
+) -> Result<Option<ResultsTarget>, CommandError> {
+    match output {
+        Some(path) if path == Path::new("-") && general.json => Err(CommandError::text(
+            ExitStatus::Usage,
+            format!("{rows} and --json cannot both go to standard output"),
+            Some("name a file with -o"),
+        )),
+        Some(path) if path == Path::new("-") => Ok(Some(ResultsTarget::StandardOutput)),
+        Some(path) => Ok(Some(ResultsTarget::file(path.to_owned()))),
+        None => Ok(None),
+    }
+}
+
+/// Without somebody to ask, nobody can say yes; nor can anybody where the rows come from standard input.
+pub(super) fn require_terminals(asks: bool, input_is_free: bool) -> Result<(), CommandError> {
+    let can_be_asked = input_is_free && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if asks && !can_be_asked {
+        return Err(CommandError::text(
+            ExitStatus::Usage,
+            "there is no terminal to ask on before the first call",
+            Some("add --yes to go on without a question"),
+        ));
+    }
+    Ok(())
+}

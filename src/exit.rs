@@ -1,0 +1,182 @@
+//! How a command ends: the exit status, and the error that carries one. Only here are the errors of all rooms turned into
+//! a status, and into what the user can do about them.
+
+use std::error::Error;
+
+use crate::api::sign_in::SignInError;
+use crate::call::AbortCause;
+use crate::dispatch::DispatchError;
+use crate::inventory::ReadError;
+use crate::model::is_sandbox_run;
+use crate::report::{MachinesError, Problem, ResultsError, reading_problem};
+use crate::store::StoreError;
+
+/// How the process ends. When several apply, the first in the order of [`ExitStatus::PRECEDENCE`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Finished, but rows are failed, unknown or invalid.
+    RowsFailed = 1,
+    /// The command line or the environment makes no sense.
+    Usage = 2,
+    /// Input or plan refused, nothing written.
+    InputRefused = 3,
+    /// Refused by the service: sign-in or permission.
+    ServiceRefused = 4,
+    /// Stopped early, resumable.
+    StoppedEarly = 5,
+    /// Another run is in the way.
+    AnotherRun = 6,
+    /// Local storage failed.
+    StorageFailed = 7,
+    /// `verify`, or `plan --detailed-exitcode`: the tenant does not match the file.
+    Differences = 10,
+    /// The books do not balance.
+    Bug = 70,
+}
+
+impl ExitStatus {
+    /// From the gravest to none.
+    const PRECEDENCE: [Self; 10] = [
+        Self::Bug,
+        Self::StorageFailed,
+        Self::Usage,
+        Self::InputRefused,
+        Self::ServiceRefused,
+        Self::AnotherRun,
+        Self::StoppedEarly,
+        Self::RowsFailed,
+        Self::Differences,
+        Self::Done,
+    ];
+
+    /// The one that counts of two.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self::PRECEDENCE.into_iter().find(|status| *status == self || *status == other).unwrap_or(self)
+    }
+
+    /// The number that the operating system gets.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A command that could not do its work.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    pub(crate) status: ExitStatus,
+    pub(crate) problem: Problem,
+}
+
+impl CommandError {
+    pub(crate) fn new(status: ExitStatus, error: impl Error + Send + Sync + 'static, hint: Option<String>) -> Self {
+        Self { status, problem: Problem { error: Box::new(error), hint } }
+    }
+
+    pub(crate) fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
+        let problem = Problem { error: message.into().into(), hint: hint.map(str::to_owned) };
+        Self { status, problem }
+    }
+
+    /// A sign-in that failed before it was known whose quota is used: nothing was sent, and nothing stored.
+    pub(crate) fn sign_in(error: SignInError) -> Self {
+        let hint = error.hint();
+        Self::new(abort_status(&AbortCause::SignIn(error.clone())), error, hint)
+    }
+}
+
+/// What is missing or unreadable is for the command line to mend; a refusal is the service's.
+pub(crate) const fn sign_in_status(error: &SignInError) -> ExitStatus {
+    match error {
+        SignInError::Settings { .. } | SignInError::File { .. } => ExitStatus::Usage,
+        _ => ExitStatus::ServiceRefused,
+    }
+}
+
+/// How a process ends of which nothing sent could succeed any more.
+pub(crate) fn abort_status(cause: &AbortCause) -> ExitStatus {
+    match cause {
+        AbortCause::Refused(_) | AbortCause::TokenRefused => ExitStatus::ServiceRefused,
+        AbortCause::SignIn(error) if error.is_transient() => ExitStatus::StoppedEarly,
+        AbortCause::SignIn(error) => sign_in_status(error),
+        AbortCause::Unreachable { .. } | AbortCause::ThrottledForGood => ExitStatus::StoppedEarly,
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let (status, hint) = match &error {
+            StoreError::NoSuchRun(run) => {
+                let sandbox = if is_sandbox_run(run) { " --sandbox" } else { "" };
+                (ExitStatus::Usage, Some(format!("list those that there are with: tagfleet runs{sandbox}")))
+            }
+            StoreError::NeverBegan(_) => (ExitStatus::Usage, error.hint()),
+            _ => (ExitStatus::StorageFailed, error.hint()),
+        };
+        Self::new(status, error, hint)
+    }
+}
+
+impl From<ResultsError> for CommandError {
+    fn from(error: ResultsError) -> Self {
+        let hint = match &error {
+            ResultsError::File { .. } => {
+                Some("check the directory, its permissions and the room on the disk".to_owned())
+            }
+            ResultsError::IsInput { .. } => Some("name another file with -o".to_owned()),
+            ResultsError::Store(error) => error.hint(),
+        };
+        let status = match error {
+            ResultsError::IsInput { .. } => ExitStatus::Usage,
+            ResultsError::File { .. } | ResultsError::Store(_) => ExitStatus::StorageFailed,
+        };
+        Self::new(status, error, hint)
+    }
+}
+
+impl From<MachinesError> for CommandError {
+    fn from(error: MachinesError) -> Self {
+        let hint = "check the directory, its permissions and the room on the disk".to_owned();
+        Self::new(ExitStatus::StorageFailed, error, Some(hint))
+    }
+}
+
+impl From<DispatchError> for CommandError {
+    fn from(error: DispatchError) -> Self {
+        let (status, hint) = match &error {
+            DispatchError::Store(error) => (ExitStatus::StorageFailed, error.hint()),
+            DispatchError::Observer(_) => (ExitStatus::StorageFailed, None),
+            DispatchError::Task(_) => (ExitStatus::Bug, Some("please report this as a bug".to_owned())),
+        };
+        Self::new(status, error, hint)
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        let status = match &error {
+            ReadError::Aborted(cause) => abort_status(cause),
+            ReadError::Store(_) | ReadError::Sink(_) => ExitStatus::StorageFailed,
+            error if error.is_refusal() => ExitStatus::ServiceRefused,
+            _ => ExitStatus::StoppedEarly,
+        };
+        Self { status, problem: reading_problem(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_statuses_the_graver_counts() {
+        assert_eq!(ExitStatus::RowsFailed.and(ExitStatus::StoppedEarly), ExitStatus::StoppedEarly);
+        assert_eq!(ExitStatus::StoppedEarly.and(ExitStatus::ServiceRefused), ExitStatus::ServiceRefused);
+        assert_eq!(ExitStatus::StorageFailed.and(ExitStatus::ServiceRefused), ExitStatus::StorageFailed);
+        assert_eq!(ExitStatus::Done.and(ExitStatus::Done), ExitStatus::Done);
+        let numbers = ExitStatus::PRECEDENCE.map(ExitStatus::code);
+        assert_eq!(numbers, [70, 7, 2, 3, 4, 6, 5, 1, 10, 0]);
+    }
+}

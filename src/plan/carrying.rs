@@ -1,0 +1,172 @@
+//! What becomes of an outcome when its run is gone on with: the list of today and our own later writes decide.
+//!
+//! A run may be gone on with hours later, with a file that was edited meanwhile, beside other runs that wrote to the same
+//! machines. So an outcome is never simply believed again: one that is contradicted is sent again, and one of which it is
+//! not known what became of it is asked for, whatever the list shows.
+
+use super::changes::{Decision, Plan, wanted};
+use super::recent::Held;
+
+/// How far an operation had come when its run was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// It was never sent, or left out by options or for want of another operation.
+    NotSent,
+    /// It was so already.
+    Unchanged,
+    /// The service answered that it is so.
+    Succeeded,
+    /// The service refused it for good.
+    Failed,
+    /// It failed without a call: its machine was not to be found, for example.
+    FailedUnsent,
+    /// The service refused it for a reason that lies outside it.
+    Refused,
+    /// It was sent, and it is not known what became of it.
+    MayBeDone,
+}
+
+/// What is known today of the slot that an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Today {
+    /// What holds, by the list and our own writes of the last minutes over it; [`Held::Unknown`] when the list was not
+    /// read, does not show it, or a write is in doubt.
+    pub held: Held,
+    /// What our own last write after the earlier outcome left; [`Held::Unknown`] when it is in doubt, `None` when there
+    /// was none. What the list shows goes before it.
+    pub written_later: Option<Held>,
+}
+
+/// What becomes of an operation when its run is gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Its outcome stands.
+    Kept,
+    /// It is sent again, whatever the list shows; what held before the run, and its attempts, are kept.
+    SentAgain,
+    /// Today's plan decides about it as about a new one.
+    DecidedAnew,
+}
+
+/// How far an operation had come, and what our own last write after that left, as [`Today::written_later`] has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlierOutcome {
+    /// How far.
+    pub earlier: Earlier,
+    /// What a later write left.
+    pub written_later: Option<Held>,
+}
+
+impl Plan {
+    /// Takes the outcomes of the run that is gone on with into the plan, by the numbers of its operations, and says what
+    /// becomes of each. The limit counts what is still to be changed.
+    #[must_use]
+    pub fn carry(
+        &mut self,
+        earlier: impl Fn(usize) -> Option<EarlierOutcome>,
+        limit: Option<u32>,
+    ) -> Vec<Option<Carried>> {
+        let before = self.before.iter().zip(&self.operations.operations);
+        let mut fates = Vec::with_capacity(self.decisions.len());
+        for (number, (decision, (held, operation))) in self.decisions.iter_mut().zip(before).enumerate() {
+            if *decision == Decision::BeyondLimit {
+                *decision = Decision::Change;
+            }
+            let fate = earlier(number).map(|outcome| {
+                let today = Today { held: *held, written_later: outcome.written_later };
+                carried(outcome.earlier, today, wanted(operation))
+            });
+            match (fate, *decision) {
+                (Some(Carried::Kept), _) => *decision = Decision::Kept,
+                (Some(Carried::SentAgain), Decision::Unchanged) => *decision = Decision::Change,
+                _ => {}
+            }
+            fates.push(fate);
+        }
+        self.apply_limit(limit);
+        fates
+    }
+}
+
+/// What becomes of an operation that wants `wanted` and had come so far.
+#[must_use]
+pub fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
+    let holds = today.held == wanted;
+    let is_contradicted = match today.held {
+        Held::Unknown => today.written_later.is_some_and(|written| written != wanted),
+        held => held != wanted,
+    };
+    match earlier {
+        Earlier::MayBeDone => Carried::SentAgain,
+        Earlier::Succeeded if is_contradicted => Carried::SentAgain,
+        Earlier::Succeeded => Carried::Kept,
+        // What somebody else has brought about since needs no call.
+        Earlier::Failed if holds => Carried::DecidedAnew,
+        Earlier::Failed => Carried::Kept,
+        Earlier::Refused if !holds => Carried::SentAgain,
+        Earlier::NotSent | Earlier::Unchanged | Earlier::FailedUnsent | Earlier::Refused => Carried::DecidedAnew,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DeviceValue;
+    use crate::plan::changes::PlanSettings;
+    use crate::plan::fixtures::{inventory, plan, sheet, tagged};
+    use crate::plan::recent::RecentWrites;
+
+    #[test]
+    fn the_limit_of_this_invocation_counts_what_is_still_to_be_changed() {
+        use Decision::{BeyondLimit, Change, Kept, Unchanged};
+        let inventory = inventory([tagged(1, &["Done"]), tagged(2, &[]), tagged(3, &["Lost"]), tagged(4, &[])]);
+        let sheet = sheet("#1,Done,Add,\n#2,Gone,Add,\n#3,Lost,Add,\n#4,New,Add,\n#4,Never,Remove,\n");
+        let nothing = RecentWrites::default();
+        let settings = PlanSettings { limit: Some(0), ..PlanSettings::default() };
+        let earlier =
+            [Earlier::Succeeded, Earlier::Succeeded, Earlier::MayBeDone, Earlier::NotSent, Earlier::Unchanged];
+        let outcome = |number: usize| Some(EarlierOutcome { earlier: earlier[number], written_later: None });
+        let decisions = |limit| {
+            let mut plan = plan(&sheet, Some(&inventory), &nothing, settings);
+            let fates = plan.carry(outcome, limit);
+            assert_eq!(fates[..3], [Carried::Kept, Carried::SentAgain, Carried::SentAgain].map(Some));
+            plan.decisions
+        };
+        assert_eq!(decisions(None), [Kept, Change, Change, Change, Unchanged]);
+        assert_eq!(decisions(Some(2)), [Kept, Change, Change, BeyondLimit, Unchanged]);
+        assert_eq!(decisions(Some(0)), [Kept, BeyondLimit, BeyondLimit, BeyondLimit, Unchanged]);
+    }
+
+    #[test]
+    fn the_list_of_today_and_our_own_later_writes_decide_about_every_outcome() {
+        use Carried::{DecidedAnew, Kept, SentAgain};
+        use Earlier::{Failed, FailedUnsent, MayBeDone, NotSent, Refused, Succeeded, Unchanged};
+        const LOW: Held = Held::Value(DeviceValue::Low);
+        const HIGH: Held = Held::Value(DeviceValue::High);
+        let all = [NotSent, Unchanged, Succeeded, Failed, FailedUnsent, Refused, MayBeDone];
+        // What High, as the run wanted it, comes to.
+        let table = [
+            // It is so.
+            (HIGH, None, [DecidedAnew, DecidedAnew, Kept, DecidedAnew, DecidedAnew, DecidedAnew, SentAgain]),
+            (HIGH, Some(HIGH), [DecidedAnew, DecidedAnew, Kept, DecidedAnew, DecidedAnew, DecidedAnew, SentAgain]),
+            // A later write of ours was undone by somebody since: the list is younger.
+            (HIGH, Some(LOW), [DecidedAnew, DecidedAnew, Kept, DecidedAnew, DecidedAnew, DecidedAnew, SentAgain]),
+            // It is otherwise, whoever did that.
+            (LOW, None, [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain]),
+            (LOW, Some(LOW), [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain]),
+            // Nobody has looked; our own writes are all that is known.
+            (Held::Unknown, None, [DecidedAnew, DecidedAnew, Kept, Kept, DecidedAnew, SentAgain, SentAgain]),
+            (Held::Unknown, Some(HIGH), [DecidedAnew, DecidedAnew, Kept, Kept, DecidedAnew, SentAgain, SentAgain]),
+            (Held::Unknown, Some(LOW), [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain]),
+            (
+                Held::Unknown,
+                Some(Held::Unknown),
+                [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain],
+            ),
+        ];
+        for (held, written_later, expected) in table {
+            let today = Today { held, written_later };
+            assert_eq!(all.map(|earlier| carried(earlier, today, HIGH)), expected, "{today:?}");
+        }
+    }
+}

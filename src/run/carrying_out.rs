@@ -1,0 +1,252 @@
+//! A run from its first call to its last line: sends, answers every row, says how it ended. What `apply` and every other
+//! command that changes a tenant have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Desk;
+use super::tenant::Tenant;
+use crate::api::{CallKind, Transport};
+use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
+use crate::exit::{CommandError, ExitStatus, abort_status};
+use crate::inventory::ReadProgress;
+use crate::model::{SANDBOX_RUN_PREFIX, Status};
+use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, write_results};
+use crate::store::{RunKey, RunState, StoredRun};
+
+/// How often the progress is shown.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How a run is carried out, whatever it does.
+#[derive(Clone, Debug)]
+pub(crate) struct RunOptions {
+    /// Whether somebody is asked before the first change.
+    pub(crate) asks: bool,
+    /// Whether one tag is changed on many machines in one call.
+    pub(crate) bulk: bool,
+    /// When to stop because of failures.
+    pub(crate) maximum_errors: MaximumErrors,
+    /// How long to wait for a run that is in the way; `None` is not at all.
+    pub(crate) lock_wait: Option<Duration>,
+    /// A change number or remark that is kept with a new run.
+    pub(crate) note: Option<String>,
+}
+
+/// A run that is stored.
+pub(super) struct Run<'a, T> {
+    pub(super) tenant: &'a Tenant<T>,
+    pub(super) key: RunKey,
+    pub(super) id: &'a str,
+    pub(super) target: &'a ResultsTarget,
+    pub(super) options: &'a RunOptions,
+}
+
+impl<T: Transport> Run<'_, T> {
+    /// Sends what is to be sent, and answers every row. `read` is what reading the machines took.
+    pub(super) async fn carry_out(
+        &self,
+        read: Option<&ReadProgress>,
+        desk: &mut Desk,
+    ) -> Result<ExitStatus, CommandError> {
+        tracing::info!(run = %self.id, host = self.tenant.host, "calls begin");
+        let mut outcome = self.send(desk).await;
+        if let (Ok((_, progress)), Some(read)) = (&mut outcome, read) {
+            add_read(progress, read);
+        }
+        self.conclude(outcome, desk).await
+    }
+
+    /// Answers the rows of a run that ended before its first write.
+    pub(super) async fn give_up(&self, reason: EndReason, desk: &Desk) -> Result<ExitStatus, CommandError> {
+        self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
+        let mut progress = Progress::default();
+        add_read(&mut progress, &self.tenant.failed_reading());
+        self.conclude(Ok((reason, progress)), desk).await
+    }
+
+    async fn send(&self, desk: &mut Desk) -> Result<(EndReason, Progress), DispatchError> {
+        let Self { tenant, key, options, .. } = self;
+        let settings = DispatchSettings {
+            gate: tenant.gate.clone(),
+            bulk: options.bulk,
+            maximum_errors: options.maximum_errors,
+            tick: TICK,
+            seed: desk.random.u64(..),
+        };
+        tenant.store.set_run_state(*key, RunState::Running).await?;
+        let mut report = ProgressReport::new(desk.screen.clone(), desk.quiet);
+        let (transport, clock, stop_requests) =
+            (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut desk.stop_requests);
+        let outcome = dispatch(transport, &tenant.store, clock, *key, settings, &mut report, stop_requests).await?;
+        match outcome.0 {
+            EndReason::Finished => tenant.store.set_run_state(*key, RunState::Finished).await?,
+            // Where nothing can be stored any more, the run stays as it is.
+            EndReason::StoreFailed(_) => {}
+            _ => tenant.store.set_run_state(*key, RunState::Stopped).await?,
+        }
+        Ok(outcome)
+    }
+
+    /// Writes the results, whatever happened, and says how it all ended.
+    async fn conclude(
+        &self,
+        outcome: Result<(EndReason, Progress), DispatchError>,
+        desk: &Desk,
+    ) -> Result<ExitStatus, CommandError> {
+        let screen = &desk.screen;
+        let written = self.write(desk).await;
+        let (reason, progress) = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if let Err(error) = &written {
+                    screen.line(&error.problem.render(screen));
+                }
+                return Err(error.into());
+            }
+        };
+        let named_state_directory = desk.named_state_directory.as_deref();
+        let (run, totals, open) = match written {
+            Ok(written) => written,
+            Err(mut error) => {
+                screen.line(&describe_end(self.id, &reason, &progress));
+                let command = self.target.command_to_write_again(self.id, named_state_directory);
+                let again = format!("the run is stored; write its results again with: {command}");
+                error.problem.hint = Some(error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}")));
+                return Err(error);
+            }
+        };
+        let status = exit_status(&reason, &totals).and(balance(&run, &totals));
+        tracing::info!(run = %self.id, exit_status = status.code(), rows = totals.rows, "run is over");
+        let summary = RunSummary {
+            run_id: self.id,
+            reason: &reason,
+            progress: &progress,
+            totals: &totals,
+            target: self.target,
+            open,
+            named_state_directory,
+            sandbox: self.tenant.is_sandbox,
+            exit_status: status.code(),
+        };
+        show(&summary, status, desk)?;
+        Ok(status)
+    }
+
+    async fn write(&self, desk: &Desk) -> Result<(StoredRun, Totals, u32), CommandError> {
+        let store = &self.tenant.store;
+        let run = store.run_by_id(self.id).await?;
+        let totals = write_results(store, &run, self.target, &desk.screen).await?;
+        let open = store.open_operations(run.key).await?;
+        Ok((run, totals, open))
+    }
+}
+
+/// The calls that read the tenant's machines belong to the run, too.
+fn add_read(progress: &mut Progress, read: &ReadProgress) {
+    *progress.calls.entry(CallKind::List).or_default() += read.calls;
+    progress.throttled += read.throttled;
+    progress.retried += read.retried;
+    progress.elapsed += read.elapsed;
+    progress.spent.push((Spent::Machines, read.elapsed));
+}
+
+fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(), CommandError> {
+    let screen = &desk.screen;
+    if status == ExitStatus::Bug {
+        screen.line(
+            "error: the books do not balance: the rows in the results are not those of the input; please report this",
+        );
+    }
+    let shown = if desk.json {
+        if !matches!(summary.reason, EndReason::Finished) {
+            screen.line(summary.text(screen).trim_end());
+        }
+        screen.data(&summary.json())
+    } else if desk.quiet && status == ExitStatus::Done {
+        Ok(())
+    } else if *summary.target == ResultsTarget::StandardOutput || desk.quiet {
+        screen.line(summary.text(screen).trim_end());
+        Ok(())
+    } else {
+        screen.data(&summary.text(screen))
+    };
+    shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))
+}
+
+/// How a run that ended for this reason ends the process.
+fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
+    let bad_rows: u64 =
+        [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
+    let rows = if bad_rows > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    exit_status_of_end(reason).and(rows)
+}
+
+/// The same, whatever became of its rows.
+fn exit_status_of_end(reason: &EndReason) -> ExitStatus {
+    match reason {
+        EndReason::Finished => ExitStatus::Done,
+        EndReason::Interrupted
+        | EndReason::Halted
+        | EndReason::Deadline
+        | EndReason::TooManyErrors
+        | EndReason::Outage { .. }
+        | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
+        EndReason::Forbidden { .. } | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
+        EndReason::Aborted(cause) => abort_status(cause),
+        EndReason::StoreFailed(_) => ExitStatus::StorageFailed,
+    }
+}
+
+/// Every row of the input must have exactly one answer.
+fn balance(run: &StoredRun, totals: &Totals) -> ExitStatus {
+    let answered: u64 = totals.statuses.values().sum();
+    let rows = u64::from(run.description.row_count);
+    if totals.rows == rows && answered == rows { ExitStatus::Done } else { ExitStatus::Bug }
+}
+
+/// A name that sorts by time and does not come twice.
+pub(super) fn new_run_id<T: Transport>(tenant: &Tenant<T>, random: &mut fastrand::Rng) -> String {
+    run_id(tenant.is_sandbox, tenant.clock.wall_time(), random)
+}
+
+fn run_id(sandbox: bool, now: jiff::Timestamp, random: &mut fastrand::Rng) -> String {
+    let prefix = if sandbox { SANDBOX_RUN_PREFIX } else { "" };
+    let mark: String = std::iter::repeat_with(|| random.alphanumeric()).take(6).collect();
+    format!("{prefix}{}-{}", now.strftime("%Y%m%d-%H%M%S"), mark.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{AbortCause, ServiceTrouble};
+
+    #[test]
+    fn the_exit_status_tells_bad_rows_from_a_run_that_stopped() {
+        let outage = EndReason::Outage { since: jiff::Timestamp::UNIX_EPOCH, trouble: ServiceTrouble::Status(503) };
+        let totals = |status| Totals { rows: 1, statuses: [(status, 1)].into(), ..Totals::default() };
+        let table = [
+            (EndReason::Finished, Status::Succeeded, ExitStatus::Done),
+            (EndReason::Finished, Status::NotAttempted, ExitStatus::Done),
+            (EndReason::Finished, Status::Failed, ExitStatus::RowsFailed),
+            (EndReason::Finished, Status::Unknown, ExitStatus::RowsFailed),
+            (EndReason::Finished, Status::Invalid, ExitStatus::RowsFailed),
+            (EndReason::Interrupted, Status::Failed, ExitStatus::StoppedEarly),
+            (EndReason::Deadline, Status::Succeeded, ExitStatus::StoppedEarly),
+            (outage, Status::Unknown, ExitStatus::StoppedEarly),
+            (EndReason::Forbidden { message: None }, Status::Failed, ExitStatus::ServiceRefused),
+            (EndReason::Aborted(AbortCause::TokenRefused), Status::Failed, ExitStatus::ServiceRefused),
+        ];
+        for (reason, status, expected) in table {
+            assert_eq!(exit_status(&reason, &totals(status)), expected, "{reason:?} {status}");
+        }
+    }
+
+    #[test]
+    fn run_ids_tell_rehearsals_apart_and_do_not_come_twice() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let (real, rehearsal) = (run_id(false, now, &mut random), run_id(true, now, &mut random));
+        assert!(real.starts_with("19700101-000000-") && rehearsal.starts_with("sandbox-19700101-000000-"));
+        assert_ne!(run_id(false, now, &mut random), real);
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a command sits: who reads what it says, who answers its question, who may stop it, and what chance it is given.
+//!
+//! Whatever a run has from outside, but for the tenant and its clock, comes through this one value, so that a simulation
+//! can take the place of terminal, user and signals.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::clock::{BootTime, Clock, sleep_until};
+use crate::dispatch::StopRequest;
+use crate::exit::{CommandError, ExitStatus};
+use crate::report::Screen;
+
+/// Who is asked whether a change may be made.
+#[async_trait]
+pub(crate) trait Consent: Send + Sync {
+    /// Shows what will happen, and returns when it may. Dropping the future takes the question back.
+    ///
+    /// # Errors
+    /// [`CommandError`] when it may not, or nobody can be asked.
+    async fn ask(&self, screen: &Screen, description: &str) -> Result<(), CommandError>;
+}
+
+/// What a command has from outside, beside the tenant.
+pub(crate) struct Desk {
+    /// Where text and data go.
+    pub(crate) screen: Screen,
+    /// Whether nothing is said unless something needs attention.
+    pub(crate) quiet: bool,
+    /// Whether the summary is for machines.
+    pub(crate) json: bool,
+    /// The state directory as it was named on the command line, for commands that are suggested.
+    pub(crate) named_state_directory: Option<PathBuf>,
+    /// Who is asked.
+    pub(crate) consent: Arc<dyn Consent>,
+    /// Who may stop it: once to drain, twice to stop at once.
+    pub(crate) stop_requests: mpsc::Receiver<StopRequest>,
+    /// Chance: for jitter, and for the names of runs.
+    pub(crate) random: fastrand::Rng,
+}
+
+impl Desk {
+    /// Says something that is worth knowing, unless nothing is to be said.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.screen.line(text);
+        }
+    }
+
+    /// Waits for what the future gives, with an eye on the time and an ear for interrupts. Every wait of a command that is
+    /// not for one of the run's own calls passes here.
+    pub(super) async fn wait<Output>(
+        &mut self,
+        clock: &dyn Clock,
+        until: Option<BootTime>,
+        future: impl Future<Output = Output>,
+    ) -> Waited<Output> {
+        let time_is_up = async {
+            match until {
+                Some(until) => sleep_until(clock, until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(_request) = self.stop_requests.recv() => Waited::Interrupted,
+            output = future => Waited::Ended(output),
+            () = time_is_up => Waited::TimeIsUp,
+        }
+    }
+
+    /// Asks whether what is described may happen; no answer comes after the deadline.
+    pub(super) async fn ask(
+        &mut self,
+        clock: &dyn Clock,
+        deadline: Option<BootTime>,
+        description: &str,
+    ) -> Result<(), CommandError> {
+        let (screen, consent) = (self.screen.clone(), Arc::clone(&self.consent));
+        match self.wait(clock, deadline, consent.ask(&screen, description)).await {
+            Waited::Ended(answer) => answer,
+            Waited::Interrupted => {
+                Err(CommandError::text(ExitStatus::InputRefused, "cancelled; nothing was changed", None))
+            }
+            Waited::TimeIsUp => Err(CommandError::text(
+                ExitStatus::StoppedEarly,
+                "nobody answered before the deadline; nothing was changed",
+                None,
+            )),
+        }
+    }
+}
+
+/// How a wait came to its end.
+#[derive(Debug)]
+pub(super) enum Waited<Output> {
+    /// What was waited for is there.
+    Ended(Output),
+    /// Somebody asked to stop.
+    Interrupted,
+    /// The time until which to wait has come.
+    TimeIsUp,
+}

@@ -1,0 +1,35 @@
+//! Exporting the tenant's machines.
+
+use super::Desk;
+use super::tenant::Tenant;
+use crate::api::Transport;
+use crate::call::beside_the_runtime;
+use crate::exit::{CommandError, ExitStatus};
+use crate::report::{MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, group_digits, reading_json};
+
+/// Reads all machines and writes them down, all or none.
+pub(crate) async fn inventory<T: Transport>(
+    tenant: &Tenant<T>,
+    target: &MachinesTarget,
+    (file, sheet): (MachinesFile, MachinesSheet),
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
+    let screen = desk.screen.clone();
+    let outcome = match tenant.read_into(sheet, &mut report, desk).await {
+        Ok(sheet) => beside_the_runtime(move || file.finish(sheet, &screen)).await.map_err(CommandError::from),
+        Err(error) => Err(error),
+    };
+    let status = outcome.as_ref().map_or_else(|error| error.status, |()| ExitStatus::Done);
+    if outcome.is_ok() && !desk.json {
+        let machines = group_digits(report.progress().machines);
+        desk.say(&format!("{machines} machines written to {}", target.path().display()));
+    }
+    if desk.json {
+        let written = outcome.is_ok().then_some(target);
+        let shown = desk.screen.data(&reading_json(report.progress(), written, status.code()));
+        shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    }
+    outcome.map(|()| status)
+}

@@ -1,0 +1,198 @@
+//! Going on with a run that was left: which one an input belongs to, and carrying the run into the input as it is now.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::input::CheckedInput;
+use super::planning::Planned;
+use super::record::record;
+use super::tenant::Tenant;
+use crate::api::Transport;
+use crate::exit::{CommandError, ExitStatus};
+use crate::input::RequestedChange;
+use crate::model::{Change, Held, MachineId, Operation, OperationId, Slot};
+use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
+use crate::plan::identity::{OperationsDigest, OrderedDigest};
+use crate::store::{
+    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, SlotWrite, Store, UnfinishedRun,
+};
+
+/// A run is joined until this long after its last activity.
+const JOINED_WITHIN: Duration = Duration::from_hours(24);
+/// Operations that are read or copied in one transaction.
+const OPERATIONS_AT_ONCE: u32 = 10_000;
+
+/// A digest of the header and the rows in their order.
+pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandError> {
+    let mut digest = OrderedDigest::default();
+    digest.add(&input.sheet.header);
+    digest.add(&input.sheet.dialect.delimiter);
+    digest.add(&input.sheet.dialect.byte_order_mark);
+    digest.add(&input.invalid.iter().map(|invalid| invalid.row.0).collect::<Vec<_>>());
+    for chunk in input.sheet.chunks() {
+        let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
+        digest.add(&chunk.text);
+    }
+    Ok(digest.text())
+}
+
+/// A digest of the operations that an input asks for.
+pub(super) fn operations_digest(input: &CheckedInput, planned: &Planned) -> String {
+    let mut digest = OperationsDigest::default();
+    for (machine, change, _) in identities(input, planned) {
+        digest.add(&machine, &change);
+    }
+    digest.text()
+}
+
+/// Every operation of a plan by what it does.
+fn identities<'a>(
+    input: &'a CheckedInput,
+    planned: &'a Planned,
+) -> impl Iterator<Item = (MachineId, Change, OperationId)> + 'a {
+    (0_u32..).zip(planned.plan.iter()).map(|(number, (operation, ..))| {
+        let machine = super::record::machine(input, planned, operation);
+        let change = match operation.change.change() {
+            RequestedChange::Tag { action, tag } => input
+                .sheet
+                .tags
+                .get(tag as usize)
+                .map_or(Change::DeviceValue(crate::model::DeviceValue::Normal), |tag| Change::Tag(action, tag.clone())),
+            RequestedChange::DeviceValue(value) => Change::DeviceValue(value),
+        };
+        (machine, change, OperationId(number))
+    })
+}
+
+/// The runs that an input may join.
+pub(super) async fn candidates<T: Transport>(tenant: &Tenant<T>) -> Result<Vec<UnfinishedRun>, CommandError> {
+    let oldest = tenant.clock.wall_time().checked_sub(JOINED_WITHIN).unwrap_or(jiff::Timestamp::MIN);
+    let mut runs = tenant.store.unfinished_runs(tenant.account, &tenant.host).await?;
+    runs.retain(|unfinished| {
+        unfinished.run.description.kind == RunKind::Apply && unfinished.run.last_activity_at >= oldest
+    });
+    Ok(runs)
+}
+
+/// Stores the input as it is now as the same run: of what both know, what today's plan and our own later writes do not
+/// contradict stands. The run must be ours.
+pub(super) async fn carry_into(
+    store: &Store,
+    run: RunKey,
+    new_run: NewRun,
+    input: CheckedInput,
+    planned: &mut Planned,
+    limit: Option<u32>,
+) -> Result<RunKey, CommandError> {
+    store.take_over(run).await?;
+    let numbers: HashMap<(MachineId, Change), OperationId> =
+        identities(&input, planned).map(|(machine, change, number)| ((machine, change), number)).collect();
+    let outcomes = earlier_outcomes(store, run, &numbers).await?;
+    let fates = planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), limit);
+    let on_slot: HashMap<Slot, OperationId> = numbers
+        .iter()
+        .map(|((machine, change), number)| {
+            (Operation { machine: machine.clone(), change: change.clone() }.slot(), *number)
+        })
+        .collect();
+    let successor = record(store, new_run, input, planned, true).await?;
+    let mut last = None;
+    loop {
+        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
+        let Some(end) = known.last() else { break };
+        last = Some(end.id);
+        let carried = known.into_iter().filter_map(|known| {
+            let (id, slot, is_done) = (known.id, known.operation.slot(), known.may_be_done());
+            match numbers.get(&(known.operation.machine, known.operation.change)) {
+                Some(number) => match fates.get(number.0 as usize).copied().flatten()? {
+                    Carried::Kept => Some(CarriedOperation::Outcome(id, *number)),
+                    Carried::SentAgain => Some(CarriedOperation::Facts(id, *number)),
+                    Carried::DecidedAnew => None,
+                },
+                None => is_done.then(|| CarriedOperation::History(id, on_slot.get(&slot).copied())),
+            }
+        });
+        store.carry_over(run, successor, carried.collect()).await?;
+    }
+    // What an earlier version of the file did to a slot that one since left out.
+    let history = store.slot_history(run).await?;
+    let before = history.into_iter().filter_map(|earlier| Some((*on_slot.get(&earlier.slot)?, earlier.before)));
+    store.set_before(successor, before.collect()).await?;
+    store.succeed(run, successor).await?;
+    Ok(successor)
+}
+
+/// Has outcomes sent again that our own later writes contradict, where a run is gone on with as it is, without a new plan.
+/// The run must be ours.
+pub(super) async fn send_again_what_was_overwritten(store: &Store, run: RunKey) -> Result<(), CommandError> {
+    let later = later_writes(store, run).await?;
+    if later.is_empty() {
+        return Ok(());
+    }
+    let mut last = None;
+    loop {
+        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
+        let Some(end) = known.last() else { return Ok(()) };
+        last = Some(end.id);
+        let overwritten = known.into_iter().filter(|known| {
+            let wanted = Held::left_by(&known.operation.change);
+            let was_so = matches!(known.state, OperationState::Succeeded | OperationState::Unchanged);
+            was_so && written_after(&later, known).is_some_and(|written| written != wanted)
+        });
+        store.send_again(run, overwritten.map(|known| known.id).collect()).await?;
+    }
+}
+
+/// What other runs wrote since this one began, by slot, in the order in which they did.
+async fn later_writes(store: &Store, run: RunKey) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
+    let mut later: HashMap<Slot, Vec<SlotWrite>> = HashMap::new();
+    for write in store.later_writes(run).await? {
+        later.entry(write.slot.clone()).or_default().push(write);
+    }
+    Ok(later)
+}
+
+/// What the last write after this outcome left; nothing is known where it may have taken effect or not.
+fn written_after(later: &HashMap<Slot, Vec<SlotWrite>>, known: &KnownOperation) -> Option<Held> {
+    let writes = later.get(&known.operation.slot())?;
+    let last = writes.iter().rfind(|write| write.attempt > known.last_attempt)?;
+    Some(if last.surely { last.wrote } else { Held::Unknown })
+}
+
+/// How far the operations had come that the run and the input share, by the numbers that they have in the input, and what
+/// was written to their slots since.
+async fn earlier_outcomes(
+    store: &Store,
+    run: RunKey,
+    numbers: &HashMap<(MachineId, Change), OperationId>,
+) -> Result<HashMap<OperationId, EarlierOutcome>, CommandError> {
+    let later = later_writes(store, run).await?;
+    let mut outcomes = HashMap::new();
+    let mut last = None;
+    loop {
+        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
+        let Some(end) = known.last() else { return Ok(outcomes) };
+        last = Some(end.id);
+        for known in known {
+            let written_later = written_after(&later, &known);
+            let earlier = earlier(&known);
+            if let Some(number) = numbers.get(&(known.operation.machine, known.operation.change)) {
+                outcomes.insert(*number, EarlierOutcome { earlier, written_later });
+            }
+        }
+    }
+}
+
+/// How far an operation had come.
+fn earlier(known: &KnownOperation) -> Earlier {
+    match known.state {
+        OperationState::Succeeded => Earlier::Succeeded,
+        OperationState::Unknown => Earlier::MayBeDone,
+        _ if known.ambiguous => Earlier::MayBeDone,
+        OperationState::Pending | OperationState::NotAttempted => Earlier::NotSent,
+        OperationState::Unchanged => Earlier::Unchanged,
+        OperationState::Failed if known.attempts == 0 => Earlier::FailedUnsent,
+        OperationState::Failed => Earlier::Failed,
+        OperationState::Refused => Earlier::Refused,
+    }
+}

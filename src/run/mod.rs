@@ -1,0 +1,51 @@
+//! A run from its opening to its last line: the tenant, the plan, the record, the turn, the calls, the results.
+//!
+//! Here is what the commands have in common, and here it runs without a process around it. Whatever comes from outside is
+//! a value: the service is a [`Transport`](crate::api::Transport) in a [`Tenant`], with the store and the clock; screen,
+//! consent, interrupts and chance are the [`Desk`]; the input is bytes that have a name ([`InputOrder`]). Nothing here asks
+//! the system for the time, for chance, for the environment or for an answer.
+//!
+//! # How to drive it
+//! One command is:
+//!
+//! ```text
+//! let input = check_input(InputOrder { .. }, &desk.screen).await?;           // apply, plan, verify
+//! let tenant = Tenant::open(service, identity, store, clock, calls, &mut desk).await?;
+//! let status = apply(&tenant, &order, input, &mut desk).await?;              // or any other entry
+//! ```
+//!
+//! A simulation gives each process a [`Store`](crate::store::Store) and a clock of its own, and each command a desk:
+//! [`Screen::over`](crate::report::Screen::over) streams in memory takes what is said and, with
+//! [`ResultsTarget::StandardOutput`](crate::report::ResultsTarget), the results; [`Consent`] answers, waits or refuses; the
+//! sender of `stop_requests` interrupts. Dropping the future of a command, and its store, is the death of its process:
+//! everything that holds is in the store. An error is shown, as the program does it, by `error.problem.render`.
+
+mod apply;
+mod carrying_out;
+mod claim;
+mod desk;
+mod input;
+mod inventory;
+mod join;
+mod plan;
+mod planning;
+mod record;
+mod resume;
+mod tenant;
+mod undo;
+mod verify;
+
+pub(crate) use apply::{ApplyOrder, apply};
+pub(crate) use carrying_out::RunOptions;
+pub(crate) use desk::{Consent, Desk};
+pub(crate) use input::{InputOrder, OpenInput, check_input};
+pub(crate) use inventory::inventory;
+pub(crate) use plan::plan;
+pub(crate) use planning::PlanningOptions;
+pub(crate) use resume::{ResumeOrder, resume};
+pub(crate) use tenant::{CallOptions, Identity, Service, Tenant};
+pub(crate) use undo::{UndoOrder, undo};
+pub(crate) use verify::verify;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! What a run over an input would do; changes nothing.
+
+use super::Desk;
+use super::input::CheckedInput;
+use super::planning::{PlanningOptions, make_plan};
+use super::tenant::Tenant;
+use crate::api::Transport;
+use crate::exit::{CommandError, ExitStatus};
+use crate::plan::changes::Decision;
+
+/// Plans and says what is planned. With `tells_differences`, a plan that changes something has a status of its own.
+pub(crate) async fn plan<T: Transport>(
+    tenant: &Tenant<T>,
+    planning: PlanningOptions,
+    tells_differences: bool,
+    input: &CheckedInput,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    let planned = make_plan(tenant, input, planning, desk).await??;
+    let report = planned.report(tenant, input, planning.bulk).await?;
+    // What `apply` would end with.
+    let failing = report.invalid_rows + report.unresolved_rows() + planned.plan.count(Decision::NotInInventory);
+    let mut status = if failing > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    if tells_differences && planned.changes() > 0 {
+        status = status.and(ExitStatus::Differences);
+    }
+    let shown = if desk.json { report.json(status.code()) } else { report.text() };
+    desk.screen.data(&shown).map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    planned.refuse_too_many_changes(planning.max_changes)?;
+    Ok(status)
+}

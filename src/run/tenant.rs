@@ -1,0 +1,228 @@
+//! A tenant that commands talk to: signed in, with its place in the ledger; its machines read, its finish time foretold.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::claim::Patience;
+use super::desk::{Desk, Waited};
+use crate::api::Transport;
+use crate::api::sign_in::SignInError;
+use crate::call::{AbortCause, Caller, GateSettings, StopReason};
+use crate::clock::{BootTime, SharedClock};
+use crate::dispatch::EndReason;
+use crate::exit::{CommandError, ExitStatus};
+use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress};
+use crate::model::Bucket;
+use crate::plan::recent::{LIST_LAG, RecentWrites};
+use crate::plan::schedule::{BucketCalls, finish_time};
+use crate::quota::{Quota, QuotaScope};
+use crate::report::ReadingReport;
+use crate::store::{AccountKey, Store};
+
+/// How long a call takes, where nothing was measured yet.
+const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
+/// What a tenant or app is called that nobody names.
+const UNNAMED: &str = "unnamed";
+
+/// A service to talk to, before it is known whose quota is used.
+pub(crate) struct Service<T> {
+    /// What carries the calls.
+    pub(crate) transport: Arc<T>,
+    /// The API's host.
+    pub(crate) host: String,
+    /// Where calls will go and as whom, for people.
+    pub(crate) description: String,
+    /// Whether it is a sandbox that began with this command and ends with it.
+    pub(crate) is_sandbox: bool,
+}
+
+/// Whose quota is used, as far as settings or token tell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    /// The tenant.
+    pub(crate) tenant: Option<String>,
+    /// The app.
+    pub(crate) app: Option<String>,
+}
+
+/// How calls are made, whoever makes them.
+#[derive(Clone, Debug)]
+pub(crate) struct CallOptions {
+    /// The limits of each bucket.
+    pub(crate) quota: Quota,
+    /// Which calls count together.
+    pub(crate) scope: QuotaScope,
+    /// Calls in flight at the most.
+    pub(crate) concurrency: usize,
+    /// No call starts after this moment.
+    pub(crate) deadline: Option<BootTime>,
+    /// How long the service may be in trouble.
+    pub(crate) maximum_outage: Duration,
+}
+
+/// A tenant, ready to be called.
+pub(crate) struct Tenant<T> {
+    pub(super) transport: Arc<T>,
+    pub(super) host: String,
+    pub(super) description: String,
+    pub(super) is_sandbox: bool,
+    pub(super) store: Store,
+    pub(super) account: AccountKey,
+    pub(super) clock: SharedClock,
+    pub(super) gate: GateSettings,
+    /// Why it is not known whose quota is used. Then no call may be made, and the store is one that nobody sees again.
+    pub(super) unknown: Option<EndReason>,
+    failed_reading: Mutex<ReadProgress>,
+}
+
+impl<T: Transport> Tenant<T> {
+    /// Finds out whose quota is used.
+    pub(crate) async fn open(
+        service: Service<T>,
+        identity: impl Future<Output = Result<Identity, SignInError>>,
+        store: Store,
+        clock: SharedClock,
+        calls: CallOptions,
+        desk: &mut Desk,
+    ) -> Result<Self, CommandError> {
+        let identity = match desk.wait(clock.as_ref(), calls.deadline, identity).await {
+            Waited::Ended(identity) => identity.map_err(|error| EndReason::Aborted(AbortCause::SignIn(error))),
+            Waited::Interrupted => Err(EndReason::Interrupted),
+            Waited::TimeIsUp => Err(EndReason::Deadline),
+        };
+        let (store, identity, unknown) = match identity {
+            Ok(identity) => (store, identity, None),
+            // A second account of one app would have a second quota, so what is said of rows is kept in memory only.
+            Err(reason) => (Store::in_memory(clock.clone())?, Identity::default(), Some(reason)),
+        };
+        let tenant = identity.tenant.unwrap_or_else(|| format!("{UNNAMED} at {}", service.host));
+        let account = store.account(&tenant, identity.app.as_deref().unwrap_or(UNNAMED)).await?;
+        let CallOptions { quota, scope, concurrency, deadline, maximum_outage } = calls;
+        let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
+        let Service { transport, host, description, is_sandbox } = service;
+        let failed_reading = Mutex::default();
+        Ok(Self { transport, host, description, is_sandbox, store, account, clock, gate, unknown, failed_reading })
+    }
+
+    /// Refuses to go on where it is not known whose quota is used.
+    pub(super) fn refuse_unknown(&self) -> Result<(), CommandError> {
+        match &self.unknown {
+            None => Ok(()),
+            Some(EndReason::Aborted(AbortCause::SignIn(error))) => Err(CommandError::sign_in(error.clone())),
+            Some(EndReason::Deadline) => {
+                let message = "the deadline came before anything was sent";
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None))
+            }
+            Some(_) => Err(CommandError::text(ExitStatus::StoppedEarly, "interrupted before anything was sent", None)),
+        }
+    }
+
+    /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it.
+    pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<(Inventory, ReadProgress), ReadError> {
+        let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
+        let (_going_on, draining) = watch::channel(false);
+        let caller = self.caller(draining, desk);
+        // The calls themselves look at the deadline.
+        let read = match desk
+            .wait(self.clock.as_ref(), None, Inventory::read(&caller, &self.clock, None, &mut report))
+            .await
+        {
+            Waited::Ended(read) => read,
+            Waited::Interrupted | Waited::TimeIsUp => Err(ReadError::Stopped(StopReason::Draining)),
+        };
+        if read.is_err() {
+            self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone_from(report.progress());
+        }
+        read
+    }
+
+    /// Reads the tenant's machines into a sink.
+    pub(super) async fn read_into<S: MachineSink>(
+        &self,
+        sink: S,
+        report: &mut ReadingReport,
+        desk: &mut Desk,
+    ) -> Result<S, CommandError> {
+        let (_going_on, draining) = watch::channel(false);
+        let caller = self.caller(draining, desk);
+        match desk.wait(self.clock.as_ref(), None, inventory::read(&caller, &self.clock, None, sink, report)).await {
+            Waited::Ended(read) => Ok(read.map(|(sink, _)| sink)?),
+            Waited::Interrupted | Waited::TimeIsUp => Err(interrupted()),
+        }
+    }
+
+    fn caller(&self, draining: watch::Receiver<bool>, desk: &mut Desk) -> Caller<T> {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        Caller::new(Arc::clone(&self.transport), store, clock, self.gate.clone(), desk.random.u64(..), draining)
+    }
+
+    /// What the latest reading took that came to nothing.
+    pub(super) fn failed_reading(&self) -> ReadProgress {
+        self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What our own writes of the last minutes made of the tenant, which its list may not show yet.
+    pub(super) async fn recent_writes(&self) -> Result<RecentWrites, CommandError> {
+        let mut recent = RecentWrites::default();
+        if self.is_sandbox {
+            // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
+            return Ok(recent);
+        }
+        for write in self.store.recent_writes(self.account, &self.host, LIST_LAG).await? {
+            if write.surely {
+                recent.note(write.slot, write.wrote);
+            } else {
+                recent.note_doubtful(write.slot, write.wrote);
+            }
+        }
+        Ok(recent)
+    }
+
+    /// How long so many calls take from now on, by the quota's schedule and what the ledger says is used.
+    pub(super) async fn foretell(
+        &self,
+        calls: BucketCalls,
+        read: Option<&ReadProgress>,
+    ) -> Result<Duration, CommandError> {
+        let of_read = read.filter(|read| read.calls > 0).map(|read| {
+            let calls = u32::try_from(read.calls).unwrap_or(u32::MAX);
+            ASSUMED_ROUND_TRIP.min(read.elapsed / calls)
+        });
+        let measured = self.store.mean_round_trip(self.account).await?;
+        let round_trip = measured.or(of_read).unwrap_or(ASSUMED_ROUND_TRIP);
+        let quota = &self.gate.quota;
+        if quota.is_off() {
+            let calls = calls.machines + calls.tags + calls.value;
+            let at_once = u64::try_from(self.gate.concurrency).unwrap_or(1).max(1);
+            return Ok(round_trip * u32::try_from(calls.div_ceil(at_once)).unwrap_or(u32::MAX));
+        }
+        let longest = quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
+        let mut latest = HashMap::new();
+        for buckets in [&Bucket::ALL[..], &[Bucket::Machines], &[Bucket::Tags], &[Bucket::Value]] {
+            let ends = self.store.latest_ends(self.account, buckets.to_vec(), longest).await?;
+            latest.insert(buckets.to_vec(), ends);
+        }
+        let now = self.clock.boot_time();
+        let end = finish_time(quota, self.gate.scope, now, calls, round_trip, |buckets| {
+            latest.get(buckets).cloned().unwrap_or_default()
+        });
+        Ok(end.since(now))
+    }
+
+    /// How long to wait for runs that are in the way.
+    pub(super) fn patience(&self, lock_wait: Option<Duration>) -> Patience {
+        Patience { lock_wait, deadline: self.gate.deadline, clock: self.clock.clone() }
+    }
+}
+
+/// A read that was interrupted.
+pub(super) fn interrupted() -> CommandError {
+    CommandError::text(
+        ExitStatus::StoppedEarly,
+        "interrupted while the tenant's machines were read; nothing was changed",
+        None,
+    )
+}

@@ -1,0 +1,82 @@
+//! Every wait looks at its time, at the deadline and at whoever interrupts.
+
+use super::*;
+use crate::store::{NewRun, RunKind, RunState};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A run of this tenant in another process, as far as this state.
+async fn run_of_another(world: &World, state: RunState) -> Store {
+    let store = world.store().await;
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = NewRun {
+        run_id: "other".into(),
+        kind: RunKind::Apply,
+        input_digest: String::new(),
+        operations_digest: String::new(),
+        account,
+        host: "host".into(),
+        input_path: "/other.csv".into(),
+        results_path: None,
+        note: None,
+        delimiter: b',',
+        byte_order_mark: false,
+        header: vec![],
+        row_count: 0,
+    };
+    let run = store.create_run(run).await.expect("a run");
+    if state != RunState::Preparing {
+        store.set_run_state(run, state).await.expect("a state");
+    }
+    store
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_living_process_prepares_or_carries_out_is_waited_for_no_longer_than_asked() {
+    for state in [RunState::Preparing, RunState::Running] {
+        let world = World::of(1);
+        let _other = run_of_another(&world, state).await;
+        for (lock_wait, deadline, expected_seconds) in
+            [(None, None, 0), (Some(3), None, 3), (Some(300), Some(5), 5), (Some(3), Some(300), 3)]
+        {
+            let seconds = |seconds: Option<u64>| seconds.map(Duration::from_secs);
+            let (lock_wait, deadline) = (seconds(lock_wait), seconds(deadline));
+            let how = Invocation { lock_wait, deadline, ..Invocation::default() };
+            let began = world.clock.boot_time();
+            let resuming = tokio::time::timeout(10 * MINUTE, world.resume(Some("other"), &how));
+            let said = resuming.await.expect("it ends").exits(ExitStatus::AnotherRun);
+            said.says("another run is in the way: run other");
+            let waited = world.clock.boot_time().since(began).as_secs();
+            assert_eq!(waited, expected_seconds, "{state:?} {lock_wait:?} {deadline:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_another_run_hears_interrupts() {
+    for state in [RunState::Preparing, RunState::Running] {
+        let world = World::of(1);
+        let _other = run_of_another(&world, state).await;
+        let interrupted_after = Some(Duration::from_millis(2500));
+        let how = Invocation { lock_wait: Some(10 * MINUTE), interrupted_after, ..Invocation::default() };
+        let began = world.clock.boot_time();
+        let resuming = tokio::time::timeout(5 * MINUTE, world.resume(Some("other"), &how));
+        resuming.await.expect("it ends").exits(ExitStatus::AnotherRun).says("the wait for it was interrupted");
+        assert_eq!(world.clock.boot_time().since(began).as_secs(), 2, "{state:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_hears_interrupts_and_ends_with_the_deadline() {
+    let world = World::of(2);
+    let asked = Invocation { answered_after: Some(9 * MINUTE), ..Invocation::default() };
+    let interrupted = Invocation { interrupted_after: Some(MINUTE), ..asked.clone() };
+    let said = world.apply(&adding("A", 2), &interrupted).await;
+    said.exits(ExitStatus::InputRefused).says("cancelled; nothing was changed");
+    let late = Invocation { deadline: Some(MINUTE), ..asked.clone() };
+    let said = world.apply(&adding("A", 2), &late).await;
+    said.exits(ExitStatus::StoppedEarly).says("nobody answered before the deadline; nothing was changed");
+    assert_eq!(world.service.writes(), []);
+    world.apply(&adding("A", 2), &asked).await.exits(ExitStatus::Done);
+    assert_eq!(world.service.tagged("A"), 2);
+}

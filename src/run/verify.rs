@@ -1,0 +1,103 @@
+//! Which rows of an input hold in the tenant; changes nothing.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use super::Desk;
+use super::input::CheckedInput;
+use super::planning::operations;
+use super::tenant::Tenant;
+use crate::api::Transport;
+use crate::exit::{CommandError, ExitStatus};
+use crate::inventory::Inventory;
+use crate::model::RowNumber;
+use crate::plan::recent::RecentWrites;
+use crate::plan::resolution::Resolution;
+use crate::plan::verification::{Finding, findings};
+use crate::report::{ResultsTarget, RowFinding, Screen, VerificationTotals, row_findings, write_verification_to};
+
+/// Reads the tenant and says which rows hold; each row goes to the target, if there is one.
+pub(crate) async fn verify<T: Transport>(
+    tenant: &Tenant<T>,
+    mut input: CheckedInput,
+    target: Option<&ResultsTarget>,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    let (inventory, read) = tenant.read_machines(desk).await?;
+    let recent = tenant.recent_writes().await?;
+    let screen = &desk.screen;
+    let rows = find(&input, &inventory, &recent, screen)?;
+    let totals = VerificationTotals::of(&rows);
+    let status = exit_status(&totals);
+    let output = target.map(|target| match target {
+        ResultsTarget::StandardOutput => "-".to_owned(),
+        ResultsTarget::File { results, .. } => results.display().to_string(),
+    });
+    if let Some(target) = target {
+        write_verification_to(&mut input.sheet, &rows, target, screen)?;
+    }
+    let failed = |error| CommandError::new(ExitStatus::StorageFailed, error, None);
+    if desk.json {
+        screen.data(&totals.json(read.calls, output.as_deref(), status.code())).map_err(failed)?;
+    } else if target == Some(&ResultsTarget::StandardOutput) {
+        screen.line(totals.text().trim_end());
+    } else if !(desk.quiet && status == ExitStatus::Done) {
+        let mut text = format!("{} rows of {}:\n{}", input.sheet.row_count, input.name, totals.text());
+        text.push_str(&examples(&rows, target.is_some()));
+        screen.data(&text).map_err(failed)?;
+    }
+    Ok(status)
+}
+
+fn find(
+    input: &CheckedInput,
+    inventory: &Inventory,
+    recent: &RecentWrites,
+    screen: &Screen,
+) -> Result<Vec<RowFinding>, CommandError> {
+    let machines = Resolution::of(&input.sheet, Some(inventory));
+    let operations = operations(input, &machines, screen)?;
+    let found = findings(&input.sheet, &operations, &machines, inventory, recent);
+    let invalid: HashMap<RowNumber, &str> =
+        input.invalid.iter().map(|invalid| (invalid.row, invalid.message.as_str())).collect();
+    Ok(row_findings(
+        &input.sheet,
+        &operations.of_request,
+        &found,
+        |machine| match machines.failure(machine) {
+            Some(_) => machines.describe_failure(&input.sheet, machine, Some(inventory)).1,
+            None => "the inventory lacks this machine".to_owned(),
+        },
+        |row| invalid.get(&row).copied().unwrap_or_default().to_owned(),
+    ))
+}
+
+fn exit_status(totals: &VerificationTotals) -> ExitStatus {
+    let differs = totals.count(Finding::Differs) + totals.count(Finding::UnknownMachine) > 0;
+    let differences = if differs { ExitStatus::Differences } else { ExitStatus::Done };
+    let invalid = if totals.invalid > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    differences.and(invalid)
+}
+
+/// The first rows that do not hold, for people.
+fn examples(rows: &[RowFinding], listed_elsewhere: bool) -> String {
+    const SHOWN: usize = 10;
+    let bad: Vec<&RowFinding> =
+        rows.iter().filter(|row| matches!(row.finding, Some(Finding::Differs | Finding::UnknownMachine))).collect();
+    let mut text = String::new();
+    for row in bad.iter().take(SHOWN) {
+        let what = match row.finding {
+            Some(Finding::UnknownMachine) => row.message.clone(),
+            _ if row.found.is_empty() => "the service does not show it".to_owned(),
+            _ => format!("there is: {}", row.found),
+        };
+        // Writing into a string cannot fail.
+        let _written = writeln!(text, "  row {}: {what}", row.row);
+    }
+    if bad.len() > SHOWN {
+        let hint = if listed_elsewhere { "" } else { "; -o FILE.csv lists all" };
+        let _written = writeln!(text, "  and {} more rows{hint}", bad.len() - SHOWN);
+    }
+    text
+}
