@@ -79,10 +79,15 @@ impl Effect {
 }
 
 /// What is refused to everybody, whatever the call: it ends with this, or goes on with another token.
-pub(super) fn refused_to_all(facts: AnswerFacts, call: &Call, memory: History) -> (Effect, Outcome) {
+/// The outcome is that of an operation which was asked for itself: of many in a call, none was.
+pub(super) fn refused_to_all(facts: AnswerFacts, call: &Call, memory: History) -> (Effect, Option<Outcome>) {
     let histories = call.operations.iter().map(|operation| &operation.history).chain([&memory]);
     let may_be_done = histories.into_iter().any(|history| history.may_be_done_although(FailReason::Rejected));
-    Effect::refused(OperationState::Refused, facts, may_be_done && !call.request.is_read())
+    if call.is_bulk() {
+        return (Effect::open(AnswerFacts::default(), may_be_done), None);
+    }
+    let (effect, outcome) = Effect::refused(OperationState::Refused, facts, may_be_done && !call.request.is_read());
+    (effect, Some(outcome))
 }
 
 /// Says so where a refusal is not all that is known.
@@ -100,7 +105,7 @@ pub(super) enum Next {
         /// How long to wait, and what to say of that.
         after: Option<(Duration, Repeat)>,
     },
-    RenewToken(TokenGeneration, Outcome),
+    RenewToken(TokenGeneration, Option<Outcome>),
 }
 
 /// What an attempt came to: what is stored about it, and what comes next.
@@ -212,13 +217,15 @@ pub(super) fn answered(call: &Call, facts: &AnswerFacts, machines: &[MachineVerd
 /// others are to be sent again. `memory` is what the call's earlier attempts have shown.
 pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts, memory: History) -> Conclusion {
     let believed = match why {
-        SplitReason::BadMachines { named } => {
+        SplitReason::BadMachines { named } | SplitReason::Disallowed { named } => {
             let count = named.iter().filter(|named| **named).count();
             is_believable(count, &call.operations).then_some(named)
         }
         SplitReason::TooMany { .. } | SplitReason::Forbidden => None,
     };
     let code = fail_code(FailReason::NotFound);
+    let open = Effect::open(of_others(why, facts), false);
+    let its_own = Effect::open(facts.clone(), false);
     let (mut effects, mut ends) = (Vec::new(), Vec::new());
     for (position, operation) in call.operations.iter().enumerate() {
         let is_named = believed.and_then(|named| named.get(position)).is_some_and(|named| *named);
@@ -230,16 +237,42 @@ pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts, memor
             effects.push(effect.on(operation.id));
             ends.push(OperationEnd::Outcome(outcome));
         } else {
-            effects.push(Effect::open(facts.clone(), false).on(operation.id));
+            effects.push(if is_named { &its_own } else { &open }.on(operation.id));
             ends.push(OperationEnd::Again(History { named: history.named || is_named, ..history }));
         }
     }
     let refusal = match why {
         SplitReason::BadMachines { .. } => BulkRefusal::BadMachines,
         SplitReason::TooMany { allowed } => BulkRefusal::TooMany { allowed: *allowed },
-        SplitReason::Forbidden => BulkRefusal::Forbidden,
+        SplitReason::Disallowed { .. } | SplitReason::Forbidden => BulkRefusal::Forbidden,
     };
     Conclusion::new("split", true, facts.clone(), effects, Next::End(CallEnd::Refused(refusal, ends)))
+}
+
+/// What the refusal of a bulk call says of those in it that it does not name: an error belongs to a row, and this one is
+/// not theirs. It stands in the results only if the run ends before they are sent again.
+fn of_others(why: &SplitReason, facts: &AnswerFacts) -> AnswerFacts {
+    let (code, message) = match why {
+        SplitReason::BadMachines { .. } | SplitReason::Disallowed { .. } => (
+            "refused_for_another",
+            "the service refused the bulk call with this machine because of another machine in it, and the run ended before \
+             this one was sent again",
+        ),
+        SplitReason::TooMany { .. } => (
+            "bulk_call_too_large",
+            "the service refused the bulk call with this machine as too large, and the run ended before it was sent again",
+        ),
+        SplitReason::Forbidden => (
+            "bulk_call_refused",
+            "the service refused the bulk call with this machine, and the run ended before the machine was sent alone",
+        ),
+    };
+    AnswerFacts {
+        http_status: None,
+        error_code: Some(code.into()),
+        error_message: Some(message.into()),
+        request_id: facts.request_id.clone(),
+    }
 }
 
 /// Whether the ids that a refusal names are taken at its word: they are fewer than half of the call, or something else

@@ -63,8 +63,10 @@ pub(super) enum Pass {
 pub enum StopReason {
     /// The run drains.
     Draining,
-    /// The next moment at which it could start lies beyond the deadline.
+    /// The next moment at which it could start lies beyond the deadline, and so it does for every call of its bucket.
     Deadline,
+    /// It failed, and the moment at which it is to be made again lies beyond the deadline.
+    RepeatBeyondDeadline,
     /// The service has been in trouble for too long.
     Outage {
         /// Since when.
@@ -97,6 +99,8 @@ pub(super) struct Gate {
     store: Store,
     clock: SharedClock,
     drain: watch::Receiver<bool>,
+    /// Buckets in which no further call is made, while others go on.
+    closed: watch::Sender<[bool; Bucket::ALL.len()]>,
     places: std::sync::Arc<Semaphore>,
     queues: [Mutex<Queue>; Bucket::ALL.len()],
     merged: AtomicBool,
@@ -121,6 +125,7 @@ impl Gate {
             last_sweep,
             outages: watch::Sender::new(Outages::new(settings.maximum_outage)),
             probes: Default::default(),
+            closed: watch::Sender::default(),
             settings,
             store,
             clock,
@@ -128,14 +133,29 @@ impl Gate {
         }
     }
 
-    /// What the future gives, or `None` as soon as the run drains.
-    pub(super) async fn unless_draining<Output>(&self, future: impl Future<Output = Output>) -> Option<Output> {
+    /// What the future gives, or `None` as soon as the run drains, or the bucket is closed.
+    pub(super) async fn unless_draining<Output>(
+        &self,
+        bucket: Bucket,
+        future: impl Future<Output = Output>,
+    ) -> Option<Output> {
         let mut drain = self.drain.clone();
+        let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             _ = drain.wait_for(|draining| *draining) => None,
+            _ = closed.wait_for(|closed| is_closed(*closed, bucket)) => None,
             output = future => Some(output),
         }
+    }
+
+    /// Makes no further calls of this bucket; those in flight are awaited.
+    pub(super) fn close(&self, bucket: Bucket) {
+        self.closed.send_modify(|closed| {
+            if let Some(closed) = closed.get_mut(bucket.position()) {
+                *closed = true;
+            }
+        });
     }
 
     /// Whose quota is used.
@@ -179,7 +199,7 @@ impl Gate {
     ) -> Result<Option<Pass>, StoreError> {
         let index = if merged { 0 } else { call.request.bucket().position() };
         let Some(queue) = self.queues.get(index) else { return Ok(None) };
-        let Some(mut queue) = self.unless_draining(queue.lock()).await else {
+        let Some(mut queue) = self.unless_draining(call.request.bucket(), queue.lock()).await else {
             return Ok(Some(Pass::Stopped(StopReason::Draining)));
         };
         if self.merged.load(Ordering::Acquire) != merged || self.is_closed_to(call, turn) {
@@ -205,10 +225,11 @@ impl Gate {
         reports: &Reports,
     ) -> Result<Option<Pass>, StoreError> {
         loop {
-            if let Some(stopped) = self.stopped() {
+            if let Some(stopped) = self.stopped(call.request.bucket()) {
                 return Ok(Some(stopped));
             }
-            let Some(place) = self.unless_draining(self.places.clone().acquire_owned()).await else {
+            let place = self.unless_draining(call.request.bucket(), self.places.clone().acquire_owned());
+            let Some(place) = place.await else {
                 return Ok(Some(Pass::Stopped(StopReason::Draining)));
             };
             let place = place.map_err(|_closed| StoreError::Closed)?;
@@ -281,14 +302,14 @@ impl Gate {
             return Some(Pass::Stopped(StopReason::Deadline));
         }
         reports.send(CallReport { call: call.id, phase: Phase::Waiting { cause, until: Some(until) } }).await;
-        match self.unless_draining(sleep_until(self.clock.as_ref(), until)).await {
+        match self.unless_draining(call.request.bucket(), sleep_until(self.clock.as_ref(), until)).await {
             Some(()) => None,
             None => Some(Pass::Stopped(StopReason::Draining)),
         }
     }
 
-    fn stopped(&self) -> Option<Pass> {
-        if *self.drain.borrow() {
+    fn stopped(&self, bucket: Bucket) -> Option<Pass> {
+        if *self.drain.borrow() || is_closed(*self.closed.borrow(), bucket) {
             return Some(Pass::Stopped(StopReason::Draining));
         }
         let past = self.settings.deadline.is_some_and(|deadline| self.clock.boot_time() > deadline);
@@ -377,6 +398,10 @@ impl Gate {
         }
         self.store.sweep_dead_processes().await.map(|_ended| ())
     }
+}
+
+fn is_closed(closed: [bool; Bucket::ALL.len()], bucket: Bucket) -> bool {
+    closed.get(bucket.position()).is_some_and(|closed| *closed)
 }
 
 impl Settlement {

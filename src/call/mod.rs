@@ -7,6 +7,7 @@
 
 mod backoff;
 mod beside;
+mod earlier;
 mod effect;
 mod gate;
 mod judge;
@@ -23,10 +24,11 @@ use tokio::sync::watch;
 
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::clock::{BootTime, SharedClock};
-use crate::model::{AnswerFacts, Outcome, Status};
+use crate::model::{AnswerFacts, Bucket, Outcome, Status};
 use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
 
 pub use beside::beside_the_runtime;
+pub use earlier::{CallId, EarlierTrouble};
 use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, refused_to_all, with_code};
 use gate::{Gate, Pass, Turn};
 pub use gate::{GateSettings, StopReason};
@@ -38,7 +40,7 @@ pub use judge::{
 use outage::Pause;
 pub use proof::{Proof, Questions};
 pub use protocol::{
-    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
+    AbortCause, BulkRefusal, Call, CallEnd, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
     RepeatCause, Reports, ServiceTrouble, WaitCause,
 };
 
@@ -48,6 +50,8 @@ pub const MAXIMUM_ATTEMPTS: u32 = 10;
 /// After how many attempts of a call that is alone in its trouble the service is asked something else first: in the
 /// middle, so that there are some left when an outage has just ended, and before the last one.
 const DOUBTFUL_AFTER: [u32; 2] = [MAXIMUM_ATTEMPTS / 2, MAXIMUM_ATTEMPTS - 1];
+/// After how many attempts a single call waits for all others, so that they do not wait for it.
+const PUT_OFF_AFTER: u32 = 3;
 /// How often in a row a call's token may be refused, each time with another token.
 const MAXIMUM_TOKEN_REFUSALS: u32 = 5;
 /// The same before the service has accepted any call: then it most likely never will.
@@ -87,8 +91,35 @@ struct Memory {
     is_alone: bool,
     /// The pause that its bucket is in since its latest attempt: what failed is not held against it then.
     pause: Option<Pause>,
-    /// Whether it is to be found out before the next attempt if the service or the machine is in trouble.
-    is_in_doubt: bool,
+    /// Attempts of a bulk call, in a pause or not, that failed for a reason which may lie in one machine.
+    troubled_attempts: u32,
+    before_next: BeforeNext,
+}
+
+/// What comes before a call's next attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum BeforeNext {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is to be found out if the service or the machine is in trouble.
+    Question,
+    /// All other calls.
+    Others,
+}
+
+impl Memory {
+    /// What is known when the call begins.
+    fn new(history: History) -> Self {
+        let Some(trouble) = history.trouble else { return Self { history, ..Self::default() } };
+        Self {
+            history,
+            attempts: trouble.attempts,
+            failures: trouble.attempts,
+            in_trouble_since: Some(trouble.since),
+            ..Self::default()
+        }
+    }
 }
 
 impl<T: Transport> Caller<T> {
@@ -120,6 +151,16 @@ impl<T: Transport> Caller<T> {
         self.service_accepted.load(Ordering::Acquire)
     }
 
+    /// Makes no further calls of this bucket, while those of others go on; calls in flight are awaited.
+    pub fn close(&self, bucket: Bucket) {
+        self.gate.close(bucket);
+    }
+
+    /// Takes notice that only a few calls of this bucket are left: so they are no outage because nobody else is answered.
+    pub fn note_stragglers(&self, bucket: Bucket) {
+        self.gate.note_stragglers(bucket);
+    }
+
     /// Makes a read that settles lost answers; if `not_before` says so, only when the list shows the latest writes.
     ///
     /// # Errors
@@ -143,16 +184,20 @@ impl<T: Transport> Caller<T> {
     /// # Errors
     /// [`StoreError`] when the store fails; nothing more may be sent then.
     pub async fn perform(&self, call: &Call, reports: &Reports) -> Result<CallEnd, StoreError> {
-        let mut memory = Memory { history: call.known(), ..Memory::default() };
+        let mut memory = Memory::new(call.known());
         self.go_on(call, &mut memory, reports).await
     }
 
     async fn go_on(&self, call: &Call, memory: &mut Memory, reports: &Reports) -> Result<CallEnd, StoreError> {
         loop {
-            if std::mem::take(&mut memory.is_in_doubt)
-                && let Some(end) = self.end_unless_service_is_there(call, memory, reports).await?
-            {
-                return Ok(end);
+            match std::mem::take(&mut memory.before_next) {
+                BeforeNext::Nothing => {}
+                BeforeNext::Others => return Ok(self.put_off(call, memory)),
+                BeforeNext::Question => {
+                    if let Some(end) = self.end_unless_service_is_there(call, memory, reports).await? {
+                        return Ok(end);
+                    }
+                }
             }
             let next = match self.attempt(call, memory, reports).await? {
                 Next::RenewToken(refused, outcome) => self.renew(refused, outcome, call, memory).await,
@@ -163,9 +208,12 @@ impl<T: Transport> Caller<T> {
                 Next::Again { after: None } | Next::RenewToken(..) => {}
                 Next::Again { after: Some((wait, repeat)) } => {
                     let until = self.clock.boot_time().plus(wait);
-                    let stopped = self.gate.wait_until(call, WaitCause::Retry(repeat), until, reports).await;
-                    if let Some(Pass::Stopped(reason)) = stopped {
-                        return Ok(CallEnd::Stopped(reason));
+                    match self.gate.wait_until(call, WaitCause::Retry(repeat), until, reports).await {
+                        Some(Pass::Stopped(StopReason::Deadline)) if !call.request.is_read() => {
+                            return Ok(CallEnd::Stopped(StopReason::RepeatBeyondDeadline));
+                        }
+                        Some(Pass::Stopped(reason)) => return Ok(CallEnd::Stopped(reason)),
+                        _ => {}
                     }
                 }
             }
@@ -177,7 +225,7 @@ impl<T: Transport> Caller<T> {
             Turn::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
             turn => turn,
         };
-        match self.gate.unless_draining(self.transport.prepare()).await {
+        match self.gate.unless_draining(call.request.bucket(), self.transport.prepare()).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Ok(self.sign_in_failed(error, None, call, &turn, memory)),
             None => return Ok(Next::End(CallEnd::Stopped(StopReason::Draining))),
@@ -290,10 +338,11 @@ impl<T: Transport> Caller<T> {
             }
             Verdict::Abort { why, facts } => {
                 memory.history.may_hold |= why.is_ambiguous();
-                let effect = refused_to_all(with_code(facts, "refused"), call, memory.history);
-                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), Some(effect.1)));
-                let effects = effect.0.on_all(&call.operations);
-                Conclusion::new("aborted", true, effect.0.facts, effects, next)
+                let facts = with_code(facts, "refused");
+                let (effect, outcome) = refused_to_all(facts.clone(), call, memory.history);
+                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), outcome));
+                let effects = effect.on_all(&call.operations);
+                Conclusion::new("aborted", true, facts, effects, next)
             }
             Verdict::Retry { why, facts } => {
                 let conclusion = self.after_retry_verdict(why, facts, token, call, memory);
@@ -324,7 +373,11 @@ impl<T: Transport> Caller<T> {
         if let Some(pause) = memory.pause {
             // Everybody meets the same: it says nothing about these operations, but that they may have been done.
             memory.history.may_hold |= why.is_ambiguous();
-            return open(facts, false, self.after_pause(pause));
+            let next = match self.after_pause(pause) {
+                Next::Again { .. } => self.look_for_culprit(why, call, memory).map(Next::End),
+                end => Some(end),
+            };
+            return open(facts, false, next.unwrap_or(Next::Again { after: None }));
         }
         memory.failures += 1;
         memory.attempts += u32::from(why.counts_as_attempt());
@@ -335,7 +388,7 @@ impl<T: Transport> Caller<T> {
                 let (effect, outcome) = refused_to_all(facts, call, memory.history);
                 let most = if self.service_accepted() { MAXIMUM_TOKEN_REFUSALS } else { MAXIMUM_FIRST_TOKEN_REFUSALS };
                 let next = if memory.token_refusals >= most {
-                    Next::End(CallEnd::Aborted(AbortCause::TokenRefused, Some(outcome)))
+                    Next::End(CallEnd::Aborted(AbortCause::TokenRefused, outcome))
                 } else {
                     Next::RenewToken(token, outcome)
                 };
@@ -354,7 +407,15 @@ impl<T: Transport> Caller<T> {
             let end = (OperationState::Failed, FailReason::Rejected);
             return Conclusion::not_done("given_up", end, facts, call, memory.history);
         }
-        memory.is_in_doubt = memory.is_alone && DOUBTFUL_AFTER.contains(&memory.attempts);
+        if memory.is_alone && DOUBTFUL_AFTER.contains(&memory.attempts) {
+            memory.before_next = BeforeNext::Question;
+        }
+        if let Some(end) = self.look_for_culprit(why, call, memory) {
+            return open(facts, why.counts_as_attempt(), Next::End(end));
+        }
+        if memory.attempts == PUT_OFF_AFTER && why.may_lie_in_a_machine() && call.may_be_put_off() {
+            memory.before_next = BeforeNext::Others;
+        }
         let wait = backoff::after_failure(memory.failures, self.fraction());
         let most = why.counts_as_attempt().then_some(MAXIMUM_ATTEMPTS);
         let number = if most.is_some() { memory.attempts } else { memory.failures } + 1;
@@ -418,6 +479,12 @@ impl Call {
         } else {
             CallEnd::Settled(vec![OperationEnd::Outcome(outcome); self.operations.len()])
         }
+    }
+
+    /// Whether it is a single write that has not been put off before.
+    fn may_be_put_off(&self) -> bool {
+        let known = self.known().trouble;
+        self.operations.len() == 1 && !self.request.is_read() && known.is_none_or(|trouble| trouble.attempts == 0)
     }
 }
 

@@ -33,9 +33,9 @@ pub(super) enum Sign {
 /// What a call is about, for telling a machine's trouble from the service's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Concern {
-    /// A single machine; the call stands for it.
+    /// The machines of one call: one of them may be why. What is sent of them again is no second concern.
     One(CallId),
-    /// Many machines.
+    /// Everybody.
     Many,
 }
 
@@ -92,6 +92,10 @@ pub(super) struct Outages {
     /// Attempts in a row that found no connection, whatever their bucket.
     unreachable: Option<Series>,
     was_reached: bool,
+    /// Buckets in which a call was in trouble while others were answered.
+    has_own_troubles: [bool; Bucket::ALL.len()],
+    /// Buckets in which only a few calls are left.
+    has_stragglers: [bool; Bucket::ALL.len()],
 }
 
 /// The moment at which something is noted.
@@ -106,7 +110,32 @@ pub(super) struct Moment {
 impl Outages {
     /// Nothing is known to be wrong; a pause may last so long.
     pub(super) fn new(maximum: Duration) -> Self {
-        Self { maximum, buckets: [Health::default(); 3], unreachable: None, was_reached: false }
+        Self {
+            maximum,
+            buckets: [Health::default(); 3],
+            unreachable: None,
+            was_reached: false,
+            has_own_troubles: [false; 3],
+            has_stragglers: [false; 3],
+        }
+    }
+
+    /// Only a few calls of this bucket are left. If there were machines at which the service failed while it answered
+    /// others, these may all be such, and nobody is left whose answer would show it: they are no outage by themselves.
+    pub(super) fn note_stragglers(&mut self, bucket: Bucket) {
+        if let Some(has_stragglers) = self.has_stragglers.get_mut(bucket.position()) {
+            *has_stragglers = true;
+        }
+        if self.is_left_to_its_own(bucket)
+            && let Some(health) = self.buckets.get_mut(bucket.position())
+            && health.pause.is_some_and(|pause| !pause.is_unreachable)
+        {
+            *health = Health { last_answer: health.last_answer, ..Health::default() };
+        }
+    }
+
+    fn is_left_to_its_own(&self, bucket: Bucket) -> bool {
+        [self.has_own_troubles, self.has_stragglers].iter().all(|ones| ones.get(bucket.position()) == Some(&true))
     }
 
     /// The pause of a bucket, if there is one.
@@ -180,6 +209,9 @@ impl Outages {
         }
         let is_its_own =
             attempted.in_trouble_since.is_some_and(|since| self.was_answered_since(attempted.bucket, since));
+        if let Some(has_own_troubles) = self.has_own_troubles.get_mut(attempted.bucket.position()) {
+            *has_own_troubles |= is_its_own;
+        }
         let Some(health) = self.buckets.get_mut(attempted.bucket.position()) else { return };
         health.series = Some(continued(health.series, (!is_its_own).then_some(attempted.concern), now));
         self.pause_after_series(trouble, attempted.bucket, now);
@@ -191,7 +223,7 @@ impl Outages {
         // The other buckets' troubles speak for an outage, too: a machine that gets a tag and a value has one call in
         // each.
         let everywhere = self.buckets.iter().filter_map(|health| health.series?.concern).reduce(together);
-        if everywhere != Some(Concern::Many) || series.concern.is_none() {
+        if everywhere != Some(Concern::Many) || series.concern.is_none() || self.is_left_to_its_own(bucket) {
             return;
         }
         let pause = self.new_pause(series, trouble, now);

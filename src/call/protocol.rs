@@ -4,17 +4,13 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::judge::{AbortReason, ConnectionTrouble, History, ReadAnswer, RetryReason};
-use super::{Questions, StopReason};
+use super::{CallId, Questions, StopReason};
 use crate::api::sign_in::SignInError;
 use crate::api::{ApiRequest, CallKind};
 use crate::clock::BootTime;
 use crate::model::{OperationId, Outcome};
 use crate::quota::QuotaLimit;
 use crate::store::RunKey;
-
-/// The number of a call within its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallId(pub u64);
 
 /// A call to be made.
 #[derive(Clone, Debug)]
@@ -182,8 +178,10 @@ pub enum BulkRefusal {
         /// The allowed number, as far as named.
         allowed: Option<usize>,
     },
-    /// The service does not allow this call, or does not know it.
+    /// The service does not allow this call, or not on some machine in it, or does not know it.
     Forbidden,
+    /// The service fails at this call, and answers others.
+    Trouble,
 }
 
 /// What became of one operation of a call.

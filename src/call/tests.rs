@@ -142,8 +142,9 @@ impl<T: Transport> Bench<T> {
         numbers.map(|number| (stored(number).state, stored(number).ambiguous)).collect()
     }
 
+    /// Makes the call, and once more if it is put off.
     async fn perform(&self, request: ApiRequest, operations: Vec<CallOperation>) -> (CallEnd, Vec<CallReport>) {
-        let call = Call {
+        let mut call = Call {
             id: CallId(u64::from(operations.first().map_or(0, |operation| operation.id.0))),
             request,
             run: Some(self.run),
@@ -152,7 +153,13 @@ impl<T: Transport> Bench<T> {
             questions: Questions::default(),
         };
         let (sender, mut reports) = mpsc::channel(4096);
-        let end = self.caller.perform(&call, &Reports::new(sender)).await.expect("the store");
+        let mut end = self.caller.perform(&call, &Reports::new(sender.clone())).await.expect("the store");
+        if let CallEnd::Settled(ends) = &end
+            && let [OperationEnd::Again(history)] = ends.as_slice()
+        {
+            call.operations.iter_mut().for_each(|operation| operation.history = *history);
+            end = self.caller.perform(&call, &Reports::new(sender)).await.expect("the store");
+        }
         let mut told = Vec::new();
         while let Ok(report) = reports.try_recv() {
             told.push(report);

@@ -8,14 +8,18 @@ use super::gate::Turn;
 use super::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
 use super::outage::{Attempted, Concern, Pause, Sign, sign};
 use super::{
-    AbortCause, Call, CallEnd, Caller, MAXIMUM_TOKEN_REFUSALS, Memory, Repeat, RepeatCause, Reports, ServiceTrouble,
-    StopReason, backoff,
+    AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble,
+    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, Repeat, RepeatCause, Reports, ServiceTrouble, StopReason, backoff,
 };
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::model::{AnswerFacts, Outcome};
 use crate::store::StoreError;
 
+/// How many failed attempts of a bulk call may be chance while the service is well otherwise.
+const TROUBLE_BELIEVED_AFTER: u32 = 3;
+/// The same where a call with the same machines failed before.
+const TROUBLE_OF_SUSPECTS_BELIEVED_AFTER: u32 = 2;
 /// How often in a row signing in may find nobody.
 const MAXIMUM_SIGN_IN_FAILURES: u32 = 8;
 /// How many connections may fail in a row before the first answer ever, and for how long at the least: then the host is
@@ -46,8 +50,11 @@ impl<T: Transport> Caller<T> {
         // A machine that is unknown, or a request that is wrong, is told only to those who may call. Who may read may
         // not yet write.
         let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Accepted { .. } | Verdict::Answered { .. })
-            || matches!(verdict, Verdict::Split { why, .. } if *why != SplitReason::Forbidden)
-            || matches!(verdict, Verdict::Fail { why, .. } if *why != FailReason::Forbidden);
+            || matches!(
+                verdict,
+                Verdict::Split { why: SplitReason::BadMachines { .. } | SplitReason::TooMany { .. }, .. }
+            )
+            || matches!(verdict, Verdict::Fail { why, .. } if !matches!(why, FailReason::Forbidden | FailReason::Disallowed));
         if accepted && !call.request.is_read() {
             self.service_accepted.store(true, Ordering::Release);
         }
@@ -92,14 +99,59 @@ impl<T: Transport> Caller<T> {
         let end = Box::pin(self.go_on(&question, &mut asked, reports)).await?;
         if asked.in_trouble_since.is_some() {
             // It was an outage, so the call begins anew.
-            (memory.attempts, memory.failures) = (0, 0);
+            (memory.attempts, memory.failures, memory.troubled_attempts) = (0, 0, 0);
         }
         Ok(match end {
             CallEnd::Stopped(_) => Some(end),
             CallEnd::Aborted(cause, _) => Some(CallEnd::Aborted(cause, None)),
+            _ if asked.in_trouble_since.is_none() && call.is_bulk() => Some(self.taken_apart(call, memory)),
             // It may not be allowed to read, but that is an answer, too.
             _ => None,
         })
+    }
+
+    /// Notes an attempt of a bulk call that failed for a reason which may lie in one of its machines. After a few of them
+    /// the call is over if others are answered meanwhile; where there are no others, the service is asked first.
+    pub(super) fn look_for_culprit(&self, why: RetryReason, call: &Call, memory: &mut Memory) -> Option<CallEnd> {
+        if !call.is_bulk() || !why.may_lie_in_a_machine() {
+            return None;
+        }
+        memory.troubled_attempts += 1;
+        let is_suspected = call.history.trouble.is_some();
+        let believed_after = if is_suspected { TROUBLE_OF_SUSPECTS_BELIEVED_AFTER } else { TROUBLE_BELIEVED_AFTER };
+        if memory.troubled_attempts < believed_after {
+            return None;
+        }
+        let others_are_answered =
+            memory.in_trouble_since.is_some_and(|since| self.gate.was_answered_since(call.request.bucket(), since));
+        if !others_are_answered {
+            memory.before_next = BeforeNext::Question;
+        }
+        others_are_answered.then(|| self.taken_apart(call, memory))
+    }
+
+    /// The end of a bulk call at which the service fails, although it is well: one of its machines may be why.
+    fn taken_apart(&self, call: &Call, memory: &Memory) -> CallEnd {
+        let trouble = self.trouble(call, memory, 0);
+        let again = |operation: &CallOperation| {
+            OperationEnd::Again(History { trouble: Some(trouble), ..operation.history.also(memory.history) })
+        };
+        CallEnd::Refused(BulkRefusal::Trouble, call.operations.iter().map(again).collect())
+    }
+
+    /// The end of a single call that keeps failing: others go first, and then it has its remaining attempts.
+    pub(super) fn put_off(&self, call: &Call, memory: &Memory) -> CallEnd {
+        let trouble = Some(self.trouble(call, memory, memory.attempts));
+        CallEnd::Settled(vec![OperationEnd::Again(History { trouble, ..memory.history })])
+    }
+
+    /// What is left to the next call of this call's trouble.
+    fn trouble(&self, call: &Call, memory: &Memory, attempts: u32) -> EarlierTrouble {
+        EarlierTrouble {
+            origin: call.origin(),
+            since: memory.in_trouble_since.unwrap_or_else(|| self.clock.boot_time()),
+            attempts,
+        }
     }
 
     /// What comes next for a call whose bucket pauses.
@@ -114,22 +166,24 @@ impl<T: Transport> Caller<T> {
     pub(super) async fn renew(
         &self,
         refused: TokenGeneration,
-        outcome: Outcome,
+        outcome: Option<Outcome>,
         call: &Call,
         memory: &mut Memory,
     ) -> Next {
-        let Some(renewed) = self.gate.unless_draining(self.transport.renew(refused)).await else {
+        let Some(renewed) = self.gate.unless_draining(call.request.bucket(), self.transport.renew(refused)).await
+        else {
             return Next::End(CallEnd::Stopped(StopReason::Draining));
         };
         match renewed {
             Ok(()) if memory.token_refusals <= 1 => Next::Again { after: None },
             Ok(()) => {
-                let why = RepeatCause::Answer(RetryReason::TokenRefused, outcome.answer.http_status);
+                let http_status = outcome.as_ref().and_then(|outcome| outcome.answer.http_status);
+                let why = RepeatCause::Answer(RetryReason::TokenRefused, http_status);
                 let number = memory.token_refusals + 1;
                 let wait = backoff::after_failure(memory.token_refusals, self.fraction());
                 Next::Again { after: Some((wait, Repeat { why, number, most: Some(MAXIMUM_TOKEN_REFUSALS) })) }
             }
-            Err(error) => self.sign_in_failed(error, Some(outcome), call, &Turn::Open, memory),
+            Err(error) => self.sign_in_failed(error, outcome, call, &Turn::Open, memory),
         }
     }
 
@@ -172,13 +226,18 @@ impl Call {
         matches!(self.request, ApiRequest::ListMachines { .. })
     }
 
+    /// Whether it carries several operations.
+    pub(super) const fn is_bulk(&self) -> bool {
+        self.operations.len() > 1
+    }
+
+    /// The call in which the trouble began that it may meet again.
+    fn origin(&self) -> CallId {
+        self.known().trouble.map_or(self.id, |trouble| trouble.origin)
+    }
+
     /// Whose trouble it would be if the service failed at this call alone.
-    const fn concern(&self) -> Concern {
-        match &self.request {
-            ApiRequest::ChangeTag { .. } | ApiRequest::SetDeviceValue { .. } | ApiRequest::GetMachine { .. } => {
-                Concern::One(self.id)
-            }
-            ApiRequest::ChangeTagOnMachines { .. } | ApiRequest::ListMachines { .. } => Concern::Many,
-        }
+    fn concern(&self) -> Concern {
+        if self.is_list() { Concern::Many } else { Concern::One(self.origin()) }
     }
 }

@@ -19,10 +19,24 @@ pub(super) enum Doing {
     Waiting(WaitCause, Option<BootTime>),
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    bucket: Bucket,
+    is_bulk: bool,
+    doing: Doing,
+}
+
+impl Flight {
+    /// Whether it wants to be made now, and does not wait to try again: whoever does keeps nobody from being tried first.
+    const fn is_active(&self) -> bool {
+        !matches!(self.doing, Doing::Waiting(WaitCause::Retry(_) | WaitCause::Outage { .. }, _))
+    }
+}
+
 /// The calls of a run, and the time spent by them.
 #[derive(Debug)]
 pub(super) struct Clockwork {
-    calls: HashMap<CallId, (Bucket, Doing)>,
+    calls: HashMap<CallId, Flight>,
     last_change: BootTime,
     spent: Vec<(Spent, Duration)>,
 }
@@ -33,16 +47,16 @@ impl Clockwork {
     }
 
     /// A call begins.
-    pub(super) fn begin(&mut self, call: CallId, bucket: Bucket, now: BootTime) {
+    pub(super) fn begin(&mut self, call: CallId, bucket: Bucket, is_bulk: bool, now: BootTime) {
         self.account(now);
-        self.calls.insert(call, (bucket, Doing::Own));
+        self.calls.insert(call, Flight { bucket, is_bulk, doing: Doing::Own });
     }
 
     /// A call does something else from now on.
     pub(super) fn change(&mut self, call: CallId, doing: Doing, now: BootTime) {
         self.account(now);
-        if let Some((_, current)) = self.calls.get_mut(&call) {
-            *current = doing;
+        if let Some(flight) = self.calls.get_mut(&call) {
+            flight.doing = doing;
         }
     }
 
@@ -57,22 +71,26 @@ impl Clockwork {
         self.calls.len()
     }
 
-    /// Calls of this bucket that want to be made now: all but those that wait to try again.
+    /// Calls of this bucket that want to be made now.
     pub(super) fn active(&self, bucket: Bucket) -> usize {
-        let retrying = |doing: &Doing| matches!(doing, Doing::Waiting(WaitCause::Retry(_), _));
-        self.calls.values().filter(|(own, doing)| *own == bucket && !retrying(doing)).count()
+        self.calls.values().filter(|flight| flight.bucket == bucket && flight.is_active()).count()
+    }
+
+    /// Bulk calls that want to be made now.
+    pub(super) fn active_bulk_calls(&self) -> usize {
+        self.calls.values().filter(|flight| flight.is_bulk && flight.is_active()).count()
     }
 
     /// Requests on their way.
     pub(super) fn in_flight(&self) -> usize {
-        self.calls.values().filter(|(_, doing)| *doing == Doing::Sending).count()
+        self.calls.values().filter(|flight| flight.doing == Doing::Sending).count()
     }
 
     /// What everybody waits for, if everybody waits: the wait that ends first.
     pub(super) fn waiting(&self) -> Option<(WaitCause, Option<BootTime>)> {
         let mut first: Option<(WaitCause, Option<BootTime>)> = None;
-        for (_, doing) in self.calls.values() {
-            match doing {
+        for flight in self.calls.values() {
+            match &flight.doing {
                 Doing::Sending => return None,
                 Doing::Own => {}
                 Doing::Waiting(cause, until) => {
@@ -92,8 +110,8 @@ impl Clockwork {
 
     /// The wait for a service in trouble, if anybody waits for that: of whoever tries next whether it is back.
     pub(super) fn outage(&self) -> Option<(WaitCause, Option<BootTime>)> {
-        let waits = self.calls.values().filter_map(|(_, doing)| match doing {
-            Doing::Waiting(cause @ WaitCause::Outage { .. }, until) => Some((*cause, *until)),
+        let waits = self.calls.values().filter_map(|flight| match flight.doing {
+            Doing::Waiting(cause @ WaitCause::Outage { .. }, until) => Some((cause, until)),
             _ => None,
         });
         waits.min_by_key(|(_, until)| (until.is_none(), *until))
@@ -148,16 +166,17 @@ mod tests {
     fn the_parts_of_the_time_add_up() {
         let mut clockwork = Clockwork::new(at(0));
         let (one, two) = (CallId(1), CallId(2));
-        clockwork.begin(one, Bucket::Tags, at(1));
-        clockwork.begin(two, Bucket::Value, at(1));
+        clockwork.begin(one, Bucket::Tags, true, at(1));
+        clockwork.begin(two, Bucket::Value, false, at(1));
         clockwork.change(one, Doing::Sending, at(2));
         clockwork.change(two, Doing::Waiting(WaitCause::Throttled, Some(at(9))), at(2));
-        assert_eq!(clockwork.in_flight(), 1);
+        assert_eq!((clockwork.in_flight(), clockwork.active_bulk_calls()), (1, 1));
         assert_eq!(clockwork.waiting(), None);
         let retry = WaitCause::Retry(Repeat { why: RepeatCause::SignIn, number: 2, most: None });
         clockwork.change(one, Doing::Waiting(retry, Some(at(6))), at(5));
         assert_eq!(clockwork.waiting(), Some((retry, Some(at(6)))));
         assert_eq!((clockwork.active(Bucket::Tags), clockwork.active(Bucket::Value)), (0, 1));
+        assert_eq!(clockwork.active_bulk_calls(), 0);
         clockwork.end(one, at(6));
         clockwork.end(two, at(9));
         assert_eq!(clockwork.count(), 0);

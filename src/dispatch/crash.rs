@@ -13,6 +13,7 @@ use crate::api::sign_in::SignInError;
 use crate::api::{Answer, Response, TokenGeneration};
 use crate::clock::{BootId, VirtualClock};
 use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
+use crate::quota::QuotaScope;
 use crate::store::{AccountKey, NewChange, NewOperation, NewRun, OperationState, RunKind, RunState, StoredRun};
 
 /// A service that does what it is asked, but for one machine that it does not know.

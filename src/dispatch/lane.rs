@@ -3,20 +3,30 @@
 //!
 //! A lane holds operations of one kind. Each call takes up to a limit of operations with the same change; what comes back
 //! from a refused one goes through an [`Isolation`], one trial at a time beside the other calls. What surprises: machines
-//! that a refusal named, or that an answer left out, travel once more together when everything else of the lane is done.
+//! that a refusal named, or that an answer left out, travel once more together when everything else of the lane is done;
+//! what fails goes last, and so does what was sent by an earlier process; and single calls leave in an order that has
+//! nothing to do with the input's, the first of them from all over it, since bad machines stand together there.
+
+mod errand;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use crate::call::{BulkRefusal, CallOperation, History, NOT_FOUND_BELIEVED_AFTER, OperationEnd};
-use crate::model::{Bucket, Change, MachineId, Operation, OperationId, Status};
+use crate::call::{History, OperationEnd};
+use crate::model::{Bucket, Change, OperationId, Status};
 use crate::plan::isolation::{Isolation, Trial, TrialEnd};
-use crate::store::{ChangeKind, RunKey, Store, StoreError, WorkItem, WorkKind, WorkPlace};
+use crate::store::{ChangeKind, Guards, RunKey, Store, StoreError, WorkItem, WorkKind, WorkPlace};
+
+use super::bulk::Handling;
+pub(super) use errand::Errand;
+use errand::{Member, Purpose};
 
 /// Operations read from the store at a time.
 const WORK_PAGE: u32 = 1000;
+/// Single calls that are taken from all over the input before the others.
+const SCOUTS_SPREAD: u32 = 8;
 /// How often a bulk call may leave a machine out before it gets a call of its own.
 const MAXIMUM_OMISSIONS: u32 = 6;
 
@@ -30,30 +40,15 @@ const LANES: [(ChangeKind, bool, Bucket); 6] = [
     (ChangeKind::DeviceValue, true, Bucket::Value),
 ];
 
-/// An operation on its way through a lane.
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    id: OperationId,
-    machine: MachineId,
-    history: History,
-}
-
-/// One call to be made.
-#[derive(Clone, Debug)]
-pub(super) struct Errand {
-    change: Change,
-    members: Vec<Member>,
-    purpose: Purpose,
-}
-
+/// What is to be read from the store next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// It is sent for the first time.
-    Fresh,
-    /// It is part of a search for bad ids.
-    Trial(u64),
-    /// It is sent once more, in the company of others that are.
-    SecondTrip,
+enum Reading {
+    /// What no earlier process has sent.
+    FirstPass,
+    /// The rest.
+    SecondPass,
+    /// Nothing.
+    Over,
 }
 
 /// Operations of one kind that are still to be sent.
@@ -66,17 +61,33 @@ pub(super) struct Lane {
     fresh_calls: u64,
     buffer: VecDeque<(Change, Member)>,
     last_read: Option<WorkPlace>,
-    read_all: bool,
+    reading: Reading,
+    /// Operations that an earlier process sent, in order; they are read in a second pass, when all others were.
+    sent_before: Vec<OperationId>,
+    /// Operations that went before the others.
+    scouts: Vec<OperationId>,
     ready: VecDeque<Errand>,
     in_flight: usize,
     searches: HashMap<u64, (Change, Isolation<Member>)>,
     next_search: u64,
     second_trips: BTreeMap<Change, Vec<Member>>,
+    /// Operations that kept failing alone.
+    put_off: VecDeque<(Change, Member)>,
+    /// Whether operations were left as they are, because the run stops.
+    has_abandoned: bool,
+    /// Whether a search has shown that the service refuses every bulk call.
+    shows_bulk_refused: bool,
 }
 
 impl Lane {
-    /// All lanes of a run, for calls of at most `batch_limit` machines.
-    pub(super) async fn all(store: &Store, run: RunKey, batch_limit: usize) -> Result<Vec<Self>, StoreError> {
+    /// All lanes of a run, for calls of at most `batch_limit` machines. Where a machine's adds and removes are in different
+    /// lanes, all adds come first.
+    pub(super) async fn all(
+        store: &Store,
+        run: RunKey,
+        batch_limit: usize,
+        guards: Guards,
+    ) -> Result<Vec<Self>, StoreError> {
         let mut lanes = Vec::with_capacity(LANES.len());
         for (change, unlisted, bucket) in LANES {
             let kind = WorkKind { change, unlisted };
@@ -89,38 +100,70 @@ impl Lane {
                 fresh_calls: work.calls,
                 buffer: VecDeque::new(),
                 last_read: None,
-                read_all: work.operations == 0,
+                reading: if work.operations == 0 { Reading::Over } else { Reading::FirstPass },
+                sent_before: store.sent_before(run, kind).await?,
+                scouts: Vec::new(),
                 ready: VecDeque::new(),
                 in_flight: 0,
                 searches: HashMap::new(),
                 next_search: 0,
                 second_trips: BTreeMap::new(),
+                put_off: VecDeque::new(),
+                has_abandoned: false,
+                shows_bulk_refused: false,
             });
+        }
+        if guards == Guards::Mixed {
+            lanes.sort_by_key(|lane| lane.kind.change);
         }
         Ok(lanes)
     }
 
     /// Whether every operation that the store had for it is on its way or done.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.read_all && self.buffer.is_empty()
+        self.reading == Reading::Over && self.buffer.is_empty()
     }
 
-    /// Whether nothing of it is on its way any more either.
+    /// Whether nothing of it is on its way any more either, and everything has its outcome.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_exhausted() && self.ready.is_empty() && self.in_flight == 0 && self.second_trips.is_empty()
+        self.is_exhausted()
+            && self.ready.is_empty()
+            && self.in_flight == 0
+            && self.second_trips.is_empty()
+            && self.put_off.is_empty()
+            && !self.has_abandoned
+    }
+
+    /// How many calls are left, if no others will come of it.
+    pub(super) fn stragglers(&self) -> Option<usize> {
+        let is_down_to_them = self.is_exhausted() && self.ready.is_empty() && self.searches.is_empty();
+        is_down_to_them.then(|| self.in_flight + self.put_off.len() + self.second_trips.len())
+    }
+
+    /// Whether bad machines of a refused bulk call are being looked for.
+    pub(super) fn is_searching(&self) -> bool {
+        !self.searches.is_empty()
+    }
+
+    /// Whether a search has shown, since this was asked last, that the service refuses every bulk call.
+    pub(super) const fn has_shown_bulk_refused(&mut self) -> bool {
+        std::mem::replace(&mut self.shows_bulk_refused, false)
     }
 
     /// Calls that it will take, as far as can be told.
     pub(super) fn calls_ahead(&self) -> u64 {
-        self.fresh_calls + (self.ready.len() + self.in_flight + self.second_trips.len()) as u64
+        let again = self.ready.len() + self.in_flight + self.second_trips.len() + self.put_off.len();
+        self.fresh_calls + again as u64
     }
 
-    /// The next call to be made, of at most `limit` machines; `None` when there is none now.
+    /// The next call to be made, of at most `limit` machines; `None` when there is none now. Bulk calls that are sent for
+    /// the first time are begun only if that may be.
     pub(super) async fn next(
         &mut self,
         store: &Store,
         run: RunKey,
         limit: usize,
+        may_begin_bulk: bool,
     ) -> Result<Option<Errand>, StoreError> {
         let limit = if self.bucket == Bucket::Value { 1 } else { limit };
         if self.ready.is_empty() && self.is_exhausted() && self.in_flight == 0 {
@@ -128,19 +171,38 @@ impl Lane {
         }
         let errand = match self.ready.pop_front() {
             Some(errand) => self.fitted(errand, limit),
+            None if limit > 1 && !may_begin_bulk => None,
             None => self.next_fresh(store, run, limit).await?,
         };
+        let errand = errand.or_else(|| self.next_put_off());
         self.in_flight += usize::from(errand.is_some());
         Ok(errand)
     }
 
     async fn next_fresh(&mut self, store: &Store, run: RunKey, limit: usize) -> Result<Option<Errand>, StoreError> {
-        while self.buffer.len() < limit && !self.read_all {
+        let is_untouched = self.last_read.is_none()
+            && self.buffer.is_empty()
+            && self.scouts.is_empty()
+            && self.reading == Reading::FirstPass;
+        if limit == 1 && is_untouched && self.left > u64::from(SCOUTS_SPREAD) {
+            let spread = store.spread_work(run, self.kind, self.left, SCOUTS_SPREAD).await?;
+            self.take_page(spread, limit);
+            self.scouts = self.buffer.iter().map(|(_, member)| member.id).collect();
+        }
+        while self.buffer.len() < limit && self.reading != Reading::Over {
+            // The two passes share no call.
+            if self.reading == Reading::SecondPass && self.last_read.is_none() && !self.buffer.is_empty() {
+                break;
+            }
             let page = store.next_work(run, self.kind, self.last_read, WORK_PAGE).await?;
-            self.read_all = page.len() < WORK_PAGE as usize;
+            let is_last = page.len() < WORK_PAGE as usize;
             self.last_read = page.last().map_or(self.last_read, |item| Some(item.place));
-            let unlisted = self.kind.unlisted;
-            self.buffer.extend(page.into_iter().map(|item| member(item, unlisted)));
+            self.take_page(page, limit);
+            if is_last {
+                let is_over = self.reading == Reading::SecondPass || self.sent_before.is_empty();
+                self.reading = if is_over { Reading::Over } else { Reading::SecondPass };
+                self.last_read = None;
+            }
         }
         let Some((change, first)) = self.buffer.pop_front() else { return Ok(None) };
         let mut members = vec![first];
@@ -151,12 +213,35 @@ impl Lane {
         Ok(Some(Errand { change, members, purpose: Purpose::Fresh }))
     }
 
+    /// Takes those of a page whose turn it is.
+    fn take_page(&mut self, page: Vec<WorkItem>, limit: usize) {
+        let is_due = |item: &WorkItem| {
+            let was_sent = self.sent_before.binary_search(&item.id).is_ok();
+            was_sent == (self.reading == Reading::SecondPass) && !self.scouts.contains(&item.id)
+        };
+        let unlisted = self.kind.unlisted;
+        let mut due: Vec<_> = page.into_iter().filter(is_due).map(|item| member(item, unlisted)).collect();
+        if limit == 1 {
+            mix(&mut due, |(_, member)| member);
+        }
+        self.buffer.extend(due);
+    }
+
+    /// A call that kept failing, when all others have been begun.
+    fn next_put_off(&mut self) -> Option<Errand> {
+        if !self.is_exhausted() {
+            return None;
+        }
+        let (change, member) = self.put_off.pop_front()?;
+        Some(Errand { change, members: vec![member], purpose: Purpose::PutOff })
+    }
+
     /// Cuts a call that was packed under a higher limit.
     fn fitted(&mut self, mut errand: Errand, limit: usize) -> Option<Errand> {
         if errand.members.len() <= limit {
             return Some(errand);
         }
-        if let Purpose::Trial(search) = errand.purpose {
+        if let Purpose::Trial { search, .. } = errand.purpose {
             self.go_on(search, TrialEnd::Named(errand.members), limit);
             return self.ready.pop_back();
         }
@@ -177,8 +262,9 @@ impl Lane {
     }
 
     /// Takes a call back that ended without an answer to it, because the run stops.
-    pub(super) fn abandon(&mut self, _errand: Errand) {
+    pub(super) const fn abandon(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.has_abandoned = true;
     }
 
     /// Takes the answers to a call that was accepted, or given up.
@@ -189,16 +275,18 @@ impl Lane {
         for (member, end) in errand.members.into_iter().zip(ends) {
             let OperationEnd::Again(history) = end else { continue };
             let member = Member { history: *history, ..member };
-            if history.omitted >= MAXIMUM_OMISSIONS {
+            if was_alone {
+                self.put_off.push_back((errand.change.clone(), member));
+            } else if history.omitted >= MAXIMUM_OMISSIONS {
                 let change = errand.change.clone();
                 self.ready.push_back(Errand { change, members: vec![member], purpose: Purpose::SecondTrip });
             } else {
                 self.second_trips.entry(errand.change.clone()).or_default().push(member);
             }
         }
-        if let Purpose::Trial(search) = errand.purpose {
+        if let Purpose::Trial { search, .. } = errand.purpose {
             let end = match statuses.as_slice() {
-                [Some(Status::Failed)] if was_alone => TrialEnd::Bad,
+                [Some(Status::Failed) | None] if was_alone => TrialEnd::Bad,
                 statuses if statuses.contains(&Some(Status::Unknown)) => TrialEnd::Unanswered,
                 [Some(Status::Failed), ..] => TrialEnd::Unanswered,
                 _ => TrialEnd::Accepted,
@@ -208,7 +296,7 @@ impl Lane {
     }
 
     /// Takes a bulk call back that was refused as a whole.
-    pub(super) fn take_refusal(&mut self, errand: Errand, refusal: BulkRefusal, ends: &[OperationEnd], limit: usize) {
+    pub(super) fn take_refusal(&mut self, errand: Errand, handling: Handling, ends: &[OperationEnd], limit: usize) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Errand { change, members, purpose } = errand;
         let count = members.len();
@@ -223,25 +311,30 @@ impl Lane {
             }
         }
         let named = others.len() < count;
-        match (refusal, purpose) {
-            (BulkRefusal::BadMachines, Purpose::Trial(search)) => {
+        match (handling, purpose) {
+            (Handling::Search { .. }, Purpose::Trial { search, .. }) => {
                 let end = if named { TrialEnd::Named(others) } else { TrialEnd::Refused(others) };
                 self.go_on(search, end, limit);
             }
-            (BulkRefusal::BadMachines, _) => self.search(change, mixed(others), named, limit),
-            (_, Purpose::Trial(search)) => self.go_on(search, TrialEnd::Named(others), limit),
+            (Handling::Search { in_doubt }, _) => {
+                mix(&mut others, |member| member);
+                let isolation = if named { Isolation::of_rest(others) } else { Isolation::new(others) };
+                self.search(change, if in_doubt { isolation.in_doubt() } else { isolation }, limit);
+            }
+            (Handling::Repack, Purpose::Trial { search, .. }) => self.go_on(search, TrialEnd::Named(others), limit),
             // Packed anew, together with what was not read yet.
-            (_, Purpose::Fresh) => {
+            (Handling::Repack, Purpose::Fresh) => {
                 for member in others.into_iter().rev() {
                     self.buffer.push_front((change.clone(), member));
                 }
             }
-            (_, Purpose::SecondTrip) => self.ready.push_back(Errand { change, members: others, purpose }),
+            (Handling::Repack, Purpose::SecondTrip | Purpose::PutOff) => {
+                self.ready.push_back(Errand { change, members: others, purpose });
+            }
         }
     }
 
-    fn search(&mut self, change: Change, members: Vec<Member>, named: bool, limit: usize) {
-        let isolation = if named { Isolation::of_rest(members) } else { Isolation::new(members) };
+    fn search(&mut self, change: Change, isolation: Isolation<Member>, limit: usize) {
         let search = self.next_search;
         self.next_search += 1;
         self.searches.insert(search, (change, isolation));
@@ -251,6 +344,7 @@ impl Lane {
     fn go_on(&mut self, search: u64, end: TrialEnd<Member>, limit: usize) {
         if let Some((_, isolation)) = self.searches.get_mut(&search) {
             isolation.take(end);
+            self.shows_bulk_refused |= isolation.shows_bulk_refused();
         }
         self.send_next_trial(search, limit);
     }
@@ -262,61 +356,12 @@ impl Lane {
                 Trial::Together(members) => members,
                 Trial::Alone(member) => vec![member],
             };
-            self.ready.push_back(Errand { change: change.clone(), members, purpose: Purpose::Trial(search) });
+            let purpose = Purpose::Trial { search, is_suspected: isolation.is_of_refused() };
+            self.ready.push_back(Errand { change: change.clone(), members, purpose });
         }
         if isolation.is_done() {
             self.searches.remove(&search);
         }
-    }
-}
-
-impl Errand {
-    /// What the call makes of its machines.
-    pub(super) const fn change(&self) -> &Change {
-        &self.change
-    }
-
-    /// How many operations it carries.
-    pub(super) const fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether it is part of a search for bad ids.
-    pub(super) const fn is_trial(&self) -> bool {
-        matches!(self.purpose, Purpose::Trial(_))
-    }
-
-    /// The operation of a single call; `None` for a bulk call.
-    pub(super) fn single(&self) -> Option<Operation> {
-        match self.members.as_slice() {
-            [only] => Some(Operation { machine: only.machine.clone(), change: self.change.clone() }),
-            _ => None,
-        }
-    }
-
-    /// Its machines, in order.
-    pub(super) fn machines(&self) -> Vec<MachineId> {
-        self.members.iter().map(|member| member.machine.clone()).collect()
-    }
-
-    /// Its operations, each with what speaks against its machine: where something does, fewer 404s are believed.
-    pub(super) fn operations(&self) -> Vec<CallOperation> {
-        let operation = |member: &Member| {
-            let known = if member.history.named || member.history.unlisted {
-                NOT_FOUND_BELIEVED_AFTER - 1
-            } else {
-                u32::from(self.is_trial())
-            };
-            let not_found = member.history.not_found.max(known);
-            CallOperation { id: member.id, history: History { not_found, ..member.history } }
-        };
-        self.members.iter().map(operation).collect()
-    }
-
-    /// What is known of the call as a whole: the refusal of a trial needs no second look.
-    pub(super) fn history(&self) -> History {
-        let believed_at_once = self.purpose != Purpose::Fresh || self.members.iter().all(|one| one.history.unlisted);
-        History { not_found: u32::from(believed_at_once), ..History::default() }
     }
 }
 
@@ -326,10 +371,9 @@ fn member(item: WorkItem, unlisted: bool) -> (Change, Member) {
 }
 
 /// In an order that has nothing to do with the input's: bad ids may stand together there.
-fn mixed(mut members: Vec<Member>) -> Vec<Member> {
+fn mix<Item>(items: &mut [Item], member: impl Fn(&Item) -> &Member) {
     let hasher = FixedState::default();
-    members.sort_by_cached_key(|member| hasher.hash_one(&member.machine));
-    members
+    items.sort_by_cached_key(|item| hasher.hash_one(&member(item).machine));
 }
 
 const fn status(end: &OperationEnd) -> Option<Status> {

@@ -127,7 +127,7 @@ impl<T: Transport> Dispatcher<'_, T> {
             questions,
         };
         self.next_call += 1;
-        self.clockwork.begin(call.id, call.request.bucket(), self.clock.boot_time());
+        self.clockwork.begin(call.id, call.request.bucket(), false, self.clock.boot_time());
         let caller = std::sync::Arc::clone(&self.caller);
         let reports = self.reports.clone();
         self.tasks.spawn(async move { (call.id, caller.perform_after(&call, not_before, &reports).await) });

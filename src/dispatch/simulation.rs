@@ -3,9 +3,12 @@
 //! The service keeps its own exact windows and its own idea of every machine, and notes whatever a client must not do.
 //! A failure prints its seed; the same seed gives the same run.
 
+mod buckets;
 mod outages;
 mod reading_back;
 mod seeds;
+mod spoilers;
+mod stops;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -72,9 +75,28 @@ enum Trouble {
     Silent,
 }
 
+/// How the service answers whatever concerns a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// 500
+    Fails,
+    /// 403 of a rule that stands against it.
+    Disallowed,
+    /// 403 as for an app without permission.
+    Forbidden,
+}
+
 #[derive(Default)]
 struct World {
     outages: Vec<Outage>,
+    /// Machines at which it does so, whatever else is in the call.
+    refuses: BTreeMap<MachineId, Refusal>,
+    /// Every write fails before this moment, in microseconds.
+    writes_fail_until: i64,
+    /// The machines of single calls, in the order of their arrival.
+    order: Vec<MachineId>,
+    /// The same for device values.
+    values_fail_until: i64,
     /// When calls met an outage, in microseconds.
     met_outage: Vec<i64>,
     /// Machines that reads have shown.
@@ -207,6 +229,21 @@ impl Service {
         }
         world.last_write = self.clock.boot_time().as_microseconds();
         let machines = machines_of(request);
+        if let [only] = machines.as_slice() {
+            world.order.push(only.clone());
+        }
+        let is_value = request.bucket() == Bucket::Value;
+        if world.last_write < world.writes_fail_until || (is_value && world.last_write < world.values_fail_until) {
+            return Self::response(503, "down".into());
+        }
+        if let Some(refusal) = machines.iter().find_map(|machine| world.refuses.get(machine)) {
+            let (status, code, message) = match refusal {
+                Refusal::Fails => (500, "InternalServerError", "failed"),
+                Refusal::Disallowed => (403, "DisallowedOperation", "a rule stands against it"),
+                Refusal::Forbidden => (403, "Forbidden", "roles are missing"),
+            };
+            return Self::response(status, format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#));
+        }
         let dead: Vec<String> =
             machines.iter().filter(|machine| world.dead.contains(machine)).map(ToString::to_string).collect();
         if machines.len() > self.batch_limit {
@@ -437,6 +474,18 @@ impl Simulation {
         weather: Weather,
         latency: u64,
     ) -> Self {
+        Self::with_unlisted(seed, operations, quota, weather, latency, |_number| false).await
+    }
+
+    /// The same where the inventory lacks the machines of some operations, by their numbers.
+    async fn with_unlisted(
+        seed: u64,
+        operations: Vec<(MachineId, NewChange)>,
+        quota: &str,
+        weather: Weather,
+        latency: u64,
+        is_unlisted: impl Fn(u32) -> bool,
+    ) -> Self {
         let boot_origin = BootTime::from_microseconds(ORIGIN);
         let clock: SharedClock =
             Arc::new(VirtualClock::new(BootId::new("boot".into()), boot_origin, Timestamp::UNIX_EPOCH));
@@ -468,7 +517,7 @@ impl Simulation {
                 NewChange::Tag(_, 0 | 1) => Some(machine_number(machine)),
                 _ => None,
             },
-            unlisted: false,
+            unlisted: is_unlisted(number),
             before: None,
             settled: None,
         });

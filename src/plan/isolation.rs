@@ -64,6 +64,10 @@ pub struct Isolation<Member> {
     found: usize,
     accepted: usize,
     false_alarms: usize,
+    /// Whether the service may refuse every bulk call, whatever it holds.
+    is_doubtful: bool,
+    /// Whether a bulk call was accepted on the way.
+    has_accepted_bulk: bool,
 }
 
 impl<Member> Isolation<Member> {
@@ -71,13 +75,30 @@ impl<Member> Isolation<Member> {
     /// nothing to do with their being bad: a mixed one, not that of the input.
     #[must_use]
     pub const fn new(members: Vec<Member>) -> Self {
-        Self { pool: Vec::new(), hot: members, trial: None, beside: 0, found: 0, accepted: 0, false_alarms: 0 }
+        Self {
+            pool: Vec::new(),
+            hot: members,
+            trial: None,
+            beside: 0,
+            found: 0,
+            accepted: 0,
+            false_alarms: 0,
+            is_doubtful: false,
+            has_accepted_bulk: false,
+        }
+    }
+
+    /// The same where the service may refuse every bulk call, whatever it holds. So first one is tried alone, until one is
+    /// accepted, and then two together: where those are refused and each is accepted alone, it is so.
+    #[must_use]
+    pub fn in_doubt(self) -> Self {
+        Self { is_doubtful: true, ..self }
     }
 
     /// The same where the named were taken out: nothing is known of the others.
     #[must_use]
-    pub const fn of_rest(others: Vec<Member>) -> Self {
-        Self { pool: others, hot: Vec::new(), trial: None, beside: 0, found: 0, accepted: 0, false_alarms: 0 }
+    pub fn of_rest(others: Vec<Member>) -> Self {
+        Self { pool: others, ..Self::new(Vec::new()) }
     }
 
     /// What to send next, at most `limit` members together. `None` when the end of what is under way must be known first,
@@ -91,8 +112,14 @@ impl<Member> Isolation<Member> {
             self.pool.append(&mut self.hot);
         }
         let from_hot = !self.hot.is_empty();
-        let size = if from_hot { self.hot.len().div_ceil(2) } else { self.group_size() }.min(limit.max(1));
-        if !from_hot && size == 1 {
+        let is_doubtful = self.is_doubtful && !self.has_accepted_bulk && limit > 1;
+        let size = match from_hot {
+            _ if is_doubtful => self.size_in_doubt(),
+            true => self.hot.len().div_ceil(2),
+            false => self.group_size(),
+        };
+        let size = size.min(limit.max(1));
+        if !from_hot && size == 1 && !is_doubtful {
             if self.beside >= SINGLES_AT_ONCE {
                 return None;
             }
@@ -129,6 +156,7 @@ impl<Member> Isolation<Member> {
         match end {
             TrialEnd::Accepted => {
                 self.accepted += size;
+                self.has_accepted_bulk |= size > 1;
                 // What was hot is still hot without these. If nothing is left of it, it should not have been.
                 self.false_alarms += usize::from(from_hot && self.hot.is_empty());
             }
@@ -156,6 +184,25 @@ impl<Member> Isolation<Member> {
     #[must_use]
     pub const fn goes_one_by_one(&self) -> bool {
         self.false_alarms >= FALSE_ALARMS_BEFORE_SINGLES
+    }
+
+    /// Whether it has shown that bulk calls are refused whatever they hold, where that was in doubt.
+    #[must_use]
+    pub const fn shows_bulk_refused(&self) -> bool {
+        self.is_doubtful && !self.has_accepted_bulk && self.false_alarms > 0
+    }
+
+    /// Whether the trial under way is part of a group that was refused: it meets again what the group met.
+    #[must_use]
+    pub fn is_of_refused(&self) -> bool {
+        self.trial.is_some_and(|(from_hot, _)| from_hot)
+    }
+
+    /// How many to try together where the service may refuse every bulk call.
+    fn size_in_doubt(&self) -> usize {
+        let source = if self.hot.is_empty() { &self.pool } else { &self.hot };
+        let is_pair = !self.hot.is_empty() && self.hot.len() <= 2;
+        if self.accepted == 0 || is_pair { source.len().min(1) } else { source.len().min(2) }
     }
 
     /// How many members of the pool to try together: as many as are all good in about every other case, and one by one

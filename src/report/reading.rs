@@ -150,7 +150,7 @@ pub fn reading_problem(error: ReadError) -> Problem {
     match error {
         ReadError::Aborted(cause) => ended(EndReason::Aborted(cause)),
         ReadError::Stopped(StopReason::Draining) => ended(EndReason::Interrupted),
-        ReadError::Stopped(StopReason::Deadline) => ended(EndReason::Deadline),
+        ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) => ended(EndReason::Deadline),
         ReadError::Stopped(StopReason::Outage { since, trouble }) => ended(EndReason::Outage { since, trouble }),
         ReadError::Store(error) => {
             let hint = error.hint();

@@ -265,6 +265,17 @@ pub enum NewChange {
     DeviceValue(DeviceValue),
 }
 
+/// Whether removes of a run wait for adds to the same machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guards {
+    /// None does.
+    None,
+    /// Some do, and of each machine the inventory has all or none of the operations.
+    Alike,
+    /// Of some machine it lacked some: it was listed while the run was under way.
+    Mixed,
+}
+
 /// Operations that are sent alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkKind {

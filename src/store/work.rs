@@ -3,8 +3,8 @@
 use rusqlite::{Row, params};
 
 use super::forms::{
-    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, OperationState, RunKey, UnknownOperations,
-    WorkCount, WorkItem, WorkKind, WorkPlace, damaged, timestamp,
+    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, Guards, OperationState, RunKey,
+    UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, damaged, timestamp,
 };
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
@@ -35,18 +35,97 @@ impl Store {
             .await
     }
 
-    /// Whether removes of this run wait for adds to the same machines.
+    /// Which removes of this run wait for adds to the same machines.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn has_guards(&self, run: RunKey) -> Result<bool, StoreError> {
+    pub async fn guards(&self, run: RunKey) -> Result<Guards, StoreError> {
         self.writer
             .run(move |transaction| {
-                transaction.query_row(
-                    "SELECT EXISTS (SELECT 1 FROM operation WHERE run_key = ?1 AND guard IS NOT NULL)",
+                let (any, across) = transaction.query_row(
+                    "SELECT EXISTS (SELECT 1 FROM operation WHERE run_key = ?1 AND guard IS NOT NULL),
+                         EXISTS (SELECT 1 FROM operation INDEXED BY operation_guard
+                             WHERE run_key = ?1 AND guard IS NOT NULL
+                             GROUP BY guard HAVING min(unlisted) <> max(unlisted))",
                     [run.0],
-                    |row| row.get(0),
-                )
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?;
+                Ok(match (any, across) {
+                    (false, _) => Guards::None,
+                    (true, false) => Guards::Alike,
+                    (true, true) => Guards::Mixed,
+                })
+            })
+            .await
+    }
+
+    /// The operations of a kind that are still to be sent and have been sent before, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<Vec<OperationId>, StoreError> {
+        self.writer
+            .run(move |transaction| {
+                // A run without calls, as most are, need not be looked through.
+                let mut statement = transaction.prepare_cached(
+                    "SELECT operation_number FROM operation
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6) AND attempts > 0
+                         AND EXISTS (SELECT 1 FROM attempt WHERE attempt.run_key = ?1)
+                     ORDER BY operation_number",
+                )?;
+                let rows = statement.query_map(params![run.0, kind.unlisted, kind.change.number()], |row| {
+                    row.get(0).map(OperationId)
+                })?;
+                rows.collect()
+            })
+            .await
+    }
+
+    /// So many of the `all` operations of a kind that are still to be sent, evenly spread over them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn spread_work(
+        &self,
+        run: RunKey,
+        kind: WorkKind,
+        all: u64,
+        count: u32,
+    ) -> Result<Vec<WorkItem>, StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(&format!(
+                    "SELECT {WORK_COLUMNS} FROM operation
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
+                     ORDER BY change_argument, operation_number LIMIT 1 OFFSET ?4"
+                ))?;
+                let mut items = Vec::new();
+                for part in 0..u64::from(count) {
+                    let position = i64::try_from(part * all / u64::from(count)).unwrap_or(i64::MAX);
+                    let mut found = statement.query(params![run.0, kind.unlisted, kind.change.number(), position])?;
+                    items.extend(found.next()?.map(read_work_item).transpose()?);
+                }
+                Ok(items)
+            })
+            .await
+    }
+
+    /// Takes refusals at their word that came before the service had accepted a call of this app: they were about these
+    /// operations, since others were accepted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn believe_refusals(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "UPDATE operation SET state = ?3 WHERE run_key = ?1 AND operation_number = ?2 AND state = ?4",
+                )?;
+                for operation in operations {
+                    let states = [OperationState::Failed, OperationState::Refused].map(OperationState::number);
+                    statement.execute(params![run.0, operation.0, states[0], states[1]])?;
+                }
+                Ok(())
             })
             .await
     }
@@ -64,15 +143,12 @@ impl Store {
     ) -> Result<Vec<WorkItem>, StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "SELECT operation_number, machine, change_kind, change_argument,
-                         (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
-                         ambiguous
-                     FROM operation
+                let mut statement = transaction.prepare_cached(&format!(
+                    "SELECT {WORK_COLUMNS} FROM operation
                      WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
                          AND (change_argument, operation_number) > (?4, ?5)
                      ORDER BY change_argument, operation_number LIMIT ?6",
-                )?;
+                ))?;
                 let (argument, operation) =
                     after.map_or((-1, -1), |place| (i64::from(place.argument), i64::from(place.operation.0)));
                 let rows = statement.query_map(
@@ -160,6 +236,10 @@ impl Store {
             .await
     }
 }
+
+/// The columns that [`read_work_item`] reads.
+const WORK_COLUMNS: &str = "operation_number, machine, change_kind, change_argument,
+    (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument), ambiguous";
 
 fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
     let machine: String = row.get(1)?;

@@ -54,7 +54,7 @@ impl Gate {
         let Some(probes) = self.probes.get(bucket.position()) else { return Turn::Open };
         let phase = Phase::Waiting { cause: pause.cause(), until: None };
         reports.send(CallReport { call: call.id, phase }).await;
-        let turn = self.unless_draining(async {
+        let turn = self.unless_draining(bucket, async {
             tokio::select! {
                 biased;
                 _ = outages.wait_for(goes_on) => None,
@@ -100,6 +100,11 @@ impl Gate {
             _ => {}
         }
         pauses.1
+    }
+
+    /// Notes that only a few calls of this bucket are left.
+    pub(in crate::call) fn note_stragglers(&self, bucket: Bucket) {
+        self.outages.send_modify(|outages| outages.note_stragglers(bucket));
     }
 
     /// Whether calls of this bucket were answered since.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ReadAnswer;
 use crate::api::CertificateProblem;
+use crate::call::EarlierTrouble;
 use crate::model::AnswerFacts;
 
 /// What earlier answers to the same call said.
@@ -26,6 +27,8 @@ pub struct History {
     pub unlisted: bool,
     /// Whether an earlier attempt may have taken effect without an answer that says so. No refusal takes that back.
     pub may_hold: bool,
+    /// The trouble that the service had with the machine, or with others and it together.
+    pub trouble: Option<EarlierTrouble>,
 }
 
 impl History {
@@ -171,6 +174,12 @@ pub enum SplitReason {
         /// The allowed number, as far as named.
         allowed: Option<usize>,
     },
+    /// The service does not allow it on some machine in it, or does not allow this call at all: which, the answer does not
+    /// say.
+    Disallowed {
+        /// For each machine of the call whether the answer names it.
+        named: Vec<bool>,
+    },
     /// The service does not allow this call, or does not know it.
     Forbidden,
 }
@@ -231,6 +240,21 @@ impl RetryReason {
             | Self::NotUnderstood
             | Self::OtherMachine => true,
             Self::TokenRefused | Self::NotFound | Self::Busy | Self::NotConnected(_) => false,
+        }
+    }
+
+    /// Whether a single machine may be why: the same call without it might be answered.
+    #[must_use]
+    pub const fn may_lie_in_a_machine(self) -> bool {
+        match self {
+            Self::ServiceFailed
+            | Self::Busy
+            | Self::TimedOut
+            | Self::ConnectionLost
+            | Self::Truncated
+            | Self::NotUnderstood
+            | Self::OtherMachine => true,
+            Self::TokenRefused | Self::NotFound | Self::NotApplied | Self::OtherCase | Self::NotConnected(_) => false,
         }
     }
 

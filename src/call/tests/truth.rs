@@ -131,10 +131,14 @@ async fn what_one_answer_to_a_bulk_call_leaves_open_stays_open_for_each_of_its_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bulk_call_that_is_given_up_leaves_open_what_may_have_been_done() {
+async fn a_bulk_call_at_which_the_service_keeps_failing_is_taken_apart_and_leaves_open_what_may_have_been_done() {
     let told = made(add_tag_to_all(), &[refusal(409)], History::default()).await;
-    assert_eq!(told.statuses(), [Some(Status::Unknown); 3]);
-    assert_eq!((told.stored, told.writes), (vec![(OperationState::Unknown, true); 3], MAXIMUM_ATTEMPTS as usize));
+    let CallEnd::Refused(BulkRefusal::Trouble, ends) = &told.end else { panic!("{:?}", told.end) };
+    for end in ends {
+        let OperationEnd::Again(history) = end else { panic!("{end:?}") };
+        assert!(history.may_hold && history.trouble.is_some(), "{history:?}");
+    }
+    assert_eq!(told.stored, [(OperationState::Pending, true); 3]);
 }
 
 #[tokio::test(start_paused = true)]

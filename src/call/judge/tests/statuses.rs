@@ -119,9 +119,9 @@ fn what_may_have_taken_effect_is_ambiguous_under_every_status() {
 #[test]
 fn a_machine_that_is_out_of_bounds_says_nothing_of_the_app() {
     assert_eq!(single(403, DISALLOWED, 0), "fail Disallowed");
-    assert_eq!(bulk(403, DISALLOWED, 0), "split BadMachines { named: [false, false, false] }");
+    assert_eq!(bulk(403, DISALLOWED, 0), "split Disallowed { named: [false, false, false] }");
     let body = DISALLOWED.replace("\"m\"", &format!("\"not on {MACHINE}\""));
-    assert_eq!(bulk(403, &body, 0), "split BadMachines { named: [false, true, false] }");
+    assert_eq!(bulk(403, &body, 0), "split Disallowed { named: [false, true, false] }");
     let get = ApiRequest::GetMachine { machine: MachineId::from_service(MACHINE) };
     let list = ApiRequest::ListMachines { top: 10, skip: 0 };
     let read = |request: &ApiRequest| word(&judged(request, &response(403, DISALLOWED), History::default()));
