@@ -3,6 +3,7 @@
 //! The service keeps its own exact windows and its own idea of every machine, and notes whatever a client must not do.
 //! A failure prints its seed; the same seed gives the same run.
 
+mod doubt;
 mod outages;
 mod reading_back;
 mod seeds;
