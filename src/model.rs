@@ -394,6 +394,9 @@ pub struct Outcome {
     /// Whether a resumed run sends the operation again: it was refused for a reason that lies outside it, a missing
     /// permission for example.
     pub send_again: bool,
+    /// Whether the last answer was a refusal that is believed. An outcome may be unknown all the same, for what was sent
+    /// before.
+    pub is_refusal: bool,
     /// Where the facts below come from.
     pub answer: AnswerFacts,
     /// What holds now: `present` or `absent` for a tag, the value for a value; as far as an answer showed it.

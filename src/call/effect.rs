@@ -48,6 +48,7 @@ impl Effect {
         Outcome {
             status,
             send_again: self.state == Some(OperationState::Refused),
+            is_refusal: false,
             answer: self.facts.clone(),
             after: self.after.clone(),
         }
@@ -108,6 +109,15 @@ pub(super) enum Next {
     RenewToken(TokenGeneration, Option<Outcome>),
 }
 
+/// How a call ends without success.
+#[derive(Clone, Copy)]
+pub(super) struct NotDone {
+    pub(super) state: OperationState,
+    pub(super) why: FailReason,
+    /// Whether the last answer was a refusal; otherwise the call is given up.
+    pub(super) is_refusal: bool,
+}
+
 /// What an attempt came to: what is stored about it, and what comes next.
 pub(super) struct Conclusion {
     pub(super) verdict: &'static str,
@@ -146,11 +156,12 @@ impl Conclusion {
     /// One that ends the call for good, without success. `memory` is what its attempts have shown.
     pub(super) fn not_done(
         verdict: &'static str,
-        (state, why): (OperationState, FailReason),
+        end: NotDone,
         facts: AnswerFacts,
         call: &Call,
         memory: History,
     ) -> Self {
+        let NotDone { state, why, is_refusal } = end;
         if call.request.is_read() {
             let (effect, outcome) = Effect::refused(state, facts, false);
             return Self::new(verdict, true, effect.facts, Vec::new(), Next::End(CallEnd::ReadFailed(outcome)));
@@ -160,7 +171,7 @@ impl Conclusion {
             let may_be_done = memory.may_be_done_although(why) || operation.history.may_be_done_although(why);
             let (effect, outcome) = Effect::refused(state, facts.clone(), may_be_done);
             effects.push(effect.on(operation.id));
-            ends.push(OperationEnd::Outcome(outcome));
+            ends.push(OperationEnd::Outcome(Outcome { is_refusal, ..outcome }));
         }
         Self::new(verdict, true, facts, effects, Next::End(CallEnd::Settled(ends)))
     }

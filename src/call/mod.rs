@@ -29,7 +29,7 @@ use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store,
 
 pub use beside::beside_the_runtime;
 pub use earlier::{CallId, EarlierTrouble};
-use effect::{Conclusion, Effect, Next, answered, attempt_end, fail_code, refused, refused_to_all, with_code};
+use effect::{Conclusion, Effect, Next, NotDone, answered, attempt_end, fail_code, refused, refused_to_all, with_code};
 use gate::{Gate, Pass, Turn};
 pub use gate::{GateSettings, StopReason};
 use judge::after;
@@ -334,7 +334,8 @@ impl<T: Transport> Caller<T> {
                 let known = why != FailReason::Forbidden || self.service_accepted();
                 let state = if known { OperationState::Failed } else { OperationState::Refused };
                 let facts = with_code(facts, fail_code(why));
-                Conclusion::not_done("failed", (state, why), facts, call, memory.history)
+                let end = NotDone { state, why, is_refusal: true };
+                Conclusion::not_done("failed", end, facts, call, memory.history)
             }
             Verdict::Abort { why, facts } => {
                 memory.history.may_hold |= why.is_ambiguous();
@@ -404,7 +405,7 @@ impl<T: Transport> Caller<T> {
             _ => memory.token_refusals = 0,
         }
         if memory.attempts >= MAXIMUM_ATTEMPTS {
-            let end = (OperationState::Failed, FailReason::Rejected);
+            let end = NotDone { state: OperationState::Failed, why: FailReason::Rejected, is_refusal: false };
             return Conclusion::not_done("given_up", end, facts, call, memory.history);
         }
         if memory.is_alone && DOUBTFUL_AFTER.contains(&memory.attempts) {

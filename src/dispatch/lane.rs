@@ -272,6 +272,8 @@ impl Lane {
         self.in_flight = self.in_flight.saturating_sub(1);
         let statuses: Vec<Option<Status>> = ends.iter().map(status).collect();
         let was_alone = errand.members.len() == 1;
+        let is_bad = |end: &OperationEnd| matches!(end, OperationEnd::Outcome(outcome) if outcome.is_refusal);
+        let is_bad = was_alone && ends.iter().any(is_bad);
         for (member, end) in errand.members.into_iter().zip(ends) {
             let OperationEnd::Again(history) = end else { continue };
             let member = Member { history: *history, ..member };
@@ -286,6 +288,7 @@ impl Lane {
         }
         if let Purpose::Trial { search, .. } = errand.purpose {
             let end = match statuses.as_slice() {
+                _ if is_bad => TrialEnd::Bad,
                 [Some(Status::Failed) | None] if was_alone => TrialEnd::Bad,
                 statuses if statuses.contains(&Some(Status::Unknown)) => TrialEnd::Unanswered,
                 [Some(Status::Failed), ..] => TrialEnd::Unanswered,

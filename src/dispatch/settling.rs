@@ -158,6 +158,7 @@ impl<T: Transport> Dispatcher<'_, T> {
         let outcome = Outcome {
             status: Status::Succeeded,
             send_again: false,
+            is_refusal: false,
             answer: AnswerFacts::default(),
             after: Some(proof.after.into()),
         };

@@ -4,6 +4,7 @@
 //! A failure prints its seed; the same seed gives the same run.
 
 mod buckets;
+mod doubt;
 mod outages;
 mod reading_back;
 mod seeds;

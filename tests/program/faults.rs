@@ -164,7 +164,9 @@ fn an_outage_that_lasts_too_long_ends_the_run_with_what_to_do() {
     let server = StandIn::answering(|_request| Reply::json(503, "{}"));
     let rehearsal = Rehearsal::at_stand_in(&server).rows(&rows_adding("A", 30)).with("--max-outage 3s");
     let outcome = rehearsal.run().exits(5);
-    assert_eq!(outcome.statuses(), ["not_attempted"; 30]);
+    // A 503 may hide a change that was made; what was never sent was not attempted.
+    let (unknown, not_attempted) = (outcome.count("unknown"), outcome.count("not_attempted"));
+    assert!((1..=5).contains(&unknown) && unknown + not_attempted == 30, "{:?}", outcome.statuses());
     let text = outcome.output();
     assert!(text.contains("because the service has been in trouble since") && text.contains("(HTTP 503)"), "{text}");
     assert!(text.contains("run the same command again") && text.contains("--max-outage"), "{text}");
