@@ -4,6 +4,8 @@
 //! set; wall time is for people, for `Retry-After` dates and for stamps that must outlive a reboot. What surprises: the
 //! runtime's own timers stand still during suspend, so [`sleep_until`] sleeps in slices and looks again.
 
+mod rate;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +53,8 @@ fn microseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos().div_ceil(1000)).unwrap_or(i64::MAX)
 }
 
-/// Which start of the machine a [`BootTime`] counts from.
+/// Which clock a [`BootTime`] was read on: the start of the machine that it counts from, and the offset of the container
+/// that has boot times of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootId(String);
 
@@ -75,8 +78,12 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn boot_time(&self) -> BootTime;
     /// The time of day that the machine believes in.
     fn wall_time(&self) -> Timestamp;
-    /// Which start of the machine boot times count from.
+    /// Which clock boot times are read on: those of the same one can be compared.
     fn boot_id(&self) -> &BootId;
+    /// By how much, in millionths, the boot clock was seen to run too fast at the worst.
+    fn excess(&self) -> u32 {
+        0
+    }
 }
 
 /// A clock that rooms hand on to each other.
@@ -94,6 +101,7 @@ pub enum ClockError {
 #[derive(Debug)]
 pub struct SystemClock {
     boot_id: BootId,
+    rate: rate::Rate,
 }
 
 impl SystemClock {
@@ -102,7 +110,8 @@ impl SystemClock {
     /// # Errors
     /// [`ClockError::BootId`] when the operating system does not tell it.
     pub fn new() -> Result<Self, ClockError> {
-        platform::boot_id().map(|boot_id| Self { boot_id: BootId(boot_id) }).map_err(ClockError::BootId)
+        let boot_id = platform::boot_id().map_err(ClockError::BootId)?;
+        Ok(Self { boot_id: BootId(boot_id), rate: rate::Rate::default() })
     }
 }
 
@@ -117,6 +126,10 @@ impl Clock for SystemClock {
 
     fn boot_id(&self) -> &BootId {
         &self.boot_id
+    }
+
+    fn excess(&self) -> u32 {
+        self.rate.excess(platform::sample)
     }
 }
 
@@ -174,8 +187,51 @@ mod platform {
         super::BootTime::from_microseconds(time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000))
     }
 
+    /// The start of the machine, and the offset of a time namespace: two containers show the same boot id and different
+    /// boot times.
     pub(super) fn boot_id() -> std::io::Result<String> {
-        Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        Ok(match offset() {
+            Offset::None => boot_id,
+            Offset::Some(offset) => format!("{boot_id}+{offset}"),
+            // Nobody else is known to read the same clock.
+            Offset::Unknown => format!("{boot_id}?{:016x}", fastrand::u64(..)),
+        })
+    }
+
+    enum Offset {
+        None,
+        Some(String),
+        Unknown,
+    }
+
+    fn offset() -> Offset {
+        let link = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}"));
+        match (link("time"), link("time_for_children")) {
+            // The offsets that the system shows are those of a process's children.
+            (Ok(own), Ok(of_children)) if own == of_children => {}
+            // A system without time namespaces.
+            (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => return Offset::None,
+            _ => return Offset::Unknown,
+        }
+        let Ok(text) = std::fs::read_to_string("/proc/self/timens_offsets") else { return Offset::Unknown };
+        let offsets: Vec<&str> = text.split_whitespace().collect();
+        let is_zero = offsets
+            .iter()
+            .all(|word| word.parse::<i64>().is_ok_and(|number| number == 0) || word.parse::<i64>().is_err());
+        if is_zero { Offset::None } else { Offset::Some(offsets.join(" ")) }
+    }
+
+    /// The same time span on a clock whose rate is adjusted and on one whose rate is not. Neither counts suspend.
+    pub(super) fn sample() -> Option<super::rate::Sample> {
+        let nanoseconds = |id| {
+            let time = clock_gettime(id);
+            time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+        };
+        let before = nanoseconds(ClockId::Monotonic);
+        let steady = nanoseconds(ClockId::MonotonicRaw);
+        let after = nanoseconds(ClockId::Monotonic);
+        Some(super::rate::Sample { before, steady, after })
     }
 }
 
@@ -193,6 +249,10 @@ mod platform {
         let answer = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output()?;
         let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         if text.is_empty() { Err(std::io::Error::other("kern.bootsessionuuid is empty")) } else { Ok(text) }
+    }
+
+    pub(super) const fn sample() -> Option<super::rate::Sample> {
+        None
     }
 }
 
@@ -212,6 +272,10 @@ mod platform {
             .and_then(|key| key.get_u32("BootId"))
             .map(|count| format!("boot-{count}"))
             .map_err(std::io::Error::other)
+    }
+
+    pub(super) const fn sample() -> Option<super::rate::Sample> {
+        None
     }
 }
 

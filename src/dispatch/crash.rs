@@ -14,7 +14,7 @@ use crate::api::{Answer, Response, TokenGeneration};
 use crate::clock::{BootId, VirtualClock};
 use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
 use crate::quota::QuotaScope;
-use crate::store::{AccountKey, NewChange, NewOperation, NewRun, OperationState, RunKind, RunState, StoredRun};
+use crate::store::{AccountKey, Claim, NewChange, NewOperation, NewRun, OperationState, RunKind, RunState, StoredRun};
 
 /// A service that does what it is asked, but for one machine that it does not know.
 #[derive(Default)]
@@ -159,6 +159,7 @@ async fn live(service: &Arc<Service>, store: &Store, clock: &SharedClock) -> Res
     };
     let run = match known {
         Some(run) => {
+            assert_eq!(store.claim_run(run.key).await?, Claim::Granted);
             store.take_over(run.key).await?;
             run.key
         }

@@ -2,6 +2,7 @@
 //!
 //! A plan may hold a million operations, so each is three numbers that point into the [`Sheet`].
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
@@ -69,7 +70,38 @@ impl Operations {
             };
             plan.of_request.push(OperationId(operation));
         }
+        plan.refuse_case_variants(sheet);
         plan
+    }
+
+    /// Finds tags of one machine that are added as well as removed and differ in nothing but case: the service may take them
+    /// for one.
+    fn refuse_case_variants(&mut self, sheet: &Sheet) {
+        let lower_case: Vec<String> = sheet.tags.iter().map(|tag| tag.as_str().to_lowercase()).collect();
+        let mut spellings: HashMap<&str, u32> = HashMap::new();
+        for tag in &lower_case {
+            *spellings.entry(tag).or_default() += 1;
+        }
+        spellings.retain(|_, count| *count > 1);
+        if spellings.is_empty() {
+            return;
+        }
+        let mut known: HashMap<(u32, &str), Vec<PlannedOperation>> = HashMap::new();
+        for operation in &self.operations {
+            let RequestedChange::Tag { action, tag } = operation.change.change() else { continue };
+            let tag = lower_case.get(tag as usize).map(String::as_str).filter(|tag| spellings.contains_key(tag));
+            let Some(tag) = tag else { continue };
+            let earlier = known.entry((operation.machine, tag)).or_default();
+            let contradicted = earlier.iter().find(
+                |other| matches!(other.change.change(), RequestedChange::Tag { action: other, .. } if other != action),
+            );
+            let request = |of: &PlannedOperation| sheet.requests.get(of.first_request as usize).copied();
+            if let Some((earlier, later)) = contradicted.and_then(|other| Some((request(other)?, request(operation)?)))
+            {
+                self.conflicts.push(Conflict { earlier, later });
+            }
+            earlier.push(*operation);
+        }
     }
 
     fn take_again(&mut self, sheet: &Sheet, operation: u32, later: &Request) {
@@ -174,6 +206,18 @@ impl KnownOperations {
 }
 
 impl Conflict {
+    /// The tag of the earlier request, if it is not written as that of the later one.
+    fn other_spelling(&self, sheet: &Sheet) -> Option<String> {
+        match (self.earlier.change.change(), self.later.change.change()) {
+            (RequestedChange::Tag { tag: earlier, .. }, RequestedChange::Tag { tag: later, .. })
+                if earlier != later =>
+            {
+                sheet.tags.get(earlier as usize).map(|tag| Excerpt::new(tag.as_str()).to_string())
+            }
+            _ => None,
+        }
+    }
+
     /// Says what contradicts what, and where.
     #[must_use]
     pub fn describe(&self, sheet: &Sheet) -> String {
@@ -190,7 +234,13 @@ impl Conflict {
                     TagAction::Add => ("adds", "removes"),
                     TagAction::Remove => ("removes", "adds"),
                 };
-                format!("{this} the tag \"{}\", and {place}, {other} it", tag.unwrap_or_default())
+                let tag = tag.unwrap_or_default();
+                match self.other_spelling(sheet) {
+                    Some(spelling) => format!(
+                        "{this} the tag \"{tag}\", and {place}, {other} \"{spelling}\", which the service may take for the same"
+                    ),
+                    None => format!("{this} the tag \"{tag}\", and {place}, {other} it"),
+                }
             }
             (RequestedChange::Tag { .. }, RequestedChange::DeviceValue(_)) => format!("contradicts {place}"),
         };
@@ -242,6 +292,20 @@ mod tests {
         insta::assert_snapshot!(described.join("\n"), @r#"
         row 3, line 5: removes the tag "a", and row 1, line 2, adds it, on machine 1111111111111111111111111111111111111111; leave one of them
         row 5, line 7: sets the device value High, and row 4, line 6, sets Low, on machine 1111111111111111111111111111111111111111; leave one of them
+        "#);
+    }
+
+    #[test]
+    fn tags_that_differ_in_case_only_are_two_unless_one_is_added_and_the_other_removed() {
+        let sheet = sheet(&format!(
+            "{ONE},vip,Add,\n{ONE},VIP,Add,\n{TWO},vip,Add,\n{ONE},other,Remove,\n{TWO},Vip,Remove,\n{ONE},ViP,Remove,\n"
+        ));
+        let plan = operations(&sheet);
+        assert_eq!(plan.operations.len(), 6);
+        let described: Vec<String> = plan.conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
+        insta::assert_snapshot!(described.join("\n"), @r#"
+        row 5, line 6: removes the tag "Vip", and row 3, line 4, adds "vip", which the service may take for the same, on machine 2222222222222222222222222222222222222222; leave one of them
+        row 6, line 7: removes the tag "ViP", and row 1, line 2, adds "vip", which the service may take for the same, on machine 1111111111111111111111111111111111111111; leave one of them
         "#);
     }
 

@@ -4,7 +4,12 @@
 //! are still in flight. Then no window of length W at the service ever holds more than C arrivals, whatever the delay on
 //! the way: a call that arrived inside the window of the last admitted one either ended after s − W, or had not ended. So
 //! stamps are taken when the whole answer has come, not when the call is sent. The margin W/2000 covers two clocks that
-//! run at different rates.
+//! run at different rates; it grows where a clock was seen to be slewed faster.
+//!
+//! What surprises: clocks of several processes need not agree, so an age is only ever read on the clock that stamped it.
+//! Each clock has a position, the highest time that anybody has reported of it before asking. A call that ended at E counts
+//! until its clock's position is E + W + W/2000, whatever the asker's own clock says ([`translated`]). Between E and the
+//! position that much time has really passed, and the call that is let through leaves later still.
 
 use std::time::Duration;
 
@@ -36,10 +41,47 @@ pub fn counted_for(window: Duration) -> Duration {
     window + window / 2000
 }
 
+/// How much longer than a window its calls are counted, for clocks that do not run alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Margin {
+    millionths: u32,
+}
+
+impl Margin {
+    /// What is always added: clocks of two machines differ by less.
+    const USUAL_MILLIONTHS: u32 = 500;
+    /// What two steady clocks may differ by.
+    const STEADY_MILLIONTHS: u32 = 100;
+
+    /// The margin where a clock was seen to run too fast by so many millionths.
+    #[must_use]
+    pub fn for_excess(millionths: u32) -> Self {
+        Self { millionths: millionths.saturating_add(Self::STEADY_MILLIONTHS).max(Self::USUAL_MILLIONTHS) }
+    }
+
+    /// How long after its end a call still counts in a window.
+    #[must_use]
+    pub fn counted_for(self, window: Duration) -> Duration {
+        let margin = window.as_nanos() * u128::from(self.millionths) / 1_000_000;
+        window + Duration::from_nanos(u64::try_from(margin).unwrap_or(u64::MAX))
+    }
+}
+
+/// The moment on the asker's clock, which shows `now`, from which a call counts that ended at `end` on a clock whose
+/// position is known to be `position`: E′ = now − (position − E). The position must have been read before `now`.
+///
+/// Calls are adopted by the same rule: a clock that stands still, since everybody who read it is dead, would let its calls
+/// count for ever.
+#[must_use]
+pub const fn translated(end: BootTime, position: BootTime, now: BootTime) -> BootTime {
+    let age = position.as_microseconds().saturating_sub(end.as_microseconds());
+    BootTime::from_microseconds(now.as_microseconds().saturating_sub(age))
+}
+
 /// Decides about a call that would start `now`.
 ///
-/// `in_flight` calls have not ended; `nth_latest_end(n)` is the end of the n-th latest of those that have (n from 1),
-/// `None` when there are fewer. Ends may lie ahead: a call that was given up counts as ended some time later.
+/// `in_flight` calls have not ended; `nth_latest_end(n)` is the end of the n-th latest of those that have (n from 1), on
+/// the asker's clock, `None` when there are fewer. Ends may lie ahead: a call that was given up counts as ended some time later.
 ///
 /// # Errors
 /// Whatever `nth_latest_end` fails with.
@@ -47,6 +89,7 @@ pub fn decide<Failure>(
     now: BootTime,
     quota: &Quota,
     in_flight: u32,
+    margin: Margin,
     mut nth_latest_end: impl FnMut(u32) -> Result<Option<BootTime>, Failure>,
 ) -> Result<Decision, Failure> {
     let mut decision = Decision::Start;
@@ -55,7 +98,7 @@ pub fn decide<Failure>(
             return Ok(Decision::WaitForAnswer { limit: *limit });
         };
         let Some(end) = nth_latest_end(room)? else { continue };
-        let free = end.plus(counted_for(limit.window));
+        let free = end.plus(margin.counted_for(limit.window));
         let later = match decision {
             Decision::WaitUntil { time, .. } => free > time,
             _ => free > now,
@@ -68,6 +111,9 @@ pub fn decide<Failure>(
 }
 
 #[cfg(test)]
+mod timelines;
+
+#[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
@@ -78,7 +124,7 @@ mod tests {
     fn decide_over(now: i64, quota: &Quota, in_flight: u32, ends: &[i64]) -> Decision {
         let mut sorted = ends.to_vec();
         sorted.sort_unstable_by(|left, right| right.cmp(left));
-        decide(BootTime::from_microseconds(now), quota, in_flight, |n| {
+        decide(BootTime::from_microseconds(now), quota, in_flight, Margin::for_excess(0), |n| {
             Ok::<_, Infallible>(sorted.get(n as usize - 1).copied().map(BootTime::from_microseconds))
         })
         .unwrap_or_else(|never| match never {})
@@ -99,6 +145,18 @@ mod tests {
         assert_eq!(decide_over(10, &quota, 2, &[]), Decision::WaitForAnswer { limit });
         // An end that lies ahead counts from there.
         assert_eq!(decide_over(10, &quota, 1, &[1_000_000]), wait(3_001_000));
+    }
+
+    #[test]
+    fn the_margin_is_that_of_the_design_until_a_clock_was_seen_to_run_faster() {
+        let hour = Duration::from_hours(1);
+        assert_eq!(Margin::for_excess(0).counted_for(hour), counted_for(hour));
+        assert_eq!(Margin::for_excess(400).counted_for(hour), counted_for(hour));
+        assert_eq!(Margin::for_excess(9_900).counted_for(hour), hour + hour / 100);
+        let at = BootTime::from_microseconds;
+        // What ended two seconds before its clock's position ended two seconds ago; what is given up ends later.
+        assert_eq!(translated(at(5_000_000), at(7_000_000), at(100_000_000)), at(98_000_000));
+        assert_eq!(translated(at(37_000_000), at(7_000_000), at(100_000_000)), at(130_000_000));
     }
 
     #[test]

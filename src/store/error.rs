@@ -70,6 +70,9 @@ pub enum StoreError {
     /// The run was not yet stored as a whole when its process died.
     #[error("run {0} never began: its process died while it was being stored")]
     NeverBegan(String),
+    /// Somebody took this process for dead and went on with its work.
+    #[error("another process took this one for dead, and goes on with its run")]
+    TakenOver,
     /// The store was closed while somebody waited for it.
     #[error("the state database is closed")]
     Closed,
@@ -179,6 +182,7 @@ impl StoreError {
                 Trouble::Other => "check the disk that holds the state directory".to_owned(),
             },
             Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
+            Self::TakenOver => "nothing more was sent from here; see how the run stands with: tagfleet runs".to_owned(),
             Self::NoSuchRun(_) | Self::Closed => return None,
         })
     }

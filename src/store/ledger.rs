@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
 use super::runs::note_activity;
 use super::slots::unheard_operations;
+use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{AnswerFacts, Bucket, OperationId};
@@ -140,9 +141,15 @@ impl Store {
         let identity = self.identity.clone();
         self.writer
             .run(move |transaction| {
-                admit(transaction, &request, clock.as_ref(), identity.process_key, identity.timeline_key)
+                if !is_ours(transaction, identity.process_key, request.run)? {
+                    return Ok(None);
+                }
+                let mut timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
+                timelines.adopt_silent(transaction, &identity.seen)?;
+                admit(transaction, &request, &timelines, clock.as_ref(), identity.process_key).map(Some)
             })
-            .await
+            .await?
+            .ok_or(StoreError::TakenOver)
     }
 
     /// Closes an attempt and writes down what it did.
@@ -151,8 +158,15 @@ impl Store {
     /// [`StoreError`] when the database fails: nothing of the answer may be shown.
     pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let clock = self.clock.clone();
-        let timeline_key = self.identity.timeline_key;
-        self.writer.run(move |transaction| settle(transaction, &settlement, clock.as_ref(), timeline_key)).await
+        let identity = self.identity.clone();
+        let is_ours = self
+            .writer
+            .run(move |transaction| {
+                let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
+                settle(transaction, &settlement, &timelines, clock.as_ref())
+            })
+            .await?;
+        if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
     }
 
     /// Closes the attempts of a run that this process will not hear of any more: each may still arrive, and its operations
@@ -219,15 +233,9 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 let in_flight = count_in_flight(transaction, account, &buckets)?;
-                let mut ends = vec![clock.boot_time(); in_flight as usize];
-                for bucket in buckets {
-                    let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
-                    let rows = statement
-                        .query_map(params![account.0, timeline_key, bucket_number(bucket), count], |row| row.get(0))?;
-                    for end in rows {
-                        ends.push(BootTime::from_microseconds(end?));
-                    }
-                }
+                let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
+                let mut ends = vec![timelines.now; in_flight as usize];
+                ends.extend(latest_ends(transaction, account, &buckets, &timelines, count)?);
                 ends.sort_unstable_by(|left, right| right.cmp(left));
                 ends.truncate(count as usize);
                 Ok(ends)
@@ -305,23 +313,34 @@ pub(super) fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
 const LATEST_ENDS: &str = "SELECT ended FROM attempt
     WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?4";
 
+/// Whether calls of this process, and of the run, are still its own to make: it was not taken for dead, and nobody has gone
+/// on with the run.
+fn is_ours(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = ?2), TRUE)
+             FROM process WHERE process_key = ?1",
+        )?
+        .query_row(params![process_key, run.map(|run| run.0)], |row| row.get(0))
+        .optional()
+        .map(|is_ours| is_ours.unwrap_or(false))
+}
+
 fn admit(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
+    timelines: &Timelines,
     clock: &dyn Clock,
     process_key: i64,
-    timeline_key: i64,
 ) -> Result<Admission, rusqlite::Error> {
-    // Read inside the transaction: writers come one after the other, so no later start is decided before this one.
-    let now = clock.boot_time();
-    note_position(transaction, timeline_key, now)?;
-    if let Some(until) = paused_until(transaction, request, timeline_key)?.filter(|until| *until > now) {
+    let now = timelines.now;
+    if let Some(until) = paused_until(transaction, request, timelines)?.filter(|until| *until > now) {
         return Ok(Admission::Refused(Refusal::Paused { until }));
     }
     if !request.quota.is_off() {
         let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
-        let decision =
-            window::decide(now, &request.quota, in_flight, |n| nth_latest_end(transaction, request, timeline_key, n))?;
+        let nth_latest_end = |n| nth_latest_end(transaction, request, timelines, n);
+        let decision = window::decide(now, &request.quota, in_flight, timelines.margin, nth_latest_end)?;
         match decision {
             Decision::Start => {}
             Decision::WaitUntil { time, limit } => {
@@ -342,7 +361,7 @@ fn admit(
         request.run.map(|run| run.0),
         request.call_kind,
         encode_operations(&request.operations),
-        timeline_key,
+        timelines.own,
         now.as_microseconds(),
         now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
         clock.wall_time().as_microsecond(),
@@ -350,31 +369,30 @@ fn admit(
     Ok(Admission::Granted(AttemptTicket { attempt: AttemptKey(transaction.last_insert_rowid()), started: now }))
 }
 
-/// Notes how far a clock has come.
-fn note_position(transaction: &Transaction<'_>, timeline_key: i64, now: BootTime) -> Result<(), rusqlite::Error> {
-    transaction
-        .prepare_cached("UPDATE timeline SET position = ?2 WHERE timeline_key = ?1 AND position < ?2")?
-        .execute(params![timeline_key, now.as_microseconds()])?;
-    Ok(())
-}
-
 fn paused_until(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
-    timeline_key: i64,
+    timelines: &Timelines,
 ) -> Result<Option<BootTime>, rusqlite::Error> {
     let mut latest = None;
     for bucket in &request.counted_buckets {
-        let mut statement = transaction.prepare_cached(
-            "SELECT until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2 AND timeline_key = ?3",
-        )?;
-        let until = statement
-            .query_row(params![request.account.0, bucket_number(*bucket), timeline_key], |row| row.get(0))
-            .optional()?
-            .map(BootTime::from_microseconds);
-        latest = latest.max(until);
+        latest = latest.max(pause(transaction, request.account, *bucket, timelines)?);
     }
     Ok(latest)
+}
+
+/// Until when a bucket pauses, on our clock.
+fn pause(
+    transaction: &Transaction<'_>,
+    account: AccountKey,
+    bucket: Bucket,
+    timelines: &Timelines,
+) -> Result<Option<BootTime>, rusqlite::Error> {
+    let until = transaction
+        .prepare_cached("SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2")?
+        .query_row(params![account.0, bucket_number(bucket)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(until.map(|(timeline, until)| timelines.on_our_clock(timeline, BootTime::from_microseconds(until))))
 }
 
 fn count_in_flight(
@@ -394,40 +412,54 @@ fn count_in_flight(
 fn nth_latest_end(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
-    timeline_key: i64,
+    timelines: &Timelines,
     n: u32,
 ) -> Result<Option<BootTime>, rusqlite::Error> {
-    if let [bucket] = request.counted_buckets.as_slice() {
+    if let ([bucket], []) = (request.counted_buckets.as_slice(), timelines.others.as_slice()) {
         let mut statement = transaction.prepare_cached(
             "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
              ORDER BY ended DESC LIMIT 1 OFFSET ?4",
         )?;
         return statement
-            .query_row(params![request.account.0, timeline_key, bucket_number(*bucket), n - 1], |row| row.get(0))
+            .query_row(params![request.account.0, timelines.own, bucket_number(*bucket), n - 1], |row| row.get(0))
             .optional()
             .map(|end| end.map(BootTime::from_microseconds));
     }
+    let ends = latest_ends(transaction, request.account, &request.counted_buckets, timelines, n)?;
+    Ok(ends.get(n as usize - 1).copied())
+}
+
+/// The latest ends on our clock, newest first, at most `count`, whoever stamped them.
+fn latest_ends(
+    transaction: &Transaction<'_>,
+    account: AccountKey,
+    buckets: &[Bucket],
+    timelines: &Timelines,
+    count: u32,
+) -> Result<Vec<BootTime>, rusqlite::Error> {
     let mut ends = Vec::new();
-    for bucket in &request.counted_buckets {
-        let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
-        let rows = statement
-            .query_map(params![request.account.0, timeline_key, bucket_number(*bucket), n], |row| row.get(0))?;
-        for end in rows {
-            ends.push(end?);
+    for timeline in timelines.others.iter().map(|other| other.key).chain([timelines.own]) {
+        for bucket in buckets {
+            let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
+            let rows =
+                statement.query_map(params![account.0, timeline, bucket_number(*bucket), count], |row| row.get(0))?;
+            for end in rows {
+                ends.push(timelines.on_our_clock(timeline, BootTime::from_microseconds(end?)));
+            }
         }
     }
-    ends.sort_unstable_by(|left: &i64, right| right.cmp(left));
-    Ok(ends.get(n as usize - 1).copied().map(BootTime::from_microseconds))
+    ends.sort_unstable_by(|left, right| right.cmp(left));
+    ends.truncate(count as usize);
+    Ok(ends)
 }
 
 fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
+    timelines: &Timelines,
     clock: &dyn Clock,
-    timeline_key: i64,
-) -> Result<(), rusqlite::Error> {
-    let now = clock.boot_time();
-    note_position(transaction, timeline_key, now)?;
+) -> Result<bool, rusqlite::Error> {
+    let now = timelines.now;
     let ended = match settlement.end {
         AttemptEnd::Now => now,
         AttemptEnd::GivenUp => now.plus(HELD_ON_THE_WAY),
@@ -435,12 +467,13 @@ fn settle(
             transaction
                 .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
                 .execute([settlement.attempt.0])?;
-            return Ok(());
+            return Ok(true);
         }
     };
-    transaction
+    let settled = transaction
         .prepare_cached(
-            "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5 WHERE attempt_key = ?1",
+            "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5
+             WHERE attempt_key = ?1 AND verdict IS NULL",
         )?
         .execute(params![
             settlement.attempt.0,
@@ -449,6 +482,10 @@ fn settle(
             settlement.verdict,
             settlement.request_id,
         ])?;
+    if settled == 0 {
+        // Somebody took us for dead and closed it; what became of it is theirs to find out.
+        return Ok(false);
+    }
     let run_key: Option<i64> = transaction
         .prepare_cached("SELECT run_key FROM attempt WHERE attempt_key = ?1")?
         .query_row([settlement.attempt.0], |row| row.get(0))?;
@@ -458,21 +495,23 @@ fn settle(
             store_effect(transaction, run_key, effect, settlement, clock)?;
         }
     }
-    if let Some((account, bucket, until)) = settlement.pause {
+    if let Some((account, bucket, until)) = settlement.pause
+        && pause(transaction, account, bucket, timelines)?.is_none_or(|known| known < until)
+    {
         transaction
             .prepare_cached(
                 "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5 WHERE until < ?4",
+                 ON CONFLICT DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5",
             )?
             .execute(params![
                 account.0,
                 bucket_number(bucket),
-                timeline_key,
+                timelines.own,
                 until.as_microseconds(),
                 clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - now.as_microseconds()),
             ])?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn store_effect(

@@ -153,7 +153,8 @@ impl Reader {
         let Some(lock_directory) = self.lock_directory.clone() else { return Ok(HashSet::new()) };
         self.connection
             .run(move |transaction| {
-                let dead = dead_processes(transaction, &lock_directory)?;
+                // Who only reads puts nothing there.
+                let dead = dead_processes(transaction, &lock_directory, |_gone| {})?;
                 Ok(dead.into_iter().map(|(process_key, _)| process_key).collect())
             })
             .await

@@ -15,6 +15,7 @@ mod error;
 mod forms;
 mod ledger;
 mod listing;
+mod liveness;
 mod locks;
 mod process;
 mod prune;
@@ -25,6 +26,7 @@ mod runs;
 mod schema;
 mod slots;
 mod soundness;
+mod timelines;
 mod work;
 
 use std::path::Path;

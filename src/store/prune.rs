@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, Transaction, params};
 
 use super::forms::{RunKey, RunState};
-use super::process::{KEPT_ACROSS_BOOTS_MICROSECONDS, is_held};
+use super::liveness::{Life, look};
+use super::timelines::KEPT_ACROSS_CLOCKS_MICROSECONDS;
 use super::{Store, StoreError};
 use crate::clock::{Clock, sleep_until};
 
@@ -41,7 +42,8 @@ const PARTS: [(&str, &str, u32); 4] = [
 /// What must hold of an attempt that may be deleted: it counts in no window of this boot, or has been left behind by it.
 /// The latest one stays, since numbers that are given again would bring writes out of their order.
 const COUNTS_NOWHERE: &str =
-    "(timeline_key <> ?2 OR ended < ?3) AND attempt_key < (SELECT max(attempt_key) FROM attempt)";
+    "(timeline_key NOT IN (SELECT timeline_key FROM timeline) OR (timeline_key = ?2 AND ended < ?3))
+    AND attempt_key < (SELECT max(attempt_key) FROM attempt)";
 
 impl Store {
     /// Deletes runs without a living process whose last activity is longer ago than `keep`, and those that never began;
@@ -223,7 +225,7 @@ fn remove_piece(
 
 /// Attempts that ended before this may not matter to any quota that can be stated.
 fn counted_from(clock: &dyn Clock) -> i64 {
-    clock.boot_time().as_microseconds().saturating_sub(KEPT_ACROSS_BOOTS_MICROSECONDS)
+    clock.boot_time().as_microseconds().saturating_sub(KEPT_ACROSS_CLOCKS_MICROSECONDS)
 }
 
 fn remove_orphaned_locks(
@@ -241,7 +243,7 @@ fn remove_orphaned_locks(
             .and_then(|metadata| metadata.modified())
             .map(|modified| now.duration_since(modified).unwrap_or_default());
         let is_old = age.is_ok_and(|age| age >= ORPHAN_AGE);
-        if is_old && known.query_row([&name], |row| row.get::<_, u32>(0))? == 0 && !is_held(&entry.path()) {
+        if is_old && known.query_row([&name], |row| row.get::<_, u32>(0))? == 0 && look(&entry.path()) == Life::Dead {
             let _left = std::fs::remove_file(entry.path());
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::connection::SharedConnection;
-use super::process::LOCK_DIRECTORY;
+use super::liveness::LOCK_DIRECTORY;
 use super::{DATABASE_NAME, StoreError, directory, schema, schema_error, wait_patiently};
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
@@ -62,7 +62,21 @@ fn open_blocking(path: &Path) -> Result<Option<Connection>, StoreError> {
     directory::refuse_emptied(&file)?;
     let connection = connect(&file)?;
     let version = schema::version(&connection).map_err(|problem| schema_error(problem, &file))?;
+    if version > 0 && version < schema::SCHEMA_VERSION {
+        drop(connection);
+        bring_up_to_date(&file)?;
+        return connect(&file).map(Some);
+    }
     Ok((version > 0).then_some(connection))
+}
+
+/// An older program's file is brought up to date before it is read.
+fn bring_up_to_date(file: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::database(file, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+    wait_patiently(&connection).map_err(failed)?;
+    schema::prepare(&mut connection).map_err(|problem| schema_error(problem, file))
 }
 
 /// A connection to this database that can only read.

@@ -227,3 +227,71 @@ pub(super) fn version(connection: &Connection) -> Result<i32, SchemaProblem> {
     }
     Ok(version)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{OperationState, Reader};
+
+    /// A file as the first version wrote it: a run of two operations, of which one is done and one was in flight.
+    fn file_of_version_1(directory: &std::path::Path) {
+        crate::store::directory::secure(directory).expect("a directory");
+        let connection = Connection::open(directory.join(crate::store::DATABASE_NAME)).expect("a file");
+        connection.execute_batch(VERSION_1).expect("the first version");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("a mark");
+        connection.pragma_update(None, "user_version", 1).expect("a version");
+        connection
+            .execute_batch(
+                "INSERT INTO boot (boot_id, first_opened) VALUES ('boot', 1000);
+                 INSERT INTO process (lock_name, host, system_process_id, started_at, ended) VALUES ('l', 'vm', 7, 0, 1);
+                 INSERT INTO account (tenant, app) VALUES ('tenant', 'app');
+                 INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, created_at,
+                     last_activity_at, delimiter, byte_order_mark, header, row_count)
+                     VALUES ('run', 1, 1, 'host', 'apply', 'running', 'x.csv', 0, 0, 44, 0, '[]', 2);
+                 INSERT INTO tag VALUES (1, 0, 'A');
+                 INSERT INTO operation (run_key, operation_number, machine, change_kind, change_argument, state, attempts,
+                     before, after, finished_at)
+                     VALUES (1, 0, 'm0', 0, 0, 1, 1, 'absent', 'present', 5), (1, 1, 'm1', 2, 2, 0, 0, 'Low', NULL, NULL);
+                 INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, boot_key, started,
+                     assumed_end, ended, started_at, http_status, verdict)
+                     VALUES (1, 1, 1, 1, 'tags', x'00000000', 1, 2000, 9000, 3000, 0, 200, 'done'),
+                         (1, 2, 1, 1, 'value', x'01000000', 1, 4000, 9000, 9000, 0, NULL, NULL);
+                 INSERT INTO bucket_pause VALUES (1, 1, 1, 7000, 7000);",
+            )
+            .expect("what it wrote");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_first_version_is_brought_up_to_date_by_whoever_opens_it_first() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("state");
+        file_of_version_1(&path);
+        let reader = Reader::open(&path).await.expect("a reader").expect("a state");
+        let run = reader.run_by_id("run").await.expect("the run");
+        let counts = reader.runs().await.expect("the runs").remove(0).operations;
+        assert_eq!(counts, [(OperationState::Succeeded, 1), (OperationState::Unknown, 1)].into());
+        let writes = reader.recent_writes(run.description.account, "host", Duration::from_secs(1)).await;
+        let slots: Vec<String> = reader
+            .run_slots(run.key)
+            .await
+            .expect("the slots")
+            .into_iter()
+            .map(|slot| format!("{} {:?} {}", slot.slot.machine, slot.before, slot.after.words()))
+            .collect();
+        assert_eq!(slots, ["m0 Absent present", "m1 Value(Low) Low|High"]);
+        assert_eq!(writes.expect("the writes").len(), 2);
+        let timeline = reader.connection.run(|transaction| {
+            transaction.query_row(
+                "SELECT clock, position, (SELECT count(*) FROM bucket_pause JOIN timeline USING (timeline_key)),
+                     (SELECT count(*) FROM attempt JOIN timeline USING (timeline_key)) FROM timeline",
+                [],
+                |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?, row.get::<_, u32>(3)?))
+                },
+            )
+        });
+        assert_eq!(timeline.await.expect("one clock"), ("boot".to_owned(), 4000, 1, 2));
+    }
+}

@@ -1,0 +1,195 @@
+//! Clocks in the books: every stamp of the quota is read on the clock that made it.
+//!
+//! A clock is a start of the machine, or a container with boot times of its own on it. Each has a timeline, whose position
+//! is the highest time that anybody has reported; processes that provably read the same clock share one. Calls that ended
+//! on another timeline age with its position. When nobody who reads that clock is left, or nobody has reported of it for a
+//! while, its calls are adopted onto ours: from then on they age here. Wall time only ever makes very old calls older.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::clock::{BootTime, Clock};
+use crate::quota::window::{Margin, translated};
+
+/// Wall time is trusted to tell another clock's stamps old only beyond this: no zone or daylight mistake is larger.
+const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
+/// The longest pause that is believed.
+const LONGEST_PAUSE_MICROSECONDS: i64 = 3600 * 1_000_000;
+/// How long after a window of 24 hours, the longest that can be stated, an attempt may still matter.
+pub(super) const KEPT_ACROSS_CLOCKS_MICROSECONDS: i64 =
+    24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS + 3600 * 1_000_000;
+/// How long a position may stand still before its ended calls are adopted.
+const SILENT_MICROSECONDS: i64 = 1_000_000;
+
+/// Finds or notes the timeline of the clock that this process reads.
+pub(super) fn enter(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, rusqlite::Error> {
+    let now = clock.boot_time().as_microseconds();
+    let name = clock.boot_id().as_str();
+    let known: Option<(i64, i64)> = transaction
+        .query_row("SELECT timeline_key, position FROM timeline WHERE clock = ?1", [name], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    match known {
+        Some((timeline, position)) if position <= now => Ok(timeline),
+        // A clock never goes back: this is another one of the same name, as a restored machine may have it.
+        Some(_) => insert(transaction, &format!("{name}?{:016x}", fastrand::u64(..)), now),
+        None => insert(transaction, name, now),
+    }
+}
+
+fn insert(transaction: &Transaction<'_>, clock: &str, now: i64) -> Result<i64, rusqlite::Error> {
+    transaction.execute("INSERT INTO timeline (clock, position) VALUES (?1, ?2)", params![clock, now])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+/// A clock as far as the books have it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeline {
+    pub(super) key: i64,
+    pub(super) position: BootTime,
+}
+
+/// All clocks at one moment, read after their positions.
+#[derive(Debug)]
+pub(super) struct Timelines {
+    pub(super) own: i64,
+    pub(super) now: BootTime,
+    pub(super) margin: Margin,
+    pub(super) others: Vec<Timeline>,
+}
+
+impl Timelines {
+    /// Reads the books, reports our clock, and looks at the others. To be called within a transaction that writes: those
+    /// come one after the other, so that no later start is decided before this one.
+    pub(super) fn report(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<Self, rusqlite::Error> {
+        let mut others = Vec::new();
+        let mut excess = clock.excess();
+        let mut statement = transaction.prepare_cached("SELECT timeline_key, position, excess FROM timeline")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (key, position) = (row.get(0)?, BootTime::from_microseconds(row.get(1)?));
+            excess = excess.max(row.get(2)?);
+            if key != own {
+                others.push(Timeline { key, position });
+            }
+        }
+        // Our clock is read last: a position that is older than it makes calls look younger, never older.
+        let now = clock.boot_time();
+        transaction
+            .prepare_cached(
+                "UPDATE timeline SET position = max(position, ?2), excess = max(excess, ?3) WHERE timeline_key = ?1",
+            )?
+            .execute(params![own, now.as_microseconds(), clock.excess()])?;
+        Ok(Self { own, now, margin: Margin::for_excess(excess), others })
+    }
+
+    /// What a stamp of a timeline is on our clock.
+    pub(super) fn on_our_clock(&self, timeline: i64, stamp: BootTime) -> BootTime {
+        let other = self.others.iter().find(|other| other.key == timeline);
+        other.map_or(stamp, |other| translated(stamp, other.position, self.now))
+    }
+
+    /// Adopts what ended on clocks whose positions stand still, by what our clock showed when that was first seen: their
+    /// processes are idle, and their calls would count for ever.
+    pub(super) fn adopt_silent(
+        &mut self,
+        transaction: &Transaction<'_>,
+        seen: &Mutex<HashMap<i64, (BootTime, BootTime)>>,
+    ) -> Result<(), rusqlite::Error> {
+        if self.others.is_empty() {
+            return Ok(());
+        }
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for other in &self.others {
+            let (position, since) = *seen
+                .entry(other.key)
+                .and_modify(|known| {
+                    if known.0 != other.position {
+                        *known = (other.position, self.now);
+                    }
+                })
+                .or_insert((other.position, self.now));
+            if self.now.as_microseconds() - since.as_microseconds() >= SILENT_MICROSECONDS {
+                adopt_ended(transaction, Timeline { key: other.key, position }, self.own, since, None)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adopts the calls and pauses of clocks that nobody reads any more, and forgets those clocks. What dead processes had open
+/// must have been ended.
+pub(super) fn adopt_abandoned(
+    transaction: &Transaction<'_>,
+    own: i64,
+    clock: &dyn Clock,
+) -> Result<(), rusqlite::Error> {
+    let abandoned = transaction
+        .prepare_cached(
+            "SELECT timeline_key, position FROM timeline WHERE timeline_key <> ?1 AND timeline_key NOT IN
+                 (SELECT timeline_key FROM process WHERE ended = 0 AND timeline_key IS NOT NULL)",
+        )?
+        .query_map([own], |row| Ok(Timeline { key: row.get(0)?, position: BootTime::from_microseconds(row.get(1)?) }))?
+        .collect::<Result<Vec<_>, _>>()?;
+    if abandoned.is_empty() {
+        return Ok(());
+    }
+    let now_wall = clock.wall_time().as_microsecond();
+    for timeline in abandoned {
+        let now = clock.boot_time();
+        adopt_ended(transaction, timeline, own, now, Some(now_wall))?;
+        // A pause that the service asked for goes on; what wall time says of the rest is believed up to an hour.
+        transaction.execute(
+            "UPDATE bucket_pause SET timeline_key = ?2, until = ?4 + min(max(until - ?3, 0), max(until_at - ?5, 0), ?6)
+             WHERE timeline_key = ?1",
+            params![
+                timeline.key,
+                own,
+                timeline.position.as_microseconds(),
+                now.as_microseconds(),
+                now_wall,
+                LONGEST_PAUSE_MICROSECONDS
+            ],
+        )?;
+        // Should that clock come back (a disk that is carried from one machine to another), its stamps count from then on.
+        transaction.execute("DELETE FROM timeline WHERE timeline_key = ?1", [timeline.key])?;
+    }
+    Ok(())
+}
+
+/// Puts what ended on another clock on ours, E′ = now − (position − E). How long an attempt took is on one clock and stays
+/// so. By a wall time that is given, an attempt of age A is at least A − 15 h old, and what is older than any window stays
+/// behind as history.
+fn adopt_ended(
+    transaction: &Transaction<'_>,
+    from: Timeline,
+    own: i64,
+    now: BootTime,
+    now_wall: Option<i64>,
+) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "UPDATE attempt SET timeline_key = ?2, ended = ended + adopted.shift, started = started + adopted.shift,
+                 assumed_end = assumed_end + adopted.shift
+             FROM (
+                 SELECT attempt_key AS key, ?4 - ended - max(?3 - ended,
+                     coalesce(?5 - (started_at + ended - started) - ?6, ?3 - ended)) AS shift
+                 FROM attempt WHERE timeline_key = ?1 AND ended IS NOT NULL
+                     AND (?5 IS NULL OR started_at > ?5 - ?7)
+             ) AS adopted
+             WHERE attempt_key = adopted.key",
+        )?
+        .execute(params![
+            from.key,
+            own,
+            from.position.as_microseconds(),
+            now.as_microseconds(),
+            now_wall,
+            WALL_TIME_DOUBT_MICROSECONDS,
+            KEPT_ACROSS_CLOCKS_MICROSECONDS,
+        ])?;
+    Ok(())
+}
