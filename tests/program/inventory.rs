@@ -138,7 +138,7 @@ fn an_exported_file_is_for_its_owner_only_and_appears_whole() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::start("--machines 2");
     let folder = Folder::new();
-    folder.write("machines.csv", "old");
+    folder.write("machines.csv", "machineId,machineTags,currentDeviceValue\nan earlier list\n");
     let ended = start(&folder, sandbox.variables(), "--quota off -o machines.csv").end();
     assert_eq!(ended.status, Some(0), "{}", ended.messages);
     let mode = std::fs::metadata(folder.path("machines.csv")).expect("the file").permissions().mode();
