@@ -113,15 +113,16 @@ pub(super) fn rows_target(
     }
 }
 
-/// Without somebody to ask, nobody can say yes; nor can anybody where the rows come from standard input.
-pub(super) fn require_terminals(asks: bool, input_is_free: bool) -> Result<(), CommandError> {
-    let can_be_asked = input_is_free && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if asks && !can_be_asked {
+/// Whether somebody is asked before the first change, unless `yes` was said beforehand. Without somebody to ask, nobody can
+/// say yes, nor can anybody where the rows come from standard input; only a rehearsal goes on then, since it changes nothing.
+pub(super) fn asks(yes: bool, sandbox: bool, input_is_free: bool) -> Result<bool, CommandError> {
+    let can_ask = input_is_free && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !yes && !sandbox && !can_ask {
         return Err(CommandError::text(
             ExitStatus::Usage,
             "there is no terminal to ask on before the first call",
             Some("add --yes to go on without a question"),
         ));
     }
-    Ok(())
+    Ok(!yes && can_ask)
 }

@@ -69,6 +69,28 @@ fn whoever_does_not_say_yes_cancels_at_once() {
     });
 }
 
+/// The rehearsal is as strict as the tenant: it shows the plan and asks, where there is somebody to ask.
+#[test]
+fn a_rehearsal_asks_as_well() {
+    let folder = Folder::new();
+    folder.write("input.csv", format!("machineId,tag,action\n{},A,Add\n", crate::machines::id(1)));
+    let start = || {
+        let mut command = folder.command();
+        command.args(["apply", "input.csv", "--sandbox", "--color", "never"]);
+        let mut terminal = Terminal::start(command, 140);
+        terminal.waits_until_it_shows("Plan for input.csv, 1 row, on ");
+        terminal.waits_until_it_shows("[y/N] ");
+        terminal
+    };
+    let mut terminal = start();
+    terminal.type_in("n\n");
+    assert_eq!((terminal.end(), folder.read("input.sandbox.results.csv")), (Some(3), None));
+    let mut terminal = start();
+    terminal.type_in("y\n");
+    assert_eq!(terminal.end(), Some(0), "{}", terminal.shown());
+    assert!(folder.read("input.sandbox.results.csv").is_some());
+}
+
 #[test]
 fn whoever_says_yes_gets_what_the_plan_says() {
     at_once([80, 140], |columns| {
