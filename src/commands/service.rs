@@ -43,7 +43,13 @@ impl Connection {
             .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
             .collect();
         let machines = sandbox_machines(machines);
-        let settings = SandboxSettings { machines, made_up_machines: 0, quotas, ..SandboxSettings::default() };
+        // Where no machine is named that can be one, the list has somebody else's; an empty one is a fault of the service.
+        let settings = SandboxSettings {
+            made_up_machines: usize::from(machines.is_empty()),
+            machines,
+            quotas,
+            ..SandboxSettings::default()
+        };
         let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
         let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
         let credential = sandbox.credential();

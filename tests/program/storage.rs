@@ -262,7 +262,9 @@ fn results_whose_place_has_gone_by_the_end_can_be_written_again() {
     std::fs::remove_dir(folder.path("out")).expect("an empty directory");
     folder.write("out", "a file in its place");
     let outcome = running.end().exits(7).says(&["error: cannot write the results to out/results.csv"]);
-    assert_eq!(outcome.output(), "");
+    let object = outcome.summary();
+    assert_eq!((&object["ended"], &object["exit_status"]), (&"storage_failed".into(), &7.into()), "{object}");
+    assert!(outcome.messages().contains(object["run_id"].as_str().expect("the run")), "{object}");
     outcome_can_be_written_again(&outcome, &PathBuf::from("out/results.csv"));
 }
 

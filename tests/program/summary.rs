@@ -158,7 +158,8 @@ fn every_line_is_json_where_the_log_is() {
 #[test]
 fn a_log_is_not_written_into_the_input() {
     let outcome = Rehearsal::new().rows("#1,A,Add,").with("--log-file ./input.csv -v").run().exits(2);
-    outcome.says(&["error: the log must not be written into the input ./input.csv", "hint: name another file"]);
+    let said = ["error: the log must not be written into the input ./input.csv", "hint: name another file"];
+    let outcome = outcome.says(&said);
     assert_eq!(
         outcome.folder().read("input.csv").map(|input| input.iter().filter(|byte| **byte == b'\n').count()),
         Some(1)
