@@ -102,7 +102,7 @@ mod tests {
             error_message: Some("roles".into()),
             request_id: None,
         };
-        Outcome { status: Status::Failed, send_again, answer, after: None, is_refusal: true }
+        Outcome { status: Status::Failed, send_again, is_refusal: true, answer, after: None }
     }
 
     #[test]
