@@ -115,7 +115,7 @@ impl Process {
                 run: Some(run),
                 call_kind: "tags",
                 operations: vec![OperationId(*operation)],
-                time_out: Duration::from_secs(60),
+                time_out: Duration::from_mins(1),
             };
             match self.store.admit(request).await.expect("the store works") {
                 Admission::Granted(ticket) => sent.push(ticket.attempt),
