@@ -17,19 +17,20 @@ fn succeeded(states: &[OperationState]) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_bucket_with_the_deadline_beyond_it_stops_that_bucket_alone() {
-    // Twenty values fill the window; ninety tags take three of them, one after the other.
-    for (values, tags, is_value_full) in [(60, 15, true), (15, 60, false)] {
-        let quota = "20/10m";
-        let simulation = both(values, tags, quota).await;
+    for (full, other) in [(Bucket::Value, Bucket::Tags), (Bucket::Tags, Bucket::Value)] {
+        let count = |bucket| if bucket == full { 60 } else { 5 };
+        let (values, quota) = (count(Bucket::Value), "20/10m");
+        let simulation = both(values, count(Bucket::Tags), quota).await;
+        // When the one is full, the other is still waiting for the service.
+        simulation.service.world.lock().expect("a world").bucket_fails_until = [(other, ORIGIN + 120_000_000)].into();
         let mut settings = simulation.settings(1, quota);
         settings.bulk = false;
-        // The full bucket's first calls leave at once, and the other's are slow.
         settings.gate.deadline = Some(simulation.clock.boot_time().plus(Duration::from_mins(8)));
         let (reason, progress) = simulation.run(settings).await;
         assert!(matches!(reason, EndReason::Deadline), "{reason:?}");
         let states = simulation.states().await;
         let (valued, tagged) = states.split_at(values as usize);
-        let expected = if is_value_full { (20, 15) } else { (15, 20) };
+        let expected = if full == Bucket::Value { (20, 5) } else { (5, 20) };
         assert_eq!((succeeded(valued), succeeded(tagged)), expected);
         assert!(progress.elapsed < Duration::from_mins(8), "{:?}", progress.elapsed);
         let open = states.iter().filter(|state| **state == OperationState::Pending).count();
@@ -41,7 +42,7 @@ async fn a_full_bucket_with_the_deadline_beyond_it_stops_that_bucket_alone() {
 async fn an_outage_of_device_values_leaves_tags_alone() {
     let quota = "20/10m";
     let simulation = both(10, 100, quota).await;
-    simulation.service.world.lock().expect("a world").values_fail_until = i64::MAX;
+    simulation.service.world.lock().expect("a world").bucket_fails_until = [(Bucket::Value, i64::MAX)].into();
     let mut settings = simulation.settings(1, quota);
     settings.bulk = false;
     settings.gate.maximum_outage = Duration::from_mins(5);
