@@ -29,9 +29,9 @@ async fn a_full_bucket_with_the_deadline_beyond_it_stops_that_bucket_alone() {
         let (reason, progress) = simulation.run(settings).await;
         assert!(matches!(reason, EndReason::Deadline), "{reason:?}");
         let states = simulation.states().await;
-        let (valued, tagged) = states.split_at(values as usize);
+        let (of_values, of_tags) = states.split_at(values as usize);
         let expected = if full == Bucket::Value { (20, 5) } else { (5, 20) };
-        assert_eq!((succeeded(valued), succeeded(tagged)), expected);
+        assert_eq!((succeeded(of_values), succeeded(of_tags)), expected);
         assert!(progress.elapsed < Duration::from_mins(8), "{:?}", progress.elapsed);
         let open = states.iter().filter(|state| **state == OperationState::Pending).count();
         assert_eq!(open, 40, "what is left is resumed");
@@ -49,9 +49,9 @@ async fn an_outage_of_device_values_leaves_tags_alone() {
     let (reason, progress) = simulation.run(settings).await;
     assert!(matches!(reason, EndReason::Outage { .. }), "{reason:?}");
     let states = simulation.states().await;
-    let (valued, tagged) = states.split_at(10);
-    assert_eq!((succeeded(valued), succeeded(tagged)), (0, 100));
-    assert!(valued.iter().all(|state| *state == OperationState::Pending), "{valued:?}");
+    let (of_values, of_tags) = states.split_at(10);
+    assert_eq!((succeeded(of_values), succeeded(of_tags)), (0, 100));
+    assert!(of_values.iter().all(|state| *state == OperationState::Pending), "{of_values:?}");
     assert!(progress.elapsed > Duration::from_mins(40), "tags took five windows: {:?}", progress.elapsed);
 }
 
