@@ -8,7 +8,7 @@ use super::Desk;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
-use crate::exit::{CommandError, ExitStatus, abort_status};
+use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
 use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, kept_text, write_results};
@@ -208,7 +208,7 @@ fn exit_status_of_end(reason: &EndReason) -> ExitStatus {
         | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
         EndReason::Forbidden { .. } | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
         EndReason::Aborted(cause) => abort_status(cause),
-        EndReason::StoreFailed(_) => ExitStatus::StorageFailed,
+        EndReason::StoreFailed(error) => storage_status(error),
     }
 }
 
