@@ -138,17 +138,9 @@ impl From<StoreError> for CommandError {
                 (ExitStatus::Usage, Some(format!("list those that there are with: tagfleet runs{sandbox}")))
             }
             StoreError::NeverBegan(_) => (ExitStatus::Usage, error.hint()),
-            _ => (storage_status(&error), error.hint()),
+            _ => (ExitStatus::StorageFailed, error.hint()),
         };
         Self::new(status, error, hint)
-    }
-}
-
-/// A run that another process has taken over is not the disk's fault.
-pub(crate) const fn storage_status(error: &StoreError) -> ExitStatus {
-    match error {
-        StoreError::TakenOver => ExitStatus::AnotherRun,
-        _ => ExitStatus::StorageFailed,
     }
 }
 
@@ -189,7 +181,7 @@ impl From<MachinesError> for CommandError {
 impl From<DispatchError> for CommandError {
     fn from(error: DispatchError) -> Self {
         let (status, hint) = match &error {
-            DispatchError::Store(error) => (storage_status(error), error.hint()),
+            DispatchError::Store(error) => (ExitStatus::StorageFailed, error.hint()),
             DispatchError::Observer(_) => (ExitStatus::StorageFailed, None),
             DispatchError::Task(_) => (ExitStatus::Bug, Some("please report this as a bug".to_owned())),
         };

@@ -96,8 +96,8 @@ struct World {
     writes_fail_until: i64,
     /// The machines of single calls, in the order of their arrival.
     order: Vec<MachineId>,
-    /// The same for the writes of a bucket.
-    bucket_fails_until: HashMap<Bucket, i64>,
+    /// The same for device values.
+    values_fail_until: i64,
     /// When calls met an outage, in microseconds.
     met_outage: Vec<i64>,
     /// Machines that reads have shown.
@@ -233,8 +233,8 @@ impl Service {
         if let [only] = machines.as_slice() {
             world.order.push(only.clone());
         }
-        let bucket_fails_until = world.bucket_fails_until.get(&request.bucket()).copied().unwrap_or(0);
-        if world.last_write < world.writes_fail_until.max(bucket_fails_until) {
+        let is_value = request.bucket() == Bucket::Value;
+        if world.last_write < world.writes_fail_until || (is_value && world.last_write < world.values_fail_until) {
             return Self::response(503, "down".into());
         }
         if let Some(refusal) = machines.iter().find_map(|machine| world.refuses.get(machine)) {
