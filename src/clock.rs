@@ -223,6 +223,7 @@ mod platform {
     }
 
     /// The same time span on a clock whose rate is adjusted and on one whose rate is not. Neither counts suspend.
+    #[expect(clippy::unnecessary_wraps, reason = "its counterparts have no steady clock")]
     pub(super) fn sample() -> Option<super::rate::Sample> {
         let nanoseconds = |id| {
             let time = clock_gettime(id);

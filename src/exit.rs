@@ -138,9 +138,17 @@ impl From<StoreError> for CommandError {
                 (ExitStatus::Usage, Some(format!("list those that there are with: tagfleet runs{sandbox}")))
             }
             StoreError::NeverBegan(_) => (ExitStatus::Usage, error.hint()),
-            _ => (ExitStatus::StorageFailed, error.hint()),
+            _ => (storage_status(&error), error.hint()),
         };
         Self::new(status, error, hint)
+    }
+}
+
+/// A run that another process has taken over is not the disk's fault.
+pub(crate) const fn storage_status(error: &StoreError) -> ExitStatus {
+    match error {
+        StoreError::TakenOver => ExitStatus::AnotherRun,
+        _ => ExitStatus::StorageFailed,
     }
 }
 
@@ -181,7 +189,7 @@ impl From<MachinesError> for CommandError {
 impl From<DispatchError> for CommandError {
     fn from(error: DispatchError) -> Self {
         let (status, hint) = match &error {
-            DispatchError::Store(error) => (ExitStatus::StorageFailed, error.hint()),
+            DispatchError::Store(error) => (storage_status(error), error.hint()),
             DispatchError::Observer(_) => (ExitStatus::StorageFailed, None),
             DispatchError::Task(_) => (ExitStatus::Bug, Some("please report this as a bug".to_owned())),
         };

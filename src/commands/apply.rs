@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::input::{input_order, input_path};
-use super::opening::{Opening, desk, require_terminals, rows_target};
+use super::opening::{Opening, asks, desk, rows_target};
 use super::planning_options;
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -25,8 +25,7 @@ pub(super) async fn apply(
         ));
     }
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let asks = !options.limits.yes && !options.sandbox;
-    require_terminals(asks, input.is_some())?;
+    let asks = asks(options.limits.yes, options.sandbox, input.is_some())?;
     let (quota, deadline) = (&options.quota, options.limits.deadline);
     let opening = Opening::new(general, options.sandbox, &options.service, quota, deadline)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results(&options.input.input, options.sandbox)));

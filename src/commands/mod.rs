@@ -117,7 +117,7 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
     let screen = match &general.log_file {
         None => screen,
-        Some(path) => screen.with_log_file(open_log(path)?),
+        Some(path) => screen.with_log_file(open_log(path, input_name(&cli.command).as_deref())?),
     };
     let level = match (general.quiet, general.verbose) {
         (true, 0) => tracing::Level::ERROR,
@@ -157,7 +157,12 @@ fn planning_options(arguments: &PlanningArguments) -> PlanningOptions {
     }
 }
 
-fn open_log(path: &std::path::Path) -> Result<std::fs::File, CommandError> {
+fn open_log(path: &std::path::Path, input: Option<&str>) -> Result<std::fs::File, CommandError> {
+    let is_input = input.and_then(|input| Some(std::fs::canonicalize(input).ok()? == path.canonicalize().ok()?));
+    if is_input == Some(true) {
+        let message = format!("the log must not be written into the input {}", path.display());
+        return Err(CommandError::text(ExitStatus::Usage, message, Some("name another file with --log-file")));
+    }
     let mut options = std::fs::File::options();
     options.create(true).append(true);
     #[cfg(unix)]

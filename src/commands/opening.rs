@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Zoned;
 
@@ -19,6 +20,9 @@ use crate::model::MachineReference;
 use crate::report::{ResultsTarget, Screen};
 use crate::run::{CallOptions, Desk, Tenant};
 use crate::store::Store;
+
+/// How often the progress of a run is shown.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Where the state is, which service is meant, and how it is called.
 pub(super) struct Opening {
@@ -89,6 +93,7 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
         quiet: general.quiet,
         json: general.json,
         named_state_directory: general.state_dir.clone(),
+        tick: TICK,
         consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(),
         random: fastrand::Rng::new(),
@@ -113,15 +118,16 @@ pub(super) fn rows_target(
     }
 }
 
-/// Without somebody to ask, nobody can say yes; nor can anybody where the rows come from standard input.
-pub(super) fn require_terminals(asks: bool, input_is_free: bool) -> Result<(), CommandError> {
-    let can_be_asked = input_is_free && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if asks && !can_be_asked {
+/// Whether somebody is asked before the first change, unless `yes` was said beforehand. Without somebody to ask, nobody can
+/// say yes, nor can anybody where the rows come from standard input; only a rehearsal goes on then, since it changes nothing.
+pub(super) fn asks(yes: bool, sandbox: bool, input_is_free: bool) -> Result<bool, CommandError> {
+    let can_ask = input_is_free && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !yes && !sandbox && !can_ask {
         return Err(CommandError::text(
             ExitStatus::Usage,
             "there is no terminal to ask on before the first call",
             Some("add --yes to go on without a question"),
         ));
     }
-    Ok(())
+    Ok(!yes && can_ask)
 }

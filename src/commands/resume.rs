@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::opening::{Opening, desk, require_terminals, rows_target};
+use super::opening::{Opening, asks, desk, rows_target};
 use super::planning_options;
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -22,8 +22,7 @@ pub(super) async fn resume(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-    let asks = !options.limits.yes && !sandbox;
-    require_terminals(asks, true)?;
+    let asks = asks(options.limits.yes, sandbox, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
     let opening = Opening::new(general, sandbox, &options.service, &options.quota, options.limits.deadline)?;
     let order = ResumeOrder {

@@ -43,7 +43,13 @@ impl Connection {
             .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
             .collect();
         let machines = sandbox_machines(machines);
-        let settings = SandboxSettings { machines, made_up_machines: 0, quotas, ..SandboxSettings::default() };
+        // Where no machine is named that can be one, the list has somebody else's; an empty one is a fault of the service.
+        let settings = SandboxSettings {
+            made_up_machines: usize::from(machines.is_empty()),
+            machines,
+            quotas,
+            ..SandboxSettings::default()
+        };
         let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
         let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
         let credential = sandbox.credential();
@@ -98,11 +104,13 @@ fn is_identifier(tenant: &str) -> bool {
     groups == [8, 4, 4, 4, 12] && tenant.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// The machines that an input names, as a tenant would hold them: what looks like a damaged id is nobody's name, and a
-/// short name is that of the machine whose full name stands there, too.
+/// The machines that an input names, as a tenant would hold them: what looks like a damaged id, or can be no computer's
+/// name, is nobody's, and a short name is that of the machine whose full name stands there, too.
 fn sandbox_machines(references: &[MachineReference]) -> Vec<SandboxMachine> {
     let names = references.iter().filter_map(|reference| match reference {
-        MachineReference::Name(name) if !reference.looks_like_damaged_id() => Some(plain(name)),
+        MachineReference::Name(name) if !reference.looks_like_damaged_id() && can_be_a_computer(name) => {
+            Some(plain(name))
+        }
         _ => None,
     });
     let mut unmet: HashSet<String> = names.collect();
@@ -114,6 +122,24 @@ fn sandbox_machines(references: &[MachineReference]) -> Vec<SandboxMachine> {
         MachineReference::Name(name) => unmet.remove(&plain(name)).then(|| SandboxMachine::named(name.to_string())),
     };
     references.iter().filter_map(machine).collect()
+}
+
+/// Whether a computer can be called so: labels of letters, digits, `-` and `_`, of which the last is no number (an address
+/// is no name), and no identifier of another kind.
+fn can_be_a_computer(name: &str) -> bool {
+    let name = plain(name);
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        (1..=63).contains(&bytes.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= 253
+        && name.split('.').all(is_label)
+        && !name.rsplit('.').next().is_some_and(is_number)
+        && !is_identifier(&name)
 }
 
 /// A name in the form in which names are the same.
@@ -140,6 +166,12 @@ mod tests {
             "db1",
             "4.2E+39",
             "1e5bc9d7e413ddd7902c2932e418702b84d0cc0",
+            "12345678-9abc-def0-1234-56789abcdef0",
+            "10.0.0.1",
+            "n/a",
+            "Jane's laptop",
+            "-",
+            "web1;web2",
         ]
         .map(MachineReference::parse);
         let machines = sandbox_machines(&references);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::opening::{Opening, desk, require_terminals, rows_target};
+use super::opening::{Opening, asks, desk, rows_target};
 use crate::cli::{GeneralOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
@@ -22,8 +22,7 @@ pub(super) async fn undo(
             Some("nothing of a rehearsal is left in any tenant"),
         ));
     }
-    let asks = !options.limits.yes;
-    require_terminals(asks, true)?;
+    let asks = asks(options.limits.yes, false, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?
         .unwrap_or_else(|| ResultsTarget::file(PathBuf::from(format!("undo-{}.results.csv", options.run))));
     target.check(None)?;

@@ -99,10 +99,9 @@ pub fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
     match earlier {
         Earlier::MayBeDone => Carried::SentAgain,
         Earlier::Succeeded if is_contradicted => Carried::SentAgain,
-        Earlier::Succeeded => Carried::Kept,
         // What somebody else has brought about since needs no call.
         Earlier::Failed if holds => Carried::DecidedAnew,
-        Earlier::Failed => Carried::Kept,
+        Earlier::Succeeded | Earlier::Failed => Carried::Kept,
         Earlier::Refused if !holds => Carried::SentAgain,
         Earlier::NotSent | Earlier::Unchanged | Earlier::FailedUnsent | Earlier::Refused => Carried::DecidedAnew,
     }

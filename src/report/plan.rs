@@ -152,6 +152,11 @@ impl<'a> PlanReport<'a> {
             group_digits(self.plan.count(Decision::Unchanged)),
         );
         let others = [
+            (
+                self.plan.case_variants,
+                "about a tag that stands there in another case, which the service is asked about",
+                "about tags that stand there in another case, which the service is asked about",
+            ),
             (self.plan.count(Decision::BeyondLimit), "left out by --limit", "left out by --limit"),
             (
                 self.plan.count(Decision::NotInInventory),

@@ -264,17 +264,17 @@ mod tests {
             line(RepeatCause::SignIn, 2, Some(8)),
         ];
         insta::assert_snapshot!(all.join("\n"), @r"
-        503 from the service, try 3 of 10, next 2020-05-01 14:05
-        423 from the service, try 2 of 10, next 2020-05-01 14:05
-        200 with an answer that is not the service's, try 2 of 10, next 2020-05-01 14:05
-        404 from the service, try 2 of 10, next 2020-05-01 14:05
-        401 from the service, with a new token, try 3 of 5, next 2020-05-01 14:05
-        no answer in time, try 4 of 10, next 2020-05-01 14:05
-        the connection ended without an answer, try 2 of 10, next 2020-05-01 14:05
-        no host of that name found, try 2, next 2020-05-01 14:05
-        connection refused, try 2, next 2020-05-01 14:05
-        the proxy does not connect, try 2, next 2020-05-01 14:05
-        signing in finds nobody, try 2 of 8, next 2020-05-01 14:05
+        503 from the service, try 3 of 10, next 2020-05-01 14:05 UTC
+        423 from the service, try 2 of 10, next 2020-05-01 14:05 UTC
+        200 with an answer that is not the service's, try 2 of 10, next 2020-05-01 14:05 UTC
+        404 from the service, try 2 of 10, next 2020-05-01 14:05 UTC
+        401 from the service, with a new token, try 3 of 5, next 2020-05-01 14:05 UTC
+        no answer in time, try 4 of 10, next 2020-05-01 14:05 UTC
+        the connection ended without an answer, try 2 of 10, next 2020-05-01 14:05 UTC
+        no host of that name found, try 2, next 2020-05-01 14:05 UTC
+        connection refused, try 2, next 2020-05-01 14:05 UTC
+        the proxy does not connect, try 2, next 2020-05-01 14:05 UTC
+        signing in finds nobody, try 2 of 8, next 2020-05-01 14:05 UTC
         ");
     }
 

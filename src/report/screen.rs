@@ -60,6 +60,10 @@ impl Streams for StandardStreams {
 
 /// Standard error and standard output of the program. Clones share them.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something that a terminal, or whoever started us, wants or not"
+)]
 pub struct Screen {
     streams: Arc<dyn Streams>,
     bars: MultiProgress,
@@ -224,9 +228,9 @@ impl Screen {
     pub fn confirm(&self, question: &str) -> io::Result<bool> {
         let question = format!("{question} [y/N] ");
         if self.json_lines {
-            self.line(question.trim_end())
+            self.line(question.trim_end());
         } else {
-            self.write_error(&question)
+            self.write_error(&question);
         }
         let mut answer = String::new();
         if io::stdin().read_line(&mut answer)? == 0 {

@@ -8,14 +8,11 @@ use super::Desk;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
-use crate::exit::{CommandError, ExitStatus, abort_status};
+use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
 use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, kept_text, write_results};
 use crate::store::{RunKey, RunState, StoredRun};
-
-/// How often the progress is shown.
-const TICK: Duration = Duration::from_millis(500);
 
 /// How a run is carried out, whatever it does.
 #[derive(Clone, Debug)]
@@ -74,7 +71,7 @@ impl<T: Transport> Run<'_, T> {
             gate: tenant.gate.clone(),
             bulk: options.bulk,
             maximum_errors: options.maximum_errors,
-            tick: TICK,
+            tick: desk.tick,
             seed: desk.random.u64(..),
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;
@@ -208,7 +205,7 @@ fn exit_status_of_end(reason: &EndReason) -> ExitStatus {
         | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
         EndReason::Forbidden { .. } | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
         EndReason::Aborted(cause) => abort_status(cause),
-        EndReason::StoreFailed(_) => ExitStatus::StorageFailed,
+        EndReason::StoreFailed(error) => storage_status(error),
     }
 }
 

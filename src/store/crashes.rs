@@ -293,3 +293,53 @@ async fn a_pause_outlives_the_process_and_the_start_of_the_machine() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_counts_for_a_process_with_another_clock_until_it_is_old_enough_by_its_own() {
+    for (one, other) in [(1_000_000_000, 10_000_000), (10_000_000, 1_000_000_000)] {
+        let mut world = World::new(1).await;
+        world.kill(0);
+        let wall: Timestamp = "2026-05-01T00:00:00Z".parse().expect("a time");
+        for boot_origin in [one, other].map(BootTime::from_microseconds) {
+            let boot_id = BootId::new(format!("container {boot_origin:?}"));
+            let origin = tokio::time::Instant::now();
+            world.start_process_with(Arc::new(MachineClock { boot_id, origin, boot_origin, wall_origin: wall })).await;
+        }
+        let ask = async |number: usize| {
+            let process = &world.processes[number];
+            let request = AttemptRequest {
+                account: process.account,
+                bucket: Bucket::Tags,
+                counted_buckets: vec![Bucket::Tags],
+                quota: "1/10s".parse().expect("a quota"),
+                run: None,
+                call_kind: "tags",
+                operations: vec![],
+                time_out: TIME_OUT,
+            };
+            (process.store.admit(request).await.expect("the store works"), process.clock.boot_time())
+        };
+        let (Admission::Granted(ticket), _) = ask(0).await else { panic!("refused") };
+        let settlement = Settlement {
+            attempt: ticket.attempt,
+            end: AttemptEnd::Now,
+            verdict: "test",
+            http_status: Some(200),
+            request_id: None,
+            counts_as_attempt: true,
+            effects: vec![],
+            pause: None,
+        };
+        world.processes[0].store.settle(settlement).await.expect("the store works");
+        for seconds in [10, 0] {
+            let (admission, now) = ask(1).await;
+            let Admission::Refused(Refusal::Window { until, .. }) = admission else { panic!("{admission:?}") };
+            // Nobody reports of the other clock any more, so that by it no time has passed until its calls are adopted.
+            assert!(until.since(now) <= Duration::from_millis(10_005), "{:?}", until.since(now));
+            assert!(until.since(now) > Duration::from_secs(10) || seconds == 0, "{:?}", until.since(now));
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(matches!(ask(1).await.0, Admission::Granted(_)), "adopted by what was seen at first");
+    }
+}

@@ -523,7 +523,7 @@ fn store_effect(
 ) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached(
-            "UPDATE operation SET state = ?3, ambiguous = ambiguous OR ?4, attempts = attempts + ?5, http_status = ?6,
+            "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 THEN ?4 ELSE ambiguous OR ?4 END, attempts = attempts + ?5, http_status = ?6,
                  error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11,
                  last_attempt = ?12
              WHERE run_key = ?1 AND operation_number = ?2",
@@ -541,8 +541,15 @@ fn store_effect(
             effect.after,
             effect.state.map(|_| clock.wall_time().as_microsecond()),
             settlement.attempt.0,
+            is_settled_by_answer(effect),
         ])?;
     Ok(())
+}
+
+/// Whether an answer showed the machine as it is, and that was believed: then nothing of earlier attempts is in doubt but
+/// what the caller says.
+fn is_settled_by_answer(effect: &OperationEffect) -> bool {
+    effect.state == Some(OperationState::Failed) && effect.answer.error_code.as_deref() == Some("not_applied")
 }
 
 #[cfg(test)]

@@ -154,8 +154,8 @@ fn writes_since(transaction: &Transaction<'_>, runs: &Runs<'_>, since: i64) -> R
         history.query_map(params![account, host, but, since], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for run in runs {
         let slots = read_history(transaction, RunKey(run))?;
-        writes
-            .extend(slots.into_iter().filter(|slot| slot.last_attempt >= Some(AttemptKey(since))).flat_map(of_history));
+        let is_wanted = |slot: &&RunSlot| slot.last_attempt >= Some(AttemptKey(since));
+        writes.extend(slots.iter().filter(is_wanted).flat_map(of_history));
     }
     // What surely took effect comes before what is in doubt, so that the doubt is never overlooked.
     writes.sort_by_key(|write| (write.attempt, !write.surely));
@@ -163,7 +163,7 @@ fn writes_since(transaction: &Transaction<'_>, runs: &Runs<'_>, since: i64) -> R
 }
 
 /// The writes that a slot of a run's history stands for.
-fn of_history(slot: RunSlot) -> Vec<SlotWrite> {
+fn of_history(slot: &RunSlot) -> Vec<SlotWrite> {
     let known = slot.after.known();
     let (before, attempt) = (slot.before, slot.last_attempt);
     let write = |wrote, surely| SlotWrite { slot: slot.slot.clone(), before, wrote, surely, attempt };

@@ -128,8 +128,9 @@ fn a_file_of_which_every_row_is_in_error_still_gets_its_results() {
 }
 
 #[test]
-fn a_file_without_rows_is_done_at_once() {
-    let outcome = Rehearsal::new().rows("").with("--json").run().exits(0);
+fn a_file_without_rows_is_refused_unless_it_may_be_empty() {
+    Rehearsal::new().rows("").run().exits(3).says(&["has a header and no rows", "--allow-empty"]);
+    let outcome = Rehearsal::new().rows("").with("--json --allow-empty").run().exits(0);
     assert_eq!(outcome.summary()["rows"], 0);
     assert_eq!((outcome.results().rows.len(), outcome.failed()), (0, None));
 }

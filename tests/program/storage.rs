@@ -120,9 +120,9 @@ fn a_database_of_a_newer_program_or_of_another_is_refused_and_left_as_it_is() {
     let sandbox = Sandbox::start("");
     let used = used_folder(&sandbox);
     let newer = copy_of(&used);
-    overwrite(&newer, 60, &2_u32.to_be_bytes());
+    overwrite(&newer, 60, &3_u32.to_be_bytes());
     let words =
-        ["was written by a newer tagfleet (its version is 2, this program knows 1)", "hint: use that newer tagfleet"];
+        ["was written by a newer tagfleet (its version is 3, this program knows 2)", "hint: use that newer tagfleet"];
     is_refused_and_left_alone(&sandbox, &newer, &words);
     for pragma in ["", "PRAGMA user_version = 1"] {
         let folder = Folder::new();
@@ -262,7 +262,9 @@ fn results_whose_place_has_gone_by_the_end_can_be_written_again() {
     std::fs::remove_dir(folder.path("out")).expect("an empty directory");
     folder.write("out", "a file in its place");
     let outcome = running.end().exits(7).says(&["error: cannot write the results to out/results.csv"]);
-    assert_eq!(outcome.output(), "");
+    let object = outcome.summary();
+    assert_eq!((&object["ended"], &object["exit_status"]), (&"storage_failed".into(), &7.into()), "{object}");
+    assert!(outcome.messages().contains(object["run_id"].as_str().expect("the run")), "{object}");
     outcome_can_be_written_again(&outcome, &PathBuf::from("out/results.csv"));
 }
 

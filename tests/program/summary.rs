@@ -53,7 +53,7 @@ fn the_numbers_for_people_add_up_to_the_rows() {
         "Calls: 3 (2 tags, 1 device value)",
         "Results: input.results.csv",
         "Rows to feed back: input.failed.csv (2)",
-        "Next: tagfleet apply input.failed.csv",
+        "Next: look at input.results.csv, then: tagfleet apply input.failed.csv",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
@@ -84,6 +84,86 @@ fn a_quiet_run_says_nothing_unless_something_needs_attention() {
     let outcome = Rehearsal::at(&sandbox).rows("#1,,Add,\n#2,A,Add,").with("-q --skip-invalid").run().exits(1);
     assert_eq!(outcome.output(), "");
     outcome.says(&["row 1, line 2", "is finished: 2 rows."]);
+}
+
+#[test]
+fn a_script_finds_why_rows_failed_and_whoever_gets_its_mail_does_too() {
+    let rows = "#1,,Add,\n#2,A,Add,\n#3,,Add,";
+    let outcome = Rehearsal::new().rows(rows).with("-q --json --skip-invalid").run().exits(1);
+    let summary = outcome.summary();
+    let cause = &summary["causes"][0];
+    assert_eq!(summary["causes"].as_array().map(Vec::len), Some(1), "{summary}");
+    assert_eq!(
+        (&cause["code"], &cause["status"], &cause["count"]),
+        (&json!("missing_tag"), &json!("invalid"), &json!(2))
+    );
+    assert_eq!((&cause["first_row"], &cause["http_status"]), (&json!(1), &json!(null)));
+    assert!(cause["message"].is_string() && cause["hint"].is_string(), "{summary}");
+    assert_eq!((&summary["reason"], &summary["next"]), (&json!(null), &json!("tagfleet apply input.failed.csv")));
+    assert!(summary["input"].as_str().is_some_and(|input| input.ends_with("input.csv")), "{summary}");
+    let time = |name: &str| summary[name].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
+    assert!(time("started_at") <= time("finished_at"), "{summary}");
+    outcome.says(&["2 invalid (not sent)", "2 × missing_tag, first in row 1"]);
+}
+
+#[test]
+fn a_script_finds_an_object_whatever_the_exit_status_is() {
+    let sandbox = Sandbox::start("");
+    let at = || Rehearsal::at(&sandbox).with("--json");
+    let folder = Folder::new();
+    folder.write("mine.csv", "my notes\n");
+    let cases = [
+        (at().rows("#1,A,Add,").with("--no-such-option"), 2, "usage"),
+        (at().rows("#1,A,Add,").unconfirmed(), 2, "usage"),
+        (at().rows("#1,,Add,"), 3, "input_refused"),
+        (at().rows("#1,A,Add,\n#1,A,Remove,"), 3, "input_refused"),
+        (at().in_folder(&folder).rows("#1,A,Add,").with("-o mine.csv"), 7, "storage_failed"),
+        (at().only_plan().rows("#1,,Add,"), 3, "input_refused"),
+        (at().only_verify().rows("#1,,Add,"), 3, "input_refused"),
+    ];
+    for (rehearsal, status, ended) in cases {
+        let outcome = rehearsal.run().exits(status);
+        let object = outcome.summary();
+        assert_eq!((&object["ended"], &object["exit_status"]), (&json!(ended), &json!(status)), "{object}");
+        for name in ["reason", "started_at", "finished_at"] {
+            assert!(object[name].is_string(), "{name}: {object}");
+        }
+        assert_eq!(object["causes"][0]["message"], object["reason"]);
+        assert!(outcome.messages().starts_with("error: "), "{}", outcome.messages());
+    }
+}
+
+#[test]
+fn every_line_is_json_where_the_log_is() {
+    let sandbox = Sandbox::start("");
+    let at = || Rehearsal::at(&sandbox).with("--log-format json");
+    let cases = [
+        (at().rows("#1,A,Add,").with("--no-such-option"), 2),
+        (at().rows("#1,,Add,\n#2,,Add,"), 3),
+        (at().rows("#1,,Add,\n#2,\"A (1)\",Add,").with("-v --json --skip-invalid"), 1),
+        (at().rows("#1,A,Add,").with("-vv"), 0),
+        (at().only_plan().rows("#1,A,Add,").with("-v"), 0),
+    ];
+    for (rehearsal, status) in cases {
+        let outcome = rehearsal.run().exits(status);
+        for line in outcome.messages().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).expect("an object a line");
+            assert!(line["timestamp"].is_string() && line["fields"]["message"].is_string(), "{line}");
+        }
+        let has_errors = outcome.messages().contains(r#""level":"ERROR""#);
+        assert_eq!(has_errors, [2, 3].contains(&status), "{}", outcome.messages());
+    }
+}
+
+#[test]
+fn a_log_is_not_written_into_the_input() {
+    let outcome = Rehearsal::new().rows("#1,A,Add,").with("--log-file ./input.csv -v").run().exits(2);
+    let said = ["error: the log must not be written into the input ./input.csv", "hint: name another file"];
+    let outcome = outcome.says(&said);
+    assert_eq!(
+        outcome.folder().read("input.csv").map(|input| input.iter().filter(|byte| **byte == b'\n').count()),
+        Some(1)
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(crate) struct Terminal {
     child: Child,
     /// `None` once it was taken away.
-    terminal: Option<Pty>,
+    window: Option<Pty>,
     shown: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ impl Terminal {
         fcntl_setfl(&terminal, OFlags::RDWR | OFlags::NONBLOCK).expect("our own terminal");
         command.env("TERM", "xterm-256color");
         let child = pty_process::blocking::Command::from(command).spawn(end_of_child).expect("the program starts");
-        Self { child, terminal: Some(terminal), shown: Vec::new() }
+        Self { child, window: Some(terminal), shown: Vec::new() }
     }
 
     /// Waits until the terminal has shown this text.
@@ -53,7 +53,7 @@ impl Terminal {
 
     /// Types this; Ctrl-C is `\u{3}`, Ctrl-D `\u{4}`.
     pub(crate) fn type_in(&mut self, text: &str) {
-        self.terminal.as_mut().expect("it is still there").write_all(text.as_bytes()).expect("our own terminal");
+        self.window.as_mut().expect("it is still there").write_all(text.as_bytes()).expect("our own terminal");
     }
 
     /// Sends the program a signal.
@@ -63,7 +63,7 @@ impl Terminal {
 
     /// The window is closed, or the connection lost.
     pub(crate) fn goes_away(&mut self) {
-        self.terminal = None;
+        self.window = None;
     }
 
     /// Waits for the program's end and gives its exit status; `None` when a signal ended it.
@@ -83,7 +83,7 @@ impl Terminal {
 
     /// Takes what the terminal shows.
     fn read(&mut self) {
-        let Some(terminal) = &mut self.terminal else { return };
+        let Some(terminal) = &mut self.window else { return };
         let mut block = [0; 4096];
         loop {
             match terminal.read(&mut block) {

@@ -66,6 +66,12 @@ fn what_a_later_run_changed_is_left_and_listed() {
     assert!(ended.messages.contains("2 changes are left"), "{}", ended.messages);
     let results = folder.read(&format!("undo-{run}.results.csv")).expect("results");
     assert_eq!(String::from_utf8_lossy(&results).matches("changed_since").count(), 2);
+    // It is nobody's task: no rows to feed back, and no advice that leads over what somebody else did.
+    assert_eq!(folder.read(&format!("undo-{run}.failed.csv")), None);
+    assert_eq!(
+        (&summary["failed"], &summary["next"], &summary["causes"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null, &serde_json::json!([]))
+    );
     let machines = state(&sandbox);
     assert_eq!(machines[&id(1)].value, "Low");
     assert!(machines.values().all(|machine| machine.tags.is_empty()), "{machines:?}");

@@ -60,7 +60,7 @@ async fn success_is_success_whatever_came_before() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_the_change_is_believed_the_second_time_unless_something_else_was_open() {
     let without = shown("Low");
-    let told = made(set_value("aa"), &[without.clone()], History::default()).await;
+    let told = made(set_value("aa"), std::slice::from_ref(&without), History::default()).await;
     assert_eq!((told.statuses(), told.writes), (vec![Some(Status::Failed)], 2));
     let told = made(set_value("aa"), &[refusal(503), without.clone()], History::default()).await;
     assert_eq!((told.statuses(), told.writes), (vec![Some(Status::Unknown)], 3));
@@ -125,7 +125,7 @@ async fn what_one_answer_to_a_bulk_call_leaves_open_stays_open_for_each_of_its_m
         assert_eq!(told.stored, [(OperationState::Pending, true); 3], "{first:?}");
         // The second time that its machine is named, it is not said to have failed.
         let named = History { named: true, may_hold: true, ..History::default() };
-        let told = made(add_tag_to_all(), &[names_one.clone()], named).await;
+        let told = made(add_tag_to_all(), std::slice::from_ref(&names_one), named).await;
         assert_eq!(told.statuses(), [Some(Status::Unknown), None, None]);
     }
 }
@@ -145,7 +145,7 @@ async fn a_bulk_call_at_which_the_service_keeps_failing_is_taken_apart_and_leave
 async fn an_answer_that_shows_nothing_is_not_asked_for_again_and_left_to_a_read() {
     let id_only = r#"{"id": "aa"}"#;
     for answer in [response(204, ""), response(200, ""), response(200, id_only)] {
-        let told = made(set_value("aa"), &[answer.clone()], History::default()).await;
+        let told = made(set_value("aa"), std::slice::from_ref(&answer), History::default()).await;
         assert_eq!((told.statuses(), told.writes), (vec![Some(Status::Unknown)], 1), "{answer:?}");
         assert_eq!(told.stored, [(OperationState::Unknown, true)], "{answer:?}");
         let CallEnd::Settled(ends) = &told.end else { panic!("{:?}", told.end) };
@@ -153,7 +153,7 @@ async fn an_answer_that_shows_nothing_is_not_asked_for_again_and_left_to_a_read(
         assert_eq!(outcome.answer.error_code.as_deref(), Some("not_shown"));
     }
     for answer in [response(204, ""), response(200, "[]"), response(200, r#"{"value": []}"#)] {
-        let told = made(add_tag_to_all(), &[answer.clone()], History::default()).await;
+        let told = made(add_tag_to_all(), std::slice::from_ref(&answer), History::default()).await;
         assert_eq!((told.statuses(), told.writes), (vec![Some(Status::Unknown); 3], 1), "{answer:?}");
         let is_notice = |report: &CallReport| matches!(report.phase, Phase::Notice(Notice::BulkAnswersShowNothing));
         assert_eq!(told.reports.iter().filter(|report| is_notice(report)).count(), 1, "{answer:?}");

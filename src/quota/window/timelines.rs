@@ -143,22 +143,22 @@ impl World {
             std::mem::take(&mut self.in_flight).into_iter().partition(|(entry, _)| books[*entry].process == number);
         self.in_flight = others;
         for (_, left) in lost {
-            let last = left + 500_000 + HELD_MICROSECONDS * 9 / 10;
-            self.arrivals.push(if self.random.bool() { last } else { self.random.i64(left..=last) });
+            let end = left + 500_000 + HELD_MICROSECONDS * 9 / 10;
+            self.arrivals.push(if self.random.bool() { end } else { self.random.i64(left..=end) });
         }
     }
 
     /// What ended becomes the adopter's, of whomever; what is open only when its process is dead, at its assumed end.
     fn adopt(&mut self) {
         let Some(adopter) = self.a_living_process() else { return };
-        let adopted = self.random.usize(..self.processes.len());
-        if adopted == adopter {
+        let owner = self.random.usize(..self.processes.len());
+        if owner == adopter {
             return;
         }
-        let position = self.processes[adopted].position;
+        let position = self.processes[owner].position;
         let now = self.report(adopter);
-        let is_dead = !self.processes[adopted].is_alive;
-        for entry in self.books.iter_mut().filter(|entry| entry.process == adopted) {
+        let is_dead = !self.processes[owner].is_alive;
+        for entry in self.books.iter_mut().filter(|entry| entry.process == owner) {
             let end = if is_dead { entry.end.or(Some(entry.assumed_end)) } else { entry.end };
             let Some(end) = end else { continue };
             entry.end = Some(match self.form {

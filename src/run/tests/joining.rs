@@ -172,3 +172,13 @@ async fn removes_wait_for_adds_of_a_machine_that_came_into_the_list_meanwhile() 
         assert_eq!(of_machine, ["Add New", "Remove Old"], "resumes: {resumes}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_note_of_whoever_goes_on_with_a_run_is_kept_with_it() {
+    let world = World::of(40);
+    let run = interrupted(&world).await;
+    let noted = Invocation { note: Some("CHG-7"), ..Invocation::default() };
+    world.resume(Some(&run), &noted).await.exits(ExitStatus::Done);
+    let stored = world.store().await.run_by_id(&run).await.expect("the run");
+    assert_eq!(stored.description.note.as_deref(), Some("CHG-7"));
+}

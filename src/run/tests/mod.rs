@@ -105,6 +105,7 @@ struct Invocation {
     answered_after: Option<Duration>,
     interrupted_after: Option<Duration>,
     dies_after: Option<Duration>,
+    note: Option<&'static str>,
     quota: &'static str,
     concurrency: usize,
     identity: Result<Identity, SignInError>,
@@ -125,6 +126,7 @@ impl Default for Invocation {
             answered_after: None,
             interrupted_after: None,
             dies_after: None,
+            note: None,
             quota: "off",
             concurrency: 4,
             identity: Ok(identity),
@@ -208,6 +210,7 @@ impl World {
             quiet: false,
             json: false,
             named_state_directory: None,
+            tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
             stop_requests,
             random: fastrand::Rng::with_seed(*seed),
@@ -363,7 +366,7 @@ impl Invocation {
             maximum_errors: MaximumErrors::Percent(50),
             skip_missing_machines: false,
             lock_wait: self.lock_wait,
-            note: None,
+            note: self.note.map(str::to_owned),
             keep_runs: Duration::from_hours(24 * 90),
         }
     }

@@ -115,7 +115,7 @@ impl Process {
                 run: Some(run),
                 call_kind: "tags",
                 operations: vec![OperationId(*operation)],
-                time_out: Duration::from_secs(60),
+                time_out: Duration::from_mins(1),
             };
             match self.store.admit(request).await.expect("the store works") {
                 Admission::Granted(ticket) => sent.push(ticket.attempt),
@@ -126,11 +126,22 @@ impl Process {
     }
 
     async fn settle(&self, attempt: AttemptKey, operation: u32, state: Option<OperationState>, ambiguous: bool) {
+        self.settle_with(attempt, operation, state, ambiguous, None).await;
+    }
+
+    async fn settle_with(
+        &self,
+        attempt: AttemptKey,
+        operation: u32,
+        state: Option<OperationState>,
+        ambiguous: bool,
+        code: Option<&str>,
+    ) {
         let effect = OperationEffect {
             operation: OperationId(operation),
             state,
             ambiguous,
-            answer: AnswerFacts::default(),
+            answer: AnswerFacts { error_code: code.map(Into::into), ..AnswerFacts::default() },
             after: None,
         };
         let settlement = Settlement {
@@ -259,6 +270,12 @@ async fn a_refusal_after_a_lost_answer_leaves_the_outcome_unknown_and_an_answer_
     let unknown = process.store.unknown_operations(run).await.expect("the store works");
     assert_eq!(unknown.operations.len(), 1);
     assert_eq!(process.store.open_operations(run).await.expect("the store works"), 0, "it is not sent for ever");
+    // An answer that shows the machine without the change, and is believed, is the last word.
+    let sent = process.send(run, &[0]).await;
+    let failed = Some(OperationState::Failed);
+    process.settle_with(sent.0[0], 0, failed, false, Some("not_applied")).await;
+    assert_eq!(process.states(run).await, [(OperationState::Failed, false)]);
+    assert_eq!(process.slots(run).await, [""; 0]);
     process.done(run, &[0]).await;
     assert_eq!(process.recent().await, ["A present"]);
     assert_eq!(process.slots(run).await, ["A: absent -> present"]);
