@@ -5,7 +5,7 @@ use super::Desk;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading};
 use super::record::left_out;
-use super::tenant::Tenant;
+use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
@@ -59,30 +59,31 @@ pub(super) async fn decide_again<T: Transport>(
     // A sandbox begins anew with each command; it knows nothing of what was done.
     let inventory = if planning.inventory && !tenant.is_sandbox {
         match tenant.read_machines(desk).await {
-            Ok((inventory, read)) => {
-                add_reading(calls, &read);
-                Some(inventory)
+            Ok(MachinesRead { inventory, progress, began_at }) => {
+                add_reading(calls, &progress);
+                Some((inventory, tenant.recent_writes(began_at).await?))
             }
             Err(error) => return Ok(Err(error)),
         }
     } else {
         None
     };
-    let recent = if inventory.is_some() { tenant.recent_writes().await? } else { RecentWrites::default() };
+    let (inventory, recent) = inventory.unzip();
+    let recent = recent.unwrap_or_default();
     let later = later_writes(&tenant.store, stored.key).await?;
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
         if !known.state.is_open() && !may_be_decided_again(known, listing) {
             continue;
         }
-        let held = held(known, inventory.as_ref(), &recent);
-        let today = Today { held, written_later: written_after(&later, known) };
         let wish = StoredWish {
             is_undo: stored.description.kind == RunKind::Undo,
             earlier: earlier(known),
             wanted: Held::left_by(&known.operation.change),
             before: known.before.as_deref().map_or(Held::Unknown, Held::parse),
         };
+        let held = held(known, &wish, inventory.as_ref(), &recent);
+        let today = Today { held, written_later: written_after(&later, known) };
         let decision = redecide(wish, today, listing, planning.settings.unlisted);
         run.note(known, held, listing, decision, planning.settings.limit);
     }
@@ -146,7 +147,9 @@ fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
 }
 
 /// What is known today of the slot of an operation.
-fn held(known: &KnownOperation, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
+fn held(known: &KnownOperation, wish: &StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
     let Some(inventory) = inventory else { return Held::Unknown };
-    held_today(&known.operation.slot(), inventory, recent)
+    let slot = known.operation.slot();
+    let shown = held_today(&slot, inventory, &RecentWrites::default());
+    wish.held_today(shown, held_today(&slot, inventory, recent))
 }

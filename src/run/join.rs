@@ -80,7 +80,7 @@ pub(super) struct Joined {
 }
 
 /// Takes the outcomes of the run into the plan: what the list of today and our own later writes do not contradict stands,
-/// and the limit counts what is still to be changed. The run must be ours.
+/// and the limit counts what is still to be changed. The run must have been taken over, and the plan know its writes.
 pub(super) async fn join(
     store: &Store,
     run: RunKey,
@@ -88,7 +88,6 @@ pub(super) async fn join(
     planned: &mut Planned,
     limit: Option<u32>,
 ) -> Result<Joined, CommandError> {
-    store.take_over(run).await?;
     let numbers: HashMap<(MachineId, Change), OperationId> =
         identities(input, planned).map(|(machine, change, number)| ((machine, change), number)).collect();
     let outcomes = earlier_outcomes(store, run, &numbers).await?;

@@ -8,7 +8,7 @@ use super::join::{input_digest, operations_digest};
 use super::planning::{Planned, operations};
 use super::record::record;
 use super::resume::named;
-use super::tenant::Tenant;
+use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
@@ -108,7 +108,7 @@ async fn begin<T: Transport>(
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut input, &planned, true).await?;
         claim(&tenant.store, key, patience, desk).await?;
-        if planned.is_stale(tenant, desk) {
+        if planned.is_stale(tenant, desk) || planned.is_overtaken(tenant, &input.sheet, desk).await? {
             // Nothing was sent, so nothing of it has to stay.
             tenant.store.set_run_state(key, RunState::Preparing).await?;
             tenant.store.discard_run(key).await?;
@@ -125,14 +125,21 @@ async fn plan<T: Transport>(
     changes: &Changes,
     desk: &mut Desk,
 ) -> Result<Planned, CommandError> {
-    let (inventory, read) = tenant.read_machines(desk).await?;
-    let recent = tenant.recent_writes().await?;
+    let MachinesRead { inventory, progress, began_at } = tenant.read_machines(desk).await?;
+    let recent = tenant.recent_writes(began_at).await?;
     let machines = Resolution::of(&input.sheet, Some(&inventory));
     let operations = operations(input, &machines, &desk.screen)?;
     let nothing = RecentWrites::default();
     let mut plan = Plan::of(&input.sheet, operations, machines, Some(&inventory), &nothing, PlanSettings::default());
     leave_what_changed_since(&mut plan, &input.sheet, &inventory, &recent, &changes.left_behind);
-    Ok(Planned { plan, inventory: Some(inventory), read: Some(read), made_at: tenant.clock.boot_time() })
+    Ok(Planned {
+        plan,
+        inventory: Some(inventory),
+        read: Some(progress),
+        read_from: Some(began_at),
+        recent,
+        made_at: tenant.clock.boot_time(),
+    })
 }
 
 fn new_run<T: Transport>(

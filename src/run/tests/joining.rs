@@ -150,6 +150,40 @@ async fn a_plan_that_waited_for_another_run_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_run_did_while_a_plan_waited_for_it_is_seen_however_short_that_was() {
+    let world = World::of(2);
+    let slow = Invocation { quota: "1/1m", ..Invocation::default() };
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(2)), joins: false, ..Invocation::default() };
+    let first = async { world.apply(&adding("A", 2), &slow).await.exits(ExitStatus::Done) };
+    let second = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        world.apply("#1,A,Add,\n#2,A,Add,\n#1,B,Add,\n", &waiting).await.exits(ExitStatus::Done)
+    };
+    let (_first, second) = tokio::join!(first, second);
+    assert_eq!(counts(&second), [1, 2, 0], "{}", second.messages);
+    assert_eq!(world.service.writes().len(), 3);
+    // Neither does taking the second run back touch what the first one did.
+    world.undo(&second.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((world.service.tagged("A"), world.service.tagged("B")), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_says_nothing_against_what_was_done_after_its_reading_began() {
+    let world = World::of(40);
+    let run = interrupted(&world).await;
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(1)), ..Invocation::default() };
+    let resuming = async { world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done) };
+    let joining = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        world.apply(&adding("A", 40), &waiting).await.exits(ExitStatus::Done)
+    };
+    let (_resumed, joined) = tokio::join!(resuming, joining);
+    assert_eq!(joined.run_id(), run);
+    assert_eq!(counts(&joined), [40, 0, 0], "{}", joined.messages);
+    assert_eq!(world.service.writes().len(), 40, "each once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn removes_wait_for_adds_of_a_machine_that_came_into_the_list_meanwhile() {
     for resumes in [false, true] {
         let world = World::of(30);
