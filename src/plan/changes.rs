@@ -10,7 +10,7 @@ use super::recent::{Held, RecentWrites};
 use super::resolution::{Resolution, ResolvedMachine};
 use crate::input::{ChangeCode, RequestedChange, Sheet};
 use crate::inventory::{Inventory, ListedMachine};
-use crate::model::{MachineId, Slot, Tag, TagAction};
+use crate::model::{MachineId, Operation, Slot, Tag, TagAction};
 
 /// What to do with machines that the inventory lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -310,19 +310,20 @@ fn shown(
     let Some(id) = machine_id(machines, operation.machine, inventory).filter(|_| !recent.is_empty()) else {
         return shown;
     };
-    after_our_writes(shown, id, tag_of(sheet, operation), recent)
+    after_our_writes(shown, wanted(operation), id, tag_of(sheet, operation), recent)
 }
 
-/// What is known today of a slot, by the inventory and over it our own writes of late.
+/// What is known today of the slot of an operation, by the inventory and over it our own writes of late.
 #[must_use]
-pub fn held_today(slot: &Slot, inventory: &Inventory, recent: &RecentWrites) -> Held {
-    let shown = shown_on(inventory.look_up(&slot.machine), slot.tag.as_ref());
-    after_our_writes(shown, &slot.machine, slot.tag.as_ref(), recent).held()
+pub fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
+    let Slot { machine, tag } = operation.slot();
+    let shown = shown_on(inventory.look_up(&machine), tag.as_ref());
+    after_our_writes(shown, Held::left_by(&operation.change), &machine, tag.as_ref(), recent).held()
 }
 
-fn after_our_writes(shown: Shown, id: &MachineId, tag: Option<&Tag>, recent: &RecentWrites) -> Shown {
+fn after_our_writes(shown: Shown, wanted: Held, id: &MachineId, tag: Option<&Tag>, recent: &RecentWrites) -> Shown {
     match recent.find(id, tag) {
-        Some(written) => Shown::Held(written.over(shown.held())),
+        Some(written) => Shown::Held(written.over(shown.held(), wanted)),
         None if tag.is_some_and(|tag| shown != Shown::Held(Held::Present) && recent.has_case_variant(id, tag)) => {
             Shown::CaseVariant
         }

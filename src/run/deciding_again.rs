@@ -148,5 +148,5 @@ fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
 /// What is known today of the slot of an operation.
 fn held(known: &KnownOperation, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
     let Some(inventory) = inventory else { return Held::Unknown };
-    held_today(&known.operation.slot(), inventory, recent)
+    held_today(&known.operation, inventory, recent)
 }

@@ -194,9 +194,9 @@ impl<T: Transport> Tenant<T> {
         }
         for write in self.store.recent_writes(self.account, &self.host, LIST_LAG).await? {
             if write.surely {
-                recent.note(write.slot, write.wrote);
+                recent.note(write.slot, write.before, write.wrote);
             } else {
-                recent.note_doubtful(write.slot, write.wrote);
+                recent.note_doubtful(write.slot, write.before, write.wrote);
             }
         }
         Ok(recent)

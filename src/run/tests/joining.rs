@@ -182,3 +182,32 @@ async fn the_note_of_whoever_goes_on_with_a_run_is_kept_with_it() {
     let stored = world.store().await.run_by_id(&run).await.expect("the run");
     assert_eq!(stored.description.note.as_deref(), Some("CHG-7"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_somebody_set_after_our_own_recent_write_is_asked_for_again() {
+    let rows: String = (1..=20).map(|machine| row(machine, "", "Set", "High")).collect();
+    let interrupted =
+        Invocation { interrupted_after: Some(Duration::from_secs(1)), concurrency: 1, ..Invocation::default() };
+    for (how, resumes, status) in [
+        (&Invocation::default(), false, ExitStatus::Done),
+        (&interrupted, false, ExitStatus::StoppedEarly),
+        (&interrupted, true, ExitStatus::StoppedEarly),
+    ] {
+        let world = World::of(20);
+        let run = world.apply(&rows, how).await.exits(status).run_id();
+        assert_eq!(world.service.machine(1).value, DeviceValue::High);
+        // Neither ours nor what was there before.
+        world.service.change(1, |machine| machine.value = DeviceValue::Low);
+        let said = if resumes {
+            world.resume(Some(&run), &Invocation::default()).await
+        } else {
+            world.apply(&rows, &Invocation::default()).await
+        };
+        let said = said.exits(ExitStatus::Done);
+        assert_eq!(
+            (said.rows()[0]["status"].as_str(), world.service.machine(1).value),
+            ("succeeded", DeviceValue::High)
+        );
+        assert_eq!(world.service.writes().len(), 21, "the others once: {}", said.messages);
+    }
+}
