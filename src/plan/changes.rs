@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
 use super::resolution::{Resolution, ResolvedMachine};
@@ -88,15 +89,18 @@ impl Plan {
             before.push(held);
         }
         let mut plan = Self { operations, machines, decisions, before, case_variants };
-        plan.apply_limit(settings.limit);
+        plan.apply_limit(settings.limit, |_| false);
         plan
     }
 
-    /// Leaves out what would be changed beyond the limit.
-    pub(super) fn apply_limit(&mut self, limit: Option<u32>) {
+    /// Leaves out what would be changed beyond the limit. Of what is kept, `is_done` tells whether it is done.
+    pub(super) fn apply_limit(&mut self, limit: Option<u32>, is_done: impl Fn(usize) -> bool) {
         let Some(limit) = limit else { return };
-        let changes = self.decisions.iter_mut().filter(|decision| **decision == Decision::Change);
-        for decision in changes.skip(limit as usize) {
+        let as_they_stand = self.iter().enumerate().map(|(number, (operation, decision, _))| {
+            (operation.machine, operation.change.change().into(), Standing::of(decision, is_done(number)))
+        });
+        let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
+        for (decision, _) in self.decisions.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
             *decision = Decision::BeyondLimit;
         }
     }

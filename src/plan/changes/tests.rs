@@ -145,13 +145,19 @@ fn removes_are_guarded_where_the_same_machine_is_to_have_tags() {
 }
 
 #[test]
-fn an_add_that_is_left_out_guards_all_the_same() {
+fn an_add_counts_before_the_remove_that_waits_for_it_and_guards_it_when_it_is_left_out() {
     let inventory = inventory([tagged(1, &["Old"])]);
     let sheet = sheet("#1,Old,Remove,\n#1,New,Add,\n");
-    let settings = PlanSettings { limit: Some(1), ..PlanSettings::default() };
-    let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings);
-    assert_eq!(plan.decisions, [Decision::Change, Decision::BeyondLimit]);
-    assert_eq!(plan.guarded_machines(), [true], "or the machine would lose its only tag");
+    for (limit, decisions) in [
+        (0, [Decision::BeyondLimit, Decision::BeyondLimit]),
+        (1, [Decision::BeyondLimit, Decision::Change]),
+        (2, [Decision::Change, Decision::Change]),
+    ] {
+        let settings = PlanSettings { limit: Some(limit), ..PlanSettings::default() };
+        let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings);
+        assert_eq!(plan.decisions, decisions);
+        assert_eq!(plan.guarded_machines(), [true], "or the machine would lose its only tag");
+    }
 }
 
 /// The calls for so many listed and so many unlisted machines that get one tag.

@@ -211,3 +211,28 @@ async fn a_value_that_somebody_set_after_our_own_recent_write_is_asked_for_again
         assert_eq!(world.service.writes().len(), 21, "the others once: {}", said.messages);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn under_a_limit_each_invocation_makes_progress_and_adds_come_before_removes() {
+    for resumes in [false, true] {
+        let world = World::of(2);
+        world.service.change(1, |machine| machine.tag("Old"));
+        let rows = "#1,Old,Remove,\n#1,New,Add,\n#2,,Set,High\n";
+        let limited = |limit| Invocation { limit: Some(limit), ..Invocation::default() };
+        let run = world.apply(rows, &limited(0)).await.exits(ExitStatus::Done).run_id();
+        let expected = ["Add New", "Remove Old", "High"];
+        for done in 1..=expected.len() {
+            let said = if resumes {
+                world.resume(Some(&run), &limited(1)).await
+            } else {
+                world.apply(rows, &limited(1)).await
+            };
+            let said = said.exits(ExitStatus::Done);
+            let writes: Vec<String> = world.service.writes().into_iter().map(|(_, change)| change).collect();
+            assert_eq!(writes, expected[..done], "resumes: {resumes}");
+            let codes: Vec<String> = said.rows().into_iter().map(|row| row["error_code"].clone()).collect();
+            let left = codes.iter().filter(|code| *code == "beyond_limit").count();
+            assert_eq!(left, expected.len() - done, "{codes:?}");
+        }
+    }
+}
