@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::changes::{Decision, Plan, listed, machine_id, tag_of};
+use super::changes::{Decision, Plan, listed, machine_id, tag_of, wanted};
 use super::recent::{Held, RecentWrites, Written};
 use crate::input::Sheet;
 use crate::inventory::Inventory;
@@ -65,6 +65,8 @@ impl SlotChange {
         match recent {
             _ if shown == Held::Unknown => true,
             Some(_) if shown == self.before => true,
+            // The list may lag behind writes before the run, too.
+            Some(recent) if recent.earlier != MayHold::ANYTHING && recent.earlier.allows(shown) => true,
             // A run whose write may or may not have been carried out may have left it as it was.
             _ => self.left.allows(shown) && !is_later_ones(shown),
         }
@@ -115,7 +117,7 @@ pub fn leave_what_changed_since(
             left_behind.0.get(&slot).is_some_and(|(change, later)| change.may_still_be_there(shown, written, *later));
         *decision = if is_ours { Decision::Change } else { Decision::ChangedSince };
         *before = match written {
-            Some(written) if is_ours => written.over(shown),
+            Some(written) if is_ours => written.over(shown, wanted(operation)),
             _ => shown,
         };
     }
@@ -180,7 +182,7 @@ mod tests {
     fn what_somebody_changed_since_is_told_from_a_list_that_lags_and_from_what_may_have_been_done() {
         let wrote = |surely, perhaps: &[Held]| {
             let perhaps = perhaps.iter().fold(MayHold::NOTHING, |all, held| all.or(MayHold::only(*held)));
-            Some(Written { surely, perhaps })
+            Some(Written { surely, perhaps, earlier: MayHold::NOTHING })
         };
         // The run set High where Normal had been; the second may have done so.
         let (surely, perhaps) = (left("", NORMAL, &[HIGH]), left("", NORMAL, &[NORMAL, HIGH]));

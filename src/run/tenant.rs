@@ -207,9 +207,9 @@ impl<T: Transport> Tenant<T> {
         let within = LIST_LAG + self.clock.boot_time().since(reading_began_at);
         for write in self.store.recent_writes(self.account, &self.host, within).await? {
             if write.surely {
-                recent.note(write.slot, write.wrote);
+                recent.note(write.slot, write.before, write.wrote);
             } else {
-                recent.note_doubtful(write.slot, write.wrote);
+                recent.note_doubtful(write.slot, write.before, write.wrote);
             }
         }
         Ok(recent)

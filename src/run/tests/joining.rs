@@ -216,3 +216,57 @@ async fn the_note_of_whoever_goes_on_with_a_run_is_kept_with_it() {
     let stored = world.store().await.run_by_id(&run).await.expect("the run");
     assert_eq!(stored.description.note.as_deref(), Some("CHG-7"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_somebody_set_after_our_own_recent_write_is_asked_for_again() {
+    let rows: String = (1..=20).map(|machine| row(machine, "", "Set", "High")).collect();
+    let interrupted =
+        Invocation { interrupted_after: Some(Duration::from_secs(1)), concurrency: 1, ..Invocation::default() };
+    for (how, resumes, status) in [
+        (&Invocation::default(), false, ExitStatus::Done),
+        (&interrupted, false, ExitStatus::StoppedEarly),
+        (&interrupted, true, ExitStatus::StoppedEarly),
+    ] {
+        let world = World::of(20);
+        let run = world.apply(&rows, how).await.exits(status).run_id();
+        assert_eq!(world.service.machine(1).value, DeviceValue::High);
+        // Neither ours nor what was there before.
+        world.service.change(1, |machine| machine.value = DeviceValue::Low);
+        let said = if resumes {
+            world.resume(Some(&run), &Invocation::default()).await
+        } else {
+            world.apply(&rows, &Invocation::default()).await
+        };
+        let said = said.exits(ExitStatus::Done);
+        assert_eq!(
+            (said.rows()[0]["status"].as_str(), world.service.machine(1).value),
+            ("succeeded", DeviceValue::High)
+        );
+        assert_eq!(world.service.writes().len(), 21, "the others once: {}", said.messages);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_a_limit_each_invocation_makes_progress_and_adds_come_before_removes() {
+    for resumes in [false, true] {
+        let world = World::of(2);
+        world.service.change(1, |machine| machine.tag("Old"));
+        let rows = "#1,Old,Remove,\n#1,New,Add,\n#2,,Set,High\n";
+        let limited = |limit| Invocation { limit: Some(limit), ..Invocation::default() };
+        let run = world.apply(rows, &limited(0)).await.exits(ExitStatus::Done).run_id();
+        let expected = ["Add New", "Remove Old", "High"];
+        for done in 1..=expected.len() {
+            let said = if resumes {
+                world.resume(Some(&run), &limited(1)).await
+            } else {
+                world.apply(rows, &limited(1)).await
+            };
+            let said = said.exits(ExitStatus::Done);
+            let writes: Vec<String> = world.service.writes().into_iter().map(|(_, change)| change).collect();
+            assert_eq!(writes, expected[..done], "resumes: {resumes}");
+            let codes: Vec<String> = said.rows().into_iter().map(|row| row["error_code"].clone()).collect();
+            let left = codes.iter().filter(|code| *code == "beyond_limit").count();
+            assert_eq!(left, expected.len() - done, "{codes:?}");
+        }
+    }
+}
