@@ -29,6 +29,7 @@
 mod drawing;
 mod faults;
 mod history;
+mod kept;
 mod line;
 mod oracle;
 mod performing;
