@@ -5,7 +5,7 @@ use super::excerpt::Excerpt;
 use super::machine::{self, Dresses};
 use super::problem::ProblemKind;
 use super::tag_book::{AskedTag, TagBook};
-use crate::model::{DeviceValue, MachineReference, TagAction};
+use crate::model::{DeviceValue, MachineId, MachineReference, TagAction};
 
 /// The cells of a row that matter, trimmed; empty where the file has no such column.
 pub(super) struct NamedCells<'r> {
@@ -70,7 +70,11 @@ pub(super) fn check(
     faults: &mut Vec<(Field, ProblemKind)>,
     tags: &mut Vec<AskedTag>,
 ) -> Option<Asked> {
-    let machine = machine(cells.machine, rules).map_err(|kind| faults.push((Field::Machine, kind))).ok();
+    // Nearly every cell is a bare id, and what else it can be is large to hand on.
+    let machine = match MachineId::from_hexadecimal(cells.machine) {
+        Some(id) => Some((MachineReference::Id(id), Dresses::default())),
+        None => other_machine(cells.machine, rules).map_err(|kind| faults.push((Field::Machine, kind))).ok(),
+    };
     let action = action(cells.action).map_err(|kind| faults.push((Field::Action, kind))).unwrap_or(Action::Unknown);
     let tag_action = if let Action::Tag(action) = action { Some(action) } else { None };
     let mut has_tag = false;
@@ -133,7 +137,8 @@ fn check_together(
     }
 }
 
-fn machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Dresses), ProblemKind> {
+#[inline(never)]
+fn other_machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Dresses), ProblemKind> {
     if rules.is_verbatim && !cell.is_empty() {
         return Ok((MachineReference::parse(cell), Dresses::default()));
     }

@@ -95,10 +95,6 @@ impl Dresses {
 
 /// Reads a trimmed cell.
 pub(super) fn read(cell: &str) -> Result<(MachineReference, Dresses), ProblemKind> {
-    // Nearly every cell is a bare id.
-    if let Some(id) = MachineId::from_hexadecimal(cell) {
-        return Ok((MachineReference::Id(id), Dresses::default()));
-    }
     let (bare, mut dresses) = undress(cell);
     if bare.is_empty() {
         return Err(ProblemKind::MissingMachine);

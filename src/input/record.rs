@@ -15,6 +15,7 @@ pub(super) struct Record<'t, R> {
 }
 
 impl<R: Read> Record<'_, R> {
+    #[inline]
     pub(super) fn cell(&self, position: usize) -> &str {
         self.cells.get(self.text.window(), position)
     }
@@ -47,6 +48,7 @@ impl<R: Read> Record<'_, R> {
 }
 
 /// Without white space at both ends. Nearly every cell has none, and begins and ends with ASCII.
+#[inline]
 pub(super) fn trim(cell: &str) -> &str {
     match cell.as_bytes() {
         [] => cell,

@@ -81,6 +81,7 @@ impl Cells {
     }
 
     /// A cell of the record, as it is in the text that was scanned; empty where there is none.
+    #[inline]
     pub(super) fn get<'t>(&'t self, text: &'t str, position: usize) -> &'t str {
         match self.places.get(position) {
             Some(Place::InText { start, end }) => text.get(*start..*end),
