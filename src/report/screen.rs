@@ -230,14 +230,7 @@ impl Screen {
     /// Writes what is worth knowing to standard error, unless the screen is quiet.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            self.line(&format!("{} {text}", self.paint(Style::Strong, "note:")));
-        }
-    }
-
-    /// Writes what is worth knowing to standard error, unless the screen is quiet.
-    pub fn note(&self, text: &str) {
-        if !self.quiet {
-            self.line(&format!("{} {text}", self.paint(Style::Strong, "note:")));
+            self.remark(&format!("{} {text}", self.paint(Style::Strong, "note:")));
         }
     }
 

@@ -104,21 +104,6 @@ pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventor
     }
 }
 
-/// Says which tags of the input the tenant does not have as they are written. A sandbox that was made for this input has
-/// none at all.
-pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventory: &Inventory, screen: &Screen) {
-    if tenant.is_sandbox {
-        return;
-    }
-    let (warnings, more) = tenant_tag_warnings(&input.sheet, inventory);
-    for warning in warnings {
-        screen.warning(&format!("{}: {warning}", input.name));
-    }
-    if more > 0 {
-        screen.warning(&format!("{}: and {more} more tags like these", input.name));
-    }
-}
-
 /// The operations of an input whose machines were looked up. That may show that two rows contradict each other.
 pub(super) fn operations(
     input: &CheckedInput,

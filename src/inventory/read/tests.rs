@@ -178,8 +178,7 @@ async fn a_list_without_a_lasting_order_is_never_taken_for_whole() {
         let mut machines: Vec<u64> = (0..20_050).collect();
         fastrand::Rng::with_seed(u64::try_from(call).expect("few")).shuffle(&mut machines);
         let page = machines.into_iter().skip(usize::try_from(skip).expect("small"));
-        let list: Vec<String> =
-            page.take(top as usize).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
+        let list: Vec<String> = page.take(top as usize).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
         response(200, format!(r#"{{"value": [{}]}}"#, list.join(",")))
     })
     .await;
