@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
 use crate::dispatch::MaximumErrors;
+use crate::input::Doubt;
 use crate::plan::changes::UnlistedPolicy;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::ColorChoice;
@@ -129,9 +130,30 @@ pub struct InputOptions {
     /// Run the valid rows of a file that has bad ones
     #[arg(long)]
     pub skip_invalid: bool,
+    /// Allow what is refused because it is mostly a mishap; several names with commas between them
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    pub accept: Vec<Doubt>,
+    /// Read a tag's cell as a list of tags with this character between them (\n for line breaks)
+    #[arg(long, value_name = "CHARACTER", value_parser = tag_separator)]
+    pub tag_separator: Option<char>,
     /// Take a file that has a header and no rows for done; without it, such a file is refused
     #[arg(long)]
     pub allow_empty: bool,
+}
+
+fn tag_separator(text: &str) -> Result<char, String> {
+    let named = match text {
+        "\\n" => Some('\n'),
+        "\\t" => Some('\t'),
+        _ => None,
+    };
+    let mut characters = text.chars();
+    let only = characters.next().filter(|_| characters.next().is_none());
+    let is_possible = |it: &char| !it.is_alphanumeric() && !matches!(it, '"' | ' ');
+    named
+        .or(only)
+        .filter(is_possible)
+        .ok_or_else(|| format!("\"{text}\" is not one character that can stand between tags, such as ; or | or \\n"))
 }
 
 /// Options of `apply`.

@@ -84,18 +84,20 @@ impl ExitStatus {
 pub(crate) struct CommandError {
     pub(crate) status: ExitStatus,
     pub(crate) problem: Problem,
+    /// What was found in a refused input, for scripts.
+    pub(crate) findings: Vec<serde_json::Value>,
     /// The run, if one began.
     pub(crate) run_id: Option<String>,
 }
 
 impl CommandError {
     pub(crate) fn new(status: ExitStatus, error: impl Error + Send + Sync + 'static, hint: Option<String>) -> Self {
-        Self { status, problem: Problem { error: Box::new(error), hint }, run_id: None }
+        Self { status, problem: Problem { error: Box::new(error), hint }, run_id: None, findings: Vec::new() }
     }
 
     pub(crate) fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
         let problem = Problem { error: message.into().into(), hint: hint.map(str::to_owned) };
-        Self { status, problem, run_id: None }
+        Self { status, problem, run_id: None, findings: Vec::new() }
     }
 
     /// A sign-in that failed before it was known whose quota is used: nothing was sent, and nothing stored.
@@ -205,7 +207,7 @@ impl From<ReadError> for CommandError {
             error if error.is_refusal() => ExitStatus::ServiceRefused,
             _ => ExitStatus::StoppedEarly,
         };
-        Self { status, problem: reading_problem(error), run_id: None }
+        Self { status, problem: reading_problem(error), run_id: None, findings: Vec::new() }
     }
 }
 

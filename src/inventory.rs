@@ -13,6 +13,7 @@ mod read;
 mod texts;
 mod walk;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher;
 
@@ -20,7 +21,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use jiff::Timestamp;
 
-use crate::model::{DeviceValue, MachineId};
+use crate::model::{DeviceValue, EntraDeviceId, MachineId};
 
 pub use crate::api::MachineRecord;
 pub use builder::InventoryBuilder;
@@ -49,6 +50,8 @@ pub struct Inventory {
     by_id: HashTable<u32>,
     names: Box<str>,
     by_name: NameIndex,
+    /// The positions of the machines that have an Entra device id, sorted by that.
+    by_entra: Vec<u32>,
     tags: Vec<TextNumber>,
     texts: Texts,
     state: RandomState,
@@ -73,6 +76,7 @@ struct Record {
     device_value: Option<TextNumber>,
     /// In bytes; 0 for no name.
     name_length: u16,
+    entra: Option<EntraDeviceId>,
 }
 
 /// No moment: the service did not say.
@@ -80,7 +84,7 @@ const NEVER: i64 = i64::MIN;
 /// No count: the service did not say.
 const UNKNOWN: u32 = u32::MAX;
 
-/// The machines that bear a name.
+/// The machines that bear a name, or an Entra device id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameMatch {
     /// There is none.
@@ -146,11 +150,35 @@ impl Inventory {
         } else {
             self.by_name.with_first_label(name, |position| self.name(position))
         };
-        match *found {
+        self.matched(&found)
+    }
+
+    fn matched(&self, found: &[u32]) -> NameMatch {
+        match found {
             [] => NameMatch::None,
-            [only] => NameMatch::One(MachinePosition(only)),
-            _ => NameMatch::Several(self.latest_first(&found)),
+            [only] => NameMatch::One(MachinePosition(*only)),
+            _ => NameMatch::Several(self.latest_first(found)),
         }
+    }
+
+    /// The machines that bear this Entra device id: several where a device was onboarded anew.
+    #[must_use]
+    pub fn find_entra(&self, device: EntraDeviceId) -> NameMatch {
+        let device_at = |position: &u32| self.record(*position).and_then(|record| record.entra);
+        let start = self.by_entra.partition_point(|position| device_at(position) < Some(device));
+        let rest = self.by_entra.get(start..).unwrap_or_default();
+        let found: Vec<u32> = rest.iter().copied().take_while(|position| device_at(position) == Some(device)).collect();
+        self.matched(&found)
+    }
+
+    /// How many machines have each tag, and whether the service showed the tags of all machines.
+    #[must_use]
+    pub fn tag_counts(&self) -> (HashMap<&str, u64>, bool) {
+        let mut counts: HashMap<&str, u64> = HashMap::new();
+        for number in &self.tags {
+            *counts.entry(self.texts.text(*number)).or_default() += 1;
+        }
+        (counts, self.records.iter().all(|record| record.tag_count != UNKNOWN))
     }
 
     /// The machines whose names begin with the same part before the first dot, the one that was seen last first: what to
@@ -187,6 +215,7 @@ impl Inventory {
             + self.by_id.allocation_size()
             + self.names.len()
             + self.by_name.memory_bytes()
+            + self.by_entra.capacity() * size_of::<u32>()
             + self.tags.capacity() * size_of::<TextNumber>()
             + self.texts.memory_bytes()
     }

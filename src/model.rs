@@ -97,32 +97,92 @@ impl fmt::Display for MachineId {
     }
 }
 
+/// The id that Microsoft Entra gave to a device: a GUID. A reinstalled machine keeps it, so several records may bear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntraDeviceId([u8; 16]);
+
+impl EntraDeviceId {
+    /// Reads a GUID with its hyphens, in either case; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+        let characters: &[u8; 36] = text.as_bytes().try_into().ok()?;
+        let mut bytes = [0_u8; 16];
+        let mut digits = 0;
+        for (position, character) in characters.iter().enumerate() {
+            if HYPHENS.contains(&position) {
+                if *character != b'-' {
+                    return None;
+                }
+                continue;
+            }
+            let value = digit_value(*character);
+            if value == NO_DIGIT {
+                return None;
+            }
+            let byte = bytes.get_mut(digits / 2)?;
+            *byte = *byte << 4 | value;
+            digits += 1;
+        }
+        Some(Self(bytes))
+    }
+
+    /// Whether it is all noughts, which programs write for none.
+    #[must_use]
+    pub fn is_nil(&self) -> bool {
+        self.0 == [0; 16]
+    }
+}
+
+impl fmt::Display for EntraDeviceId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, byte) in self.0.iter().enumerate() {
+            let hyphen = if matches!(position, 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(formatter, "{hyphen}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
 /// How a row names its machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MachineReference {
     /// The record itself.
     Id(MachineId),
+    /// The device's id in Microsoft Entra, to be looked up in the inventory.
+    Entra(EntraDeviceId),
     /// A computer DNS name, full or short, to be looked up in the inventory; as written, trimmed.
     Name(Box<str>),
 }
 
 impl MachineReference {
-    /// Reads a trimmed cell that is not empty: 40 hexadecimal digits are an id, anything else is a name for now.
+    /// Reads a bare text that is not empty: 40 hexadecimal digits are an id, a GUID is an Entra device id, anything else is
+    /// a name for now.
     #[must_use]
-    pub fn parse(cell: &str) -> Self {
-        MachineId::from_hexadecimal(cell).map_or_else(|| Self::Name(cell.into()), Self::Id)
+    pub fn parse(text: &str) -> Self {
+        MachineId::from_hexadecimal(text)
+            .map(Self::Id)
+            .or_else(|| EntraDeviceId::parse(text).map(Self::Entra))
+            .unwrap_or_else(|| Self::Name(text.into()))
     }
 
-    /// Whether the text looks like an id that lost or gained a few digits (30 to 50 characters, all hexadecimal), or
-    /// that a spreadsheet took for a number: `4.2E+39`. No name holds a plus sign.
+    /// Whether a machine can be called so: labels of letters, digits, hyphens and underscores, of which the last is no
+    /// number, which would be that of a row, an asset or an address. The service may hold other texts as ids; a rehearsal
+    /// makes up none.
     #[must_use]
-    pub fn looks_like_damaged_id(&self) -> bool {
+    pub fn is_plausible(&self) -> bool {
         match self {
-            Self::Id(_) => false,
+            Self::Id(_) => true,
+            Self::Entra(id) => !id.is_nil(),
             Self::Name(name) => {
-                let is_long = (30..=50).contains(&name.len());
-                let is_hexadecimal = is_long && name.bytes().all(|character| character.is_ascii_hexdigit());
-                is_hexadecimal || (name.contains("E+") && name.replace(',', ".").parse::<f64>().is_ok())
+                let fits = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_');
+                let is_label = |label: &str| {
+                    let is_short = (1..=63).contains(&label.chars().count());
+                    is_short && label.chars().all(fits) && !label.starts_with('-') && !label.ends_with('-')
+                };
+                let name = name.strip_suffix('.').unwrap_or(name);
+                let last = name.rsplit('.').next().unwrap_or_default();
+                name.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
             }
         }
     }
@@ -132,6 +192,7 @@ impl fmt::Display for MachineReference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => id.fmt(formatter),
+            Self::Entra(id) => id.fmt(formatter),
             Self::Name(name) => formatter.write_str(name),
         }
     }
@@ -140,7 +201,8 @@ impl fmt::Display for MachineReference {
 /// The most characters that a tag may have (documented for tags set through the registry).
 pub const TAG_MAXIMUM_CHARACTERS: usize = 200;
 
-/// A machine tag: 1 to 200 characters, none of them a control character, no white space at either end.
+/// A machine tag: 1 to 200 characters, none of them a control character but for line breaks, no white space at either
+/// end. A tag with a line break is doubtful, and the input lets it pass only where it is to be removed or was allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Box<str>);
 
@@ -156,7 +218,7 @@ pub enum TagError {
         /// How many it has.
         characters: usize,
     },
-    /// It holds a control character, a line break or a tab for example.
+    /// It holds a control character, a tab for example.
     #[error("the tag holds the control character U+{code_point:04X}")]
     ControlCharacter {
         /// The character's number.
@@ -168,7 +230,7 @@ impl Tag {
     /// Checks a trimmed text.
     ///
     /// # Errors
-    /// [`TagError`] when it is empty, too long, or holds a control character.
+    /// [`TagError`] when it is empty, too long, or holds a control character other than a line break.
     pub fn new(text: &str) -> Result<Self, TagError> {
         if text.is_empty() {
             return Err(TagError::Empty);
@@ -179,7 +241,7 @@ impl Tag {
                 return Err(TagError::TooLong { characters });
             }
         }
-        if let Some(character) = text.chars().find(|character| character.is_control()) {
+        if let Some(character) = text.chars().find(|it| it.is_control() && !matches!(it, '\n' | '\r')) {
             return Err(TagError::ControlCharacter { code_point: u32::from(character) });
         }
         Ok(Self(text.into()))
@@ -471,14 +533,30 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_lost_a_digit_looks_like_a_damaged_id() {
-        assert!(MachineReference::parse("1e5bc9d7e413ddd7902c2932e418702b84d0cc0").looks_like_damaged_id());
-        assert!(!MachineReference::parse("1e5bc9d7e413ddd7902c2932e418702b84d0cc07").looks_like_damaged_id());
-        assert!(!MachineReference::parse("server01.contoso.example").looks_like_damaged_id());
-        assert!(!MachineReference::parse("deadbeef").looks_like_damaged_id());
-        assert!(MachineReference::parse("4.2E+39").looks_like_damaged_id());
-        assert!(MachineReference::parse("1,23457E+39").looks_like_damaged_id());
-        assert!(!MachineReference::parse("web.2E").looks_like_damaged_id());
+    fn a_guid_is_an_entra_device_id() {
+        let id = EntraDeviceId::parse("3F2A9C1E-5B7D-4E8F-9A0B-1C2D3E4F5A6B").expect("a GUID");
+        assert_eq!(id.to_string(), "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b");
+        assert_eq!(MachineReference::parse(&id.to_string()), MachineReference::Entra(id));
+        for other in [
+            "",
+            "3f2a9c1e5b7d4e8f9a0b1c2d3e4f5a6b",
+            "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6",
+            "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6g",
+            "3f2a9c1-e5b7d-4e8f-9a0b-1c2d3e4f5a6b",
+        ] {
+            assert_eq!(EntraDeviceId::parse(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_machine_is_called_by_letters_digits_hyphens_underscores_and_dots() {
+        for name in ["web01", "web_01.corp.example", "größe-7", "legacy-6", "1e5bc9d7e413ddd7902c2932e418702b84d0cc07"]
+        {
+            assert!(MachineReference::parse(name).is_plausible(), "{name}");
+        }
+        for name in ["1", "17", "10.1.2.3", "-", "n/a", "web 01", "# web01", "web01;web02", "\"web01\"", "..."] {
+            assert!(!MachineReference::parse(name).is_plausible(), "{name}");
+        }
     }
 
     #[test]
@@ -488,7 +566,7 @@ mod tests {
             ("Tier 0 / Größe", Ok(())),
             ("", Err(TagError::Empty)),
             ("a\u{7}", Err(TagError::ControlCharacter { code_point: 7 })),
-            ("a\nb", Err(TagError::ControlCharacter { code_point: 10 })),
+            ("a\nb", Ok(())),
             ("a\u{85}b", Err(TagError::ControlCharacter { code_point: 0x85 })),
         ];
         for (text, expected) in table {

@@ -38,7 +38,12 @@ pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Re
         path,
         is_file: input_path(arguments).is_some(),
         open,
-        options: InputOptions { encoding, spool_directory: None },
+        options: InputOptions {
+            encoding,
+            accepted: arguments.accept.iter().copied().collect(),
+            tag_separator: arguments.tag_separator,
+            ..InputOptions::default()
+        },
         skip_invalid: arguments.skip_invalid,
         allow_empty: arguments.allow_empty,
         names_allowed,

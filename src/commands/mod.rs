@@ -96,6 +96,7 @@ fn show_error(error: &CommandError, json: bool, input: Option<&str>, started_at:
         input,
         started_at,
         finished_at: Timestamp::now(),
+        findings: &error.findings,
         exit_status: error.status.code(),
     };
     // The error has been shown; that nobody takes the object changes nothing about it.

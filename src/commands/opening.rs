@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Zoned;
 
@@ -19,6 +20,9 @@ use crate::model::MachineReference;
 use crate::report::{ResultsTarget, Screen};
 use crate::run::{CallOptions, Desk, Tenant};
 use crate::store::Store;
+
+/// How often the progress of a run is shown.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Where the state is, which service is meant, and how it is called.
 pub(super) struct Opening {
@@ -89,6 +93,7 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
         quiet: general.quiet,
         json: general.json,
         named_state_directory: general.state_dir.clone(),
+        tick: TICK,
         consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(),
         random: fastrand::Rng::new(),

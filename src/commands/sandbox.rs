@@ -13,6 +13,7 @@ pub(super) async fn sandbox(arguments: &SandboxArguments, screen: &Screen) -> Re
         move |error| CommandError {
             status: ExitStatus::Usage,
             problem: crate::report::Problem { error, hint },
+            findings: Vec::new(),
             run_id: None,
         }
     };

@@ -104,13 +104,11 @@ fn is_identifier(tenant: &str) -> bool {
     groups == [8, 4, 4, 4, 12] && tenant.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// The machines that an input names, as a tenant would hold them: what looks like a damaged id, or can be no computer's
-/// name, is nobody's, and a short name is that of the machine whose full name stands there, too.
+/// The machines that an input names, as a tenant would hold them: what no machine can be called is nobody's name, and a
+/// short name is that of the machine whose full name stands there, too.
 fn sandbox_machines(references: &[MachineReference]) -> Vec<SandboxMachine> {
     let names = references.iter().filter_map(|reference| match reference {
-        MachineReference::Name(name) if !reference.looks_like_damaged_id() && can_be_a_computer(name) => {
-            Some(plain(name))
-        }
+        MachineReference::Name(name) if reference.is_plausible() => Some(plain(name)),
         _ => None,
     });
     let mut unmet: HashSet<String> = names.collect();
@@ -119,27 +117,12 @@ fn sandbox_machines(references: &[MachineReference]) -> Vec<SandboxMachine> {
     unmet.retain(|name| name.contains('.') || !labels.contains(name));
     let machine = |reference: &MachineReference| match reference {
         MachineReference::Id(id) => Some(SandboxMachine::new(id.to_string())),
+        MachineReference::Entra(device) => {
+            reference.is_plausible().then(|| SandboxMachine::of_device(device.to_string()))
+        }
         MachineReference::Name(name) => unmet.remove(&plain(name)).then(|| SandboxMachine::named(name.to_string())),
     };
     references.iter().filter_map(machine).collect()
-}
-
-/// Whether a computer can be called so: labels of letters, digits, `-` and `_`, of which the last is no number (an address
-/// is no name), and no identifier of another kind.
-fn can_be_a_computer(name: &str) -> bool {
-    let name = plain(name);
-    let is_label = |label: &str| {
-        let bytes = label.as_bytes();
-        (1..=63).contains(&bytes.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-    name.len() <= 253
-        && name.split('.').all(is_label)
-        && !name.rsplit('.').next().is_some_and(is_number)
-        && !is_identifier(&name)
 }
 
 /// A name in the form in which names are the same.
@@ -156,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sandbox_holds_each_machine_that_is_named_once_and_none_for_a_damaged_id() {
+    fn the_sandbox_holds_each_machine_that_is_named_once_and_none_for_what_is_no_name() {
         let id = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
         let references = [
             id,
@@ -164,9 +147,10 @@ mod tests {
             "WEB1.corp.example",
             "web1.corp.example.",
             "db1",
+            "17",
+            "web 1",
+            "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b",
             "4.2E+39",
-            "1e5bc9d7e413ddd7902c2932e418702b84d0cc0",
-            "12345678-9abc-def0-1234-56789abcdef0",
             "10.0.0.1",
             "n/a",
             "Jane's laptop",
@@ -176,8 +160,9 @@ mod tests {
         .map(MachineReference::parse);
         let machines = sandbox_machines(&references);
         let names: Vec<Option<&str>> = machines.iter().map(|machine| machine.computer_dns_name.as_deref()).collect();
-        assert_eq!(names, [None, Some("WEB1.corp.example"), Some("db1")]);
+        assert_eq!(names, [None, Some("WEB1.corp.example"), Some("db1"), None]);
         assert_eq!(machines[0].id, id);
+        assert_eq!(machines[3].aad_device_id.as_deref(), Some("3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b"));
     }
 
     #[test]

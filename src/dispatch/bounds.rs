@@ -134,7 +134,7 @@ mod tests {
             let last = reasons.next().flatten();
             match last {
                 Some(EndReason::Forbidden { message }) if !service_accepted => {
-                    assert_eq!(message.as_deref(), Some("roles"))
+                    assert_eq!(message.as_deref(), Some("roles"));
                 }
                 None if service_accepted => {}
                 other => panic!("{other:?}"),

@@ -1,11 +1,11 @@
 //! The rules of a single row: what its cells ask for, or everything that is wrong with them.
 
+use super::accept::{Accepted, Doubt};
 use super::excerpt::Excerpt;
+use super::machine::{self, Dresses};
 use super::problem::ProblemKind;
-use crate::model::{DeviceValue, MachineReference, Tag, TagAction, TagError};
-
-/// The most characters of a machine's cell. A DNS name has at most 253.
-const MACHINE_MAXIMUM_CHARACTERS: usize = 1000;
+use super::tag_book::{AskedTag, TagBook};
+use crate::model::{DeviceValue, MachineReference, TagAction};
 
 /// The cells of a row that matter, trimmed; empty where the file has no such column.
 pub(super) struct NamedCells<'r> {
@@ -13,8 +13,24 @@ pub(super) struct NamedCells<'r> {
     pub(super) action: &'r str,
     pub(super) tag: &'r str,
     pub(super) value: &'r str,
+}
+
+/// What a row is checked by.
+pub(super) struct Rules<'c> {
+    /// The tags of the rows before.
+    pub(super) tags: &'c TagBook,
+    /// What is allowed although it is doubtful.
+    pub(super) accepted: Accepted,
+    /// What stands between the tags of one cell, if a cell may hold several.
+    pub(super) tag_separator: Option<char>,
+    /// Whether a machine may be named by what must be looked up.
+    pub(super) allows_names: bool,
+    /// Whether machines are written as the service writes them, in whatever form.
+    pub(super) is_verbatim: bool,
     /// Whether the file can say actions at all. If not, a row without a value lacks just that.
     pub(super) has_action_column: bool,
+    /// A column that only exports have, if values are what an export found.
+    pub(super) state_beside: Option<&'c str>,
 }
 
 /// The column that a fault belongs to, in the order in which faults are told.
@@ -27,17 +43,15 @@ pub(super) enum Field {
     Value,
 }
 
-/// What a row without faults asks for.
+/// What a row without faults asks for, beside its tags.
 pub(super) struct Asked {
     pub(super) machine: MachineReference,
-    pub(super) tag: Option<(TagAction, AskedTag)>,
+    pub(super) dresses: Dresses,
+    /// What to do with its tags.
+    pub(super) action: Option<TagAction>,
     pub(super) value: Option<DeviceValue>,
-}
-
-pub(super) enum AskedTag {
-    /// It came before, at this position.
-    Known(u32),
-    New(Tag),
+    /// Whether its value is one that an export found, and that was allowed.
+    pub(super) takes_state: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -48,28 +62,41 @@ enum Action {
     Unknown,
 }
 
-/// Checks a row. Whatever is wrong goes to `faults`, which is empty before; with a fault, nothing is asked for.
+/// Checks a row. Whatever is wrong goes to `faults`, its tags to `tags`, and both are empty before; with a fault, nothing is
+/// asked for.
 pub(super) fn check(
     cells: &NamedCells<'_>,
-    known_tag: impl Fn(&str) -> Option<u32>,
+    rules: &Rules<'_>,
     faults: &mut Vec<(Field, ProblemKind)>,
+    tags: &mut Vec<AskedTag>,
 ) -> Option<Asked> {
-    let machine = machine(cells.machine).map_err(|kind| faults.push((Field::Machine, kind))).ok();
+    let machine = machine(cells.machine, rules).map_err(|kind| faults.push((Field::Machine, kind))).ok();
     let action = action(cells.action).map_err(|kind| faults.push((Field::Action, kind))).unwrap_or(Action::Unknown);
-    let tag = tag(cells.tag, known_tag).map_err(|kind| faults.push((Field::Tag, kind))).ok();
+    let tag_action = if let Action::Tag(action) = action { Some(action) } else { None };
+    let mut has_tag = false;
+    for text in pieces(cells.tag, rules.tag_separator) {
+        // A tag or value that is wrong is there all the same.
+        has_tag = true;
+        match rules.tags.judge(text, tag_action) {
+            Ok(tag) => tags.push(tag),
+            Err(kind) => faults.push((Field::Tag, kind)),
+        }
+    }
     let value = value(cells.value).map_err(|kind| faults.push((Field::Value, kind))).ok();
-    // A tag or value that is wrong is there all the same.
-    let has = Has { tag: !matches!(tag, Some(None)), value: !matches!(value, Some(None)) };
-    check_together(cells, action, has, faults);
+    let has = Has { tag: has_tag, value: !matches!(value, Some(None)) };
+    check_together(cells, rules, action, has, faults);
+    let is_state = matches!(value, Some(Some(_))) && !matches!(action, Action::SetDeviceValue);
+    let state_beside = rules.state_beside.filter(|_| is_state);
+    if let Some(beside) = state_beside.filter(|_| !rules.accepted.allows(Doubt::StateColumns)) {
+        faults.push((Field::Value, ProblemKind::StateColumn { beside: Excerpt::new(beside) }));
+    }
     if !faults.is_empty() {
         faults.sort_by_key(|(field, _)| *field);
+        tags.clear();
         return None;
     }
-    let tag = match action {
-        Action::Tag(action) => tag.flatten().map(|tag| (action, tag)),
-        _ => None,
-    };
-    Some(Asked { machine: machine?, tag, value: value? })
+    let (machine, dresses) = machine?;
+    Some(Asked { machine, dresses, action: tag_action, value: value?, takes_state: state_beside.is_some() })
 }
 
 #[derive(Clone, Copy)]
@@ -79,7 +106,13 @@ struct Has {
 }
 
 /// Whether the cells fit each other, each for itself being right or not.
-fn check_together(cells: &NamedCells<'_>, action: Action, has: Has, faults: &mut Vec<(Field, ProblemKind)>) {
+fn check_together(
+    cells: &NamedCells<'_>,
+    rules: &Rules<'_>,
+    action: Action,
+    has: Has,
+    faults: &mut Vec<(Field, ProblemKind)>,
+) {
     let tag = || Excerpt::new(cells.tag);
     match action {
         Action::Unknown => {}
@@ -95,32 +128,20 @@ fn check_together(cells: &NamedCells<'_>, action: Action, has: Has, faults: &mut
         }
         Action::Empty if has.tag => faults.push((Field::Tag, ProblemKind::TagWithoutAction { tag: tag() })),
         Action::Empty if has.value => {}
-        Action::Empty if cells.has_action_column => faults.push((Field::Action, ProblemKind::MissingAction)),
+        Action::Empty if rules.has_action_column => faults.push((Field::Action, ProblemKind::MissingAction)),
         Action::Empty => faults.push((Field::Value, ProblemKind::MissingValue)),
     }
 }
 
-fn machine(cell: &str) -> Result<MachineReference, ProblemKind> {
-    match MachineReference::parse(cell) {
-        name @ MachineReference::Name(_) => check_name(cell).map(|()| name),
-        id @ MachineReference::Id(_) => Ok(id),
+fn machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Dresses), ProblemKind> {
+    if rules.is_verbatim && !cell.is_empty() {
+        return Ok((MachineReference::parse(cell), Dresses::default()));
     }
-}
-
-fn check_name(name: &str) -> Result<(), ProblemKind> {
-    if name.is_empty() {
-        return Err(ProblemKind::MissingMachine);
-    }
-    // Bytes first: counting characters takes time, and nearly every name has fewer bytes than that.
-    if name.len() > MACHINE_MAXIMUM_CHARACTERS {
-        let characters = name.chars().count();
-        if characters > MACHINE_MAXIMUM_CHARACTERS {
-            return Err(ProblemKind::MachineTooLong { characters });
-        }
-    }
-    match name.chars().find(|character| character.is_control()) {
-        Some(character) => Err(ProblemKind::MachineControlCharacter { code_point: u32::from(character) }),
-        None => Ok(()),
+    let read = machine::read(cell)?;
+    match &read.0 {
+        MachineReference::Id(_) => Ok(read),
+        _ if rules.allows_names => Ok(read),
+        _ => Err(ProblemKind::NotAMachineId { found: Excerpt::new(cell) }),
     }
 }
 
@@ -139,19 +160,18 @@ fn action(cell: &str) -> Result<Action, ProblemKind> {
     }
 }
 
-fn tag(cell: &str, known_tag: impl Fn(&str) -> Option<u32>) -> Result<Option<AskedTag>, ProblemKind> {
-    if cell.is_empty() {
-        return Ok(None);
-    }
-    if let Some(position) = known_tag(cell) {
-        return Ok(Some(AskedTag::Known(position)));
-    }
-    match Tag::new(cell) {
-        Ok(tag) => Ok(Some(AskedTag::New(tag))),
-        Err(TagError::Empty) => Ok(None),
-        Err(TagError::TooLong { characters }) => Err(ProblemKind::TagTooLong { characters }),
-        Err(TagError::ControlCharacter { code_point }) => Err(ProblemKind::TagControlCharacter { code_point }),
-    }
+/// Whether a cell says what is to be done: a word that stands in hardly any other place.
+pub(super) fn is_action(cell: &str) -> bool {
+    matches!(action(cell.trim()), Ok(Action::Tag(_) | Action::SetDeviceValue))
+}
+
+/// The tags of a cell.
+fn pieces(cell: &str, separator: Option<char>) -> impl Iterator<Item = &str> {
+    let (list, single) = match separator {
+        Some(separator) => (Some(cell.split(separator).map(str::trim)), None),
+        None => (None, Some(cell)),
+    };
+    list.into_iter().flatten().chain(single).filter(|tag| !tag.is_empty())
 }
 
 fn value(cell: &str) -> Result<Option<DeviceValue>, ProblemKind> {

@@ -1,16 +1,105 @@
-//! The columns that matter, found by their names. All others are carried along.
+//! The columns that matter, found by their names. All others are carried along, but for those of an earlier results file.
 
 use std::sync::Arc;
 
 use super::error::{ColumnGaps, FoundColumns, InputError};
+use super::unicode::is_invisible;
 
-/// Names that give the machine, without case, spaces, `_` and `-`.
-const MACHINE: [&str; 3] = ["machineid", "deviceid", "id"];
-/// Names that give the machine when none of [`MACHINE`] is there.
-const MACHINE_BY_NAME: [&str; 3] = ["machinename", "devicename", "name"];
+/// Names that give the machine's own id, without case, spaces, `_` and `-`; the first that is there counts.
+const MACHINE_BY_ID: [&str; 8] = [
+    "machineid",
+    "mdedeviceid",
+    "deviceid",
+    "id",
+    "aaddeviceid",
+    "azureaddeviceid",
+    "entradeviceid",
+    "microsoftentradeviceid",
+];
+/// Names that give the machine's name, when none of [`MACHINE_BY_ID`] is there.
+const MACHINE_BY_NAME: [&str; 5] = ["computerdnsname", "devicename", "machinename", "hostname", "name"];
 const TAG: [&str; 1] = ["tag"];
 const ACTION: [&str; 1] = ["action"];
-const VALUE: [&str; 2] = ["value", "devicevalue"];
+/// The second is also what exports call the value that they found.
+const VALUE: [&str; 2] = ["value", STATE_VALUE];
+const STATE_VALUE: &str = "devicevalue";
+
+/// Columns that people do not write, and exports of the portal, the API and advanced hunting have.
+const OF_EXPORTS: [&str; 29] = [
+    "machinetags",
+    "tags",
+    "healthstatus",
+    "healthstate",
+    "sensorhealthstate",
+    "riskscore",
+    "risklevel",
+    "exposurelevel",
+    "exposurescore",
+    "rbacgroupname",
+    "rbacgroupid",
+    "onboardingstatus",
+    "firstseen",
+    "lastseen",
+    "lastdeviceupdate",
+    "osplatform",
+    "osversion",
+    "osbuild",
+    "osprocessor",
+    "osarchitecture",
+    "agentversion",
+    "lastipaddress",
+    "lastexternalipaddress",
+    "ipaddresses",
+    "deviceips",
+    "discoverysources",
+    "isaadjoined",
+    "managedby",
+    "currentdevicevalue",
+];
+
+/// The columns that results add to those of the input.
+pub const RESULT_COLUMNS: [&str; 11] = [
+    "row",
+    "status",
+    "http_status",
+    "error_code",
+    "error_message",
+    "attempts",
+    "request_id",
+    "before",
+    "after",
+    "finished_at",
+    "run_id",
+];
+/// The columns that a verification adds.
+pub const VERIFICATION_COLUMNS: [&str; 4] = ["row", "result", "found", "message"];
+/// What goes before the name of an added column that the input has already.
+const ADDED_PREFIX: &str = "result_";
+
+/// The names of added columns beside those of an input: one that is there already, ignoring case, gets `result_` in front.
+#[must_use]
+pub fn added_names(header: &[String], added: &[&str]) -> Vec<String> {
+    let is_there = |name: &str| header.iter().any(|known| known.trim().eq_ignore_ascii_case(name));
+    let free = |name: &&str| {
+        let mut name = (*name).to_owned();
+        while is_there(&name) {
+            name.insert_str(0, ADDED_PREFIX);
+        }
+        name
+    };
+    added.iter().map(free).collect()
+}
+
+/// Whether a header's cell is the name of an added column, perhaps with `result_` in front.
+#[must_use]
+pub fn is_added_name(cell: &str, added: &str) -> bool {
+    let mut cell = cell.trim();
+    while cell != added {
+        let Some(rest) = cell.strip_prefix(ADDED_PREFIX) else { return false };
+        cell = rest;
+    }
+    true
+}
 
 /// A column of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,27 +113,38 @@ pub(super) struct Column {
 /// The columns that rows are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
-    /// How many cells the header has, and every row must have.
+    /// How many cells the header has.
     pub(super) count: usize,
     pub(super) machine: Column,
+    /// Whether the machines' column is one of ids; then, perhaps, another one holds their names.
+    pub(super) machine_by_id: bool,
+    pub(super) names: Option<Column>,
     pub(super) tag: Option<Column>,
     pub(super) action: Option<Column>,
     pub(super) value: Option<Column>,
+    /// A column that only exports have, where the values' column has the name that exports give to it.
+    pub(super) state_beside: Option<Column>,
+    /// The positions of columns that tagfleet itself added to an earlier file, in ascending order.
+    pub(super) own: Vec<usize>,
 }
 
 impl Columns {
     /// Finds the columns by the header, which stands on `line`.
     pub(super) fn find(header: &[String], line: u64) -> Result<Self, InputError> {
-        let only = |kind: &'static str, names: &[&str]| only_column(header, line, kind, names);
-        let machine = match only("the machine", &MACHINE)? {
+        let bare: Vec<String> = header.iter().map(|name| bare_name(name)).collect();
+        let only = |kind: &'static str, names: &[&str]| only_column(header, &bare, line, kind, names);
+        let by_id = only("the machine", &MACHINE_BY_ID)?;
+        let names = match &by_id {
             None => only("the machine", &MACHINE_BY_NAME)?,
-            by_id => by_id,
+            // Beside ids, names are carried along, and need not be the only ones.
+            Some(_) => only("the machine", &MACHINE_BY_NAME).unwrap_or_default(),
         };
+        let machine_by_id = by_id.is_some();
+        let machine = by_id.or_else(|| names.clone());
         let (tag, action, value) = (only("the tag", &TAG)?, only("the action", &ACTION)?, only("the value", &VALUE)?);
         let is_enough = value.is_some() || (tag.is_some() && action.is_some());
-        match machine {
-            Some(machine) if is_enough => Ok(Self { count: header.len(), machine, tag, action, value }),
-            machine => Err(InputError::MissingColumns {
+        let Some(machine) = machine.clone().filter(|_| is_enough) else {
+            return Err(InputError::MissingColumns {
                 line,
                 gaps: ColumnGaps {
                     has_machine: machine.is_some(),
@@ -53,36 +153,90 @@ impl Columns {
                     has_value: value.is_some(),
                 },
                 found: FoundColumns::new(header),
-            }),
-        }
+            });
+        };
+        let column_at = |position: usize| Column {
+            position,
+            name: header.get(position).map_or_else(|| "".into(), |name| trimmed(name)),
+        };
+        let is_state = value.as_ref().is_some_and(|value| bare.get(value.position).is_some_and(|it| it == STATE_VALUE));
+        let of_export = bare.iter().position(|name| OF_EXPORTS.contains(&name.as_str())).filter(|_| is_state);
+        let own = own_columns(header);
+        let (count, state_beside) = (header.len(), of_export.map(column_at));
+        Ok(Self { count, machine, machine_by_id, names, tag, action, value, state_beside, own })
     }
 }
 
-fn only_column(header: &[String], line: u64, kind: &'static str, names: &[&str]) -> Result<Option<Column>, InputError> {
-    let mut matching = header.iter().enumerate().filter(|(_, cell)| names.contains(&bare_name(cell).as_str()));
-    let Some((position, name)) = matching.next() else {
-        return Ok(None);
-    };
-    if let Some((second_position, second)) = matching.next() {
-        return Err(InputError::DuplicateColumns {
-            line,
-            kind,
-            first: FoundColumns::one(position, name),
-            second: FoundColumns::one(second_position, second),
-        });
+fn only_column(
+    header: &[String],
+    bare: &[String],
+    line: u64,
+    kind: &'static str,
+    names: &[&str],
+) -> Result<Option<Column>, InputError> {
+    for name in names {
+        let mut matching = header.iter().zip(bare).enumerate().filter(|(_, (_, bare))| bare.as_str() == *name);
+        let Some((position, (cell, _))) = matching.next() else { continue };
+        if let Some((second_position, (second, _))) = matching.next() {
+            return Err(InputError::DuplicateColumns {
+                line,
+                kind,
+                first: FoundColumns::one(position, cell),
+                second: FoundColumns::one(second_position, second),
+            });
+        }
+        return Ok(Some(Column { position, name: trimmed(cell) }));
     }
-    Ok(Some(Column { position, name: trim_name(name).into() }))
+    Ok(None)
+}
+
+/// The positions of columns that stand beside each other as tagfleet adds them.
+fn own_columns(header: &[String]) -> Vec<usize> {
+    let mut own = Vec::new();
+    for added in [&RESULT_COLUMNS[..], &VERIFICATION_COLUMNS[..]] {
+        for (start, window) in header.windows(added.len()).enumerate() {
+            if window.iter().zip(added).all(|(cell, name)| is_added_name(cell, name)) {
+                own.extend(start..start + added.len());
+            }
+        }
+    }
+    own.sort_unstable();
+    own
+}
+
+fn trimmed(cell: &str) -> Arc<str> {
+    trim_name(cell).into()
 }
 
 /// White space, and a byte order mark that was left when files were joined.
 fn trim_name(cell: &str) -> &str {
-    cell.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}')
+    cell.trim_matches(|character: char| character.is_whitespace() || is_invisible(character))
 }
 
 fn bare_name(cell: &str) -> String {
-    trim_name(cell)
-        .chars()
-        .filter(|character| !character.is_whitespace() && !matches!(character, '_' | '-'))
+    cell.chars()
+        .filter(|it| !it.is_whitespace() && !matches!(it, '_' | '-') && !is_invisible(*it))
         .map(|character| character.to_ascii_lowercase())
         .collect()
+}
+
+/// Whether a cell holds the name of its column. Nearly every cell is longer or shorter, and not looked at closely.
+pub(super) fn repeats_name(cell: &str, name: &str) -> bool {
+    let may_be = cell.len() >= name.len() && cell.len() <= name.len() + 16;
+    may_be && trim_name(cell).eq_ignore_ascii_case(name)
+}
+
+/// Whether a record says the same as the header, so that it is one of a file that was joined to another.
+pub(super) fn repeats<'c>(header: &[String], cells: impl Iterator<Item = &'c str>) -> bool {
+    let mut cells = cells.map(trim_name);
+    let mut named = header.iter().map(|name| trim_name(name));
+    loop {
+        match (named.next(), cells.next()) {
+            (None, None) => return true,
+            (Some(name), Some(cell)) if name.eq_ignore_ascii_case(cell) => {}
+            // Empty cells at the end may be left out, or be added.
+            (Some(""), None) | (None, Some("")) => {}
+            _ => return false,
+        }
+    }
 }

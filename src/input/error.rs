@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::accept::Doubt;
 use super::excerpt::Excerpt;
 use crate::model::MachineReference;
 
@@ -68,6 +69,66 @@ pub enum InputError {
     /// The header does not end where every header would have.
     #[error("the header is longer than 256 KiB; is a quotation mark in it not closed?")]
     HeaderTooLong,
+    /// A byte order mark that was decoded as something else, in a file that is not all ASCII.
+    #[error(
+        "the file was converted twice: it begins with a byte order mark that was read as text, so the characters beyond \
+         ASCII on line {line} cannot be trusted; save the original again as UTF-8"
+    )]
+    ConvertedTwice {
+        /// The physical line of the first such character, from 1.
+        line: u64,
+    },
+    /// Every line is one quoted cell, which holds a row.
+    #[error(
+        "every line is one quoted cell, as when a CSV file is pasted into a spreadsheet and saved again: line {line} as a \
+         whole stands in quotation marks; remove those around each line, and write those within it once"
+    )]
+    QuotedLines {
+        /// The physical line of the header in it, from 1.
+        line: u64,
+    },
+    /// A row stands above the header.
+    #[error(
+        "line {line} looks like a row, and the header follows below it on line {header_line}; put the header first, or \
+         remove what stands above it"
+    )]
+    RowAboveHeader {
+        /// The physical line of the row, from 1.
+        line: u64,
+        /// The physical line of the header.
+        header_line: u64,
+    },
+    /// Text behind a closing quotation mark, in the header or above it.
+    #[error(
+        "the quotation mark opened on line {opened} closes on line {closed}, and text follows it there; remove the stray \
+         mark, or write a mark that belongs into a quoted cell twice"
+    )]
+    TextAfterQuote {
+        /// The physical line of the opening mark, from 1.
+        opened: u64,
+        /// The physical line of the closing mark.
+        closed: u64,
+    },
+    /// A quoted cell of the header that may have swallowed rows.
+    #[error(
+        "the quoted cell of the header from line {opened} to line {closed} holds a line that looks like a row; close the \
+         quotation mark where the cell is to end, or allow such cells with --accept line-breaks"
+    )]
+    LineBreaks {
+        /// The physical line of the opening mark, from 1.
+        opened: u64,
+        /// The physical line of the closing mark.
+        closed: u64,
+    },
+    /// A quotation mark in the header that means nothing.
+    #[error(
+        "a blank stands before the quotation mark of a column's name on line {line}, which makes the mark a part of the \
+         name; remove the blank before the quotation mark"
+    )]
+    BlankBeforeQuote {
+        /// The physical line of the header, from 1.
+        line: u64,
+    },
     /// Columns that are needed are not there.
     #[error("the header on line {line} {gaps}; it has {found}; {}", NEEDED)]
     MissingColumns {
@@ -110,8 +171,63 @@ pub enum InputError {
     TooManyRows,
 }
 
-const NEEDED: &str = "needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) \
-                      and either tag and action, or value";
+impl InputError {
+    /// The name in JSON, in snake case.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "unreadable_file",
+            Self::Spool(_) | Self::Thread(_) => "local_storage",
+            Self::Empty => "empty_file",
+            Self::Workbook => "workbook",
+            Self::Utf32 | Self::Utf16WithoutMark { .. } | Self::EncodingContradictsMark { .. } => "wrong_encoding",
+            Self::Undecodable { .. } => "undecodable",
+            Self::SeparatorLine { .. } => "separator_line",
+            Self::HeaderTooLong | Self::RecordTooLong { .. } | Self::TooManyRows => "too_long",
+            Self::ConvertedTwice { .. } => "converted_twice",
+            Self::QuotedLines { .. } => "quoted_lines",
+            Self::RowAboveHeader { .. } => "row_above_header",
+            Self::TextAfterQuote { .. } => "text_after_quote",
+            Self::LineBreaks { .. } => "line_breaks",
+            Self::UnclosedQuote { .. } => "unclosed_quote",
+            Self::BlankBeforeQuote { .. } => "blank_before_quote",
+            Self::MissingColumns { .. } => "missing_columns",
+            Self::DuplicateColumns { .. } => "duplicate_columns",
+        }
+    }
+
+    /// What allows it; `None` for what is wrong in any case.
+    #[must_use]
+    pub const fn doubt(&self) -> Option<Doubt> {
+        match self {
+            Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
+            _ => None,
+        }
+    }
+
+    /// The physical line that it is about, from 1, if it is about one.
+    #[must_use]
+    pub const fn line(&self) -> Option<u64> {
+        match self {
+            Self::Undecodable { line, .. }
+            | Self::ConvertedTwice { line }
+            | Self::QuotedLines { line }
+            | Self::RowAboveHeader { line, .. }
+            | Self::TextAfterQuote { opened: line, .. }
+            | Self::LineBreaks { opened: line, .. }
+            | Self::UnclosedQuote { line }
+            | Self::BlankBeforeQuote { line }
+            | Self::MissingColumns { line, .. }
+            | Self::DuplicateColumns { line, .. }
+            | Self::RecordTooLong { line } => Some(*line),
+            Self::SeparatorLine { .. } => Some(1),
+            _ => None,
+        }
+    }
+}
+
+const NEEDED: &str = "needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, \
+                      computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value";
 
 const fn decoding_hint(is_marked: bool) -> &'static str {
     if is_marked {
@@ -129,6 +245,16 @@ pub struct ColumnGaps {
     pub(super) has_tag: bool,
     pub(super) has_action: bool,
     pub(super) has_value: bool,
+}
+
+impl ColumnGaps {
+    /// How many of the columns are there.
+    pub(super) fn recognised(self) -> usize {
+        [self.has_machine, self.has_tag, self.has_action, self.has_value]
+            .into_iter()
+            .filter(|is_there| *is_there)
+            .count()
+    }
 }
 
 impl fmt::Display for ColumnGaps {

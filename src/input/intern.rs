@@ -142,6 +142,7 @@ const UNKNOWN: u32 = u32::MAX;
 fn is_item(items: &[MachineReference], position: u32, machine: &MachineReference) -> bool {
     match (items.get(position as usize), machine) {
         (Some(MachineReference::Id(one)), MachineReference::Id(other)) => one == other,
+        (Some(MachineReference::Entra(one)), MachineReference::Entra(other)) => one == other,
         (Some(MachineReference::Name(one)), MachineReference::Name(other)) => one.eq_ignore_ascii_case(other),
         _ => false,
     }
@@ -151,6 +152,7 @@ fn is_item(items: &[MachineReference], position: u32, machine: &MachineReference
 fn hash_machine(state: &RandomState, machine: &MachineReference) -> u32 {
     let hash = match machine {
         MachineReference::Id(id) => state.hash_one(id),
+        MachineReference::Entra(id) => state.hash_one(id),
         MachineReference::Name(name) => {
             let mut hasher = state.build_hasher();
             name.bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
@@ -187,6 +189,11 @@ impl Tags {
         table.insert_unique(hash_of(&tag), position, |other| items.get(*other as usize).map_or(0, hash_of));
         items.push(tag);
         position
+    }
+
+    /// The text of a tag; empty where there is none.
+    pub(super) fn text(&self, position: u32) -> &str {
+        self.items.get(position as usize).map_or("", Tag::as_str)
     }
 
     pub(super) fn into_items(self) -> Vec<Tag> {

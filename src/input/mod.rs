@@ -1,36 +1,51 @@
 //! Bytes to rows: decoding, dialect, columns and the errors of rows. Nothing here knows the API or the inventory.
 //!
 //! ```text
-//! source ─> decode ─> text ─> scan ─> rows ─> Sheet { requests, problems, warnings }
-//!                      └─> spool ─> chunks ─> records     (the second pass, when a run stores its input)
+//! source ─> decode ─> text ─> opening ─> rows ─> Sheet { requests, problems, notes, warnings }
+//!                       └─ scan            └─> spool ─> chunks ─> records     (the second pass, when a run stores its input)
 //! ```
 //!
 //! [`read`] goes once over the source, so a pipe will do, and checks every row before it returns: a row has requests or
 //! problems, never both. A million rows must fit into little memory, so a [`Request`] is four numbers, machines and
-//! tags are held once each, and the decoded text is kept in a temporary file as soon as it is larger than 1 MiB.
+//! tags are held once each, and the rows' text is kept in a temporary file as soon as it is larger than 1 MiB.
+//!
+//! A file must never mean less, or something else, than what a person sees when it is open in a spreadsheet. So what a cell
+//! or a record holds is one of three: *read*, since it has one meaning whatever its dress, and what was undressed or skipped
+//! is a [`Note`]; *doubtful*, since it is mostly a mishap that would do harm, and refused unless the user allows it by name
+//! ([`Doubt`]); or *wrong*. Both of the latter are a [`Problem`]. What is wrong with the file's structure makes all its rows
+//! doubtful, and refuses it in any case ([`Sheet::is_refused`]).
 //!
 //! What surprises:
-//! - Lines are the physical lines of the file; rows are the records after the header. Both count from 1.
-//! - An empty line is no record. A record whose cells are all empty is one, in error, so that row numbers never
-//!   depend on what cells hold.
-//! - A machine's name stays a name here, whatever it looks like. Only the inventory can tell a damaged id from a host.
-//! - A quotation mark that is never closed makes the rest of the file one cell. That refuses the file, because rows
-//!   would vanish otherwise.
+//! - Lines are the physical lines of the file. Rows are the records after the header that ask for something or should: the
+//!   header repeated, and records of nothing but delimiters and blanks, are none. Both count from 1.
+//! - A machine's name stays a name here. Only the inventory can tell whose it is.
+//! - A quotation mark that closes too late, or never, swallows rows. That refuses the file, because they would vanish.
 
+mod accept;
 mod check;
 mod columns;
 mod decode;
 mod dialect;
 mod error;
 mod excerpt;
+mod finding;
 mod intern;
+mod machine;
+mod mishap;
+mod note;
+mod opening;
 mod problem;
+mod record;
 mod records;
 mod request;
 mod rows;
 mod scan;
 mod sheet;
+mod spool;
+mod tag_book;
+mod tag_gate;
 mod text;
+mod unicode;
 
 #[cfg(test)]
 mod tests;
@@ -40,14 +55,21 @@ use std::path::PathBuf;
 
 use encoding_rs::Encoding;
 
+pub use self::accept::{Accepted, Doubt};
+pub use self::columns::{RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, is_added_name};
 pub use self::decode::encoding;
 pub use self::dialect::Dialect;
 pub use self::error::{ColumnGaps, FoundColumns, InputError};
 pub use self::excerpt::Excerpt;
-pub use self::problem::{Problem, ProblemKind, TagWarning};
-pub use self::records::records;
+pub use self::finding::{Finding, Place};
+pub use self::machine::Dress;
+pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
+pub use self::problem::{Problem, ProblemKind};
+pub use self::records::{Records, records};
 pub use self::request::{ChangeCode, Request, RequestedChange};
 pub use self::sheet::{Chunk, Chunks, Sheet};
+pub use self::tag_gate::TagOddity;
+pub use self::unicode::folded;
 
 /// What the caller decides about reading an input.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +79,23 @@ pub struct InputOptions {
     /// Where decoded text of more than 1 MiB is kept, in a file without a name that only this user can read; `None` is
     /// the system's directory for temporary files.
     pub spool_directory: Option<PathBuf>,
+    /// What the user allows although it is doubtful.
+    pub accepted: Accepted,
+    /// What stands between the tags of one cell; `None` where a cell holds one tag.
+    pub tag_separator: Option<char>,
+    /// Whether machines can be named by their ids only, since nothing is read to look names up in.
+    pub ids_only: bool,
+    /// Whether the rows are tagfleet's own, as for taking a run back: then everything doubtful is meant, and machines are
+    /// written as the service writes them.
+    pub verbatim: bool,
+}
+
+impl InputOptions {
+    /// For rows of tagfleet's own making.
+    #[must_use]
+    pub fn verbatim() -> Self {
+        Self { accepted: Accepted::ALL, verbatim: true, ..Self::default() }
+    }
 }
 
 /// Reads and checks a whole input, in one pass over `source`. It blocks.
@@ -65,6 +104,6 @@ pub struct InputOptions {
 /// [`InputError`] when the file as a whole cannot be used. Errors of single rows are [`Sheet::problems`].
 pub fn read(source: impl Read, options: &InputOptions) -> Result<Sheet, InputError> {
     let mut text = text::Text::open(source, options)?;
-    let opening = dialect::Opening::read(&mut text)?;
-    rows::read(text, opening)
+    let opening = opening::Opening::read(&mut text, options.accepted)?;
+    rows::read(text, opening, options)
 }

@@ -1,10 +1,12 @@
-//! What is wrong with single rows. There may be a million problems, so they hold little, and speak only when shown.
+//! What is wrong or doubtful about rows. There may be a million problems, so they hold little, and speak only when shown.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::accept::Doubt;
 use super::excerpt::Excerpt;
-use crate::model::{RowNumber, Tag, TagAction};
+use super::tag_gate::TagOddity;
+use crate::model::{RowNumber, TagAction};
 
 /// One problem of one row; a row can have several.
 ///
@@ -31,13 +33,55 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What can be wrong with a row, and what to do about it.
+/// What can be wrong with a row or doubtful about it, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
-    /// No cell holds anything.
-    #[error("every cell is empty; remove the row, or fill it in")]
-    EmptyRow,
-    /// Another number of cells than the header has. Which cell is which is then anybody's guess, so no other is read.
+    /// Text behind a closing quotation mark: the mark was not meant to close the cell, or not meant at all.
+    #[error(
+        "the quotation mark opened on line {opened} closes on line {closed}, and text follows it there; \
+         what stands between is one cell, so rows may be lost in it; {}",
+        QUOTE_ADVICE
+    )]
+    TextAfterQuote {
+        /// The physical line of the opening mark, from 1.
+        opened: u32,
+        /// The physical line of the closing mark.
+        closed: u32,
+    },
+    /// A quotation mark without its counterpart: the rest of the file is one cell.
+    #[error(
+        "the quotation mark opened on line {opened} is never closed, which makes the rest of the file one cell; {}",
+        QUOTE_ADVICE
+    )]
+    UnclosedQuote {
+        /// The physical line of the mark, from 1.
+        opened: u32,
+    },
+    /// A column of ids in which no cell is one.
+    #[error("no cell of this column is a machine id (this one holds \"{found}\"); {}", NamesHint(names.as_deref()))]
+    NoIds {
+        /// The first cell.
+        found: Excerpt,
+        /// The column that holds names, if there is one.
+        names: Option<Arc<str>>,
+    },
+    /// A quoted cell of several lines that may have swallowed rows.
+    #[error(
+        "the quoted cell from line {opened} to line {closed} holds a line that looks like a row of its own; close the \
+         quotation mark where the cell is to end, or allow such cells with --accept line-breaks"
+    )]
+    LineBreaks {
+        /// The physical line of the opening mark, from 1.
+        opened: u32,
+        /// The physical line of the closing mark.
+        closed: u32,
+    },
+    /// A quotation mark that means nothing, because a blank stands in front of it.
+    #[error(
+        "a blank stands before the quotation mark, which makes the mark a part of the cell; remove the blank before the quotation mark"
+    )]
+    BlankBeforeQuote,
+    /// More cells than the header has, and not only empty ones. Which cell is which is anybody's guess, so none is read.
     #[error(
         "the row has {found} cells and the header {expected}; make them equal, and put cells that hold the \
          delimiter in quotation marks{}", LinesHint(*last_line)
@@ -50,9 +94,70 @@ pub enum ProblemKind {
         /// The physical line on which the row ends, when it is another than that on which it begins.
         last_line: Option<u32>,
     },
+    /// The row is one cell that holds all others.
+    #[error("the whole row is one quoted cell; remove the quotation marks around it, and write those within it once")]
+    QuotedRow,
+    /// A remark between rows.
+    #[error("the row begins with # like a comment, and there are no comments between rows; remove the line")]
+    CommentRow,
     /// No machine.
-    #[error("the machine is missing; give its id or DNS name")]
+    #[error("the machine is missing; fill in its id or DNS name")]
     MissingMachine,
+    /// What a spreadsheet or a program writes in place of a machine.
+    #[error("\"{found}\" stands in place of a machine; fill in its id or DNS name")]
+    MachinePlaceholder {
+        /// What is there instead.
+        found: Excerpt,
+    },
+    /// An id that lost or gained digits.
+    #[error(
+        "\"{found}\" is a damaged id: it has {digits} hexadecimal digits in all, and an id has 40 in one piece; copy the \
+         id again"
+    )]
+    DamagedId {
+        /// The cell.
+        found: Excerpt,
+        /// The hexadecimal digits in it.
+        digits: usize,
+    },
+    /// An id that a spreadsheet took for a number.
+    #[error(
+        "\"{found}\" is a damaged id: a spreadsheet took it for a number and lost most of its digits; format the \
+         column as text and copy the ids again"
+    )]
+    MachineNumber {
+        /// The cell.
+        found: Excerpt,
+    },
+    /// An IP address.
+    #[error(
+        "\"{found}\" is an IP address, which may belong to another machine by now; give the machine's id or DNS name"
+    )]
+    MachineAddress {
+        /// The cell.
+        found: Excerpt,
+    },
+    /// More than one machine.
+    #[error("\"{found}\" names several machines; write one machine per row")]
+    SeveralMachines {
+        /// The cell.
+        found: Excerpt,
+    },
+    /// An id, or an address, with text that does not belong to it.
+    #[error("\"{found}\" holds more than one machine's id or DNS name; remove the rest")]
+    MachineWithMore {
+        /// The cell.
+        found: Excerpt,
+    },
+    /// A name or an Entra device id where nothing is read to look it up in.
+    #[error(
+        "\"{found}\" is no machine id of 40 hexadecimal digits; give the id, or leave --no-inventory out, so that \
+         tagfleet can look it up"
+    )]
+    NotAMachineId {
+        /// The cell.
+        found: Excerpt,
+    },
     /// Too long for any name.
     #[error("the machine has {characters} characters, and at most 1000 are allowed; give its id or DNS name")]
     MachineTooLong {
@@ -66,7 +171,7 @@ pub enum ProblemKind {
         code_point: u32,
     },
     /// Not one of the actions.
-    #[error("\"{found}\" is no action; write Add, Remove or SetDeviceValue")]
+    #[error("unknown action \"{found}\"; use Add, Remove or SetDeviceValue")]
     UnknownAction {
         /// What is there instead.
         found: Excerpt,
@@ -103,28 +208,73 @@ pub enum ProblemKind {
         /// The tag's characters.
         characters: usize,
     },
-    /// A line break or a tab, for example.
+    /// A tab, for example.
     #[error("the tag holds the control character U+{code_point:04X}; remove it")]
     TagControlCharacter {
         /// The character's number.
         code_point: u32,
     },
+    /// A tag that hardly anybody wants, to be added.
+    #[error("the tag \"{tag}\" {oddity}, or allow it with --accept odd-tags")]
+    OddTag {
+        /// The tag.
+        tag: Excerpt,
+        /// Why it is odd.
+        oddity: TagOddity,
+    },
+    /// A tag to be added that another one, added before, equals but for case and width.
+    #[error(
+        "the tag \"{tag}\" differs from \"{other}\" of row {other_row} only in case or width; write both in one way, or \
+         allow both with --accept case-variants"
+    )]
+    CaseVariant {
+        /// The tag.
+        tag: Excerpt,
+        /// The one that came before.
+        other: Excerpt,
+        /// The row that it came with.
+        other_row: RowNumber,
+    },
     /// Not one of the values.
-    #[error("\"{found}\" is no device value; write Low, Normal or High")]
+    #[error("unknown device value \"{found}\"; use Low, Normal or High")]
     UnknownValue {
         /// What is there instead.
         found: Excerpt,
     },
+    /// A value that an export found, and nothing orders it.
+    #[error(
+        "this looks like a value that an export found, since the file also has the column \"{beside}\"; to order it, \
+         name the column \"value\", or allow it with --accept state-columns"
+    )]
+    StateColumn {
+        /// A column that only exports have.
+        beside: Excerpt,
+    },
 }
+
+const QUOTE_ADVICE: &str =
+    "remove the stray mark, or write a mark that belongs into a quoted cell twice, as in \"say \"\"yes\"\"\"";
 
 impl ProblemKind {
     /// The name in results and JSON, in snake case.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::EmptyRow => "empty_row",
+            Self::TextAfterQuote { .. } => "text_after_quote",
+            Self::UnclosedQuote { .. } => "unclosed_quote",
+            Self::NoIds { .. } => "no_ids",
+            Self::LineBreaks { .. } => "line_breaks",
+            Self::BlankBeforeQuote => "blank_before_quote",
             Self::RaggedRow { .. } => "ragged_row",
+            Self::QuotedRow => "quoted_row",
+            Self::CommentRow => "comment_row",
             Self::MissingMachine => "missing_machine",
+            Self::MachinePlaceholder { .. } => "machine_placeholder",
+            Self::DamagedId { .. } | Self::MachineNumber { .. } => "damaged_id",
+            Self::MachineAddress { .. } => "machine_address",
+            Self::SeveralMachines { .. } => "several_machines",
+            Self::MachineWithMore { .. } => "machine_with_more",
+            Self::NotAMachineId { .. } => "not_a_machine_id",
             Self::MachineTooLong { .. } => "machine_too_long",
             Self::MachineControlCharacter { .. } => "machine_control_character",
             Self::UnknownAction { .. } => "unknown_action",
@@ -135,7 +285,28 @@ impl ProblemKind {
             Self::MissingValue => "missing_value",
             Self::TagTooLong { .. } => "tag_too_long",
             Self::TagControlCharacter { .. } => "tag_control_character",
+            Self::OddTag { .. } => "odd_tag",
+            Self::CaseVariant { .. } => "case_variant",
             Self::UnknownValue { .. } => "unknown_value",
+            Self::StateColumn { .. } => "state_column",
+        }
+    }
+
+    /// Whether the file's structure is at fault, so that no other row of it can be trusted either.
+    #[must_use]
+    pub const fn is_structural(&self) -> bool {
+        matches!(self, Self::TextAfterQuote { .. } | Self::UnclosedQuote { .. } | Self::NoIds { .. })
+    }
+
+    /// What allows it; `None` for what is wrong in any case.
+    #[must_use]
+    pub const fn doubt(&self) -> Option<Doubt> {
+        match self {
+            Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
+            Self::OddTag { .. } => Some(Doubt::OddTags),
+            Self::CaseVariant { .. } => Some(Doubt::CaseVariants),
+            Self::StateColumn { .. } => Some(Doubt::StateColumns),
+            _ => None,
         }
     }
 }
@@ -149,25 +320,17 @@ impl fmt::Display for LinesHint {
     }
 }
 
-/// A tag that works, but that the portal cannot filter by: it holds a parenthesis or a comma (documented).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagWarning {
-    /// The first row that has it.
-    pub row: RowNumber,
-    /// The physical line of that row, from 1.
-    pub line: u32,
-    /// The tag.
-    pub tag: Tag,
-}
+struct NamesHint<'n>(Option<&'n str>);
 
-impl fmt::Display for TagWarning {
+impl fmt::Display for NamesHint<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "row {}, line {}: the tag \"{}\" holds a parenthesis or a comma, so the portal cannot filter by it",
-            self.row,
-            self.line,
-            Excerpt::new(self.tag.as_str())
-        )
+        match self.0 {
+            Some(names) => write!(
+                formatter,
+                "the machines' names seem to stand in the column \"{}\": remove or rename this column to use them",
+                Excerpt::new(names)
+            ),
+            None => formatter.write_str("fill in the machines' ids or DNS names"),
+        }
     }
 }

@@ -1,147 +1,308 @@
-//! Reads and checks every row.
+//! Reads and checks every record after the header, and decides which of them are rows.
+//!
+//! Every record comes to exactly one of these: a row that asks for something, a row with problems, or a count of what was
+//! skipped. Only rows go to the spool, so that whoever reads it again sees the same rows and no others.
 
-use std::io::{self, Read};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::Arc;
 
-use super::check::{self, Asked, AskedTag, Field, NamedCells};
-use super::columns::{Column, Columns};
-use super::dialect::Opening;
+use super::InputOptions;
+use super::accept::{Accepted, Doubt};
+use super::check::{self, Asked, Field, NamedCells, Rules};
+use super::columns::{Column, Columns, repeats, repeats_name};
 use super::error::InputError;
-use super::intern::{Mentions, Tags};
-use super::problem::{Problem, ProblemKind, TagWarning};
+use super::excerpt::Excerpt;
+use super::intern::Mentions;
+use super::mishap::is_spreadsheet_error;
+use super::note::{Note, SkippedRows, Wardrobe};
+use super::opening::Opening;
+use super::problem::{Problem, ProblemKind};
+use super::record::{Record, swallows_row, trim};
 use super::request::{ChangeCode, POSITIONS_MAXIMUM, Request, RequestedChange};
-use super::scan::Cells;
-use super::sheet::{ChunkPlaces, Sheet, TAG_WARNINGS_MAXIMUM};
-use super::text::{RecordPlace, Text};
-use crate::model::{RowNumber, Tag};
+use super::scan::{Cells, QuotedPlace};
+use super::sheet::{ChunkPlaces, Sheet};
+use super::spool::Spool;
+use super::tag_book::{AskedTag, RowPlace, TagBook};
+use super::text::Text;
+use crate::model::{MachineReference, RowNumber};
 
 /// Reads all rows after the opening.
-pub(super) fn read<R: Read>(mut text: Text<R>, opening: Opening) -> Result<Sheet, InputError> {
-    let Opening { dialect, header, columns } = opening;
-    let mut cells = Cells::new(dialect.delimiter, columns.count);
-    let mut checker = Checker::new(columns).map_err(InputError::Thread)?;
-    let mut chunks = ChunkPlaces::default();
-    let mut row_count = 0;
-    while let Some(place) = text.next_record(&mut cells)? {
-        if row_count == POSITIONS_MAXIMUM {
-            return Err(InputError::TooManyRows);
+pub(super) fn read<R: Read>(mut text: Text<R>, opening: Opening, options: &InputOptions) -> Result<Sheet, InputError> {
+    let mut cells = Cells::new(opening.dialect.delimiter);
+    let mut rows = Rows::new(opening, options)?;
+    loop {
+        match text.next_record(&mut cells) {
+            Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
+            Ok(None) => break,
+            Err(InputError::UnclosedQuote { line: opened }) => {
+                rows.take_open_end(text.line(), opened)?;
+                break;
+            }
+            Err(error) => return Err(error),
         }
-        row_count += 1;
-        chunks.add(RowNumber(row_count), &place);
-        checker.check(RowNumber(row_count), &place, &cells, text.window());
     }
-    let Checker { mentions, tags, mut requests, problems, warnings, further_warnings, .. } = checker;
-    let (machines, positions) = mentions.finish();
-    for request in &mut requests {
-        request.machine = positions.get(request.machine as usize).copied().unwrap_or_default();
-    }
-    let (tags, spool) = (tags.into_items(), text.into_spool());
-    Ok(Sheet {
-        dialect,
-        header,
-        row_count,
-        machines,
-        tags,
-        requests,
-        problems,
-        warnings,
-        further_warnings,
-        chunks,
-        spool,
-    })
+    rows.finish()
 }
 
-/// Without white space at both ends. Nearly every cell has none, and begins and ends with ASCII.
-fn trim(cell: &str) -> &str {
-    match cell.as_bytes() {
-        [] => cell,
-        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => cell,
-        _ => cell.trim(),
-    }
-}
-
-/// What has been found in the rows so far.
-struct Checker {
+/// What has been found so far.
+struct Rows {
+    header: Vec<String>,
+    dialect: super::Dialect,
     columns: Columns,
+    accepted: Accepted,
+    tag_separator: Option<char>,
+    allows_names: bool,
+    is_verbatim: bool,
+    row_count: u32,
+    spool: Spool,
+    chunks: ChunkPlaces,
     mentions: Mentions,
-    tags: Tags,
+    tags: TagBook,
     requests: Vec<Request>,
     problems: Vec<Problem>,
-    warnings: Vec<TagWarning>,
-    further_warnings: u32,
-    /// The faults of the row at hand; kept for its memory.
+    notes: Vec<Note>,
+    blank: SkippedRows,
+    repeated: SkippedRows,
+    wardrobe: Wardrobe,
+    allowed: HashMap<Doubt, u64>,
+    machines: MachineColumn,
+    /// The faults and tags of the row at hand; kept for their memory.
     faults: Vec<(Field, ProblemKind)>,
+    asked_tags: Vec<AskedTag>,
 }
 
-impl Checker {
-    fn new(columns: Columns) -> io::Result<Self> {
+/// What the machines' column holds.
+#[derive(Default)]
+struct MachineColumn {
+    has_id: bool,
+    has_name: bool,
+    /// The first row whose cell is not an id, with the cell.
+    first: Option<(RowPlace, Excerpt)>,
+}
+
+impl Rows {
+    fn new(opening: Opening, options: &InputOptions) -> Result<Self, InputError> {
+        let Opening { dialect, header, columns, notes } = opening;
         Ok(Self {
+            header,
+            dialect,
             columns,
-            mentions: Mentions::new()?,
-            tags: Tags::new(),
+            accepted: options.accepted,
+            tag_separator: options.tag_separator,
+            allows_names: !options.ids_only,
+            is_verbatim: options.verbatim,
+            row_count: 0,
+            spool: Spool::new(options),
+            chunks: ChunkPlaces::default(),
+            mentions: Mentions::new().map_err(InputError::Thread)?,
+            tags: TagBook::new(options.accepted),
             requests: Vec::new(),
             problems: Vec::new(),
-            warnings: Vec::new(),
-            further_warnings: 0,
+            notes,
+            blank: SkippedRows::default(),
+            repeated: SkippedRows::default(),
+            wardrobe: Wardrobe::default(),
+            allowed: HashMap::new(),
+            machines: MachineColumn::default(),
             faults: Vec::new(),
+            asked_tags: Vec::new(),
         })
     }
 
-    fn check(&mut self, row: RowNumber, place: &RecordPlace, cells: &Cells, text: &str) {
-        let cell = |column: &Column| trim(cells.get(text, column.position));
-        let cell_if_any = |column: &Option<Column>| column.as_ref().map_or("", cell);
-        let named = NamedCells {
-            machine: cell(&self.columns.machine),
-            action: cell_if_any(&self.columns.action),
-            tag: cell_if_any(&self.columns.tag),
-            value: cell_if_any(&self.columns.value),
-            has_action_column: self.columns.action.is_some(),
-        };
-        let (found, expected) = (cells.count(), self.columns.count);
-        let may_be_empty = found <= expected && named.machine.is_empty();
-        let asked = if may_be_empty && cells.iter(text).all(|cell| cell.trim().is_empty()) {
-            self.faults.push((Field::Row, ProblemKind::EmptyRow));
-            None
-        } else if found != expected {
-            let last_line = (place.last_line > place.first_line).then_some(place.last_line);
-            self.faults.push((Field::Row, ProblemKind::RaggedRow { found, expected, last_line }));
-            None
-        } else {
-            check::check(&named, |tag| self.tags.find(tag), &mut self.faults)
-        };
-        match asked {
-            Some(asked) => self.take(row, place.first_line, asked),
-            None => self.report(row, place.first_line),
+    fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), InputError> {
+        let machine = trim(record.cell(self.columns.machine.position));
+        let line = record.place.first_line;
+        let is_sound = record.cells.stray_quote().is_none();
+        if is_sound && machine.is_empty() && record.cells().all(|cell| cell.trim().is_empty()) {
+            self.blank.add(line);
+            return Ok(());
         }
+        if is_sound && repeats_name(machine, &self.columns.machine.name) && repeats(&self.header, record.cells()) {
+            self.repeated.add(line);
+            return Ok(());
+        }
+        let row = self.next_row(line)?;
+        let start = self.spool.write(&self.kept(record))?;
+        self.chunks.add(row.row, start, self.spool.end());
+        let (named, has_blanks) = self.named(record, machine);
+        if let Some((field, kind)) = self.fault_of_record(record, machine, has_blanks) {
+            self.faults.push((field, kind));
+            self.report(row);
+            return Ok(());
+        }
+        match self.check(&named) {
+            Some(asked) => self.ask(row, asked),
+            None => self.report(row),
+        }
+        Ok(())
     }
 
-    fn take(&mut self, row: RowNumber, line: u32, asked: Asked) {
-        let machine = self.mentions.add(asked.machine);
-        let tag = asked.tag.map(|(action, tag)| {
-            let tag = match tag {
-                AskedTag::Known(position) => position,
-                AskedTag::New(tag) => self.take_new_tag(row, line, tag),
-            };
-            RequestedChange::Tag { action, tag }
-        });
-        let value = asked.value.map(RequestedChange::DeviceValue);
-        for change in tag.into_iter().chain(value) {
-            self.requests.push(Request { row, line, machine, change: ChangeCode::new(change) });
+    fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
+        if self.row_count == POSITIONS_MAXIMUM {
+            return Err(InputError::TooManyRows);
         }
+        self.row_count += 1;
+        Ok(RowPlace { row: RowNumber(self.row_count), line })
     }
 
-    fn take_new_tag(&mut self, row: RowNumber, line: u32, tag: Tag) -> u32 {
-        if tag.breaks_portal_filter() {
-            if self.warnings.len() < TAG_WARNINGS_MAXIMUM {
-                self.warnings.push(TagWarning { row, line, tag: tag.clone() });
-            } else {
-                self.further_warnings = self.further_warnings.saturating_add(1);
+    /// The rest of the file is one cell: a row that nobody can read.
+    fn take_open_end(&mut self, line: u64, opened: u64) -> Result<(), InputError> {
+        let number = |line: u64| u32::try_from(line).map_err(|_| InputError::TooManyRows);
+        let row = self.next_row(number(line)?)?;
+        let end = self.spool.end();
+        self.chunks.add(row.row, end, end);
+        self.faults.push((Field::Row, ProblemKind::UnclosedQuote { opened: number(opened)? }));
+        self.report(row);
+        Ok(())
+    }
+
+    /// The row as the second pass shall see it: as it is written, but without the columns that are not carried along.
+    fn kept<'r, R: Read>(&self, record: &'r Record<'_, R>) -> Cow<'r, str> {
+        if self.columns.own.is_empty() {
+            return Cow::Borrowed(record.raw());
+        }
+        let mut kept = String::new();
+        for (position, cell) in record.cells().enumerate() {
+            if self.columns.own.binary_search(&position).is_err() {
+                let delimiter = if kept.is_empty() { "" } else { self.delimiter() };
+                kept.push_str(delimiter);
+                kept.push('"');
+                kept.push_str(&cell.replace('"', "\"\""));
+                kept.push('"');
             }
         }
-        self.tags.add(tag)
+        kept.push('\n');
+        Cow::Owned(kept)
     }
 
-    fn report(&mut self, row: RowNumber, line: u32) {
+    fn delimiter(&self) -> &str {
+        std::str::from_utf8(std::slice::from_ref(&self.dialect.delimiter)).unwrap_or_default()
+    }
+
+    /// What is wrong with the record as such, so that its cells cannot be believed.
+    fn fault_of_record<R: Read>(
+        &mut self,
+        record: &Record<'_, R>,
+        machine: &str,
+        has_blanks: bool,
+    ) -> Option<(Field, ProblemKind)> {
+        if let Some(stray) = record.cells.stray_quote() {
+            let (opened, closed) = record.lines_of(stray);
+            return Some((Field::Row, ProblemKind::TextAfterQuote { opened, closed }));
+        }
+        let delimiter = char::from(self.dialect.delimiter);
+        let swallows = |quoted: &&QuotedPlace| swallows_row(record.quoted(**quoted), delimiter, self.columns.count);
+        if let Some(quoted) = record.cells.broken().iter().find(swallows) {
+            if !self.accepted.allows(Doubt::LineBreaks) {
+                let (opened, closed) = record.lines_of(*quoted);
+                return Some((Field::Row, ProblemKind::LineBreaks { opened, closed }));
+            }
+            *self.allowed.entry(Doubt::LineBreaks).or_default() += 1;
+        }
+        let (found, expected) = (record.cells.count(), self.columns.count);
+        if found == 1 && expected > 1 && !record.cells.is_bare(record.text.window(), 0) && machine.contains(delimiter) {
+            return Some((Field::Row, ProblemKind::QuotedRow));
+        }
+        if self.is_comment(record, machine) {
+            return Some((Field::Row, ProblemKind::CommentRow));
+        }
+        let is_ragged = found > expected && (expected..found).any(|position| !record.cell(position).trim().is_empty());
+        if (has_blanks || is_ragged)
+            && let Some(late) = self.late_quote(record, is_ragged)
+        {
+            return Some(late);
+        }
+        is_ragged.then(|| {
+            let place = record.place;
+            let last_line = (place.last_line > place.first_line).then_some(place.last_line);
+            (Field::Row, ProblemKind::RaggedRow { found, expected, last_line })
+        })
+    }
+
+    /// Whether the row is a remark: a mark of a comment where its machine should be, or in front and no machine at all.
+    fn is_comment<R: Read>(&self, record: &Record<'_, R>, machine: &str) -> bool {
+        (machine.starts_with('#') && !is_spreadsheet_error(machine))
+            || (machine.is_empty() && self.columns.machine.position > 0 && record.cell(0).trim_start().starts_with('#'))
+    }
+
+    /// A quotation mark behind a blank, in a column that is read, or wherever it can be why there are too many cells.
+    fn late_quote<R: Read>(&self, record: &Record<'_, R>, is_ragged: bool) -> Option<(Field, ProblemKind)> {
+        let read = [
+            (Field::Machine, Some(&self.columns.machine)),
+            (Field::Tag, self.columns.tag.as_ref()),
+            (Field::Action, self.columns.action.as_ref()),
+            (Field::Value, self.columns.value.as_ref()),
+        ];
+        let of_column =
+            read.into_iter().find(|(_, column)| column.is_some_and(|it| record.has_late_quote(it.position)));
+        let anywhere = || is_ragged && (0..record.cells.count()).any(|position| record.has_late_quote(position));
+        of_column
+            .map(|(field, _)| field)
+            .or_else(|| anywhere().then_some(Field::Row))
+            .map(|field| (field, ProblemKind::BlankBeforeQuote))
+    }
+
+    /// The cells that matter, and whether one of them begins with a blank.
+    fn named<'r, R: Read>(&self, record: &'r Record<'_, R>, machine: &'r str) -> (NamedCells<'r>, bool) {
+        let mut has_blanks = record.cell(self.columns.machine.position).starts_with(char::is_whitespace);
+        let mut cell = |column: &Option<Column>| {
+            let raw = column.as_ref().map_or("", |column| record.cell(column.position));
+            has_blanks |= raw.starts_with(char::is_whitespace);
+            trim(raw)
+        };
+        let (action, tag) = (cell(&self.columns.action), cell(&self.columns.tag));
+        let value = cell(&self.columns.value);
+        (NamedCells { machine, action, tag, value }, has_blanks)
+    }
+
+    fn check(&mut self, named: &NamedCells<'_>) -> Option<Asked> {
+        let rules = Rules {
+            tags: &self.tags,
+            accepted: self.accepted,
+            tag_separator: self.tag_separator,
+            allows_names: self.allows_names,
+            is_verbatim: self.is_verbatim,
+            has_action_column: self.columns.action.is_some(),
+            state_beside: self.columns.state_beside.as_ref().map(|column| &*column.name),
+        };
+        check::check(named, &rules, &mut self.faults, &mut self.asked_tags)
+    }
+
+    fn ask(&mut self, place: RowPlace, asked: Asked) {
+        let Asked { machine, dresses, action, value, takes_state } = asked;
+        let is_id = !matches!(machine, MachineReference::Name(_));
+        if !dresses.is_empty() {
+            self.wardrobe.add(is_id, dresses);
+        }
+        self.machines.see(place, &machine);
+        let machine = self.mentions.add(machine);
+        let RowPlace { row, line } = place;
+        let mut allowed = [None, None, takes_state.then_some(Doubt::StateColumns)];
+        for tag in self.asked_tags.drain(..) {
+            let Some(action) = action else { continue };
+            let (tag, doubts) = self.tags.take(tag, action, place);
+            for (known, doubt) in allowed.iter_mut().zip(doubts) {
+                *known = known.or(doubt);
+            }
+            let change = ChangeCode::new(RequestedChange::Tag { action, tag });
+            self.requests.push(Request { row, line, machine, change });
+        }
+        for doubt in allowed.into_iter().flatten() {
+            *self.allowed.entry(doubt).or_default() += 1;
+        }
+        if let Some(value) = value {
+            let change = ChangeCode::new(RequestedChange::DeviceValue(value));
+            self.requests.push(Request { row, line, machine, change });
+        }
+    }
+
+    fn report(&mut self, place: RowPlace) {
+        let RowPlace { row, line } = place;
         for (field, kind) in self.faults.drain(..) {
+            // Ids that are damaged are ids, and what is no machine at all is no name.
+            self.machines.has_id |= field == Field::Machine && !matches!(kind, ProblemKind::MissingMachine);
             let column = match field {
                 Field::Row => None,
                 Field::Machine => Some(&self.columns.machine),
@@ -152,4 +313,98 @@ impl Checker {
             self.problems.push(Problem { row, line, column: column.map(|column| column.name.clone()), kind });
         }
     }
+
+    fn finish(mut self) -> Result<Sheet, InputError> {
+        self.spool.flush()?;
+        self.refuse_column_without_ids();
+        let (machines, positions) = self.mentions.finish();
+        for request in &mut self.requests {
+            request.machine = positions.get(request.machine as usize).copied().unwrap_or_default();
+        }
+        let notes = all_notes(
+            self.notes,
+            &self.columns,
+            &self.header,
+            self.blank,
+            self.repeated,
+            &self.wardrobe,
+            &self.allowed,
+        );
+        let (tags, warnings, further_warnings) = self.tags.finish();
+        let own = &self.columns.own;
+        let header = (0..).zip(self.header).filter(|(position, _)| own.binary_search(position).is_err());
+        Ok(Sheet {
+            dialect: self.dialect,
+            header: header.map(|(_, name)| name).collect(),
+            row_count: self.row_count,
+            machines,
+            tags,
+            requests: self.requests,
+            problems: self.problems,
+            notes,
+            warnings,
+            further_warnings,
+            chunks: self.chunks,
+            spool: self.spool,
+        })
+    }
+
+    /// A column of ids in which nothing is an id holds something else: the numbers of rows or assets. Where names stand in
+    /// a column of their own, nothing in a column of ids can be meant as one.
+    fn refuse_column_without_ids(&mut self) {
+        let MachineColumn { has_id, has_name, first } = std::mem::take(&mut self.machines);
+        let Some((place, found)) = first.filter(|_| self.columns.machine_by_id && !has_id) else { return };
+        if self.is_verbatim || (has_name && self.columns.names.is_none()) {
+            return;
+        }
+        let names: Option<Arc<str>> = self.columns.names.as_ref().map(|column| Arc::clone(&column.name));
+        let column = Some(Arc::clone(&self.columns.machine.name));
+        let problem = Problem { row: place.row, line: place.line, column, kind: ProblemKind::NoIds { found, names } };
+        // A row has requests or problems, never both.
+        self.requests.retain(|request| request.row != place.row);
+        let position = self.problems.partition_point(|known| known.row < place.row);
+        self.problems.insert(position, problem);
+    }
+}
+
+impl MachineColumn {
+    fn see(&mut self, place: RowPlace, machine: &MachineReference) {
+        match machine {
+            MachineReference::Name(name) => {
+                self.has_name |= machine.is_plausible();
+                self.first.get_or_insert_with(|| (place, Excerpt::new(name)));
+            }
+            _ => self.has_id = true,
+        }
+    }
+}
+
+/// Everything that is to be said once about the whole file.
+fn all_notes(
+    mut notes: Vec<Note>,
+    columns: &Columns,
+    header: &[String],
+    blank: SkippedRows,
+    repeated: SkippedRows,
+    wardrobe: &Wardrobe,
+    allowed: &HashMap<Doubt, u64>,
+) -> Vec<Note> {
+    let name = |position: Option<&usize>| {
+        Excerpt::new(position.and_then(|position| header.get(*position)).map_or("", |name| name.trim()))
+    };
+    if !columns.own.is_empty() {
+        let (first, last) = (name(columns.own.first()), name(columns.own.last()));
+        notes.push(Note::OwnColumns { count: columns.own.len(), first, last });
+    }
+    if blank.count > 0 {
+        notes.push(Note::BlankRows(blank));
+    }
+    if repeated.count > 0 {
+        notes.push(Note::RepeatedHeaders(repeated));
+    }
+    notes.extend(wardrobe.notes());
+    let accepted =
+        Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *allowed.get(&doubt)? }));
+    notes.extend(accepted);
+    notes
 }

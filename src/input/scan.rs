@@ -1,19 +1,29 @@
 //! The cells of one record, found in decoded text.
 //!
-//! The rules are those of the `csv` crate, which reads the same text again when results are written, and a property
-//! test holds both together. It is not used here because of what it does not tell: the physical line (it counts LF
-//! alone), the bytes that a record takes, and that a quotation mark was still open at the end of the file. It also
-//! copies every cell, and with a million rows that was half of the time.
+//! The rules are those of the `csv` crate, and a property test holds both together. It is not used here because of what it
+//! does not tell: the physical line (it counts LF alone), the bytes that a record takes, that a quotation mark was still
+//! open at the end of the file, and that text followed one. It also copies every cell, and with a million rows that was half
+//! of the time. There is no other reader: rows are read again by the same rules when results are written.
 
 /// The cells of the record that was scanned last, as places in its text.
 pub(super) struct Cells {
     delimiter: u8,
-    /// The first cells, as many as are wanted.
     places: Vec<Place>,
-    wanted: usize,
-    count: usize,
     /// The text of cells that do not stand in the record as they are.
     unescaped: String,
+    /// The first quoted cell with text behind its closing mark.
+    stray_quote: Option<QuotedPlace>,
+    /// The quoted cells with line breaks in them.
+    broken: Vec<QuotedPlace>,
+}
+
+/// Where the quotation marks of a cell stand in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QuotedPlace {
+    /// The opening mark.
+    pub(super) opened: usize,
+    /// The closing mark.
+    pub(super) closed: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -41,14 +51,33 @@ pub(super) enum Stop {
 }
 
 impl Cells {
-    /// Keeps the first `wanted` cells of every record, and counts all.
-    pub(super) const fn new(delimiter: u8, wanted: usize) -> Self {
-        Self { delimiter, places: Vec::new(), wanted, count: 0, unescaped: String::new() }
+    pub(super) const fn new(delimiter: u8) -> Self {
+        Self { delimiter, places: Vec::new(), unescaped: String::new(), stray_quote: None, broken: Vec::new() }
     }
 
     /// How many cells the record has.
     pub(super) const fn count(&self) -> usize {
-        self.count
+        self.places.len()
+    }
+
+    /// The first quoted cell with text other than blanks behind its closing mark.
+    pub(super) const fn stray_quote(&self) -> Option<QuotedPlace> {
+        self.stray_quote
+    }
+
+    /// The quoted cells with line breaks in them.
+    pub(super) fn broken(&self) -> &[QuotedPlace] {
+        &self.broken
+    }
+
+    /// Whether a cell is written without quotation marks.
+    pub(super) fn is_bare(&self, text: &str, position: usize) -> bool {
+        match self.places.get(position) {
+            Some(Place::InText { start, .. }) => {
+                start.checked_sub(1).and_then(|before| text.as_bytes().get(before)) != Some(&b'"')
+            }
+            _ => false,
+        }
     }
 
     /// A cell of the record, as it is in the text that was scanned; empty where there is none.
@@ -61,7 +90,7 @@ impl Cells {
         .unwrap_or_default()
     }
 
-    /// All cells that are kept.
+    /// All cells.
     pub(super) fn iter<'t>(&'t self, text: &'t str) -> impl Iterator<Item = &'t str> {
         (0..self.places.len()).map(|position| self.get(text, position))
     }
@@ -71,23 +100,29 @@ impl Cells {
     pub(super) fn scan(&mut self, text: &str, start: usize, is_whole: bool) -> Result<Scanned, Stop> {
         self.places.clear();
         self.unescaped.clear();
-        self.count = 0;
+        self.stray_quote = None;
+        self.broken.clear();
         let scan = Scan { text, delimiter: self.delimiter, is_whole };
         let mut inner_line_breaks = 0;
         let mut position = start;
         loop {
             let (place, end) = if scan.byte(position) == Some(b'"') {
-                let (place, end) = scan.quoted_cell(position, &mut self.unescaped)?;
-                inner_line_breaks += count_line_breaks(scan.bytes(position, end));
+                let (place, closed, end) = scan.quoted_cell(position, &mut self.unescaped)?;
+                let line_breaks = count_line_breaks(scan.bytes(position, closed));
+                let quoted = QuotedPlace { opened: position, closed };
+                if line_breaks > 0 {
+                    inner_line_breaks += line_breaks;
+                    self.broken.push(quoted);
+                }
+                if text.get(closed + 1..end).is_some_and(|rest| !rest.trim().is_empty()) {
+                    self.stray_quote.get_or_insert(quoted);
+                }
                 (place, end)
             } else {
                 let end = scan.bare_end(position)?;
                 (Place::InText { start: position, end }, end)
             };
-            self.count += 1;
-            if self.count <= self.wanted {
-                self.places.push(place);
-            }
+            self.places.push(place);
             if scan.byte(end) != Some(self.delimiter) {
                 let end = end + line_break_bytes(text, end, is_whole)?;
                 return Ok(Scanned { end, inner_line_breaks });
@@ -124,8 +159,8 @@ impl Scan<'_> {
     }
 
     /// A cell that begins with a quotation mark: two of them are one, and what follows the closing one, if anything
-    /// does, belongs to the cell as it is.
-    fn quoted_cell(&self, opened: usize, unescaped: &mut String) -> Result<(Place, usize), Stop> {
+    /// does, belongs to the cell as it is. Gives its place, that of the closing mark, and where it ends.
+    fn quoted_cell(&self, opened: usize, unescaped: &mut String) -> Result<(Place, usize, usize), Stop> {
         let unescaped_start = unescaped.len();
         let mut from = opened + 1;
         loop {
@@ -143,16 +178,16 @@ impl Scan<'_> {
                     from = quote + 2;
                 }
                 None | Some(b'\n' | b'\r') if is_plain => {
-                    return Ok((Place::InText { start: from, end: quote }, quote + 1));
+                    return Ok((Place::InText { start: from, end: quote }, quote, quote + 1));
                 }
                 Some(delimiter) if is_plain && delimiter == self.delimiter => {
-                    return Ok((Place::InText { start: from, end: quote }, quote + 1));
+                    return Ok((Place::InText { start: from, end: quote }, quote, quote + 1));
                 }
                 _ => {
                     let end = self.bare_end(quote + 1)?;
                     unescaped.push_str(self.text.get(from..quote).unwrap_or_default());
                     unescaped.push_str(self.text.get(quote + 1..end).unwrap_or_default());
-                    return Ok((Place::Unescaped { start: unescaped_start, end: unescaped.len() }, end));
+                    return Ok((Place::Unescaped { start: unescaped_start, end: unescaped.len() }, quote, end));
                 }
             }
         }
@@ -223,7 +258,7 @@ mod tests {
             ("a,\"b\" c", false),
         ];
         for (text, is_certain) in table {
-            let mut cells = Cells::new(b',', 2);
+            let mut cells = Cells::new(b',');
             assert_eq!(cells.scan(text, 0, false).is_ok(), is_certain, "{text:?}");
             if !is_certain {
                 assert_eq!(cells.scan(text, 0, false), Err(Stop::MoreNeeded), "{text:?}");

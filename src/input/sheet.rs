@@ -2,29 +2,35 @@
 
 use super::dialect::Dialect;
 use super::error::InputError;
-use super::problem::{Problem, TagWarning};
+use super::finding::{Finding, findings};
+use super::note::{Note, TagWarning};
+use super::problem::Problem;
 use super::request::Request;
-use super::text::{RecordPlace, Spool};
+use super::spool::Spool;
 use crate::model::{MachineReference, RowNumber, Tag};
 
 /// A whole input, checked.
 pub struct Sheet {
     /// How the file is written.
     pub dialect: Dialect,
-    /// The header's cells, exactly as decoded.
+    /// The header's cells, exactly as decoded; without the columns that tagfleet added to an earlier results file.
     pub header: Vec<String>,
-    /// How many rows there are, those in error included; the header is none.
+    /// How many rows there are, those in error included. What is no row: the header, wherever it stands again, and rows of
+    /// nothing but delimiters and blanks.
     pub row_count: u32,
     /// The machines that rows without problems name, each once, in the order in which they came first. Names are
     /// one when they differ only in the case of ASCII letters; the first spelling stays.
     pub machines: Vec<MachineReference>,
     /// The tags of rows without problems, each once, in the order in which they came first.
     pub tags: Vec<Tag>,
-    /// What rows ask for, in the order of rows: one or two for each row without problems, none for the others.
+    /// What rows ask for, in the order of rows: one or more for each row without problems (one for each of its tags and
+    /// one for its value), none for the others.
     pub requests: Vec<Request>,
     /// What is wrong with rows, in the order of rows: one or more for each row that has no request.
     pub problems: Vec<Problem>,
-    /// One for each tag that the portal cannot filter by; of the first hundred.
+    /// What was undressed or skipped, and what was allowed; one for each kind.
+    pub notes: Vec<Note>,
+    /// At most one for each tag; the first hundred.
     pub warnings: Vec<TagWarning>,
     /// How many warnings there would have been beyond those.
     pub further_warnings: u32,
@@ -32,10 +38,19 @@ pub struct Sheet {
     pub(super) spool: Spool,
 }
 
-/// The most warnings that are kept.
-pub(super) const TAG_WARNINGS_MAXIMUM: usize = 100;
-
 impl Sheet {
+    /// Whether something is wrong with the structure of the file, so that none of its rows can be trusted.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.problems.iter().any(|problem| problem.kind.is_structural())
+    }
+
+    /// The problems in the order of lines, those of one kind together where there are many.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding<'_>> {
+        findings(&self.problems)
+    }
+
     /// Goes through the rows' text once more, from the first to the last row; calling it again begins again.
     pub fn chunks(&mut self) -> Chunks<'_> {
         Chunks { places: self.chunks.0.iter(), spool: &mut self.spool }
@@ -103,18 +118,18 @@ impl ChunkPlaces {
     const ROWS: u32 = 1000;
     const BYTES: u64 = 64 * 1024;
 
-    /// Adds the next row's record to the last chunk, or to a new one when that is full.
-    pub(super) fn add(&mut self, row: RowNumber, record: &RecordPlace) {
-        let with_record = |start: u64| usize::try_from(record.end.saturating_sub(start)).unwrap_or(usize::MAX);
+    /// Adds the next row to the last chunk, or to a new one when that is full; its text is there in the spool.
+    pub(super) fn add(&mut self, row: RowNumber, start: u64, end: u64) {
+        let bytes_from = |start: u64| usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
         match self.0.last_mut() {
-            Some(last) if last.row_count < Self::ROWS && record.end - last.start <= Self::BYTES => {
+            Some(last) if last.row_count < Self::ROWS && end - last.start <= Self::BYTES => {
                 last.row_count += 1;
-                last.bytes = with_record(last.start);
+                last.bytes = bytes_from(last.start);
             }
             _ => {
-                // A record follows a line break, if only that of the header.
-                let start = record.start.saturating_sub(1);
-                self.0.push(ChunkPlace { start, bytes: with_record(start), first_row: row, row_count: 1 });
+                // A row follows a line break.
+                let start = start.saturating_sub(1);
+                self.0.push(ChunkPlace { start, bytes: bytes_from(start), first_row: row, row_count: 1 });
             }
         }
     }

@@ -1,17 +1,13 @@
-//! The decoded text on its way to the rows: a copy goes to the spool, and physical lines are counted.
+//! The decoded text on its way to the rows: physical lines are counted.
 
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::io::Read;
 
 use encoding_rs::Encoding;
-use tempfile::SpooledTempFile;
 
 use super::InputOptions;
 use super::decode::{Decoded, DecodingSource};
 use super::error::InputError;
 use super::scan::{Cells, Stop, count_line_breaks, line_break_bytes};
-
-/// Decoded text up to this size stays in memory; beyond it, all of it is in a file.
-const SPOOL_MEMORY_BYTES: usize = 1024 * 1024;
 
 /// The longest record that is read. The longest sane one is a few hundred kilobytes: notes that people pasted.
 const RECORD_MAXIMUM_BYTES: usize = 16 * 1024 * 1024;
@@ -19,25 +15,24 @@ const RECORD_MAXIMUM_BYTES: usize = 16 * 1024 * 1024;
 /// The decoded text, as far as it is not read yet.
 pub(super) struct Text<R> {
     source: DecodingSource<R>,
-    spool: Spool,
     /// What is decoded and not forgotten.
     window: String,
-    /// Where in the text the window begins.
-    window_offset: u64,
     /// Where in the window reading goes on.
     position: usize,
     /// The physical line there, from 1.
     line: u64,
     is_over: bool,
+    /// Whether anything but ASCII shows that the file was converted twice.
+    must_be_ascii: bool,
 }
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RecordPlace {
-    /// Where its first byte is in the text.
-    pub(super) start: u64,
-    /// Where the text goes on after it and its line break.
-    pub(super) end: u64,
+    /// Where its first byte is in the window.
+    pub(super) start: usize,
+    /// Where the window goes on after it and its line break.
+    pub(super) end: usize,
     /// The physical line on which it begins, from 1.
     pub(super) first_line: u32,
     /// The physical line on which it ends: another one when a quoted cell holds line breaks.
@@ -48,12 +43,11 @@ impl<R: Read> Text<R> {
     pub(super) fn open(source: R, options: &InputOptions) -> Result<Self, InputError> {
         Ok(Self {
             source: DecodingSource::open(source, options.encoding)?,
-            spool: Spool::new(options),
             window: String::new(),
-            window_offset: 0,
             position: 0,
             line: 1,
             is_over: false,
+            must_be_ascii: false,
         })
     }
 
@@ -101,8 +95,8 @@ impl<R: Read> Text<R> {
         };
         let last_line = self.line + scanned.inner_line_breaks;
         let place = RecordPlace {
-            start: self.window_offset + self.position as u64,
-            end: self.window_offset + scanned.end as u64,
+            start: self.position,
+            end: scanned.end,
             first_line: u32::try_from(self.line).map_err(|_| InputError::TooManyRows)?,
             last_line: u32::try_from(last_line).map_err(|_| InputError::TooManyRows)?,
         };
@@ -125,8 +119,33 @@ impl<R: Read> Text<R> {
         self.source.has_byte_order_mark()
     }
 
-    pub(super) fn into_spool(self) -> Spool {
-        self.spool
+    /// From here on, whatever is not ASCII is an error: the file was converted twice.
+    pub(super) fn require_ascii(&mut self) -> Result<(), InputError> {
+        self.must_be_ascii = true;
+        self.refuse_other_than_ascii(self.position)
+    }
+
+    fn refuse_other_than_ascii(&self, from: usize) -> Result<(), InputError> {
+        let decoded = self.window.get(from..).unwrap_or_default();
+        match decoded.char_indices().find(|(_, character)| !character.is_ascii()) {
+            None => Ok(()),
+            Some((position, _)) => {
+                let before = self.window.as_bytes().get(self.position..from + position).unwrap_or_default();
+                Err(InputError::ConvertedTwice { line: self.line + count_line_breaks(before) })
+            }
+        }
+    }
+
+    /// The physical line of a place within the record that was read last.
+    pub(super) fn line_within(&self, record: &RecordPlace, position: usize) -> u32 {
+        let before = self.window.as_bytes().get(record.start..position).unwrap_or_default();
+        let breaks = u32::try_from(count_line_breaks(before)).unwrap_or(u32::MAX);
+        record.first_line.saturating_add(breaks)
+    }
+
+    /// The physical line of the record that comes next.
+    pub(super) const fn line(&self) -> u64 {
+        self.line
     }
 
     const fn unread_bytes(&self) -> usize {
@@ -140,7 +159,6 @@ impl<R: Read> Text<R> {
             return Err(InputError::RecordTooLong { line: self.line });
         }
         self.window.drain(..self.position);
-        self.window_offset += self.position as u64;
         self.position = 0;
         let enough = (2 * self.window.len()).min(RECORD_MAXIMUM_BYTES) + 1;
         while self.window.len() < enough && !self.is_over {
@@ -152,7 +170,9 @@ impl<R: Read> Text<R> {
     fn decode_block(&mut self) -> Result<(), InputError> {
         let before = self.window.len();
         let decoded = self.source.decode_block(&mut self.window)?;
-        self.spool.write(self.window.get(before..).unwrap_or_default())?;
+        if self.must_be_ascii {
+            self.refuse_other_than_ascii(before)?;
+        }
         match decoded {
             Decoded::Some => Ok(()),
             Decoded::Over => {
@@ -177,26 +197,4 @@ pub(super) struct Ahead<'t> {
     pub(super) is_whole: bool,
     /// The physical line on which it begins.
     pub(super) line: u64,
-}
-
-/// A copy of the text for the second pass.
-pub(super) struct Spool(SpooledTempFile);
-
-impl Spool {
-    fn new(options: &InputOptions) -> Self {
-        Self(match &options.spool_directory {
-            Some(directory) => SpooledTempFile::new_in(SPOOL_MEMORY_BYTES, directory),
-            None => SpooledTempFile::new(SPOOL_MEMORY_BYTES),
-        })
-    }
-
-    fn write(&mut self, text: &str) -> Result<(), InputError> {
-        self.0.write_all(text.as_bytes()).map_err(InputError::Spool)
-    }
-
-    pub(super) fn read(&mut self, start: u64, length: usize) -> Result<String, InputError> {
-        let mut text = vec![0; length];
-        self.0.seek(SeekFrom::Start(start)).and_then(|_| self.0.read_exact(&mut text)).map_err(InputError::Spool)?;
-        String::from_utf8(text).map_err(|error| InputError::Spool(io::Error::new(io::ErrorKind::InvalidData, error)))
-    }
 }

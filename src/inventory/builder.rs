@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::names::NameIndex;
 use super::texts::{TextNumber, Texts};
 use super::{Inventory, MachineRecord, NEVER, Record, UNKNOWN};
-use crate::model::MachineId;
+use crate::model::{EntraDeviceId, MachineId};
 
 /// The longest name that is kept, in bytes: no row can name a machine by a longer one, and DNS allows 253.
 const NAME_MAXIMUM_BYTES: usize = 1000;
@@ -67,6 +67,7 @@ impl InventoryBuilder {
             health: self.keep_text(machine.health_status.as_deref()),
             device_value: self.keep_text(machine.device_value.as_deref()),
             name_length,
+            entra: machine.aad_device_id.as_deref().and_then(EntraDeviceId::parse).filter(|device| !device.is_nil()),
         };
         self.records.push(record);
         true
@@ -82,8 +83,12 @@ impl InventoryBuilder {
         let by_position =
             (0..).zip(&self.records).filter_map(|(position, record)| Some((position, record.name(&names)?)));
         let by_name = NameIndex::new(by_position);
+        let with_device = (0..).zip(&self.records).filter_map(|(position, record)| Some((record.entra?, position)));
+        let mut by_device: Vec<(EntraDeviceId, u32)> = with_device.collect();
+        by_device.sort_unstable();
+        let by_entra = by_device.into_iter().map(|(_, position)| position).collect();
         let Self { records, by_id, tags, texts, state, .. } = self;
-        Inventory { records, by_id, names, by_name, tags, texts, state, began, ended }
+        Inventory { records, by_id, names, by_name, by_entra, tags, texts, state, began, ended }
     }
 
     /// A name that cannot be kept is as good as none.

@@ -129,8 +129,9 @@ impl Plan {
         machine_id(&self.machines, machine, inventory)
     }
 
-    /// For each machine whether tags are still to be added to it as well as removed: then its removes wait for its adds,
-    /// since tags drive device groups and a machine must not fall out of both.
+    /// For each machine whether it is to have some tags and not others: then its removes wait for its adds, since tags
+    /// drive device groups and a machine must not fall out of both. What is so already counts, too: a run that is gone on
+    /// with may find that it is not so any more.
     #[must_use]
     pub fn guarded_machines(&self) -> Vec<bool> {
         const ADDS: u8 = 1;
@@ -138,8 +139,8 @@ impl Plan {
         let mut seen = vec![0_u8; self.machines.len()];
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.change() {
-                // What is so already, or was put back by somebody, is not waited for.
-                _ if matches!(decision, Decision::Unchanged | Decision::ChangedSince) => 0,
+                // What was put back by somebody is not waited for.
+                _ if decision == Decision::ChangedSince => 0,
                 RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
                 RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
                 RequestedChange::DeviceValue(_) => 0,

@@ -35,7 +35,7 @@ pub(crate) fn sheet(rows: &str) -> Sheet {
         text.push_str(&id(number.parse().expect("a number")));
         text.push_str(rest);
     }
-    let sheet = read(text.as_bytes(), &InputOptions::default()).expect("an input");
+    let sheet = read(text.as_bytes(), &InputOptions::verbatim()).expect("an input");
     assert!(sheet.problems.is_empty(), "{:?}", sheet.problems);
     sheet
 }

@@ -11,5 +11,6 @@ pub mod recent;
 pub mod redecision;
 pub mod resolution;
 pub mod schedule;
+pub mod tenant_tags;
 pub mod undo;
 pub mod verification;

@@ -264,7 +264,7 @@ mod tests {
 
     fn sheet(rows: &str) -> Sheet {
         let text = format!("machineId,tag,action,value\n{rows}");
-        read(text.as_bytes(), &InputOptions::default()).expect("an input")
+        read(text.as_bytes(), &InputOptions::verbatim()).expect("an input")
     }
 
     fn operations(sheet: &Sheet) -> Operations {

@@ -1,4 +1,4 @@
-//! Which machine a row means: its id, or the one record that bears its name.
+//! Which machine a row means: its id, or the one record that bears its name or its Entra device id.
 //!
 //! Two spellings of one machine (its id and its name, or its full and its short name) come to one number here, so that
 //! what contradicts itself is found although the file does not show it. A name that nobody or more than one bears fails
@@ -52,7 +52,7 @@ impl Resolution {
         let mut resolution = Self { numbers: Vec::with_capacity(sheet.machines.len()), ..Self::default() };
         let mut by_position: HashMap<MachinePosition, u32> = HashMap::new();
         // Only where there are names can two spellings mean one machine.
-        let has_names = sheet.machines.iter().any(|machine| matches!(machine, MachineReference::Name(_)));
+        let has_names = sheet.machines.iter().any(|machine| !matches!(machine, MachineReference::Id(_)));
         for (position, reference) in (0_u32..).zip(&sheet.machines) {
             let machine = resolution.look_up(reference, position, inventory);
             let next = u32::try_from(resolution.machines.len()).unwrap_or(u32::MAX);
@@ -79,11 +79,14 @@ impl Resolution {
             (MachineReference::Id(id), Some(inventory)) => {
                 inventory.find(id).map_or_else(|| ResolvedMachine::Unlisted(id.clone()), ResolvedMachine::Listed)
             }
-            (MachineReference::Name(_), None) => {
+            (MachineReference::Name(_) | MachineReference::Entra(_), None) => {
                 self.failures.insert(position, NameFailure::NoMatch(Vec::new()));
                 ResolvedMachine::Unresolved(position)
             }
             (MachineReference::Name(name), Some(inventory)) => self.look_up_name(name, position, inventory),
+            (MachineReference::Entra(device), Some(inventory)) => {
+                self.take_match(inventory.find_entra(*device), position, Vec::new)
+            }
         }
     }
 
@@ -92,12 +95,21 @@ impl Resolution {
         if let Some(listed) = inventory.find(&MachineId::from_service(name)) {
             return ResolvedMachine::Listed(listed);
         }
-        let failure = match inventory.find_name(name) {
+        self.take_match(inventory.find_name(name), position, || inventory.similar_names(name))
+    }
+
+    fn take_match(
+        &mut self,
+        found: NameMatch,
+        position: u32,
+        similar: impl FnOnce() -> Vec<MachinePosition>,
+    ) -> ResolvedMachine {
+        let failure = match found {
             NameMatch::One(listed) => {
                 self.names_resolved += 1;
                 return ResolvedMachine::Listed(listed);
             }
-            NameMatch::None => NameFailure::NoMatch(inventory.similar_names(name)),
+            NameMatch::None => NameFailure::NoMatch(similar()),
             NameMatch::Several(candidates) => NameFailure::Several(candidates),
         };
         self.failures.insert(position, failure);
@@ -157,26 +169,25 @@ impl Resolution {
         let reference = sheet.machines.get(machine_of_sheet as usize);
         let name = reference.map(ToString::to_string).unwrap_or_default();
         let name = crate::input::Excerpt::new(&name);
+        let bears = match reference {
+            Some(MachineReference::Entra(_)) => "has the Entra device id",
+            _ => "is called",
+        };
         match self.failure(machine_of_sheet) {
             Some(NameFailure::Several(candidates)) => {
                 let count = candidates.len();
                 let listed = describe_candidates(candidates, inventory);
+                let bear = bears.replace("has", "have").replace("is", "are");
                 (
                     "machine_ambiguous",
-                    format!("{count} machines are called \"{name}\": {listed}; give the id of one of them"),
+                    format!("{count} machines {bear} \"{name}\": {listed}; give the id of one of them"),
                 )
             }
-            _ if reference.is_some_and(MachineReference::looks_like_damaged_id) => (
-                "machine_not_found",
-                format!(
-                    "\"{name}\" is neither an id nor a name in the inventory; is it a damaged id? A spreadsheet may have cut it"
-                ),
-            ),
             Some(NameFailure::NoMatch(similar)) if !similar.is_empty() => {
                 let listed = describe_candidates(similar, inventory);
-                ("machine_not_found", format!("no machine in the inventory is called \"{name}\"; similar: {listed}"))
+                ("machine_not_found", format!("no machine in the inventory {bears} \"{name}\"; similar: {listed}"))
             }
-            _ => ("machine_not_found", format!("no machine in the inventory is called \"{name}\"")),
+            _ => ("machine_not_found", format!("no machine in the inventory {bears} \"{name}\"")),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::input::is_added_name;
+
 /// Bytes at the beginning of a file that are looked at; no header and first row of ours are longer.
 const LOOKED_AT: u64 = 1 << 20;
 /// Characters of a run's id at the most.
@@ -42,8 +44,8 @@ pub(super) fn occupant(path: &Path, columns: &[&str]) -> io::Result<Occupant> {
     let known = DELIMITERS.into_iter().find_map(|delimiter| {
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text);
         let header = reader.byte_headers().ok()?;
-        let added = header.iter().skip(header.len().checked_sub(columns.len())?);
-        if !added.eq(columns.iter().map(|column| column.as_bytes())) {
+        let mut added = header.iter().skip(header.len().checked_sub(columns.len())?).zip(columns);
+        if !added.all(|(cell, column)| str::from_utf8(cell).is_ok_and(|cell| is_added_name(cell, column))) {
             return None;
         }
         let mut row = csv::ByteRecord::new();
@@ -100,6 +102,7 @@ mod tests {
             ("machineId,row,run_id\na,1,R\nb,2,S\n", ours(Some("R"))),
             ("\u{feff}machineId;row;run_id\r\na;1;R\r\n", ours(Some("R"))),
             ("\"a\nb\"|row|run_id\n\"x\ny\"|1|R\n", ours(Some("R"))),
+            ("Row,run_id,result_row,result_run_id\n1,7,1,R\n", ours(Some("R"))),
             ("row,run_id\n", ours(None)),
             ("row,run_id,remark\n1,R,mine\n", Occupant::Other),
             ("run_id,row\nR,1\n", Occupant::Other),

@@ -17,7 +17,7 @@ use super::screen::Screen;
 use crate::inventory::{MachineRecord, MachineSink};
 use crate::model::MachineId;
 
-/// The columns. None but the first must be one that an input is read by.
+/// The columns. None must be one that says what to change, and the first is the one that names the machine.
 const COLUMNS: [&str; 20] = [
     "machineId",
     "computerDnsName",

@@ -21,6 +21,8 @@ pub struct Refusal<'a> {
     pub started_at: Timestamp,
     /// When it was over.
     pub finished_at: Timestamp,
+    /// What was found in a refused input.
+    pub findings: &'a [serde_json::Value],
     /// The exit status of the process.
     pub exit_status: u8,
 }
@@ -49,6 +51,7 @@ impl Refusal<'_> {
             "reason": reason,
             "hint": self.problem.hint,
             "causes": [cause],
+            "findings": self.findings,
             "exit_status": self.exit_status,
         });
         format!("{object}\n")
@@ -67,6 +70,7 @@ mod tests {
             problem: &problem,
             ended: "usage",
             run_id: None,
+            findings: &[],
             input: Some("x.csv"),
             started_at: time,
             finished_at: time,

@@ -17,24 +17,10 @@ use super::files::{self, harmless, is_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
 use super::summary::shell_word;
-use crate::input::records;
+use crate::input::{RESULT_COLUMNS, added_names, records};
 use crate::model::Status;
 use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
 
-/// The columns that are added to those of the input.
-const ADDED_COLUMNS: [&str; 11] = [
-    "row",
-    "status",
-    "http_status",
-    "error_code",
-    "error_message",
-    "attempts",
-    "request_id",
-    "before",
-    "after",
-    "finished_at",
-    "run_id",
-];
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Kinds of error that are told apart in a summary; there are hardly more codes than that.
@@ -211,7 +197,7 @@ pub(super) fn check_sheet(target: &Path, input: Option<&Path>, columns: &[&str])
 fn earlier_run(results: &Path, failed: &Path) -> Result<Option<String>, ResultsError> {
     let not_ours = |path: &Path| Err(ResultsError::NotOurs { path: path.to_owned() });
     let unreadable = |source| ResultsError::File { path: results.to_owned(), source };
-    match earlier::occupant(results, &ADDED_COLUMNS).map_err(unreadable)? {
+    match earlier::occupant(results, &RESULT_COLUMNS).map_err(unreadable)? {
         // Without its results, nobody can tell whose it is.
         Occupant::Nothing if earlier::holds_something(failed) => not_ours(failed),
         Occupant::Nothing | Occupant::Ours { last_cell: None } => Ok(None),
@@ -363,8 +349,8 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             results: csv::WriterBuilder::new().delimiter(input.delimiter).from_writer(results),
             failed: csv::WriterBuilder::new().delimiter(input.delimiter).flexible(true).from_writer(failed),
         };
-        let header: Vec<&str> = input.header.iter().map(String::as_str).chain(ADDED_COLUMNS).collect();
-        sheets.results.write_record(header).map_err(|error| sheets.failure(error))?;
+        let added = added_names(&input.header, &RESULT_COLUMNS);
+        sheets.results.write_record(input.header.iter().chain(&added)).map_err(|error| sheets.failure(error))?;
         sheets.failed.write_record(&input.header).map_err(|error| sheets.failure(error))?;
         Ok(sheets)
     }
@@ -388,8 +374,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         let mut reader = records(self.run.description.delimiter, &chunk.input.records);
         let mut cells = ByteRecord::new();
         for (row, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
-            cells.clear();
-            let _more = reader.read_byte_record(&mut cells).map_err(|error| self.failure(error))?;
+            let _more = reader.read(&mut cells);
             let answer = answer_row(row, operations, chunk);
             let tolerated = self.tolerates_missing && answer.is_about_missing_machine();
             self.write_row(&cells, row, &answer, tolerated).map_err(|error| self.failure(error))?;
@@ -503,7 +488,7 @@ mod tests {
     fn what_somebody_else_wrote_is_no_target() {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
-        let ours = format!("machineId,{}\na,{}R\n", ADDED_COLUMNS.join(","), ",".repeat(10));
+        let ours = format!("machineId,{}\na,{}R\n", RESULT_COLUMNS.join(","), ",".repeat(10));
         let check = |name: &str| ResultsTarget::file(at(name)).check(None).map_err(|error| error.to_string());
         for (results, failed, is_refused) in [
             (None, None, false),

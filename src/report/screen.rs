@@ -195,6 +195,13 @@ impl Screen {
         }
     }
 
+    /// Writes what is worth knowing to standard error, unless the screen is quiet.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.line(&format!("{} {text}", self.paint(Style::Strong, "note:")));
+        }
+    }
+
     /// Writes what was asked for to standard output.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::files::harmless;
 use super::results::{ResultsError, ResultsTarget, check_sheet, write_file};
 use super::screen::Screen;
-use crate::input::{Sheet, records};
+use crate::input::{Sheet, VERIFICATION_COLUMNS, added_names, records};
 use crate::model::{OperationId, RowNumber};
 use crate::plan::recent::Held;
 use crate::plan::verification::Finding;
@@ -20,8 +20,6 @@ use crate::words::group_digits;
 const SCHEMA_VERSION: u32 = 1;
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The columns that are added to those of the input.
-const ADDED_COLUMNS: [&str; 4] = ["row", "result", "found", "message"];
 
 /// What was found about one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +147,7 @@ impl ResultsTarget {
     pub fn check_for_verification(&self, input: Option<&Path>) -> Result<(), ResultsError> {
         match self {
             Self::StandardOutput => Ok(()),
-            Self::File { results, .. } => check_sheet(results, input, &ADDED_COLUMNS),
+            Self::File { results, .. } => check_sheet(results, input, &VERIFICATION_COLUMNS),
         }
     }
 }
@@ -184,13 +182,13 @@ fn write_verification(sheet: &mut Sheet, rows: &[RowFinding], mut target: impl W
     let delimiter = sheet.dialect.delimiter;
     let mut writer = csv::WriterBuilder::new().delimiter(delimiter).flexible(true).from_writer(target);
     let header: Vec<String> = sheet.header.clone();
-    writer.write_record(header.iter().map(String::as_str).chain(ADDED_COLUMNS))?;
+    let added = added_names(&header, &VERIFICATION_COLUMNS);
+    writer.write_record(header.iter().chain(&added))?;
     let width = header.len();
     let mut findings = rows.iter();
     for chunk in sheet.chunks() {
         let chunk = chunk.map_err(io::Error::other)?;
-        for record in records(delimiter, chunk.text.as_bytes()).byte_records() {
-            let record = record?;
+        for record in records(delimiter, chunk.text.as_bytes()) {
             let Some(finding) = findings.next() else { break };
             let mut cells: Vec<Vec<u8>> = record.iter().take(width).map(<[u8]>::to_vec).collect();
             cells.resize(width, Vec::new());

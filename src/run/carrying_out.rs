@@ -14,9 +14,6 @@ use crate::model::{SANDBOX_RUN_PREFIX, Status};
 use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, kept_text, write_results};
 use crate::store::{RunKey, RunState, StoredRun};
 
-/// How often the progress is shown.
-const TICK: Duration = Duration::from_millis(500);
-
 /// How a run is carried out, whatever it does.
 #[derive(Clone, Debug)]
 pub(crate) struct RunOptions {
@@ -74,7 +71,7 @@ impl<T: Transport> Run<'_, T> {
             gate: tenant.gate.clone(),
             bulk: options.bulk,
             maximum_errors: options.maximum_errors,
-            tick: TICK,
+            tick: desk.tick,
             seed: desk.random.u64(..),
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;

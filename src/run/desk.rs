@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -34,6 +35,8 @@ pub(crate) struct Desk {
     pub(crate) json: bool,
     /// The state directory as it was named on the command line, for commands that are suggested.
     pub(crate) named_state_directory: Option<PathBuf>,
+    /// How often the progress of a run is shown.
+    pub(crate) tick: Duration,
     /// Who is asked.
     pub(crate) consent: Arc<dyn Consent>,
     /// Who may stop it: once to drain, twice to stop at once.

@@ -3,16 +3,18 @@
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
+use serde_json::{Value, json};
+
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{Excerpt, InputError, InputOptions, Sheet, read};
+use crate::input::{Doubt, InputError, InputOptions, Problem, Sheet, read};
 use crate::model::MachineReference;
 use crate::model::RowNumber;
-use crate::plan::operations::Operations;
+use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
 use crate::report::Screen;
 
-/// The most problems that are listed; a file with more of them has one problem.
-const LISTED_PROBLEMS: usize = 10_000;
+/// The most contradictions that are listed.
+const LISTED_CONFLICTS: usize = 5;
 
 /// Opens the bytes of an input; called once, on a thread that may block.
 pub(crate) type OpenInput = Box<dyn FnOnce() -> io::Result<Box<dyn Read>> + Send>;
@@ -77,8 +79,8 @@ struct UnusableInput {
     source: InputError,
 }
 
-/// Reads and checks the input. Every problem is shown with its row and line; unless bad rows are to be skipped, they
-/// refuse the file. Names are problems where no inventory is read to look them up in.
+/// Reads and checks the input. Every problem is shown with its row and line, those of one kind together where there are
+/// many; unless bad rows are to be skipped, they refuse the file. What is wrong with its structure refuses it in any case.
 pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<CheckedInput, CommandError> {
     let screen = screen.clone();
     let checking = tokio::task::spawn_blocking(move || check_blocking(order, &screen));
@@ -89,14 +91,18 @@ pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<Ch
 pub(super) fn check_text(name: String, text: &[u8], screen: &Screen) -> Result<CheckedInput, CommandError> {
     let unusable =
         |source| CommandError::new(ExitStatus::StorageFailed, UnusableInput { name: name.clone(), source }, None);
-    let sheet = read(text, &InputOptions::default()).map_err(unusable)?;
+    let sheet = read(text, &InputOptions::verbatim()).map_err(unusable)?;
     refuse_conflicts(&name, &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen)?;
     Ok(CheckedInput { path: name.clone(), name, is_file: false, sheet, invalid: Vec::new() })
 }
 
 fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, CommandError> {
     let InputOrder { name, path, is_file, open, options, skip_invalid, allow_empty, names_allowed } = order;
-    let mut sheet = read_sheet(&name, open, &options)?;
+    let options = InputOptions { ids_only: !names_allowed, ..options };
+    let sheet = read_sheet(&name, open, &options)?;
+    for note in &sheet.notes {
+        screen.note(&format!("{name}: {note}"));
+    }
     if sheet.row_count == 0 && !allow_empty {
         return Err(CommandError::text(
             ExitStatus::InputRefused,
@@ -104,58 +110,28 @@ fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, Co
             Some("if a file without rows is as it should be, as in a nightly job, add --allow-empty"),
         ));
     }
-    let mut lines = Vec::new();
-    let mut invalid = Vec::new();
-    for problem in &sheet.problems {
-        lines.push((problem.row, problem.to_string()));
-        invalid.push(InvalidRow { row: problem.row, code: problem.kind.code(), message: problem.kind.to_string() });
-    }
-    if !names_allowed {
-        for (row, line, reason) in named_machines(&sheet) {
-            lines.push((row, format!("row {row}, line {line}: {reason}")));
-            invalid.push(InvalidRow { row, code: "not_a_machine_id", message: reason });
-        }
-    }
-    lines.sort_by_key(|(row, _)| *row);
-    invalid.sort_by_key(|invalid| invalid.row);
-    let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
-    if !lines.is_empty() {
-        show_problems(&name, &lines, if skip_invalid { "warning" } else { "error" }, screen);
-        if !skip_invalid {
-            return Err(refused(&format!(
-                "{name} has {} in error, so nothing was sent",
-                rows_text(count_rows(&invalid), sheet.row_count)
-            )));
-        }
-        let bad: std::collections::HashSet<RowNumber> = invalid.iter().map(|invalid| invalid.row).collect();
-        sheet.requests.retain(|request| !bad.contains(&request.row));
-    }
     show_warnings(&name, &sheet, screen);
-    // Before anybody signs in; names may show further ones.
-    refuse_conflicts(&name, &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen)?;
-    Ok(CheckedInput { name, path, is_file, sheet, invalid })
-}
-
-/// Rows whose machine is not named by its id, once for each row, with what is wrong with that.
-fn named_machines(sheet: &Sheet) -> Vec<(RowNumber, u32, String)> {
-    let mut named: Vec<(RowNumber, u32, String)> = Vec::new();
-    for request in &sheet.requests {
-        let Some(reference @ MachineReference::Name(name)) = sheet.machines.get(request.machine as usize) else {
-            continue;
-        };
-        if named.last().is_some_and(|(row, ..)| *row == request.row) {
-            continue;
-        }
-        let advice = if reference.looks_like_damaged_id() {
-            "is it a damaged id? A spreadsheet may have cut it"
-        } else {
-            "give the id, or leave --no-inventory out, so that names can be looked up"
-        };
-        let name = Excerpt::new(name);
-        let reason = format!("\"{name}\" is no machine id of 40 hexadecimal digits; {advice}");
-        named.push((request.row, request.line, reason));
+    let findings = sheet.findings();
+    let is_refused = sheet.is_refused() || !(findings.is_empty() || skip_invalid);
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    show_lines(&name, &lines, if is_refused { "error" } else { "warning" }, screen);
+    // Before anybody signs in, and also beside other findings; names may show further ones.
+    let conflicts = refuse_conflicts(&name, &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen);
+    if is_refused {
+        let bad_rows = sheet.problems.chunk_by(|one, next| one.row == next.row).count();
+        let mut error = refused(&name, bad_rows, &sheet);
+        error.findings = findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
+        error.findings.extend(conflicts.err().into_iter().flat_map(|conflicts| conflicts.findings));
+        return Err(error);
     }
-    named
+    conflicts?;
+    let in_error = |problem: &Problem| InvalidRow {
+        row: problem.row,
+        code: problem.kind.code(),
+        message: problem.kind.to_string(),
+    };
+    let invalid = sheet.problems.iter().map(in_error).collect();
+    Ok(CheckedInput { name, path, is_file, sheet, invalid })
 }
 
 /// Refuses rows that contradict each other; all of them are listed.
@@ -168,13 +144,33 @@ pub(super) fn refuse_conflicts(
     if operations.conflicts.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> = operations.conflicts.iter().map(|conflict| conflict.describe(sheet)).collect();
-    show_problems(name, &lines, "error", screen);
-    Err(CommandError::text(
+    let mut lines: Vec<String> =
+        operations.conflicts.iter().take(LISTED_CONFLICTS).map(|conflict| conflict.describe(sheet)).collect();
+    let more = operations.conflicts.len() - lines.len();
+    if more > 0 {
+        let rows: Vec<String> = operations
+            .conflicts
+            .iter()
+            .skip(LISTED_CONFLICTS)
+            .take(LISTED_CONFLICTS)
+            .map(|conflict| conflict.later.row.to_string())
+            .collect();
+        let ellipsis = if more > rows.len() { ", …" } else { "" };
+        lines.push(format!("and {more} more contradictions, in rows {}{ellipsis}", rows.join(", ")));
+    }
+    show_lines(name, &lines, "error", screen);
+    let mut error = CommandError::text(
         ExitStatus::InputRefused,
         format!("{name} contradicts itself, so nothing was sent"),
         Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
-    ))
+    );
+    let finding = |conflict: &Conflict| {
+        let (row, line) = (conflict.later.row, conflict.later.line);
+        json!({"code": "contradiction", "row": row, "line": line, "column": null, "message": conflict.describe(sheet),
+            "accept": null, "rows": 1, "places": [{"row": row, "line": line}]})
+    };
+    error.findings = operations.conflicts.iter().take(LISTED_CONFLICTS).map(finding).collect();
+    Err(error)
 }
 
 fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<Sheet, CommandError> {
@@ -183,18 +179,33 @@ fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<She
             InputError::Spool(_) | InputError::Thread(_) => ExitStatus::StorageFailed,
             _ => ExitStatus::InputRefused,
         };
-        CommandError::new(status, UnusableInput { name: name.to_owned(), source }, None)
+        let finding = unusable_json(&source);
+        let mut error = CommandError::new(status, UnusableInput { name: name.to_owned(), source }, None);
+        error.findings = vec![finding];
+        error
     };
     let bytes = open().map_err(InputError::Read).map_err(unusable)?;
     read(bytes, options).map_err(unusable)
 }
 
-fn refused(message: &str) -> CommandError {
-    CommandError::text(
-        ExitStatus::InputRefused,
-        message,
-        Some("mend these rows, or add --skip-invalid to run the others"),
-    )
+fn unusable_json(error: &InputError) -> Value {
+    json!({"code": error.code(), "row": null, "line": error.line(), "column": null, "message": error.to_string(),
+        "accept": error.doubt().map(Doubt::name), "rows": null, "places": []})
+}
+
+fn refused(name: &str, bad_rows: usize, sheet: &Sheet) -> CommandError {
+    let (message, hint) = if sheet.is_refused() {
+        (
+            format!("the structure of {name} is in error, so nothing was sent"),
+            "fix what is said above; --skip-invalid does not help here, since rows may be missing",
+        )
+    } else {
+        (
+            format!("{name} has {} in error, so nothing was sent", rows_text(bad_rows, sheet.row_count)),
+            "fix these rows, or add --skip-invalid to run the others",
+        )
+    };
+    CommandError::text(ExitStatus::InputRefused, message, Some(hint))
 }
 
 /// Rows with at least one problem; `invalid` is sorted by row.
@@ -206,14 +217,14 @@ fn rows_text(count: usize, of: u32) -> String {
     if count == 1 { format!("1 row of {of}") } else { format!("{count} rows of {of}") }
 }
 
-fn show_problems(name: &str, lines: &[String], word: &str, screen: &Screen) {
+fn show_lines(name: &str, lines: &[String], word: &str, screen: &Screen) {
+    if lines.is_empty() {
+        return;
+    }
     let mut text = String::new();
-    for line in lines.iter().take(LISTED_PROBLEMS) {
+    for line in lines {
         // Writing into a string cannot fail.
         let _written = writeln!(text, "{word}: {name}: {line}");
-    }
-    if lines.len() > LISTED_PROBLEMS {
-        let _written = writeln!(text, "{word}: {name}: and {} more", lines.len() - LISTED_PROBLEMS);
     }
     screen.line(text.trim_end());
 }

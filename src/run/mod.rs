@@ -25,6 +25,8 @@ mod carrying_out;
 mod claim;
 mod deciding_again;
 mod desk;
+#[cfg(test)]
+mod histories;
 mod input;
 mod inventory;
 mod join;

@@ -17,6 +17,7 @@ use crate::plan::operations::Operations;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::schedule::BucketCalls;
+use crate::plan::tenant_tags::tenant_tag_warnings;
 use crate::report::{PlanReport, Screen};
 use crate::words::{counted, group_digits};
 
@@ -68,6 +69,9 @@ pub(super) async fn make_plan<T: Transport>(
     };
     let recent = recent_writes(tenant, read_from).await?;
     let sheet = &input.sheet;
+    if let Some(inventory) = &inventory {
+        warn_of_tags(tenant, input, inventory, &desk.screen);
+    }
     let machines = Resolution::of(sheet, inventory.as_ref());
     let operations = operations(input, &machines, &desk.screen)?;
     let plan = Plan::of(sheet, operations, machines, inventory.as_ref(), &recent, options.settings);
@@ -82,6 +86,21 @@ async fn recent_writes<T: Transport>(
     match read_from {
         Some(began_at) => tenant.recent_writes(began_at).await,
         None => Ok(RecentWrites::default()),
+    }
+}
+
+/// Says which tags of the input the tenant does not have as they are written. A sandbox that was made for this input has
+/// none at all.
+pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventory: &Inventory, screen: &Screen) {
+    if tenant.is_sandbox {
+        return;
+    }
+    let (warnings, more) = tenant_tag_warnings(&input.sheet, inventory);
+    for warning in warnings {
+        screen.warning(&format!("{}: {warning}", input.name));
+    }
+    if more > 0 {
+        screen.warning(&format!("{}: and {more} more tags like these", input.name));
     }
 }
 

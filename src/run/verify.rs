@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::Desk;
 use super::input::CheckedInput;
-use super::planning::operations;
+use super::planning::{operations, warn_of_tags};
 use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -29,6 +29,7 @@ pub(crate) async fn verify<T: Transport>(
     let MachinesRead { inventory, progress: read, began_at } = tenant.read_machines(desk).await?;
     let recent = tenant.recent_writes(began_at).await?;
     let screen = &desk.screen;
+    warn_of_tags(tenant, &input, &inventory, screen);
     let rows = find(&input, &inventory, &recent, screen)?;
     let totals = VerificationTotals::of(&rows);
     let status = exit_status(&totals, skip_missing_machines);

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::calls::Arrival;
 use super::key::MachineKey;
-use super::made_up::{self, Particulars};
+use super::made_up::{self, Guid, Particulars};
 use super::names::{NameNumber, Names};
 use super::settings::{
     DeadMachines, MAXIMUM_MACHINES, SandboxDeviceValue, SandboxMachine, SandboxSettings, SettingsError,
@@ -42,6 +42,8 @@ pub(super) struct Fleet {
     replaced: HashMap<Place, VecDeque<Replaced>>,
     /// Machines that answered a false 404 and are spared the next.
     spared: HashSet<Place>,
+    /// The directory's ids of the machines that were described with one.
+    device_ids: HashMap<Place, Guid>,
     rules: Rules,
 }
 
@@ -93,6 +95,7 @@ impl Fleet {
             names: Names::default(),
             replaced: HashMap::new(),
             spared: HashSet::new(),
+            device_ids: HashMap::new(),
             rules: Rules {
                 any_machine: settings.any_machine,
                 dead: settings.dead,
@@ -128,6 +131,9 @@ impl Fleet {
         let Entry::Vacant(entry) = self.places.entry(key.clone()) else { return None };
         let place = *entry.insert(Place(self.records.len()));
         let made_up = Particulars::of(&key);
+        if let Some(device) = described.aad_device_id.as_deref().and_then(Guid::parse) {
+            self.device_ids.insert(place, device);
+        }
         let dies = matches!(self.rules.dead, DeadMachines::Share(share) if made_up.falls_into(share, self.rules.seed));
         let dead = described.dead || dies;
         let silence = if dead { made_up.silence_of_the_dead() } else { made_up.silence() };
@@ -275,6 +281,7 @@ impl Fleet {
             platform: record.platform,
             group: record.group,
             last_seen: record.last_seen,
+            aad_device_id: self.places.get(&record.key).and_then(|place| self.device_ids.get(place)).copied(),
             now,
         };
         MachineView::new(known, &self.names)
@@ -291,6 +298,11 @@ impl Fleet {
         Some(SandboxMachine {
             id: record.key.to_string(),
             computer_dns_name: Some(record.computer_dns_name.to_string()),
+            aad_device_id: self
+                .places
+                .get(&record.key)
+                .and_then(|place| self.device_ids.get(place))
+                .map(ToString::to_string),
             tags: record.tags.iter().map(|number| self.names.text(*number).to_owned()).collect(),
             device_value: record.device_value,
             group: Some(self.names.text(record.group).to_owned()),

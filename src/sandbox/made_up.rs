@@ -165,6 +165,12 @@ impl Guid {
         const VARIANT: u128 = 0b11 << 62;
         Self(bits & !VERSION & !VARIANT | 4 << 76 | 0b10 << 62)
     }
+
+    /// Reads 32 hexadecimal digits with or without hyphens.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.replace('-', "");
+        u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32).map(Self)
+    }
 }
 
 impl fmt::Display for Guid {

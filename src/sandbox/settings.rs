@@ -274,6 +274,8 @@ pub struct SandboxMachine {
     pub id: String,
     /// The full computer DNS name.
     pub computer_dns_name: Option<String>,
+    /// The device's id in the directory, a GUID.
+    pub aad_device_id: Option<String>,
     /// The tags at the start, in the order of adding.
     pub tags: Vec<String>,
     /// The device value at the start.
@@ -299,6 +301,7 @@ impl SandboxMachine {
         Self {
             id: id.into(),
             computer_dns_name: None,
+            aad_device_id: None,
             tags: Vec::new(),
             device_value: SandboxDeviceValue::Normal,
             group: None,
@@ -316,6 +319,14 @@ impl SandboxMachine {
         let name = computer_dns_name.into();
         let id = made_up::id_for_name(&name).to_string();
         Self { computer_dns_name: Some(name), ..Self::new(id) }
+    }
+
+    /// The same, known by its id in the directory only; the id is made up from that and always the same.
+    #[must_use]
+    pub fn of_device(aad_device_id: impl Into<String>) -> Self {
+        let device = aad_device_id.into();
+        let id = made_up::id_for_name(&device).to_string();
+        Self { aad_device_id: Some(device), ..Self::new(id) }
     }
 }
 

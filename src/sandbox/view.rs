@@ -25,6 +25,8 @@ pub(super) struct Known<'fleet> {
     pub(super) platform: NameNumber,
     pub(super) group: NameNumber,
     pub(super) last_seen: Timestamp,
+    /// As it was described; otherwise it is made up.
+    pub(super) aad_device_id: Option<Guid>,
     pub(super) now: Timestamp,
 }
 
@@ -80,7 +82,7 @@ impl<'fleet> MachineView<'fleet> {
             risk_score: made_up.risk_score(),
             exposure_level: made_up.exposure_level(),
             is_aad_joined: true,
-            aad_device_id: made_up.directory_device_id(),
+            aad_device_id: known.aad_device_id.unwrap_or_else(|| made_up.directory_device_id()),
             machine_tags: TagList { numbers: known.tags, names },
         }
     }
@@ -149,6 +151,7 @@ mod tests {
                 platform,
                 group,
                 last_seen,
+                aad_device_id: None,
                 now,
             };
             assert_eq!(MachineView::new(known, &names).health_status, expected, "{seconds}");

@@ -118,6 +118,21 @@ impl Store {
 
 #[cfg(test)]
 impl Store {
+    /// A store on a directory that several processes of a simulation share: it neither waits for the disk nor leaves the
+    /// runtime's thread, so that all of them do everything in the same order each time.
+    pub(crate) async fn open_for_simulation(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
+        let (writing, reading, identity) = open_blocking(directory, &clock)?;
+        let file = directory.join(DATABASE_NAME);
+        for connection in [&writing, &reading] {
+            let relaxed = connection.pragma_update(None, "synchronous", "OFF");
+            relaxed.map_err(|error| StoreError::database(&file, error))?;
+        }
+        let writer = connection::SharedConnection::start(writing, &file, TransactionBehavior::Immediate);
+        let store = Self { reader: Reader::start(reading, directory), writer, clock, identity: Arc::new(identity) };
+        store.sweep_dead_processes().await?;
+        Ok(store)
+    }
+
     /// Lets so many further commits succeed and no more, and counts them: a disk that fails at the worst moment.
     pub(crate) async fn count_commits(
         &self,

@@ -57,21 +57,15 @@ fn a_file_that_cannot_be_used_is_refused_before_any_call() {
         ("no header", format!("{},Tier 0,Add\n", id(1)).into(), "", "which looks like a row without a header above it"),
         (
             "two columns for one thing",
-            "machineId,tag,action,Device ID\n".into(),
+            "machineId,tag,action,Machine ID\n".into(),
             "",
-            "has two columns for the machine, \"machineId\" (1) and \"Device ID\" (4); rename or remove one",
+            "has two columns for the machine, \"machineId\" (1) and \"Machine ID\" (4); rename or remove one",
         ),
         (
             "a separator line without a separator",
             format!("sep=\n{good}").into(),
             "",
             "line 1 says \"sep=\", which names no delimiter",
-        ),
-        (
-            "a quotation mark that is never closed",
-            format!("{good}{},\"Tier 0,Add\n{good}", id(2)).into(),
-            "",
-            "the quotation mark opened on line 3 is never closed",
         ),
         (
             "an open header",
@@ -84,6 +78,30 @@ fn a_file_that_cannot_be_used_is_refused_before_any_call() {
     for (name, file, options, message) in cases {
         let outcome = refused(Rehearsal::at(&sandbox).file(file).with(options).run().exits(3), name);
         outcome.says(&["error: input.csv cannot be used", message]);
+    }
+    sandbox.end().are_all_nought();
+}
+
+#[test]
+fn a_file_whose_structure_is_wrong_is_refused_whatever_is_skipped() {
+    let sandbox = Sandbox::start("");
+    let cases = [
+        (
+            "#1,Tier 0,Add,\n#2,\"Tier 0,Add,\n#3,Tier 0,Add,\n",
+            "row 2, line 3: the quotation mark opened on line 3 is never closed",
+        ),
+        (
+            "#1,Tier 0,Add,\"swapped disk\n#2,Tier 0,Add,ok\n#3,Tier 0,Add,\"done\"\n#4,Tier 0,Add,ok\n",
+            "row 1, line 2: the quotation mark opened on line 2 closes on line 4, and text follows it there",
+        ),
+    ];
+    for (rows, message) in cases {
+        let file = with_ids(&format!("machineId,tag,action,note\n{rows}"));
+        for options in ["", "--skip-invalid", "--accept line-breaks,odd-tags,case-variants,state-columns"] {
+            let outcome = Rehearsal::at(&sandbox).file(file.clone()).with(options).run().exits(3);
+            refused(outcome, rows)
+                .says(&[&format!("error: input.csv: {message}"), "error: the structure of input.csv is in error"]);
+        }
     }
     sandbox.end().are_all_nought();
 }

@@ -15,7 +15,7 @@ const ROWS: [(&str, &str, &str); 19] = [
         "machine_control_character",
     ),
     ("LONG,Tier 0,Add,,", "column \"machineId\": the machine has 1001 characters", "machine_too_long"),
-    ("#3,Tier 0,Ad,,", "column \"action\": \"Ad\" is no action", "unknown_action"),
+    ("#3,Tier 0,Ad,,", "column \"action\": unknown action \"Ad\"", "unknown_action"),
     ("#3,,,,", "column \"action\": the row has neither an action nor a value", "missing_action"),
     ("#3,Tier 0,,,", "column \"tag\": the tag \"Tier 0\" has no action", "tag_without_action"),
     ("#3,Tier 0,,High,", "column \"tag\": the tag \"Tier 0\" has no action", "tag_without_action"),
@@ -27,17 +27,21 @@ const ROWS: [(&str, &str, &str); 19] = [
     ("#3,,Remove,,", "column \"tag\": Remove needs a tag", "missing_tag"),
     ("#3,,Set,,", "column \"value\": the value is missing", "missing_value"),
     ("#3,LONG,Add,,", "column \"tag\": the tag has 1001 characters, and at most 200 are allowed", "tag_too_long"),
-    ("#3,\"Tier\n0\",Add,,", "column \"tag\": the tag holds the control character U+000A", "tag_control_character"),
-    ("#3,Tier 0,Add,Medium,", "column \"value\": \"Medium\" is no device value", "unknown_value"),
-    ("#3,Tier 0,Add,", "the row has 4 cells and the header 5", "ragged_row"),
+    ("#3,\"Tier\n0\",Add,,", "column \"tag\": the tag \"Tier\\u{a}0\" holds a line break", "odd_tag"),
+    ("#3,Tier\t0,Add,,", "column \"tag\": the tag holds the control character U+0009", "tag_control_character"),
+    ("#3,Tier 0,Add,Medium,", "column \"value\": unknown device value \"Medium\"", "unknown_value"),
     ("#3,Tier 0,Add,,,x", "the row has 6 cells and the header 5", "ragged_row"),
-    (",,,,", "every cell is empty", "empty_row"),
+    ("# the old ones,,,,", "the row begins with # like a comment", "comment_row"),
     (
         "server-1.contoso.example,Tier 0,Add,,",
         "\"server-1.contoso.example\" is no machine id of 40 hexadecimal digits; give the id",
         "not_a_machine_id",
     ),
-    ("00000000000000000000000000000000000000a,Tier 0,Add,,", "is it a damaged id?", "not_a_machine_id"),
+    (
+        "00000000000000000000000000000000000000a,Tier 0,Add,,",
+        "is a damaged id: it has 39 hexadecimal digits",
+        "damaged_id",
+    ),
 ];
 
 fn file() -> String {
@@ -75,7 +79,7 @@ fn every_row_in_error_is_listed_with_its_row_and_line_before_any_call() {
     outcome
         .says(&[
             "error: input.csv has 18 rows of 19 in error, so nothing was sent",
-            "hint: mend these rows, or add --skip-invalid",
+            "hint: fix these rows, or add --skip-invalid",
         ])
         .counters()
         .are_all_nought();
@@ -128,8 +132,9 @@ fn a_file_of_which_every_row_is_in_error_still_gets_its_results() {
 }
 
 #[test]
-fn a_file_without_rows_is_done_at_once() {
-    let outcome = Rehearsal::new().rows("").with("--json").run().exits(0);
+fn a_file_without_rows_is_refused_unless_it_may_be_empty() {
+    Rehearsal::new().rows("").run().exits(3).says(&["has a header and no rows", "--allow-empty"]);
+    let outcome = Rehearsal::new().rows("").with("--json --allow-empty").run().exits(0);
     assert_eq!(outcome.summary()["rows"], 0);
     assert_eq!((outcome.results().rows.len(), outcome.failed()), (0, None));
 }

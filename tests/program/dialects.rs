@@ -90,18 +90,19 @@ fn every_dialect_is_read_and_the_results_keep_its_delimiter_and_mark() {
 
 #[test]
 fn the_delimiter_is_the_one_that_makes_a_header_and_not_the_most_frequent_one() {
-    let file = format!("machineId;tag;action;a,b,c,d,e,f\n{};\"Tier; 0\";Add;1,2,3,4,5,6\n", id(1));
+    let file = format!("machineId;tag;action;note;a,b,c,d,e,f\n{};Tier 0;Add;\"x; y\";1,2,3,4,5,6\n", id(1));
     let outcome = Rehearsal::new().file(file).run().exits(0);
-    assert_eq!(outcome.sandbox().machine(1).tags, ["Tier; 0"]);
+    assert_eq!(outcome.sandbox().machine(1).tags, ["Tier 0"]);
     let results = Table::read(&outcome.results_bytes(), ';');
     assert_eq!(results.column("a,b,c,d,e,f"), ["1,2,3,4,5,6"]);
+    assert_eq!(results.column("note"), ["x; y"]);
 }
 
 #[test]
 fn a_cell_may_hold_delimiters_quotation_marks_and_line_breaks() {
-    let file = format!("note,machineId,tag,action\r\n\"a \"\"b\"\",\r\nc\",{},\"Tier, \"\"0\"\"\",Add\r\n", id(1));
+    let file = format!("note,machineId,tag,action\r\n\"a \"\"b\"\",\r\nc\",{},\"Tier \"\"0\"\"\",Add\r\n", id(1));
     let outcome = Rehearsal::new().file(file).run().exits(0);
-    assert_eq!(outcome.sandbox().machine(1).tags, ["Tier, \"0\""]);
+    assert_eq!(outcome.sandbox().machine(1).tags, ["Tier \"0\""]);
     assert_eq!(outcome.results().column("note"), ["a \"b\",\r\nc"]);
 }
 

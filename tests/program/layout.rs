@@ -41,7 +41,7 @@ const ROOMS: [(&str, &[&str], &str); 20] = [
     ("sandbox", &[], "what the program is checked against shares no code with it"),
     (
         "cli",
-        &["model", "quota", "plan", "api", "dispatch", "report", "sandbox", "config"],
+        &["model", "quota", "input", "plan", "api", "dispatch", "report", "sandbox", "config"],
         "what was typed, in the words of the rooms",
     ),
     ("config", &["cli", "quota", "api", "store"], "what it means once the environment is read"),

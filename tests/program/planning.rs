@@ -175,7 +175,8 @@ fn what_is_so_already_costs_no_call_and_says_what_there_was() {
     let server = tenant.serve();
     let rows =
         "#1,Old,Remove,High\n#2,Tier 1,Add,High\n#3,Old,Remove,Low\n#4,Tier 1,Add,\n#4,tier 1,Add,\n#7,Tier 1,Add,\n";
-    let outcome = Rehearsal::at_stand_in(&server).planned().rows(rows).with("--json").run().exits(0);
+    let options = "--accept case-variants --json";
+    let outcome = Rehearsal::at_stand_in(&server).planned().rows(rows).with(options).run().exits(0);
     let results = outcome.results();
     let cells = |name: &str| results.column(name);
     // Of a tag that stands there in another case nothing is known.

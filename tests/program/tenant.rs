@@ -24,6 +24,7 @@ pub(crate) struct TenantMachine {
     last_seen: String,
     group: String,
     platform: String,
+    device: Option<String>,
     tags: Vec<String>,
     value: String,
     dead: bool,
@@ -38,6 +39,7 @@ pub(crate) fn machine(number: u32) -> TenantMachine {
         last_seen: "2026-03-01T08:00:00Z".to_owned(),
         group: "Workstations".to_owned(),
         platform: "Windows11".to_owned(),
+        device: None,
         tags: Vec::new(),
         value: "Normal".to_owned(),
         dead: false,
@@ -54,6 +56,11 @@ impl TenantMachine {
     /// With this id.
     pub(crate) fn with_id(self, id: &str) -> Self {
         Self { id: id.to_owned(), ..self }
+    }
+
+    /// With this id in the directory.
+    pub(crate) fn of_device(self, device: &str) -> Self {
+        Self { device: Some(device.to_owned()), ..self }
     }
 
     /// Last seen then.
@@ -99,6 +106,7 @@ impl TenantMachine {
             "lastSeen": self.last_seen,
             "rbacGroupName": self.group,
             "osPlatform": self.platform,
+            "aadDeviceId": self.device,
             "machineTags": self.tags,
             "deviceValue": self.value,
         })

@@ -16,7 +16,7 @@ const LARGEST_FILE_BYTES: u64 = 256 * 1024;
 /// on this computer may read it.
 ///
 /// # Errors
-/// [`SignInError::File`] if it cannot be read, is too large or is not UTF-8;
+/// [`SignInError::File`] if it cannot be read, is too large or is neither UTF-8 nor UTF-16 with a byte order mark;
 /// [`SignInError::Settings`] if it is empty.
 pub fn read_secret_file(path: &Path) -> Result<SecretString, SignInError> {
     let text = read_private_text(path)?;
@@ -50,9 +50,25 @@ fn read_bounded(path: &Path) -> io::Result<SecretString> {
             format!("it is larger than {LARGEST_FILE_BYTES} bytes"),
         ));
     }
+    if let Some(text) = wide_text(content) {
+        return Ok(text?.into());
+    }
     let text =
         std::str::from_utf8(content).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into())
+}
+
+/// The text of a file that begins with a byte order mark of UTF-16, as Windows PowerShell writes it; `None` for others.
+fn wide_text(bytes: &[u8]) -> Option<io::Result<String>> {
+    let (wide, to_unit): (_, fn([u8; 2]) -> u16) = match bytes {
+        [0xFF, 0xFE, wide @ ..] => (wide, u16::from_le_bytes),
+        [0xFE, 0xFF, wide @ ..] => (wide, u16::from_be_bytes),
+        _ => return None,
+    };
+    let (pairs, rest) = wide.as_chunks::<2>();
+    let text: Result<String, _> = char::decode_utf16(pairs.iter().copied().map(to_unit)).collect();
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-16 text, as its byte order mark says");
+    Some(text.ok().filter(|_| rest.is_empty()).ok_or_else(invalid))
 }
 
 fn warn_if_readable_by_everybody(path: &Path) {
@@ -94,7 +110,10 @@ mod tests {
 
     #[test]
     fn a_secret_file_is_trimmed_text() {
-        for content in [&b"s3cret"[..], b"  s3cret\r\n", b"\xef\xbb\xbfs3cret\n"] {
+        let wide =
+            |to_bytes: fn(u16) -> [u8; 2]| "\u{feff}s3cret\r\n".encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
+        let (little, big) = (wide(u16::to_le_bytes), wide(u16::to_be_bytes));
+        for content in [&b"s3cret"[..], b"  s3cret\r\n", b"\xef\xbb\xbfs3cret\n", &little, &big] {
             let file = file_with(content);
             let secret = read_secret_file(file.path()).expect("readable");
             assert_eq!(secret.expose_secret(), "s3cret");
@@ -104,8 +123,13 @@ mod tests {
     #[test]
     fn what_is_no_secret_file_is_an_error_that_shows_nothing_of_it() {
         let too_large = vec![b'x'; usize::try_from(LARGEST_FILE_BYTES).expect("small") + 1];
-        let cases: [(&[u8], &str); 4] =
-            [(b"", "empty"), (b" \n", "empty"), (b"s3\xff\xfe", "could not read"), (&too_large, "could not read")];
+        let cases: [(&[u8], &str); 5] = [
+            (b"", "empty"),
+            (b"\xff\xfes\x003", "could not read"),
+            (b" \n", "empty"),
+            (b"s3\xff\xfe", "could not read"),
+            (&too_large, "could not read"),
+        ];
         for (content, expected) in cases {
             let file = file_with(content);
             let error = read_secret_file(file.path()).expect_err("no secret");

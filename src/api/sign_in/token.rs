@@ -69,9 +69,10 @@ impl BearerToken {
     }
 }
 
-/// Whether `text` can stand in a bearer header as it is.
+/// Whether `text` can stand in a bearer header as it is. Quotation marks were copied with it, and belong to no token.
 pub(super) fn is_token_text(text: &str) -> bool {
-    !text.is_empty() && text.len() <= LONGEST_TOKEN_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_fit = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`');
+    !text.is_empty() && text.len() <= LONGEST_TOKEN_BYTES && text.bytes().all(is_fit)
 }
 
 /// The payload of an Entra access token, as far as it is of use. Every part is optional, since the
@@ -137,6 +138,20 @@ mod tests {
 
     fn claims(token: &str) -> Option<TokenClaims> {
         BearerToken::new(&token.into(), 1).expect("a possible token").claims().cloned()
+    }
+
+    #[test]
+    fn a_token_has_no_blanks_and_no_quotation_marks() {
+        for (text, expected) in [
+            ("ready-made", true),
+            ("a.b_c~d+e/f=", true),
+            ("", false),
+            ("a b", false),
+            ("\"a\"", false),
+            ("'a'", false),
+        ] {
+            assert_eq!(is_token_text(text), expected, "{text:?}");
+        }
     }
 
     #[test]

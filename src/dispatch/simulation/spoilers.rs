@@ -141,7 +141,7 @@ async fn an_app_without_permission_is_found_out_in_a_few_calls() {
         let spoiled = case.run((0..200).map(|number| (number, Refusal::Forbidden))).await;
         match &spoiled.reason {
             EndReason::Forbidden { message } => {
-                assert_eq!(message.as_deref(), Some("roles are missing"), "{}", spoiled.name)
+                assert_eq!(message.as_deref(), Some("roles are missing"), "{}", spoiled.name);
             }
             other => panic!("{}: {other:?}", spoiled.name),
         }

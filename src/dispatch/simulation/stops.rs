@@ -69,7 +69,7 @@ async fn a_drain_while_the_last_add_waits_leaves_the_removes_to_whoever_goes_on(
 async fn a_machine_that_is_listed_by_now_gets_its_tag_before_it_loses_the_other() {
     for (remove_is_unlisted, add_is_unlisted) in [(true, false), (false, true)] {
         for bulk in [true, false] {
-            let is_unlisted = |number: u32| if number % 2 == 0 { remove_is_unlisted } else { add_is_unlisted };
+            let is_unlisted = |number: u32| if number.is_multiple_of(2) { remove_is_unlisted } else { add_is_unlisted };
             let simulation = Simulation::with_unlisted(1, swaps(12), "3/1s", CALM, 200, is_unlisted).await;
             let settings = DispatchSettings { bulk, ..simulation.settings(1, "3/1s") };
             let (reason, _) = simulation.run(settings).await;

@@ -116,7 +116,7 @@ fn the_same_row_comes_out_of_every_dialect() {
         },
     ];
     for case in cases {
-        let options = InputOptions { encoding: case.chosen, spool_directory: None };
+        let options = InputOptions { encoding: case.chosen, ..InputOptions::default() };
         let mut sheet = read(&case.bytes[..], &options).unwrap_or_else(|error| panic!("{}: {error}", case.what));
         let dialect = sheet.dialect;
         assert_eq!(dialect.encoding, case.encoding, "{}", case.what);
@@ -228,7 +228,7 @@ fn a_pipe_may_hand_out_single_bytes() {
 #[test]
 fn chunks_give_all_rows_again_also_from_a_file() {
     let directory = tempfile::tempdir().expect("a directory");
-    let options = InputOptions { encoding: None, spool_directory: Some(directory.path().to_owned()) };
+    let options = InputOptions { spool_directory: Some(directory.path().to_owned()), ..InputOptions::default() };
     let row = |row: u32| {
         // Some are long, all are quoted, some are followed by an empty line.
         let note = if row.is_multiple_of(500) { "long ".repeat(200_000) } else { "short".to_owned() };

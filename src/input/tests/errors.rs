@@ -2,11 +2,11 @@
 
 use std::error::Error as _;
 
-use super::super::{InputError, InputOptions, encoding, read};
+use super::super::{InputError, InputOptions, ProblemKind, encoding, read};
 use super::utf16;
 
 fn refusal(bytes: &[u8], label: Option<&str>) -> String {
-    let options = InputOptions { encoding: label.and_then(encoding), spool_directory: None };
+    let options = InputOptions { encoding: label.and_then(encoding), ..InputOptions::default() };
     match read(bytes, &options) {
         Ok(sheet) => panic!("not refused: {sheet:?}"),
         Err(error) => error.to_string(),
@@ -94,10 +94,10 @@ fn headers_that_lack_something_are_told_what() {
         "\n\nHost;Group;a,b\n",
         "sep=,\nName;value\n",
         "   \n",
-        "machineId,Device ID,value\n",
-        "Name,MachineName,value\n",
+        "machineId,Machine ID,value\n",
+        "Name,name,value\n",
         "id,tag,action, TAG \n",
-        "id;value;tag;Device Value;action\n",
+        "id;value;tag;Value;action\n",
         &format!("{id},x,Add,\n"),
         "Name,\u{1b}[31mtag\u{7},action\n",
         &format!("{}\n", wide.join(",")),
@@ -109,22 +109,22 @@ fn headers_that_lack_something_are_told_what() {
     .map(|text| refusal(text.as_bytes(), None))
     .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
-    the header on line 1 has a tag column but no action column: add one that says Add or Remove; it has "Name" (1), "Tag" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has an action column but no tag column; it has "Name" (1), "Action" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has no column that says what to change; it has "Name" (1), "Group" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has no machine column; it has "Tag" (1), "Action" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has no machine column; it has "Host" (1), "value" (2); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has no machine column, and a tag column but no action column: add one that says Add or Remove; it has "Host" (1), "Group" (2), "Tag" (3); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 3 has no machine column, and no column that says what to change; it has "Host" (1), "Group" (2), "a,b" (3); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 2 has no machine column, and no column that says what to change; it has "Name;value" (1); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has no machine column, and no column that says what to change; it has "   " (1); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has two columns for the machine, "machineId" (1) and "Device ID" (2); rename or remove one
-    the header on line 1 has two columns for the machine, "Name" (1) and "MachineName" (2); rename or remove one
+    the header on line 1 has a tag column but no action column: add one that says Add or Remove; it has "Name" (1), "Tag" (2); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has an action column but no tag column; it has "Name" (1), "Action" (2); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has no column that says what to change; it has "Name" (1), "Group" (2); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has no machine column; it has "Tag" (1), "Action" (2); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has no machine column; it has "Host" (1), "value" (2); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has no machine column, and a tag column but no action column: add one that says Add or Remove; it has "Host" (1), "Group" (2), "Tag" (3); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 3 has no machine column, and no column that says what to change; it has "Host" (1), "Group" (2), "a,b" (3); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 2 has no machine column, and no column that says what to change; it has "Name;value" (1); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the input is empty; its first line must be a header, for example machineId,tag,action,value
+    the header on line 1 has two columns for the machine, "machineId" (1) and "Machine ID" (2); rename or remove one
+    the header on line 1 has two columns for the machine, "Name" (1) and "name" (2); rename or remove one
     the header on line 1 has two columns for the tag, "tag" (2) and " TAG " (4); rename or remove one
-    the header on line 1 has two columns for the value, "value" (2) and "Device Value" (4); rename or remove one
-    the header on line 1 has no machine column, and no column that says what to change; it has "1e5bc9d7e413ddd7902c2932e418702b84d0cc07" (1), "x" (2), "Add" (3), "" (4), which looks like a row without a header above it; needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has an action column but no tag column; it has "Name" (1), "\u{1b}[31mtag\u{7}" (2), "action" (3); needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
-    the header on line 1 has no machine column, and no column that says what to change; it has "column 1" (1), "column 2" (2), "column 3" (3), "column 4" (4), "column 5" (5), "column 6" (6), "column 7" (7), "column 8" (8), "column 9" (9), "column 10" (10), "column 11" (11), "column 12" (12), "column 13" (13), "column 14" (14), "column 15" (15), "column 16" (16), "column 17" (17), "column 18" (18), "column 19" (19), "column 20" (20), "column 21" (21), "column 22" (22), "column 23" (23), "column 24" (24), "column 25" (25), "column 26" (26), "column 27" (27), "column 28" (28), "column 29" (29), "column 30" (30), "column 31" (31), "column 32" (32), "column 33" (33), "column 34" (34), "column 35" (35), "column 36" (36), "column 37" (37), "column 38" (38), "column 39" (39), "column 40" (40) and 60 more; needed are a machine column (machineId, Device ID, Id, or else Machine Name, Device Name, Name) and either tag and action, or value
+    the header on line 1 has two columns for the value, "value" (2) and "Value" (4); rename or remove one
+    the header on line 1 has no machine column, and no column that says what to change; it has "1e5bc9d7e413ddd7902c2932e418702b84d0cc07" (1), "x" (2), "Add" (3), "" (4), which looks like a row without a header above it; needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has an action column but no tag column; it has "Name" (1), "\u{1b}[31mtag\u{7}" (2), "action" (3); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has no machine column, and no column that says what to change; it has "column 1" (1), "column 2" (2), "column 3" (3), "column 4" (4), "column 5" (5), "column 6" (6), "column 7" (7), "column 8" (8), "column 9" (9), "column 10" (10), "column 11" (11), "column 12" (12), "column 13" (13), "column 14" (14), "column 15" (15), "column 16" (16), "column 17" (17), "column 18" (18), "column 19" (19), "column 20" (20), "column 21" (21), "column 22" (22), "column 23" (23), "column 24" (24), "column 25" (25), "column 26" (26), "column 27" (27), "column 28" (28), "column 29" (29), "column 30" (30), "column 31" (31), "column 32" (32), "column 33" (33), "column 34" (34), "column 35" (35), "column 36" (36), "column 37" (37), "column 38" (38), "column 39" (39), "column 40" (40) and 60 more; needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
     line 1 says "sep=", which names no delimiter; write for example sep=; or remove the line
     line 1 says "sep=ab\u{1b}", which names no delimiter; write for example sep=; or remove the line
     line 1 says "sep="", which names no delimiter; write for example sep=; or remove the line
@@ -135,7 +135,11 @@ fn headers_that_lack_something_are_told_what() {
 fn a_quotation_mark_that_stays_open_refuses_the_file() {
     let refused_at = |text: &str| match read(text.as_bytes(), &InputOptions::default()) {
         Err(InputError::UnclosedQuote { line }) => Some(line),
-        _ => None,
+        Ok(sheet) => sheet.problems.iter().find_map(|problem| match problem.kind {
+            ProblemKind::UnclosedQuote { opened } => Some(u64::from(opened)),
+            _ => None,
+        }),
+        Err(_) => None,
     };
     let table = [
         ("machineId,value\na,\"Low\n", Some(2)),
@@ -155,7 +159,13 @@ fn a_quotation_mark_that_stays_open_refuses_the_file() {
     for (text, expected) in table {
         assert_eq!(refused_at(text), expected, "{text:?}");
     }
-    insta::assert_snapshot!(refusal(b"machineId,value\na,\"Low\n", None), @r#"the quotation mark opened on line 2 is never closed, which makes the rest of the input one cell; close it, or write it twice inside a quoted cell"#);
+    insta::assert_snapshot!(refusal(b"machineId,\"value\na,Low\n", None), @r#"the quotation mark opened on line 1 is never closed, which makes the rest of the input one cell; close it, or write it twice inside a quoted cell"#);
+    let sheet = super::sheet("machineId,value\nb,Hi\na,\"Low\n");
+    let told: Vec<String> = sheet.problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    row 1, line 2, column "value": unknown device value "Hi"; use Low, Normal or High
+    row 2, line 3: the quotation mark opened on line 3 is never closed, which makes the rest of the file one cell; remove the stray mark, or write a mark that belongs into a quoted cell twice, as in "say ""yes"""
+    "#);
 }
 
 #[test]
@@ -172,7 +182,7 @@ fn records_and_headers_have_limits() {
 #[test]
 fn a_temporary_file_that_cannot_be_made_is_local_storage() {
     let directory = tempfile::tempdir().expect("a directory").path().join("gone");
-    let options = InputOptions { encoding: None, spool_directory: Some(directory) };
+    let options = InputOptions { spool_directory: Some(directory), ..InputOptions::default() };
     let small = b"machineId,value\na,Low\n";
     assert!(read(&small[..], &options).is_ok());
     let large = [b"machineId,value,note\na,Low,\n".to_vec(), b"a,Low,\n".repeat(1_500_000)].concat();

@@ -210,6 +210,7 @@ impl World {
             quiet: false,
             json: false,
             named_state_directory: None,
+            tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
             stop_requests,
             random: fastrand::Rng::with_seed(*seed),

@@ -1,0 +1,271 @@
+//! What a cell means that names a machine: an id, an Entra device id or a name, in whatever dress programs put it.
+//!
+//! What has one meaning is read, and the dress is told once per file. What was damaged on its way (by a spreadsheet, by a
+//! cut) is wrong before any call: the machine that it meant is gone from the file, and another one may be hit.
+
+use std::net::IpAddr;
+
+use super::excerpt::Excerpt;
+use super::mishap::{is_spreadsheet_error, stands_for_nothing};
+use super::problem::ProblemKind;
+use super::unicode::is_invisible;
+use crate::model::{MachineId, MachineReference};
+
+/// The most characters of a machine's cell. A DNS name has at most 253.
+const MACHINE_MAXIMUM_CHARACTERS: usize = 1000;
+
+/// Hexadecimal digits of a text that was an id before it lost or gained some.
+const DAMAGED_DIGITS: std::ops::RangeInclusive<usize> = 30..=50;
+
+/// What stood around an id or a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dress {
+    /// An apostrophe in front, by which spreadsheets are told that a cell is text.
+    Apostrophe,
+    /// Quotation marks of whatever kind.
+    QuotationMarks,
+    /// `="…"`, by which spreadsheets are told the same.
+    Formula,
+    /// Braces or other brackets.
+    Brackets,
+    /// Characters that nobody sees, and unusual spaces.
+    Invisible,
+    /// The address of the machine's page in the portal.
+    Address,
+    /// The domain in front: `DOMAIN\host`.
+    Domain,
+    /// Two backslashes in front: `\\host`.
+    Backslashes,
+    /// The `$` behind an account's name: `host$`.
+    Dollar,
+    /// The dot that ends a full name.
+    FinalDot,
+}
+
+impl Dress {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 10] = [
+        Self::Apostrophe,
+        Self::QuotationMarks,
+        Self::Formula,
+        Self::Brackets,
+        Self::Invisible,
+        Self::Address,
+        Self::Domain,
+        Self::Backslashes,
+        Self::Dollar,
+        Self::FinalDot,
+    ];
+
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Apostrophe => "a leading apostrophe",
+            Self::QuotationMarks => "quotation marks",
+            Self::Formula => "=\"…\"",
+            Self::Brackets => "brackets",
+            Self::Invisible => "invisible characters",
+            Self::Address => "the portal's address",
+            Self::Domain => "a domain in front",
+            Self::Backslashes => "\\\\ in front",
+            Self::Dollar => "a $ at the end",
+            Self::FinalDot => "a dot at the end",
+        }
+    }
+}
+
+/// A set of [`Dress`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dresses(u16);
+
+impl Dresses {
+    const fn put_off(&mut self, dress: Dress) {
+        self.0 |= 1 << dress as u16;
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) const fn has(self, dress: Dress) -> bool {
+        self.0 & (1 << dress as u16) != 0
+    }
+}
+
+/// Reads a trimmed cell.
+pub(super) fn read(cell: &str) -> Result<(MachineReference, Dresses), ProblemKind> {
+    // Nearly every cell is a bare id.
+    if let Some(id) = MachineId::from_hexadecimal(cell) {
+        return Ok((MachineReference::Id(id), Dresses::default()));
+    }
+    let (bare, mut dresses) = undress(cell);
+    if bare.is_empty() {
+        return Err(ProblemKind::MissingMachine);
+    }
+    match MachineReference::parse(bare) {
+        MachineReference::Name(_) => {}
+        id => return Ok((id, dresses)),
+    }
+    if let Some(id) = id_in_address(bare) {
+        dresses.put_off(Dress::Address);
+        return Ok((MachineReference::Id(id), dresses));
+    }
+    refuse_damage(bare)?;
+    let name = bare_name(bare, &mut dresses);
+    check_name(name)?;
+    Ok((MachineReference::Name(name.into()), dresses))
+}
+
+/// The text without what may stand around any machine, id or name.
+fn undress(cell: &str) -> (&str, Dresses) {
+    const QUOTES: [(char, char); 9] =
+        [('"', '"'), ('\'', '\''), ('“', '”'), ('”', '”'), ('„', '“'), ('„', '”'), ('‘', '’'), ('’', '’'), ('«', '»')];
+    let mut dresses = Dresses::default();
+    let mut text = cell;
+    loop {
+        let trimmed = text.trim_matches(|it: char| it.is_whitespace() || is_invisible(it));
+        let (dress, inner) = if trimmed.len() < text.len() {
+            (Dress::Invisible, trimmed)
+        } else if let Some(inner) = between(text.strip_prefix('=').unwrap_or_default(), '"', '"') {
+            (Dress::Formula, inner)
+        } else if let Some(inner) = QUOTES.iter().find_map(|(open, close)| between(text, *open, *close)) {
+            (Dress::QuotationMarks, inner)
+        } else if let Some(inner) = text.strip_prefix(['\'', '’', '‘']) {
+            (Dress::Apostrophe, inner)
+        } else if let Some(inner) = in_brackets(text) {
+            (Dress::Brackets, inner)
+        } else {
+            return (text, dresses);
+        };
+        dresses.put_off(dress);
+        text = inner;
+    }
+}
+
+fn between(text: &str, open: char, close: char) -> Option<&str> {
+    text.strip_prefix(open)?.strip_suffix(close)
+}
+
+/// Braces stand around whatever programs write so; other brackets are taken off an id only, for a name may be a remark.
+fn in_brackets(text: &str) -> Option<&str> {
+    let is_id = |inner: &&str| !matches!(MachineReference::parse(inner.trim()), MachineReference::Name(_));
+    let others = [('[', ']'), ('(', ')'), ('<', '>')];
+    between(text, '{', '}')
+        .or_else(|| others.iter().find_map(|(open, close)| between(text, *open, *close).filter(is_id)))
+}
+
+/// The machine whose page in the portal, or whose resource in the API, has this address.
+fn id_in_address(text: &str) -> Option<MachineId> {
+    const HOSTS: [&str; 4] = ["microsoft.com", "microsoft.us", "securitycenter.windows.com", "windows.us"];
+    let address = text.split_once("://").map_or(text, |(_scheme, address)| address);
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    let mut parts = address.split('/');
+    let host = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_microsofts = HOSTS.iter().any(|known| host == *known || host.ends_with(&format!(".{known}")));
+    let path: Vec<&str> = parts.collect();
+    let is_machine = path
+        .iter()
+        .any(|part| ["machines", "machine", "devices", "device"].iter().any(|it| it.eq_ignore_ascii_case(part)));
+    let mut ids = path.iter().filter_map(|part| MachineId::from_hexadecimal(part));
+    let id = ids.next().filter(|_| is_microsofts && is_machine)?;
+    ids.next().is_none().then_some(id)
+}
+
+/// What was an id once, or never was the name of one machine.
+fn refuse_damage(text: &str) -> Result<(), ProblemKind> {
+    let found = || Excerpt::new(text);
+    if is_spreadsheet_error(text) || stands_for_nothing(text) {
+        return Err(ProblemKind::MachinePlaceholder { found: found() });
+    }
+    let is_separator = |it: char| matches!(it, ';' | ',' | '|' | '\n' | '\r');
+    let is_several = text.split(is_separator).filter(|part| !part.trim().is_empty()).count() > 1;
+    if is_number_of_spreadsheet(text) {
+        return Err(ProblemKind::MachineNumber { found: found() });
+    }
+    let control = text.chars().find(|it| it.is_control() && !matches!(it, '\n' | '\r'));
+    if let Some(character) = control {
+        return Err(ProblemKind::MachineControlCharacter { code_point: u32::from(character) });
+    }
+    let ids =
+        text.split(|it: char| !it.is_ascii_alphanumeric()).filter(|word| MachineId::from_hexadecimal(word).is_some());
+    let ids = ids.count();
+    if ids > 1 || (is_several && !text.contains("://")) {
+        return Err(ProblemKind::SeveralMachines { found: found() });
+    }
+    if ids == 1 {
+        return Err(ProblemKind::MachineWithMore { found: found() });
+    }
+    let between = |it: char| it.is_whitespace() || is_invisible(it) || it == '-';
+    if text.chars().all(|it| it.is_ascii_hexdigit() || between(it)) {
+        let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+        if DAMAGED_DIGITS.contains(&digits) {
+            return Err(ProblemKind::DamagedId { found: found(), digits });
+        }
+    }
+    if is_address(text) {
+        return Err(ProblemKind::MachineAddress { found: found() });
+    }
+    if text.contains("://") {
+        return Err(ProblemKind::MachineWithMore { found: found() });
+    }
+    Ok(())
+}
+
+/// `5.5E+39`, `5,5E+39`, `1E+39`: what a spreadsheet makes of an id that looks like a number.
+fn is_number_of_spreadsheet(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return false };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_signed = exponent.starts_with(['+', '-']);
+    let (whole, fraction) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, "0"));
+    let is_marked = is_signed || whole.len() < mantissa.len();
+    is_marked && digits(exponent.trim_start_matches(['+', '-'])) && digits(whole) && digits(fraction)
+}
+
+/// An IP address, also with a port or the length of its network.
+fn is_address(text: &str) -> bool {
+    let bare = text.split('/').next().unwrap_or_default();
+    let with_port =
+        bare.rsplit_once(':').filter(|(address, _)| address.contains('.')).map_or(bare, |(address, _)| address);
+    with_port.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+/// The host without the domain, the backslashes and the `$` that Windows writes around it.
+fn bare_name<'t>(text: &'t str, dresses: &mut Dresses) -> &'t str {
+    let mut name = text;
+    let unc = name.strip_prefix("\\\\").filter(|rest| !rest.contains('\\') && !rest.is_empty());
+    if let Some(host) = unc {
+        dresses.put_off(Dress::Backslashes);
+        name = host;
+    } else {
+        let parts: Vec<&str> = name.split('\\').filter(|part| !part.is_empty()).collect();
+        if let ([_domain, host], false) = (parts.as_slice(), name.starts_with('\\')) {
+            dresses.put_off(Dress::Domain);
+            name = host;
+        }
+    }
+    for (dress, ending) in [(Dress::Dollar, '$'), (Dress::FinalDot, '.')] {
+        if let Some(rest) = name.strip_suffix(ending).filter(|rest| !rest.is_empty()) {
+            dresses.put_off(dress);
+            name = rest;
+        }
+    }
+    name
+}
+
+fn check_name(name: &str) -> Result<(), ProblemKind> {
+    // Bytes first: counting characters takes time, and nearly every name has fewer bytes than that.
+    if name.len() > MACHINE_MAXIMUM_CHARACTERS {
+        let characters = name.chars().count();
+        if characters > MACHINE_MAXIMUM_CHARACTERS {
+            return Err(ProblemKind::MachineTooLong { characters });
+        }
+    }
+    match name.chars().find(|character| character.is_control()) {
+        Some(character) => Err(ProblemKind::MachineControlCharacter { code_point: u32::from(character) }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

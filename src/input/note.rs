@@ -1,0 +1,230 @@
+//! What was read although it was dressed, or skipped although it was there; and what is allowed, but worth a word.
+
+use std::fmt;
+
+use super::accept::Doubt;
+use super::excerpt::Excerpt;
+use super::machine::{Dress, Dresses};
+use super::tag_gate::TagOddity;
+use crate::model::{RowNumber, Tag};
+
+/// Something about the whole file, told in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A UTF-8 byte order mark that had been decoded as something else.
+    DoubleMark,
+    /// The line by which Windows PowerShell names the type of its objects.
+    TypeLine {
+        /// The physical line, from 1.
+        line: u64,
+        /// What it says.
+        text: Excerpt,
+    },
+    /// Lines above the header.
+    LinesAbove {
+        /// The physical lines, from 1.
+        lines: Vec<u64>,
+        /// What the first of them says.
+        text: Excerpt,
+        /// The line of the header.
+        header_line: u64,
+    },
+    /// Rows of nothing but delimiters and blanks.
+    BlankRows(SkippedRows),
+    /// Records that repeat the header.
+    RepeatedHeaders(SkippedRows),
+    /// Columns of an earlier results file.
+    OwnColumns {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: Excerpt,
+        /// The last of them.
+        last: Excerpt,
+    },
+    /// Machine ids, or names, that were dressed.
+    Dressed {
+        /// Whether they are ids.
+        ids: bool,
+        /// How many.
+        cells: u64,
+        /// How many wore what; one may wear several.
+        dresses: Vec<(Dress, u64)>,
+    },
+    /// Rows that are doubtful and allowed.
+    Accepted {
+        /// What was allowed.
+        doubt: Doubt,
+        /// How many rows make use of it.
+        rows: u64,
+    },
+}
+
+/// Records that are no rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkippedRows {
+    /// How many.
+    pub count: u64,
+    /// The physical lines on which the first of them begin, from 1.
+    pub first_lines: Vec<u32>,
+}
+
+impl SkippedRows {
+    const SHOWN: usize = 5;
+
+    pub(super) fn add(&mut self, line: u32) {
+        self.count += 1;
+        if self.first_lines.len() < Self::SHOWN {
+            self.first_lines.push(line);
+        }
+    }
+}
+
+impl fmt::Display for SkippedRows {
+    /// The lines, to be read after "on ".
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<String> = self.first_lines.iter().map(ToString::to_string).collect();
+        let more = self.count.saturating_sub(shown.len() as u64);
+        formatter.write_str(if self.count == 1 { "line " } else { "lines " })?;
+        formatter.write_str(&listed(&shown, more))
+    }
+}
+
+/// `1, 2 and 3`, or `1, 2, 3 and 7 more`.
+pub(super) fn listed(shown: &[String], more: u64) -> String {
+    match (shown, more) {
+        (_, 1..) => format!("{} and {more} more", shown.join(", ")),
+        ([many @ .., one, last], 0) if !many.is_empty() => format!("{}, {one} and {last}", many.join(", ")),
+        _ => shown.join(" and "),
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DoubleMark => formatter.write_str(
+                "the file begins with a byte order mark that was converted twice; all else is ASCII, so it was left out",
+            ),
+            Self::TypeLine { line, text } => write!(formatter, "skipped line {line}, \"{text}\""),
+            Self::LinesAbove { lines, text, header_line } => {
+                let numbers: Vec<String> = lines.iter().take(SkippedRows::SHOWN).map(ToString::to_string).collect();
+                let more = lines.len().saturating_sub(numbers.len()) as u64;
+                let (word, first) = if lines.len() == 1 { ("line", "") } else { ("lines", ", the first of which says") };
+                write!(
+                    formatter,
+                    "the header is on line {header_line}; skipped {word} {} above it{first} \"{text}\"",
+                    listed(&numbers, more)
+                )
+            }
+            Self::BlankRows(rows) => {
+                write!(formatter, "skipped {} of nothing but delimiters and blanks, on {rows}", counted(rows.count, "row"))
+            }
+            Self::RepeatedHeaders(rows) => {
+                write!(formatter, "skipped {} that repeats the header, on {rows}", counted(rows.count, "row"))
+            }
+            Self::OwnColumns { count, first, last } => write!(
+                formatter,
+                "the {count} columns from \"{first}\" to \"{last}\" are tagfleet's own, from an earlier results file; \
+                 they are not carried along"
+            ),
+            Self::Dressed { ids, cells, dresses } => {
+                let what = if *ids { "machine id" } else { "machine name" };
+                let worn: Vec<String> = dresses
+                    .iter()
+                    .map(|(dress, count)| match dresses.len() {
+                        1 => dress.words().to_owned(),
+                        _ => format!("{} ({count})", dress.words()),
+                    })
+                    .collect();
+                write!(formatter, "read {} without {}", counted(*cells, what), listed(&worn, 0))
+            }
+            Self::Accepted { doubt, rows } => {
+                write!(formatter, "--accept {doubt} allows {} that would be refused otherwise", counted(*rows, "row"))
+            }
+        }
+    }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What was taken off machines, while they are read.
+#[derive(Default)]
+pub(super) struct Wardrobe {
+    ids: Worn,
+    names: Worn,
+}
+
+#[derive(Default)]
+struct Worn {
+    cells: u64,
+    dresses: [u64; Dress::ALL.len()],
+}
+
+impl Wardrobe {
+    pub(super) fn add(&mut self, is_id: bool, dresses: Dresses) {
+        let worn = if is_id { &mut self.ids } else { &mut self.names };
+        worn.cells += 1;
+        for (dress, count) in Dress::ALL.into_iter().zip(&mut worn.dresses) {
+            *count += u64::from(dresses.has(dress));
+        }
+    }
+
+    pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
+        let kinds = [(true, &self.ids), (false, &self.names)];
+        kinds.into_iter().filter(|(_, worn)| worn.cells > 0).map(|(ids, worn)| {
+            let counts = Dress::ALL.into_iter().zip(worn.dresses);
+            Note::Dressed { ids, cells: worn.cells, dresses: counts.filter(|(_, count)| *count > 0).collect() }
+        })
+    }
+}
+
+/// A tag that is allowed and works, but that somebody should know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagWarning {
+    /// The first row that has it.
+    pub row: RowNumber,
+    /// The physical line of that row, from 1.
+    pub line: u32,
+    /// The tag.
+    pub tag: Tag,
+    /// What to know.
+    pub kind: TagWarningKind,
+}
+
+/// What is to be known of a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagWarningKind {
+    /// It holds a parenthesis or a comma, so the portal cannot filter by it (documented).
+    PortalFilter,
+    /// It is odd, and it is to be removed.
+    OddRemoved(TagOddity),
+    /// It is to be removed, and the file adds a tag that equals it but for case and width.
+    VariantRemoved {
+        /// The other one.
+        other: Tag,
+        /// The row that adds it.
+        other_row: RowNumber,
+    },
+}
+
+impl fmt::Display for TagWarning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tag = Excerpt::new(self.tag.as_str());
+        write!(formatter, "row {}, line {}: the tag \"{tag}\" ", self.row, self.line)?;
+        match &self.kind {
+            TagWarningKind::PortalFilter => {
+                formatter.write_str("holds a parenthesis or a comma, so the portal cannot filter by it")
+            }
+            TagWarningKind::OddRemoved(oddity) => {
+                write!(formatter, "{}; it is removed as it stands", oddity.words())
+            }
+            TagWarningKind::VariantRemoved { other, other_row } => write!(
+                formatter,
+                "is removed, and row {other_row} adds \"{}\", which differs only in case or width",
+                Excerpt::new(other.as_str())
+            ),
+        }
+    }
+}

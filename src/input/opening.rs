@@ -1,0 +1,310 @@
+//! The beginning of a file, up to its first row: marks, a `sep=` line, what stands above the header, and the header.
+//!
+//! The header is the first record among the first [`RECORDS_MAXIMUM`] that has the columns; titles and remarks above it are
+//! skipped, and said. A row above it is never skipped, for then the file would mean less than it shows.
+
+use std::io::Read;
+
+use super::accept::{Accepted, Doubt};
+use super::check::is_action;
+use super::columns::Columns;
+use super::dialect::{DELIMITERS, Dialect, SeparatorLine};
+use super::error::InputError;
+use super::excerpt::Excerpt;
+use super::note::Note;
+use super::record::{holds_id, swallows_row};
+use super::scan::{Cells, QuotedPlace, Stop, count_line_breaks, line_break_bytes};
+use super::text::{Ahead, Text};
+
+/// The longest beginning of a file in which the header must be over. A portal export's header has 500 bytes.
+const HEADER_MAXIMUM_BYTES: usize = 256 * 1024;
+
+/// Among so many records the header is looked for.
+const RECORDS_MAXIMUM: usize = 20;
+
+/// The byte order mark of UTF-8 as it looks when it was decoded as windows-1252, code page 437, Mac Roman, windows-1251, or
+/// as windows-1252 twice.
+const CONVERTED_MARKS: [&str; 5] = ["ï»¿", "∩╗┐", "Ôªø", "п»ї", "Ã¯Â»Â¿"];
+
+/// A file's beginning, understood.
+pub(super) struct Opening {
+    pub(super) dialect: Dialect,
+    /// The header's cells as they were decoded.
+    pub(super) header: Vec<String>,
+    pub(super) columns: Columns,
+    /// What was skipped.
+    pub(super) notes: Vec<Note>,
+}
+
+impl Opening {
+    /// Reads the text up to its first row.
+    ///
+    /// The delimiter is the one under which a header is found; if there is none, the error is told for the likeliest, which
+    /// as a rule is the one that splits a record most.
+    pub(super) fn read<R: Read>(text: &mut Text<R>, accepted: Accepted) -> Result<Self, InputError> {
+        let mut notes = Vec::new();
+        if skip_marks(text)? {
+            text.require_ascii()?;
+            notes.push(Note::DoubleMark);
+        }
+        let separator_line = SeparatorLine::find(text.look_ahead(HEADER_MAXIMUM_BYTES)?.text)?;
+        if let Some(separator_line) = &separator_line {
+            text.skip(separator_line.bytes, 1);
+        }
+        text.skip_empty_lines()?;
+        let first_line = text.line();
+        let ahead = text.look_ahead(HEADER_MAXIMUM_BYTES)?;
+        if ahead.text.is_empty() {
+            return Err(InputError::Empty);
+        }
+        let named = separator_line.as_ref().map(|separator_line| separator_line.delimiter);
+        let mut best: Option<Candidate> = None;
+        for delimiter in named.map_or(DELIMITERS.to_vec(), |named| vec![named]) {
+            let candidate = Candidate::read(ahead, delimiter, accepted);
+            if best.as_ref().is_none_or(|best| candidate.rank() > best.rank()) {
+                best = Some(candidate);
+            }
+        }
+        let best = best.ok_or(InputError::Empty)?;
+        let columns = best.columns.map_err(|error| quoted_lines(ahead, best.delimiter).unwrap_or(error))?;
+        let above = ahead.text.get(..best.start).unwrap_or_default();
+        skip_above(above, first_line, best.line, best.delimiter, &mut notes)?;
+        text.skip(best.end, best.line + best.inner_line_breaks + 1 - first_line);
+        let dialect = Dialect {
+            encoding: text.encoding(),
+            byte_order_mark: text.has_byte_order_mark(),
+            delimiter: best.delimiter,
+            separator_line: separator_line.is_some(),
+        };
+        Ok(Self { dialect, header: best.header, columns, notes })
+    }
+}
+
+/// Reads over marks that are still there when the file's own was taken off; says whether one had been converted.
+fn skip_marks<R: Read>(text: &mut Text<R>) -> Result<bool, InputError> {
+    let mut is_converted = false;
+    loop {
+        let ahead = text.look_ahead(HEADER_MAXIMUM_BYTES)?.text;
+        let converted = CONVERTED_MARKS.iter().find(|mark| ahead.starts_with(**mark)).map(|mark| mark.len());
+        let mark = converted.or_else(|| ahead.starts_with('\u{feff}').then_some('\u{feff}'.len_utf8()));
+        let Some(bytes) = mark else { return Ok(is_converted) };
+        is_converted |= converted.is_some();
+        text.skip(bytes, 0);
+    }
+}
+
+/// The records of a beginning under one delimiter.
+struct Records<'a> {
+    ahead: Ahead<'a>,
+    cells: Cells,
+    position: usize,
+    line: u64,
+}
+
+/// A record of a beginning.
+struct Found {
+    start: usize,
+    end: usize,
+    line: u64,
+    inner_line_breaks: u64,
+    cells: Vec<String>,
+}
+
+impl<'a> Records<'a> {
+    const fn new(ahead: Ahead<'a>, delimiter: u8) -> Self {
+        Self { ahead, cells: Cells::new(delimiter), position: 0, line: ahead.line }
+    }
+
+    /// The next record; `None` at the end.
+    fn next(&mut self) -> Result<Option<Found>, Stop> {
+        let Ahead { text, is_whole, .. } = self.ahead;
+        loop {
+            match line_break_bytes(text, self.position, is_whole)? {
+                0 if self.position >= text.len() => return if is_whole { Ok(None) } else { Err(Stop::MoreNeeded) },
+                0 => break,
+                bytes => {
+                    self.position += bytes;
+                    self.line += 1;
+                }
+            }
+        }
+        let scanned = self.cells.scan(text, self.position, is_whole)?;
+        let found = Found {
+            start: self.position,
+            end: scanned.end,
+            line: self.line,
+            inner_line_breaks: scanned.inner_line_breaks,
+            cells: self.cells.iter(text).map(str::to_owned).collect(),
+        };
+        self.position = scanned.end;
+        self.line += scanned.inner_line_breaks + 1;
+        Ok(Some(found))
+    }
+
+    /// The physical line of a place in the text.
+    fn line_at(&self, position: usize) -> u64 {
+        self.ahead.line + count_line_breaks(self.ahead.text.as_bytes().get(..position).unwrap_or_default())
+    }
+
+    /// What is wrong with the marks of the record that was found last.
+    fn stray_quote(&self) -> Option<InputError> {
+        let stray = self.cells.stray_quote()?;
+        Some(InputError::TextAfterQuote { opened: self.line_at(stray.opened), closed: self.line_at(stray.closed) })
+    }
+
+    /// A quoted cell of that record that may have swallowed a row.
+    fn swallowed_row(&self, delimiter: u8, columns: usize) -> Option<InputError> {
+        let text = |quoted: &QuotedPlace| self.ahead.text.get(quoted.opened + 1..quoted.closed).unwrap_or_default();
+        let swallows = |quoted: &&QuotedPlace| swallows_row(text(quoted), char::from(delimiter), columns);
+        let quoted = self.cells.broken().iter().find(swallows)?;
+        Some(InputError::LineBreaks { opened: self.line_at(quoted.opened), closed: self.line_at(quoted.closed) })
+    }
+}
+
+/// The header as one delimiter makes it, or why it makes none.
+struct Candidate {
+    delimiter: u8,
+    header: Vec<String>,
+    columns: Result<Columns, InputError>,
+    /// Where it stands in the text, its line break included.
+    start: usize,
+    end: usize,
+    line: u64,
+    inner_line_breaks: u64,
+    /// How many of the columns that matter an incomplete header has.
+    recognised: usize,
+}
+
+impl Candidate {
+    fn read(ahead: Ahead<'_>, delimiter: u8, accepted: Accepted) -> Self {
+        let mut records = Records::new(ahead, delimiter);
+        let mut best = Self::without_header(delimiter, InputError::Empty);
+        let mut seen = 0;
+        while seen < RECORDS_MAXIMUM {
+            let found = match records.next() {
+                Ok(Some(found)) => found,
+                Err(stop) if seen == 0 => return Self::without_header(delimiter, open_error(&records, stop)),
+                Ok(None) | Err(_) => break,
+            };
+            if found.cells.iter().all(|cell| cell.trim().is_empty()) {
+                continue;
+            }
+            seen += 1;
+            let columns = found.cells.len();
+            let swallowed =
+                || records.swallowed_row(delimiter, columns).filter(|_| !accepted.allows(Doubt::LineBreaks));
+            let stray_quote = records.stray_quote().or_else(swallowed);
+            let candidate = Self::of(delimiter, found);
+            match (&candidate.columns, stray_quote) {
+                (Ok(_), None) | (Err(InputError::DuplicateColumns { .. }), _) => return candidate,
+                (Ok(_), Some(error)) => return Self { columns: Err(error), ..candidate },
+                // A mark that swallows a part of the header is why it is not complete.
+                (Err(_), Some(error)) if candidate.recognised > best.recognised => {
+                    best = Self { columns: Err(error), ..candidate };
+                }
+                (Err(_), _) if seen == 1 || candidate.recognised > best.recognised => best = candidate,
+                _ => {}
+            }
+        }
+        best
+    }
+
+    fn of(delimiter: u8, found: Found) -> Self {
+        let Found { start, end, line, inner_line_breaks, cells: header } = found;
+        let mut columns = Columns::find(&header, line);
+        let recognised = match &columns {
+            Err(InputError::MissingColumns { gaps, .. }) => gaps.recognised(),
+            _ => 0,
+        };
+        let unquoted: Vec<String> = header.iter().map(|cell| without_late_quotes(cell).to_owned()).collect();
+        if columns.is_err() && unquoted != header && Columns::find(&unquoted, line).is_ok() {
+            columns = Err(InputError::BlankBeforeQuote { line });
+        }
+        Self { delimiter, header, columns, start, end, line, inner_line_breaks, recognised }
+    }
+
+    const fn without_header(delimiter: u8, error: InputError) -> Self {
+        let header = Vec::new();
+        Self { delimiter, header, columns: Err(error), start: 0, end: 0, line: 0, inner_line_breaks: 0, recognised: 0 }
+    }
+
+    /// The best candidate has the greatest. A cell that is opened and not closed makes its delimiter likelier than one
+    /// that splits elsewhere, and is what people want to be told; so is a column that is there twice.
+    fn rank(&self) -> (bool, std::cmp::Reverse<usize>, bool, usize, usize) {
+        let is_telling = match &self.columns {
+            Ok(_) => true,
+            Err(error) => !matches!(error, InputError::MissingColumns { .. } | InputError::Empty),
+        };
+        let start = if self.columns.is_ok() { self.start } else { 0 };
+        (self.columns.is_ok(), std::cmp::Reverse(start), is_telling, self.recognised, self.header.len())
+    }
+}
+
+fn open_error(records: &Records<'_>, stop: Stop) -> InputError {
+    match stop {
+        Stop::MoreNeeded => InputError::HeaderTooLong,
+        Stop::OpenQuote { position } => InputError::UnclosedQuote { line: records.line_at(position) },
+    }
+}
+
+/// A cell as it was meant whose quotation marks stand behind a blank.
+fn without_late_quotes(cell: &str) -> &str {
+    if cell.starts_with(char::is_whitespace) { cell.trim().trim_matches('"') } else { cell }
+}
+
+/// Whether the header is there when a line that is one quoted cell is read once more.
+fn quoted_lines(ahead: Ahead<'_>, delimiter: u8) -> Option<InputError> {
+    let mut records = Records::new(ahead, delimiter);
+    for _ in 0..RECORDS_MAXIMUM {
+        let found = records.next().ok()??;
+        let [cell] = found.cells.as_slice() else { continue };
+        if records.cells.is_bare(ahead.text, 0) {
+            continue;
+        }
+        let has_header = |delimiter: &u8| {
+            let inner = Ahead { text: cell, is_whole: true, line: found.line };
+            let inner = Records::new(inner, *delimiter).next().ok().flatten();
+            inner.is_some_and(|inner| inner.cells.len() > 1 && Columns::find(&inner.cells, found.line).is_ok())
+        };
+        if DELIMITERS.iter().any(has_header) {
+            return Some(InputError::QuotedLines { line: found.line });
+        }
+    }
+    None
+}
+
+/// Looks at what stands above the header. Nothing of it may be a row.
+fn skip_above(
+    above: &str,
+    first_line: u64,
+    header_line: u64,
+    delimiter: u8,
+    notes: &mut Vec<Note>,
+) -> Result<(), InputError> {
+    let mut records = Records::new(Ahead { text: above, is_whole: true, line: first_line }, delimiter);
+    let (mut lines, mut first) = (Vec::new(), None);
+    while let Ok(Some(found)) = records.next() {
+        if let Some(error) = records.stray_quote() {
+            return Err(error);
+        }
+        let raw = above.get(found.start..found.end).unwrap_or_default();
+        let has_action = found.cells.len() > 2 && found.cells.iter().any(|cell| is_action(cell));
+        if holds_id(raw) || has_action {
+            return Err(InputError::RowAboveHeader { line: found.line, header_line });
+        }
+        let text = raw.trim_end_matches(['\r', '\n']);
+        if first_line == found.line && text.trim_start_matches('"').starts_with("#TYPE ") {
+            notes.push(Note::TypeLine { line: found.line, text: Excerpt::new(text) });
+            continue;
+        }
+        lines.extend(found.line..=found.line + found.inner_line_breaks);
+        if found.cells.iter().any(|cell| !cell.trim().is_empty()) {
+            first.get_or_insert_with(|| Excerpt::new(text));
+        }
+    }
+    if !lines.is_empty() {
+        let text = first.unwrap_or_else(|| Excerpt::new(above.lines().next().unwrap_or_default()));
+        notes.push(Note::LinesAbove { lines, text, header_line });
+    }
+    Ok(())
+}

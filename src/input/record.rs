@@ -1,0 +1,75 @@
+//! One record of the file, and what can be said of it without knowing its columns.
+
+use std::io::Read;
+
+use super::check::is_action;
+use super::scan::{Cells, QuotedPlace};
+use super::text::{RecordPlace, Text};
+use crate::model::{EntraDeviceId, MachineId};
+
+/// A record with the text that it stands in.
+pub(super) struct Record<'t, R> {
+    pub(super) place: RecordPlace,
+    pub(super) cells: &'t Cells,
+    pub(super) text: &'t Text<R>,
+}
+
+impl<R: Read> Record<'_, R> {
+    pub(super) fn cell(&self, position: usize) -> &str {
+        self.cells.get(self.text.window(), position)
+    }
+
+    pub(super) fn cells(&self) -> impl Iterator<Item = &str> {
+        self.cells.iter(self.text.window())
+    }
+
+    /// As it is written, with its line break.
+    pub(super) fn raw(&self) -> &str {
+        self.text.window().get(self.place.start..self.place.end).unwrap_or_default()
+    }
+
+    pub(super) fn quoted(&self, quoted: QuotedPlace) -> &str {
+        self.text.window().get(quoted.opened + 1..quoted.closed).unwrap_or_default()
+    }
+
+    pub(super) fn lines_of(&self, quoted: QuotedPlace) -> (u32, u32) {
+        let line = |position| self.text.line_within(&self.place, position);
+        (line(quoted.opened), line(quoted.closed))
+    }
+
+    /// Whether a cell begins with blanks and then a quotation mark, which means nothing there.
+    pub(super) fn has_late_quote(&self, position: usize) -> bool {
+        let cell = self.cell(position);
+        cell.starts_with(char::is_whitespace)
+            && cell.trim_start().starts_with('"')
+            && self.cells.is_bare(self.text.window(), position)
+    }
+}
+
+/// Without white space at both ends. Nearly every cell has none, and begins and ends with ASCII.
+pub(super) fn trim(cell: &str) -> &str {
+    match cell.as_bytes() {
+        [] => cell,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => cell,
+        _ => cell.trim(),
+    }
+}
+
+/// Whether a text holds the id of a machine or of a device as a word of its own.
+pub(super) fn holds_id(text: &str) -> bool {
+    let words = || text.split(|it: char| !it.is_ascii_alphanumeric() && it != '-');
+    words().any(|word| {
+        EntraDeviceId::parse(word).is_some() || word.split('-').any(|part| MachineId::from_hexadecimal(part).is_some())
+    })
+}
+
+/// Whether a line of a quoted cell looks like a row: it holds an id, as many delimiters as the header, or an action.
+pub(super) fn swallows_row(quoted: &str, delimiter: char, columns: usize) -> bool {
+    let looks_like_row = |line: &str| {
+        let delimiters = line.matches(delimiter).count();
+        let has_action =
+            || delimiters > 0 && line.split(delimiter).any(|cell| is_action(cell.trim().trim_matches('"')));
+        (columns > 1 && delimiters + 1 >= columns) || holds_id(line) || has_action()
+    };
+    quoted.split(['\n', '\r']).any(looks_like_row)
+}

@@ -1,0 +1,201 @@
+//! A history: a tenant, a service with its habits, and what people do one after the other. All of it is drawn before it
+//! begins, so that any part can be left out and the rest stays what it is.
+
+use std::time::Duration;
+
+use super::faults::{Fault, Outage};
+use super::truth::{MachineNumber, Wish};
+use crate::model::DeviceValue;
+
+/// A history.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    pub(super) seed: u64,
+    pub(super) habits: Habits,
+    pub(super) machines: Vec<Machine>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// How the service does things.
+#[derive(Clone, Debug)]
+pub(super) struct Habits {
+    pub(super) quota: &'static str,
+    /// How far the list lies behind at the most.
+    pub(super) list_lag: Duration,
+    /// Machines on a page at the most.
+    pub(super) page_machines: usize,
+    /// Machines in a bulk call at the most.
+    pub(super) batch_limit: usize,
+    pub(super) naming: Naming,
+    pub(super) tells_case_apart: bool,
+    /// Whether bulk calls are refused with 403 while single ones work.
+    pub(super) forbids_bulk: bool,
+    pub(super) latency: Duration,
+}
+
+/// Whom a refused bulk call names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    All,
+    One,
+    Nobody,
+    Everybody,
+}
+
+/// A machine at the beginning.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    pub(super) is_listed: bool,
+    pub(super) nature: Nature,
+    pub(super) tags: Vec<String>,
+    pub(super) value: DeviceValue,
+}
+
+/// How a machine takes writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    Well,
+    /// 404 whenever it is asked for.
+    Gone,
+    /// 403 `DisallowedOperation`.
+    Protected,
+    /// 500.
+    Broken,
+    /// 200, and nothing happens.
+    Stubborn,
+}
+
+/// How a row names its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reference {
+    Id,
+    IdInUpperCase,
+    Name,
+    ShortName,
+}
+
+/// A row of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) machine: MachineNumber,
+    pub(super) reference: Reference,
+    /// One or two wishes; none is a row in error.
+    pub(super) wishes: Vec<Wish>,
+}
+
+/// One of the files.
+pub(super) type FileNumber = usize;
+/// What a command is called, whatever is left out before it.
+pub(super) type Label = u32;
+
+/// What is done next.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a history has a dozen steps")]
+pub(super) enum Step {
+    /// Writes a file anew.
+    Write {
+        file: FileNumber,
+        rows: Vec<Row>,
+    },
+    Command(Command),
+    /// The second begins while the first is under way.
+    Together(Command, Command, Duration),
+    Wait(Duration),
+    /// The machine that the program runs on starts again.
+    Restart,
+    /// Somebody sets its clock.
+    SetClock {
+        seconds: i64,
+    },
+    /// Other people.
+    Others(MachineNumber, Wish),
+    /// The list begins or ceases to show a machine.
+    List(MachineNumber, bool),
+}
+
+/// A command and its circumstances.
+#[derive(Clone, Debug)]
+pub(super) struct Command {
+    pub(super) label: Label,
+    pub(super) deed: Deed,
+    pub(super) options: Options,
+    pub(super) fate: Fate,
+    pub(super) weather: Weather,
+    /// What other people do meanwhile, after so long a time.
+    pub(super) meanwhile: Vec<(Duration, Step)>,
+    /// For all that is left to chance.
+    pub(super) seed: u64,
+}
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Apply(FileNumber),
+    Plan(FileNumber),
+    Verify(FileNumber),
+    /// Goes on with the run of that command.
+    Resume(Label),
+    /// Takes the run of that command back.
+    Undo(Label),
+}
+
+/// Options as they are typed.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) fresh: bool,
+    pub(super) limit: Option<u32>,
+    pub(super) unlisted_fail: bool,
+    pub(super) no_bulk: bool,
+    pub(super) no_inventory: bool,
+    pub(super) max_changes: Option<u32>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) skip_invalid: bool,
+    pub(super) lock_wait: Option<Duration>,
+    /// Somebody is asked, and says yes after that time.
+    pub(super) answered_after: Option<Duration>,
+}
+
+/// How a command comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Undisturbed,
+    /// Killed when it has stored something so many times.
+    KilledAtCommit(usize),
+    KilledAfter(Duration),
+    Interrupted(Duration),
+    /// Interrupted, and once more after that time.
+    InterruptedTwice(Duration, Duration),
+}
+
+/// What goes wrong, each with how often in a thousand calls, and when everything does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Weather {
+    pub(super) faults: Vec<(Fault, u32)>,
+    pub(super) outages: Vec<Outage>,
+}
+
+impl Weather {
+    pub(super) fn is_fair(&self) -> bool {
+        self.faults.is_empty() && self.outages.is_empty()
+    }
+}
+
+impl Step {
+    /// The commands of a step.
+    pub(super) fn commands(&self) -> Vec<&Command> {
+        match self {
+            Self::Command(command) => vec![command],
+            Self::Together(first, second, _) => vec![first, second],
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn commands_mut(&mut self) -> Vec<&mut Command> {
+        match self {
+            Self::Command(command) => vec![command],
+            Self::Together(first, second, _) => vec![first, second],
+            _ => Vec::new(),
+        }
+    }
+}

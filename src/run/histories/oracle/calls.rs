@@ -1,0 +1,169 @@
+//! What a command sent, against what it had to send and what it must not.
+
+use super::{AT_ONCE, CallStory, Case, Deed, Event, Kind, LAG, Reply, Slot, Told, Wish};
+use crate::run::histories::history::{Reference, Row};
+use crate::run::histories::telling::End;
+
+/// The most writes of an app that may do nothing.
+const FORBIDDEN_CALLS: usize = 12;
+
+/// Judges every call of a command.
+pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
+    trespasses(case, told, note);
+    let own: Vec<&CallStory<'_>> = writes.iter().filter(|write| write.command == told.number).collect();
+    let changes_nothing = matches!(told.deed, Deed::Plan(_) | Deed::Verify(_));
+    let was_refused = matches!(told.end, End::Exited(2 | 3 | 6));
+    if let Some(first) = own.first()
+        && (changes_nothing || was_refused)
+    {
+        note(
+            Kind::WroteAlthough,
+            format!("call {} ({}) was sent, and it ended {:?}", first.number, first.wish, told.end),
+        );
+    }
+    forbidden(&own, note);
+    waits(&own, note);
+    for write in &own {
+        for machine in write.machines {
+            let slot = write.wish.slot(*machine);
+            if let Some(what) = sent_again(case, told, writes, write, &slot) {
+                note(Kind::SentAgain, what);
+            }
+            if let Some(what) = breaks_before_it_makes(case, told, write, &slot) {
+                note(Kind::BreakBeforeMake, what);
+            }
+        }
+    }
+}
+
+fn trespasses(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, String)) {
+    // A call may come when its client is gone; whoever began last before that answers for it.
+    let next = case.told.iter().map(|other| other.began).filter(|began| *began > told.began).min();
+    for (_, event) in &case.log.events[told.began..next.unwrap_or(case.log.events.len())] {
+        if let Event::Trespass(what) = event {
+            note(Kind::Trespass, what.clone());
+        }
+    }
+}
+
+/// An app that is refused everything has to stop.
+fn forbidden(own: &[&CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
+    let refused = |write: &&&CallStory<'_>| matches!(write.answered, Some((_, _, Reply::Refused(403))));
+    let count = own.iter().filter(refused).count();
+    let all_machines = own.iter().flat_map(|write| write.machines).count();
+    if count == own.len() && count > FORBIDDEN_CALLS {
+        note(Kind::AskedOnAndOn, format!("{count} writes for {all_machines} machines were all refused with 403"));
+    }
+}
+
+/// Nobody calls before the time that a 429 named to this very command.
+fn waits(own: &[&CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
+    let throttled = own.iter().filter_map(|write| match write.answered {
+        Some((index, at, Reply::Throttled(Some(until)))) => Some((write, index, at, *until)),
+        _ => None,
+    });
+    let is_value = |wish: &Wish| matches!(wish, Wish::Set(_));
+    for (first, index, at, until) in throttled {
+        let early = own.iter().find(|write| {
+            write.sent > index
+                && is_value(write.wish) == is_value(first.wish)
+                && write.sent_at > at + AT_ONCE
+                && write.sent_at + AT_ONCE < until
+        });
+        if let Some(early) = early {
+            let text = format!(
+                "call {} left at {:?}, and a 429 had asked to wait until {until:?}",
+                early.number, early.sent_at
+            );
+            note(Kind::Trespass, text);
+        }
+    }
+}
+
+/// Whether this run has had the service's word on that already, and nothing has happened to the slot since.
+fn sent_again(
+    case: &Case<'_>,
+    told: &Told,
+    writes: &[CallStory<'_>],
+    write: &CallStory<'_>,
+    slot: &Slot,
+) -> Option<String> {
+    let run = told.run.as_deref()?;
+    let (earlier, answered, answered_at) = writes.iter().rev().find_map(|earlier| match earlier.answered {
+        Some((answered, at, Reply::Shown(shown)))
+            if earlier.wish == write.wish
+                && answered < write.sent
+                && shown.contains(&slot.machine)
+                && case.is_of_run(earlier.command, run) =>
+        {
+            Some((earlier, answered, at))
+        }
+        _ => None,
+    })?;
+    if case.is_in_doubt(earlier) {
+        return None;
+    }
+    let happened = case.log.changes(slot).any(|change| {
+        let by_it = change.call.is_some_and(|call| call == earlier.number);
+        (earlier.sent..write.sent).contains(&change.index) && !by_it && change.before != change.after
+    });
+    // What another run of ours did there may be in doubt.
+    let others_write = writes.iter().any(|other| {
+        (answered..write.sent).contains(&other.sent)
+            && other.machines.contains(&slot.machine)
+            && other.wish.slot(slot.machine) == *slot
+    });
+    // A tag in another case is asked for once more.
+    if !write.wish.holds_in_any_case(&case.log.content_before(slot, answered)) {
+        return None;
+    }
+    let sights = case.sights(slot, write.sent);
+    let looked_otherwise = sights.iter().any(|sight| {
+        sight.index > answered && !write.wish.holds_in_any_case(&sight.content) && sight.at > answered_at + LAG
+    });
+    (!happened && !others_write && !looked_otherwise).then(|| {
+        format!(
+            "call {} sends {} on {slot} again, which call {} of the same run had been answered to have done at {answered_at:?}",
+            write.number, write.wish, earlier.number
+        )
+    })
+}
+
+/// Whether a tag is taken from a machine that has not got those of the same file yet.
+fn breaks_before_it_makes(case: &Case<'_>, told: &Told, write: &CallStory<'_>, slot: &Slot) -> Option<String> {
+    let Wish::Remove(_) = write.wish else { return None };
+    let run = told.run.as_deref()?;
+    let began = case.beginning_of(run)?;
+    let rows = rows_in_force(case, told)?;
+    // Whom no list shows has no name.
+    let is_known = |row: &&Row| {
+        let has_names = case.is_always_listed(row.machine) && !began.options.no_inventory && !told.options.no_inventory;
+        matches!(row.reference, Reference::Id | Reference::IdInUpperCase) || has_names
+    };
+    let adds = rows.iter().filter(|row| row.machine == slot.machine).filter(is_known).flat_map(|row| &row.wishes);
+    for add in adds.filter(|wish| matches!(wish, Wish::Add(_))) {
+        let other = add.slot(slot.machine);
+        // A list that lags may have shown a tag that was there when the run began.
+        let since = began.began_at.saturating_sub(LAG);
+        let held_before = add.holds(&case.log.content_before(&other, case.log.count_at(since)))
+            || add.holds(&case.log.content_before(&other, began.began));
+        let held_since = case
+            .log
+            .changes(&other)
+            .any(|change| change.at >= since && change.index < write.sent && add.holds(change.after));
+        if !held_before && !held_since {
+            return Some(format!("call {} takes {slot}, and {add} had never been done", write.number));
+        }
+    }
+    None
+}
+
+/// The rows that the command's run is about: of its own file, or of the command that it goes on from.
+fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<&'a [Row]> {
+    if let Some((_, rows)) = &told.file {
+        return Some(rows);
+    }
+    let run = told.run.as_deref()?;
+    let earlier = case.told.iter().filter(|other| other.number < told.number && other.run.as_deref() == Some(run));
+    earlier.filter_map(|other| other.file.as_ref()).next_back().map(|(_, rows)| rows.as_slice())
+}

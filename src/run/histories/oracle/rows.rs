@@ -1,0 +1,270 @@
+//! What the rows say, against what is so.
+
+use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Slot, Told, Wish};
+use crate::run::histories::history::Nature;
+use crate::run::histories::telling::End;
+use crate::run::histories::truth::Applied;
+
+/// The codes of a row whose machine was not found in what was listed.
+const NAMED_NOBODY: [&str; 2] = ["not_in_inventory", "machine_not_found"];
+
+/// Judges every row of a command's results.
+pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
+    if matches!(told.deed, Deed::Verify(_)) {
+        return judge_verification(case, told, note);
+    }
+    for row in told.results.iter().flatten() {
+        let Some(machine) = row.machine else { continue };
+        for wish in &row.wishes {
+            let claim = Claim { case, told, writes, row, slot: wish.slot(machine), wish };
+            claim.judge(note);
+        }
+    }
+}
+
+/// What a row says of one of its wishes.
+struct Claim<'a> {
+    case: &'a Case<'a>,
+    told: &'a Told,
+    writes: &'a [CallStory<'a>],
+    row: &'a ResultRow,
+    slot: Slot,
+    wish: &'a Wish,
+}
+
+impl Claim<'_> {
+    fn judge(&self, note: &mut dyn FnMut(Kind, String)) {
+        let say = |what: String| {
+            let row = self.row;
+            format!("row {} ({} on {}) says {} {}: {what}", row.number, self.wish, self.slot, row.status, row.code)
+        };
+        // Of a row with two wishes the worse one speaks.
+        let is_alone = self.row.wishes.len() == 1;
+        match self.row.status.as_str() {
+            "succeeded" | "unchanged" => {
+                if let Some(what) = self.why_not_so() {
+                    note(Kind::NotSo, say(what));
+                }
+            }
+            "failed" | "not_attempted" if is_alone => {
+                if let Some(what) = self.done_after_all() {
+                    note(Kind::DoneAfterAll, say(what));
+                }
+                if let Some(what) = self.anothers_error() {
+                    note(Kind::AnothersError, say(what));
+                }
+                if self.row.status == "failed"
+                    && let Some(what) = self.was_well()
+                {
+                    note(Kind::WellMachineFailed, say(what));
+                }
+            }
+            "unknown" if is_alone && !self.may_have_been_sent() => {
+                note(Kind::UnknownWithoutCall, say("no call ever carried it, and nobody was killed".into()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The writes of this row's run to its slot.
+    fn own_writes(&self) -> impl Iterator<Item = &CallStory<'_>> {
+        let run = self.told.run.as_deref().unwrap_or_default();
+        self.writes.iter().filter(move |write| {
+            write.sent < self.told.ended
+                && write.machines.contains(&self.slot.machine)
+                && write.wish.slot(self.slot.machine) == self.slot
+                && self.case.is_of_run(write.command, run)
+        })
+    }
+
+    /// Why the row lies when it says that something is so.
+    fn why_not_so(&self) -> Option<String> {
+        let log = self.case.log;
+        let content = log.content_before(&self.slot, self.told.ended);
+        if self.wish.holds(&content) || self.is_history() {
+            return None;
+        }
+        let mut changes = log.changes(&self.slot).filter(|change| change.index < self.told.ended);
+        let taking = changes.rfind(|change| self.wish.holds(change.before) && !self.wish.holds(change.after));
+        let Some(taking) = taking else { return Some(format!("there is {content}, and it never was so")) };
+        match taking.call {
+            None => self.could_know(&taking),
+            Some(_) => self.own_doing(&taking),
+        }
+    }
+
+    /// A run that was finished is written down again, or one that was taken back: that is history.
+    fn is_history(&self) -> bool {
+        let run = self.told.run.as_deref();
+        let earlier =
+            self.case.told.iter().filter(|other| other.number < self.told.number && other.run.as_deref() == run);
+        let was_finished = earlier.clone().any(|other| matches!(other.end, End::Exited(0 | 1)));
+        let was_undone = self.case.told.iter().any(|other| match other.deed {
+            Deed::Undo(label) => {
+                other.number < self.told.number && earlier.clone().any(|earlier| earlier.label == label)
+            }
+            _ => false,
+        });
+        let sent = self.writes.iter().any(|write| write.command == self.told.number);
+        matches!(self.told.deed, Deed::Resume(_)) && (was_finished || was_undone) && !sent
+    }
+
+    /// Why the program could know what somebody else has done.
+    fn could_know(&self, taking: &Applied<'_>) -> Option<String> {
+        let (case, told) = (self.case, self.told);
+        let sights = case.sights(&self.slot, told.ended);
+        let run = told.run.as_deref().unwrap_or_default();
+        let of_this_run = |command| command == told.number || case.is_of_run(command, run);
+        let was_seen = sights
+            .iter()
+            .any(|sight| of_this_run(sight.command) && sight.as_of <= taking.index && self.wish.holds(&sight.content));
+        let was_written = case
+            .log
+            .changes(&self.slot)
+            .any(|change| change.index < taking.index && change.call.is_some() && self.wish.holds(change.after));
+        if !was_seen && !was_written {
+            return Some("nothing that the program saw or did ever showed it so".into());
+        }
+        let latest = sights.iter().rfind(|sight| sight.command == told.number && sight.as_of > taking.index);
+        if let Some(sight) = latest
+            && !self.wish.holds(&sight.content)
+            && !self.wrote_shortly_before(sight.at)
+        {
+            return Some(format!(
+                "others took it away at {:?}, and the program was shown so at {:?}",
+                taking.at, sight.at
+            ));
+        }
+        let stopped_early = matches!(told.end, End::Exited(4 | 5));
+        let goes_on = case.beginning_of(run).is_some_and(|first| first.number < told.number);
+        let long_ago = taking.at + LAG + SLACK < told.began_at;
+        if goes_on && long_ago && !case.has_read(told) && !told.options.no_inventory && !stopped_early {
+            return Some(format!(
+                "others took it away at {:?}, and the program went on with its run at {:?} without having looked",
+                taking.at, told.began_at
+            ));
+        }
+        None
+    }
+
+    /// Whether a write of ours makes that a list has to be doubted which was read then.
+    fn wrote_shortly_before(&self, read_at: super::Moment) -> bool {
+        self.writes.iter().any(|write| {
+            let latest = write.answered.map_or(write.sent_at + LAG, |(_, at, _)| at);
+            write.machines.contains(&self.slot.machine)
+                && write.wish.slot(self.slot.machine) == self.slot
+                && write.sent_at <= read_at
+                && latest + LAG + SLACK >= read_at
+        })
+    }
+
+    /// Why it is no excuse that a call of ours took it away.
+    fn own_doing(&self, taking: &Applied<'_>) -> Option<String> {
+        let call = taking.call?;
+        let story = self.writes.iter().find(|write| write.number == call)?;
+        let of_whom = self.case.told_of_call(call)?;
+        // On the way since before what this run did: nobody could call it back.
+        let mut earlier = self.case.log.changes(&self.slot).filter(|change| change.index < taking.index);
+        let done = earlier.rfind(|change| change.call.is_some() && self.wish.holds(change.after));
+        let was_on_the_way = story.answered.is_none_or(|(_, _, reply)| matches!(reply, Reply::Ambiguous(_)));
+        if was_on_the_way && done.is_some_and(|done| story.sent < done.index) {
+            return None;
+        }
+        // Since before the list was read that showed it: the list has to be doubted then, which the program can know.
+        if of_whom.number > self.told.number && taking.at + AT_ONCE >= self.told.ended_at {
+            return None;
+        }
+        Some(format!("our own command {} took it away at {:?} ({})", of_whom.label, taking.at, story.wish))
+    }
+
+    /// Why the row lies when it says that nothing was done.
+    fn done_after_all(&self) -> Option<String> {
+        // It named nobody; another row may have named the machine by its id.
+        if NAMED_NOBODY.contains(&self.row.code.as_str()) {
+            return None;
+        }
+        let changes: Vec<_> = self.case.log.changes(&self.slot).collect();
+        let own: Vec<usize> =
+            self.own_writes().filter(|write| write.wish == self.wish).map(|write| write.number).collect();
+        let (place, done) = changes.iter().enumerate().rfind(|(_, change)| {
+            change.call.is_some_and(|call| own.contains(&call))
+                && !self.wish.holds(change.before)
+                && self.wish.holds(change.after)
+        })?;
+        // Whoever has taken it away since has made it true again.
+        let holds_on = changes[place..].iter().take_while(|change| change.index < self.told.ended.max(done.index + 1));
+        if holds_on.clone().any(|change| !self.wish.holds(change.after)) {
+            return None;
+        }
+        Some(format!("call {} of this run did it at {:?}", done.call.unwrap_or_default(), done.at))
+    }
+
+    /// Whether the row carries what was said of another machine.
+    fn anothers_error(&self) -> Option<String> {
+        let is_missing = self.row.http_status == "404" || self.row.code == "ResourceNotFound";
+        if !is_missing || self.nature() == Some(Nature::Gone) {
+            return None;
+        }
+        let own_refusal = self
+            .own_writes()
+            .any(|write| write.machines.len() == 1 && matches!(write.answered, Some((_, _, Reply::Refused(_)))));
+        let names_everybody = self.case.habits().naming == crate::run::histories::history::Naming::Everybody;
+        (!own_refusal && !names_everybody)
+            .then(|| format!("{} {}, and this machine is there", self.row.http_status, self.row.code))
+    }
+
+    fn nature(&self) -> Option<Nature> {
+        self.case.history.machines.get(self.slot.machine).map(|machine| machine.nature)
+    }
+
+    /// A machine that takes everything cannot fail, unless a call that held it was refused or came to nothing.
+    fn was_well(&self) -> Option<String> {
+        if self.nature() != Some(Nature::Well) {
+            return None;
+        }
+        let is_local = NAMED_NOBODY.contains(&self.row.code.as_str());
+        let met_trouble = self.own_writes().any(|write| {
+            let (bulk, reply) = (write.machines.len() > 1, write.answered.map(|(_, _, reply)| reply));
+            match reply {
+                Some(Reply::Refused(_)) => !bulk,
+                Some(Reply::Ambiguous(_)) => true,
+                _ => false,
+            }
+        });
+        if met_trouble || (is_local && !self.case.is_always_listed(self.slot.machine)) {
+            return None;
+        }
+        Some(format!("nothing was ever wrong with it ({})", self.row.code))
+    }
+
+    /// Whether it may be that a call was on its way.
+    fn may_have_been_sent(&self) -> bool {
+        let run = self.told.run.as_deref();
+        let somebody_was_killed = self.case.told.iter().any(|other| {
+            other.number <= self.told.number && other.run.as_deref() == run && !matches!(other.end, End::Exited(0 | 1))
+        });
+        somebody_was_killed || self.own_writes().next().is_some()
+    }
+}
+
+/// What `verify` says of a row, against what it was shown.
+fn judge_verification(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, String)) {
+    for row in told.results.iter().flatten() {
+        let (Some(machine), [wish]) = (row.machine, row.wishes.as_slice()) else { continue };
+        let slot = wish.slot(machine);
+        let sights = case.sights(&slot, told.ended);
+        let shown: Vec<&Content> =
+            sights.iter().filter(|sight| sight.command == told.number).map(|sight| &sight.content).collect();
+        if shown.is_empty() {
+            continue;
+        }
+        let may_hold = shown.iter().any(|content| wish.holds(content));
+        let must_hold = shown.iter().all(|content| wish.holds_in_any_case(content));
+        let lies = (row.status == "holds" && !may_hold) || (row.status == "differs" && must_hold);
+        if lies {
+            let text =
+                format!("row {} ({wish} on {slot}) says {}, and the list showed {}", row.number, row.status, shown[0]);
+            note(Kind::NotSo, text);
+        }
+    }
+}

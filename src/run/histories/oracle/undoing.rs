@@ -1,0 +1,252 @@
+//! What an undo leaves: every slot as it was before the run, or as somebody else made it since, and said so.
+
+use std::collections::BTreeSet;
+
+use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Slot, Told, alike};
+use crate::run::histories::telling::End;
+use crate::run::histories::truth::Applied;
+
+/// Judges an undo that came to its end.
+pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
+    let Deed::Undo(label) = told.deed else { return };
+    let Some(undone) = case.told.iter().find(|other| other.label == label).and_then(|other| other.run.as_deref())
+    else {
+        return;
+    };
+    let undoing = Undoing { case, told, writes, undone };
+    match told.end {
+        End::Exited(0 | 1) => {}
+        End::Exited(3) => {
+            if let Some(what) = undoing.could_be_undone() {
+                note(Kind::UndoRefused, what);
+            }
+            return;
+        }
+        _ => return,
+    }
+    for slot in case.log.slots() {
+        undoing.judge(&slot, note);
+    }
+}
+
+struct Undoing<'a> {
+    case: &'a Case<'a>,
+    told: &'a Told,
+    writes: &'a [CallStory<'a>],
+    /// The run that was taken back.
+    undone: &'a str,
+}
+
+impl Undoing<'_> {
+    fn is_of_undone(&self, change: &Applied<'_>) -> bool {
+        let command = change.call.and_then(|call| self.case.log.commands.get(call));
+        command.is_some_and(|command| self.case.is_of_run(*command, self.undone))
+    }
+
+    fn is_of_undo(&self, change: &Applied<'_>) -> bool {
+        let command = change.call.and_then(|call| self.case.log.commands.get(call));
+        let run = self.told.run.as_deref().unwrap_or_default();
+        command.is_some_and(|command| *command == self.told.number || self.case.is_of_run(*command, run))
+    }
+
+    fn row(&self, slot: &Slot) -> Option<&ResultRow> {
+        self.told.results.iter().flatten().find(|row| {
+            row.machine == Some(slot.machine) && row.wishes.iter().any(|wish| wish.slot(slot.machine) == *slot)
+        })
+    }
+
+    fn judge(&self, slot: &Slot, note: &mut dyn FnMut(Kind, String)) {
+        let log = self.case.log;
+        let until = self.told.ended;
+        let effective = log.changes(slot).filter(|change| change.index < until && !alike(change.before, change.after));
+        let changes: Vec<Applied<'_>> = effective.collect();
+        let own = |change: &&Applied<'_>| self.is_of_undone(change) && change.index < self.told.began;
+        let (first, last) = (changes.iter().find(own), changes.iter().rfind(own));
+        let (Some(first), Some(last)) = (first, last) else { return self.judge_untouched(slot, &changes, note) };
+        let now = log.content_before(slot, until);
+        let since = changes
+            .iter()
+            .filter(|change| change.index > first.index && !self.is_of_undone(change) && !self.is_of_undo(change));
+        let others: Vec<&Applied<'_>> = since.collect();
+        let before_run = self.case.beginning_of(self.undone).map(|told| log.content_before(slot, told.began));
+        let mut good = vec![first.before.clone()];
+        good.extend(before_run);
+        good.extend(self.seen_before(slot, first.index));
+        good.extend(others.iter().map(|change| change.after.clone()));
+        let row = self.row(slot);
+        let says_so = row.is_some_and(|row| matches!(row.status.as_str(), "failed" | "unknown"));
+        match others.last() {
+            None => {
+                let (code, status) = row.map_or(("", ""), |row| (row.code.as_str(), row.status.as_str()));
+                if code == "changed_since" && !self.was_in_doubt(slot) && !self.was_written_since(slot, last.index) {
+                    note(
+                        Kind::LeftWithoutReason,
+                        format!("{slot} is {now} and left as changed since; nobody else changed it"),
+                    );
+                } else if status != "not_attempted" && !says_so && !good.iter().any(|content| alike(content, &now)) {
+                    // Nobody can go back to what was never seen; but it has to be said.
+                    if self.seen_before(slot, first.index).is_none() && row.is_none() {
+                        return note(
+                            Kind::LeftUnsaid,
+                            format!("{slot} was {} before, is {now}, and no row says so", first.before),
+                        );
+                    }
+                    note(
+                        Kind::NotUndone,
+                        format!("{slot} was {} before, and is {now} ({code} {status})", first.before),
+                    );
+                }
+            }
+            Some(other) if other.index > last.index => self.judge_others(slot, other, last, &changes, note),
+            Some(_) => {
+                if !says_so
+                    && row.is_none_or(|row| row.status != "not_attempted")
+                    && !good.iter().any(|content| alike(content, &now))
+                {
+                    note(Kind::NotUndone, format!("{slot} was {} before, and is {now}", first.before));
+                }
+            }
+        }
+    }
+
+    /// A slot that somebody has changed since the run did.
+    fn judge_others(
+        &self,
+        slot: &Slot,
+        other: &Applied<'_>,
+        last: &Applied<'_>,
+        changes: &[Applied<'_>],
+        note: &mut dyn FnMut(Kind, String),
+    ) {
+        let Some(taken) = changes.iter().find(|change| change.index > other.index && self.is_of_undo(change)) else {
+            return;
+        };
+        // It looks as the run left it; nobody can tell.
+        if other.call.is_none() && alike(other.after, last.after) {
+            return;
+        }
+        let is_known = match other.call.and_then(|call| self.case.told_of_call(call)) {
+            Some(of_whom) => {
+                of_whom.number < self.told.number && other.at + AT_ONCE < self.told.began_at && !self.was_in_doubt(slot)
+            }
+            None => self.was_shown(slot, other, taken.index),
+        };
+        if is_known {
+            let text = format!(
+                "{slot} was made {} by others at {:?}, and the undo made it {}",
+                other.after, other.at, taken.after
+            );
+            note(Kind::UndidOthers, text);
+        }
+    }
+
+    /// Whether the undo saw what somebody else had done, and had to believe it.
+    fn was_shown(&self, slot: &Slot, other: &Applied<'_>, until: usize) -> bool {
+        let sights = self.case.sights(slot, until);
+        let sight = sights.iter().rfind(|sight| sight.command == self.told.number && sight.as_of > other.index);
+        let Some(sight) = sight.filter(|sight| alike(&sight.content, other.after)) else { return false };
+        let wrote_shortly_before = self.writes.iter().any(|write| {
+            let latest = write.answered.map_or(write.sent_at + LAG, |(_, at, _)| at);
+            write.sent < sight.index
+                && write.machines.contains(&slot.machine)
+                && write.wish.slot(slot.machine) == *slot
+                && latest + LAG + SLACK >= sight.at
+        });
+        !wrote_shortly_before
+    }
+
+    /// Whether a call of ours on the slot has never been answered as it should, so that nobody can tell who did what.
+    fn was_in_doubt(&self, slot: &Slot) -> bool {
+        self.writes.iter().any(|write| {
+            write.machines.contains(&slot.machine)
+                && write.wish.slot(slot.machine) == *slot
+                && self.case.is_in_doubt(write)
+        })
+    }
+
+    /// Whether another run of ours may have changed the slot shortly before, so that no list is to be believed.
+    fn was_doubtful_before(&self, slot: &Slot, index: usize) -> bool {
+        let before = self.case.log.events[index].0;
+        self.writes.iter().any(|write| {
+            write.sent < index
+                && write.sent_at + LAG + SLACK >= before
+                && write.machines.contains(&slot.machine)
+                && write.wish.slot(slot.machine) == *slot
+                && !self.case.is_of_run(write.command, self.undone)
+                && self.case.is_in_doubt(write)
+        })
+    }
+
+    /// Whether another run of ours has written there since, even in vain: it wants it so.
+    fn was_written_since(&self, slot: &Slot, index: usize) -> bool {
+        self.writes.iter().any(|write| {
+            write.sent > index
+                && write.sent < self.told.began
+                && write.machines.contains(&slot.machine)
+                && write.wish.slot(slot.machine) == *slot
+                && !self.case.is_of_run(write.command, self.undone)
+        })
+    }
+
+    /// What the undone run had been shown before it first changed the slot.
+    fn seen_before(&self, slot: &Slot, index: usize) -> Option<Content> {
+        let sights = self.case.sights(slot, index);
+        sights.into_iter().rfind(|sight| self.case.is_of_run(sight.command, self.undone)).map(|sight| sight.content)
+    }
+
+    /// A slot that the run has not changed must not be changed by its undo.
+    fn judge_untouched(&self, slot: &Slot, changes: &[Applied<'_>], note: &mut dyn FnMut(Kind, String)) {
+        let Some(taken) = changes.iter().find(|change| change.index > self.told.began && self.is_of_undo(change))
+        else {
+            return;
+        };
+        let asked: Vec<&CallStory<'_>> = self
+            .writes
+            .iter()
+            .filter(|write| {
+                self.case.is_of_run(write.command, self.undone)
+                    && write.machines.contains(&slot.machine)
+                    && write.wish.slot(slot.machine) == *slot
+            })
+            .collect();
+        let Some(first) = asked.first() else {
+            return note(
+                Kind::UndidOthers,
+                format!("{slot} was made {}, and the run had never touched it", taken.after),
+            );
+        };
+        if asked.iter().all(|write| matches!(write.answered, Some((_, _, Reply::Refused(_) | Reply::Throttled(_))))) {
+            return note(
+                Kind::UndidOthers,
+                format!("{slot} was made {}, and the run had been refused there", taken.after),
+            );
+        }
+        match self.seen_before(slot, first.sent) {
+            Some(seen) if !alike(&seen, taken.after) => {
+                let text = format!("{slot} was made {}, and the run had seen it {seen} before it began", taken.after);
+                note(Kind::UndidOthers, text);
+            }
+            _ => {}
+        }
+    }
+
+    /// Why it is wrong to say that the run cannot be undone.
+    fn could_be_undone(&self) -> Option<String> {
+        let of_run: Vec<&Told> =
+            self.case.told.iter().filter(|other| other.run.as_deref() == Some(self.undone)).collect();
+        let was_cancelled = self.told.text.contains("cancelled");
+        let is_limited = self.told.options.max_changes.is_some();
+        if was_cancelled || is_limited || of_run.iter().any(|told| told.options.no_inventory) {
+            return None;
+        }
+        let touched: BTreeSet<Slot> = self.case.log.slots();
+        touched.into_iter().find_map(|slot| {
+            let first = self.case.log.changes(&slot).find(|change| {
+                change.index < self.told.began && self.is_of_undone(change) && !alike(change.before, change.after)
+            })?;
+            let seen =
+                self.seen_before(&slot, first.index).filter(|_| !self.was_doubtful_before(&slot, first.index))?;
+            Some(format!("{slot} was changed by the run, which had seen it {seen} before; it was refused all the same"))
+        })
+    }
+}
