@@ -82,7 +82,7 @@ pub(super) async fn decide_again<T: Transport>(
             wanted: Held::left_by(&known.operation.change),
             before: known.before.as_deref().map_or(Held::Unknown, Held::parse),
         };
-        let held = held(known, &wish, inventory.as_ref(), &recent);
+        let held = held(known, wish, inventory.as_ref(), &recent);
         let today = Today { held, written_later: written_after(&later, known) };
         let decision = redecide(wish, today, listing, planning.settings.unlisted);
         run.note(known, held, listing, decision, planning.settings.limit);
@@ -147,7 +147,7 @@ fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
 }
 
 /// What is known today of the slot of an operation.
-fn held(known: &KnownOperation, wish: &StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
+fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
     let Some(inventory) = inventory else { return Held::Unknown };
     let slot = known.operation.slot();
     let shown = held_today(&slot, inventory, &RecentWrites::default());
