@@ -38,6 +38,8 @@ pub enum Decision {
     BeyondLimit,
     /// Of an undo: somebody has changed it since.
     ChangedSince,
+    /// Of an undo: nobody knows what was there before.
+    UnknownBefore,
     /// Of a run that is gone on with: its outcome stands.
     Kept,
 }
@@ -144,7 +146,7 @@ impl Plan {
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.change() {
                 // What was put back by somebody is not waited for.
-                _ if decision == Decision::ChangedSince => 0,
+                _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore) => 0,
                 RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
                 RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
                 RequestedChange::DeviceValue(_) => 0,

@@ -34,7 +34,7 @@ impl StoredWish {
     /// The list may lag behind the run that an undo takes back, or behind the undo: then it shows what the one had left, or
     /// what the other goes back to. Anything else is somebody else's, and younger than our writes.
     #[must_use]
-    pub fn held_today(&self, shown: Held, held: Held) -> Held {
+    pub fn held_today(self, shown: Held, held: Held) -> Held {
         let is_ours = [Held::Unknown, self.wanted, self.before].contains(&shown) || self.before == Held::Unknown;
         if self.is_undo && !is_ours { shown } else { held }
     }

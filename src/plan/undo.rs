@@ -51,6 +51,18 @@ impl SlotChange {
         Inverse::Operation(Operation { machine: self.slot.machine.clone(), change })
     }
 
+    /// What a run did here that is not taken back, since nobody knows what was before.
+    #[must_use]
+    pub fn left_in_place(&self) -> Option<Operation> {
+        let change = self.left.each().find_map(|left| match (&self.slot.tag, left) {
+            (Some(tag), Held::Present) => Some(Change::Tag(TagAction::Add, tag.clone())),
+            (Some(tag), Held::Absent) => Some(Change::Tag(TagAction::Remove, tag.clone())),
+            (None, Held::Value(value)) => Some(Change::DeviceValue(value)),
+            _ => None,
+        })?;
+        Some(Operation { machine: self.slot.machine.clone(), change })
+    }
+
     /// Whether what the run left may still be there, where the list shows `shown`, our own writes of late (the run's among
     /// them) are `recent`, and later runs made of it `later`.
     ///
@@ -96,7 +108,7 @@ impl LeftBehind {
 }
 
 /// Decides about every operation of a plan that takes a run back: what may still hold as the run left it is taken back,
-/// and what was changed since is left, each slot for itself. A machine that the inventory lacks cannot be looked at; it is
+/// and what was changed since, or is to go back to something that nobody knows, is left, each slot for itself. A machine that the inventory lacks cannot be looked at; it is
 /// tried.
 pub fn leave_what_changed_since(
     plan: &mut Plan,
@@ -115,7 +127,12 @@ pub fn leave_what_changed_since(
         let slot = Slot { machine: id.clone(), tag: tag.cloned() };
         let is_ours =
             left_behind.0.get(&slot).is_some_and(|(change, later)| change.may_still_be_there(shown, written, *later));
-        *decision = if is_ours { Decision::Change } else { Decision::ChangedSince };
+        let is_unknown = left_behind.0.get(&slot).is_some_and(|(change, _)| change.inverse() == Inverse::Unknown);
+        *decision = match is_ours {
+            _ if is_unknown => Decision::UnknownBefore,
+            true => Decision::Change,
+            false => Decision::ChangedSince,
+        };
         *before = match written {
             Some(written) if is_ours => written.over(shown, wanted(operation)),
             _ => shown,
@@ -176,6 +193,8 @@ mod tests {
         }
         assert_eq!(left("", Held::Unknown, &[HIGH]).inverse(), Inverse::Unknown);
         assert_eq!(left("a", Held::Unknown, &[Held::Unknown]).inverse(), Inverse::Unknown);
+        let in_place = left("", Held::Unknown, &[Held::Unknown, HIGH]).left_in_place().expect("a change");
+        assert_eq!(in_place.change.to_string(), "set device value High");
     }
 
     #[test]

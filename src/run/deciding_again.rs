@@ -85,7 +85,7 @@ pub(super) async fn decide_again<T: Transport>(
             wanted: Held::left_by(&known.operation.change),
             before: known.before.as_deref().map_or(Held::Unknown, Held::parse),
         };
-        let held = held(known, &wish, inventory.as_ref(), &recent);
+        let held = held(known, wish, inventory.as_ref(), &recent);
         let today = Today { held, written_later: written_after(&later, known) };
         decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
     }
@@ -166,7 +166,7 @@ fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
 }
 
 /// What is known today of the slot of an operation.
-fn held(known: &KnownOperation, wish: &StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
+fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
     let Some(inventory) = inventory else { return Held::Unknown };
     let shown = held_today(&known.operation, inventory, &RecentWrites::default());
     wish.held_today(shown, held_today(&known.operation, inventory, recent))

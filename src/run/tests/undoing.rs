@@ -95,6 +95,19 @@ async fn an_undo_that_is_gone_on_with_at_once_leaves_what_somebody_made_meanwhil
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_knows_how_to_take_back_stands_in_the_results() {
+    let world = World::of(2);
+    world.service.list(2, false);
+    let run = world.apply("#1,,Set,High\n#2,,Set,High\n", &Invocation::default()).await.exits(ExitStatus::Done);
+    let said = world.undo(&run.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+    let fates: Vec<_> = said.rows().iter().map(|row| [row["status"].clone(), row["error_code"].clone()]).collect();
+    assert_eq!(fates, [["succeeded", ""], ["not_attempted", "unknown_before"]], "{}", said.data);
+    let values = [1, 2].map(|machine| world.service.machine(machine).value);
+    assert_eq!(values, [DeviceValue::Normal, DeviceValue::High]);
+    said.says("Left alone: 1 row, since nobody knows what was before (unknown_before)");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_tag_is_for_itself() {
     let world = World::of(2);
     for machine in [1, 2] {
