@@ -59,7 +59,7 @@ impl Standing {
     pub const fn of(decision: Decision, is_done: bool) -> Self {
         match decision {
             Decision::Change | Decision::BeyondLimit => Self::Changes,
-            Decision::Unchanged | Decision::ChangedSince => Self::Settled,
+            Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore => Self::Settled,
             Decision::Kept if is_done => Self::Settled,
             Decision::Kept | Decision::Unresolved | Decision::NotInInventory => Self::Missing,
         }
@@ -95,7 +95,10 @@ pub fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, Part, Standing)]
                 let adds = adds.get(machine);
                 let waits_for = adds.map_or(&[][..], |adds| &adds.to_be_made);
                 // Each add gets its place, if there is one, before the remove is thought of.
-                let all_go = waits_for.iter().fold(true, |all_go, add| places.give(*add) && all_go);
+                let mut all_go = true;
+                for add in waits_for {
+                    all_go &= places.give(*add);
+                }
                 match adds {
                     _ if !all_go => {}
                     Some(adds) if adds.is_one_missing => places.pass(number),
@@ -153,7 +156,8 @@ mod tests {
 
     #[test]
     fn the_limit_counts_what_can_go_and_adds_before_the_removes_that_wait_for_them() {
-        let cases: [(&[(u32, Part, Standing)], &[&str]); 7] = [
+        type Case<'a> = (&'a [(u32, Part, Standing)], &'a [&'a str]);
+        let cases: [Case<'_>; 7] = [
             (&[(1, Value, Changes), (2, Add, Changes), (1, Remove, Changes)], &["---", "+--", "++-", "+++"]),
             (&[(1, Remove, Changes), (1, Add, Changes)], &["--", "-+", "++"]),
             (&[(1, Remove, Changes), (1, Add, Changes), (2, Value, Changes)], &["---", "-+-", "++-", "+++"]),
@@ -199,7 +203,9 @@ mod tests {
                     assert!(!is_early, "seed {seed}: a remove without its add");
                 }
                 open -= goes.len();
-                goes.iter().for_each(|number| operations[*number].2 = Settled);
+                for number in &goes {
+                    operations[*number].2 = Settled;
+                }
             }
         }
     }

@@ -151,10 +151,11 @@ mod tests {
 
     #[test]
     fn a_value_that_our_writes_neither_left_nor_found_is_somebody_elses() {
+        type Case<'a> = (&'a [(Held, Held, bool)], [bool; 3]);
         let [low, normal, high] = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High].map(Held::Value);
         let machine = MachineId::from_service("m");
         // Our writes as what was there before, what they left, and whether they surely did.
-        let table: [(&[(Held, Held, bool)], [bool; 3]); 6] = [
+        let table: [Case<'_>; 6] = [
             (&[(normal, high, true)], [true, false, false]),
             (&[(normal, high, false)], [true, false, false]),
             // The list may lag behind the first of them as well.
