@@ -38,22 +38,36 @@ say() {
     echo "retag-nightly: $*" >&2
 }
 
-# The moment that a deadline means, in seconds; of a time of day, the next one.
+# The moment that a deadline means, in seconds. A time of day that passed less than 6 hours ago is refused, as tagfleet
+# does: whoever is late does not mean tomorrow, and who does says "tomorrow 06:00".
 moment_of() {
     now=$(date +%s)
     case $1 in
+    *[!0-9a-z:\ ]* | '') end= ;;
     *:*)
-        end=$(date -d "$1" +%s)
-        [ "$end" -gt "$now" ] || end=$(date -d "tomorrow $1" +%s)
+        end=$(date -d "$1" +%s 2>/dev/null) || end=
+        if [ -n "$end" ] && [ "$end" -le "$now" ]; then
+            if [ "$((now - end))" -lt 21600 ]; then
+                say "--deadline $1 has just passed; nothing was sent (\"tomorrow $1\" is taken, too)"
+                exit 2
+            fi
+            end=$(date -d "tomorrow $1" +%s)
+        fi
         ;;
-    *s) end=$((now + ${1%s})) ;;
-    *m) end=$((now + ${1%m} * 60)) ;;
-    *h) end=$((now + ${1%h} * 3600)) ;;
     *)
-        say "--deadline takes 06:00, 30m or 8h here"
-        exit 2
+        case ${1%[smh]} in *[!0-9]* | '') length= ;; *) length=${1%[smh]} ;; esac
+        case $1 in
+        *s) end=${length:+$((now + length))} ;;
+        *m) end=${length:+$((now + length * 60))} ;;
+        *h) end=${length:+$((now + length * 3600))} ;;
+        *) end= ;;
+        esac
         ;;
     esac
+    if [ -z "$end" ]; then
+        say "--deadline takes 06:00, \"tomorrow 06:00\", 30m or 8h here, and not \"$1\"; nothing was sent"
+        exit 2
+    fi
     echo "$end"
 }
 
@@ -74,16 +88,21 @@ while [ "$count" -gt 0 ]; do
     count=$((count - 1))
 done
 
-# Of two statuses the one that counts, in tagfleet's own order.
+# Of two statuses the one that counts, in tagfleet's own order. One that is not its own, of a program that was killed or
+# is not there at all, counts most.
 graver() {
+    case $2 in 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 70) ;; *)
+        echo "$2"
+        return
+        ;;
+    esac
     for one in 70 7 2 3 4 6 5 1 0; do
         if [ "$1" -eq "$one" ] || [ "$2" -eq "$one" ]; then
             echo "$one"
             return
         fi
     done
-    # Killed, or not there at all.
-    echo "$2"
+    echo "$1"
 }
 
 # Applies one file and puts it where it belongs.
@@ -140,7 +159,10 @@ for file in "$directory"/*.csv; do
     fi
     gravest=$(graver "$gravest" "$status")
     # What stops one file by itself leaves the others; what is wrong with sign-in, options or disk does not.
-    case $status in 0 | 1 | 3 | 5 | 6) ;; *) break ;; esac
-    [ -z "$stopped" ] || break
+    case $status in 0 | 1 | 3 | 5 | 6) ;; *) stopped=yes ;; esac
+    if [ -n "$stopped" ]; then
+        say "${file##*/} was the last one of this night"
+        break
+    fi
 done
 exit "$gravest"

@@ -18,6 +18,8 @@ mod stop_signals;
 mod undo;
 mod verify;
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 
 use crate::cli::{Cli, Command, PlanningOptions as PlanningArguments};
@@ -47,13 +49,12 @@ impl From<ConfigError> for CommandError {
 pub fn run(cli: Cli) -> ExitStatus {
     let screen = Screen::new(cli.general.color, cli.general.quiet).with_line_format(cli.general.log_format);
     let (json, input, started_at) = (cli.general.json, input_name(&cli.command), Timestamp::now());
-    match run_on(cli, screen.clone()) {
-        Ok(status) => status,
-        Err(error) => {
-            show_error(&error, json, input.as_deref(), started_at, &screen);
-            error.status
-        }
-    }
+    let status = run_on(cli, screen.clone()).unwrap_or_else(|error| {
+        show_error(&error, json, input.as_deref(), started_at, &screen);
+        error.status
+    });
+    screen.finish();
+    status
 }
 
 /// Shows why a command line could not be understood, or the help that it asked for, and says how the process is to end.
@@ -143,8 +144,11 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
             Command::Sandbox(options) => sandbox::sandbox(&options, &screen).await,
         }
     });
-    // A question that nobody answers must not keep the process.
+    // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears
+    // signals any more.
     runtime.shutdown_background();
+    screen.end_at(Instant::now());
+    screen.finish();
     status
 }
 
@@ -164,12 +168,25 @@ fn open_log(path: &std::path::Path, input: Option<&str>) -> Result<std::fs::File
         let message = format!("the log must not be written into the input {}", path.display());
         return Err(CommandError::text(ExitStatus::Usage, message, Some("name another file with --log-file")));
     }
-    let mut options = std::fs::File::options();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
+    open_for_appending(path).map_err(|error| {
         let hint = format!("--log-file needs a file that can be written, and {} cannot", path.display());
         CommandError::new(ExitStatus::Usage, error, Some(hint))
     })
+}
+
+#[cfg(unix)]
+fn open_for_appending(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    use std::os::unix::fs::OpenOptionsExt;
+    // A named pipe that nobody reads would keep whoever opens it for ever; so it is refused.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(std::io::Error::other)?;
+    let file = std::fs::File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
+    // Once it is open, a slow reader gets all that he has time for.
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn open_for_appending(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    std::fs::File::options().create(true).append(true).open(path)
 }

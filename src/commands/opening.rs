@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
@@ -31,6 +31,8 @@ pub(super) struct Opening {
     service: Option<ServiceConfig>,
     clock: SharedClock,
     calls: CallOptions,
+    /// When the deadline comes, after which nobody waits for a reader.
+    ends_at: Option<Instant>,
     /// What a time of day means that was named as the deadline.
     deadline: Option<Deadline>,
 }
@@ -64,8 +66,9 @@ impl Opening {
             deadline: deadline.as_ref().map(|deadline| clock.boot_time().plus(deadline.left)),
             maximum_outage: quota_options.max_outage.0,
         };
+        let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, deadline })
+        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline })
     }
 
     /// Prepares the service; the sandbox holds these machines.
@@ -78,6 +81,9 @@ impl Opening {
 
     /// Opens the state, and finds out whose quota is used.
     pub(super) async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
+        if let Some(time) = self.ends_at {
+            desk.screen.end_at(time);
+        }
         if let Some(deadline) = &self.deadline {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
@@ -95,7 +101,7 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
         named_state_directory: general.state_dir.clone(),
         tick: TICK,
         consent: Arc::new(Confirmation),
-        stop_requests: stop_signals::listen(),
+        stop_requests: stop_signals::listen(screen),
         random: fastrand::Rng::new(),
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn sandbox(arguments: &SandboxArguments, screen: &Screen) -> Re
         }
     };
     let settings = arguments.settings().map_err(Into::into).map_err(usage(None))?;
-    let mut stop_requests = stop_signals::listen();
+    let mut stop_requests = stop_signals::listen(screen);
     let sandbox = Sandbox::start(settings, arguments.listen).await.map_err(Into::into).map_err(usage(None))?;
     let credential = sandbox.credential();
     let written = screen.data(&format!(

@@ -1,20 +1,22 @@
 //! Ctrl-C and the signals that ask a process to end: once to drain, twice to stop at once.
 
 use std::io;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use crate::dispatch::StopRequest;
+use crate::report::Screen;
 
 /// Requests that may wait; more are the same as two.
 const QUEUE_LENGTH: usize = 4;
 
-/// Listens until the receiver is dropped. Must be called within a runtime.
-pub(super) fn listen() -> mpsc::Receiver<StopRequest> {
+/// Listens from now on. Must be called within a runtime. Output that nobody reads holds nobody who wants to end it.
+pub(super) fn listen(screen: &Screen) -> mpsc::Receiver<StopRequest> {
     let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
     match Signals::new() {
         Ok(signals) => {
-            tokio::spawn(pass_on(signals, sender));
+            tokio::spawn(pass_on(signals, sender, screen.clone()));
         }
         Err(error) => {
             tracing::warn!(%error, "interrupts cannot be listened for; the process can only be ended at once");
@@ -23,13 +25,11 @@ pub(super) fn listen() -> mpsc::Receiver<StopRequest> {
     receiver
 }
 
-async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>) {
+async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>, screen: Screen) {
     let mut is_stopping = false;
     loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            () = requests.closed() => return,
-        };
+        let signal = signals.next().await;
+        screen.end_at(Instant::now());
         let request = match signal {
             Signal::Stop if is_stopping => StopRequest::Halt,
             // A terminal that goes away may say so more than once, by itself and through the shell; nobody is there who
@@ -38,9 +38,8 @@ async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>) {
             Signal::Stop | Signal::HangUp => StopRequest::Drain,
         };
         is_stopping = true;
-        if requests.send(request).await.is_err() {
-            return;
-        }
+        // Nobody may be there to hear it any more, and more than wait already are the same as two.
+        let _unheard = requests.try_send(request);
     }
 }
 

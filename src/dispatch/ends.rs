@@ -144,13 +144,15 @@ impl<T: Transport> Dispatcher<'_, T> {
         Ok(())
     }
 
-    fn is_closed(&self, bucket: Bucket) -> bool {
+    pub(super) fn is_closed(&self, bucket: Bucket) -> bool {
         self.closed.iter().any(|(closed, _)| *closed == bucket)
     }
 
     /// Makes no new calls; the first reason counts.
     pub(super) fn stop(&mut self, reason: EndReason) -> Result<(), DispatchError> {
+        let holds_back = self.holds_back();
         if let Some(settling) = &mut self.settling
+            && !holds_back
             && !matches!(reason, EndReason::Interrupted)
         {
             // Every operation has its outcome; what cannot be read back any more stays unknown.

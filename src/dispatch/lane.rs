@@ -64,6 +64,8 @@ pub(super) struct Lane {
     reading: Reading,
     /// Operations that an earlier process sent, in order; they are read in a second pass, when all others were.
     sent_before: Vec<OperationId>,
+    /// Operations that wait for others to be settled, in order.
+    held_back: Vec<OperationId>,
     /// Operations that went before the others.
     scouts: Vec<OperationId>,
     ready: VecDeque<Errand>,
@@ -102,6 +104,7 @@ impl Lane {
                 last_read: None,
                 reading: if work.operations == 0 { Reading::Over } else { Reading::FirstPass },
                 sent_before: store.sent_before(run, kind).await?,
+                held_back: Vec::new(),
                 scouts: Vec::new(),
                 ready: VecDeque::new(),
                 in_flight: 0,
@@ -132,6 +135,20 @@ impl Lane {
             && self.second_trips.is_empty()
             && self.put_off.is_empty()
             && !self.has_abandoned
+    }
+
+    /// Keeps these operations from being sent, in the order of their numbers, and reads those anew that were until now. To be
+    /// called when nothing of the lane is on its way.
+    pub(super) fn hold_back(&mut self, operations: Vec<OperationId>) {
+        if self.holds_back() {
+            (self.reading, self.last_read) = (Reading::FirstPass, None);
+        }
+        self.held_back = operations;
+    }
+
+    /// Whether operations are kept from being sent.
+    pub(super) const fn holds_back(&self) -> bool {
+        !self.held_back.is_empty()
     }
 
     /// How many calls are left, if no others will come of it.
@@ -217,7 +234,9 @@ impl Lane {
     fn take_page(&mut self, page: Vec<WorkItem>, limit: usize) {
         let is_due = |item: &WorkItem| {
             let was_sent = self.sent_before.binary_search(&item.id).is_ok();
-            was_sent == (self.reading == Reading::SecondPass) && !self.scouts.contains(&item.id)
+            was_sent == (self.reading == Reading::SecondPass)
+                && !self.scouts.contains(&item.id)
+                && self.held_back.binary_search(&item.id).is_err()
         };
         let unlisted = self.kind.unlisted;
         let mut due: Vec<_> = page.into_iter().filter(is_due).map(|item| member(item, unlisted)).collect();

@@ -16,11 +16,12 @@ mod events;
 mod fewest_calls;
 mod forecast;
 mod lane;
+mod releasing;
 mod settling;
 #[cfg(test)]
 mod simulation;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +32,8 @@ use tokio::task::{JoinError, JoinSet};
 use crate::api::{ApiRequest, Transport};
 use crate::call::{Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, Phase, Questions, Reports};
 use crate::clock::{BootTime, SharedClock, sleep_until};
-use crate::model::{Bucket, Change, Status};
-use crate::store::{ChangeKind, Guards, RunKey, Store, StoreError};
+use crate::model::{Bucket, Change, OperationId};
+use crate::store::{Guards, RunKey, Store, StoreError};
 
 use bounds::Bounds;
 pub use bounds::MaximumErrors;
@@ -120,6 +121,8 @@ struct Dispatcher<'a, T> {
     bounds: Bounds,
     /// Reads that settle what was never answered, once they have begun.
     settling: Option<Settling>,
+    /// Operations that were settled by such reads, or could not be.
+    read_back: HashSet<OperationId>,
     ending: Option<EndReason>,
     /// Buckets in which no more calls are made while others go on, and why.
     closed: Vec<(Bucket, EndReason)>,
@@ -171,6 +174,7 @@ pub async fn dispatch<T: Transport>(
         released: [false; 2],
         bounds: Bounds::new(settings.maximum_errors),
         settling: None,
+        read_back: HashSet::new(),
         ending: None,
         closed: Vec::new(),
         stragglers: BTreeSet::new(),
@@ -215,6 +219,9 @@ impl<T: Transport> Dispatcher<'_, T> {
             self.note_stragglers();
             self.settle_unknown().await?;
             if self.tasks.is_empty() {
+                if self.release_what_was_proven().await? {
+                    continue;
+                }
                 return Ok(());
             }
             tokio::select! {
@@ -279,32 +286,6 @@ impl<T: Transport> Dispatcher<'_, T> {
                 self.caller.note_stragglers(bucket);
             }
         }
-    }
-
-    /// Whether calls of this lane may begin. Where machines get tags and lose others, removes begin when all adds are
-    /// settled; those whose adds did not succeed are left out then.
-    async fn is_released(&mut self, index: usize) -> Result<bool, DispatchError> {
-        let Some(kind) = self.lanes.get(index).map(|lane| lane.kind) else { return Ok(false) };
-        let released = self.released.get(usize::from(kind.unlisted)).is_some_and(|released| *released);
-        if kind.change != ChangeKind::Remove || self.guards == Guards::None || released {
-            return Ok(true);
-        }
-        let adds_wait = |lane: &Lane| {
-            let may_be_of_same_machine = lane.kind.unlisted == kind.unlisted || self.guards == Guards::Mixed;
-            lane.kind.change == ChangeKind::Add && may_be_of_same_machine && !lane.is_settled()
-        };
-        if self.lanes.iter().any(adds_wait) {
-            return Ok(false);
-        }
-        let left_out = u64::from(self.store.leave_out_removes_without_adds(self.run, kind.unlisted).await?);
-        if let Some(released) = self.released.get_mut(usize::from(kind.unlisted)) {
-            *released = true;
-        }
-        if left_out > 0 {
-            *self.progress.outcomes.entry(Status::NotAttempted).or_default() += left_out;
-            self.take_off(index, left_out);
-        }
-        Ok(true)
     }
 
     /// Notes that so many operations of this lane have an outcome.

@@ -3,7 +3,7 @@
 //! A few machines are read one by one; for more of them the list is read once, when it has had the time to show the
 //! latest writes. A read may prove that a write took effect, and never that it did not, so what is not proven stays
 //! unknown. What surprises: nothing that goes wrong here changes how the run ends, for every operation has its outcome
-//! already.
+//! already, but for removes that wait for adds which are read back.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::BuildHasher;
@@ -15,7 +15,7 @@ use crate::api::{ApiRequest, Transport};
 use crate::call::{Call, CallEnd, CallId, History, Proof, Questions, ReadAnswer};
 use crate::clock::BootTime;
 use crate::inventory::{PageLimits, PageSummary, PageWalk, WalkStep};
-use crate::model::{AnswerFacts, MachineId, Outcome, Status};
+use crate::model::{AnswerFacts, MachineId, OperationId, Outcome, Status};
 use crate::plan::recent::LIST_LAG;
 
 /// The most machines that are read one by one.
@@ -27,8 +27,8 @@ pub(super) struct Settling {
     questions: Questions,
     machines: VecDeque<MachineId>,
     list: Option<ListWalk>,
-    proven: HashSet<crate::model::OperationId>,
-    asked: usize,
+    proven: HashSet<OperationId>,
+    asked: Vec<OperationId>,
 }
 
 /// A walk through the list of machines.
@@ -44,7 +44,7 @@ struct ListWalk {
 
 impl Settling {
     /// Questions that are to be put when the list shows what was written before `last_write`.
-    pub(super) fn new(questions: Questions, asked: usize, last_write: BootTime) -> Self {
+    pub(super) fn new(questions: Questions, asked: Vec<OperationId>, last_write: BootTime) -> Self {
         let machines: VecDeque<MachineId> = questions.machines().cloned().collect();
         let settling = Self { questions, asked, ..Self::default() };
         if machines.len() <= MAXIMUM_SINGLE_READS {
@@ -69,7 +69,7 @@ impl Settling {
     fn take(&mut self, answer: &ReadAnswer) -> Vec<Proof> {
         let mut proofs = self.questions.proven_by(answer);
         proofs.retain(|proof| self.proven.insert(proof.operation));
-        let is_over = self.proven.len() >= self.asked;
+        let is_over = self.proven.len() >= self.asked.len();
         match (&mut self.list, answer) {
             (Some(list), ReadAnswer::Page(page)) if !is_over => {
                 let items = page.item_count();
@@ -83,6 +83,11 @@ impl Settling {
             _ => {}
         }
         proofs
+    }
+
+    /// The operations that it is about.
+    pub(super) fn asked(self) -> Vec<OperationId> {
+        self.asked
     }
 
     /// Asks nothing more.
@@ -103,9 +108,10 @@ impl<T: Transport> Dispatcher<'_, T> {
             let (now, wall_now) = (self.clock.boot_time(), self.clock.wall_time());
             let age = unknown.latest.map_or(jiff::SignedDuration::ZERO, |latest| wall_now.duration_since(latest));
             let last_write = now.minus(age.try_into().unwrap_or_default());
-            let asked = unknown.operations.len();
-            let asks = unknown.operations.into_iter();
-            let asks = asks.map(|(id, operation)| (id, operation.machine, operation.change));
+            let mut operations = unknown.operations;
+            operations.retain(|(id, _)| !self.read_back.contains(id));
+            let asked = operations.iter().map(|(id, _)| *id).collect();
+            let asks = operations.into_iter().map(|(id, operation)| (id, operation.machine, operation.change));
             self.settling = Some(Settling::new(Questions::new(asks), asked, last_write));
         }
         while self.tasks.len() < self.settings.gate.concurrency {

@@ -7,6 +7,7 @@ mod buckets;
 mod doubt;
 mod outages;
 mod reading_back;
+mod releasing;
 mod seeds;
 mod spoilers;
 mod stops;
@@ -22,6 +23,7 @@ use crate::api::sign_in::SignInError;
 use crate::api::{Answer, Loss, LossKind, Response, TokenGeneration};
 use crate::clock::{BootId, VirtualClock};
 use crate::model::OperationId;
+use crate::model::Status;
 use crate::model::{Change, DeviceValue, MachineId, TagAction};
 use crate::quota::{Quota, QuotaScope};
 use crate::store::{AccountKey, NewChange, NewOperation, NewRun, OperationState, RunState};
@@ -121,6 +123,12 @@ struct World {
     loses_answers: bool,
     /// Device values are not kept.
     forgets_values: bool,
+    /// Tags that are added in one call are accepted without a machine being shown.
+    accepts_adds_unseen: bool,
+    /// A machine that keeps no tag.
+    forgets_tags: Option<MachineId>,
+    /// How many reads there had been when a machine lost a tag.
+    reads_before_loss: BTreeMap<MachineId, u32>,
 }
 
 /// What the refusal of a bulk call names.
@@ -268,6 +276,9 @@ impl Service {
         }
         let shown: Vec<_> = machines.iter().map(|machine| world.change(machine, request)).collect();
         let body = match (request, shown.as_slice()) {
+            (ApiRequest::ChangeTagOnMachines { action: TagAction::Add, .. }, _) if world.accepts_adds_unseen => {
+                serde_json::json!({"value": []})
+            }
             (ApiRequest::ChangeTagOnMachines { .. }, shown) => serde_json::json!({"value": shown}),
             (_, shown) => shown[0].clone(),
         };
@@ -303,9 +314,11 @@ impl World {
             ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
                 let tags = self.tags.entry(machine.clone()).or_default();
                 match action {
+                    TagAction::Add if self.forgets_tags.as_ref() == Some(machine) => {}
                     TagAction::Add => drop(tags.insert(tag.to_string())),
                     TagAction::Remove => {
                         tags.remove(tag.as_str());
+                        self.reads_before_loss.insert(machine.clone(), self.reads);
                         // Make before break: whatever is to be added must be there already.
                         if !tags.contains("wanted") && tag.as_str() == "unwanted" {
                             self.violations.push(format!("{machine} lost its tag before it got the other"));

@@ -248,16 +248,27 @@ fn hand_on<S: MachineSink>(page: MachinePage, mut sink: S) -> io::Result<(S, Pag
     Ok((sink, PageIds(ids), new_machines))
 }
 
+/// Of a page's machines that the one before had, so many may have come between since: this part of the page.
+const NEWCOMERS_DIVISOR: usize = 1_000;
+
 /// The machines of a page.
 #[derive(Default)]
 struct PageIds(HashSet<MachineId>);
 
 impl PageIds {
     /// Whether the list goes on with this page, which repeats so many machines of this one: one of those at its head is
-    /// known from here.
+    /// known from here, and hardly anybody unknown stands before the last one that is known. A list without a lasting
+    /// order mixes them.
     fn is_followed_by(&self, page: &MachinePage, overlap: u64) -> bool {
-        let head = page.machines.iter().take(usize::try_from(overlap).unwrap_or(usize::MAX));
-        overlap == 0 || head.map(|machine| MachineId::from_service(&machine.id)).any(|id| self.0.contains(&id))
+        if overlap == 0 {
+            return true;
+        }
+        let is_known = |machine: &MachineRecord| self.0.contains(&MachineId::from_service(&machine.id));
+        let known: Vec<bool> = page.machines.iter().map(is_known).collect();
+        let head = known.iter().take(usize::try_from(overlap).unwrap_or(usize::MAX));
+        let repeated = known.iter().rposition(|known| *known).map_or(0, |last| last + 1);
+        let unknown = known.iter().take(repeated).filter(|known| !**known).count();
+        head.copied().any(|known| known) && unknown <= known.len() / NEWCOMERS_DIVISOR
     }
 }
 

@@ -68,6 +68,7 @@ impl Plan {
     ) -> Vec<Option<Carried>> {
         let before = self.before.iter().zip(&self.operations.operations);
         let mut fates = Vec::with_capacity(self.decisions.len());
+        let is_done = |number| earlier(number).is_some_and(|outcome| outcome.earlier == Earlier::Succeeded);
         for (number, (decision, (held, operation))) in self.decisions.iter_mut().zip(before).enumerate() {
             if *decision == Decision::BeyondLimit {
                 *decision = Decision::Change;
@@ -83,7 +84,7 @@ impl Plan {
             }
             fates.push(fate);
         }
-        self.apply_limit(limit);
+        self.apply_limit(limit, is_done);
         fates
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
+use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
 use super::resolution::{Resolution, ResolvedMachine};
 use crate::input::{ChangeCode, RequestedChange, Sheet};
 use crate::inventory::{Inventory, ListedMachine};
-use crate::model::{MachineId, Slot, Tag, TagAction};
+use crate::model::{MachineId, Operation, Slot, Tag, TagAction};
 
 /// What to do with machines that the inventory lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -37,6 +38,8 @@ pub enum Decision {
     BeyondLimit,
     /// Of an undo: somebody has changed it since.
     ChangedSince,
+    /// Of an undo: nobody knows what was there before.
+    UnknownBefore,
     /// Of a run that is gone on with: its outcome stands.
     Kept,
 }
@@ -88,15 +91,18 @@ impl Plan {
             before.push(held);
         }
         let mut plan = Self { operations, machines, decisions, before, case_variants };
-        plan.apply_limit(settings.limit);
+        plan.apply_limit(settings.limit, |_| false);
         plan
     }
 
-    /// Leaves out what would be changed beyond the limit.
-    pub(super) fn apply_limit(&mut self, limit: Option<u32>) {
+    /// Leaves out what would be changed beyond the limit. Of what is kept, `is_done` tells whether it is done.
+    pub(super) fn apply_limit(&mut self, limit: Option<u32>, is_done: impl Fn(usize) -> bool) {
         let Some(limit) = limit else { return };
-        let changes = self.decisions.iter_mut().filter(|decision| **decision == Decision::Change);
-        for decision in changes.skip(limit as usize) {
+        let as_they_stand = self.iter().enumerate().map(|(number, (operation, decision, _))| {
+            (operation.machine, operation.change.change().into(), Standing::of(decision, is_done(number)))
+        });
+        let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
+        for (decision, _) in self.decisions.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
             *decision = Decision::BeyondLimit;
         }
     }
@@ -129,8 +135,9 @@ impl Plan {
         machine_id(&self.machines, machine, inventory)
     }
 
-    /// For each machine whether tags are still to be added to it as well as removed: then its removes wait for its adds,
-    /// since tags drive device groups and a machine must not fall out of both.
+    /// For each machine whether it is to have some tags and not others: then its removes wait for its adds, since tags
+    /// drive device groups and a machine must not fall out of both. What is so already counts, too: a run that is gone on
+    /// with may find that it is not so any more.
     #[must_use]
     pub fn guarded_machines(&self) -> Vec<bool> {
         const ADDS: u8 = 1;
@@ -138,8 +145,8 @@ impl Plan {
         let mut seen = vec![0_u8; self.machines.len()];
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.change() {
-                // What is so already, or was put back by somebody, is not waited for.
-                _ if matches!(decision, Decision::Unchanged | Decision::ChangedSince) => 0,
+                // What was put back by somebody is not waited for.
+                _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore) => 0,
                 RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
                 RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
                 RequestedChange::DeviceValue(_) => 0,
@@ -309,19 +316,20 @@ fn shown(
     let Some(id) = machine_id(machines, operation.machine, inventory).filter(|_| !recent.is_empty()) else {
         return shown;
     };
-    after_our_writes(shown, id, tag_of(sheet, operation), recent)
+    after_our_writes(shown, wanted(operation), id, tag_of(sheet, operation), recent)
 }
 
-/// What is known today of a slot, by the inventory and over it our own writes of late.
+/// What is known today of the slot of an operation, by the inventory and over it our own writes of late.
 #[must_use]
-pub fn held_today(slot: &Slot, inventory: &Inventory, recent: &RecentWrites) -> Held {
-    let shown = shown_on(inventory.look_up(&slot.machine), slot.tag.as_ref());
-    after_our_writes(shown, &slot.machine, slot.tag.as_ref(), recent).held()
+pub fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
+    let Slot { machine, tag } = operation.slot();
+    let shown = shown_on(inventory.look_up(&machine), tag.as_ref());
+    after_our_writes(shown, Held::left_by(&operation.change), &machine, tag.as_ref(), recent).held()
 }
 
-fn after_our_writes(shown: Shown, id: &MachineId, tag: Option<&Tag>, recent: &RecentWrites) -> Shown {
+fn after_our_writes(shown: Shown, wanted: Held, id: &MachineId, tag: Option<&Tag>, recent: &RecentWrites) -> Shown {
     match recent.find(id, tag) {
-        Some(written) => Shown::Held(written.over(shown.held())),
+        Some(written) => Shown::Held(written.over(shown.held(), wanted)),
         None if tag.is_some_and(|tag| shown != Shown::Held(Held::Present) && recent.has_case_variant(id, tag)) => {
             Shown::CaseVariant
         }

@@ -6,6 +6,7 @@ pub mod changes;
 pub(crate) mod fixtures;
 pub mod identity;
 pub mod isolation;
+pub mod limiting;
 pub mod operations;
 pub mod recent;
 pub mod redecision;

@@ -2,6 +2,9 @@
 //!
 //! A write whose outcome is not known overrides it, too, but says less: the slot may hold what was written, or what it
 //! held before. Nothing is called unchanged that may be otherwise; the service is asked.
+//!
+//! A list that lags shows what was there before one of our writes, or what one has left. A device value that is neither is
+//! somebody else's, and overrides what we wrote.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,14 +22,27 @@ pub struct Written {
     pub surely: Option<Held>,
     /// What others left, if they took effect.
     pub perhaps: MayHold,
+    /// What a list that lags may still show: what was there before each of them, and what later ones replaced.
+    pub earlier: MayHold,
 }
 
 impl Written {
-    /// What the slot holds, whatever the list shows; nothing is known of it while a write may or may not have taken
-    /// effect.
+    /// What the slot holds, where the list shows `listed` and `wanted` is asked for; nothing is known of it while a write
+    /// may or may not have taken effect. What somebody else has made of it speaks against an outcome, and never for one:
+    /// who came last nobody can tell.
     #[must_use]
-    pub fn over(&self, listed: Held) -> Held {
+    pub fn over(&self, listed: Held, wanted: Held) -> Held {
+        if self.is_somebody_elses(listed) {
+            return if listed == wanted { Held::Unknown } else { listed };
+        }
         if self.perhaps.is_nothing() { self.surely.unwrap_or(listed) } else { Held::Unknown }
+    }
+
+    /// Whether somebody else must have made what the list shows: a device value that neither our writes left nor was
+    /// there before them. Of a tag that cannot be told, since it is there or not.
+    #[must_use]
+    pub fn is_somebody_elses(&self, listed: Held) -> bool {
+        matches!(listed, Held::Value(_)) && !self.earlier.allows(listed) && !self.may_have_left(listed)
     }
 
     /// Everything that it may hold where the list shows this.
@@ -48,24 +64,31 @@ pub struct RecentWrites(HashMap<MachineId, Vec<(Option<Tag>, Written)>>);
 
 impl RecentWrites {
     /// Notes a write that took effect; writes come in the order in which they were made, and the last one counts.
-    pub fn note(&mut self, slot: Slot, held: Held) {
-        self.slot(slot).surely = Some(held);
+    pub fn note(&mut self, slot: Slot, before: Held, held: Held) {
+        let written = self.slot(slot, before, held);
+        if let Some(replaced) = written.surely.replace(held) {
+            written.earlier = written.earlier.or(MayHold::only(replaced));
+        }
     }
 
     /// Notes a write that may have taken effect or not, or may do so yet.
-    pub fn note_doubtful(&mut self, slot: Slot, held: Held) {
-        let written = self.slot(slot);
+    pub fn note_doubtful(&mut self, slot: Slot, before: Held, held: Held) {
+        let written = self.slot(slot, before, held);
         written.perhaps = written.perhaps.or(MayHold::only(held));
     }
 
-    fn slot(&mut self, slot: Slot) -> &mut Written {
+    /// What is known of a slot that is written to. What was there before a run that only restored it, nobody has noted.
+    fn slot(&mut self, slot: Slot, before: Held, held: Held) -> &mut Written {
+        let before = if before == held { Held::Unknown } else { before };
         let writes = self.0.entry(slot.machine).or_default();
         let position = writes.iter().position(|(known, _)| *known == slot.tag).unwrap_or_else(|| {
             writes.push((slot.tag, Written::default()));
             writes.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "the position was found or made one line above")]
-        &mut writes[position].1
+        let written = &mut writes[position].1;
+        written.earlier = written.earlier.or(MayHold::only(before));
+        written
     }
 
     /// What our writes left there; `None` when there was none.
@@ -104,22 +127,59 @@ mod tests {
             |tag: Option<&str>| Slot { machine: machine.clone(), tag: tag.map(|tag| Tag::new(tag).expect("a tag")) };
         let (absent, low, high) = (Held::Absent, Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
         let mut recent = RecentWrites::default();
-        recent.note(slot(Some("a")), Held::Present);
-        recent.note(slot(Some("a")), absent);
-        recent.note(slot(None), low);
-        recent.note_doubtful(slot(None), high);
-        recent.note_doubtful(slot(Some("c")), Held::Present);
+        recent.note(slot(Some("a")), absent, Held::Present);
+        recent.note(slot(Some("a")), Held::Present, absent);
+        recent.note(slot(None), high, low);
+        recent.note_doubtful(slot(None), low, high);
+        recent.note_doubtful(slot(Some("c")), absent, Held::Present);
         let find = |tag| recent.find(&machine, slot(tag).tag.as_ref());
         let a = find(Some("a")).expect("a write");
-        assert_eq!((a.over(Held::Present), a.may_hold(Held::Present)), (absent, MayHold::only(absent)));
+        assert_eq!((a.over(Held::Present, absent), a.may_hold(Held::Present)), (absent, MayHold::only(absent)));
         let value = find(None).expect("a write");
-        assert_eq!((value.over(low), value.may_hold(low).words().as_str()), (Held::Unknown, "Low|High"));
+        assert_eq!((value.over(low, low), value.may_hold(low).words().as_str()), (Held::Unknown, "Low|High"));
         let c = find(Some("c")).expect("a write");
         // What the list shows is no proof while the write may still arrive.
-        assert_eq!((c.over(Held::Present), c.may_hold(absent).words().as_str()), (Held::Unknown, "absent|present"));
+        assert_eq!(
+            (c.over(Held::Present, absent), c.may_hold(absent).words().as_str()),
+            (Held::Unknown, "absent|present")
+        );
         assert_eq!(find(Some("b")), None);
         let tag = |tag| Tag::new(tag).expect("a tag");
         assert!(recent.has_case_variant(&machine, &tag("C")) && !recent.has_case_variant(&machine, &tag("c")));
         assert!(!recent.has_case_variant(&machine, &tag("A")), "it was removed");
+    }
+
+    #[test]
+    fn a_value_that_our_writes_neither_left_nor_found_is_somebody_elses() {
+        type Case<'a> = (&'a [(Held, Held, bool)], [bool; 3]);
+        let [low, normal, high] = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High].map(Held::Value);
+        let machine = MachineId::from_service("m");
+        // Our writes as what was there before, what they left, and whether they surely did.
+        let table: [Case<'_>; 6] = [
+            (&[(normal, high, true)], [true, false, false]),
+            (&[(normal, high, false)], [true, false, false]),
+            // The list may lag behind the first of them as well.
+            (&[(normal, high, true), (high, low, true)], [false, false, false]),
+            (&[(low, high, true), (high, low, true)], [false, true, false]),
+            // Nobody has looked before.
+            (&[(Held::Unknown, high, true)], [false, false, false]),
+            (&[(high, high, true)], [false, false, false]),
+        ];
+        for (writes, expected) in table {
+            let mut recent = RecentWrites::default();
+            for (before, wrote, surely) in writes.iter().copied() {
+                let slot = Slot { machine: machine.clone(), tag: None };
+                if surely {
+                    recent.note(slot, before, wrote);
+                } else {
+                    recent.note_doubtful(slot, before, wrote);
+                }
+            }
+            let written = recent.find(&machine, None).expect("a write");
+            assert_eq!([low, normal, high].map(|listed| written.is_somebody_elses(listed)), expected, "{writes:?}");
+            if expected == [true, false, false] {
+                assert_eq!((written.over(low, high), written.over(low, low)), (low, Held::Unknown));
+            }
+        }
     }
 }

@@ -28,6 +28,18 @@ pub struct StoredWish {
     pub before: Held,
 }
 
+impl StoredWish {
+    /// What holds, where the list shows `shown` and our own writes of the last minutes make `held` of that.
+    ///
+    /// The list may lag behind the run that an undo takes back, or behind the undo: then it shows what the one had left, or
+    /// what the other goes back to. Anything else is somebody else's, and younger than our writes.
+    #[must_use]
+    pub fn held_today(self, shown: Held, held: Held) -> Held {
+        let is_ours = [Held::Unknown, self.wanted, self.before].contains(&shown) || self.before == Held::Unknown;
+        if self.is_undo && !is_ours { shown } else { held }
+    }
+}
+
 /// Decides about an operation again.
 #[must_use]
 pub fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: UnlistedPolicy) -> Decision {
@@ -89,6 +101,24 @@ mod tests {
             let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW };
             let today = Today { held, written_later: None };
             assert_eq!(redecide(wish, today, listing, unlisted), expected, "{earlier:?} {held:?} {listing:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_undo_finds_that_is_neither_the_runs_nor_what_was_before_is_somebody_elses() {
+        // The run had set High where Low was, a minute ago.
+        let wish = |is_undo, before| StoredWish { is_undo, earlier: Earlier::NotSent, wanted: LOW, before };
+        let table = [
+            (true, HIGH, HIGH, HIGH),
+            (true, HIGH, LOW, HIGH),
+            (true, HIGH, Held::Unknown, HIGH),
+            (true, HIGH, NORMAL, NORMAL),
+            // It is not known what the run had left.
+            (true, Held::Unknown, NORMAL, HIGH),
+            (false, HIGH, NORMAL, HIGH),
+        ];
+        for (is_undo, before, shown, expected) in table {
+            assert_eq!(wish(is_undo, before).held_today(shown, HIGH), expected, "{is_undo} {before:?} {shown:?}");
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::changes::{Decision, Plan, listed, machine_id, tag_of};
+use super::changes::{Decision, Plan, listed, machine_id, tag_of, wanted};
 use super::recent::{Held, RecentWrites, Written};
 use crate::input::Sheet;
 use crate::inventory::Inventory;
@@ -51,6 +51,18 @@ impl SlotChange {
         Inverse::Operation(Operation { machine: self.slot.machine.clone(), change })
     }
 
+    /// What a run did here that is not taken back, since nobody knows what was before.
+    #[must_use]
+    pub fn left_in_place(&self) -> Option<Operation> {
+        let change = self.left.each().find_map(|left| match (&self.slot.tag, left) {
+            (Some(tag), Held::Present) => Some(Change::Tag(TagAction::Add, tag.clone())),
+            (Some(tag), Held::Absent) => Some(Change::Tag(TagAction::Remove, tag.clone())),
+            (None, Held::Value(value)) => Some(Change::DeviceValue(value)),
+            _ => None,
+        })?;
+        Some(Operation { machine: self.slot.machine.clone(), change })
+    }
+
     /// Whether what the run left may still be there, where the list shows `shown`, our own writes of late (the run's among
     /// them) are `recent`, and later runs made of it `later`.
     ///
@@ -65,6 +77,8 @@ impl SlotChange {
         match recent {
             _ if shown == Held::Unknown => true,
             Some(_) if shown == self.before => true,
+            // The list may lag behind writes before the run, too.
+            Some(recent) if recent.earlier != MayHold::ANYTHING && recent.earlier.allows(shown) => true,
             // A run whose write may or may not have been carried out may have left it as it was.
             _ => self.left.allows(shown) && !is_later_ones(shown),
         }
@@ -94,7 +108,7 @@ impl LeftBehind {
 }
 
 /// Decides about every operation of a plan that takes a run back: what may still hold as the run left it is taken back,
-/// and what was changed since is left, each slot for itself. A machine that the inventory lacks cannot be looked at; it is
+/// and what was changed since, or is to go back to something that nobody knows, is left, each slot for itself. A machine that the inventory lacks cannot be looked at; it is
 /// tried.
 pub fn leave_what_changed_since(
     plan: &mut Plan,
@@ -113,9 +127,14 @@ pub fn leave_what_changed_since(
         let slot = Slot { machine: id.clone(), tag: tag.cloned() };
         let is_ours =
             left_behind.0.get(&slot).is_some_and(|(change, later)| change.may_still_be_there(shown, written, *later));
-        *decision = if is_ours { Decision::Change } else { Decision::ChangedSince };
+        let is_unknown = left_behind.0.get(&slot).is_some_and(|(change, _)| change.inverse() == Inverse::Unknown);
+        *decision = match is_ours {
+            _ if is_unknown => Decision::UnknownBefore,
+            true => Decision::Change,
+            false => Decision::ChangedSince,
+        };
         *before = match written {
-            Some(written) if is_ours => written.over(shown),
+            Some(written) if is_ours => written.over(shown, wanted(operation)),
             _ => shown,
         };
     }
@@ -174,13 +193,15 @@ mod tests {
         }
         assert_eq!(left("", Held::Unknown, &[HIGH]).inverse(), Inverse::Unknown);
         assert_eq!(left("a", Held::Unknown, &[Held::Unknown]).inverse(), Inverse::Unknown);
+        let in_place = left("", Held::Unknown, &[Held::Unknown, HIGH]).left_in_place().expect("a change");
+        assert_eq!(in_place.change.to_string(), "set device value High");
     }
 
     #[test]
     fn what_somebody_changed_since_is_told_from_a_list_that_lags_and_from_what_may_have_been_done() {
         let wrote = |surely, perhaps: &[Held]| {
             let perhaps = perhaps.iter().fold(MayHold::NOTHING, |all, held| all.or(MayHold::only(*held)));
-            Some(Written { surely, perhaps })
+            Some(Written { surely, perhaps, earlier: MayHold::NOTHING })
         };
         // The run set High where Normal had been; the second may have done so.
         let (surely, perhaps) = (left("", NORMAL, &[HIGH]), left("", NORMAL, &[NORMAL, HIGH]));

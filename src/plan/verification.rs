@@ -66,6 +66,7 @@ pub fn findings(
 fn finding(there: Held, wanted: Held, written: Option<Written>) -> Finding {
     match written {
         Some(written) if there == wanted && written.may_hold(there).is_only(wanted) => Finding::Holds,
+        Some(written) if there != wanted && written.is_somebody_elses(there) => Finding::Differs,
         Some(written) if there == wanted || written.may_have_left(wanted) => Finding::Pending,
         None if there == wanted => Finding::Holds,
         _ => Finding::Differs,

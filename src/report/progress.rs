@@ -51,7 +51,7 @@ impl ProgressReport {
             bar.set_position(progress.settled());
             bar.set_message(status_line(progress, &self.time_zone));
         } else if !self.quiet && progress.operations > 0 && self.pace.is_due(progress.elapsed, progress.waiting) {
-            self.screen.line(&status_line(progress, &self.time_zone));
+            self.screen.remark(&status_line(progress, &self.time_zone));
         }
     }
 }
@@ -72,7 +72,7 @@ impl Observer for ProgressReport {
             Event::Notice(notice) => self.screen.warning(&notice_text(*notice)),
             Event::Stopping(reason) => {
                 if let Some(text) = stopping_text(reason, progress.in_flight) {
-                    self.screen.line(&text);
+                    self.screen.remark(&text);
                 }
             }
             Event::Ended(_) => {

@@ -64,7 +64,7 @@ impl ReadingReport {
         if let Some(bar) = &self.bar {
             bar.set_message(status_line(progress, &self.time_zone));
         } else if !self.quiet && self.pace.is_due(progress.elapsed, progress.waiting) {
-            self.screen.line(&status_line(progress, &self.time_zone));
+            self.screen.remark(&status_line(progress, &self.time_zone));
         }
     }
 }

@@ -88,6 +88,8 @@ pub struct Totals {
     pub failed_rows: u64,
     /// Rows that were left alone because somebody else has changed what they are about.
     pub left_to_others: u64,
+    /// Rows that were left alone, since nobody knows what was there before.
+    pub without_before: u64,
     /// Failed rows whose machine is gone, where such rows are tolerated.
     pub tolerated: u64,
     /// Where the results of another run are now that stood in the way, and its rows to feed back.
@@ -437,6 +439,7 @@ impl Totals {
             return;
         }
         self.left_to_others += u64::from(answer.is_left_to_others());
+        self.without_before += u64::from(answer.is_without_before());
         if !answer.is_worth_feeding_back() {
             return;
         }

@@ -5,6 +5,8 @@ use crate::store::{StoredChunk, StoredOperation};
 
 /// The code of what `undo` leaves alone.
 const CHANGED_SINCE: &str = "changed_since";
+/// The code of what `undo` leaves because nobody knows what to go back to.
+const UNKNOWN_BEFORE: &str = "unknown_before";
 /// The code of a name that is nobody's.
 const MACHINE_NOT_FOUND: &str = "machine_not_found";
 /// The code of a machine that was not tried, since the inventory lacks it.
@@ -31,12 +33,18 @@ impl RowAnswer {
     pub(super) fn is_worth_feeding_back(&self) -> bool {
         matches!(self.status, Status::Failed | Status::Unknown | Status::NotAttempted | Status::Invalid)
             && !self.is_left_to_others()
+            && !self.is_without_before()
     }
 
     /// Whether the row was left alone because somebody else has changed what it is about: nothing failed, and to do it
     /// nevertheless is not this program's to suggest.
     pub(super) fn is_left_to_others(&self) -> bool {
         self.error_code == CHANGED_SINCE
+    }
+
+    /// Whether the row was left alone because nobody knows what was there before: there is nothing that could be done.
+    pub(super) fn is_without_before(&self) -> bool {
+        self.error_code == UNKNOWN_BEFORE
     }
 
     /// Whether the row failed because its machine is gone: the inventory lacks it, or the service says that there is none.

@@ -1,17 +1,24 @@
 //! The terminal, or what stands in its place: lines that never tear the progress bar, colours only where they are wanted.
+//!
+//! Nobody who works waits for somebody who reads: what accompanies the work goes through [`Screen::remark`] and the log,
+//! and is dropped where nobody reads it. What is said with [`Screen::line`] is the end of something, and worth a wait.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use serde_json::Map;
 use tracing::Level;
 
 use super::logging::{LogFormat, json_line};
+use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
-use super::terminal::PatientTerminal;
+use super::streams::{StandardStreams, Streams};
+use super::terminal::{Canvas, PatientTerminal};
+use crate::words::counted;
 
 /// How often the bar is drawn at the most.
 const DRAWN_A_SECOND: u8 = 20;
@@ -28,36 +35,6 @@ pub enum ColorChoice {
     Never,
 }
 
-/// Where the text of a screen goes: the streams of the process, or what stands in their place.
-pub trait Streams: Send + Sync + fmt::Debug {
-    /// Writes for whoever watches.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn write_error(&self, bytes: &[u8]) -> io::Result<()>;
-
-    /// Writes data, all of it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn write_data(&self, bytes: &[u8]) -> io::Result<()>;
-}
-
-/// Standard error and standard output of the process.
-#[derive(Debug)]
-struct StandardStreams;
-
-impl Streams for StandardStreams {
-    fn write_error(&self, bytes: &[u8]) -> io::Result<()> {
-        io::stderr().lock().write_all(bytes)
-    }
-
-    fn write_data(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut output = io::stdout().lock();
-        output.write_all(bytes).and_then(|()| output.flush())
-    }
-}
-
 /// Standard error and standard output of the program. Clones share them.
 #[derive(Clone, Debug)]
 #[expect(
@@ -67,6 +44,8 @@ impl Streams for StandardStreams {
 pub struct Screen {
     streams: Arc<dyn Streams>,
     bars: MultiProgress,
+    /// Where the bar is drawn; held by whoever puts a line above it.
+    canvas: Option<Arc<Mutex<Canvas>>>,
     color: bool,
     animated: bool,
     quiet: bool,
@@ -75,7 +54,7 @@ pub struct Screen {
     json_lines: bool,
     /// Whether anything was written to standard output.
     has_data: Arc<AtomicBool>,
-    log_file: Option<Arc<Mutex<std::fs::File>>>,
+    log_file: Option<Arc<Outlet>>,
 }
 
 /// How a word is set off.
@@ -99,15 +78,19 @@ impl Screen {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         };
-        let animated = terminal && !dumb;
-        let target = if animated {
-            ProgressDrawTarget::term_like_with_hz(Box::new(PatientTerminal::standard_error()), DRAWN_A_SECOND)
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bars = MultiProgress::with_draw_target(target);
+        let streams: Arc<dyn Streams> = Arc::new(StandardStreams::new());
+        let canvas = Canvas::new(Arc::clone(&streams));
+        let drawn = (terminal && !dumb).then(|| PatientTerminal::standard_error(canvas.clone())).flatten();
         let output_is_terminal = io::stdout().is_terminal();
-        Self { bars, color, animated, output_is_terminal, ..Self::over(Arc::new(StandardStreams), quiet) }
+        let plain = Self { color, output_is_terminal, ..Self::over(streams, quiet) };
+        match drawn {
+            None => plain,
+            Some(drawn) => {
+                let target = ProgressDrawTarget::term_like_with_hz(Box::new(drawn), DRAWN_A_SECOND);
+                let bars = MultiProgress::with_draw_target(target);
+                Self { bars, canvas: Some(Arc::new(Mutex::new(canvas))), animated: true, ..plain }
+            }
+        }
     }
 
     /// A screen over these streams, which are no terminal.
@@ -117,6 +100,7 @@ impl Screen {
         Self {
             streams,
             bars,
+            canvas: None,
             color: false,
             animated: false,
             quiet,
@@ -134,7 +118,7 @@ impl Screen {
             LogFormat::Text => self,
             LogFormat::Json => {
                 let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-                Self { bars, color: false, animated: false, json_lines: true, ..self }
+                Self { bars, canvas: None, color: false, animated: false, json_lines: true, ..self }
             }
         }
     }
@@ -148,7 +132,7 @@ impl Screen {
     /// Sends what is logged to this file instead of standard error.
     #[must_use]
     pub fn with_log_file(self, file: std::fs::File) -> Self {
-        Self { log_file: Some(Arc::new(Mutex::new(file))), ..self }
+        Self { log_file: Some(Arc::new(Outlet::new(file))), ..self }
     }
 
     /// Whether a bar can be drawn.
@@ -168,9 +152,33 @@ impl Screen {
         self.bars.add(bar)
     }
 
-    /// Writes a line to standard error, above the bar. If nobody reads it any more, that is no failure.
+    /// From then on, output that nobody reads is given up after a few seconds: the process is to end.
+    pub fn end_at(&self, time: Instant) {
+        self.streams.end_at(time);
+    }
+
+    /// Waits until everything is written that somebody reads. Nothing is said afterwards.
+    pub fn finish(&self) {
+        self.say_what_was_dropped();
+        self.streams.drain();
+        if let Some(file) = &self.log_file {
+            file.drain();
+        }
+    }
+
+    /// Writes a line to standard error, above the bar, and waits a while for whoever reads it. If nobody does any more,
+    /// that is no failure. While calls are in flight, use [`Self::remark`].
     pub fn line(&self, text: &str) {
-        if self.json_lines { self.write_error(&json_lines(text)) } else { self.write_error(&format!("{text}\n")) }
+        self.write_error(&self.formatted(text));
+    }
+
+    /// Writes a line to standard error, above the bar, without ever waiting: it is dropped where nobody reads.
+    pub fn remark(&self, text: &str) {
+        self.offer_error(&self.formatted(text));
+    }
+
+    fn formatted(&self, text: &str) -> String {
+        if self.json_lines { json_lines(text) } else { format!("{text}\n") }
     }
 
     /// Shows an error: what happened, why, and what to do.
@@ -183,22 +191,46 @@ impl Screen {
     }
 
     fn write_error(&self, text: &str) {
-        self.bars.suspend(|| {
-            let _closed = self.streams.write_error(text.as_bytes());
-        });
+        self.say_what_was_dropped();
+        let _closed = self.streams.write_error(self.above_bar(text).as_bytes());
+    }
+
+    fn offer_error(&self, text: &str) {
+        self.say_what_was_dropped();
+        self.streams.remark(self.above_bar(text).as_bytes(), Importance::Line);
+    }
+
+    fn say_what_was_dropped(&self) {
+        if let Some(text) = self.dropped_text(self.streams.dropped_until_now()) {
+            self.streams.remark(self.above_bar(&text).as_bytes(), Importance::Line);
+        }
+    }
+
+    fn dropped_text(&self, lines: u64) -> Option<String> {
+        let dropped = counted(lines, "line was dropped", "lines were dropped");
+        (lines > 0).then(|| self.formatted(&format!("warning: {dropped} here because nobody read them")))
+    }
+
+    /// A text with what clears the bar before it and draws it again after it.
+    fn above_bar<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(canvas) = &self.canvas else { return Cow::Borrowed(text) };
+        let canvas = canvas.lock().unwrap_or_else(PoisonError::into_inner);
+        canvas.begin();
+        self.bars.suspend(|| canvas.add(text));
+        Cow::Owned(canvas.end())
     }
 
     /// Writes a warning to standard error, unless the screen is quiet.
     pub fn warning(&self, text: &str) {
         if !self.quiet {
-            self.line(&format!("{} {text}", self.paint(Style::Doubtful, "warning:")));
+            self.remark(&format!("{} {text}", self.paint(Style::Doubtful, "warning:")));
         }
     }
 
     /// Writes what is worth knowing to standard error, unless the screen is quiet.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            self.line(&format!("{} {text}", self.paint(Style::Strong, "note:")));
+            self.remark(&format!("{} {text}", self.paint(Style::Strong, "note:")));
         }
     }
 
@@ -208,7 +240,7 @@ impl Screen {
     /// When it cannot be written; a reader or a terminal that went away is no failure.
     pub fn data(&self, text: &str) -> io::Result<()> {
         self.has_data.store(true, Ordering::Relaxed);
-        match self.bars.suspend(|| self.streams.write_data(text.as_bytes())) {
+        match self.streams.write_data(text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => Err(error),
             _ => Ok(()),
         }
@@ -312,12 +344,15 @@ impl Write for LogLine {
 impl Drop for LogLine {
     /// A line is written whole. A log that cannot be written must not stop a run.
     fn drop(&mut self) {
-        if let Some(file) = &self.0.log_file {
-            let _full = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&self.1);
-        } else {
-            self.0.bars.suspend(|| {
-                let _closed = self.0.streams.write_error(&self.1);
-            });
+        let Self(screen, line) = self;
+        match &screen.log_file {
+            Some(file) => {
+                if let Some(text) = screen.dropped_text(file.dropped_until_now()) {
+                    file.offer(text.as_bytes(), Importance::Line);
+                }
+                file.offer(line, Importance::Line);
+            }
+            None => screen.offer_error(&String::from_utf8_lossy(line)),
         }
     }
 }

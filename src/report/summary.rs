@@ -203,6 +203,10 @@ impl RunSummary<'_> {
             let _written =
                 writeln!(text, "Left alone: {rows}, changed by a later run or by somebody else (changed_since)");
         }
+        if self.totals.without_before > 0 {
+            let rows = counted(self.totals.without_before, "row", "rows");
+            let _written = writeln!(text, "Left alone: {rows}, since nobody knows what was before (unknown_before)");
+        }
     }
 
     fn write_time(&self, text: &mut String) {

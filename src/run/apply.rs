@@ -107,7 +107,7 @@ impl<T: Transport> Application<'_, T> {
         let (store, id) = (&self.tenant.store, new_run.run_id.clone());
         let key = record(store, new_run, &mut self.input, &planned, true).await?;
         claim(store, key, &self.tenant.patience(self.order.run.lock_wait), desk).await?;
-        if planned.is_stale(self.tenant, desk) {
+        if planned.is_stale(self.tenant, desk) || planned.is_overtaken(self.tenant, &self.input.sheet, desk).await? {
             // Nothing was sent, so nothing of it has to stay.
             store.set_run_state(key, RunState::Preparing).await?;
             store.discard_run(key).await?;
@@ -120,7 +120,7 @@ impl<T: Transport> Application<'_, T> {
     async fn go_on(
         &mut self,
         unfinished: &UnfinishedRun,
-        mut planned: Planned,
+        planned: Planned,
         new_run: NewRun,
         desk: &mut Desk,
     ) -> Result<Option<(RunKey, String)>, CommandError> {
@@ -128,8 +128,11 @@ impl<T: Transport> Application<'_, T> {
         let patience = self.tenant.patience(self.order.run.lock_wait);
         // Whoever is at it would go on changing what is decided about.
         claim(store, run, &patience, desk).await?;
-        let limit = self.order.planning.settings.limit;
-        let joined = join(store, run, &self.input, &mut planned, limit).await?;
+        store.take_over(run).await?;
+        // Whoever was at it may have done some of it since the list was read.
+        let settings = self.order.planning.settings;
+        let mut planned = planned.with_todays_writes(self.tenant, &self.input, settings).await?;
+        let joined = join(store, run, &self.input, &mut planned, settings.limit).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), desk).await {
             store.set_run_state(run, RunState::Stopped).await?;
             return Err(error);
@@ -179,7 +182,8 @@ impl<T: Transport> Application<'_, T> {
         let operations = Operations::of(sheet, &machines);
         let (recent, settings) = (RecentWrites::default(), PlanSettings::default());
         let plan = Plan::of(sheet, operations, machines, None, &recent, settings);
-        let planned = Planned { plan, inventory: None, read: None, made_at: tenant.clock.boot_time() };
+        let made_at = tenant.clock.boot_time();
+        let planned = Planned { plan, inventory: None, read: None, read_from: None, recent, made_at };
         let new_run = self.new_run(String::new(), String::new(), desk);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;

@@ -5,13 +5,14 @@ use super::Desk;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading};
 use super::record::left_out;
-use super::tenant::Tenant;
+use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::model::{Held, MachineId, OperationId};
+use crate::model::{Held, MachineId, Operation, OperationId};
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, held_today};
+use crate::plan::limiting::{Part, Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
 use crate::store::{DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, Store, StoredRun};
@@ -59,43 +60,49 @@ pub(super) async fn decide_again<T: Transport>(
     // A sandbox begins anew with each command; it knows nothing of what was done.
     let inventory = if planning.inventory && !tenant.is_sandbox {
         match tenant.read_machines(desk).await {
-            Ok((inventory, read)) => {
-                add_reading(calls, &read);
-                Some(inventory)
+            Ok(MachinesRead { inventory, progress, began_at }) => {
+                add_reading(calls, &progress);
+                Some((inventory, tenant.recent_writes(began_at).await?))
             }
             Err(error) => return Ok(Err(error)),
         }
     } else {
         None
     };
-    let recent = if inventory.is_some() { tenant.recent_writes().await? } else { RecentWrites::default() };
+    let (inventory, recent) = inventory.unzip();
+    let recent = recent.unwrap_or_default();
     let later = later_writes(&tenant.store, stored.key).await?;
+    let mut decided = Vec::with_capacity(known.len());
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
         if !known.state.is_open() && !may_be_decided_again(known, listing) {
+            decided.push((Held::Unknown, listing, Decision::Kept));
             continue;
         }
-        let held = held(known, inventory.as_ref(), &recent);
-        let today = Today { held, written_later: written_after(&later, known) };
         let wish = StoredWish {
             is_undo: stored.description.kind == RunKind::Undo,
             earlier: earlier(known),
             wanted: Held::left_by(&known.operation.change),
             before: known.before.as_deref().map_or(Held::Unknown, Held::parse),
         };
-        let decision = redecide(wish, today, listing, planning.settings.unlisted);
-        run.note(known, held, listing, decision, planning.settings.limit);
+        let held = held(known, wish, inventory.as_ref(), &recent);
+        let today = Today { held, written_later: written_after(&later, known) };
+        decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
+    }
+    if let Some(limit) = planning.settings.limit {
+        leave_out_beyond(limit, &known, &mut decided);
+    }
+    for (known, (held, listing, decision)) in known.iter().zip(decided) {
+        run.note(known, held, listing, decision);
     }
     Ok(Ok(run))
 }
 
 impl DecidedRun {
-    fn note(&mut self, known: &KnownOperation, held: Held, listing: Listing, decision: Decision, limit: Option<u32>) {
-        let decision = match decision {
-            Decision::Kept => return,
-            Decision::Change if limit.is_some_and(|limit| self.changes >= u64::from(limit)) => Decision::BeyondLimit,
-            decision => decision,
-        };
+    fn note(&mut self, known: &KnownOperation, held: Held, listing: Listing, decision: Decision) {
+        if decision == Decision::Kept {
+            return;
+        }
         self.changes += u64::from(decision == Decision::Change);
         if known.state == OperationState::Succeeded {
             self.contradicted.push(known.id);
@@ -107,6 +114,19 @@ impl DecidedRun {
             before: (!was_sent).then_some(held),
             unlisted: listing == Listing::Unlisted,
         });
+    }
+}
+
+/// Leaves out what would be changed beyond the limit.
+fn leave_out_beyond(limit: u32, known: &[KnownOperation], decided: &mut [(Held, Listing, Decision)]) {
+    let as_they_stand = known.iter().zip(decided.iter()).map(|(known, (.., decision))| {
+        let is_done = matches!(known.state, OperationState::Succeeded | OperationState::Unchanged);
+        let Operation { machine, change } = &known.operation;
+        (machine, Part::from(change), Standing::of(*decision, is_done))
+    });
+    let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
+    for ((.., decision), _) in decided.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
+        *decision = Decision::BeyondLimit;
     }
 }
 
@@ -146,7 +166,8 @@ fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
 }
 
 /// What is known today of the slot of an operation.
-fn held(known: &KnownOperation, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
+fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
     let Some(inventory) = inventory else { return Held::Unknown };
-    held_today(&known.operation.slot(), inventory, recent)
+    let shown = held_today(&known.operation, inventory, &RecentWrites::default());
+    wish.held_today(shown, held_today(&known.operation, inventory, recent))
 }

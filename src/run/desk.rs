@@ -49,7 +49,7 @@ impl Desk {
     /// Says something that is worth knowing, unless nothing is to be said.
     pub(crate) fn say(&self, text: &str) {
         if !self.quiet {
-            self.screen.line(text);
+            self.screen.remark(text);
         }
     }
 

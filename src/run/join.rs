@@ -80,7 +80,7 @@ pub(super) struct Joined {
 }
 
 /// Takes the outcomes of the run into the plan: what the list of today and our own later writes do not contradict stands,
-/// and the limit counts what is still to be changed. The run must be ours.
+/// and the limit counts what is still to be changed. The run must have been taken over, and the plan know its writes.
 pub(super) async fn join(
     store: &Store,
     run: RunKey,
@@ -88,7 +88,6 @@ pub(super) async fn join(
     planned: &mut Planned,
     limit: Option<u32>,
 ) -> Result<Joined, CommandError> {
-    store.take_over(run).await?;
     let numbers: HashMap<(MachineId, Change), OperationId> =
         identities(input, planned).map(|(machine, change, number)| ((machine, change), number)).collect();
     let outcomes = earlier_outcomes(store, run, &numbers).await?;
@@ -118,18 +117,27 @@ pub(super) async fn carry_into(
         let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
         let Some(end) = known.last() else { break };
         last = Some(end.id);
+        let mut seen_before = Vec::new();
         let carried = known.into_iter().filter_map(|known| {
             let (id, slot, is_done) = (known.id, known.operation.slot(), known.may_be_done());
+            let before = known.before.as_deref().map_or(Held::Unknown, Held::parse);
             match numbers.get(&(known.operation.machine, known.operation.change)) {
                 Some(number) => match fates.get(number.0 as usize).copied().flatten()? {
                     Carried::Kept => Some(CarriedOperation::Outcome(id, *number)),
                     Carried::SentAgain => Some(CarriedOperation::Facts(id, *number)),
-                    Carried::DecidedAnew => None,
+                    Carried::DecidedAnew => {
+                        if before != Held::Unknown && is_unseen(planned, *number) {
+                            seen_before.push((*number, before));
+                        }
+                        None
+                    }
                 },
                 None => is_done.then(|| CarriedOperation::History(id, on_slot.get(&slot).copied())),
             }
         });
         store.carry_over(run, successor, carried.collect()).await?;
+        // Whoever does not look today goes by what the run saw when it began.
+        store.set_before(successor, seen_before).await?;
     }
     // What an earlier version of the file did to a slot that one since left out.
     let history = store.slot_history(run).await?;
@@ -137,6 +145,11 @@ pub(super) async fn carry_into(
     store.set_before(successor, before.collect()).await?;
     store.succeed(run, successor).await?;
     Ok(successor)
+}
+
+/// Whether the plan does not know what holds before this operation.
+fn is_unseen(planned: &Planned, number: OperationId) -> bool {
+    planned.plan.before.get(number.0 as usize).is_none_or(|before| *before == Held::Unknown)
 }
 
 /// What other runs wrote since this one began, by slot, in the order in which they did.

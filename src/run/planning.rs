@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Desk;
 use super::input::{CheckedInput, refuse_conflicts};
-use super::tenant::Tenant;
+use super::tenant::{MachinesRead, Tenant};
 use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
 use crate::call::StopReason;
 use crate::clock::BootTime;
@@ -12,7 +12,7 @@ use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Sheet;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::plan::changes::{Decision, Plan, PlanSettings};
+use crate::plan::changes::{Decision, Plan, PlanSettings, tag_of};
 use crate::plan::operations::Operations;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
@@ -42,6 +42,10 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) inventory: Option<Inventory>,
     pub(super) read: Option<ReadProgress>,
+    /// When the reading of the machines began, if they were read.
+    pub(super) read_from: Option<BootTime>,
+    /// Our own writes that go before what the list shows.
+    pub(super) recent: RecentWrites,
     /// When it was made, by the clock that counts suspend.
     pub(super) made_at: BootTime,
 }
@@ -55,15 +59,15 @@ pub(super) async fn make_plan<T: Transport>(
     desk: &mut Desk,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
     // Without a row there is nothing to be known.
-    let (inventory, read) = if options.inventory && !input.sheet.requests.is_empty() {
+    let (inventory, read, read_from) = if options.inventory && !input.sheet.requests.is_empty() {
         match tenant.read_machines(desk).await {
-            Ok((inventory, read)) => (Some(inventory), Some(read)),
+            Ok(MachinesRead { inventory, progress, began_at }) => (Some(inventory), Some(progress), Some(began_at)),
             Err(error) => return Ok(Err(error)),
         }
     } else {
-        (None, None)
+        (None, None, None)
     };
-    let recent = if inventory.is_some() { tenant.recent_writes().await? } else { RecentWrites::default() };
+    let recent = recent_writes(tenant, read_from).await?;
     let sheet = &input.sheet;
     if let Some(inventory) = &inventory {
         warn_of_tags(tenant, input, inventory, &desk.screen);
@@ -71,7 +75,18 @@ pub(super) async fn make_plan<T: Transport>(
     let machines = Resolution::of(sheet, inventory.as_ref());
     let operations = operations(input, &machines, &desk.screen)?;
     let plan = Plan::of(sheet, operations, machines, inventory.as_ref(), &recent, options.settings);
-    Ok(Ok(Planned { plan, inventory, read, made_at: tenant.clock.boot_time() }))
+    Ok(Ok(Planned { plan, inventory, read, read_from, recent, made_at: tenant.clock.boot_time() }))
+}
+
+/// Our own writes that go before what a list shows whose reading began then.
+async fn recent_writes<T: Transport>(
+    tenant: &Tenant<T>,
+    read_from: Option<BootTime>,
+) -> Result<RecentWrites, CommandError> {
+    match read_from {
+        Some(began_at) => tenant.recent_writes(began_at).await,
+        None => Ok(RecentWrites::default()),
+    }
 }
 
 /// Says which tags of the input the tenant does not have as they are written. A sandbox that was made for this input has
@@ -125,6 +140,38 @@ impl Planned {
             duration,
             has_quota: !tenant.gate.quota.is_off(),
         })
+    }
+
+    /// Decides once more, for what we wrote since the machines were read goes before what their list shows.
+    pub(super) async fn with_todays_writes<T: Transport>(
+        self,
+        tenant: &Tenant<T>,
+        input: &CheckedInput,
+        settings: PlanSettings,
+    ) -> Result<Self, CommandError> {
+        let recent = recent_writes(tenant, self.read_from).await?;
+        let Plan { operations, machines, .. } = self.plan;
+        let plan = Plan::of(&input.sheet, operations, machines, self.inventory.as_ref(), &recent, settings);
+        Ok(Self { plan, recent, ..self })
+    }
+
+    /// Whether another run has written to what it is about since it was made; says so then.
+    pub(super) async fn is_overtaken<T: Transport>(
+        &self,
+        tenant: &Tenant<T>,
+        sheet: &Sheet,
+        desk: &Desk,
+    ) -> Result<bool, CommandError> {
+        let recent = recent_writes(tenant, self.read_from).await?;
+        let is_overtaken = self.plan.iter().any(|(operation, ..)| {
+            let tag = tag_of(sheet, operation);
+            let machine = self.plan.machine_id(operation.machine, self.inventory.as_ref());
+            machine.is_some_and(|machine| recent.find(machine, tag) != self.recent.find(machine, tag))
+        });
+        if is_overtaken {
+            desk.screen.line("Another run has changed what the plan is about: it is made again.");
+        }
+        Ok(is_overtaken)
     }
 
     /// Whether it has waited for too long; says so then.

@@ -137,6 +137,10 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             let message = "changed since by a later run or by somebody else, so it is left as it is";
             (OperationState::NotAttempted, Some(("changed_since", message.into())))
         }
+        Decision::UnknownBefore => {
+            let message = "nobody knows what was there before the run, so it is left as it is";
+            (OperationState::NotAttempted, Some(("unknown_before", message.into())))
+        }
         Decision::BeyondLimit => (OperationState::NotAttempted, Some(("beyond_limit", "left out by --limit".into()))),
     };
     Some(SettledOperation { state, reason })

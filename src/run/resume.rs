@@ -44,8 +44,7 @@ pub(crate) async fn resume<T: Transport>(
         None => only(&tenant.store.unfinished_runs(tenant.account, &tenant.host).await?)?,
     };
     let Some(stored) = found else {
-        desk.screen.line("There is no unfinished run of this tenant and app.");
-        return Ok(ExitStatus::Done);
+        return nothing_left(None, "There is no unfinished run of this tenant and app.", desk);
     };
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     target.check(Some(Path::new(&stored.description.input_path)))?;
@@ -66,12 +65,34 @@ pub(crate) async fn resume<T: Transport>(
         }
     };
     let changes = decided.changes;
+    if changes == 0 && stored.state == RunState::Finished {
+        // Its results say what was so when it ended; written now they would say it of today.
+        tenant.store.set_run_state(key, RunState::Finished).await?;
+        let text =
+            format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
+        return nothing_left(Some(id), &text, desk);
+    }
     decided.store(&tenant.store, key).await?;
     if let Some(note) = order.run.note.clone() {
         tenant.store.set_note(key, note).await?;
     }
     desk.say(&format!("Going on with run {id}: {}.", operations_left(changes)));
     run.carry_out((calls.calls > 0).then_some(&calls), desk).await
+}
+
+/// Says that there is nothing to go on with.
+fn nothing_left(run_id: Option<&str>, text: &str, desk: &Desk) -> Result<ExitStatus, CommandError> {
+    if desk.json {
+        let status = ExitStatus::Done.code();
+        let object = serde_json::json!({
+            "schema_version": 1, "run_id": run_id, "open": 0, "ended": "finished", "exit_status": status,
+        });
+        let written = desk.screen.data(&format!("{object}\n"));
+        written.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    } else {
+        desk.screen.line(text);
+    }
+    Ok(ExitStatus::Done)
 }
 
 /// Decides about what is left, and asks, until what was decided is answered while it is fresh.

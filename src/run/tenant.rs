@@ -64,6 +64,15 @@ pub(crate) struct CallOptions {
     pub(crate) maximum_outage: Duration,
 }
 
+/// The tenant's machines, as its list showed them.
+pub(super) struct MachinesRead {
+    pub(super) inventory: Inventory,
+    /// What it took.
+    pub(super) progress: ReadProgress,
+    /// When it began: of what we wrote since, the list says nothing.
+    pub(super) began_at: BootTime,
+}
+
 /// A tenant, ready to be called.
 pub(crate) struct Tenant<T> {
     pub(super) transport: Arc<T>,
@@ -137,7 +146,8 @@ impl<T: Transport> Tenant<T> {
     }
 
     /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it.
-    pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<(Inventory, ReadProgress), ReadError> {
+    pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<MachinesRead, ReadError> {
+        let began_at = self.clock.boot_time();
         let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, desk);
@@ -152,12 +162,13 @@ impl<T: Transport> Tenant<T> {
         if self.is_sandbox && matches!(read, Err(ReadError::Walk(WalkError::Nobody))) {
             // It holds the machines that the input names, and none if that names none.
             let now = self.clock.wall_time();
-            return Ok((Inventory::from_machines(now, []), report.progress().clone()));
+            let (inventory, progress) = (Inventory::from_machines(now, []), report.progress().clone());
+            return Ok(MachinesRead { inventory, progress, began_at });
         }
         if read.is_err() {
             self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone_from(report.progress());
         }
-        read
+        read.map(|(inventory, progress)| MachinesRead { inventory, progress, began_at })
     }
 
     /// Reads the tenant's machines into a sink.
@@ -185,18 +196,20 @@ impl<T: Transport> Tenant<T> {
         self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What our own writes of the last minutes made of the tenant, which its list may not show yet.
-    pub(super) async fn recent_writes(&self) -> Result<RecentWrites, CommandError> {
+    /// What our own writes made of the tenant that a list may not show whose reading began then: those of the minutes before,
+    /// and all since.
+    pub(super) async fn recent_writes(&self, reading_began_at: BootTime) -> Result<RecentWrites, CommandError> {
         let mut recent = RecentWrites::default();
         if self.is_sandbox {
             // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
             return Ok(recent);
         }
-        for write in self.store.recent_writes(self.account, &self.host, LIST_LAG).await? {
+        let within = LIST_LAG + self.clock.boot_time().since(reading_began_at);
+        for write in self.store.recent_writes(self.account, &self.host, within).await? {
             if write.surely {
-                recent.note(write.slot, write.wrote);
+                recent.note(write.slot, write.before, write.wrote);
             } else {
-                recent.note_doubtful(write.slot, write.wrote);
+                recent.note_doubtful(write.slot, write.before, write.wrote);
             }
         }
         Ok(recent)

@@ -8,11 +8,12 @@ use super::join::{input_digest, operations_digest};
 use super::planning::{Planned, operations};
 use super::record::record;
 use super::resume::named;
-use super::tenant::Tenant;
+use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
 use crate::inventory::ReadProgress;
+use crate::model::Operation;
 use crate::plan::changes::{Decision, Plan, PlanSettings};
 use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
@@ -23,11 +24,12 @@ use crate::words::counted;
 
 /// What a run changed, as the rows that take it back.
 struct Changes {
-    /// As a file would ask for it.
+    /// As a file would ask for it, with a row for each change that stays since nobody knows what was before.
     text: String,
     left_behind: LeftBehind,
-    /// Operations without a value from before.
+    /// Changes that stay for that reason.
     unknown: u64,
+    /// Those that are taken back, as far as nobody has changed them since.
     rows: u64,
 }
 
@@ -108,7 +110,7 @@ async fn begin<T: Transport>(
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut input, &planned, true).await?;
         claim(&tenant.store, key, patience, desk).await?;
-        if planned.is_stale(tenant, desk) {
+        if planned.is_stale(tenant, desk) || planned.is_overtaken(tenant, &input.sheet, desk).await? {
             // Nothing was sent, so nothing of it has to stay.
             tenant.store.set_run_state(key, RunState::Preparing).await?;
             tenant.store.discard_run(key).await?;
@@ -125,14 +127,21 @@ async fn plan<T: Transport>(
     changes: &Changes,
     desk: &mut Desk,
 ) -> Result<Planned, CommandError> {
-    let (inventory, read) = tenant.read_machines(desk).await?;
-    let recent = tenant.recent_writes().await?;
+    let MachinesRead { inventory, progress, began_at } = tenant.read_machines(desk).await?;
+    let recent = tenant.recent_writes(began_at).await?;
     let machines = Resolution::of(&input.sheet, Some(&inventory));
     let operations = operations(input, &machines, &desk.screen)?;
     let nothing = RecentWrites::default();
     let mut plan = Plan::of(&input.sheet, operations, machines, Some(&inventory), &nothing, PlanSettings::default());
     leave_what_changed_since(&mut plan, &input.sheet, &inventory, &recent, &changes.left_behind);
-    Ok(Planned { plan, inventory: Some(inventory), read: Some(read), made_at: tenant.clock.boot_time() })
+    Ok(Planned {
+        plan,
+        inventory: Some(inventory),
+        read: Some(progress),
+        read_from: Some(began_at),
+        recent,
+        made_at: tenant.clock.boot_time(),
+    })
 }
 
 fn new_run<T: Transport>(
@@ -173,10 +182,15 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
         let change = SlotChange { slot: slot.slot, before: slot.before, left: slot.after };
         match change.inverse() {
             Inverse::NotNeeded => {}
-            Inverse::Unknown => changes.unknown += 1,
+            Inverse::Unknown => {
+                changes.unknown += 1;
+                if let Some(in_place) = change.left_in_place() {
+                    changes.add_row(&in_place);
+                    changes.left_behind.note(change);
+                }
+            }
             Inverse::Operation(back) => {
-                let (tag, action, value) = row_words(&back.change);
-                changes.text.push_str(&csv_row(&[&back.machine.to_string(), tag, action, value]));
+                changes.add_row(&back);
                 changes.left_behind.note(change);
                 for write in slot.later {
                     changes.left_behind.note_later(&write.slot, write.wrote, write.surely);
@@ -198,6 +212,13 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
         ));
     }
     Ok(changes)
+}
+
+impl Changes {
+    fn add_row(&mut self, operation: &Operation) {
+        let (tag, action, value) = row_words(&operation.change);
+        self.text.push_str(&csv_row(&[&operation.machine.to_string(), tag, action, value]));
+    }
 }
 
 /// A row as CSV has it (RFC 4180).
@@ -258,7 +279,7 @@ fn left_changed(count: u64) -> String {
 fn left_unknown(count: u64) -> String {
     counted(
         count,
-        "change is left: nobody knows what was there before",
-        "changes are left: nobody knows what was there before",
+        "change is left: nobody knows what was there before (unknown_before in the results)",
+        "changes are left: nobody knows what was there before (unknown_before in the results)",
     )
 }

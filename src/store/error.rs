@@ -70,8 +70,8 @@ pub enum StoreError {
     /// The run was not yet stored as a whole when its process died.
     #[error("run {0} never began: its process died while it was being stored")]
     NeverBegan(String),
-    /// Somebody took this process for dead and went on with its work.
-    #[error("another process took this one for dead, and goes on with its run")]
+    /// Somebody took this process for dead, and so went on with its run or changed the same as that.
+    #[error("another process took this one for dead, and may have gone on with its run")]
     TakenOver,
     /// The store was closed while somebody waited for it.
     #[error("the state database is closed")]

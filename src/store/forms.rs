@@ -265,6 +265,24 @@ pub enum NewChange {
     DeviceValue(DeviceValue),
 }
 
+/// What becomes of removes that wait for adds which may have been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// The adds are read back before that is decided.
+    MayBeSettled,
+    /// Nothing more will be known of the adds.
+    Stays,
+}
+
+/// Removes whose adds did not all succeed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemovesWithoutAdds {
+    /// How many were left out.
+    pub left_out: u32,
+    /// Those that wait for adds in doubt, in the order of their numbers.
+    pub held_back: Vec<OperationId>,
+}
+
 /// Whether removes of a run wait for adds to the same machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guards {

@@ -61,6 +61,14 @@ impl OwnLock {
     }
 }
 
+#[cfg(test)]
+impl OwnLock {
+    /// Frees the lock and takes it no more, as if its process were stopped, its file gone, and another put there long ago.
+    pub(super) fn let_go(&self) {
+        drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 /// Takes the lock again when the file is gone or another.
 struct Keeper {
     path: PathBuf,

@@ -47,7 +47,8 @@ impl ProcessIdentity {
         Ok(Self { process_key, timeline_key, _lock: lock, lock_directory, seen: Mutex::default() })
     }
 
-    /// Whether this process lives: it is ours, or nothing proves that it is dead.
+    /// Whether this process lives: it is ours, or nothing proves that it is dead. Whoever is taken for dead is marked as
+    /// ended, and so finds out before its next call, whoever did that and whatever for.
     pub(super) fn is_alive(&self, transaction: &Transaction<'_>, process_key: i64) -> Result<bool, rusqlite::Error> {
         if process_key == self.process_key {
             return Ok(true);
@@ -59,7 +60,11 @@ impl ProcessIdentity {
         let (Some(lock_name), Some(directory)) = (lock_name, &self.lock_directory) else { return Ok(false) };
         let path = directory.join(lock_name);
         put_if_gone(&path);
-        Ok(look(&path) != Life::Dead)
+        if look(&path) != Life::Dead {
+            return Ok(true);
+        }
+        end(transaction, process_key, &path)?;
+        Ok(false)
     }
 
     fn note(connection: &mut Connection, lock_name: &str, clock: &dyn Clock) -> Result<(i64, i64), rusqlite::Error> {
@@ -102,9 +107,7 @@ impl Store {
                     if process_key == identity.process_key {
                         continue;
                     }
-                    transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])?;
-                    // If the file cannot be removed it is in nobody's way: its process is marked as ended.
-                    let _left = std::fs::remove_file(&path);
+                    end(transaction, process_key, &path)?;
                 }
                 let ended = end_attempts_of_the_dead(transaction)?;
                 timelines::adopt_abandoned(transaction, identity.timeline_key, clock.as_ref())?;
@@ -112,6 +115,23 @@ impl Store {
             })
             .await
     }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Lets others take this process for dead from now on.
+    pub(crate) fn seem_dead(&self) {
+        let ProcessIdentity { _lock: lock, .. } = &*self.identity;
+        lock.iter().for_each(OwnLock::let_go);
+    }
+}
+
+/// Marks a process as ended.
+fn end(transaction: &Transaction<'_>, process_key: i64, lock: &Path) -> Result<(), rusqlite::Error> {
+    transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])?;
+    // If the file cannot be removed it is in nobody's way: its process is marked as ended.
+    let _left = std::fs::remove_file(lock);
+    Ok(())
 }
 
 /// Ends what processes have open that are marked as ended, or that the books have forgotten, whenever they were.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 
 use super::connection::SharedConnection;
 use super::liveness::LOCK_DIRECTORY;
@@ -60,8 +60,15 @@ fn open_blocking(path: &Path) -> Result<Option<Connection>, StoreError> {
         return Ok(None);
     }
     directory::refuse_emptied(&file)?;
-    let connection = connect(&file)?;
-    let version = schema::version(&connection).map_err(|problem| schema_error(problem, &file))?;
+    let mut connection = connect(&file)?;
+    let mut version = schema::version(&connection);
+    if matches!(&version, Err(schema::SchemaProblem::Database(error)) if is_left_half_written(error)) {
+        drop(connection);
+        roll_back(&file)?;
+        connection = connect(&file)?;
+        version = schema::version(&connection);
+    }
+    let version = version.map_err(|problem| schema_error(problem, &file))?;
     if version > 0 && version < schema::SCHEMA_VERSION {
         drop(connection);
         bring_up_to_date(&file)?;
@@ -72,11 +79,28 @@ fn open_blocking(path: &Path) -> Result<Option<Connection>, StoreError> {
 
 /// An older program's file is brought up to date before it is read.
 fn bring_up_to_date(file: &Path) -> Result<(), StoreError> {
+    let mut connection = connect_for_writing(file)?;
+    schema::prepare(&mut connection).map_err(|problem| schema_error(problem, file))
+}
+
+/// Whether a process died while it made the file or changed its form, so that a journal has to be rolled back first, which
+/// takes a connection that can write.
+fn is_left_half_written(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_ROLLBACK)
+}
+
+/// Takes back what a dead process has left half written. The first look does that, and nothing else.
+fn roll_back(file: &Path) -> Result<(), StoreError> {
+    let connection = connect_for_writing(file)?;
+    schema::version(&connection).map(drop).map_err(|problem| schema_error(problem, file))
+}
+
+fn connect_for_writing(file: &Path) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(file, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
     wait_patiently(&connection).map_err(failed)?;
-    schema::prepare(&mut connection).map_err(|problem| schema_error(problem, file))
+    Ok(connection)
 }
 
 /// A connection to this database that can only read.
@@ -93,5 +117,45 @@ fn is_there(path: &Path) -> Result<bool, StoreError> {
         Ok(_metadata) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::Io { path: path.to_owned(), source: Arc::new(error) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SharedClock, SystemClock};
+    use crate::store::Store;
+
+    /// A state as a process leaves it that is killed while it makes its tables: some pages are written, and their journal
+    /// is there.
+    fn half_made(state: &Path) {
+        let place = tempfile::tempdir().expect("a directory");
+        let file = place.path().join(DATABASE_NAME);
+        let connection = Connection::open(&file).expect("a file");
+        connection
+            .execute_batch(
+                "PRAGMA cache_size = 1; BEGIN IMMEDIATE; CREATE TABLE t (x BLOB);
+                 INSERT INTO t VALUES (zeroblob(100000));",
+            )
+            .expect("half a transaction");
+        directory::secure(state).expect("a directory");
+        for name in [DATABASE_NAME.to_owned(), format!("{DATABASE_NAME}-journal")] {
+            let copied = std::fs::copy(place.path().join(&name), state.join(&name)).expect("a copy");
+            assert!(copied > 512, "{name} is there");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_state_whose_making_was_cut_off_holds_no_runs_for_whoever_reads_it_first() {
+        let place = tempfile::tempdir().expect("a directory");
+        let state = place.path().join("state");
+        half_made(&state);
+        for time in ["first", "second"] {
+            assert!(Reader::open(&state).await.expect("no trouble").is_none(), "the {time} time");
+        }
+        let clock: SharedClock = Arc::new(SystemClock::new().expect("clocks"));
+        drop(Store::open(&state, clock).await.expect("a store"));
+        let reader = Reader::open(&state).await.expect("no trouble").expect("a state");
+        assert!(reader.runs().await.expect("the runs").is_empty());
     }
 }

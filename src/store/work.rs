@@ -3,8 +3,8 @@
 use rusqlite::{Row, params};
 
 use super::forms::{
-    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, Guards, OperationState, RunKey,
-    UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, damaged, timestamp,
+    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, Doubt, Guards, OperationState,
+    RemovesWithoutAdds, RunKey, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, damaged, timestamp,
 };
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
@@ -161,40 +161,53 @@ impl Store {
     }
 
     /// Leaves out the removes of machines whose adds did not all succeed: a machine must not fall out of its old
-    /// device group without getting into the new one. To be called when all adds are settled, apart for machines that
-    /// the inventory lacks; says how many it were.
+    /// device group without getting into the new one. To be called when all adds have an outcome, apart for machines that
+    /// the inventory lacks. Where doubt may be settled, the removes that wait for adds in doubt stay as they are.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn leave_out_removes_without_adds(&self, run: RunKey, unlisted: bool) -> Result<u32, StoreError> {
+    pub async fn leave_out_removes_without_adds(
+        &self,
+        run: RunKey,
+        unlisted: bool,
+        doubt: Doubt,
+    ) -> Result<RemovesWithoutAdds, StoreError> {
         let now = self.clock.wall_time().as_microsecond();
+        // The index is named, since without statistics the primary key would be taken for the better one, and every
+        // operation of the run be looked at for each of these.
+        let waits = format!(
+            "operation.run_key = ?1 AND guard IS NOT NULL AND unlisted = ?2 AND change_kind = {CHANGE_REMOVE_TAG}
+                 AND state IN (0, 6) AND EXISTS (
+                 SELECT 1 FROM operation AS addition INDEXED BY operation_guard
+                 WHERE addition.run_key = ?1 AND addition.guard = operation.guard
+                     AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state NOT IN ({}, {})",
+            OperationState::Succeeded.number(),
+            OperationState::Unchanged.number(),
+        );
         self.writer
             .run(move |transaction| {
-                // The index is named, since without statistics the primary key would be taken for the better one, and every
-                // operation of the run be looked at for each of these.
                 let left_out = transaction.execute(
-                    "UPDATE operation SET state = ?2, error_code = 'waits_for_add', finished_at = ?6,
-                         error_message = 'a tag that this machine was to get first could not be added, so none is removed'
-                     WHERE run_key = ?1 AND guard IS NOT NULL AND unlisted = ?8 AND change_kind = ?3 AND state IN (0, 6)
-                         AND EXISTS (
-                         SELECT 1 FROM operation AS addition INDEXED BY operation_guard
-                         WHERE addition.run_key = ?1 AND addition.guard = operation.guard AND addition.change_kind = ?4
-                             AND addition.state NOT IN (?5, ?7))",
-                    params![
-                        run.0,
-                        OperationState::NotAttempted.number(),
-                        CHANGE_REMOVE_TAG,
-                        CHANGE_ADD_TAG,
-                        OperationState::Succeeded.number(),
-                        now,
-                        OperationState::Unchanged.number(),
-                        unlisted,
-                    ],
+                    &format!(
+                        "UPDATE operation SET state = ?3, error_code = 'waits_for_add', finished_at = ?4,
+                             error_message = 'a tag that this machine was to get first was not added, or may not have been, so none is removed'
+                         WHERE {waits} AND NOT (?5 AND {}))",
+                        in_doubt("addition")
+                    ),
+                    params![run.0, unlisted, OperationState::NotAttempted.number(), now, doubt == Doubt::MayBeSettled],
                 )?;
-                Ok(u32::try_from(left_out).unwrap_or(u32::MAX))
+                let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+                let mut waiting = transaction
+                    .prepare_cached(&format!("SELECT operation_number FROM operation WHERE {waits}) ORDER BY 1"))?;
+                let held_back = waiting.query_map(params![run.0, unlisted], |row| row.get(0).map(OperationId))?;
+                Ok(RemovesWithoutAdds { left_out, held_back: held_back.collect::<Result<_, _>>()? })
             })
             .await
     }
+}
+
+/// Whether an operation may have been done although its outcome does not say so.
+fn in_doubt(operation: &str) -> String {
+    format!("({operation}.state = 4 OR ({operation}.ambiguous = 1 AND {operation}.state IN (3, 5)))")
 }
 
 /// The change of an operation: its kind, argument and tag stand in the columns 2 to 4.
@@ -217,13 +230,10 @@ impl Store {
     pub async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "SELECT operation_number, machine, change_kind, change_argument,
-                         (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
-                         ambiguous, finished_at
-                     FROM operation
-                     WHERE run_key = ?1 AND (state = 4 OR (ambiguous = 1 AND state IN (3, 5))) ORDER BY operation_number",
-                )?;
+                let mut statement = transaction.prepare_cached(&format!(
+                    "SELECT {WORK_COLUMNS}, finished_at FROM operation WHERE run_key = ?1 AND {} ORDER BY operation_number",
+                    in_doubt("operation")
+                ))?;
                 let mut unknown = UnknownOperations::default();
                 let mut rows = statement.query([run.0])?;
                 while let Some(row) = rows.next()? {

@@ -50,6 +50,8 @@ mod runs;
 mod samples;
 mod secrecy;
 mod sign_in;
+#[cfg(target_os = "linux")]
+mod stalled;
 mod stopping;
 mod storage;
 mod streams;

@@ -172,6 +172,20 @@ async fn a_machine_that_goes_between_two_pages_hides_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_without_a_lasting_order_is_never_taken_for_whole() {
+    // Every page is dealt anew: about half of the second one was on the first.
+    let outcome = reading("off", |call, top, skip| {
+        let mut machines: Vec<u64> = (0..20_050).collect();
+        fastrand::Rng::with_seed(u64::try_from(call).expect("few")).shuffle(&mut machines);
+        let page = machines.into_iter().skip(usize::try_from(skip).expect("small"));
+        let list: Vec<String> = page.take(top as usize).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
+        response(200, format!(r#"{{"value": [{}]}}"#, list.join(",")))
+    })
+    .await;
+    assert!(outcome.read.is_err(), "some machines were never shown");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_watches_is_told_until_when_the_quota_makes_it_wait() {
     let outcome = reading("2/60s", |_, top, skip| page(30_050, top, skip)).await;
     assert_eq!(outcome.read.expect("an inventory").0.len(), 30_050);

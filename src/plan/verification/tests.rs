@@ -12,15 +12,17 @@ fn every_row_is_found_as_the_list_shows_it() {
         tagged(1, &["A", "B", "E"]),
         MachineRecord { machine_tags: None, device_value: None, ..listed(2) },
         MachineRecord { device_value: Some("low".into()), ..listed(3) },
+        listed(4),
     ]);
     let (absent, present) = (Held::Absent, Held::Present);
     let mut recent = RecentWrites::default();
-    recent.note(slot(1, "C"), present);
-    recent.note(slot(1, "A"), absent);
-    recent.note_doubtful(slot(1, "D"), present);
-    recent.note_doubtful(slot(1, "B"), absent);
-    recent.note(slot(3, ""), Held::Value(DeviceValue::High));
-    recent.note(slot(9, "A"), present);
+    recent.note(slot(1, "C"), absent, present);
+    recent.note(slot(1, "A"), present, absent);
+    recent.note_doubtful(slot(1, "D"), absent, present);
+    recent.note_doubtful(slot(1, "B"), present, absent);
+    recent.note(slot(3, ""), Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
+    recent.note(slot(4, ""), Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
+    recent.note(slot(9, "A"), absent, present);
     let table = [
         ("#1,X,Add,", Differs, Held::Absent),
         ("#1,X,Remove,", Holds, Held::Absent),
@@ -44,6 +46,9 @@ fn every_row_is_found_as_the_list_shows_it() {
         ("#3,,,Low", Pending, Held::Value(DeviceValue::Low)),
         ("#3,,,High", Pending, Held::Value(DeviceValue::Low)),
         ("#3,,,Normal", Differs, Held::Value(DeviceValue::Low)),
+        // Neither ours nor what was there before: the list shows what somebody has made of it.
+        ("#4,,,High", Differs, Held::Value(DeviceValue::Normal)),
+        ("#4,,,Normal", Pending, Held::Value(DeviceValue::Normal)),
         ("#9,A,Add,", UnknownMachine, Held::Unknown),
         ("pc9,A,Add,", UnknownMachine, Held::Unknown),
         ("pc1,E,Add,", Holds, Held::Present),

@@ -37,6 +37,7 @@ fn totals() -> Totals {
         .into(),
         failed_rows: 13,
         left_to_others: 0,
+        without_before: 0,
         tolerated: 0,
         kept: Vec::new(),
     }

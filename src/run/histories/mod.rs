@@ -29,6 +29,7 @@
 mod drawing;
 mod faults;
 mod history;
+mod kept;
 mod line;
 mod oracle;
 mod performing;
@@ -64,7 +65,19 @@ struct Known {
     what: &'static str,
 }
 
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 11] = [
+    Known {
+        kind: Kind::WellMachineFailed,
+        text: "machine_not_found",
+        nature: None,
+        what: "pages that are short of what was asked for do not overlap",
+    },
+    Known {
+        kind: Kind::DoneAfterAll,
+        text: "inventory_not_read",
+        nature: None,
+        what: "a run without an inventory is gone on with, and nothing is done",
+    },
     Known {
         kind: Kind::LeftWithoutReason,
         text: "",

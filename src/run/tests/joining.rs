@@ -150,6 +150,40 @@ async fn a_plan_that_waited_for_another_run_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_run_did_while_a_plan_waited_for_it_is_seen_however_short_that_was() {
+    let world = World::of(2);
+    let slow = Invocation { quota: "1/1m", ..Invocation::default() };
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(2)), joins: false, ..Invocation::default() };
+    let first = async { world.apply(&adding("A", 2), &slow).await.exits(ExitStatus::Done) };
+    let second = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        world.apply("#1,A,Add,\n#2,A,Add,\n#1,B,Add,\n", &waiting).await.exits(ExitStatus::Done)
+    };
+    let (_first, second) = tokio::join!(first, second);
+    assert_eq!(counts(&second), [1, 2, 0], "{}", second.messages);
+    assert_eq!(world.service.writes().len(), 3);
+    // Neither does taking the second run back touch what the first one did.
+    world.undo(&second.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((world.service.tagged("A"), world.service.tagged("B")), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_says_nothing_against_what_was_done_after_its_reading_began() {
+    let world = World::of(40);
+    let run = interrupted(&world).await;
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(1)), ..Invocation::default() };
+    let resuming = async { world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done) };
+    let joining = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        world.apply(&adding("A", 40), &waiting).await.exits(ExitStatus::Done)
+    };
+    let (_resumed, joined) = tokio::join!(resuming, joining);
+    assert_eq!(joined.run_id(), run);
+    assert_eq!(counts(&joined), [40, 0, 0], "{}", joined.messages);
+    assert_eq!(world.service.writes().len(), 40, "each once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn removes_wait_for_adds_of_a_machine_that_came_into_the_list_meanwhile() {
     for resumes in [false, true] {
         let world = World::of(30);
@@ -181,4 +215,58 @@ async fn the_note_of_whoever_goes_on_with_a_run_is_kept_with_it() {
     world.resume(Some(&run), &noted).await.exits(ExitStatus::Done);
     let stored = world.store().await.run_by_id(&run).await.expect("the run");
     assert_eq!(stored.description.note.as_deref(), Some("CHG-7"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_somebody_set_after_our_own_recent_write_is_asked_for_again() {
+    let rows: String = (1..=20).map(|machine| row(machine, "", "Set", "High")).collect();
+    let interrupted =
+        Invocation { interrupted_after: Some(Duration::from_secs(1)), concurrency: 1, ..Invocation::default() };
+    for (how, resumes, status) in [
+        (&Invocation::default(), false, ExitStatus::Done),
+        (&interrupted, false, ExitStatus::StoppedEarly),
+        (&interrupted, true, ExitStatus::StoppedEarly),
+    ] {
+        let world = World::of(20);
+        let run = world.apply(&rows, how).await.exits(status).run_id();
+        assert_eq!(world.service.machine(1).value, DeviceValue::High);
+        // Neither ours nor what was there before.
+        world.service.change(1, |machine| machine.value = DeviceValue::Low);
+        let said = if resumes {
+            world.resume(Some(&run), &Invocation::default()).await
+        } else {
+            world.apply(&rows, &Invocation::default()).await
+        };
+        let said = said.exits(ExitStatus::Done);
+        assert_eq!(
+            (said.rows()[0]["status"].as_str(), world.service.machine(1).value),
+            ("succeeded", DeviceValue::High)
+        );
+        assert_eq!(world.service.writes().len(), 21, "the others once: {}", said.messages);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_a_limit_each_invocation_makes_progress_and_adds_come_before_removes() {
+    for resumes in [false, true] {
+        let world = World::of(2);
+        world.service.change(1, |machine| machine.tag("Old"));
+        let rows = "#1,Old,Remove,\n#1,New,Add,\n#2,,Set,High\n";
+        let limited = |limit| Invocation { limit: Some(limit), ..Invocation::default() };
+        let run = world.apply(rows, &limited(0)).await.exits(ExitStatus::Done).run_id();
+        let expected = ["Add New", "Remove Old", "High"];
+        for done in 1..=expected.len() {
+            let said = if resumes {
+                world.resume(Some(&run), &limited(1)).await
+            } else {
+                world.apply(rows, &limited(1)).await
+            };
+            let said = said.exits(ExitStatus::Done);
+            let writes: Vec<String> = world.service.writes().into_iter().map(|(_, change)| change).collect();
+            assert_eq!(writes, expected[..done], "resumes: {resumes}");
+            let codes: Vec<String> = said.rows().into_iter().map(|row| row["error_code"].clone()).collect();
+            let left = codes.iter().filter(|code| *code == "beyond_limit").count();
+            assert_eq!(left, expected.len() - done, "{codes:?}");
+        }
+    }
 }

@@ -74,6 +74,40 @@ async fn an_undo_that_is_gone_on_with_decides_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_that_is_gone_on_with_at_once_leaves_what_somebody_made_meanwhile() {
+    let world = World::of(20);
+    let rows: String = (1..=20).map(|machine| row(machine, "", "Set", "High")).collect();
+    let run = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+    let how =
+        Invocation { interrupted_after: Some(Duration::from_millis(900)), concurrency: 1, ..Invocation::default() };
+    let undo = world.undo(&run, &how).await.exits(ExitStatus::StoppedEarly).run_id();
+    let is_left = |machine: &u32| world.service.machine(*machine).value == DeviceValue::High;
+    let theirs = (1..=20).find(is_left).expect("a machine that is not taken back yet");
+    world.service.change(theirs, |machine| machine.value = DeviceValue::Low);
+    let said = world.resume(Some(&undo), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(world.service.machine(theirs).value, DeviceValue::Low);
+    let rows = said.rows();
+    let row = rows.iter().find(|row| row["machineId"] == id(theirs).to_string()).expect("a row");
+    assert_eq!(["status", "error_code"].map(|name| row[name].as_str()), ["not_attempted", "changed_since"]);
+    let line = said.data.lines().find(|line| line.starts_with(&id(theirs).to_string())).expect("a line");
+    assert!(line.contains(",Low,"), "what was found: {line}");
+    assert_eq!(said.statuses()["succeeded"], 19);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_knows_how_to_take_back_stands_in_the_results() {
+    let world = World::of(2);
+    world.service.list(2, false);
+    let run = world.apply("#1,,Set,High\n#2,,Set,High\n", &Invocation::default()).await.exits(ExitStatus::Done);
+    let said = world.undo(&run.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+    let fates: Vec<_> = said.rows().iter().map(|row| [row["status"].clone(), row["error_code"].clone()]).collect();
+    assert_eq!(fates, [["succeeded", ""], ["not_attempted", "unknown_before"]], "{}", said.data);
+    let values = [1, 2].map(|machine| world.service.machine(machine).value);
+    assert_eq!(values, [DeviceValue::Normal, DeviceValue::High]);
+    said.says("Left alone: 1 row, since nobody knows what was before (unknown_before)");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_tag_is_for_itself() {
     let world = World::of(2);
     for machine in [1, 2] {

@@ -5,8 +5,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::{SharedClock, SystemClock};
-use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
-use crate::store::{NewChange, NewOperation, NewRun};
+use crate::model::{Bucket, DeviceValue, MachineId, OperationId, Tag, TagAction};
+use crate::store::{AttemptRequest, NewChange, NewOperation, NewRun};
 
 /// A change to a machine: its number, and what to do.
 #[derive(Clone, Copy)]
@@ -230,4 +230,39 @@ async fn a_run_goes_on_in_another_process_only_when_its_own_is_dead() {
     assert_eq!(last.holders(run).await.len(), 1);
     let never_began = last.0.claim_run(unfinished).await;
     assert!(matches!(&never_began, Err(StoreError::NeverBegan(run_id)) if run_id == "unfinished"), "{never_began:?}");
+}
+
+#[tokio::test]
+async fn whoever_was_taken_for_dead_sends_nothing_more_even_if_nobody_took_its_run() {
+    for waits in [false, true] {
+        let place = Place::new();
+        let (one, other) = (place.process().await, place.process().await);
+        let run = one.prepare("one", &[(1, Value), (2, Value)]).await;
+        let opposite = other.prepare("opposite", &[(1, Value)]).await;
+        let account = one.0.account("tenant", "app").await.expect("an account");
+        let call = |run| AttemptRequest {
+            account,
+            bucket: Bucket::Value,
+            counted_buckets: vec![Bucket::Value],
+            quota: "off".parse().expect("a quota"),
+            run,
+            call_kind: "value",
+            operations: vec![],
+            time_out: std::time::Duration::from_secs(10),
+        };
+        assert_eq!(one.claim(run).await, Claim::Granted);
+        let holders = other.holders(opposite).await;
+        assert!(one.0.admit(call(Some(run))).await.is_ok());
+        one.0.seem_dead();
+        if waits {
+            assert!(!other.0.still_holds(&holders[0]).await.expect("the store works"));
+        } else {
+            assert_eq!(other.claim(opposite).await, Claim::Granted);
+        }
+        for run in [Some(run), None] {
+            let refused = one.0.admit(call(run)).await;
+            assert!(matches!(refused, Err(StoreError::TakenOver)), "waits: {waits}, {run:?}: {refused:?}");
+        }
+        assert!(other.0.admit(call(Some(opposite))).await.is_ok());
+    }
 }

@@ -8,7 +8,7 @@ use crate::run::histories::telling::End;
 use crate::run::histories::truth::Wish;
 
 /// Why a row may be left out of a run that is done.
-const LEFT_ON_PURPOSE: [&str; 3] = ["beyond_limit", "changed_since", "undone"];
+const LEFT_ON_PURPOSE: [&str; 4] = ["beyond_limit", "changed_since", "undone", "unknown_before"];
 
 /// Judges a command's end.
 pub(super) fn judge(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, String)) {

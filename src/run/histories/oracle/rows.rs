@@ -35,7 +35,8 @@ struct Claim<'a> {
 impl Claim<'_> {
     fn judge(&self, note: &mut dyn FnMut(Kind, String)) {
         let say = |what: String| {
-            format!("row {} ({} on {}) says {}: {what}", self.row.number, self.wish, self.slot, self.row.status)
+            let row = self.row;
+            format!("row {} ({} on {}) says {} {}: {what}", row.number, self.wish, self.slot, row.status, row.code)
         };
         // Of a row with two wishes the worse one speaks.
         let is_alone = self.row.wishes.len() == 1;

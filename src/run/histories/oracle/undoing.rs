@@ -85,7 +85,7 @@ impl Undoing<'_> {
                     );
                 } else if status != "not_attempted" && !says_so && !good.iter().any(|content| alike(content, &now)) {
                     // Nobody can go back to what was never seen; but it has to be said.
-                    if self.seen_before(slot, first.index).is_none() && row.is_none() {
+                    if row.is_none() && self.was_never_clear(slot, first.index) {
                         return note(
                             Kind::LeftUnsaid,
                             format!("{slot} was {} before, is {now}, and no row says so", first.before),
@@ -162,6 +162,16 @@ impl Undoing<'_> {
                 && write.wish.slot(slot.machine) == *slot
                 && self.case.is_in_doubt(write)
         })
+    }
+
+    /// Whether the run could not tell what was in the slot before it.
+    fn was_never_clear(&self, slot: &Slot, index: usize) -> bool {
+        // Whoever reads no list sees only what an earlier command of the run noted of the same row.
+        let blind =
+            self.case.told.iter().any(|told| {
+                told.options.no_inventory && told.run.as_deref() == Some(self.undone) && told.began <= index
+            });
+        blind || self.seen_before(slot, index).is_none() || self.was_doubtful_before(slot, index)
     }
 
     /// Whether another run of ours may have changed the slot shortly before, so that no list is to be believed.

@@ -1,0 +1,212 @@
+//! Which changes `--limit` leaves out.
+//!
+//! The limit counts what can go. A machine's removes wait for its adds, so the adds count first, wherever they stand; a
+//! remove whose add is left out is left out, too. One whose add has failed goes in no case, and takes no place. So as many
+//! changes go each time as the limit allows, until all are made.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::changes::Decision;
+use crate::input::RequestedChange;
+use crate::model::{Change, TagAction};
+
+/// What an operation does, as far as others of its machine wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It adds a tag: removes wait for it.
+    Add,
+    /// It removes a tag.
+    Remove,
+    /// It sets the device value, which waits for nothing.
+    Value,
+}
+
+impl From<RequestedChange> for Part {
+    fn from(change: RequestedChange) -> Self {
+        match change {
+            RequestedChange::Tag { action: TagAction::Add, .. } => Self::Add,
+            RequestedChange::Tag { action: TagAction::Remove, .. } => Self::Remove,
+            RequestedChange::DeviceValue(_) => Self::Value,
+        }
+    }
+}
+
+impl From<&Change> for Part {
+    fn from(change: &Change) -> Self {
+        match change {
+            Change::Tag(TagAction::Add, _) => Self::Add,
+            Change::Tag(TagAction::Remove, _) => Self::Remove,
+            Change::DeviceValue(_) => Self::Value,
+        }
+    }
+}
+
+/// How an operation stands before the limit is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It would change something.
+    Changes,
+    /// There is nothing to be waited for: it is so, or is left as somebody made it.
+    Settled,
+    /// It is not done, and will not be.
+    Missing,
+}
+
+impl Standing {
+    /// By what was decided; what is kept of an earlier life of the run is done or not.
+    #[must_use]
+    pub const fn of(decision: Decision, is_done: bool) -> Self {
+        match decision {
+            Decision::Change | Decision::BeyondLimit => Self::Changes,
+            Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore => Self::Settled,
+            Decision::Kept if is_done => Self::Settled,
+            Decision::Kept | Decision::Unresolved | Decision::NotInInventory => Self::Missing,
+        }
+    }
+}
+
+/// The adds of a machine that removes wait for.
+#[derive(Default)]
+struct Adds {
+    to_be_made: Vec<usize>,
+    is_one_missing: bool,
+}
+
+/// For each operation whether the limit leaves it out. They come in the order of the file.
+#[must_use]
+pub fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, Part, Standing)], limit: u32) -> Vec<bool> {
+    let mut adds: HashMap<&Machine, Adds> = HashMap::new();
+    for (number, (machine, part, standing)) in operations.iter().enumerate() {
+        match (part, standing) {
+            (Part::Add, Standing::Changes) => adds.entry(machine).or_default().to_be_made.push(number),
+            (Part::Add, Standing::Missing) => adds.entry(machine).or_default().is_one_missing = true,
+            _ => {}
+        }
+    }
+    let mut places = Places { left: limit, given: vec![false; operations.len()] };
+    for (number, (machine, part, standing)) in operations.iter().enumerate() {
+        match (standing, part) {
+            (Standing::Settled | Standing::Missing, _) => places.pass(number),
+            (Standing::Changes, Part::Add | Part::Value) => {
+                let _has_one = places.give(number);
+            }
+            (Standing::Changes, Part::Remove) => {
+                let adds = adds.get(machine);
+                let waits_for = adds.map_or(&[][..], |adds| &adds.to_be_made);
+                // Each add gets its place, if there is one, before the remove is thought of.
+                let mut all_go = true;
+                for add in waits_for {
+                    all_go &= places.give(*add);
+                }
+                match adds {
+                    _ if !all_go => {}
+                    Some(adds) if adds.is_one_missing => places.pass(number),
+                    _ => {
+                        let _has_one = places.give(number);
+                    }
+                }
+            }
+        }
+    }
+    places.given.into_iter().map(|goes| !goes).collect()
+}
+
+/// The places that a limit has.
+struct Places {
+    left: u32,
+    /// Which operations are not left out.
+    given: Vec<bool>,
+}
+
+impl Places {
+    /// Gives an operation a place unless it has one; says whether it has.
+    fn give(&mut self, number: usize) -> bool {
+        let Some(given) = self.given.get_mut(number) else { return false };
+        if !*given && self.left > 0 {
+            self.left -= 1;
+            *given = true;
+        }
+        *given
+    }
+
+    /// Lets an operation pass that takes no place.
+    fn pass(&mut self, number: usize) {
+        if let Some(given) = self.given.get_mut(number) {
+            *given = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Part::{Add, Remove, Value};
+    use super::Standing::{Changes, Missing, Settled};
+    use super::*;
+
+    /// Which of these operations go under each limit from 0 on.
+    fn going(operations: &[(u32, Part, Standing)], limits: u32) -> Vec<String> {
+        let words = |limit| {
+            let beyond = beyond_limit(operations, limit);
+            let changes = operations.iter().zip(beyond).filter(|((.., standing), _)| *standing == Changes);
+            changes.map(|(_, beyond)| if beyond { '-' } else { '+' }).collect()
+        };
+        (0..=limits).map(words).collect()
+    }
+
+    #[test]
+    fn the_limit_counts_what_can_go_and_adds_before_the_removes_that_wait_for_them() {
+        type Case<'a> = (&'a [(u32, Part, Standing)], &'a [&'a str]);
+        let cases: [Case<'_>; 7] = [
+            (&[(1, Value, Changes), (2, Add, Changes), (1, Remove, Changes)], &["---", "+--", "++-", "+++"]),
+            (&[(1, Remove, Changes), (1, Add, Changes)], &["--", "-+", "++"]),
+            (&[(1, Remove, Changes), (1, Add, Changes), (2, Value, Changes)], &["---", "-+-", "++-", "+++"]),
+            // A remove whose adds are not all in takes no place.
+            (
+                &[(1, Remove, Changes), (2, Value, Changes), (1, Add, Changes), (1, Add, Changes)],
+                &["----", "--+-", "--++", "+-++", "++++"],
+            ),
+            (&[(1, Remove, Changes), (1, Add, Settled)], &["-", "+"]),
+            // It goes in no case, and says why itself.
+            (&[(1, Remove, Changes), (1, Add, Missing), (2, Value, Changes)], &["+-", "++"]),
+            (&[(1, Remove, Changes), (2, Add, Missing), (2, Value, Changes)], &["--", "+-", "++"]),
+        ];
+        for (operations, expected) in cases {
+            let limits = u32::try_from(expected.len()).expect("few") - 1;
+            assert_eq!(going(operations, limits), expected, "{operations:?}");
+        }
+    }
+
+    #[test]
+    fn each_time_as_many_go_as_the_limit_allows_until_all_are_made() {
+        for seed in 0..200 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut operations: Vec<(u32, Part, Standing)> = (0..random.usize(1..30))
+                .map(|_| (random.u32(0..4), [Add, Remove, Value][random.usize(0..3)], Changes))
+                .collect();
+            let limit = random.u32(1..6);
+            let mut open = operations.len();
+            while open > 0 {
+                let goes: Vec<usize> = beyond_limit(&operations, limit)
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(number, beyond)| !beyond && operations[*number].2 == Changes)
+                    .map(|(number, _)| number)
+                    .collect();
+                assert_eq!(goes.len(), open.min(limit as usize), "seed {seed}");
+                for number in &goes {
+                    let machine = operations[*number].0;
+                    let waits = |(add, operation): (usize, &(u32, Part, Standing))| {
+                        *operation == (machine, Add, Changes) && !goes.contains(&add)
+                    };
+                    let is_early = operations[*number].1 == Remove && operations.iter().enumerate().any(waits);
+                    assert!(!is_early, "seed {seed}: a remove without its add");
+                }
+                open -= goes.len();
+                for number in &goes {
+                    operations[*number].2 = Settled;
+                }
+            }
+        }
+    }
+}

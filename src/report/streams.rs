@@ -1,0 +1,82 @@
+//! Where a screen writes: the streams of the process, each with a queue of its own, or what stands in their place.
+
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+use super::outlet::{Importance, Outlet, Patience};
+
+/// Where the text of a screen goes: the streams of the process, or what stands in their place.
+pub trait Streams: Send + Sync + fmt::Debug {
+    /// Writes for whoever watches.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write_error(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes data, all of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write_data(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes for whoever watches what is not worth a wait.
+    fn remark(&self, bytes: &[u8], _importance: Importance) {
+        let _closed = self.write_error(bytes);
+    }
+
+    /// Remarks that were dropped, once that can be said.
+    fn dropped_until_now(&self) -> u64 {
+        0
+    }
+
+    /// From then on, nobody waits for long any more for a reader.
+    fn end_at(&self, _time: Instant) {}
+
+    /// Waits until everything is written that somebody reads.
+    fn drain(&self) {}
+}
+
+/// Standard error and standard output of the process.
+#[derive(Debug)]
+pub(super) struct StandardStreams {
+    error: Outlet,
+    output: Outlet,
+    patience: Patience,
+}
+
+impl StandardStreams {
+    pub(super) fn new() -> Self {
+        Self { error: Outlet::new(io::stderr()), output: Outlet::new(io::stdout()), patience: Patience::default() }
+    }
+}
+
+impl Streams for StandardStreams {
+    fn write_error(&self, bytes: &[u8]) -> io::Result<()> {
+        self.error.say(bytes, &self.patience);
+        Ok(())
+    }
+
+    fn write_data(&self, bytes: &[u8]) -> io::Result<()> {
+        // On a terminal, both stand in the order in which they were said.
+        self.error.say(b"", &self.patience);
+        self.output.deliver(bytes, &self.patience)
+    }
+
+    fn remark(&self, bytes: &[u8], importance: Importance) {
+        self.error.offer(bytes, importance);
+    }
+
+    fn dropped_until_now(&self) -> u64 {
+        self.error.dropped_until_now()
+    }
+
+    fn end_at(&self, time: Instant) {
+        self.patience.ends_at(time);
+    }
+
+    fn drain(&self) {
+        self.error.drain();
+        self.output.drain();
+    }
+}

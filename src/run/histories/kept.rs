@@ -1,0 +1,162 @@
+//! Histories that once failed, short as they were shrunk: each holds a fault that was mended.
+
+use std::time::Duration;
+
+use super::faults::Fault;
+use super::history::{
+    Command, Deed, Fate, Habits, History, Label, Machine, Naming, Nature, Options, Reference, Row, Step,
+};
+use super::judge;
+use super::truth::{MachineNumber, Wish};
+use crate::model::DeviceValue;
+
+/// A tenant of three machines, and nothing odd about it or its service.
+fn plain() -> History {
+    let machine = || Machine { is_listed: true, nature: Nature::Well, tags: Vec::new(), value: DeviceValue::High };
+    let habits = Habits {
+        quota: "100/1m,1500/1h",
+        list_lag: Duration::ZERO,
+        page_machines: 100,
+        batch_limit: 500,
+        naming: Naming::All,
+        tells_case_apart: true,
+        forbids_bulk: false,
+        latency: Duration::ZERO,
+    };
+    History { seed: 0, habits, machines: vec![machine(), machine(), machine()], steps: Vec::new() }
+}
+
+fn file(rows: &[(Wish, MachineNumber)]) -> Step {
+    let row = |(wish, machine): &(Wish, MachineNumber)| Row {
+        machine: *machine,
+        reference: Reference::Id,
+        wishes: vec![wish.clone()],
+    };
+    Step::Write { file: 0, rows: rows.iter().map(row).collect() }
+}
+
+fn command(label: Label, deed: Deed, fate: Fate) -> Command {
+    Command { fate, ..Command::plain(label, deed, u64::from(label)) }
+}
+
+fn apply(label: Label, fate: Fate) -> Step {
+    Step::Command(command(label, Deed::Apply(0), fate))
+}
+
+fn undo(label: Label, of: Label) -> Step {
+    Step::Command(command(label, Deed::Undo(of), Fate::Undisturbed))
+}
+
+fn add(tag: &str) -> Wish {
+    Wish::Add(tag.into())
+}
+
+fn remove(tag: &str) -> Wish {
+    Wish::Remove(tag.into())
+}
+
+fn set(value: DeviceValue) -> Wish {
+    Wish::Set(value)
+}
+
+#[track_caller]
+fn holds(history: History, steps: impl IntoIterator<Item = Step>) {
+    let history = History { steps: steps.into_iter().collect(), ..history };
+    let (performance, violations) = judge(&history);
+    assert!(violations.is_empty(), "{violations:?}\n{}", super::printing::print(&history, &performance));
+}
+
+/// Kills the first command after each of its commits in turn.
+#[track_caller]
+fn holds_whenever_it_dies(history: &History, steps: impl Fn(Fate) -> Vec<Step>) {
+    for commits in (0..45).step_by(2) {
+        holds(history.clone(), steps(Fate::KilledAtCommit(commits)));
+    }
+}
+
+#[test]
+fn a_file_whose_rows_were_turned_round_after_a_kill_is_brought_about() {
+    let mut history = plain();
+    history.habits.list_lag = Duration::from_mins(10);
+    holds_whenever_it_dies(&history, |fate| {
+        vec![
+            file(&[(add("tier0"), 0), (add("new"), 1), (set(DeviceValue::Low), 2)]),
+            apply(1, fate),
+            file(&[(remove("tier0"), 0), (add("new"), 1), (set(DeviceValue::Normal), 2)]),
+            apply(2, Fate::Undisturbed),
+            file(&[(add("tier0"), 0), (set(DeviceValue::Low), 2)]),
+            apply(3, Fate::Undisturbed),
+        ]
+    });
+}
+
+#[test]
+fn whatever_a_dead_process_has_done_is_taken_back() {
+    let mut history = plain();
+    history.habits.latency = Duration::from_millis(400);
+    for milliseconds in (0..2500).step_by(90) {
+        let fate = Fate::KilledAfter(Duration::from_millis(milliseconds));
+        let rows = file(&[(add("tier0"), 0), (add("new"), 0), (set(DeviceValue::Low), 1)]);
+        holds(history.clone(), [rows, apply(1, fate), undo(2, 1)]);
+    }
+}
+
+#[test]
+fn what_others_do_while_nobody_is_at_a_run_is_seen_when_it_is_gone_on_with() {
+    holds_whenever_it_dies(&plain(), |fate| {
+        vec![
+            file(&[(remove("old"), 1), (add("new"), 0), (add("new"), 2)]),
+            apply(1, fate),
+            Step::Others(1, add("old")),
+            Step::Others(0, remove("new")),
+            Step::Wait(Duration::from_mins(20)),
+            apply(2, Fate::Undisturbed),
+        ]
+    });
+}
+
+#[test]
+fn a_change_that_a_504_hides_is_never_denied() {
+    for fault in [Fault::GatewayTimeout504Done, Fault::Failed500Done, Fault::TimedOutDone, Fault::RequestTimeout408Done]
+    {
+        let mut stormy = command(1, Deed::Apply(0), Fate::Interrupted(Duration::from_secs(20)));
+        stormy.weather.faults = vec![(fault, 1000)];
+        let rows = file(&[(add("new"), 0), (remove("old"), 1), (set(DeviceValue::Low), 2)]);
+        holds(plain(), [rows, Step::Command(stormy), undo(2, 1)]);
+    }
+}
+
+#[test]
+fn nonsense_under_200_is_no_success() {
+    let mut stormy = command(1, Deed::Apply(0), Fate::Undisturbed);
+    stormy.weather.faults = vec![(Fault::Nonsense200, 500)];
+    holds(plain(), [file(&[(add("new"), 0), (remove("old"), 0), (add("new"), 1)]), Step::Command(stormy)]);
+}
+
+#[test]
+fn a_remove_that_comes_about_only_when_a_run_is_gone_on_with_waits_for_its_add() {
+    let mut history = plain();
+    history.habits.latency = Duration::from_secs(3);
+    let options = Options { no_inventory: true, ..Options::default() };
+    holds_whenever_it_dies(&history, |fate| {
+        let resume = command(2, Deed::Resume(1), Fate::Undisturbed);
+        let rows = file(&[(add("new"), 1), (remove("old"), 1)]);
+        vec![rows, apply(1, fate), Step::Command(Command { options: options.clone(), ..resume })]
+    });
+}
+
+#[test]
+fn what_a_run_saw_before_is_not_lost_when_it_is_gone_on_with_blindly() {
+    let mut history = plain();
+    history.machines[0].tags.push("old".into());
+    let options = Options { no_inventory: true, ..Options::default() };
+    holds_whenever_it_dies(&history, |fate| {
+        let again = command(2, Deed::Apply(0), Fate::Undisturbed);
+        let rows = file(&[(set(DeviceValue::Low), 2), (remove("old"), 0), (add("new"), 1)]);
+        // Where the first one died before it had seen anything, nothing can be taken back.
+        let undo = if matches!(fate, Fate::KilledAtCommit(22..)) { vec![undo(3, 2)] } else { Vec::new() };
+        let mut steps = vec![rows, apply(1, fate), Step::Command(Command { options: options.clone(), ..again })];
+        steps.extend(undo);
+        steps
+    });
+}

@@ -1,0 +1,132 @@
+//! Output that somebody could read and nobody does: pipes that stay open and full.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::machines::rows_adding;
+use crate::process::PATIENCE;
+use crate::rehearsal::{Folder, Prepared, Rehearsal};
+use crate::sandbox_server::Sandbox;
+use crate::table::Table;
+
+/// Rows of which the log of a run fills more than a pipe.
+const ROWS: u32 = 700;
+
+/// A child process that is ended with the test.
+struct Started(Child);
+
+impl Started {
+    fn new(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).spawn().expect("the program starts"))
+    }
+
+    fn terminate(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).expect("the process still runs");
+    }
+
+    /// The exit status, once it has ended.
+    #[track_caller]
+    fn status(&mut self) -> Option<i32> {
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            if let Some(status) = self.0.try_wait().expect("our own child") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the program does not end");
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // Both fail when it has ended, which is just as well.
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
+/// Waits until so many machines have their tag.
+#[track_caller]
+fn wait_for_machines(sandbox: &Sandbox, count: usize) {
+    let since = Instant::now();
+    while sandbox.machines().len() < count {
+        assert!(since.elapsed() < PATIENCE, "the run stands still");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[track_caller]
+fn statuses(folder: &Folder) -> Vec<String> {
+    let results = Table::read(&folder.read("input.results.csv").expect("results"), ',');
+    results.column("status").into_iter().map(str::to_owned).collect()
+}
+
+fn named_pipe(folder: &Folder, name: &str) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, folder.path(name), rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_run() {
+    let Prepared { mut command, folder, sandbox, .. } =
+        Rehearsal::new().rows(&rows_adding("A", ROWS)).with("-vv").prepare();
+    let mut started = Started::new(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    assert_eq!(started.status(), Some(0));
+    assert_eq!(statuses(&folder), vec!["succeeded"; ROWS as usize]);
+    assert_eq!(sandbox.expect("a sandbox of its own").machines().len(), ROWS as usize);
+}
+
+#[test]
+fn a_run_whose_log_nobody_reads_hears_signals() {
+    const ALL: u32 = 5000;
+    let rehearsal = Rehearsal::new().sandbox("--latency 30ms").rows(&rows_adding("A", ALL)).with("-vv");
+    let Prepared { mut command, folder, sandbox, .. } = rehearsal.prepare();
+    let mut started = Started::new(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    wait_for_machines(&sandbox.expect("a sandbox of its own"), ROWS as usize);
+    started.terminate();
+    assert_eq!(started.status(), Some(5));
+    let statuses = statuses(&folder);
+    assert!(statuses.len() == ALL as usize && statuses.iter().any(|status| status == "not_attempted"));
+}
+
+/// Data wait for their reader, but not when the process is to end.
+#[test]
+fn results_that_nobody_reads_do_not_outlive_a_signal() {
+    let rows = rows_adding("A", 20).repeat(100);
+    let Prepared { mut command, folder, sandbox, .. } = Rehearsal::new().rows(&rows).with("-o -").prepare();
+    let mut started = Started::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    wait_for_machines(&sandbox.expect("a sandbox of its own"), 20);
+    started.terminate();
+    assert_eq!(started.status(), Some(7), "the results could not be written");
+    let mut messages = String::new();
+    let mut pipe = started.0.stderr.take().expect("a pipe");
+    std::io::Read::read_to_string(&mut pipe, &mut messages).expect("what it said");
+    assert!(messages.contains("write its results again with: tagfleet results"), "{messages}");
+    assert_eq!(folder.names(), ["input.csv", "state"]);
+}
+
+#[test]
+fn a_log_file_that_nobody_opens_for_reading_is_refused() {
+    let folder = Folder::new();
+    named_pipe(&folder, "log");
+    let rehearsal = Rehearsal::new().in_folder(&folder).rows(&rows_adding("A", 1)).with("--log-file log");
+    let Prepared { mut command, .. } = rehearsal.prepare();
+    let mut started = Started::new(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    assert_eq!(started.status(), Some(2));
+}
+
+#[test]
+fn a_log_file_that_nobody_reads_stops_no_run() {
+    let folder = Folder::new();
+    named_pipe(&folder, "log");
+    let _reader = std::fs::File::options().read(true).write(true).open(folder.path("log")).expect("a pipe");
+    let rehearsal = Rehearsal::new().in_folder(&folder).rows(&rows_adding("A", ROWS)).with("-vv --log-file log");
+    let Prepared { mut command, sandbox, .. } = rehearsal.prepare();
+    let mut started = Started::new(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    assert_eq!(started.status(), Some(0));
+    assert_eq!(statuses(&folder), vec!["succeeded"; ROWS as usize]);
+    drop(sandbox);
+}
