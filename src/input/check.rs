@@ -44,6 +44,7 @@ pub(super) enum Field {
 }
 
 /// What a row without faults asks for, beside its machine and its tags.
+#[derive(Clone, Copy)]
 pub(super) struct Asked {
     /// What to do with its tags.
     pub(super) action: Option<TagAction>,
