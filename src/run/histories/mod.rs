@@ -65,10 +65,10 @@ struct Known {
     what: &'static str,
 }
 
-const KNOWN: [Known; 11] = [
+const KNOWN: [Known; 10] = [
     Known {
         kind: Kind::WellMachineFailed,
-        text: "machine_not_found",
+        text: "nothing was ever wrong with it",
         nature: None,
         what: "pages that are short of what was asked for do not overlap",
     },
@@ -125,12 +125,6 @@ const KNOWN: [Known; 11] = [
         text: ": others took it away",
         nature: None,
         what: "the age of an own write is not known after a restart",
-    },
-    Known {
-        kind: Kind::NotSo,
-        text: "our own command",
-        nature: None,
-        what: "Add and Remove that differ only in case are no conflict",
     },
 ];
 
