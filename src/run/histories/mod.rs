@@ -65,7 +65,19 @@ struct Known {
     what: &'static str,
 }
 
-const KNOWN: [Known; 10] = [
+const KNOWN: [Known; 12] = [
+    Known {
+        kind: Kind::NotSo,
+        text: "says unchanged : our own command",
+        nature: None,
+        what: "a run with nothing open is gone on with, and what later runs of ours did is not looked at",
+    },
+    Known {
+        kind: Kind::NoProgress,
+        text: "still says failed",
+        nature: Some(Nature::Stubborn),
+        what: "a machine that stays as it is keeps its row unknown and its run open, and so other rows failed",
+    },
     Known {
         kind: Kind::WellMachineFailed,
         text: "nothing was ever wrong with it",

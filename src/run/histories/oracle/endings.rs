@@ -153,7 +153,7 @@ fn rows_are_all_there(told: &Told, results: &[ResultRow], file: &[Row], note: &m
 }
 
 /// Whether two rows name the same tag in different ways.
-fn differs_in_case(row: &Row, other: &Row) -> bool {
+pub(super) fn differs_in_case(row: &Row, other: &Row) -> bool {
     let tags = |row: &Row| -> Vec<String> {
         let tag = |wish: &Wish| match wish {
             Wish::Add(tag) | Wish::Remove(tag) => Some(tag.clone()),
