@@ -5,7 +5,7 @@ use super::excerpt::Excerpt;
 use super::machine::{self, Dresses};
 use super::problem::ProblemKind;
 use super::tag_book::{AskedTag, TagBook};
-use crate::model::{DeviceValue, MachineId, MachineReference, TagAction};
+use crate::model::{DeviceValue, MachineReference, TagAction};
 
 /// The cells of a row that matter, trimmed; empty where the file has no such column.
 pub(super) struct NamedCells<'r> {
@@ -43,10 +43,8 @@ pub(super) enum Field {
     Value,
 }
 
-/// What a row without faults asks for, beside its tags.
+/// What a row without faults asks for, beside its machine and its tags.
 pub(super) struct Asked {
-    pub(super) machine: MachineReference,
-    pub(super) dresses: Dresses,
     /// What to do with its tags.
     pub(super) action: Option<TagAction>,
     pub(super) value: Option<DeviceValue>,
@@ -62,25 +60,24 @@ enum Action {
     Unknown,
 }
 
-/// Checks a row. Whatever is wrong goes to `faults`, its tags to `tags`, and both are empty before; with a fault, nothing is
-/// asked for.
+/// Checks a row but for its machine. Whatever is wrong goes to `faults`, which may hold what is wrong with the machine, its
+/// tags to `tags`, which is empty before; with a fault, nothing is asked for.
 pub(super) fn check(
     cells: &NamedCells<'_>,
     rules: &Rules<'_>,
     faults: &mut Vec<(Field, ProblemKind)>,
     tags: &mut Vec<AskedTag>,
 ) -> Option<Asked> {
-    // Nearly every cell is a bare id, and what else it can be is large to hand on.
-    let machine = match MachineId::from_hexadecimal(cells.machine) {
-        Some(id) => Some((MachineReference::Id(id), Dresses::default())),
-        None => other_machine(cells.machine, rules).map_err(|kind| faults.push((Field::Machine, kind))).ok(),
-    };
     let action = action(cells.action).map_err(|kind| faults.push((Field::Action, kind))).unwrap_or(Action::Unknown);
     let tag_action = if let Action::Tag(action) = action { Some(action) } else { None };
     let mut has_tag = false;
     for text in pieces(cells.tag, rules.tag_separator) {
         // A tag or value that is wrong is there all the same.
         has_tag = true;
+        if let Some(tag) = tag_action.and_then(|action| rules.tags.judged_before(text, action)) {
+            tags.push(tag);
+            continue;
+        }
         match rules.tags.judge(text, tag_action) {
             Ok(tag) => tags.push(tag),
             Err(kind) => faults.push((Field::Tag, kind)),
@@ -99,8 +96,7 @@ pub(super) fn check(
         tags.clear();
         return None;
     }
-    let (machine, dresses) = machine?;
-    Some(Asked { machine, dresses, action: tag_action, value: value?, takes_state: state_beside.is_some() })
+    Some(Asked { action: tag_action, value: value?, takes_state: state_beside.is_some() })
 }
 
 #[derive(Clone, Copy)]
@@ -137,8 +133,9 @@ fn check_together(
     }
 }
 
+/// Reads a machine that is not named by a bare id.
 #[inline(never)]
-fn other_machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Dresses), ProblemKind> {
+pub(super) fn other_machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Dresses), ProblemKind> {
     if rules.is_verbatim && !cell.is_empty() {
         return Ok((MachineReference::parse(cell), Dresses::default()));
     }

@@ -15,6 +15,7 @@ use super::columns::{Column, Columns, repeats, repeats_name};
 use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::intern::Mentions;
+use super::machine::Dresses;
 use super::mishap::is_spreadsheet_error;
 use super::note::{Note, SkippedRows, Wardrobe};
 use super::opening::Opening;
@@ -26,7 +27,7 @@ use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::Spool;
 use super::tag_book::{AskedTag, RowPlace, TagBook};
 use super::text::Text;
-use crate::model::{MachineReference, RowNumber};
+use crate::model::{MachineId, MachineReference, RowNumber};
 
 /// Reads all rows after the opening.
 pub(super) fn read<R: Read>(mut text: Text<R>, opening: Opening, options: &InputOptions) -> Result<Sheet, InputError> {
@@ -132,10 +133,7 @@ impl Rows {
             self.report(row);
             return Ok(());
         }
-        match self.check(&named) {
-            Some(asked) => self.ask(row, asked),
-            None => self.report(row),
-        }
+        self.check_and_take(row, &named);
         Ok(())
     }
 
@@ -244,12 +242,12 @@ impl Rows {
             .map(|field| (field, ProblemKind::BlankBeforeQuote))
     }
 
-    /// The cells that matter, and whether one of them begins with a blank.
+    /// The cells that matter, and whether one of them may begin with a blank.
     fn named<'r, R: Read>(&self, record: &'r Record<'_, R>, machine: &'r str) -> (NamedCells<'r>, bool) {
-        let mut has_blanks = record.cell(self.columns.machine.position).starts_with(char::is_whitespace);
+        let mut has_blanks = may_begin_blank(record.cell(self.columns.machine.position));
         let mut cell = |column: &Option<Column>| {
             let raw = column.as_ref().map_or("", |column| record.cell(column.position));
-            has_blanks |= raw.starts_with(char::is_whitespace);
+            has_blanks |= may_begin_blank(raw);
             trim(raw)
         };
         let (action, tag) = (cell(&self.columns.action), cell(&self.columns.tag));
@@ -257,7 +255,7 @@ impl Rows {
         (NamedCells { machine, action, tag, value }, has_blanks)
     }
 
-    fn check(&mut self, named: &NamedCells<'_>) -> Option<Asked> {
+    fn check_and_take(&mut self, place: RowPlace, named: &NamedCells<'_>) {
         let rules = Rules {
             tags: &self.tags,
             accepted: self.accepted,
@@ -267,11 +265,24 @@ impl Rows {
             has_action_column: self.columns.action.is_some(),
             state_beside: self.columns.state_beside.as_ref().map(|column| &*column.name),
         };
-        check::check(named, &rules, &mut self.faults, &mut self.asked_tags)
+        // Nearly every cell is a bare id, and what else it can be is large to hand on.
+        let id = MachineId::from_hexadecimal(named.machine);
+        let other = match id {
+            Some(_) => None,
+            None => check::other_machine(named.machine, &rules)
+                .map_err(|kind| self.faults.push((Field::Machine, kind)))
+                .ok(),
+        };
+        let asked = check::check(named, &rules, &mut self.faults, &mut self.asked_tags);
+        match (id, other, asked) {
+            (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Dresses::default(), asked),
+            (None, Some((machine, dresses)), Some(asked)) => self.ask(place, machine, dresses, asked),
+            _ => self.report(place),
+        }
     }
 
-    fn ask(&mut self, place: RowPlace, asked: Asked) {
-        let Asked { machine, dresses, action, value, takes_state } = asked;
+    fn ask(&mut self, place: RowPlace, machine: MachineReference, dresses: Dresses, asked: Asked) {
+        let Asked { action, value, takes_state } = asked;
         let is_id = !matches!(machine, MachineReference::Name(_));
         if !dresses.is_empty() {
             self.wardrobe.add(is_id, dresses);
@@ -377,6 +388,11 @@ impl MachineColumn {
             _ => self.has_id = true,
         }
     }
+}
+
+/// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
+fn may_begin_blank(cell: &str) -> bool {
+    cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
 }
 
 /// Everything that is to be said once about the whole file.
