@@ -51,7 +51,8 @@ impl SlotChange {
         Inverse::Operation(Operation { machine: self.slot.machine.clone(), change })
     }
 
-    /// What a run did here that is not taken back, since nobody knows what was before.
+    /// What a run did here, or one of the things that it may have done, where it is not taken back since nobody knows what
+    /// was before.
     #[must_use]
     pub fn left_in_place(&self) -> Option<Operation> {
         let change = self.left.each().find_map(|left| match (&self.slot.tag, left) {
@@ -193,7 +194,7 @@ mod tests {
         }
         assert_eq!(left("", Held::Unknown, &[HIGH]).inverse(), Inverse::Unknown);
         assert_eq!(left("a", Held::Unknown, &[Held::Unknown]).inverse(), Inverse::Unknown);
-        let in_place = left("", Held::Unknown, &[Held::Unknown, HIGH]).left_in_place().expect("a change");
+        let in_place = left("", Held::Unknown, &[HIGH]).left_in_place().expect("a change");
         assert_eq!(in_place.change.to_string(), "set device value High");
     }
 

@@ -22,7 +22,7 @@ use super::truth::CommandNumber;
 use crate::clock::SharedClock;
 use crate::dispatch::{MaximumErrors, StopRequest};
 use crate::exit::CommandError;
-use crate::input::InputOptions;
+use crate::input::{Accepted, InputOptions};
 use crate::plan::changes::{PlanSettings, UnlistedPolicy};
 use crate::quota::QuotaScope;
 use crate::report::{ResultsTarget, Screen, Streams};
@@ -222,7 +222,8 @@ impl Process {
             path: format!("/files/file{number}.csv"),
             is_file: true,
             open: Box::new(move || Ok(Box::new(std::io::Cursor::new(text)))),
-            options: InputOptions::default(),
+            // Tags in every case are meant here.
+            options: InputOptions { accepted: Accepted::ALL, ..InputOptions::default() },
             skip_invalid: self.options().skip_invalid,
             allow_empty: true,
             names_allowed: !self.options().no_inventory || matches!(self.command.deed, Deed::Verify(_)),

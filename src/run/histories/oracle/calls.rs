@@ -1,5 +1,6 @@
 //! What a command sent, against what it had to send and what it must not.
 
+use super::endings::differs_in_case;
 use super::{AT_ONCE, CallStory, Case, Deed, Event, Kind, LAG, Reply, Slot, Told, Wish};
 use crate::run::histories::history::{Reference, Row};
 use crate::run::histories::telling::End;
@@ -135,12 +136,21 @@ fn breaks_before_it_makes(case: &Case<'_>, told: &Told, write: &CallStory<'_>, s
     let run = told.run.as_deref()?;
     let began = case.beginning_of(run)?;
     let rows = rows_in_force(case, told)?;
-    // Whom no list shows has no name.
+    // Whom no list shows has no name, and a row in error asks for nothing.
     let is_known = |row: &&Row| {
         let has_names = case.is_always_listed(row.machine) && !began.options.no_inventory && !told.options.no_inventory;
-        matches!(row.reference, Reference::Id | Reference::IdInUpperCase) || has_names
+        let is_variant = rows.iter().any(|other| differs_in_case(row, other));
+        !is_variant && (matches!(row.reference, Reference::Id | Reference::IdInUpperCase) || has_names)
+    };
+    let is_nobodys = |add: &Wish| {
+        let mut results = told.results.iter().flatten();
+        results.any(|row| {
+            let is_void = row.status == "invalid" || row.code == "machine_not_found";
+            is_void && row.machine == Some(slot.machine) && row.wishes.contains(add)
+        })
     };
     let adds = rows.iter().filter(|row| row.machine == slot.machine).filter(is_known).flat_map(|row| &row.wishes);
+    let adds = adds.filter(|add| !is_nobodys(add));
     for add in adds.filter(|wish| matches!(wish, Wish::Add(_))) {
         let other = add.slot(slot.machine);
         // A list that lags may have shown a tag that was there when the run began.

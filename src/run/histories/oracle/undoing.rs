@@ -187,6 +187,18 @@ impl Undoing<'_> {
         })
     }
 
+    /// Whether another run of ours wrote to the slot shortly before.
+    fn was_written_shortly_before(&self, slot: &Slot, index: usize) -> bool {
+        let before = self.case.log.events[index].0;
+        self.writes.iter().any(|write| {
+            write.sent < index
+                && write.sent_at + LAG + SLACK >= before
+                && write.machines.contains(&slot.machine)
+                && write.wish.slot(slot.machine) == *slot
+                && !self.case.is_of_run(write.command, self.undone)
+        })
+    }
+
     /// Whether another run of ours has written there since, even in vain: it wants it so.
     fn was_written_since(&self, slot: &Slot, index: usize) -> bool {
         self.writes.iter().any(|write| {
@@ -232,7 +244,8 @@ impl Undoing<'_> {
             );
         }
         match self.seen_before(slot, first.sent) {
-            Some(seen) if !alike(&seen, taken.after) => {
+            // Shortly after a write of ours a list is not to be believed.
+            Some(seen) if !alike(&seen, taken.after) && !self.was_written_shortly_before(slot, first.sent) => {
                 let text = format!("{slot} was made {}, and the run had seen it {seen} before it began", taken.after);
                 note(Kind::UndidOthers, text);
             }
