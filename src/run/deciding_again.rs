@@ -4,7 +4,7 @@
 use super::Desk;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading};
-use super::record::left_out;
+use super::record::{INVENTORY_NOT_READ, left_out};
 use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
@@ -15,17 +15,19 @@ use crate::plan::changes::{Decision, held_today};
 use crate::plan::limiting::{Part, Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
-use crate::store::{DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, Store, StoredRun};
+use crate::store::{DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, Store, StoredRun};
 
 /// Operations that are changed in one transaction.
 const CHANGES_AT_ONCE: usize = 20_000;
 /// Reasons for which earlier options, or a list that could not be read, left operations out.
-const LEFT_OUT_BY_OPTIONS: [&str; 3] = ["beyond_limit", "inventory_not_read", "not_in_inventory"];
+const LEFT_OUT_BY_OPTIONS: [&str; 3] = ["beyond_limit", INVENTORY_NOT_READ, "not_in_inventory"];
 
 /// What was decided about the operations of a run; those that are not named stay as they are.
 pub(super) struct DecidedRun {
     /// Operations that are to be sent.
     pub(super) changes: u64,
+    /// Operations on machines that are known by their names only, since the run ended before it could look them up.
+    pub(super) unread: u64,
     /// Outcomes that do not stand any more.
     contradicted: Vec<OperationId>,
     decided: Vec<DecidedAnew>,
@@ -53,8 +55,9 @@ pub(super) async fn decide_again<T: Transport>(
     desk: &mut Desk,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
     let known = known_operations(&tenant.store, stored.key).await?;
-    let mut run = DecidedRun { changes: 0, contradicted: Vec::new(), decided: Vec::new() };
-    if !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
+    let mut run = DecidedRun { changes: 0, unread: 0, contradicted: Vec::new(), decided: Vec::new() };
+    // What a run says that was not concluded, it says of today: even where nothing is left, the list is looked at.
+    if stored.state == RunState::Finished && !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
         return Ok(Ok(run));
     }
     // A sandbox begins anew with each command; it knows nothing of what was done.
@@ -76,6 +79,7 @@ pub(super) async fn decide_again<T: Transport>(
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
         if !known.state.is_open() && !may_be_decided_again(known, listing) {
+            run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
             decided.push((Held::Unknown, listing, Decision::Kept));
             continue;
         }

@@ -18,6 +18,9 @@ const CHUNKS_AT_ONCE: usize = 20;
 /// Operations, tags or rows in error in one transaction.
 const ENTRIES_AT_ONCE: usize = 20_000;
 
+/// The code of rows about which nothing was decided, since the machines could not be read.
+pub(super) const INVENTORY_NOT_READ: &str = "inventory_not_read";
+
 /// Stores the run. Nothing is sent before this returns. Without a plan, since the machines could not be read, no operation
 /// is to be sent.
 pub(super) async fn record(
@@ -110,7 +113,7 @@ fn settled(
     let (state, reason) = match decision {
         _ if !was_read => {
             let message = "the tenant's machines could not be read, so nothing was decided about this row";
-            (OperationState::NotAttempted, Some(("inventory_not_read", message.into())))
+            (OperationState::NotAttempted, Some((INVENTORY_NOT_READ, message.into())))
         }
         Decision::Unresolved => {
             let request = input.sheet.requests.get(operation.first_request as usize);

@@ -64,6 +64,10 @@ pub(crate) async fn resume<T: Transport>(
             return Err(error);
         }
     };
+    if decided.unread > 0 {
+        tenant.store.set_run_state(key, stored.state).await?;
+        return Err(never_read(&stored));
+    }
     let changes = decided.changes;
     if changes == 0 && stored.state == RunState::Finished {
         // Its results say what was so when it ended; written now they would say it of today.
@@ -78,6 +82,16 @@ pub(crate) async fn resume<T: Transport>(
     }
     desk.say(&format!("Going on with run {id}: {}.", operations_left(changes)));
     run.carry_out((calls.calls > 0).then_some(&calls), desk).await
+}
+
+/// Its machines are known by their names only, and only its input says what was meant by them.
+fn never_read(stored: &StoredRun) -> CommandError {
+    let about = &stored.description;
+    CommandError::text(
+        ExitStatus::InputRefused,
+        format!("run {} ended before it had read the tenant's machines, so it cannot be resumed", about.run_id),
+        Some(&format!("nothing was sent; run its file again: tagfleet apply {}", Excerpt::new(&about.input_path))),
+    )
 }
 
 /// Says that there is nothing to go on with.
