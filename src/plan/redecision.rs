@@ -60,7 +60,9 @@ fn redecide_undo(wish: StoredWish, today: Today) -> Decision {
     let is_in_doubt = wish.earlier == Earlier::MayBeDone;
     // A later run of ours that surely wrote there counts like somebody else.
     let was_written = today.written_later.is_some_and(|written| written != Held::Unknown);
+    let is_overwritten = was_written && today.written_later != Some(wish.wanted);
     match today.held {
+        _ if wish.earlier == Earlier::Succeeded && is_overwritten => Decision::ChangedSince,
         _ if is_done => Decision::Kept,
         held if held == wish.wanted && !is_in_doubt => Decision::Unchanged,
         _ if was_written => Decision::ChangedSince,
@@ -78,6 +80,17 @@ mod tests {
     const LOW: Held = Held::Value(DeviceValue::Low);
     const NORMAL: Held = Held::Value(DeviceValue::Normal);
     const HIGH: Held = Held::Value(DeviceValue::High);
+
+    #[test]
+    fn what_an_undo_did_and_a_later_run_of_ours_undid_is_not_said_to_be_so() {
+        let decided = |written_later| {
+            let wish = StoredWish { is_undo: true, earlier: Earlier::Succeeded, wanted: NORMAL, before: HIGH };
+            redecide(wish, Today { held: HIGH, written_later }, Listing::Listed, UnlistedPolicy::Try)
+        };
+        assert_eq!(decided(Some(LOW)), Decision::ChangedSince);
+        // What it did, and what nobody surely wrote over, stands.
+        assert_eq!([None, Some(Held::Unknown), Some(NORMAL)].map(decided), [Decision::Kept; 3]);
+    }
 
     #[test]
     fn what_is_left_is_decided_by_todays_list_and_options() {

@@ -127,7 +127,12 @@ impl<T: Transport> Application<'_, T> {
         let (store, run) = (&self.tenant.store, unfinished.run.key);
         let patience = self.tenant.patience(self.order.run.lock_wait);
         // Whoever is at it would go on changing what is decided about.
-        claim(store, run, &patience, desk).await?;
+        let claimed = claim(store, run, &patience, desk).await;
+        // Whoever was at it may have put the run into a new form meanwhile, and this one is no more.
+        if claimed.is_err() && !candidates(self.tenant).await?.iter().any(|candidate| candidate.run.key == run) {
+            return Ok(None);
+        }
+        claimed?;
         store.take_over(run).await?;
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
