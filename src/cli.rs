@@ -39,7 +39,7 @@ Exit status:
 
 /// Retags Microsoft Defender for Endpoint machines in bulk, inside the API's quotas, with one answer per row.
 #[derive(Debug, Parser)]
-#[command(name = "tagfleet", version, after_help = EXIT_STATUS_HELP, max_term_width = 110)]
+#[command(name = "tagfleet", version, after_help = EXIT_STATUS_HELP, max_term_width = 110, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -91,6 +91,8 @@ pub enum Command {
     Inventory(Box<InventoryOptions>),
     /// Serve the simulated API on loopback
     Sandbox(Box<SandboxArguments>),
+    /// Show a topic of the manual, or the help of a command
+    Help(HelpOptions),
 }
 
 /// Options that every command takes.
@@ -409,6 +411,18 @@ pub struct ResultsOptions {
     /// Where to write the results; - for standard output [default: RUN.results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
+}
+
+/// Options of `help`.
+#[derive(Debug, Args)]
+#[command(after_help = help_topics())]
+pub struct HelpOptions {
+    /// The topic or command; without it, the help of the program and the list of topics
+    pub topic: Option<String>,
+}
+
+fn help_topics() -> String {
+    format!("Topics:\n{}", crate::help::list())
 }
 
 /// Options of `inventory`.

@@ -48,6 +48,7 @@ pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod exit;
+pub mod help;
 pub mod input;
 pub mod inventory;
 pub mod model;

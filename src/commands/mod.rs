@@ -5,6 +5,7 @@
 
 mod apply;
 mod confirm;
+mod help;
 mod input;
 mod inventory;
 mod opening;
@@ -142,6 +143,7 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
             Command::Runs(options) => runs::runs(options, &cli.general, &screen).await,
             Command::Results(options) => results::results(options, &cli.general, &screen).await,
             Command::Sandbox(options) => sandbox::sandbox(&options, &screen).await,
+            Command::Help(options) => help::help(&options, &screen),
         }
     });
     // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears

@@ -18,7 +18,11 @@ use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
 use super::streams::{StandardStreams, Streams};
 use super::terminal::{Canvas, PatientTerminal};
+use crate::help;
 use crate::words::counted;
+
+/// Wider lines are hard to read.
+const WIDEST_PAGE_COLUMNS: usize = 110;
 
 /// How often the bar is drawn at the most.
 const DRAWN_A_SECOND: u8 = 20;
@@ -243,6 +247,20 @@ impl Screen {
         match self.streams.write_data(text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Writes a page of the manual to standard output: laid out where that is a terminal, as Markdown everywhere else.
+    ///
+    /// # Errors
+    /// When it cannot be written; a reader or a terminal that went away is no failure.
+    pub fn page(&self, markdown: &str) -> io::Result<()> {
+        match console::Term::stdout().size_checked().filter(|_| self.output_is_terminal) {
+            None => self.data(markdown),
+            Some((_rows, columns)) => {
+                let width_columns = usize::from(columns).min(WIDEST_PAGE_COLUMNS);
+                self.data(&help::render(markdown, width_columns, self.color))
+            }
         }
     }
 

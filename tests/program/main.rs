@@ -37,6 +37,7 @@ mod inventory;
 mod layout;
 mod limits;
 mod locks;
+mod manual;
 mod mishaps;
 mod names;
 mod planning;

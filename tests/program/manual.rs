@@ -1,0 +1,137 @@
+//! The manual, held against the program: `tagfleet help`, and what its topics must name.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use crate::rehearsal::repository;
+use crate::table::{ADDED_COLUMNS, Table};
+
+fn help(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tagfleet")).args(arguments).output().expect("the program")
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    String::from_utf8_lossy(&help(arguments).stdout).into_owned()
+}
+
+/// Every topic that there is, by name, as it lies in the repository.
+pub(crate) fn topics() -> Vec<(String, String)> {
+    let folder = std::fs::read_dir(repository("src/help")).expect("the manual");
+    let files =
+        folder.map(|entry| entry.expect("a file").path()).filter(|path| path.extension() == Some("md".as_ref()));
+    let mut topics: Vec<(String, String)> = files
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).expect("a topic"))
+        })
+        .collect();
+    topics.sort();
+    topics
+}
+
+fn topic(name: &str) -> String {
+    std::fs::read_to_string(repository(&format!("src/help/{name}.md"))).expect("a topic")
+}
+
+/// The names of the commands, as the program lists them.
+fn commands() -> Vec<String> {
+    let shown = stdout(&["--help"]);
+    let (_, listed) = shown.split_once("Commands:\n").expect("a list of commands");
+    let listed = listed.lines().take_while(|line| !line.is_empty());
+    listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// What is marked as code in a page, each piece for itself.
+fn code(markdown: &str) -> BTreeSet<&str> {
+    markdown.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn every_topic_is_listed_shown_as_it_is_written_and_linked_from_the_front_page() {
+    let topics = topics();
+    assert!(topics.len() > 10, "{topics:?}");
+    let listed = stdout(&["help"]);
+    let front = std::fs::read_to_string(repository("README.md")).expect("the README");
+    for (name, text) in topics {
+        assert!(listed.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))), "{name}: {listed}");
+        assert!(front.contains(&format!("[{name}](src/help/{name}.md)")), "{name}");
+        // A page of the name of a command ends with the way to the command's options.
+        assert!(stdout(&["help", &name]).starts_with(&text), "{name}");
+        assert!(stdout(&["help", &name.to_uppercase()]).starts_with(&text), "{name}");
+    }
+}
+
+#[test]
+fn links_between_topics_lead_somewhere() {
+    let topics = topics();
+    for (name, text) in &topics {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target) {
+            let is_known = topics.iter().any(|(other, _)| target == format!("{other}.md"));
+            assert!(is_known || target.starts_with("https://"), "{name}: {target}");
+        }
+    }
+}
+
+#[test]
+fn a_command_without_a_topic_shows_its_options_and_what_is_neither_names_the_nearest() {
+    assert!(stdout(&["help", "apply"]).contains("--max-changes"));
+    for (typed, meant) in
+        [("aply", "'tagfleet help apply'"), ("quota", "'tagfleet help quotas'"), ("xyz", "lists topics")]
+    {
+        let output = help(&["help", typed]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{typed}: {said}");
+        assert!(said.contains(meant) && said.contains(typed), "{typed}: {said}");
+    }
+}
+
+#[test]
+fn every_option_stands_in_a_topic() {
+    let manual: String = topics().into_iter().map(|(_, text)| text).collect();
+    // What every program has, and what the help of the sandbox's server itself says best.
+    let known: BTreeSet<&str> = ["--help", "--version", "--color"].into();
+    let mut missing = BTreeSet::new();
+    for command in commands().iter().filter(|command| *command != "sandbox" && *command != "help") {
+        let shown = stdout(&[command, "--help"]);
+        let lines = shown.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        for option in lines.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")) {
+            let option = option.trim_end_matches([',', '.', ']']);
+            if !known.contains(option) && !manual.contains(option) {
+                missing.insert(option.to_owned());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no topic names {missing:?}");
+}
+
+#[test]
+fn the_topic_on_statuses_has_each_that_the_help_lists_and_so_has_the_front_page() {
+    let shown = stdout(&["--help"]);
+    let (_, listed) = shown.split_once("Exit status:\n").expect("a list of statuses");
+    let front = std::fs::read_to_string(repository("README.md")).expect("the README");
+    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(numbers.len() > 8, "{numbers:?}");
+    for number in numbers {
+        let row = format!("| {number} |");
+        assert!(topic("statuses").contains(&row) && front.contains(&row), "{number}");
+    }
+}
+
+#[test]
+fn the_topic_on_results_has_each_column_that_is_added_and_each_status() {
+    let folder = crate::rehearsal::Folder::new();
+    folder.write("retag.csv", std::fs::read(repository("samples/bad-rows.csv")).expect("a sample"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagfleet"));
+    command.args(["apply", "retag.csv", "--sandbox", "--yes", "--skip-invalid"]).current_dir(folder.path("."));
+    command.env("TAGFLEET_STATE_DIR", folder.path("state"));
+    assert!(command.output().expect("the program").status.code().is_some());
+    let results = folder.read("retag.sandbox.results.csv").expect("results");
+    let page = topic("results");
+    let named = code(&page);
+    for column in ADDED_COLUMNS {
+        assert!(named.contains(column), "{column}");
+    }
+    for status in Table::read(&results, ',').column("status") {
+        assert!(named.contains(status), "{status}");
+    }
+}
