@@ -24,7 +24,7 @@ use values::duration;
 pub use values::{DeadlineArgument, DurationArgument};
 
 /// The help after the options: what scripts need most.
-const EXIT_STATUS_HELP: &str = "\
+pub(crate) const EXIT_STATUS_HELP: &str = "\
 Exit status:
   0  done, or nothing to do
   1  finished, but rows are failed, unknown or invalid
@@ -93,6 +93,10 @@ pub enum Command {
     Sandbox(Box<SandboxArguments>),
     /// Show a topic of the manual, or the help of a command
     Help(HelpOptions),
+    /// Print what completes commands and options in a shell
+    Completions(CompletionsOptions),
+    /// Write the manual pages, for man
+    Man(ManOptions),
 }
 
 /// Options that every command takes.
@@ -419,6 +423,21 @@ pub struct ResultsOptions {
 pub struct HelpOptions {
     /// The topic or command; without it, the help of the program and the list of topics
     pub topic: Option<String>,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsOptions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManOptions {
+    /// Where to write a page for each command (into man1) and each topic (into man7); without it, tagfleet(1) is printed
+    pub directory: Option<PathBuf>,
 }
 
 fn help_topics() -> String {

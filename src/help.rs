@@ -1,10 +1,18 @@
 //! The manual: one Markdown file for each topic in `src/help/`, shown by `tagfleet help TOPIC`.
 //!
-//! A terminal gets headings, tables and paragraphs as wide as it is; a pipe gets the Markdown itself.
+//! A terminal gets headings, tables and paragraphs as wide as it is; a pipe gets the Markdown itself; the system's manual
+//! gets a page of section 7 each.
 
+use std::fmt::Write as _;
+
+mod manual_page;
 mod terminal;
 
+pub use manual_page::manual_page;
 pub use terminal::render;
+
+/// When the manual was last changed, for the pages of the system's manual.
+pub const MANUAL_DATE: &str = "2026-11-26";
 
 /// One page of the manual.
 #[derive(Clone, Copy, Debug)]
@@ -49,5 +57,9 @@ pub fn topic(name: &str) -> Option<&'static Topic> {
 /// The list of topics, one a line.
 #[must_use]
 pub fn list() -> String {
-    TOPICS.iter().map(|Topic { name, summary, .. }| format!("  {name:<11} {summary}\n")).collect()
+    let mut list = String::new();
+    for Topic { name, summary, .. } in TOPICS {
+        let _infallible = writeln!(list, "  {name:<11} {summary}");
+    }
+    list
 }

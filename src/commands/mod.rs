@@ -4,10 +4,12 @@
 //! what two commands need of a run stands in [`crate::run`], not here.
 
 mod apply;
+mod completions;
 mod confirm;
 mod help;
 mod input;
 mod inventory;
+mod man;
 mod opening;
 mod plan;
 mod results;
@@ -144,6 +146,8 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
             Command::Results(options) => results::results(options, &cli.general, &screen).await,
             Command::Sandbox(options) => sandbox::sandbox(&options, &screen).await,
             Command::Help(options) => help::help(&options, &screen),
+            Command::Completions(options) => completions::completions(&options, &screen),
+            Command::Man(options) => man::man(&options, &screen),
         }
     });
     // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears

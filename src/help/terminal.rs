@@ -40,7 +40,7 @@ struct Page {
 #[derive(Default)]
 struct Rows {
     header: Vec<String>,
-    rows: Vec<Vec<String>>,
+    body: Vec<Vec<String>>,
     row: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Page {
             // A cell is measured by whoever draws the table, who knows nothing of colours.
             Event::Code(code) if self.table.is_some() => self.line.push_str(&code),
             Event::Code(code) if self.colored => self.line.push_str(&self.painted(CYAN, &code)),
-            Event::Code(code) => self.line.push_str(&format!("`{code}`")),
+            Event::Code(code) => self.line.extend(["`", &code, "`"]),
             Event::SoftBreak => self.line.push(' '),
             Event::HardBreak => self.line.push('\n'),
             Event::Rule => self.write_line(&"─".repeat(self.width)),
@@ -87,7 +87,7 @@ impl Page {
                 });
             }
             Tag::Table(_) => self.table = Some(Rows::default()),
-            Tag::Strong if self.colored && self.table.is_none() => self.line.push_str(&format!("\u{1b}[{BOLD}m")),
+            Tag::Strong if self.colored && self.table.is_none() => self.line.extend(["\u{1b}[", BOLD, "m"]),
             Tag::Link { dest_url, .. } => self.link = Some(dest_url.into_string()),
             _ => {}
         }
@@ -130,7 +130,7 @@ impl Page {
             TagEnd::TableRow => {
                 let rows = self.rows();
                 let row = take(&mut rows.row);
-                rows.rows.push(row);
+                rows.body.push(row);
             }
             TagEnd::Table => {
                 self.write_table();
@@ -185,14 +185,14 @@ impl Page {
     }
 
     fn write_table(&mut self) {
-        let Some(Rows { header, rows, .. }) = self.table.take() else { return };
+        let Some(Rows { header, body, .. }) = self.table.take() else { return };
         let mut table = Table::new();
         table
             .load_style(presets::UTF8_HORIZONTAL_ONLY)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(u16::try_from(self.width).unwrap_or(u16::MAX))
             .set_header(header)
-            .add_rows(rows);
+            .add_rows(body);
         let drawn = table.to_string();
         for line in drawn.lines() {
             self.write_line(line.trim_end());

@@ -135,3 +135,74 @@ fn the_topic_on_results_has_each_column_that_is_added_and_each_status() {
         assert!(named.contains(status), "{status}");
     }
 }
+
+/// Whether a tool is there that a test needs; CI has all of them.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is to know what was left out")]
+fn has(tool: &str) -> bool {
+    let is_there = Command::new(tool).arg("--version").output().is_ok();
+    let may_skip = std::env::var_os("TAGFLEET_TESTS_SKIP_NOTHING").is_none();
+    assert!(is_there || may_skip, "{tool} is not installed");
+    if !is_there {
+        eprintln!("skipped: {tool} is not installed");
+    }
+    is_there
+}
+
+#[test]
+fn every_command_and_topic_has_a_manual_page_that_a_formatter_finds_nothing_wrong_with() {
+    let folder = crate::rehearsal::Folder::new();
+    let output = help(&["man", folder.path(".").to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut of_topics: Vec<String> = topics().into_iter().map(|(name, _)| format!("tagfleet-{name}.7")).collect();
+    let mut of_commands: Vec<String> = commands().into_iter().map(|name| format!("tagfleet-{name}.1")).collect();
+    of_commands.push("tagfleet.1".to_owned());
+    of_topics.sort();
+    of_commands.sort();
+    assert_eq!(folder.names_in("man1"), of_commands);
+    assert_eq!(folder.names_in("man7"), of_topics);
+    assert_eq!(folder.read("man1/tagfleet.1").expect("a page"), help(&["man"]).stdout);
+    if has("mandoc") {
+        for (section, pages) in [("man1", of_commands), ("man7", of_topics)] {
+            let mut lint = Command::new("mandoc");
+            // Long lines are no fault in what a program writes.
+            lint.args(["-Tlint", "-Wwarning"]).args(pages).current_dir(folder.path(section));
+            let output = lint.output().expect("mandoc");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+/// What a shell offers after `tagfleet pl`.
+fn offered(shell: &str, script: &str) -> String {
+    let folder = crate::rehearsal::Folder::new();
+    folder.write("script", stdout(&["completions", shell]));
+    let mut command = Command::new(shell);
+    command.args(["-c", script]).current_dir(folder.path(".")).env("HOME", folder.path("."));
+    let output = command.output().expect("a shell");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[cfg(unix)]
+#[test]
+fn shells_complete_commands_and_options() {
+    if has("bash") {
+        let bash = |words: &str, last: &str| {
+            let function = format!("_tagfleet tagfleet '{last}' ''; echo \"${{COMPREPLY[@]}}\"");
+            let script =
+                format!("source ./script; COMP_WORDS=(tagfleet {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))");
+            offered("bash", &format!("{script}; {function}"))
+        };
+        assert_eq!(bash("pl", "pl"), "plan\n");
+        assert_eq!(bash("apply --max-c", "--max-c"), "--max-changes\n");
+    }
+    if has("fish") {
+        let shown = offered("fish", "source ./script; complete -C 'tagfleet pl'; complete -C 'tagfleet apply --max-c'");
+        assert!(shown.starts_with("plan\t") && shown.contains("\n--max-changes\t"), "{shown}");
+    }
+    if has("zsh") {
+        assert_eq!(
+            offered("zsh", "autoload -U compinit && compinit -u && source ./script && whence -w _tagfleet"),
+            "_tagfleet: function\n"
+        );
+    }
+}
