@@ -20,13 +20,9 @@ pub struct Mistyped {
 }
 
 impl Mistyped {
-    /// Looks at the command line of this process.
+    /// Looks at what was typed, the program's name first.
     #[must_use]
-    pub fn read() -> Self {
-        Self::of(&std::env::args_os().collect::<Vec<_>>())
-    }
-
-    fn of(typed: &[OsString]) -> Self {
+    pub fn of(typed: &[OsString]) -> Self {
         let is_json = typed.iter().any(|argument| argument == "--log-format=json")
             || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
         let understood = Cli::command().ignore_errors(true).try_get_matches_from(typed);

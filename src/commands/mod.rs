@@ -72,7 +72,7 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
         let _closed = error.print();
         return ExitStatus::Done;
     }
-    let Mistyped { json, log_format, input } = Mistyped::read();
+    let Mistyped { json, log_format, input } = Mistyped::of(&std::env::args_os().collect::<Vec<_>>());
     let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
     let screen = Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation);
     if json || log_format == LogFormat::Json {

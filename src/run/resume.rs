@@ -79,7 +79,7 @@ pub(crate) async fn resume<T: Transport>(
         tenant.store.set_run_state(key, RunState::Finished).await?;
         let text =
             format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
-        return nothing_left(Some(id), &text, desk);
+        return nothing_left(Some(&stored), &text, desk);
     }
     decided.store(&tenant.store, key).await?;
     if let Some(note) = order.run.note.clone() {
@@ -100,9 +100,12 @@ fn never_read(stored: &StoredRun) -> CommandError {
 }
 
 /// Says that there is nothing to go on with.
-fn nothing_left(run_id: Option<&str>, text: &str, desk: &Desk) -> Result<ExitStatus, CommandError> {
+fn nothing_left(run: Option<&StoredRun>, text: &str, desk: &Desk) -> Result<ExitStatus, CommandError> {
     if desk.json {
-        desk.screen.object(json!({"run_id": run_id, "open": 0}), &Ending::finished(ExitStatus::Done.code()))?;
+        let about = run.map(|run| &run.description);
+        let (run_id, input) = (about.map(|about| &about.run_id), about.map(|about| &about.input_path));
+        desk.screen
+            .object(json!({"run_id": run_id, "input": input, "open": 0}), &Ending::finished(ExitStatus::Done.code()))?;
     } else {
         desk.screen.line(text);
     }
