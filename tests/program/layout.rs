@@ -15,10 +15,10 @@ const ROOMS: [(&str, &[&str], &str); 21] = [
     ("words", &[], "how numbers and times are written depends on nothing that is written about"),
     ("help", &[], "the manual is text, laid out for whoever shows it"),
     ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
-    ("input", &["model"], "bytes become rows whatever becomes of the rows"),
+    ("input", &["model", "words"], "bytes become rows whatever becomes of the rows"),
     (
         "plan",
-        &["model", "input", "inventory", "quota", "clock"],
+        &["model", "input", "inventory", "quota", "clock", "words"],
         "pure: what it decides must not hang on a service or a disk",
     ),
     ("api", &["model", "clock"], "the wire neither retries nor waits, and knows no rows, runs or quotas"),

@@ -40,6 +40,8 @@ mod locks;
 mod manual;
 mod mishaps;
 mod names;
+mod objects;
+mod outputs;
 mod planning;
 mod quota;
 mod readme;
