@@ -139,8 +139,8 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
             Command::Results(options) => results::results(options, &cli.general, &reserved, &screen).await,
             Command::Sandbox(options) => sandbox::sandbox(&options, &cli.general, &screen).await,
             Command::Help(options) => help::help(&options, &cli.general, &screen),
-            Command::Completions(options) => completions::completions(&options, &screen),
-            Command::Man(options) => man::man(&options, &screen),
+            Command::Completions(options) => completions::completions(&options, &cli.general, &screen),
+            Command::Man(options) => man::man(&options, &cli.general, &screen),
         }
     });
     // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears

@@ -30,7 +30,12 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
         Command::Resume(options) => (None, Some(&options.service), options.sandbox),
         Command::Undo(options) => (None, Some(&options.service), false),
         Command::Inventory(options) => (None, Some(&options.service), false),
-        Command::Runs(_) | Command::Results(_) | Command::Sandbox(_) | Command::Help(_) => (None, None, false),
+        Command::Runs(_)
+        | Command::Results(_)
+        | Command::Sandbox(_)
+        | Command::Help(_)
+        | Command::Completions(_)
+        | Command::Man(_) => (None, None, false),
     };
     if let Some(input) = input {
         reserved = reserved.with("the input", input);
@@ -68,7 +73,12 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Results(options) => (options.output.clone(), true),
         Command::Verify(options) => (options.output.clone(), false),
         Command::Inventory(options) => (options.output.clone(), false),
-        Command::Plan(_) | Command::Runs(_) | Command::Sandbox(_) | Command::Help(_) => (None, false),
+        Command::Plan(_)
+        | Command::Runs(_)
+        | Command::Sandbox(_)
+        | Command::Help(_)
+        | Command::Completions(_)
+        | Command::Man(_) => (None, false),
     };
     let Some(output) = output.filter(|output| output != Path::new("-")) else { return Vec::new() };
     let target = ResultsTarget::file(output);
