@@ -56,5 +56,5 @@ fn unknown(name: &str, program: &clap::Command) -> CommandError {
         Some((_, known)) => format!("did you mean 'tagfleet help {known}'?"),
         None => "'tagfleet help' lists topics and commands".to_owned(),
     };
-    CommandError::text(ExitStatus::Usage, &format!("no topic or command \"{name}\""), Some(&hint))
+    CommandError::text(ExitStatus::Usage, format!("no topic or command \"{name}\""), Some(&hint))
 }
