@@ -12,6 +12,7 @@ mod inventory;
 mod man;
 mod opening;
 mod plan;
+mod process_limits;
 mod results;
 mod resume;
 mod runs;
