@@ -107,7 +107,7 @@ impl RunSummary<'_> {
             "started_at": written(self.started_at),
             "finished_at": written(self.finished_at),
             "input": self.input,
-            "ended": reason_code(self.reason),
+            "ended": if self.is_unfinished() { "unfinished" } else { reason_code(self.reason) },
             "reason": self.stopped().map(reason_text),
             "hint": reason_hint(self.reason),
             "causes": self.causes().into_iter().take(LISTED_CAUSES).map(cause_object).collect::<Vec<_>>(),
@@ -146,6 +146,11 @@ impl RunSummary<'_> {
         text
     }
 
+    /// Whether nothing stopped the run, and it is not known of all that it sent what became of it.
+    fn is_unfinished(&self) -> bool {
+        matches!(self.reason, EndReason::Finished) && self.open > 0
+    }
+
     /// Why the run stopped; `None` when it did not.
     fn stopped(&self) -> Option<&EndReason> {
         Some(self.reason).filter(|reason| !matches!(reason, EndReason::Finished))
@@ -169,6 +174,7 @@ impl RunSummary<'_> {
         let rows = counted(self.totals.rows, "row", "rows");
         let run = screen.paint(Style::Strong, self.run_id);
         let ended = match self.reason {
+            _ if self.is_unfinished() => format!("Run {run} is unfinished, since some outcomes are unknown: {rows}."),
             EndReason::Finished => format!("Run {run} is finished: {rows}."),
             reason => format!("Run {run} stopped early, {}: {rows}.", reason_text(reason)),
         };

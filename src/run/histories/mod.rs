@@ -65,19 +65,7 @@ struct Known {
     what: &'static str,
 }
 
-const KNOWN: [Known; 9] = [
-    Known {
-        kind: Kind::NotSo,
-        text: "says unchanged : others took it away",
-        nature: None,
-        what: "after a restart an own write of more than 15 minutes ago passes for a recent one",
-    },
-    Known {
-        kind: Kind::NotSo,
-        text: ": our own command",
-        nature: None,
-        what: "a run is gone on with, and what a later run of ours did is not looked at (seeds 3653, 6526)",
-    },
+const KNOWN: [Known; 5] = [
     Known {
         kind: Kind::WellMachineFailed,
         text: "nothing was ever wrong with it",
@@ -89,18 +77,6 @@ const KNOWN: [Known; 9] = [
         text: "waits_for_add",
         nature: None,
         what: "a remove is left out although the add that it waited for is proven (seed 9108)",
-    },
-    Known {
-        kind: Kind::UndoRefused,
-        text: "",
-        nature: None,
-        what: "what a run had seen before is not known to its undo (seeds 2204, 5335)",
-    },
-    Known {
-        kind: Kind::SentAgain,
-        text: "",
-        nature: None,
-        what: "what another process of the run was answered is sent again (seeds 6994, 9386)",
     },
     Known {
         kind: Kind::NoProgress,
