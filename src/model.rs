@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use held::{Held, MayHold, Slot};
+pub use held::{Age, Held, MayHold, Slot};
 
 /// The identifier of a machine record in the tenant.
 ///

@@ -163,6 +163,15 @@ fn action(cell: &str) -> Result<Action, ProblemKind> {
     }
 }
 
+/// Whether a row with faults adds a tag, or may mean to.
+pub(super) fn may_add(cells: &NamedCells<'_>) -> bool {
+    match action(cells.action) {
+        Ok(Action::Tag(action)) => action == TagAction::Add,
+        Ok(Action::SetDeviceValue) => false,
+        Ok(Action::Empty | Action::Unknown) | Err(_) => !cells.tag.is_empty(),
+    }
+}
+
 /// Whether a cell says what is to be done: a word that stands in hardly any other place.
 pub(super) fn is_action(cell: &str) -> bool {
     matches!(action(cell.trim()), Ok(Action::Tag(_) | Action::SetDeviceValue))

@@ -63,6 +63,7 @@ struct Rows {
     tags: TagBook,
     requests: Vec<Request>,
     problems: Vec<Problem>,
+    unmade_adds: Vec<MachineReference>,
     notes: Vec<Note>,
     blank: SkippedRows,
     repeated: SkippedRows,
@@ -101,6 +102,7 @@ impl Rows {
             tags: TagBook::new(options.accepted),
             requests: Vec::new(),
             problems: Vec::new(),
+            unmade_adds: Vec::new(),
             notes,
             blank: SkippedRows::default(),
             repeated: SkippedRows::default(),
@@ -277,7 +279,11 @@ impl Rows {
         match (id, other, asked) {
             (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Dresses::default(), asked),
             (None, Some((machine, dresses)), Some(asked)) => self.ask(place, machine, dresses, asked),
-            _ => self.report(place),
+            (id, other, _) => {
+                let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
+                self.unmade_adds.extend(machine.filter(|_| check::may_add(named)));
+                self.report(place);
+            }
         }
     }
 
@@ -352,6 +358,7 @@ impl Rows {
             tags,
             requests: self.requests,
             problems: self.problems,
+            unmade_adds: self.unmade_adds,
             notes,
             warnings,
             further_warnings,

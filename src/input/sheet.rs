@@ -28,6 +28,8 @@ pub struct Sheet {
     pub requests: Vec<Request>,
     /// What is wrong with rows, in the order of rows: one or more for each row that has no request.
     pub problems: Vec<Problem>,
+    /// The machines to which rows with problems would add a tag, or may mean to.
+    pub unmade_adds: Vec<MachineReference>,
     /// What was undressed or skipped, and what was allowed; one for each kind.
     pub notes: Vec<Note>,
     /// At most one for each tag; the first hundred.

@@ -28,6 +28,9 @@ use crate::words::{counted, describe_duration, group_digits};
 /// How many groups of errors the text shows.
 const SHOWN_ERROR_GROUPS: usize = 8;
 
+/// Why a run that nothing stopped is not finished.
+const SOME_ARE_UNKNOWN: &str = "some outcomes are unknown";
+
 /// A run that is over.
 #[derive(Debug)]
 pub struct RunSummary<'a> {
@@ -97,8 +100,11 @@ impl RunSummary<'_> {
     pub fn ending(&self) -> Ending {
         Ending {
             exit_status: self.exit_status,
-            ended: reason_code(self.reason),
-            reason: self.stopped().map(reason_text),
+            ended: if self.is_unfinished() { "unfinished" } else { reason_code(self.reason) },
+            reason: self
+                .stopped()
+                .map(reason_text)
+                .or_else(|| self.is_unfinished().then(|| SOME_ARE_UNKNOWN.to_owned())),
             hint: reason_hint(self.reason),
             causes: self.causes().into_iter().map(cause_object).collect(),
         }
@@ -128,6 +134,11 @@ impl RunSummary<'_> {
         text
     }
 
+    /// Whether nothing stopped the run, and it is not known of all that it sent what became of it.
+    fn is_unfinished(&self) -> bool {
+        matches!(self.reason, EndReason::Finished) && self.open > 0
+    }
+
     /// Why the run stopped; `None` when it did not.
     fn stopped(&self) -> Option<&EndReason> {
         Some(self.reason).filter(|reason| !matches!(reason, EndReason::Finished))
@@ -152,6 +163,7 @@ impl RunSummary<'_> {
         let rows = counted(self.totals.rows, "row", "rows");
         let run = screen.paint(Style::Strong, self.run_id);
         let ended = match self.reason {
+            _ if self.is_unfinished() => format!("Run {run} is unfinished, since {SOME_ARE_UNKNOWN}: {rows}."),
             EndReason::Finished => format!("Run {run} is finished: {rows}."),
             reason => format!("Run {run} stopped early, {}: {rows}.", reason_text(reason)),
         };

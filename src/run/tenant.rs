@@ -15,12 +15,12 @@ use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress, WalkError};
-use crate::model::Bucket;
+use crate::model::{Bucket, MayHold};
 use crate::plan::recent::{LIST_LAG, RecentWrites};
 use crate::plan::schedule::{BucketCalls, finish_time};
 use crate::quota::{Quota, QuotaScope};
 use crate::report::ReadingReport;
-use crate::store::{AccountKey, Store};
+use crate::store::{AccountKey, AttemptKey, RecentSlotWrites, Store};
 
 /// How long a call takes, where nothing was measured yet.
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
@@ -70,6 +70,15 @@ pub(super) struct MachinesRead {
     pub(super) progress: ReadProgress,
     /// When it began: of what we wrote since, the list says nothing.
     pub(super) began_at: BootTime,
+}
+
+/// Our own writes, as far as a list has to be doubted for them.
+#[derive(Default)]
+pub(super) struct OwnWrites {
+    /// Those that go before what a list shows.
+    pub(super) recent: RecentWrites,
+    /// The last attempt that was let through until then.
+    pub(super) as_of: AttemptKey,
 }
 
 /// A tenant, ready to be called.
@@ -185,21 +194,20 @@ impl<T: Transport> Tenant<T> {
 
     /// What our own writes made of the tenant that a list may not show whose reading began then: those of the minutes before,
     /// and all since.
-    pub(super) async fn recent_writes(&self, reading_began_at: BootTime) -> Result<RecentWrites, CommandError> {
-        let mut recent = RecentWrites::default();
-        if self.is_sandbox {
-            // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
-            return Ok(recent);
-        }
+    pub(super) async fn own_writes(&self, reading_began_at: BootTime) -> Result<OwnWrites, CommandError> {
         let within = LIST_LAG + self.clock.boot_time().since(reading_began_at);
-        for write in self.store.recent_writes(self.account, &self.host, within).await? {
+        let RecentSlotWrites { writes, as_of } = self.store.recent_writes(self.account, &self.host, within).await?;
+        let mut recent = RecentWrites::default();
+        // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
+        for write in writes.into_iter().filter(|_| !self.is_sandbox) {
+            let replaced = MayHold::only(write.before).or(write.found);
             if write.surely {
-                recent.note(write.slot, write.before, write.wrote);
+                recent.note(write.slot, replaced, write.wrote, write.age);
             } else {
-                recent.note_doubtful(write.slot, write.before, write.wrote);
+                recent.note_doubtful(write.slot, replaced, write.wrote);
             }
         }
-        Ok(recent)
+        Ok(OwnWrites { recent, as_of })
     }
 
     /// How long so many calls take from now on, by the quota's schedule and what the ledger says is used.

@@ -20,7 +20,7 @@ use crate::quota::{Quota, QuotaLimit};
 pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
 /// The number of an attempt: the later one has the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey(pub(super) i64);
 
 /// A call that asks to be let through.

@@ -40,8 +40,8 @@ pub use directory::{default_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
     AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,
-    RemovesWithoutAdds, RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk, StoredOperation,
-    StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+    RecentSlotWrites, RemovesWithoutAdds, RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk,
+    StoredOperation, StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,

@@ -76,6 +76,12 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
     Rows to feed back: out of line.failed.csv (13)
     Next: look at out of line.results.csv, then: tagfleet apply 'out of line.failed.csv'
     ");
+    // While a resumed run has something to do, it is not finished, whoever says so.
+    let summary = RunSummary { open: 1, ..summary };
+    let text = summary.text(&Screen::new(ColorChoice::Never, false));
+    assert!(text.starts_with("Run 20260301-120000-abcd is unfinished, since some outcomes are unknown: 1,703 rows."));
+    assert!(text.ends_with("Next: tagfleet resume 20260301-120000-abcd\n"), "{text}");
+    assert_eq!(summary.ending().ended, "unfinished");
 }
 
 #[test]
