@@ -48,8 +48,8 @@ pub(super) async fn apply(
     order.target.check(reserved, input.header())?;
     let connection = opening.connect(input.machines()).await?;
     let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::apply(&tenant, &order, input, &mut desk).await;
+    let apply = async |tenant: &_, desk: &mut _| run::apply(tenant, &order, input, desk).await;
+    let status = opening.with_tenant(&connection, &mut desk, apply).await;
     connection.close().await;
     status
 }

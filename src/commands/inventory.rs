@@ -33,6 +33,6 @@ pub(super) async fn inventory(
     let connection = opening.connect(&[]).await?;
     let file = MachinesFile::new(target.clone())?;
     let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    run::inventory(&tenant, &target, file, &mut desk).await
+    let export = async |tenant: &_, desk: &mut _| run::inventory(tenant, &target, file, desk).await;
+    opening.with_tenant(&connection, &mut desk, export).await
 }

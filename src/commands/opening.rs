@@ -79,8 +79,13 @@ impl Opening {
         }
     }
 
-    /// Opens the state, and finds out whose quota is used.
-    pub(super) async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
+    /// Opens the state, finds out whose quota is used, has the work done, and leaves the state in order whatever came of it.
+    pub(super) async fn with_tenant(
+        self,
+        connection: &Connection,
+        desk: &mut Desk,
+        work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
+    ) -> Result<ExitStatus, CommandError> {
         if let Some(time) = self.ends_at {
             desk.screen.end_at(time);
         }
@@ -88,7 +93,14 @@ impl Opening {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
         let store = Store::open(&self.state_directory, self.clock.clone()).await?;
-        Tenant::open(connection.service(), connection.identity(), store, self.clock, self.calls, desk).await
+        let identity = connection.identity();
+        let status =
+            match Tenant::open(connection.service(), identity, store.clone(), self.clock, self.calls, desk).await {
+                Ok(tenant) => Box::pin(work(&tenant, desk)).await,
+                Err(error) => Err(error),
+            };
+        store.put_in_order().await;
+        status
     }
 }
 

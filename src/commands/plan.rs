@@ -19,8 +19,9 @@ pub(super) async fn plan(
     let input = check_input(input_order(&options.input, planning.inventory)?, screen).await?;
     let connection = opening.connect(input.machines()).await?;
     let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::plan(&tenant, planning, options.detailed_exitcode, &input, &mut desk).await;
+    let differs = options.detailed_exitcode;
+    let plan = async |tenant: &_, desk: &mut _| run::plan(tenant, planning, differs, &input, desk).await;
+    let status = opening.with_tenant(&connection, &mut desk, plan).await;
     connection.close().await;
     status
 }

@@ -47,8 +47,8 @@ pub(super) async fn resume(
     };
     let connection = opening.connect(&machines).await?;
     let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::resume(&tenant, order, &mut desk).await;
+    let resume = async |tenant: &_, desk: &mut _| run::resume(tenant, order, desk).await;
+    let status = opening.with_tenant(&connection, &mut desk, resume).await;
     connection.close().await;
     status
 }

@@ -44,8 +44,8 @@ pub(super) async fn undo(
     };
     let connection = opening.connect(&[]).await?;
     let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    run::undo(&tenant, order, &mut desk).await
+    let undo = async |tenant: &_, desk: &mut _| run::undo(tenant, order, desk).await;
+    opening.with_tenant(&connection, &mut desk, undo).await
 }
 
 /// Where the results go unless somebody says otherwise.

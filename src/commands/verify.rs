@@ -22,8 +22,10 @@ pub(super) async fn verify(
     let input = check_input(input_order(&options.input, true)?, screen).await?;
     let connection = opening.connect(input.machines()).await?;
     let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::verify(&tenant, input, target.as_ref(), options.skip_missing_machines, &mut desk).await;
+    let tolerates_missing = options.skip_missing_machines;
+    let verify =
+        async |tenant: &_, desk: &mut _| run::verify(tenant, input, target.as_ref(), tolerates_missing, desk).await;
+    let status = opening.with_tenant(&connection, &mut desk, verify).await;
     connection.close().await;
     status
 }
