@@ -73,21 +73,6 @@ impl Opening {
         Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline })
     }
 
-    /// Does the work at the service, and ends what was begun for it.
-    pub(super) async fn work(
-        self,
-        connection: Connection,
-        general: &GeneralOptions,
-        screen: &Screen,
-        work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
-    ) -> Result<ExitStatus, CommandError> {
-        let mut desk = desk(general, screen);
-        let tenant = self.tenant(&connection, &mut desk).await?;
-        let status = work(&tenant, &mut desk).await;
-        connection.close().await;
-        status
-    }
-
     /// Prepares the service; the sandbox holds these machines.
     pub(super) async fn connect(&self, machines: &[MachineReference]) -> Result<Connection, CommandError> {
         match &self.service {
@@ -96,8 +81,15 @@ impl Opening {
         }
     }
 
-    /// Opens the state, and finds out whose quota is used.
-    async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
+    /// Opens the state, finds out whose quota is used, has the work done, and leaves everything in order whatever came of it.
+    pub(super) async fn work(
+        self,
+        connection: Connection,
+        general: &GeneralOptions,
+        screen: &Screen,
+        work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
+    ) -> Result<ExitStatus, CommandError> {
+        let mut desk = desk(general, screen);
         if let Some(time) = self.ends_at {
             desk.screen.end_at(time);
         }
@@ -105,7 +97,14 @@ impl Opening {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
         let store = Store::open(&self.state_directory, self.clock.clone()).await?;
-        Tenant::open(connection.service(), connection.identity(), store, self.clock, self.calls, desk).await
+        let (service, identity) = (connection.service(), connection.identity());
+        let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {
+            Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,
+            Err(error) => Err(error),
+        };
+        store.put_in_order().await;
+        connection.close().await;
+        status
     }
 }
 

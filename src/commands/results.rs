@@ -27,6 +27,7 @@ pub(super) async fn results(
         return Err(StoreError::NoSuchRun(options.run).into());
     };
     let run = reader.run_by_id(&options.run).await?;
+    reader.check_rows(&run).await?;
     let about = &run.description;
     let target = target.unwrap_or_else(|| ResultsTarget::file(PathBuf::from(format!("{}.results.csv", about.run_id))));
     target.check(&reserved.clone().with("the input", &about.input_path), &about.header)?;

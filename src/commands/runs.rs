@@ -18,6 +18,11 @@ pub(super) async fn runs(
         directory = sandbox_state_directory(&directory);
     }
     let reader = Reader::open(&directory).await?;
+    if let Some(reader) = &reader
+        && let Some(missing) = reader.what_is_missing().await?
+    {
+        screen.warning(&missing);
+    }
     let (object, text) = match (&reader, options.run) {
         (None, Some(run)) => return Err(StoreError::NoSuchRun(run).into()),
         (Some(reader), Some(run)) => {
@@ -27,7 +32,10 @@ pub(super) async fn runs(
         }
         (_, None) => {
             let runs = match &reader {
-                Some(reader) => reader.runs().await?,
+                Some(reader) => match reader.nothing_but_loss().await? {
+                    Some(loss) => return Err(loss.into()),
+                    None => reader.runs().await?,
+                },
                 None => Vec::new(),
             };
             let list = RunList { runs: &runs };

@@ -18,7 +18,7 @@ use super::screen::Screen;
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
 use crate::model::Status;
-use crate::store::{Reader, StoredChunk, StoredRun};
+use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
 
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -210,7 +210,11 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         let mut reader = records(self.run.description.delimiter, &chunk.input.records);
         let mut cells = ByteRecord::new();
         for (row, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
-            let _more = reader.read(&mut cells);
+            if !reader.read(&mut cells) {
+                let (run, rows) = (&self.run.description, u64::from(self.run.description.row_count));
+                let (run, found) = (run.run_id.clone(), u64::from(row - 1));
+                return Err(StoreError::Incomplete { run, rows, found }.into());
+            }
             let answer = answer_row(row, operations, chunk);
             let tolerated = self.tolerates_missing && answer.is_about_missing_machine();
             self.write_row(&cells, row, &answer, tolerated).map_err(|error| self.failure(error))?;

@@ -38,7 +38,7 @@ pub(crate) async fn apply<T: Transport>(
     mut input: CheckedInput,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.store.prune(order.run.keep_runs).await?;
+    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
     let input_digest = input_digest(&mut input)?;
     let mut application = Application { tenant, order, input, input_digest, calls: ReadProgress::default() };
     if let Some(reason) = &tenant.unknown {

@@ -43,11 +43,15 @@ pub(crate) async fn resume<T: Transport>(
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    tenant.refuse_loss()?;
     let found = match &order.run_id {
         Some(run_id) => Some(named(tenant, run_id).await?),
         None => only(&tenant.store.unfinished_runs(tenant.account, &tenant.host).await?)?,
     };
     let Some(stored) = found else {
+        if let Some(loss) = tenant.store.nothing_but_loss().await? {
+            return Err(loss.into());
+        }
         return nothing_left(None, "There is no unfinished run of this tenant and app.", desk);
     };
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
@@ -71,7 +75,7 @@ pub(super) async fn go_on<T: Transport>(
     claim(&tenant.store, key, &tenant.patience(options.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
-    tenant.store.prune(options.keep_runs).await?;
+    tenant.forget_old_runs(options.keep_runs, desk).await?;
     let run = Run { tenant, key, id, target, options };
     let mut calls = ReadProgress::default();
     let decided = match plan_and_ask(tenant, stored, planning, options, &mut calls, desk).await {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use super::claim::Patience;
@@ -18,9 +19,11 @@ use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress, Wa
 use crate::model::{Bucket, MayHold};
 use crate::plan::recent::{LIST_LAG, RecentWrites};
 use crate::plan::schedule::{BucketCalls, finish_time};
+use crate::quota::window::counted_for;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::ReadingReport;
-use crate::store::{AccountKey, AttemptKey, RecentSlotWrites, Store};
+use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, Store, UnknownCalls};
+use crate::words::{counted, describe_duration, minute};
 
 /// How long a call takes, where nothing was measured yet.
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
@@ -119,6 +122,11 @@ impl<T: Transport> Tenant<T> {
         let tenant = identity.tenant.unwrap_or_else(|| format!("{UNNAMED} at {}", service.host));
         let account = store.account(&tenant, identity.app.as_deref().unwrap_or(UNNAMED)).await?;
         let CallOptions { quota, scope, concurrency, deadline, maximum_outage } = calls;
+        if let Some(unknown) = store.unknown_calls().await?
+            && let Some(text) = unknown_calls_text(&unknown, &quota, clock.boot_time())
+        {
+            desk.screen.warning(&text);
+        }
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
         let failed_reading = Mutex::default();
@@ -139,6 +147,26 @@ impl<T: Transport> Tenant<T> {
                 Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("interrupted"))
             }
         }
+    }
+
+    /// Refuses to go on with a run or to take one back where this process was the first to see that the state has lost a
+    /// part of its history. Whoever wants to work with what is left says so by asking again.
+    pub(super) fn refuse_loss(&self) -> Result<(), CommandError> {
+        self.store.loss().map_or(Ok(()), |loss| Err(loss.clone().into()))
+    }
+
+    /// Forgets runs that have been left alone for this long, and says so where the clock keeps them.
+    pub(super) async fn forget_old_runs(&self, keep: Duration, desk: &Desk) -> Result<(), CommandError> {
+        if let Some(KeptInDoubt { runs, jumped_by }) = self.store.prune(keep).await? {
+            desk.screen.warning(&format!(
+                "the clock shows {}, {} more than when tagfleet was last used here. {} older by it than --keep-runs and \
+                 kept for another day, in case it is wrong",
+                minute(self.clock.wall_time(), &TimeZone::system()),
+                days(jumped_by),
+                counted(runs, "run is", "runs are"),
+            ));
+        }
+        Ok(())
     }
 
     /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it.
@@ -195,13 +223,16 @@ impl<T: Transport> Tenant<T> {
     /// What our own writes made of the tenant that a list may not show whose reading began then: those of the minutes before,
     /// and all since.
     pub(super) async fn own_writes(&self, reading_began_at: BootTime) -> Result<OwnWrites, CommandError> {
-        let within = LIST_LAG + self.clock.boot_time().since(reading_began_at);
+        let now = self.clock.boot_time();
+        let within = LIST_LAG + now.since(reading_began_at);
+        // What nobody knows of may have come after what is known.
+        let is_all_known = self.store.unknown_calls().await?.is_none_or(|unknown| now.since(unknown.ended_by) > within);
         let RecentSlotWrites { writes, as_of } = self.store.recent_writes(self.account, &self.host, within).await?;
         let mut recent = RecentWrites::default();
         // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
         for write in writes.into_iter().filter(|_| !self.is_sandbox) {
             let replaced = MayHold::only(write.before).or(write.found);
-            if write.surely {
+            if write.surely && is_all_known {
                 recent.note(write.slot, replaced, write.wrote, write.age);
             } else {
                 recent.note_doubtful(write.slot, replaced, write.wrote);
@@ -245,6 +276,23 @@ impl<T: Transport> Tenant<T> {
     pub(super) fn patience(&self, lock_wait: Option<Duration>) -> Patience {
         Patience { lock_wait, deadline: self.gate.deadline, clock: self.clock.clone() }
     }
+}
+
+/// What is said of calls that nobody knows of, as long as they may fill a window of the quota.
+fn unknown_calls_text(unknown: &UnknownCalls, quota: &Quota, now: BootTime) -> Option<String> {
+    let longest = quota.limits().last()?.window;
+    let free = unknown.ended_by.plus(counted_for(longest));
+    (free > now).then(|| {
+        format!(
+            "{}, so nobody knows which calls were made. The quota counts as used up: the first calls start in {}",
+            unknown.why.text(),
+            describe_duration(free.since(now)),
+        )
+    })
+}
+
+fn days(duration: Duration) -> String {
+    counted(duration.as_secs() / (24 * 3600), "day", "days")
 }
 
 /// A read that was interrupted.

@@ -55,13 +55,14 @@ pub(crate) async fn undo<T: Transport>(
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    tenant.refuse_loss()?;
     let undone = named(tenant, &order.run_id).await?;
     let patience = tenant.patience(order.run.lock_wait);
     // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
     claim(&tenant.store, undone.key, &patience, desk).await?;
     tenant.store.take_over(undone.key).await?;
     // What is taken back is young from now on.
-    tenant.store.prune(order.run.keep_runs).await?;
+    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
     let taken_back = match unfinished_undo(tenant, &undone).await? {
         Some(earlier) => {
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);

@@ -9,6 +9,7 @@ use etcetera::BaseStrategy;
 
 use super::liveness::LOCK_DIRECTORY;
 use super::soundness::journal_of;
+use super::witness::witness_of;
 use super::{DATABASE_NAME, StoreError};
 
 /// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
@@ -22,14 +23,15 @@ pub fn default_directory() -> Result<PathBuf, StoreError> {
     Ok(base.join("tagfleet"))
 }
 
-/// The files of a state directory: the database with what `SQLite` puts beside it, there or not, and whatever else of ours
-/// is there.
+/// The files of a state directory: the database with what `SQLite` puts beside it and its witness, there or not, and
+/// whatever else of ours is there.
 #[must_use]
 pub fn state_files(path: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         ["", "-wal", "-shm", "-journal"].iter().map(|end| path.join(format!("{DATABASE_NAME}{end}"))).collect();
     let entries = |directory: &Path| directory.read_dir().into_iter().flatten().flatten();
     let is_ours = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(DATABASE_NAME);
+    files.push(witness_of(path));
     files.extend(entries(path).filter(is_ours).chain(entries(&path.join(LOCK_DIRECTORY))).map(|entry| entry.path()));
     files
 }
@@ -50,8 +52,8 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     refuse_network_filesystem(path)
 }
 
-/// Refuses a database that has been cut down to nothing: `SQLite` would take it for a new one, and throw its journal
-/// away.
+/// Refuses a database that is gone or has been cut down to nothing while its journal is there: `SQLite` would take it for
+/// a new one, and throw its journal away.
 pub(super) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
     /// No database is shorter.
     const SHORTEST: u64 = 512;
@@ -60,6 +62,9 @@ pub(super) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
     match length(database) {
         Ok(length) if length < SHORTEST && (length > 0 || has_journal) => {
             Err(StoreError::Emptied { path: database.to_owned() })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && has_journal => {
+            Err(StoreError::Gone { path: database.to_owned() })
         }
         _ => Ok(()),
     }

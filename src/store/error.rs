@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::ErrorCode;
 
 /// Why the state cannot be read or written. Clones share the cause.
@@ -54,6 +55,50 @@ pub enum StoreError {
     #[error("the state database {path} is damaged: it is shorter than any database")]
     Emptied {
         /// The file.
+        path: PathBuf,
+    },
+    /// The file is gone, and its journal is there.
+    #[error("the state database {path} is gone, and its journal {path}-wal is still there")]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// File and journal are of different times.
+    #[error("the state database {path} is damaged: it and its journal {path}-wal do not belong together")]
+    Mismatched {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There were more commits than the database holds.
+    #[error("the state database {path} has lost what was stored last, until {until:.0}")]
+    HistoryLost {
+        /// The file.
+        path: PathBuf,
+        /// When the last of it was stored.
+        until: Timestamp,
+    },
+    /// There is no run of this name, and some were lost.
+    #[error("there is no run {run}, and what was stored until {until:.0} is lost in part")]
+    RunLost {
+        /// The name that was asked for.
+        run: String,
+        /// When the last of what is lost was stored.
+        until: Timestamp,
+    },
+    /// The rows of a run are not all there.
+    #[error("run {run} is damaged in the state database: {found} of its {rows} rows are there")]
+    Incomplete {
+        /// The run.
+        run: String,
+        /// How many rows it had.
+        rows: u64,
+        /// How many can be read.
+        found: u64,
+    },
+    /// The files were moved, deleted or replaced while they were open.
+    #[error("the state directory {path} was moved, deleted, replaced or made read-only while it was in use")]
+    Moved {
+        /// The directory.
         path: PathBuf,
     },
     /// `SQLite` refused.
@@ -163,7 +208,26 @@ impl StoreError {
             Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
             Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
-            Self::Emptied { path } => move_away(path),
+            Self::Emptied { path } | Self::Gone { path } | Self::Mismatched { path } => move_away(path),
+            Self::HistoryLost { path, .. } => format!(
+                "its journal ({}-wal) was removed or damaged, or an older copy was put in its place: if there is a newer \
+                 copy of the whole directory, put it back. Otherwise go on with tagfleet apply: it reads the tenant \
+                 again, and waits until the quota is surely free",
+                path.display()
+            ),
+            Self::RunLost { .. } => {
+                "to run its file again does no harm: what the tenant has already costs no call".to_owned()
+            }
+            Self::Incomplete { .. } => {
+                "to run its file again does no harm: what the tenant has already costs no call. \
+                                        A copy of the state directory may still hold the rows"
+                    .to_owned()
+            }
+            Self::Moved { path } => format!(
+                "nothing more was sent: put {} back as it was, or name another with --state-dir, then run the same \
+                 command again",
+                path.display()
+            ),
             Self::Database { path, source } => match source.trouble {
                 Trouble::Full => {
                     "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
@@ -191,9 +255,9 @@ impl StoreError {
 /// What to do about a file that nothing can be read from any more.
 fn move_away(path: &Path) -> String {
     format!(
-        "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of all three. Without \
-         it nobody knows which calls were made, so wait for an hour before the next run. What the tenant holds is not \
-         affected, and to repeat a file does no harm",
+        "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of the whole directory. \
+         Leave tagfleet.witness where it is: by it the next run knows that nobody knows which calls were made, and waits \
+         until the quota is surely free. What the tenant holds is not affected, and to repeat a file does no harm",
         path.display()
     )
 }

@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::forms::{OperationState, RunKey, RunState, StoredRun, damaged, timestamp};
 use super::process::dead_processes;
+use super::rows::read_delimiter;
 use super::slots::{open_operations, unheard_operations};
 use super::{Reader, StoreError};
 
@@ -161,7 +162,10 @@ impl Reader {
         let name = run_id.to_owned();
         let dead = self.dead_processes().await?;
         let found = self.connection.run(move |transaction| read_details(transaction, &name, &dead)).await?;
-        found.ok_or_else(|| StoreError::NoSuchRun(run_id.to_owned()))
+        match found {
+            Some(details) => Ok(details),
+            None => Err(self.no_such_run(run_id).await?),
+        }
     }
 
     /// Processes that have died without anybody having noted it.
@@ -268,7 +272,7 @@ fn read_details(
     let (header, delimiter, byte_order_mark) = transaction.query_row(
         "SELECT header, delimiter, byte_order_mark FROM run WHERE run_key = ?1",
         [run_key],
-        |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok((row.get::<_, String>(0)?, read_delimiter(row, 1)?, row.get(2)?)),
     )?;
     let calls = transaction
         .prepare_cached("SELECT call_kind, count(*) FROM attempt WHERE run_key = ?1 GROUP BY call_kind")?

@@ -11,10 +11,10 @@ use rusqlite::Connection;
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
-pub(super) const SCHEMA_VERSION: i32 = 3;
+pub(super) const SCHEMA_VERSION: i32 = 4;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -183,6 +183,27 @@ ALTER TABLE operation ADD COLUMN other_forms TEXT;
 ALTER TABLE run ADD COLUMN decided_after INTEGER NOT NULL DEFAULT 0;
 UPDATE run SET decided_after =
     coalesce((SELECT max(attempt_key) FROM attempt WHERE attempt.started_at <= run.created_at), 0);
+";
+
+/// How many commits there were is known from now on, and so whether any are missing; and how the clock stood when runs were
+/// forgotten last.
+const VERSION_4: &str = "
+CREATE TABLE custody (
+    only_row INTEGER PRIMARY KEY DEFAULT 1 CHECK (only_row = 1),
+    commits INTEGER NOT NULL DEFAULT 0,
+    in_file INTEGER NOT NULL DEFAULT 0,
+    lost_until INTEGER,
+    lost_at INTEGER,
+    unknown_why TEXT,
+    unknown_timeline INTEGER,
+    unknown_until INTEGER,
+    unknown_until_at INTEGER,
+    pruned_at INTEGER,
+    pruned_timeline INTEGER,
+    pruned_boot_time INTEGER,
+    jumped_at INTEGER
+) STRICT;
+INSERT INTO custody DEFAULT VALUES;
 ";
 
 /// What [`prepare`] found wrong.

@@ -10,11 +10,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::custody;
 use crate::clock::{BootTime, Clock};
 use crate::quota::window::{Margin, translated};
 
 /// Wall time is trusted to tell another clock's stamps old only beyond this: no zone or daylight mistake is larger.
-const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
+pub(super) const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
 /// The longest pause that is believed.
 const LONGEST_PAUSE_MICROSECONDS: i64 = 3600 * 1_000_000;
 /// How long after a window of 24 hours, the longest that can be stated, an attempt may still matter.
@@ -192,5 +193,5 @@ fn adopt_ended(
             WALL_TIME_DOUBT_MICROSECONDS,
             KEPT_ACROSS_CLOCKS_MICROSECONDS,
         ])?;
-    Ok(())
+    custody::adopt(transaction, from, own, now, now_wall)
 }

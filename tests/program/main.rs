@@ -37,6 +37,8 @@ mod inventory;
 mod layout;
 mod limits;
 mod locks;
+#[cfg(unix)]
+mod losses;
 mod manual;
 mod mishaps;
 mod names;
