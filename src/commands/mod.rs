@@ -28,13 +28,15 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use self::input::input_name;
-use crate::cli::{Cli, Command, Mistyped, PlanningOptions as PlanningArguments, message_and_hint};
+use crate::cli::{
+    Cli, Command, LimitOptions, Mistyped, OtherRunsOptions, PlanningOptions as PlanningArguments, message_and_hint,
+};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
 use crate::report::logging::{self, LogFormat};
 use crate::report::{ColorChoice, Invocation, Screen};
-use crate::run::PlanningOptions;
+use crate::run::{PlanningOptions, RunOptions};
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -149,6 +151,19 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     screen.end_at(Instant::now());
     screen.finish();
     status
+}
+
+/// How a run is carried out.
+fn run_options(asks: bool, no_bulk: bool, limits: LimitOptions, others: &OtherRunsOptions) -> RunOptions {
+    RunOptions {
+        asks,
+        bulk: !no_bulk,
+        maximum_errors: limits.max_errors,
+        skip_missing_machines: limits.skip_missing_machines,
+        lock_wait: others.lock_wait,
+        note: limits.note,
+        keep_runs: others.keep_runs,
+    }
 }
 
 /// How a plan is made.

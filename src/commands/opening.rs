@@ -71,6 +71,21 @@ impl Opening {
         Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline })
     }
 
+    /// Does the work at the service, and ends what was begun for it.
+    pub(super) async fn work(
+        self,
+        connection: Connection,
+        general: &GeneralOptions,
+        screen: &Screen,
+        work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
+    ) -> Result<ExitStatus, CommandError> {
+        let mut desk = desk(general, screen);
+        let tenant = self.tenant(&connection, &mut desk).await?;
+        let status = work(&tenant, &mut desk).await;
+        connection.close().await;
+        status
+    }
+
     /// Prepares the service; the sandbox holds these machines.
     pub(super) async fn connect(&self, machines: &[MachineReference]) -> Result<Connection, CommandError> {
         match &self.service {
@@ -80,7 +95,7 @@ impl Opening {
     }
 
     /// Opens the state, and finds out whose quota is used.
-    pub(super) async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
+    async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
         if let Some(time) = self.ends_at {
             desk.screen.end_at(time);
         }
@@ -93,7 +108,7 @@ impl Opening {
 }
 
 /// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
-pub(super) fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
+fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
     Desk {
         screen: screen.clone(),
         quiet: general.quiet,

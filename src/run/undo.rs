@@ -205,7 +205,8 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
                 undone.description.run_id
             ),
             Some(
-                "it was made with --no-inventory, or the tenant's list did not show its machines; its results say which it changed",
+                "it was made with --no-inventory, or the tenant's list did not show its machines, or showed their tags in another \
+                 case only; its results say which it changed",
             ),
         ));
     }

@@ -293,6 +293,13 @@ fn what_is_reserved_for_some_rooms_is_named_by_no_other() {
 }
 
 #[test]
+fn one_file_writes_what_every_object_says() {
+    let frames = sources().into_iter().filter(|source| source.text.contains("\"schema_version\""));
+    let paths: Vec<PathBuf> = frames.map(|source| source.path).collect();
+    assert_eq!(paths, [repository("src/report/frame.rs")]);
+}
+
+#[test]
 fn pure_rooms_have_no_effects() {
     for source in sources().iter().filter(|source| PURE.contains(&source.room.as_str())) {
         for effect in EFFECTS {

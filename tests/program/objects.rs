@@ -130,6 +130,8 @@ fn every_command_has_the_same_frame_at_every_status() {
         ("runs --state-dir no-state".into(), 7, "storage_failed", here),
         ("sandbox --listen 192.0.2.1:1".into(), 2, "usage", here),
         ("aply good.csv".into(), 2, "usage", here),
+        ("help quotas".into(), 0, "finished", here),
+        ("help quota".into(), 2, "usage", here),
     ];
     for (line, status, ended, variables) in cases {
         let mut command = folder.command();
