@@ -27,7 +27,7 @@ mod target;
 mod terminal;
 mod verification;
 
-pub use frame::{Ending, Invocation};
+pub use frame::{Ending, Invocation, joined};
 pub use holder::describe_holders;
 pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
 pub use outlet::Importance;

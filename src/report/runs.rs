@@ -7,6 +7,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::frame::joined;
 use super::screen::{Screen, Style};
 use super::summary::{calls_text, printable, shell_word, written};
 use crate::api::CallKind;
@@ -107,7 +108,6 @@ impl RunView<'_> {
     #[must_use]
     pub fn json(&self) -> Value {
         let run = self.details;
-        let mut object = entry_json(&run.entry);
         let mut calls: BTreeMap<&str, u32> = CallKind::ALL.into_iter().map(|kind| (kind.as_str(), 0)).collect();
         calls.extend(run.calls.iter().map(|(kind, count)| (kind.as_str(), *count)));
         let more = json!({
@@ -120,10 +120,7 @@ impl RunView<'_> {
             "last_call_at": run.last_call_at.map(written),
             "next_command": self.next_command(),
         });
-        if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
-            object.extend(more);
-        }
-        object
+        joined(entry_json(&run.entry), more)
     }
 
     /// The text for people.

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::advice::{Advice, Prospect};
-use super::frame::Ending;
+use super::frame::{Ending, joined};
 use super::progress::{clock_time, elapsed_text, trouble_text};
 use super::results::{ErrorGroup, ErrorKey, Totals};
 use super::runs::operations_text;
@@ -79,20 +79,17 @@ impl RunSummary<'_> {
     /// What the object for `--json` says of the run.
     #[must_use]
     pub fn json(&self) -> Value {
-        let mut object = results_json(self.run_id, self.input, self.totals, self.target);
-        for (name, value) in [
-            ("calls", json!(calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0)))),
-            ("throttled", json!(self.progress.throttled)),
-            ("retried", json!(self.progress.retried)),
-            ("elapsed_seconds", json!(rounded_seconds(self.progress.elapsed))),
-            ("waited_seconds", json!(rounded_seconds(self.progress.waited()))),
-            ("missing_machines", json!(self.totals.tolerated)),
-            ("open", json!(self.open)),
-            ("next", json!(self.next().map(|advice| advice.command))),
-        ] {
-            object[name] = value;
-        }
-        object
+        let more = json!({
+            "calls": calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0)),
+            "throttled": self.progress.throttled,
+            "retried": self.progress.retried,
+            "elapsed_seconds": rounded_seconds(self.progress.elapsed),
+            "waited_seconds": rounded_seconds(self.progress.waited()),
+            "missing_machines": self.totals.tolerated,
+            "open": self.open,
+            "next": self.next().map(|advice| advice.command),
+        });
+        joined(results_json(self.run_id, self.input, self.totals, self.target), more)
     }
 
     /// How it ended, for the object.

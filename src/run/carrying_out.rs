@@ -108,8 +108,8 @@ impl<T: Transport> Run<'_, T> {
         let named_state_directory = desk.named_state_directory.as_deref();
         let (run, totals, open) = match written {
             Ok(written) => written,
-            Err(mut error) => {
-                error.run_id = Some(self.id.to_owned());
+            Err(error) => {
+                let mut error = error.of_run(self.id);
                 let stored = self.tenant.store.run_details(self.id).await.ok();
                 screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
                 let command = self.target.command_to_write_again(self.id, named_state_directory);
