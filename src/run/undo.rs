@@ -8,7 +8,7 @@ use super::join::{input_digest, operations_digest};
 use super::planning::{Planned, PlanningOptions, operations};
 use super::record::record;
 use super::resume::{go_on, named};
-use super::tenant::{MachinesRead, Tenant};
+use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
@@ -130,11 +130,12 @@ async fn begin<T: Transport>(
 ) -> Result<Begun, CommandError> {
     loop {
         let machines = tenant.read_machines(desk).await?;
+        let own = tenant.own_writes(machines.began_at).await?;
         // After the reading, so that nothing which another run has done meanwhile is overlooked.
         let changes = changes(tenant, undone).await?;
         let name = name_of_undo(&order.run_id);
         let mut input = check_text(name, changes.text.as_bytes(), &desk.screen)?;
-        let planned = plan(tenant, &input, &changes, machines, desk).await?;
+        let planned = plan(tenant, &input, &changes, machines, own, &desk.screen)?;
         planned.refuse_too_many_changes(order.max_changes)?;
         if order.run.asks && planned.changes() > 0 {
             let report = planned.report(tenant, &input, order.run.bulk).await?;
@@ -161,17 +162,17 @@ async fn begin<T: Transport>(
 }
 
 /// Plans, and leaves what was changed since.
-async fn plan<T: Transport>(
+fn plan<T: Transport>(
     tenant: &Tenant<T>,
     input: &CheckedInput,
     changes: &Changes,
     machines: MachinesRead,
-    desk: &Desk,
+    own: OwnWrites,
+    screen: &Screen,
 ) -> Result<Planned, CommandError> {
     let MachinesRead { inventory, progress, began_at } = machines;
-    let own = tenant.own_writes(began_at).await?;
     let machines = Resolution::of(&input.sheet, Some(&inventory));
-    let operations = operations(input, &machines, &desk.screen)?;
+    let operations = operations(input, &machines, screen)?;
     let nothing = RecentWrites::default();
     let mut plan = Plan::of(&input.sheet, operations, machines, Some(&inventory), &nothing, PlanSettings::default());
     leave_what_changed_since(&mut plan, &input.sheet, &inventory, &own.recent, &changes.left_behind);

@@ -192,7 +192,8 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
     let state = RunState::from_name(&state).ok_or_else(|| damaged(3, "the state of a run"))?;
     let is_alive = !row.get::<_, bool>(16)? && !dead.contains(&row.get(12)?);
     let operations = count_operations(transaction, RunKey(run_key), is_alive)?;
-    let has_open_operations = open_operations(transaction, RunKey(run_key))? > 0;
+    let is_under_way = is_alive && state == RunState::Running;
+    let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key))? > 0;
     let invalid_rows = transaction
         .prepare_cached("SELECT count(*) FROM row_problem WHERE run_key = ?1")?
         .query_row([run_key], |row| row.get(0))?;
