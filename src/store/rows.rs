@@ -123,8 +123,9 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
 
 /// A delimiter that inputs may have; any other would take the records apart elsewhere.
 pub(super) fn read_delimiter(row: &Row<'_>, column: usize) -> Result<u8, rusqlite::Error> {
-    let delimiter = row.get(column)?;
-    if matches!(delimiter, b',' | b';' | b'\t' | b'|') { Ok(delimiter) } else { Err(damaged(column, "a delimiter")) }
+    let delimiter: u8 = row.get(column)?;
+    let is_delimiter = (delimiter.is_ascii_punctuation() && delimiter != b'"') || matches!(delimiter, b'\t' | b' ');
+    if is_delimiter { Ok(delimiter) } else { Err(damaged(column, "a delimiter")) }
 }
 
 /// Whether results may be written to a path that stands in the database: it names a file as this program would have
