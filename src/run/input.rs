@@ -176,7 +176,7 @@ pub(super) fn refuse_conflicts(
 fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<Sheet, CommandError> {
     let unusable = |source: InputError| {
         let status = match source {
-            InputError::Spool(_) | InputError::Thread(_) => ExitStatus::StorageFailed,
+            InputError::Spool(_) => ExitStatus::StorageFailed,
             _ => ExitStatus::InputRefused,
         };
         let finding = unusable_json(&source);
