@@ -246,11 +246,7 @@ pub fn machine_id<'a>(
     machine: u32,
     inventory: Option<&'a Inventory>,
 ) -> Option<&'a MachineId> {
-    match machines.machine(machine)? {
-        ResolvedMachine::Listed(position) => inventory?.machine(*position).map(|machine| machine.id()),
-        ResolvedMachine::Unlisted(id) | ResolvedMachine::Unread(id) => Some(id),
-        ResolvedMachine::Unresolved(_) => None,
-    }
+    machines.id(machine, inventory)
 }
 
 /// The tag that an operation is about; `None` for a device value.

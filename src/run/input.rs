@@ -191,7 +191,7 @@ fn conflict_findings(conflicts: &[Conflict], sheet: &Sheet) -> Vec<Value> {
 fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<Sheet, CommandError> {
     let unusable = |source: InputError| {
         let status = match source {
-            InputError::Spool(_) | InputError::Thread(_) => ExitStatus::StorageFailed,
+            InputError::Spool(_) => ExitStatus::StorageFailed,
             _ => ExitStatus::InputRefused,
         };
         let finding = unusable_json(&source);
