@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::network::CertificateProblem;
 
 pub use machine_record::MachineRecord;
-pub use page::MachinePage;
+pub use page::{MachinePage, UnreadableList};
+
+use page::{Bound, ListBounds};
 
 /// What became of a request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,29 +139,28 @@ impl Response {
         self.body.iter().all(u8::is_ascii_whitespace)
     }
 
-    /// The machines in the answer to a bulk call: `{"value": […]}` or a bare list. `None` when the body is anything else,
-    /// or lists things of which none is a machine; an empty list when it shows no machine.
-    #[must_use]
-    pub fn machines(&self) -> Option<Vec<MachineRecord>> {
+    /// The machines in the answer to a bulk call: `{"value": […]}` or a bare list; an empty list when it shows no machine.
+    ///
+    /// # Errors
+    /// [`UnreadableList`] when the body is anything else, holds too much, or lists things of which none is a machine.
+    pub fn machines(&self) -> Result<Vec<MachineRecord>, UnreadableList> {
         if self.is_empty() {
-            return Some(Vec::new());
+            return Ok(Vec::new());
         }
-        let (machines, skipped) = if let Some(page) = self.machine_page() {
-            (page.machines, page.skipped)
-        } else {
-            let elements: Vec<machine_record::Element> = serde_json::from_slice(&self.body).ok()?;
-            let count = elements.len();
-            let machines: Vec<MachineRecord> = elements.into_iter().filter_map(|element| element.0).collect();
-            let skipped = (count - machines.len()) as u64;
-            (machines, skipped)
+        let (machines, skipped) = match MachinePage::parse(&self.body, ListBounds::BULK) {
+            Ok(page) => (page.machines, page.skipped),
+            Err(UnreadableList::Other) => Bound::new(ListBounds::BULK).bare_list(&self.body)?,
+            Err(excess) => return Err(excess),
         };
-        (skipped == 0 || !machines.is_empty()).then_some(machines)
+        if skipped > 0 && machines.is_empty() { Err(UnreadableList::Other) } else { Ok(machines) }
     }
 
-    /// The body as a page of the list of machines, if it is one.
-    #[must_use]
-    pub fn machine_page(&self) -> Option<MachinePage> {
-        MachinePage::parse(&self.body)
+    /// The body as a page of the list of machines.
+    ///
+    /// # Errors
+    /// [`UnreadableList`] when it is none, or holds too much.
+    pub fn machine_page(&self) -> Result<MachinePage, UnreadableList> {
+        MachinePage::parse(&self.body, ListBounds::PAGE)
     }
 
     /// The body as a machine, if it is one and speaks of no error besides.
@@ -211,7 +212,7 @@ mod tests {
     #[test]
     fn the_answer_to_a_bulk_call_is_a_list_of_machines_and_nothing_else() {
         let ids = |body: &str| {
-            let machines = response(body).machines()?;
+            let machines = response(body).machines().ok()?;
             Some(machines.into_iter().map(|machine| String::from(machine.id)).collect::<Vec<_>>())
         };
         let listed = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());

@@ -168,7 +168,7 @@ pub fn reading_problem(error: ReadError) -> Problem {
             Problem { error: Box::new(ReadError::Store(error)), hint }
         }
         ReadError::Sink(_) => Problem { hint: error.hint().map(str::to_owned), error: Box::new(error) },
-        ReadError::Walk(_) | ReadError::Forbidden { .. } | ReadError::Failed { .. } => {
+        ReadError::Walk(_) | ReadError::TooLarge { .. } | ReadError::Forbidden { .. } | ReadError::Failed { .. } => {
             Problem { hint: error.hint().map(str::to_owned), error: printable(&error.to_string()).into() }
         }
     }

@@ -5,7 +5,7 @@
 //! a bulk call, whatever its status, is the group's and no machine's. What surprises: an accepted answer may list no
 //! machine at all; that is an acceptance, which a read has to settle.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     AnswerFacts, ApiRequest, BUSY_BELIEVED_AFTER, History, MachineVerdict, PROXY_PAGE, Response, RetryReason, Shown,
@@ -55,10 +55,13 @@ fn judge_accepted(
     response: &Response,
     mut facts: AnswerFacts,
 ) -> Verdict {
-    let Some(listed) = response.machines() else {
-        let what = if response.looks_like_html() { PROXY_PAGE } else { "the answer is no list of machines" };
-        facts.error_message = Some(what.into());
-        return retry(RetryReason::NotUnderstood, facts);
+    let listed = match response.machines() {
+        Ok(listed) => listed,
+        Err(unreadable) => {
+            let html = response.looks_like_html();
+            facts.error_message = Some(if html { PROXY_PAGE.into() } else { unreadable.to_string().into() });
+            return retry(RetryReason::NotUnderstood, facts);
+        }
     };
     let mut shown: HashMap<MachineId, Shown> = HashMap::new();
     for machine in &listed {
@@ -89,10 +92,13 @@ fn judge_accepted(
 /// For each machine whether its id stands in the text, in any case, and is not part of a longer word.
 fn named(machines: &[MachineId], body: &[u8]) -> Vec<bool> {
     let text = String::from_utf8_lossy(body);
-    let words: std::collections::HashSet<MachineId> = text
+    // The text may be long, and the call is not: what is kept of it are ids of the call.
+    let called: HashSet<&MachineId> = machines.iter().collect();
+    let words: HashSet<MachineId> = text
         .split(|character: char| !(character.is_alphanumeric() || "-_.".contains(character)))
         .flat_map(|word| [word, word.trim_matches(['.', '-', '_'])])
         .map(MachineId::from_service)
+        .filter(|word| called.contains(word))
         .collect();
     machines.iter().map(|machine| words.contains(machine)).collect()
 }

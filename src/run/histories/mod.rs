@@ -65,7 +65,7 @@ struct Known {
     what: &'static str,
 }
 
-const KNOWN: [Known; 5] = [
+const KNOWN: [Known; 4] = [
     Known {
         kind: Kind::NotSo,
         text: "says unchanged : others took it away",
@@ -77,12 +77,6 @@ const KNOWN: [Known; 5] = [
         text: ": our own command",
         nature: None,
         what: "a run is gone on with, and what a later run of ours did is not looked at (seeds 3653, 6526)",
-    },
-    Known {
-        kind: Kind::WellMachineFailed,
-        text: "nothing was ever wrong with it",
-        nature: None,
-        what: "pages that are short of what was asked for do not overlap (seeds 2041, 2940)",
     },
     Known {
         kind: Kind::UndoRefused,
