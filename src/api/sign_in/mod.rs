@@ -6,7 +6,7 @@
 //! ```text
 //! settings ─> choose a method ─> cache ────────> source
 //!                                (when to ask)   (whom to ask)
-//!   source is azure: through azure_identity, with transport, certificate, azure_cli
+//!   source is azure: through azure_identity, with transport, certificate, azure_cli (and child)
 //!          or ready: TAGFLEET_TOKEN, --token-file
 //! ```
 //!
@@ -19,6 +19,7 @@ mod azure;
 mod azure_cli;
 mod cache;
 mod certificate;
+mod child;
 mod error;
 mod files;
 mod hints;
