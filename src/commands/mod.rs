@@ -13,6 +13,7 @@ mod man;
 mod opening;
 mod outputs;
 mod plan;
+mod process_limits;
 mod results;
 mod resume;
 mod runs;

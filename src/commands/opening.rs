@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use super::confirm::Confirmation;
+use super::process_limits;
 use super::service::Connection;
 use super::stop_signals;
 use crate::api::Client;
@@ -46,6 +47,7 @@ impl Opening {
         quota_options: &QuotaOptions,
         argument: Option<DeadlineArgument>,
     ) -> Result<Self, CommandError> {
+        process_limits::allow(quota_options.concurrency)?;
         let environment = |name: &str| std::env::var_os(name);
         let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
         let service = if sandbox {
