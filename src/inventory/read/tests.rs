@@ -308,6 +308,28 @@ async fn a_call_that_is_given_up_ends_the_reading_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_with_more_than_a_true_one_is_given_up_with_the_reason() {
+    let machines =
+        |machine: &str, count| response(200, format!(r#"{{"value": [{}]}}"#, vec![machine; count].join(",")));
+    let tags = vec![r#""t""#; 1_000].join(",");
+    let cases = [
+        (machines(r#"{"id": "a"}"#, 100_001), "the answer lists more than 100000 machines"),
+        (
+            machines(&format!(r#"{{"id": "a", "machineTags": [{tags}]}}"#), 1_600),
+            "the machines in the answer take more than 50331648 bytes of memory",
+        ),
+        (response(200, "[".repeat(10_000)), "the answer is not a list of machines"),
+    ];
+    for (answer, reason) in cases {
+        let outcome = reading("off", move |_, _, _| answer.clone()).await;
+        let error = outcome.read.expect_err("too much");
+        assert!(matches!(error, ReadError::Failed { .. }) && !error.is_refusal(), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(outcome.requests.len(), 10, "not waited out like an outage");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_without_an_end_is_given_up() {
     let outcome = reading("off", |number, _, _| {
         response(200, format!(r#"{{"value": [{{"id": "{number}"}}], "@odata.nextLink": "x"}}"#))
@@ -319,10 +341,10 @@ async fn a_list_without_an_end_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_takes_no_more_ends_the_reading() {
-    struct Full;
+    struct Full(io::ErrorKind);
     impl MachineSink for Full {
         fn take(&mut self, _machine: &MachineRecord) -> io::Result<bool> {
-            Err(io::ErrorKind::StorageFull.into())
+            Err(self.0.into())
         }
     }
     let clock: SharedClock =
@@ -335,8 +357,11 @@ async fn a_sink_that_takes_no_more_ends_the_reading() {
         GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 1, deadline: None, maximum_outage: OUTAGE };
     let (going_on, draining) = watch::channel(false);
     let caller = Caller::new(Arc::clone(&service), store, clock.clone(), gate, 1, draining);
-    let read_again = async || read(&caller, &clock, None, Full, &mut Watcher::default()).await;
-    assert!(matches!(read_again().await, Err(ReadError::Sink(_))));
+    let read_into = async |full| read(&caller, &clock, None, Full(full), &mut Watcher::default()).await;
+    assert!(matches!(read_into(io::ErrorKind::StorageFull).await, Err(ReadError::Sink(_))));
+    let too_large = read_into(io::ErrorKind::OutOfMemory).await.err().expect("an error");
+    assert!(matches!(too_large, ReadError::TooLarge { machines: 0 }), "{too_large}");
+    assert!(too_large.hint().is_some_and(|hint| hint.contains("--no-inventory")) && !too_large.is_refusal());
     going_on.send_replace(true);
-    assert!(matches!(read_again().await, Err(ReadError::Stopped(StopReason::Draining))));
+    assert!(matches!(read_into(io::ErrorKind::StorageFull).await, Err(ReadError::Stopped(StopReason::Draining))));
 }
