@@ -143,7 +143,7 @@ pub const fn reading_code(error: &ReadError) -> &'static str {
         ReadError::Stopped(StopReason::Outage { .. }) => "outage",
         ReadError::Forbidden { .. } => "forbidden",
         ReadError::Store(_) | ReadError::Sink(_) => "storage_failed",
-        ReadError::Walk(_) | ReadError::Failed { .. } => "inventory_not_read",
+        ReadError::Walk(_) | ReadError::TooLarge { .. } | ReadError::Failed { .. } => "inventory_not_read",
     }
 }
 
