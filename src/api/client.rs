@@ -4,6 +4,8 @@
 //! goes through the redactor before anybody else sees it: a proxy's error page may repeat what we sent. Loopback is never
 //! reached through a proxy.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
 
+/// So much of a certificate file is read: the roots of a whole system have a quarter of that.
+const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;
 /// How long a connection may take to come about.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(10);
 /// Headers that carry a correlation id, the best first.
@@ -143,7 +147,9 @@ impl ClientSettings {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
-    let bytes = std::fs::read(path).map_err(|source| ClientError::CertificateFile { path: path.to_owned(), source })?;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(CERTIFICATES_MAXIMUM_BYTES).read_to_end(&mut bytes));
+    read.map_err(|source| ClientError::CertificateFile { path: path.to_owned(), source })?;
     match reqwest::Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(ClientError::NoCertificate { path: path.to_owned() }),
@@ -283,13 +289,57 @@ impl Transport for Client {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::api::sign_in::SignInSettings;
+    use crate::model::MachineId;
 
     fn problem(text: &str, allowed: bool) -> Result<String, String> {
         match parse_base_url(text, allowed) {
             Ok(url) => Ok(url.to_string()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// What becomes of a request to a server on loopback whose answer has a body of so many bytes.
+    async fn answer_of(body_bytes: usize) -> Answer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            let _head = connection.read(&mut [0; 4096]).await;
+            let body = "x".repeat(body_bytes);
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {body_bytes}\r\n\r\n{body}");
+            // The client may have had enough.
+            let _gone = connection.write_all(answer.as_bytes()).await;
+        });
+        let base_url = parse_base_url(&address, false).expect("loopback");
+        let http = ClientSettings { base_url: base_url.clone(), certificate_file: None }.http().expect("a client");
+        let mut settings = SignInSettings::new("https://login.example", "scope");
+        settings.ready_token = Some("token".into());
+        let client = Client::new(http.clone(), base_url, SignIn::new(&settings, http).expect("a token"));
+        let request = ApiRequest::GetMachine { machine: MachineId::from_service("a") };
+        client.send(&request).await.expect("a token").0
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_longer_than_any_true_one_is_not_read_to_its_end() {
+        const MEBIBYTE: usize = 1024 * 1024;
+        assert_eq!(answer_of(MEBIBYTE).await.body_length(), MEBIBYTE);
+        let Answer::Lost(loss) = answer_of(MEBIBYTE + 1).await else { panic!("it is too long") };
+        assert_eq!(
+            (loss.kind, loss.description.as_str()),
+            (LossKind::TooLong, "the answer is longer than 1048576 bytes")
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_an_end_is_no_certificate() {
+        let error = read_certificates(Path::new("/dev/zero")).expect_err("no certificate");
+        assert!(matches!(error, ClientError::NoCertificate { .. }), "{error}");
     }
 
     #[test]

@@ -19,12 +19,11 @@ const NAME_MAXIMUM_BYTES: usize = 1000;
 
 /// The most memory that an inventory takes, whatever the service lists. A million machines with ten tags each take about
 /// 230 MB.
-const MEMORY_MAXIMUM_BYTES: usize = 288 * 1024 * 1024;
+pub(super) const MEMORY_MAXIMUM_BYTES: usize = 288 * 1024 * 1024;
 /// What the indexes take that are made of each machine in the end: two of names, one of devices and what that is made from.
 const INDEX_BYTES: usize = 2 * size_of::<u64>() + size_of::<u32>() + size_of::<(EntraDeviceId, u32)>();
 
 /// An inventory that is being read.
-#[derive(Default)]
 pub struct InventoryBuilder {
     records: Vec<Record>,
     by_id: HashTable<u32>,
@@ -34,6 +33,13 @@ pub struct InventoryBuilder {
     state: RandomState,
     /// In ids that do not stand in their records.
     id_bytes: usize,
+    memory_maximum_bytes: usize,
+}
+
+impl Default for InventoryBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl std::fmt::Debug for InventoryBuilder {
@@ -46,15 +52,34 @@ impl InventoryBuilder {
     /// An inventory of no machines yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::within(MEMORY_MAXIMUM_BYTES)
+    }
+
+    /// An inventory of no machines yet that may take so much memory.
+    pub(super) fn within(memory_maximum_bytes: usize) -> Self {
+        Self {
+            records: Vec::new(),
+            by_id: HashTable::new(),
+            names: String::new(),
+            tags: Vec::new(),
+            texts: Texts::default(),
+            state: RandomState::default(),
+            id_bytes: 0,
+            memory_maximum_bytes,
+        }
     }
 
     /// Whether it takes as much memory as an inventory may.
     pub(super) fn is_full(&self) -> bool {
+        self.memory_bytes() >= self.memory_maximum_bytes
+    }
+
+    /// How many bytes of memory it takes, those of its indexes to come included.
+    pub(super) fn memory_bytes(&self) -> usize {
         let records = self.records.len() * (size_of::<Record>() + INDEX_BYTES);
         let tags = self.tags.len() * size_of::<TextNumber>();
         let shared = self.texts.memory_bytes() + self.by_id.allocation_size() + self.id_bytes;
-        records + tags + shared + self.names.len() >= MEMORY_MAXIMUM_BYTES
+        records + tags + shared + self.names.len()
     }
 
     /// Adds a machine; says no, and changes nothing, if one with its id is there already.

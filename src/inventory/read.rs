@@ -285,7 +285,7 @@ impl PageIds {
             return true;
         }
         let places = page.machines.iter().map(|machine| self.0.get(&MachineId::from_service(&machine.id)));
-        let places: Vec<Option<usize>> = places.map(|place| place.copied()).collect();
+        let places: Vec<Option<usize>> = places.map(Option::<&usize>::copied).collect();
         let repeated = places.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         let known: Vec<usize> = places.iter().copied().flatten().collect();
         let head = places.iter().take(usize::try_from(overlap).unwrap_or(usize::MAX));

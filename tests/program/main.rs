@@ -45,6 +45,9 @@ mod names;
 mod objects;
 mod outputs;
 mod planning;
+#[cfg(target_os = "linux")]
+mod process_limits;
+mod proxies;
 mod quota;
 mod readme;
 mod refusals;

@@ -165,8 +165,8 @@ impl MachineRecord {
             &self.device_value,
         ];
         let fields: usize = fields.into_iter().flatten().map(|text| text_bytes(text)).sum();
-        let tag_bytes = |tag: &Box<str>| size_of::<Box<str>>() + text_bytes(tag);
-        let tags: usize = self.machine_tags.iter().flatten().map(tag_bytes).sum();
+        let tags = self.machine_tags.iter().flatten();
+        let tags: usize = tags.map(|tag| size_of::<Box<str>>() + text_bytes(tag)).sum();
         size_of::<Self>() + text_bytes(&self.id) + fields + tags
     }
 }

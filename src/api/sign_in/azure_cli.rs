@@ -49,6 +49,16 @@ impl AzureCliRunner {
                 "install it and run `az login`, or choose another method with --auth",
             );
         }
+        // In the words of Python's HTTP library; neither is mended by waiting.
+        if complaint.contains("407 Proxy Authentication Required") {
+            return unreachable("Microsoft's sign-in service", Trouble::ProxyAuthentication);
+        }
+        if complaint.contains("CERTIFICATE_VERIFY_FAILED") {
+            return SignInError::settings(
+                "az does not trust the certificate of the sign-in service",
+                "if a proxy inspects the traffic, name the file with its root certificate in REQUESTS_CA_BUNDLE",
+            );
+        }
         if is_about_the_network(complaint) {
             return unreachable("Microsoft's sign-in service", Trouble::NoConnection);
         }
@@ -142,6 +152,17 @@ mod tests {
             ),
             (None, "", "it gave no reason"),
             (Some(1), "ERROR: HTTPSConnectionPool(host='login'): Max retries", "could not be reached"),
+            (
+                Some(1),
+                "ERROR: HTTPSPool: Max retries exceeded (Caused by ProxyError('Tunnel connection failed: 407 Proxy \
+                 Authentication Required'))",
+                "is behind a proxy that wants a sign-in",
+            ),
+            (
+                Some(1),
+                "ERROR: HTTPSPool: Max retries exceeded (Caused by SSLError('[SSL: CERTIFICATE_VERIFY_FAILED]'))",
+                "az does not trust the certificate",
+            ),
         ];
         for (status, complaint, expected) in cases {
             let error = runner().failure(status, complaint);

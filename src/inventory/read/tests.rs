@@ -319,10 +319,10 @@ async fn a_list_without_an_end_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_takes_no_more_ends_the_reading() {
-    struct Full;
+    struct Full(io::ErrorKind);
     impl MachineSink for Full {
         fn take(&mut self, _machine: &MachineRecord) -> io::Result<bool> {
-            Err(io::ErrorKind::StorageFull.into())
+            Err(self.0.into())
         }
     }
     let clock: SharedClock =
@@ -335,8 +335,11 @@ async fn a_sink_that_takes_no_more_ends_the_reading() {
         GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 1, deadline: None, maximum_outage: OUTAGE };
     let (going_on, draining) = watch::channel(false);
     let caller = Caller::new(Arc::clone(&service), store, clock.clone(), gate, 1, draining);
-    let read_again = async || read(&caller, &clock, None, Full, &mut Watcher::default()).await;
-    assert!(matches!(read_again().await, Err(ReadError::Sink(_))));
+    let read_into = async |full| read(&caller, &clock, None, Full(full), &mut Watcher::default()).await;
+    assert!(matches!(read_into(io::ErrorKind::StorageFull).await, Err(ReadError::Sink(_))));
+    let too_large = read_into(io::ErrorKind::OutOfMemory).await.err().expect("an error");
+    assert!(matches!(too_large, ReadError::TooLarge { machines: 0 }), "{too_large}");
+    assert!(too_large.hint().is_some_and(|hint| hint.contains("--no-inventory")) && !too_large.is_refusal());
     going_on.send_replace(true);
-    assert!(matches!(read_again().await, Err(ReadError::Stopped(StopReason::Draining))));
+    assert!(matches!(read_into(io::ErrorKind::StorageFull).await, Err(ReadError::Stopped(StopReason::Draining))));
 }
