@@ -30,7 +30,7 @@ pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Re
             let absolute = path.canonicalize().unwrap_or_else(|_gone| path.to_owned());
             let file = path.to_owned();
             let open = move || Ok(Box::new(File::open(file)?) as Box<dyn io::Read>);
-            (path.display().to_string(), absolute.display().to_string(), Box::new(open))
+            (path.to_string_lossy().into_owned(), absolute.to_string_lossy().into_owned(), Box::new(open))
         }
     };
     Ok(InputOrder {

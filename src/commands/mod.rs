@@ -28,6 +28,7 @@ use jiff::Timestamp;
 use crate::cli::{Cli, Command, PlanningOptions as PlanningArguments};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
+use crate::outside::shown;
 use crate::plan::changes::PlanSettings;
 use crate::report::logging::{self, LogFormat};
 use crate::report::{ColorChoice, Refusal, Screen};
@@ -51,6 +52,7 @@ impl From<ConfigError> for CommandError {
 #[must_use]
 pub fn run(cli: Cli) -> ExitStatus {
     let screen = Screen::new(cli.general.color, cli.general.quiet).with_line_format(cli.general.log_format);
+    screen.tell_panics();
     let (json, input, started_at) = (cli.general.json, input_name(&cli.command), Timestamp::now());
     let status = run_on(cli, screen.clone()).unwrap_or_else(|error| {
         show_error(&error, json, input.as_deref(), started_at, &screen);
@@ -82,7 +84,7 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
         let hint = Some(advice.as_str()).filter(|advice| !advice.is_empty());
         show_error(&CommandError::text(ExitStatus::Usage, message, hint), json, None, Timestamp::now(), &screen);
     } else {
-        let _closed = error.print();
+        screen.line(screen.styled(&error.render()).trim_end());
     }
     ExitStatus::Usage
 }
@@ -115,7 +117,7 @@ fn input_name(command: &Command) -> Option<String> {
         Command::Verify(options) => &options.input.input,
         _ => return None,
     };
-    Some(input.display().to_string())
+    Some(input.to_string_lossy().into_owned())
 }
 
 fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
@@ -171,11 +173,11 @@ fn planning_options(arguments: &PlanningArguments) -> PlanningOptions {
 fn open_log(path: &std::path::Path, input: Option<&str>) -> Result<std::fs::File, CommandError> {
     let is_input = input.and_then(|input| Some(std::fs::canonicalize(input).ok()? == path.canonicalize().ok()?));
     if is_input == Some(true) {
-        let message = format!("the log must not be written into the input {}", path.display());
+        let message = format!("the log must not be written into the input {}", shown(path));
         return Err(CommandError::text(ExitStatus::Usage, message, Some("name another file with --log-file")));
     }
     open_for_appending(path).map_err(|error| {
-        let hint = format!("--log-file needs a file that can be written, and {} cannot", path.display());
+        let hint = format!("--log-file needs a file that can be written, and {} cannot", shown(path));
         CommandError::new(ExitStatus::Usage, error, Some(hint))
     })
 }

@@ -6,6 +6,7 @@ use crate::cli::{GeneralOptions, ResultsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
+use crate::outside::shown;
 use crate::report::{ResultsTarget, Screen, kept_text, write_results};
 use crate::store::{Reader, StoreError};
 use crate::words::counted;
@@ -33,7 +34,7 @@ pub(super) async fn results(
     let totals = write_results(&reader, &run, &target, false, screen).await?;
     if let ResultsTarget::File { results, .. } = &target {
         let rows = counted(totals.rows, "row", "rows");
-        screen.line(&format!("{rows} written to {}", results.display()));
+        screen.line(&format!("{rows} written to {}", shown(results)));
         if !totals.kept.is_empty() {
             screen.line(&kept_text(&totals.kept));
         }

@@ -4,6 +4,7 @@ use crate::cli::{GeneralOptions, RunsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
+use crate::outside::shown;
 use crate::report::{RunList, RunView, Screen};
 use crate::store::{Reader, StoreError};
 
@@ -31,7 +32,7 @@ pub(super) async fn runs(
                 None => Vec::new(),
             };
             if runs.is_empty() && !general.json {
-                screen.line(&format!("There are no runs in {}.", directory.display()));
+                screen.line(&format!("There are no runs in {}.", shown(&directory)));
                 return Ok(ExitStatus::Done);
             }
             let list = RunList { runs: &runs };

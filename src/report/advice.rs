@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use super::results::{ResultsTarget, Totals};
-use super::summary::shell_word;
 use crate::model::Status;
+use crate::outside::{shell_word, shown};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Ending<'_> {
             return None;
         }
         let went_wrong = [Status::Failed, Status::Unknown, Status::Invalid].map(|status| self.totals.count(status));
-        let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| results.display().to_string());
+        let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| shown(results));
         let sandbox = if self.sandbox { " --sandbox" } else { "" };
         Some(Advice { look_at, command: format!("tagfleet apply {}{sandbox}{directory}", shell_word(failed)) })
     }

@@ -1,6 +1,5 @@
-//! Files that appear complete or not at all, and cells that no spreadsheet runs.
+//! Files that appear complete or not at all.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -29,23 +28,4 @@ pub(super) fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
 pub(super) fn put_in_place(file: NamedTempFile, target: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(target).map(|_file| ()).map_err(|error| error.error)
-}
-
-/// A text that a spreadsheet would take for a formula gets an apostrophe in front.
-pub(super) fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cell}").into() } else { cell.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_spreadsheet_would_run_is_made_harmless() {
-        for (cell, written) in
-            [("=1+1", "'=1+1"), ("-", "'-"), ("@a", "'@a"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", "")]
-        {
-            assert_eq!(harmless(cell), written);
-        }
-    }
 }

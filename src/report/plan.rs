@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::input::{ChangeCode, Excerpt, RequestedChange, Sheet};
 use crate::inventory::Inventory;
 use crate::model::Tag;
+use crate::outside::json_document;
 use crate::plan::changes::{CallsNeeded, Decision, Plan};
 use crate::plan::resolution::ResolvedMachine;
 use crate::words::{counted, describe_duration, group_digits, minute};
@@ -133,7 +134,7 @@ impl<'a> PlanReport<'a> {
             "by_change": by_change,
             "exit_status": exit_status,
         });
-        format!("{object}\n")
+        json_document(&object)
     }
 
     /// The text for people.

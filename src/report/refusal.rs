@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::problem::Problem;
 use super::summary::{SCHEMA_VERSION, written};
+use crate::outside::{Outside, json_document};
 
 /// A command that ended with an error.
 #[derive(Debug)]
@@ -31,7 +32,8 @@ impl Refusal<'_> {
     /// The object for `--json`. Fields that a summary has, too, mean the same here.
     #[must_use]
     pub fn json(&self) -> String {
-        let reason = self.problem.on_one_line();
+        let reason = Outside::new(self.problem.on_one_line()).json();
+        let hint = self.problem.hint.as_deref().map(|hint| Outside::new(hint).json());
         let cause = json!({
             "code": self.ended,
             "status": null,
@@ -39,7 +41,7 @@ impl Refusal<'_> {
             "message": reason,
             "count": 1,
             "first_row": null,
-            "hint": self.problem.hint,
+            "hint": hint,
         });
         let object = json!({
             "schema_version": SCHEMA_VERSION,
@@ -49,12 +51,12 @@ impl Refusal<'_> {
             "input": self.input,
             "ended": self.ended,
             "reason": reason,
-            "hint": self.problem.hint,
+            "hint": hint,
             "causes": [cause],
             "findings": self.findings,
             "exit_status": self.exit_status,
         });
-        format!("{object}\n")
+        json_document(&object)
     }
 }
 

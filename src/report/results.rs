@@ -13,12 +13,12 @@ use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
 use super::earlier::{self, Occupant};
-use super::files::{self, harmless, is_device};
+use super::files::{self, is_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
-use super::summary::shell_word;
 use crate::input::{RESULT_COLUMNS, added_names, records};
 use crate::model::Status;
+use crate::outside::{Outside, shell_word, shown};
 use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
 
 /// What a UTF-8 file may begin with.
@@ -30,7 +30,7 @@ const MAXIMUM_ERROR_GROUPS: usize = 1000;
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The file cannot be made or written.
-    #[error("cannot write the results to {path}")]
+    #[error("cannot write the results to {}", shown(path))]
     File {
         /// The target.
         path: PathBuf,
@@ -39,19 +39,19 @@ pub enum ResultsError {
         source: io::Error,
     },
     /// The target is the input.
-    #[error("the results must not replace the input {path}")]
+    #[error("the results must not replace the input {}", shown(path))]
     IsInput {
         /// The target.
         path: PathBuf,
     },
     /// The target is there, and not by us.
-    #[error("{path} is there already, and it is no file of this kind that tagfleet wrote")]
+    #[error("{} is there already, and it is no file of this kind that tagfleet wrote", shown(path))]
     NotOurs {
         /// The target.
         path: PathBuf,
     },
     /// The target is there, and is not to be changed.
-    #[error("{path} is there already, and read-only")]
+    #[error("{} is there already, and read-only", shown(path))]
     ReadOnly {
         /// The target.
         path: PathBuf,
@@ -133,7 +133,7 @@ impl ResultsTarget {
     pub fn absolute_path(&self) -> Option<String> {
         match self {
             Self::StandardOutput => None,
-            Self::File { results, .. } => Some(std::path::absolute(results).ok()?.display().to_string()),
+            Self::File { results, .. } => Some(std::path::absolute(results).ok()?.to_string_lossy().into_owned()),
         }
     }
 
@@ -397,7 +397,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             self.results.write_field(cells.get(position).unwrap_or_default())?;
         }
         for cell in answer.cells(row, &self.run.description.run_id) {
-            self.results.write_field(harmless(&cell).as_bytes())?;
+            self.results.write_field(Outside::new(cell).cell())?;
         }
         self.results.write_record(None::<&[u8]>)?;
         if answer.is_worth_feeding_back() && !tolerated {

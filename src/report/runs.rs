@@ -8,8 +8,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::screen::{Screen, Style};
-use super::summary::{calls_text, printable, shell_word, written};
+use super::summary::{calls_text, written};
 use crate::api::CallKind;
+use crate::outside::{json_document, shell_word, shown};
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
 use crate::words::{counted, group_digits, minute, second};
 
@@ -39,7 +40,7 @@ impl RunList<'_> {
     #[must_use]
     pub fn json(&self) -> String {
         let runs: Vec<Value> = self.runs.iter().map(entry_json).collect();
-        format!("{}\n", json!({ "schema_version": SCHEMA_VERSION, "runs": runs }))
+        json_document(&json!({ "schema_version": SCHEMA_VERSION, "runs": runs }))
     }
 
     /// The table for people: a part for each service, tenant and app.
@@ -75,15 +76,15 @@ fn write_table(text: &mut String, runs: &[&RunEntry], time_zone: &TimeZone) {
     let mut lines = vec![HEAD.map(str::to_owned)];
     lines.extend(runs.iter().map(|run| {
         [
-            run.run_id.clone(),
-            run.kind.clone(),
+            shown(&run.run_id),
+            shown(&run.kind),
             condition_text(run.condition).to_owned(),
             minute(run.created_at, time_zone),
             minute(run.last_activity_at, time_zone),
             group_digits(run.row_count.into()),
             operations_text(&run.operations),
-            printable(&run.input_path),
-            run.note.as_deref().map(printable).unwrap_or_default(),
+            shown(&run.input_path),
+            run.note.as_deref().map(shown).unwrap_or_default(),
         ]
     }));
     let mut widths = [0; HEAD.len()];
@@ -127,7 +128,7 @@ impl RunView<'_> {
         if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
             object.extend(more);
         }
-        format!("{object}\n")
+        json_document(&object)
     }
 
     /// The text for people.
@@ -140,7 +141,7 @@ impl RunView<'_> {
         let run = &self.details.entry;
         let mut text = format!(
             "Run {} {}.\n",
-            screen.paint(Style::Strong, &run.run_id),
+            screen.paint(Style::Strong, &shown(&run.run_id)),
             match run.condition {
                 RunCondition::Preparing => "is being prepared; nothing was sent yet",
                 RunCondition::Running => "is under way",
@@ -155,12 +156,9 @@ impl RunView<'_> {
             count => format!(", {} of them invalid", group_digits(count.into())),
         };
         let lines = [
-            ("Kind", run.kind.clone()),
-            (
-                "Input",
-                format!("{}, {}{invalid}", printable(&run.input_path), counted(run.row_count.into(), "row", "rows")),
-            ),
-            ("Note", run.note.as_deref().map(printable).unwrap_or_default()),
+            ("Kind", shown(&run.kind)),
+            ("Input", format!("{}, {}{invalid}", shown(&run.input_path), counted(run.row_count.into(), "row", "rows"))),
+            ("Note", run.note.as_deref().map(shown).unwrap_or_default()),
             ("Service", service_text(run)),
             ("Begun", second(run.created_at, time_zone)),
             ("Last activity", second(run.last_activity_at, time_zone)),
@@ -169,7 +167,7 @@ impl RunView<'_> {
                 format!(
                     "{} on {}, started {}, {}",
                     process.system_process_id,
-                    printable(&process.host),
+                    shown(&process.host),
                     second(process.started_at, time_zone),
                     if process.is_alive { "alive" } else { "gone" }
                 ),
@@ -219,7 +217,7 @@ impl RunView<'_> {
         };
         let directory =
             self.state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
-        Some(format!("tagfleet {verb} {}{directory}", run.run_id))
+        Some(format!("tagfleet {verb} {}{directory}", shell_word(&run.run_id)))
     }
 }
 
@@ -252,7 +250,7 @@ fn entry_json(run: &RunEntry) -> Value {
 }
 
 fn service_text(run: &RunEntry) -> String {
-    format!("{}, tenant {}, app {}", printable(&run.host), printable(&run.tenant), printable(&run.app))
+    format!("{}, tenant {}, app {}", shown(&run.host), shown(&run.tenant), shown(&run.app))
 }
 
 const fn condition_text(condition: RunCondition) -> &'static str {
@@ -327,7 +325,7 @@ mod tests {
         insta::assert_snapshot!(RunList { runs: &runs }.text_in(&screen, &TimeZone::UTC), @r"
         api.security.microsoft.com, tenant contoso, app retagger
           RUN                     KIND   STATE        BEGUN                 LAST ACTIVITY           ROWS  OPERATIONS                          INPUT      NOTE
-          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7�[2J
+          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7\u{1b}[2J
           20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv
 
         api.security.microsoft.com, tenant contoso, app other
@@ -355,7 +353,7 @@ mod tests {
         Run 20260501-140510-aaaaaa is unfinished, and nobody is at it.
           Kind           apply
           Input          retag.csv, 12,000 rows, 2 of them invalid
-          Note           CHG-7�[2J
+          Note           CHG-7\u{1b}[2J
           Service        api.security.microsoft.com, tenant contoso, app retagger
           Begun          2026-05-01 14:05:10 UTC
           Last activity  2026-05-01 14:05:10 UTC

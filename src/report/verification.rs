@@ -7,11 +7,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::files::harmless;
 use super::results::{ResultsError, ResultsTarget, check_sheet, write_file};
 use super::screen::Screen;
 use crate::input::{Sheet, VERIFICATION_COLUMNS, added_names, records};
 use crate::model::{OperationId, RowNumber};
+use crate::outside::{Outside, json_document};
 use crate::plan::recent::Held;
 use crate::plan::verification::Finding;
 use crate::words::group_digits;
@@ -112,7 +112,7 @@ impl VerificationTotals {
             "output": output,
             "exit_status": exit_status,
         });
-        format!("{object}\n")
+        json_document(&object)
     }
 
     /// The text for people.
@@ -196,7 +196,7 @@ fn write_verification(sheet: &mut Sheet, rows: &[RowFinding], mut target: impl W
             cells.push(finding.row.to_string().into_bytes());
             cells.push(result.as_bytes().to_vec());
             cells.push(finding.found.clone().into_bytes());
-            cells.push(harmless(&finding.message).into_owned().into_bytes());
+            cells.push(Outside::new(&finding.message).cell().into_bytes());
             writer.write_record(cells)?;
         }
     }

@@ -5,6 +5,7 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::call::beside_the_runtime;
 use crate::exit::{CommandError, ExitStatus};
+use crate::outside::shown;
 use crate::report::{MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, reading_json};
 use crate::words::counted;
 
@@ -25,7 +26,7 @@ pub(crate) async fn inventory<T: Transport>(
     let status = outcome.as_ref().map_or_else(|error| error.status, |()| ExitStatus::Done);
     if outcome.is_ok() && !desk.json {
         let machines = counted(report.progress().machines, "machine", "machines");
-        desk.say(&format!("{machines} written to {}", target.path().display()));
+        desk.say(&format!("{machines} written to {}", shown(target.path())));
     }
     if desk.json {
         let written = outcome.is_ok().then_some(target);

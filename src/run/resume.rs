@@ -16,6 +16,7 @@ use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
 use crate::inventory::ReadProgress;
+use crate::outside::json_document;
 use crate::report::ResultsTarget;
 use crate::store::{RunState, StoredRun, UnfinishedRun};
 use crate::words::counted;
@@ -101,7 +102,7 @@ fn nothing_left(run_id: Option<&str>, text: &str, desk: &Desk) -> Result<ExitSta
         let object = serde_json::json!({
             "schema_version": 1, "run_id": run_id, "open": 0, "ended": "finished", "exit_status": status,
         });
-        let written = desk.screen.data(&format!("{object}\n"));
+        let written = desk.screen.data(&json_document(&object));
         written.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
     } else {
         desk.screen.line(text);

@@ -11,6 +11,7 @@ use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::Inventory;
 use crate::model::RowNumber;
+use crate::outside::shown;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::verification::{Finding, findings};
@@ -35,7 +36,7 @@ pub(crate) async fn verify<T: Transport>(
     let status = exit_status(&totals, skip_missing_machines);
     let output = target.map(|target| match target {
         ResultsTarget::StandardOutput => "-".to_owned(),
-        ResultsTarget::File { results, .. } => results.display().to_string(),
+        ResultsTarget::File { results, .. } => results.to_string_lossy().into_owned(),
     });
     if let Some(target) = target {
         write_verification_to(&mut input.sheet, &rows, target, screen)?;
@@ -47,7 +48,7 @@ pub(crate) async fn verify<T: Transport>(
         screen.line(totals.text().trim_end());
     } else if !(desk.quiet && status == ExitStatus::Done) {
         let all = counted(u64::from(input.sheet.row_count), "row", "rows");
-        let mut text = format!("{all} of {}:\n{}", input.name, totals.text());
+        let mut text = format!("{all} of {}:\n{}", shown(&input.name), totals.text());
         text.push_str(&examples(&rows, target.is_some()));
         screen.data(&text).map_err(failed)?;
     }

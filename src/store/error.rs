@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::outside::shown;
 use rusqlite::ErrorCode;
 
 /// Why the state cannot be read or written. Clones share the cause.
@@ -12,7 +13,7 @@ pub enum StoreError {
     #[error("there is no home directory to keep the state in")]
     NoDirectory,
     /// The directory or a file in it cannot be used.
-    #[error("cannot use {path}")]
+    #[error("cannot use {}", shown(path))]
     Io {
         /// What was to be used.
         path: PathBuf,
@@ -21,13 +22,13 @@ pub enum StoreError {
         source: Arc<std::io::Error>,
     },
     /// Somebody else may write into the directory.
-    #[error("others can write to the state directory {path}")]
+    #[error("others can write to the state directory {}", shown(path))]
     WritableByOthers {
         /// The directory.
         path: PathBuf,
     },
     /// File locks and synchronisation cannot be trusted there.
-    #[error("the state directory {path} is on a network filesystem ({filesystem})")]
+    #[error("the state directory {} is on a network filesystem ({filesystem})", shown(path))]
     NetworkFilesystem {
         /// The directory.
         path: PathBuf,
@@ -35,13 +36,13 @@ pub enum StoreError {
         filesystem: &'static str,
     },
     /// The file is some other program's.
-    #[error("{path} is not a database of this program")]
+    #[error("{} is not a database of this program", shown(path))]
     Foreign {
         /// The file.
         path: PathBuf,
     },
     /// The file was written by a newer program.
-    #[error("{path} was written by a newer tagfleet (its version is {found}, this program knows {known})")]
+    #[error("{} was written by a newer tagfleet (its version is {found}, this program knows {known})", shown(path))]
     Newer {
         /// The file.
         path: PathBuf,
@@ -51,13 +52,13 @@ pub enum StoreError {
         known: i32,
     },
     /// There is nothing in the file, or next to nothing, although there was once.
-    #[error("the state database {path} is damaged: it is shorter than any database")]
+    #[error("the state database {} is damaged: it is shorter than any database", shown(path))]
     Emptied {
         /// The file.
         path: PathBuf,
     },
     /// `SQLite` refused.
-    #[error("the state database {} {}", path.display(), source.trouble.text())]
+    #[error("the state database {} {}", shown(path), source.trouble.text())]
     Database {
         /// The file.
         path: PathBuf,
@@ -65,10 +66,10 @@ pub enum StoreError {
         source: Arc<DatabaseFailure>,
     },
     /// There is no run of this name.
-    #[error("there is no run {0}")]
+    #[error("there is no run {}", shown(.0))]
     NoSuchRun(String),
     /// The run was not yet stored as a whole when its process died.
-    #[error("run {0} never began: its process died while it was being stored")]
+    #[error("run {} never began: its process died while it was being stored", shown(.0))]
     NeverBegan(String),
     /// Somebody took this process for dead, and so went on with its run or changed the same as that.
     #[error("another process took this one for dead, and may have gone on with its run")]
@@ -158,7 +159,7 @@ impl StoreError {
                                 with --state-dir"
                 .to_owned(),
             Self::WritableByOthers { path } => {
-                format!("take their permission away (chmod go-w {}) or name another with --state-dir", path.display())
+                format!("take their permission away (chmod go-w {}) or name another with --state-dir", shown(path))
             }
             Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
@@ -172,7 +173,7 @@ impl StoreError {
                 Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
                 Trouble::NotWritable => format!(
                     "check who owns the file and its directory ({}), and whether the disk is mounted read-only",
-                    path.parent().unwrap_or(path).display()
+                    shown(path.parent().unwrap_or(path))
                 ),
                 Trouble::Disk => {
                     "look for the disk's errors in the system's log, then run the same command again; whatever was \
@@ -194,7 +195,7 @@ fn move_away(path: &Path) -> String {
         "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of all three. Without \
          it nobody knows which calls were made, so wait for an hour before the next run. What the tenant holds is not \
          affected, and to repeat a file does no harm",
-        path.display()
+        shown(path)
     )
 }
 

@@ -40,6 +40,7 @@ mod locks;
 mod manual;
 mod mishaps;
 mod names;
+mod outside;
 mod planning;
 mod quota;
 mod readme;
