@@ -88,7 +88,7 @@ const ROOMS: [(&str, &[&str], &str); 22] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 23] = [
+const RESERVED: [(&str, &[&str], &str); 25] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
@@ -111,7 +111,9 @@ const RESERVED: [(&str, &[&str], &str); 23] = [
     ("stderr()", &["report"], "nobody but the report prints"),
     ("stdin()", &["report", "commands"], "asked by the one, read as a file by the other"),
     ("time::sleep", &["clock", "call", "sandbox"], "waiting is a matter of one call; the wire never waits"),
-    ("std::env::", &["config", "commands", "report", "api", "store"], "pure rooms know no environment"),
+    (".display()", &["sandbox"], "a path may hold anything; outside::shown takes the harm out of it"),
+    (".print()", &["commands"], "see println!; the help alone is printed by the library that makes it"),
+    ("std::env::", &["config", "commands", "report", "api", "store", "cli"], "pure rooms know no environment"),
 ];
 
 /// Rooms that touch neither disk nor network, and what touching looks like.
@@ -296,6 +298,32 @@ fn what_is_reserved_for_some_rooms_is_named_by_no_other() {
         }
     }
     assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn there_is_one_way_out_to_a_terminal_or_a_log_and_no_error_shows_a_path_as_it_is() {
+    // What hands bytes to a stream or a file of the log, and the files that do.
+    let sinks = [
+        ("stdout()", &["report/streams.rs", "report/screen.rs"][..]),
+        ("stderr()", &["report/streams.rs", "report/screen.rs", "report/terminal.rs"]),
+        ("Outlet::new", &["report/streams.rs", "report/screen.rs"]),
+        (".offer(", &["report/streams.rs", "report/screen.rs"]),
+        (".write_error(", &["report/streams.rs", "report/screen.rs"]),
+        (".write_data(", &["report/streams.rs", "report/screen.rs"]),
+        (".print()", &["commands/mod.rs"]),
+        ("/dev/tty", &[]),
+        ("/dev/std", &[]),
+    ];
+    for source in sources() {
+        let path =
+            source.path.strip_prefix(repository("src")).expect("below the source").to_string_lossy().into_owned();
+        for (sink, files) in sinks {
+            let text = source.text.replace("stderr().is_terminal()", "").replace("use_stderr()", "");
+            assert!(!text.contains(sink) || files.contains(&path.as_str()), "{path} writes by {sink}");
+        }
+        let shows_path = source.text.lines().any(|line| line.contains("#[error(") && line.contains("{path}"));
+        assert!(!shows_path || source.room == "sandbox", "an error in {path} shows a path: say shown(path)");
+    }
 }
 
 #[test]
