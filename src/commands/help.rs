@@ -5,6 +5,7 @@ use clap::CommandFactory;
 use crate::cli::{Cli, HelpOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::help::{TOPICS, list, topic};
+use crate::outside::shown;
 use crate::report::Screen;
 
 /// How much a name must be like what was typed to be named, from 0 to 1 (Jaro and Winkler).
@@ -45,5 +46,5 @@ fn unknown(name: &str, program: &clap::Command) -> CommandError {
         Some((_, known)) => format!("did you mean 'tagfleet help {known}'?"),
         None => "'tagfleet help' lists topics and commands".to_owned(),
     };
-    CommandError::text(ExitStatus::Usage, format!("no topic or command \"{name}\""), Some(&hint))
+    CommandError::text(ExitStatus::Usage, format!("no topic or command \"{}\"", shown(name)), Some(&hint))
 }

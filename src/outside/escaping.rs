@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 
-/// The colours and weights of our own texts and of the log.
-const OUR_COLORS: [&str; 10] = [
+/// The colours and weights of our own texts, the manual's and the log's.
+const OUR_COLORS: [&str; 11] = [
     "\u{1b}[0m",
     "\u{1b}[1m",
     "\u{1b}[2m",
@@ -16,6 +16,7 @@ const OUR_COLORS: [&str; 10] = [
     "\u{1b}[33m",
     "\u{1b}[34m",
     "\u{1b}[35m",
+    "\u{1b}[36m",
 ];
 
 /// Whether a character can stand in a line as it is: it moves nothing, ends nothing, turns nothing, and is seen for what

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::outside::shown;
 use rusqlite::ErrorCode;
+
+use crate::outside::{Outside, shown};
 
 /// Why the state cannot be read or written. Clones share the cause.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -79,12 +80,15 @@ pub enum StoreError {
     Closed,
 }
 
+/// What is shown of `SQLite`'s words.
+const LONGEST_TEXT_CHARACTERS: usize = 300;
+
 /// What `SQLite` said, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct DatabaseFailure {
     trouble: Trouble,
-    text: String,
+    text: Box<str>,
 }
 
 impl From<rusqlite::Error> for DatabaseFailure {
@@ -95,7 +99,7 @@ impl From<rusqlite::Error> for DatabaseFailure {
             }
             other => other.to_string(),
         };
-        Self { trouble: trouble(&error), text }
+        Self { trouble: trouble(&error), text: Outside::new(text).kept(LONGEST_TEXT_CHARACTERS) }
     }
 }
 

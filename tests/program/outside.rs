@@ -204,6 +204,48 @@ fn a_tag_that_looks_like_a_secret_is_that_tag_everywhere() {
     });
 }
 
+#[test]
+fn what_stands_in_the_database_is_shown_as_if_it_had_come_today() {
+    let (server, folder) = (hostile_service(), Folder::new());
+    folder.write("in.csv", format!("machineId,tag,action,value\n{},A,Add,\n{},,,High\n", id(1), id(2)));
+    let applied = command(&folder, &server, &["apply", "in.csv", "--yes", "--json", "--quota", "off", "--note", "n"]);
+    let summary: Value = serde_json::from_slice(&applied.output).expect("an object");
+    let run = summary["run_id"].as_str().expect("a name");
+    // As an earlier version may have stored it, or somebody else.
+    let database = rusqlite::Connection::open(folder.path("state/tagfleet.sqlite3")).expect("a database");
+    let raw = format!("{HOSTILE}{CANARY}");
+    let facts = "UPDATE operation SET error_code = ?1, error_message = ?1, request_id = ?1, before = ?1, after = ?1";
+    assert_eq!(database.execute(facts, [&raw]).expect("a table"), 2);
+    for change in [
+        "UPDATE run SET note = ?1, input_path = ?1, host = ?1",
+        "UPDATE process SET host = ?1",
+        "UPDATE account SET tenant = ?1, app = ?1",
+    ] {
+        assert!(database.execute(change, [HOSTILE]).expect("a table") > 0, "{change}");
+    }
+    drop(database);
+    for arguments in [
+        &["runs"][..],
+        &["runs", run],
+        &["results", run],
+        &["results", run, "--json"],
+        &["resume", run, "--yes", "--quota", "off"],
+        &["undo", run, "--yes", "--quota", "off"],
+        &["undo", run, "--yes", "--quota", "off", "--json"],
+    ] {
+        let mut command = folder.command();
+        command.envs(server.variables()).env("AZURE_CLIENT_SECRET", CANARY).args(arguments);
+        let ended = Program::start(command, None, true).end();
+        let said = format!("{}{}", ended.messages, String::from_utf8_lossy(&ended.output));
+        assert!(said.len() > 10, "{arguments:?} says something");
+        is_harmless(&said, &format!("{arguments:?}"));
+        assert!(!said.contains(REMAINDER), "{arguments:?}: {said}");
+    }
+    let results = String::from_utf8(folder.read(&format!("{run}.results.csv")).expect("results")).expect("UTF-8");
+    is_harmless(&results, "the results");
+    assert!(!results.contains(REMAINDER) && results.contains("***"), "{results}");
+}
+
 /// The canary in the encodings in which a service, a proxy or a page may repeat it.
 fn encodings() -> [String; 7] {
     let escaped = |text: &str| serde_json::to_string(text).expect("a text").trim_matches('"').to_owned();

@@ -39,13 +39,12 @@ use self::certificate::CertificateKey;
 use self::ready::ReadyToken;
 use self::settings::{Application, named};
 use self::transport::{Route, SignInTransport};
+use crate::outside::secrets;
 
 pub use self::error::{SignInError, Trouble};
 pub use self::files::read_secret_file;
 pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
 pub use self::token::{BearerToken, TokenClaims};
-
-use crate::outside::secrets;
 
 /// The sign-in of this process. Shared by reference; safe from any task.
 #[derive(Debug)]
