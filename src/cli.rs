@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
 
 mod advice;
+mod mistyped;
 mod values;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ use crate::report::ColorChoice;
 use crate::report::logging::LogFormat;
 use crate::sandbox::arguments::SandboxArguments;
 
+pub use mistyped::{Mistyped, message_and_hint};
 use values::duration;
 pub use values::{DeadlineArgument, DurationArgument};
 

@@ -1,15 +1,24 @@
 //! `completions`: what completes commands and options in a shell.
 
 use clap::CommandFactory;
+use serde_json::json;
 
-use crate::cli::{Cli, CompletionsOptions};
+use crate::cli::{Cli, CompletionsOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::Screen;
+use crate::report::{Ending, Screen};
 
-pub(super) fn completions(options: &CompletionsOptions, screen: &Screen) -> Result<ExitStatus, CommandError> {
+pub(super) fn completions(
+    options: &CompletionsOptions,
+    general: &GeneralOptions,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut Cli::command(), "tagfleet", &mut script);
-    let shown = screen.data(&String::from_utf8_lossy(&script));
-    shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    let script = String::from_utf8_lossy(&script);
+    if general.json {
+        screen.object(json!({"text": script}), &Ending::finished(ExitStatus::Done.code()))?;
+    } else {
+        screen.data(&script)?;
+    }
     Ok(ExitStatus::Done)
 }

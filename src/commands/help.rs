@@ -1,34 +1,45 @@
 //! `help`: a topic of the manual, or what a command takes.
 
 use clap::CommandFactory;
+use serde_json::json;
 
-use crate::cli::{Cli, HelpOptions};
+use crate::cli::{Cli, GeneralOptions, HelpOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::help::{TOPICS, list, topic};
 use crate::outside::shown;
-use crate::report::Screen;
+use crate::report::{Ending, Screen};
 
 /// How much a name must be like what was typed to be named, from 0 to 1 (Jaro and Winkler).
 const ALIKE: f64 = 0.7;
 
-pub(super) fn help(options: &HelpOptions, screen: &Screen) -> Result<ExitStatus, CommandError> {
+pub(super) fn help(
+    options: &HelpOptions,
+    general: &GeneralOptions,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
     let mut program = Cli::command();
     program.build();
-    let shown = match options.topic.as_deref() {
+    let (text, is_page) = match options.topic.as_deref() {
         None => {
             let topics = list();
-            screen.data(&format!("{}\nTopics, as in tagfleet help quotas:\n{topics}", program.render_long_help()))
+            (format!("{}\nTopics, as in tagfleet help quotas:\n{topics}", program.render_long_help()), false)
         }
         Some(name) => match (topic(name), program.find_subcommand_mut(name)) {
-            (Some(topic), None) => screen.page(topic.text),
+            (Some(topic), None) => (topic.text.to_owned(), true),
             (Some(topic), Some(_)) => {
-                screen.page(&format!("{}\nIts options: `tagfleet {} --help`\n", topic.text, topic.name))
+                (format!("{}\nIts options: `tagfleet {} --help`\n", topic.text, topic.name), true)
             }
-            (None, Some(command)) => screen.data(&command.render_long_help().to_string()),
+            (None, Some(command)) => (command.render_long_help().to_string(), false),
             (None, None) => return Err(unknown(name, &program)),
         },
     };
-    shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    if general.json {
+        screen.object(json!({"text": text}), &Ending::finished(ExitStatus::Done.code()))?;
+    } else if is_page {
+        screen.page(&text)?;
+    } else {
+        screen.data(&text)?;
+    }
     Ok(ExitStatus::Done)
 }
 

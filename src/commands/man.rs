@@ -6,26 +6,26 @@ use std::{fs, io};
 use clap::CommandFactory;
 use clap_mangen::Man;
 use roff::{Roff, bold, roman};
+use serde_json::json;
 
-use crate::cli::{Cli, EXIT_STATUS_HELP, ManOptions};
+use crate::cli::{Cli, EXIT_STATUS_HELP, GeneralOptions, ManOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::help::{MANUAL_DATE, TOPICS, manual_page};
 use crate::outside::shown;
-use crate::report::Screen;
+use crate::report::{Ending, Screen};
 
-pub(super) fn man(options: &ManOptions, screen: &Screen) -> Result<ExitStatus, CommandError> {
-    let failed = |error| CommandError::new(ExitStatus::StorageFailed, error, None);
-    let pages = command_pages().map_err(failed)?;
-    match &options.directory {
-        None => {
-            let main = pages.last().map(|(_, page)| page.as_str()).unwrap_or_default();
-            screen.data(main).map_err(failed)?;
-        }
-        Some(directory) => {
-            let topics = TOPICS.iter().map(|topic| (format!("tagfleet-{}.7", topic.name), manual_page(topic)));
-            write(&directory.join("man1"), pages)?;
-            write(&directory.join("man7"), topics)?;
-        }
+pub(super) fn man(options: &ManOptions, general: &GeneralOptions, screen: &Screen) -> Result<ExitStatus, CommandError> {
+    let pages = command_pages().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    let main = pages.last().map(|(_, page)| page.clone()).unwrap_or_default();
+    if let Some(directory) = &options.directory {
+        let topics = TOPICS.iter().map(|topic| (format!("tagfleet-{}.7", topic.name), manual_page(topic)));
+        write(&directory.join("man1"), pages)?;
+        write(&directory.join("man7"), topics)?;
+    }
+    if general.json {
+        screen.object(json!({"text": main}), &Ending::finished(ExitStatus::Done.code()))?;
+    } else if options.directory.is_none() {
+        screen.data(&main)?;
     }
     Ok(ExitStatus::Done)
 }

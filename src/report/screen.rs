@@ -13,9 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-use serde_json::Map;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tracing::Level;
 
+use super::frame::{Ending, Invocation};
 use super::logging::{LogFormat, json_line};
 use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
@@ -63,7 +65,14 @@ pub struct Screen {
     /// Whether anything was written to standard output.
     has_data: Arc<AtomicBool>,
     log_file: Option<Arc<Outlet>>,
+    /// What it is about, for objects.
+    invocation: Arc<Invocation>,
 }
+
+/// What was asked for cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub struct OutputError(#[source] io::Error);
 
 /// How a word is set off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +125,7 @@ impl Screen {
             json_lines: false,
             has_data: Arc::default(),
             log_file: None,
+            invocation: Arc::new(Invocation { started_at: Timestamp::now(), input: None }),
         }
     }
 
@@ -129,6 +139,12 @@ impl Screen {
                 Self { bars, canvas: None, color: false, animated: false, json_lines: true, ..self }
             }
         }
+    }
+
+    /// Says in every object that it is of this call of the program.
+    #[must_use]
+    pub fn with_invocation(self, invocation: Invocation) -> Self {
+        Self { invocation: Arc::new(invocation), ..self }
     }
 
     /// Whether anything was written to standard output.
@@ -254,10 +270,12 @@ impl Screen {
     ///
     /// # Errors
     /// When it cannot be written; a reader or a terminal that went away is no failure.
-    pub fn data(&self, text: &str) -> io::Result<()> {
+    pub fn data(&self, text: &str) -> Result<(), OutputError> {
         self.has_data.store(true, Ordering::Relaxed);
         match self.streams.write_data(terminal_escaped(text, self.color).as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => Err(error),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => {
+                Err(OutputError(error))
+            }
             _ => Ok(()),
         }
     }
@@ -266,7 +284,7 @@ impl Screen {
     ///
     /// # Errors
     /// When it cannot be written; a reader or a terminal that went away is no failure.
-    pub fn page(&self, markdown: &str) -> io::Result<()> {
+    pub fn page(&self, markdown: &str) -> Result<(), OutputError> {
         match console::Term::stdout().size_checked().filter(|_| self.output_is_terminal) {
             None => self.data(markdown),
             Some((_rows, columns)) => {
@@ -274,6 +292,14 @@ impl Screen {
                 self.data(&help::render(markdown, width_columns, self.color))
             }
         }
+    }
+
+    /// Writes the object for `--json` to standard output: what the command has to say, and how it ended.
+    ///
+    /// # Errors
+    /// As with [`Self::data`].
+    pub fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
+        self.data(&self.invocation.object(own, ending, Timestamp::now()))
     }
 
     /// Standard output, for rows; whether somebody reads them is for the writer to judge.
@@ -364,23 +390,30 @@ pub(super) struct DataStream {
     cut_off: Vec<u8>,
 }
 
+impl DataStream {
+    /// The text that has come, but for a character at its end that is not whole yet.
+    fn whole_characters(&mut self, bytes: &[u8]) -> String {
+        let mut rest = std::mem::take(&mut self.cut_off);
+        rest.extend_from_slice(bytes);
+        let mut chunks = rest.utf8_chunks().peekable();
+        let mut text = String::new();
+        while let Some(chunk) = chunks.next() {
+            text.push_str(chunk.valid());
+            if chunks.peek().is_none() {
+                self.cut_off = chunk.invalid().to_vec();
+            } else {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        text
+    }
+}
+
 impl Write for DataStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.is_watched {
-            self.cut_off.extend_from_slice(bytes);
-            let mut chunks = self.cut_off.utf8_chunks().peekable();
-            let mut text = String::new();
-            let mut rest: &[u8] = b"";
-            while let Some(chunk) = chunks.next() {
-                text.push_str(chunk.valid());
-                if chunks.peek().is_none() {
-                    rest = chunk.invalid();
-                } else {
-                    text.push(char::REPLACEMENT_CHARACTER);
-                }
-            }
+            let text = self.whole_characters(bytes);
             self.streams.write_data(terminal_escaped(&text, false).as_bytes())?;
-            self.cut_off = rest.to_vec();
         } else {
             self.streams.write_data(bytes)?;
         }

@@ -20,10 +20,10 @@ const ROOMS: [(&str, &[&str], &str); 22] = [
     ("help", &[], "the manual is text, laid out for whoever shows it"),
     (EVERYBODYS, &[], "how a text from outside is shown depends on nobody who shows it"),
     ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
-    ("input", &["model"], "bytes become rows whatever becomes of the rows"),
+    ("input", &["model", "words"], "bytes become rows whatever becomes of the rows"),
     (
         "plan",
-        &["model", "input", "inventory", "quota", "clock"],
+        &["model", "input", "inventory", "quota", "clock", "words"],
         "pure: what it decides must not hang on a service or a disk",
     ),
     ("api", &["model", "clock"], "the wire neither retries nor waits, and knows no rows, runs or quotas"),

@@ -40,6 +40,8 @@ mod locks;
 mod manual;
 mod mishaps;
 mod names;
+mod objects;
+mod outputs;
 mod outside;
 mod planning;
 mod quota;
