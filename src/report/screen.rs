@@ -21,7 +21,7 @@ use super::frame::{Ending, Invocation};
 use super::logging::{LogFormat, json_line};
 use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
-use super::streams::{StandardStreams, Streams};
+use super::streams::{DataStream, StandardStreams, Streams};
 use super::terminal::{Canvas, PatientTerminal};
 use crate::help;
 use crate::outside::{Outside, json_escaped, masked, terminal_escaped};
@@ -305,7 +305,7 @@ impl Screen {
     /// Standard output, for rows; whether somebody reads them is for the writer to judge.
     pub(super) fn data_stream(&self) -> DataStream {
         self.has_data.store(true, Ordering::Relaxed);
-        DataStream { streams: Arc::clone(&self.streams), is_watched: self.output_is_terminal, cut_off: Vec::new() }
+        DataStream::new(Arc::clone(&self.streams), self.output_is_terminal)
     }
 
     /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on
@@ -341,7 +341,7 @@ impl Screen {
         std::panic::set_hook(Box::new(move |panic| {
             let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
             let what = Outside::new(panic.payload_as_str().unwrap_or("something that is no text")).line();
-            let text = screen.formatted(&format!("error: a bug in tagfleet{place}: {what}"));
+            let text = screen.formatted(&format!("error: tagfleet panicked{place}, which is a bug: {what}"));
             // Whoever panics may hold the bar.
             let _closed = screen.streams.write_error(screen.harmless(&text, false).as_bytes());
         }));
@@ -379,49 +379,6 @@ fn json_lines(text: &str) -> String {
     match listed {
         Some(listed) => listed,
         None => json_line(Level::INFO, Map::new(), text),
-    }
-}
-
-/// What writes data row by row: exact, but where people watch it on a terminal.
-pub(super) struct DataStream {
-    streams: Arc<dyn Streams>,
-    is_watched: bool,
-    /// The beginning of a character whose end is still to come.
-    cut_off: Vec<u8>,
-}
-
-impl DataStream {
-    /// The text that has come, but for a character at its end that is not whole yet.
-    fn whole_characters(&mut self, bytes: &[u8]) -> String {
-        let mut rest = std::mem::take(&mut self.cut_off);
-        rest.extend_from_slice(bytes);
-        let mut chunks = rest.utf8_chunks().peekable();
-        let mut text = String::new();
-        while let Some(chunk) = chunks.next() {
-            text.push_str(chunk.valid());
-            if chunks.peek().is_none() {
-                self.cut_off = chunk.invalid().to_vec();
-            } else {
-                text.push(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        text
-    }
-}
-
-impl Write for DataStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_watched {
-            let text = self.whole_characters(bytes);
-            self.streams.write_data(terminal_escaped(&text, false).as_bytes())?;
-        } else {
-            self.streams.write_data(bytes)?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -464,3 +421,6 @@ impl Drop for LogLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
