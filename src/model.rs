@@ -456,7 +456,7 @@ pub struct Outcome {
     pub after: Option<Box<str>>,
 }
 
-/// What the last answer to an operation said of itself; nothing of it holds a secret.
+/// What the last answer to an operation said of itself, for people: masked, so nothing is decided by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerFacts {
     /// The HTTP status, if there was an answer.

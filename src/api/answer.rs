@@ -6,6 +6,7 @@ mod page;
 use serde::Deserialize;
 
 use super::network::CertificateProblem;
+use crate::outside::Outside;
 
 pub use machine_record::MachineRecord;
 pub use page::{MachinePage, UnreadableList};
@@ -61,7 +62,7 @@ pub struct Response {
 pub struct Loss {
     /// At which point.
     pub kind: LossKind,
-    /// What the HTTP client says, without secrets.
+    /// What the HTTP client says.
     pub description: String,
 }
 
@@ -111,13 +112,13 @@ impl LossKind {
 pub struct ServiceError {
     /// The code, `NotFound` for example.
     #[serde(default)]
-    pub code: String,
+    pub code: Outside<'static>,
     /// Free text.
     #[serde(default)]
-    pub message: String,
+    pub message: Outside<'static>,
     /// A correlation id.
     #[serde(default)]
-    pub target: Option<String>,
+    pub target: Option<Outside<'static>>,
 }
 
 /// Whether an answer says that something went wrong, in whatever shape.
@@ -251,7 +252,11 @@ mod tests {
         let error = response(r#"{"error": {"code": "NotFound", "message": "m", "target": "t", "details": []}}"#);
         assert_eq!(
             error.service_error(),
-            Some(ServiceError { code: "NotFound".into(), message: "m".into(), target: Some("t".into()) })
+            Some(ServiceError {
+                code: Outside::new("NotFound"),
+                message: Outside::new("m"),
+                target: Some(Outside::new("t"))
+            })
         );
         assert_eq!(response(r#"{"error": {}}"#).service_error(), Some(ServiceError::default()));
         assert_eq!(response(r#"{"message": "m"}"#).service_error(), None);

@@ -1,8 +1,8 @@
 //! The HTTP client: one `send` is one request on the wire.
 //!
-//! The client's own retries and redirects are off, since a hidden request would pass by the quota. Whatever comes back
-//! goes through the redactor before anybody else sees it: a proxy's error page may repeat what we sent. Loopback is never
-//! reached through a proxy.
+//! The client's own retries and redirects are off, since a hidden request would pass by the quota. What comes back is
+//! handed on as it came: whoever shows any of it masks what it may repeat of what we sent. Loopback is never reached
+//! through a proxy.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -19,6 +19,7 @@ use super::cloud::{is_loopback_host, is_microsoft_host};
 use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
+use crate::outside::shown;
 
 /// So much of a certificate file is read: the roots of a whole system have a quarter of that.
 const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;
@@ -31,7 +32,7 @@ const REQUEST_ID_HEADERS: [&str; 4] = ["x-ms-request-id", "request-id", "x-reque
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The base URL is none.
-    #[error("\"{0}\" is not a URL")]
+    #[error("\"{}\" is not a URL", shown(.0))]
     Url(String),
     /// The base URL is one that must not be used.
     #[error("the base URL {url} {problem}")]
@@ -44,7 +45,7 @@ pub enum ClientError {
         hint: &'static str,
     },
     /// The certificate file cannot be read.
-    #[error("cannot read the certificate file {path}")]
+    #[error("cannot read the certificate file {}", shown(path))]
     CertificateFile {
         /// The file.
         path: PathBuf,
@@ -53,7 +54,7 @@ pub enum ClientError {
         source: std::io::Error,
     },
     /// The certificate file holds no certificate.
-    #[error("{path} holds no certificate in PEM form")]
+    #[error("{} holds no certificate in PEM form", shown(path))]
     NoCertificate {
         /// The file.
         path: PathBuf,
@@ -206,7 +207,7 @@ impl Client {
         let status = answer.status();
         let headers = answer.headers().clone();
         let mut body = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| self.loss_of_body(error))? {
+        while let Some(part) = answer.chunk().await.map_err(loss_of_body)? {
             if body.len() + part.len() > maximum_bytes {
                 return Err(Loss {
                     kind: LossKind::TooLong,
@@ -219,17 +220,14 @@ impl Client {
     }
 
     fn response(&self, status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Response {
-        let header = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?;
-            Some(self.sign_in.redactor().redact(value).into_owned())
-        };
+        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
         Response {
             status: status.as_u16(),
             retry_after: header(RETRY_AFTER.as_str()),
             date: header(DATE.as_str()),
             location: header(LOCATION.as_str()).map(|location| self.host_of(&location)),
             request_id: REQUEST_ID_HEADERS.iter().find_map(|name| header(name)),
-            body: self.redacted(body),
+            body,
         }
     }
 
@@ -241,26 +239,18 @@ impl Client {
         }
     }
 
-    fn redacted(&self, body: Vec<u8>) -> Vec<u8> {
-        let text = String::from_utf8_lossy(&body);
-        match self.sign_in.redactor().redact(&text) {
-            std::borrow::Cow::Borrowed(_) => body,
-            std::borrow::Cow::Owned(masked) => masked.into_bytes(),
-        }
-    }
-
     fn loss(&self, error: reqwest::Error) -> Loss {
-        self.loss_of(&NetworkError::of_request(error, &self.base_url))
+        loss_of(&NetworkError::of_request(error, &self.base_url))
     }
+}
 
-    /// The head of the answer has come: the request has arrived, whatever happened to the rest.
-    fn loss_of_body(&self, error: reqwest::Error) -> Loss {
-        self.loss_of(&NetworkError::of_body(error))
-    }
+/// The head of the answer has come: the request has arrived, whatever happened to the rest.
+fn loss_of_body(error: reqwest::Error) -> Loss {
+    loss_of(&NetworkError::of_body(error))
+}
 
-    fn loss_of(&self, error: &NetworkError) -> Loss {
-        Loss { kind: error.kind(), description: self.sign_in.redactor().redact(&error.to_string()).into_owned() }
-    }
+fn loss_of(error: &NetworkError) -> Loss {
+    Loss { kind: error.kind(), description: error.to_string() }
 }
 
 #[async_trait]

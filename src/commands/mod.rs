@@ -60,6 +60,7 @@ pub fn run(cli: Cli) -> ExitStatus {
     let screen = Screen::new(cli.general.color, cli.general.quiet)
         .with_line_format(cli.general.log_format)
         .with_invocation(invocation);
+    screen.tell_panics();
     let json = cli.general.json;
     let status = run_on(cli, screen.clone()).unwrap_or_else(|error| {
         show_error(&error, json, &screen);
@@ -84,7 +85,7 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
         let (message, hint) = message_and_hint(error);
         show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
     } else {
-        let _closed = error.print();
+        screen.line(screen.styled(&error.render()).trim_end());
     }
     ExitStatus::Usage
 }

@@ -7,6 +7,7 @@ use crate::cli::{GeneralOptions, ResultsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
+use crate::outside::shown;
 use crate::report::{Ending, Reserved, ResultsTarget, Screen, kept_text, results_json, write_results};
 use crate::store::{Reader, StoreError};
 use crate::words::counted;
@@ -39,7 +40,7 @@ pub(super) async fn results(
         )?;
     } else if let Some(results) = target.results() {
         let rows = counted(totals.rows, "row", "rows");
-        screen.line(&format!("{rows} written to {}", results.display()));
+        screen.line(&format!("{rows} written to {}", shown(results)));
         if !totals.kept.is_empty() {
             screen.line(&kept_text(&totals.kept));
         }

@@ -4,6 +4,7 @@ use crate::cli::{GeneralOptions, RunsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
+use crate::outside::shown;
 use crate::report::{Ending, RunList, RunView, Screen};
 use crate::store::{Reader, StoreError};
 
@@ -45,7 +46,7 @@ pub(super) async fn runs(
     if general.json {
         screen.object(object, &Ending::finished(ExitStatus::Done.code()))?;
     } else if text.is_empty() {
-        screen.line(&format!("There are no runs in {}.", directory.display()));
+        screen.line(&format!("There are no runs in {}.", shown(&directory)));
     } else {
         screen.data(&text)?;
     }

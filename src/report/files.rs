@@ -1,14 +1,15 @@
-//! Files that appear complete or not at all, and cells that no spreadsheet runs.
+//! Files that appear complete or not at all.
 //!
 //! A file that is being written has a name of its own beside its target, and a lock for as long as somebody writes it. So
 //! what a process left that was killed is told from what another one is about to finish, and whoever comes next sweeps it.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
+
+use crate::outside::shown;
 
 /// How the names of files begin and end that are being written.
 const PREFIX: &str = ".tagfleet-";
@@ -31,7 +32,7 @@ pub(super) fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (error.kind(), "is not there"),
             Err(error) => (error.kind(), "cannot be reached"),
         };
-        return Err(io::Error::new(kind, format!("the folder {} {what}", directory.display())));
+        return Err(io::Error::new(kind, format!("the folder {} {what}", shown(directory))));
     }
     sweep(directory);
     loop {
@@ -68,11 +69,6 @@ pub(super) fn put_in_place(file: NamedTempFile, target: &Path) -> io::Result<()>
     file.persist(target).map(|_file| ()).map_err(|error| error.error)
 }
 
-/// A text that a spreadsheet would take for a formula gets an apostrophe in front.
-pub(super) fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cell}").into() } else { cell.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,14 +94,5 @@ mod tests {
     fn a_folder_that_is_not_there_is_named() {
         let error = new_file_beside(Path::new("nowhere/x.csv")).expect_err("no folder");
         assert_eq!(error.to_string(), "the folder nowhere is not there");
-    }
-
-    #[test]
-    fn what_a_spreadsheet_would_run_is_made_harmless() {
-        for (cell, written) in
-            [("=1+1", "'=1+1"), ("-", "'-"), ("@a", "'@a"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", "")]
-        {
-            assert_eq!(harmless(cell), written);
-        }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::summary::written;
+use crate::outside::{Outside, json_document};
 
 /// The version of all JSON objects; fields may be added under it, never changed.
 const SCHEMA_VERSION: u32 = 1;
@@ -46,8 +47,9 @@ impl Ending {
     /// A command that could not do its work. What was found in a refused input are its causes, if there is any.
     #[must_use]
     pub fn failed(exit_status: u8, ended: &'static str, problem: &Problem, findings: &[Value]) -> Self {
-        let reason = problem.on_one_line();
-        let mut causes = causes_of(findings, problem.hint.as_deref());
+        let reason = Outside::new(problem.on_one_line()).json();
+        let hint = problem.hint.as_deref().map(|hint| Outside::new(hint).json());
+        let mut causes = causes_of(findings, hint.as_deref());
         if causes.is_empty() {
             causes.push(json!({
                 "code": ended,
@@ -56,10 +58,10 @@ impl Ending {
                 "message": reason,
                 "count": 1,
                 "first_row": null,
-                "hint": problem.hint,
+                "hint": hint,
             }));
         }
-        Self { exit_status, ended, reason: Some(reason), hint: problem.hint.clone(), causes }
+        Self { exit_status, ended, reason: Some(reason), hint, causes }
     }
 }
 
@@ -77,7 +79,7 @@ impl Invocation {
             "causes": ending.causes.get(..LISTED).unwrap_or(&ending.causes),
             "exit_status": ending.exit_status,
         });
-        format!("{}\n", joined(joined(unless_it_says_otherwise, own), frame))
+        json_document(&joined(joined(unless_it_says_otherwise, own), frame))
     }
 }
 

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::earlier::{self, Occupant};
-use super::files::{harmless, is_device, new_file_beside, put_in_place};
+use super::files::{is_device, new_file_beside, put_in_place};
 use super::screen::Screen;
 use crate::inventory::{MachineRecord, MachineSink};
 use crate::model::MachineId;
+use crate::outside::{Outside, shown};
 
 /// The columns. None must be one that says what to change, and the first is the one that names the machine.
 const COLUMNS: [&str; 20] = [
@@ -46,7 +47,7 @@ const KNOWN_BY: [&str; 2] = ["machineTags", "currentDeviceValue"];
 
 /// Why the machines could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the machines to {path}")]
+#[error("cannot write the machines to {}", shown(path))]
 pub struct MachinesError {
     /// The target.
     pub path: PathBuf,
@@ -194,7 +195,7 @@ impl MachineSink for MachinesSheet {
             machine.device_value.as_deref(),
         ];
         for cell in cells {
-            self.writer.write_field(harmless(cell.unwrap_or_default()).as_bytes()).map_err(plain)?;
+            self.writer.write_field(Outside::new(cell.unwrap_or_default()).data_cell().as_bytes()).map_err(plain)?;
         }
         self.writer.write_record(None::<&[u8]>).map_err(plain)?;
         Ok(true)

@@ -11,11 +11,12 @@ use super::pace::LinePace;
 use super::problem::Problem;
 use super::progress::{notice_text, waiting_text};
 use super::screen::Screen;
-use super::summary::{abort_code, calls_object, printable, reason_hint, reason_text};
+use super::summary::{abort_code, calls_object, reason_hint, reason_text};
 use crate::api::CallKind;
 use crate::call::StopReason;
 use crate::dispatch::EndReason;
 use crate::inventory::{InventoryEvent, InventoryObserver, ReadError, ReadProgress};
+use crate::outside::shown;
 use crate::words::{counted, group_digits};
 
 /// How often the sign turns that shows that the program lives.
@@ -129,7 +130,7 @@ pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>) ->
         "throttled": progress.throttled,
         "retried": progress.retried,
         "skipped": progress.skipped,
-        "output": target.map(|target| target.path().display().to_string()),
+        "output": target.map(|target| target.path().to_string_lossy().into_owned()),
     })
 }
 
@@ -169,7 +170,7 @@ pub fn reading_problem(error: ReadError) -> Problem {
         }
         ReadError::Sink(_) => Problem { hint: error.hint().map(str::to_owned), error: Box::new(error) },
         ReadError::Walk(_) | ReadError::TooLarge { .. } | ReadError::Forbidden { .. } | ReadError::Failed { .. } => {
-            Problem { hint: error.hint().map(str::to_owned), error: printable(&error.to_string()).into() }
+            Problem { hint: error.hint().map(str::to_owned), error: shown(&error.to_string()).into() }
         }
     }
 }

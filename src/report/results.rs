@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
-use super::files::{self, harmless, is_device};
+use super::files::{self, is_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
 use crate::model::Status;
+use crate::outside::Outside;
 use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
 
 /// What a UTF-8 file may begin with.
@@ -235,7 +236,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             self.results.write_field(cells.get(position).unwrap_or_default())?;
         }
         for cell in answer.cells(row, &self.run.description.run_id) {
-            self.results.write_field(harmless(&cell).as_bytes())?;
+            self.results.write_field(Outside::new(cell).cell())?;
         }
         self.results.write_record(None::<&[u8]>)?;
         if answer.is_worth_feeding_back() && !tolerated {

@@ -21,6 +21,7 @@ use crate::api::CallKind;
 use crate::call::{AbortCause, AbortReason};
 use crate::dispatch::{EndReason, Progress, Spent};
 use crate::model::Status;
+use crate::outside::{Outside, shown};
 use crate::quota;
 use crate::store::RunEntry;
 use crate::words::{counted, describe_duration, group_digits};
@@ -232,12 +233,12 @@ impl RunSummary<'_> {
 
     fn write_files(&self, text: &mut String) {
         if let Some(results) = self.target.results() {
-            let _written = writeln!(text, "Results: {}", results.display());
+            let _written = writeln!(text, "Results: {}", shown(results));
             if !self.totals.kept.is_empty() {
                 let _written = writeln!(text, "{}", kept_text(&self.totals.kept));
             }
             if let Some(failed) = self.target.failed().filter(|_| self.totals.failed_rows > 0) {
-                let (failed, rows) = (failed.display(), group_digits(self.totals.failed_rows));
+                let (failed, rows) = (shown(failed), group_digits(self.totals.failed_rows));
                 // While the run can go on, its rows are not to be done by another one, too.
                 let what = if self.open > 0 { "Rows not done" } else { "Rows to feed back" };
                 let _written = writeln!(text, "{what}: {failed} ({rows})");
@@ -254,7 +255,7 @@ impl RunSummary<'_> {
 pub fn results_json(run_id: &str, input: &str, totals: &Totals, target: &ResultsTarget) -> Value {
     let statuses: BTreeMap<&str, u64> =
         Status::ALL.into_iter().map(|status| (status.as_str(), totals.count(status))).collect();
-    let path = |path: &Path| path.display().to_string();
+    let path = |path: &Path| path.to_string_lossy().into_owned();
     json!({
         "run_id": run_id,
         "input": input,
@@ -269,13 +270,13 @@ pub fn results_json(run_id: &str, input: &str, totals: &Totals, target: &Results
 /// Says where the results of an earlier run are now.
 #[must_use]
 pub fn kept_text(kept: &[PathBuf]) -> String {
-    let paths: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+    let paths: Vec<String> = kept.iter().map(shown).collect();
     format!("Kept: {} (results of an earlier run)", paths.join(", "))
 }
 
 fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
     let http = key.http_status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-    let (rows, code, message) = (group_digits(group.rows), printable(&key.code), printable(&group.message));
+    let (rows, code, message) = (group_digits(group.rows), shown(&key.code), shown(&group.message));
     let first = if group.rows == 1 { "in row" } else { "first in row" };
     // Writing into a string cannot fail.
     let _written = writeln!(text, "  {rows} × {code}{http}, {first} {}: {message}", group.example_row);
@@ -286,10 +287,10 @@ fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
 
 fn cause_object((key, group): (&ErrorKey, &ErrorGroup)) -> Value {
     json!({
-        "code": key.code,
+        "code": Outside::new(&key.code).json(),
         "status": key.status.as_str(),
         "http_status": key.http_status,
-        "message": group.message,
+        "message": Outside::new(&group.message).json(),
         "count": group.rows,
         "first_row": group.example_row,
         "hint": error_hint(key),
@@ -313,26 +314,14 @@ fn rounded_seconds(duration: Duration) -> f64 {
 
 /// An error with its causes, on one line.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = printable(&error.to_string());
+    let mut text = shown(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
         // Writing into a string cannot fail.
-        let _written = write!(text, ": {}", printable(&error.to_string()));
+        let _written = write!(text, ": {}", shown(&error.to_string()));
         cause = error.source();
     }
     text
-}
-
-/// A text from outside on one line, without anything that a terminal obeys.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
-}
-
-/// A path as a word that can be pasted into a shell.
-pub(super) fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |character: char| character.is_alphanumeric() || "/._-+:\\".contains(character);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 const fn status_text(status: Status) -> &'static str {
@@ -417,26 +406,26 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
             format!("because the service has been in trouble since {since} ({})", trouble_text(*trouble))
         }
         EndReason::Forbidden { message } => {
-            let words = message.as_deref().map(|message| format!(": {}", printable(message))).unwrap_or_default();
+            let words = message.as_deref().map(|message| format!(": {}", shown(message))).unwrap_or_default();
             format!("because the service refuses this app (403){words}")
         }
-        EndReason::NoInventory { description, .. } => format!("because {}", printable(description)),
+        EndReason::NoInventory { description, .. } => format!("because {}", shown(description)),
         EndReason::Aborted(AbortCause::SignIn(error)) => {
             format!("because signing in failed: {}", causes(error))
         }
         EndReason::Aborted(AbortCause::TokenRefused) => "because the service refuses every token (401)".to_owned(),
         EndReason::Aborted(AbortCause::Refused(AbortReason::Redirected { status, location })) => format!(
             "because the base URL leads elsewhere (HTTP {status}{})",
-            location.as_deref().map(|host| format!(" to {}", printable(host))).unwrap_or_default()
+            location.as_deref().map(|host| format!(" to {}", shown(host))).unwrap_or_default()
         ),
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
             "because the proxy wants to know who is asking (407)".to_owned()
         }
         EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { description, .. })) => {
-            format!("because {}", printable(description))
+            format!("because {}", shown(description))
         }
         EndReason::Aborted(AbortCause::Unreachable { description }) => {
-            format!("because the service was never reached: {}", printable(description))
+            format!("because the service was never reached: {}", shown(description))
         }
         EndReason::Aborted(AbortCause::ThrottledForGood) => {
             "because the service refuses every call for quota (429)".to_owned()

@@ -11,8 +11,8 @@ use tempfile::NamedTempFile;
 use super::earlier::{self, Occupant};
 use super::files::{self, is_device};
 use super::reserved::{Reserved, ReservedError};
-use super::summary::shell_word;
 use crate::input::RESULT_COLUMNS;
+use crate::outside::{shell_word, shown};
 use crate::store::{Reader, StoreError, StoredRun};
 
 /// What a run is called that is not in the books any more.
@@ -22,7 +22,7 @@ const UNKNOWN_RUN: &str = "earlier";
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The file cannot be made or written.
-    #[error("cannot write the results to {path}")]
+    #[error("cannot write the results to {}", shown(path))]
     File {
         /// The target.
         path: PathBuf,
@@ -34,13 +34,13 @@ pub enum ResultsError {
     #[error(transparent)]
     Reserved(#[from] ReservedError),
     /// The target is there, and not by us.
-    #[error("{path} is there already, and it is no file of this kind that tagfleet wrote")]
+    #[error("{} is there already, and it is no file of this kind that tagfleet wrote", shown(path))]
     NotOurs {
         /// The target.
         path: PathBuf,
     },
     /// The target is there, and is not to be changed.
-    #[error("{path} is there already, and read-only")]
+    #[error("{} is there already, and read-only", shown(path))]
     ReadOnly {
         /// The target.
         path: PathBuf,
@@ -100,7 +100,7 @@ impl ResultsTarget {
     /// Where all rows go as a path that means the same in any directory; `None` for standard output.
     #[must_use]
     pub fn absolute_path(&self) -> Option<String> {
-        Some(std::path::absolute(self.results()?).ok()?.display().to_string())
+        Some(std::path::absolute(self.results()?).ok()?.to_string_lossy().into_owned())
     }
 
     /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It

@@ -10,6 +10,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Doubt, InputError, InputOptions, Problem, Sheet, read};
 use crate::model::MachineReference;
 use crate::model::RowNumber;
+use crate::outside::shown;
 use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
 use crate::report::Screen;
@@ -79,7 +80,7 @@ pub(super) struct InvalidRow {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{name} cannot be used")]
+#[error("{} cannot be used", shown(name))]
 struct UnusableInput {
     name: String,
     #[source]

@@ -35,7 +35,8 @@ pub(crate) async fn verify<T: Transport>(
     let rows = find(&input, &inventory, &recent, screen)?;
     let totals = VerificationTotals::of(&rows);
     let status = exit_status(&totals, skip_missing_machines);
-    let output = target.map(|target| target.results().map_or("-".to_owned(), |path| path.display().to_string()));
+    let output =
+        target.map(|target| target.results().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned()));
     if let Some(target) = target {
         write_verification_to(&mut input.sheet, &rows, target, screen)?;
     }

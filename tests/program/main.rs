@@ -44,6 +44,7 @@ mod mishaps;
 mod names;
 mod objects;
 mod outputs;
+mod outside;
 mod planning;
 #[cfg(target_os = "linux")]
 mod process_limits;

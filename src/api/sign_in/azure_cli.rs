@@ -16,8 +16,8 @@ use azure_identity::Executor;
 use super::answer::{aadsts_code, aadsts_reason};
 use super::child::{self, Ended};
 use super::error::{SignInError, Trouble};
-use super::redact::Redactor;
 use super::settings::SignInMethod;
+use crate::outside::Outside;
 
 /// The CLI is a Python program that may have to renew its own token; half a minute is not unheard
 /// of.
@@ -32,17 +32,11 @@ const CLOSING: &str = "exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; ";
 
 /// Runs the Azure CLI and turns its failures into sign-in errors.
 #[derive(Debug)]
-pub(super) struct AzureCliRunner {
-    redactor: Redactor,
-}
+pub(super) struct AzureCliRunner;
 
 impl AzureCliRunner {
-    pub(super) fn new(redactor: Redactor) -> Self {
-        Self { redactor }
-    }
-
     /// What a failure means, from the exit status and the standard error of `az`.
-    fn failure(&self, status: Option<i32>, complaint: &str) -> SignInError {
+    fn failure(status: Option<i32>, complaint: &str) -> SignInError {
         if status == Some(NOT_FOUND_STATUS) || complaint.contains("is not recognized") {
             return SignInError::settings(
                 "the Azure CLI is not installed, or not on the PATH",
@@ -71,7 +65,7 @@ impl AzureCliRunner {
             method: SignInMethod::AzureCli,
             party: PARTY.to_owned(),
             code: aadsts_code(complaint),
-            message: self.redactor.one_line(aadsts_reason(line), LONGEST_REASON_CHARACTERS),
+            message: Outside::new(aadsts_reason(line)).kept(LONGEST_REASON_CHARACTERS).into(),
         }
     }
 }
@@ -122,17 +116,13 @@ impl Executor for AzureCliRunner {
             return Ok(output);
         }
         let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(io::Error::other(self.failure(output.status.code(), &complaint)))
+        Err(io::Error::other(Self::failure(output.status.code(), &complaint)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn runner() -> AzureCliRunner {
-        AzureCliRunner::new(Redactor::default())
-    }
 
     #[test]
     fn its_complaints_are_understood() {
@@ -165,7 +155,7 @@ mod tests {
             ),
         ];
         for (status, complaint, expected) in cases {
-            let error = runner().failure(status, complaint);
+            let error = AzureCliRunner::failure(status, complaint);
             assert!(error.to_string().contains(expected), "{error}");
             let network = complaint.contains("ConnectionPool");
             assert_eq!(error.is_transient(), network, "{error}");
@@ -176,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn it_gets_no_input_and_its_failure_comes_back_as_ours() {
         let shell = |script: &'static str| async move {
-            runner().run(OsStr::new("/bin/sh"), &[OsStr::new("-c"), OsStr::new(script)]).await
+            AzureCliRunner.run(OsStr::new("/bin/sh"), &[OsStr::new("-c"), OsStr::new(script)]).await
         };
         let output = shell("cat; echo done").await.expect("it runs");
         assert_eq!(output.stdout, b"done\n");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use secrecy::{SecretBox, SecretString};
 
 use super::error::SignInError;
+use crate::outside::shown;
 
 /// Larger than any token, secret or certificate with its chain.
 const LARGEST_FILE_BYTES: u64 = 256 * 1024;
@@ -22,7 +23,7 @@ pub fn read_secret_file(path: &Path) -> Result<SecretString, SignInError> {
     let text = read_private_text(path)?;
     let secret = secrecy::ExposeSecret::expose_secret(&text).trim();
     if secret.is_empty() {
-        return Err(SignInError::settings(format!("{} is empty", path.display()), "write the secret's value into it"));
+        return Err(SignInError::settings(format!("{} is empty", shown(path)), "write the secret's value into it"));
     }
     Ok(secret.into())
 }
@@ -76,7 +77,7 @@ fn warn_if_readable_by_everybody(path: &Path) {
         tracing::warn!(
             "{} can be read by every account on this computer; take that permission away \
              (chmod 600)",
-            path.display()
+            shown(path)
         );
     }
 }

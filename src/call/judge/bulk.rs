@@ -32,9 +32,9 @@ pub(super) fn judge(
         400..=499 | 501 if response.looks_like_html() => None,
         401 | 407 | 408 | 409 | 429 | 460 | 499 => None,
         421 | 423 | 425 if history.busy + 1 < BUSY_BELIEVED_AFTER => None,
-        403 if is_disallowed(facts) => split(SplitReason::Disallowed { named: named(machines, &response.body) }),
+        403 if is_disallowed(response) => split(SplitReason::Disallowed { named: named(machines, &response.body) }),
         403 | 405 | 501 => split(SplitReason::Forbidden),
-        400 if facts.error_code.as_deref() == Some(TOO_MANY_CODE) => {
+        400 if response.service_error().is_some_and(|error| error.code.exact() == TOO_MANY_CODE) => {
             split(SplitReason::TooMany { allowed: allowed_number(response) })
         }
         400..=499 => {
