@@ -55,7 +55,17 @@ impl Cli {
     /// # Errors
     /// What to print, and the status to end with, where it makes no sense; for help and version, too.
     pub fn read() -> Result<Self, clap::Error> {
-        Self::try_parse().and_then(Self::checked).map_err(advice::advised)
+        Self::understood(Self::try_parse())
+    }
+
+    /// The same for these words, of which the first is the program's name.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn read_from(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Self, clap::Error> {
+        Self::understood(Self::try_parse_from(words))
+    }
+
+    fn understood(parsed: Result<Self, clap::Error>) -> Result<Self, clap::Error> {
+        parsed.and_then(Self::checked).map_err(advice::advised)
     }
 
     /// Refuses what clap cannot tell.

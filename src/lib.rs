@@ -31,6 +31,7 @@
 //! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
 //!   command.
 //! - [`sandbox`]: the simulated API on loopback.
+//! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
 //! # Invariants
 //! - Every attempt is in the ledger before it is sent, and its outcome is there before anybody is told.
@@ -48,6 +49,9 @@ pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod exit;
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod input;
 pub mod inventory;
 pub mod model;

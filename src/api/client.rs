@@ -4,6 +4,7 @@
 //! goes through the redactor before anybody else sees it: a proxy's error page may repeat what we sent. Loopback is never
 //! reached through a proxy.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,9 +16,11 @@ use reqwest::{StatusCode, Url};
 use super::answer::{Answer, Loss, LossKind, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
 use super::network::NetworkError;
-use super::sign_in::{BearerToken, SignIn, SignInError};
+use super::sign_in::{BearerToken, SignIn, SignInError, open_at_once};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
 
+/// No bundle of root certificates is larger; what comes behind is not read.
+const CERTIFICATES_MAXIMUM_BYTES: u64 = 16 << 20;
 /// How long a connection may take to come about.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(10);
 /// Headers that carry a correlation id, the best first.
@@ -143,7 +146,10 @@ impl ClientSettings {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
-    let bytes = std::fs::read(path).map_err(|source| ClientError::CertificateFile { path: path.to_owned(), source })?;
+    let unreadable = |source| ClientError::CertificateFile { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = open_at_once(path).map_err(unreadable)?;
+    file.take(CERTIFICATES_MAXIMUM_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     match reqwest::Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(ClientError::NoCertificate { path: path.to_owned() }),

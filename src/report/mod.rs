@@ -25,6 +25,8 @@ mod summary;
 mod terminal;
 mod verification;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use earlier::{Occupant, occupant_of, run_id};
 pub use holder::describe_holders;
 pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
 pub use outlet::Importance;

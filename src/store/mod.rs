@@ -13,6 +13,8 @@ mod crashes;
 mod directory;
 mod error;
 mod forms;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ledger;
 mod listing;
 mod liveness;

@@ -41,7 +41,7 @@ impl AzureCliRunner {
     }
 
     /// What a failure means, from the exit status and the standard error of `az`.
-    fn failure(&self, status: Option<i32>, complaint: &str) -> SignInError {
+    pub(super) fn failure(&self, status: Option<i32>, complaint: &str) -> SignInError {
         if status == Some(NOT_FOUND_STATUS) || complaint.contains("is not recognized") {
             return SignInError::settings(
                 "the Azure CLI is not installed, or not on the PATH",

@@ -21,6 +21,8 @@ mod cache;
 mod certificate;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hints;
 mod ready;
 mod redact;
@@ -42,6 +44,7 @@ use self::settings::{Application, named};
 use self::transport::{Route, SignInTransport};
 
 pub use self::error::{SignInError, Trouble};
+pub(super) use self::files::open_at_once;
 pub use self::files::read_secret_file;
 pub use self::redact::Redactor;
 pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
