@@ -44,7 +44,8 @@ pub(super) async fn apply(
         },
         joins: !options.fresh,
     };
-    let input = check_input(input_order(&options.input, order.planning.inventory)?, screen).await?;
+    let reading = check_input(input_order(&options.input, order.planning.inventory)?, screen);
+    let input = opening.before_the_deadline(reading).await?;
     let connection = opening.connect(input.machines()).await?;
     let mut desk = desk(general, screen);
     let tenant = opening.tenant(&connection, &mut desk).await?;

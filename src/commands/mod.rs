@@ -12,6 +12,7 @@ mod plan;
 mod results;
 mod resume;
 mod runs;
+mod runtime;
 mod sandbox;
 mod service;
 mod stop_signals;
@@ -66,7 +67,7 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
         return ExitStatus::Done;
     }
     // What was typed makes no sense as a whole, and yet says how its error is to be shown.
-    let typed: Vec<String> = std::env::args().collect();
+    let typed: Vec<String> = std::env::args_os().map(|typed| typed.to_string_lossy().into_owned()).collect();
     let is_json = typed.iter().any(|argument| argument == "--log-format=json")
         || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
     let format = if is_json { LogFormat::Json } else { LogFormat::Text };
@@ -117,6 +118,11 @@ fn input_name(command: &Command) -> Option<String> {
 
 fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
+    let runtime = runtime::runtime().map_err(|error| {
+        let hint = "the system has no threads or files left for this process; raise its limits (ulimit -u, ulimit -n)";
+        CommandError::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
+    })?;
+    runtime.block_on(async { stop_signals::outlive_file_size_limit() });
     let screen = match &general.log_file {
         None => screen,
         Some(path) => screen.with_log_file(open_log(path, input_name(&cli.command).as_deref())?),
@@ -128,9 +134,6 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
         (_, _) => tracing::Level::DEBUG,
     };
     logging::start(&screen, general.log_format, level);
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        CommandError::new(ExitStatus::StorageFailed, error, Some("the system has no threads or files left".to_owned()))
-    })?;
     let status = runtime.block_on(async {
         match cli.command {
             Command::Apply(options) => apply::apply(*options, &cli.general, &screen).await,

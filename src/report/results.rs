@@ -5,7 +5,6 @@
 //! under a random name and renamed when it is complete and on the disk, so nobody ever reads half of one.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
 use super::earlier::{self, Occupant};
-use super::files::{self, harmless, is_device};
+use super::files::{self, check_device, harmless, is_device, open_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
 use super::summary::shell_word;
@@ -159,7 +158,7 @@ impl ResultsTarget {
             check_target(target, input)?;
         }
         if is_device(results) {
-            return Ok(());
+            return check_device(results).map_err(|source| ResultsError::File { path: results.clone(), source });
         }
         let _earlier_run = earlier_run(results, failed)?;
         // Nothing of it stays: the file has gone when this returns.
@@ -185,10 +184,10 @@ fn check_target(target: &Path, input: Option<&Path>) -> Result<(), ResultsError>
 /// What keeps a sheet that has these columns at its end, and belongs to no run, from being written.
 pub(super) fn check_sheet(target: &Path, input: Option<&Path>, columns: &[&str]) -> Result<(), ResultsError> {
     check_target(target, input)?;
-    if is_device(target) {
-        return Ok(());
-    }
     let unreadable = |source| ResultsError::File { path: target.to_owned(), source };
+    if is_device(target) {
+        return check_device(target).map_err(unreadable);
+    }
     if earlier::occupant(target, columns).map_err(unreadable)? == Occupant::Other {
         return Err(ResultsError::NotOurs { path: target.to_owned() });
     }
@@ -255,11 +254,8 @@ pub async fn write_results(
             Ok(totals)
         }
         ResultsTarget::File { results, .. } if is_device(results) => {
-            let device = File::options()
-                .write(true)
-                .open(results)
-                .map_err(|source| ResultsError::File { path: results.clone(), source })?;
-            let mut writer = Sheets::new(run, device, io::sink(), results, tolerates_missing)?;
+            let device = open_device(results).map_err(|source| ResultsError::File { path: results.clone(), source })?;
+            let mut writer = Sheets::new(run, screen.stream_to(device), io::sink(), results, tolerates_missing)?;
             let totals = writer.write_all_rows(store).await?;
             writer.flush()?;
             Ok(totals)
@@ -299,12 +295,13 @@ async fn write_files(
 /// Writes a file beside its target and renames it when it is complete.
 pub(super) fn write_file(
     target: &Path,
-    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+    screen: &Screen,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ResultsError> {
     let failed = |source| ResultsError::File { path: target.to_owned(), source };
     if is_device(target) {
-        let device = File::options().write(true).open(target).map_err(failed)?;
-        let mut buffered = BufWriter::new(&device);
+        let device = open_device(target).map_err(failed)?;
+        let mut buffered = BufWriter::new(screen.stream_to(device));
         return write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed);
     }
     let file = new_file_beside(target)?;

@@ -4,6 +4,7 @@
 //! and is dropped where nobody reads it. What is said with [`Screen::line`] is the end of something, and worth a wait.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -250,6 +251,11 @@ impl Screen {
     pub(super) fn data_stream(&self) -> DataStream {
         self.has_data.store(true, Ordering::Relaxed);
         DataStream(Arc::clone(&self.streams))
+    }
+
+    /// A named pipe or a device, for rows; a reader who reads nothing holds nobody who wants the process to end.
+    pub(super) fn stream_to(&self, device: File) -> Box<dyn Write + Send> {
+        self.streams.to_device(device)
     }
 
     /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on

@@ -167,7 +167,9 @@ pub fn write_verification_to(
             let source = |source| ResultsError::File { path: "standard output".into(), source };
             write_verification(sheet, rows, screen.data_stream()).map_err(source)
         }
-        ResultsTarget::File { results, .. } => write_file(results, |file| write_verification(sheet, rows, file)),
+        ResultsTarget::File { results, .. } => {
+            write_file(results, screen, |file| write_verification(sheet, rows, file))
+        }
     }
 }
 
