@@ -144,7 +144,7 @@ fn a_reader_of_results_who_reads_nothing_does_not_outlast_the_deadline() {
     let folder = Folder::new();
     let row = |number: u32| format!("{number:040x},{},Add,\n", "x".repeat(150));
     folder.write("a.csv", format!("machineId,tag,action,value\n{}", (0..2000).map(row).collect::<String>()));
-    let script = "mkfifo r.csv; sleep 50 <r.csv & reader=$!
+    let script = "mkfifo r.csv; sleep 100 <r.csv & reader=$!
         $TAGFLEET apply a.csv --sandbox --yes --quota off --deadline 3s -o r.csv; status=$?; kill $reader; exit $status";
     let ended = by_shell(&folder, script);
     ends_in_order(&ended, 7, script);
