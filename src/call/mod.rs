@@ -156,7 +156,7 @@ impl<T: Transport> Caller<T> {
         self.gate.close(bucket);
     }
 
-    /// Takes notice that only a few calls of this bucket are left: so they are no outage because nobody else is answered.
+    /// Takes notice that only a few operations of this bucket are left: so they are no outage because nobody else is answered.
     pub fn note_stragglers(&self, bucket: Bucket) {
         self.gate.note_stragglers(bucket);
     }
@@ -225,6 +225,9 @@ impl<T: Transport> Caller<T> {
             Turn::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
             turn => turn,
         };
+        if turn.is_probe() && self.gate.is_doubtful(call.request.bucket()) {
+            self.ask_something_neutral(call, reports).await?;
+        }
         match self.gate.unless_draining(call.request.bucket(), self.transport.prepare()).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Ok(self.sign_in_failed(error, None, call, &turn, memory)),

@@ -4,7 +4,8 @@
 //! attempts without an answer between them the bucket pauses: one call at a time tries whether the service is back, and
 //! what fails meanwhile is held against nobody. Where no connection comes about, all buckets pause, since they share a
 //! host. What surprises: a series needs two operations, and one that was in trouble while others were answered counts
-//! for neither, so that a machine at which the service always fails is found out and not taken for an outage.
+//! for neither, so that a machine at which the service always fails is found out and not taken for an outage. Where only a
+//! few operations are left, they may all be about such machines: an answer to something neutral ends the pause then.
 
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ pub(super) struct Outages {
     was_reached: bool,
     /// Buckets in which a call was in trouble while others were answered.
     has_own_troubles: [bool; Bucket::ALL.len()],
-    /// Buckets in which only a few calls are left.
+    /// Buckets in which only a few operations are left.
     has_stragglers: [bool; Bucket::ALL.len()],
 }
 
@@ -120,7 +121,7 @@ impl Outages {
         }
     }
 
-    /// Only a few calls of this bucket are left. If there were machines at which the service failed while it answered
+    /// Only a few operations of this bucket are left. If there were machines at which the service failed while it answered
     /// others, these may all be such, and nobody is left whose answer would show it: they are no outage by themselves.
     pub(super) fn note_stragglers(&mut self, bucket: Bucket) {
         if let Some(has_stragglers) = self.has_stragglers.get_mut(bucket.position()) {
@@ -132,6 +133,25 @@ impl Outages {
         {
             *health = Health { last_answer: health.last_answer, ..Health::default() };
         }
+    }
+
+    /// Whether the pause of this bucket may come from the machines of the few operations that are left, so that something
+    /// neutral is to be asked. Of reads there is nothing neutral.
+    pub(super) fn is_doubtful(&self, bucket: Bucket) -> bool {
+        let are_few = self.has_stragglers.get(bucket.position()) == Some(&true);
+        let may_lie_in_machines = self.pause(bucket).is_some_and(|pause| pause.trouble.may_lie_in_a_machine());
+        are_few && may_lie_in_machines && bucket != Bucket::Machines
+    }
+
+    /// Something neutral was answered during a doubtful pause of this bucket: so the trouble is its machines' own.
+    pub(super) fn note_neutral_answer(&mut self, bucket: Bucket) {
+        if !self.is_doubtful(bucket) {
+            return;
+        }
+        if let Some(has_own_troubles) = self.has_own_troubles.get_mut(bucket.position()) {
+            *has_own_troubles = true;
+        }
+        self.note_stragglers(bucket);
     }
 
     fn is_left_to_its_own(&self, bucket: Bucket) -> bool {

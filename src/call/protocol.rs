@@ -148,6 +148,17 @@ impl ServiceTrouble {
     pub const fn is_without_connection(self) -> bool {
         matches!(self, Self::NotConnected(_) | Self::SignIn)
     }
+
+    /// Whether the machines of a few calls may be why, while the service answers others. A gateway that finds nobody behind
+    /// it, and connections that end, are everybody's, even where they befall writes alone.
+    #[must_use]
+    pub const fn may_lie_in_a_machine(self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Status(status) => !matches!(status, 502 | 503),
+            Self::NotConnected(_) | Self::ConnectionLost | Self::SignIn => false,
+        }
+    }
 }
 
 /// How a call ends.

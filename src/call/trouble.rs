@@ -9,7 +9,8 @@ use super::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
 use super::outage::{Attempted, Concern, Pause, Sign, sign};
 use super::{
     AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble,
-    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, Repeat, RepeatCause, Reports, ServiceTrouble, StopReason, backoff,
+    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, Questions, Repeat, RepeatCause, Reports, ServiceTrouble, StopReason,
+    backoff,
 };
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
@@ -89,14 +90,8 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
         reports: &Reports,
     ) -> Result<Option<CallEnd>, StoreError> {
-        let question = Call {
-            request: ApiRequest::ListMachines { top: 1, skip: 0 },
-            operations: Vec::new(),
-            history: History::default(),
-            ..call.clone()
-        };
         let mut asked = Memory::default();
-        let end = Box::pin(self.go_on(&question, &mut asked, reports)).await?;
+        let end = Box::pin(self.go_on(&call.neutral_question(), &mut asked, reports)).await?;
         if asked.in_trouble_since.is_some() {
             // It was an outage, so the call begins anew.
             (memory.attempts, memory.failures, memory.troubled_attempts) = (0, 0, 0);
@@ -108,6 +103,19 @@ impl<T: Transport> Caller<T> {
             // It may not be allowed to read, but that is an answer, too.
             _ => None,
         })
+    }
+
+    /// Asks the service once something that has nothing to do with the call's machine, during a pause that may come from
+    /// the machines of the few operations that are left. If it answers, the pause is over.
+    pub(super) async fn ask_something_neutral(&self, call: &Call, reports: &Reports) -> Result<(), StoreError> {
+        let question = call.neutral_question();
+        let began = self.clock.boot_time();
+        // What becomes of the question is no end of the call.
+        let _next = Box::pin(self.attempt(&question, &mut Memory::default(), reports)).await?;
+        if self.gate.was_answered_since(question.request.bucket(), began) {
+            self.gate.note_neutral_answer(call.request.bucket());
+        }
+        Ok(())
     }
 
     /// Notes an attempt of a bulk call that failed for a reason which may lie in one of its machines. After a few of them
@@ -224,6 +232,18 @@ impl<T: Transport> Caller<T> {
 impl Call {
     const fn is_list(&self) -> bool {
         matches!(self.request, ApiRequest::ListMachines { .. })
+    }
+
+    /// A question in its name that has nothing to do with its machines.
+    fn neutral_question(&self) -> Self {
+        Self {
+            id: self.id,
+            request: ApiRequest::ListMachines { top: 1, skip: 0 },
+            run: self.run,
+            operations: Vec::new(),
+            history: History::default(),
+            questions: Questions::default(),
+        }
     }
 
     /// Whether it carries several operations.

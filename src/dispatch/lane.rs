@@ -151,12 +151,6 @@ impl Lane {
         !self.held_back.is_empty()
     }
 
-    /// How many calls are left, if no others will come of it.
-    pub(super) fn stragglers(&self) -> Option<usize> {
-        let is_down_to_them = self.is_exhausted() && self.ready.is_empty() && self.searches.is_empty();
-        is_down_to_them.then(|| self.in_flight + self.put_off.len() + self.second_trips.len())
-    }
-
     /// Whether bad machines of a refused bulk call are being looked for.
     pub(super) fn is_searching(&self) -> bool {
         !self.searches.is_empty()

@@ -51,8 +51,8 @@ const SCOUTS_OF_THE_FORBIDDEN: usize = 2;
 const MAXIMUM_RETRYING: usize = 256;
 /// The same until the service has accepted a call.
 const MAXIMUM_RETRYING_SCOUTS: usize = 16;
-/// So many calls of a bucket are few.
-const MAXIMUM_STRAGGLERS: usize = 32;
+/// So many operations of a bucket are few.
+const MAXIMUM_STRAGGLERS: u64 = 32;
 /// Reports that may wait to be heard.
 const REPORT_QUEUE_LENGTH: usize = 1024;
 
@@ -126,7 +126,7 @@ struct Dispatcher<'a, T> {
     ending: Option<EndReason>,
     /// Buckets in which no more calls are made while others go on, and why.
     closed: Vec<(Bucket, EndReason)>,
-    /// Buckets of which only a few calls are left.
+    /// Buckets of which only a few operations are left.
     stragglers: BTreeSet<Bucket>,
     /// Whether a call was to be made again at a moment beyond the deadline.
     has_late_calls: bool,
@@ -276,13 +276,11 @@ impl<T: Transport> Dispatcher<'_, T> {
         Ok(())
     }
 
-    /// Says of which buckets only a few calls are left.
+    /// Says of which buckets only a few operations are left.
     fn note_stragglers(&mut self) {
         for bucket in Bucket::ALL {
-            let mut lanes = self.lanes.iter().filter(|lane| lane.bucket == bucket);
-            let left = lanes.try_fold(0, |left, lane| lane.stragglers().map(|of_lane| left + of_lane));
-            let are_few = left.is_some_and(|left| (1..=MAXIMUM_STRAGGLERS).contains(&left));
-            if are_few && self.stragglers.insert(bucket) {
+            let left = self.lanes.iter().filter(|lane| lane.bucket == bucket).map(|lane| lane.left).sum::<u64>();
+            if (1..=MAXIMUM_STRAGGLERS).contains(&left) && self.stragglers.insert(bucket) {
                 self.caller.note_stragglers(bucket);
             }
         }

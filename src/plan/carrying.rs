@@ -16,7 +16,7 @@ pub enum Earlier {
     Unchanged,
     /// The service answered that it is so.
     Succeeded,
-    /// The service refused it for good.
+    /// The service refused it. That stands where the list does not show its machine.
     Failed,
     /// It failed without a call: its machine was not to be found, for example.
     FailedUnsent,
@@ -102,6 +102,8 @@ pub fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
         Earlier::Succeeded if is_contradicted => Carried::SentAgain,
         // What somebody else has brought about since needs no call.
         Earlier::Failed if holds => Carried::DecidedAnew,
+        // The machine is there and without the change: a run of its own would ask for it, too.
+        Earlier::Failed if today.held != Held::Unknown => Carried::SentAgain,
         Earlier::Succeeded | Earlier::Failed => Carried::Kept,
         Earlier::Refused if !holds => Carried::SentAgain,
         Earlier::NotSent | Earlier::Unchanged | Earlier::FailedUnsent | Earlier::Refused => Carried::DecidedAnew,
@@ -152,8 +154,8 @@ mod tests {
             // A later write of ours was undone by somebody since: the list is younger.
             (HIGH, Some(LOW), [DecidedAnew, DecidedAnew, Kept, DecidedAnew, DecidedAnew, DecidedAnew, SentAgain]),
             // It is otherwise, whoever did that.
-            (LOW, None, [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain]),
-            (LOW, Some(LOW), [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain]),
+            (LOW, None, [DecidedAnew, DecidedAnew, SentAgain, SentAgain, DecidedAnew, SentAgain, SentAgain]),
+            (LOW, Some(LOW), [DecidedAnew, DecidedAnew, SentAgain, SentAgain, DecidedAnew, SentAgain, SentAgain]),
             // Nobody has looked; our own writes are all that is known.
             (Held::Unknown, None, [DecidedAnew, DecidedAnew, Kept, Kept, DecidedAnew, SentAgain, SentAgain]),
             (Held::Unknown, Some(HIGH), [DecidedAnew, DecidedAnew, Kept, Kept, DecidedAnew, SentAgain, SentAgain]),

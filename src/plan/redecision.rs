@@ -108,7 +108,8 @@ mod tests {
             (MayBeDone, HIGH, Listed, try_them, Change),
             (Succeeded, HIGH, Listed, try_them, Kept),
             (Succeeded, LOW, Listed, try_them, Change),
-            (Failed, LOW, Listed, try_them, Kept),
+            (Failed, LOW, Listed, try_them, Change),
+            (Failed, Held::Unknown, Unlisted, try_them, Kept),
         ];
         for (earlier, held, listing, unlisted, expected) in table {
             let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW };

@@ -19,6 +19,8 @@ use crate::store::{
 
 /// A run is joined until this long after its last activity.
 const JOINED_WITHIN: Duration = Duration::from_hours(24);
+/// The service's code, and ours, for what the app may not do.
+const FORBIDDEN: &str = "Forbidden";
 /// Operations that are read or copied in one transaction.
 pub(super) const OPERATIONS_AT_ONCE: u32 = 10_000;
 
@@ -201,6 +203,12 @@ pub(super) fn earlier(known: &KnownOperation) -> Earlier {
         OperationState::Pending | OperationState::NotAttempted => Earlier::NotSent,
         OperationState::Unchanged => Earlier::Unchanged,
         OperationState::Failed if known.attempts == 0 => Earlier::FailedUnsent,
+        // A permission may have been given since.
+        OperationState::Failed
+            if known.error_code.as_deref().is_some_and(|code| FORBIDDEN.eq_ignore_ascii_case(code)) =>
+        {
+            Earlier::Refused
+        }
         OperationState::Failed => Earlier::Failed,
         OperationState::Refused => Earlier::Refused,
     }

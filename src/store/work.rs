@@ -9,6 +9,9 @@ use super::forms::{
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 
+/// Why an undo leaves an operation as it is, so that nothing waits for it.
+const LEFT_BY_UNDO: &str = "'changed_since', 'unknown_before'";
+
 impl Store {
     /// How many operations are still to be sent, and in how many calls of at most `batch_limit` machines.
     ///
@@ -180,9 +183,11 @@ impl Store {
                  AND state IN (0, 6) AND EXISTS (
                  SELECT 1 FROM operation AS addition INDEXED BY operation_guard
                  WHERE addition.run_key = ?1 AND addition.guard = operation.guard
-                     AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state NOT IN ({}, {})",
+                     AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state NOT IN ({}, {})
+                     AND NOT (addition.state = {} AND coalesce(addition.error_code, '') IN ({LEFT_BY_UNDO}))",
             OperationState::Succeeded.number(),
             OperationState::Unchanged.number(),
+            OperationState::NotAttempted.number(),
         );
         self.writer
             .run(move |transaction| {

@@ -102,9 +102,22 @@ impl Gate {
         pauses.1
     }
 
-    /// Notes that only a few calls of this bucket are left.
+    /// Notes that only a few operations of this bucket are left.
     pub(in crate::call) fn note_stragglers(&self, bucket: Bucket) {
         self.outages.send_modify(|outages| outages.note_stragglers(bucket));
+    }
+
+    /// Whether the pause of this bucket may come from the machines of the few operations that are left.
+    pub(in crate::call) fn is_doubtful(&self, bucket: Bucket) -> bool {
+        self.outages.borrow().is_doubtful(bucket)
+    }
+
+    /// Notes that something neutral was answered during a doubtful pause of this bucket.
+    pub(in crate::call) fn note_neutral_answer(&self, bucket: Bucket) {
+        self.outages.send_modify(|outages| outages.note_neutral_answer(bucket));
+        if self.pause(bucket).is_none() {
+            tracing::info!(bucket = bucket.as_str(), "the service is well, and fails at some machines");
+        }
     }
 
     /// Whether calls of this bucket were answered since.

@@ -130,6 +130,36 @@ fn operations_that_failed_while_others_were_answered_are_no_outage() {
 }
 
 #[test]
+fn an_answer_to_something_neutral_ends_the_pause_of_a_few_machines_and_of_nothing_else() {
+    const FAILED: Sign = Sign::Trouble(ServiceTrouble::Status(500));
+    let silent = Sign::Trouble(ServiceTrouble::TimedOut);
+    let table = [
+        ("few machines at which the service fails", FAILED, Value, true, true),
+        ("few at which it never ends", silent, Tags, true, true),
+        ("many are an outage of writes", FAILED, Value, false, false),
+        ("a gateway speaks for everybody", BUSY, Value, true, false),
+        ("no connection, too", NO_CONNECTION, Value, true, false),
+        ("of reads there is nothing neutral", FAILED, Machines, true, false),
+    ];
+    for (case, sign, bucket, are_few, ends) in table {
+        let reached = (Answers, Machines, Concern::Many);
+        let series: Vec<Event> = (1..=5).map(|call| (sign, bucket, one(call))).collect();
+        let mut outages = after(&[vec![reached], series].concat());
+        if are_few {
+            outages.note_stragglers(bucket);
+        }
+        assert_eq!((outages.pause(bucket).is_some(), outages.is_doubtful(bucket)), (true, ends), "{case}");
+        outages.note_neutral_answer(bucket);
+        assert_eq!(outages.pause(bucket).is_none(), ends, "{case}");
+        // The same machines are no outage a second time.
+        for call in 1..=5 {
+            outages.note(sign, first(bucket, one(call)), moment(20));
+        }
+        assert_eq!(outages.pause(bucket).is_none(), ends, "{case}, again");
+    }
+}
+
+#[test]
 fn a_pause_counts_from_the_first_failure_and_its_tries_come_ever_more_rarely() {
     let mut outages = after(&[(BUSY, Tags, Concern::Many); 5]);
     let pause = outages.pause(Tags).expect("a pause");

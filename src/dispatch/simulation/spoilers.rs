@@ -108,6 +108,16 @@ async fn several_machines_at_which_the_service_fails_spoil_only_themselves_where
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_nothing_is_left_but_machines_at_which_the_service_fails_they_are_given_up_and_no_outage() {
+    for case in Case::every(12) {
+        let everybody: Vec<u32> = (0..12).collect();
+        let spoiled = case.run(everybody.iter().map(|number| (*number, Refusal::Fails))).await;
+        spoiled.spoiled_only(&everybody, &GIVEN_UP);
+        assert!(spoiled.progress.elapsed < Duration::from_mins(30), "{}: {:?}", spoiled.name, spoiled.progress.elapsed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn six_machines_that_may_not_be_changed_fail_and_the_others_are_done() {
     for case in Case::every(60) {
         for (bad, refusal) in [

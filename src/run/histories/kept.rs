@@ -160,3 +160,37 @@ fn what_a_run_saw_before_is_not_lost_when_it_is_gone_on_with_blindly() {
         steps
     });
 }
+
+#[test]
+fn what_an_undo_leaves_keeps_nothing_of_its_machine_waiting() {
+    let mut history = plain();
+    history.machines[0].tags.push("tier0".into());
+    history.habits.quota = "3/1m";
+    let options = Options { no_inventory: true, ..Options::default() };
+    // The first command dies blind, so that nobody knows what was before the tag which it had added.
+    holds_whenever_it_dies(&history, |fate| {
+        let blind = Command { options: options.clone(), ..command(1, Deed::Apply(0), fate) };
+        let rows = file(&[(add("new"), 0), (add("old"), 0), (remove("tier0"), 0)]);
+        let mut steps = vec![rows, Step::Command(blind), apply(2, Fate::Undisturbed)];
+        if matches!(fate, Fate::KilledAtCommit(22..)) {
+            steps.push(undo(3, 2));
+        }
+        steps
+    });
+}
+
+#[test]
+fn what_was_forbidden_once_is_asked_for_again_when_the_file_is_applied_again() {
+    let mut history = plain();
+    history.machines[1].is_listed = false;
+    for seed in 0..2 {
+        holds_whenever_it_dies(&history, |fate| {
+            let mut stormy = Command { seed, ..command(1, Deed::Apply(0), fate) };
+            stormy.weather.faults = vec![(Fault::Forbidden403, 500)];
+            let low = set(DeviceValue::Low);
+            let rows = file(&[(low.clone(), 0), (low.clone(), 1), (low, 2), (add("new"), 0), (add("old"), 1)]);
+            // The last command is judged by what it brings about.
+            vec![rows, Step::Command(stormy), apply(super::drawing::LAST_LABELS + 1, Fate::Undisturbed)]
+        });
+    }
+}

@@ -65,7 +65,7 @@ struct Known {
     what: &'static str,
 }
 
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 5] = [
     Known {
         kind: Kind::NotSo,
         text: "says unchanged : others took it away",
@@ -85,12 +85,6 @@ const KNOWN: [Known; 9] = [
         what: "pages that are short of what was asked for do not overlap (seeds 2041, 2940)",
     },
     Known {
-        kind: Kind::ExitStatus,
-        text: "waits_for_add",
-        nature: None,
-        what: "a remove is left out although the add that it waited for is proven (seed 9108)",
-    },
-    Known {
         kind: Kind::UndoRefused,
         text: "",
         nature: None,
@@ -101,24 +95,6 @@ const KNOWN: [Known; 9] = [
         text: "",
         nature: None,
         what: "what another process of the run was answered is sent again (seeds 6994, 9386)",
-    },
-    Known {
-        kind: Kind::NoProgress,
-        text: "still says failed",
-        nature: None,
-        what: "a row that was refused once is not asked for again (seeds 5515, 6432)",
-    },
-    Known {
-        kind: Kind::ExitStatus,
-        text: "ended with 5",
-        nature: Some(Nature::Broken),
-        what: "machines that answer 500 are taken for an outage where no others are left",
-    },
-    Known {
-        kind: Kind::NoProgress,
-        text: "",
-        nature: Some(Nature::Broken),
-        what: "machines that answer 500 are taken for an outage where no others are left",
     },
 ];
 
