@@ -67,6 +67,12 @@ impl Cli {
         })
     }
 
+    /// The same for these words, of which the first is the program's name.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn read_from(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::understand(words).map_err(advice::advised)
+    }
+
     fn understand(typed: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         Self::try_parse_from(typed).and_then(Self::checked)
     }

@@ -34,6 +34,7 @@
 //! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
 //!   command.
 //! - [`sandbox`]: the simulated API on loopback.
+//! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
 //! # The way of a row
 //! What becomes of the row `srv-ber-042,Tier 1,Add,` of a file that `apply` is given:
@@ -94,6 +95,9 @@ pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod exit;
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod help;
 pub mod input;
 pub mod inventory;

@@ -4,7 +4,6 @@
 //! handed on as it came: whoever shows any of it masks what it may repeat of what we sent. Loopback is never reached
 //! through a proxy.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +16,7 @@ use reqwest::{StatusCode, Url};
 use super::answer::{Answer, Loss, LossKind, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
 use super::network::NetworkError;
-use super::sign_in::{BearerToken, SignIn, SignInError};
+use super::sign_in::{BearerToken, SignIn, SignInError, open_at_once};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
 use crate::outside::shown;
 
@@ -148,9 +147,10 @@ impl ClientSettings {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
+    let unreadable = |source| ClientError::CertificateFile { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(CERTIFICATES_MAXIMUM_BYTES).read_to_end(&mut bytes));
-    read.map_err(|source| ClientError::CertificateFile { path: path.to_owned(), source })?;
+    let file = open_at_once(path).map_err(unreadable)?;
+    file.take(CERTIFICATES_MAXIMUM_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     match reqwest::Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(ClientError::NoCertificate { path: path.to_owned() }),

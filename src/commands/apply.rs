@@ -36,7 +36,8 @@ pub(super) async fn apply(
         run: run_options(asks, options.planning.no_bulk, options.limits, &options.others),
         joins: !options.fresh,
     };
-    let input = check_input(input_order(&options.input, order.planning.inventory)?, screen).await?;
+    let reading = check_input(input_order(&options.input, order.planning.inventory)?, screen);
+    let input = opening.before_the_deadline(reading).await?;
     order.target.check(reserved, input.header())?;
     let connection = opening.connect(input.machines()).await?;
     opening.work(connection, general, screen, async |tenant, desk| run::apply(tenant, &order, input, desk).await).await

@@ -17,6 +17,7 @@ mod process_limits;
 mod results;
 mod resume;
 mod runs;
+mod runtime;
 mod sandbox;
 mod service;
 mod stop_signals;
@@ -112,6 +113,11 @@ fn input(command: &Command) -> Option<&Path> {
 
 fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
+    let runtime = runtime::runtime().map_err(|error| {
+        let hint = "the system has no threads or files left for this process; raise its limits (ulimit -u, ulimit -n)";
+        CommandError::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
+    })?;
+    runtime.block_on(async { stop_signals::outlive_file_size_limit() });
     let mut reserved = outputs::reserved(&cli);
     let screen = match &general.log_file {
         None => screen,
@@ -128,9 +134,6 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
         (_, _) => tracing::Level::DEBUG,
     };
     logging::start(&screen, general.log_format, level);
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        CommandError::new(ExitStatus::StorageFailed, error, Some("the system has no threads or files left".to_owned()))
-    })?;
     let status = runtime.block_on(async {
         match cli.command {
             Command::Apply(options) => apply::apply(*options, &cli.general, &reserved, &screen).await,

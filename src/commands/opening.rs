@@ -14,7 +14,7 @@ use super::service::Connection;
 use super::stop_signals;
 use crate::api::Client;
 use crate::cli::{DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
@@ -71,6 +71,21 @@ impl Opening {
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
         Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline })
+    }
+
+    /// Does what comes before any run: whatever it waits for, it ends with the deadline.
+    pub(super) async fn before_the_deadline<Output>(
+        &self,
+        work: impl Future<Output = Result<Output, CommandError>>,
+    ) -> Result<Output, CommandError> {
+        let Some(deadline) = self.calls.deadline else { return work.await };
+        tokio::select! {
+            done = work => done,
+            () = sleep_until(self.clock.as_ref(), deadline) => {
+                let message = "stopped at its deadline, before the first call; nothing was changed";
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None))
+            }
+        }
     }
 
     /// Prepares the service; the sandbox holds these machines.

@@ -20,6 +20,33 @@ pub(super) fn is_device(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
+/// Opens a target that is no ordinary file. A named pipe that nobody reads would keep whoever opens it for ever, so it is
+/// refused; where somebody reads, a slow reader gets all the time that he needs.
+#[cfg(unix)]
+pub(super) fn open_device(path: &Path) -> io::Result<File> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let opened = File::options().write(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NXIO) => io::Error::new(io::ErrorKind::NotConnected, "nobody reads this pipe"),
+        _ => error,
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+pub(super) fn open_device(path: &Path) -> io::Result<File> {
+    File::options().write(true).open(path)
+}
+
+/// Finds out whether a target that is no ordinary file can be written. It stays open until the process ends, or the reader
+/// of a pipe would take the end of this look for the end of what is to be written.
+pub(super) fn check_device(path: &Path) -> io::Result<()> {
+    open_device(path).map(std::mem::forget)
+}
+
 /// A new file in the target's directory that only its owner can read; it goes with its handle.
 pub(super) fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
     let directory = match target.parent() {

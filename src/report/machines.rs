@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::earlier::{self, Occupant};
-use super::files::{is_device, new_file_beside, put_in_place};
+use super::files::{check_device, is_device, new_file_beside, open_device, put_in_place};
 use super::screen::Screen;
 use crate::inventory::{MachineRecord, MachineSink};
 use crate::model::MachineId;
@@ -121,8 +121,8 @@ impl MachinesFile {
         match (&target, beside) {
             (MachinesTarget::File(path), Some(beside)) => put_in_place(beside, path).map_err(failure),
             (MachinesTarget::File(path), None) => {
-                let device = File::options().write(true).open(path).map_err(failure)?;
-                copy(&mut file, device).map_err(failure)
+                let device = open_device(path).map_err(failure)?;
+                copy(&mut file, screen.stream_to(device)).map_err(failure)
             }
             (MachinesTarget::StandardOutput, _) => match copy(&mut file, screen.data_stream()) {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(error)),
@@ -146,7 +146,11 @@ fn spool(target: &MachinesTarget) -> io::Result<(Option<NamedTempFile>, File)> {
             let file = beside.as_file().try_clone()?;
             Ok((Some(beside), file))
         }
-        _ => Ok((None, tempfile::tempfile()?)),
+        MachinesTarget::File(path) => {
+            check_device(path)?;
+            Ok((None, tempfile::tempfile()?))
+        }
+        MachinesTarget::StandardOutput => Ok((None, tempfile::tempfile()?)),
     }
 }
 

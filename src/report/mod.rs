@@ -27,6 +27,8 @@ mod target;
 mod terminal;
 mod verification;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use earlier::{Occupant, occupant_of, run_id};
 pub use frame::{Ending, Invocation, joined};
 pub use holder::describe_holders;
 pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};

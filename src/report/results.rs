@@ -5,14 +5,13 @@
 //! under a random name and renamed when it is complete and on the disk, so nobody ever reads half of one.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
-use super::files::{self, is_device};
+use super::files::{self, is_device, open_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
@@ -90,11 +89,8 @@ pub async fn write_results(
             Ok(totals)
         }
         ResultsTarget::Device(results) => {
-            let device = File::options()
-                .write(true)
-                .open(results)
-                .map_err(|source| ResultsError::File { path: results.clone(), source })?;
-            let mut writer = Sheets::new(run, device, io::sink(), results, tolerates_missing)?;
+            let device = open_device(results).map_err(|source| ResultsError::File { path: results.clone(), source })?;
+            let mut writer = Sheets::new(run, screen.stream_to(device), io::sink(), results, tolerates_missing)?;
             let totals = writer.write_all_rows(store).await?;
             writer.flush()?;
             Ok(totals)
@@ -134,12 +130,13 @@ async fn write_files(
 /// Writes a file beside its target and renames it when it is complete.
 pub(super) fn write_file(
     target: &Path,
-    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+    screen: &Screen,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ResultsError> {
     let failed = |source| ResultsError::File { path: target.to_owned(), source };
     if is_device(target) {
-        let device = File::options().write(true).open(target).map_err(failed)?;
-        let mut buffered = BufWriter::new(&device);
+        let device = open_device(target).map_err(failed)?;
+        let mut buffered = BufWriter::new(screen.stream_to(device));
         return write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed);
     }
     let file = new_file_beside(target)?;

@@ -7,6 +7,7 @@
 //! escaped, whoever put the text together. Only line breaks are taken as they come, since our own texts have them; so a
 //! piece from outside has its own escaped before it becomes a part of one ([`crate::outside`]).
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -306,6 +307,11 @@ impl Screen {
     pub(super) fn data_stream(&self) -> DataStream {
         self.has_data.store(true, Ordering::Relaxed);
         DataStream::new(Arc::clone(&self.streams), self.output_is_terminal)
+    }
+
+    /// A named pipe or a device, for rows; a reader who reads nothing holds nobody who wants the process to end.
+    pub(super) fn stream_to(&self, device: File) -> Box<dyn Write + Send> {
+        self.streams.to_device(device)
     }
 
     /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on

@@ -1,6 +1,7 @@
 //! Where a screen writes: the streams of the process, each with a queue of its own, or what stands in their place.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +38,11 @@ pub trait Streams: Send + Sync + fmt::Debug {
 
     /// Waits until everything is written that somebody reads.
     fn drain(&self) {}
+
+    /// What writes data to a pipe or a device that is neither.
+    fn to_device(&self, device: File) -> Box<dyn Write + Send> {
+        Box::new(device)
+    }
 }
 
 /// Standard error and standard output of the process.
@@ -44,12 +50,12 @@ pub trait Streams: Send + Sync + fmt::Debug {
 pub(super) struct StandardStreams {
     error: Outlet,
     output: Outlet,
-    patience: Patience,
+    patience: Arc<Patience>,
 }
 
 impl StandardStreams {
     pub(super) fn new() -> Self {
-        Self { error: Outlet::new(io::stderr()), output: Outlet::new(io::stdout()), patience: Patience::default() }
+        Self { error: Outlet::new(io::stderr()), output: Outlet::new(io::stdout()), patience: Arc::default() }
     }
 }
 
@@ -80,6 +86,26 @@ impl Streams for StandardStreams {
     fn drain(&self) {
         self.error.drain();
         self.output.drain();
+    }
+
+    fn to_device(&self, device: File) -> Box<dyn Write + Send> {
+        Box::new(Delivery { outlet: Outlet::new(device), patience: Arc::clone(&self.patience) })
+    }
+}
+
+/// Data for a stream that is not one of the process.
+struct Delivery {
+    outlet: Outlet,
+    patience: Arc<Patience>,
+}
+
+impl Write for Delivery {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.outlet.deliver(bytes, &self.patience).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

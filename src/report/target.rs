@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::earlier::{self, Occupant};
-use super::files::{self, is_device};
+use super::files::{self, check_device, is_device};
 use super::reserved::{Reserved, ReservedError};
 use crate::input::RESULT_COLUMNS;
 use crate::outside::{shell_word, shown};
@@ -121,7 +121,13 @@ impl ResultsTarget {
         for target in self.results().into_iter().chain(self.failed()) {
             check_target(target, reserved)?;
         }
-        let Self::File { results, failed } = self else { return Ok(()) };
+        let (results, failed) = match self {
+            Self::StandardOutput => return Ok(()),
+            Self::Device(device) => {
+                return check_device(device).map_err(|source| ResultsError::File { path: device.clone(), source });
+            }
+            Self::File { results, failed } => (results, failed),
+        };
         let earlier = earlier_run(results)?;
         let unreadable = |source| ResultsError::File { path: failed.clone(), source };
         if earlier.is_none() && earlier::holds_something(failed) {
@@ -149,10 +155,10 @@ fn check_target(target: &Path, reserved: &Reserved) -> Result<(), ResultsError> 
 /// What keeps a sheet that has these columns at its end, and belongs to no run, from being written.
 pub(super) fn check_sheet(target: &Path, reserved: &Reserved, columns: &[&str]) -> Result<(), ResultsError> {
     check_target(target, reserved)?;
-    if is_device(target) {
-        return Ok(());
-    }
     let unreadable = |source| ResultsError::File { path: target.to_owned(), source };
+    if is_device(target) {
+        return check_device(target).map_err(unreadable);
+    }
     if earlier::occupant(target, columns).map_err(unreadable)? == Occupant::Other {
         return Err(ResultsError::NotOurs { path: target.to_owned() });
     }

@@ -160,7 +160,7 @@ pub fn write_verification_to(
             write_verification(sheet, rows, screen.data_stream()).map_err(source)
         }
         ResultsTarget::Device(results) | ResultsTarget::File { results, .. } => {
-            write_file(results, |file| write_verification(sheet, rows, file))
+            write_file(results, screen, |file| write_verification(sheet, rows, file))
         }
     }
 }

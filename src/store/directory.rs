@@ -52,11 +52,16 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     refuse_network_filesystem(path)
 }
 
-/// Refuses a database that is gone or has been cut down to nothing while its journal is there: `SQLite` would take it for
-/// a new one, and throw its journal away.
+/// Refuses a database that is no file, such as a named pipe, which would keep whoever opens it for ever; and one that has
+/// been cut down to nothing while its journal is there: `SQLite` would take it for a new one, and throw its journal
+/// away.
 pub(super) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
     /// No database is shorter.
     const SHORTEST: u64 = 512;
+    if database.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let source = Arc::new(io::Error::other("it is no ordinary file"));
+        return Err(StoreError::Io { path: database.to_owned(), source });
+    }
     let length = |path: &Path| path.metadata().map(|metadata| metadata.len());
     let has_journal = length(&journal_of(database)).is_ok_and(|length| length > 0);
     match length(database) {

@@ -14,6 +14,8 @@ mod custody;
 mod directory;
 mod error;
 mod forms;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ledger;
 mod listing;
 mod liveness;

@@ -1,7 +1,7 @@
 //! The rooms of the crate and who may name whom (design, section 5). Reads the source as text: what a room names, it
 //! names as `crate::room` or, for a library, as `library::`.
 //!
-//! Only the program itself is looked at: comments and tests within the source may name what they like.
+//! Only the program itself is looked at: comments, tests and what a fuzzer calls may name what they like.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -180,12 +180,13 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// The modules that a file declares for tests only, as paths without an extension.
+/// The modules that a file declares for tests or fuzzers only, as paths without an extension.
 fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
     let directory = match path.file_stem().and_then(|stem| stem.to_str()) {
         Some("mod" | "lib" | "main") => path.with_file_name(""),
         _ => path.with_extension(""),
     };
+    let text = text.replace("#[cfg(any(test, fuzzing))]", "#[cfg(test)]");
     let declared = text.split("#[cfg(test)]").skip(1).filter_map(|after| {
         let declaration = after.trim_start().lines().next()?;
         let name = declaration.strip_suffix(';')?.rsplit(' ').next()?;

@@ -31,6 +31,7 @@ mod bad_rows;
 mod bulk;
 mod certificates;
 mod dialects;
+mod environments;
 mod failed_rows;
 mod faults;
 mod inventory;

@@ -36,7 +36,7 @@ pub(super) struct AzureCliRunner;
 
 impl AzureCliRunner {
     /// What a failure means, from the exit status and the standard error of `az`.
-    fn failure(status: Option<i32>, complaint: &str) -> SignInError {
+    pub(super) fn failure(status: Option<i32>, complaint: &str) -> SignInError {
         if status == Some(NOT_FOUND_STATUS) || complaint.contains("is not recognized") {
             return SignInError::settings(
                 "the Azure CLI is not installed, or not on the PATH",

@@ -22,6 +22,8 @@ mod certificate;
 mod child;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hints;
 mod ready;
 mod settings;
@@ -43,6 +45,7 @@ use self::transport::{Route, SignInTransport};
 use crate::outside::secrets;
 
 pub use self::error::{SignInError, Trouble};
+pub(super) use self::files::open_at_once;
 pub use self::files::read_secret_file;
 pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
 pub use self::token::{BearerToken, TokenClaims};

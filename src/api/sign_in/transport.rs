@@ -142,6 +142,16 @@ impl SignInTransport {
         let status = response.status();
         let retry_after = retry_after(&response);
         let body = self.read(response).await?;
+        self.understood(status, retry_after, body)
+    }
+
+    /// An answer that came whole: one with a token for the crate, or why it is none.
+    pub(super) fn understood(
+        &self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        body: Vec<u8>,
+    ) -> Result<AsyncRawResponse, SignInError> {
         if status.is_success() {
             if !is_plausible_token_answer(&body) {
                 return Err(self.unreachable(Trouble::Unreadable, None));
