@@ -33,8 +33,8 @@ const TENANT: &str = "00000000-0000-0000-0000-000000000001";
 /// Signs in against an authority, or another program, that answers what it likes. The first byte chooses which, the second
 /// the status.
 pub(crate) fn sign_in(data: &[u8]) {
-    let (&[kind, status], answer) = data.split_first_chunk::<2>().unwrap_or((&[0, 0], data));
     static KEPT: Once = Once::new();
+    let (&[kind, status], answer) = data.split_first_chunk::<2>().unwrap_or((&[0, 0], data));
     KEPT.call_once(|| secrets::keep(&SecretString::from(SECRET)));
     match kind % 5 {
         0 => by_http(SignInMethod::Secret, status, answer),
