@@ -97,7 +97,7 @@ pub(super) async fn go_on<T: Transport>(
         tenant.store.set_run_state(key, RunState::Finished).await?;
         let text =
             format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
-        return nothing_left(Some(&stored), &text, desk);
+        return nothing_left(Some(stored), &text, desk);
     }
     decided.store(&tenant.store, key).await?;
     if let Some(run) = taken_back {
