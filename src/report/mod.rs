@@ -6,6 +6,7 @@
 mod advice;
 mod earlier;
 mod files;
+mod hindrance;
 mod holder;
 pub mod logging;
 mod machines;

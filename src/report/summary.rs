@@ -11,11 +11,12 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::advice::Ending;
+use super::hindrance::{Hindrance, hindrance_cause, hindrance_hint, hindrance_text};
 use super::progress::{clock_time, elapsed_text, trouble_text};
 use super::results::{ErrorGroup, ErrorKey, ResultsTarget, Totals};
 use super::screen::{Screen, Style};
 use crate::api::CallKind;
-use crate::call::{AbortCause, AbortReason};
+use crate::call::{AbortCause, AbortReason, is_disallowed_code};
 use crate::dispatch::{EndReason, Progress, Spent};
 use crate::model::Status;
 use crate::quota;
@@ -62,7 +63,7 @@ pub struct RunSummary<'a> {
 pub fn describe_end(run_id: &str, reason: &EndReason, progress: &Progress) -> String {
     let ended = match reason {
         EndReason::Finished => "is finished".to_owned(),
-        reason => format!("stopped early, {}", reason_text(reason)),
+        reason => format!("stopped early, {}", end_text(reason, progress)),
     };
     let left = progress.operations.saturating_sub(progress.settled());
     let counts = Status::ALL.into_iter().map(|status| (progress.count(status), status_text(status)));
@@ -71,7 +72,7 @@ pub fn describe_end(run_id: &str, reason: &EndReason, progress: &Progress) -> St
         .filter(|(count, _)| *count > 0)
         .map(|(count, text)| format!("{} {text}", group_digits(count)))
         .collect();
-    let hint = reason_hint(reason).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    let hint = end_hint(reason, progress).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
     let operations = if counts.is_empty() {
         "It had no operations".to_owned()
     } else {
@@ -94,6 +95,10 @@ impl RunSummary<'_> {
                 (self.totals.failed_rows > 0).then(|| failed.display().to_string()),
             ),
         };
+        let left = self.totals.count(Status::NotAttempted);
+        let causes = hindrance(self.reason, self.progress).map(|hindrance| hindrance_cause(hindrance, left));
+        let causes = causes.into_iter().chain(self.causes().into_iter().map(cause_object));
+        let causes: Vec<Value> = causes.take(LISTED_CAUSES).collect();
         let object = json!({
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
@@ -108,9 +113,9 @@ impl RunSummary<'_> {
             "finished_at": written(self.finished_at),
             "input": self.input,
             "ended": reason_code(self.reason),
-            "reason": self.stopped().map(reason_text),
-            "hint": reason_hint(self.reason),
-            "causes": self.causes().into_iter().take(LISTED_CAUSES).map(cause_object).collect::<Vec<_>>(),
+            "reason": self.stopped().map(|reason| end_text(reason, self.progress)),
+            "hint": end_hint(self.reason, self.progress),
+            "causes": causes,
             "results": results,
             "failed": failed,
             "kept": self.totals.kept.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
@@ -170,9 +175,9 @@ impl RunSummary<'_> {
         let run = screen.paint(Style::Strong, self.run_id);
         let ended = match self.reason {
             EndReason::Finished => format!("Run {run} is finished: {rows}."),
-            reason => format!("Run {run} stopped early, {}: {rows}.", reason_text(reason)),
+            reason => format!("Run {run} stopped early, {}: {rows}.", end_text(reason, self.progress)),
         };
-        match reason_hint(self.reason) {
+        match end_hint(self.reason, self.progress) {
             Some(hint) => format!("{ended}\n  {} {hint}", screen.paint(Style::Strong, "hint:")),
             None => ended,
         }
@@ -386,6 +391,22 @@ const fn reason_code(reason: &EndReason) -> &'static str {
     }
 }
 
+/// What stood in the way of a run that its deadline ended.
+fn hindrance(reason: &EndReason, progress: &Progress) -> Option<Hindrance> {
+    progress.in_the_way.filter(|_| matches!(reason, EndReason::Deadline))
+}
+
+/// Why a run ended, and what stood in its way, for people, as the rest of a sentence.
+fn end_text(reason: &EndReason, progress: &Progress) -> String {
+    let met = hindrance(reason, progress).map(|met| format!(" ({})", hindrance_text(met, &TimeZone::system())));
+    format!("{}{}", reason_text(reason), met.unwrap_or_default())
+}
+
+/// What to do about the end of a run.
+fn end_hint(reason: &EndReason, progress: &Progress) -> Option<String> {
+    reason_hint(reason).or_else(|| hindrance(reason, progress).and_then(hindrance_hint).map(str::to_owned))
+}
+
 /// Why a run ended, for people, as the rest of a sentence.
 pub(super) fn reason_text(reason: &EndReason) -> String {
     match reason {
@@ -474,6 +495,9 @@ fn error_hint(key: &ErrorKey) -> Option<&'static str> {
         (_, Some(404), _) => {
             "the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than \
              the retention period"
+        }
+        (_, Some(403), code) if is_disallowed_code(code) => {
+            "the service allows no change of these machines by hand: look at asset rules, policies and device groups"
         }
         (_, Some(403), _) => {
             "the app may not change these machines: check Machine.ReadWrite.All and the machine groups of its role"
