@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
 
 mod advice;
+mod mistyped;
 mod values;
 
 use std::path::PathBuf;
@@ -20,11 +21,12 @@ use crate::report::ColorChoice;
 use crate::report::logging::LogFormat;
 use crate::sandbox::arguments::SandboxArguments;
 
+pub use mistyped::{Mistyped, message_and_hint};
 use values::duration;
 pub use values::{DeadlineArgument, DurationArgument};
 
 /// The help after the options: what scripts need most.
-const EXIT_STATUS_HELP: &str = "\
+pub(crate) const EXIT_STATUS_HELP: &str = "\
 Exit status:
   0  done, or nothing to do
   1  finished, but rows are failed, unknown or invalid
@@ -39,7 +41,7 @@ Exit status:
 
 /// Retags Microsoft Defender for Endpoint machines in bulk, inside the API's quotas, with one answer per row.
 #[derive(Debug, Parser)]
-#[command(name = "tagfleet", version, after_help = EXIT_STATUS_HELP, max_term_width = 110)]
+#[command(name = "tagfleet", version, after_help = EXIT_STATUS_HELP, max_term_width = 110, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -91,6 +93,12 @@ pub enum Command {
     Inventory(Box<InventoryOptions>),
     /// Serve the simulated API on loopback
     Sandbox(Box<SandboxArguments>),
+    /// Show a topic of the manual, or the help of a command
+    Help(HelpOptions),
+    /// Print what completes commands and options in a shell
+    Completions(CompletionsOptions),
+    /// Write the manual pages, for man
+    Man(ManOptions),
 }
 
 /// Options that every command takes.
@@ -409,6 +417,33 @@ pub struct ResultsOptions {
     /// Where to write the results; - for standard output [default: RUN.results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
+}
+
+/// Options of `help`.
+#[derive(Debug, Args)]
+#[command(after_help = help_topics())]
+pub struct HelpOptions {
+    /// The topic or command; without it, the help of the program and the list of topics
+    pub topic: Option<String>,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsOptions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManOptions {
+    /// Where to write a page for each command (into man1) and each topic (into man7); without it, tagfleet(1) is printed
+    pub directory: Option<PathBuf>,
+}
+
+fn help_topics() -> String {
+    format!("Topics:\n{}", crate::help::list())
 }
 
 /// Options of `inventory`.

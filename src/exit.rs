@@ -2,13 +2,18 @@
 //! a status, and into what the user can do about them.
 
 use std::error::Error;
+use std::io;
+
+use serde_json::{Value, json};
 
 use crate::api::sign_in::SignInError;
 use crate::call::AbortCause;
 use crate::dispatch::DispatchError;
 use crate::inventory::ReadError;
 use crate::model::is_sandbox_run;
-use crate::report::{MachinesError, Problem, ResultsError, reading_problem};
+use crate::report::{
+    Ending, MachinesError, OutputError, Problem, ReservedError, ResultsError, reading_code, reading_problem,
+};
 use crate::store::StoreError;
 
 /// How the process ends. When several apply, the first in the order of [`ExitStatus::PRECEDENCE`] counts.
@@ -84,33 +89,67 @@ impl ExitStatus {
 pub(crate) struct CommandError {
     pub(crate) status: ExitStatus,
     pub(crate) problem: Problem,
+    /// Why it ended, in a word for scripts, where that says more than the status.
+    ended: Option<&'static str>,
     /// What was found in a refused input, for scripts.
-    pub(crate) findings: Vec<serde_json::Value>,
+    pub(crate) findings: Vec<Value>,
     /// The run, if one began.
     pub(crate) run_id: Option<String>,
+    /// What there is to say to scripts nevertheless.
+    own: Value,
 }
 
 impl CommandError {
     pub(crate) fn new(status: ExitStatus, error: impl Error + Send + Sync + 'static, hint: Option<String>) -> Self {
-        Self { status, problem: Problem { error: Box::new(error), hint }, run_id: None, findings: Vec::new() }
+        Self::of(status, Problem { error: Box::new(error), hint })
+    }
+
+    /// With a problem that is ready to be shown.
+    pub(crate) fn of(status: ExitStatus, problem: Problem) -> Self {
+        Self { status, problem, ended: None, findings: Vec::new(), run_id: None, own: json!({}) }
     }
 
     pub(crate) fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
-        let problem = Problem { error: message.into().into(), hint: hint.map(str::to_owned) };
-        Self { status, problem, run_id: None, findings: Vec::new() }
+        Self::of(status, Problem { error: message.into().into(), hint: hint.map(str::to_owned) })
+    }
+
+    /// Why it ended, in a word that says more than the status.
+    pub(crate) fn ended(self, ended: &'static str) -> Self {
+        Self { ended: Some(ended), ..self }
+    }
+
+    /// With what there is to say to scripts nevertheless.
+    pub(crate) fn with_own(self, own: Value) -> Self {
+        Self { own, ..self }
+    }
+
+    /// What there is to say to scripts, and how it ended.
+    pub(crate) fn object(&self) -> (Value, Ending) {
+        let ended = self.ended.unwrap_or_else(|| self.status.word());
+        let mut own = self.own.clone();
+        own["findings"] = json!(self.findings);
+        if self.run_id.is_some() {
+            own["run_id"] = json!(self.run_id);
+        }
+        (own, Ending::failed(self.status.code(), ended, &self.problem, &self.findings))
     }
 
     /// A sign-in that failed before it was known whose quota is used: nothing was sent, and nothing stored.
     pub(crate) fn sign_in(error: SignInError) -> Self {
         let hint = error.hint();
-        Self::new(abort_status(&AbortCause::SignIn(error.clone())), error, hint)
+        Self::new(abort_status(&AbortCause::SignIn(error.clone())), error, hint).ended("sign_in_failed")
+    }
+
+    /// Nobody said yes.
+    pub(crate) fn cancelled() -> Self {
+        Self::text(ExitStatus::InputRefused, "cancelled; nothing was changed", None).ended("cancelled")
     }
 }
 
-impl CommandError {
-    /// Nobody said yes.
-    pub(crate) fn cancelled() -> Self {
-        Self::text(ExitStatus::InputRefused, "cancelled; nothing was changed", None)
+impl From<OutputError> for CommandError {
+    fn from(error: OutputError) -> Self {
+        let hint = "make room where it goes, or send it elsewhere".to_owned();
+        Self::new(ExitStatus::StorageFailed, error, Some(hint))
     }
 }
 
@@ -154,20 +193,33 @@ pub(crate) const fn storage_status(error: &StoreError) -> ExitStatus {
     }
 }
 
+impl From<ReservedError> for CommandError {
+    fn from(error: ReservedError) -> Self {
+        Self::from(ResultsError::from(error))
+    }
+}
+
+/// What to do where a file cannot be written.
+fn unwritable_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "make the folder, or name another file with -o",
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "name another file with -o",
+        _ => "check the folder, its permissions and the room on the disk",
+    }
+}
+
 impl From<ResultsError> for CommandError {
     fn from(error: ResultsError) -> Self {
         let hint = match &error {
-            ResultsError::File { .. } => {
-                Some("check the directory, its permissions and the room on the disk".to_owned())
-            }
-            ResultsError::IsInput { .. } => Some("name another file with -o".to_owned()),
+            ResultsError::File { source, .. } => Some(unwritable_hint(source).to_owned()),
+            ResultsError::Reserved(_) => Some("name another file with -o".to_owned()),
             ResultsError::NotOurs { .. } | ResultsError::ReadOnly { .. } => {
                 Some("move it away, or name another file with -o".to_owned())
             }
             ResultsError::Store(error) => error.hint(),
         };
         let status = match error {
-            ResultsError::IsInput { .. } => ExitStatus::Usage,
+            ResultsError::Reserved(_) => ExitStatus::Usage,
             ResultsError::File { .. }
             | ResultsError::NotOurs { .. }
             | ResultsError::ReadOnly { .. }
@@ -179,10 +231,9 @@ impl From<ResultsError> for CommandError {
 
 impl From<MachinesError> for CommandError {
     fn from(error: MachinesError) -> Self {
-        let hint = if error.source.kind() == std::io::ErrorKind::AlreadyExists {
-            "move it away, or name another file with -o"
-        } else {
-            "check the directory, its permissions and the room on the disk"
+        let hint = match error.source.kind() {
+            io::ErrorKind::AlreadyExists => "move it away, or name another file with -o",
+            _ => unwritable_hint(&error.source),
         };
         Self::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
     }
@@ -207,7 +258,8 @@ impl From<ReadError> for CommandError {
             error if error.is_refusal() => ExitStatus::ServiceRefused,
             _ => ExitStatus::StoppedEarly,
         };
-        Self { status, problem: reading_problem(error), run_id: None, findings: Vec::new() }
+        let ended = reading_code(&error);
+        Self::of(status, reading_problem(error)).ended(ended)
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! model, clock, words                plain types; time and randomness as values; how numbers and times are written
+//! help                               the manual
 //! input ──> plan (pure) ──> dispatch ──> events ──> report
 //!             ^ inventory       │
 //!               └──────────> call ──> quota ──> store
@@ -17,6 +18,7 @@
 //!
 //! # The rooms
 //! - [`model`], [`clock`], [`words`]: what everybody speaks. No I/O in the first.
+//! - [`help`]: the manual: topics as Markdown, for the terminal and for `man`.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
 //! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
@@ -31,6 +33,48 @@
 //! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
 //!   command.
 //! - [`sandbox`]: the simulated API on loopback.
+//!
+//! # The way of a row
+//! What becomes of the row `srv-ber-042,Tier 1,Add,` of a file that `apply` is given:
+//!
+//! 1. [`cli`] and [`config`] say which file, tenant, quota and limits are meant; `commands/apply.rs` opens them.
+//! 2. [`input`] decodes the file and checks every row: this one is a request to add a tag. A file with a wrong row ends here.
+//! 3. [`inventory`] reads the tenant's machines, through [`call`] like every other call, and finds the one of that name.
+//! 4. [`plan`] makes an operation of the request, once for all rows that ask for the same, and decides from the list and our
+//!    own recent writes whether it changes something. The calls and the finish time follow; the user is asked.
+//! 5. [`run`] stores rows and operations in one piece ([`store`]), or joins them to a run that was left, and takes the turn.
+//! 6. [`dispatch`] packs the operation with up to 499 others of the same change into a bulk call.
+//! 7. [`call`] asks the ledger ([`quota`], [`store`]) for a place in every window, which writes the attempt down; [`api`] sends
+//!    it; the answer is judged, stored, and either ends the call or has it repeated.
+//! 8. [`dispatch`] takes the call's end: this machine was tagged, or the call was refused and is taken apart, or nobody knows
+//!    and it is read back.
+//! 9. [`report`] reads rows and outcomes back from the store, writes the results, and says what comes next.
+//!
+//! `resume` begins at 3 with the operations that are stored; `undo` makes its operations from what the run left in each slot
+//! (a machine and a tag, or a machine and its value), and goes on at 4.
+//!
+//! # Where to change what
+//! | to change | go to |
+//! | --- | --- |
+//! | an option | `cli.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
+//! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
+//! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
+//! | when an outage is one | `call/outage.rs` |
+//! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
+//! | when a run stops | `dispatch/bounds.rs`, `dispatch/ends.rs` |
+//! | the window rule | `quota/window.rs`; its ledger: `store/ledger.rs` |
+//! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs` |
+//! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
+//! | the summary, the JSON object | `report/summary.rs` |
+//! | a sign-in method | `api/sign_in/` |
+//! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
+//!
+//! # Tests
+//! Tests lie beside what they test; `tests/program/` drives the program from outside, and `tests/program/layout.rs` holds this
+//! map. One of them: `cargo test --lib isolation`, or `cargo test --test program undoing`.
+//! `TAGFLEET_HISTORIES=2000 cargo test --lib histories::whatever` judges as many histories of commands; a failure prints its seed
+//! and a short history, and `TAGFLEET_HISTORY_SEED=n` replays it. Snapshots are taken anew with `INSTA_UPDATE=always`.
 //!
 //! # Invariants
 //! - Every attempt is in the ledger before it is sent, and its outcome is there before anybody is told.
@@ -48,6 +92,7 @@ pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod exit;
+pub mod help;
 pub mod input;
 pub mod inventory;
 pub mod model;

@@ -174,7 +174,8 @@ fn certificate_problem(cause: &(dyn Error + 'static), host: &str) -> Option<(Cer
             (CertificateProblem::NotYetValid, "is not valid yet by this computer's clock".to_owned())
         }
         CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            (CertificateProblem::WrongName, format!("is for another name: {}", presented.join(", ")))
+            let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
+            (CertificateProblem::WrongName, format!("is for another name: {}", names.join(", ")))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             (CertificateProblem::WrongName, "is for another name".to_owned())
@@ -182,6 +183,12 @@ fn certificate_problem(cause: &(dyn Error + 'static), host: &str) -> Option<(Cer
         other => (CertificateProblem::Unusable, format!("is not accepted: {other}")),
     };
     Some((problem, format!("the certificate of {host} {what}")))
+}
+
+/// A name without the kind of name that the library puts around it: `other.example` of `DnsName("other.example")`.
+fn plain_name(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));
+    inner.map_or(name, |inner| inner.trim_matches('"'))
 }
 
 fn moment(time: UnixTime) -> String {

@@ -202,10 +202,11 @@ pub(super) fn advised(mut error: clap::Error) -> clap::Error {
         None if !is_command && !typed.starts_with('-') => {
             "each command takes one at a time; run it once for each".to_owned()
         }
-        None if is_spelled_alike => return error,
-        None => match commands_with(&typed) {
-            None => return with_advice(error, "--help lists what there is".to_owned()),
+        // What is spelled alike is known only after what is spelled just so, for another command.
+        None => match commands_with(&typed).filter(|_| !is_command) {
             Some(commands) => format!("'{typed}' is an option of {commands}"),
+            None if is_spelled_alike => return error,
+            None => "--help lists what there is".to_owned(),
         },
     };
     for other in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
@@ -266,6 +267,7 @@ mod tests {
             ("apply x.csv --insecure", "--ca-file FILE"),
             ("apply x.csv --max-change 3", "'--max-changes'"),
             ("apply x.csv --conccurency 3", "'--concurrency'"),
+            ("plan x.csv --deadline 06:00", "'--deadline' is an option of apply, resume and undo"),
             ("plan x.csv --yes", "'--yes' is an option of apply, resume and undo"),
             ("apply x.csv --frobnicate", "tip: --help lists what there is"),
             ("apply x.csv y.csv", "run it once for each"),

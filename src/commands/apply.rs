@@ -7,13 +7,14 @@ use super::opening::{Opening, asks, desk, rows_target};
 use super::planning_options;
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{ResultsTarget, Screen};
+use crate::report::{Reserved, ResultsTarget, Screen};
 use crate::run::{self, ApplyOrder, RunOptions, check_input};
 
 /// Reads, checks, plans, asks, sends, and answers every row.
 pub(super) async fn apply(
     options: ApplyOptions,
     general: &GeneralOptions,
+    reserved: &Reserved,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let input = input_path(&options.input);
@@ -29,7 +30,6 @@ pub(super) async fn apply(
     let (quota, deadline) = (&options.quota, options.limits.deadline);
     let opening = Opening::new(general, options.sandbox, &options.service, quota, deadline)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results(&options.input.input, options.sandbox)));
-    target.check(input)?;
     let order = ApplyOrder {
         target,
         planning: planning_options(&options.planning),
@@ -45,6 +45,7 @@ pub(super) async fn apply(
         joins: !options.fresh,
     };
     let input = check_input(input_order(&options.input, order.planning.inventory)?, screen).await?;
+    order.target.check(reserved, input.header())?;
     let connection = opening.connect(input.machines()).await?;
     let mut desk = desk(general, screen);
     let tenant = opening.tenant(&connection, &mut desk).await?;
@@ -54,7 +55,7 @@ pub(super) async fn apply(
 }
 
 /// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`.
-fn default_results(input: &Path, sandbox: bool) -> PathBuf {
+pub(super) fn default_results(input: &Path, sandbox: bool) -> PathBuf {
     input.with_extension(if sandbox { "sandbox.results.csv" } else { "results.csv" })
 }
 

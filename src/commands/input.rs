@@ -10,9 +10,21 @@ use crate::exit::CommandError;
 use crate::input::{InputOptions, encoding};
 use crate::run::{InputOrder, OpenInput};
 
+/// What standard input is called.
+const STANDARD_INPUT: &str = "standard input";
+
 /// The path of the input's file; `None` for standard input.
 pub(super) fn input_path(arguments: &InputArguments) -> Option<&Path> {
     Some(arguments.input.as_path()).filter(|path| *path != Path::new("-"))
+}
+
+/// The name under which an input is known wherever it is named from.
+pub(super) fn input_name(path: &Path) -> String {
+    if path == Path::new("-") {
+        return STANDARD_INPUT.to_owned();
+    }
+    let place = path.canonicalize().or_else(|_gone| std::path::absolute(path));
+    place.unwrap_or_else(|_nowhere| path.to_owned()).display().to_string()
 }
 
 /// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
@@ -23,14 +35,13 @@ pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Re
     };
     let (name, path, open): (_, _, OpenInput) = match input_path(arguments) {
         None => {
-            let name = "standard input".to_owned();
+            let name = STANDARD_INPUT.to_owned();
             (name.clone(), name, Box::new(|| Ok(Box::new(io::stdin().lock()))))
         }
         Some(path) => {
-            let absolute = path.canonicalize().unwrap_or_else(|_gone| path.to_owned());
             let file = path.to_owned();
             let open = move || Ok(Box::new(File::open(file)?) as Box<dyn io::Read>);
-            (path.display().to_string(), absolute.display().to_string(), Box::new(open))
+            (path.display().to_string(), input_name(path), Box::new(open))
         }
     };
     Ok(InputOrder {

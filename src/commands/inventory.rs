@@ -5,13 +5,14 @@ use std::path::Path;
 use super::opening::{Opening, desk};
 use crate::cli::{GeneralOptions, InventoryOptions};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{MachinesFile, MachinesTarget, Screen};
+use crate::report::{MachinesFile, MachinesTarget, Reserved, Screen};
 use crate::run;
 
 /// Reads all machines and writes them down, all or none.
 pub(super) async fn inventory(
     options: InventoryOptions,
     general: &GeneralOptions,
+    reserved: &Reserved,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let target = match options.output {
@@ -24,6 +25,9 @@ pub(super) async fn inventory(
             "machines and --json cannot both go to standard output",
             Some("name a file with -o"),
         ));
+    }
+    if let MachinesTarget::File(path) = &target {
+        reserved.refuse("the machines", path)?;
     }
     let opening = Opening::new(general, false, &options.service, &options.quota, None)?;
     let connection = opening.connect(&[]).await?;

@@ -4,10 +4,14 @@
 //! what two commands need of a run stands in [`crate::run`], not here.
 
 mod apply;
+mod completions;
 mod confirm;
+mod help;
 mod input;
 mod inventory;
+mod man;
 mod opening;
+mod outputs;
 mod plan;
 mod results;
 mod resume;
@@ -18,16 +22,18 @@ mod stop_signals;
 mod undo;
 mod verify;
 
+use std::path::Path;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::cli::{Cli, Command, PlanningOptions as PlanningArguments};
+use self::input::input_name;
+use crate::cli::{Cli, Command, Mistyped, PlanningOptions as PlanningArguments, message_and_hint};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
 use crate::report::logging::{self, LogFormat};
-use crate::report::{ColorChoice, Refusal, Screen};
+use crate::report::{ColorChoice, Invocation, Screen};
 use crate::run::PlanningOptions;
 
 impl From<ConfigError> for CommandError {
@@ -47,10 +53,13 @@ impl From<ConfigError> for CommandError {
 /// Runs the command that was typed and says how the process is to end. Whatever goes wrong has been shown.
 #[must_use]
 pub fn run(cli: Cli) -> ExitStatus {
-    let screen = Screen::new(cli.general.color, cli.general.quiet).with_line_format(cli.general.log_format);
-    let (json, input, started_at) = (cli.general.json, input_name(&cli.command), Timestamp::now());
+    let invocation = Invocation { started_at: Timestamp::now(), input: input(&cli.command).map(input_name) };
+    let screen = Screen::new(cli.general.color, cli.general.quiet)
+        .with_line_format(cli.general.log_format)
+        .with_invocation(invocation);
+    let json = cli.general.json;
     let status = run_on(cli, screen.clone()).unwrap_or_else(|error| {
-        show_error(&error, json, input.as_deref(), started_at, &screen);
+        show_error(&error, json, &screen);
         error.status
     });
     screen.finish();
@@ -65,19 +74,12 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
         let _closed = error.print();
         return ExitStatus::Done;
     }
-    // What was typed makes no sense as a whole, and yet says how its error is to be shown.
-    let typed: Vec<String> = std::env::args().collect();
-    let is_json = typed.iter().any(|argument| argument == "--log-format=json")
-        || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
-    let format = if is_json { LogFormat::Json } else { LogFormat::Text };
-    let screen = Screen::new(ColorChoice::Auto, false).with_line_format(format);
-    let json = typed.iter().any(|argument| argument == "--json");
-    if is_json || json {
-        let shown = error.to_string();
-        let (message, advice) = shown.trim_start_matches("error: ").split_once("\n\n").unwrap_or((&shown, ""));
-        let advice = advice.split_whitespace().collect::<Vec<_>>().join(" ");
-        let hint = Some(advice.as_str()).filter(|advice| !advice.is_empty());
-        show_error(&CommandError::text(ExitStatus::Usage, message, hint), json, None, Timestamp::now(), &screen);
+    let Mistyped { json, log_format, input } = Mistyped::of(&std::env::args_os().collect::<Vec<_>>());
+    let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
+    let screen = Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation);
+    if json || log_format == LogFormat::Json {
+        let (message, hint) = message_and_hint(error);
+        show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
     } else {
         let _closed = error.print();
     }
@@ -85,41 +87,35 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
 }
 
 /// Shows an error to people, and to a script unless it has its object already.
-fn show_error(error: &CommandError, json: bool, input: Option<&str>, started_at: Timestamp, screen: &Screen) {
+fn show_error(error: &CommandError, json: bool, screen: &Screen) {
     screen.problem(&error.problem);
-    if !json || screen.has_written_data() {
-        return;
+    if json && !screen.has_written_data() {
+        let (own, ending) = error.object();
+        // The error has been shown; that nobody takes the object changes nothing about it.
+        let _full = screen.object(own, &ending);
     }
-    let refusal = Refusal {
-        problem: &error.problem,
-        ended: error.status.word(),
-        run_id: error.run_id.as_deref(),
-        input,
-        started_at,
-        finished_at: Timestamp::now(),
-        findings: &error.findings,
-        exit_status: error.status.code(),
-    };
-    // The error has been shown; that nobody takes the object changes nothing about it.
-    let _full = screen.data(&refusal.json());
 }
 
-/// The input as it was typed, where a command has one.
-fn input_name(command: &Command) -> Option<String> {
-    let input = match command {
-        Command::Apply(options) => &options.input.input,
-        Command::Plan(options) => &options.input.input,
-        Command::Verify(options) => &options.input.input,
-        _ => return None,
-    };
-    Some(input.display().to_string())
+/// The input of a command that has one.
+fn input(command: &Command) -> Option<&Path> {
+    match command {
+        Command::Apply(options) => Some(&options.input.input),
+        Command::Plan(options) => Some(&options.input.input),
+        Command::Verify(options) => Some(&options.input.input),
+        _ => None,
+    }
 }
 
 fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
+    let mut reserved = outputs::reserved(&cli);
     let screen = match &general.log_file {
         None => screen,
-        Some(path) => screen.with_log_file(open_log(path, input_name(&cli.command).as_deref())?),
+        Some(path) => {
+            let log = outputs::open_log(path, &cli.command, &reserved)?;
+            reserved = reserved.with("the log", path);
+            screen.with_log_file(log)
+        }
     };
     let level = match (general.quiet, general.verbose) {
         (true, 0) => tracing::Level::ERROR,
@@ -133,15 +129,18 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     })?;
     let status = runtime.block_on(async {
         match cli.command {
-            Command::Apply(options) => apply::apply(*options, &cli.general, &screen).await,
-            Command::Resume(options) => resume::resume(*options, &cli.general, &screen).await,
-            Command::Undo(options) => undo::undo(*options, &cli.general, &screen).await,
+            Command::Apply(options) => apply::apply(*options, &cli.general, &reserved, &screen).await,
+            Command::Resume(options) => resume::resume(*options, &cli.general, &reserved, &screen).await,
+            Command::Undo(options) => undo::undo(*options, &cli.general, &reserved, &screen).await,
             Command::Plan(options) => plan::plan(*options, &cli.general, &screen).await,
-            Command::Verify(options) => verify::verify(*options, &cli.general, &screen).await,
-            Command::Inventory(options) => inventory::inventory(*options, &cli.general, &screen).await,
+            Command::Verify(options) => verify::verify(*options, &cli.general, &reserved, &screen).await,
+            Command::Inventory(options) => inventory::inventory(*options, &cli.general, &reserved, &screen).await,
             Command::Runs(options) => runs::runs(options, &cli.general, &screen).await,
-            Command::Results(options) => results::results(options, &cli.general, &screen).await,
-            Command::Sandbox(options) => sandbox::sandbox(&options, &screen).await,
+            Command::Results(options) => results::results(options, &cli.general, &reserved, &screen).await,
+            Command::Sandbox(options) => sandbox::sandbox(&options, &cli.general, &screen).await,
+            Command::Help(options) => help::help(&options, &cli.general, &screen),
+            Command::Completions(options) => completions::completions(&options, &cli.general, &screen),
+            Command::Man(options) => man::man(&options, &cli.general, &screen),
         }
     });
     // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears
@@ -160,33 +159,4 @@ fn planning_options(arguments: &PlanningArguments) -> PlanningOptions {
         bulk: !arguments.no_bulk,
         max_changes: arguments.max_changes,
     }
-}
-
-fn open_log(path: &std::path::Path, input: Option<&str>) -> Result<std::fs::File, CommandError> {
-    let is_input = input.and_then(|input| Some(std::fs::canonicalize(input).ok()? == path.canonicalize().ok()?));
-    if is_input == Some(true) {
-        let message = format!("the log must not be written into the input {}", path.display());
-        return Err(CommandError::text(ExitStatus::Usage, message, Some("name another file with --log-file")));
-    }
-    open_for_appending(path).map_err(|error| {
-        let hint = format!("--log-file needs a file that can be written, and {} cannot", path.display());
-        CommandError::new(ExitStatus::Usage, error, Some(hint))
-    })
-}
-
-#[cfg(unix)]
-fn open_for_appending(path: &std::path::Path) -> std::io::Result<std::fs::File> {
-    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-    use std::os::unix::fs::OpenOptionsExt;
-    // A named pipe that nobody reads would keep whoever opens it for ever; so it is refused.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(std::io::Error::other)?;
-    let file = std::fs::File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
-    // Once it is open, a slow reader gets all that he has time for.
-    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
-    Ok(file)
-}
-
-#[cfg(not(unix))]
-fn open_for_appending(path: &std::path::Path) -> std::io::Result<std::fs::File> {
-    std::fs::File::options().create(true).append(true).open(path)
 }

@@ -1,12 +1,13 @@
 //! `tagfleet results`: writes the results of a run again, from the store alone.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::opening::rows_target;
 use crate::cli::{GeneralOptions, ResultsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{ResultsTarget, Screen, kept_text, write_results};
+use crate::report::{Ending, Reserved, ResultsTarget, Screen, kept_text, results_json, write_results};
 use crate::store::{Reader, StoreError};
 use crate::words::counted;
 
@@ -14,8 +15,10 @@ use crate::words::counted;
 pub(super) async fn results(
     options: ResultsOptions,
     general: &GeneralOptions,
+    reserved: &Reserved,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
+    let target = rows_target("results", options.output.as_deref(), general)?;
     let mut directory = state_directory(general.state_dir.as_deref(), &|name| std::env::var_os(name))?;
     if is_sandbox_run(&options.run) {
         directory = sandbox_state_directory(&directory);
@@ -24,14 +27,16 @@ pub(super) async fn results(
         return Err(StoreError::NoSuchRun(options.run).into());
     };
     let run = reader.run_by_id(&options.run).await?;
-    let target = match options.output {
-        Some(path) if path == Path::new("-") => ResultsTarget::StandardOutput,
-        Some(path) => ResultsTarget::file(path),
-        None => ResultsTarget::file(PathBuf::from(format!("{}.results.csv", run.description.run_id))),
-    };
-    target.check(Some(Path::new(&run.description.input_path)))?;
+    let about = &run.description;
+    let target = target.unwrap_or_else(|| ResultsTarget::file(PathBuf::from(format!("{}.results.csv", about.run_id))));
+    target.check(&reserved.clone().with("the input", &about.input_path), &about.header)?;
     let totals = write_results(&reader, &run, &target, false, screen).await?;
-    if let ResultsTarget::File { results, .. } = &target {
+    if general.json {
+        screen.object(
+            results_json(&about.run_id, &about.input_path, &totals, &target),
+            &Ending::finished(ExitStatus::Done.code()),
+        )?;
+    } else if let Some(results) = target.results() {
         let rows = counted(totals.rows, "row", "rows");
         screen.line(&format!("{rows} written to {}", results.display()));
         if !totals.kept.is_empty() {

@@ -8,7 +8,7 @@ use super::planning_options;
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};
-use crate::report::Screen;
+use crate::report::{Reserved, Screen};
 use crate::run::{self, ResumeOrder, RunOptions};
 use crate::store::{Reader, StoreError};
 
@@ -19,6 +19,7 @@ const OPERATIONS_AT_ONCE: u32 = 10_000;
 pub(super) async fn resume(
     options: ResumeOptions,
     general: &GeneralOptions,
+    reserved: &Reserved,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
@@ -28,6 +29,7 @@ pub(super) async fn resume(
     let order = ResumeOrder {
         run_id: options.run,
         target,
+        reserved: reserved.clone(),
         planning: planning_options(&options.planning),
         run: RunOptions {
             asks,

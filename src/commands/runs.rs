@@ -4,7 +4,7 @@ use crate::cli::{GeneralOptions, RunsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{RunList, RunView, Screen};
+use crate::report::{Ending, RunList, RunView, Screen};
 use crate::store::{Reader, StoreError};
 
 /// Reads the runs and shows them.
@@ -18,26 +18,28 @@ pub(super) async fn runs(
         directory = sandbox_state_directory(&directory);
     }
     let reader = Reader::open(&directory).await?;
-    let text = match (&reader, options.run) {
+    let (object, text) = match (&reader, options.run) {
         (None, Some(run)) => return Err(StoreError::NoSuchRun(run).into()),
         (Some(reader), Some(run)) => {
             let details = reader.run_details(&run).await?;
             let view = RunView { details: &details, state_directory: general.state_dir.as_deref() };
-            if general.json { view.json() } else { view.text(screen) }
+            (view.json(), view.text(screen))
         }
         (_, None) => {
             let runs = match &reader {
                 Some(reader) => reader.runs().await?,
                 None => Vec::new(),
             };
-            if runs.is_empty() && !general.json {
-                screen.line(&format!("There are no runs in {}.", directory.display()));
-                return Ok(ExitStatus::Done);
-            }
             let list = RunList { runs: &runs };
-            if general.json { list.json() } else { list.text(screen) }
+            (list.json(), list.text(screen))
         }
     };
-    screen.data(&text).map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+    if general.json {
+        screen.object(object, &Ending::finished(ExitStatus::Done.code()))?;
+    } else if text.is_empty() {
+        screen.line(&format!("There are no runs in {}.", directory.display()));
+    } else {
+        screen.data(&text)?;
+    }
     Ok(ExitStatus::Done)
 }

@@ -1,35 +1,40 @@
 //! `tagfleet sandbox`: serves the simulated API until somebody ends it.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
 use super::stop_signals;
+use crate::cli::GeneralOptions;
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::Screen;
+use crate::report::{Ending, Problem, ProblemSource, Screen};
 use crate::sandbox::Sandbox;
 use crate::sandbox::arguments::SandboxArguments;
 
 /// Serves, says where, and waits for an interrupt.
-pub(super) async fn sandbox(arguments: &SandboxArguments, screen: &Screen) -> Result<ExitStatus, CommandError> {
-    let usage = |hint: Option<&str>| {
-        let hint = hint.map(str::to_owned);
-        move |error| CommandError {
-            status: ExitStatus::Usage,
-            problem: crate::report::Problem { error, hint },
-            findings: Vec::new(),
-            run_id: None,
-        }
-    };
-    let settings = arguments.settings().map_err(Into::into).map_err(usage(None))?;
+pub(super) async fn sandbox(
+    arguments: &SandboxArguments,
+    general: &GeneralOptions,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    let usage = |error: ProblemSource| CommandError::of(ExitStatus::Usage, Problem { error, hint: None });
+    let settings = arguments.settings().map_err(|error| usage(error.into()))?;
     let mut stop_requests = stop_signals::listen(screen);
-    let sandbox = Sandbox::start(settings, arguments.listen).await.map_err(Into::into).map_err(usage(None))?;
-    let credential = sandbox.credential();
-    let written = screen.data(&format!(
-        "TAGFLEET_BASE_URL={url}\nAZURE_AUTHORITY_HOST={url}\nAZURE_TENANT_ID={}\nAZURE_CLIENT_ID={}\nAZURE_CLIENT_SECRET={}\n",
-        credential.tenant_id,
-        credential.client_id,
-        credential.client_secret.expose(),
-        url = sandbox.base_url(),
-    ));
-    if let Err(error) = written {
-        return Err(CommandError::new(ExitStatus::StorageFailed, error, None));
+    let sandbox = Sandbox::start(settings, arguments.listen).await.map_err(|error| usage(error.into()))?;
+    let (credential, url) = (sandbox.credential(), sandbox.base_url());
+    let variables = [
+        ("TAGFLEET_BASE_URL", url.as_str()),
+        ("AZURE_AUTHORITY_HOST", &url),
+        ("AZURE_TENANT_ID", &credential.tenant_id),
+        ("AZURE_CLIENT_ID", &credential.client_id),
+        ("AZURE_CLIENT_SECRET", credential.client_secret.expose()),
+    ];
+    if general.json {
+        let ending = Ending { ended: "serving", ..Ending::finished(ExitStatus::Done.code()) };
+        screen.object(json!({"variables": BTreeMap::from(variables)}), &ending)?;
+    } else {
+        let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        screen.data(&lines.concat())?;
     }
     screen.line("The sandbox is serving; set the variables above to use it, and interrupt to end it.");
     let _request = stop_requests.recv().await;

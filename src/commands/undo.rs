@@ -6,13 +6,14 @@ use super::opening::{Opening, asks, desk, rows_target};
 use crate::cli::{GeneralOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{ResultsTarget, Screen};
+use crate::report::{Reserved, ResultsTarget, Screen};
 use crate::run::{self, RunOptions, UndoOrder};
 
 /// Works out what takes the run back, asks, and does it.
 pub(super) async fn undo(
     options: UndoOptions,
     general: &GeneralOptions,
+    reserved: &Reserved,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     if is_sandbox_run(&options.run) {
@@ -24,8 +25,8 @@ pub(super) async fn undo(
     }
     let asks = asks(options.limits.yes, false, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?
-        .unwrap_or_else(|| ResultsTarget::file(PathBuf::from(format!("undo-{}.results.csv", options.run))));
-    target.check(None)?;
+        .unwrap_or_else(|| ResultsTarget::file(default_results(&options.run)));
+    target.check(reserved, &run::UNDO_HEADER.map(str::to_owned))?;
     let opening = Opening::new(general, false, &options.service, &options.quota, options.limits.deadline)?;
     let order = UndoOrder {
         run_id: options.run,
@@ -45,4 +46,9 @@ pub(super) async fn undo(
     let mut desk = desk(general, screen);
     let tenant = opening.tenant(&connection, &mut desk).await?;
     run::undo(&tenant, order, &mut desk).await
+}
+
+/// Where the results go unless somebody says otherwise.
+pub(super) fn default_results(run_id: &str) -> PathBuf {
+    PathBuf::from(format!("undo-{run_id}.results.csv"))
 }

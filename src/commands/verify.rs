@@ -1,22 +1,23 @@
 //! `tagfleet verify`: reads the tenant and says which rows hold; changes nothing.
 
-use super::input::{input_order, input_path};
+use super::input::input_order;
 use super::opening::{Opening, desk, rows_target};
 use crate::cli::{GeneralOptions, VerifyOptions};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::Screen;
+use crate::report::{Reserved, Screen};
 use crate::run::{self, check_input};
 
 /// Reads file and tenant, and compares them.
 pub(super) async fn verify(
     options: VerifyOptions,
     general: &GeneralOptions,
+    reserved: &Reserved,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let target = rows_target("the rows", options.output.as_deref(), general)?;
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
     if let Some(target) = &target {
-        target.check_for_verification(input_path(&options.input))?;
+        target.check_for_verification(reserved)?;
     }
     let input = check_input(input_order(&options.input, true)?, screen).await?;
     let connection = opening.connect(input.machines()).await?;

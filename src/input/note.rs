@@ -7,6 +7,7 @@ use super::excerpt::Excerpt;
 use super::machine::{Dress, Dresses};
 use super::tag_gate::TagOddity;
 use crate::model::{RowNumber, Tag};
+use crate::words::group_digits;
 
 /// Something about the whole file, told in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl fmt::Display for SkippedRows {
 /// `1, 2 and 3`, or `1, 2, 3 and 7 more`.
 pub(super) fn listed(shown: &[String], more: u64) -> String {
     match (shown, more) {
-        (_, 1..) => format!("{} and {more} more", shown.join(", ")),
+        (_, 1..) => format!("{} and {} more", shown.join(", "), group_digits(more)),
         ([many @ .., one, last], 0) if !many.is_empty() => format!("{}, {one} and {last}", many.join(", ")),
         _ => shown.join(" and "),
     }

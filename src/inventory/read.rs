@@ -165,7 +165,7 @@ impl ReadError {
                  empty has nothing to retag"
             }
             Self::Walk(_) => "the service's list goes wrong; try again later",
-            Self::Sink(_) => "check the directory, its permissions and the room on the disk",
+            Self::Sink(_) => "check the folder, its permissions and the room on the disk",
             Self::Aborted(_) | Self::Stopped(_) | Self::TimeIsUp { .. } | Self::Store(_) => return None,
         })
     }

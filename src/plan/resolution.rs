@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use crate::input::Sheet;
 use crate::inventory::{Inventory, ListedMachine, MachinePosition, NameMatch};
 use crate::model::{MachineId, MachineReference};
+use crate::words::group_digits;
 
 /// The most candidates that a message lists.
 const LISTED_CANDIDATES: usize = 5;
@@ -204,7 +205,7 @@ fn describe_candidates(candidates: &[MachinePosition], inventory: Option<&Invent
     let found = candidates.iter().filter_map(|position| inventory?.machine(*position));
     let mut listed: Vec<String> = found.take(LISTED_CANDIDATES).map(describe).collect();
     if candidates.len() > LISTED_CANDIDATES {
-        listed.push(format!("and {} more", candidates.len() - LISTED_CANDIDATES));
+        listed.push(format!("and {} more", group_digits((candidates.len() - LISTED_CANDIDATES) as u64)));
     }
     listed.join(", ")
 }

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
-use super::results::{ResultsTarget, Totals};
+use super::results::Totals;
 use super::summary::shell_word;
+use super::target::ResultsTarget;
 use crate::model::Status;
 
 /// What to do next.
@@ -19,7 +20,7 @@ pub(super) struct Advice {
 }
 
 /// What the advice hangs on.
-pub(super) struct Ending<'a> {
+pub(super) struct Prospect<'a> {
     pub(super) run_id: &'a str,
     pub(super) totals: &'a Totals,
     pub(super) target: &'a ResultsTarget,
@@ -30,7 +31,7 @@ pub(super) struct Ending<'a> {
     pub(super) sandbox: bool,
 }
 
-impl Ending<'_> {
+impl Prospect<'_> {
     /// What to do next; nothing where all is done.
     pub(super) fn advice(&self) -> Option<Advice> {
         let directory = self.named_state_directory.map(|path| format!(" --state-dir {}", shell_word(path)));
@@ -69,7 +70,7 @@ mod tests {
         let advice = |open, status, failed_rows, target: &ResultsTarget| {
             let totals = Totals { failed_rows, statuses: [(status, 3)].into(), ..Totals::default() };
             let ending =
-                Ending { run_id: "R", totals: &totals, target, open, named_state_directory: None, sandbox: false };
+                Prospect { run_id: "R", totals: &totals, target, open, named_state_directory: None, sandbox: false };
             ending.advice().map(|advice| advice.text())
         };
         for (open, status, failed_rows, expected) in [
@@ -82,6 +83,8 @@ mod tests {
         ] {
             assert_eq!(advice(open, status, failed_rows, &target).as_deref(), expected, "{open} {status}");
         }
-        assert_eq!(advice(0, Status::Failed, 3, &ResultsTarget::StandardOutput), None);
+        for nowhere in [ResultsTarget::StandardOutput, ResultsTarget::Device("/dev/null".into())] {
+            assert_eq!(advice(0, Status::Failed, 3, &nowhere), None);
+        }
     }
 }

@@ -3,11 +3,15 @@
 //! Nobody's work is ever replaced. The results of another run are moved aside under a name that carries that run's id; a
 //! file that is not ours is refused. A file is known by its columns: those that we add come last, and each row of results
 //! names its run. What surprises: the rows to feed back have the input's own columns, so their file is known by the
-//! results beside it, and it moves first: a crash in between leaves a pair that can still be told.
+//! results beside it, or where those are gone by its columns alone. It moves first: a crash in between leaves a pair that
+//! can still be told.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
 
 use crate::input::is_added_name;
 
@@ -54,6 +58,23 @@ pub(super) fn occupant(path: &Path, columns: &[&str]) -> io::Result<Occupant> {
         Some(Occupant::Ours { last_cell: last_cell.map(|cell| String::from_utf8_lossy(cell).into_owned()) })
     });
     Ok(known.unwrap_or(Occupant::Other))
+}
+
+/// Whether it begins with this header and no further column.
+pub(super) fn has_header(path: &Path, header: &[String]) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(path)?.take(LOOKED_AT).read_to_end(&mut start)?;
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
+    Ok(DELIMITERS.into_iter().any(|delimiter| {
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text);
+        reader.byte_headers().is_ok_and(|found| found.iter().eq(header.iter().map(String::as_bytes)))
+    }))
+}
+
+/// Whether it was written before then.
+pub(super) fn is_older(path: &Path, time: Timestamp) -> bool {
+    let written_at = path.metadata().and_then(|metadata| metadata.modified());
+    written_at.is_ok_and(|written_at| written_at < SystemTime::from(time))
 }
 
 /// Whether nobody, not even its owner, is to write to it.

@@ -27,7 +27,7 @@ fn describe_in(holders: &[Holder], time_zone: &TimeZone) -> String {
         let _written = write!(text, "\n  {}", describe(holder, time_zone));
     }
     if holders.len() > NAMED {
-        let _written = write!(text, "\n  and {} more", holders.len() - NAMED);
+        let _written = write!(text, "\n  and {} more", group_digits((holders.len() - NAMED) as u64));
     }
     text
 }

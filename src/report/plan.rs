@@ -14,8 +14,6 @@ use crate::plan::changes::{CallsNeeded, Decision, Plan};
 use crate::plan::resolution::ResolvedMachine;
 use crate::words::{counted, describe_duration, group_digits, minute};
 
-/// The version of the JSON object; fields may be added under it, never changed.
-const SCHEMA_VERSION: u32 = 1;
 /// The most kinds of change that the text lists.
 const LISTED_CHANGES: usize = 12;
 /// The most machine groups or platforms that the text lists for a change.
@@ -82,9 +80,9 @@ impl<'a> PlanReport<'a> {
         rows
     }
 
-    /// The object for `--json`.
+    /// What the object for `--json` says of the plan.
     #[must_use]
-    pub fn json(&self, exit_status: u8) -> String {
+    pub fn json(&self) -> Value {
         let counts = self.counts();
         let sorted = sorted(&counts);
         let by_change: Vec<Value> = sorted
@@ -103,9 +101,7 @@ impl<'a> PlanReport<'a> {
                 })
             })
             .collect();
-        let object = json!({
-            "schema_version": SCHEMA_VERSION,
-            "input": self.input,
+        json!({
             "rows": self.sheet.row_count,
             "changes": self.plan.count(Decision::Change),
             "unchanged": self.plan.count(Decision::Unchanged),
@@ -131,9 +127,7 @@ impl<'a> PlanReport<'a> {
             },
             "eta_seconds": (self.duration.as_secs_f64() * 1000.0).round() / 1000.0,
             "by_change": by_change,
-            "exit_status": exit_status,
-        });
-        format!("{object}\n")
+        })
     }
 
     /// The text for people.
@@ -340,7 +334,7 @@ fn parts_text(parts: &BTreeMap<&str, u64>) -> String {
         .map(|(name, count)| format!("{} {}", Excerpt::new(name), group_digits(**count)))
         .collect();
     if sorted.len() > LISTED_PARTS {
-        listed.push(format!("and {} more", sorted.len() - LISTED_PARTS));
+        listed.push(format!("and {} more", group_digits((sorted.len() - LISTED_PARTS) as u64)));
     }
     listed.join(", ")
 }

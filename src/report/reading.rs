@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::hindrance::{hindrance_hint, hindrance_text};
 use super::machines::MachinesTarget;
@@ -12,7 +12,7 @@ use super::pace::LinePace;
 use super::problem::Problem;
 use super::progress::{notice_text, waiting_text};
 use super::screen::Screen;
-use super::summary::{SCHEMA_VERSION, calls_object, printable, reason_hint, reason_text};
+use super::summary::{abort_code, calls_object, printable, reason_hint, reason_text};
 use crate::api::CallKind;
 use crate::call::StopReason;
 use crate::dispatch::EndReason;
@@ -120,11 +120,10 @@ fn status_line(progress: &ReadProgress, time_zone: &TimeZone) -> String {
     }
 }
 
-/// The object for `--json`; no target when nothing was written.
+/// What the object for `--json` says of an export; no target when nothing was written.
 #[must_use]
-pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>, exit_status: u8) -> String {
-    let object = json!({
-        "schema_version": SCHEMA_VERSION,
+pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>) -> Value {
+    json!({
         "machines": progress.machines,
         "pages": progress.pages,
         "calls": calls_object(|kind| if kind == CallKind::List { progress.calls } else { 0 }),
@@ -132,9 +131,21 @@ pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>, ex
         "retried": progress.retried,
         "skipped": progress.skipped,
         "output": target.map(|target| target.path().display().to_string()),
-        "exit_status": exit_status,
-    });
-    format!("{object}\n")
+    })
+}
+
+/// Why the machines could not be read, in a word for scripts.
+#[must_use]
+pub const fn reading_code(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::Aborted(cause) => abort_code(cause),
+        ReadError::Stopped(StopReason::Draining) => "interrupted",
+        ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) => "deadline",
+        ReadError::Stopped(StopReason::Outage { .. }) => "outage",
+        ReadError::Forbidden { .. } => "forbidden",
+        ReadError::Store(_) | ReadError::Sink(_) => "storage_failed",
+        ReadError::Walk(_) | ReadError::Failed { .. } => "inventory_not_read",
+    }
 }
 
 /// What to show when the machines could not be read.

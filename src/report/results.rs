@@ -12,68 +12,18 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
-use super::earlier::{self, Occupant};
 use super::files::{self, harmless, is_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
-use super::summary::shell_word;
+use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
 use crate::model::Status;
-use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
+use crate::store::{Reader, StoredChunk, StoredRun};
 
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Kinds of error that are told apart in a summary; there are hardly more codes than that.
 const MAXIMUM_ERROR_GROUPS: usize = 1000;
-
-/// Why results could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ResultsError {
-    /// The file cannot be made or written.
-    #[error("cannot write the results to {path}")]
-    File {
-        /// The target.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The target is the input.
-    #[error("the results must not replace the input {path}")]
-    IsInput {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The target is there, and not by us.
-    #[error("{path} is there already, and it is no file of this kind that tagfleet wrote")]
-    NotOurs {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The target is there, and is not to be changed.
-    #[error("{path} is there already, and read-only")]
-    ReadOnly {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The store failed.
-    #[error("cannot read the run back")]
-    Store(#[from] StoreError),
-}
-
-/// Where results go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ResultsTarget {
-    /// Standard output.
-    StandardOutput,
-    /// A file, and the one for rows that are worth feeding back.
-    File {
-        /// All rows.
-        results: PathBuf,
-        /// Failed, unknown, invalid rows, and those not attempted.
-        failed: PathBuf,
-    },
-}
 
 /// How many rows ended how, and the errors in groups.
 #[derive(Clone, Debug, Default)]
@@ -118,122 +68,6 @@ pub struct ErrorGroup {
     pub message: String,
 }
 
-impl ResultsTarget {
-    /// A file, with the other one's name made from it: `x.results.csv` and `x.failed.csv`.
-    #[must_use]
-    pub fn file(results: PathBuf) -> Self {
-        let name = results.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let stem = name.strip_suffix(".results.csv").or_else(|| name.strip_suffix(".csv")).unwrap_or(&name);
-        let failed = results.with_file_name(format!("{stem}.failed.csv"));
-        Self::File { results, failed }
-    }
-
-    /// The file with all rows as a path that means the same in any directory; `None` for standard output.
-    #[must_use]
-    pub fn absolute_path(&self) -> Option<String> {
-        match self {
-            Self::StandardOutput => None,
-            Self::File { results, .. } => Some(std::path::absolute(results).ok()?.display().to_string()),
-        }
-    }
-
-    /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
-    /// must name the state directory if that was named on the command line.
-    #[must_use]
-    pub fn command_to_write_again(&self, run_id: &str, state_directory: Option<&Path>) -> String {
-        let target = match self {
-            Self::StandardOutput => String::new(),
-            Self::File { results, .. } => format!(" -o {}", shell_word(results)),
-        };
-        let state = state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
-        format!("tagfleet results {run_id}{target}{state}")
-    }
-
-    /// Checks before the first call that the results can be written, and that they take the place of nothing but results.
-    ///
-    /// # Errors
-    /// [`ResultsError`] when the target is a directory, the input or somebody else's file, or no file can be made beside it.
-    pub fn check(&self, input: Option<&Path>) -> Result<(), ResultsError> {
-        let Self::File { results, failed } = self else { return Ok(()) };
-        for target in [results, failed] {
-            check_target(target, input)?;
-        }
-        if is_device(results) {
-            return Ok(());
-        }
-        let _earlier_run = earlier_run(results, failed)?;
-        // Nothing of it stays: the file has gone when this returns.
-        new_file_beside(results).map(|_file| ())
-    }
-}
-
-/// What keeps any target from being written: it is a directory, the input, or read-only.
-fn check_target(target: &Path, input: Option<&Path>) -> Result<(), ResultsError> {
-    if target.is_dir() {
-        let source = io::ErrorKind::IsADirectory.into();
-        return Err(ResultsError::File { path: target.to_owned(), source });
-    }
-    if input.is_some_and(|input| is_same_file(input, target)) {
-        return Err(ResultsError::IsInput { path: target.to_owned() });
-    }
-    if earlier::is_read_only(target) {
-        return Err(ResultsError::ReadOnly { path: target.to_owned() });
-    }
-    Ok(())
-}
-
-/// What keeps a sheet that has these columns at its end, and belongs to no run, from being written.
-pub(super) fn check_sheet(target: &Path, input: Option<&Path>, columns: &[&str]) -> Result<(), ResultsError> {
-    check_target(target, input)?;
-    if is_device(target) {
-        return Ok(());
-    }
-    let unreadable = |source| ResultsError::File { path: target.to_owned(), source };
-    if earlier::occupant(target, columns).map_err(unreadable)? == Occupant::Other {
-        return Err(ResultsError::NotOurs { path: target.to_owned() });
-    }
-    new_file_beside(target).map(|_file| ())
-}
-
-/// The run whose results are there already; `None` where there are none.
-fn earlier_run(results: &Path, failed: &Path) -> Result<Option<String>, ResultsError> {
-    let not_ours = |path: &Path| Err(ResultsError::NotOurs { path: path.to_owned() });
-    let unreadable = |source| ResultsError::File { path: results.to_owned(), source };
-    match earlier::occupant(results, &RESULT_COLUMNS).map_err(unreadable)? {
-        // Without its results, nobody can tell whose it is.
-        Occupant::Nothing if earlier::holds_something(failed) => not_ours(failed),
-        Occupant::Nothing | Occupant::Ours { last_cell: None } => Ok(None),
-        Occupant::Ours { last_cell: Some(cell) } => match earlier::run_id(cell) {
-            Some(run_id) => Ok(Some(run_id)),
-            None => not_ours(results),
-        },
-        Occupant::Other => not_ours(results),
-    }
-}
-
-/// Moves the results of another run aside. Those of this one are to be replaced.
-fn keep_earlier_run(results: &Path, failed: &Path, run_id: &str) -> Result<Vec<PathBuf>, ResultsError> {
-    let Some(earlier) = earlier_run(results, failed)?.filter(|earlier| earlier != run_id) else {
-        return Ok(Vec::new());
-    };
-    let keep = |path: &Path| {
-        earlier::move_aside(path, &earlier).map_err(|source| ResultsError::File { path: path.to_owned(), source })
-    };
-    let failed = if failed.is_file() { Some(keep(failed)?) } else { None };
-    Ok(std::iter::once(keep(results)?).chain(failed).collect())
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
-}
-
-fn new_file_beside(target: &Path) -> Result<NamedTempFile, ResultsError> {
-    files::new_file_beside(target).map_err(|source| ResultsError::File { path: target.to_owned(), source })
-}
-
 /// Writes the results of a run, and the rows worth feeding back, among which those of machines that are gone are not
 /// where they are tolerated; the file of the latter is removed when there are none.
 ///
@@ -254,7 +88,7 @@ pub async fn write_results(
             writer.flush()?;
             Ok(totals)
         }
-        ResultsTarget::File { results, .. } if is_device(results) => {
+        ResultsTarget::Device(results) => {
             let device = File::options()
                 .write(true)
                 .open(results)
@@ -285,7 +119,7 @@ async fn write_files(
         // A disk that is full shows it here, while everything stands where it stood.
         file.as_file().sync_all().map_err(|source| ResultsError::File { path: target.to_owned(), source })?;
     }
-    totals.kept = keep_earlier_run(results, failed, &run.description.run_id)?;
+    totals.kept = keep_earlier_run(store, run, results, failed).await?;
     put_in_place(results_file, results)?;
     if totals.failed_rows > 0 {
         put_in_place(failed_file, failed)?;
@@ -450,70 +284,6 @@ impl Totals {
         } else if self.errors.len() < MAXIMUM_ERROR_GROUPS {
             let message = answer.error_message.clone();
             self.errors.insert(key, ErrorGroup { rows: 1, example_row: row, message });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_of_rows_to_feed_back_stands_beside_the_results() {
-        for (results, failed) in [
-            ("dir/x.results.csv", "dir/x.failed.csv"),
-            ("dir/out.csv", "dir/out.failed.csv"),
-            ("x.sandbox.results.csv", "x.sandbox.failed.csv"),
-            ("out", "out.failed.csv"),
-        ] {
-            let expected = ResultsTarget::File { results: results.into(), failed: failed.into() };
-            assert_eq!(ResultsTarget::file(results.into()), expected);
-        }
-    }
-
-    #[test]
-    fn a_target_that_cannot_take_results_is_found_before_the_first_call() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let input = directory.path().join("in.csv");
-        std::fs::write(&input, "x").expect("a file");
-        let check = |target: &Path| {
-            ResultsTarget::file(target.to_owned()).check(Some(&input)).map_err(|error| error.to_string())
-        };
-        assert_eq!(check(&directory.path().join("out.csv")), Ok(()));
-        assert!(check(directory.path()).is_err_and(|text| text.starts_with("cannot write")));
-        assert!(check(&input).is_err_and(|text| text.contains("must not replace the input")));
-        assert!(check(&directory.path().join("missing/out.csv")).is_err());
-        let left: Vec<_> = std::fs::read_dir(directory.path()).expect("a directory").collect();
-        assert_eq!(left.len(), 1, "only the input is left: {left:?}");
-    }
-
-    #[test]
-    fn what_somebody_else_wrote_is_no_target() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let at = |name: &str| directory.path().join(name);
-        let ours = format!("machineId,{}\na,{}R\n", RESULT_COLUMNS.join(","), ",".repeat(10));
-        let check = |name: &str| ResultsTarget::file(at(name)).check(None).map_err(|error| error.to_string());
-        for (results, failed, is_refused) in [
-            (None, None, false),
-            (Some(ours.as_str()), None, false),
-            (Some(&ours), Some("machineId\na\n"), false),
-            (Some(""), Some(""), false),
-            (Some("machineId\na\n"), None, true),
-            (None, Some("machineId\na\n"), true),
-            (Some(&ours.replace('R', "../R")), None, true),
-        ] {
-            for (name, text) in [("x.results.csv", results), ("x.failed.csv", failed)] {
-                match text {
-                    Some(text) => std::fs::write(at(name), text).expect("a file"),
-                    None => drop(std::fs::remove_file(at(name))),
-                }
-            }
-            let said = check("x.results.csv");
-            assert_eq!(
-                said.is_err_and(|text| text.contains("is there already, and it is no")),
-                is_refused,
-                "{results:?}"
-            );
         }
     }
 }

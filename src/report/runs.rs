@@ -13,8 +13,6 @@ use crate::api::CallKind;
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
 use crate::words::{counted, group_digits, minute, second};
 
-/// The version of the JSON objects; fields may be added under it, never changed.
-const SCHEMA_VERSION: u32 = 1;
 /// Between two columns.
 const GAP: &str = "  ";
 
@@ -35,11 +33,10 @@ pub struct RunView<'a> {
 }
 
 impl RunList<'_> {
-    /// The object for `--json`.
+    /// What the object for `--json` says of them.
     #[must_use]
-    pub fn json(&self) -> String {
-        let runs: Vec<Value> = self.runs.iter().map(entry_json).collect();
-        format!("{}\n", json!({ "schema_version": SCHEMA_VERSION, "runs": runs }))
+    pub fn json(&self) -> Value {
+        json!({ "runs": self.runs.iter().map(entry_json).collect::<Vec<_>>() })
     }
 
     /// The table for people: a part for each service, tenant and app.
@@ -106,15 +103,14 @@ fn write_table(text: &mut String, runs: &[&RunEntry], time_zone: &TimeZone) {
 }
 
 impl RunView<'_> {
-    /// The object for `--json`: what the list shows of the run, and more.
+    /// What the object for `--json` says: what the list shows of the run, and more.
     #[must_use]
-    pub fn json(&self) -> String {
+    pub fn json(&self) -> Value {
         let run = self.details;
         let mut object = entry_json(&run.entry);
         let mut calls: BTreeMap<&str, u32> = CallKind::ALL.into_iter().map(|kind| (kind.as_str(), 0)).collect();
         calls.extend(run.calls.iter().map(|(kind, count)| (kind.as_str(), *count)));
         let more = json!({
-            "schema_version": SCHEMA_VERSION,
             "header": run.header,
             "delimiter": char::from(run.delimiter).to_string(),
             "byte_order_mark": run.byte_order_mark,
@@ -127,7 +123,7 @@ impl RunView<'_> {
         if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
             object.extend(more);
         }
-        format!("{object}\n")
+        object
     }
 
     /// The text for people.
@@ -263,7 +259,7 @@ const fn condition_text(condition: RunCondition) -> &'static str {
 }
 
 /// The counts in words, those that are still to be sent last.
-fn operations_text(operations: &BTreeMap<OperationState, u32>) -> String {
+pub(super) fn operations_text(operations: &BTreeMap<OperationState, u32>) -> String {
     const ORDER: [(OperationState, &str); 7] = [
         (OperationState::Succeeded, "succeeded"),
         (OperationState::Unchanged, "unchanged"),
@@ -364,6 +360,6 @@ mod tests {
           Calls          1,502 (1,500 tags, 2 device values), from 2026-05-01 14:05:10 UTC to 2026-05-01 14:05:10 UTC; 3 whose answer was never stored
         Next: tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'
         ");
-        insta::assert_snapshot!(view.json(), @r#"{"app":"retagger","begun_at":"2026-05-01T14:05:10.000Z","byte_order_mark":true,"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":2},"delimiter":";","first_call_at":"2026-05-01T14:05:10.000Z","header":["machineId","tag"],"host":"api.security.microsoft.com","input":"retag.csv","invalid_rows":2,"kind":"apply","last_activity_at":"2026-05-01T14:05:10.000Z","last_call_at":"2026-05-01T14:05:10.000Z","next_command":"tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'","note":"CHG-7\u001b[2J","operations":{"failed":0,"not_attempted":0,"pending":1998,"refused":0,"succeeded":10000,"unchanged":0,"unknown":0},"process":{"alive":false,"host":"host","id":7,"started_at":"2026-05-01T14:05:10.000Z"},"rows":12000,"run_id":"20260501-140510-aaaaaa","schema_version":1,"state":"unfinished","tenant":"contoso","unsettled_calls":3}"#);
+        insta::assert_snapshot!(view.json(), @r#"{"app":"retagger","begun_at":"2026-05-01T14:05:10.000Z","byte_order_mark":true,"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":2},"delimiter":";","first_call_at":"2026-05-01T14:05:10.000Z","header":["machineId","tag"],"host":"api.security.microsoft.com","input":"retag.csv","invalid_rows":2,"kind":"apply","last_activity_at":"2026-05-01T14:05:10.000Z","last_call_at":"2026-05-01T14:05:10.000Z","next_command":"tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'","note":"CHG-7\u001b[2J","operations":{"failed":0,"not_attempted":0,"pending":1998,"refused":0,"succeeded":10000,"unchanged":0,"unknown":0},"process":{"alive":false,"host":"host","id":7,"started_at":"2026-05-01T14:05:10.000Z"},"rows":12000,"run_id":"20260501-140510-aaaaaa","state":"unfinished","tenant":"contoso","unsettled_calls":3}"#);
     }
 }

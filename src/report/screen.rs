@@ -10,15 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-use serde_json::Map;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tracing::Level;
 
+use super::frame::{Ending, Invocation};
 use super::logging::{LogFormat, json_line};
 use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
 use super::streams::{StandardStreams, Streams};
 use super::terminal::{Canvas, PatientTerminal};
+use crate::help;
 use crate::words::counted;
+
+/// Wider lines are hard to read.
+const WIDEST_PAGE_COLUMNS: usize = 110;
 
 /// How often the bar is drawn at the most.
 const DRAWN_A_SECOND: u8 = 20;
@@ -55,7 +61,14 @@ pub struct Screen {
     /// Whether anything was written to standard output.
     has_data: Arc<AtomicBool>,
     log_file: Option<Arc<Outlet>>,
+    /// What it is about, for objects.
+    invocation: Arc<Invocation>,
 }
+
+/// What was asked for cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub struct OutputError(#[source] io::Error);
 
 /// How a word is set off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +121,7 @@ impl Screen {
             json_lines: false,
             has_data: Arc::default(),
             log_file: None,
+            invocation: Arc::new(Invocation { started_at: Timestamp::now(), input: None }),
         }
     }
 
@@ -121,6 +135,12 @@ impl Screen {
                 Self { bars, canvas: None, color: false, animated: false, json_lines: true, ..self }
             }
         }
+    }
+
+    /// Says in every object that it is of this call of the program.
+    #[must_use]
+    pub fn with_invocation(self, invocation: Invocation) -> Self {
+        Self { invocation: Arc::new(invocation), ..self }
     }
 
     /// Whether anything was written to standard output.
@@ -238,12 +258,36 @@ impl Screen {
     ///
     /// # Errors
     /// When it cannot be written; a reader or a terminal that went away is no failure.
-    pub fn data(&self, text: &str) -> io::Result<()> {
+    pub fn data(&self, text: &str) -> Result<(), OutputError> {
         self.has_data.store(true, Ordering::Relaxed);
         match self.streams.write_data(text.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => Err(error),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => {
+                Err(OutputError(error))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Writes a page of the manual to standard output: laid out where that is a terminal, as Markdown everywhere else.
+    ///
+    /// # Errors
+    /// When it cannot be written; a reader or a terminal that went away is no failure.
+    pub fn page(&self, markdown: &str) -> Result<(), OutputError> {
+        match console::Term::stdout().size_checked().filter(|_| self.output_is_terminal) {
+            None => self.data(markdown),
+            Some((_rows, columns)) => {
+                let width_columns = usize::from(columns).min(WIDEST_PAGE_COLUMNS);
+                self.data(&help::render(markdown, width_columns, self.color))
+            }
+        }
+    }
+
+    /// Writes the object for `--json` to standard output: what the command has to say, and how it ended.
+    ///
+    /// # Errors
+    /// As with [`Self::data`].
+    pub fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
+        self.data(&self.invocation.object(own, ending, Timestamp::now()))
     }
 
     /// Standard output, for rows; whether somebody reads them is for the writer to judge.

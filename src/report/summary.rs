@@ -10,24 +10,24 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::advice::Ending;
+use super::advice::{Advice, Prospect};
+use super::frame::Ending;
 use super::hindrance::{Hindrance, hindrance_cause, hindrance_hint, hindrance_text};
 use super::progress::{clock_time, elapsed_text, trouble_text};
-use super::results::{ErrorGroup, ErrorKey, ResultsTarget, Totals};
+use super::results::{ErrorGroup, ErrorKey, Totals};
+use super::runs::operations_text;
 use super::screen::{Screen, Style};
+use super::target::ResultsTarget;
 use crate::api::CallKind;
 use crate::call::{AbortCause, AbortReason, is_disallowed_code};
 use crate::dispatch::{EndReason, Progress, Spent};
 use crate::model::Status;
 use crate::quota;
+use crate::store::RunEntry;
 use crate::words::{counted, describe_duration, group_digits};
 
-/// The version of the JSON object; fields may be added under it, never changed.
-pub(super) const SCHEMA_VERSION: u32 = 1;
 /// How many groups of errors the text shows.
 const SHOWN_ERROR_GROUPS: usize = 8;
-/// How many groups of errors the JSON object lists.
-const LISTED_CAUSES: usize = 100;
 
 /// A run that is over.
 #[derive(Debug)]
@@ -50,81 +50,64 @@ pub struct RunSummary<'a> {
     pub sandbox: bool,
     /// The exit status of the process.
     pub exit_status: u8,
-    /// When the command began its work.
-    pub started_at: Timestamp,
-    /// When it was over.
-    pub finished_at: Timestamp,
     /// Where the rows came from.
     pub input: &'a str,
 }
 
-/// How a run ended whose results cannot be written, from what the engine counted.
+/// How a run ended whose results cannot be written: what the books say of its operations, or where those cannot be read
+/// what the engine counted.
 #[must_use]
-pub fn describe_end(run_id: &str, reason: &EndReason, progress: &Progress) -> String {
+pub fn describe_end(run_id: &str, reason: &EndReason, stored: Option<&RunEntry>, progress: &Progress) -> String {
     let ended = match reason {
         EndReason::Finished => "is finished".to_owned(),
         reason => format!("stopped early, {}", end_text(reason, progress)),
     };
+    let hint = end_hint(reason, progress).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    let operations = stored.map_or_else(|| counted_text(progress), |entry| operations_text(&entry.operations));
+    format!("Run {run_id} {ended}. Its operations: {operations}.{hint}")
+}
+
+/// The operations that the engine counted.
+fn counted_text(progress: &Progress) -> String {
     let left = progress.operations.saturating_sub(progress.settled());
     let counts = Status::ALL.into_iter().map(|status| (progress.count(status), status_text(status)));
-    let counts: Vec<String> = counts
-        .chain([(left, "left to be sent")])
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, text)| format!("{} {text}", group_digits(count)))
-        .collect();
-    let hint = end_hint(reason, progress).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-    let operations = if counts.is_empty() {
-        "It had no operations".to_owned()
-    } else {
-        format!("Its operations: {}", counts.join(", "))
-    };
-    format!("Run {run_id} {ended}. {operations}.{hint}")
+    let counts = counts.chain([(left, "left to be sent")]).filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, text)| format!("{} {text}", group_digits(count))).collect();
+    if counts.is_empty() { "none to be sent".to_owned() } else { counts.join(", ") }
 }
 
 impl RunSummary<'_> {
-    /// The object for `--json`.
+    /// What the object for `--json` says of the run.
     #[must_use]
-    pub fn json(&self) -> String {
-        let calls = calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0));
-        let statuses: BTreeMap<&str, u64> =
-            Status::ALL.into_iter().map(|status| (status.as_str(), self.totals.count(status))).collect();
-        let (results, failed) = match self.target {
-            ResultsTarget::StandardOutput => (None, None),
-            ResultsTarget::File { results, failed } => (
-                Some(results.display().to_string()),
-                (self.totals.failed_rows > 0).then(|| failed.display().to_string()),
-            ),
-        };
+    pub fn json(&self) -> Value {
+        let mut object = results_json(self.run_id, self.input, self.totals, self.target);
+        for (name, value) in [
+            ("calls", json!(calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0)))),
+            ("throttled", json!(self.progress.throttled)),
+            ("retried", json!(self.progress.retried)),
+            ("elapsed_seconds", json!(rounded_seconds(self.progress.elapsed))),
+            ("waited_seconds", json!(rounded_seconds(self.progress.waited()))),
+            ("missing_machines", json!(self.totals.tolerated)),
+            ("open", json!(self.open)),
+            ("next", json!(self.next().map(|advice| advice.command))),
+        ] {
+            object[name] = value;
+        }
+        object
+    }
+
+    /// How it ended, for the object.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
         let left = self.totals.count(Status::NotAttempted);
-        let causes = hindrance(self.reason, self.progress).map(|hindrance| hindrance_cause(hindrance, left));
-        let causes = causes.into_iter().chain(self.causes().into_iter().map(cause_object));
-        let causes: Vec<Value> = causes.take(LISTED_CAUSES).collect();
-        let object = json!({
-            "schema_version": SCHEMA_VERSION,
-            "run_id": self.run_id,
-            "rows": self.totals.rows,
-            "status": statuses,
-            "calls": calls,
-            "throttled": self.progress.throttled,
-            "retried": self.progress.retried,
-            "elapsed_seconds": rounded_seconds(self.progress.elapsed),
-            "waited_seconds": rounded_seconds(self.progress.waited()),
-            "started_at": written(self.started_at),
-            "finished_at": written(self.finished_at),
-            "input": self.input,
-            "ended": reason_code(self.reason),
-            "reason": self.stopped().map(|reason| end_text(reason, self.progress)),
-            "hint": end_hint(self.reason, self.progress),
-            "causes": causes,
-            "results": results,
-            "failed": failed,
-            "kept": self.totals.kept.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-            "missing_machines": self.totals.tolerated,
-            "open": self.open,
-            "next": self.ending().advice().map(|advice| advice.command),
-            "exit_status": self.exit_status,
-        });
-        format!("{object}\n")
+        let hindrance = hindrance(self.reason, self.progress).map(|hindrance| hindrance_cause(hindrance, left));
+        Ending {
+            exit_status: self.exit_status,
+            ended: reason_code(self.reason),
+            reason: self.stopped().map(|reason| end_text(reason, self.progress)),
+            hint: end_hint(self.reason, self.progress),
+            causes: hindrance.into_iter().chain(self.causes().into_iter().map(cause_object)).collect(),
+        }
     }
 
     /// The text for people.
@@ -156,9 +139,10 @@ impl RunSummary<'_> {
         Some(self.reason).filter(|reason| !matches!(reason, EndReason::Finished))
     }
 
-    fn ending(&self) -> Ending<'_> {
+    /// What to do next.
+    fn next(&self) -> Option<Advice> {
         let Self { run_id, totals, target, open, named_state_directory, sandbox, .. } = *self;
-        Ending { run_id, totals, target, open, named_state_directory, sandbox }
+        Prospect { run_id, totals, target, open, named_state_directory, sandbox }.advice()
     }
 
     /// The errors, the most frequent first. What was never tried is no cause; it comes last, however often it is there.
@@ -241,22 +225,39 @@ impl RunSummary<'_> {
     }
 
     fn write_files(&self, text: &mut String) {
-        if let ResultsTarget::File { results, failed } = self.target {
+        if let Some(results) = self.target.results() {
             let _written = writeln!(text, "Results: {}", results.display());
             if !self.totals.kept.is_empty() {
                 let _written = writeln!(text, "{}", kept_text(&self.totals.kept));
             }
-            if self.totals.failed_rows > 0 {
+            if let Some(failed) = self.target.failed().filter(|_| self.totals.failed_rows > 0) {
                 let (failed, rows) = (failed.display(), group_digits(self.totals.failed_rows));
                 // While the run can go on, its rows are not to be done by another one, too.
                 let what = if self.open > 0 { "Rows not done" } else { "Rows to feed back" };
                 let _written = writeln!(text, "{what}: {failed} ({rows})");
             }
         }
-        if let Some(advice) = self.ending().advice() {
+        if let Some(advice) = self.next() {
             let _written = writeln!(text, "{}", advice.text());
         }
     }
+}
+
+/// What the object for `--json` says of results that were written.
+#[must_use]
+pub fn results_json(run_id: &str, input: &str, totals: &Totals, target: &ResultsTarget) -> Value {
+    let statuses: BTreeMap<&str, u64> =
+        Status::ALL.into_iter().map(|status| (status.as_str(), totals.count(status))).collect();
+    let path = |path: &Path| path.display().to_string();
+    json!({
+        "run_id": run_id,
+        "input": input,
+        "rows": totals.rows,
+        "status": statuses,
+        "results": target.results().map(path),
+        "failed": target.failed().filter(|_| totals.failed_rows > 0).map(path),
+        "kept": totals.kept.iter().map(|kept| path(kept)).collect::<Vec<_>>(),
+    })
 }
 
 /// Says where the results of an earlier run are now.
@@ -382,12 +383,19 @@ const fn reason_code(reason: &EndReason) -> &'static str {
         EndReason::Outage { .. } => "outage",
         EndReason::Forbidden { .. } => "forbidden",
         EndReason::NoInventory { .. } => "inventory_not_read",
-        EndReason::Aborted(AbortCause::SignIn(_)) => "sign_in_failed",
-        EndReason::Aborted(AbortCause::TokenRefused) => "token_refused",
-        EndReason::Aborted(AbortCause::Refused(_)) => "refused",
-        EndReason::Aborted(AbortCause::Unreachable { .. }) => "unreachable",
-        EndReason::Aborted(AbortCause::ThrottledForGood) => "throttled",
+        EndReason::Aborted(cause) => abort_code(cause),
         EndReason::StoreFailed(_) => "storage_failed",
+    }
+}
+
+/// Why nothing sent can succeed any more, for JSON.
+pub(super) const fn abort_code(cause: &AbortCause) -> &'static str {
+    match cause {
+        AbortCause::SignIn(_) => "sign_in_failed",
+        AbortCause::TokenRefused => "token_refused",
+        AbortCause::Refused(_) => "refused",
+        AbortCause::Unreachable { .. } => "unreachable",
+        AbortCause::ThrottledForGood => "throttled",
     }
 }
 

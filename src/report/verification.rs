@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::harmless;
-use super::results::{ResultsError, ResultsTarget, check_sheet, write_file};
+use super::reserved::Reserved;
+use super::results::write_file;
 use super::screen::Screen;
+use super::target::{ResultsError, ResultsTarget, check_sheet};
 use crate::input::{Sheet, VERIFICATION_COLUMNS, added_names, records};
 use crate::model::{OperationId, RowNumber};
 use crate::plan::recent::Held;
 use crate::plan::verification::Finding;
 use crate::words::group_digits;
 
-/// The version of the JSON object; fields may be added under it, never changed.
-const SCHEMA_VERSION: u32 = 1;
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -96,12 +95,11 @@ impl VerificationTotals {
         self.findings.get(&finding).copied().unwrap_or(0)
     }
 
-    /// The object for `--json`.
+    /// What the object for `--json` says of the rows.
     #[must_use]
-    pub fn json(&self, list_calls: u64, output: Option<&str>, exit_status: u8) -> String {
+    pub fn json(&self, list_calls: u64, output: Option<&str>) -> Value {
         let rows: u64 = self.findings.values().sum::<u64>() + self.invalid;
-        let object = json!({
-            "schema_version": SCHEMA_VERSION,
+        json!({
             "rows": rows,
             "holds": self.count(Finding::Holds),
             "differs": self.count(Finding::Differs),
@@ -110,27 +108,24 @@ impl VerificationTotals {
             "invalid": self.invalid,
             "calls": {"list": list_calls},
             "output": output,
-            "exit_status": exit_status,
-        });
-        format!("{object}\n")
+        })
     }
 
     /// The text for people.
     #[must_use]
     pub fn text(&self) -> String {
+        let pending = "pending (written within the last 15 minutes, and the list does not show it yet)";
         let words = [
-            (self.count(Finding::Holds), "hold"),
-            (self.count(Finding::Differs), "differ"),
-            (
-                self.count(Finding::Pending),
-                "pending (written within the last 15 minutes, and the list does not show it yet)",
-            ),
-            (self.count(Finding::UnknownMachine), "unknown machine"),
-            (self.invalid, "in error"),
+            (self.count(Finding::Holds), "holds", "hold"),
+            (self.count(Finding::Differs), "differs", "differ"),
+            (self.count(Finding::Pending), pending, pending),
+            (self.count(Finding::UnknownMachine), "names an unknown machine", "name unknown machines"),
+            (self.invalid, "is in error", "are in error"),
         ];
         let mut text = String::new();
-        for (count, what) in words {
+        for (count, one, many) in words {
             if count > 0 {
+                let what = if count == 1 { one } else { many };
                 // Writing into a string cannot fail.
                 let _written = writeln!(text, "  {:>11} {what}", group_digits(count));
             }
@@ -143,12 +138,9 @@ impl ResultsTarget {
     /// Checks before the first call that the rows of a verification can be written here.
     ///
     /// # Errors
-    /// [`ResultsError`] when the target is a directory, the input or somebody else's file, or no file can be made beside it.
-    pub fn check_for_verification(&self, input: Option<&Path>) -> Result<(), ResultsError> {
-        match self {
-            Self::StandardOutput => Ok(()),
-            Self::File { results, .. } => check_sheet(results, input, &VERIFICATION_COLUMNS),
-        }
+    /// [`ResultsError`] when the target is a directory or a file that has another purpose, or no file can be made beside it.
+    pub fn check_for_verification(&self, reserved: &Reserved) -> Result<(), ResultsError> {
+        self.results().map_or(Ok(()), |results| check_sheet(results, reserved, &VERIFICATION_COLUMNS))
     }
 }
 
@@ -167,7 +159,9 @@ pub fn write_verification_to(
             let source = |source| ResultsError::File { path: "standard output".into(), source };
             write_verification(sheet, rows, screen.data_stream()).map_err(source)
         }
-        ResultsTarget::File { results, .. } => write_file(results, |file| write_verification(sheet, rows, file)),
+        ResultsTarget::Device(results) | ResultsTarget::File { results, .. } => {
+            write_file(results, |file| write_verification(sheet, rows, file))
+        }
     }
 }
 

@@ -110,7 +110,8 @@ impl<T: Transport> Run<'_, T> {
             Ok(written) => written,
             Err(mut error) => {
                 error.run_id = Some(self.id.to_owned());
-                screen.line(&describe_end(self.id, &reason, &progress));
+                let stored = self.tenant.store.run_details(self.id).await.ok();
+                screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
                 let command = self.target.command_to_write_again(self.id, named_state_directory);
                 let again = format!("the run is stored; write its results again with: {command}");
                 error.problem.hint = Some(error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}")));
@@ -129,8 +130,6 @@ impl<T: Transport> Run<'_, T> {
             named_state_directory,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
-            started_at: self.tenant.opened_at,
-            finished_at: self.tenant.clock.wall_time(),
             input: &run.description.input_path,
         };
         show(&summary, status, desk)?;
@@ -170,7 +169,7 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         } else if !summary.totals.kept.is_empty() {
             desk.say(&kept_text(&summary.totals.kept));
         }
-        screen.data(&summary.json())
+        screen.object(summary.json(), &summary.ending())
     } else if desk.quiet && status == ExitStatus::Done {
         Ok(())
     } else if *summary.target == ResultsTarget::StandardOutput || desk.quiet {

@@ -94,7 +94,8 @@ impl Desk {
                 ExitStatus::StoppedEarly,
                 "nobody answered before the deadline; nothing was changed",
                 None,
-            )),
+            )
+            .ended("deadline")),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use serde_json::{Value, json};
 
+use super::planning::more_tags;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Doubt, InputError, InputOptions, Problem, Sheet, read};
 use crate::model::MachineReference;
@@ -12,6 +13,7 @@ use crate::model::RowNumber;
 use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
 use crate::report::Screen;
+use crate::words::{counted, group_digits};
 
 /// The most contradictions that are listed.
 const LISTED_CONFLICTS: usize = 5;
@@ -56,6 +58,11 @@ impl CheckedInput {
     /// The machines that it names, as they stand there.
     pub(crate) fn machines(&self) -> &[MachineReference] {
         &self.sheet.machines
+    }
+
+    /// The columns that are carried along into the results.
+    pub(crate) fn header(&self) -> &[String] {
+        &self.sheet.header
     }
 
     /// Rows in error.
@@ -156,7 +163,8 @@ pub(super) fn refuse_conflicts(
             .map(|conflict| conflict.later.row.to_string())
             .collect();
         let ellipsis = if more > rows.len() { ", …" } else { "" };
-        lines.push(format!("and {more} more contradictions, in rows {}{ellipsis}", rows.join(", ")));
+        let more = counted(more as u64, "more contradiction, in row", "more contradictions, in rows");
+        lines.push(format!("and {more} {}{ellipsis}", rows.join(", ")));
     }
     show_lines(name, &lines, "error", screen);
     let mut error = CommandError::text(
@@ -164,13 +172,20 @@ pub(super) fn refuse_conflicts(
         format!("{name} contradicts itself, so nothing was sent"),
         Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
     );
-    let finding = |conflict: &Conflict| {
-        let (row, line) = (conflict.later.row, conflict.later.line);
-        json!({"code": "contradiction", "row": row, "line": line, "column": null, "message": conflict.describe(sheet),
-            "accept": null, "rows": 1, "places": [{"row": row, "line": line}]})
-    };
-    error.findings = operations.conflicts.iter().take(LISTED_CONFLICTS).map(finding).collect();
+    error.findings = conflict_findings(&operations.conflicts, sheet);
     Err(error)
+}
+
+/// A few contradictions one by one; many are one finding, as many problems of one kind are.
+fn conflict_findings(conflicts: &[Conflict], sheet: &Sheet) -> Vec<Value> {
+    let rows_of_one = if conflicts.len() > LISTED_CONFLICTS { conflicts.len() } else { 1 };
+    let place = |conflict: &Conflict| json!({"row": conflict.later.row, "line": conflict.later.line});
+    let finding = |group: &[Conflict]| {
+        let (first, places) = (group.first()?, group.iter().take(LISTED_CONFLICTS).map(place));
+        Some(json!({"code": "contradiction", "row": first.later.row, "line": first.later.line, "column": null,
+            "message": first.describe(sheet), "accept": null, "rows": group.len(), "places": places.collect::<Vec<_>>()}))
+    };
+    conflicts.chunks(rows_of_one).filter_map(finding).collect()
 }
 
 fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<Sheet, CommandError> {
@@ -214,7 +229,7 @@ fn count_rows(invalid: &[InvalidRow]) -> usize {
 }
 
 fn rows_text(count: usize, of: u32) -> String {
-    if count == 1 { format!("1 row of {of}") } else { format!("{count} rows of {of}") }
+    format!("{} of {}", counted(count as u64, "row", "rows"), group_digits(u64::from(of)))
 }
 
 fn show_lines(name: &str, lines: &[String], word: &str, screen: &Screen) {
@@ -234,6 +249,6 @@ fn show_warnings(name: &str, sheet: &Sheet, screen: &Screen) {
         screen.warning(&format!("{name}: {warning}"));
     }
     if sheet.further_warnings > 0 {
-        screen.warning(&format!("and {} more tags like these", sheet.further_warnings));
+        screen.warning(&format!("{name}: and {}", more_tags(u64::from(sheet.further_warnings))));
     }
 }

@@ -5,7 +5,7 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::call::beside_the_runtime;
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, reading_json};
+use crate::report::{Ending, MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, reading_json};
 use crate::words::counted;
 
 /// Reads all machines and writes them down, all or none.
@@ -22,15 +22,12 @@ pub(crate) async fn inventory<T: Transport>(
         Ok(sheet) => beside_the_runtime(move || file.finish(sheet, &screen)).await.map_err(CommandError::from),
         Err(error) => Err(error),
     };
-    let status = outcome.as_ref().map_or_else(|error| error.status, |()| ExitStatus::Done);
-    if outcome.is_ok() && !desk.json {
+    outcome.map_err(|error| error.with_own(reading_json(report.progress(), None)))?;
+    if desk.json {
+        desk.screen.object(reading_json(report.progress(), Some(target)), &Ending::finished(0))?;
+    } else {
         let machines = counted(report.progress().machines, "machine", "machines");
         desk.say(&format!("{machines} written to {}", target.path().display()));
     }
-    if desk.json {
-        let written = outcome.is_ok().then_some(target);
-        let shown = desk.screen.data(&reading_json(report.progress(), written, status.code()));
-        shown.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
-    }
-    outcome.map(|()| status)
+    Ok(ExitStatus::Done)
 }

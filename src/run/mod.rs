@@ -47,7 +47,7 @@ pub(crate) use plan::plan;
 pub(crate) use planning::PlanningOptions;
 pub(crate) use resume::{ResumeOrder, resume};
 pub(crate) use tenant::{CallOptions, Identity, Service, Tenant};
-pub(crate) use undo::{UndoOrder, undo};
+pub(crate) use undo::{UNDO_HEADER, UndoOrder, undo};
 pub(crate) use verify::verify;
 
 #[cfg(test)]

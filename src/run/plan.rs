@@ -7,6 +7,7 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::plan::changes::Decision;
+use crate::report::Ending;
 
 /// Plans and says what is planned. With `tells_differences`, a plan that changes something has a status of its own.
 pub(crate) async fn plan<T: Transport>(
@@ -25,8 +26,13 @@ pub(crate) async fn plan<T: Transport>(
     if tells_differences && planned.changes() > 0 {
         status = status.and(ExitStatus::Differences);
     }
-    let shown = if desk.json { report.json(status.code()) } else { report.text() };
-    desk.screen.data(&shown).map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
-    planned.refuse_too_many_changes(planning.max_changes)?;
+    let refused = planned.refuse_too_many_changes(planning.max_changes);
+    if desk.json {
+        refused.map_err(|error| error.with_own(report.json()))?;
+        desk.screen.object(report.json(), &Ending::finished(status.code()))?;
+    } else {
+        desk.screen.data(&report.text())?;
+        refused?;
+    }
     Ok(status)
 }

@@ -100,8 +100,13 @@ pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventor
         screen.warning(&format!("{}: {warning}", input.name));
     }
     if more > 0 {
-        screen.warning(&format!("{}: and {more} more tags like these", input.name));
+        screen.warning(&format!("{}: and {}", input.name, more_tags(more as u64)));
     }
+}
+
+/// Tags that are as odd as those that were named.
+pub(super) fn more_tags(more: u64) -> String {
+    counted(more, "more tag like these", "more tags like these")
 }
 
 /// The operations of an input whose machines were looked up. That may show that two rows contradict each other.

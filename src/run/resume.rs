@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::Desk;
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim;
@@ -16,7 +18,7 @@ use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
 use crate::inventory::ReadProgress;
-use crate::report::ResultsTarget;
+use crate::report::{Ending, Reserved, ResultsTarget};
 use crate::store::{RunState, StoredRun, UnfinishedRun};
 use crate::words::counted;
 
@@ -26,6 +28,8 @@ pub(crate) struct ResumeOrder {
     pub(crate) run_id: Option<String>,
     /// Where the results go; where they went at first, if nobody says otherwise.
     pub(crate) target: Option<ResultsTarget>,
+    /// What they must not be written into.
+    pub(crate) reserved: Reserved,
     /// How what is left is planned.
     pub(crate) planning: PlanningOptions,
     /// How it is carried out.
@@ -47,7 +51,8 @@ pub(crate) async fn resume<T: Transport>(
         return nothing_left(None, "There is no unfinished run of this tenant and app.", desk);
     };
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
-    target.check(Some(Path::new(&stored.description.input_path)))?;
+    let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
+    target.check(&reserved, &stored.description.header)?;
     let (key, id) = (stored.key, &stored.description.run_id);
     claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
@@ -74,7 +79,7 @@ pub(crate) async fn resume<T: Transport>(
         tenant.store.set_run_state(key, RunState::Finished).await?;
         let text =
             format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
-        return nothing_left(Some(id), &text, desk);
+        return nothing_left(Some(&stored), &text, desk);
     }
     decided.store(&tenant.store, key).await?;
     if let Some(note) = order.run.note.clone() {
@@ -95,14 +100,12 @@ fn never_read(stored: &StoredRun) -> CommandError {
 }
 
 /// Says that there is nothing to go on with.
-fn nothing_left(run_id: Option<&str>, text: &str, desk: &Desk) -> Result<ExitStatus, CommandError> {
+fn nothing_left(run: Option<&StoredRun>, text: &str, desk: &Desk) -> Result<ExitStatus, CommandError> {
     if desk.json {
-        let status = ExitStatus::Done.code();
-        let object = serde_json::json!({
-            "schema_version": 1, "run_id": run_id, "open": 0, "ended": "finished", "exit_status": status,
-        });
-        let written = desk.screen.data(&format!("{object}\n"));
-        written.map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
+        let about = run.map(|run| &run.description);
+        let (run_id, input) = (about.map(|about| &about.run_id), about.map(|about| &about.input_path));
+        desk.screen
+            .object(json!({"run_id": run_id, "input": input, "open": 0}), &Ending::finished(ExitStatus::Done.code()))?;
     } else {
         desk.screen.line(text);
     }

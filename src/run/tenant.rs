@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::claim::Patience;
@@ -85,8 +84,6 @@ pub(crate) struct Tenant<T> {
     pub(super) gate: GateSettings,
     /// Why it is not known whose quota is used. Then no call may be made, and the store is one that nobody sees again.
     pub(super) unknown: Option<EndReason>,
-    /// When the command began to work with it.
-    pub(super) opened_at: Timestamp,
     failed_reading: Mutex<ReadProgress>,
 }
 
@@ -100,7 +97,6 @@ impl<T: Transport> Tenant<T> {
         calls: CallOptions,
         desk: &mut Desk,
     ) -> Result<Self, CommandError> {
-        let opened_at = clock.wall_time();
         let identity = match desk.wait(clock.as_ref(), calls.deadline, identity).await {
             Waited::Ended(identity) => identity.map_err(|error| EndReason::Aborted(AbortCause::SignIn(error))),
             Waited::Interrupted => Err(EndReason::Interrupted),
@@ -117,19 +113,7 @@ impl<T: Transport> Tenant<T> {
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
         let failed_reading = Mutex::default();
-        Ok(Self {
-            transport,
-            host,
-            description,
-            is_sandbox,
-            store,
-            account,
-            clock,
-            gate,
-            unknown,
-            opened_at,
-            failed_reading,
-        })
+        Ok(Self { transport, host, description, is_sandbox, store, account, clock, gate, unknown, failed_reading })
     }
 
     /// Refuses to go on where it is not known whose quota is used.
@@ -139,9 +123,12 @@ impl<T: Transport> Tenant<T> {
             Some(EndReason::Aborted(AbortCause::SignIn(error))) => Err(CommandError::sign_in(error.clone())),
             Some(EndReason::Deadline) => {
                 let message = "the deadline came before anything was sent";
-                Err(CommandError::text(ExitStatus::StoppedEarly, message, None))
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline"))
             }
-            Some(_) => Err(CommandError::text(ExitStatus::StoppedEarly, "interrupted before anything was sent", None)),
+            Some(_) => {
+                let message = "interrupted before anything was sent";
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("interrupted"))
+            }
         }
     }
 
@@ -261,4 +248,5 @@ pub(super) fn interrupted() -> CommandError {
         "interrupted while the tenant's machines were read; nothing was changed",
         None,
     )
+    .ended("interrupted")
 }

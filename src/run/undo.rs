@@ -22,6 +22,9 @@ use crate::report::{PlanReport, ResultsTarget, Screen};
 use crate::store::{NewRun, RunKey, RunKind, RunState, StoredRun};
 use crate::words::counted;
 
+/// The columns of the rows that take a run back.
+pub(crate) const UNDO_HEADER: [&str; 4] = ["machineId", "tag", "action", "value"];
+
 /// What a run changed, as the rows that take it back.
 struct Changes {
     /// As a file would ask for it, with a row for each change that stays since nobody knows what was before.
@@ -170,12 +173,7 @@ fn new_run<T: Transport>(
 
 /// What the run changed, from the store alone.
 async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result<Changes, CommandError> {
-    let mut changes = Changes {
-        text: "machineId,tag,action,value\n".to_owned(),
-        left_behind: LeftBehind::default(),
-        unknown: 0,
-        rows: 0,
-    };
+    let mut changes = Changes { text: csv_row(&UNDO_HEADER), left_behind: LeftBehind::default(), unknown: 0, rows: 0 };
     let mut known_before = false;
     for slot in tenant.store.run_slots(undone.key).await? {
         known_before |= slot.before != Held::Unknown;

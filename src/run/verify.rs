@@ -14,7 +14,9 @@ use crate::model::RowNumber;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::verification::{Finding, findings};
-use crate::report::{ResultsTarget, RowFinding, Screen, VerificationTotals, row_findings, write_verification_to};
+use crate::report::{
+    Ending, ResultsTarget, RowFinding, Screen, VerificationTotals, row_findings, write_verification_to,
+};
 use crate::words::counted;
 
 /// Reads the tenant and says which rows hold; each row goes to the target, if there is one.
@@ -33,23 +35,23 @@ pub(crate) async fn verify<T: Transport>(
     let rows = find(&input, &inventory, &recent, screen)?;
     let totals = VerificationTotals::of(&rows);
     let status = exit_status(&totals, skip_missing_machines);
-    let output = target.map(|target| match target {
-        ResultsTarget::StandardOutput => "-".to_owned(),
-        ResultsTarget::File { results, .. } => results.display().to_string(),
-    });
+    let output = target.map(|target| target.results().map_or("-".to_owned(), |path| path.display().to_string()));
     if let Some(target) = target {
         write_verification_to(&mut input.sheet, &rows, target, screen)?;
     }
-    let failed = |error| CommandError::new(ExitStatus::StorageFailed, error, None);
     if desk.json {
-        screen.data(&totals.json(read.calls, output.as_deref(), status.code())).map_err(failed)?;
+        screen.object(totals.json(read.calls, output.as_deref()), &Ending::finished(status.code()))?;
     } else if target == Some(&ResultsTarget::StandardOutput) {
-        screen.line(totals.text().trim_end());
-    } else if !(desk.quiet && status == ExitStatus::Done) {
         let all = counted(u64::from(input.sheet.row_count), "row", "rows");
-        let mut text = format!("{all} of {}:\n{}", input.name, totals.text());
-        text.push_str(&examples(&rows, target.is_some()));
-        screen.data(&text).map_err(failed)?;
+        screen.line(format!("{all} of {}:\n{}", input.name, totals.text()).trim_end());
+    } else if !(desk.quiet && status == ExitStatus::Done) {
+        screen.data(&match u64::from(input.sheet.row_count) {
+            0 => format!("{} has no rows, so there is nothing to compare.\n", input.name),
+            count => {
+                let (all, listed) = (counted(count, "row", "rows"), target.is_some());
+                format!("{all} of {}:\n{}{}", input.name, totals.text(), examples(&rows, listed))
+            }
+        })?;
     }
     Ok(status)
 }

@@ -1,14 +1,15 @@
 //! Where the state lives, and whether that place is safe: ours alone, and on a disk whose locks can be trusted.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, DirEntry, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use etcetera::BaseStrategy;
 
-use super::StoreError;
+use super::liveness::LOCK_DIRECTORY;
 use super::soundness::journal_of;
+use super::{DATABASE_NAME, StoreError};
 
 /// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
 /// `%LOCALAPPDATA%\tagfleet` on Windows.
@@ -19,6 +20,18 @@ pub fn default_directory() -> Result<PathBuf, StoreError> {
     let strategy = etcetera::choose_base_strategy().map_err(|_no_home| StoreError::NoDirectory)?;
     let base = strategy.state_dir().unwrap_or_else(|| strategy.cache_dir());
     Ok(base.join("tagfleet"))
+}
+
+/// The files of a state directory: the database with what `SQLite` puts beside it, there or not, and whatever else of ours
+/// is there.
+#[must_use]
+pub fn state_files(path: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        ["", "-wal", "-shm", "-journal"].iter().map(|end| path.join(format!("{DATABASE_NAME}{end}"))).collect();
+    let entries = |directory: &Path| directory.read_dir().into_iter().flatten().flatten();
+    let is_ours = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(DATABASE_NAME);
+    files.extend(entries(path).filter(is_ours).chain(entries(&path.join(LOCK_DIRECTORY))).map(|entry| entry.path()));
+    files
 }
 
 /// Makes the directory if it is missing (0700) and refuses one that is not safe.

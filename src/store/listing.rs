@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::forms::{OperationState, RunKey, RunState, damaged, timestamp};
+use super::forms::{OperationState, RunKey, RunState, StoredRun, damaged, timestamp};
 use super::process::dead_processes;
 use super::slots::unheard_operations;
 use super::{Reader, StoreError};
@@ -121,6 +121,22 @@ pub struct RunDetails {
 }
 
 impl Reader {
+    /// The latest of the runs before this one whose results were to go to the same place.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn earlier_run_into(&self, run: &StoredRun) -> Result<Option<String>, StoreError> {
+        let (key, results_path) = (run.key, run.description.results_path.clone());
+        self.connection
+            .run(move |transaction| {
+                let mut query = transaction.prepare_cached(
+                    "SELECT run_id FROM run WHERE results_path = ?1 AND run_key < ?2 ORDER BY run_key DESC LIMIT 1",
+                )?;
+                query.query_row(params![results_path, key.0], |row| row.get(0)).optional()
+            })
+            .await
+    }
+
     /// All runs, newest first.
     ///
     /// # Errors

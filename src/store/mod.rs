@@ -36,7 +36,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-pub use directory::default_directory;
+pub use directory::{default_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
     AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,

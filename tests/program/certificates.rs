@@ -55,7 +55,10 @@ const CASES: [Case; 4] = [
         host: "proxy.contoso.example",
         years: (2020, 2100),
         is_root_known: true,
-        says: ["the certificate of 127.0.0.1 is for another name", "check the host's name (--base-url"],
+        says: [
+            "the certificate of 127.0.0.1 is for another name: proxy.contoso.example",
+            "check the host's name (--base-url",
+        ],
     },
 ];
 

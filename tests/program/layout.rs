@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use crate::rehearsal::repository;
 
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 20] = [
+const ROOMS: [(&str, &[&str], &str); 21] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
     ("words", &[], "how numbers and times are written depends on nothing that is written about"),
+    ("help", &[], "the manual is text, laid out for whoever shows it"),
     ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
-    ("input", &["model"], "bytes become rows whatever becomes of the rows"),
+    ("input", &["model", "words"], "bytes become rows whatever becomes of the rows"),
     (
         "plan",
-        &["model", "input", "inventory", "quota", "clock"],
+        &["model", "input", "inventory", "quota", "clock", "words"],
         "pure: what it decides must not hang on a service or a disk",
     ),
     ("api", &["model", "clock"], "the wire neither retries nor waits, and knows no rows, runs or quotas"),
@@ -35,13 +36,13 @@ const ROOMS: [(&str, &[&str], &str); 20] = [
     ),
     (
         "report",
-        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch", "words"],
+        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch", "words", "help"],
         "shows what the engine tells and the store holds",
     ),
     ("sandbox", &[], "what the program is checked against shares no code with it"),
     (
         "cli",
-        &["model", "quota", "input", "plan", "api", "dispatch", "report", "sandbox", "config"],
+        &["model", "quota", "input", "plan", "api", "dispatch", "report", "sandbox", "config", "help"],
         "what was typed, in the words of the rooms",
     ),
     ("config", &["cli", "quota", "api", "store"], "what it means once the environment is read"),
@@ -73,7 +74,7 @@ const ROOMS: [(&str, &[&str], &str); 20] = [
         "commands",
         &[
             "model", "clock", "quota", "input", "plan", "api", "store", "dispatch", "run", "report", "sandbox", "cli",
-            "config", "exit", "words",
+            "config", "exit", "words", "help",
         ],
         "commands turn what was typed into values; the work is done in the rooms",
     ),

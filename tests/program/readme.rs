@@ -1,8 +1,9 @@
-//! What the README says of the program, held against the program.
+//! What the README and the manual say of the program, held against the program.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use crate::manual::topics;
 use crate::rehearsal::{Folder, repository};
 use crate::sandbox_server::Sandbox;
 use crate::table::Table;
@@ -12,35 +13,16 @@ fn readme() -> String {
 }
 
 #[test]
-fn the_usage_block_is_what_help_prints() {
-    let readme = readme();
-    let (_, rest) = readme.split_once("<!-- usage -->\n```text\n").expect("the beginning of the usage block");
-    let (shown, _) = rest.split_once("```\n<!-- /usage -->").expect("the end of the usage block");
-    let output = Command::new(env!("CARGO_BIN_EXE_tagfleet")).arg("--help").output().expect("the program");
-    assert_eq!(shown, String::from_utf8_lossy(&output.stdout));
-}
-
-#[test]
 fn the_two_commands_stand_each_on_a_line_of_its_own() {
     for command in ["cargo run --release -- apply samples/retag.csv --sandbox", "cargo test"] {
         assert!(readme().lines().any(|line| line == command), "{command}");
     }
 }
 
-#[test]
-fn every_option_of_apply_that_the_readme_names_is_there() {
-    let output = Command::new(env!("CARGO_BIN_EXE_tagfleet")).args(["apply", "--help"]).output().expect("the program");
-    let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    for option in ["--yes", "--limit", "--max-changes", "--max-errors", "--deadline", "--quota-share", "--skip-invalid"]
-    {
-        assert!(readme().contains(option) && help.contains(option), "{option}");
-    }
-}
-
-/// The commands of the blocks that `.ci/run` leaves out because they need a tenant.
+/// The commands of the blocks that `.ci/run` leaves out because they need a tenant, those of the front page first.
 fn commands_for_a_tenant() -> Vec<String> {
-    let readme = readme();
-    let blocks = readme.split("<!-- not run here: needs a tenant -->\n```sh\n").skip(1);
+    let pages: String = std::iter::once(readme()).chain(topics().into_iter().map(|(_, text)| text)).collect();
+    let blocks = pages.split("<!-- not run here: needs a tenant -->\n```sh\n").skip(1);
     blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines()).map(str::to_owned).collect()
 }
 
@@ -77,7 +59,7 @@ fn the_commands_for_a_tenant_work_one_after_the_other_as_they_are_written() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{written} ({command}): {said}");
     }
-    for written in ["summary.json", "rows.csv", "machines.csv", "again.csv", "retag.sandbox.results.csv"] {
+    for written in ["summary.json", "rows.csv", "machines.csv", "results.csv", "retag.sandbox.results.csv"] {
         assert!(folder.read(written).is_some_and(|bytes| !bytes.is_empty()), "{written}");
     }
 }

@@ -73,7 +73,7 @@ fn results_that_cannot_be_written_are_found_before_the_first_call() {
     let table = [
         ("missing/out.csv", 7, "error: cannot write the results to missing/out.csv"),
         ("directory", 7, "error: cannot write the results to directory"),
-        ("input.csv", 2, "error: the results must not replace the input input.csv"),
+        ("input.csv", 2, "error: the results must not be written into the input input.csv"),
         ("input.csv/out.csv", 7, "error: cannot write the results to input.csv/out.csv"),
     ];
     for (output, status, words) in table {

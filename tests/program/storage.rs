@@ -218,7 +218,7 @@ mod full {
         disk.make_read_only();
         let results = disk.path("out.csv").display().to_string();
         let outcome = Rehearsal::at(&sandbox).rows("#1,A,Add,\n").with("-o").with(&results).run().exits(7);
-        outcome.says(&[&format!("error: cannot write the results to {results}\n"), "hint: check the directory"]);
+        outcome.says(&[&format!("error: cannot write the results to {results}\n"), "hint: check the folder"]);
         let state = disk.path("state").display().to_string();
         let outcome = Rehearsal::at(&sandbox).rows("#1,A,Add,\n").variable("TAGFLEET_STATE_DIR", &state).run().exits(7);
         outcome.says(&[

@@ -167,8 +167,7 @@ fn with_a_quota_the_day_and_time_are_told_and_on_what_they_rest() {
 fn scripts_get_every_number() {
     let rows = "#1,New,Add,High\n#1,New,Add,\n#2,Old,Remove,\n#2,New,Remove,\nnobody,New,Add,\n#9,New,Add,\n";
     let made = Made::new(rows, Some(tenant()), PlanSettings::default());
-    let json = made.report(Duration::from_millis(1500), false).json(1);
-    let object: Value = serde_json::from_str(&json).expect("an object");
+    let object = made.report(Duration::from_millis(1500), false).json();
     insta::assert_snapshot!(serde_json::to_string_pretty(&object).expect("JSON"), @r#"
     {
       "beyond_limit": 0,
@@ -231,8 +230,6 @@ fn scripts_get_every_number() {
       },
       "changes": 4,
       "eta_seconds": 1.5,
-      "exit_status": 1,
-      "input": "in.csv",
       "invalid": 0,
       "machines": 3,
       "names_resolved": 0,
@@ -241,7 +238,6 @@ fn scripts_get_every_number() {
       "repeated": 1,
       "rows": 6,
       "rows_unresolved": 1,
-      "schema_version": 1,
       "unchanged": 1,
       "unlisted": 1,
       "unlisted_calls": {

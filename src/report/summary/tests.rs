@@ -1,7 +1,7 @@
 use super::*;
 use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, WaitCause};
 use crate::quota::Quota;
-use crate::report::{ColorChoice, ErrorGroup};
+use crate::report::{ColorChoice, ErrorGroup, Invocation};
 
 fn progress() -> Progress {
     let quota: Quota = "100/1m,1500/1h".parse().expect("a quota");
@@ -58,8 +58,6 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
         named_state_directory: None,
         sandbox: false,
         exit_status: 1,
-        started_at: "2026-03-01T12:00:00Z".parse().expect("a time"),
-        finished_at: "2026-03-01T13:02:05Z".parse().expect("a time"),
         input: "/data/x.csv",
     };
     insta::assert_snapshot!(summary.text(&Screen::new(ColorChoice::Never, false)), @r"
@@ -96,11 +94,12 @@ fn the_json_object_has_the_fields_of_the_contract() {
         named_state_directory: None,
         sandbox: false,
         exit_status: 5,
-        started_at: "2026-03-01T12:00:00Z".parse().expect("a time"),
-        finished_at: "2026-03-01T13:02:05Z".parse().expect("a time"),
         input: "/data/x.csv",
     };
-    insta::assert_snapshot!(summary.json(), @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"causes":[{"code":"ResourceNotFound","count":9,"first_row":17,"hint":"the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than the retention period","http_status":404,"message":"Machine x was not found","status":"failed"},{"code":"missing_tag","count":3,"first_row":5,"hint":"fix these rows in the file of rows to feed back","http_status":null,"message":"Add needs a tag","status":"invalid"},{"code":"BadRequest","count":1,"first_row":3,"hint":"the service finds the request wrong; its message says why","http_status":400,"message":"\u001b[31mno","status":"failed"}],"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","finished_at":"2026-03-01T13:02:05.000Z","hint":null,"input":"/data/x.csv","kept":[],"missing_machines":0,"next":"tagfleet apply x.failed.csv","open":0,"reason":"at its deadline","results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"started_at":"2026-03-01T12:00:00.000Z","status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
+    let time = |text: &str| text.parse().expect("a time");
+    let invocation = Invocation { started_at: time("2026-03-01T12:00:00Z"), input: Some("another".into()) };
+    let object = invocation.object(summary.json(), &summary.ending(), time("2026-03-01T13:02:05Z"));
+    insta::assert_snapshot!(object, @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"causes":[{"code":"ResourceNotFound","count":9,"first_row":17,"hint":"the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than the retention period","http_status":404,"message":"Machine x was not found","status":"failed"},{"code":"missing_tag","count":3,"first_row":5,"hint":"fix these rows in the file of rows to feed back","http_status":null,"message":"Add needs a tag","status":"invalid"},{"code":"BadRequest","count":1,"first_row":3,"hint":"the service finds the request wrong; its message says why","http_status":400,"message":"\u001b[31mno","status":"failed"}],"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","finished_at":"2026-03-01T13:02:05.000Z","hint":null,"input":"/data/x.csv","kept":[],"missing_machines":0,"next":"tagfleet apply x.failed.csv","open":0,"reason":"at its deadline","results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"started_at":"2026-03-01T12:00:00.000Z","status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
 }
 
 #[test]
@@ -125,21 +124,20 @@ fn a_run_that_its_deadline_ended_says_why_nothing_moved() {
         named_state_directory: None,
         sandbox: false,
         exit_status: 5,
-        started_at: Timestamp::UNIX_EPOCH,
-        finished_at: Timestamp::UNIX_EPOCH,
         input: "/data/x.csv",
     };
     let late = summary(&EndReason::Deadline);
-    let object: Value = serde_json::from_str(&late.json()).expect("an object");
-    assert_eq!(object["reason"], "at its deadline (connection refused)");
-    let cause = &object["causes"][0];
+    let ending = late.ending();
+    assert_eq!(ending.reason.as_deref(), Some("at its deadline (connection refused)"));
+    let cause = &ending.causes[0];
     assert_eq!((&cause["code"], &cause["count"]), (&json!("not_connected"), &json!(5)));
-    assert_eq!((&object["hint"], object["hint"].is_string()), (&cause["hint"], true));
+    assert_eq!(ending.hint.as_deref(), cause["hint"].as_str());
+    assert!(ending.hint.is_some());
     let text = late.text(&Screen::new(ColorChoice::Never, false));
     assert!(text.starts_with("Run r stopped early, at its deadline (connection refused): 5 rows."), "{text}");
     // Another reason speaks for itself.
-    let interrupted: Value = serde_json::from_str(&summary(&EndReason::Interrupted).json()).expect("an object");
-    assert_eq!((&interrupted["reason"], &interrupted["causes"]), (&json!("interrupted"), &json!([])));
+    let interrupted = summary(&EndReason::Interrupted).ending();
+    assert_eq!((interrupted.reason.as_deref(), interrupted.causes.len()), (Some("interrupted"), 0));
 }
 
 #[test]

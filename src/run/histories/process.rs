@@ -25,7 +25,7 @@ use crate::exit::CommandError;
 use crate::input::{Accepted, InputOptions};
 use crate::plan::changes::{PlanSettings, UnlistedPolicy};
 use crate::quota::QuotaScope;
-use crate::report::{ResultsTarget, Screen, Streams};
+use crate::report::{Reserved, ResultsTarget, Screen, Streams};
 use crate::run::{
     ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, PlanningOptions, ResumeOrder, RunOptions, Tenant,
     UndoOrder, apply, check_input, plan, resume, undo, verify,
@@ -286,6 +286,7 @@ impl Process {
         ResumeOrder {
             run_id: self.run.clone(),
             target: Some(ResultsTarget::StandardOutput),
+            reserved: Reserved::default(),
             planning: self.planning(),
             run: self.run_options(),
         }

@@ -27,7 +27,7 @@ use crate::input::InputOptions;
 use crate::model::MachineId;
 use crate::plan::changes::{PlanSettings, UnlistedPolicy};
 use crate::quota::QuotaScope;
-use crate::report::{ResultsTarget, Screen, Streams};
+use crate::report::{Reserved, ResultsTarget, Screen, Streams};
 use crate::store::Store;
 
 /// The id of the machine of this number.
@@ -320,7 +320,8 @@ impl World {
             let resuming = async {
                 let tenant = world.tenant(&mut desk, how).await?;
                 let target = Some(ResultsTarget::StandardOutput);
-                let order = ResumeOrder { run_id, target, planning: how.planning(), run: how.run() };
+                let (planning, reserved) = (how.planning(), Reserved::default());
+                let order = ResumeOrder { run_id, target, reserved, planning, run: how.run() };
                 resume(&tenant, order, &mut desk).await
             };
             let outcome = resuming.await;

@@ -1,0 +1,208 @@
+//! The manual, held against the program: `tagfleet help`, and what its topics must name.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use crate::rehearsal::repository;
+use crate::table::{ADDED_COLUMNS, Table};
+
+fn help(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tagfleet")).args(arguments).output().expect("the program")
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    String::from_utf8_lossy(&help(arguments).stdout).into_owned()
+}
+
+/// Every topic that there is, by name, as it lies in the repository.
+pub(crate) fn topics() -> Vec<(String, String)> {
+    let folder = std::fs::read_dir(repository("src/help")).expect("the manual");
+    let files =
+        folder.map(|entry| entry.expect("a file").path()).filter(|path| path.extension() == Some("md".as_ref()));
+    let mut topics: Vec<(String, String)> = files
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).expect("a topic"))
+        })
+        .collect();
+    topics.sort();
+    topics
+}
+
+fn topic(name: &str) -> String {
+    std::fs::read_to_string(repository(&format!("src/help/{name}.md"))).expect("a topic")
+}
+
+/// The names of the commands, as the program lists them.
+fn commands() -> Vec<String> {
+    let shown = stdout(&["--help"]);
+    let (_, listed) = shown.split_once("Commands:\n").expect("a list of commands");
+    let listed = listed.lines().take_while(|line| !line.is_empty());
+    listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// What is marked as code in a page, each piece for itself.
+fn code(markdown: &str) -> BTreeSet<&str> {
+    markdown.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn every_topic_is_listed_shown_as_it_is_written_and_linked_from_the_front_page() {
+    let topics = topics();
+    assert!(topics.len() > 10, "{topics:?}");
+    let listed = stdout(&["help"]);
+    let front = std::fs::read_to_string(repository("README.md")).expect("the README");
+    for (name, text) in topics {
+        assert!(listed.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))), "{name}: {listed}");
+        assert!(front.contains(&format!("[{name}](src/help/{name}.md)")), "{name}");
+        // A page of the name of a command ends with the way to the command's options.
+        assert!(stdout(&["help", &name]).starts_with(&text), "{name}");
+        assert!(stdout(&["help", &name.to_uppercase()]).starts_with(&text), "{name}");
+    }
+}
+
+#[test]
+fn links_between_topics_lead_somewhere() {
+    let topics = topics();
+    for (name, text) in &topics {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target) {
+            let is_known = topics.iter().any(|(other, _)| target == format!("{other}.md"));
+            assert!(is_known || target.starts_with("https://"), "{name}: {target}");
+        }
+    }
+}
+
+#[test]
+fn a_command_without_a_topic_shows_its_options_and_what_is_neither_names_the_nearest() {
+    assert!(stdout(&["help", "apply"]).contains("--max-changes"));
+    for (typed, meant) in
+        [("aply", "'tagfleet help apply'"), ("quota", "'tagfleet help quotas'"), ("xyz", "lists topics")]
+    {
+        let output = help(&["help", typed]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{typed}: {said}");
+        assert!(said.contains(meant) && said.contains(typed), "{typed}: {said}");
+    }
+}
+
+#[test]
+fn every_option_stands_in_a_topic() {
+    let manual: String = topics().into_iter().map(|(_, text)| text).collect();
+    // What every program has, and what the help of the sandbox's server itself says best.
+    let known: BTreeSet<&str> = ["--help", "--version", "--color"].into();
+    let mut missing = BTreeSet::new();
+    for command in commands().iter().filter(|command| *command != "sandbox" && *command != "help") {
+        let shown = stdout(&[command, "--help"]);
+        let lines = shown.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        for option in lines.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")) {
+            let option = option.trim_end_matches([',', '.', ']']);
+            if !known.contains(option) && !manual.contains(option) {
+                missing.insert(option.to_owned());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no topic names {missing:?}");
+}
+
+#[test]
+fn the_topic_on_statuses_has_each_that_the_help_lists_and_so_has_the_front_page() {
+    let shown = stdout(&["--help"]);
+    let (_, listed) = shown.split_once("Exit status:\n").expect("a list of statuses");
+    let front = std::fs::read_to_string(repository("README.md")).expect("the README");
+    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(numbers.len() > 8, "{numbers:?}");
+    for number in numbers {
+        let row = format!("| {number} |");
+        assert!(topic("statuses").contains(&row) && front.contains(&row), "{number}");
+    }
+}
+
+#[test]
+fn the_topic_on_results_has_each_column_that_is_added_and_each_status() {
+    let folder = crate::rehearsal::Folder::new();
+    folder.write("retag.csv", std::fs::read(repository("samples/bad-rows.csv")).expect("a sample"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagfleet"));
+    command.args(["apply", "retag.csv", "--sandbox", "--yes", "--skip-invalid"]).current_dir(folder.path("."));
+    command.env("TAGFLEET_STATE_DIR", folder.path("state"));
+    assert!(command.output().expect("the program").status.code().is_some());
+    let results = folder.read("retag.sandbox.results.csv").expect("results");
+    let page = topic("results");
+    let named = code(&page);
+    for column in ADDED_COLUMNS {
+        assert!(named.contains(column), "{column}");
+    }
+    for status in Table::read(&results, ',').column("status") {
+        assert!(named.contains(status), "{status}");
+    }
+}
+
+/// Whether a tool is there that a test needs; CI has all of them.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is to know what was left out")]
+fn has(tool: &str) -> bool {
+    let is_there = Command::new(tool).arg("--version").output().is_ok();
+    let may_skip = std::env::var_os("TAGFLEET_TESTS_SKIP_NOTHING").is_none();
+    assert!(is_there || may_skip, "{tool} is not installed");
+    if !is_there {
+        eprintln!("skipped: {tool} is not installed");
+    }
+    is_there
+}
+
+#[test]
+fn every_command_and_topic_has_a_manual_page_that_a_formatter_finds_nothing_wrong_with() {
+    let folder = crate::rehearsal::Folder::new();
+    let output = help(&["man", folder.path(".").to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut of_topics: Vec<String> = topics().into_iter().map(|(name, _)| format!("tagfleet-{name}.7")).collect();
+    let mut of_commands: Vec<String> = commands().into_iter().map(|name| format!("tagfleet-{name}.1")).collect();
+    of_commands.push("tagfleet.1".to_owned());
+    of_topics.sort();
+    of_commands.sort();
+    assert_eq!(folder.names_in("man1"), of_commands);
+    assert_eq!(folder.names_in("man7"), of_topics);
+    assert_eq!(folder.read("man1/tagfleet.1").expect("a page"), help(&["man"]).stdout);
+    if has("mandoc") {
+        for (section, pages) in [("man1", of_commands), ("man7", of_topics)] {
+            let mut lint = Command::new("mandoc");
+            // Long lines are no fault in what a program writes.
+            lint.args(["-Tlint", "-Wwarning"]).args(pages).current_dir(folder.path(section));
+            let output = lint.output().expect("mandoc");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+/// What a shell offers after `tagfleet pl`.
+fn offered(shell: &str, script: &str) -> String {
+    let folder = crate::rehearsal::Folder::new();
+    folder.write("script", stdout(&["completions", shell]));
+    let mut command = Command::new(shell);
+    command.args(["-c", script]).current_dir(folder.path(".")).env("HOME", folder.path("."));
+    let output = command.output().expect("a shell");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[cfg(unix)]
+#[test]
+fn shells_complete_commands_and_options() {
+    if has("bash") {
+        let bash = |words: &str, last: &str| {
+            let function = format!("_tagfleet tagfleet '{last}' ''; echo \"${{COMPREPLY[@]}}\"");
+            let script =
+                format!("source ./script; COMP_WORDS=(tagfleet {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))");
+            offered("bash", &format!("{script}; {function}"))
+        };
+        assert_eq!(bash("pl", "pl"), "plan\n");
+        assert_eq!(bash("apply --max-c", "--max-c"), "--max-changes\n");
+    }
+    if has("fish") {
+        let shown = offered("fish", "source ./script; complete -C 'tagfleet pl'; complete -C 'tagfleet apply --max-c'");
+        assert!(shown.starts_with("plan\t") && shown.contains("\n--max-changes\t"), "{shown}");
+    }
+    if has("zsh") {
+        assert_eq!(
+            offered("zsh", "autoload -U compinit && compinit -u && source ./script && whence -w _tagfleet"),
+            "_tagfleet: function\n"
+        );
+    }
+}
