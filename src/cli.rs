@@ -6,6 +6,7 @@ mod advice;
 mod mistyped;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -15,6 +16,7 @@ use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
+use crate::outside::shown;
 use crate::plan::changes::UnlistedPolicy;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::ColorChoice;
@@ -57,7 +59,22 @@ impl Cli {
     /// # Errors
     /// What to print, and the status to end with, where it makes no sense; for help and version, too.
     pub fn read() -> Result<Self, clap::Error> {
-        Self::try_parse().and_then(Self::checked).map_err(advice::advised)
+        crate::config::keep_secrets(&|name| std::env::var_os(name));
+        Self::understand(std::env::args_os()).map_err(|error| {
+            // An error repeats what was typed; so it is made from what can be shown of that.
+            let shown = std::env::args_os().map(|argument| shown(&argument).into());
+            advice::advised(Self::understand(shown).err().unwrap_or(error))
+        })
+    }
+
+    /// The same for these words, of which the first is the program's name.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn read_from(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::understand(words).map_err(advice::advised)
+    }
+
+    fn understand(typed: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(typed).and_then(Self::checked)
     }
 
     /// Refuses what clap cannot tell.

@@ -247,7 +247,9 @@ mod platform {
     }
 
     pub(super) fn boot_id() -> std::io::Result<String> {
-        let answer = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output()?;
+        let mut sysctl = std::process::Command::new("/usr/sbin/sysctl");
+        sysctl.args(["-n", "kern.bootsessionuuid"]).env_clear().stdin(std::process::Stdio::null());
+        let answer = sysctl.output()?;
         let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         if text.is_empty() { Err(std::io::Error::other("kern.bootsessionuuid is empty")) } else { Ok(text) }
     }

@@ -14,6 +14,7 @@ use crate::api::cloud::{Cloud, is_loopback_host};
 use crate::api::sign_in::{PlatformOffers, SignInError, SignInSettings, read_secret_file};
 use crate::api::{ClientError, ClientSettings, Url, parse_base_url};
 use crate::cli::{QuotaOptions, ServiceOptions};
+use crate::outside::{secrets, shown};
 use crate::quota::{Quota, QuotaScope};
 use crate::store::{StoreError, default_directory};
 
@@ -41,7 +42,7 @@ pub enum ConfigError {
     #[error("the environment variable {0} holds no valid text")]
     Variable(&'static str),
     /// No encoding is called so.
-    #[error("\"{0}\" is no encoding")]
+    #[error("\"{}\" is no encoding", shown(.0))]
     Encoding(String),
 }
 
@@ -75,6 +76,22 @@ fn text(environment: Environment<'_>, name: &'static str) -> Result<Option<Strin
         None => Ok(None),
         Some(Ok(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
         Some(Err(_not_text)) => Err(ConfigError::Variable(name)),
+    }
+}
+
+/// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
+/// anything is shown, the command line's own errors.
+pub fn keep_secrets(environment: Environment<'_>) {
+    const SECRETS: [&str; 4] =
+        ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "TAGFLEET_TOKEN", "IDENTITY_HEADER"];
+    const PROXIES: [&str; 5] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"];
+    let text = |name: &&str| environment(name).and_then(|value| value.into_string().ok());
+    for secret in SECRETS.iter().filter_map(text) {
+        secrets::keep(&secret.trim_start_matches("Bearer ").into());
+    }
+    let proxies = PROXIES.iter().filter_map(text).filter_map(|proxy| Url::parse(&proxy).ok());
+    for password in proxies.filter_map(|proxy| proxy.password().map(str::to_owned)) {
+        secrets::keep(&password.into());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::dispatch::DispatchError;
 use crate::inventory::ReadError;
 use crate::model::is_sandbox_run;
 use crate::report::{
-    Ending, MachinesError, OutputError, Problem, ReservedError, ResultsError, reading_code, reading_problem,
+    Ending, MachinesError, OutputError, Problem, ReservedError, ResultsError, joined, reading_code, reading_problem,
 };
 use crate::store::StoreError;
 
@@ -93,8 +93,6 @@ pub(crate) struct CommandError {
     ended: Option<&'static str>,
     /// What was found in a refused input, for scripts.
     pub(crate) findings: Vec<Value>,
-    /// The run, if one began.
-    pub(crate) run_id: Option<String>,
     /// What there is to say to scripts nevertheless.
     own: Value,
 }
@@ -106,7 +104,7 @@ impl CommandError {
 
     /// With a problem that is ready to be shown.
     pub(crate) fn of(status: ExitStatus, problem: Problem) -> Self {
-        Self { status, problem, ended: None, findings: Vec::new(), run_id: None, own: json!({}) }
+        Self { status, problem, ended: None, findings: Vec::new(), own: json!({}) }
     }
 
     pub(crate) fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
@@ -118,6 +116,11 @@ impl CommandError {
         Self { ended: Some(ended), ..self }
     }
 
+    /// With the run that began.
+    pub(crate) fn of_run(self, run_id: &str) -> Self {
+        Self { own: joined(self.own, json!({"run_id": run_id})), ..self }
+    }
+
     /// With what there is to say to scripts nevertheless.
     pub(crate) fn with_own(self, own: Value) -> Self {
         Self { own, ..self }
@@ -126,11 +129,7 @@ impl CommandError {
     /// What there is to say to scripts, and how it ended.
     pub(crate) fn object(&self) -> (Value, Ending) {
         let ended = self.ended.unwrap_or_else(|| self.status.word());
-        let mut own = self.own.clone();
-        own["findings"] = json!(self.findings);
-        if self.run_id.is_some() {
-            own["run_id"] = json!(self.run_id);
-        }
+        let own = joined(self.own.clone(), json!({"findings": self.findings}));
         (own, Ending::failed(self.status.code(), ended, &self.problem, &self.findings))
     }
 

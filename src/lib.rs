@@ -5,7 +5,7 @@
 //! Data goes one way. Each room knows only those above it or to its left:
 //!
 //! ```text
-//! model, clock, words                plain types; time and randomness as values; how numbers and times are written
+//! model, clock, words, outside       plain types; time and randomness as values; how numbers, times and texts are written
 //! help                               the manual
 //! input ──> plan (pure) ──> dispatch ──> events ──> report
 //!             ^ inventory       │
@@ -18,6 +18,7 @@
 //!
 //! # The rooms
 //! - [`model`], [`clock`], [`words`]: what everybody speaks. No I/O in the first.
+//! - [`outside`]: text from outside, exact for comparing, and the ways out for showing it; the secrets of the process.
 //! - [`help`]: the manual: topics as Markdown, for the terminal and for `man`.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
@@ -33,6 +34,7 @@
 //! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
 //!   command.
 //! - [`sandbox`]: the simulated API on loopback.
+//! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
 //! # The way of a row
 //! What becomes of the row `srv-ber-042,Tier 1,Add,` of a file that `apply` is given:
@@ -81,7 +83,8 @@
 //! - Every row of the input has exactly one outcome; success is only ever the service's own answer.
 //! - No call starts before the quota allows it, in this process or beside others, and retries count like any call.
 //! - There is one retry layer, in [`call`]; policy ([`call::judge()`]) is a pure and total function.
-//! - No secret is written anywhere; whatever comes from outside is masked and escaped before it is shown.
+//! - No secret is written anywhere. What comes from outside is judged and exported as it came, and masked and escaped
+//!   only where it is shown or stored for showing.
 //! - Only `main` ends the process, and only [`report`] writes to the terminal.
 
 pub mod api;
@@ -92,10 +95,14 @@ pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod exit;
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod help;
 pub mod input;
 pub mod inventory;
 pub mod model;
+pub mod outside;
 pub mod plan;
 pub mod quota;
 pub mod report;

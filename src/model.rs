@@ -5,11 +5,12 @@
 
 mod held;
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde::Serialize;
 
-pub use held::{Held, MayHold, Slot};
+pub use held::{Age, Held, MayHold, Slot};
 
 /// The identifier of a machine record in the tenant.
 ///
@@ -29,15 +30,13 @@ impl MachineId {
     #[must_use]
     pub fn from_hexadecimal(text: &str) -> Option<Self> {
         let digits: &[u8; 40] = text.as_bytes().try_into().ok()?;
-        let (pairs, _none) = digits.as_chunks::<2>();
+        // Each loop goes over all digits, and what was seen is looked at at its end: so many are worked out at once.
+        let mut values = [0_u8; 40];
+        values.iter_mut().zip(digits).for_each(|(value, digit)| *value = digit_value(*digit));
+        let seen = values.iter().fold(0, |seen, value| seen | value);
+        let (pairs, _none) = values.as_chunks::<2>();
         let mut bytes = [0_u8; 20];
-        let mut seen = 0;
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            let (high, low) = (digit_value(*high), digit_value(*low));
-            seen |= high | low;
-            *byte = high << 4 | low & 0xF;
-        }
-        // One look at the end is faster than one at each digit, and a million ids are read at once.
+        bytes.iter_mut().zip(pairs).for_each(|(byte, [high, low])| *byte = high << 4 | low & 0xF);
         (seen < 16).then_some(Self(IdForm::Hexadecimal(bytes)))
     }
 
@@ -54,32 +53,18 @@ impl MachineId {
     }
 }
 
-/// What each byte is worth as a hexadecimal digit; those that are none are worth [`NO_DIGIT`].
-static DIGIT_VALUES: [u8; 256] = digit_values();
+/// What no byte is worth as a hexadecimal digit.
 const NO_DIGIT: u8 = 0xFF;
 
-fn digit_value(character: u8) -> u8 {
-    DIGIT_VALUES.get(usize::from(character)).copied().unwrap_or(NO_DIGIT)
-}
-
-#[expect(
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    reason = "every index is below 256; checked when compiled"
-)]
-const fn digit_values() -> [u8; 256] {
-    let mut values = [NO_DIGIT; 256];
-    let mut character = 0;
-    while character < 256 {
-        values[character] = match character as u8 {
-            digit @ b'0'..=b'9' => digit - b'0',
-            digit @ b'a'..=b'f' => digit - b'a' + 10,
-            digit @ b'A'..=b'F' => digit - b'A' + 10,
-            _ => NO_DIGIT,
-        };
-        character += 1;
+/// What a byte is worth as a hexadecimal digit, or [`NO_DIGIT`].
+const fn digit_value(character: u8) -> u8 {
+    let digit = character.wrapping_sub(b'0');
+    let letter = (character | 0x20).wrapping_sub(b'a');
+    match (digit < 10, letter < 6) {
+        (true, _) => digit,
+        (_, true) => letter + 10,
+        _ => NO_DIGIT,
     }
-    values
 }
 
 impl fmt::Display for MachineId {
@@ -265,6 +250,12 @@ impl Tag {
     #[must_use]
     pub fn breaks_portal_filter(&self) -> bool {
         self.0.contains(['(', ')', ','])
+    }
+}
+
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -465,7 +456,7 @@ pub struct Outcome {
     pub after: Option<Box<str>>,
 }
 
-/// What the last answer to an operation said of itself; nothing of it holds a secret.
+/// What the last answer to an operation said of itself, for people: masked, so nothing is decided by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerFacts {
     /// The HTTP status, if there was an answer.

@@ -6,9 +6,12 @@ mod page;
 use serde::Deserialize;
 
 use super::network::CertificateProblem;
+use crate::outside::Outside;
 
 pub use machine_record::MachineRecord;
-pub use page::MachinePage;
+pub use page::{MachinePage, UnreadableList};
+
+use page::{Bound, ListBounds};
 
 /// What became of a request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub struct Response {
 pub struct Loss {
     /// At which point.
     pub kind: LossKind,
-    /// What the HTTP client says, without secrets.
+    /// What the HTTP client says.
     pub description: String,
 }
 
@@ -112,13 +115,13 @@ impl LossKind {
 pub struct ServiceError {
     /// The code, `NotFound` for example.
     #[serde(default)]
-    pub code: String,
+    pub code: Outside<'static>,
     /// Free text.
     #[serde(default)]
-    pub message: String,
+    pub message: Outside<'static>,
     /// A correlation id.
     #[serde(default)]
-    pub target: Option<String>,
+    pub target: Option<Outside<'static>>,
 }
 
 /// Whether an answer says that something went wrong, in whatever shape.
@@ -140,29 +143,28 @@ impl Response {
         self.body.iter().all(u8::is_ascii_whitespace)
     }
 
-    /// The machines in the answer to a bulk call: `{"value": […]}` or a bare list. `None` when the body is anything else,
-    /// or lists things of which none is a machine; an empty list when it shows no machine.
-    #[must_use]
-    pub fn machines(&self) -> Option<Vec<MachineRecord>> {
+    /// The machines in the answer to a bulk call: `{"value": […]}` or a bare list; an empty list when it shows no machine.
+    ///
+    /// # Errors
+    /// [`UnreadableList`] when the body is anything else, holds too much, or lists things of which none is a machine.
+    pub fn machines(&self) -> Result<Vec<MachineRecord>, UnreadableList> {
         if self.is_empty() {
-            return Some(Vec::new());
+            return Ok(Vec::new());
         }
-        let (machines, skipped) = if let Some(page) = self.machine_page() {
-            (page.machines, page.skipped)
-        } else {
-            let elements: Vec<machine_record::Element> = serde_json::from_slice(&self.body).ok()?;
-            let count = elements.len();
-            let machines: Vec<MachineRecord> = elements.into_iter().filter_map(|element| element.0).collect();
-            let skipped = (count - machines.len()) as u64;
-            (machines, skipped)
+        let (machines, skipped) = match MachinePage::parse(&self.body, ListBounds::BULK) {
+            Ok(page) => (page.machines, page.skipped),
+            Err(UnreadableList::Other) => Bound::new(ListBounds::BULK).bare_list(&self.body)?,
+            Err(excess) => return Err(excess),
         };
-        (skipped == 0 || !machines.is_empty()).then_some(machines)
+        if skipped > 0 && machines.is_empty() { Err(UnreadableList::Other) } else { Ok(machines) }
     }
 
-    /// The body as a page of the list of machines, if it is one.
-    #[must_use]
-    pub fn machine_page(&self) -> Option<MachinePage> {
-        MachinePage::parse(&self.body)
+    /// The body as a page of the list of machines.
+    ///
+    /// # Errors
+    /// [`UnreadableList`] when it is none, or holds too much.
+    pub fn machine_page(&self) -> Result<MachinePage, UnreadableList> {
+        MachinePage::parse(&self.body, ListBounds::PAGE)
     }
 
     /// The body as a machine, if it is one and speaks of no error besides.
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn the_answer_to_a_bulk_call_is_a_list_of_machines_and_nothing_else() {
         let ids = |body: &str| {
-            let machines = response(body).machines()?;
+            let machines = response(body).machines().ok()?;
             Some(machines.into_iter().map(|machine| String::from(machine.id)).collect::<Vec<_>>())
         };
         let listed = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
@@ -253,7 +255,11 @@ mod tests {
         let error = response(r#"{"error": {"code": "NotFound", "message": "m", "target": "t", "details": []}}"#);
         assert_eq!(
             error.service_error(),
-            Some(ServiceError { code: "NotFound".into(), message: "m".into(), target: Some("t".into()) })
+            Some(ServiceError {
+                code: Outside::new("NotFound"),
+                message: Outside::new("m"),
+                target: Some(Outside::new("t"))
+            })
         );
         assert_eq!(response(r#"{"error": {}}"#).service_error(), Some(ServiceError::default()));
         assert_eq!(response(r#"{"message": "m"}"#).service_error(), None);

@@ -1,9 +1,10 @@
 //! The HTTP client: one `send` is one request on the wire.
 //!
-//! The client's own retries and redirects are off, since a hidden request would pass by the quota. Whatever comes back
-//! goes through the redactor before anybody else sees it: a proxy's error page may repeat what we sent. Loopback is never
-//! reached through a proxy.
+//! The client's own retries and redirects are off, since a hidden request would pass by the quota. What comes back is
+//! handed on as it came: whoever shows any of it masks what it may repeat of what we sent. Loopback is never reached
+//! through a proxy.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,9 +16,12 @@ use reqwest::{StatusCode, Url};
 use super::answer::{Answer, Loss, LossKind, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
 use super::network::NetworkError;
-use super::sign_in::{BearerToken, SignIn, SignInError};
+use super::sign_in::{BearerToken, SignIn, SignInError, open_at_once};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
+use crate::outside::shown;
 
+/// So much of a certificate file is read: the roots of a whole system have a quarter of that.
+const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;
 /// How long a connection may take to come about.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(10);
 /// Headers that carry a correlation id, the best first.
@@ -27,7 +31,7 @@ const REQUEST_ID_HEADERS: [&str; 4] = ["x-ms-request-id", "request-id", "x-reque
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The base URL is none.
-    #[error("\"{0}\" is not a URL")]
+    #[error("\"{}\" is not a URL", shown(.0))]
     Url(String),
     /// The base URL is one that must not be used.
     #[error("the base URL {url} {problem}")]
@@ -40,7 +44,7 @@ pub enum ClientError {
         hint: &'static str,
     },
     /// The certificate file cannot be read.
-    #[error("cannot read the certificate file {path}")]
+    #[error("cannot read the certificate file {}", shown(path))]
     CertificateFile {
         /// The file.
         path: PathBuf,
@@ -49,7 +53,7 @@ pub enum ClientError {
         source: std::io::Error,
     },
     /// The certificate file holds no certificate.
-    #[error("{path} holds no certificate in PEM form")]
+    #[error("{} holds no certificate in PEM form", shown(path))]
     NoCertificate {
         /// The file.
         path: PathBuf,
@@ -143,7 +147,10 @@ impl ClientSettings {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
-    let bytes = std::fs::read(path).map_err(|source| ClientError::CertificateFile { path: path.to_owned(), source })?;
+    let unreadable = |source| ClientError::CertificateFile { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = open_at_once(path).map_err(unreadable)?;
+    file.take(CERTIFICATES_MAXIMUM_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     match reqwest::Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(ClientError::NoCertificate { path: path.to_owned() }),
@@ -200,7 +207,7 @@ impl Client {
         let status = answer.status();
         let headers = answer.headers().clone();
         let mut body = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| self.loss_of_body(error))? {
+        while let Some(part) = answer.chunk().await.map_err(loss_of_body)? {
             if body.len() + part.len() > maximum_bytes {
                 return Err(Loss {
                     kind: LossKind::TooLong,
@@ -213,17 +220,14 @@ impl Client {
     }
 
     fn response(&self, status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Response {
-        let header = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?;
-            Some(self.sign_in.redactor().redact(value).into_owned())
-        };
+        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
         Response {
             status: status.as_u16(),
             retry_after: header(RETRY_AFTER.as_str()),
             date: header(DATE.as_str()),
             location: header(LOCATION.as_str()).map(|location| self.host_of(&location)),
             request_id: REQUEST_ID_HEADERS.iter().find_map(|name| header(name)),
-            body: self.redacted(body),
+            body,
         }
     }
 
@@ -235,26 +239,18 @@ impl Client {
         }
     }
 
-    fn redacted(&self, body: Vec<u8>) -> Vec<u8> {
-        let text = String::from_utf8_lossy(&body);
-        match self.sign_in.redactor().redact(&text) {
-            std::borrow::Cow::Borrowed(_) => body,
-            std::borrow::Cow::Owned(masked) => masked.into_bytes(),
-        }
-    }
-
     fn loss(&self, error: reqwest::Error) -> Loss {
-        self.loss_of(&NetworkError::of_request(error, &self.base_url))
+        loss_of(&NetworkError::of_request(error, &self.base_url))
     }
+}
 
-    /// The head of the answer has come: the request has arrived, whatever happened to the rest.
-    fn loss_of_body(&self, error: reqwest::Error) -> Loss {
-        self.loss_of(&NetworkError::of_body(error))
-    }
+/// The head of the answer has come: the request has arrived, whatever happened to the rest.
+fn loss_of_body(error: reqwest::Error) -> Loss {
+    loss_of(&NetworkError::of_body(error))
+}
 
-    fn loss_of(&self, error: &NetworkError) -> Loss {
-        Loss { kind: error.kind(), description: self.sign_in.redactor().redact(&error.to_string()).into_owned() }
-    }
+fn loss_of(error: &NetworkError) -> Loss {
+    Loss { kind: error.kind(), description: error.to_string() }
 }
 
 #[async_trait]
@@ -283,13 +279,57 @@ impl Transport for Client {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::api::sign_in::SignInSettings;
+    use crate::model::MachineId;
 
     fn problem(text: &str, allowed: bool) -> Result<String, String> {
         match parse_base_url(text, allowed) {
             Ok(url) => Ok(url.to_string()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// What becomes of a request to a server on loopback whose answer has a body of so many bytes.
+    async fn answer_of(body_bytes: usize) -> Answer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            let _head = connection.read(&mut [0; 4096]).await;
+            let body = "x".repeat(body_bytes);
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {body_bytes}\r\n\r\n{body}");
+            // The client may have had enough.
+            let _gone = connection.write_all(answer.as_bytes()).await;
+        });
+        let base_url = parse_base_url(&address, false).expect("loopback");
+        let http = ClientSettings { base_url: base_url.clone(), certificate_file: None }.http().expect("a client");
+        let mut settings = SignInSettings::new("https://login.example", "scope");
+        settings.ready_token = Some("token".into());
+        let client = Client::new(http.clone(), base_url, SignIn::new(&settings, http).expect("a token"));
+        let request = ApiRequest::GetMachine { machine: MachineId::from_service("a") };
+        client.send(&request).await.expect("a token").0
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_longer_than_any_true_one_is_not_read_to_its_end() {
+        const MEBIBYTE: usize = 1024 * 1024;
+        assert_eq!(answer_of(MEBIBYTE).await.body_length(), MEBIBYTE);
+        let Answer::Lost(loss) = answer_of(MEBIBYTE + 1).await else { panic!("it is too long") };
+        assert_eq!(
+            (loss.kind, loss.description.as_str()),
+            (LossKind::TooLong, "the answer is longer than 1048576 bytes")
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_an_end_is_no_certificate() {
+        let error = read_certificates(Path::new("/dev/zero")).expect_err("no certificate");
+        assert!(matches!(error, ClientError::NoCertificate { .. }), "{error}");
     }
 
     #[test]

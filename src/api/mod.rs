@@ -13,7 +13,7 @@ pub mod sign_in;
 
 use async_trait::async_trait;
 
-pub use answer::{Answer, Loss, LossKind, MachinePage, MachineRecord, Response, ServiceError};
+pub use answer::{Answer, Loss, LossKind, MachinePage, MachineRecord, Response, ServiceError, UnreadableList};
 pub use client::{Client, ClientError, ClientSettings, parse_base_url};
 pub use network::{CertificateProblem, NetworkError};
 pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};

@@ -79,6 +79,12 @@ impl NetworkError {
             if is_late {
                 return Self { kind: LossKind::TimedOut, text: "no answer in time".to_owned() };
             }
+            if causes(&error).any(|cause| cause.to_string() == "message head is too large") {
+                return Self {
+                    kind: LossKind::TooLong,
+                    text: "the head of the answer is longer than any true one".to_owned(),
+                };
+            }
             return Self::with_cause(LossKind::ConnectionLost, "the connection ended before an answer came", &error);
         }
         let place = match target.port_or_known_default() {

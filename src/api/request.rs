@@ -189,12 +189,13 @@ impl ApiRequest {
         }
     }
 
-    /// The longest answer that is read, in bytes: a machine has a few kilobytes.
+    /// The longest answer that is read, in bytes: a machine has a kilobyte or two.
     #[must_use]
     pub const fn answer_maximum_bytes(&self) -> usize {
         match self {
-            Self::ListMachines { .. } => 256 * MEBIBYTE,
-            _ => 4 * MEBIBYTE,
+            Self::ListMachines { .. } => 48 * MEBIBYTE,
+            Self::ChangeTagOnMachines { .. } => 4 * MEBIBYTE,
+            Self::ChangeTag { .. } | Self::SetDeviceValue { .. } | Self::GetMachine { .. } => MEBIBYTE,
         }
     }
 

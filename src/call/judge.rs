@@ -1,8 +1,8 @@
 //! What an answer means: a pure, total function from request, answer and history to a [`Verdict`].
 //!
 //! Success is only ever the service's own well-formed answer that shows the change; one that shows nothing of it is an
-//! acceptance, which a read has to settle. The texts of errors are the service's, cut; nothing is decided by them but how
-//! long to wait. What surprises: a 404 is believed only when it repeats, since the service sometimes gives one for a
+//! acceptance, which a read has to settle. The texts of errors are the service's, masked and cut when everything is
+//! decided; nothing is decided by them but how long to wait. What surprises: a 404 is believed only when it repeats, since the service sometimes gives one for a
 //! living machine; an answer that shows the machine without the change, or the tag in another case only, is asked for
 //! once more before it is believed; and a service that fails may have done its work before (`is_ambiguous`).
 
@@ -20,6 +20,7 @@ pub use verdict::{
 use super::retry_after;
 use crate::api::{Answer, ApiRequest, LossKind, MachineRecord, Response};
 use crate::model::{AnswerFacts, TagAction};
+use crate::outside::Outside;
 
 /// How often a machine must be answered as not found before that is believed, where nothing else speaks against it.
 pub const NOT_FOUND_BELIEVED_AFTER: u32 = 3;
@@ -94,7 +95,7 @@ fn judge_response(request: &ApiRequest, response: &Response, history: History, w
         429 => Verdict::Throttled { wait: retry_after::named_wait(response, wall_now), facts },
         // A proxy's page is nobody's verdict about a machine.
         400..=499 if response.looks_like_html() => retry(RetryReason::NotUnderstood, facts),
-        403 if request.machine().is_some() && is_disallowed(&facts) => fail(FailReason::Disallowed, facts),
+        403 if request.machine().is_some() && is_disallowed(response) => fail(FailReason::Disallowed, facts),
         403 => fail(FailReason::Forbidden, facts),
         404 if history.not_found + 1 >= NOT_FOUND_BELIEVED_AFTER => fail(FailReason::NotFound, facts),
         404 => retry(RetryReason::NotFound, facts),
@@ -193,8 +194,8 @@ pub(in crate::call) const fn after(request: &ApiRequest, case_differs: bool) -> 
 }
 
 /// Whether a 403 is about a machine and not about the app.
-fn is_disallowed(facts: &AnswerFacts) -> bool {
-    facts.error_code.as_deref().is_some_and(is_disallowed_code)
+fn is_disallowed(response: &Response) -> bool {
+    response.service_error().is_some_and(|error| is_disallowed_code(error.code.exact()))
 }
 
 /// Whether this code of a 403 is about a machine, or a change of it, and not about the app.
@@ -227,24 +228,15 @@ fn facts(response: &Response) -> AnswerFacts {
     };
     AnswerFacts {
         http_status: Some(response.status),
-        error_code: text(&error.code),
-        error_message: text(&error.message).or_else(|| ours().as_deref().map(cut)),
-        request_id: error.target.as_deref().or(response.request_id.as_deref()).and_then(text),
+        error_code: text(error.code.exact()),
+        error_message: text(error.message.exact()).or_else(|| ours().as_deref().map(cut)),
+        request_id: error.target.as_ref().map(Outside::exact).or(response.request_id.as_deref()).and_then(text),
     }
 }
 
-/// A text of the service on one line, without control characters, cut.
+/// A text of the service as people are to read it.
 fn cut(text: &str) -> Box<str> {
-    let mut line: String = text
-        .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .take(MESSAGE_MAXIMUM_CHARACTERS + 1)
-        .collect();
-    if line.chars().count() > MESSAGE_MAXIMUM_CHARACTERS {
-        line.pop();
-        line.push('…');
-    }
-    line.trim().into()
+    Outside::new(text).kept(MESSAGE_MAXIMUM_CHARACTERS)
 }
 
 #[cfg(test)]

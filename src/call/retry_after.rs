@@ -18,7 +18,7 @@ pub(super) fn named_wait(response: &Response, wall_now: Timestamp) -> Option<Dur
         .retry_after
         .as_deref()
         .and_then(|header| seconds(header.trim()).or_else(|| until_date(header, response, wall_now)))
-        .or_else(|| seconds_in_text(&response.service_error()?.message))
+        .or_else(|| seconds_in_text(response.service_error()?.message.exact()))
         .or_else(|| seconds_in_text(&String::from_utf8_lossy(&response.body)))
 }
 

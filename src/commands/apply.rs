@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::input::{input_order, input_path};
-use super::opening::{Opening, asks, desk, rows_target};
-use super::planning_options;
+use super::opening::{Opening, asks, rows_target};
+use super::{planning_options, run_options};
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, ResultsTarget, Screen};
-use crate::run::{self, ApplyOrder, RunOptions, check_input};
+use crate::run::{self, ApplyOrder, check_input};
 
 /// Reads, checks, plans, asks, sends, and answers every row.
 pub(super) async fn apply(
@@ -33,25 +33,14 @@ pub(super) async fn apply(
     let order = ApplyOrder {
         target,
         planning: planning_options(&options.planning),
-        run: RunOptions {
-            asks,
-            bulk: !options.planning.no_bulk,
-            maximum_errors: options.limits.max_errors,
-            skip_missing_machines: options.limits.skip_missing_machines,
-            lock_wait: options.others.lock_wait,
-            note: options.limits.note,
-            keep_runs: options.others.keep_runs,
-        },
+        run: run_options(asks, options.planning.no_bulk, options.limits, &options.others),
         joins: !options.fresh,
     };
-    let input = check_input(input_order(&options.input, order.planning.inventory)?, screen).await?;
+    let reading = check_input(input_order(&options.input, order.planning.inventory)?, screen);
+    let input = opening.before_the_deadline(reading).await?;
     order.target.check(reserved, input.header())?;
     let connection = opening.connect(input.machines()).await?;
-    let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::apply(&tenant, &order, input, &mut desk).await;
-    connection.close().await;
-    status
+    opening.work(connection, general, screen, async |tenant, desk| run::apply(tenant, &order, input, desk).await).await
 }
 
 /// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`.

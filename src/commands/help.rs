@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::cli::{Cli, GeneralOptions, HelpOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::help::{TOPICS, list, topic};
+use crate::outside::shown;
 use crate::report::{Ending, Screen};
 
 /// How much a name must be like what was typed to be named, from 0 to 1 (Jaro and Winkler).
@@ -56,5 +57,5 @@ fn unknown(name: &str, program: &clap::Command) -> CommandError {
         Some((_, known)) => format!("did you mean 'tagfleet help {known}'?"),
         None => "'tagfleet help' lists topics and commands".to_owned(),
     };
-    CommandError::text(ExitStatus::Usage, format!("no topic or command \"{name}\""), Some(&hint))
+    CommandError::text(ExitStatus::Usage, format!("no topic or command \"{}\"", shown(name)), Some(&hint))
 }

@@ -8,6 +8,7 @@ use crate::cli::InputOptions as InputArguments;
 use crate::config::ConfigError;
 use crate::exit::CommandError;
 use crate::input::{InputOptions, encoding};
+use crate::outside::shown;
 use crate::run::{InputOrder, OpenInput};
 
 /// What standard input is called.
@@ -24,7 +25,7 @@ pub(super) fn input_name(path: &Path) -> String {
         return STANDARD_INPUT.to_owned();
     }
     let place = path.canonicalize().or_else(|_gone| std::path::absolute(path));
-    place.unwrap_or_else(|_nowhere| path.to_owned()).display().to_string()
+    place.unwrap_or_else(|_nowhere| path.to_owned()).to_string_lossy().into_owned()
 }
 
 /// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
@@ -41,7 +42,7 @@ pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Re
         Some(path) => {
             let file = path.to_owned();
             let open = move || Ok(Box::new(File::open(file)?) as Box<dyn io::Read>);
-            (path.display().to_string(), input_name(path), Box::new(open))
+            (shown(path), input_name(path), Box::new(open))
         }
     };
     Ok(InputOrder {

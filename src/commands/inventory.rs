@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::opening::{Opening, desk};
+use super::opening::Opening;
 use crate::cli::{GeneralOptions, InventoryOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{MachinesFile, MachinesTarget, Reserved, Screen};
@@ -30,9 +30,9 @@ pub(super) async fn inventory(
         reserved.refuse("the machines", path)?;
     }
     let opening = Opening::new(general, false, &options.service, &options.quota, None)?;
-    let connection = opening.connect(&[]).await?;
     let file = MachinesFile::new(target.clone())?;
-    let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    run::inventory(&tenant, &target, file, &mut desk).await
+    let connection = opening.connect(&[]).await?;
+    opening
+        .work(connection, general, screen, async |tenant, desk| run::inventory(tenant, &target, file, desk).await)
+        .await
 }

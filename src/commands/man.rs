@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::cli::{Cli, EXIT_STATUS_HELP, GeneralOptions, ManOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::help::{MANUAL_DATE, TOPICS, manual_page};
+use crate::outside::shown;
 use crate::report::{Ending, Screen};
 
 pub(super) fn man(options: &ManOptions, general: &GeneralOptions, screen: &Screen) -> Result<ExitStatus, CommandError> {
@@ -32,7 +33,7 @@ pub(super) fn man(options: &ManOptions, general: &GeneralOptions, screen: &Scree
 /// Writes the pages of a section into its folder.
 fn write(section: &Path, pages: impl IntoIterator<Item = (String, String)>) -> Result<(), CommandError> {
     let failed = |path: &Path, error: io::Error| {
-        let message = format!("{} could not be written: {error}", path.display());
+        let message = format!("{} could not be written: {error}", shown(path));
         CommandError::text(ExitStatus::StorageFailed, message, None)
     };
     fs::create_dir_all(section).map_err(|error| failed(section, error))?;

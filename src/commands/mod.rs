@@ -13,9 +13,11 @@ mod man;
 mod opening;
 mod outputs;
 mod plan;
+mod process_limits;
 mod results;
 mod resume;
 mod runs;
+mod runtime;
 mod sandbox;
 mod service;
 mod stop_signals;
@@ -28,13 +30,15 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use self::input::input_name;
-use crate::cli::{Cli, Command, Mistyped, PlanningOptions as PlanningArguments, message_and_hint};
+use crate::cli::{
+    Cli, Command, LimitOptions, Mistyped, OtherRunsOptions, PlanningOptions as PlanningArguments, message_and_hint,
+};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
 use crate::report::logging::{self, LogFormat};
 use crate::report::{ColorChoice, Invocation, Screen};
-use crate::run::PlanningOptions;
+use crate::run::{PlanningOptions, RunOptions};
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -57,6 +61,7 @@ pub fn run(cli: Cli) -> ExitStatus {
     let screen = Screen::new(cli.general.color, cli.general.quiet)
         .with_line_format(cli.general.log_format)
         .with_invocation(invocation);
+    screen.tell_panics();
     let json = cli.general.json;
     let status = run_on(cli, screen.clone()).unwrap_or_else(|error| {
         show_error(&error, json, &screen);
@@ -81,7 +86,7 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
         let (message, hint) = message_and_hint(error);
         show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
     } else {
-        let _closed = error.print();
+        screen.line(screen.styled(&error.render()).trim_end());
     }
     ExitStatus::Usage
 }
@@ -108,6 +113,11 @@ fn input(command: &Command) -> Option<&Path> {
 
 fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
+    let runtime = runtime::runtime().map_err(|error| {
+        let hint = "the system has no threads or files left for this process; raise its limits (ulimit -u, ulimit -n)";
+        CommandError::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
+    })?;
+    runtime.block_on(async { stop_signals::outlive_file_size_limit() });
     let mut reserved = outputs::reserved(&cli);
     let screen = match &general.log_file {
         None => screen,
@@ -124,9 +134,6 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
         (_, _) => tracing::Level::DEBUG,
     };
     logging::start(&screen, general.log_format, level);
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        CommandError::new(ExitStatus::StorageFailed, error, Some("the system has no threads or files left".to_owned()))
-    })?;
     let status = runtime.block_on(async {
         match cli.command {
             Command::Apply(options) => apply::apply(*options, &cli.general, &reserved, &screen).await,
@@ -149,6 +156,19 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     screen.end_at(Instant::now());
     screen.finish();
     status
+}
+
+/// How a run is carried out.
+fn run_options(asks: bool, no_bulk: bool, limits: LimitOptions, others: &OtherRunsOptions) -> RunOptions {
+    RunOptions {
+        asks,
+        bulk: !no_bulk,
+        maximum_errors: limits.max_errors,
+        skip_missing_machines: limits.skip_missing_machines,
+        lock_wait: others.lock_wait,
+        note: limits.note,
+        keep_runs: others.keep_runs,
+    }
 }
 
 /// How a plan is made.

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use super::confirm::Confirmation;
+use super::process_limits;
 use super::service::Connection;
 use super::stop_signals;
 use crate::api::Client;
 use crate::cli::{DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
@@ -46,6 +47,7 @@ impl Opening {
         quota_options: &QuotaOptions,
         argument: Option<DeadlineArgument>,
     ) -> Result<Self, CommandError> {
+        process_limits::allow(quota_options.concurrency)?;
         let environment = |name: &str| std::env::var_os(name);
         let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
         let service = if sandbox {
@@ -71,6 +73,21 @@ impl Opening {
         Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline })
     }
 
+    /// Does what comes before any run: whatever it waits for, it ends with the deadline.
+    pub(super) async fn before_the_deadline<Output>(
+        &self,
+        work: impl Future<Output = Result<Output, CommandError>>,
+    ) -> Result<Output, CommandError> {
+        let Some(deadline) = self.calls.deadline else { return work.await };
+        tokio::select! {
+            done = work => done,
+            () = sleep_until(self.clock.as_ref(), deadline) => {
+                let message = "stopped at its deadline, before the first call; nothing was changed";
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None))
+            }
+        }
+    }
+
     /// Prepares the service; the sandbox holds these machines.
     pub(super) async fn connect(&self, machines: &[MachineReference]) -> Result<Connection, CommandError> {
         match &self.service {
@@ -79,8 +96,15 @@ impl Opening {
         }
     }
 
-    /// Opens the state, and finds out whose quota is used.
-    pub(super) async fn tenant(self, connection: &Connection, desk: &mut Desk) -> Result<Tenant<Client>, CommandError> {
+    /// Opens the state, finds out whose quota is used, has the work done, and leaves everything in order whatever came of it.
+    pub(super) async fn work(
+        self,
+        connection: Connection,
+        general: &GeneralOptions,
+        screen: &Screen,
+        work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
+    ) -> Result<ExitStatus, CommandError> {
+        let mut desk = desk(general, screen);
         if let Some(time) = self.ends_at {
             desk.screen.end_at(time);
         }
@@ -88,12 +112,19 @@ impl Opening {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
         let store = Store::open(&self.state_directory, self.clock.clone()).await?;
-        Tenant::open(connection.service(), connection.identity(), store, self.clock, self.calls, desk).await
+        let (service, identity) = (connection.service(), connection.identity());
+        let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {
+            Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,
+            Err(error) => Err(error),
+        };
+        store.put_in_order().await;
+        connection.close().await;
+        status
     }
 }
 
 /// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
-pub(super) fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
+fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
     Desk {
         screen: screen.clone(),
         quiet: general.quiet,

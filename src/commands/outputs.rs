@@ -14,6 +14,7 @@ use super::undo;
 use crate::cli::{Cli, Command, ServiceOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
+use crate::outside::shown;
 use crate::report::{Problem, Reserved, ResultsTarget};
 use crate::store::state_files;
 
@@ -96,11 +97,11 @@ pub(super) fn open_log(path: &Path, command: &Command, reserved: &Reserved) -> R
     let reserved = outputs.fold(reserved.clone(), |reserved, path| reserved.with("the results", path));
     reserved.refuse("the log", path).map_err(|error| refused(error.into(), other()))?;
     let unusable = |error: io::Error| {
-        let hint = format!("--log-file needs a file that can be written, and {} cannot", path.display());
+        let hint = format!("--log-file needs a file that can be written, and {} cannot", shown(path));
         refused(error.into(), hint)
     };
     if path.is_file() && !is_log(path).map_err(unusable)? {
-        let message = format!("{} is there already, and it is no log that tagfleet wrote", path.display());
+        let message = format!("{} is there already, and it is no log that tagfleet wrote", shown(path));
         return Err(refused(message.into(), format!("move it away, or {}", other())));
     }
     open_for_appending(path).map_err(unusable)

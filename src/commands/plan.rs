@@ -1,7 +1,7 @@
 //! `tagfleet plan`: says what `apply` would do, and changes nothing.
 
 use super::input::input_order;
-use super::opening::{Opening, desk};
+use super::opening::Opening;
 use super::planning_options;
 use crate::cli::{GeneralOptions, PlanOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -18,9 +18,7 @@ pub(super) async fn plan(
     let planning = planning_options(&options.planning);
     let input = check_input(input_order(&options.input, planning.inventory)?, screen).await?;
     let connection = opening.connect(input.machines()).await?;
-    let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::plan(&tenant, planning, options.detailed_exitcode, &input, &mut desk).await;
-    connection.close().await;
-    status
+    let plan =
+        async |tenant: &_, desk: &mut _| run::plan(tenant, planning, options.detailed_exitcode, &input, desk).await;
+    opening.work(connection, general, screen, plan).await
 }

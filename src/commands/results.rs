@@ -7,6 +7,7 @@ use crate::cli::{GeneralOptions, ResultsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
+use crate::outside::shown;
 use crate::report::{Ending, Reserved, ResultsTarget, Screen, kept_text, results_json, write_results};
 use crate::store::{Reader, StoreError};
 use crate::words::counted;
@@ -27,6 +28,7 @@ pub(super) async fn results(
         return Err(StoreError::NoSuchRun(options.run).into());
     };
     let run = reader.run_by_id(&options.run).await?;
+    reader.check_rows(&run).await?;
     let about = &run.description;
     let target = target.unwrap_or_else(|| ResultsTarget::file(PathBuf::from(format!("{}.results.csv", about.run_id))));
     target.check(&reserved.clone().with("the input", &about.input_path), &about.header)?;
@@ -38,7 +40,7 @@ pub(super) async fn results(
         )?;
     } else if let Some(results) = target.results() {
         let rows = counted(totals.rows, "row", "rows");
-        screen.line(&format!("{rows} written to {}", results.display()));
+        screen.line(&format!("{rows} written to {}", shown(results)));
         if !totals.kept.is_empty() {
             screen.line(&kept_text(&totals.kept));
         }

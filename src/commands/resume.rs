@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::opening::{Opening, asks, desk, rows_target};
-use super::planning_options;
+use super::opening::{Opening, asks, rows_target};
+use super::{planning_options, run_options};
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};
 use crate::report::{Reserved, Screen};
-use crate::run::{self, ResumeOrder, RunOptions};
+use crate::run::{self, ResumeOrder};
 use crate::store::{Reader, StoreError};
 
 /// Operations that are read in one transaction.
@@ -31,26 +31,14 @@ pub(super) async fn resume(
         target,
         reserved: reserved.clone(),
         planning: planning_options(&options.planning),
-        run: RunOptions {
-            asks,
-            bulk: !options.planning.no_bulk,
-            maximum_errors: options.limits.max_errors,
-            skip_missing_machines: options.limits.skip_missing_machines,
-            lock_wait: options.others.lock_wait,
-            note: options.limits.note,
-            keep_runs: options.others.keep_runs,
-        },
+        run: run_options(asks, options.planning.no_bulk, options.limits, &options.others),
     };
     let machines = match &order.run_id {
         Some(run_id) if sandbox => machines_of(&opening.state_directory, run_id).await?,
         _ => Vec::new(),
     };
     let connection = opening.connect(&machines).await?;
-    let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::resume(&tenant, order, &mut desk).await;
-    connection.close().await;
-    status
+    opening.work(connection, general, screen, async |tenant, desk| run::resume(tenant, order, desk).await).await
 }
 
 /// The machines of a stored run, for a sandbox that holds them again.

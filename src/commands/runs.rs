@@ -4,6 +4,7 @@ use crate::cli::{GeneralOptions, RunsOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
+use crate::outside::shown;
 use crate::report::{Ending, RunList, RunView, Screen};
 use crate::store::{Reader, StoreError};
 
@@ -18,6 +19,11 @@ pub(super) async fn runs(
         directory = sandbox_state_directory(&directory);
     }
     let reader = Reader::open(&directory).await?;
+    if let Some(reader) = &reader
+        && let Some(missing) = reader.what_is_missing().await?
+    {
+        screen.warning(&missing);
+    }
     let (object, text) = match (&reader, options.run) {
         (None, Some(run)) => return Err(StoreError::NoSuchRun(run).into()),
         (Some(reader), Some(run)) => {
@@ -27,7 +33,10 @@ pub(super) async fn runs(
         }
         (_, None) => {
             let runs = match &reader {
-                Some(reader) => reader.runs().await?,
+                Some(reader) => match reader.nothing_but_loss().await? {
+                    Some(loss) => return Err(loss.into()),
+                    None => reader.runs().await?,
+                },
                 None => Vec::new(),
             };
             let list = RunList { runs: &runs };
@@ -37,7 +46,7 @@ pub(super) async fn runs(
     if general.json {
         screen.object(object, &Ending::finished(ExitStatus::Done.code()))?;
     } else if text.is_empty() {
-        screen.line(&format!("There are no runs in {}.", directory.display()));
+        screen.line(&format!("There are no runs in {}.", shown(&directory)));
     } else {
         screen.data(&text)?;
     }

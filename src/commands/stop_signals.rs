@@ -25,6 +25,20 @@ pub(super) fn listen(screen: &Screen) -> mpsc::Receiver<StopRequest> {
     receiver
 }
 
+/// A file that reaches the largest size that is allowed (`ulimit -f`) is an error of whoever writes it, and does not end the
+/// process. Must be called within a runtime.
+pub(super) fn outlive_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Once it has been listened for, it no longer does anything by itself.
+        let listening = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+        if let Err(error) = listening {
+            tracing::warn!(%error, "a file that grows too large would end the process at once");
+        }
+    }
+}
+
 async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>, screen: Screen) {
     let mut is_stopping = false;
     loop {
@@ -32,10 +46,10 @@ async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>, scre
         screen.end_at(Instant::now());
         let request = match signal {
             Signal::Stop if is_stopping => StopRequest::Halt,
-            // A terminal that goes away may say so more than once, by itself and through the shell; nobody is there who
-            // could be in a hurry.
-            Signal::HangUp if is_stopping => continue,
-            Signal::Stop | Signal::HangUp => StopRequest::Drain,
+            // A terminal that goes away may say so more than once, by itself and through the shell, and a limit on time says
+            // so each second; nobody is there who could be in a hurry.
+            Signal::Gone if is_stopping => continue,
+            Signal::Stop | Signal::Gone => StopRequest::Drain,
         };
         is_stopping = true;
         // Nobody may be there to hear it any more, and more than wait already are the same as two.
@@ -47,9 +61,9 @@ async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>, scre
 enum Signal {
     /// Somebody wants the process to end.
     Stop,
-    /// The terminal has gone.
+    /// The terminal has gone, or the time that the process may use the processor for (`ulimit -t`).
     #[cfg_attr(windows, expect(dead_code, reason = "a console that is closed ends its processes at once"))]
-    HangUp,
+    Gone,
 }
 
 #[cfg(unix)]
@@ -58,6 +72,7 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     /// `None` where whoever started the process wants it to outlive the terminal.
     hang_up: Option<tokio::signal::unix::Signal>,
+    time_over: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -65,7 +80,12 @@ impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let hang_up = if hang_up_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up,
+            time_over: signal(SignalKind::from_raw(rustix::process::Signal::XCPU.as_raw()))?,
+        })
     }
 
     async fn next(&mut self) -> Signal {
@@ -78,7 +98,8 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.terminate.recv() => Signal::Stop,
-            _ = hang_up => Signal::HangUp,
+            _ = hang_up => Signal::Gone,
+            _ = self.time_over.recv() => Signal::Gone,
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::opening::{Opening, asks, desk, rows_target};
+use super::opening::{Opening, asks, rows_target};
+use super::run_options;
 use crate::cli::{GeneralOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::report::{Reserved, ResultsTarget, Screen};
-use crate::run::{self, RunOptions, UndoOrder};
+use crate::run::{self, UndoOrder};
 
 /// Works out what takes the run back, asks, and does it.
 pub(super) async fn undo(
@@ -32,20 +33,10 @@ pub(super) async fn undo(
         run_id: options.run,
         target,
         max_changes: options.max_changes,
-        run: RunOptions {
-            asks,
-            bulk: !options.no_bulk,
-            maximum_errors: options.limits.max_errors,
-            skip_missing_machines: options.limits.skip_missing_machines,
-            lock_wait: options.others.lock_wait,
-            note: options.limits.note,
-            keep_runs: options.others.keep_runs,
-        },
+        run: run_options(asks, options.no_bulk, options.limits, &options.others),
     };
     let connection = opening.connect(&[]).await?;
-    let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    run::undo(&tenant, order, &mut desk).await
+    opening.work(connection, general, screen, async |tenant, desk| run::undo(tenant, order, desk).await).await
 }
 
 /// Where the results go unless somebody says otherwise.

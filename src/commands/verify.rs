@@ -1,7 +1,7 @@
 //! `tagfleet verify`: reads the tenant and says which rows hold; changes nothing.
 
 use super::input::input_order;
-use super::opening::{Opening, desk, rows_target};
+use super::opening::{Opening, rows_target};
 use crate::cli::{GeneralOptions, VerifyOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, Screen};
@@ -21,9 +21,10 @@ pub(super) async fn verify(
     }
     let input = check_input(input_order(&options.input, true)?, screen).await?;
     let connection = opening.connect(input.machines()).await?;
-    let mut desk = desk(general, screen);
-    let tenant = opening.tenant(&connection, &mut desk).await?;
-    let status = run::verify(&tenant, input, target.as_ref(), options.skip_missing_machines, &mut desk).await;
-    connection.close().await;
-    status
+    let skip = options.skip_missing_machines;
+    opening
+        .work(connection, general, screen, async |tenant, desk| {
+            run::verify(tenant, input, target.as_ref(), skip, desk).await
+        })
+        .await
 }

@@ -14,11 +14,14 @@ pub enum Doubt {
     CaseVariants,
     /// Device values that stand in an export, without an action that orders them
     StateColumns,
+    /// A column that is called nearly like one that is not there, such as "vlaue"
+    MisnamedColumns,
 }
 
 impl Doubt {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 4] = [Self::LineBreaks, Self::OddTags, Self::CaseVariants, Self::StateColumns];
+    pub const ALL: [Self; 5] =
+        [Self::LineBreaks, Self::OddTags, Self::CaseVariants, Self::StateColumns, Self::MisnamedColumns];
 
     /// The name that `--accept` takes.
     #[must_use]
@@ -28,6 +31,7 @@ impl Doubt {
             Self::OddTags => "odd-tags",
             Self::CaseVariants => "case-variants",
             Self::StateColumns => "state-columns",
+            Self::MisnamedColumns => "misnamed-columns",
         }
     }
 }

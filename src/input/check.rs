@@ -5,7 +5,7 @@ use super::excerpt::Excerpt;
 use super::machine::{self, Dresses};
 use super::problem::ProblemKind;
 use super::tag_book::{AskedTag, TagBook};
-use crate::model::{DeviceValue, MachineReference, TagAction};
+use crate::model::{DeviceValue, MachineReference, RowNumber, TagAction};
 
 /// The cells of a row that matter, trimmed; empty where the file has no such column.
 pub(super) struct NamedCells<'r> {
@@ -17,8 +17,7 @@ pub(super) struct NamedCells<'r> {
 
 /// What a row is checked by.
 pub(super) struct Rules<'c> {
-    /// The tags of the rows before.
-    pub(super) tags: &'c TagBook,
+    pub(super) row: RowNumber,
     /// What is allowed although it is doubtful.
     pub(super) accepted: Accepted,
     /// What stands between the tags of one cell, if a cell may hold several.
@@ -62,10 +61,11 @@ enum Action {
 }
 
 /// Checks a row but for its machine. Whatever is wrong goes to `faults`, which may hold what is wrong with the machine, its
-/// tags to `tags`, which is empty before; with a fault, nothing is asked for.
+/// tags, judged beside those of the rows before, to `tags`, which is empty before; with a fault, nothing is asked for.
 pub(super) fn check(
     cells: &NamedCells<'_>,
     rules: &Rules<'_>,
+    book: &mut TagBook,
     faults: &mut Vec<(Field, ProblemKind)>,
     tags: &mut Vec<AskedTag>,
 ) -> Option<Asked> {
@@ -75,11 +75,11 @@ pub(super) fn check(
     for text in pieces(cells.tag, rules.tag_separator) {
         // A tag or value that is wrong is there all the same.
         has_tag = true;
-        if let Some(tag) = tag_action.and_then(|action| rules.tags.judged_before(text, action)) {
+        if let Some(tag) = tag_action.and_then(|action| book.judged_before(text, action)) {
             tags.push(tag);
             continue;
         }
-        match rules.tags.judge(text, tag_action) {
+        match book.judge(text, tag_action, rules.row) {
             Ok(tag) => tags.push(tag),
             Err(kind) => faults.push((Field::Tag, kind)),
         }
@@ -160,6 +160,15 @@ fn action(cell: &str) -> Result<Action, ProblemKind> {
     match NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(cell)) {
         Some((_, action)) => Ok(*action),
         None => Err(ProblemKind::UnknownAction { found: Excerpt::new(cell) }),
+    }
+}
+
+/// Whether a row with faults adds a tag, or may mean to.
+pub(super) fn may_add(cells: &NamedCells<'_>) -> bool {
+    match action(cells.action) {
+        Ok(Action::Tag(action)) => action == TagAction::Add,
+        Ok(Action::SetDeviceValue) => false,
+        Ok(Action::Empty | Action::Unknown) | Err(_) => !cells.tag.is_empty(),
     }
 }
 

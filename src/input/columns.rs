@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::error::{ColumnGaps, FoundColumns, InputError};
+use super::error::{ColumnGaps, FoundColumns, InputError, MisnamedColumn};
 use super::unicode::is_invisible;
 
 /// Names that give the machine's own id, without case, spaces, `_` and `-`; the first that is there counts.
@@ -124,6 +124,8 @@ pub(super) struct Columns {
     pub(super) value: Option<Column>,
     /// A column that only exports have, where the values' column has the name that exports give to it.
     pub(super) state_beside: Option<Column>,
+    /// A column that is called nearly like one that is not there.
+    pub(super) misnamed: Option<MisnamedColumn>,
     /// The positions of columns that tagfleet itself added to an earlier file, in ascending order.
     pub(super) own: Vec<usize>,
 }
@@ -143,18 +145,17 @@ impl Columns {
         let machine = by_id.or_else(|| names.clone());
         let (tag, action, value) = (only("the tag", &TAG)?, only("the action", &ACTION)?, only("the value", &VALUE)?);
         let is_enough = value.is_some() || (tag.is_some() && action.is_some());
-        let Some(machine) = machine.clone().filter(|_| is_enough) else {
-            return Err(InputError::MissingColumns {
-                line,
-                gaps: ColumnGaps {
-                    has_machine: machine.is_some(),
-                    has_tag: tag.is_some(),
-                    has_action: action.is_some(),
-                    has_value: value.is_some(),
-                },
-                found: FoundColumns::new(header),
-            });
+        let gaps = ColumnGaps {
+            has_machine: machine.is_some(),
+            has_tag: tag.is_some(),
+            has_action: action.is_some(),
+            has_value: value.is_some(),
         };
+        let mut misnamed = misnamed_columns(header, &bare, gaps);
+        let Some(machine) = machine.filter(|_| is_enough) else {
+            return Err(InputError::MissingColumns { line, gaps, misnamed, found: FoundColumns::new(header) });
+        };
+        let misnamed = if misnamed.is_empty() { None } else { Some(misnamed.swap_remove(0)) };
         let column_at = |position: usize| Column {
             position,
             name: header.get(position).map_or_else(|| "".into(), |name| trimmed(name)),
@@ -163,8 +164,37 @@ impl Columns {
         let of_export = bare.iter().position(|name| OF_EXPORTS.contains(&name.as_str())).filter(|_| is_state);
         let own = own_columns(header);
         let (count, state_beside) = (header.len(), of_export.map(column_at));
-        Ok(Self { count, machine, machine_by_id, names, tag, action, value, state_beside, own })
+        Ok(Self { count, machine, machine_by_id, names, tag, action, value, state_beside, misnamed, own })
     }
+}
+
+/// The columns that are called nearly like one that is not there. Those of exports and of earlier results have their own
+/// meaning, but for `tags` beside an action.
+fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec<MisnamedColumn> {
+    let missing = [
+        (
+            gaps.has_machine,
+            &["machineId", "Device ID", "Device Name", "computerDnsName", "Machine Name", "Hostname"][..],
+        ),
+        (gaps.has_tag, &["tag"]),
+        (gaps.has_action, &["action"]),
+        (gaps.has_value, &["value", "deviceValue"]),
+    ];
+    let wanted: Vec<&'static str> =
+        missing.iter().filter(|(is_there, _)| !is_there).flat_map(|(_, names)| *names).copied().collect();
+    let known = [&MACHINE_BY_ID[..], &MACHINE_BY_NAME, &TAG, &ACTION, &VALUE, &OF_EXPORTS];
+    let is_known = |bare: &str| known.iter().any(|names| names.contains(&bare)) && !(bare == "tags" && gaps.has_action);
+    let is_own =
+        |cell: &str| RESULT_COLUMNS.iter().chain(&VERIFICATION_COLUMNS).any(|added| is_added_name(cell, added));
+    let unknown = header.iter().zip(bare).enumerate().filter(|(_, (cell, bare))| !is_known(bare) && !is_own(cell));
+    let misnamed = unknown.filter_map(|(position, (cell, bare))| {
+        let distance = |name: &&&str| strsim::osa_distance(bare, &bare_name(name));
+        // One letter of a short name, two of a long one.
+        let is_near = |name: &&&str| distance(name) <= if name.len() < 8 { 1 } else { 2 };
+        let name = *wanted.iter().filter(is_near).min_by_key(distance)?;
+        Some(MisnamedColumn { found: FoundColumns::one(position, cell), name })
+    });
+    misnamed.collect()
 }
 
 fn only_column(

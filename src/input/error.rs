@@ -16,9 +16,6 @@ pub enum InputError {
     /// The temporary file failed: local storage, not the input, is at fault.
     #[error("cannot keep a copy of the input in a temporary file; is the disk full?")]
     Spool(#[source] io::Error),
-    /// The system gave no thread.
-    #[error("cannot start a thread to read the input")]
-    Thread(#[source] io::Error),
     /// There is no record at all.
     #[error("the input is empty; its first line must be a header, for example machineId,tag,action,value")]
     Empty,
@@ -130,14 +127,27 @@ pub enum InputError {
         line: u64,
     },
     /// Columns that are needed are not there.
-    #[error("the header on line {line} {gaps}; it has {found}; {}", NEEDED)]
+    #[error("the header on line {line} {gaps}; it has {found}; {}{}", MisnamedHint(misnamed), NEEDED)]
     MissingColumns {
         /// The physical line of the header, from 1.
         line: u64,
         /// Which of them.
         gaps: ColumnGaps,
+        /// Which others are called nearly like them.
+        misnamed: Vec<MisnamedColumn>,
         /// What is there.
         found: FoundColumns,
+    },
+    /// A column is called nearly like one that is not there, and would be carried along unread.
+    #[error(
+        "the header on line {line} has {misnamed}; rename the column, or carry it along unread with \
+         --accept misnamed-columns"
+    )]
+    MisnamedColumn {
+        /// The physical line of the header, from 1.
+        line: u64,
+        /// Which column.
+        misnamed: MisnamedColumn,
     },
     /// Two columns could be meant.
     #[error("the header on line {line} has two columns for {kind}, {first} and {second}; rename or remove one")]
@@ -177,7 +187,7 @@ impl InputError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Read(_) => "unreadable_file",
-            Self::Spool(_) | Self::Thread(_) => "local_storage",
+            Self::Spool(_) => "local_storage",
             Self::Empty => "empty_file",
             Self::Workbook => "workbook",
             Self::Utf32 | Self::Utf16WithoutMark { .. } | Self::EncodingContradictsMark { .. } => "wrong_encoding",
@@ -192,6 +202,7 @@ impl InputError {
             Self::UnclosedQuote { .. } => "unclosed_quote",
             Self::BlankBeforeQuote { .. } => "blank_before_quote",
             Self::MissingColumns { .. } => "missing_columns",
+            Self::MisnamedColumn { .. } => "misnamed_column",
             Self::DuplicateColumns { .. } => "duplicate_columns",
         }
     }
@@ -201,6 +212,7 @@ impl InputError {
     pub const fn doubt(&self) -> Option<Doubt> {
         match self {
             Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
+            Self::MisnamedColumn { .. } => Some(Doubt::MisnamedColumns),
             _ => None,
         }
     }
@@ -218,6 +230,7 @@ impl InputError {
             | Self::UnclosedQuote { line }
             | Self::BlankBeforeQuote { line }
             | Self::MissingColumns { line, .. }
+            | Self::MisnamedColumn { line, .. }
             | Self::DuplicateColumns { line, .. }
             | Self::RecordTooLong { line } => Some(*line),
             Self::SeparatorLine { .. } => Some(1),
@@ -234,6 +247,28 @@ const fn decoding_hint(is_marked: bool) -> &'static str {
         "the input is damaged, or was joined from files in different encodings; save it as UTF-8"
     } else {
         "name the input's encoding with --encoding (windows-1252 for many older Excel files), or save it as UTF-8"
+    }
+}
+
+/// A column that is called nearly like one that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MisnamedColumn {
+    pub(super) found: FoundColumns,
+    /// The name that it should have.
+    pub(super) name: &'static str,
+}
+
+impl fmt::Display for MisnamedColumn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the column {}, which looks like \"{}\" misspelled", self.found, self.name)
+    }
+}
+
+struct MisnamedHint<'m>(&'m [MisnamedColumn]);
+
+impl fmt::Display for MisnamedHint<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|misnamed| write!(formatter, "rename {} to \"{}\"; ", misnamed.found, misnamed.name))
     }
 }
 

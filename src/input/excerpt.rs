@@ -1,15 +1,16 @@
 //! Pieces of the input that people are shown: short, and harmless on a terminal.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+
+use crate::outside::Outside;
 
 /// The most characters of a cell that a message shows.
 const SHOWN_CHARACTERS: usize = 60;
 
 /// The beginning of a text from the input.
 ///
-/// Shown, it has at most 60 characters, then `…` if there were more. Control characters, line breaks and characters
-/// that are invisible or turn the direction of writing are shown as `\u{…}`, so that a file cannot speak to the
-/// terminal or pass for another text.
+/// Shown, it has at most 60 characters, then `…` if there were more, and the harm taken out of it ([`Outside::line`]), so
+/// that a file cannot speak to the terminal or pass for another text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(Box<str>);
 
@@ -24,28 +25,10 @@ impl Excerpt {
 
 impl fmt::Display for Excerpt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut characters = self.0.chars();
-        for character in characters.by_ref().take(SHOWN_CHARACTERS) {
-            if is_shown_as_it_is(character) {
-                formatter.write_char(character)?;
-            } else {
-                write!(formatter, "{}", character.escape_unicode())?;
-            }
-        }
-        if characters.next().is_some() { formatter.write_char('…') } else { Ok(()) }
+        let cut = self.0.char_indices().nth(SHOWN_CHARACTERS);
+        let (end, sign) = cut.map_or((self.0.len(), ""), |(end, _)| (end, "…"));
+        write!(formatter, "{}{sign}", Outside::new(self.0.get(..end).unwrap_or_default()).line())
     }
-}
-
-fn is_shown_as_it_is(character: char) -> bool {
-    let is_unusual_space = character.is_whitespace() && character != ' ';
-    // Unicode's format characters that a cell can plausibly hold: soft hyphen, zero width, direction, byte order
-    // mark, interlinear and tag characters.
-    let is_invisible = matches!(
-        character,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-    );
-    !(character.is_control() || is_unusual_space || is_invisible)
 }
 
 #[cfg(test)]

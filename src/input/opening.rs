@@ -196,6 +196,10 @@ impl Candidate {
             let stray_quote = records.stray_quote().or_else(swallowed);
             let candidate = Self::of(delimiter, found);
             match (&candidate.columns, stray_quote) {
+                (Ok(Columns { misnamed: Some(misnamed), .. }), None) if !accepted.allows(Doubt::MisnamedColumns) => {
+                    let error = InputError::MisnamedColumn { line: candidate.line, misnamed: misnamed.clone() };
+                    return Self { columns: Err(error), ..candidate };
+                }
                 (Ok(_), None) | (Err(InputError::DuplicateColumns { .. }), _) => return candidate,
                 (Ok(_), Some(error)) => return Self { columns: Err(error), ..candidate },
                 // A mark that swallows a part of the header is why it is not complete.
@@ -252,13 +256,13 @@ fn without_late_quotes(cell: &str) -> &str {
     if cell.starts_with(char::is_whitespace) { cell.trim().trim_matches('"') } else { cell }
 }
 
-/// Whether the header is there when a line that is one quoted cell is read once more.
+/// Whether the header is there when a line that is one quoted cell, perhaps with empty ones behind it, is read once more.
 fn quoted_lines(ahead: Ahead<'_>, delimiter: u8) -> Option<InputError> {
     let mut records = Records::new(ahead, delimiter);
     for _ in 0..RECORDS_MAXIMUM {
         let found = records.next().ok()??;
-        let [cell] = found.cells.as_slice() else { continue };
-        if records.cells.is_bare(ahead.text, 0) {
+        let Some((cell, rest)) = found.cells.split_first() else { continue };
+        if records.cells.is_bare(ahead.text, 0) || rest.iter().any(|cell| !cell.trim().is_empty()) {
             continue;
         }
         let has_header = |delimiter: &u8| {

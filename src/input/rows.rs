@@ -14,8 +14,8 @@ use super::check::{self, Asked, Field, NamedCells, Rules};
 use super::columns::{Column, Columns, repeats, repeats_name};
 use super::error::InputError;
 use super::excerpt::Excerpt;
-use super::intern::Mentions;
 use super::machine::Dresses;
+use super::mentions::Mentions;
 use super::mishap::is_spreadsheet_error;
 use super::note::{Note, SkippedRows, Wardrobe};
 use super::opening::Opening;
@@ -25,14 +25,14 @@ use super::request::{ChangeCode, POSITIONS_MAXIMUM, Request, RequestedChange};
 use super::scan::{Cells, QuotedPlace};
 use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::Spool;
-use super::tag_book::{AskedTag, RowPlace, TagBook};
+use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use super::text::Text;
 use crate::model::{MachineId, MachineReference, RowNumber};
 
 /// Reads all rows after the opening.
 pub(super) fn read<R: Read>(mut text: Text<R>, opening: Opening, options: &InputOptions) -> Result<Sheet, InputError> {
     let mut cells = Cells::new(opening.dialect.delimiter);
-    let mut rows = Rows::new(opening, options)?;
+    let mut rows = Rows::new(opening, options);
     loop {
         match text.next_record(&mut cells) {
             Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
@@ -63,6 +63,7 @@ struct Rows {
     tags: TagBook,
     requests: Vec<Request>,
     problems: Vec<Problem>,
+    unmade_adds: Vec<MachineReference>,
     notes: Vec<Note>,
     blank: SkippedRows,
     repeated: SkippedRows,
@@ -84,9 +85,9 @@ struct MachineColumn {
 }
 
 impl Rows {
-    fn new(opening: Opening, options: &InputOptions) -> Result<Self, InputError> {
+    fn new(opening: Opening, options: &InputOptions) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
-        Ok(Self {
+        Self {
             header,
             dialect,
             columns,
@@ -97,10 +98,11 @@ impl Rows {
             row_count: 0,
             spool: Spool::new(options),
             chunks: ChunkPlaces::default(),
-            mentions: Mentions::new().map_err(InputError::Thread)?,
+            mentions: Mentions::default(),
             tags: TagBook::new(options.accepted),
             requests: Vec::new(),
             problems: Vec::new(),
+            unmade_adds: Vec::new(),
             notes,
             blank: SkippedRows::default(),
             repeated: SkippedRows::default(),
@@ -109,7 +111,7 @@ impl Rows {
             machines: MachineColumn::default(),
             faults: Vec::new(),
             asked_tags: Vec::new(),
-        })
+        }
     }
 
     fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), InputError> {
@@ -200,7 +202,7 @@ impl Rows {
             *self.allowed.entry(Doubt::LineBreaks).or_default() += 1;
         }
         let (found, expected) = (record.cells.count(), self.columns.count);
-        if found == 1 && expected > 1 && !record.cells.is_bare(record.text.window(), 0) && machine.contains(delimiter) {
+        if self.is_quoted_row(record, delimiter) {
             return Some((Field::Row, ProblemKind::QuotedRow));
         }
         if self.is_comment(record, machine) {
@@ -217,6 +219,15 @@ impl Rows {
             let last_line = (place.last_line > place.first_line).then_some(place.last_line);
             (Field::Row, ProblemKind::RaggedRow { found, expected, last_line })
         })
+    }
+
+    /// Whether the first cell is quoted and holds a whole row, and nothing stands beside it.
+    fn is_quoted_row<R: Read>(&self, record: &Record<'_, R>, delimiter: char) -> bool {
+        let first = record.cell(0);
+        !record.cells.is_bare(record.text.window(), 0)
+            && first.contains(delimiter)
+            && record.cells().skip(1).all(|cell| cell.trim().is_empty())
+            && swallows_row(first, delimiter, self.columns.count)
     }
 
     /// Whether the row is a remark: a mark of a comment where its machine should be, or in front and no machine at all.
@@ -257,7 +268,7 @@ impl Rows {
 
     fn check_and_take(&mut self, place: RowPlace, named: &NamedCells<'_>) {
         let rules = Rules {
-            tags: &self.tags,
+            row: place.row,
             accepted: self.accepted,
             tag_separator: self.tag_separator,
             allows_names: self.allows_names,
@@ -273,11 +284,15 @@ impl Rows {
                 .map_err(|kind| self.faults.push((Field::Machine, kind)))
                 .ok(),
         };
-        let asked = check::check(named, &rules, &mut self.faults, &mut self.asked_tags);
+        let asked = check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags);
         match (id, other, asked) {
             (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Dresses::default(), asked),
             (None, Some((machine, dresses)), Some(asked)) => self.ask(place, machine, dresses, asked),
-            _ => self.report(place),
+            (id, other, _) => {
+                let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
+                self.unmade_adds.extend(machine.filter(|_| check::may_add(named)));
+                self.report(place);
+            }
         }
     }
 
@@ -293,11 +308,11 @@ impl Rows {
         let mut allowed = [None, None, takes_state.then_some(Doubt::StateColumns)];
         for tag in self.asked_tags.drain(..) {
             let Some(action) = action else { continue };
-            let (tag, doubts) = self.tags.take(tag, action, place);
+            let Some(TakenTag { position, allowed: doubts }) = self.tags.take(tag, action, place) else { continue };
             for (known, doubt) in allowed.iter_mut().zip(doubts) {
                 *known = known.or(doubt);
             }
-            let change = ChangeCode::new(RequestedChange::Tag { action, tag });
+            let change = ChangeCode::new(RequestedChange::Tag { action, tag: position });
             self.requests.push(Request { row, line, machine, change });
         }
         for doubt in allowed.into_iter().flatten() {
@@ -328,6 +343,9 @@ impl Rows {
     fn finish(mut self) -> Result<Sheet, InputError> {
         self.spool.flush()?;
         self.refuse_column_without_ids();
+        if self.columns.misnamed.is_some() {
+            self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
+        }
         let (machines, positions) = self.mentions.finish();
         for request in &mut self.requests {
             request.machine = positions.get(request.machine as usize).copied().unwrap_or_default();
@@ -348,10 +366,11 @@ impl Rows {
             dialect: self.dialect,
             header: header.map(|(_, name)| name).collect(),
             row_count: self.row_count,
-            machines,
+            machines: Arc::new(machines),
             tags,
             requests: self.requests,
             problems: self.problems,
+            unmade_adds: self.unmade_adds,
             notes,
             warnings,
             further_warnings,

@@ -152,7 +152,7 @@ impl Scan<'_> {
     /// Where the cell ends that goes on at `from` without a quotation mark that means anything.
     fn bare_end(&self, from: usize) -> Result<usize, Stop> {
         let rest = self.bytes(from, self.text.len());
-        match first_end(rest, self.delimiter) {
+        match memchr::memchr3(self.delimiter, b'\n', b'\r', rest) {
             Some(distance) => Ok(from + distance),
             None if self.is_whole => Ok(self.text.len()),
             None => Err(Stop::MoreNeeded),
@@ -193,25 +193,6 @@ impl Scan<'_> {
             }
         }
     }
-}
-
-/// Where the first delimiter or line break is. Cells are short, so eight bytes at a time beat a search that has to warm
-/// up.
-fn first_end(bytes: &[u8], delimiter: u8) -> Option<usize> {
-    const EVERY: u64 = 0x0101_0101_0101_0101;
-    // The highest bit of each byte that is zero; of those behind the first one, some may be wrong.
-    let zeros = |word: u64| word.wrapping_sub(EVERY) & !word & (EVERY << 7);
-    let [delimiters, line_feeds, carriage_returns] = [delimiter, b'\n', b'\r'].map(|byte| EVERY * u64::from(byte));
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let ends = zeros(word ^ delimiters) | zeros(word ^ line_feeds) | zeros(word ^ carriage_returns);
-        if ends != 0 {
-            return Some(index * 8 + ends.trailing_zeros() as usize / 8);
-        }
-    }
-    let is_end = |byte: &u8| *byte == delimiter || matches!(byte, b'\n' | b'\r');
-    rest.iter().position(is_end).map(|position| words.len() * 8 + position)
 }
 
 /// How long the line break is that stands at `position`: LF, CR or CRLF; 0 for anything else.

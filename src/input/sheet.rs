@@ -1,5 +1,7 @@
 //! An input that was read: what its rows ask for, what is wrong with them, and their text once more.
 
+use std::sync::Arc;
+
 use super::dialect::Dialect;
 use super::error::InputError;
 use super::finding::{Finding, findings};
@@ -20,7 +22,7 @@ pub struct Sheet {
     pub row_count: u32,
     /// The machines that rows without problems name, each once, in the order in which they came first. Names are
     /// one when they differ only in the case of ASCII letters; the first spelling stays.
-    pub machines: Vec<MachineReference>,
+    pub machines: Arc<Vec<MachineReference>>,
     /// The tags of rows without problems, each once, in the order in which they came first.
     pub tags: Vec<Tag>,
     /// What rows ask for, in the order of rows: one or more for each row without problems (one for each of its tags and
@@ -28,6 +30,8 @@ pub struct Sheet {
     pub requests: Vec<Request>,
     /// What is wrong with rows, in the order of rows: one or more for each row that has no request.
     pub problems: Vec<Problem>,
+    /// The machines to which rows with problems would add a tag, or may mean to.
+    pub unmade_adds: Vec<MachineReference>,
     /// What was undressed or skipped, and what was allowed; one for each kind.
     pub notes: Vec<Note>,
     /// At most one for each tag; the first hundred.

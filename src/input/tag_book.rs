@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
+
 use super::accept::{Accepted, Doubt};
 use super::excerpt::Excerpt;
-use super::intern::Tags;
 use super::note::{TagWarning, TagWarningKind};
 use super::problem::ProblemKind;
 use super::tag_gate::TagOddity;
@@ -35,152 +37,148 @@ pub(super) struct AskedTag {
 
 enum AskedForm {
     /// It came before, at this position.
-    Known(u32),
+    Known(usize),
     New(Tag),
 }
 
-/// What is known of a tag that came before.
+/// A tag that was taken: its position, and the doubts that had to be allowed for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TakenTag {
+    pub(super) position: u32,
+    pub(super) allowed: [Option<Doubt>; 2],
+}
+
+/// What is known of a tag that a row without faults asked for.
 struct Known {
     oddity: Option<TagOddity>,
     /// Whether another one that equals it but for case and width was added before it.
     variant: bool,
     first: RowPlace,
+    /// The last row that asked for it.
+    last: RowNumber,
     added: Option<RowPlace>,
     removed: Option<RowPlace>,
+}
+
+/// A tag that a row is to add, be there faults elsewhere in the row or not.
+struct Added {
+    tag: Box<str>,
+    row: RowNumber,
 }
 
 /// The tags so far.
 pub(super) struct TagBook {
     accepted: Accepted,
-    tags: Tags,
-    known: Vec<Known>,
-    /// By their folded forms, the tags that were added first.
-    added: HashMap<Box<str>, u32>,
+    tags: IndexMap<Tag, Known, RandomState>,
+    /// By their folded forms, the tags that were to be added first.
+    added: HashMap<Box<str>, Added>,
 }
 
 impl TagBook {
     pub(super) fn new(accepted: Accepted) -> Self {
-        Self { accepted, tags: Tags::new(), known: Vec::new(), added: HashMap::new() }
+        Self { accepted, tags: IndexMap::default(), added: HashMap::new() }
     }
 
     /// A tag that came before, that nothing is to be said of, and that was asked for in the same way: nearly every one.
     #[inline]
     pub(super) fn judged_before(&self, text: &str, action: TagAction) -> Option<AskedTag> {
-        let position = self.tags.find(text)?;
-        let known = self.known.get(position as usize)?;
+        let (position, _, known) = self.tags.get_full(text)?;
         let was_asked = if action == TagAction::Add { known.added } else { known.removed };
         let is_plain = was_asked.is_some() && known.oddity.is_none() && !known.variant;
         is_plain.then_some(AskedTag { form: AskedForm::Known(position), odd: false, variant: false })
     }
 
-    /// Judges a trimmed text that is not empty.
+    /// Judges a trimmed text that is not empty; `action` is `None` where the row says none that takes a tag.
     #[inline(never)]
-    pub(super) fn judge(&self, text: &str, action: Option<TagAction>) -> Result<AskedTag, ProblemKind> {
-        let is_added = action == Some(TagAction::Add);
-        let before = || if is_added { self.added_before(text) } else { None };
-        let (form, oddity, variant) = if let Some(position) = self.tags.find(text) {
-            let known = self.known.get(position as usize);
-            // Judged already, unless it was only removed so far.
-            let variant = match known {
-                Some(known) if known.added.is_some() => known.variant.then_some(position),
-                _ => before(),
-            };
-            (AskedForm::Known(position), known.and_then(|known| known.oddity), variant)
+    pub(super) fn judge(
+        &mut self,
+        text: &str,
+        action: Option<TagAction>,
+        row: RowNumber,
+    ) -> Result<AskedTag, ProblemKind> {
+        let (form, oddity) = if let Some((position, _, known)) = self.tags.get_full(text) {
+            (AskedForm::Known(position), known.oddity)
         } else {
             let tag = Tag::new(text).map_err(|error| match error {
                 TagError::TooLong { characters } => ProblemKind::TagTooLong { characters },
                 TagError::ControlCharacter { code_point } => ProblemKind::TagControlCharacter { code_point },
                 TagError::Empty => ProblemKind::MissingTag { action: action.unwrap_or(TagAction::Add) },
             })?;
-            (AskedForm::New(tag), TagOddity::of(text), before())
+            (AskedForm::New(tag), TagOddity::of(text))
         };
-        if !is_added {
+        if action != Some(TagAction::Add) {
             return Ok(AskedTag { form, odd: false, variant: false });
         }
-        match (oddity, variant) {
-            (Some(oddity), _) if !self.accepted.allows(Doubt::OddTags) => {
-                Err(ProblemKind::OddTag { tag: Excerpt::new(text), oddity })
+        if let Some(oddity) = oddity.filter(|_| !self.accepted.allows(Doubt::OddTags)) {
+            return Err(ProblemKind::OddTag { tag: Excerpt::new(text), oddity });
+        }
+        let first = self.added.entry(folded(text).into()).or_insert_with(|| Added { tag: text.into(), row });
+        let variant = *first.tag != *text;
+        if variant && !self.accepted.allows(Doubt::CaseVariants) {
+            let (tag, other, other_row) = (Excerpt::new(text), Excerpt::new(&first.tag), first.row);
+            return Err(ProblemKind::CaseVariant { tag, other, other_row });
+        }
+        Ok(AskedTag { form, odd: oddity.is_some(), variant })
+    }
+
+    /// Takes a tag that was judged, unless this row asked for it already.
+    pub(super) fn take(&mut self, asked: AskedTag, action: TagAction, place: RowPlace) -> Option<TakenTag> {
+        let AskedTag { form, odd, variant } = asked;
+        let index = match form {
+            AskedForm::Known(index) => index,
+            AskedForm::New(tag) => {
+                let entry = self.tags.entry(tag);
+                let (index, oddity) = (entry.index(), TagOddity::of(entry.key().as_str()));
+                let last = RowNumber(0);
+                entry.or_insert(Known { oddity, variant: false, first: place, last, added: None, removed: None });
+                index
             }
-            (_, Some(other)) if !self.accepted.allows(Doubt::CaseVariants) => Err(self.variant_of(text, other)),
-            _ => Ok(AskedTag { form, odd: oddity.is_some(), variant: variant.is_some() }),
-        }
-    }
-
-    fn added_before(&self, text: &str) -> Option<u32> {
-        self.added.get(folded(text).as_str()).copied()
-    }
-
-    fn variant_of(&self, text: &str, other: u32) -> ProblemKind {
-        let other_row = self.known.get(other as usize).and_then(|known| known.added);
-        ProblemKind::CaseVariant {
-            tag: Excerpt::new(text),
-            other: Excerpt::new(self.tags.text(other)),
-            other_row: other_row.map_or(RowNumber(0), |place| place.row),
-        }
-    }
-
-    /// Takes a tag that was judged; says its position, and the doubts that had to be allowed for it.
-    pub(super) fn take(&mut self, asked: AskedTag, action: TagAction, place: RowPlace) -> (u32, [Option<Doubt>; 2]) {
-        let position = match asked.form {
-            AskedForm::Known(position) => position,
-            // The same row may have asked for it twice.
-            AskedForm::New(tag) => self.tags.find(tag.as_str()).unwrap_or_else(|| {
-                let oddity = TagOddity::of(tag.as_str());
-                self.known.push(Known { oddity, variant: false, first: place, added: None, removed: None });
-                self.tags.add(tag)
-            }),
         };
-        let Some(known) = self.known.get_mut(position as usize) else { return (position, [None, None]) };
+        let (_, known) = self.tags.get_index_mut(index)?;
+        if std::mem::replace(&mut known.last, place.row) == place.row {
+            return None;
+        }
         match action {
             TagAction::Remove => {
                 known.removed.get_or_insert(place);
             }
             TagAction::Add if known.added.is_none() => {
                 known.added = Some(place);
-                known.variant = asked.variant;
-                self.added.entry(folded(self.tags.text(position)).into()).or_insert(position);
+                known.variant = variant;
             }
             TagAction::Add => {}
         }
-        (position, [asked.odd.then_some(Doubt::OddTags), asked.variant.then_some(Doubt::CaseVariants)])
+        // Saturates beyond what the limit on rows lets happen.
+        let position = u32::try_from(index).unwrap_or(u32::MAX);
+        Some(TakenTag { position, allowed: [odd.then_some(Doubt::OddTags), variant.then_some(Doubt::CaseVariants)] })
     }
 
     /// The tags by their positions; the first warnings about them, in the order of rows; and how many more there are.
     pub(super) fn finish(self) -> (Vec<Tag>, Vec<TagWarning>, u32) {
-        let mut warnings = Vec::new();
-        for (position, known) in (0_u32..).zip(&self.known) {
-            if let Some((place, kind)) = self.warning(position, known) {
-                warnings.push((place, position, kind));
-            }
-        }
-        warnings.sort_by_key(|(place, ..)| *place);
+        let mut warnings: Vec<TagWarning> =
+            self.tags.iter().filter_map(|(tag, known)| self.warning(tag, known)).collect();
+        warnings.sort_by_key(|warning| warning.row);
         let further = u32::try_from(warnings.len().saturating_sub(WARNINGS_MAXIMUM)).unwrap_or(u32::MAX);
-        let tags = self.tags.into_items();
-        let kept = warnings.into_iter().take(WARNINGS_MAXIMUM);
-        let kept = kept.filter_map(|(place, position, kind)| {
-            let tag = tags.get(position as usize)?.clone();
-            Some(TagWarning { row: place.row, line: place.line, tag, kind })
-        });
-        let kept = kept.collect();
-        (tags, kept, further)
+        warnings.truncate(WARNINGS_MAXIMUM);
+        (self.tags.into_keys().collect(), warnings, further)
     }
 
-    fn warning(&self, position: u32, known: &Known) -> Option<(RowPlace, TagWarningKind)> {
-        let text = self.tags.text(position);
+    fn warning(&self, tag: &Tag, known: &Known) -> Option<TagWarning> {
+        let text = tag.as_str();
+        let warning = |RowPlace { row, line }, kind| Some(TagWarning { row, line, tag: tag.clone(), kind });
         if let (Some(removed), None) = (known.removed, known.added) {
             if let Some(oddity) = known.oddity {
-                return Some((removed, TagWarningKind::OddRemoved(oddity)));
+                return warning(removed, TagWarningKind::OddRemoved(oddity));
             }
             // Nothing is folded where nothing is added.
-            let other = if self.added.is_empty() { None } else { self.added_before(text) };
-            if let Some((other, added)) = other.and_then(|other| Some((other, self.known.get(other as usize)?.added?)))
+            let other = if self.added.is_empty() { None } else { self.added.get(folded(text).as_str()) };
+            if let Some((other, Added { row, .. })) = other.and_then(|other| Some((Tag::new(&other.tag).ok()?, other)))
             {
-                let other = Tag::new(self.tags.text(other)).ok()?;
-                return Some((removed, TagWarningKind::VariantRemoved { other, other_row: added.row }));
+                return warning(removed, TagWarningKind::VariantRemoved { other, other_row: *row });
             }
         }
         let breaks_filter = text.contains(['(', ')', ',']);
-        breaks_filter.then_some((known.first, TagWarningKind::PortalFilter))
+        if breaks_filter { warning(known.first, TagWarningKind::PortalFilter) } else { None }
     }
 }
 
@@ -195,13 +193,14 @@ mod tests {
     /// Asks for tags in the order of rows; the codes of those that are refused.
     fn codes(book: &mut TagBook, asked: &[(&str, TagAction)]) -> Vec<&'static str> {
         let place = |row| RowPlace { row: RowNumber(row), line: row + 1 };
-        let ask = |(row, (text, action)): (u32, &(&str, TagAction))| match book.judge(text, Some(*action)) {
-            Ok(judged) => {
-                book.take(judged, *action, place(row));
-                ""
-            }
-            Err(problem) => problem.code(),
-        };
+        let ask =
+            |(row, (text, action)): (u32, &(&str, TagAction))| match book.judge(text, Some(*action), RowNumber(row)) {
+                Ok(judged) => {
+                    book.take(judged, *action, place(row));
+                    ""
+                }
+                Err(problem) => problem.code(),
+            };
         (1..).zip(asked).map(ask).collect()
     }
 
@@ -237,8 +236,9 @@ mod tests {
         use TagAction::Add;
         let mut book = book([Doubt::OddTags, Doubt::CaseVariants]);
         assert_eq!(codes(&mut book, &[("a;b", Add), ("x", Add), ("X", Add), ("X", Add)]), ["", "", "", ""]);
-        let judged = book.judge("X", Some(Add)).expect("allowed");
+        let judged = book.judge("X", Some(Add), RowNumber(9)).expect("allowed");
         let place = RowPlace { row: RowNumber(9), line: 10 };
-        assert_eq!(book.take(judged, Add, place), (2, [None, Some(Doubt::CaseVariants)]));
+        let allowed = [None, Some(Doubt::CaseVariants)];
+        assert_eq!(book.take(judged, Add, place), Some(TakenTag { position: 2, allowed }));
     }
 }

@@ -17,8 +17,13 @@ use crate::model::{EntraDeviceId, MachineId};
 /// The longest name that is kept, in bytes: no row can name a machine by a longer one, and DNS allows 253.
 const NAME_MAXIMUM_BYTES: usize = 1000;
 
+/// The most memory that an inventory takes, whatever the service lists. A million machines with ten tags each take about
+/// 230 MB.
+pub(super) const MEMORY_MAXIMUM_BYTES: usize = 288 * 1024 * 1024;
+/// What the indexes take that are made of each machine in the end: two of names, one of devices and what that is made from.
+const INDEX_BYTES: usize = 2 * size_of::<u64>() + size_of::<u32>() + size_of::<(EntraDeviceId, u32)>();
+
 /// An inventory that is being read.
-#[derive(Default)]
 pub struct InventoryBuilder {
     records: Vec<Record>,
     by_id: HashTable<u32>,
@@ -26,6 +31,15 @@ pub struct InventoryBuilder {
     tags: Vec<TextNumber>,
     texts: Texts,
     state: RandomState,
+    /// In ids that do not stand in their records.
+    id_bytes: usize,
+    memory_maximum_bytes: usize,
+}
+
+impl Default for InventoryBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl std::fmt::Debug for InventoryBuilder {
@@ -38,13 +52,43 @@ impl InventoryBuilder {
     /// An inventory of no machines yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::within(MEMORY_MAXIMUM_BYTES)
+    }
+
+    /// An inventory of no machines yet that may take so much memory.
+    pub(super) fn within(memory_maximum_bytes: usize) -> Self {
+        Self {
+            records: Vec::new(),
+            by_id: HashTable::new(),
+            names: String::new(),
+            tags: Vec::new(),
+            texts: Texts::default(),
+            state: RandomState::default(),
+            id_bytes: 0,
+            memory_maximum_bytes,
+        }
+    }
+
+    /// Whether it takes as much memory as an inventory may.
+    pub(super) fn is_full(&self) -> bool {
+        self.memory_bytes() >= self.memory_maximum_bytes
+    }
+
+    /// How many bytes of memory it takes, those of its indexes to come included.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let records = self.records.len() * (size_of::<Record>() + INDEX_BYTES);
+        let tags = self.tags.len() * size_of::<TextNumber>();
+        let shared = self.texts.memory_bytes() + self.by_id.allocation_size() + self.id_bytes;
+        records + tags + shared + self.names.len()
     }
 
     /// Adds a machine; says no, and changes nothing, if one with its id is there already.
     pub fn add(&mut self, machine: &MachineRecord) -> bool {
         let Ok(position) = u32::try_from(self.records.len()) else { return false };
         let id = MachineId::from_service(&machine.id);
+        if MachineId::from_hexadecimal(&machine.id).is_none() {
+            self.id_bytes += machine.id.len();
+        }
         let Self { records, by_id, state, .. } = self;
         let is_found = |other: &u32| records.get(*other as usize).is_some_and(|record| record.id == id);
         let hash_of = |other: &u32| records.get(*other as usize).map_or(0, |record| state.hash_one(&record.id));

@@ -4,7 +4,7 @@
 //! when. What surprises: there is nothing to undo in a read, so an interrupt need not be waited out; dropping the future
 //! ends it, and the ledger takes the call in flight for one that is lost.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -34,12 +34,15 @@ pub trait MachineSink: Send + 'static {
     /// Takes a machine; says no if one with its id came before. May block.
     ///
     /// # Errors
-    /// When no more can be taken; the reading ends then.
+    /// When no more can be taken; the reading ends then. [`io::ErrorKind::OutOfMemory`] is for more than it may hold.
     fn take(&mut self, machine: &MachineRecord) -> io::Result<bool>;
 }
 
 impl MachineSink for InventoryBuilder {
     fn take(&mut self, machine: &MachineRecord) -> io::Result<bool> {
+        if self.is_full() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Ok(self.add(machine))
     }
 }
@@ -121,6 +124,12 @@ pub enum ReadError {
     /// The ledger failed.
     #[error("calls were stopped, since they can no longer be counted")]
     Store(#[from] StoreError),
+    /// The machines take more memory than a tenant's may.
+    #[error("the list has more than this program holds in memory: the limit was reached behind {machines} machines")]
+    TooLarge {
+        /// Machines on the pages before.
+        machines: u64,
+    },
     /// The machines could not be handed on.
     #[error("the machines that were read cannot be kept")]
     Sink(#[source] io::Error),
@@ -165,6 +174,10 @@ impl ReadError {
                  empty has nothing to retag"
             }
             Self::Walk(_) => "the service's list goes wrong; try again later",
+            Self::TooLarge { .. } => {
+                "a million machines with ten tags each fit in; if this tenant really has more, use --no-inventory, which \
+                 needs machine ids"
+            }
             Self::Sink(_) => "check the folder, its permissions and the room on the disk",
             Self::Aborted(_) | Self::Stopped(_) | Self::TimeIsUp { .. } | Self::Store(_) => return None,
         })
@@ -230,7 +243,11 @@ pub async fn read<T: Transport, S: MachineSink>(
             Some(page) => {
                 let (items, has_next_link, skipped) = (page.item_count(), page.has_next_link, page.skipped);
                 let taken = beside_the_runtime(move || hand_on(page, sink)).await;
-                let (returned, ids, new_machines) = taken.map_err(ReadError::Sink)?;
+                let machines = reading.progress.machines;
+                let (returned, ids, new_machines) = taken.map_err(|error| match error.kind() {
+                    io::ErrorKind::OutOfMemory => ReadError::TooLarge { machines },
+                    _ => ReadError::Sink(error),
+                })?;
                 (sink, latest) = (returned, ids);
                 reading.progress.pages += 1;
                 reading.progress.machines += new_machines;
@@ -255,31 +272,37 @@ fn hand_on<S: MachineSink>(page: MachinePage, mut sink: S) -> io::Result<(S, Pag
     for machine in &page.machines {
         new_machines += u64::from(sink.take(machine)?);
     }
-    let ids = page.machines.into_iter().map(|machine| MachineId::from_service(&machine.id)).collect();
-    Ok((sink, PageIds(ids), new_machines))
+    Ok((sink, PageIds::of(page), new_machines))
 }
 
-/// Of a page's machines that the one before had, so many may have come between since: this part of the page.
+/// Among the machines of a page that the one before had, so many may have come since: one, and this part of the page.
 const NEWCOMERS_DIVISOR: usize = 1_000;
 
-/// The machines of a page.
+/// The machines of a page, by their places on it.
 #[derive(Default)]
-struct PageIds(HashSet<MachineId>);
+struct PageIds(HashMap<MachineId, usize>);
 
 impl PageIds {
-    /// Whether the list goes on with this page, which repeats so many machines of this one: one of those at its head is
-    /// known from here, and hardly anybody unknown stands before the last one that is known. A list without a lasting
-    /// order mixes them.
+    fn of(page: MachinePage) -> Self {
+        let ids = page.machines.into_iter().map(|machine| MachineId::from_service(&machine.id));
+        Self(ids.zip(0..).collect())
+    }
+
+    /// Whether the list goes on with this page, which repeats so many machines of this one: what it repeats is the tail
+    /// of this one. So one of those at its head is known from here, those that are known come in the order that they had,
+    /// and hardly anybody unknown stands among them. A list without a lasting order mixes them.
     fn is_followed_by(&self, page: &MachinePage, overlap: u64) -> bool {
         if overlap == 0 {
             return true;
         }
-        let is_known = |machine: &MachineRecord| self.0.contains(&MachineId::from_service(&machine.id));
-        let known: Vec<bool> = page.machines.iter().map(is_known).collect();
-        let head = known.iter().take(usize::try_from(overlap).unwrap_or(usize::MAX));
-        let repeated = known.iter().rposition(|known| *known).map_or(0, |last| last + 1);
-        let unknown = known.iter().take(repeated).filter(|known| !**known).count();
-        head.copied().any(|known| known) && unknown <= known.len() / NEWCOMERS_DIVISOR
+        let places = page.machines.iter().map(|machine| self.0.get(&MachineId::from_service(&machine.id)));
+        let places: Vec<Option<usize>> = places.map(Option::<&usize>::copied).collect();
+        let repeated = places.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let known: Vec<usize> = places.iter().copied().flatten().collect();
+        let head = places.iter().take(usize::try_from(overlap).unwrap_or(usize::MAX));
+        head.flatten().next().is_some()
+            && known.is_sorted()
+            && repeated - known.len() <= 1 + places.len() / NEWCOMERS_DIVISOR
     }
 }
 

@@ -139,3 +139,36 @@ fn a_machine_takes_less_than_200_bytes() {
     assert!(bytes <= 200, "{bytes} bytes a machine");
     assert_eq!(found(&inventory, "DESKTOP-0031337").len(), 1);
 }
+
+#[test]
+fn more_memory_than_a_large_tenant_takes_is_not_filled() {
+    // A million machines with ten tags of a few thousand each, by the fiftieth part of them.
+    let mut builder = InventoryBuilder::new();
+    for number in 0..20_000 {
+        let tags = (0..10).map(|tag| format!("tag {}", (number * 7 + tag * 13) % 3_000).into()).collect();
+        let id = format!("{number:040x}");
+        let name = format!("desktop-{number:07}.emea.contoso.example");
+        builder.add(&MachineRecord { machine_tags: Some(tags), ..named(&id, &name, "") });
+    }
+    let limit = builder::MEMORY_MAXIMUM_BYTES;
+    let bytes = builder.memory_bytes() * 50;
+    assert!(bytes < limit, "a million machines take {bytes} bytes");
+
+    let kinds: [fn(u32) -> MachineRecord; 3] = [
+        |number| named(&format!("{number:040x}"), &"n".repeat(1_000), ""),
+        |number| MachineRecord {
+            machine_tags: Some((0..1_000).map(|tag| format!("{number} {tag}").into()).collect()),
+            ..named(&format!("{number:040x}"), "", "")
+        },
+        |number| named(&format!("{number:064}"), "", ""),
+    ];
+    let limit = limit / 64;
+    for (kind, machine) in kinds.into_iter().enumerate() {
+        let mut builder = InventoryBuilder::within(limit);
+        let mut add = |number| MachineSink::take(&mut builder, &machine(number));
+        let refused = (0..100_000).map(&mut add).find_map(Result::err).expect("it is full some time");
+        assert_eq!(refused.kind(), std::io::ErrorKind::OutOfMemory);
+        let bytes = builder.finish(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH).memory_bytes();
+        assert!(bytes < limit + limit / 8, "{kind}: {bytes} bytes");
+    }
+}

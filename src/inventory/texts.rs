@@ -22,6 +22,8 @@ pub(super) struct Texts {
     items: Vec<Box<str>>,
     table: HashTable<TextNumber>,
     state: RandomState,
+    /// In all of them.
+    text_bytes: usize,
 }
 
 impl Texts {
@@ -38,7 +40,8 @@ impl Texts {
         }
         let number = TextNumber(u32::try_from(self.items.len() + 1).ok().and_then(NonZeroU32::new)?);
         self.items.push(text.into());
-        let Self { items, table, state } = self;
+        self.text_bytes += text.len();
+        let Self { items, table, state, .. } = self;
         let hash = |number: &TextNumber| state.hash_one(items.get(number.index()).map_or("", |text| text));
         table.insert_unique(state.hash_one(text), number, hash);
         Some(number)
@@ -55,7 +58,6 @@ impl Texts {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let texts: usize = self.items.iter().map(|text| text.len()).sum();
-        self.items.capacity() * size_of::<Box<str>>() + texts + self.table.allocation_size()
+        self.items.capacity() * size_of::<Box<str>>() + self.text_bytes + self.table.allocation_size()
     }
 }

@@ -5,20 +5,22 @@
 //! service does, the walk ends: at a page that brings nothing new, and at limits on pages and machines.
 //!
 //! Machines come and go while pages are read, and one that goes moves all those behind it forward: the next page would
-//! begin behind some that nobody has seen. So a page repeats the last thousandth of the one before, and its head has to
-//! be known from there. As long as the service keeps its order, a page whose head is known hides nobody, however many
-//! have gone. One whose head is not known is dropped and asked for again from further back, at last from near where the
-//! page before began; one that is not there at all is asked for again. Machines that come while the list is read may be
-//! missed, as if it had been read before.
+//! begin behind some that nobody has seen. So a page repeats the last thousandth of the one before, at least one machine,
+//! and its head has to be known from there. As long as the service keeps its order, a page whose head is known hides
+//! nobody, however many have gone. One whose head is not known is dropped and asked for again from further back, at last
+//! from near where the page before began, and so is one that is not there at all; one that begins the list follows
+//! nothing and is taken as it is. Machines that come while the list is read may be missed, as if it had been read before.
 //!
 //! What surprises: the overlap costs a call only where it makes the last page a full one (19,990 to 19,999 machines take
-//! three calls), and a list that is over never has to say so by a 404.
+//! three calls) and where the service sends fewer machines than it is asked for. A page of a single machine can bring
+//! nothing new and repeat one as well: behind it the list is believed to be over when nothing new stands there, and
+//! believed to be torn when something does.
 
 use crate::api::ApiRequest;
 
 /// The most machines that a page may be asked to hold (documented).
 const PAGE_MACHINES: u32 = 10_000;
-/// A page repeats this part of the one before; pages with fewer machines than this are not overlapped.
+/// A page repeats this part of the one before, and at least one machine.
 const OVERLAP_DIVISOR: u64 = 1_000;
 /// How many times as far back the next attempt begins.
 const STEP_BACK_FACTOR: u64 = 10;
@@ -38,7 +40,7 @@ pub struct PageLimits {
 
 impl Default for PageLimits {
     fn default() -> Self {
-        Self { page_machines: PAGE_MACHINES, pages: 1_000, machines: 5_000_000 }
+        Self { page_machines: PAGE_MACHINES, pages: 1_000, machines: 3_000_000 }
     }
 }
 
@@ -87,6 +89,9 @@ pub enum WalkError {
         /// How many machines of the list were read in one piece.
         position: u64,
     },
+    /// Page after page brings nobody new, and the list is said to go on.
+    #[error("the list of machines does not hold together: the same machines come again and again")]
+    Repeating,
     /// Nobody is in the list, or nobody who could be read as a machine with an id.
     #[error("the service lists no machine")]
     Nobody,
@@ -129,10 +134,10 @@ impl PageWalk {
     }
 
     /// How many machines at the head of the next page are to be known from the one before; at least one of them has to
-    /// be. Nought where nothing is asked of it.
+    /// be. Nought where nothing is asked of it, since it begins the list, or is there to see whether the list is over.
     #[must_use]
     pub const fn overlap(&self) -> u64 {
-        self.overlap
+        if self.skip() == 0 { 0 } else { self.overlap }
     }
 
     const fn skip(&self) -> u64 {
@@ -142,44 +147,72 @@ impl PageWalk {
     /// Takes a page that follows the one before, as far as that can be told.
     ///
     /// # Errors
-    /// [`WalkError`] when there ought to be another page but a limit is reached, and when nobody is in the list.
+    /// [`WalkError`] when there ought to be another page but a limit is reached, when nobody is in the list, and when it
+    /// goes on where nothing ought to be, or the same page comes again and again.
     pub fn take(&mut self, page: PageSummary) -> Result<WalkStep, WalkError> {
-        if page.new_machines == 0 && self.position == 0 {
+        let is_new = page.new_machines > 0;
+        let torn = WalkError::Torn { position: self.position };
+        if self.position == 0 && !is_new {
             return self.doubt(WalkError::Nobody);
         }
-        self.pages += 1;
         self.items = self.items.saturating_add(page.items);
-        self.position = self.skip().saturating_add(page.items);
-        self.latest_items = page.items;
-        self.overlap = page.items / OVERLAP_DIVISOR;
-        self.doubts = 0;
+        self.pages += 1;
+        if self.is_over_unless_new() {
+            return if is_new { Err(torn) } else { Ok(WalkStep::Done) };
+        }
         let is_short = page.items < u64::from(self.limits.page_machines);
-        if page.new_machines == 0 || (is_short && !page.has_next_link) {
+        if is_short && !page.has_next_link {
             return Ok(WalkStep::Done);
         }
+        self.within_limits()?;
+        let mut step = WalkStep::GoOn;
+        if is_new {
+            self.doubts = 0;
+        } else if page.items > self.overlap {
+            // So it is where a page's worth of machines has come since, and then the next page brings something new.
+            step = self.doubt(WalkError::Repeating)?;
+        }
+        self.position = self.skip().saturating_add(page.items);
+        self.latest_items = page.items;
+        let overlap = (page.items / OVERLAP_DIVISOR).max(1);
+        let is_stuck = !is_new && overlap >= page.items;
+        self.overlap = if is_stuck { 0 } else { overlap };
+        Ok(step)
+    }
+
+    /// Whether the next page repeats nothing and stands where the list has to be over.
+    const fn is_over_unless_new(&self) -> bool {
+        self.position > 0 && self.overlap == 0
+    }
+
+    const fn within_limits(&self) -> Result<(), WalkError> {
         if self.items >= self.limits.machines {
             return Err(WalkError::TooManyMachines { limit: self.limits.machines });
         }
         if self.pages >= self.limits.pages {
             return Err(WalkError::TooManyPages { pages: self.pages, machines: self.items });
         }
-        Ok(WalkStep::GoOn)
+        Ok(())
     }
 
     /// Takes notice that there is no page here (a 404). Where the page has to repeat machines of the one before, that
-    /// cannot be, so it is asked for again.
+    /// cannot be, so it is asked for again, at last from further back.
     ///
     /// # Errors
     /// [`WalkError`] when nobody is in the list, and when no page follows the one before.
-    pub const fn take_none(&mut self) -> Result<WalkStep, WalkError> {
+    pub fn take_none(&mut self) -> Result<WalkStep, WalkError> {
         if self.position == 0 {
             // It was asked for repeatedly by whoever made the call.
             return Err(WalkError::Nobody);
         }
-        if self.overlap == 0 {
+        if self.is_over_unless_new() {
             return Ok(WalkStep::Done);
         }
-        self.doubt(WalkError::Torn { position: self.position })
+        let step = self.doubt(WalkError::Torn { position: self.position })?;
+        if self.is_last_attempt() {
+            self.overlap = self.furthest();
+        }
+        Ok(step)
     }
 
     /// Takes notice that a page does not follow the one before: its machines must not be used. The next attempt begins
@@ -189,10 +222,18 @@ impl PageWalk {
     /// [`WalkError`] when no page follows the one before.
     pub fn take_unfit(&mut self) -> Result<WalkStep, WalkError> {
         let step = self.doubt(WalkError::Torn { position: self.position })?;
-        let furthest = self.latest_items - self.latest_items / 10;
-        let is_last = self.doubts + 1 >= DOUBTS_BELIEVED_AFTER;
-        self.overlap = if is_last { furthest } else { furthest.min(self.overlap.saturating_mul(STEP_BACK_FACTOR)) };
+        let further = self.overlap.saturating_mul(STEP_BACK_FACTOR);
+        self.overlap = if self.is_last_attempt() { self.furthest() } else { self.furthest().min(further) };
         Ok(step)
+    }
+
+    /// How much of the page before may be repeated at the most.
+    const fn furthest(&self) -> u64 {
+        self.latest_items - self.latest_items / 10
+    }
+
+    const fn is_last_attempt(&self) -> bool {
+        self.doubts + 1 >= DOUBTS_BELIEVED_AFTER
     }
 
     const fn doubt(&mut self, believed: WalkError) -> Result<WalkStep, WalkError> {

@@ -81,6 +81,18 @@ impl Held {
     }
 }
 
+/// What is known of the age of a write, against the time for which the service's list may lag behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Age {
+    /// The list may lag behind it.
+    #[default]
+    Young,
+    /// It looks young by wall time, which may be wrong: the clock that stamped it is not ours.
+    LooksYoung,
+    /// By wall time it is old.
+    LooksOld,
+}
+
 /// What a slot may hold: one thing, or several while it is not known what became of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MayHold(u8);

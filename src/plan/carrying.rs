@@ -55,6 +55,8 @@ pub struct EarlierOutcome {
     pub earlier: Earlier,
     /// What a later write left.
     pub written_later: Option<Held>,
+    /// What holds, where it was carried out and the machines were read.
+    pub held: Option<Held>,
 }
 
 impl Plan {
@@ -74,7 +76,7 @@ impl Plan {
                 *decision = Decision::Change;
             }
             let fate = earlier(number).map(|outcome| {
-                let today = Today { held: *held, written_later: outcome.written_later };
+                let today = Today { held: outcome.held.unwrap_or(*held), written_later: outcome.written_later };
                 carried(outcome.earlier, today, wanted(operation))
             });
             match (fate, *decision) {
@@ -127,7 +129,8 @@ mod tests {
         let settings = PlanSettings { limit: Some(0), ..PlanSettings::default() };
         let earlier =
             [Earlier::Succeeded, Earlier::Succeeded, Earlier::MayBeDone, Earlier::NotSent, Earlier::Unchanged];
-        let outcome = |number: usize| Some(EarlierOutcome { earlier: earlier[number], written_later: None });
+        let outcome =
+            |number: usize| Some(EarlierOutcome { earlier: earlier[number], written_later: None, held: None });
         let decisions = |limit| {
             let mut plan = plan(&sheet, Some(&inventory), &nothing, settings);
             let fates = plan.carry(outcome, limit);

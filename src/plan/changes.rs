@@ -3,15 +3,15 @@
 //! Decided before the first write, from the inventory and our own recent writes. Tags compare exactly: of a tag that stands
 //! there in another case nothing is known, since the service may take the two for one, so the service is asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
 use super::resolution::{Resolution, ResolvedMachine};
 use crate::input::{ChangeCode, RequestedChange, Sheet};
-use crate::inventory::{Inventory, ListedMachine};
-use crate::model::{MachineId, Operation, Slot, Tag, TagAction};
+use crate::inventory::{Inventory, ListedMachine, NameMatch};
+use crate::model::{MachineId, MachineReference, Operation, Slot, Tag, TagAction};
 
 /// What to do with machines that the inventory lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -36,7 +36,9 @@ pub enum Decision {
     NotInInventory,
     /// It is left out by a limit.
     BeyondLimit,
-    /// Of an undo: somebody has changed it since.
+    /// It removes a tag from a machine that was to get another first, and the row that says which is in error.
+    AddInError,
+    /// Of an undo, or of a run that is gone on with: somebody has changed it since.
     ChangedSince,
     /// Of an undo: nobody knows what was there before.
     UnknownBefore,
@@ -82,10 +84,17 @@ impl Plan {
         let mut decisions = Vec::with_capacity(operations.operations.len());
         let mut before = Vec::with_capacity(operations.operations.len());
         let mut case_variants = 0;
+        let unmade_adds = unmade_adds(sheet, inventory);
         for operation in &operations.operations {
             let shown = shown(sheet, &machines, operation, inventory, recent);
             let held = shown.held();
-            let decision = decide(&machines, operation, held, settings.unlisted);
+            let mut decision = decide(&machines, operation, held, settings.unlisted);
+            if decision == Decision::Change && is_remove(operation) && !unmade_adds.is_empty() {
+                let machine = machine_id(&machines, operation.machine, inventory);
+                if machine.is_some_and(|machine| unmade_adds.contains(machine)) {
+                    decision = Decision::AddInError;
+                }
+            }
             case_variants += u64::from(decision == Decision::Change && shown == Shown::CaseVariant);
             decisions.push(decision);
             before.push(held);
@@ -212,6 +221,24 @@ impl CallsNeeded {
     }
 }
 
+/// The machines to which rows in error would add a tag, as far as they are known.
+fn unmade_adds(sheet: &Sheet, inventory: Option<&Inventory>) -> HashSet<MachineId> {
+    let known = |reference: &MachineReference| {
+        let found = match reference {
+            MachineReference::Id(id) => return Some(id.clone()),
+            MachineReference::Entra(device) => inventory?.find_entra(*device),
+            MachineReference::Name(name) => inventory?.find_name(name),
+        };
+        let NameMatch::One(position) = found else { return None };
+        Some(inventory?.machine(position)?.id().clone())
+    };
+    sheet.unmade_adds.iter().filter_map(known).collect()
+}
+
+fn is_remove(operation: &PlannedOperation) -> bool {
+    matches!(operation.change.change(), RequestedChange::Tag { action: TagAction::Remove, .. })
+}
+
 /// The id of a machine; `None` for a name that leads to none.
 #[must_use]
 pub fn machine_id<'a>(
@@ -219,11 +246,7 @@ pub fn machine_id<'a>(
     machine: u32,
     inventory: Option<&'a Inventory>,
 ) -> Option<&'a MachineId> {
-    match machines.machine(machine)? {
-        ResolvedMachine::Listed(position) => inventory?.machine(*position).map(|machine| machine.id()),
-        ResolvedMachine::Unlisted(id) | ResolvedMachine::Unread(id) => Some(id),
-        ResolvedMachine::Unresolved(_) => None,
-    }
+    machines.id(machine, inventory)
 }
 
 /// The tag that an operation is about; `None` for a device value.
@@ -327,10 +350,26 @@ pub fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentW
     after_our_writes(shown, Held::left_by(&operation.change), &machine, tag.as_ref(), recent).held()
 }
 
+/// The same for an operation that was carried out: its outcome is not given up without reason.
+#[must_use]
+pub fn outcome_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
+    let Slot { machine, tag } = operation.slot();
+    match recent.find(&machine, tag.as_ref()) {
+        Some(written) => {
+            let shown = shown_on(inventory.look_up(&machine), tag.as_ref()).held();
+            written.outcome_over(shown, Held::left_by(&operation.change))
+        }
+        None => held_today(operation, inventory, recent),
+    }
+}
+
 fn after_our_writes(shown: Shown, wanted: Held, id: &MachineId, tag: Option<&Tag>, recent: &RecentWrites) -> Shown {
     match recent.find(id, tag) {
         Some(written) => Shown::Held(written.over(shown.held(), wanted)),
-        None if tag.is_some_and(|tag| shown != Shown::Held(Held::Present) && recent.has_case_variant(id, tag)) => {
+        None if tag.is_some_and(|tag| {
+            shown != Shown::Held(Held::Present) && recent.case_variants(id, tag).next().is_some()
+        }) =>
+        {
             Shown::CaseVariant
         }
         None => shown,

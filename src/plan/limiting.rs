@@ -61,7 +61,7 @@ impl Standing {
             Decision::Change | Decision::BeyondLimit => Self::Changes,
             Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore => Self::Settled,
             Decision::Kept if is_done => Self::Settled,
-            Decision::Kept | Decision::Unresolved | Decision::NotInInventory => Self::Missing,
+            Decision::Kept | Decision::Unresolved | Decision::NotInInventory | Decision::AddInError => Self::Missing,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod isolation;
 pub mod limiting;
 pub mod operations;
+pub mod other_forms;
 pub mod recent;
 pub mod redecision;
 pub mod resolution;

@@ -1,5 +1,8 @@
 //! Our own writes of the last minutes: the service's list lags behind them, so they override it.
 //!
+//! How old a write is, is not always known: a start of the machine leaves only a lower bound. Such a write may be older than
+//! what the list shows, or younger. Neither is relied on to call something so, and both stay known as what may hold.
+//!
 //! A write whose outcome is not known overrides it, too, but says less: the slot may hold what was written, or what it
 //! held before. Nothing is called unchanged that may be otherwise; the service is asked.
 //!
@@ -9,7 +12,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub use crate::model::Held;
+pub use crate::model::{Age, Held};
 use crate::model::{MachineId, MayHold, Slot, Tag};
 
 /// How long the list may lag behind writes (the API's page says "some latency"; users saw minutes).
@@ -20,6 +23,8 @@ pub const LIST_LAG: Duration = Duration::from_mins(15);
 pub struct Written {
     /// What the last one left that surely took effect; `None` when there was none.
     pub surely: Option<Held>,
+    /// How much is known of its age.
+    pub age: Age,
     /// What others left, if they took effect.
     pub perhaps: MayHold,
     /// What a list that lags may still show: what was there before each of them, and what later ones replaced.
@@ -29,13 +34,27 @@ pub struct Written {
 impl Written {
     /// What the slot holds, where the list shows `listed` and `wanted` is asked for; nothing is known of it while a write
     /// may or may not have taken effect. What somebody else has made of it speaks against an outcome, and never for one:
-    /// who came last nobody can tell.
+    /// who came last nobody can tell. Nor can they where our write may be old: then what speaks against it holds.
     #[must_use]
     pub fn over(&self, listed: Held, wanted: Held) -> Held {
+        match self.surely {
+            Some(ours) if ours == wanted && self.age != Age::Young && self.perhaps.is_nothing() => listed,
+            _ => self.outcome_over(listed, wanted),
+        }
+    }
+
+    /// The same where `wanted` is an outcome of ours that is not to be given up without reason: a write that looks young
+    /// upholds it.
+    #[must_use]
+    pub fn outcome_over(&self, listed: Held, wanted: Held) -> Held {
         if self.is_somebody_elses(listed) {
             return if listed == wanted { Held::Unknown } else { listed };
         }
-        if self.perhaps.is_nothing() { self.surely.unwrap_or(listed) } else { Held::Unknown }
+        match self.surely {
+            _ if !self.perhaps.is_nothing() => Held::Unknown,
+            Some(ours) if ours == wanted && self.age == Age::LooksOld => listed,
+            ours => ours.unwrap_or(listed),
+        }
     }
 
     /// Whether somebody else must have made what the list shows: a device value that neither our writes left nor was
@@ -63,23 +82,25 @@ impl Written {
 pub struct RecentWrites(HashMap<MachineId, Vec<(Option<Tag>, Written)>>);
 
 impl RecentWrites {
-    /// Notes a write that took effect; writes come in the order in which they were made, and the last one counts.
-    pub fn note(&mut self, slot: Slot, before: Held, held: Held) {
-        let written = self.slot(slot, before, held);
+    /// Notes a write that took effect; writes come in the order in which they were made, and the last one counts. What was
+    /// there before is `replaced`.
+    pub fn note(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+        let written = self.slot(slot, replaced, held);
+        written.age = age;
         if let Some(replaced) = written.surely.replace(held) {
             written.earlier = written.earlier.or(MayHold::only(replaced));
         }
     }
 
     /// Notes a write that may have taken effect or not, or may do so yet.
-    pub fn note_doubtful(&mut self, slot: Slot, before: Held, held: Held) {
-        let written = self.slot(slot, before, held);
+    pub fn note_doubtful(&mut self, slot: Slot, replaced: MayHold, held: Held) {
+        let written = self.slot(slot, replaced, held);
         written.perhaps = written.perhaps.or(MayHold::only(held));
     }
 
     /// What is known of a slot that is written to. What was there before a run that only restored it, nobody has noted.
-    fn slot(&mut self, slot: Slot, before: Held, held: Held) -> &mut Written {
-        let before = if before == held { Held::Unknown } else { before };
+    fn slot(&mut self, slot: Slot, replaced: MayHold, held: Held) -> &mut Written {
+        let replaced = if replaced.is_only(held) { MayHold::ANYTHING } else { replaced };
         let writes = self.0.entry(slot.machine).or_default();
         let position = writes.iter().position(|(known, _)| *known == slot.tag).unwrap_or_else(|| {
             writes.push((slot.tag, Written::default()));
@@ -87,7 +108,7 @@ impl RecentWrites {
         });
         #[expect(clippy::indexing_slicing, reason = "the position was found or made one line above")]
         let written = &mut writes[position].1;
-        written.earlier = written.earlier.or(MayHold::only(before));
+        written.earlier = written.earlier.or(replaced);
         written
     }
 
@@ -98,14 +119,12 @@ impl RecentWrites {
         writes.iter().find(|(known, _)| known.as_ref() == tag).map(|(_, written)| *written)
     }
 
-    /// Whether a tag that differs from this one in nothing but case was written there, or may have been.
-    #[must_use]
-    pub fn has_case_variant(&self, machine: &MachineId, tag: &Tag) -> bool {
-        let writes = self.0.get(machine);
-        writes.into_iter().flatten().any(|(known, written)| {
-            written.may_have_left(Held::Present)
-                && known.as_ref().is_some_and(|known| known.is_case_variant_of(tag.as_str()))
-        })
+    /// The tags that differ from this one in nothing but case and were written there, or may have been.
+    pub fn case_variants(&self, machine: &MachineId, tag: &Tag) -> impl Iterator<Item = &Tag> {
+        let writes = self.0.get(machine).into_iter().flatten();
+        writes
+            .filter(|(_, written)| written.may_have_left(Held::Present))
+            .filter_map(move |(known, _)| known.as_ref().filter(|known| known.is_case_variant_of(tag.as_str())))
     }
 
     /// Whether there was no write at all.
@@ -127,11 +146,11 @@ mod tests {
             |tag: Option<&str>| Slot { machine: machine.clone(), tag: tag.map(|tag| Tag::new(tag).expect("a tag")) };
         let (absent, low, high) = (Held::Absent, Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
         let mut recent = RecentWrites::default();
-        recent.note(slot(Some("a")), absent, Held::Present);
-        recent.note(slot(Some("a")), Held::Present, absent);
-        recent.note(slot(None), high, low);
-        recent.note_doubtful(slot(None), low, high);
-        recent.note_doubtful(slot(Some("c")), absent, Held::Present);
+        recent.note(slot(Some("a")), MayHold::only(absent), Held::Present, Age::Young);
+        recent.note(slot(Some("a")), MayHold::only(Held::Present), absent, Age::Young);
+        recent.note(slot(None), MayHold::only(high), low, Age::Young);
+        recent.note_doubtful(slot(None), MayHold::only(low), high);
+        recent.note_doubtful(slot(Some("c")), MayHold::only(absent), Held::Present);
         let find = |tag| recent.find(&machine, slot(tag).tag.as_ref());
         let a = find(Some("a")).expect("a write");
         assert_eq!((a.over(Held::Present, absent), a.may_hold(Held::Present)), (absent, MayHold::only(absent)));
@@ -145,8 +164,9 @@ mod tests {
         );
         assert_eq!(find(Some("b")), None);
         let tag = |tag| Tag::new(tag).expect("a tag");
-        assert!(recent.has_case_variant(&machine, &tag("C")) && !recent.has_case_variant(&machine, &tag("c")));
-        assert!(!recent.has_case_variant(&machine, &tag("A")), "it was removed");
+        let variants = |of| recent.case_variants(&machine, &tag(of)).map(Tag::to_string).collect::<Vec<_>>();
+        assert_eq!(variants("C"), ["c"]);
+        assert!(variants("c").is_empty() && variants("A").is_empty(), "it was removed");
     }
 
     #[test]
@@ -170,9 +190,9 @@ mod tests {
             for (before, wrote, surely) in writes.iter().copied() {
                 let slot = Slot { machine: machine.clone(), tag: None };
                 if surely {
-                    recent.note(slot, before, wrote);
+                    recent.note(slot, MayHold::only(before), wrote, Age::Young);
                 } else {
-                    recent.note_doubtful(slot, before, wrote);
+                    recent.note_doubtful(slot, MayHold::only(before), wrote);
                 }
             }
             let written = recent.find(&machine, None).expect("a write");

@@ -46,12 +46,22 @@ pub fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: Unli
     if wish.is_undo {
         return redecide_undo(wish, today);
     }
+    if today.held != wish.wanted && is_over(wish, today) {
+        return Decision::ChangedSince;
+    }
     let sent = match carried(wish.earlier, today, wish.wanted) {
         Carried::Kept => return Decision::Kept,
         Carried::DecidedAnew if today.held == wish.wanted => return Decision::Unchanged,
         Carried::DecidedAnew | Carried::SentAgain => Decision::Change,
     };
     if listing == Listing::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
+}
+
+/// Whether a later run of ours has surely written something else there: it was asked for later, so it stays. What the service
+/// has refused says so itself.
+fn is_over(wish: StoredWish, today: Today) -> bool {
+    let is_other = today.written_later.is_some_and(|written| written != Held::Unknown && written != wish.wanted);
+    is_other && wish.earlier != Earlier::Failed
 }
 
 /// An undo goes back only from what the other run has left: whatever else is there now, somebody else has made.

@@ -5,6 +5,7 @@
 //! its rows; the file is not refused for it, since inventories change from day to day.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::input::Sheet;
 use crate::inventory::{Inventory, ListedMachine, MachinePosition, NameMatch};
@@ -14,16 +15,16 @@ use crate::words::group_digits;
 /// The most candidates that a message lists.
 const LISTED_CANDIDATES: usize = 5;
 
-/// A machine that rows name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A machine that rows name; the numbers are positions in [`Sheet::machines`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResolvedMachine {
     /// The inventory holds it there.
     Listed(MachinePosition),
     /// The inventory was read and lacks this id.
-    Unlisted(MachineId),
-    /// No inventory was read.
-    Unread(MachineId),
-    /// A name that does not lead to one machine; the position in [`Sheet::machines`].
+    Unlisted(u32),
+    /// An id, and no inventory was read.
+    Unread(u32),
+    /// A name that does not lead to one machine.
     Unresolved(u32),
 }
 
@@ -39,7 +40,9 @@ pub enum NameFailure {
 /// The machines of a sheet, each with one number however it is spelled.
 #[derive(Debug, Default)]
 pub struct Resolution {
-    /// For each machine of the sheet its number.
+    /// Those of the sheet.
+    references: Arc<Vec<MachineReference>>,
+    /// For each of them its number.
     numbers: Vec<u32>,
     machines: Vec<ResolvedMachine>,
     failures: HashMap<u32, NameFailure>,
@@ -50,11 +53,17 @@ impl Resolution {
     /// Looks up every machine of the sheet.
     #[must_use]
     pub fn of(sheet: &Sheet, inventory: Option<&Inventory>) -> Self {
-        let mut resolution = Self { numbers: Vec::with_capacity(sheet.machines.len()), ..Self::default() };
+        let count = sheet.machines.len();
+        let mut resolution = Self {
+            references: Arc::clone(&sheet.machines),
+            numbers: Vec::with_capacity(count),
+            machines: Vec::with_capacity(count),
+            ..Self::default()
+        };
         let mut by_position: HashMap<MachinePosition, u32> = HashMap::new();
         // Only where there are names can two spellings mean one machine.
         let has_names = sheet.machines.iter().any(|machine| !matches!(machine, MachineReference::Id(_)));
-        for (position, reference) in (0_u32..).zip(&sheet.machines) {
+        for (position, reference) in (0_u32..).zip(sheet.machines.iter()) {
             let machine = resolution.look_up(reference, position, inventory);
             let next = u32::try_from(resolution.machines.len()).unwrap_or(u32::MAX);
             let number = match machine {
@@ -76,9 +85,9 @@ impl Resolution {
         inventory: Option<&Inventory>,
     ) -> ResolvedMachine {
         match (reference, inventory) {
-            (MachineReference::Id(id), None) => ResolvedMachine::Unread(id.clone()),
+            (MachineReference::Id(_), None) => ResolvedMachine::Unread(position),
             (MachineReference::Id(id), Some(inventory)) => {
-                inventory.find(id).map_or_else(|| ResolvedMachine::Unlisted(id.clone()), ResolvedMachine::Listed)
+                inventory.find(id).map_or(ResolvedMachine::Unlisted(position), ResolvedMachine::Listed)
             }
             (MachineReference::Name(_) | MachineReference::Entra(_), None) => {
                 self.failures.insert(position, NameFailure::NoMatch(Vec::new()));
@@ -127,6 +136,21 @@ impl Resolution {
     #[must_use]
     pub fn machine(&self, number: u32) -> Option<&ResolvedMachine> {
         self.machines.get(number as usize)
+    }
+
+    /// The id of the machine with this number; `None` for a name that does not lead to one.
+    #[must_use]
+    pub fn id<'a>(&'a self, number: u32, inventory: Option<&'a Inventory>) -> Option<&'a MachineId> {
+        match self.machine(number)? {
+            ResolvedMachine::Listed(position) => inventory?.machine(*position).map(|machine| machine.id()),
+            ResolvedMachine::Unlisted(position) | ResolvedMachine::Unread(position) => {
+                match self.references.get(*position as usize)? {
+                    MachineReference::Id(id) => Some(id),
+                    _ => None,
+                }
+            }
+            ResolvedMachine::Unresolved(_) => None,
+        }
     }
 
     /// How many different machines there are.

@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use super::results::Totals;
-use super::summary::shell_word;
 use super::target::ResultsTarget;
 use crate::model::Status;
+use crate::outside::{shell_word, shown};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Prospect<'_> {
             return None;
         }
         let went_wrong = [Status::Failed, Status::Unknown, Status::Invalid].map(|status| self.totals.count(status));
-        let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| results.display().to_string());
+        let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| shown(results));
         let sandbox = if self.sandbox { " --sandbox" } else { "" };
         Some(Advice { look_at, command: format!("tagfleet apply {}{sandbox}{directory}", shell_word(failed)) })
     }

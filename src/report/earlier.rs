@@ -24,7 +24,7 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Occupant {
+pub(crate) enum Occupant {
     /// There is none, or nothing in it.
     Nothing,
     /// A table with these columns at the end, and the last cell of its first row.
@@ -41,10 +41,15 @@ pub(super) fn occupant(path: &Path, columns: &[&str]) -> io::Result<Occupant> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nothing),
         Err(error) => return Err(error),
     };
+    Ok(occupant_of(&start, columns))
+}
+
+/// The same for a file that begins so.
+pub(crate) fn occupant_of(start: &[u8], columns: &[&str]) -> Occupant {
     if start.is_empty() {
-        return Ok(Occupant::Nothing);
+        return Occupant::Nothing;
     }
-    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let known = DELIMITERS.into_iter().find_map(|delimiter| {
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text);
         let header = reader.byte_headers().ok()?;
@@ -57,7 +62,7 @@ pub(super) fn occupant(path: &Path, columns: &[&str]) -> io::Result<Occupant> {
         let last_cell = row.iter().next_back().filter(|_| has_row);
         Some(Occupant::Ours { last_cell: last_cell.map(|cell| String::from_utf8_lossy(cell).into_owned()) })
     });
-    Ok(known.unwrap_or(Occupant::Other))
+    known.unwrap_or(Occupant::Other)
 }
 
 /// Whether it begins with this header and no further column.
@@ -88,7 +93,7 @@ pub(super) fn holds_something(path: &Path) -> bool {
 }
 
 /// A cell that can be a run's id, and so a part of a name.
-pub(super) fn run_id(cell: String) -> Option<String> {
+pub(crate) fn run_id(cell: String) -> Option<String> {
     let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     (!cell.is_empty() && cell.len() <= LONGEST_RUN_ID && is_plain(&cell)).then_some(cell)
 }

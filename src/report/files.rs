@@ -1,14 +1,15 @@
-//! Files that appear complete or not at all, and cells that no spreadsheet runs.
+//! Files that appear complete or not at all.
 //!
 //! A file that is being written has a name of its own beside its target, and a lock for as long as somebody writes it. So
 //! what a process left that was killed is told from what another one is about to finish, and whoever comes next sweeps it.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
+
+use crate::outside::shown;
 
 /// How the names of files begin and end that are being written.
 const PREFIX: &str = ".tagfleet-";
@@ -17,6 +18,33 @@ const SUFFIX: &str = ".csv";
 /// Whether the target is there and no ordinary file: a pipe or `/dev/null`, which nothing may be renamed over.
 pub(super) fn is_device(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Opens a target that is no ordinary file. A named pipe that nobody reads would keep whoever opens it for ever, so it is
+/// refused; where somebody reads, a slow reader gets all the time that he needs.
+#[cfg(unix)]
+pub(super) fn open_device(path: &Path) -> io::Result<File> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let opened = File::options().write(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NXIO) => io::Error::new(io::ErrorKind::NotConnected, "nobody reads this pipe"),
+        _ => error,
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+pub(super) fn open_device(path: &Path) -> io::Result<File> {
+    File::options().write(true).open(path)
+}
+
+/// Finds out whether a target that is no ordinary file can be written. It stays open until the process ends, or the reader
+/// of a pipe would take the end of this look for the end of what is to be written.
+pub(super) fn check_device(path: &Path) -> io::Result<()> {
+    open_device(path).map(std::mem::forget)
 }
 
 /// A new file in the target's directory that only its owner can read; it goes with its handle.
@@ -31,7 +59,7 @@ pub(super) fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (error.kind(), "is not there"),
             Err(error) => (error.kind(), "cannot be reached"),
         };
-        return Err(io::Error::new(kind, format!("the folder {} {what}", directory.display())));
+        return Err(io::Error::new(kind, format!("the folder {} {what}", shown(directory))));
     }
     sweep(directory);
     loop {
@@ -68,11 +96,6 @@ pub(super) fn put_in_place(file: NamedTempFile, target: &Path) -> io::Result<()>
     file.persist(target).map(|_file| ()).map_err(|error| error.error)
 }
 
-/// A text that a spreadsheet would take for a formula gets an apostrophe in front.
-pub(super) fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cell}").into() } else { cell.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,14 +121,5 @@ mod tests {
     fn a_folder_that_is_not_there_is_named() {
         let error = new_file_beside(Path::new("nowhere/x.csv")).expect_err("no folder");
         assert_eq!(error.to_string(), "the folder nowhere is not there");
-    }
-
-    #[test]
-    fn what_a_spreadsheet_would_run_is_made_harmless() {
-        for (cell, written) in
-            [("=1+1", "'=1+1"), ("-", "'-"), ("@a", "'@a"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", "")]
-        {
-            assert_eq!(harmless(cell), written);
-        }
     }
 }

@@ -2,14 +2,15 @@
 //! lacks a field, and each field means the same everywhere.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::summary::written;
+use crate::outside::{Outside, json_document};
 
 /// The version of all JSON objects; fields may be added under it, never changed.
 const SCHEMA_VERSION: u32 = 1;
-/// The most causes and findings that are listed.
+/// The most causes that are listed.
 const LISTED: usize = 100;
 
 /// One call of the program.
@@ -46,8 +47,9 @@ impl Ending {
     /// A command that could not do its work. What was found in a refused input are its causes, if there is any.
     #[must_use]
     pub fn failed(exit_status: u8, ended: &'static str, problem: &Problem, findings: &[Value]) -> Self {
-        let reason = problem.on_one_line();
-        let mut causes = causes_of(findings, problem.hint.as_deref());
+        let reason = Outside::new(problem.on_one_line()).json();
+        let hint = problem.hint.as_deref().map(|hint| Outside::new(hint).json());
+        let mut causes = causes_of(findings, hint.as_deref());
         if causes.is_empty() {
             causes.push(json!({
                 "code": ended,
@@ -56,62 +58,67 @@ impl Ending {
                 "message": reason,
                 "count": 1,
                 "first_row": null,
-                "hint": problem.hint,
+                "hint": hint,
             }));
         }
-        Self { exit_status, ended, reason: Some(reason), hint: problem.hint.clone(), causes }
+        Self { exit_status, ended, reason: Some(reason), hint, causes }
     }
 }
 
 impl Invocation {
     /// The object for `--json`: what the command itself has to say, and around it what every one says.
     pub(super) fn object(&self, own: Value, ending: &Ending, finished_at: Timestamp) -> String {
-        let mut object = Map::new();
-        if let Value::Object(own) = own {
-            object.extend(own);
-        }
-        for (name, otherwise) in [("run_id", Value::Null), ("input", json!(self.input))] {
-            object.entry(name).or_insert(otherwise);
-        }
-        let frame = [
-            ("schema_version", json!(SCHEMA_VERSION)),
-            ("started_at", json!(written(self.started_at))),
-            ("finished_at", json!(written(finished_at))),
-            ("ended", json!(ending.ended)),
-            ("reason", json!(ending.reason)),
-            ("hint", json!(ending.hint)),
-            ("causes", json!(ending.causes.get(..LISTED).unwrap_or(&ending.causes))),
-            ("exit_status", json!(ending.exit_status)),
-        ];
-        object.extend(frame.map(|(name, value)| (name.to_owned(), value)));
-        format!("{}\n", Value::Object(object))
+        let unless_it_says_otherwise = json!({"run_id": null, "input": self.input});
+        let frame = json!({
+            "schema_version": SCHEMA_VERSION,
+            "started_at": written(self.started_at),
+            "finished_at": written(finished_at),
+            "ended": ending.ended,
+            "reason": ending.reason,
+            "hint": ending.hint,
+            "causes": ending.causes.get(..LISTED).unwrap_or(&ending.causes),
+            "exit_status": ending.exit_status,
+        });
+        json_document(&joined(joined(unless_it_says_otherwise, own), frame))
     }
+}
+
+/// Two objects as one.
+#[must_use]
+pub fn joined(object: Value, more: Value) -> Value {
+    let maps = [object, more].into_iter().filter_map(|value| match value {
+        Value::Object(map) => Some(map),
+        _ => None,
+    });
+    Value::Object(maps.flatten().collect())
 }
 
 /// One cause for each code among the findings, with the number of its rows and the first of them.
 fn causes_of(findings: &[Value], hint: Option<&str>) -> Vec<Value> {
-    let mut causes: Vec<Value> = Vec::new();
+    let mut causes: Vec<(&Value, u64)> = Vec::new();
     for finding in findings {
-        let rows = finding["rows"].as_u64().unwrap_or(1);
-        if let Some(cause) = causes.iter_mut().find(|cause| cause["code"] == finding["code"]) {
-            cause["count"] = json!(cause["count"].as_u64().unwrap_or(0) + rows);
-            continue;
+        let rows = finding.get("rows").and_then(Value::as_u64).unwrap_or(1);
+        match causes.iter_mut().find(|(first, _)| first.get("code") == finding.get("code")) {
+            Some((_, count)) => *count += rows,
+            None => causes.push((finding, rows)),
         }
-        let hint = match finding["accept"].as_str() {
+    }
+    let cause = |(first, count): (&Value, u64)| {
+        let hint = match first.get("accept").and_then(Value::as_str) {
             Some(name) => Some(format!("fix these rows, or allow what is meant with --accept {name}")),
             None => hint.map(str::to_owned),
         };
-        causes.push(json!({
-            "code": finding["code"],
+        json!({
+            "code": first.get("code"),
             "status": "invalid",
             "http_status": null,
-            "message": finding["message"],
-            "count": rows,
-            "first_row": finding["row"],
+            "message": first.get("message"),
+            "count": count,
+            "first_row": first.get("row"),
             "hint": hint,
-        }));
-    }
-    causes
+        })
+    };
+    causes.into_iter().map(cause).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 
-use super::summary::printable;
+use crate::outside::shown;
 use crate::store::Holder;
 use crate::words::{self, counted, group_digits};
 
@@ -38,18 +38,18 @@ fn describe(holder: &Holder, time_zone: &TimeZone) -> String {
         "run {} (process {} on {}, begun {begun}, input {}",
         holder.run_id,
         holder.system_process_id,
-        printable(&holder.host),
-        printable(&holder.input_path)
+        shown(&holder.host),
+        shown(&holder.input_path)
     );
     if let Some(note) = &holder.note {
         // Writing into a string cannot fail.
-        let _written = write!(text, ", note \"{}\"", printable(note));
+        let _written = write!(text, ", note \"{}\"", shown(note));
     }
     text.push(')');
     let Some(overlap) = &holder.overlap else { return text + " is under way" };
-    let machine = printable(&overlap.machine);
+    let machine = shown(&overlap.machine);
     let _written = match &overlap.tag {
-        Some(tag) => write!(text, " changes the tag \"{}\" of machine {machine}, too", printable(tag)),
+        Some(tag) => write!(text, " changes the tag \"{}\" of machine {machine}, too", shown(tag)),
         None => write!(text, " sets the device value of machine {machine}, too"),
     };
     if overlap.operations > 1 {

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::earlier::{self, Occupant};
-use super::files::{harmless, is_device, new_file_beside, put_in_place};
+use super::files::{check_device, is_device, new_file_beside, open_device, put_in_place};
 use super::screen::Screen;
 use crate::inventory::{MachineRecord, MachineSink};
 use crate::model::MachineId;
+use crate::outside::{Outside, shown};
 
 /// The columns. None must be one that says what to change, and the first is the one that names the machine.
 const COLUMNS: [&str; 20] = [
@@ -46,7 +47,7 @@ const KNOWN_BY: [&str; 2] = ["machineTags", "currentDeviceValue"];
 
 /// Why the machines could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the machines to {path}")]
+#[error("cannot write the machines to {}", shown(path))]
 pub struct MachinesError {
     /// The target.
     pub path: PathBuf,
@@ -120,8 +121,8 @@ impl MachinesFile {
         match (&target, beside) {
             (MachinesTarget::File(path), Some(beside)) => put_in_place(beside, path).map_err(failure),
             (MachinesTarget::File(path), None) => {
-                let device = File::options().write(true).open(path).map_err(failure)?;
-                copy(&mut file, device).map_err(failure)
+                let device = open_device(path).map_err(failure)?;
+                copy(&mut file, screen.stream_to(device)).map_err(failure)
             }
             (MachinesTarget::StandardOutput, _) => match copy(&mut file, screen.data_stream()) {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(error)),
@@ -145,7 +146,11 @@ fn spool(target: &MachinesTarget) -> io::Result<(Option<NamedTempFile>, File)> {
             let file = beside.as_file().try_clone()?;
             Ok((Some(beside), file))
         }
-        _ => Ok((None, tempfile::tempfile()?)),
+        MachinesTarget::File(path) => {
+            check_device(path)?;
+            Ok((None, tempfile::tempfile()?))
+        }
+        MachinesTarget::StandardOutput => Ok((None, tempfile::tempfile()?)),
     }
 }
 
@@ -194,7 +199,7 @@ impl MachineSink for MachinesSheet {
             machine.device_value.as_deref(),
         ];
         for cell in cells {
-            self.writer.write_field(harmless(cell.unwrap_or_default()).as_bytes()).map_err(plain)?;
+            self.writer.write_field(Outside::new(cell.unwrap_or_default()).data_cell().as_bytes()).map_err(plain)?;
         }
         self.writer.write_record(None::<&[u8]>).map_err(plain)?;
         Ok(true)

@@ -28,7 +28,9 @@ mod target;
 mod terminal;
 mod verification;
 
-pub use frame::{Ending, Invocation};
+#[cfg(any(test, fuzzing))]
+pub(crate) use earlier::{Occupant, occupant_of, run_id};
+pub use frame::{Ending, Invocation, joined};
 pub use holder::describe_holders;
 pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
 pub use outlet::Importance;

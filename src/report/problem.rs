@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use super::screen::{Screen, Style};
+use crate::outside::shown;
 
 /// An error with what to do about it.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Problem {
         let mut cause = self.error.source();
         while let Some(error) = cause {
             // Writing into a string cannot fail.
-            let _written = write!(text, "\n  caused by: {error}");
+            let _written = write!(text, "\n  caused by: {}", shown(&error.to_string()));
             cause = error.source();
         }
         if let Some(hint) = &self.hint {

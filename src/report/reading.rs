@@ -12,11 +12,12 @@ use super::pace::LinePace;
 use super::problem::Problem;
 use super::progress::{notice_text, waiting_text};
 use super::screen::Screen;
-use super::summary::{abort_code, calls_object, printable, reason_hint, reason_text};
+use super::summary::{abort_code, calls_object, reason_hint, reason_text};
 use crate::api::CallKind;
 use crate::call::StopReason;
 use crate::dispatch::EndReason;
 use crate::inventory::{InventoryEvent, InventoryObserver, ReadError, ReadProgress};
+use crate::outside::shown;
 use crate::words::{counted, group_digits};
 
 /// How often the sign turns that shows that the program lives.
@@ -130,7 +131,7 @@ pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>) ->
         "throttled": progress.throttled,
         "retried": progress.retried,
         "skipped": progress.skipped,
-        "output": target.map(|target| target.path().display().to_string()),
+        "output": target.map(|target| target.path().to_string_lossy().into_owned()),
     })
 }
 
@@ -140,11 +141,13 @@ pub const fn reading_code(error: &ReadError) -> &'static str {
     match error {
         ReadError::Aborted(cause) => abort_code(cause),
         ReadError::Stopped(StopReason::Draining) => "interrupted",
-        ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) => "deadline",
+        ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) | ReadError::TimeIsUp { .. } => {
+            "deadline"
+        }
         ReadError::Stopped(StopReason::Outage { .. }) => "outage",
         ReadError::Forbidden { .. } => "forbidden",
         ReadError::Store(_) | ReadError::Sink(_) => "storage_failed",
-        ReadError::Walk(_) | ReadError::Failed { .. } => "inventory_not_read",
+        ReadError::Walk(_) | ReadError::TooLarge { .. } | ReadError::Failed { .. } => "inventory_not_read",
     }
 }
 
@@ -180,8 +183,8 @@ pub fn reading_problem(error: ReadError) -> Problem {
             Problem { error: Box::new(ReadError::Store(error)), hint }
         }
         ReadError::Sink(_) => Problem { hint: error.hint().map(str::to_owned), error: Box::new(error) },
-        ReadError::Walk(_) | ReadError::Forbidden { .. } | ReadError::Failed { .. } => {
-            Problem { hint: error.hint().map(str::to_owned), error: printable(&error.to_string()).into() }
+        ReadError::Walk(_) | ReadError::TooLarge { .. } | ReadError::Forbidden { .. } | ReadError::Failed { .. } => {
+            Problem { hint: error.hint().map(str::to_owned), error: shown(&error.to_string()).into() }
         }
     }
 }

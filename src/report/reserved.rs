@@ -5,9 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::outside::shown;
+
 /// An output that would go into a file that has another purpose.
 #[derive(Debug, thiserror::Error)]
-#[error("{output} must not be written into {purpose} {}", path.display())]
+#[error("{output} must not be written into {purpose} {}", shown(path))]
 pub struct ReservedError {
     output: &'static str,
     purpose: &'static str,

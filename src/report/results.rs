@@ -5,20 +5,20 @@
 //! under a random name and renamed when it is complete and on the disk, so nobody ever reads half of one.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
-use super::files::{self, harmless, is_device};
+use super::files::{self, is_device, open_device};
 use super::row::{RowAnswer, answer_row};
 use super::screen::Screen;
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
 use crate::model::Status;
-use crate::store::{Reader, StoredChunk, StoredRun};
+use crate::outside::Outside;
+use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
 
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -89,11 +89,8 @@ pub async fn write_results(
             Ok(totals)
         }
         ResultsTarget::Device(results) => {
-            let device = File::options()
-                .write(true)
-                .open(results)
-                .map_err(|source| ResultsError::File { path: results.clone(), source })?;
-            let mut writer = Sheets::new(run, device, io::sink(), results, tolerates_missing)?;
+            let device = open_device(results).map_err(|source| ResultsError::File { path: results.clone(), source })?;
+            let mut writer = Sheets::new(run, screen.stream_to(device), io::sink(), results, tolerates_missing)?;
             let totals = writer.write_all_rows(store).await?;
             writer.flush()?;
             Ok(totals)
@@ -133,12 +130,13 @@ async fn write_files(
 /// Writes a file beside its target and renames it when it is complete.
 pub(super) fn write_file(
     target: &Path,
-    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+    screen: &Screen,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ResultsError> {
     let failed = |source| ResultsError::File { path: target.to_owned(), source };
     if is_device(target) {
-        let device = File::options().write(true).open(target).map_err(failed)?;
-        let mut buffered = BufWriter::new(&device);
+        let device = open_device(target).map_err(failed)?;
+        let mut buffered = BufWriter::new(screen.stream_to(device));
         return write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed);
     }
     let file = new_file_beside(target)?;
@@ -210,7 +208,11 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         let mut reader = records(self.run.description.delimiter, &chunk.input.records);
         let mut cells = ByteRecord::new();
         for (row, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
-            let _more = reader.read(&mut cells);
+            if !reader.read(&mut cells) {
+                let (run, rows) = (&self.run.description, u64::from(self.run.description.row_count));
+                let (run, found) = (run.run_id.clone(), u64::from(row - 1));
+                return Err(StoreError::Incomplete { run, rows, found }.into());
+            }
             let answer = answer_row(row, operations, chunk);
             let tolerated = self.tolerates_missing && answer.is_about_missing_machine();
             self.write_row(&cells, row, &answer, tolerated).map_err(|error| self.failure(error))?;
@@ -231,7 +233,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             self.results.write_field(cells.get(position).unwrap_or_default())?;
         }
         for cell in answer.cells(row, &self.run.description.run_id) {
-            self.results.write_field(harmless(&cell).as_bytes())?;
+            self.results.write_field(Outside::new(cell).cell())?;
         }
         self.results.write_record(None::<&[u8]>)?;
         if answer.is_worth_feeding_back() && !tolerated {

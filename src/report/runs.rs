@@ -7,9 +7,11 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::frame::joined;
 use super::screen::{Screen, Style};
-use super::summary::{calls_text, printable, shell_word, written};
+use super::summary::{calls_text, written};
 use crate::api::CallKind;
+use crate::outside::{shell_word, shown};
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
 use crate::words::{counted, group_digits, minute, second};
 
@@ -72,15 +74,15 @@ fn write_table(text: &mut String, runs: &[&RunEntry], time_zone: &TimeZone) {
     let mut lines = vec![HEAD.map(str::to_owned)];
     lines.extend(runs.iter().map(|run| {
         [
-            run.run_id.clone(),
-            run.kind.clone(),
+            shown(&run.run_id),
+            shown(&run.kind),
             condition_text(run.condition).to_owned(),
             minute(run.created_at, time_zone),
             minute(run.last_activity_at, time_zone),
             group_digits(run.row_count.into()),
             operations_text(&run.operations),
-            printable(&run.input_path),
-            run.note.as_deref().map(printable).unwrap_or_default(),
+            shown(&run.input_path),
+            run.note.as_deref().map(shown).unwrap_or_default(),
         ]
     }));
     let mut widths = [0; HEAD.len()];
@@ -107,7 +109,6 @@ impl RunView<'_> {
     #[must_use]
     pub fn json(&self) -> Value {
         let run = self.details;
-        let mut object = entry_json(&run.entry);
         let mut calls: BTreeMap<&str, u32> = CallKind::ALL.into_iter().map(|kind| (kind.as_str(), 0)).collect();
         calls.extend(run.calls.iter().map(|(kind, count)| (kind.as_str(), *count)));
         let more = json!({
@@ -120,10 +121,7 @@ impl RunView<'_> {
             "last_call_at": run.last_call_at.map(written),
             "next_command": self.next_command(),
         });
-        if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
-            object.extend(more);
-        }
-        object
+        joined(entry_json(&run.entry), more)
     }
 
     /// The text for people.
@@ -136,7 +134,7 @@ impl RunView<'_> {
         let run = &self.details.entry;
         let mut text = format!(
             "Run {} {}.\n",
-            screen.paint(Style::Strong, &run.run_id),
+            screen.paint(Style::Strong, &shown(&run.run_id)),
             match run.condition {
                 RunCondition::Preparing => "is being prepared; nothing was sent yet",
                 RunCondition::Running => "is under way",
@@ -151,12 +149,9 @@ impl RunView<'_> {
             count => format!(", {} of them invalid", group_digits(count.into())),
         };
         let lines = [
-            ("Kind", run.kind.clone()),
-            (
-                "Input",
-                format!("{}, {}{invalid}", printable(&run.input_path), counted(run.row_count.into(), "row", "rows")),
-            ),
-            ("Note", run.note.as_deref().map(printable).unwrap_or_default()),
+            ("Kind", shown(&run.kind)),
+            ("Input", format!("{}, {}{invalid}", shown(&run.input_path), counted(run.row_count.into(), "row", "rows"))),
+            ("Note", run.note.as_deref().map(shown).unwrap_or_default()),
             ("Service", service_text(run)),
             ("Begun", second(run.created_at, time_zone)),
             ("Last activity", second(run.last_activity_at, time_zone)),
@@ -165,7 +160,7 @@ impl RunView<'_> {
                 format!(
                     "{} on {}, started {}, {}",
                     process.system_process_id,
-                    printable(&process.host),
+                    shown(&process.host),
                     second(process.started_at, time_zone),
                     if process.is_alive { "alive" } else { "gone" }
                 ),
@@ -215,7 +210,7 @@ impl RunView<'_> {
         };
         let directory =
             self.state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
-        Some(format!("tagfleet {verb} {}{directory}", run.run_id))
+        Some(format!("tagfleet {verb} {}{directory}", shell_word(&run.run_id)))
     }
 }
 
@@ -248,7 +243,7 @@ fn entry_json(run: &RunEntry) -> Value {
 }
 
 fn service_text(run: &RunEntry) -> String {
-    format!("{}, tenant {}, app {}", printable(&run.host), printable(&run.tenant), printable(&run.app))
+    format!("{}, tenant {}, app {}", shown(&run.host), shown(&run.tenant), shown(&run.app))
 }
 
 const fn condition_text(condition: RunCondition) -> &'static str {
@@ -323,7 +318,7 @@ mod tests {
         insta::assert_snapshot!(RunList { runs: &runs }.text_in(&screen, &TimeZone::UTC), @r"
         api.security.microsoft.com, tenant contoso, app retagger
           RUN                     KIND   STATE        BEGUN                 LAST ACTIVITY           ROWS  OPERATIONS                          INPUT      NOTE
-          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7�[2J
+          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7\u{1b}[2J
           20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv
 
         api.security.microsoft.com, tenant contoso, app other
@@ -351,7 +346,7 @@ mod tests {
         Run 20260501-140510-aaaaaa is unfinished, and nobody is at it.
           Kind           apply
           Input          retag.csv, 12,000 rows, 2 of them invalid
-          Note           CHG-7�[2J
+          Note           CHG-7\u{1b}[2J
           Service        api.security.microsoft.com, tenant contoso, app retagger
           Begun          2026-05-01 14:05:10 UTC
           Last activity  2026-05-01 14:05:10 UTC

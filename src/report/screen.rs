@@ -2,8 +2,12 @@
 //!
 //! Nobody who works waits for somebody who reads: what accompanies the work goes through [`Screen::remark`] and the log,
 //! and is dropped where nobody reads it. What is said with [`Screen::line`] is the end of something, and worth a wait.
+//!
+//! Nothing reaches a terminal or the log but through here, and here secrets are masked and whatever moves a terminal is
+//! escaped, whoever put the text together. Only line breaks are taken as they come, since our own texts have them; so a
+//! piece from outside has its own escaped before it becomes a part of one ([`crate::outside`]).
 
-use std::borrow::Cow;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,9 +22,10 @@ use super::frame::{Ending, Invocation};
 use super::logging::{LogFormat, json_line};
 use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
-use super::streams::{StandardStreams, Streams};
+use super::streams::{DataStream, StandardStreams, Streams};
 use super::terminal::{Canvas, PatientTerminal};
 use crate::help;
+use crate::outside::{Outside, json_escaped, masked, terminal_escaped};
 use crate::words::counted;
 
 /// Wider lines are hard to read.
@@ -231,13 +236,21 @@ impl Screen {
         (lines > 0).then(|| self.formatted(&format!("warning: {dropped} here because nobody read them")))
     }
 
-    /// A text with what clears the bar before it and draws it again after it.
-    fn above_bar<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let Some(canvas) = &self.canvas else { return Cow::Borrowed(text) };
+    /// A text for people, safe to be seen, with what clears the bar before it and draws it again after it.
+    fn above_bar(&self, text: &str) -> String {
+        let text = self.harmless(text, self.color);
+        let Some(canvas) = &self.canvas else { return text };
         let canvas = canvas.lock().unwrap_or_else(PoisonError::into_inner);
         canvas.begin();
-        self.bars.suspend(|| canvas.add(text));
-        Cow::Owned(canvas.end())
+        self.bars.suspend(|| canvas.add(&text));
+        canvas.end()
+    }
+
+    /// A text for people without secrets and without anything that a terminal obeys.
+    fn harmless(&self, text: &str, has_colors: bool) -> String {
+        let masked = masked(text);
+        let escaped = if self.json_lines { json_escaped(&masked) } else { terminal_escaped(&masked, has_colors) };
+        escaped.into_owned()
     }
 
     /// Writes a warning to standard error, unless the screen is quiet.
@@ -260,7 +273,7 @@ impl Screen {
     /// When it cannot be written; a reader or a terminal that went away is no failure.
     pub fn data(&self, text: &str) -> Result<(), OutputError> {
         self.has_data.store(true, Ordering::Relaxed);
-        match self.streams.write_data(text.as_bytes()) {
+        match self.streams.write_data(terminal_escaped(text, self.color).as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => {
                 Err(OutputError(error))
             }
@@ -293,7 +306,12 @@ impl Screen {
     /// Standard output, for rows; whether somebody reads them is for the writer to judge.
     pub(super) fn data_stream(&self) -> DataStream {
         self.has_data.store(true, Ordering::Relaxed);
-        DataStream(Arc::clone(&self.streams))
+        DataStream::new(Arc::clone(&self.streams), self.output_is_terminal)
+    }
+
+    /// A named pipe or a device, for rows; a reader who reads nothing holds nobody who wants the process to end.
+    pub(super) fn stream_to(&self, device: File) -> Box<dyn Write + Send> {
+        self.streams.to_device(device)
     }
 
     /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on
@@ -321,6 +339,24 @@ impl Screen {
             self.line("");
         }
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// From now on a panic, which is a bug of ours, is told as every error is: its text may hold anything.
+    pub fn tell_panics(&self) {
+        let screen = self.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+            let what = Outside::new(panic.payload_as_str().unwrap_or("something that is no text")).line();
+            let text = screen.formatted(&format!("error: tagfleet panicked{place}, which is a bug: {what}"));
+            // Whoever panics may hold the bar.
+            let _closed = screen.streams.write_error(screen.harmless(&text, false).as_bytes());
+        }));
+    }
+
+    /// A text of the library that reads the command line, coloured if colours are wanted.
+    #[must_use]
+    pub fn styled(&self, text: &clap::builder::StyledStr) -> String {
+        if self.color { text.ansi().to_string() } else { text.to_string() }
     }
 
     /// Sets a word off, if colours are wanted.
@@ -352,19 +388,6 @@ fn json_lines(text: &str) -> String {
     }
 }
 
-/// What writes data row by row.
-pub(super) struct DataStream(Arc<dyn Streams>);
-
-impl Write for DataStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_data(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Where log lines go: the file, or standard error above the bar.
 pub(super) struct LogLine(Screen, Vec<u8>);
 
@@ -389,14 +412,21 @@ impl Drop for LogLine {
     /// A line is written whole. A log that cannot be written must not stop a run.
     fn drop(&mut self) {
         let Self(screen, line) = self;
+        // What ends a line within one would be a line that nobody logged.
+        let line = String::from_utf8_lossy(line);
+        let line = line.strip_suffix('\n').unwrap_or(&line).replace('\n', "\\u{a}");
+        let line = screen.harmless(&line, screen.log_has_color()) + "\n";
         match &screen.log_file {
             Some(file) => {
                 if let Some(text) = screen.dropped_text(file.dropped_until_now()) {
                     file.offer(text.as_bytes(), Importance::Line);
                 }
-                file.offer(line, Importance::Line);
+                file.offer(line.as_bytes(), Importance::Line);
             }
-            None => screen.offer_error(&String::from_utf8_lossy(line)),
+            None => screen.offer_error(&line),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! Where a screen writes: the streams of the process, each with a queue of its own, or what stands in their place.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::outlet::{Importance, Outlet, Patience};
+use crate::outside::terminal_escaped;
 
 /// Where the text of a screen goes: the streams of the process, or what stands in their place.
 pub trait Streams: Send + Sync + fmt::Debug {
@@ -35,6 +38,11 @@ pub trait Streams: Send + Sync + fmt::Debug {
 
     /// Waits until everything is written that somebody reads.
     fn drain(&self) {}
+
+    /// What writes data to a pipe or a device that is neither.
+    fn to_device(&self, device: File) -> Box<dyn Write + Send> {
+        Box::new(device)
+    }
 }
 
 /// Standard error and standard output of the process.
@@ -42,12 +50,12 @@ pub trait Streams: Send + Sync + fmt::Debug {
 pub(super) struct StandardStreams {
     error: Outlet,
     output: Outlet,
-    patience: Patience,
+    patience: Arc<Patience>,
 }
 
 impl StandardStreams {
     pub(super) fn new() -> Self {
-        Self { error: Outlet::new(io::stderr()), output: Outlet::new(io::stdout()), patience: Patience::default() }
+        Self { error: Outlet::new(io::stderr()), output: Outlet::new(io::stdout()), patience: Arc::default() }
     }
 }
 
@@ -78,5 +86,72 @@ impl Streams for StandardStreams {
     fn drain(&self) {
         self.error.drain();
         self.output.drain();
+    }
+
+    fn to_device(&self, device: File) -> Box<dyn Write + Send> {
+        Box::new(Delivery { outlet: Outlet::new(device), patience: Arc::clone(&self.patience) })
+    }
+}
+
+/// Data for a stream that is not one of the process.
+struct Delivery {
+    outlet: Outlet,
+    patience: Arc<Patience>,
+}
+
+impl Write for Delivery {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.outlet.deliver(bytes, &self.patience).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What writes data row by row: exact, but where people watch it on a terminal.
+pub(super) struct DataStream {
+    streams: Arc<dyn Streams>,
+    is_watched: bool,
+    /// The beginning of a character whose end is still to come.
+    cut_off: Vec<u8>,
+}
+
+impl DataStream {
+    pub(super) const fn new(streams: Arc<dyn Streams>, is_watched: bool) -> Self {
+        Self { streams, is_watched, cut_off: Vec::new() }
+    }
+
+    /// The text that has come, but for a character at its end that is not whole yet.
+    fn whole_characters(&mut self, bytes: &[u8]) -> String {
+        let mut rest = std::mem::take(&mut self.cut_off);
+        rest.extend_from_slice(bytes);
+        let mut chunks = rest.utf8_chunks().peekable();
+        let mut text = String::new();
+        while let Some(chunk) = chunks.next() {
+            text.push_str(chunk.valid());
+            if chunks.peek().is_none() {
+                self.cut_off = chunk.invalid().to_vec();
+            } else {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        text
+    }
+}
+
+impl Write for DataStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_watched {
+            let text = self.whole_characters(bytes);
+            self.streams.write_data(terminal_escaped(&text, false).as_bytes())?;
+        } else {
+            self.streams.write_data(bytes)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

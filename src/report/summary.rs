@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::advice::{Advice, Prospect};
-use super::frame::Ending;
+use super::frame::{Ending, joined};
 use super::hindrance::{Hindrance, hindrance_cause, hindrance_hint, hindrance_text};
 use super::progress::{clock_time, elapsed_text, trouble_text};
 use super::results::{ErrorGroup, ErrorKey, Totals};
@@ -22,12 +22,16 @@ use crate::api::CallKind;
 use crate::call::{AbortCause, AbortReason, is_disallowed_code};
 use crate::dispatch::{EndReason, Progress, Spent};
 use crate::model::Status;
+use crate::outside::{Outside, shown};
 use crate::quota;
 use crate::store::RunEntry;
 use crate::words::{counted, describe_duration, group_digits};
 
 /// How many groups of errors the text shows.
 const SHOWN_ERROR_GROUPS: usize = 8;
+
+/// Why a run that nothing stopped is not finished.
+const SOME_ARE_UNKNOWN: &str = "some outcomes are unknown";
 
 /// A run that is over.
 #[derive(Debug)]
@@ -80,20 +84,17 @@ impl RunSummary<'_> {
     /// What the object for `--json` says of the run.
     #[must_use]
     pub fn json(&self) -> Value {
-        let mut object = results_json(self.run_id, self.input, self.totals, self.target);
-        for (name, value) in [
-            ("calls", json!(calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0)))),
-            ("throttled", json!(self.progress.throttled)),
-            ("retried", json!(self.progress.retried)),
-            ("elapsed_seconds", json!(rounded_seconds(self.progress.elapsed))),
-            ("waited_seconds", json!(rounded_seconds(self.progress.waited()))),
-            ("missing_machines", json!(self.totals.tolerated)),
-            ("open", json!(self.open)),
-            ("next", json!(self.next().map(|advice| advice.command))),
-        ] {
-            object[name] = value;
-        }
-        object
+        let more = json!({
+            "calls": calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0)),
+            "throttled": self.progress.throttled,
+            "retried": self.progress.retried,
+            "elapsed_seconds": rounded_seconds(self.progress.elapsed),
+            "waited_seconds": rounded_seconds(self.progress.waited()),
+            "missing_machines": self.totals.tolerated,
+            "open": self.open,
+            "next": self.next().map(|advice| advice.command),
+        });
+        joined(results_json(self.run_id, self.input, self.totals, self.target), more)
     }
 
     /// How it ended, for the object.
@@ -103,8 +104,11 @@ impl RunSummary<'_> {
         let hindrance = hindrance(self.reason, self.progress).map(|hindrance| hindrance_cause(hindrance, left));
         Ending {
             exit_status: self.exit_status,
-            ended: reason_code(self.reason),
-            reason: self.stopped().map(|reason| end_text(reason, self.progress)),
+            ended: if self.is_unfinished() { "unfinished" } else { reason_code(self.reason) },
+            reason: self
+                .stopped()
+                .map(|reason| end_text(reason, self.progress))
+                .or_else(|| self.is_unfinished().then(|| SOME_ARE_UNKNOWN.to_owned())),
             hint: end_hint(self.reason, self.progress),
             causes: hindrance.into_iter().chain(self.causes().into_iter().map(cause_object)).collect(),
         }
@@ -134,6 +138,11 @@ impl RunSummary<'_> {
         text
     }
 
+    /// Whether nothing stopped the run, and it is not known of all that it sent what became of it.
+    fn is_unfinished(&self) -> bool {
+        matches!(self.reason, EndReason::Finished) && self.open > 0
+    }
+
     /// Why the run stopped; `None` when it did not.
     fn stopped(&self) -> Option<&EndReason> {
         Some(self.reason).filter(|reason| !matches!(reason, EndReason::Finished))
@@ -158,6 +167,7 @@ impl RunSummary<'_> {
         let rows = counted(self.totals.rows, "row", "rows");
         let run = screen.paint(Style::Strong, self.run_id);
         let ended = match self.reason {
+            _ if self.is_unfinished() => format!("Run {run} is unfinished, since {SOME_ARE_UNKNOWN}: {rows}."),
             EndReason::Finished => format!("Run {run} is finished: {rows}."),
             reason => format!("Run {run} stopped early, {}: {rows}.", end_text(reason, self.progress)),
         };
@@ -226,12 +236,12 @@ impl RunSummary<'_> {
 
     fn write_files(&self, text: &mut String) {
         if let Some(results) = self.target.results() {
-            let _written = writeln!(text, "Results: {}", results.display());
+            let _written = writeln!(text, "Results: {}", shown(results));
             if !self.totals.kept.is_empty() {
                 let _written = writeln!(text, "{}", kept_text(&self.totals.kept));
             }
             if let Some(failed) = self.target.failed().filter(|_| self.totals.failed_rows > 0) {
-                let (failed, rows) = (failed.display(), group_digits(self.totals.failed_rows));
+                let (failed, rows) = (shown(failed), group_digits(self.totals.failed_rows));
                 // While the run can go on, its rows are not to be done by another one, too.
                 let what = if self.open > 0 { "Rows not done" } else { "Rows to feed back" };
                 let _written = writeln!(text, "{what}: {failed} ({rows})");
@@ -248,7 +258,7 @@ impl RunSummary<'_> {
 pub fn results_json(run_id: &str, input: &str, totals: &Totals, target: &ResultsTarget) -> Value {
     let statuses: BTreeMap<&str, u64> =
         Status::ALL.into_iter().map(|status| (status.as_str(), totals.count(status))).collect();
-    let path = |path: &Path| path.display().to_string();
+    let path = |path: &Path| path.to_string_lossy().into_owned();
     json!({
         "run_id": run_id,
         "input": input,
@@ -263,13 +273,13 @@ pub fn results_json(run_id: &str, input: &str, totals: &Totals, target: &Results
 /// Says where the results of an earlier run are now.
 #[must_use]
 pub fn kept_text(kept: &[PathBuf]) -> String {
-    let paths: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+    let paths: Vec<String> = kept.iter().map(shown).collect();
     format!("Kept: {} (results of an earlier run)", paths.join(", "))
 }
 
 fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
     let http = key.http_status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-    let (rows, code, message) = (group_digits(group.rows), printable(&key.code), printable(&group.message));
+    let (rows, code, message) = (group_digits(group.rows), shown(&key.code), shown(&group.message));
     let first = if group.rows == 1 { "in row" } else { "first in row" };
     // Writing into a string cannot fail.
     let _written = writeln!(text, "  {rows} × {code}{http}, {first} {}: {message}", group.example_row);
@@ -280,10 +290,10 @@ fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
 
 fn cause_object((key, group): (&ErrorKey, &ErrorGroup)) -> Value {
     json!({
-        "code": key.code,
+        "code": Outside::new(&key.code).json(),
         "status": key.status.as_str(),
         "http_status": key.http_status,
-        "message": group.message,
+        "message": Outside::new(&group.message).json(),
         "count": group.rows,
         "first_row": group.example_row,
         "hint": error_hint(key),
@@ -307,26 +317,14 @@ fn rounded_seconds(duration: Duration) -> f64 {
 
 /// An error with its causes, on one line.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = printable(&error.to_string());
+    let mut text = shown(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
         // Writing into a string cannot fail.
-        let _written = write!(text, ": {}", printable(&error.to_string()));
+        let _written = write!(text, ": {}", shown(&error.to_string()));
         cause = error.source();
     }
     text
-}
-
-/// A text from outside on one line, without anything that a terminal obeys.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
-}
-
-/// A path as a word that can be pasted into a shell.
-pub(super) fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |character: char| character.is_alphanumeric() || "/._-+:\\".contains(character);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 const fn status_text(status: Status) -> &'static str {
@@ -427,26 +425,26 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
             format!("because the service has been in trouble since {since} ({})", trouble_text(*trouble))
         }
         EndReason::Forbidden { message } => {
-            let words = message.as_deref().map(|message| format!(": {}", printable(message))).unwrap_or_default();
+            let words = message.as_deref().map(|message| format!(": {}", shown(message))).unwrap_or_default();
             format!("because the service refuses this app (403){words}")
         }
-        EndReason::NoInventory { description, .. } => format!("because {}", printable(description)),
+        EndReason::NoInventory { description, .. } => format!("because {}", shown(description)),
         EndReason::Aborted(AbortCause::SignIn(error)) => {
             format!("because signing in failed: {}", causes(error))
         }
         EndReason::Aborted(AbortCause::TokenRefused) => "because the service refuses every token (401)".to_owned(),
         EndReason::Aborted(AbortCause::Refused(AbortReason::Redirected { status, location })) => format!(
             "because the base URL leads elsewhere (HTTP {status}{})",
-            location.as_deref().map(|host| format!(" to {}", printable(host))).unwrap_or_default()
+            location.as_deref().map(|host| format!(" to {}", shown(host))).unwrap_or_default()
         ),
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
             "because the proxy wants to know who is asking (407)".to_owned()
         }
         EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { description, .. })) => {
-            format!("because {}", printable(description))
+            format!("because {}", shown(description))
         }
         EndReason::Aborted(AbortCause::Unreachable { description }) => {
-            format!("because the service was never reached: {}", printable(description))
+            format!("because the service was never reached: {}", shown(description))
         }
         EndReason::Aborted(AbortCause::ThrottledForGood) => {
             "because the service refuses every call for quota (429)".to_owned()

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::earlier::{self, Occupant};
-use super::files::{self, is_device};
+use super::files::{self, check_device, is_device};
 use super::reserved::{Reserved, ReservedError};
-use super::summary::shell_word;
 use crate::input::RESULT_COLUMNS;
+use crate::outside::{shell_word, shown};
 use crate::store::{Reader, StoreError, StoredRun};
 
 /// What a run is called that is not in the books any more.
@@ -22,7 +22,7 @@ const UNKNOWN_RUN: &str = "earlier";
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The file cannot be made or written.
-    #[error("cannot write the results to {path}")]
+    #[error("cannot write the results to {}", shown(path))]
     File {
         /// The target.
         path: PathBuf,
@@ -34,13 +34,13 @@ pub enum ResultsError {
     #[error(transparent)]
     Reserved(#[from] ReservedError),
     /// The target is there, and not by us.
-    #[error("{path} is there already, and it is no file of this kind that tagfleet wrote")]
+    #[error("{} is there already, and it is no file of this kind that tagfleet wrote", shown(path))]
     NotOurs {
         /// The target.
         path: PathBuf,
     },
     /// The target is there, and is not to be changed.
-    #[error("{path} is there already, and read-only")]
+    #[error("{} is there already, and read-only", shown(path))]
     ReadOnly {
         /// The target.
         path: PathBuf,
@@ -100,7 +100,7 @@ impl ResultsTarget {
     /// Where all rows go as a path that means the same in any directory; `None` for standard output.
     #[must_use]
     pub fn absolute_path(&self) -> Option<String> {
-        Some(std::path::absolute(self.results()?).ok()?.display().to_string())
+        Some(std::path::absolute(self.results()?).ok()?.to_string_lossy().into_owned())
     }
 
     /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
@@ -121,7 +121,13 @@ impl ResultsTarget {
         for target in self.results().into_iter().chain(self.failed()) {
             check_target(target, reserved)?;
         }
-        let Self::File { results, failed } = self else { return Ok(()) };
+        let (results, failed) = match self {
+            Self::StandardOutput => return Ok(()),
+            Self::Device(device) => {
+                return check_device(device).map_err(|source| ResultsError::File { path: device.clone(), source });
+            }
+            Self::File { results, failed } => (results, failed),
+        };
         let earlier = earlier_run(results)?;
         let unreadable = |source| ResultsError::File { path: failed.clone(), source };
         if earlier.is_none() && earlier::holds_something(failed) {
@@ -149,10 +155,10 @@ fn check_target(target: &Path, reserved: &Reserved) -> Result<(), ResultsError> 
 /// What keeps a sheet that has these columns at its end, and belongs to no run, from being written.
 pub(super) fn check_sheet(target: &Path, reserved: &Reserved, columns: &[&str]) -> Result<(), ResultsError> {
     check_target(target, reserved)?;
-    if is_device(target) {
-        return Ok(());
-    }
     let unreadable = |source| ResultsError::File { path: target.to_owned(), source };
+    if is_device(target) {
+        return check_device(target).map_err(unreadable);
+    }
     if earlier::occupant(target, columns).map_err(unreadable)? == Occupant::Other {
         return Err(ResultsError::NotOurs { path: target.to_owned() });
     }

@@ -14,6 +14,7 @@ use indicatif::TermLike;
 
 use super::outlet::Importance;
 use super::streams::Streams;
+use crate::outside::terminal_escaped;
 
 /// What is drawn before it is written; clones share it.
 #[derive(Clone, Debug)]
@@ -104,11 +105,11 @@ impl TermLike for PatientTerminal {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.canvas.draw(format_args!("{text}\n"))
+        self.canvas.draw(format_args!("{}\n", terminal_escaped(text, true)))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.canvas.draw(format_args!("{text}"))
+        self.canvas.draw(format_args!("{}", terminal_escaped(text, true)))
     }
 
     fn clear_line(&self) -> io::Result<()> {

@@ -6,13 +6,13 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::files::harmless;
 use super::reserved::Reserved;
 use super::results::write_file;
 use super::screen::Screen;
 use super::target::{ResultsError, ResultsTarget, check_sheet};
 use crate::input::{Sheet, VERIFICATION_COLUMNS, added_names, records};
 use crate::model::{OperationId, RowNumber};
+use crate::outside::Outside;
 use crate::plan::recent::Held;
 use crate::plan::verification::Finding;
 use crate::words::group_digits;
@@ -160,7 +160,7 @@ pub fn write_verification_to(
             write_verification(sheet, rows, screen.data_stream()).map_err(source)
         }
         ResultsTarget::Device(results) | ResultsTarget::File { results, .. } => {
-            write_file(results, |file| write_verification(sheet, rows, file))
+            write_file(results, screen, |file| write_verification(sheet, rows, file))
         }
     }
 }
@@ -190,7 +190,7 @@ fn write_verification(sheet: &mut Sheet, rows: &[RowFinding], mut target: impl W
             cells.push(finding.row.to_string().into_bytes());
             cells.push(result.as_bytes().to_vec());
             cells.push(finding.found.clone().into_bytes());
-            cells.push(harmless(&finding.message).into_owned().into_bytes());
+            cells.push(Outside::new(&finding.message).cell().into_bytes());
             writer.write_record(cells)?;
         }
     }

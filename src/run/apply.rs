@@ -8,14 +8,13 @@ use super::join::{candidates, carry_into, input_digest, join, operations_digest}
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
 use super::resume::operations_left;
-use super::tenant::Tenant;
+use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::ReadProgress;
 use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::operations::Operations;
-use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
 use crate::store::{NewRun, RunKey, RunKind, RunState, UnfinishedRun};
@@ -39,7 +38,7 @@ pub(crate) async fn apply<T: Transport>(
     mut input: CheckedInput,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.store.prune(order.run.keep_runs).await?;
+    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
     let input_digest = input_digest(&mut input)?;
     let mut application = Application { tenant, order, input, input_digest, calls: ReadProgress::default() };
     if let Some(reason) = &tenant.unknown {
@@ -185,10 +184,10 @@ impl<T: Transport> Application<'_, T> {
         let sheet = &self.input.sheet;
         let machines = Resolution::of(sheet, None);
         let operations = Operations::of(sheet, &machines);
-        let (recent, settings) = (RecentWrites::default(), PlanSettings::default());
-        let plan = Plan::of(sheet, operations, machines, None, &recent, settings);
+        let (own, settings) = (OwnWrites::default(), PlanSettings::default());
+        let plan = Plan::of(sheet, operations, machines, None, &own.recent, settings);
         let made_at = tenant.clock.boot_time();
-        let planned = Planned { plan, inventory: None, read: None, read_from: None, recent, made_at };
+        let planned = Planned { plan, inventory: None, read: None, read_from: None, own, made_at };
         let new_run = self.new_run(String::new(), String::new(), desk);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;

@@ -11,8 +11,11 @@ use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors,
 use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
-use crate::report::{ProgressReport, ResultsTarget, RunSummary, Totals, describe_end, kept_text, write_results};
-use crate::store::{RunKey, RunState, StoredRun};
+use crate::report::{
+    ProgressReport, ResultsTarget, RunSummary, Screen, Totals, describe_end, kept_text, write_results,
+};
+use crate::store::{RunKey, RunState, StoreError, StoredRun};
+use crate::words::counted;
 
 /// How a run is carried out, whatever it does.
 #[derive(Clone, Debug)]
@@ -59,6 +62,7 @@ impl<T: Transport> Run<'_, T> {
 
     /// Answers the rows of a run that ended before its first write.
     pub(super) async fn give_up(&self, reason: EndReason, desk: &Desk) -> Result<ExitStatus, CommandError> {
+        self.give_way(&reason, &desk.screen).await?;
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
         let mut progress = Progress::default();
         add_read(&mut progress, &self.tenant.failed_reading());
@@ -79,6 +83,7 @@ impl<T: Transport> Run<'_, T> {
         let (transport, clock, stop_requests) =
             (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut desk.stop_requests);
         let outcome = dispatch(transport, &tenant.store, clock, *key, settings, &mut report, stop_requests).await?;
+        self.give_way(&outcome.0, &desk.screen).await?;
         match outcome.0 {
             EndReason::Finished => tenant.store.set_run_state(*key, RunState::Finished).await?,
             // Where nothing can be stored any more, the run stays as it is.
@@ -86,6 +91,23 @@ impl<T: Transport> Run<'_, T> {
             _ => tenant.store.set_run_state(*key, RunState::Stopped).await?,
         }
         Ok(outcome)
+    }
+
+    /// What the run found so, another run of ours may have changed meanwhile: nothing was sent that would keep it so.
+    async fn give_way(&self, reason: &EndReason, screen: &Screen) -> Result<(), StoreError> {
+        // Every rehearsal has a tenant of its own.
+        if matches!(reason, EndReason::StoreFailed(_)) || self.tenant.is_sandbox {
+            return Ok(());
+        }
+        let overtaken = self.tenant.store.give_way(self.key).await?;
+        if overtaken > 0 {
+            screen.warning(&counted(
+                overtaken,
+                "change that was already set was undone by another run meanwhile (changed_since in the results)",
+                "changes that were already set were undone by another run meanwhile (changed_since in the results)",
+            ));
+        }
+        Ok(())
     }
 
     /// Writes the results, whatever happened, and says how it all ended.
@@ -108,8 +130,8 @@ impl<T: Transport> Run<'_, T> {
         let named_state_directory = desk.named_state_directory.as_deref();
         let (run, totals, open) = match written {
             Ok(written) => written,
-            Err(mut error) => {
-                error.run_id = Some(self.id.to_owned());
+            Err(error) => {
+                let mut error = error.of_run(self.id);
                 let stored = self.tenant.store.run_details(self.id).await.ok();
                 screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
                 let command = self.target.command_to_write_again(self.id, named_state_directory);

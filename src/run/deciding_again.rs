@@ -3,19 +3,21 @@
 
 use super::Desk;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
-use super::planning::{PlanningOptions, add_reading};
+use super::planning::{PlanningOptions, add_reading, found};
 use super::record::{INVENTORY_NOT_READ, left_out};
 use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::model::{Held, MachineId, Operation, OperationId};
+use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
 use crate::plan::carrying::{Earlier, Today};
-use crate::plan::changes::{Decision, held_today};
+use crate::plan::changes::{Decision, held_today, outcome_today};
 use crate::plan::limiting::{Part, Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
-use crate::store::{DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, Store, StoredRun};
+use crate::store::{
+    AttemptKey, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, Store, StoredRun,
+};
 
 /// Operations that are changed in one transaction.
 const CHANGES_AT_ONCE: usize = 20_000;
@@ -23,11 +25,14 @@ const CHANGES_AT_ONCE: usize = 20_000;
 const LEFT_OUT_BY_OPTIONS: [&str; 3] = ["beyond_limit", INVENTORY_NOT_READ, "not_in_inventory"];
 
 /// What was decided about the operations of a run; those that are not named stay as they are.
+#[derive(Default)]
 pub(super) struct DecidedRun {
     /// Operations that are to be sent.
     pub(super) changes: u64,
     /// Operations on machines that are known by their names only, since the run ended before it could look them up.
     pub(super) unread: u64,
+    /// The last attempt that was let through until then.
+    as_of: AttemptKey,
     /// Outcomes that do not stand any more.
     contradicted: Vec<OperationId>,
     decided: Vec<DecidedAnew>,
@@ -42,6 +47,7 @@ impl DecidedRun {
         for part in self.decided.chunks(CHANGES_AT_ONCE) {
             store.decide_anew(run, part.to_vec()).await?;
         }
+        store.note_decided(run, self.as_of).await?;
         Ok(())
     }
 }
@@ -55,25 +61,28 @@ pub(super) async fn decide_again<T: Transport>(
     desk: &mut Desk,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
     let known = known_operations(&tenant.store, stored.key).await?;
-    let mut run = DecidedRun { changes: 0, unread: 0, contradicted: Vec::new(), decided: Vec::new() };
+    let mut run = DecidedRun::default();
     // What a run says that was not concluded, it says of today: even where nothing is left, the list is looked at.
     if stored.state == RunState::Finished && !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
         return Ok(Ok(run));
     }
     // A sandbox begins anew with each command; it knows nothing of what was done.
-    let inventory = if planning.inventory && !tenant.is_sandbox {
+    let looked = if planning.inventory && !tenant.is_sandbox {
         match tenant.read_machines(desk).await {
             Ok(MachinesRead { inventory, progress, began_at }) => {
                 add_reading(calls, &progress);
-                Some((inventory, tenant.recent_writes(began_at).await?))
+                Some((inventory, tenant.own_writes(began_at).await?))
             }
             Err(error) => return Ok(Err(error)),
         }
     } else {
         None
     };
-    let (inventory, recent) = inventory.unzip();
-    let recent = recent.unwrap_or_default();
+    let (inventory, own) = match looked {
+        Some((inventory, own)) => (Some(inventory), own),
+        None => (None, tenant.own_writes(tenant.clock.boot_time()).await?),
+    };
+    run.as_of = own.as_of;
     let later = later_writes(&tenant.store, stored.key).await?;
     let mut decided = Vec::with_capacity(known.len());
     for known in &known {
@@ -89,7 +98,7 @@ pub(super) async fn decide_again<T: Transport>(
             wanted: Held::left_by(&known.operation.change),
             before: known.before.as_deref().map_or(Held::Unknown, Held::parse),
         };
-        let held = held(known, wish, inventory.as_ref(), &recent);
+        let held = held(known, wish, inventory.as_ref(), &own.recent);
         let today = Today { held, written_later: written_after(&later, known) };
         decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
     }
@@ -97,13 +106,14 @@ pub(super) async fn decide_again<T: Transport>(
         leave_out_beyond(limit, &known, &mut decided);
     }
     for (known, (held, listing, decision)) in known.iter().zip(decided) {
-        run.note(known, held, listing, decision);
+        let found = inventory.as_ref().and_then(|inventory| found(&known.operation, inventory, &own.recent));
+        run.note(known, held, found.unwrap_or_default(), listing, decision);
     }
     Ok(Ok(run))
 }
 
 impl DecidedRun {
-    fn note(&mut self, known: &KnownOperation, held: Held, listing: Listing, decision: Decision) {
+    fn note(&mut self, known: &KnownOperation, held: Held, found: MayHold, listing: Listing, decision: Decision) {
         if decision == Decision::Kept {
             return;
         }
@@ -116,6 +126,7 @@ impl DecidedRun {
             operation: known.id,
             settled: left_out(decision),
             before: (!was_sent).then_some(held),
+            found: if was_sent { found } else { MayHold::NOTHING },
             unlisted: listing == Listing::Unlisted,
         });
     }
@@ -173,5 +184,6 @@ fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
 fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
     let Some(inventory) = inventory else { return Held::Unknown };
     let shown = held_today(&known.operation, inventory, &RecentWrites::default());
-    wish.held_today(shown, held_today(&known.operation, inventory, recent))
+    let held = if wish.earlier == Earlier::Succeeded { outcome_today } else { held_today };
+    wish.held_today(shown, held(&known.operation, inventory, recent))
 }

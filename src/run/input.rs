@@ -10,6 +10,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Doubt, InputError, InputOptions, Problem, Sheet, read};
 use crate::model::MachineReference;
 use crate::model::RowNumber;
+use crate::outside::shown;
 use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
 use crate::report::Screen;
@@ -79,7 +80,7 @@ pub(super) struct InvalidRow {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{name} cannot be used")]
+#[error("{} cannot be used", shown(name))]
 struct UnusableInput {
     name: String,
     #[source]
@@ -191,7 +192,7 @@ fn conflict_findings(conflicts: &[Conflict], sheet: &Sheet) -> Vec<Value> {
 fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<Sheet, CommandError> {
     let unusable = |source: InputError| {
         let status = match source {
-            InputError::Spool(_) | InputError::Thread(_) => ExitStatus::StorageFailed,
+            InputError::Spool(_) => ExitStatus::StorageFailed,
             _ => ExitStatus::InputRefused,
         };
         let finding = unusable_json(&source);

@@ -5,6 +5,7 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::call::beside_the_runtime;
 use crate::exit::{CommandError, ExitStatus};
+use crate::outside::shown;
 use crate::report::{Ending, MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, reading_json};
 use crate::words::counted;
 
@@ -27,7 +28,7 @@ pub(crate) async fn inventory<T: Transport>(
         desk.screen.object(reading_json(report.progress(), Some(target)), &Ending::finished(0))?;
     } else {
         let machines = counted(report.progress().machines, "machine", "machines");
-        desk.say(&format!("{machines} written to {}", target.path().display()));
+        desk.say(&format!("{machines} written to {}", shown(target.path())));
     }
     Ok(ExitStatus::Done)
 }

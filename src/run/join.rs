@@ -1,6 +1,6 @@
 //! Going on with a run that was left: which one an input belongs to, and carrying the run into the input as it is now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::input::CheckedInput;
@@ -12,6 +12,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::RequestedChange;
 use crate::model::{Change, Held, MachineId, Operation, OperationId, Slot};
 use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
+use crate::plan::changes::outcome_today;
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
     CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, SlotWrite, Store, UnfinishedRun,
@@ -92,7 +93,7 @@ pub(super) async fn join(
 ) -> Result<Joined, CommandError> {
     let numbers: HashMap<(MachineId, Change), OperationId> =
         identities(input, planned).map(|(machine, change, number)| ((machine, change), number)).collect();
-    let outcomes = earlier_outcomes(store, run, &numbers).await?;
+    let outcomes = earlier_outcomes(store, run, planned, &numbers).await?;
     let fates = planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), limit);
     Ok(Joined { run, numbers, fates })
 }
@@ -114,6 +115,7 @@ pub(super) async fn carry_into(
         })
         .collect();
     let successor = record(store, new_run, input, planned, true).await?;
+    let mut written_before = HashSet::new();
     let mut last = None;
     loop {
         let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
@@ -126,7 +128,10 @@ pub(super) async fn carry_into(
             match numbers.get(&(known.operation.machine, known.operation.change)) {
                 Some(number) => match fates.get(number.0 as usize).copied().flatten()? {
                     Carried::Kept => Some(CarriedOperation::Outcome(id, *number)),
-                    Carried::SentAgain => Some(CarriedOperation::Facts(id, *number)),
+                    Carried::SentAgain => {
+                        written_before.insert(*number);
+                        Some(CarriedOperation::Facts(id, *number))
+                    }
                     Carried::DecidedAnew => {
                         if before != Held::Unknown && is_unseen(planned, *number) {
                             seen_before.push((*number, before));
@@ -134,7 +139,11 @@ pub(super) async fn carry_into(
                         None
                     }
                 },
-                None => is_done.then(|| CarriedOperation::History(id, on_slot.get(&slot).copied())),
+                None => is_done.then(|| {
+                    let other = on_slot.get(&slot).copied();
+                    written_before.extend(other);
+                    CarriedOperation::History(id, other)
+                }),
             }
         });
         store.carry_over(run, successor, carried.collect()).await?;
@@ -143,10 +152,32 @@ pub(super) async fn carry_into(
     }
     // What an earlier version of the file did to a slot that one since left out.
     let history = store.slot_history(run).await?;
-    let before = history.into_iter().filter_map(|earlier| Some((*on_slot.get(&earlier.slot)?, earlier.before)));
-    store.set_before(successor, before.collect()).await?;
+    let before: Vec<_> =
+        history.into_iter().filter_map(|earlier| Some((*on_slot.get(&earlier.slot)?, earlier.before))).collect();
+    written_before.extend(before.iter().map(|(number, _)| *number));
+    store.set_before(successor, before).await?;
+    note_found(store, successor, input, planned, &written_before).await?;
     store.succeed(run, successor).await?;
     Ok(successor)
+}
+
+/// Notes what stands where the run has written before: it is not what was there before the run, and a list that lags may
+/// show it for a while.
+async fn note_found(
+    store: &Store,
+    run: RunKey,
+    input: &CheckedInput,
+    planned: &Planned,
+    written_before: &HashSet<OperationId>,
+) -> Result<(), CommandError> {
+    let written = identities(input, planned).filter(|(.., number)| written_before.contains(number));
+    let found = written
+        .filter_map(|(machine, change, number)| Some((number, planned.found(&Operation { machine, change })?)))
+        .collect::<Vec<_>>();
+    for part in found.chunks(OPERATIONS_AT_ONCE as usize) {
+        store.note_found(run, part.to_vec()).await?;
+    }
+    Ok(())
 }
 
 /// Whether the plan does not know what holds before this operation.
@@ -175,6 +206,7 @@ pub(super) fn written_after(later: &HashMap<Slot, Vec<SlotWrite>>, known: &Known
 async fn earlier_outcomes(
     store: &Store,
     run: RunKey,
+    planned: &Planned,
     numbers: &HashMap<(MachineId, Change), OperationId>,
 ) -> Result<HashMap<OperationId, EarlierOutcome>, CommandError> {
     let later = later_writes(store, run).await?;
@@ -187,8 +219,10 @@ async fn earlier_outcomes(
         for known in known {
             let written_later = written_after(&later, &known);
             let earlier = earlier(&known);
+            let inventory = planned.inventory.as_ref().filter(|_| earlier == Earlier::Succeeded);
+            let held = inventory.map(|inventory| outcome_today(&known.operation, inventory, &planned.own.recent));
             if let Some(number) = numbers.get(&(known.operation.machine, known.operation.change)) {
-                outcomes.insert(*number, EarlierOutcome { earlier, written_later });
+                outcomes.insert(*number, EarlierOutcome { earlier, written_later, held });
             }
         }
     }

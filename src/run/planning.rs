@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Desk;
 use super::input::{CheckedInput, refuse_conflicts};
-use super::tenant::{MachinesRead, Tenant};
+use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
 use crate::call::StopReason;
 use crate::clock::BootTime;
@@ -12,8 +12,10 @@ use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Sheet;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::plan::changes::{Decision, Plan, PlanSettings, tag_of};
-use crate::plan::operations::Operations;
+use crate::model::{Held, MayHold, Operation, Tag};
+use crate::plan::changes::{Decision, Plan, PlanSettings, held_today, tag_of};
+use crate::plan::operations::{Operations, PlannedOperation};
+use crate::plan::other_forms::other_forms;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::schedule::BucketCalls;
@@ -45,7 +47,7 @@ pub(super) struct Planned {
     /// When the reading of the machines began, if they were read.
     pub(super) read_from: Option<BootTime>,
     /// Our own writes that go before what the list shows.
-    pub(super) recent: RecentWrites,
+    pub(super) own: OwnWrites,
     /// When it was made, by the clock that counts suspend.
     pub(super) made_at: BootTime,
 }
@@ -67,26 +69,21 @@ pub(super) async fn make_plan<T: Transport>(
     } else {
         (None, None, None)
     };
-    let recent = recent_writes(tenant, read_from).await?;
+    let own = own_writes(tenant, read_from).await?;
     let sheet = &input.sheet;
     if let Some(inventory) = &inventory {
         warn_of_tags(tenant, input, inventory, &desk.screen);
     }
     let machines = Resolution::of(sheet, inventory.as_ref());
     let operations = operations(input, &machines, &desk.screen)?;
-    let plan = Plan::of(sheet, operations, machines, inventory.as_ref(), &recent, options.settings);
-    Ok(Ok(Planned { plan, inventory, read, read_from, recent, made_at: tenant.clock.boot_time() }))
+    let plan = Plan::of(sheet, operations, machines, inventory.as_ref(), &own.recent, options.settings);
+    Ok(Ok(Planned { plan, inventory, read, read_from, own, made_at: tenant.clock.boot_time() }))
 }
 
-/// Our own writes that go before what a list shows whose reading began then.
-async fn recent_writes<T: Transport>(
-    tenant: &Tenant<T>,
-    read_from: Option<BootTime>,
-) -> Result<RecentWrites, CommandError> {
-    match read_from {
-        Some(began_at) => tenant.recent_writes(began_at).await,
-        None => Ok(RecentWrites::default()),
-    }
+/// Our own writes that go before what a list shows whose reading began then; none where nothing was read.
+async fn own_writes<T: Transport>(tenant: &Tenant<T>, read_from: Option<BootTime>) -> Result<OwnWrites, CommandError> {
+    let own = tenant.own_writes(read_from.unwrap_or_else(|| tenant.clock.boot_time())).await?;
+    Ok(if read_from.is_some() { own } else { OwnWrites { recent: RecentWrites::default(), ..own } })
 }
 
 /// Says which tags of the input the tenant does not have as they are written. A sandbox that was made for this input has
@@ -154,10 +151,10 @@ impl Planned {
         input: &CheckedInput,
         settings: PlanSettings,
     ) -> Result<Self, CommandError> {
-        let recent = recent_writes(tenant, self.read_from).await?;
+        let own = own_writes(tenant, self.read_from).await?;
         let Plan { operations, machines, .. } = self.plan;
-        let plan = Plan::of(&input.sheet, operations, machines, self.inventory.as_ref(), &recent, settings);
-        Ok(Self { plan, recent, ..self })
+        let plan = Plan::of(&input.sheet, operations, machines, self.inventory.as_ref(), &own.recent, settings);
+        Ok(Self { plan, own, ..self })
     }
 
     /// Whether another run has written to what it is about since it was made; says so then.
@@ -167,11 +164,11 @@ impl Planned {
         sheet: &Sheet,
         desk: &Desk,
     ) -> Result<bool, CommandError> {
-        let recent = recent_writes(tenant, self.read_from).await?;
+        let OwnWrites { recent, .. } = own_writes(tenant, self.read_from).await?;
         let is_overtaken = self.plan.iter().any(|(operation, ..)| {
             let tag = tag_of(sheet, operation);
             let machine = self.plan.machine_id(operation.machine, self.inventory.as_ref());
-            machine.is_some_and(|machine| recent.find(machine, tag) != self.recent.find(machine, tag))
+            machine.is_some_and(|machine| recent.find(machine, tag) != self.own.recent.find(machine, tag))
         });
         if is_overtaken {
             desk.screen.line("Another run has changed what the plan is about: it is made again.");
@@ -194,6 +191,21 @@ impl Planned {
         refuse_too_many(self.changes(), maximum)
     }
 
+    /// What stands on the slot of an operation that is to be sent, by the list and by what our own writes make of that; `None`
+    /// where nobody has looked.
+    pub(super) fn found(&self, operation: &Operation) -> Option<MayHold> {
+        found(operation, self.inventory.as_ref()?, &self.own.recent)
+    }
+
+    /// In which other forms the tag of an operation stands on its machine.
+    pub(super) fn other_forms(&self, sheet: &Sheet, operation: &PlannedOperation) -> Vec<Tag> {
+        let machine = self.plan.machine_id(operation.machine, self.inventory.as_ref());
+        match (&self.inventory, machine, tag_of(sheet, operation)) {
+            (Some(inventory), Some(machine), Some(tag)) => other_forms(machine, tag, inventory, &self.own.recent),
+            _ => Vec::new(),
+        }
+    }
+
     /// Why the machine at this place of the sheet is none, as code and message.
     pub(super) fn failure(&self, sheet: &Sheet, machine_of_sheet: u32) -> (&'static str, String) {
         self.plan.machines.describe_failure(sheet, machine_of_sheet, self.inventory.as_ref())
@@ -208,6 +220,13 @@ pub(super) fn is_stale<T: Transport>(planned_at: BootTime, tenant: &Tenant<T>, d
         desk.screen.line(message);
     }
     is_stale
+}
+
+/// What stands on the slot of an operation, by the list and by what our own writes make of that.
+pub(super) fn found(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Option<MayHold> {
+    let shown = held_today(operation, inventory, &RecentWrites::default());
+    let known = [shown, held_today(operation, inventory, recent)].into_iter().filter(|held| *held != Held::Unknown);
+    known.map(MayHold::only).reduce(MayHold::or)
 }
 
 /// Adds what another reading of the machines took.

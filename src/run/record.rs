@@ -60,6 +60,7 @@ async fn record_operations(
     let plan = &planned.plan;
     let guarded = plan.guarded_machines();
     let mut part = Vec::new();
+    let mut forms = Vec::new();
     for (number, (operation, decision, before)) in (0_u32..).zip(plan.iter()) {
         let change = match operation.change.change() {
             RequestedChange::Tag { action, tag } => NewChange::Tag(action, tag),
@@ -70,16 +71,23 @@ async fn record_operations(
             operation: OperationId(number),
             machine: machine(input, planned, operation).ok_or_else(no_such_machine)?,
             change,
-            guard: is_guarded.then_some(operation.machine),
+            // What a row in error keeps waiting, nothing of this run can release.
+            guard: (is_guarded && decision != Decision::AddInError).then_some(operation.machine),
             unlisted: plan.is_unlisted(operation.machine),
             before: before.as_str().map(Into::into),
             settled: settled(input, planned, operation, decision, was_read),
         });
+        if decision == Decision::Change {
+            let other_forms = planned.other_forms(&input.sheet, operation);
+            forms.extend((!other_forms.is_empty()).then_some((OperationId(number), other_forms)));
+        }
         if part.len() == ENTRIES_AT_ONCE {
             store.add_operations(run, std::mem::take(&mut part)).await?;
         }
     }
     store.add_operations(run, part).await?;
+    store.note_other_forms(run, forms).await?;
+    store.note_decided(run, planned.own.as_of).await?;
     Ok(())
 }
 
@@ -135,6 +143,10 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
         Decision::NotInInventory => {
             let message = "the inventory lacks this machine, and --unlisted fail leaves such machines out";
             (OperationState::Failed, Some(("not_in_inventory", message.into())))
+        }
+        Decision::AddInError => {
+            let message = "a row that adds a tag to this machine is in error, so none is removed; fix that row first";
+            (OperationState::NotAttempted, Some(("waits_for_add", message.into())))
         }
         Decision::ChangedSince => {
             let message = "changed since by a later run or by somebody else, so it is left as it is";

@@ -19,7 +19,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
 use crate::inventory::ReadProgress;
 use crate::report::{Ending, Reserved, ResultsTarget};
-use crate::store::{RunState, StoredRun, UnfinishedRun};
+use crate::store::{RunKey, RunState, StoredRun, UnfinishedRun};
 use crate::words::counted;
 
 /// What `resume` was asked to do.
@@ -43,24 +43,42 @@ pub(crate) async fn resume<T: Transport>(
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    tenant.refuse_loss()?;
     let found = match &order.run_id {
         Some(run_id) => Some(named(tenant, run_id).await?),
         None => only(&tenant.store.unfinished_runs(tenant.account, &tenant.host).await?)?,
     };
     let Some(stored) = found else {
+        if let Some(loss) = tenant.store.nothing_but_loss().await? {
+            return Err(loss.into());
+        }
         return nothing_left(None, "There is no unfinished run of this tenant and app.", desk);
     };
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;
+    go_on(tenant, &stored, None, &target, order.planning, &order.run, desk).await
+}
+
+/// Takes a run over, sends what is left of it, and answers every row. A run that it takes back is closed before anything is
+/// sent, and must have been claimed.
+pub(super) async fn go_on<T: Transport>(
+    tenant: &Tenant<T>,
+    stored: &StoredRun,
+    taken_back: Option<RunKey>,
+    target: &ResultsTarget,
+    planning: PlanningOptions,
+    options: &RunOptions,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
     let (key, id) = (stored.key, &stored.description.run_id);
-    claim(&tenant.store, key, &tenant.patience(order.run.lock_wait), desk).await?;
+    claim(&tenant.store, key, &tenant.patience(options.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
-    tenant.store.prune(order.run.keep_runs).await?;
-    let run = Run { tenant, key, id, target: &target, options: &order.run };
+    tenant.forget_old_runs(options.keep_runs, desk).await?;
+    let run = Run { tenant, key, id, target, options };
     let mut calls = ReadProgress::default();
-    let decided = match plan_and_ask(tenant, &stored, &order, &mut calls, desk).await {
+    let decided = match plan_and_ask(tenant, stored, planning, options, &mut calls, desk).await {
         Ok(Ok(decided)) => decided,
         Ok(Err(reason)) => return run.give_up(reason, desk).await,
         Err(error) => {
@@ -71,7 +89,7 @@ pub(crate) async fn resume<T: Transport>(
     };
     if decided.unread > 0 {
         tenant.store.set_run_state(key, stored.state).await?;
-        return Err(never_read(&stored));
+        return Err(never_read(stored));
     }
     let changes = decided.changes;
     if changes == 0 && stored.state == RunState::Finished {
@@ -82,7 +100,10 @@ pub(crate) async fn resume<T: Transport>(
         return nothing_left(Some(&stored), &text, desk);
     }
     decided.store(&tenant.store, key).await?;
-    if let Some(note) = order.run.note.clone() {
+    if let Some(run) = taken_back {
+        tenant.store.close_run(run).await?;
+    }
+    if let Some(note) = options.note.clone() {
         tenant.store.set_note(key, note).await?;
     }
     desk.say(&format!("Going on with run {id}: {}.", operations_left(changes)));
@@ -116,18 +137,19 @@ fn nothing_left(run: Option<&StoredRun>, text: &str, desk: &Desk) -> Result<Exit
 async fn plan_and_ask<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
-    order: &ResumeOrder,
+    planning: PlanningOptions,
+    options: &RunOptions,
     calls: &mut ReadProgress,
     desk: &mut Desk,
 ) -> Result<Result<DecidedRun, EndReason>, CommandError> {
     loop {
-        let decided = match decide_again(tenant, stored, order.planning, calls, desk).await? {
+        let decided = match decide_again(tenant, stored, planning, calls, desk).await? {
             Ok(decided) => decided,
             Err(error) => return Ok(Err(end_reason(error))),
         };
         let decided_at = tenant.clock.boot_time();
-        refuse_too_many(decided.changes, order.planning.max_changes)?;
-        if order.run.asks && decided.changes > 0 {
+        refuse_too_many(decided.changes, planning.max_changes)?;
+        if options.asks && decided.changes > 0 {
             let text = describe(stored, decided.changes, tenant);
             desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
         }

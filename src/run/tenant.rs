@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use super::claim::Patience;
@@ -15,12 +16,14 @@ use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress, WalkError};
-use crate::model::Bucket;
+use crate::model::{Bucket, MayHold};
 use crate::plan::recent::{LIST_LAG, RecentWrites};
 use crate::plan::schedule::{BucketCalls, finish_time};
+use crate::quota::window::counted_for;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::ReadingReport;
-use crate::store::{AccountKey, Store};
+use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, Store, UnknownCalls};
+use crate::words::{counted, describe_duration, minute};
 
 /// How long a call takes, where nothing was measured yet.
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
@@ -72,6 +75,15 @@ pub(super) struct MachinesRead {
     pub(super) began_at: BootTime,
 }
 
+/// Our own writes, as far as a list has to be doubted for them.
+#[derive(Default)]
+pub(super) struct OwnWrites {
+    /// Those that go before what a list shows.
+    pub(super) recent: RecentWrites,
+    /// The last attempt that was let through until then.
+    pub(super) as_of: AttemptKey,
+}
+
 /// A tenant, ready to be called.
 pub(crate) struct Tenant<T> {
     pub(super) transport: Arc<T>,
@@ -110,6 +122,11 @@ impl<T: Transport> Tenant<T> {
         let tenant = identity.tenant.unwrap_or_else(|| format!("{UNNAMED} at {}", service.host));
         let account = store.account(&tenant, identity.app.as_deref().unwrap_or(UNNAMED)).await?;
         let CallOptions { quota, scope, concurrency, deadline, maximum_outage } = calls;
+        if let Some(unknown) = store.unknown_calls().await?
+            && let Some(text) = unknown_calls_text(&unknown, &quota, clock.boot_time())
+        {
+            desk.screen.warning(&text);
+        }
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
         let failed_reading = Mutex::default();
@@ -132,8 +149,28 @@ impl<T: Transport> Tenant<T> {
         }
     }
 
-    /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it, and so does
-    /// the deadline.
+    /// Refuses to go on with a run or to take one back where this process was the first to see that the state has lost a
+    /// part of its history. Whoever wants to work with what is left says so by asking again.
+    pub(super) fn refuse_loss(&self) -> Result<(), CommandError> {
+        self.store.loss().map_or(Ok(()), |loss| Err(loss.clone().into()))
+    }
+
+    /// Forgets runs that have been left alone for this long, and says so where the clock keeps them.
+    pub(super) async fn forget_old_runs(&self, keep: Duration, desk: &Desk) -> Result<(), CommandError> {
+        if let Some(KeptInDoubt { runs, jumped_by }) = self.store.prune(keep).await? {
+            desk.screen.warning(&format!(
+                "the clock shows {}, {} more than when tagfleet was last used here. {} older by it than --keep-runs and \
+                 kept for another day, in case it is wrong",
+                minute(self.clock.wall_time(), &TimeZone::system()),
+                days(jumped_by),
+                counted(runs, "run is", "runs are"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it,
+    /// and so does the deadline.
     pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<MachinesRead, ReadError> {
         let began_at = self.clock.boot_time();
         let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
@@ -187,21 +224,23 @@ impl<T: Transport> Tenant<T> {
 
     /// What our own writes made of the tenant that a list may not show whose reading began then: those of the minutes before,
     /// and all since.
-    pub(super) async fn recent_writes(&self, reading_began_at: BootTime) -> Result<RecentWrites, CommandError> {
+    pub(super) async fn own_writes(&self, reading_began_at: BootTime) -> Result<OwnWrites, CommandError> {
+        let now = self.clock.boot_time();
+        let within = LIST_LAG + now.since(reading_began_at);
+        // What nobody knows of may have come after what is known.
+        let is_all_known = self.store.unknown_calls().await?.is_none_or(|unknown| now.since(unknown.ended_by) > within);
+        let RecentSlotWrites { writes, as_of } = self.store.recent_writes(self.account, &self.host, within).await?;
         let mut recent = RecentWrites::default();
-        if self.is_sandbox {
-            // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
-            return Ok(recent);
-        }
-        let within = LIST_LAG + self.clock.boot_time().since(reading_began_at);
-        for write in self.store.recent_writes(self.account, &self.host, within).await? {
-            if write.surely {
-                recent.note(write.slot, write.before, write.wrote);
+        // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
+        for write in writes.into_iter().filter(|_| !self.is_sandbox) {
+            let replaced = MayHold::only(write.before).or(write.found);
+            if write.surely && is_all_known {
+                recent.note(write.slot, replaced, write.wrote, write.age);
             } else {
-                recent.note_doubtful(write.slot, write.before, write.wrote);
+                recent.note_doubtful(write.slot, replaced, write.wrote);
             }
         }
-        Ok(recent)
+        Ok(OwnWrites { recent, as_of })
     }
 
     /// How long so many calls take from now on, by the quota's schedule and what the ledger says is used.
@@ -239,6 +278,23 @@ impl<T: Transport> Tenant<T> {
     pub(super) fn patience(&self, lock_wait: Option<Duration>) -> Patience {
         Patience { lock_wait, deadline: self.gate.deadline, clock: self.clock.clone() }
     }
+}
+
+/// What is said of calls that nobody knows of, as long as they may fill a window of the quota.
+fn unknown_calls_text(unknown: &UnknownCalls, quota: &Quota, now: BootTime) -> Option<String> {
+    let longest = quota.limits().last()?.window;
+    let free = unknown.ended_by.plus(counted_for(longest));
+    (free > now).then(|| {
+        format!(
+            "{}, so nobody knows which calls were made. The quota counts as used up: the first calls start in {}",
+            unknown.why.text(),
+            describe_duration(free.since(now)),
+        )
+    })
+}
+
+fn days(duration: Duration) -> String {
+    counted(duration.as_secs() / (24 * 3600), "day", "days")
 }
 
 /// A read that was interrupted.

@@ -5,10 +5,10 @@ use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{Patience, claim};
 use super::input::{CheckedInput, check_text};
 use super::join::{input_digest, operations_digest};
-use super::planning::{Planned, operations};
+use super::planning::{Planned, PlanningOptions, operations};
 use super::record::record;
-use super::resume::named;
-use super::tenant::{MachinesRead, Tenant};
+use super::resume::{go_on, named};
+use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
@@ -19,7 +19,7 @@ use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{NewRun, RunKey, RunKind, RunState, StoredRun};
+use crate::store::{NewRun, RunKey, RunKind, RunState, StoredRun, UnfinishedRun};
 use crate::words::counted;
 
 /// The columns of the rows that take a run back.
@@ -48,32 +48,67 @@ pub(crate) struct UndoOrder {
     pub(crate) run: RunOptions,
 }
 
-/// Works out what takes the run back, asks, and does it.
+/// Works out what takes the run back, asks, and does it; goes on with an earlier undo of it that was left.
 pub(crate) async fn undo<T: Transport>(
     tenant: &Tenant<T>,
     order: UndoOrder,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    tenant.refuse_loss()?;
     let undone = named(tenant, &order.run_id).await?;
     let patience = tenant.patience(order.run.lock_wait);
     // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
     claim(&tenant.store, undone.key, &patience, desk).await?;
     tenant.store.take_over(undone.key).await?;
     // What is taken back is young from now on.
-    tenant.store.prune(order.run.keep_runs).await?;
-    let begun = begin(tenant, &order, &undone, &patience, desk).await;
-    let begun = match begun {
-        Ok(begun) => begun,
-        Err(error) => {
-            let state = if undone.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
-            tenant.store.set_run_state(undone.key, state).await?;
-            return Err(error);
+    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    let taken_back = match unfinished_undo(tenant, &undone).await? {
+        Some(earlier) => {
+            let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
+            let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
+            go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, desk).await
         }
+        None => take_back(tenant, &order, &undone, &patience, desk).await,
     };
+    if taken_back.is_err() && !tenant.store.is_closed(undone.key).await? {
+        let state = if undone.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
+        tenant.store.set_run_state(undone.key, state).await?;
+    }
+    taken_back
+}
+
+/// An undo of the run that was left before its end. One that does not know of all that the run has done since is none.
+async fn unfinished_undo<T: Transport>(
+    tenant: &Tenant<T>,
+    undone: &StoredRun,
+) -> Result<Option<StoredRun>, CommandError> {
+    let name = name_of_undo(&undone.description.run_id);
+    for UnfinishedRun { run, .. } in tenant.store.unfinished_runs(tenant.account, &tenant.host).await? {
+        let is_undo = run.description.kind == RunKind::Undo && run.description.input_path == name;
+        if is_undo && !tenant.store.has_called_since(undone.key, run.key).await? {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
+}
+
+/// What a run that takes another back has for its input.
+fn name_of_undo(run_id: &str) -> String {
+    format!("undo of {run_id}")
+}
+
+/// Takes a run back by a new one.
+async fn take_back<T: Transport>(
+    tenant: &Tenant<T>,
+    order: &UndoOrder,
+    undone: &StoredRun,
+    patience: &Patience,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    let Begun { key, id, read } = begin(tenant, order, undone, patience, desk).await?;
     // Going on with it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
-    let Begun { key, id, read } = begun;
     let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
     run.carry_out(read.as_ref(), desk).await
 }
@@ -94,10 +129,13 @@ async fn begin<T: Transport>(
     desk: &mut Desk,
 ) -> Result<Begun, CommandError> {
     loop {
+        let machines = tenant.read_machines(desk).await?;
+        let own = tenant.own_writes(machines.began_at).await?;
+        // After the reading, so that nothing which another run has done meanwhile is overlooked.
         let changes = changes(tenant, undone).await?;
-        let name = format!("undo of {}", order.run_id);
+        let name = name_of_undo(&order.run_id);
         let mut input = check_text(name, changes.text.as_bytes(), &desk.screen)?;
-        let planned = plan(tenant, &input, &changes, desk).await?;
+        let planned = plan(tenant, &input, &changes, machines, own, &desk.screen)?;
         planned.refuse_too_many_changes(order.max_changes)?;
         if order.run.asks && planned.changes() > 0 {
             let report = planned.report(tenant, &input, order.run.bulk).await?;
@@ -123,26 +161,27 @@ async fn begin<T: Transport>(
     }
 }
 
-/// Reads the tenant, and leaves what was changed since.
-async fn plan<T: Transport>(
+/// Plans, and leaves what was changed since.
+fn plan<T: Transport>(
     tenant: &Tenant<T>,
     input: &CheckedInput,
     changes: &Changes,
-    desk: &mut Desk,
+    machines: MachinesRead,
+    own: OwnWrites,
+    screen: &Screen,
 ) -> Result<Planned, CommandError> {
-    let MachinesRead { inventory, progress, began_at } = tenant.read_machines(desk).await?;
-    let recent = tenant.recent_writes(began_at).await?;
+    let MachinesRead { inventory, progress, began_at } = machines;
     let machines = Resolution::of(&input.sheet, Some(&inventory));
-    let operations = operations(input, &machines, &desk.screen)?;
+    let operations = operations(input, &machines, screen)?;
     let nothing = RecentWrites::default();
     let mut plan = Plan::of(&input.sheet, operations, machines, Some(&inventory), &nothing, PlanSettings::default());
-    leave_what_changed_since(&mut plan, &input.sheet, &inventory, &recent, &changes.left_behind);
+    leave_what_changed_since(&mut plan, &input.sheet, &inventory, &own.recent, &changes.left_behind);
     Ok(Planned {
         plan,
         inventory: Some(inventory),
         read: Some(progress),
         read_from: Some(began_at),
-        recent,
+        own,
         made_at: tenant.clock.boot_time(),
     })
 }
@@ -205,7 +244,8 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
                 undone.description.run_id
             ),
             Some(
-                "it was made with --no-inventory, or the tenant's list did not show its machines; its results say which it changed",
+                "it was made with --no-inventory, or the tenant's list did not show its machines, or showed their tags in another \
+                 case only; its results say which it changed",
             ),
         ));
     }

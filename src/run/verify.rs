@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::Desk;
 use super::input::CheckedInput;
 use super::planning::{operations, warn_of_tags};
-use super::tenant::{MachinesRead, Tenant};
+use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::Inventory;
@@ -29,13 +29,14 @@ pub(crate) async fn verify<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     let MachinesRead { inventory, progress: read, began_at } = tenant.read_machines(desk).await?;
-    let recent = tenant.recent_writes(began_at).await?;
+    let OwnWrites { recent, .. } = tenant.own_writes(began_at).await?;
     let screen = &desk.screen;
     warn_of_tags(tenant, &input, &inventory, screen);
     let rows = find(&input, &inventory, &recent, screen)?;
     let totals = VerificationTotals::of(&rows);
     let status = exit_status(&totals, skip_missing_machines);
-    let output = target.map(|target| target.results().map_or("-".to_owned(), |path| path.display().to_string()));
+    let output =
+        target.map(|target| target.results().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned()));
     if let Some(target) = target {
         write_verification_to(&mut input.sheet, &rows, target, screen)?;
     }

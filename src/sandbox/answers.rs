@@ -130,6 +130,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
     }
 
+    pub(super) fn too_many_tags() -> Self {
+        Self::invalid_input("The machine, or the tenant, has no room for one more tag")
+    }
+
     pub(super) fn batch_too_large(received: usize, allowed: usize) -> Self {
         let message = format!("Maximum batch size exceeded. Received: {received}, allowed: {allowed}");
         Self::new(StatusCode::BAD_REQUEST, "MaximumBatchSizeExceeded", message)

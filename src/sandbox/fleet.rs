@@ -20,6 +20,13 @@ use super::settings::{
 };
 use super::view::{Known, MachineView};
 
+/// The most tags of a machine; more than any tenant has.
+const MOST_TAGS_OF_A_MACHINE: usize = 1000;
+/// The most different tags, device groups and platforms of all machines.
+const MOST_NAMES: usize = 200_000;
+/// Of so many states of a machine the list can show an older one.
+const MOST_REPLACED_STATES: usize = 100;
+
 /// The position of a machine in the list's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place(usize);
@@ -212,7 +219,8 @@ impl Fleet {
         !self.spared.remove(&place) && self.spared.insert(place)
     }
 
-    /// Makes a change, unless asset rules hold the machine.
+    /// Makes a change, unless asset rules hold the machine. The caller has asked whether there is
+    /// [room for it](Self::has_room_for).
     pub(super) fn change(&mut self, place: Place, change: Change<'_>, now: Instant) {
         let Some(record) = self.records.get_mut(place.0).filter(|record| !record.held_by_rule) else { return };
         let mut tags = record.tags.clone();
@@ -242,8 +250,19 @@ impl Fleet {
             while replaced.front().is_some_and(|state| now.duration_since(state.at) > self.rules.list_lag) {
                 replaced.pop_front();
             }
+            if replaced.len() >= MOST_REPLACED_STATES {
+                replaced.pop_front();
+            }
             replaced.push_back(Replaced { at: now, tags, device_value });
         }
+    }
+
+    /// Whether a machine can take this change: it holds only so many tags, and the tenant only so many different ones.
+    pub(super) fn has_room_for(&self, place: Place, change: Change<'_>) -> bool {
+        let Change::AddTag(tag) = change else { return true };
+        let is_known = self.names.find(tag).is_some();
+        let tags = self.records.get(place.0).map_or(0, |record| record.tags.len());
+        tags < MOST_TAGS_OF_A_MACHINE && (is_known || self.names.len() < MOST_NAMES)
     }
 
     /// The machine as it is.

@@ -7,18 +7,18 @@
 //!
 //! ```text
 //! wire ──> routes ──> room ──> gate (limiter, sign_in, faults)      what a call passes first
-//!                      └─────> fleet (key, names, made_up) ──> view, list (filter)      what the API does
+//!                      └─────> fleet (key, names, made_up) ──> view, list               what the API does
 //! settings, arguments: how the tenant behaves; answers: every refusal
 //! ```
 //!
 //! Invariants: nothing listens beyond loopback; all randomness comes from one seed; no time is taken where it could be
-//! passed in; a refused call changes nothing and counts nowhere; no lock is held while waiting.
+//! passed in; a refused call changes nothing and counts nowhere; no lock is held while waiting; whatever clients send, what
+//! is kept of it is bounded.
 
 mod answers;
 pub mod arguments;
 mod calls;
 mod faults;
-mod filter;
 mod fleet;
 mod gate;
 mod key;
@@ -131,7 +131,7 @@ impl Sandbox {
         let (stopping, mut stopped) = watch::channel(false);
         let room = Arc::new(Room::new(settings, fleet, format!("http://{address}"), stopping.subscribe()));
         let service = routes::router(Arc::clone(&room)).into_make_service_with_connect_info::<Connection>();
-        let serving = axum::serve(WireListener(listener), service).with_graceful_shutdown(async move {
+        let serving = axum::serve(WireListener::new(listener), service).with_graceful_shutdown(async move {
             // An error means that the sandbox was dropped, which is a stop as well.
             let _dropped = stopped.wait_for(|stops| *stops).await;
         });

@@ -36,6 +36,11 @@ impl Names {
         number
     }
 
+    /// How many texts there are.
+    pub(super) const fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// The number of this text, if it has one.
     pub(super) fn find(&self, text: &str) -> Option<NameNumber> {
         self.numbers.get(text).copied()

@@ -22,7 +22,7 @@ use super::settings::SandboxSettings;
 use super::wire::Connection;
 
 /// The largest body that is read, in bytes; a bulk call of 500 machines takes about 22,000.
-const MAXIMUM_BODY_BYTES: usize = 4 << 20;
+const MAXIMUM_BODY_BYTES: usize = 1 << 20;
 
 /// How long a hanging call hangs, unless the server stops.
 const HANG: Duration = Duration::from_mins(10);

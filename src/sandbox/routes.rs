@@ -97,7 +97,7 @@ async fn list_machines(
         let settings = &room.settings;
         let (maximum_page, next_link) = (settings.maximum_page, settings.next_link);
         let paging = Paging { base_url: &room.base_url, maximum_page, next_link };
-        list::page(&room.fleet(), &query, paging, call.arrival)
+        list::page(&room.fleet(), query, paging, call.arrival)
     })
     .await
 }
@@ -206,6 +206,9 @@ fn change_many(room: &Room, call: &Call, ids: &[String], change: Change<'_>) -> 
     if !bad.is_empty() {
         return Err(ApiError::bad_machines(&bad, room.settings.dead_naming, room.settings.bulk_refusal_status));
     }
+    if !places.iter().all(|place| fleet.has_room_for(*place, change)) {
+        return Err(ApiError::too_many_tags());
+    }
     let mut seen = std::collections::HashSet::with_capacity(places.len());
     places.retain(|place| seen.insert(*place));
     for place in &places {
@@ -224,6 +227,9 @@ fn change_one(room: &Room, call: &Call, id: &str, change: Change<'_>) -> Result<
     let mut fleet = room.fleet();
     let place = fleet.writable(id, call.arrival.wall);
     let place = found(&mut fleet, call, id, place)?;
+    if !fleet.has_room_for(place, change) {
+        return Err(ApiError::too_many_tags());
+    }
     fleet.change(place, change, call.arrival.instant);
     entity(room, call, &fleet, place).ok_or_else(|| ApiError::machine_not_found(id))
 }

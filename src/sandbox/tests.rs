@@ -1,6 +1,7 @@
 //! The sandbox over real loopback connections.
 
 mod faults;
+mod hostile;
 mod quota;
 mod reads;
 mod writes;

@@ -4,6 +4,8 @@
 //! body. So the server's listener hands out a [`Wire`], a TCP stream with a switch. The handler of a call turns the
 //! switch and answers as usual; the wire then does not let the answer pass. HTTP/1.1 has one call at a time on a
 //! connection, so nothing but this answer is lost.
+//!
+//! Clients may be hostile: there are only so many connections at once, and one on which nothing happens is closed.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -11,11 +13,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
 
 const WHOLE: u8 = 0;
 const CLOSED: u8 = 1;
@@ -60,24 +65,45 @@ impl Connected<IncomingStream<'_, WireListener>> for Connection {
     }
 }
 
+/// Connections at once; more wait until one has ended. Two clients of ours at their largest concurrency have fewer.
+const MOST_CONNECTIONS: usize = 640;
+/// A connection on which nothing happens for so long is closed; longer than a client of ours waits for an answer, or keeps
+/// a connection for the next call.
+const LONGEST_SILENCE: Duration = Duration::from_mins(5);
+
 /// A TCP listener whose connections can be broken.
 #[derive(Debug)]
-pub(super) struct WireListener(pub(super) TcpListener);
+pub(super) struct WireListener {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    longest_silence: Duration,
+}
+
+impl WireListener {
+    pub(super) fn new(listener: TcpListener) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(MOST_CONNECTIONS)), longest_silence: LONGEST_SILENCE }
+    }
+}
 
 impl Listener for WireListener {
     type Io = Wire;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Wire, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
+        // It is never closed.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let (stream, address) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "answers of the sandbox may be delayed");
         }
-        (Wire { stream, connection: Connection::default(), head: HeadScan::default() }, address)
+        let longest_silence = self.longest_silence;
+        let silence = Box::pin(sleep(longest_silence));
+        let (connection, head) = (Connection::default(), HeadScan::default());
+        (Wire { stream, connection, head, longest_silence, silence, _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -87,9 +113,19 @@ pub(super) struct Wire {
     stream: TcpStream,
     connection: Connection,
     head: HeadScan,
+    longest_silence: Duration,
+    /// Over when nothing has passed for that long.
+    silence: Pin<Box<Sleep>>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Wire {
+    /// Something has passed.
+    fn is_heard(&mut self) {
+        let until = Instant::now() + self.longest_silence;
+        self.silence.as_mut().reset(until);
+    }
+
     /// How many bytes may pass now, or why none may.
     fn allowed(&self, bytes: &[u8]) -> io::Result<usize> {
         match self.connection.0.state.load(Ordering::Acquire) {
@@ -114,7 +150,13 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.is_heard();
+        } else if self.silence.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 
@@ -123,6 +165,9 @@ impl AsyncWrite for Wire {
         let allowed = self.allowed(bytes)?;
         let passing = bytes.get(..allowed).unwrap_or(bytes);
         let written = Pin::new(&mut self.stream).poll_write(context, passing);
+        if written.is_ready() {
+            self.is_heard();
+        }
         if let Poll::Ready(Ok(count)) = written
             && self.connection.0.state.load(Ordering::Acquire) == CUT
         {
@@ -137,7 +182,11 @@ impl AsyncWrite for Wire {
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.connection.0.state.load(Ordering::Acquire) == WHOLE {
-            return Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+            let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+            if written.is_ready() {
+                self.is_heard();
+            }
+            return written;
         }
         let first = buffers.iter().find(|buffer| !buffer.is_empty()).map_or(&[][..], |buffer| buffer);
         self.poll_write(context, first)
@@ -191,6 +240,8 @@ impl HeadScan {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     #[test]
@@ -208,6 +259,33 @@ mod tests {
             }
             assert_eq!(String::from_utf8_lossy(&passed), expected, "in parts of {part}");
         }
+    }
+
+    async fn listener(places: usize, longest_silence: Duration) -> (WireListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        (WireListener { listener, places: Arc::new(Semaphore::new(places)), longest_silence }, address)
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_waits_until_another_one_has_ended() {
+        let (mut listener, address) = listener(1, LONGEST_SILENCE).await;
+        let _clients = [TcpStream::connect(address).await, TcpStream::connect(address).await];
+        let (first, _) = listener.accept().await;
+        let mut second = Box::pin(listener.accept());
+        let waits = tokio::time::timeout(Duration::from_millis(20), &mut second).await;
+        assert!(waits.is_err(), "there is no place for it");
+        drop(first);
+        drop(second.await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_happens_is_closed() {
+        let (mut listener, address) = listener(1, Duration::from_millis(10)).await;
+        let _client = TcpStream::connect(address).await.expect("a connection");
+        let (mut wire, _) = listener.accept().await;
+        let read = wire.read(&mut [0; 8]).await;
+        assert_eq!(read.expect_err("nothing comes").kind(), ErrorKind::TimedOut);
     }
 
     #[test]

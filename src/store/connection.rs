@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::StoreError;
+use super::presence::Presence;
+use super::witness::Witness;
+use super::{StoreError, custody};
 
 /// How many callers may wait for one transaction; more of them wait for a place in the queue.
 const QUEUE_LENGTH: usize = 1024;
@@ -54,10 +56,24 @@ pub(super) struct SharedConnection {
 }
 
 impl SharedConnection {
-    /// Takes the connection to this database over; its transactions begin so. Must be called within a runtime.
-    pub(super) fn start(connection: Connection, path: &Path, behavior: TransactionBehavior) -> Self {
+    /// Takes a connection that only reads this database over. Must be called within a runtime.
+    pub(super) fn start_reading(connection: Connection, path: &Path) -> Self {
+        Self::start(Database {
+            connection,
+            path: path.to_owned(),
+            behavior: TransactionBehavior::Deferred,
+            watch: None,
+        })
+    }
+
+    /// The same for one that writes; a database on a disk is watched. Must be called within a runtime.
+    pub(super) fn start_writing(connection: Connection, path: &Path, watch: Option<Watch>) -> Self {
+        Self::start(Database { connection, path: path.to_owned(), behavior: TransactionBehavior::Immediate, watch })
+    }
+
+    fn start(database: Database) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        tokio::spawn(serve(Database { connection, path: path.to_owned(), behavior }, jobs));
+        tokio::spawn(serve(database, jobs));
         Self { queue }
     }
 
@@ -78,6 +94,31 @@ struct Database {
     connection: Connection,
     path: PathBuf,
     behavior: TransactionBehavior,
+    watch: Option<Watch>,
+}
+
+/// What is looked at before each transaction that writes, and told of each commit.
+pub(super) struct Watch {
+    presence: Presence,
+    witness: Witness,
+    /// How many commits there were when this process looked last.
+    commits: i64,
+}
+
+impl Watch {
+    pub(super) const fn new(presence: Presence, witness: Witness, commits: i64) -> Self {
+        Self { presence, witness, commits }
+    }
+
+    /// Notes a commit that is durable.
+    fn note(&mut self, commits: i64) -> Result<(), StoreError> {
+        self.commits = commits;
+        self.witness.note(commits)
+    }
+}
+
+fn run_each(batch: &mut [Box<dyn Job>], transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    batch.iter_mut().try_for_each(|job| job.run(transaction))
 }
 
 async fn serve(mut database: Database, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
@@ -113,18 +154,33 @@ impl Database {
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let outcome = self.run_all(&mut batch).map_err(|error| StoreError::database(&self.path, error));
+        let outcome = self.run_all(&mut batch);
         for job in batch.drain(..) {
             job.finish(outcome.clone());
         }
         batch
     }
 
-    fn run_all(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
-        let transaction = self.connection.transaction_with_behavior(self.behavior)?;
-        for job in batch {
-            job.run(&transaction)?;
+    fn run_all(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let failed = |error| StoreError::database(&self.path, error);
+        let Some(watch) = &mut self.watch else {
+            let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
+            run_each(batch, &transaction).map_err(failed)?;
+            return transaction.commit().map_err(failed);
+        };
+        watch.presence.look()?;
+        let changes = self.connection.total_changes();
+        let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
+        run_each(batch, &transaction).map_err(failed)?;
+        if transaction.total_changes() == changes {
+            return transaction.commit().map_err(failed);
         }
-        transaction.commit()
+        let commits = custody::count(&transaction).map_err(failed)?;
+        if commits <= watch.commits {
+            // Somebody has put an older database into the place of ours.
+            return Err(StoreError::HistoryLost { path: self.path.clone(), until: jiff::Timestamp::now() });
+        }
+        transaction.commit().map_err(failed)?;
+        watch.note(commits)
     }
 }

@@ -9,6 +9,7 @@ use etcetera::BaseStrategy;
 
 use super::liveness::LOCK_DIRECTORY;
 use super::soundness::journal_of;
+use super::witness::witness_of;
 use super::{DATABASE_NAME, StoreError};
 
 /// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
@@ -22,14 +23,15 @@ pub fn default_directory() -> Result<PathBuf, StoreError> {
     Ok(base.join("tagfleet"))
 }
 
-/// The files of a state directory: the database with what `SQLite` puts beside it, there or not, and whatever else of ours
-/// is there.
+/// The files of a state directory: the database with what `SQLite` puts beside it and its witness, there or not, and
+/// whatever else of ours is there.
 #[must_use]
 pub fn state_files(path: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         ["", "-wal", "-shm", "-journal"].iter().map(|end| path.join(format!("{DATABASE_NAME}{end}"))).collect();
     let entries = |directory: &Path| directory.read_dir().into_iter().flatten().flatten();
     let is_ours = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(DATABASE_NAME);
+    files.push(witness_of(path));
     files.extend(entries(path).filter(is_ours).chain(entries(&path.join(LOCK_DIRECTORY))).map(|entry| entry.path()));
     files
 }
@@ -50,16 +52,24 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     refuse_network_filesystem(path)
 }
 
-/// Refuses a database that has been cut down to nothing: `SQLite` would take it for a new one, and throw its journal
+/// Refuses a database that is no file, such as a named pipe, which would keep whoever opens it for ever; and one that has
+/// been cut down to nothing while its journal is there: `SQLite` would take it for a new one, and throw its journal
 /// away.
 pub(super) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
     /// No database is shorter.
     const SHORTEST: u64 = 512;
+    if database.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let source = Arc::new(io::Error::other("it is no ordinary file"));
+        return Err(StoreError::Io { path: database.to_owned(), source });
+    }
     let length = |path: &Path| path.metadata().map(|metadata| metadata.len());
     let has_journal = length(&journal_of(database)).is_ok_and(|length| length > 0);
     match length(database) {
         Ok(length) if length < SHORTEST && (length > 0 || has_journal) => {
             Err(StoreError::Emptied { path: database.to_owned() })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && has_journal => {
+            Err(StoreError::Gone { path: database.to_owned() })
         }
         _ => Ok(()),
     }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::ErrorCode;
+
+use crate::outside::{Outside, shown};
 
 /// Why the state cannot be read or written. Clones share the cause.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -12,7 +15,7 @@ pub enum StoreError {
     #[error("there is no home directory to keep the state in")]
     NoDirectory,
     /// The directory or a file in it cannot be used.
-    #[error("cannot use {path}")]
+    #[error("cannot use {}", shown(path))]
     Io {
         /// What was to be used.
         path: PathBuf,
@@ -21,13 +24,13 @@ pub enum StoreError {
         source: Arc<std::io::Error>,
     },
     /// Somebody else may write into the directory.
-    #[error("others can write to the state directory {path}")]
+    #[error("others can write to the state directory {}", shown(path))]
     WritableByOthers {
         /// The directory.
         path: PathBuf,
     },
     /// File locks and synchronisation cannot be trusted there.
-    #[error("the state directory {path} is on a network filesystem ({filesystem})")]
+    #[error("the state directory {} is on a network filesystem ({filesystem})", shown(path))]
     NetworkFilesystem {
         /// The directory.
         path: PathBuf,
@@ -35,13 +38,13 @@ pub enum StoreError {
         filesystem: &'static str,
     },
     /// The file is some other program's.
-    #[error("{path} is not a database of this program")]
+    #[error("{} is not a database of this program", shown(path))]
     Foreign {
         /// The file.
         path: PathBuf,
     },
     /// The file was written by a newer program.
-    #[error("{path} was written by a newer tagfleet (its version is {found}, this program knows {known})")]
+    #[error("{} was written by a newer tagfleet (its version is {found}, this program knows {known})", shown(path))]
     Newer {
         /// The file.
         path: PathBuf,
@@ -51,13 +54,57 @@ pub enum StoreError {
         known: i32,
     },
     /// There is nothing in the file, or next to nothing, although there was once.
-    #[error("the state database {path} is damaged: it is shorter than any database")]
+    #[error("the state database {} is damaged: it is shorter than any database", shown(path))]
     Emptied {
         /// The file.
         path: PathBuf,
     },
+    /// The file is gone, and its journal is there.
+    #[error("the state database {shown_path} is gone, and its journal {shown_path}-wal is still there", shown_path = shown(path))]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// File and journal are of different times.
+    #[error("the state database {shown_path} is damaged: it and its journal {shown_path}-wal do not belong together", shown_path = shown(path))]
+    Mismatched {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There were more commits than the database holds.
+    #[error("the state database {shown_path} has lost what was stored last, until {until:.0}", shown_path = shown(path))]
+    HistoryLost {
+        /// The file.
+        path: PathBuf,
+        /// When the last of it was stored.
+        until: Timestamp,
+    },
+    /// There is no run of this name, and some were lost.
+    #[error("there is no run {run}, and what was stored until {until:.0} is lost in part")]
+    RunLost {
+        /// The name that was asked for.
+        run: String,
+        /// When the last of what is lost was stored.
+        until: Timestamp,
+    },
+    /// The rows of a run are not all there.
+    #[error("run {run} is damaged in the state database: {found} of its {rows} rows are there")]
+    Incomplete {
+        /// The run.
+        run: String,
+        /// How many rows it had.
+        rows: u64,
+        /// How many can be read.
+        found: u64,
+    },
+    /// The files were moved, deleted or replaced while they were open.
+    #[error("the state directory {shown_path} was moved, deleted, replaced or made read-only while it was in use", shown_path = shown(path))]
+    Moved {
+        /// The directory.
+        path: PathBuf,
+    },
     /// `SQLite` refused.
-    #[error("the state database {} {}", path.display(), source.trouble.text())]
+    #[error("the state database {} {}", shown(path), source.trouble.text())]
     Database {
         /// The file.
         path: PathBuf,
@@ -65,10 +112,10 @@ pub enum StoreError {
         source: Arc<DatabaseFailure>,
     },
     /// There is no run of this name.
-    #[error("there is no run {0}")]
+    #[error("there is no run {}", shown(.0))]
     NoSuchRun(String),
     /// The run was not yet stored as a whole when its process died.
-    #[error("run {0} never began: its process died while it was being stored")]
+    #[error("run {} never began: its process died while it was being stored", shown(.0))]
     NeverBegan(String),
     /// Somebody took this process for dead, and so went on with its run or changed the same as that.
     #[error("another process took this one for dead, and may have gone on with its run")]
@@ -78,12 +125,15 @@ pub enum StoreError {
     Closed,
 }
 
+/// What is shown of `SQLite`'s words.
+const LONGEST_TEXT_CHARACTERS: usize = 300;
+
 /// What `SQLite` said, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct DatabaseFailure {
     trouble: Trouble,
-    text: String,
+    text: Box<str>,
 }
 
 impl From<rusqlite::Error> for DatabaseFailure {
@@ -94,7 +144,7 @@ impl From<rusqlite::Error> for DatabaseFailure {
             }
             other => other.to_string(),
         };
-        Self { trouble: trouble(&error), text }
+        Self { trouble: trouble(&error), text: Outside::new(text).kept(LONGEST_TEXT_CHARACTERS) }
     }
 }
 
@@ -158,12 +208,31 @@ impl StoreError {
                                 with --state-dir"
                 .to_owned(),
             Self::WritableByOthers { path } => {
-                format!("take their permission away (chmod go-w {}) or name another with --state-dir", path.display())
+                format!("take their permission away (chmod go-w {}) or name another with --state-dir", shown(path))
             }
             Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
             Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
-            Self::Emptied { path } => move_away(path),
+            Self::Emptied { path } | Self::Gone { path } | Self::Mismatched { path } => move_away(path),
+            Self::HistoryLost { path, .. } => format!(
+                "its journal ({}-wal) was removed or damaged, or an older copy was put in its place: if there is a newer \
+                 copy of the whole directory, put it back. Otherwise go on with tagfleet apply: it reads the tenant \
+                 again, and waits until the quota is surely free",
+                path.display()
+            ),
+            Self::RunLost { .. } => {
+                "to run its file again does no harm: what the tenant has already costs no call".to_owned()
+            }
+            Self::Incomplete { .. } => {
+                "to run its file again does no harm: what the tenant has already costs no call. \
+                                        A copy of the state directory may still hold the rows"
+                    .to_owned()
+            }
+            Self::Moved { path } => format!(
+                "nothing more was sent: put {} back as it was, or name another with --state-dir, then run the same \
+                 command again",
+                path.display()
+            ),
             Self::Database { path, source } => match source.trouble {
                 Trouble::Full => {
                     "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
@@ -172,7 +241,7 @@ impl StoreError {
                 Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
                 Trouble::NotWritable => format!(
                     "check who owns the file and its directory ({}), and whether the disk is mounted read-only",
-                    path.parent().unwrap_or(path).display()
+                    shown(path.parent().unwrap_or(path))
                 ),
                 Trouble::Disk => {
                     "look for the disk's errors in the system's log, then run the same command again; whatever was \
@@ -191,10 +260,10 @@ impl StoreError {
 /// What to do about a file that nothing can be read from any more.
 fn move_away(path: &Path) -> String {
     format!(
-        "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of all three. Without \
-         it nobody knows which calls were made, so wait for an hour before the next run. What the tenant holds is not \
-         affected, and to repeat a file does no harm",
-        path.display()
+        "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of the whole directory. \
+         Leave tagfleet.witness where it is: by it the next run knows that nobody knows which calls were made, and waits \
+         until the quota is surely free. What the tenant holds is not affected, and to repeat a file does no harm",
+        shown(path)
     )
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::ledger::AttemptKey;
 use crate::model::{
-    AnswerFacts, Bucket, DeviceValue, Held, MachineId, MayHold, Operation, OperationId, Slot, Status, TagAction,
+    Age, AnswerFacts, Bucket, DeviceValue, Held, MachineId, MayHold, Operation, OperationId, Slot, Status, TagAction,
 };
 
 /// The number of a tenant and app in the database.
@@ -370,12 +370,25 @@ pub struct SlotWrite {
     pub slot: Slot,
     /// What held before its run, as far as that is known.
     pub before: Held,
+    /// What else the run has found there since, before it wrote.
+    pub found: MayHold,
     /// What it left, or would have left.
     pub wrote: Held,
     /// Whether it surely took effect; otherwise it may have, or may do so yet.
     pub surely: bool,
     /// The attempt that made it: of two writes the later one has the greater.
     pub attempt: Option<AttemptKey>,
+    /// Whether it is as young as was asked for.
+    pub age: Age,
+}
+
+/// Our own writes of late, as far as they go.
+#[derive(Clone, Debug, Default)]
+pub struct RecentSlotWrites {
+    /// The writes, in the order in which they were made.
+    pub writes: Vec<SlotWrite>,
+    /// The last attempt of all that were let through until then.
+    pub as_of: AttemptKey,
 }
 
 impl SlotWrite {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::custody::unknown_until;
 use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
 use super::runs::note_activity;
 use super::slots::unheard_operations;
@@ -19,8 +20,11 @@ use crate::quota::{Quota, QuotaLimit};
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
 pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
+/// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
+const MOST_UNKNOWN_CALLS: u32 = 1_000_000;
+
 /// The number of an attempt: the later one has the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey(pub(super) i64);
 
 /// A call that asks to be let through.
@@ -236,6 +240,10 @@ impl Store {
                 let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
                 let mut ends = vec![timelines.now; in_flight as usize];
                 ends.extend(latest_ends(transaction, account, &buckets, &timelines, count)?);
+                if let Some(unknown_until) = unknown_until(transaction, &timelines)? {
+                    // Before that moment, as many calls as can be asked for count as having ended then.
+                    ends.resize(ends.len() + count.min(MOST_UNKNOWN_CALLS) as usize, unknown_until);
+                }
                 ends.sort_unstable_by(|left, right| right.cmp(left));
                 ends.truncate(count as usize);
                 Ok(ends)
@@ -420,13 +428,13 @@ fn nth_latest_end(
             "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
              ORDER BY ended DESC LIMIT 1 OFFSET ?4",
         )?;
-        return statement
+        let end = statement
             .query_row(params![request.account.0, timelines.own, bucket_number(*bucket), n - 1], |row| row.get(0))
-            .optional()
-            .map(|end| end.map(BootTime::from_microseconds));
+            .optional()?;
+        return Ok(end.map(BootTime::from_microseconds).max(unknown_until(transaction, timelines)?));
     }
     let ends = latest_ends(transaction, request.account, &request.counted_buckets, timelines, n)?;
-    Ok(ends.get(n as usize - 1).copied())
+    Ok(ends.get(n as usize - 1).copied().max(unknown_until(transaction, timelines)?))
 }
 
 /// The latest ends on our clock, newest first, at most `count`, whoever stamped them.

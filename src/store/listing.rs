@@ -11,7 +11,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::forms::{OperationState, RunKey, RunState, StoredRun, damaged, timestamp};
 use super::process::dead_processes;
-use super::slots::unheard_operations;
+use super::rows::read_delimiter;
+use super::slots::{open_operations, unheard_operations};
 use super::{Reader, StoreError};
 
 /// How a run stands, seen from outside.
@@ -161,7 +162,10 @@ impl Reader {
         let name = run_id.to_owned();
         let dead = self.dead_processes().await?;
         let found = self.connection.run(move |transaction| read_details(transaction, &name, &dead)).await?;
-        found.ok_or_else(|| StoreError::NoSuchRun(run_id.to_owned()))
+        match found {
+            Some(details) => Ok(details),
+            None => Err(self.no_such_run(run_id).await?),
+        }
     }
 
     /// Processes that have died without anybody having noted it.
@@ -187,7 +191,9 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
     let state: String = row.get(3)?;
     let state = RunState::from_name(&state).ok_or_else(|| damaged(3, "the state of a run"))?;
     let is_alive = !row.get::<_, bool>(16)? && !dead.contains(&row.get(12)?);
-    let (operations, has_open_operations) = count_operations(transaction, RunKey(run_key), is_alive)?;
+    let operations = count_operations(transaction, RunKey(run_key), is_alive)?;
+    let is_under_way = is_alive && state == RunState::Running;
+    let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key))? > 0;
     let invalid_rows = transaction
         .prepare_cached("SELECT count(*) FROM row_problem WHERE run_key = ?1")?
         .query_row([run_key], |row| row.get(0))?;
@@ -214,22 +220,20 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
     })
 }
 
-/// Counts by the index alone: a million operations take a fraction of a second. Also says whether a run that goes on has
-/// anything to send. What a dead process had in flight may have been done.
+/// Counts by the index alone: a million operations take a fraction of a second. What a dead process had in flight may have
+/// been done.
 fn count_operations(
     transaction: &Transaction<'_>,
     run: RunKey,
     is_alive: bool,
-) -> Result<(BTreeMap<OperationState, u32>, bool), rusqlite::Error> {
+) -> Result<BTreeMap<OperationState, u32>, rusqlite::Error> {
     let mut statement = transaction.prepare_cached(
         "SELECT state, ambiguous, count(*) FROM operation WHERE run_key = ?1 GROUP BY state, ambiguous",
     )?;
     let mut counts: BTreeMap<OperationState, u32> = BTreeMap::new();
-    let mut has_open_operations = false;
     let mut rows = statement.query([run.0])?;
     while let Some(row) = rows.next()? {
         let state = read_state(row)?;
-        has_open_operations |= state.is_open();
         *counts.entry(state.counted_as(row.get(1)?)).or_default() += row.get::<_, u32>(2)?;
     }
     if !is_alive {
@@ -248,7 +252,7 @@ fn count_operations(
         }
         counts.retain(|_, count| *count > 0);
     }
-    Ok((counts, has_open_operations))
+    Ok(counts)
 }
 
 fn read_state(row: &Row<'_>) -> Result<OperationState, rusqlite::Error> {
@@ -269,7 +273,7 @@ fn read_details(
     let (header, delimiter, byte_order_mark) = transaction.query_row(
         "SELECT header, delimiter, byte_order_mark FROM run WHERE run_key = ?1",
         [run_key],
-        |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok((row.get::<_, String>(0)?, read_delimiter(row, 1)?, row.get(2)?)),
     )?;
     let calls = transaction
         .prepare_cached("SELECT call_kind, count(*) FROM attempt WHERE run_key = ?1 GROUP BY call_kind")?

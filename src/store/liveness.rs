@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+
 use super::{StoreError, directory};
 
 /// The directory of the lock files, in the state directory.
@@ -21,6 +23,43 @@ const LOOK_AFTER: Duration = Duration::from_millis(500);
 const TIME_TO_TAKE_IT: Duration = Duration::from_secs(5);
 /// What others write into a file that they put there.
 const PUT_BY_OTHERS: &[u8] = b"put here by another process, since it was gone\n";
+
+/// The name of a lock file: sixteen hexadecimal digits and an ending. Nothing else is ever opened or deleted, whatever
+/// stands in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LockName(String);
+
+impl LockName {
+    const DIGITS: usize = 16;
+    const ENDING: &str = ".lock";
+
+    /// A name that nobody has.
+    pub(super) fn random() -> Self {
+        Self(format!("{:016x}{}", fastrand::u64(..), Self::ENDING))
+    }
+
+    /// The name, if it is of this form.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let digits = text.strip_suffix(Self::ENDING)?.as_bytes();
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (digits.len() == Self::DIGITS && digits.iter().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The file in the directory of the lock files.
+    pub(super) fn within(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.0)
+    }
+}
+
+impl FromSql for LockName {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::of(value.as_str()?).ok_or_else(|| FromSqlError::Other("the name of a lock file is damaged".into()))
+    }
+}
 
 /// Our own lock, held until this is dropped.
 #[derive(Debug)]
@@ -39,9 +78,9 @@ impl Drop for OwnLock {
 
 impl OwnLock {
     /// Makes the file, takes its lock, and has somebody look after it.
-    pub(super) fn take(directory_path: &Path, name: &str) -> Result<Self, StoreError> {
+    pub(super) fn take(directory_path: &Path, name: &LockName) -> Result<Self, StoreError> {
         directory::secure(directory_path)?;
-        let path = directory_path.join(name);
+        let path = name.within(directory_path);
         let file = directory::create_private_file(&path)?;
         let failed = |source| StoreError::Io { path: path.clone(), source: Arc::new(source) };
         match file.try_lock() {
@@ -90,6 +129,7 @@ impl Keeper {
 
     /// `None` when somebody is looking just now; there is another try soon.
     fn take_again(&self) -> Option<File> {
+        is_wanted_at(&self.path).then_some(())?;
         directory::secure(self.path.parent()?).ok()?;
         directory::create_private_file(&self.path).ok().filter(|file| file.try_lock().is_ok())
     }
@@ -140,10 +180,15 @@ fn is_waiting_for_its_owner(file: &File) -> bool {
     metadata.len() > 0 && age.is_none_or(|age| age < TIME_TO_TAKE_IT)
 }
 
+/// Whether the state directory is still there: one that was moved away must not come back with nothing but locks in it.
+fn is_wanted_at(path: &Path) -> bool {
+    path.parent().and_then(Path::parent).is_some_and(Path::is_dir)
+}
+
 /// Puts a file there if it is gone, for its owner to take; whether that lives shows when it had the time to.
 pub(super) fn put_if_gone(path: &Path) {
     let is_gone = path.metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
-    if is_gone && path.parent().is_some_and(|parent| directory::secure(parent).is_ok()) {
+    if is_gone && is_wanted_at(path) && path.parent().is_some_and(|parent| directory::secure(parent).is_ok()) {
         // Nothing comes of it if it cannot be written; then the process counts as alive.
         let _put = directory::create_private_file(path).and_then(|mut file| {
             use std::io::Write;
@@ -166,10 +211,45 @@ mod tests {
     }
 
     #[test]
+    fn only_names_of_this_form_are_those_of_locks() {
+        for name in [
+            "",
+            ".lock",
+            "0123456789abcdef",
+            "0123456789abcdeF.lock",
+            "0123456789abcde.lock",
+            "0123456789abcdef0.lock",
+            "../456789abcdef.lock",
+            "/123456789abcdef.lock",
+            "0123456789abcdef.lock\0",
+            "０123456789abc.lock",
+        ] {
+            assert_eq!(LockName::of(name), None, "{name:?}");
+        }
+        let name = LockName::random();
+        assert_eq!(LockName::of(name.as_str()), Some(name));
+    }
+
+    #[test]
+    fn a_state_directory_that_was_moved_away_does_not_come_back_with_nothing_but_locks() {
+        let place = tempfile::tempdir().expect("a directory");
+        let state = place.path().join("state");
+        let name = LockName::random();
+        let lock = OwnLock::take(&state.join(LOCK_DIRECTORY), &name).expect("a lock");
+        std::fs::rename(&state, place.path().join("elsewhere")).expect("our own directory");
+        let keeper = Keeper { path: name.within(&state.join(LOCK_DIRECTORY)), file: Arc::clone(&lock.file) };
+        assert!(keeper.take_again().is_none());
+        put_if_gone(&keeper.path);
+        assert!(!state.exists());
+    }
+
+    #[test]
     fn a_file_that_is_gone_proves_nothing_and_its_owner_makes_it_anew() {
         let place = tempfile::tempdir().expect("a directory");
-        let (directory, path) = (place.path().join("processes"), place.path().join("processes/a.lock"));
-        let lock = OwnLock::take(&directory, "a.lock").expect("a lock");
+        let directory = place.path().join("processes");
+        let name = LockName::random();
+        let path = name.within(&directory);
+        let lock = OwnLock::take(&directory, &name).expect("a lock");
         assert_eq!(look(&path), Life::Alive);
         std::fs::remove_dir_all(&directory).expect("our own files");
         assert_ne!(look(&path), Life::Dead);

@@ -10,13 +10,17 @@
 mod connection;
 #[cfg(test)]
 mod crashes;
+mod custody;
 mod directory;
 mod error;
 mod forms;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ledger;
 mod listing;
 mod liveness;
 mod locks;
+mod presence;
 mod process;
 mod prune;
 mod reader;
@@ -27,6 +31,7 @@ mod schema;
 mod slots;
 mod soundness;
 mod timelines;
+mod witness;
 mod work;
 
 use std::path::Path;
@@ -34,14 +39,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
+pub use custody::{Uncertainty, UnknownCalls};
 pub use directory::{default_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
     AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,
-    RemovesWithoutAdds, RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk, StoredOperation,
-    StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+    RecentSlotWrites, RemovesWithoutAdds, RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk,
+    StoredOperation, StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
@@ -49,6 +55,7 @@ pub use ledger::{
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 
 pub use locks::{Claim, Holder, Overlap};
+pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
 
@@ -67,6 +74,8 @@ pub struct Store {
     writer: connection::SharedConnection,
     clock: SharedClock,
     identity: Arc<process::ProcessIdentity>,
+    /// What is lost, if this opening was the first to find that out.
+    loss: Option<StoreError>,
 }
 
 impl std::ops::Deref for Store {
@@ -93,13 +102,34 @@ impl Store {
         let path = directory.to_owned();
         let opening_clock = Arc::clone(&clock);
         let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock));
-        let (writing, reading, identity) = opening.await.map_err(|_stopped| StoreError::Closed)??;
-        let file = directory.join(DATABASE_NAME);
-        let writer = connection::SharedConnection::start(writing, &file, TransactionBehavior::Immediate);
-        let reader = Reader::start(reading, directory);
-        let store = Self { reader, writer, clock, identity: Arc::new(identity) };
+        let opened = opening.await.map_err(|_stopped| StoreError::Closed)??;
+        let store = Self::of(opened, directory, clock);
         store.sweep_dead_processes().await?;
         Ok(store)
+    }
+
+    fn of(opened: Opened, directory: &Path, clock: SharedClock) -> Self {
+        let Opened { writing, watch, reading, identity, loss } = opened;
+        let file = directory.join(DATABASE_NAME);
+        let writer = connection::SharedConnection::start_writing(writing, &file, Some(watch));
+        Self { reader: Reader::start(reading, directory), writer, clock, identity: Arc::new(identity), loss }
+    }
+
+    /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
+    /// on the loss is in the books.
+    #[must_use]
+    pub const fn loss(&self) -> Option<&StoreError> {
+        self.loss.as_ref()
+    }
+
+    /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.
+    pub async fn put_in_order(self) {
+        let Some(directory) = self.identity.state_directory() else { return };
+        let ending = tokio::task::spawn_blocking(move || custody::put_in_order(&directory.join(DATABASE_NAME)));
+        // Everything is stored as it is; it is only spread over two files.
+        if let Ok(Err(error)) = ending.await {
+            tracing::info!(%error, "the journal of the state database was left as it is");
+        }
     }
 
     /// A store that is gone with its last handle, for simulations. Must be called within a runtime.
@@ -110,9 +140,10 @@ impl Store {
         let path = Path::new(":memory:");
         let mut connection = Connection::open_in_memory().map_err(|error| StoreError::database(path, error))?;
         prepare(&mut connection, path)?;
-        let identity = process::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref())?;
-        let writer = connection::SharedConnection::start(connection, path, TransactionBehavior::Immediate);
-        Ok(Self { reader: Reader::in_memory(writer.clone()), writer, clock, identity: Arc::new(identity) })
+        let nothing = custody::Finding::default();
+        let (identity, _) = process::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref(), &nothing)?;
+        let writer = connection::SharedConnection::start_writing(connection, path, None);
+        Ok(Self { reader: Reader::in_memory(writer.clone()), writer, clock, identity: Arc::new(identity), loss: None })
     }
 }
 
@@ -121,14 +152,13 @@ impl Store {
     /// A store on a directory that several processes of a simulation share: it neither waits for the disk nor leaves the
     /// runtime's thread, so that all of them do everything in the same order each time.
     pub(crate) async fn open_for_simulation(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
-        let (writing, reading, identity) = open_blocking(directory, &clock)?;
+        let opened = open_blocking(directory, &clock)?;
         let file = directory.join(DATABASE_NAME);
-        for connection in [&writing, &reading] {
+        for connection in [&opened.writing, &opened.reading] {
             let relaxed = connection.pragma_update(None, "synchronous", "OFF");
             relaxed.map_err(|error| StoreError::database(&file, error))?;
         }
-        let writer = connection::SharedConnection::start(writing, &file, TransactionBehavior::Immediate);
-        let store = Self { reader: Reader::start(reading, directory), writer, clock, identity: Arc::new(identity) };
+        let store = Self::of(opened, directory, clock);
         store.sweep_dead_processes().await?;
         Ok(store)
     }
@@ -151,14 +181,22 @@ impl Store {
     }
 }
 
-/// Opens the database for writing and for reading, and notes this process.
-fn open_blocking(
-    path: &Path,
-    clock: &SharedClock,
-) -> Result<(Connection, Connection, process::ProcessIdentity), StoreError> {
+/// An open database.
+struct Opened {
+    writing: Connection,
+    watch: connection::Watch,
+    reading: Connection,
+    identity: process::ProcessIdentity,
+    loss: Option<StoreError>,
+}
+
+/// Opens the database for writing and for reading, compares it with its witness, and notes this process.
+fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError> {
     directory::secure(path)?;
     let file = path.join(DATABASE_NAME);
     directory::refuse_emptied(&file)?;
+    let testimony = witness::Testimony::read(path)?;
+    witness::prepare(path)?;
     directory::create_private_file(&file)?;
     let failed = |error| StoreError::database(&file, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -169,9 +207,19 @@ fn open_blocking(
     wait_patiently(&connection).map_err(failed)?;
     prepare(&mut connection, &file)?;
     soundness::check(&connection, &file).map_err(failed)?;
-    let identity = process::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref())?;
+    let finding = custody::examine(&connection, &file, &testimony)?;
+    let entered = process::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref(), &finding);
+    let (identity, commits) = entered?;
     connection.set_db_config(journal_stays, false).map_err(failed)?;
-    Ok((connection, reader::connect(&file)?, identity))
+    let witness = witness::Witness::begin(path, identity.process_key, commits)?;
+    let watch = connection::Watch::new(presence::Presence::of(path, &file), witness, commits);
+    let reading = reader::connect(&file)?;
+    // Its journal is opened at the first look; later the directory may be elsewhere.
+    schema::version(&reading).map_err(|problem| schema_error(problem, &file))?;
+    if commits == 1 {
+        custody::put_in_order(&file)?;
+    }
+    Ok(Opened { writing: connection, watch, reading, identity, loss: finding.loss(&file) })
 }
 
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -9,9 +9,10 @@ use std::sync::Mutex;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::custody::Finding;
 use super::ledger::{Unheard, close_unheard_attempts};
-use super::liveness::{LOCK_DIRECTORY, Life, OwnLock, look, put_if_gone};
-use super::{Store, StoreError, timelines};
+use super::liveness::{LOCK_DIRECTORY, Life, LockName, OwnLock, look, put_if_gone};
+use super::{Store, StoreError, custody, timelines};
 use crate::clock::{BootTime, Clock};
 
 /// How this process stands in the database.
@@ -28,23 +29,29 @@ pub(super) struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// Takes a lock, and notes the process and its clock. Without a directory (in memory) there is no lock, and nobody else
-    /// to see it.
+    /// Takes a lock, and notes the process, its clock, and what it has found; also says how many commits there are then.
+    /// Without a directory (in memory) there is no lock, and nobody else to see it.
     pub(super) fn enter(
         connection: &mut Connection,
         database: &Path,
         state_directory: Option<&Path>,
         clock: &dyn Clock,
-    ) -> Result<Self, StoreError> {
-        let lock_name = format!("{:016x}.lock", fastrand::u64(..));
+        finding: &Finding,
+    ) -> Result<(Self, i64), StoreError> {
+        let lock_name = LockName::random();
         let lock_directory = state_directory.map(|path| path.join(LOCK_DIRECTORY));
         let lock = match &lock_directory {
             Some(path) => Some(OwnLock::take(path, &lock_name)?),
             None => None,
         };
-        let (process_key, timeline_key) =
-            Self::note(connection, &lock_name, clock).map_err(|error| StoreError::database(database, error))?;
-        Ok(Self { process_key, timeline_key, _lock: lock, lock_directory, seen: Mutex::default() })
+        let noted = Self::note(connection, &lock_name, clock, finding);
+        let (process_key, timeline_key, commits) = noted.map_err(|error| StoreError::database(database, error))?;
+        Ok((Self { process_key, timeline_key, _lock: lock, lock_directory, seen: Mutex::default() }, commits))
+    }
+
+    /// Where its database is, unless that is in memory.
+    pub(super) fn state_directory(&self) -> Option<PathBuf> {
+        self.lock_directory.as_deref().and_then(Path::parent).map(Path::to_owned)
     }
 
     /// Whether this process lives: it is ours, or nothing proves that it is dead. Whoever is taken for dead is marked as
@@ -53,12 +60,12 @@ impl ProcessIdentity {
         if process_key == self.process_key {
             return Ok(true);
         }
-        let lock_name: Option<String> = transaction
+        let lock_name: Option<LockName> = transaction
             .prepare_cached("SELECT lock_name FROM process WHERE process_key = ?1 AND ended = 0")?
             .query_row([process_key], |row| row.get(0))
             .optional()?;
         let (Some(lock_name), Some(directory)) = (lock_name, &self.lock_directory) else { return Ok(false) };
-        let path = directory.join(lock_name);
+        let path = lock_name.within(directory);
         put_if_gone(&path);
         if look(&path) != Life::Dead {
             return Ok(true);
@@ -67,17 +74,30 @@ impl ProcessIdentity {
         Ok(false)
     }
 
-    fn note(connection: &mut Connection, lock_name: &str, clock: &dyn Clock) -> Result<(i64, i64), rusqlite::Error> {
+    fn note(
+        connection: &mut Connection,
+        lock_name: &LockName,
+        clock: &dyn Clock,
+        finding: &Finding,
+    ) -> Result<(i64, i64, i64), rusqlite::Error> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let timeline_key = timelines::enter(&transaction, clock)?;
         transaction.execute(
             "INSERT INTO process (lock_name, host, system_process_id, started_at, timeline_key)
              VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![lock_name, host_name(), std::process::id(), clock.wall_time().as_microsecond(), timeline_key],
+            params![
+                lock_name.as_str(),
+                host_name(),
+                std::process::id(),
+                clock.wall_time().as_microsecond(),
+                timeline_key
+            ],
         )?;
         let process_key = transaction.last_insert_rowid();
+        custody::take_over(&transaction, finding, timeline_key, clock)?;
+        let commits = custody::count(&transaction)?;
         transaction.commit()?;
-        Ok((process_key, timeline_key))
+        Ok((process_key, timeline_key, commits))
     }
 }
 
@@ -166,7 +186,7 @@ pub(super) fn dead_processes(
 ) -> Result<Vec<(i64, PathBuf)>, rusqlite::Error> {
     let mut statement = transaction.prepare_cached("SELECT process_key, lock_name FROM process WHERE ended = 0")?;
     let mut processes = statement
-        .query_map([], |row| Ok((row.get(0)?, lock_directory.join(row.get::<_, String>(1)?))))?
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, LockName>(1)?.within(lock_directory))))?
         .collect::<Result<Vec<_>, _>>()?;
     processes.retain(|(_, path)| {
         missed(path);
@@ -225,7 +245,8 @@ mod tests {
             let mut connection = Connection::open_in_memory().expect("a database");
             crate::store::prepare(&mut connection, path).expect("a schema");
             let before = clock("before", now - age);
-            let identity = ProcessIdentity::enter(&mut connection, path, None, &before).expect("an identity");
+            let (identity, _) =
+                ProcessIdentity::enter(&mut connection, path, None, &before, &Finding::default()).expect("an identity");
             connection
                 .execute("INSERT INTO account (account_key, tenant, app) VALUES (1, 't', 'a')", [])
                 .expect("an account");
@@ -238,7 +259,8 @@ mod tests {
                 )
                 .expect("an attempt");
             let after = clock("after", now);
-            let opened = ProcessIdentity::enter(&mut connection, path, None, &after).expect("an identity");
+            let (opened, _) =
+                ProcessIdentity::enter(&mut connection, path, None, &after, &Finding::default()).expect("an identity");
             let transaction = connection.transaction().expect("a transaction");
             transaction
                 .execute("UPDATE process SET ended = 1 WHERE timeline_key <> ?1", [opened.timeline_key])
@@ -253,6 +275,33 @@ mod tests {
                 }
                 None => assert_eq!((timeline_key, end), (identity.timeline_key, Some(HOUR)), "{age} {had_ended}"),
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_the_database_for_a_lock_is_no_path_to_anything_else() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("state");
+        let clock: SharedClock = Arc::new(SystemClock::new().expect("clocks"));
+        for name in ["../../victim", "../tagfleet.sqlite3", "0123456789abcdef.lock/../../../victim"] {
+            let store = Store::open(&path, clock.clone()).await.expect("a store");
+            let victim = place.path().join("victim");
+            std::fs::write(&victim, "somebody's").expect("our own file");
+            let written = store.writer.run(move |transaction| {
+                transaction.execute(
+                    "INSERT INTO process (lock_name, host, system_process_id, started_at) VALUES (?1, '', 1, 0)",
+                    [name],
+                )
+            });
+            written.await.expect("the store works");
+            let swept = store.sweep_dead_processes().await;
+            assert!(swept.is_err_and(|error| error.to_string().ends_with("is damaged")), "{name}");
+            let listed = store.runs().await;
+            assert!(listed.is_err_and(|error| error.to_string().ends_with("is damaged")), "{name}");
+            assert_eq!(std::fs::read(&victim).expect("it is still there"), b"somebody's");
+            let removed =
+                store.writer.run(|transaction| transaction.execute("DELETE FROM process WHERE host = ''", []));
+            assert_eq!(removed.await.expect("the store works"), 1);
         }
     }
 

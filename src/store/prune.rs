@@ -3,7 +3,9 @@
 //! A run of a million operations must not keep others from the database while it goes, so it is marked first and then
 //! deleted a few thousand entries at a time; whoever dies in the middle leaves the rest to the next process. What
 //! surprises: whether an attempt still counts is asked of the boot clock alone. Wall time may be wrong by years, and a
-//! ledger that forgets would go over quota.
+//! ledger that forgets would go over quota. Nor is it believed at once when it has jumped ([`trust`]).
+
+mod trust;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, Transaction, params};
 
 use super::forms::{RunKey, RunState};
-use super::liveness::{Life, look};
+use super::liveness::{Life, LockName, look};
 use super::timelines::KEPT_ACROSS_CLOCKS_MICROSECONDS;
 use super::{Store, StoreError};
 use crate::clock::{Clock, sleep_until};
@@ -45,30 +47,58 @@ const COUNTS_NOWHERE: &str =
     "(timeline_key NOT IN (SELECT timeline_key FROM timeline) OR (timeline_key = ?2 AND ended < ?3))
     AND attempt_key < (SELECT max(attempt_key) FROM attempt)";
 
+/// Runs that are kept although they are old by a clock that has jumped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptInDoubt {
+    /// How many.
+    pub runs: u64,
+    /// By how much the clock has moved since runs were looked through last.
+    pub jumped_by: Duration,
+}
+
 impl Store {
     /// Deletes runs without a living process whose last activity is longer ago than `keep`, and those that never began;
     /// attempts that belong to no run and are older than that, unless the ledger may still need them; and the traces of
-    /// dead processes. Room in the file is returned to the disk if there is much of it.
+    /// dead processes. Room in the file is returned to the disk if there is much of it. Where the clock has jumped, nothing
+    /// goes because of its age, and what is kept for that reason is told.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn prune(&self, keep: Duration) -> Result<(), StoreError> {
+    pub async fn prune(&self, keep: Duration) -> Result<Option<KeptInDoubt>, StoreError> {
         self.sweep_dead_processes().await?;
         let end = self.clock.boot_time().plus(PATIENCE);
         let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
         let kept_from = self.clock.wall_time().as_microsecond().saturating_sub(keep);
-        self.writer.run(move |transaction| mark_old_runs(transaction, kept_from)).await?;
+        let kept = self.mark_old_runs(kept_from, keep).await?;
         while let Some(run) = self.writer.run(next_marked_run).await? {
             while self.remove_piece(run).await? {
                 if self.clock.boot_time() > end {
-                    return Ok(());
+                    return Ok(kept);
                 }
             }
         }
-        while self.remove_attempts_without_run(kept_from).await? {}
+        while kept.is_none() && self.remove_attempts_without_run(kept_from).await? {}
         self.remove_dead_processes().await?;
         while self.shrink().await? {}
-        Ok(())
+        Ok(kept)
+    }
+
+    /// Marks what is to go, unless the clock cannot be trusted to tell what is old.
+    async fn mark_old_runs(&self, kept_from: i64, keep: i64) -> Result<Option<KeptInDoubt>, StoreError> {
+        let (clock, timeline_key) = (self.clock.clone(), self.identity.timeline_key);
+        self.writer
+            .run(move |transaction| {
+                let Some(by) = trust::look(transaction, timeline_key, clock.as_ref(), keep)? else {
+                    forget_loss(transaction, kept_from)?;
+                    mark_old_runs(transaction, kept_from)?;
+                    return Ok(None);
+                };
+                mark_old_runs(transaction, i64::MIN)?;
+                let runs = count_old_runs(transaction, kept_from)?;
+                let jumped_by = Duration::from_micros(by.unsigned_abs());
+                Ok((runs > 0).then_some(KeptInDoubt { runs, jumped_by }))
+            })
+            .await
     }
 
     /// Deletes a run of this process that has not begun; one that has stays.
@@ -170,6 +200,22 @@ fn mark_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), ru
     Ok(())
 }
 
+fn count_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<u64, rusqlite::Error> {
+    transaction.query_row(
+        "SELECT count(*) FROM run WHERE last_activity_at < ?1 AND state <> ?2
+             AND process_key IN (SELECT process_key FROM process WHERE ended = 1)",
+        params![kept_from, RunState::Removing.as_str()],
+        |row| row.get::<_, u32>(0).map(u64::from),
+    )
+}
+
+/// What was lost is forgotten when it would have been by now.
+fn forget_loss(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), rusqlite::Error> {
+    transaction
+        .execute("UPDATE custody SET lost_until = NULL, lost_at = NULL WHERE lost_at < ?1", [kept_from])
+        .map(drop)
+}
+
 fn next_marked_run(transaction: &Transaction<'_>) -> Result<Option<RunKey>, rusqlite::Error> {
     transaction
         .prepare_cached("SELECT min(run_key) FROM run WHERE state = ?1")?
@@ -237,13 +283,16 @@ fn remove_orphaned_locks(
     let Ok(entries) = std::fs::read_dir(lock_directory) else { return Ok(()) };
     let mut known = transaction.prepare_cached("SELECT count(*) FROM process WHERE lock_name = ?1")?;
     for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(name) = entry.file_name().to_str().and_then(LockName::of) else { continue };
         let age = entry
             .metadata()
             .and_then(|metadata| metadata.modified())
             .map(|modified| now.duration_since(modified).unwrap_or_default());
         let is_old = age.is_ok_and(|age| age >= ORPHAN_AGE);
-        if is_old && known.query_row([&name], |row| row.get::<_, u32>(0))? == 0 && look(&entry.path()) == Life::Dead {
+        if is_old
+            && known.query_row([name.as_str()], |row| row.get::<_, u32>(0))? == 0
+            && look(&entry.path()) == Life::Dead
+        {
             let _left = std::fs::remove_file(entry.path());
         }
     }

@@ -4,11 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::connection::SharedConnection;
+use super::custody::Uncertainty;
 use super::liveness::LOCK_DIRECTORY;
-use super::{DATABASE_NAME, StoreError, directory, schema, schema_error, wait_patiently};
+use super::witness::Testimony;
+use super::{DATABASE_NAME, StoreError, custody, directory, schema, schema_error, wait_patiently, witness};
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
 #[derive(Clone)]
@@ -16,6 +18,8 @@ pub struct Reader {
     pub(super) connection: SharedConnection,
     /// Where the locks of processes are; in memory there are none.
     pub(super) lock_directory: Option<PathBuf>,
+    /// Why something may be missing of which the database knows nothing.
+    uncertainty: Option<Uncertainty>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -33,33 +37,62 @@ impl Reader {
     pub async fn open(directory: &Path) -> Result<Option<Self>, StoreError> {
         let path = directory.to_owned();
         let opened = tokio::task::spawn_blocking(move || open_blocking(&path)).await;
-        let connection = opened.map_err(|_stopped| StoreError::Closed)??;
-        Ok(connection.map(|connection| Self::start(connection, directory)))
+        let opened = opened.map_err(|_stopped| StoreError::Closed)??;
+        Ok(opened.map(|(connection, uncertainty)| Self { uncertainty, ..Self::start(connection, directory) }))
     }
 
     /// Readers see the state as it was when they began to look, whatever is written meanwhile.
     pub(super) fn start(connection: Connection, directory: &Path) -> Self {
         let path = directory.join(DATABASE_NAME);
-        let connection = SharedConnection::start(connection, &path, TransactionBehavior::Deferred);
-        Self { connection, lock_directory: Some(directory.join(LOCK_DIRECTORY)) }
+        let connection = SharedConnection::start_reading(connection, &path);
+        Self { connection, lock_directory: Some(directory.join(LOCK_DIRECTORY)), uncertainty: None }
     }
 
     /// What is in memory has one connection, which reads and writes.
     pub(super) const fn in_memory(connection: SharedConnection) -> Self {
-        Self { connection, lock_directory: None }
+        Self { connection, lock_directory: None, uncertainty: None }
+    }
+
+    /// What is known to be missing, or may be, in a sentence without its full stop.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn what_is_missing(&self) -> Result<Option<String>, StoreError> {
+        if let Some(until) = self.lost_until().await? {
+            return Ok(Some(format!("a part of what was stored until {until:.0} is lost, so runs may be missing")));
+        }
+        Ok(self.uncertainty.map(|why| format!("{}, so runs may be missing", why.text())))
+    }
+
+    /// The loss, where nothing else is left: then nobody may say that there were no runs.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn nothing_but_loss(&self) -> Result<Option<StoreError>, StoreError> {
+        let (Some(until), Some(directory)) = (self.lost_until().await?, &self.lock_directory) else { return Ok(None) };
+        let path = directory.with_file_name(DATABASE_NAME);
+        let has_runs = self.connection.run(|transaction| {
+            transaction.query_row("SELECT count(*) > 0 FROM run WHERE state <> 'removing'", [], |row| row.get(0))
+        });
+        let has_runs: bool = has_runs.await?;
+        Ok((!has_runs).then_some(StoreError::HistoryLost { path, until }))
     }
 }
 
-fn open_blocking(path: &Path) -> Result<Option<Connection>, StoreError> {
+/// An open database, and why something may be missing from it.
+type OpenDatabase = (Connection, Option<Uncertainty>);
+
+fn open_blocking(path: &Path) -> Result<Option<OpenDatabase>, StoreError> {
     let file = path.join(DATABASE_NAME);
     if !is_there(path)? {
         return Ok(None);
     }
     directory::check(path)?;
-    if !is_there(&file)? {
-        return Ok(None);
-    }
     directory::refuse_emptied(&file)?;
+    let testimony = Testimony::read(path)?;
+    if !is_there(&file)? {
+        return testimony.of_nothing(&file).map_or(Ok(None), Err);
+    }
     let mut connection = connect(&file)?;
     let mut version = schema::version(&connection);
     if matches!(&version, Err(schema::SchemaProblem::Database(error)) if is_left_half_written(error)) {
@@ -69,12 +102,20 @@ fn open_blocking(path: &Path) -> Result<Option<Connection>, StoreError> {
         version = schema::version(&connection);
     }
     let version = version.map_err(|problem| schema_error(problem, &file))?;
-    if version > 0 && version < schema::SCHEMA_VERSION {
-        drop(connection);
-        bring_up_to_date(&file)?;
-        return connect(&file).map(Some);
+    if version == 0 {
+        return testimony.of_nothing(&file).map_or(Ok(None), Err);
     }
-    Ok((version > 0).then_some(connection))
+    let finding = custody::examine(&connection, &file, &testimony)?;
+    if let Some(loss) = finding.loss(&file) {
+        return Err(loss);
+    }
+    if version < schema::SCHEMA_VERSION {
+        drop(connection);
+        witness::prepare(path)?;
+        bring_up_to_date(&file)?;
+        connection = connect(&file)?;
+    }
+    Ok(Some((connection, finding.uncertainty)))
 }
 
 /// An older program's file is brought up to date before it is read.

@@ -6,21 +6,26 @@
 //! an operation that no row asks for any more is no operation any more. What it did is kept as the history of its slot,
 //! where nobody can take it for the answer to a row of a later version.
 
-use rusqlite::{Transaction, params};
+mod succession;
 
+use rusqlite::params;
+
+pub use self::succession::CarriedOperation;
+use self::succession::note_history;
 use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
 use super::ledger::AttemptKey;
 use super::rows::{RUN_COLUMNS, read_run};
+use super::slots::open_operations;
 use super::work::read_operation_change;
 use super::{Reader, Store, StoreError};
-use crate::model::{Held, MachineId, Operation, OperationId};
+use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
 
-/// A run that is not over, although nobody may be at it.
+/// A run that is not over, although nobody may be at it. Where later runs have written over all that it still wanted, it is.
 #[derive(Clone, Debug)]
 pub struct UnfinishedRun {
     /// The run.
     pub run: StoredRun,
-    /// Operations that are still to be sent, or whose outcome is unknown.
+    /// Operations that are still to be sent, or whose outcome is unknown, and that no later run has written over.
     pub open: u32,
     /// Paths of inputs that it was begun or gone on with, beside the latest.
     pub earlier_paths: Vec<String>,
@@ -60,6 +65,8 @@ pub struct DecidedAnew {
     pub settled: Option<SettledOperation>,
     /// What holds before its first attempt, if there was none yet.
     pub before: Option<Held>,
+    /// What it finds, where there were attempts.
+    pub found: MayHold,
     /// Whether the inventory lacks its machine.
     pub unlisted: bool,
 }
@@ -70,19 +77,6 @@ impl KnownOperation {
     pub const fn may_be_done(&self) -> bool {
         matches!(self.state, OperationState::Succeeded) || self.ambiguous
     }
-}
-
-/// What of an operation goes over into the successor of its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CarriedOperation {
-    /// The whole outcome, to the operation of this number.
-    Outcome(OperationId, OperationId),
-    /// What was done so far, to the operation of this number, whose state the successor has decided: what held before the
-    /// run, the attempts, whether one of them may have taken effect.
-    Facts(OperationId, OperationId),
-    /// What it did to its slot, since no row asks for it any more. If a row asks for another change of that slot, that
-    /// operation takes what held before the run.
-    History(OperationId, Option<OperationId>),
 }
 
 impl Reader {
@@ -96,7 +90,6 @@ impl Reader {
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {RUN_COLUMNS},
-                         (SELECT count(*) FROM operation WHERE operation.run_key = run.run_key AND state IN (0, 4, 6)),
                          EXISTS (SELECT 1 FROM operation WHERE operation.run_key = run.run_key AND state = 5
                              AND error_code IS NOT 'waits_for_add'),
                          earlier_paths
@@ -104,11 +97,12 @@ impl Reader {
                      ORDER BY created_at DESC, run_key DESC"
                 ))?;
                 let runs = statement.query_map(params![account.0, host], |row| {
+                    let run = read_run(row)?;
                     Ok(UnfinishedRun {
-                        run: read_run(row)?,
-                        open: row.get(17)?,
-                        left_out: row.get(18)?,
-                        earlier_paths: row.get::<_, String>(19)?.lines().map(str::to_owned).collect(),
+                        open: open_operations(transaction, run.key)?,
+                        run,
+                        left_out: row.get(17)?,
+                        earlier_paths: row.get::<_, String>(18)?.lines().map(str::to_owned).collect(),
                     })
                 })?;
                 runs.filter(|run| run.as_ref().map_or(true, |run| run.open > 0)).collect()
@@ -116,16 +110,33 @@ impl Reader {
             .await
     }
 
-    /// How many operations of a run are still to be sent, or have an unknown outcome.
+    /// Whether a run has made calls that another did not know of when it was decided about.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn open_operations(&self, run: RunKey) -> Result<u32, StoreError> {
+    pub async fn has_called_since(&self, run: RunKey, other: RunKey) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
                 transaction.query_row(
-                    "SELECT count(*) FROM operation WHERE run_key = ?1 AND state IN (0, 4, 6)",
-                    [run.0],
+                    "SELECT EXISTS (SELECT 1 FROM attempt WHERE run_key = ?1 AND operations <> x''
+                         AND attempt_key > (SELECT decided_after FROM run WHERE run_key = ?2))",
+                    [run.0, other.0],
+                    |row| row.get(0),
+                )
+            })
+            .await
+    }
+
+    /// Whether a run has come to its end, or was ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn is_closed(&self, run: RunKey) -> Result<bool, StoreError> {
+        self.connection
+            .run(move |transaction| {
+                transaction.query_row(
+                    "SELECT state = ?2 FROM run WHERE run_key = ?1",
+                    params![run.0, RunState::Finished.as_str()],
                     |row| row.get(0),
                 )
             })
@@ -190,7 +201,7 @@ impl Store {
                 )?;
                 transaction.execute(
                     "UPDATE operation SET state = ?2, finished_at = NULL, error_code = NULL, error_message = NULL
-                     WHERE run_key = ?1 AND state = ?3 AND error_code = 'waits_for_add'",
+                     WHERE run_key = ?1 AND state = ?3 AND error_code = 'waits_for_add' AND guard IS NOT NULL",
                     params![run.0, OperationState::Pending.number(), OperationState::NotAttempted.number()],
                 )?;
                 Ok(())
@@ -260,7 +271,8 @@ impl Store {
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "UPDATE operation SET state = ?3, error_code = ?4, error_message = ?5, http_status = NULL,
-                         request_id = NULL, before = coalesce(?6, before), after = ?7, unlisted = ?8, finished_at = ?9
+                         request_id = NULL, before = coalesce(?6, before), after = ?7, unlisted = ?8, finished_at = ?9,
+                         found = found || '|' || ?10
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
                 for one in &decided {
@@ -277,6 +289,7 @@ impl Store {
                         if state == OperationState::Unchanged { before } else { None },
                         one.unlisted,
                         one.settled.as_ref().map(|_settled| now),
+                        one.found.words(),
                     ])?;
                 }
                 Ok(())
@@ -284,145 +297,34 @@ impl Store {
             .await
     }
 
-    /// Copies what stands of a run's operations to its successor, and the history of its slots.
+    /// Notes what the run finds on the slots of these operations before it writes there again.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn carry_over(
-        &self,
-        from: RunKey,
-        to: RunKey,
-        operations: Vec<CarriedOperation>,
-    ) -> Result<(), StoreError> {
+    pub async fn note_found(&self, run: RunKey, found: Vec<(OperationId, MayHold)>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                transaction.execute(
-                    "INSERT INTO slot_history (run_key, machine, tag, before, after, doubtful, last_attempt)
-                     SELECT ?2, machine, tag, before, after, doubtful, last_attempt FROM slot_history WHERE run_key = ?1
-                     ON CONFLICT DO NOTHING",
-                    params![from.0, to.0],
+                let mut statement = transaction.prepare_cached(
+                    "UPDATE operation SET found = found || '|' || ?3 WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
-                for operation in operations {
-                    carry_operation(transaction, from, to, operation)?;
+                for (operation, held) in found {
+                    statement.execute(params![run.0, operation.0, held.words()])?;
                 }
                 Ok(())
             })
             .await
     }
 
-    /// Notes what held on the slots of these operations before the run first wrote there.
+    /// Notes up to which attempt the writes of other runs were taken into account when it was decided what is to be sent.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn set_before(&self, run: RunKey, before: Vec<(OperationId, Held)>) -> Result<(), StoreError> {
+    pub async fn note_decided(&self, run: RunKey, as_of: AttemptKey) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction
-                    .prepare_cached("UPDATE operation SET before = ?3 WHERE run_key = ?1 AND operation_number = ?2")?;
-                for (operation, held) in before {
-                    statement.execute(params![run.0, operation.0, held.as_str()])?;
-                }
+                transaction.execute("UPDATE run SET decided_after = ?2 WHERE run_key = ?1", params![run.0, as_of.0])?;
                 Ok(())
             })
             .await
     }
-
-    /// Puts a successor into the place of a run: it takes its name and its beginning, and its calls.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails; everything is as it was then.
-    pub async fn succeed(&self, from: RunKey, to: RunKey) -> Result<(), StoreError> {
-        let now = self.clock.wall_time().as_microsecond();
-        self.writer.run(move |transaction| succeed(transaction, from, to, now)).await
-    }
-}
-
-fn carry_operation(
-    transaction: &Transaction<'_>,
-    from: RunKey,
-    to: RunKey,
-    carried: CarriedOperation,
-) -> Result<(), rusqlite::Error> {
-    match carried {
-        // Whether the inventory lacks the machine is for the list of today to say, as it is for all others of it.
-        CarriedOperation::Outcome(old, new) => transaction
-            .prepare_cached(
-                "UPDATE operation SET (state, ambiguous, attempts, last_attempt, http_status, error_code, error_message,
-                     request_id, before, after, finished_at) =
-                     (SELECT state, ambiguous, attempts, last_attempt, http_status, error_code, error_message, request_id,
-                         before, after, finished_at FROM operation WHERE run_key = ?1 AND operation_number = ?2)
-                 WHERE run_key = ?3 AND operation_number = ?4",
-            )?
-            .execute(params![from.0, old.0, to.0, new.0])?,
-        CarriedOperation::Facts(old, new) => {
-            // What is in doubt stays so with the operation.
-            note_history(transaction, from, to, old, "state = 1")?;
-            transaction
-                .prepare_cached(
-                    "UPDATE operation SET (ambiguous, attempts, last_attempt, before) =
-                         (SELECT ambiguous, attempts, last_attempt, before FROM operation
-                          WHERE run_key = ?1 AND operation_number = ?2)
-                     WHERE run_key = ?3 AND operation_number = ?4",
-                )?
-                .execute(params![from.0, old.0, to.0, new.0])?
-        }
-        CarriedOperation::History(old, other) => {
-            note_history(transaction, from, to, old, "(state = 1 OR ambiguous)")?;
-            let Some(other) = other else { return Ok(()) };
-            transaction
-                .prepare_cached(
-                    "UPDATE operation SET before =
-                         (SELECT before FROM operation WHERE run_key = ?1 AND operation_number = ?2)
-                     WHERE run_key = ?3 AND operation_number = ?4",
-                )?
-                .execute(params![from.0, old.0, to.0, other.0])?
-        }
-    };
-    Ok(())
-}
-
-/// Notes in the history of a slot what an operation did there, if it is one of these. What stands there is older.
-fn note_history(
-    transaction: &Transaction<'_>,
-    from: RunKey,
-    to: RunKey,
-    operation: OperationId,
-    condition: &str,
-) -> Result<(), rusqlite::Error> {
-    let wrote = "CASE change_kind WHEN 0 THEN 'present' WHEN 1 THEN 'absent'
-        ELSE CASE change_argument WHEN 0 THEN 'Low' WHEN 1 THEN 'Normal' ELSE 'High' END END";
-    transaction
-        .prepare_cached(&format!(
-            "INSERT INTO slot_history (run_key, machine, tag, before, after, doubtful, last_attempt)
-             SELECT ?3, machine,
-                 CASE WHEN change_kind = 2 THEN '' ELSE (SELECT tag FROM tag
-                     WHERE tag.run_key = operation.run_key AND tag_number = change_argument) END,
-                 before, CASE WHEN state = 1 THEN {wrote} END, CASE WHEN state = 1 THEN '' ELSE {wrote} END, last_attempt
-             FROM operation WHERE run_key = ?1 AND operation_number = ?2 AND {condition}
-             ON CONFLICT DO UPDATE SET after = coalesce(excluded.after, after),
-                 doubtful = CASE WHEN excluded.doubtful = '' THEN doubtful
-                     WHEN doubtful = '' THEN excluded.doubtful ELSE doubtful || '|' || excluded.doubtful END,
-                 last_attempt = excluded.last_attempt"
-        ))?
-        .execute(params![from.0, operation.0, to.0])?;
-    Ok(())
-}
-
-fn succeed(transaction: &Transaction<'_>, from: RunKey, to: RunKey, now: i64) -> Result<(), rusqlite::Error> {
-    let (run_id, created_at): (String, i64) =
-        transaction.query_row("SELECT run_id, created_at FROM run WHERE run_key = ?1", [from.0], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    transaction.execute(
-        "UPDATE run SET run_id = ?2, state = ?3 WHERE run_key = ?1",
-        params![from.0, format!("{run_id} until {now}"), RunState::Removing.as_str()],
-    )?;
-    transaction.execute(
-        "UPDATE run SET run_id = ?2, created_at = ?3, last_activity_at = ?4, state = ?5,
-             earlier_paths = (SELECT earlier_paths || char(10) || input_path FROM run WHERE run_key = ?6)
-         WHERE run_key = ?1",
-        params![to.0, run_id, created_at, now, RunState::Stopped.as_str(), from.0],
-    )?;
-    transaction.execute("UPDATE attempt SET run_key = ?2 WHERE run_key = ?1", params![from.0, to.0])?;
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Reading a run back: its rows, and what became of the operations that answer them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -10,6 +11,9 @@ use super::forms::{
 };
 use super::{Reader, StoreError};
 use crate::model::AnswerFacts;
+
+/// No path that this program writes down is longer.
+const LONGEST_PATH: usize = 4096;
 
 /// The columns that [`read_run`] wants, in its order.
 pub(super) const RUN_COLUMNS: &str =
@@ -36,7 +40,35 @@ impl Reader {
                     .optional()
             })
             .await?;
-        found.ok_or_else(|| StoreError::NoSuchRun(run_id.to_owned()))
+        match found {
+            Some(run) => Ok(run),
+            None => Err(self.no_such_run(run_id).await?),
+        }
+    }
+
+    /// The error of a run that is not there: it may be among what was lost.
+    pub(super) async fn no_such_run(&self, run_id: &str) -> Result<StoreError, StoreError> {
+        let run = run_id.to_owned();
+        Ok(match self.lost_until().await? {
+            Some(until) => StoreError::RunLost { run, until },
+            None => StoreError::NoSuchRun(run),
+        })
+    }
+
+    /// Whether all rows of a run are there, one piece after the other.
+    ///
+    /// # Errors
+    /// [`StoreError::Incomplete`] when they are not; [`StoreError::NeverBegan`] when that is so since its process died, or
+    /// is still at work, before it had stored them all.
+    pub async fn check_rows(&self, run: &StoredRun) -> Result<(), StoreError> {
+        let key = run.key;
+        let found = self.connection.run(move |transaction| count_rows(transaction, key)).await?;
+        let (name, rows) = (run.description.run_id.clone(), u64::from(run.description.row_count));
+        match run.state {
+            _ if found == rows => Ok(()),
+            RunState::Preparing => Err(StoreError::NeverBegan(name)),
+            _ => Err(StoreError::Incomplete { run: name, rows, found }),
+        }
     }
 
     /// The piece of the input that begins at this row, with everything that answers it; `None` after the last one.
@@ -46,6 +78,21 @@ impl Reader {
     pub async fn chunk(&self, run: RunKey, first_row: u32) -> Result<Option<StoredChunk>, StoreError> {
         self.connection.run(move |transaction| read_chunk(transaction, run, first_row)).await
     }
+}
+
+/// How many rows can be read from the first one on without a gap.
+fn count_rows(transaction: &Transaction<'_>, run: RunKey) -> Result<u64, rusqlite::Error> {
+    let mut statement = transaction
+        .prepare_cached("SELECT first_row, row_count FROM input_chunk WHERE run_key = ?1 ORDER BY first_row")?;
+    let mut pieces = statement.query([run.0])?;
+    let mut found = 0_u64;
+    while let Some(piece) = pieces.next()? {
+        if u64::from(piece.get::<_, u32>(0)?) != found + 1 {
+            break;
+        }
+        found += u64::from(piece.get::<_, u32>(1)?);
+    }
+    Ok(found)
 }
 
 pub(super) fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
@@ -62,16 +109,30 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
             host: row.get(5)?,
             input_path: row.get(6)?,
             note: row.get(7)?,
-            delimiter: row.get(8)?,
+            delimiter: read_delimiter(row, 8)?,
             byte_order_mark: row.get(9)?,
             header: serde_json::from_str(&header).map_err(|_not_json| damaged(10, "the header of a run"))?,
             row_count: row.get(11)?,
             kind: RunKind::from_name(&row.get::<_, String>(13)?).ok_or_else(|| damaged(13, "the kind of a run"))?,
             input_digest: row.get(14)?,
             operations_digest: row.get(15)?,
-            results_path: row.get(16)?,
+            results_path: row.get::<_, Option<String>>(16)?.filter(|path| is_plain_path(path)),
         },
     })
+}
+
+/// A delimiter that inputs may have; any other would take the records apart elsewhere.
+pub(super) fn read_delimiter(row: &Row<'_>, column: usize) -> Result<u8, rusqlite::Error> {
+    let delimiter: u8 = row.get(column)?;
+    let is_delimiter = (delimiter.is_ascii_punctuation() && delimiter != b'"') || matches!(delimiter, b'\t' | b' ');
+    if is_delimiter { Ok(delimiter) } else { Err(damaged(column, "a delimiter")) }
+}
+
+/// Whether results may be written to a path that stands in the database: it names a file as this program would have
+/// written it down, and no device.
+fn is_plain_path(path: &str) -> bool {
+    let is_harmless = path.len() <= LONGEST_PATH && !path.chars().any(char::is_control);
+    is_harmless && Path::new(path).is_absolute() && Path::new(path).metadata().map_or(true, |found| found.is_file())
 }
 
 fn read_chunk(
@@ -79,14 +140,17 @@ fn read_chunk(
     run: RunKey,
     first_row: u32,
 ) -> Result<Option<StoredChunk>, rusqlite::Error> {
-    let Some((records, links)) = transaction
-        .prepare_cached("SELECT records, operations FROM input_chunk WHERE run_key = ?1 AND first_row = ?2")?
-        .query_row(params![run.0, first_row], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)))
+    let Some((records, links, rows)) = transaction
+        .prepare_cached("SELECT records, operations, row_count FROM input_chunk WHERE run_key = ?1 AND first_row = ?2")?
+        .query_row(params![run.0, first_row], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, u32>(2)?))
+        })
         .optional()?
     else {
         return Ok(None);
     };
-    let links = decode_links(&links).ok_or_else(|| damaged(1, "the operations of a row"))?;
+    let links = decode_links(&links).filter(|links| links.len() == rows as usize);
+    let links = links.ok_or_else(|| damaged(1, "the operations of a row"))?;
     let mut operations = HashMap::new();
     let mut statement = transaction.prepare_cached(
         "SELECT state, ambiguous, attempts, http_status, error_code, error_message, request_id, before, after, finished_at

@@ -42,8 +42,9 @@ impl Store {
                 transaction.execute(
                     "INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, note, created_at,
                          last_activity_at, delimiter, byte_order_mark, header, row_count, input_digest,
-                         operations_digest, results_path)
-                     VALUES (?1, ?2, ?3, ?4, ?13, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16)",
+                         operations_digest, results_path, decided_after)
+                     VALUES (?1, ?2, ?3, ?4, ?13, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16,
+                         (SELECT coalesce(max(attempt_key), 0) FROM attempt))",
                     params![
                         run.run_id,
                         run.account.0,

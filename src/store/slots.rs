@@ -4,24 +4,22 @@
 //! run belong to it, those of calls in flight and of rows that were dropped since included. Writes are ordered by their
 //! attempts, which are numbered as they are let through, and never by a wall clock, which may be set.
 
+mod overtaken;
+mod reading;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::forms::{
-    AccountKey, CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, RunKey, RunSlot, SlotWrite, bucket_number, damaged,
-};
+pub(super) use self::overtaken::open_operations;
+use self::reading::{WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
+use super::forms::{AccountKey, RecentSlotWrites, RunKey, RunSlot, SlotWrite, bucket_number};
 use super::ledger::{AttemptKey, decode_operations};
-use super::{Reader, StoreError};
-use crate::model::{Bucket, Held, MachineId, MayHold, OperationId, Slot, Tag};
+use super::{Reader, Store, StoreError};
+use crate::model::{Age, Bucket, Held, MayHold, OperationId, Slot, Tag};
 
-/// The columns that [`read_slot`] and [`read_wrote`] want, of `operation` with `tag` joined to it.
-const SLOT_COLUMNS: &str = "operation.machine, tag.tag, operation.change_kind, operation.change_argument";
-const WITH_TAG: &str = "LEFT JOIN tag ON tag.run_key = operation.run_key AND tag.tag_number = operation.change_argument
-    AND operation.change_kind <> 2";
-
-impl Reader {
+impl Store {
     /// What runs of this account at this host wrote so recently, in the order in which they did: everything whose attempt
     /// ended within that time by the clock that stamped it, and all that is in flight.
     ///
@@ -32,27 +30,55 @@ impl Reader {
         account: AccountKey,
         host: &str,
         within: Duration,
-    ) -> Result<Vec<SlotWrite>, StoreError> {
+    ) -> Result<RecentSlotWrites, StoreError> {
         let host = host.to_owned();
-        self.connection
+        let within_microseconds = i64::try_from(within.as_micros()).unwrap_or(i64::MAX);
+        let young = Young {
+            timeline: self.identity.timeline_key,
+            ended_after: self.clock.boot_time().as_microseconds().saturating_sub(within_microseconds),
+            started_after: self.clock.wall_time().as_microsecond().saturating_sub(within_microseconds),
+        };
+        self.reader
+            .connection
             .run(move |transaction| {
-                let since = oldest_attempt_within(transaction, account, within)?;
-                writes_since(transaction, &Runs::All { account, host: &host }, since)
+                let since = oldest_attempt_within(transaction, account, within_microseconds)?;
+                let writes = writes_since(transaction, &Runs::All { account, host: &host }, since, young)?;
+                let as_of = transaction.query_row("SELECT coalesce(max(attempt_key), 0) FROM attempt", [], |row| {
+                    row.get(0).map(AttemptKey)
+                })?;
+                Ok(RecentSlotWrites { writes, as_of })
             })
             .await
     }
 
-    /// What other runs of the same account and host wrote since this run began, in the order in which they did.
+    /// Notes in which other forms the tags of these operations stand there: whoever takes one for the other changes them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn note_other_forms(&self, run: RunKey, forms: Vec<(OperationId, Vec<Tag>)>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "UPDATE operation SET other_forms = ?3 WHERE run_key = ?1 AND operation_number = ?2",
+                )?;
+                for (operation, forms) in forms {
+                    let forms: Vec<&str> = forms.iter().map(Tag::as_str).collect();
+                    statement.execute(params![run.0, operation.0, serde_json::json!(forms).to_string()])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+impl Reader {
+    /// What other runs of the same account and host wrote since this run was last decided about, in the order in which they
+    /// did.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn later_writes(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
-        self.connection
-            .run(move |transaction| {
-                let first = first_attempt(transaction, run)?;
-                writes_since(transaction, &Runs::AllBut(run), first)
-            })
-            .await
+        self.connection.run(move |transaction| later_writes(transaction, run)).await
     }
 
     /// Every slot that a run has changed or may have changed.
@@ -72,6 +98,20 @@ impl Reader {
     }
 }
 
+/// Which attempts are as young as is asked for. Surely so are those that have not ended, or ended after a moment of our clock
+/// that stamped them itself; the others by the wall time at which they were started.
+#[derive(Clone, Copy)]
+struct Young {
+    timeline: i64,
+    ended_after: i64,
+    started_after: i64,
+}
+
+impl Young {
+    /// Nobody asks.
+    const NONE: Self = Self { timeline: -1, ended_after: i64::MAX, started_after: i64::MAX };
+}
+
 /// Whose writes are asked for.
 enum Runs<'a> {
     /// Those of all runs of this account at this host.
@@ -85,9 +125,8 @@ enum Runs<'a> {
 fn oldest_attempt_within(
     transaction: &Transaction<'_>,
     account: AccountKey,
-    within: Duration,
+    within_microseconds: i64,
 ) -> Result<i64, rusqlite::Error> {
-    let within = i64::try_from(within.as_micros()).unwrap_or(i64::MAX);
     let mut ended = transaction.prepare_cached(
         "SELECT min(attempt_key) FROM attempt
          WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL AND ended > ?4",
@@ -100,8 +139,10 @@ fn oldest_attempt_within(
         let open: Option<i64> = open.query_row(params![account.0, bucket], |row| row.get(0))?;
         oldest = oldest.min(open.unwrap_or(i64::MAX));
         for (timeline, position) in timelines(transaction)? {
-            let ended: Option<i64> = ended
-                .query_row(params![account.0, timeline, bucket, position.saturating_sub(within)], |row| row.get(0))?;
+            let ended: Option<i64> = ended.query_row(
+                params![account.0, timeline, bucket, position.saturating_sub(within_microseconds)],
+                |row| row.get(0),
+            )?;
             oldest = oldest.min(ended.unwrap_or(i64::MAX));
         }
     }
@@ -122,8 +163,20 @@ fn first_attempt(transaction: &Transaction<'_>, run: RunKey) -> Result<i64, rusq
     Ok(first.unwrap_or(0))
 }
 
+/// What other runs wrote since this one was last decided about.
+fn later_writes(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, rusqlite::Error> {
+    let decided_after: i64 =
+        transaction.query_row("SELECT decided_after FROM run WHERE run_key = ?1", [run.0], |row| row.get(0))?;
+    writes_since(transaction, &Runs::AllBut(run), decided_after + 1, Young::NONE)
+}
+
 /// What was written by attempts from this number on, sorted by attempt.
-fn writes_since(transaction: &Transaction<'_>, runs: &Runs<'_>, since: i64) -> Result<Vec<SlotWrite>, rusqlite::Error> {
+fn writes_since(
+    transaction: &Transaction<'_>,
+    runs: &Runs<'_>,
+    since: i64,
+    young: Young,
+) -> Result<Vec<SlotWrite>, rusqlite::Error> {
     let (account, host, but): (i64, String, i64) = match runs {
         Runs::All { account, host } => (account.0, (*host).to_owned(), -1),
         Runs::AllBut(run) => {
@@ -135,14 +188,18 @@ fn writes_since(transaction: &Transaction<'_>, runs: &Runs<'_>, since: i64) -> R
     let of_runs = "run.account_key = ?1 AND run.host = ?2 AND run.run_key <> ?3 AND run.state <> 'removing'";
     let mut writes = Vec::new();
     let mut written = transaction.prepare_cached(&format!(
-        "SELECT {SLOT_COLUMNS}, operation.before, operation.state = 1, operation.last_attempt
+        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt,
+             attempt.timeline_key = ?5 AND NOT attempt.adopted AND coalesce(attempt.ended > ?6, TRUE),
+             attempt.started_at > ?7
          FROM run JOIN operation ON operation.run_key = run.run_key {WITH_TAG}
+             LEFT JOIN attempt ON attempt.attempt_key = operation.last_attempt
          WHERE {of_runs} AND run.run_key IN (SELECT run_key FROM attempt WHERE attempt_key >= ?4)
              AND operation.last_attempt >= ?4 AND (operation.state = 1 OR operation.ambiguous)"
     ))?;
-    let rows = written.query_map(params![account, host, but, since], read_write)?;
-    for write in rows {
-        writes.extend(write?);
+    let Young { timeline, ended_after, started_after } = young;
+    let mut rows = written.query(params![account, host, but, since, timeline, ended_after, started_after])?;
+    while let Some(row) = rows.next()? {
+        writes.extend(read_writes(row)?);
     }
     for run in runs_with_unheard_attempts(transaction, account, &host, but)? {
         writes.extend(in_flight(transaction, run)?);
@@ -154,19 +211,42 @@ fn writes_since(transaction: &Transaction<'_>, runs: &Runs<'_>, since: i64) -> R
         history.query_map(params![account, host, but, since], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for run in runs {
         let slots = read_history(transaction, RunKey(run))?;
-        let is_wanted = |slot: &&RunSlot| slot.last_attempt >= Some(AttemptKey(since));
-        writes.extend(slots.iter().filter(is_wanted).flat_map(of_history));
+        for slot in slots.iter().filter(|slot| slot.last_attempt >= Some(AttemptKey(since))) {
+            writes.extend(of_history(slot, age(transaction, slot.last_attempt, young)?));
+        }
     }
     // What surely took effect comes before what is in doubt, so that the doubt is never overlooked.
     writes.sort_by_key(|write| (write.attempt, !write.surely));
     Ok(writes)
 }
 
+fn age(transaction: &Transaction<'_>, attempt: Option<AttemptKey>, young: Young) -> Result<Age, rusqlite::Error> {
+    let Young { timeline, ended_after, started_after } = young;
+    let found = transaction
+        .prepare_cached(
+            "SELECT timeline_key = ?2 AND NOT adopted AND coalesce(ended > ?3, TRUE), started_at > ?4
+             FROM attempt WHERE attempt_key = ?1",
+        )?
+        .query_row(params![attempt.map(|attempt| attempt.0), timeline, ended_after, started_after], |row| {
+            read_age(row, 0)
+        })
+        .optional()?;
+    Ok(found.unwrap_or(Age::LooksOld))
+}
+
 /// The writes that a slot of a run's history stands for.
-fn of_history(slot: &RunSlot) -> Vec<SlotWrite> {
+fn of_history(slot: &RunSlot, age: Age) -> Vec<SlotWrite> {
     let known = slot.after.known();
     let (before, attempt) = (slot.before, slot.last_attempt);
-    let write = |wrote, surely| SlotWrite { slot: slot.slot.clone(), before, wrote, surely, attempt };
+    let write = |wrote, surely| SlotWrite {
+        slot: slot.slot.clone(),
+        before,
+        found: MayHold::NOTHING,
+        wrote,
+        surely,
+        attempt,
+        age,
+    };
     if known != Held::Unknown {
         return vec![write(known, true)];
     }
@@ -191,14 +271,14 @@ fn runs_with_unheard_attempts(
 /// What a run has sent, or was about to send, without having heard of it.
 fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, rusqlite::Error> {
     let mut operation = transaction.prepare_cached(&format!(
-        "SELECT {SLOT_COLUMNS}, operation.before, FALSE, ?3 FROM operation {WITH_TAG}
+        "SELECT {WRITE_COLUMNS}, FALSE, ?3, TRUE, TRUE FROM operation {WITH_TAG}
          WHERE operation.run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)"
     ))?;
     let mut writes = Vec::new();
     for (attempt, numbers) in unheard_attempts(transaction, run)? {
         for number in numbers {
-            let found = operation.query_row(params![run.0, number.0, attempt.0], read_write).optional()?;
-            writes.extend(found.flatten());
+            let found = operation.query_row(params![run.0, number.0, attempt.0], read_writes).optional()?;
+            writes.extend(found.into_iter().flatten());
         }
     }
     Ok(writes)
@@ -232,16 +312,19 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
         slots.insert(slot.slot.clone(), slot);
     }
     let mut changed = transaction.prepare_cached(&format!(
-        "SELECT {SLOT_COLUMNS}, operation.before, operation.state = 1, operation.last_attempt FROM operation {WITH_TAG}
+        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE FROM operation {WITH_TAG}
          WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous) ORDER BY last_attempt, finished_at, operation_number"
     ))?;
-    for write in changed.query_map([run.0], read_write)? {
-        note_write(transaction, &mut slots, write?)?;
+    let mut rows = changed.query([run.0])?;
+    while let Some(row) = rows.next()? {
+        for write in read_writes(row)? {
+            note_write(transaction, &mut slots, write)?;
+        }
     }
     for write in in_flight(transaction, run)? {
-        note_write(transaction, &mut slots, Some(write))?;
+        note_write(transaction, &mut slots, write)?;
     }
-    for write in writes_since(transaction, &Runs::AllBut(run), first_attempt(transaction, run)?)? {
+    for write in writes_since(transaction, &Runs::AllBut(run), first_attempt(transaction, run)?, Young::NONE)? {
         let slot = slots.get_mut(&write.slot).filter(|slot| write.may_change() && write.attempt > slot.last_attempt);
         if let Some(slot) = slot {
             slot.later.push(write);
@@ -256,9 +339,8 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
 fn note_write(
     transaction: &Transaction<'_>,
     slots: &mut HashMap<Slot, RunSlot>,
-    write: Option<SlotWrite>,
+    write: SlotWrite,
 ) -> Result<(), rusqlite::Error> {
-    let Some(write) = write else { return Ok(()) };
     let (before, left) = (write.before, MayHold::only(write.wrote));
     let known = slots.entry(write.slot).or_insert_with_key(|slot| RunSlot {
         slot: slot.clone(),
@@ -293,67 +375,6 @@ fn is_over_before(
         .query_row(params![key(one), key(other)], |row| row.get::<_, Option<bool>>(0))
         .optional()?;
     Ok(is_over.is_none_or(|is_over| is_over.unwrap_or(false)))
-}
-
-/// What a column says that something held.
-fn read_held(row: &Row<'_>, column: usize) -> Result<Held, rusqlite::Error> {
-    Ok(row.get::<_, Option<String>>(column)?.as_deref().map_or(Held::Unknown, Held::parse))
-}
-
-fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, rusqlite::Error> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT machine, tag, before, after, doubtful, last_attempt FROM slot_history WHERE run_key = ?1",
-    )?;
-    let rows = statement.query_map([run.0], |row| {
-        let machine = MachineId::from_service(&row.get::<_, String>(0)?);
-        let tag: String = row.get(1)?;
-        let tag = if tag.is_empty() { None } else { Some(Tag::new(&tag).map_err(|_no_tag| damaged(1, "a tag"))?) };
-        let before = read_held(row, 2)?;
-        let surely = row.get::<_, Option<String>>(3)?.map_or(before, |word| Held::parse(&word));
-        Ok(RunSlot {
-            slot: Slot { machine, tag },
-            before,
-            after: MayHold::only(surely).or(MayHold::parse(&row.get::<_, String>(4)?)),
-            last_attempt: row.get::<_, Option<i64>>(5)?.map(AttemptKey),
-            later: Vec::new(),
-        })
-    })?;
-    rows.collect()
-}
-
-/// The write of an operation, whose slot and change stand in the first four columns, and `before`, whether it surely took
-/// effect and its attempt in the next; `None` where its tag is none that this program would write.
-fn read_write(row: &Row<'_>) -> Result<Option<SlotWrite>, rusqlite::Error> {
-    let Some(slot) = read_slot(row)? else { return Ok(None) };
-    Ok(Some(SlotWrite {
-        slot,
-        before: read_held(row, 4)?,
-        wrote: read_wrote(row)?,
-        surely: row.get(5)?,
-        attempt: row.get::<_, Option<i64>>(6)?.map(AttemptKey),
-    }))
-}
-
-/// The slot of an operation; `None` where its tag is none that this program would write.
-fn read_slot(row: &Row<'_>) -> Result<Option<Slot>, rusqlite::Error> {
-    let machine = MachineId::from_service(&row.get::<_, String>(0)?);
-    if row.get::<_, u8>(2)? == CHANGE_DEVICE_VALUE {
-        return Ok(Some(Slot { machine, tag: None }));
-    }
-    let tag: Option<String> = row.get(1)?;
-    Ok(tag.and_then(|tag| Tag::new(&tag).ok()).map(|tag| Slot { machine, tag: Some(tag) }))
-}
-
-/// What an operation leaves.
-fn read_wrote(row: &Row<'_>) -> Result<Held, rusqlite::Error> {
-    Ok(match row.get::<_, u8>(2)? {
-        CHANGE_DEVICE_VALUE => {
-            let value = DEVICE_VALUES.get(usize::from(row.get::<_, u8>(3)?));
-            Held::Value(*value.ok_or_else(|| damaged(3, "a device value"))?)
-        }
-        CHANGE_ADD_TAG => Held::Present,
-        _ => Held::Absent,
-    })
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::custody;
 use crate::clock::{BootTime, Clock};
 use crate::quota::window::{Margin, translated};
 
 /// Wall time is trusted to tell another clock's stamps old only beyond this: no zone or daylight mistake is larger.
-const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
+pub(super) const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
 /// The longest pause that is believed.
 const LONGEST_PAUSE_MICROSECONDS: i64 = 3600 * 1_000_000;
 /// How long after a window of 24 hours, the longest that can be stated, an attempt may still matter.
@@ -160,7 +161,8 @@ pub(super) fn adopt_abandoned(
     Ok(())
 }
 
-/// Puts what ended on another clock on ours, E′ = now − (position − E). How long an attempt took is on one clock and stays
+/// Puts what ended on another clock on ours, E′ = now − (position − E), so that from then on its age is known from below
+/// only. How long an attempt took is on one clock and stays
 /// so. By a wall time that is given, an attempt of age A is at least A − 15 h old, and what is older than any window stays
 /// behind as history.
 fn adopt_ended(
@@ -172,15 +174,15 @@ fn adopt_ended(
 ) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached(
-            "UPDATE attempt SET timeline_key = ?2, ended = ended + adopted.shift, started = started + adopted.shift,
-                 assumed_end = assumed_end + adopted.shift
+            "UPDATE attempt SET timeline_key = ?2, adopted = 1, ended = ended + other.shift,
+                 started = started + other.shift, assumed_end = assumed_end + other.shift
              FROM (
                  SELECT attempt_key AS key, ?4 - ended - max(?3 - ended,
                      coalesce(?5 - (started_at + ended - started) - ?6, ?3 - ended)) AS shift
                  FROM attempt WHERE timeline_key = ?1 AND ended IS NOT NULL
                      AND (?5 IS NULL OR started_at > ?5 - ?7)
-             ) AS adopted
-             WHERE attempt_key = adopted.key",
+             ) AS other
+             WHERE attempt_key = other.key",
         )?
         .execute(params![
             from.key,
@@ -191,5 +193,5 @@ fn adopt_ended(
             WALL_TIME_DOUBT_MICROSECONDS,
             KEPT_ACROSS_CLOCKS_MICROSECONDS,
         ])?;
-    Ok(())
+    custody::adopt(transaction, from, own, now, now_wall)
 }

@@ -97,7 +97,9 @@ fn a_file_whose_structure_is_wrong_is_refused_whatever_is_skipped() {
     ];
     for (rows, message) in cases {
         let file = with_ids(&format!("machineId,tag,action,note\n{rows}"));
-        for options in ["", "--skip-invalid", "--accept line-breaks,odd-tags,case-variants,state-columns"] {
+        for options in
+            ["", "--skip-invalid", "--accept line-breaks,odd-tags,case-variants,state-columns,misnamed-columns"]
+        {
             let outcome = Rehearsal::at(&sandbox).file(file.clone()).with(options).run().exits(3);
             refused(outcome, rows)
                 .says(&[&format!("error: input.csv: {message}"), "error: the structure of input.csv is in error"]);

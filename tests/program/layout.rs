@@ -1,19 +1,24 @@
 //! The rooms of the crate and who may name whom (design, section 5). Reads the source as text: what a room names, it
 //! names as `crate::room` or, for a library, as `library::`.
 //!
-//! Only the program itself is looked at: comments and tests within the source may name what they like.
+//! Only the program itself is looked at: comments, tests and what a fuzzer calls may name what they like.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::rehearsal::repository;
 
+/// The room that all may name, since all have texts from outside; but for the sandbox, which shares no code with what is
+/// checked against it.
+const EVERYBODYS: &str = "outside";
+
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 21] = [
+const ROOMS: [(&str, &[&str], &str); 22] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
     ("words", &[], "how numbers and times are written depends on nothing that is written about"),
     ("help", &[], "the manual is text, laid out for whoever shows it"),
+    (EVERYBODYS, &[], "how a text from outside is shown depends on nobody who shows it"),
     ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
     ("input", &["model", "words"], "bytes become rows whatever becomes of the rows"),
     (
@@ -83,7 +88,7 @@ const ROOMS: [(&str, &[&str], &str); 21] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 23] = [
+const RESERVED: [(&str, &[&str], &str); 25] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
@@ -106,7 +111,9 @@ const RESERVED: [(&str, &[&str], &str); 23] = [
     ("stderr()", &["report"], "nobody but the report prints"),
     ("stdin()", &["report", "commands"], "asked by the one, read as a file by the other"),
     ("time::sleep", &["clock", "call", "sandbox"], "waiting is a matter of one call; the wire never waits"),
-    ("std::env::", &["config", "commands", "report", "api", "store"], "pure rooms know no environment"),
+    (".display()", &["sandbox"], "a path may hold anything; outside::shown takes the harm out of it"),
+    (".print()", &["commands"], "see println!; the help alone is printed by the library that makes it"),
+    ("std::env::", &["config", "commands", "report", "api", "store", "cli"], "pure rooms know no environment"),
 ];
 
 /// Rooms that touch neither disk nor network, and what touching looks like.
@@ -173,12 +180,13 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// The modules that a file declares for tests only, as paths without an extension.
+/// The modules that a file declares for tests or fuzzers only, as paths without an extension.
 fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
     let directory = match path.file_stem().and_then(|stem| stem.to_str()) {
         Some("mod" | "lib" | "main") => path.with_file_name(""),
         _ => path.with_extension(""),
     };
+    let text = text.replace("#[cfg(any(test, fuzzing))]", "#[cfg(test)]");
     let declared = text.split("#[cfg(test)]").skip(1).filter_map(|after| {
         let declaration = after.trim_start().lines().next()?;
         let name = declaration.strip_suffix(';')?.rsplit(' ').next()?;
@@ -258,7 +266,8 @@ fn no_room_names_another_that_it_must_not_know() {
         let Some((_, may_name, reason)) = ROOMS.iter().find(|(room, ..)| *room == source.room) else { continue };
         let prefixes = ["crate::", "tagfleet::"];
         for name in prefixes.iter().flat_map(|prefix| named_behind(prefix, &source.text)) {
-            if rooms.contains(&name) && name != source.room && !may_name.contains(&name) {
+            let is_everybodys = name == EVERYBODYS && source.room != "sandbox";
+            if rooms.contains(&name) && name != source.room && !may_name.contains(&name) && !is_everybodys {
                 offences.push(format!("{}: {} names {name}, but {reason}", source.path.display(), source.room));
             }
         }
@@ -290,6 +299,39 @@ fn what_is_reserved_for_some_rooms_is_named_by_no_other() {
         }
     }
     assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn one_file_writes_what_every_object_says() {
+    let frames = sources().into_iter().filter(|source| source.text.contains("\"schema_version\""));
+    let paths: Vec<PathBuf> = frames.map(|source| source.path).collect();
+    assert_eq!(paths, [repository("src/report/frame.rs")]);
+}
+
+#[test]
+fn there_is_one_way_out_to_a_terminal_or_a_log_and_no_error_shows_a_path_as_it_is() {
+    // What hands bytes to a stream or a file of the log, and the files that do.
+    let sinks = [
+        ("stdout()", &["report/streams.rs", "report/screen.rs"][..]),
+        ("stderr()", &["report/streams.rs", "report/screen.rs", "report/terminal.rs"]),
+        ("Outlet::new", &["report/streams.rs", "report/screen.rs"]),
+        (".offer(", &["report/streams.rs", "report/screen.rs"]),
+        (".write_error(", &["report/streams.rs", "report/screen.rs"]),
+        (".write_data(", &["report/streams.rs", "report/screen.rs"]),
+        (".print()", &["commands/mod.rs"]),
+        ("/dev/tty", &[]),
+        ("/dev/std", &[]),
+    ];
+    for source in sources() {
+        let path =
+            source.path.strip_prefix(repository("src")).expect("below the source").to_string_lossy().into_owned();
+        for (sink, files) in sinks {
+            let text = source.text.replace("stderr().is_terminal()", "").replace("use_stderr()", "");
+            assert!(!text.contains(sink) || files.contains(&path.as_str()), "{path} writes by {sink}");
+        }
+        let shows_path = source.text.lines().any(|line| line.contains("#[error(") && line.contains("{path}"));
+        assert!(!shows_path || source.room == "sandbox", "an error in {path} shows a path: say shown(path)");
+    }
 }
 
 #[test]

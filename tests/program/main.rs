@@ -31,18 +31,25 @@ mod bad_rows;
 mod bulk;
 mod certificates;
 mod dialects;
+mod environments;
 mod failed_rows;
 mod faults;
 mod inventory;
 mod layout;
 mod limits;
 mod locks;
+#[cfg(unix)]
+mod losses;
 mod manual;
 mod mishaps;
 mod names;
 mod objects;
 mod outputs;
+mod outside;
 mod planning;
+#[cfg(target_os = "linux")]
+mod process_limits;
+mod proxies;
 mod quota;
 mod readme;
 mod refusals;

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
-use crate::rehearsal::repository;
+use crate::machines::id;
+use crate::rehearsal::{Rehearsal, repository};
+use crate::sandbox_server::Sandbox;
+use crate::stand_in::{Reply, StandIn};
 use crate::table::{ADDED_COLUMNS, Table};
 
 fn help(arguments: &[&str]) -> Output {
@@ -109,12 +112,50 @@ fn the_topic_on_statuses_has_each_that_the_help_lists_and_so_has_the_front_page(
     let shown = stdout(&["--help"]);
     let (_, listed) = shown.split_once("Exit status:\n").expect("a list of statuses");
     let front = std::fs::read_to_string(repository("README.md")).expect("the README");
-    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(numbers.len() > 8, "{numbers:?}");
-    for number in numbers {
-        let row = format!("| {number} |");
-        assert!(topic("statuses").contains(&row) && front.contains(&row), "{number}");
+    let statuses: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.trim().split_once(' ')).collect();
+    assert!(statuses.len() > 8, "{statuses:?}");
+    for (number, meaning) in statuses {
+        // Each goes on in its own way after the same beginning.
+        let meaning = meaning.trim().split([',', ':', ';']).next().unwrap_or_default();
+        let row = format!("| {number} | {meaning}");
+        for table in [topic("statuses"), front.clone()] {
+            assert!(table.replace('`', "").contains(&row), "{row}");
+        }
     }
+}
+
+/// What the topic on statuses tells to do about this one.
+fn advice(status: i32) -> String {
+    let topic = topic("statuses");
+    let row = topic.lines().find(|line| line.starts_with(&format!("| {status} |"))).expect("a row");
+    row.rsplit(" | ").next().unwrap_or_default().trim_end_matches(" |").to_owned()
+}
+
+#[test]
+fn what_the_topic_on_statuses_tells_to_do_is_what_the_program_says() {
+    let sandbox = Sandbox::holding(&[1]);
+    let run = |options: &str, status: i32| {
+        let rehearsal = Rehearsal::at(&sandbox).rows("#1,A,Add,\n#2,A,Add,").with("--json").with(options);
+        rehearsal.run().exits(status).summary()
+    };
+    let next = |summary: &serde_json::Value| summary["next"].as_str().expect("a command").to_owned();
+    let failed = run("", 1);
+    assert!(advice(1).contains("feed `.failed.csv` back") && next(&failed) == "tagfleet apply input.failed.csv");
+    let stopped = run("--deadline 0s", 5);
+    let resume = format!("tagfleet resume {}", stopped["run_id"].as_str().expect("a run"));
+    assert!(advice(5).contains("`tagfleet resume RUN`") && next(&stopped) == resume, "{stopped}");
+    assert!(advice(3).contains("fix the file"));
+    let refused = run("--max-changes 1", 3);
+    assert_eq!((&refused["next"], refused["hint"].is_string()), (&serde_json::Value::Null, true), "{refused}");
+    // A row that is unknown in the end keeps its run open.
+    let shows_nothing = StandIn::answering(|request| match request.method.as_str() {
+        "POST" => Reply::json(200, format!(r#"{{"id": "{}"}}"#, id(1))),
+        _ => Reply::json(404, r#"{"error": {"code": "NotFound", "message": "no"}}"#),
+    });
+    let unknown = Rehearsal::at_stand_in(&shows_nothing).rows("#1,A,Add,").with("--json").run().exits(1).summary();
+    assert_eq!(unknown["status"]["unknown"], 1, "{unknown}");
+    assert!(advice(1).contains("`tagfleet resume RUN` where rows are `unknown`"));
+    assert!(next(&unknown).starts_with("tagfleet resume "), "{unknown}");
 }
 
 #[test]

@@ -371,7 +371,7 @@ fn many_findings_of_one_kind_are_one_line_and_scripts_have_them_too() {
     let outcome = refused("").says(&[
         "error: input.csv: rows 1, 2, 3, 4, 5 and 995 more (lines 2, 3, 4, 5, 6, …), column \"action\": unknown action \"Ad\"",
         "error: input.csv: row 1001, line 1002, column \"machineId\": \"9.1E+39\" is a damaged id",
-        "error: input.csv has 1001 rows of 1001 in error, so nothing was sent",
+        "error: input.csv has 1,001 rows of 1,001 in error, so nothing was sent",
     ]);
     assert!(outcome.messages().lines().count() < 8, "{}", outcome.messages());
     let object = refused("--json").summary();

@@ -22,6 +22,9 @@ const FRAME: [&str; 10] = [
     "exit_status",
 ];
 
+/// A command line, its status, why it ended, and the variables that lead to its service.
+type Case<'a> = (String, i32, &'a str, &'a [(String, String)]);
+
 /// Looks at the frame of what was printed with this status, and gives the whole.
 #[track_caller]
 fn framed(name: &str, output: &[u8], status: i32) -> Value {
@@ -82,7 +85,7 @@ fn every_command_has_the_same_frame_at_every_status() {
     folder.write("no-state", "a file");
     let (yes, here) = ("--yes --quota off", sandbox.variables());
     let elsewhere = refusing.variables();
-    let cases: Vec<(String, i32, &str, &[(String, String)])> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (format!("apply good.csv {yes} -o 1.csv"), 0, "finished", here),
         (format!("apply bad.csv {yes} -o 2.csv --skip-invalid"), 1, "finished", here),
         (format!("apply good.csv {yes} --ye"), 2, "usage", here),
@@ -130,6 +133,11 @@ fn every_command_has_the_same_frame_at_every_status() {
         ("runs --state-dir no-state".into(), 7, "storage_failed", here),
         ("sandbox --listen 192.0.2.1:1".into(), 2, "usage", here),
         ("aply good.csv".into(), 2, "usage", here),
+        ("help quotas".into(), 0, "finished", here),
+        ("help quota".into(), 2, "usage", here),
+        ("completions bash".into(), 0, "finished", here),
+        ("completions bas".into(), 2, "usage", here),
+        ("man".into(), 0, "finished", here),
     ];
     for (line, status, ended, variables) in cases {
         let mut command = folder.command();

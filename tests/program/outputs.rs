@@ -103,20 +103,32 @@ fn a_log_goes_on_where_a_log_ended_and_into_nothing_else() {
     assert_eq!(folder.read("input.results.csv"), results);
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
-fn beside_a_device_nothing_is_written_and_nothing_of_it_is_to_be_fed_back() {
-    let rows = "#1,A,Add,\n#2,,Add,\n";
-    let outcome = Rehearsal::new().rows(rows).with("--skip-invalid -o /dev/null").run().exits(1);
-    let text = outcome.output();
-    assert!(text.contains("Results: /dev/null\n") && !text.contains("Next:") && !text.contains("feed back:"), "{text}");
-    assert_eq!(outcome.folder().names(), ["input.csv", "state"]);
-    assert!(!std::path::Path::new("/dev/null.failed.csv").exists());
-    let summary = Rehearsal::new().rows(rows).with("--skip-invalid -o /dev/null --json").run().exits(1).summary();
-    assert_eq!(
-        (&summary["results"], &summary["failed"], &summary["next"]),
-        (&"/dev/null".into(), &().into(), &().into())
-    );
+fn beside_a_pipe_nothing_is_written_and_nothing_of_it_is_to_be_fed_back() {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    // A pipe of our own: to try this on a device of the system would cost the system that device if it went wrong.
+    let folder = Folder::new();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, folder.path("pipe"), rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a flag");
+    let mut pipe = std::fs::File::options().read(true).write(true).custom_flags(flags).open(folder.path("pipe"));
+    let pipe = pipe.as_mut().expect("our own pipe");
+    let run = |options: &str| {
+        let rehearsal =
+            Rehearsal::new().in_folder(&folder).rows("#1,A,Add,\n#2,,Add,\n").with("--skip-invalid -o pipe");
+        rehearsal.with(options).run().exits(1)
+    };
+    let text = run("").output();
+    assert!(text.contains("Results: pipe\n") && !text.contains("Next:") && !text.contains("feed back:"), "{text}");
+    assert_eq!(folder.names(), ["input.csv", "pipe", "state"]);
+    let mut results = [0; 4096];
+    let length = pipe.read(&mut results).expect("results");
+    assert_eq!(results[..length].iter().filter(|byte| **byte == b'\n').count(), 3);
+    let summary = run("--json").summary();
+    assert_eq!((&summary["results"], &summary["failed"], &summary["next"]), (&"pipe".into(), &().into(), &().into()));
 }
 
 #[test]

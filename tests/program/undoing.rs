@@ -6,6 +6,8 @@ use crate::machines::id;
 use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::{Machine, Sandbox};
+use crate::stand_in::Request;
+use crate::tenant::{Tenant, machine};
 
 /// Another command in the same folder, against the same sandbox.
 #[track_caller]
@@ -97,4 +99,24 @@ fn nobody_is_asked_where_there_is_no_terminal() {
     let ended = command(&sandbox, &folder, "undo no-such-run --yes");
     assert_eq!(ended.status, Some(2), "{}", ended.messages);
     assert_eq!(state(&sandbox)[&id(1)].tags, ["T"]);
+}
+
+#[test]
+fn a_run_that_removed_tags_in_another_case_only_says_why_it_cannot_be_taken_back() {
+    // A service that takes them for one tag.
+    let tenant = Tenant::of([machine(1).tagged("tier 1")]);
+    let ignores_case = tenant.clone();
+    let server = tenant.serve_unless(move |request| {
+        let body = request.body.replace("Tier 1", "tier 1");
+        (request.method == "POST").then(|| ignores_case.answer(&Request { body, ..request.clone() }))
+    });
+    let folder = Folder::new();
+    let rehearsal = Rehearsal::at_stand_in(&server).in_folder(&folder).planned().rows("#1,Tier 1,Remove,\n");
+    let run = rehearsal.with("--json").run().exits(0).summary()["run_id"].as_str().expect("a name").to_owned();
+    assert!(tenant.holds(1).0.is_empty());
+    let mut command = folder.command();
+    command.envs(server.variables()).args(["undo", &run, "--yes", "--quota", "off"]);
+    let ended = Program::start(command, None, true).end();
+    assert_eq!(ended.status, Some(3), "{}", ended.messages);
+    assert!(ended.messages.contains("or showed their tags in another case only; its results"), "{}", ended.messages);
 }

@@ -9,6 +9,15 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// The most bytes that a text of a machine has; a longer one is as good as not shown. A tag has 200 characters.
+const TEXT_MAXIMUM_BYTES: usize = 4096;
+/// The most bytes of an id, which is 40 hexadecimal digits as far as anybody knows; what has a longer one is no machine.
+const ID_MAXIMUM_BYTES: usize = 64;
+/// The most tags of a machine; those of one with more are as good as not shown.
+const MAXIMUM_TAGS: usize = 1_000;
+/// What an allocation takes besides its text.
+const ALLOCATION_BYTES: usize = 16;
+
 /// A machine as reads of the service show it (the API's Machine resource). Texts are as the service wrote them; what is
 /// missing, null or empty there is `None` here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,10 +135,39 @@ impl MachineRecord {
         }
         // Two dots, or one, would lead a call to another address.
         let id = match id {
-            FieldValue::Text(id) if !matches!(&*id, "" | "." | "..") => id,
+            FieldValue::Text(id) if !matches!(&*id, "" | "." | "..") && id.len() <= ID_MAXIMUM_BYTES => id,
             _ => return Ok(None),
         };
         Ok(Some(Self { id, ..record }))
+    }
+
+    /// How many bytes of memory it takes, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let text_bytes = |text: &str| text.len() + ALLOCATION_BYTES;
+        let fields = [
+            &self.computer_dns_name,
+            &self.first_seen,
+            &self.last_seen,
+            &self.os_platform,
+            &self.os_version,
+            &self.os_build,
+            &self.version,
+            &self.os_architecture,
+            &self.health_status,
+            &self.onboarding_status,
+            &self.rbac_group_name,
+            &self.risk_score,
+            &self.exposure_level,
+            &self.aad_device_id,
+            &self.managed_by,
+            &self.last_ip_address,
+            &self.last_external_ip_address,
+            &self.device_value,
+        ];
+        let fields: usize = fields.into_iter().flatten().map(|text| text_bytes(text)).sum();
+        let tags = self.machine_tags.iter().flatten();
+        let tags: usize = tags.map(|tag| size_of::<Box<str>>() + text_bytes(tag)).sum();
+        size_of::<Self>() + text_bytes(&self.id) + fields + tags
     }
 }
 
@@ -235,7 +273,12 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<FieldValue, E> {
-        Ok(if text.is_empty() { FieldValue::Nothing } else { FieldValue::Text(text.into()) })
+        Ok(match text.len() {
+            0 => FieldValue::Nothing,
+            1..=TEXT_MAXIMUM_BYTES => FieldValue::Text(text.into()),
+            // Too long to be shown, and something all the same.
+            _ => FieldValue::List(None),
+        })
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<FieldValue, E> {
@@ -262,7 +305,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
         let mut texts = Some(Vec::new());
         while let Some(element) = list.next_element::<FieldValue>()? {
             match (element, &mut texts) {
-                (FieldValue::Text(text), Some(texts)) => texts.push(text),
+                (FieldValue::Text(text), Some(texts)) if texts.len() < MAXIMUM_TAGS => texts.push(text),
                 _ => texts = None,
             }
         }

@@ -3,19 +3,86 @@
 //! A machine that cannot be read is left out and counted; it never costs the page. Of the link to the next page only its
 //! presence is kept: it is often absent, once malformed and endless, and so never followed. What surprises: a page that
 //! is no JSON because a text in it was cut within a character is mended, since one such tag would otherwise hide the
-//! whole tenant.
+//! whole tenant. And a short body can mean much memory (a tag of one letter takes fifty times its place), so what is read
+//! of it is counted by what it takes here.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::machine_record::{Element, FieldValue, MachineRecord};
 
-/// The most machines that one page is believed to hold. Ten thousand are asked for; a service that pays no heed to that
-/// sends them all.
-const MAXIMUM_PAGE_MACHINES: usize = 1_000_000;
+const MEBIBYTE: usize = 1024 * 1024;
+/// So many damaged characters are mended on a page; where there are more, it is no text of the service's.
+const MAXIMUM_DAMAGED_CHARACTERS: usize = 100_000;
+
+/// The most that a list of machines may hold to be believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListBounds {
+    machines: usize,
+    memory_bytes: usize,
+}
+
+impl ListBounds {
+    /// Of a page of the tenant's machines. Ten thousand are asked for; a service that pays no heed to that sends more.
+    pub(super) const PAGE: Self = Self { machines: 100_000, memory_bytes: 48 * MEBIBYTE };
+    /// Of the answer to a bulk call, which is about 500 machines at the most.
+    pub(super) const BULK: Self = Self { machines: 1_000, memory_bytes: 8 * MEBIBYTE };
+}
+
+/// Why an answer is not read as a list of machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadableList {
+    /// It is something else.
+    #[error("the answer is not a list of machines as the service sends it")]
+    Other,
+    /// It lists more machines than any true answer.
+    #[error("the answer lists more than {limit} machines, which is more than one answer of the service holds")]
+    TooManyMachines {
+        /// The limit.
+        limit: usize,
+    },
+    /// Its machines show more than any true answer.
+    #[error("the machines in the answer take more than {limit_bytes} bytes of memory, which no true answer does")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+}
+
+/// What a list may hold, and whether it was too much.
+pub(super) struct Bound {
+    bounds: ListBounds,
+    excess: Cell<Option<UnreadableList>>,
+}
+
+impl Bound {
+    pub(super) const fn new(bounds: ListBounds) -> Self {
+        Self { bounds, excess: Cell::new(None) }
+    }
+
+    /// Reads a body that is nothing but a list of machines; counts what in it is none.
+    pub(super) fn bare_list(&self, body: &[u8]) -> Result<(Vec<MachineRecord>, u64), UnreadableList> {
+        let Elements { machines, skipped } = self.read(ElementsSeed(self), body)?;
+        Ok((machines, skipped))
+    }
+
+    fn read<'de, S: DeserializeSeed<'de>>(&self, seed: S, body: &'de [u8]) -> Result<S::Value, UnreadableList> {
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let value = seed.deserialize(&mut reader);
+        let whole = value.and_then(|value| reader.end().map(|()| value));
+        whole.map_err(|_malformed| self.excess.get().unwrap_or(UnreadableList::Other))
+    }
+
+    /// Takes note of what is too much.
+    fn exceeded<E: serde::de::Error>(&self, excess: UnreadableList) -> E {
+        self.excess.set(Some(excess));
+        E::custom(excess)
+    }
+}
 
 /// A page of the list of machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,11 +102,16 @@ impl MachinePage {
         self.skipped.saturating_add(self.machines.len() as u64)
     }
 
-    /// Reads the body of an answer; `None` when it is no list of machines.
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        match serde_json::from_slice(body) {
-            Ok(page) => Some(page),
-            Err(_malformed) => mended(body).and_then(|mended| serde_json::from_str(&mended).ok()),
+    /// Reads the body of an answer.
+    pub(super) fn parse(body: &[u8], bounds: ListBounds) -> Result<Self, UnreadableList> {
+        let bound = Bound::new(bounds);
+        let read = |body: &[u8]| bound.read(PageSeed(&bound), body);
+        match read(body) {
+            Err(UnreadableList::Other) => match mended(body) {
+                Some(mended) => read(mended.as_bytes()),
+                None => Err(UnreadableList::Other),
+            },
+            read => read,
         }
     }
 }
@@ -58,15 +130,17 @@ enum PageField {
     Other,
 }
 
-impl<'de> Deserialize<'de> for MachinePage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PageVisitor)
+struct PageSeed<'a>(&'a Bound);
+
+impl<'de> DeserializeSeed<'de> for PageSeed<'_> {
+    type Value = MachinePage;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<MachinePage, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct PageVisitor;
-
-impl<'de> Visitor<'de> for PageVisitor {
+impl<'de> Visitor<'de> for PageSeed<'_> {
     type Value = MachinePage;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +152,7 @@ impl<'de> Visitor<'de> for PageVisitor {
         let mut has_next_link = false;
         while let Some(field) = fields.next_key()? {
             match field {
-                PageField::Value => elements = Some(fields.next_value::<Elements>()?),
+                PageField::Value => elements = Some(fields.next_value_seed(ElementsSeed(self.0))?),
                 PageField::NextLink => has_next_link = fields.next_value::<FieldValue>()?.is_something(),
                 // A service that fails while it writes a page says so behind what it has written.
                 PageField::Error if fields.next_value::<Option<IgnoredAny>>()?.is_some() => {
@@ -101,15 +175,17 @@ struct Elements {
     skipped: u64,
 }
 
-impl<'de> Deserialize<'de> for Elements {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ElementsVisitor)
+struct ElementsSeed<'a>(&'a Bound);
+
+impl<'de> DeserializeSeed<'de> for ElementsSeed<'_> {
+    type Value = Elements;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Elements, D::Error> {
+        deserializer.deserialize_seq(self)
     }
 }
 
-struct ElementsVisitor;
-
-impl<'de> Visitor<'de> for ElementsVisitor {
+impl<'de> Visitor<'de> for ElementsSeed<'_> {
     type Value = Elements;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,15 +193,22 @@ impl<'de> Visitor<'de> for ElementsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Elements, A::Error> {
+        let ListBounds { machines: limit, memory_bytes: limit_bytes } = self.0.bounds;
         let mut elements = Elements { machines: Vec::new(), skipped: 0 };
+        let mut bytes = 0;
         while let Some(Element(machine)) = list.next_element()? {
-            match machine {
-                Some(_) if elements.machines.len() >= MAXIMUM_PAGE_MACHINES => {
-                    return Err(A::Error::custom("the page has no end"));
-                }
-                Some(machine) => elements.machines.push(machine),
-                None => elements.skipped += 1,
+            let Some(machine) = machine else {
+                elements.skipped += 1;
+                continue;
+            };
+            bytes += machine.memory_bytes();
+            if elements.machines.len() >= limit {
+                return Err(self.0.exceeded(UnreadableList::TooManyMachines { limit }));
             }
+            if bytes > limit_bytes {
+                return Err(self.0.exceeded(UnreadableList::TooLarge { limit_bytes }));
+            }
+            elements.machines.push(machine);
         }
         Ok(elements)
     }
@@ -134,6 +217,10 @@ impl<'de> Visitor<'de> for ElementsVisitor {
 /// The text with U+FFFD in place of bytes that are no UTF-8 and of halves of surrogate pairs: what is left of a character
 /// when its text was cut. `None` when there is nothing to mend.
 fn mended(body: &[u8]) -> Option<String> {
+    let damaged = body.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+    if damaged > MAXIMUM_DAMAGED_CHARACTERS {
+        return None;
+    }
     let text = String::from_utf8_lossy(body);
     let mut whole = String::with_capacity(text.len());
     let mut copied = 0;

@@ -37,7 +37,8 @@ async fn free_port() -> u16 {
 }
 
 /// A server that answers whatever comes with this, or closes the connection.
-async fn server(answer: &'static str) -> u16 {
+async fn server(answer: impl Into<String>) -> u16 {
+    let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
@@ -96,6 +97,11 @@ async fn what_may_have_arrived_is_told_from_what_never_left() {
     let (kind, _) = error(client(), &format!("http://127.0.0.1:{}/x", server("").await)).await;
     assert_eq!(kind, LossKind::ConnectionLost);
     assert!(!kind.never_left());
+
+    let head = "x: y\r\n".repeat(200_000);
+    let port = server(format!("HTTP/1.1 200 OK\r\n{head}\r\n")).await;
+    let (kind, text) = error(client(), &format!("http://127.0.0.1:{port}/x")).await;
+    assert_eq!((kind, text.as_str()), (LossKind::TooLong, "the head of the answer is longer than any true one"));
 
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("an address");

@@ -31,10 +31,10 @@ use super::cache::{AcquiredToken, TokenSource};
 use super::certificate::CertificateKey;
 use super::error::{SignInError, Trouble};
 use super::ready::read_in_background;
-use super::redact::Redactor;
 use super::settings::{Application, SignInMethod};
 use super::token::is_token_text;
 use super::transport::SignInTransport;
+use crate::outside::{Outside, secrets, shown};
 
 /// What is shown of the reason for which a credential cannot be built.
 const LONGEST_REASON_CHARACTERS: usize = 300;
@@ -76,7 +76,7 @@ pub(super) enum Assertion {
     /// Signed with the certificate's key, for this client and this token endpoint.
     Certificate { key: CertificateKey, client_id: String, token_endpoint: String },
     /// Written by the platform, which renews it: so it is read every time.
-    Federated { path: PathBuf, redactor: Redactor },
+    Federated { path: PathBuf },
 }
 
 impl AzureSource {
@@ -159,24 +159,25 @@ impl ClientAssertion for Assertion {
             Self::Certificate { key, client_id, token_endpoint } => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 key.sign(client_id, token_endpoint, now.as_secs())
+                    .inspect(|assertion| secrets::learn(&assertion.as_str().into()))
                     .map_err(|error| azure_core::Error::new(ErrorKind::Other, error))
             }
-            Self::Federated { path, redactor } => {
-                federated_token(path, redactor).await.map_err(|error| azure_core::Error::new(ErrorKind::Other, error))
+            Self::Federated { path } => {
+                federated_token(path).await.map_err(|error| azure_core::Error::new(ErrorKind::Other, error))
             }
         }
     }
 }
 
-async fn federated_token(path: &Path, redactor: &Redactor) -> Result<String, SignInError> {
+async fn federated_token(path: &Path) -> Result<String, SignInError> {
     let text = read_in_background(path).await?;
     let token = text.expose_secret().trim();
     if is_token_text(token) {
-        redactor.learn(&token.into());
+        secrets::learn(&token.into());
         return Ok(token.to_owned());
     }
     Err(SignInError::settings(
-        format!("the federated token file {} holds no token", path.display()),
+        format!("the federated token file {} holds no token", shown(path)),
         "check AZURE_FEDERATED_TOKEN_FILE, and how the platform writes that file",
     ))
 }
@@ -212,7 +213,7 @@ fn own_error(error: &azure_core::Error) -> Option<SignInError> {
 /// identities. No server has been asked yet, so its words can be shown.
 fn cannot_build(error: &azure_core::Error) -> SignInError {
     SignInError::settings(
-        Redactor::default().one_line(&error.to_string(), LONGEST_REASON_CHARACTERS),
+        Outside::new(error.to_string()).kept(LONGEST_REASON_CHARACTERS),
         "choose another method with --auth",
     )
 }

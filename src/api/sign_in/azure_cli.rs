@@ -1,23 +1,23 @@
 //! Starting the Azure CLI.
 //!
 //! `azure_identity` builds the command (`az account get-access-token` with scope and tenant:
-//! nothing secret) and reads its output; this runs it. The crate's own runner would let `az` read
-//! our standard input, which may be the input file, would wait for it for ever, and would put
-//! whatever it prints into the error.
+//! nothing secret) and reads its output; this runs it, with the bounds of [`super::child`]. The crate's own runner would
+//! let `az` read our standard input, which may be the input file, would give it all variables, would wait for it and
+//! read what it prints for ever, and would put that into the error.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_identity::Executor;
-use tokio::process::Command;
 
 use super::answer::{aadsts_code, aadsts_reason};
+use super::child::{self, Ended};
 use super::error::{SignInError, Trouble};
-use super::redact::Redactor;
 use super::settings::SignInMethod;
+use crate::outside::Outside;
 
 /// The CLI is a Python program that may have to renew its own token; half a minute is not unheard
 /// of.
@@ -26,26 +26,31 @@ const TIME_LIMIT: Duration = Duration::from_secs(90);
 const LONGEST_REASON_CHARACTERS: usize = 300;
 /// What a shell says when there is no such program.
 const NOT_FOUND_STATUS: i32 = 127;
-/// Our own secrets, which the CLI has no use for.
-const OUR_SECRETS: [&str; 2] = ["AZURE_CLIENT_SECRET", "TAGFLEET_TOKEN"];
+/// Closes what whoever started us has left open beyond the standard streams, as far as a shell can name it. Our own files
+/// are closed by the system when another program starts.
+const CLOSING: &str = "exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; ";
 
 /// Runs the Azure CLI and turns its failures into sign-in errors.
 #[derive(Debug)]
-pub(super) struct AzureCliRunner {
-    redactor: Redactor,
-}
+pub(super) struct AzureCliRunner;
 
 impl AzureCliRunner {
-    pub(super) fn new(redactor: Redactor) -> Self {
-        Self { redactor }
-    }
-
     /// What a failure means, from the exit status and the standard error of `az`.
-    fn failure(&self, status: Option<i32>, complaint: &str) -> SignInError {
+    pub(super) fn failure(status: Option<i32>, complaint: &str) -> SignInError {
         if status == Some(NOT_FOUND_STATUS) || complaint.contains("is not recognized") {
             return SignInError::settings(
                 "the Azure CLI is not installed, or not on the PATH",
                 "install it and run `az login`, or choose another method with --auth",
+            );
+        }
+        // In the words of Python's HTTP library; neither is mended by waiting.
+        if complaint.contains("407 Proxy Authentication Required") {
+            return unreachable("Microsoft's sign-in service", Trouble::ProxyAuthentication);
+        }
+        if complaint.contains("CERTIFICATE_VERIFY_FAILED") {
+            return SignInError::settings(
+                "az does not trust the certificate of the sign-in service",
+                "if a proxy inspects the traffic, name the file with its root certificate in REQUESTS_CA_BUNDLE",
             );
         }
         if is_about_the_network(complaint) {
@@ -60,7 +65,7 @@ impl AzureCliRunner {
             method: SignInMethod::AzureCli,
             party: PARTY.to_owned(),
             code: aadsts_code(complaint),
-            message: self.redactor.one_line(aadsts_reason(line), LONGEST_REASON_CHARACTERS),
+            message: Outside::new(aadsts_reason(line)).kept(LONGEST_REASON_CHARACTERS).into(),
         }
     }
 }
@@ -85,38 +90,39 @@ fn is_about_the_network(complaint: &str) -> bool {
         .any(|words| complaint.contains(words))
 }
 
-fn command(program: &OsStr, args: &[&OsStr]) -> Command {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
-    for name in OUR_SECRETS {
-        command.env_remove(name);
+/// The arguments of a shell, closing descriptors before anything else; those of another program as they are.
+fn closing_descriptors(args: &[&OsStr]) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.iter().map(|argument| OsString::from(*argument)).collect();
+    if let [switch, script] = args.as_mut_slice()
+        && switch == "-c"
+    {
+        let rest = std::mem::replace(script, CLOSING.into());
+        script.push(rest);
     }
-    command
+    args
 }
 
 #[async_trait]
 impl Executor for AzureCliRunner {
     async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<Output> {
-        let mut command = command(program, args);
-        let Ok(output) = tokio::time::timeout(TIME_LIMIT, command.output()).await else {
-            return Err(io::Error::other(unreachable(PARTY, Trouble::TimedOut)));
+        let args = closing_descriptors(args);
+        let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
+        let output = match child::run(program, &args, TIME_LIMIT).await? {
+            Ended::ByItself(output) => output,
+            Ended::TooLate => return Err(io::Error::other(unreachable(PARTY, Trouble::TimedOut))),
+            Ended::TooMuch => return Err(io::Error::other(unreachable(PARTY, Trouble::TooLarge))),
         };
-        let output = output?;
         if output.status.success() {
             return Ok(output);
         }
         let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(io::Error::other(self.failure(output.status.code(), &complaint)))
+        Err(io::Error::other(Self::failure(output.status.code(), &complaint)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn runner() -> AzureCliRunner {
-        AzureCliRunner::new(Redactor::default())
-    }
 
     #[test]
     fn its_complaints_are_understood() {
@@ -136,31 +142,40 @@ mod tests {
             ),
             (None, "", "it gave no reason"),
             (Some(1), "ERROR: HTTPSConnectionPool(host='login'): Max retries", "could not be reached"),
+            (
+                Some(1),
+                "ERROR: HTTPSPool: Max retries exceeded (Caused by ProxyError('Tunnel connection failed: 407 Proxy \
+                 Authentication Required'))",
+                "is behind a proxy that wants a sign-in",
+            ),
+            (
+                Some(1),
+                "ERROR: HTTPSPool: Max retries exceeded (Caused by SSLError('[SSL: CERTIFICATE_VERIFY_FAILED]'))",
+                "az does not trust the certificate",
+            ),
         ];
         for (status, complaint, expected) in cases {
-            let error = runner().failure(status, complaint);
+            let error = AzureCliRunner::failure(status, complaint);
             assert!(error.to_string().contains(expected), "{error}");
             let network = complaint.contains("ConnectionPool");
             assert_eq!(error.is_transient(), network, "{error}");
         }
     }
 
-    #[test]
-    fn our_secrets_are_kept_from_it() {
-        let command = command(OsStr::new("az"), &[]);
-        let removed: Vec<_> =
-            command.as_std().get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name.to_str()).collect();
-        assert_eq!(removed, [Some("AZURE_CLIENT_SECRET"), Some("TAGFLEET_TOKEN")]);
-    }
-
     #[cfg(unix)]
     #[tokio::test]
     async fn it_gets_no_input_and_its_failure_comes_back_as_ours() {
         let shell = |script: &'static str| async move {
-            runner().run(OsStr::new("/bin/sh"), &[OsStr::new("-c"), OsStr::new(script)]).await
+            AzureCliRunner.run(OsStr::new("/bin/sh"), &[OsStr::new("-c"), OsStr::new(script)]).await
         };
         let output = shell("cat; echo done").await.expect("it runs");
         assert_eq!(output.stdout, b"done\n");
+        let error = shell("yes").await.expect_err("it is ended");
+        let own = error.get_ref().and_then(|e| e.downcast_ref::<SignInError>()).map(ToString::to_string);
+        assert_eq!(
+            own.as_deref(),
+            Some("signing in through the Azure CLI failed: az answered with more than a token can be")
+        );
         let error = shell("echo 'ERROR: no eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ4In0.c2ln' >&2; exit 1").await;
         let error = error.expect_err("it fails");
         let own = error.get_ref().and_then(|e| e.downcast_ref::<SignInError>());

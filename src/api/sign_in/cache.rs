@@ -20,9 +20,9 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::error::{SignInError, Trouble};
-use super::redact::Redactor;
 use super::settings::SignInMethod;
 use super::token::BearerToken;
+use crate::outside::secrets;
 
 /// Entra's tokens live for about an hour, at the most a little over a day (with continuous access
 /// evaluation). A longer life is not believed, and an unknown one is taken for this: the API's 401
@@ -77,8 +77,6 @@ impl AcquiredToken {
 pub(super) struct TokenCache {
     method: SignInMethod,
     source: Box<dyn TokenSource>,
-    /// Learns every token, so that no text that comes back shows it.
-    redactor: Redactor,
     state: Mutex<State>,
     /// Held by the one caller that is signing in. Never taken while `state` is locked.
     turn: tokio::sync::Mutex<()>,
@@ -114,8 +112,8 @@ enum Standing {
 }
 
 impl TokenCache {
-    pub(super) fn new(method: SignInMethod, source: Box<dyn TokenSource>, redactor: Redactor) -> Self {
-        Self { method, source, redactor, state: Mutex::new(State::default()), turn: tokio::sync::Mutex::new(()) }
+    pub(super) fn new(method: SignInMethod, source: Box<dyn TokenSource>) -> Self {
+        Self { method, source, state: Mutex::new(State::default()), turn: tokio::sync::Mutex::new(()) }
     }
 
     /// A living token.
@@ -195,7 +193,8 @@ impl TokenCache {
     }
 
     fn hold(&self, acquired: &AcquiredToken, started: Instant) -> Result<BearerToken, SignInError> {
-        self.redactor.learn(&acquired.secret);
+        // No text that comes back shows it.
+        secrets::learn(&acquired.secret);
         let mut state = self.state();
         let generation = state.generations + 1;
         let Some(mut token) = BearerToken::new(&acquired.secret, generation) else {

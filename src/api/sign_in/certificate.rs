@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::SignInError;
 use super::files::read_private_text;
+use crate::outside::shown;
 
 /// The documentation asks for five to ten minutes at most; each assertion is used at once, and
 /// once.
@@ -91,7 +92,7 @@ impl CertificateKey {
     pub(super) fn load(path: &Path) -> Result<Self, SignInError> {
         let described = |problem: Problem| {
             let (what, hint) = problem.text();
-            SignInError::settings(format!("the certificate file {} {what}", path.display()), hint)
+            SignInError::settings(format!("the certificate file {} {what}", shown(path)), hint)
         };
         match read_private_text(path) {
             Ok(text) => Self::from_pem(text.expose_secret()).map_err(described),

@@ -3,7 +3,7 @@
 //! Three kinds matter to the caller: the settings are not enough (nothing was sent), somebody
 //! refused (trying again changes nothing), nobody could be reached (trying again may help). Errors
 //! are cloneable, since one failed attempt answers every call that waited for it. Whatever came
-//! from outside has been through the redactor before it is here.
+//! from outside was masked and cut before it is here.
 
 use std::fmt;
 use std::io;
@@ -17,6 +17,7 @@ use super::hints;
 use super::settings::SignInMethod;
 use crate::api::LossKind;
 use crate::api::network::{CertificateProblem, NetworkError};
+use crate::outside::shown;
 
 /// A sign-in that failed.
 #[derive(Debug, Clone, Error)]
@@ -31,7 +32,7 @@ pub enum SignInError {
         hint: Option<String>,
     },
     /// A file that holds a token, a certificate or a secret cannot be read.
-    #[error("could not read {}", path.display())]
+    #[error("could not read {}", shown(path))]
     File {
         /// The file.
         path: PathBuf,

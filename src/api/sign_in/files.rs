@@ -8,6 +8,7 @@ use std::sync::Arc;
 use secrecy::{SecretBox, SecretString};
 
 use super::error::SignInError;
+use crate::outside::shown;
 
 /// Larger than any token, secret or certificate with its chain.
 const LARGEST_FILE_BYTES: u64 = 256 * 1024;
@@ -22,7 +23,7 @@ pub fn read_secret_file(path: &Path) -> Result<SecretString, SignInError> {
     let text = read_private_text(path)?;
     let secret = secrecy::ExposeSecret::expose_secret(&text).trim();
     if secret.is_empty() {
-        return Err(SignInError::settings(format!("{} is empty", path.display()), "write the secret's value into it"));
+        return Err(SignInError::settings(format!("{} is empty", shown(path)), "write the secret's value into it"));
     }
     Ok(secret.into())
 }
@@ -39,7 +40,7 @@ pub(super) fn read_text(path: &Path) -> Result<SecretString, SignInError> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<SecretString> {
-    let file = File::open(path)?;
+    let file = open_at_once(path)?;
     // Kept in a secret while it grows, so that it is wiped whatever happens.
     let mut bytes: SecretBox<Vec<u8>> = SecretBox::default();
     let content = secrecy::ExposeSecretMut::expose_secret_mut(&mut bytes);
@@ -50,12 +51,35 @@ fn read_bounded(path: &Path) -> io::Result<SecretString> {
             format!("it is larger than {LARGEST_FILE_BYTES} bytes"),
         ));
     }
-    if let Some(text) = wide_text(content) {
-        return Ok(text?.into());
+    text_of(content).map(SecretString::from)
+}
+
+/// Opens a file, and waits for nobody: a named pipe into which nobody writes is empty, and one into which somebody writes is
+/// read to its end.
+#[cfg(unix)]
+pub(in crate::api) fn open_at_once(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+pub(in crate::api) fn open_at_once(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// The text that a file holds.
+pub(super) fn text_of(bytes: &[u8]) -> io::Result<String> {
+    if let Some(text) = wide_text(bytes) {
+        return text;
     }
     let text =
-        std::str::from_utf8(content).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into())
+        std::str::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
 }
 
 /// The text of a file that begins with a byte order mark of UTF-16, as Windows PowerShell writes it; `None` for others.
@@ -76,7 +100,7 @@ fn warn_if_readable_by_everybody(path: &Path) {
         tracing::warn!(
             "{} can be read by every account on this computer; take that permission away \
              (chmod 600)",
-            path.display()
+            shown(path)
         );
     }
 }

@@ -6,24 +6,26 @@
 //! ```text
 //! settings ─> choose a method ─> cache ────────> source
 //!                                (when to ask)   (whom to ask)
-//!   source is azure: through azure_identity, with transport, certificate, azure_cli
+//!   source is azure: through azure_identity, with transport, certificate, azure_cli (and child)
 //!          or ready: TAGFLEET_TOKEN, --token-file
 //! ```
 //!
 //! Surprises: nothing here repeats a failed request, that is the caller's one retry layer. Secrets
-//! are in no error, no log and no argument of another process: what others send goes through
-//! [`Redactor`] first, and of the Azure crates' own errors nothing is shown.
+//! are in no error, no log and no argument of another process: each is made known to
+//! [`secrets`] before it is used, and of the Azure crates' own errors nothing is shown.
 
 mod answer;
 mod azure;
 mod azure_cli;
 mod cache;
 mod certificate;
+mod child;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hints;
 mod ready;
-mod redact;
 mod settings;
 mod token;
 mod transport;
@@ -40,10 +42,11 @@ use self::certificate::CertificateKey;
 use self::ready::ReadyToken;
 use self::settings::{Application, named};
 use self::transport::{Route, SignInTransport};
+use crate::outside::secrets;
 
 pub use self::error::{SignInError, Trouble};
+pub(super) use self::files::open_at_once;
 pub use self::files::read_secret_file;
-pub use self::redact::Redactor;
 pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
 pub use self::token::{BearerToken, TokenClaims};
 
@@ -52,7 +55,6 @@ pub use self::token::{BearerToken, TokenClaims};
 pub struct SignIn {
     method: SignInMethod,
     application: Option<Application>,
-    redactor: Redactor,
     cache: TokenCache,
 }
 
@@ -67,7 +69,7 @@ impl SignIn {
     /// what to set.
     pub fn new(settings: &SignInSettings, http: reqwest::Client) -> Result<Self, SignInError> {
         let method = settings.choose_method()?;
-        let redactor = Redactor::new(settings.secrets());
+        settings.secrets().for_each(secrets::keep);
         let application = match method {
             SignInMethod::Secret | SignInMethod::Certificate | SignInMethod::Workload => {
                 Some(settings.application(method)?)
@@ -75,11 +77,11 @@ impl SignIn {
             SignInMethod::ManagedIdentity | SignInMethod::AzureCli | SignInMethod::Token => None,
         };
         let source: Box<dyn TokenSource> = match &application {
-            Some(application) => Box::new(application_source(method, application, settings, http, &redactor)?),
-            None => identity_source(method, settings, &redactor)?,
+            Some(application) => Box::new(application_source(method, application, settings, http)?),
+            None => identity_source(method, settings)?,
         };
-        let cache = TokenCache::new(method, source, redactor.clone());
-        Ok(Self { method, application, redactor, cache })
+        let cache = TokenCache::new(method, source);
+        Ok(Self { method, application, cache })
     }
 
     /// How the sign-in is done, with `auto` decided.
@@ -106,13 +108,6 @@ impl SignIn {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.application.as_ref().map(|application| application.client_id.as_str())
-    }
-
-    /// What masks this sign-in's secrets, its tokens as they come, and every web token, in any
-    /// text.
-    #[must_use]
-    pub fn redactor(&self) -> &Redactor {
-        &self.redactor
     }
 
     /// A living token: the one in use, or a new one. However many ask at once, one sign-in serves
@@ -143,10 +138,9 @@ fn application_source(
     application: &Application,
     settings: &SignInSettings,
     http: reqwest::Client,
-    redactor: &Redactor,
 ) -> Result<AzureSource, SignInError> {
     let route = Route::to_authority(&application.authority)?;
-    let transport = Arc::new(SignInTransport::new(http, route, method, redactor.clone()));
+    let transport = Arc::new(SignInTransport::new(http, route, method));
     let application = application.clone();
     let plan = match method {
         SignInMethod::Certificate => Plan::Assertion {
@@ -161,7 +155,7 @@ fn application_source(
         SignInMethod::Workload => Plan::Assertion {
             application,
             transport,
-            assertion: Assertion::Federated { path: settings.federated_token_file()?, redactor: redactor.clone() },
+            assertion: Assertion::Federated { path: settings.federated_token_file()? },
         },
         _ => Plan::Secret { application, transport, secret: settings.secret()? },
     };
@@ -170,20 +164,14 @@ fn application_source(
 
 /// The source for the methods that sign in as somebody the platform, or the user, has settled
 /// already.
-fn identity_source(
-    method: SignInMethod,
-    settings: &SignInSettings,
-    redactor: &Redactor,
-) -> Result<Box<dyn TokenSource>, SignInError> {
+fn identity_source(method: SignInMethod, settings: &SignInSettings) -> Result<Box<dyn TokenSource>, SignInError> {
     let plan = match method {
         SignInMethod::ManagedIdentity => {
             let route = Route::to_identity_endpoint(settings.offers.identity_endpoint.as_deref())?;
-            let transport = SignInTransport::new(direct_client()?, route, method, redactor.clone());
+            let transport = SignInTransport::new(direct_client()?, route, method);
             Plan::ManagedIdentity { client_id: settings.client()?, transport: Arc::new(transport) }
         }
-        SignInMethod::AzureCli => {
-            Plan::AzureCli { tenant_id: settings.tenant()?, runner: Arc::new(AzureCliRunner::new(redactor.clone())) }
-        }
+        SignInMethod::AzureCli => Plan::AzureCli { tenant_id: settings.tenant()?, runner: Arc::new(AzureCliRunner) },
         _ => return Ok(Box::new(settings.ready_token_source()?)),
     };
     Ok(Box::new(AzureSource::new(settings.scope.clone(), plan)?))

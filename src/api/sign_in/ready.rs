@@ -15,6 +15,7 @@ use super::cache::{AcquiredToken, TokenSource};
 use super::error::SignInError;
 use super::files::{read_private_text, read_text};
 use super::token::{TokenClaims, is_token_text};
+use crate::outside::shown;
 
 /// Entra lets clocks differ by five minutes; a token is not refused by us for less.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(5);
@@ -53,7 +54,7 @@ impl ReadyToken {
     fn place(&self) -> String {
         match self {
             Self::Variable(_) => VARIABLE.to_owned(),
-            Self::File { path, .. } => path.display().to_string(),
+            Self::File { path, .. } => shown(path),
         }
     }
 

@@ -22,11 +22,11 @@ use reqwest::{StatusCode, Url};
 
 use super::answer::{Reason, is_plausible_token_answer};
 use super::error::{SignInError, Trouble};
-use super::redact::Redactor;
 use super::settings::SignInMethod;
 use crate::api::LossKind;
 use crate::api::cloud::{ip_address, is_loopback_host};
 use crate::api::network::NetworkError;
+use crate::outside::Outside;
 
 /// From the start of a token request to the last byte of its answer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -101,7 +101,6 @@ pub(super) struct SignInTransport {
     http: reqwest::Client,
     route: Route,
     method: SignInMethod,
-    redactor: Redactor,
 }
 
 impl fmt::Debug for SignInTransport {
@@ -120,8 +119,8 @@ impl HttpClient for SignInTransport {
 
 impl SignInTransport {
     /// `http` must follow no redirects and repeat nothing by itself.
-    pub(super) fn new(http: reqwest::Client, route: Route, method: SignInMethod, redactor: Redactor) -> Self {
-        Self { http, route, method, redactor }
+    pub(super) fn new(http: reqwest::Client, route: Route, method: SignInMethod) -> Self {
+        Self { http, route, method }
     }
 
     /// The origin that `azure_identity` is told of.
@@ -143,6 +142,16 @@ impl SignInTransport {
         let status = response.status();
         let retry_after = retry_after(&response);
         let body = self.read(response).await?;
+        self.understood(status, retry_after, body)
+    }
+
+    /// An answer that came whole: one with a token for the crate, or why it is none.
+    pub(super) fn understood(
+        &self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        body: Vec<u8>,
+    ) -> Result<AsyncRawResponse, SignInError> {
         if status.is_success() {
             if !is_plausible_token_answer(&body) {
                 return Err(self.unreachable(Trouble::Unreadable, None));
@@ -224,7 +233,7 @@ impl SignInTransport {
             format!("status {}, a redirect, which a sign-in never follows", status.as_u16())
         } else {
             match reason.text() {
-                Some(text) => self.redactor.one_line(text, LONGEST_REASON_CHARACTERS),
+                Some(text) => Outside::new(text).kept(LONGEST_REASON_CHARACTERS).into(),
                 None => format!("status {} without a reason", status.as_u16()),
             }
         };

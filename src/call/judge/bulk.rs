@@ -5,7 +5,7 @@
 //! a bulk call, whatever its status, is the group's and no machine's. What surprises: an accepted answer may list no
 //! machine at all; that is an acceptance, which a read has to settle.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     AnswerFacts, ApiRequest, BUSY_BELIEVED_AFTER, History, MachineVerdict, PROXY_PAGE, Response, RetryReason, Shown,
@@ -32,9 +32,9 @@ pub(super) fn judge(
         400..=499 | 501 if response.looks_like_html() => None,
         401 | 407 | 408 | 409 | 429 | 460 | 499 => None,
         421 | 423 | 425 if history.busy + 1 < BUSY_BELIEVED_AFTER => None,
-        403 if is_disallowed(facts) => split(SplitReason::Disallowed { named: named(machines, &response.body) }),
+        403 if is_disallowed(response) => split(SplitReason::Disallowed { named: named(machines, &response.body) }),
         403 | 405 | 501 => split(SplitReason::Forbidden),
-        400 if facts.error_code.as_deref() == Some(TOO_MANY_CODE) => {
+        400 if response.service_error().is_some_and(|error| error.code.exact() == TOO_MANY_CODE) => {
             split(SplitReason::TooMany { allowed: allowed_number(response) })
         }
         400..=499 => {
@@ -55,10 +55,13 @@ fn judge_accepted(
     response: &Response,
     mut facts: AnswerFacts,
 ) -> Verdict {
-    let Some(listed) = response.machines() else {
-        let what = if response.looks_like_html() { PROXY_PAGE } else { "the answer is no list of machines" };
-        facts.error_message = Some(what.into());
-        return retry(RetryReason::NotUnderstood, facts);
+    let listed = match response.machines() {
+        Ok(listed) => listed,
+        Err(unreadable) => {
+            let html = response.looks_like_html();
+            facts.error_message = Some(if html { PROXY_PAGE.into() } else { unreadable.to_string().into() });
+            return retry(RetryReason::NotUnderstood, facts);
+        }
     };
     let mut shown: HashMap<MachineId, Shown> = HashMap::new();
     for machine in &listed {
@@ -89,10 +92,13 @@ fn judge_accepted(
 /// For each machine whether its id stands in the text, in any case, and is not part of a longer word.
 fn named(machines: &[MachineId], body: &[u8]) -> Vec<bool> {
     let text = String::from_utf8_lossy(body);
-    let words: std::collections::HashSet<MachineId> = text
+    // The text may be long, and the call is not: what is kept of it are ids of the call.
+    let called: HashSet<&MachineId> = machines.iter().collect();
+    let words: HashSet<MachineId> = text
         .split(|character: char| !(character.is_alphanumeric() || "-_.".contains(character)))
         .flat_map(|word| [word, word.trim_matches(['.', '-', '_'])])
         .map(MachineId::from_service)
+        .filter(|word| called.contains(word))
         .collect();
     machines.iter().map(|machine| words.contains(machine)).collect()
 }

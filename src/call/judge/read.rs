@@ -34,23 +34,20 @@ fn judge_success(request: &ApiRequest, response: &Response) -> Verdict {
     };
     let answer = match request {
         ApiRequest::GetMachine { machine } => match response.machine_record() {
-            Some(record) if machine.is_written(&record.id) => Some(ReadAnswer::Machine(Box::new(record))),
+            Some(record) if machine.is_written(&record.id) => Ok(ReadAnswer::Machine(Box::new(record))),
             Some(record) => {
                 facts.error_message = Some(cut(&format!("the answer is about the machine {}", record.id)));
                 return retry(RetryReason::OtherMachine, facts);
             }
-            None => None,
+            None => Err("the answer is not a machine as the service sends it".into()),
         },
-        _ => response.machine_page().map(ReadAnswer::Page),
+        _ => response.machine_page().map(ReadAnswer::Page).map_err(|unreadable| unreadable.to_string().into()),
     };
-    if let Some(answer) = answer {
-        return Verdict::Read { answer, facts };
+    match answer {
+        Ok(answer) => return Verdict::Read { answer, facts },
+        Err(_other) if response.looks_like_html() => facts.error_message = Some(PROXY_PAGE.into()),
+        Err(what) => facts.error_message = Some(what),
     }
-    facts.error_message = Some(match request {
-        _ if response.looks_like_html() => PROXY_PAGE.into(),
-        ApiRequest::GetMachine { .. } => "the answer is not a machine as the service sends it".into(),
-        _ => "the answer is not a list of machines as the service sends it".into(),
-    });
     retry(RetryReason::NotUnderstood, facts)
 }
 

@@ -111,7 +111,7 @@ fn the_services_words_are_kept_on_one_line_and_cut() {
     };
     assert_eq!(why, FailReason::Rejected);
     assert_eq!(facts.http_status, Some(400));
-    assert_eq!(facts.error_code.as_deref(), Some("Bad Request"));
+    assert_eq!(facts.error_code.as_deref(), Some("Bad\\u{7}Request"));
     assert_eq!(facts.request_id.as_deref(), Some("id-1"));
     let message = facts.error_message.expect("a message");
     assert!(message.starts_with("a bx") && message.ends_with('…'), "{message}");

@@ -108,6 +108,7 @@ fn what_hides_rows_refuses_the_file() {
         refusal("machineId, \"tag\",action\na,x,Add\n"),
         refusal("\"machineId,\"\"tag\"\",\"\"action\"\"\"\n\"a,\"\"x\"\",\"\"Add\"\"\"\n"),
         refusal("Title\n\"machineId;tag;action\"\n\"a;x;Add\"\n"),
+        refusal("\"machineId,tag,action\",, \n\"a,x,Add\",,\n"),
         refusal("ï»¿machineId,tag,action\na,x,Add\nb,GrÃ¶ÃŸe,Add\n"),
         refusal("Ã¯Â»Â¿machineId,tag,action\nb,é,Add\n"),
     ];
@@ -120,6 +121,7 @@ fn what_hides_rows_refuses_the_file() {
     a blank stands before the quotation mark of a column's name on line 1, which makes the mark a part of the name; remove the blank before the quotation mark
     every line is one quoted cell, as when a CSV file is pasted into a spreadsheet and saved again: line 1 as a whole stands in quotation marks; remove those around each line, and write those within it once
     every line is one quoted cell, as when a CSV file is pasted into a spreadsheet and saved again: line 2 as a whole stands in quotation marks; remove those around each line, and write those within it once
+    every line is one quoted cell, as when a CSV file is pasted into a spreadsheet and saved again: line 1 as a whole stands in quotation marks; remove those around each line, and write those within it once
     the file was converted twice: it begins with a byte order mark that was read as text, so the characters beyond ASCII on line 3 cannot be trusted; save the original again as UTF-8
     the file was converted twice: it begins with a byte order mark that was read as text, so the characters beyond ASCII on line 2 cannot be trusted; save the original again as UTF-8
     "#);
@@ -158,6 +160,8 @@ fn marks_behind_blanks_comments_and_quoted_rows_are_told_for_what_they_are() {
         ("#a,x,Add,", &["1/2 - comment_row"]),
         ("#N/A,x,Add,", &["1/2 machineId machine_placeholder"]),
         ("\"a,\"\"x\"\",\"\"Add\"\"\"", &["1/2 - quoted_row"]),
+        ("\"a,\"\"x\"\",\"\"Add\"\"\",, ,", &["1/2 - quoted_row"]),
+        ("\"a,b\",x,Add,", &["1/2 machineId several_machines"]),
         ("a,x,Add,,y", &["1/2 - ragged_row"]),
     ];
     for (row, expected) in table {
@@ -249,14 +253,12 @@ fn a_cell_may_be_a_list_of_tags() {
         [
             "1/2 a: Add \"Ring A\"",
             "1/2 a: Add \"PCI\"",
-            "1/2 a: Add \"Ring A\"",
             "1/2 a: High",
             "4/5 d: Remove \"old\"",
             "4/5 d: Remove \"PCI\"",
         ]
     );
     assert_eq!(problems(&sheet), ["2/3 tag missing_tag", "3/4 tag odd_tag", "3/4 tag odd_tag"]);
-    assert_eq!(sheet.requests[0].change, sheet.requests[2].change);
     let lines = InputOptions { tag_separator: Some('\n'), ..InputOptions::default() };
     let sheet = read(&b"machineId,tag,action\na,\"x\r\ny\",Add\n"[..], &lines).expect("a sheet");
     assert_eq!(requests(&sheet), ["1/2 a: Add \"x\"", "1/2 a: Add \"y\""]);
@@ -326,4 +328,60 @@ fn columns_of_earlier_results_are_not_carried_along() {
     assert_eq!(super::sheet("machineId,tag,action,status,run_id\n").header.len(), 5);
     let header = ["Status", "RUN_ID ", "result_status"].map(str::to_owned);
     assert_eq!(added_names(&header, &["row", "status", "run_id"]), ["row", "result_result_status", "result_run_id"]);
+}
+
+#[test]
+fn a_tag_of_a_row_in_error_or_of_the_same_cell_counts_as_a_case_variant() {
+    let options = InputOptions { tag_separator: Some(';'), ..InputOptions::default() };
+    let table: &[(&str, &[&str])] = &[
+        ("1.2.3.4,Marketing,Add\nb,MARKETING,Add", &["1/2 machineId machine_address", "2/3 tag case_variant"]),
+        ("1.2.3.4,Marketing,Add\nb,Marketing,Add", &["1/2 machineId machine_address"]),
+        ("1.2.3.4,Marketing,Remove\nb,MARKETING,Add", &["1/2 machineId machine_address"]),
+        ("a,Marketing,Ad\nb,MARKETING,Add", &["1/2 action unknown_action"]),
+        ("a,x;X,Add", &["1/2 tag case_variant"]),
+        ("a,x;X,Remove", &[]),
+    ];
+    for (rows, expected) in table {
+        let text = format!("machineId,tag,action\n{rows}\n");
+        assert_eq!(problems(&read(text.as_bytes(), &options).expect("a sheet")), *expected, "{rows:?}");
+    }
+}
+
+#[test]
+fn a_column_that_is_called_nearly_like_a_missing_one_is_named() {
+    let told = [
+        refusal("machineId,tag,action,vlaue\na,x,Add,High\n"),
+        refusal("machineId;value;Tagg\na;Low;x\n"),
+        refusal("machineId,tags,action,value\na,x,Add,\n"),
+        refusal("machineId,tag,action,device_vallue\na,x,Add,High\n"),
+        refusal("machineId,tagg,action\na,x,Add\n"),
+        refusal("machine_idd,tags,acton\na,x,Add\n"),
+        refusal("Device,tag,action\na,x,Add\n"),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    the header on line 1 has the column "vlaue" (4), which looks like "value" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "Tagg" (3), which looks like "tag" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "tags" (2), which looks like "tag" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "device_vallue" (4), which looks like "deviceValue" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has an action column but no tag column; it has "machineId" (1), "tagg" (2), "action" (3); rename "tagg" (2) to "tag"; needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has no machine column, and no column that says what to change; it has "machine_idd" (1), "tags" (2), "acton" (3); rename "machine_idd" (1) to "machineId"; rename "acton" (3) to "action"; needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    the header on line 1 has no machine column; it has "Device" (1), "tag" (2), "action" (3); rename "Device" (1) to "Device ID"; needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    "#);
+    let text = "machineId,tag,action,vlaue\na,x,Add,High\n";
+    let allowed = accepting(text, &[Doubt::MisnamedColumns]);
+    assert_eq!(requests(&allowed), ["1/2 a: Add \"x\""]);
+    let note = "--accept misnamed-columns allows 1 row that would be refused otherwise";
+    assert_eq!(allowed.notes.iter().map(ToString::to_string).collect::<Vec<_>>(), [note]);
+    // What exports and earlier results have, and what only looks a little alike.
+    for header in [
+        "machineId,value,tags,machineTags",
+        "Device Name,Device IP,tag,action",
+        "machineId,tag,action,status,row,result_row",
+        "machineId,value,stage,section,reaction",
+        "machineId,tag,tags,action,actions,value,values",
+    ] {
+        let count = header.split(',').count();
+        let row = ["a"; 10][..count].join(",");
+        sheet(&format!("{header}\n{row}\n"));
+    }
 }

@@ -1,11 +1,13 @@
 //! What holds for every input.
 
+use std::io::{self, Read};
+
 use encoding_rs::{WINDOWS_1252, WINDOWS_1258};
 use proptest::prelude::*;
 
 use super::super::scan::{Cells, Scanned, Stop, line_break_bytes};
 use super::super::{InputOptions, read};
-use super::{second_pass, utf16};
+use super::{requests, second_pass, utf16};
 
 /// Text of the characters that can go wrong.
 fn text(characters: &'static str) -> impl Strategy<Value = String> {
@@ -53,6 +55,69 @@ fn scanned(text: &str, delimiter: u8) -> Option<Vec<Vec<String>>> {
             Ok(bytes) => position += bytes,
             Err(stop) => panic!("{stop:?}"),
         }
+    }
+}
+
+/// Hands out its bytes in pieces of these sizes, again and again.
+struct Pieces<'b> {
+    bytes: &'b [u8],
+    sizes: std::iter::Cycle<std::vec::IntoIter<usize>>,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = self.sizes.next().unwrap_or(1).min(buffer.len()).min(self.bytes.len());
+        let (piece, rest) = self.bytes.split_at(size);
+        buffer[..size].copy_from_slice(piece);
+        self.bytes = rest;
+        Ok(size)
+    }
+}
+
+/// Everything that is said of an input, but for the text of its first rows.
+#[derive(Debug, PartialEq)]
+struct Told {
+    requests: Vec<String>,
+    findings: Vec<String>,
+    notes: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+fn told(source: impl Read, first_rows: usize) -> Result<Told, (&'static str, Option<u64>)> {
+    let mut sheet = read(source, &InputOptions::default()).map_err(|error| (error.code(), error.line()))?;
+    Ok(Told {
+        requests: requests(&sheet),
+        findings: sheet.findings().iter().map(ToString::to_string).collect(),
+        notes: sheet.notes.iter().map(ToString::to_string).collect(),
+        rows: if sheet.is_refused() { Vec::new() } else { second_pass(&mut sheet).split_off(first_rows) },
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn what_is_said_does_not_depend_on_how_the_bytes_arrive(
+        bytes in prop::collection::vec(prop::sample::select(b"a1,;\"\r\n #\xC3\xBC\xFFAdd".to_vec()), 0..200),
+        sizes in prop::collection::vec(1_usize..40, 1..8),
+    ) {
+        let text = [&b"machineId,tag,action,note\r\n"[..], &bytes].concat();
+        let pieces = Pieces { bytes: &text, sizes: sizes.into_iter().cycle() };
+        prop_assert_eq!(told(pieces, 0), told(&text[..], 0));
+    }
+
+    #[test]
+    fn what_is_said_does_not_depend_on_where_a_block_ends(
+        bytes in prop::collection::vec(prop::sample::select(b"a1,;\"\r\n #\xC3\xBC\xFFAdd".to_vec()), 0..200),
+        before in 0_usize..200,
+    ) {
+        let behind = |filler: usize| {
+            let filler = "x".repeat(filler);
+            [format!("machineId,tag,action,note\r\na,x,Add,{filler}\r\n").as_bytes(), &bytes].concat()
+        };
+        // A block has 128 KiB.
+        let (near, far) = (behind(10), behind(128 * 1024 - before));
+        prop_assert_eq!(told(&far[..], 1), told(&near[..], 1));
     }
 }
 

@@ -90,7 +90,7 @@ fn every_problem_of_a_row_is_found() {
         // A row with a problem asks for nothing, and the next one is read as ever.
         assert_eq!(sheet.row_count, 2, "{row:?}");
         assert_eq!(sheet.requests.len(), 1, "{row:?}");
-        assert_eq!(sheet.machines, [MachineReference::parse("last")], "{row:?}");
+        assert_eq!(*sheet.machines, [MachineReference::parse("last")], "{row:?}");
     }
 }
 

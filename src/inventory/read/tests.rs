@@ -58,7 +58,12 @@ fn page(machines: u64, top: u32, skip: u64) -> Answer {
         return response(404, r#"{"error": {"code": "ResourceNotFound", "message": "none"}}"#.to_owned());
     }
     let end = machines.min(skip + u64::from(top));
-    let list: Vec<String> = (skip..end).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
+    list_of(skip..end)
+}
+
+/// A page with these machines, and without a link to the next.
+fn list_of(machines: impl Iterator<Item = u64>) -> Answer {
+    let list: Vec<String> = machines.map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
     response(200, format!(r#"{{"value": [{}]}}"#, list.join(",")))
 }
 
@@ -160,9 +165,7 @@ async fn a_machine_that_goes_between_two_pages_hides_nobody() {
         // The first machines go once the first page has come.
         let outcome = reading("off", move |number, top, skip| {
             let gone = if number == 0 { 0 } else { gone };
-            let end = (skip + gone + u64::from(top)).min(20_050);
-            let list: Vec<String> = (skip + gone..end).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
-            response(200, format!(r#"{{"value": [{}]}}"#, list.join(",")))
+            list_of(skip + gone..(skip + gone + u64::from(top)).min(20_050))
         })
         .await;
         let (inventory, progress) = outcome.read.expect("an inventory");
@@ -174,15 +177,54 @@ async fn a_machine_that_goes_between_two_pages_hides_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_list_without_a_lasting_order_is_never_taken_for_whole() {
     // Every page is dealt anew: about half of the second one was on the first.
-    let outcome = reading("off", |call, top, skip| {
-        let mut machines: Vec<u64> = (0..20_050).collect();
-        fastrand::Rng::with_seed(u64::try_from(call).expect("few")).shuffle(&mut machines);
-        let page = machines.into_iter().skip(usize::try_from(skip).expect("small"));
-        let list: Vec<String> = page.take(top as usize).map(|number| format!(r#"{{"id": "{number:040x}"}}"#)).collect();
-        response(200, format!(r#"{{"value": [{}]}}"#, list.join(",")))
+    for seed in 0..5 {
+        let outcome = reading("off", move |call, top, skip| {
+            let mut machines: Vec<u64> = (0..20_050).collect();
+            fastrand::Rng::with_seed(seed * 1_000 + call as u64).shuffle(&mut machines);
+            let page = machines.into_iter().skip(usize::try_from(skip).expect("small"));
+            list_of(page.take(top as usize))
+        })
+        .await;
+        let error = outcome.read.expect_err("some machines were never shown");
+        assert!(matches!(error, ReadError::Walk(WalkError::Torn { .. })) && !error.is_refusal(), "{error}");
+        assert_eq!(outcome.requests.len(), 4, "read again before it is believed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_page_repeats_is_the_tail_of_the_one_before() {
+    // What the second page begins with, and whether it follows the first, which holds the machines below 10,000.
+    let table: [(&str, Vec<u64>, bool); 6] = [
+        ("the tail", (9_990..10_000).collect(), true),
+        ("a longer tail, since some have come", (9_900..10_000).collect(), true),
+        ("a tail with gaps, since some have gone", (9_900..10_000).step_by(7).collect(), true),
+        ("a tail with somebody new in it", [9_998, 77_777, 9_999].into(), true),
+        ("a tail in another order", [9_999, 9_998].into(), false),
+        ("known machines among many unknown ones", (9_960..10_000).flat_map(|id| [id, id + 50_000]).collect(), false),
+    ];
+    for (what, head, fits) in table {
+        let outcome = reading("off", move |_, _, skip| match skip {
+            0 => list_of(0..10_000),
+            _ => list_of(head.iter().copied().chain(10_000..12_000)),
+        })
+        .await;
+        assert_eq!((outcome.read.is_ok(), outcome.requests.len()), if fits { (true, 2) } else { (false, 4) }, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_shorter_than_asked_for_is_repeated_in_part_as_well() {
+    let outcome = reading("off", |number, _, skip| {
+        // The first machine goes once the first page has come.
+        let machines: Vec<u64> = (u64::from(number > 0)..10).collect();
+        let rest = machines.get(usize::try_from(skip).expect("small")..).unwrap_or_default();
+        let Answer::Response(page) = list_of(rest.iter().copied().take(3)) else { panic!("a page") };
+        let body = String::from_utf8(page.body).expect("text");
+        response(200, if rest.len() > 3 { body.replacen('{', r#"{"@odata.nextLink": "x", "#, 1) } else { body })
     })
     .await;
-    assert!(outcome.read.is_err(), "some machines were never shown");
+    assert_eq!(outcome.read.expect("an inventory").0.len(), 10);
+    assert_eq!(outcome.requests, [0, 2, 0, 2, 4, 6]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +270,7 @@ async fn what_cannot_be_read_is_counted() {
     .await;
     let (inventory, progress) = outcome.read.expect("an inventory");
     assert_eq!((inventory.len(), progress.machines, progress.repeated, progress.skipped), (3, 3, 1, 2));
-    assert_eq!(outcome.requests, [0, 3]);
+    assert_eq!(outcome.requests, [0, 2]);
 }
 
 /// Ends in an error, after so many calls.
@@ -277,10 +319,10 @@ async fn a_list_without_an_end_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_takes_no_more_ends_the_reading() {
-    struct Full;
+    struct Full(io::ErrorKind);
     impl MachineSink for Full {
         fn take(&mut self, _machine: &MachineRecord) -> io::Result<bool> {
-            Err(io::ErrorKind::StorageFull.into())
+            Err(self.0.into())
         }
     }
     let clock: SharedClock =
@@ -293,8 +335,11 @@ async fn a_sink_that_takes_no_more_ends_the_reading() {
         GateSettings { account, quota, scope: QuotaScope::Api, concurrency: 1, deadline: None, maximum_outage: OUTAGE };
     let (going_on, draining) = watch::channel(false);
     let caller = Caller::new(Arc::clone(&service), store, clock.clone(), gate, 1, draining);
-    let read_again = async || read(&caller, &clock, None, Full, &mut Watcher::default()).await;
-    assert!(matches!(read_again().await, Err(ReadError::Sink(_))));
+    let read_into = async |full| read(&caller, &clock, None, Full(full), &mut Watcher::default()).await;
+    assert!(matches!(read_into(io::ErrorKind::StorageFull).await, Err(ReadError::Sink(_))));
+    let too_large = read_into(io::ErrorKind::OutOfMemory).await.err().expect("an error");
+    assert!(matches!(too_large, ReadError::TooLarge { machines: 0 }), "{too_large}");
+    assert!(too_large.hint().is_some_and(|hint| hint.contains("--no-inventory")) && !too_large.is_refusal());
     going_on.send_replace(true);
-    assert!(matches!(read_again().await, Err(ReadError::Stopped(StopReason::Draining))));
+    assert!(matches!(read_into(io::ErrorKind::StorageFull).await, Err(ReadError::Stopped(StopReason::Draining))));
 }

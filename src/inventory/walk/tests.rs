@@ -101,12 +101,12 @@ fn a_walk_asks_for_as_many_pages_as_there_are() {
         ("a full last page", Service { machines: 10, ..PLAIN }, 10, 2),
         ("a full last page without a 404", Service { machines: 10, not_found: false, ..PLAIN }, 10, 2),
         ("a short last page", Service { machines: 25, ..PLAIN }, 25, 3),
-        ("a cap with links", Service { machines: 25, cap: 4, ..PLAIN }, 25, 7),
-        ("a cap that divides, with links", Service { machines: 20, cap: 4, ..PLAIN }, 20, 5),
-        ("a link on every page", Service { machines: 25, link: Link::Always, ..PLAIN }, 25, 4),
-        ("a link on empty pages", Service { machines: 20, link: Link::Always, not_found: false, ..PLAIN }, 20, 3),
+        ("a cap with links", Service { machines: 25, cap: 4, ..PLAIN }, 25, 8),
+        ("a cap that divides, with links", Service { machines: 20, cap: 4, ..PLAIN }, 20, 7),
+        ("a link on every page", Service { machines: 25, link: Link::Always, ..PLAIN }, 25, 5),
+        ("a link on empty pages", Service { machines: 20, link: Link::Always, not_found: false, ..PLAIN }, 20, 5),
         ("no links at all", Service { machines: 25, link: Link::Absent, ..PLAIN }, 25, 3),
-        ("the same page again and again", Service { machines: 40, repeats: true, link: Link::Always, ..PLAIN }, 10, 2),
+        ("one machine and a link", Service { machines: 1, link: Link::Always, ..PLAIN }, 1, 3),
         ("everything at once", Service { machines: 35, overflows: true, ..PLAIN }, 35, 2),
         ("pages that overlap", Service { machines: 20, overlap: 3, not_found: false, ..PLAIN }, 20, 3),
     ];
@@ -118,12 +118,22 @@ fn a_walk_asks_for_as_many_pages_as_there_are() {
 
 #[test]
 fn a_list_without_an_end_is_given_up_with_the_reason() {
-    let tiny = Service { machines: 10_000, cap: 1, ..PLAIN };
-    assert_eq!(tiny.walk(LIMITS).2, Err(WalkError::TooManyPages { pages: 50, machines: 50 }));
+    let tiny = Service { machines: 10_000, cap: 2, ..PLAIN };
+    assert_eq!(tiny.walk(LIMITS).2, Err(WalkError::TooManyPages { pages: 50, machines: 100 }));
     let huge = Service { machines: 10_000, ..PLAIN };
     assert_eq!(huge.walk(LIMITS).2, Err(WalkError::TooManyMachines { limit: 400 }));
     let drip = Service { machines: 10_000, overlap: 9, link: Link::Always, ..PLAIN };
     assert!(drip.walk(LIMITS).2.is_err());
+}
+
+#[test]
+fn pages_that_cannot_be_known_to_fit_together_are_no_whole_list() {
+    let same_page = Service { machines: 40, repeats: true, link: Link::Always, ..PLAIN };
+    assert_eq!(same_page.walk(LIMITS), ((0..10).collect(), 4, Err(WalkError::Repeating)));
+    let same_full_page = Service { link: Link::Absent, ..same_page };
+    assert_eq!(same_full_page.walk(LIMITS).2, Err(WalkError::Repeating));
+    let one_by_one = Service { machines: 40, cap: 1, ..PLAIN };
+    assert_eq!(one_by_one.walk(LIMITS), ([0, 1].into(), 3, Err(WalkError::Torn { position: 1 })));
 }
 
 #[test]
@@ -176,10 +186,11 @@ fn page_of(list: &[u64], top: u64, skip: u64) -> Option<(Vec<u64>, bool)> {
 fn a_404_behind_a_full_page_is_asked_for_again() {
     let limits = PageLimits { machines: 40_000, ..THOUSANDS };
     let list: Vec<u64> = (0..2_500).collect();
-    for failing in [vec![1], vec![2], vec![1, 2], vec![2, 3]] {
-        let (seen, calls, end) =
+    // The third attempt begins further back, which costs a page.
+    for (failing, calls) in [(vec![1], 4), (vec![2], 4), (vec![1, 2], 6), (vec![2, 3], 6)] {
+        let (seen, called, end) =
             walk(limits, |number, top, skip| page_of(&list, top, skip).filter(|_| !failing.contains(&number)));
-        assert_eq!((seen.len(), calls, end), (2_500, 3 + failing.len() as u64, Ok(())), "{failing:?}");
+        assert_eq!((seen.len(), called, end), (2_500, calls, Ok(())), "{failing:?}");
     }
     let (_, calls, end) = walk(limits, |number, top, skip| page_of(&list, top, skip).filter(|_| number == 0));
     assert_eq!((calls, end), (4, Err(WalkError::Torn { position: 1_000 })), "it cannot be over here");
@@ -216,23 +227,55 @@ proptest! {
         prop_assert!(calls <= u64::from(LIMITS.pages) + 1, "{} calls", calls);
         prop_assert!(seen.iter().all(|id| *id < service.machines));
         if let Err(WalkError::TooManyMachines { .. }) = end {
-            prop_assert!(service.machines >= LIMITS.machines || service.overlap > 0);
+            prop_assert!(service.machines * 2 >= LIMITS.machines || service.overlap > 0 || service.repeats);
         }
     }
 
     #[test]
     fn a_service_that_pages_honestly_is_read_whole_with_the_fewest_calls(
-        machines in 1..400_u64, cap in 1..25_u64, always in any::<bool>(), not_found in any::<bool>(),
+        machines in 1..400_u64, cap in 2..25_u64, always in any::<bool>(), not_found in any::<bool>(),
     ) {
         let link = if always { Link::Always } else { Link::Correct };
-        let limits = PageLimits { pages: 1000, ..LIMITS };
+        let limits = PageLimits { pages: 1_000, machines: 1_000, ..LIMITS };
         let service = Service { machines, cap, link, not_found, ..PLAIN };
         let (seen, calls, end) = service.walk(limits);
         let page = cap.min(10);
         prop_assert_eq!((seen.len() as u64, end), (machines, Ok(())));
-        let needed = machines.div_ceil(page);
-        let least = if always || (cap >= 10 && machines % page == 0) { needed + 1 } else { needed };
+        // Each page but the first repeats a machine.
+        let behind_the_first = machines.saturating_sub(page);
+        let needed = 1 + behind_the_first.div_ceil(page - 1);
+        let is_last_full = cap >= 10 && machines >= page && behind_the_first % (page - 1) == 0;
+        let least = if always { needed + 2 } else { needed + u64::from(is_last_full) };
         prop_assert_eq!(calls, least);
+    }
+
+    #[test]
+    fn pages_that_are_shorter_than_asked_for_hide_nobody(
+        machines in 1..60_u64,
+        cap in 2..9_usize,
+        changes in prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..2_usize), 1..40),
+    ) {
+        let mut list: Vec<u64> = (0..machines).collect();
+        let mut newcomers = machines..;
+        let (seen, _, end) = walk(PageLimits { pages: 1_000, ..LIMITS }, |number, _, skip| {
+            if let Some((gone, come)) = number.checked_sub(1).and_then(|number| changes.get(usize::try_from(number).ok()?)) {
+                for index in gone.iter().take(list.len() - 1) {
+                    list.remove(index.index(list.len()));
+                }
+                for newcomer in newcomers.by_ref().take(*come) {
+                    list.insert(usize::try_from(newcomer * 7).expect("small") % list.len(), newcomer);
+                }
+            }
+            let rest = list.get(usize::try_from(skip).expect("small")..).filter(|rest| !rest.is_empty())?;
+            Some((rest.iter().copied().take(cap).collect(), rest.len() > cap))
+        });
+        match end {
+            Ok(()) => {
+                let missed: Vec<u64> = list.into_iter().filter(|id| *id < machines && !seen.contains(id)).collect();
+                prop_assert_eq!(missed, Vec::<u64>::new());
+            }
+            Err(error) => prop_assert!(matches!(error, WalkError::Torn { .. } | WalkError::Repeating), "{}", error),
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::inventory::MachineRecord;
-use crate::model::DeviceValue;
+use crate::model::{DeviceValue, MayHold};
 use crate::plan::fixtures::{inventory, listed, machine_id, plan, sheet, slot, tagged};
+use crate::plan::recent::Age;
 
 fn decided(plan: &Plan) -> Vec<(Decision, Held)> {
     plan.iter().map(|(_, decision, before)| (decision, before)).collect()
@@ -64,7 +65,7 @@ fn every_row_is_decided_by_what_the_inventory_shows() {
 fn without_an_inventory_everything_is_a_change() {
     let sheet = sheet("#1,A,Add,High\n#2,A,Remove,\n");
     let mut recent = RecentWrites::default();
-    recent.note(slot(1, ""), Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
+    recent.note(slot(1, ""), MayHold::only(Held::Value(DeviceValue::Low)), Held::Value(DeviceValue::High), Age::Young);
     let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: None };
     let plan = plan(&sheet, None, &recent, settings);
     assert_eq!(decided(&plan), [(Decision::Change, Held::Unknown); 3]);
@@ -74,13 +75,13 @@ fn without_an_inventory_everything_is_a_change() {
 #[test]
 fn our_own_recent_writes_override_the_list_but_for_values_that_are_somebody_elses() {
     let mut recent = RecentWrites::default();
-    recent.note(slot(1, "A"), Held::Present, Held::Absent);
-    recent.note(slot(1, "C"), Held::Absent, Held::Present);
-    recent.note_doubtful(slot(1, "B"), Held::Present, Held::Absent);
-    recent.note_doubtful(slot(1, "D"), Held::Absent, Held::Present);
-    recent.note(slot(2, ""), Held::Value(DeviceValue::High), Held::Value(DeviceValue::Low));
-    recent.note(slot(3, ""), Held::Value(DeviceValue::High), Held::Value(DeviceValue::Low));
-    recent.note(slot(9, "A"), Held::Absent, Held::Present);
+    recent.note(slot(1, "A"), MayHold::only(Held::Present), Held::Absent, Age::Young);
+    recent.note(slot(1, "C"), MayHold::only(Held::Absent), Held::Present, Age::Young);
+    recent.note_doubtful(slot(1, "B"), MayHold::only(Held::Present), Held::Absent);
+    recent.note_doubtful(slot(1, "D"), MayHold::only(Held::Absent), Held::Present);
+    recent.note(slot(2, ""), MayHold::only(Held::Value(DeviceValue::High)), Held::Value(DeviceValue::Low), Age::Young);
+    recent.note(slot(3, ""), MayHold::only(Held::Value(DeviceValue::High)), Held::Value(DeviceValue::Low), Age::Young);
+    recent.note(slot(9, "A"), MayHold::only(Held::Absent), Held::Present, Age::Young);
     let table = [
         ("#1,A,Add,", Decision::Change, Held::Absent),
         ("#1,C,Add,", Decision::Unchanged, Held::Present),
@@ -232,4 +233,25 @@ proptest! {
         prop_assert_eq!(plan.count(Decision::Change), groups.values().sum::<u64>());
         prop_assert!(calls.unlisted <= calls.unlisted_worst_case);
     }
+}
+
+#[test]
+fn a_machine_whose_add_is_in_error_keeps_its_tags() {
+    let inventory = inventory([tagged(1, &["Old"]), tagged(2, &["Old"]), tagged(3, &["Old"]), tagged(4, &["Old"])]);
+    let [one, two, three, four] = [1, 2, 3, 4].map(machine_id);
+    let rows = [
+        format!("{one},New,Ad,\n"),
+        format!("{two},,Add,\n"),
+        "pc3,A\tB,Add,\n".to_owned(),
+        // Neither a remove nor a value in error is an add.
+        format!("{four},A\tB,Remove,\n{four},,Set,Mid\n"),
+        format!("{one},Old,Remove,\n{two},Old,Remove,\n{three},Old,Remove,\n{four},Old,Remove,\n"),
+        format!("{one},,Set,High\n"),
+    ];
+    let text = format!("machineId,tag,action,value\n{}", rows.concat());
+    let sheet = crate::input::read(text.as_bytes(), &crate::input::InputOptions::default()).expect("an input");
+    assert_eq!(sheet.problems.len(), 5, "{:?}", sheet.problems);
+    let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), PlanSettings::default());
+    let (waits, goes) = (Decision::AddInError, Decision::Change);
+    assert_eq!(plan.decisions, [waits, waits, waits, goes, goes]);
 }

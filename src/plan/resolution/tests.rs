@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::inventory::MachineRecord;
-use crate::plan::fixtures::{id, inventory, listed, machine_id, named, sheet};
+use crate::plan::fixtures::{id, inventory, listed, named, sheet};
 
 /// A resolution of rows that each name one machine.
 fn resolved(machines: &[&str], inventory: Option<&Inventory>) -> (Sheet, Resolution) {
@@ -30,7 +30,7 @@ fn every_way_to_write_a_machine_leads_where_it_should() {
     };
     let table = [
         ("#1", listed(&id(1))),
-        ("#9", Some(ResolvedMachine::Unlisted(machine_id(9)))),
+        ("#9", Some(ResolvedMachine::Unlisted(0))),
         ("pc1", listed(&id(1))),
         ("PC1.CONTOSO.example", listed(&id(1))),
         ("pc1.contoso.example.", listed(&id(1))),
@@ -56,7 +56,7 @@ fn every_way_to_write_a_machine_leads_where_it_should() {
 #[test]
 fn without_an_inventory_ids_are_taken_at_their_word_and_names_lead_nowhere() {
     let (_, resolution) = resolved(&["#1", "pc1"], None);
-    assert_eq!(resolution.machine(0), Some(&ResolvedMachine::Unread(machine_id(1))));
+    assert_eq!(resolution.machine(0), Some(&ResolvedMachine::Unread(0)));
     assert_eq!(resolution.machine(1), Some(&ResolvedMachine::Unresolved(1)));
     assert_eq!((resolution.names_resolved(), resolution.names_unresolved()), (0, 1));
 }

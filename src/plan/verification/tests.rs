@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::inventory::MachineRecord;
-use crate::model::DeviceValue;
+use crate::model::{DeviceValue, MayHold};
 use crate::plan::fixtures::{inventory, listed, sheet, slot, tagged};
+use crate::plan::recent::Age;
 
 #[test]
 fn every_row_is_found_as_the_list_shows_it() {
@@ -16,13 +17,13 @@ fn every_row_is_found_as_the_list_shows_it() {
     ]);
     let (absent, present) = (Held::Absent, Held::Present);
     let mut recent = RecentWrites::default();
-    recent.note(slot(1, "C"), absent, present);
-    recent.note(slot(1, "A"), present, absent);
-    recent.note_doubtful(slot(1, "D"), absent, present);
-    recent.note_doubtful(slot(1, "B"), present, absent);
-    recent.note(slot(3, ""), Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
-    recent.note(slot(4, ""), Held::Value(DeviceValue::Low), Held::Value(DeviceValue::High));
-    recent.note(slot(9, "A"), absent, present);
+    recent.note(slot(1, "C"), MayHold::only(absent), present, Age::Young);
+    recent.note(slot(1, "A"), MayHold::only(present), absent, Age::Young);
+    recent.note_doubtful(slot(1, "D"), MayHold::only(absent), present);
+    recent.note_doubtful(slot(1, "B"), MayHold::only(present), absent);
+    recent.note(slot(3, ""), MayHold::only(Held::Value(DeviceValue::Low)), Held::Value(DeviceValue::High), Age::Young);
+    recent.note(slot(4, ""), MayHold::only(Held::Value(DeviceValue::Low)), Held::Value(DeviceValue::High), Age::Young);
+    recent.note(slot(9, "A"), MayHold::only(absent), present, Age::Young);
     let table = [
         ("#1,X,Add,", Differs, Held::Absent),
         ("#1,X,Remove,", Holds, Held::Absent),

@@ -70,13 +70,19 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
           the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than the retention period
       3 × missing_tag, first in row 5: Add needs a tag
           fix these rows in the file of rows to feed back
-      1 × BadRequest (HTTP 400), in row 3: �[31mno
+      1 × BadRequest (HTTP 400), in row 3: \u{1b}[31mno
           the service finds the request wrong; its message says why
     Calls: 1,712 (1,500 tags, 212 device values), 1 refused for quota, 12 had to be repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1,500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
     Results: out of line.results.csv
     Rows to feed back: out of line.failed.csv (13)
     Next: look at out of line.results.csv, then: tagfleet apply 'out of line.failed.csv'
     ");
+    // While a resumed run has something to do, it is not finished, whoever says so.
+    let summary = RunSummary { open: 1, ..summary };
+    let text = summary.text(&Screen::new(ColorChoice::Never, false));
+    assert!(text.starts_with("Run 20260301-120000-abcd is unfinished, since some outcomes are unknown: 1,703 rows."));
+    assert!(text.ends_with("Next: tagfleet resume 20260301-120000-abcd\n"), "{text}");
+    assert_eq!(summary.ending().ended, "unfinished");
 }
 
 #[test]

@@ -194,3 +194,89 @@ fn what_was_forbidden_once_is_asked_for_again_when_the_file_is_applied_again() {
         });
     }
 }
+
+#[test]
+fn what_was_there_in_another_case_is_taken_back() {
+    let mut history = plain();
+    history.habits.tells_case_apart = false;
+    history.machines[0].tags.push("old".into());
+    holds(history.clone(), [file(&[(remove("OLD"), 0)]), apply(1, Fate::Undisturbed), undo(2, 1)]);
+    history.habits.tells_case_apart = true;
+    let rows = file(&[(remove("old"), 0), (remove("OLD"), 0)]);
+    holds(history.clone(), [rows, apply(1, Fate::Undisturbed), undo(2, 1)]);
+    // Neither is what was added lost that nobody can take back.
+    history.machines[1].tags.push("old".into());
+    holds(history, [file(&[(add("OLD"), 1), (add("new"), 0)]), apply(1, Fate::Undisturbed), undo(2, 1)]);
+}
+
+#[test]
+fn after_a_restart_an_own_write_that_may_be_old_makes_nothing_so() {
+    let mut history = plain();
+    history.machines[1].tags.push("old".into());
+    // Neither does the wall clock, which somebody may have set.
+    for (minutes, seconds) in [(1, 0), (18, 0), (600, 0), (18, -3600)] {
+        let rows = file(&[(remove("old"), 1), (set(DeviceValue::Low), 0)]);
+        let steps = [
+            rows,
+            apply(1, Fate::Undisturbed),
+            Step::Others(1, add("old")),
+            Step::Restart,
+            Step::Wait(Duration::from_mins(minutes)),
+            Step::SetClock { seconds },
+            apply(2, Fate::Undisturbed),
+            undo(3, 2),
+        ];
+        holds(history.clone(), steps);
+    }
+}
+
+#[test]
+fn after_a_restart_an_own_write_that_is_old_upholds_no_outcome() {
+    let mut history = plain();
+    history.machines[2].nature = Nature::Broken;
+    let steps = [
+        file(&[(set(DeviceValue::Low), 0), (add("new"), 2)]),
+        apply(1, Fate::Undisturbed),
+        Step::Others(0, set(DeviceValue::High)),
+        Step::Restart,
+        Step::Wait(Duration::from_mins(18)),
+        apply(2, Fate::Undisturbed),
+    ];
+    holds(history, steps);
+}
+
+#[test]
+fn a_restart_makes_nothing_that_was_done_a_minute_ago_undone() {
+    let mut history = plain();
+    history.habits.list_lag = Duration::from_mins(10);
+    history.machines[1].nature = Nature::Protected;
+    let none = Options { limit: Some(0), ..Options::default() };
+    for label in 2..6 {
+        let resume = Command { options: none.clone(), ..command(label, Deed::Resume(1), Fate::Undisturbed) };
+        let rows = file(&[(remove("old"), 1), (add("new"), 1), (set(DeviceValue::Low), 0)]);
+        holds(history.clone(), [rows, apply(1, Fate::Undisturbed), Step::Restart, Step::Command(resume)]);
+    }
+}
+
+#[test]
+fn what_a_list_that_lags_shows_of_a_time_before_the_last_call_is_not_somebody_elses() {
+    let mut history = plain();
+    history.habits.list_lag = Duration::from_mins(10);
+    // It keeps the run open.
+    history.machines[1].nature = Nature::Broken;
+    let rows = |value| file(&[(set(value), 0), (add("new"), 1)]);
+    let again = |label, deed| {
+        let [first, second] = [label, label + 20].map(|label| Step::Command(command(label, deed, Fate::Undisturbed)));
+        [Step::Wait(Duration::from_mins(20)), first, second]
+    };
+    for label in 3..9 {
+        // Others set it between, or an earlier version of the file did.
+        for deed in [Deed::Apply(0), Deed::Resume(1)] {
+            let others =
+                [rows(DeviceValue::Low), apply(1, Fate::Undisturbed), Step::Others(0, set(DeviceValue::Normal))];
+            holds(history.clone(), others.into_iter().chain(again(label, deed)));
+        }
+        let flipped = [rows(DeviceValue::Normal), apply(1, Fate::Undisturbed), rows(DeviceValue::Low)];
+        holds(history.clone(), flipped.into_iter().chain(again(label, Deed::Apply(0))));
+    }
+}

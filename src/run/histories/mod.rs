@@ -65,38 +65,7 @@ struct Known {
     what: &'static str,
 }
 
-const KNOWN: [Known; 5] = [
-    Known {
-        kind: Kind::NotSo,
-        text: "says unchanged : others took it away",
-        nature: None,
-        what: "after a restart an own write of more than 15 minutes ago passes for a recent one",
-    },
-    Known {
-        kind: Kind::NotSo,
-        text: ": our own command",
-        nature: None,
-        what: "a run is gone on with, and what a later run of ours did is not looked at (seeds 3653, 6526)",
-    },
-    Known {
-        kind: Kind::WellMachineFailed,
-        text: "nothing was ever wrong with it",
-        nature: None,
-        what: "pages that are short of what was asked for do not overlap (seeds 2041, 2940)",
-    },
-    Known {
-        kind: Kind::UndoRefused,
-        text: "",
-        nature: None,
-        what: "what a run had seen before is not known to its undo (seeds 2204, 5335)",
-    },
-    Known {
-        kind: Kind::SentAgain,
-        text: "",
-        nature: None,
-        what: "what another process of the run was answered is sent again (seeds 6994, 9386)",
-    },
-];
+const KNOWN: [Known; 0] = [];
 
 impl Known {
     fn covers(&self, history: &History, violation: &Violation) -> Option<&'static str> {

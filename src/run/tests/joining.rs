@@ -270,3 +270,38 @@ async fn under_a_limit_each_invocation_makes_progress_and_adds_come_before_remov
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_another_process_has_put_into_a_new_form_is_looked_for_again() {
+    let world = World::of(45);
+    let run = interrupted(&world).await;
+    let grown = adding("A", 45);
+    let asked = Invocation { answered_after: Some(Duration::from_secs(30)), ..Invocation::default() };
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(1)), ..Invocation::default() };
+    // While the first one is asked, the second one finds the run as it was, and waits for it.
+    let first = async { world.apply(&grown, &asked).await.exits(ExitStatus::Done) };
+    let second = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.apply(&grown, &waiting).await.exits(ExitStatus::Done).says("Waiting for")
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.run_id(), run);
+    for said in [&first, &second] {
+        assert_eq!(counts(said)[..2].iter().sum::<usize>(), 45, "{}", said.messages);
+    }
+    assert_eq!(world.service.writes().len(), 45, "each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ended_before_it_could_look_names_up_is_not_resumed() {
+    let world = World::of(2);
+    let how = Invocation { interrupted_after: Some(Duration::from_millis(20)), ..Invocation::default() };
+    world.apply("pc-1,A,Add,\n#2,A,Add,\n", &how).await.exits(ExitStatus::StoppedEarly);
+    let run = world.store().await.runs().await.expect("runs")[0].run_id.clone();
+    for _ in 0..2 {
+        let said = world.resume(Some(&run), &Invocation::default()).await;
+        said.exits(ExitStatus::InputRefused)
+            .says("ended before it had read the tenant's machines, so it cannot be resumed");
+    }
+    assert_eq!(world.service.writes().len(), 0);
+}

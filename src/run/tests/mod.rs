@@ -3,6 +3,7 @@
 
 mod identity;
 mod joining;
+mod overtaking;
 mod service;
 mod undoing;
 mod waiting;

@@ -50,7 +50,7 @@ async fn the_list_is_walked_by_skip() {
 async fn a_next_link_leads_on() {
     let settings = SandboxSettings { made_up_machines: 5, maximum_page: 2, ..SandboxSettings::default() };
     let tenant = Tenant::start(settings).await;
-    let mut path = "/api/machines?$filter=startswith(id,%20'')".to_owned();
+    let mut path = "/api/machines".to_owned();
     let mut lengths = Vec::new();
     loop {
         let page = tenant.get(&path).await;
@@ -59,18 +59,6 @@ async fn a_next_link_leads_on() {
         path = link.strip_prefix(&tenant.sandbox.base_url()).expect("a link to this server").to_owned();
     }
     assert_eq!(lengths, [2, 2, 1]);
-}
-
-#[tokio::test]
-async fn filters_choose_and_their_faults_are_told() {
-    let tenant = Tenant::with_three(SandboxSettings::default()).await;
-    tenant.add_tag("b", "It's (odd), x").await;
-    let tagged = "/api/machines?$filter=machineTags/any(t:%20t%20eq%20'It''s+(odd),+x')";
-    assert_eq!(tenant.get(tagged).await.ids(), ["b"]);
-    assert_eq!(tenant.get("/api/machines?$filter=id%20eq%20'z'").await.refusal(), (404, "ResourceNotFound"));
-    let answer = tenant.get("/api/machines?$filter=nickname%20eq%20'z'").await;
-    assert_eq!(answer.refusal(), (400, "ODataError"));
-    assert!(answer.message().contains("nickname"), "{answer:?}");
 }
 
 #[tokio::test]

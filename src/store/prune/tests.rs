@@ -164,8 +164,8 @@ impl Process {
         self.store.set_run_state(run, RunState::Finished).await.expect("the store works");
     }
 
-    async fn prune(&self, keep: Duration) {
-        self.store.prune(keep).await.expect("the store works");
+    async fn prune(&self, keep: Duration) -> Option<KeptInDoubt> {
+        self.store.prune(keep).await.expect("the store works")
     }
 }
 
@@ -194,6 +194,34 @@ async fn runs_go_when_nothing_has_happened_in_them_for_long_and_nobody_is_at_the
     assert_eq!(place.rows_left().await[..6], left);
     assert_eq!(place.rows_left().await[6..], [("process", 3), ("timeline", 1)]);
     assert_eq!(place.lock_files(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_deletes_nothing_until_it_has_gone_on_for_a_day() {
+    let mut place = Place::new();
+    let first = place.process().await;
+    first.finish("old", 3).await;
+    assert_eq!(first.prune(MONTHS).await, None);
+    drop(first);
+    let wall = |text: &str| text.parse::<Timestamp>().expect("a time");
+    let started_anew = |boot: &str, time| {
+        Arc::new(VirtualClock::new(BootId::new(boot.into()), BootTime::from_microseconds(1_000_000), time))
+    };
+    place.clock = started_anew("wrong", wall("2036-05-01T00:00:00Z"));
+    for hours in [0, 1, 22] {
+        tokio::time::sleep(Duration::from_hours(hours)).await;
+        let kept = place.process().await.prune(MONTHS).await.expect("it is told");
+        assert!(kept.runs == 1 && kept.jumped_by > 3600 * DAY, "{kept:?}");
+        assert_eq!(place.runs().await.len(), 1, "after {hours} hours more");
+    }
+    // It is set right, and then wrong again: that is a jump of its own.
+    place.clock = started_anew("right", wall("2026-05-02T00:00:00Z"));
+    assert_eq!(place.process().await.prune(MONTHS).await, None);
+    place.clock = started_anew("wrong again", wall("2036-05-01T00:00:00Z"));
+    assert!(place.process().await.prune(MONTHS).await.is_some());
+    tokio::time::sleep(DAY).await;
+    assert_eq!(place.process().await.prune(MONTHS).await, None);
+    assert!(place.runs().await.is_empty(), "a day later it is believed");
 }
 
 #[tokio::test(start_paused = true)]

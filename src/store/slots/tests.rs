@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
-use crate::model::{AnswerFacts, Change, DeviceValue, TagAction};
+use crate::model::{AnswerFacts, Change, DeviceValue, MachineId, TagAction};
 use crate::quota::Quota;
 use crate::store::{
     Admission, AttemptEnd, AttemptRequest, CarriedOperation, NewChange, NewOperation, NewRun, OperationEffect,
@@ -33,9 +33,13 @@ struct Sent(Vec<AttemptKey>);
 
 impl Place {
     fn new() -> Self {
-        let wall: Timestamp = "2026-05-01T00:00:00Z".parse().expect("a time");
-        let clock = VirtualClock::new(BootId::new("boot".into()), BootTime::from_microseconds(1_000_000_000), wall);
-        Self { directory: tempfile::tempdir().expect("a directory"), clock: Arc::new(clock) }
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { directory, clock: clock("boot", "2026-05-01T00:00:00Z") }
+    }
+
+    /// The machine starts again, by a wall time that is right or not.
+    fn restart(&mut self, wall: &str) {
+        self.clock = clock(wall, wall);
     }
 
     async fn process(&self) -> Process {
@@ -43,6 +47,11 @@ impl Place {
         let account = store.account("tenant", "app").await.expect("an account");
         Process { store, account }
     }
+}
+
+fn clock(boot: &str, wall: &str) -> SharedClock {
+    let wall: Timestamp = wall.parse().expect("a time");
+    Arc::new(VirtualClock::new(BootId::new(boot.into()), BootTime::from_microseconds(1_000_000_000), wall))
 }
 
 fn machine(number: u32) -> MachineId {
@@ -172,7 +181,7 @@ impl Process {
 
     async fn recent(&self) -> Vec<String> {
         let writes = self.store.recent_writes(self.account, "host", LAG).await.expect("the store works");
-        writes.iter().map(describe_write).collect()
+        writes.writes.iter().map(describe_write).collect()
     }
 
     /// Puts a new version of the input into the place of a run: what is done to each operation of the old one.
@@ -407,4 +416,70 @@ async fn a_doubt_goes_when_nothing_of_it_can_arrive_any_more_before_the_next_wri
         let rename = "UPDATE run SET run_id = run_id || hex(randomblob(8))";
         process.store.writer.run(move |transaction| transaction.execute(rename, [])).await.expect("the store works");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_old_a_write_is_another_clock_cannot_tell() {
+    let mut place = Place::new();
+    let process = place.process().await;
+    let run = process.run("run", &[("High", NORMAL)]).await;
+    process.done(run, &[0]).await;
+    let ages = async |process: &Process| {
+        let recent = process.store.recent_writes(process.account, "host", LAG).await.expect("the store works");
+        recent.writes.iter().map(|write| write.age).collect::<Vec<_>>()
+    };
+    assert_eq!(ages(&process).await, [Age::Young]);
+    drop(process);
+    for (wall, expected) in [("2026-05-01T00:01:00Z", Age::LooksYoung), ("2026-05-01T10:00:00Z", Age::LooksOld)] {
+        place.restart(wall);
+        let process = place.process().await;
+        process.store.sweep_dead_processes().await.expect("the store works");
+        assert_eq!(ages(&process).await, [expected], "{wall}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_found_before_it_wrote_again_is_kept_with_the_write() {
+    let place = Place::new();
+    let process = place.process().await;
+    let run = process.run("run", &[("High", LOW)]).await;
+    process.done(run, &[0]).await;
+    let run = process.join(run, &[("High", LOW)], &[CarriedOperation::Facts(OperationId(0), OperationId(0))]).await;
+    process.store.note_found(run, vec![(OperationId(0), MayHold::only(NORMAL))]).await.expect("the store works");
+    process.done(run, &[0]).await;
+    let run = process.join(run, &[("High", LOW)], &[CarriedOperation::Outcome(OperationId(0), OperationId(0))]).await;
+    let recent = process.store.recent_writes(process.account, "host", LAG).await.expect("the store works");
+    let last = recent.writes.last().expect("a write");
+    assert_eq!((last.before, last.found), (LOW, MayHold::only(NORMAL)));
+    assert_eq!(process.slots(run).await, ["value: Low -> High"], "what was before the run stays that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_in_another_form_may_have_gone_with_the_one_that_was_removed() {
+    let place = Place::new();
+    let process = place.process().await;
+    let run = process.run("run", &[("-OLD", Held::Unknown), ("+NEW", Held::Unknown)]).await;
+    let forms = |form: &str| vec![Tag::new(form).expect("a tag")];
+    let noted = vec![(OperationId(0), forms("old")), (OperationId(1), forms("new"))];
+    process.store.note_other_forms(run, noted).await.expect("the store works");
+    assert_eq!(process.slots(run).await, Vec::<String>::new(), "nothing was sent");
+    process.done(run, &[0, 1]).await;
+    let expected = ["OLD: absent -> absent", "old: present -> absent|present"];
+    assert_eq!(process.slots(run).await[..2], expected);
+    assert_eq!(process.slots(run).await[2..], ["1NEW: ? -> present", "1new: present -> present"]);
+    // So it is where the row is dropped.
+    let run = process.join(run, &[], &[CarriedOperation::History(OperationId(0), None)]).await;
+    assert_eq!(process.slots(run).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_gone_on_with_since_is_more_than_its_undo_knows() {
+    let place = Place::new();
+    let process = place.process().await;
+    let run = process.run("run", &[("High", NORMAL), ("+A", Held::Absent)]).await;
+    process.done(run, &[0]).await;
+    let undo = process.run("undo", &[("Normal", Held::Value(DeviceValue::High))]).await;
+    assert!(!process.store.has_called_since(run, undo).await.expect("the store works"));
+    process.done(run, &[1]).await;
+    assert!(process.store.has_called_since(run, undo).await.expect("the store works"));
 }

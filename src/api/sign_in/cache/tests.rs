@@ -71,7 +71,7 @@ impl Rig {
     fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         let script = Arc::new(Script { steps: Mutex::new(steps.into_iter().collect()), calls: AtomicUsize::new(0) });
         let source = Scripted(Arc::clone(&script));
-        Self { cache: Arc::new(TokenCache::new(SignInMethod::Secret, Box::new(source), Redactor::default())), script }
+        Self { cache: Arc::new(TokenCache::new(SignInMethod::Secret, Box::new(source))), script }
     }
 
     fn sign_ins(&self) -> usize {
@@ -302,7 +302,7 @@ async fn the_same_token_again_keeps_its_number_and_gets_its_new_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_is_dropped_while_signing_in_leaves_the_turn_to_the_next() {
-    let rig = Rig::new([brings("lost", HOUR_SECONDS), brings("two", HOUR_SECONDS)]);
+    let rig = Rig::new([brings("lost~token", HOUR_SECONDS), brings("two", HOUR_SECONDS)]);
     let dropped = tokio::time::timeout(Duration::from_millis(50), rig.cache.token()).await;
     assert!(dropped.is_err());
     assert_eq!(rig.shown().await, "two");
@@ -310,7 +310,7 @@ async fn a_caller_that_is_dropped_while_signing_in_leaves_the_turn_to_the_next()
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_brings_no_possible_token_is_an_error() {
-    let rig = Rig::new([brings("not a token", HOUR_SECONDS)]);
+    let rig = Rig::new([brings("n0t a token", HOUR_SECONDS)]);
     let error = rig.cache.token().await.expect_err("no header can hold it");
     assert!(error.is_transient(), "{error}");
     assert!(!format!("{error:?}").contains("not a token\""), "{error:?}");

@@ -16,7 +16,8 @@ use crate::api::sign_in::azure::{AzureSource, Plan};
 use crate::api::sign_in::cache::TokenCache;
 use crate::api::sign_in::test_keys::{CERTIFICATE, RSA_KEY, RSA_PUBLIC_KEY};
 use crate::api::sign_in::transport::{Route, SignInTransport};
-use crate::api::sign_in::{AuthMethod, Redactor, SignIn, SignInError, SignInMethod, SignInSettings};
+use crate::api::sign_in::{AuthMethod, SignIn, SignInError, SignInMethod, SignInSettings};
+use crate::outside::Outside;
 
 #[tokio::test]
 async fn a_client_secret_is_posted_to_the_tenants_endpoint() {
@@ -46,7 +47,7 @@ async fn a_client_secret_is_posted_to_the_tenants_endpoint() {
 #[tokio::test]
 async fn fifty_calls_cause_one_request() {
     let authority = Authority::start([Answer::token("one")]).await;
-    let sign_in = Arc::new(authority.sign_in_with("secret"));
+    let sign_in = Arc::new(authority.sign_in_with("flow~secret"));
     let calls: Vec<_> = (0..50)
         .map(|_| {
             let sign_in = Arc::clone(&sign_in);
@@ -63,7 +64,7 @@ async fn fifty_calls_cause_one_request() {
 #[tokio::test]
 async fn after_a_401_a_fresh_token_is_asked_for_once() {
     let authority = Authority::start([Answer::token("one"), Answer::token("two")]).await;
-    let sign_in = authority.sign_in_with("secret");
+    let sign_in = authority.sign_in_with("flow~secret");
     let refused = sign_in.token().await.expect("a token");
     for _ in 0..5 {
         let renewed = sign_in.renew(&refused).await.expect("a token");
@@ -123,10 +124,10 @@ fn metadata_cache(authority: &Authority, client_id: Option<&str>) -> TokenCache 
         Url::parse(&authority.address).expect("an address"),
     );
     let method = SignInMethod::ManagedIdentity;
-    let transport = SignInTransport::new(client(), route, method, Redactor::default());
+    let transport = SignInTransport::new(client(), route, method);
     let plan = Plan::ManagedIdentity { client_id: client_id.map(str::to_owned), transport: Arc::new(transport) };
     let source = AzureSource::new("https://api.example/.default".into(), plan);
-    TokenCache::new(method, Box::new(source.expect("a supported platform")), Redactor::default())
+    TokenCache::new(method, Box::new(source.expect("a supported platform")))
 }
 
 #[tokio::test]
@@ -182,7 +183,7 @@ impl azure_identity::Executor for FakeCli {
 async fn ask_cli(cli: &Arc<FakeCli>) -> Result<String, SignInError> {
     let plan = Plan::AzureCli { tenant_id: Some("tenant".into()), runner: Arc::clone(cli) as _ };
     let source = AzureSource::new("https://api.example/.default".into(), plan)?;
-    let cache = TokenCache::new(SignInMethod::AzureCli, Box::new(source), Redactor::default());
+    let cache = TokenCache::new(SignInMethod::AzureCli, Box::new(source));
     cache.token().await.map(|token| shown(&token))
 }
 
@@ -217,7 +218,7 @@ fn ready(token: Option<&str>, file: Option<&Path>) -> Result<SignIn, SignInError
 #[tokio::test]
 async fn a_ready_token_is_used_as_it_is_and_cannot_be_renewed() {
     let sign_in = ready(Some("opaque-token\n"), None).expect("complete settings");
-    assert_eq!(sign_in.redactor().redact("an opaque-token"), "an ***");
+    assert_eq!(Outside::new("an opaque-token").line(), "an ***");
     let token = sign_in.token().await.expect("a token");
     assert_eq!(shown(&token), "opaque-token");
     let error = sign_in.renew(&token).await.expect_err("it cannot be renewed");

@@ -57,6 +57,16 @@ fn every_status_has_its_verdict() {
 }
 
 #[test]
+fn what_is_too_much_of_an_answer_is_said() {
+    let body = format!(r#"{{"value": [{}]}}"#, vec![r#"{"id": "a"}"#; 100_001].join(","));
+    let Verdict::Retry { why: RetryReason::NotUnderstood, facts } = verdict(&FIRST, 200, &body, 0) else {
+        panic!("it is not understood")
+    };
+    let message = facts.error_message.expect("a message");
+    assert!(message.starts_with("the answer lists more than 100000 machines"), "{message}");
+}
+
+#[test]
 fn a_list_is_a_page_and_nothing_else_is() {
     let table = [
         (r#"{"value": [{"id": "a"}, {}]}"#, "page of 2"),

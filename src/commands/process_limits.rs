@@ -1,0 +1,79 @@
+//! What the system lets this process have, looked at before the first call: what runs out in the middle of a run looks like
+//! an outage, or ends the process.
+//!
+//! A limit that may be raised is raised; one that may not is an error that says what is missing.
+
+use crate::exit::{CommandError, ExitStatus};
+
+/// Files that are open beside the calls: the standard streams, the runtime's own, the database with its side files and
+/// locks, input, results and log, and the pipes of a program for the sign-in.
+const FILES_BESIDE_CALLS: u64 = 48;
+/// A connection, and the question to a name server before it.
+const FILES_PER_CALL: u64 = 2;
+/// The least address space that a run gets by with, in bytes: code, threads and their heaps. A large tenant takes more.
+const ADDRESS_SPACE_MINIMUM_BYTES: u64 = 160 * 1024 * 1024;
+
+/// Makes sure that so many calls at a time can be made.
+pub(super) fn allow(concurrency: u16) -> Result<(), CommandError> {
+    let files = FILES_BESIDE_CALLS + FILES_PER_CALL * u64::from(concurrency);
+    let shortage = |problem, hint: &str| CommandError::text(ExitStatus::Usage, problem, Some(hint));
+    if let Err(allowed) = system::raise(system::Kind::Files, files) {
+        return Err(shortage(
+            format!("this process may have {allowed} files open, and needs {files} for {concurrency} calls at a time"),
+            &format!("raise the limit (ulimit -n {files}), or make fewer calls at a time (--concurrency)"),
+        ));
+    }
+    if let Err(allowed) = system::raise(system::Kind::AddressSpace, ADDRESS_SPACE_MINIMUM_BYTES) {
+        let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+        let needed = mebibytes(ADDRESS_SPACE_MINIMUM_BYTES);
+        return Err(shortage(
+            format!("this process may use {} MiB of memory, and needs at least {needed} MiB", mebibytes(allowed)),
+            "raise the limit (ulimit -v unlimited); a large tenant needs 512 MiB and more",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+mod system {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    /// What is limited.
+    #[derive(Clone, Copy)]
+    pub(super) enum Kind {
+        Files,
+        AddressSpace,
+    }
+
+    /// Raises a limit to what is needed, if it is lower; says what is allowed if that cannot be.
+    pub(super) fn raise(kind: Kind, needed: u64) -> Result<(), u64> {
+        let resource = match kind {
+            Kind::Files => Resource::Nofile,
+            Kind::AddressSpace => Resource::As,
+        };
+        let Rlimit { current, maximum } = getrlimit(resource);
+        match current {
+            Some(allowed) if allowed < needed => {
+                let raised = Rlimit { current: Some(needed), maximum };
+                let is_within = maximum.is_none_or(|maximum| needed <= maximum);
+                if is_within && setrlimit(resource, raised).is_ok() { Ok(()) } else { Err(allowed) }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    /// What is limited.
+    #[derive(Clone, Copy)]
+    pub(super) enum Kind {
+        Files,
+        AddressSpace,
+    }
+
+    /// There are no such limits.
+    pub(super) fn raise(_kind: Kind, _needed: u64) -> Result<(), u64> {
+        Ok(())
+    }
+}

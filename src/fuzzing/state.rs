@@ -1,0 +1,111 @@
+//! A state database that somebody has damaged, as `runs`, `results` and a run that is gone on with read it.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::clock::{SharedClock, SystemClock};
+use crate::model::{Bucket, OperationId};
+use crate::report::{ResultsTarget, RunList, RunView, Screen, Streams, write_results};
+use crate::store::{AttemptRequest, ChangeKind, Reader, Store, WorkKind, fuzzing};
+
+/// More of a list than this is not looked at.
+const LOOKED_AT: usize = 4;
+/// The host of the runs in the database.
+const HOST: &str = "api.security.microsoft.com";
+
+/// Reads a database whose bytes were changed.
+pub(super) fn damaged_file(data: &[u8]) {
+    look_into(fuzzing::with_damaged_bytes(data).path());
+}
+
+/// Reads a database whose values were changed.
+pub(super) fn damaged_values(data: &[u8]) {
+    look_into(fuzzing::with_damaged_values(data).path());
+}
+
+/// Streams that nobody reads.
+#[derive(Debug)]
+struct Unread;
+
+impl Streams for Unread {
+    fn write_error(&self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_data(&self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn look_into(directory: &Path) {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime"));
+    static CLOCK: LazyLock<SharedClock> = LazyLock::new(|| Arc::new(SystemClock::new().expect("clocks")));
+    RUNTIME.block_on(async {
+        // An error is an answer, too.
+        if let Ok(Some(reader)) = Reader::open(directory).await {
+            show(&reader).await;
+        }
+        if let Ok(store) = Store::open(directory, Arc::clone(&CLOCK)).await {
+            go_on(&store).await;
+        }
+    });
+}
+
+/// Shows whatever runs there are.
+async fn show(reader: &Reader) {
+    let screen = Screen::over(Arc::new(Unread), true);
+    let runs = reader.runs().await.unwrap_or_default();
+    let list = RunList { runs: &runs };
+    drop((list.json(), list.text(&screen)));
+    for entry in runs.iter().take(LOOKED_AT) {
+        if let Ok(details) = reader.run_details(&entry.run_id).await {
+            let view = RunView { details: &details, state_directory: None };
+            drop((view.json(), view.text(&screen)));
+        }
+        if let Ok(run) = reader.run_by_id(&entry.run_id).await {
+            drop(write_results(reader, &run, &ResultsTarget::StandardOutput, false, &screen).await);
+        }
+    }
+}
+
+/// Reads what a run needs that is gone on with or undone, and asks for a call.
+async fn go_on(store: &Store) {
+    let Ok(account) = store.account("tenant", "app").await else { return };
+    drop(store.recent_writes(account, HOST, Duration::from_mins(15)).await);
+    drop(store.mean_round_trip(account).await);
+    drop(store.prune(Duration::from_hours(24)).await);
+    for unfinished in store.unfinished_runs(account, HOST).await.unwrap_or_default().into_iter().take(LOOKED_AT) {
+        let run = unfinished.run.key;
+        drop(store.claim_run(run).await);
+        drop(store.take_over(run).await);
+        drop(store.known_operations(run, None, 100).await);
+        drop(store.later_writes(run).await);
+        drop(store.run_slots(run).await);
+        drop(store.slot_history(run).await);
+        drop(store.unknown_operations(run).await);
+        drop(store.guards(run).await);
+        for change in [ChangeKind::Add, ChangeKind::Remove, ChangeKind::DeviceValue] {
+            let kind = WorkKind { change, unlisted: false };
+            drop(store.count_work(run, kind, 500).await);
+            drop(store.sent_before(run, kind).await);
+            drop(store.next_work(run, kind, None, 500).await);
+        }
+        let request = AttemptRequest {
+            account,
+            bucket: Bucket::Tags,
+            counted_buckets: Bucket::ALL.to_vec(),
+            quota: "100/1m,1500/1h".parse().expect("a quota"),
+            run: Some(run),
+            call_kind: "tags",
+            operations: vec![OperationId(0)],
+            time_out: Duration::from_secs(30),
+        };
+        drop(store.admit(request).await);
+        drop(store.close_run(run).await);
+    }
+}

@@ -1,0 +1,133 @@
+//! The machines that rows mention, held once each however many rows name them.
+//!
+//! What surprises: they are told apart by sorting, when all rows are read. A table of a million machines is larger than the
+//! processor's caches, so that each look into it is a wait for memory; sorting goes through memory in order.
+
+use std::hash::{BuildHasher, Hasher as _};
+
+use foldhash::fast::RandomState;
+
+use crate::model::MachineReference;
+
+/// The machines of all rows so far. Names are the same whatever the case of their ASCII letters; the first spelling stays.
+#[derive(Default)]
+pub(super) struct Mentions(Vec<MachineReference>);
+
+impl Mentions {
+    /// Takes another machine, and gives the number of this mention, from 0.
+    pub(super) fn add(&mut self, machine: MachineReference) -> u32 {
+        // Saturates beyond what the limit on rows lets happen.
+        let mention = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.push(machine);
+        mention
+    }
+
+    /// The machines, each once, in the order of their first mention, and for every mention the position of its machine.
+    pub(super) fn finish(self) -> (Vec<MachineReference>, Vec<u32>) {
+        let Self(mut machines) = self;
+        let mut positions = first_mentions(&machines);
+        let mut kept = 0;
+        for mention in 0..machines.len() {
+            let first = positions.get(mention).map_or(mention, |first| *first as usize);
+            let position = if first == mention {
+                machines.swap(kept, mention);
+                kept += 1;
+                u32::try_from(kept - 1).ok()
+            } else {
+                positions.get(first).copied()
+            };
+            if let Some((known, position)) = positions.get_mut(mention).zip(position) {
+                *known = position;
+            }
+        }
+        machines.truncate(kept);
+        (machines, positions)
+    }
+}
+
+/// For every mention the first one of the same machine.
+fn first_mentions(machines: &[MachineReference]) -> Vec<u32> {
+    let state = RandomState::default();
+    // The hash above, the mention below.
+    let hashed = (0_u64..).zip(machines).map(|(mention, machine)| hash(&state, machine) << 32 | mention);
+    let mut hashed: Vec<u64> = hashed.collect();
+    hashed.sort_unstable();
+    let mut firsts: Vec<u32> = (0..).take(machines.len()).collect();
+    let mut distinct: Vec<u32> = Vec::new();
+    for alike in hashed.chunk_by(|one, next| one >> 32 == next >> 32).filter(|alike| alike.len() > 1) {
+        distinct.clear();
+        for mention in alike.iter().copied().map(mention_of) {
+            let machine = |mention: u32| machines.get(mention as usize);
+            let known = distinct.iter().find(|known| is_same(machine(**known), machine(mention)));
+            match (known, firsts.get_mut(mention as usize)) {
+                (Some(known), Some(first)) => *first = *known,
+                _ => distinct.push(mention),
+            }
+        }
+    }
+    firsts
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+const fn mention_of(hashed: u64) -> u32 {
+    hashed as u32
+}
+
+fn is_same(one: Option<&MachineReference>, other: Option<&MachineReference>) -> bool {
+    match (one, other) {
+        (Some(MachineReference::Name(one)), Some(MachineReference::Name(other))) => one.eq_ignore_ascii_case(other),
+        (one, other) => one == other,
+    }
+}
+
+fn hash(state: &RandomState, machine: &MachineReference) -> u64 {
+    match machine {
+        MachineReference::Id(id) => state.hash_one(id),
+        MachineReference::Entra(id) => state.hash_one(id),
+        MachineReference::Name(name) => {
+            let mut hasher = state.build_hasher();
+            name.bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+            hasher.finish()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// A machine for a number: a third of them ids, a third Entra ids, a third names in several spellings.
+    fn machine(number: u32) -> MachineReference {
+        MachineReference::parse(&match number % 3 {
+            0 => format!("{number:040x}"),
+            1 => format!("{number:08x}-0000-0000-0000-000000000000"),
+            _ => format!("Web{number}"),
+        })
+    }
+
+    #[test]
+    fn machines_are_held_once_in_the_order_of_their_first_mention() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut mentions = Mentions::default();
+        let mut known: HashMap<u32, u32> = HashMap::new();
+        let mut expected = Vec::new();
+        for mention in 0..20_000 {
+            let number = random.u32(..5_000);
+            let next = u32::try_from(known.len()).expect("few");
+            expected.push(*known.entry(number).or_insert(next));
+            let machine = match machine(number) {
+                MachineReference::Name(name) if random.bool() => MachineReference::Name(name.to_uppercase().into()),
+                machine => machine,
+            };
+            assert_eq!(mentions.add(machine), mention);
+        }
+        let (machines, positions) = mentions.finish();
+        assert_eq!((machines.len(), positions), (known.len(), expected));
+        for (number, position) in known {
+            let spelling = machines[position as usize].to_string();
+            assert!(spelling.eq_ignore_ascii_case(&machine(number).to_string()), "{spelling}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The secrets of this process: whoever reads or receives one tells it here, before anything can repeat it.
+//!
+//! What was set (a client secret, a password) is kept for good; of what comes while the program runs (tokens,
+//! assertions) the youngest are kept, since tokens are renewed about once an hour, and what is written is at most
+//! minutes old.
+
+use std::collections::VecDeque;
+use std::sync::{PoisonError, RwLock};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// How many secrets are kept that came up while the program ran.
+const MOST_LEARNED: usize = 64;
+/// A shorter "secret" is never masked: it would punch holes into ordinary words and protect nothing.
+const SHORTEST_SECRET_CHARACTERS: usize = 4;
+
+static KNOWN: RwLock<Known> = RwLock::new(Known { kept: Vec::new(), learned: VecDeque::new() });
+
+/// All secrets, without white space around them.
+struct Known {
+    kept: Vec<SecretString>,
+    /// The youngest last.
+    learned: VecDeque<SecretString>,
+}
+
+impl Known {
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.kept.iter().chain(&self.learned).map(ExposeSecret::expose_secret)
+    }
+}
+
+/// Masks this secret from now on.
+pub fn keep(secret: &SecretString) {
+    add(secret, |known, secret| known.kept.push(secret));
+}
+
+/// Masks this secret from now on, until many younger ones have come.
+pub fn learn(secret: &SecretString) {
+    add(secret, |known, secret| {
+        if known.learned.len() == MOST_LEARNED {
+            known.learned.pop_front();
+        }
+        known.learned.push_back(secret);
+    });
+}
+
+fn add(secret: &SecretString, add: impl FnOnce(&mut Known, SecretString)) {
+    // Secrets are sent without the white space that a variable or a file put around them.
+    let secret = secret.expose_secret().trim();
+    if secret.chars().count() < SHORTEST_SECRET_CHARACTERS {
+        return;
+    }
+    // Whatever a panic left here is still a list of secrets.
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let is_known = known.all().any(|one| one == secret);
+    if !is_known {
+        add(&mut known, secret.into());
+    }
+}
+
+/// Does something with each secret.
+pub(super) fn for_each(each: impl FnMut(&str)) {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).all().for_each(each);
+}

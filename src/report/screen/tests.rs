@@ -1,0 +1,65 @@
+//! The one way out: whoever put a text together, what is seen of it is harmless.
+
+use secrecy::SecretString;
+
+use super::*;
+use crate::outside::secrets;
+
+/// Everything that was written, by whichever way.
+#[derive(Debug, Default)]
+struct Written(Mutex<Vec<u8>>);
+
+impl Streams for Written {
+    fn write_error(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write_data(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write_error(bytes)
+    }
+}
+
+/// What a screen with these lines writes when this is done.
+fn written(format: LogFormat, write: impl FnOnce(&Screen)) -> String {
+    let streams = Arc::new(Written::default());
+    write(&Screen::over(streams.clone(), false).with_line_format(format));
+    String::from_utf8(streams.0.lock().expect("no panic").clone()).expect("UTF-8")
+}
+
+#[test]
+fn nothing_that_is_said_moves_a_terminal_or_shows_a_secret() {
+    secrets::keep(&SecretString::from("screen~secret/1"));
+    let text = "a\u{1b}]52;c;x\u{7} screen~secret%2F1\u{2028}\nb";
+    let harmless = "a\\u{1b}]52;c;x\\u{7} ***\\u{2028}\nb\n";
+    assert_eq!(written(LogFormat::Text, |screen| screen.line(text)), harmless);
+    assert_eq!(written(LogFormat::Text, |screen| screen.remark(text)), harmless);
+    let problem = || Problem { error: text.into(), hint: None };
+    assert_eq!(written(LogFormat::Text, |screen| screen.problem(&problem())), format!("error: {harmless}"));
+    let json = written(LogFormat::Json, |screen| screen.line(text));
+    let object: serde_json::Value = serde_json::from_str(&json).expect("an object");
+    assert_eq!(object["fields"]["message"], "a\u{1b}]52;c;x\u{7} ***\u{2028}\nb", "it is exact for whoever parses it");
+    assert!(json.trim_end().chars().all(|character| !character.is_control() && character != '\u{2028}'), "{json}");
+}
+
+#[test]
+fn a_line_of_the_log_is_one_line() {
+    let line = |text: &str| written(LogFormat::Text, |screen| drop(screen.log_line().write_all(text.as_bytes())));
+    assert_eq!(line("INFO a\nERROR forged\u{9b}2J\n"), "INFO a\\u{a}ERROR forged\\u{9b}2J\n");
+}
+
+#[test]
+fn what_is_watched_is_harmless_wherever_its_bytes_are_parted() {
+    for position in 0.."größe\u{9b}2J".len() {
+        let watched = Arc::new(Written::default());
+        let mut rows = DataStream::new(watched.clone(), true);
+        let (start, end) = "größe\u{9b}2J".as_bytes().split_at(position);
+        rows.write_all(start).expect("it takes all");
+        rows.write_all(end).expect("it takes all");
+        let rows = String::from_utf8(watched.0.lock().expect("no panic").clone()).expect("UTF-8");
+        assert_eq!(rows, "größe\\u{9b}2J");
+    }
+    let piped = Arc::new(Written::default());
+    Screen::over(piped.clone(), false).data_stream().write_all(b"\x1b[2J\xff").expect("it takes all");
+    assert_eq!(*piped.0.lock().expect("no panic"), b"\x1b[2J\xff", "rows for a program are exact");
+}

@@ -1,0 +1,321 @@
+//! Whether the database is the one that was left, and what follows when it is not.
+//!
+//! Every commit is counted in one row, and the [`witness`](super::witness) says how many there must be. A database with
+//! fewer has lost the others. One whose witness is gone, damaged or was put there by somebody else may have lost some: then
+//! its history stands, but not its ledger. Either way nobody knows which calls were made until a moment ago, so the quota
+//! starts full: as if every window were used up at that moment, for every account, bucket and limit. That ages like any
+//! call. What was lost may also have carried operations that are still open here; these may have been done.
+//!
+//! What surprises: the row also says how many commits the file itself held when its journal was last empty. With fewer than
+//! that in the file, or with fewer in file and journal together than in the file alone, the two are of different times, and
+//! to read them together would make a database that never was.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+
+use super::forms::{OperationState, RunState, timestamp};
+use super::ledger::HELD_ON_THE_WAY;
+use super::soundness::journal_of;
+use super::timelines::{Timeline, Timelines, WALL_TIME_DOUBT_MICROSECONDS};
+use super::witness::{Testimony, system_time_microseconds};
+use super::{Reader, Store, StoreError, schema};
+use crate::clock::{BootTime, Clock};
+
+/// How long ago somebody may have changed the witness that it still matters: the longest window, and what wall time is
+/// trusted by.
+const TOUCH_MATTERS_MICROSECONDS: i64 = 24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS;
+/// How often file and journal are compared before they are believed to be of different times: others may be writing.
+const COMPARISONS: u32 = 3;
+
+/// Why nobody knows which calls were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uncertainty {
+    /// The latest commits are gone.
+    Lost,
+    /// There is no witness to the commits.
+    NoWitness,
+    /// The witness cannot be read.
+    DamagedWitness,
+    /// The state was copied, put back, or changed from outside.
+    Touched,
+}
+
+impl Uncertainty {
+    const ALL: [Self; 4] = [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::NoWitness => "no_witness",
+            Self::DamagedWitness => "damaged_witness",
+            Self::Touched => "touched",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
+    /// The reason, for people: a sentence without its full stop.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Lost => "the state database has lost what was stored last",
+            Self::NoWitness => "the state directory has lost its tagfleet.witness",
+            Self::DamagedWitness => "tagfleet.witness in the state directory is damaged",
+            Self::Touched => "the state directory was copied, restored or changed from outside",
+        }
+    }
+}
+
+/// Calls that nobody knows of any more, or whose number nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownCalls {
+    /// Why not.
+    pub why: Uncertainty,
+    /// All of them had ended by then.
+    pub ended_by: BootTime,
+}
+
+/// What an opening has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// Why the ledger may be incomplete.
+    pub(super) uncertainty: Option<Uncertainty>,
+    /// The commits that the witness has seen.
+    pub(super) witnessed: i64,
+    /// When the last of them was noted, in microseconds since 1970.
+    pub(super) until: i64,
+    /// The commits that the file holds for good, if its journal is empty.
+    pub(super) in_file: Option<i64>,
+}
+
+impl Finding {
+    /// The error of a database that has lost commits.
+    pub(super) fn loss(&self, database: &Path) -> Option<StoreError> {
+        let is_lost = self.uncertainty == Some(Uncertainty::Lost);
+        is_lost.then(|| StoreError::HistoryLost { path: database.to_owned(), until: timestamp(self.until) })
+    }
+}
+
+/// Compares an open database with the testimony that was read before it was opened.
+pub(super) fn examine(connection: &Connection, file: &Path, testimony: &Testimony) -> Result<Finding, StoreError> {
+    let failed = |error| StoreError::database(file, error);
+    for comparison in 1.. {
+        let is_journal_empty = journal_of(file).metadata().map_or(true, |metadata| metadata.len() == 0);
+        // The file comes first: whoever writes meanwhile adds to both.
+        let in_file = commits_in_file(file);
+        let (commits, held) = counts(connection).map_err(failed)?;
+        let is_of_one_time = in_file.is_none_or(|in_file| held <= in_file && in_file <= commits);
+        if is_of_one_time || is_journal_empty {
+            let uncertainty = judge(testimony, commits, system_time_microseconds());
+            let in_file = in_file.filter(|_| is_journal_empty);
+            return Ok(Finding { uncertainty, witnessed: testimony.commits, until: testimony.noted_at, in_file });
+        }
+        if comparison == COMPARISONS {
+            break;
+        }
+    }
+    Err(StoreError::Mismatched { path: file.to_owned() })
+}
+
+/// What a testimony says of a database with so many commits, at a moment of the system's wall time.
+fn judge(testimony: &Testimony, commits: i64, now: i64) -> Option<Uncertainty> {
+    let matters = |touched_at: i64| now.saturating_sub(touched_at) < TOUCH_MATTERS_MICROSECONDS;
+    if commits < testimony.commits {
+        Some(Uncertainty::Lost)
+    } else if commits == 0 || (commits == 1 && testimony.is_there && testimony.is_whole) {
+        // Nothing was ever stored, or a process has died between its first commit and its first note.
+        None
+    } else if !testimony.is_there || (testimony.is_whole && testimony.commits == 0) {
+        Some(Uncertainty::NoWitness)
+    } else if !testimony.is_whole {
+        Some(Uncertainty::DamagedWitness)
+    } else if testimony.touched_at.is_some_and(matters) {
+        Some(Uncertainty::Touched)
+    } else {
+        None
+    }
+}
+
+/// The commits, and those that the file held when its journal was last empty. None before the file has this row.
+fn counts(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
+    let has_row = connection
+        .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'custody'", [], |row| row.get::<_, bool>(0))?;
+    if !has_row {
+        return Ok((0, 0));
+    }
+    connection.query_row("SELECT commits, in_file FROM custody", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The commits that the file holds without its journal; `None` when that cannot be told. What ails the file is found
+/// elsewhere.
+fn commits_in_file(file: &Path) -> Option<i64> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(without_journal(file)?, flags).ok()?;
+    counts(&connection).ok().map(|(commits, _)| commits)
+}
+
+/// How `SQLite` is told to read a file as it is.
+fn without_journal(file: &Path) -> Option<String> {
+    use std::fmt::Write;
+    let path = std::path::absolute(file).ok()?;
+    let mut name = String::from(if cfg!(windows) { "file:///" } else { "file:" });
+    for byte in path.to_str()?.bytes() {
+        match byte {
+            b'\\' if cfg!(windows) => name.push('/'),
+            b'/' | b'.' | b'-' | b'_' | b':' => name.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => name.push(char::from(byte)),
+            byte => write!(name, "%{byte:02X}").ok()?,
+        }
+    }
+    Some(name + "?immutable=1")
+}
+
+/// Writes down what an opening has found, and what follows from it.
+pub(super) fn take_over(
+    transaction: &Transaction<'_>,
+    finding: &Finding,
+    timeline_key: i64,
+    clock: &dyn Clock,
+) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "UPDATE custody SET commits = max(commits, ?1), in_file = coalesce(?2, in_file)",
+        params![finding.witnessed, finding.in_file],
+    )?;
+    let Some(why) = finding.uncertainty else { return Ok(()) };
+    // What was in flight when its process died or lost this state may still arrive.
+    let ended_by = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
+    let now = clock.wall_time().as_microsecond();
+    transaction.execute(
+        "UPDATE custody SET unknown_why = ?1, unknown_timeline = ?2, unknown_until = ?3, unknown_until_at = ?4",
+        params![why.as_str(), timeline_key, ended_by, now],
+    )?;
+    if why != Uncertainty::Lost {
+        return Ok(());
+    }
+    transaction.execute("UPDATE custody SET lost_until = ?1, lost_at = ?2", params![finding.until, now])?;
+    transaction.execute(
+        "UPDATE operation SET ambiguous = 1, error_code = 'history_lost',
+             error_message = 'what became of it was lost with a part of the state'
+         WHERE state IN (?1, ?2) AND run_key IN (SELECT run_key FROM run WHERE state IN (?3, ?4))",
+        params![
+            OperationState::Pending.number(),
+            OperationState::Refused.number(),
+            RunState::Running.as_str(),
+            RunState::Stopped.as_str(),
+        ],
+    )?;
+    // What is not stored as a whole here may have been, and may have begun.
+    transaction.execute(
+        "UPDATE run SET state = ?1 WHERE state = ?2",
+        [RunState::Removing.as_str(), RunState::Preparing.as_str()],
+    )?;
+    Ok(())
+}
+
+/// Counts the commit that this transaction will be.
+pub(super) fn count(transaction: &Transaction<'_>) -> Result<i64, rusqlite::Error> {
+    transaction
+        .prepare_cached("UPDATE custody SET commits = commits + 1 RETURNING commits")?
+        .query_row([], |row| row.get(0))
+}
+
+/// When the last call had ended of which nobody knows, on our clock.
+pub(super) fn unknown_until(
+    transaction: &Transaction<'_>,
+    timelines: &Timelines,
+) -> Result<Option<BootTime>, rusqlite::Error> {
+    Ok(unknown(transaction)?.map(|(timeline, until, _)| timelines.on_our_clock(timeline, until)))
+}
+
+fn unknown(connection: &Connection) -> Result<Option<(i64, BootTime, Option<Uncertainty>)>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT unknown_timeline, unknown_until, unknown_why FROM custody WHERE unknown_timeline IS NOT NULL",
+        )?
+        .query_row([], |row| {
+            let until = BootTime::from_microseconds(row.get(1)?);
+            Ok((row.get(0)?, until, Uncertainty::from_name(&row.get::<_, String>(2)?)))
+        })
+        .optional()
+}
+
+/// Puts that moment on our clock when the other one is adopted, as if it were the end of a call.
+pub(super) fn adopt(
+    transaction: &Transaction<'_>,
+    from: Timeline,
+    own: i64,
+    now: BootTime,
+    now_wall: Option<i64>,
+) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "UPDATE custody SET unknown_timeline = ?2, unknown_until = ?4 - max(?3 - unknown_until,
+                 coalesce(?5 - unknown_until_at - ?6, ?3 - unknown_until))
+             WHERE unknown_timeline = ?1",
+        )?
+        .execute(params![
+            from.key,
+            own,
+            from.position.as_microseconds(),
+            now.as_microseconds(),
+            now_wall,
+            WALL_TIME_DOUBT_MICROSECONDS,
+        ])?;
+    Ok(())
+}
+
+impl Store {
+    /// The calls that nobody knows of: the latest of them had ended by the moment that is given. They fill every window
+    /// that reaches back to it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn unknown_calls(&self) -> Result<Option<UnknownCalls>, StoreError> {
+        let (timeline_key, clock) = (self.identity.timeline_key, self.clock.clone());
+        self.writer
+            .run(move |transaction| {
+                let Some((timeline, until, why)) = unknown(transaction)? else { return Ok(None) };
+                let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
+                let ended_by = timelines.on_our_clock(timeline, until);
+                Ok(Some(UnknownCalls { why: why.unwrap_or(Uncertainty::Lost), ended_by }))
+            })
+            .await
+    }
+}
+
+impl Reader {
+    /// Until when what was stored is lost, as far as that is known; `None` when nothing is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn lost_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.connection.run(lost_until).await
+    }
+}
+
+pub(super) fn lost_until(transaction: &Transaction<'_>) -> Result<Option<Timestamp>, rusqlite::Error> {
+    transaction
+        .query_row("SELECT lost_until FROM custody", [], |row| row.get::<_, Option<i64>>(0))
+        .map(|until| until.map(timestamp))
+}
+
+/// Brings what is in the journal into the file, and empties the journal. If others are at work, they do so at their end.
+pub(super) fn put_in_order(file: &Path) -> Result<(), StoreError> {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+    let failed = |error| StoreError::database(file, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    let has_form = schema::version(&connection).is_ok_and(|version| version == schema::SCHEMA_VERSION);
+    if has_form {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What the rows of the database say of slots and of what was written there.
+
+use rusqlite::{Row, Transaction};
+
+use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag};
+use crate::store::forms::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, RunKey, RunSlot, SlotWrite, damaged};
+use crate::store::ledger::AttemptKey;
+
+/// The columns of a write, of `operation` with `tag` joined to it. Whether it surely took effect, its attempt and two columns
+/// for [`read_age`] come after them.
+pub(super) const WRITE_COLUMNS: &str = "operation.machine, tag.tag, operation.change_kind, operation.change_argument,
+    operation.before, operation.found, operation.other_forms";
+pub(super) const WITH_TAG: &str = "LEFT JOIN tag ON tag.run_key = operation.run_key
+    AND tag.tag_number = operation.change_argument AND operation.change_kind <> 2";
+
+/// What a column says that something held.
+fn read_held(row: &Row<'_>, column: usize) -> Result<Held, rusqlite::Error> {
+    Ok(row.get::<_, Option<String>>(column)?.as_deref().map_or(Held::Unknown, Held::parse))
+}
+
+pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, rusqlite::Error> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT machine, tag, before, after, doubtful, last_attempt FROM slot_history WHERE run_key = ?1",
+    )?;
+    let rows = statement.query_map([run.0], |row| {
+        let machine = MachineId::from_service(&row.get::<_, String>(0)?);
+        let tag: String = row.get(1)?;
+        let tag = if tag.is_empty() { None } else { Some(Tag::new(&tag).map_err(|_no_tag| damaged(1, "a tag"))?) };
+        let before = read_held(row, 2)?;
+        let surely = row.get::<_, Option<String>>(3)?.map_or(before, |word| Held::parse(&word));
+        Ok(RunSlot {
+            slot: Slot { machine, tag },
+            before,
+            after: MayHold::only(surely).or(MayHold::parse(&row.get::<_, String>(4)?)),
+            last_attempt: row.get::<_, Option<i64>>(5)?.map(AttemptKey),
+            later: Vec::new(),
+        })
+    })?;
+    rows.collect()
+}
+
+/// The writes of an operation. There is none where its tag is none that this program would write.
+pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, rusqlite::Error> {
+    let Some(slot) = read_slot(row)? else { return Ok(Vec::new()) };
+    let mut write = SlotWrite {
+        slot,
+        before: read_held(row, 4)?,
+        found: MayHold::parse(&row.get::<_, String>(5)?),
+        wrote: read_wrote(row)?,
+        surely: row.get(7)?,
+        attempt: row.get::<_, Option<i64>>(8)?.map(AttemptKey),
+        age: read_age(row, 9)?,
+    };
+    let Some(other_forms) = row.get::<_, Option<String>>(6)? else { return Ok(vec![write]) };
+    let other_forms: Vec<String> =
+        serde_json::from_str(&other_forms).map_err(|_not_json| damaged(6, "the other forms of a tag"))?;
+    // The list showed the tag in other forms only. Of one that was to be added it is not known whether that made another of it,
+    // which alone could be taken back.
+    if write.before == Held::Unknown && write.wrote == Held::Absent {
+        write.before = Held::Absent;
+    }
+    let mut writes = Vec::with_capacity(other_forms.len() + 1);
+    for tag in other_forms.iter().filter_map(|form| Tag::new(form).ok()) {
+        let slot = Slot { machine: write.slot.machine.clone(), tag: Some(tag) };
+        // Whether the service takes the two for one, nobody knows: then what is removed is this one, and none is added.
+        let (before, surely) = (Held::Present, false);
+        writes.push(SlotWrite { slot, before, found: MayHold::NOTHING, surely, ..write });
+    }
+    writes.push(write);
+    Ok(writes)
+}
+
+/// The age of an attempt, by whether it is surely young, and whether it looks young.
+pub(super) fn read_age(row: &Row<'_>, column: usize) -> Result<Age, rusqlite::Error> {
+    Ok(match (row.get::<_, Option<bool>>(column)?, row.get::<_, Option<bool>>(column + 1)?) {
+        (Some(true), _) => Age::Young,
+        (_, Some(true)) => Age::LooksYoung,
+        _ => Age::LooksOld,
+    })
+}
+
+/// The slot of an operation; `None` where its tag is none that this program would write.
+fn read_slot(row: &Row<'_>) -> Result<Option<Slot>, rusqlite::Error> {
+    let machine = MachineId::from_service(&row.get::<_, String>(0)?);
+    if row.get::<_, u8>(2)? == CHANGE_DEVICE_VALUE {
+        return Ok(Some(Slot { machine, tag: None }));
+    }
+    let tag: Option<String> = row.get(1)?;
+    Ok(tag.and_then(|tag| Tag::new(&tag).ok()).map(|tag| Slot { machine, tag: Some(tag) }))
+}
+
+/// What an operation leaves.
+fn read_wrote(row: &Row<'_>) -> Result<Held, rusqlite::Error> {
+    Ok(match row.get::<_, u8>(2)? {
+        CHANGE_DEVICE_VALUE => {
+            let value = DEVICE_VALUES.get(usize::from(row.get::<_, u8>(3)?));
+            Held::Value(*value.ok_or_else(|| damaged(3, "a device value"))?)
+        }
+        CHANGE_ADD_TAG => Held::Present,
+        _ => Held::Absent,
+    })
+}

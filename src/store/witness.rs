@@ -1,0 +1,234 @@
+//! The witness: a small file beside the database that says how many commits there must be.
+//!
+//! A journal that is cut, or in which one bit has changed, ends for `SQLite` at the last commit that is whole, and one that
+//! is gone is an empty one: what stood behind is forgotten without an error. So each commit is counted in the database, and
+//! once it is durable, here. A database that holds fewer commits than its witness has lost the others. What surprises: the
+//! witness need not be as durable as the database. A process that dies leaves it to the system, which writes it; a machine
+//! that dies may leave an older one, which says less than it could and never too much. So it costs one write for each commit,
+//! and is synchronised when a process begins and ends, and once a second in between.
+//!
+//! Its name has nothing of the database's, so that whoever moves a damaged database away leaves it behind.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::forms::timestamp;
+use super::{StoreError, directory};
+
+/// Its name in the state directory.
+const WITNESS_NAME: &str = "tagfleet.witness";
+/// Each process writes in a place of its own, so that none takes back what another has just noted.
+const PLACES: i64 = 64;
+/// A line: commits, microseconds since 1970, and a checksum of both.
+const LINE_LENGTH: usize = 20 + 1 + 20 + 1 + 8 + 1;
+/// How often it is synchronised.
+const SYNCHRONISED_EVERY: Duration = Duration::from_secs(1);
+/// By how much the filesystem's time of a write may lie behind the one that is noted in it.
+const TIME_OF_A_WRITE_MICROSECONDS: i64 = 2_000_000;
+
+/// The witness of the database in this directory.
+pub(super) fn witness_of(directory: &Path) -> PathBuf {
+    directory.join(WITNESS_NAME)
+}
+
+/// What the witness says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Testimony {
+    /// Whether there is one.
+    pub(super) is_there: bool,
+    /// Whether all of it can be read.
+    pub(super) is_whole: bool,
+    /// How many commits there must be at least.
+    pub(super) commits: i64,
+    /// When the last of them was noted, in microseconds since 1970.
+    pub(super) noted_at: i64,
+    /// When somebody else changed it after that, or put it there, in microseconds since 1970.
+    pub(super) touched_at: Option<i64>,
+}
+
+impl Testimony {
+    /// Reads the witness. To be called before the database is looked at, which may only have more commits by then.
+    pub(super) fn read(directory: &Path) -> Result<Self, StoreError> {
+        let path = witness_of(directory);
+        let failed = |source| StoreError::Io { path: path.clone(), source: Arc::new(source) };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let mut text = Vec::new();
+        let length = LINE_LENGTH as u64 * PLACES.unsigned_abs();
+        (&file).take(length).read_to_end(&mut text).map_err(failed)?;
+        let mut testimony = Self::of(&text);
+        testimony.touched_at = changed_at(&file)
+            .filter(|changed| testimony.commits > 0 && changed - testimony.noted_at > TIME_OF_A_WRITE_MICROSECONDS);
+        Ok(testimony)
+    }
+
+    /// The loss of a database that is gone, or that there is nothing in.
+    pub(super) fn of_nothing(&self, database: &Path) -> Option<StoreError> {
+        (self.commits > 0)
+            .then(|| StoreError::HistoryLost { path: database.to_owned(), until: timestamp(self.noted_at) })
+    }
+
+    fn of(text: &[u8]) -> Self {
+        let mut testimony = Self { is_there: true, is_whole: true, ..Self::default() };
+        // A place in which nobody has written yet is a hole in the file.
+        for line in text.chunks(LINE_LENGTH).filter(|line| line.iter().any(|byte| *byte != 0)) {
+            match read_line(line) {
+                Some((commits, noted_at)) => {
+                    testimony.commits = testimony.commits.max(commits);
+                    testimony.noted_at = testimony.noted_at.max(noted_at);
+                }
+                None => testimony.is_whole = false,
+            }
+        }
+        testimony
+    }
+}
+
+fn line(commits: i64, noted_at: i64) -> String {
+    let text = format!("{commits:020} {noted_at:020}");
+    let checksum = checksum(text.as_bytes());
+    format!("{text} {checksum:08x}\n")
+}
+
+fn read_line(bytes: &[u8]) -> Option<(i64, i64)> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let (commits, noted_at) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    (line(commits, noted_at) == text).then_some((commits, noted_at))
+}
+
+/// FNV-1a: it is to find damage, not deceit.
+fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811C_9DC5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// When the filesystem says that the file was written, renamed, or had its owner or permissions changed.
+#[cfg(unix)]
+fn changed_at(file: &File) -> Option<i64> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata().ok()?;
+    Some(metadata.ctime().saturating_mul(1_000_000).saturating_add(metadata.ctime_nsec() / 1000))
+}
+
+#[cfg(not(unix))]
+const fn changed_at(_file: &File) -> Option<i64> {
+    None
+}
+
+/// The system's wall time, which is that of its filesystems.
+pub(super) fn system_time_microseconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Makes an empty witness if there is none. To be called before the database has its first commit, so that one without a
+/// witness has lost it.
+pub(super) fn prepare(directory: &Path) -> Result<(), StoreError> {
+    directory::create_private_file(&witness_of(directory)).map(drop)
+}
+
+/// The place of a process in the witness.
+#[derive(Debug)]
+pub(super) struct Witness {
+    path: PathBuf,
+    file: File,
+    place: u64,
+    synchronised_at: Instant,
+}
+
+impl Witness {
+    /// Takes the place of this process, and notes its first commit. What others have noted that cannot be read is taken out.
+    pub(super) fn begin(directory: &Path, process_key: i64, commits: i64) -> Result<Self, StoreError> {
+        let path = witness_of(directory);
+        let file = directory::create_private_file(&path)?;
+        let place = process_key.rem_euclid(PLACES).unsigned_abs() * LINE_LENGTH as u64;
+        let mut witness = Self { path, file, place, synchronised_at: Instant::now() };
+        if !Testimony::read(directory)?.is_whole {
+            witness.file.set_len(0).map_err(|error| witness.failure(error))?;
+        }
+        witness.note(commits)?;
+        witness.synchronise()?;
+        Ok(witness)
+    }
+
+    /// Notes that there are so many commits, and that they are durable.
+    pub(super) fn note(&mut self, commits: i64) -> Result<(), StoreError> {
+        let line = line(commits, system_time_microseconds());
+        let written = self.file.seek(SeekFrom::Start(self.place)).and_then(|_| self.file.write_all(line.as_bytes()));
+        written.map_err(|error| self.failure(error))?;
+        if self.synchronised_at.elapsed() >= SYNCHRONISED_EVERY { self.synchronise() } else { Ok(()) }
+    }
+
+    fn synchronise(&mut self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| self.failure(error))?;
+        self.synchronised_at = Instant::now();
+        Ok(())
+    }
+
+    fn failure(&self, error: io::Error) -> StoreError {
+        StoreError::Io { path: self.path.clone(), source: Arc::new(error) }
+    }
+}
+
+/// Writes a witness as it was at another time.
+#[cfg(test)]
+pub(super) fn forge(directory: &Path, commits: i64, noted_at: i64) {
+    std::fs::write(witness_of(directory), line(commits, noted_at)).expect("our own file");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_of_all_places_counts_and_damage_is_seen() {
+        let place = tempfile::tempdir().expect("a directory");
+        assert_eq!(Testimony::read(place.path()).expect("no trouble"), Testimony::default());
+        prepare(place.path()).expect("a file");
+        let empty = Testimony::read(place.path()).expect("no trouble");
+        assert_eq!((empty.is_there, empty.is_whole, empty.commits), (true, true, 0));
+        let mut first = Witness::begin(place.path(), 1, 7).expect("a place");
+        let mut last = Witness::begin(place.path(), 63, 8).expect("a place");
+        for (commits, expected) in [(9, 9), (10, 10)] {
+            last.note(commits).expect("a note");
+            assert_eq!(Testimony::read(place.path()).expect("no trouble").commits, expected);
+        }
+        first.note(8).expect("a late note");
+        let whole = Testimony::read(place.path()).expect("no trouble");
+        assert_eq!((whole.is_whole, whole.commits, whole.touched_at), (true, 10, None));
+        let text = std::fs::read(witness_of(place.path())).expect("a file");
+        for position in [LINE_LENGTH + 19, LINE_LENGTH + 40, 2 * LINE_LENGTH - 2] {
+            let mut damaged = text.clone();
+            damaged[position] ^= 1;
+            assert!(!Testimony::of(&damaged).is_whole, "{position}");
+        }
+        assert!(!Testimony::of(&text[..text.len() - 1]).is_whole, "it is cut");
+        std::fs::write(witness_of(place.path()), "of another kind").expect("our own file");
+        assert!(!Testimony::read(place.path()).expect("no trouble").is_whole);
+        Witness::begin(place.path(), 2, 11).expect("a place");
+        let anew = Testimony::read(place.path()).expect("no trouble");
+        assert_eq!((anew.is_whole, anew.commits), (true, 11));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_witness_that_was_copied_or_written_by_others_says_when() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = witness_of(place.path());
+        let long_ago = line(5, system_time_microseconds() - 10_000_000);
+        std::fs::write(&path, &long_ago).expect("a file of another time");
+        let testimony = Testimony::read(place.path()).expect("no trouble");
+        let touched_at = testimony.touched_at.expect("it was put there after its last note");
+        assert!((system_time_microseconds() - touched_at).abs() < 9_000_000, "{touched_at}");
+        Witness::begin(place.path(), 0, 6).expect("a place");
+        assert_eq!(Testimony::read(place.path()).expect("no trouble").touched_at, None);
+    }
+}

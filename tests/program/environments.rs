@@ -1,0 +1,151 @@
+//! Environments and limits that nobody thinks of: whatever the program is started with, it ends with one of its own
+//! statuses and says why.
+#![cfg(unix)]
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+
+use crate::process::{Ended, Program, at_once};
+use crate::rehearsal::Folder;
+
+const ROWS: &str = "machineId,tag,action,value\n1e5bc9d7e413ddd7902c2932e418702b84d0cc07,Tier 0,Add,\n";
+const APPLY: [&str; 4] = ["apply", "a.csv", "--sandbox", "--yes"];
+
+/// A folder with an input in it.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("a.csv", ROWS);
+    folder
+}
+
+/// Runs the program as this shell command starts it; `$TAGFLEET` is the program.
+fn by_shell(folder: &Folder, script: &str) -> Ended {
+    let program = folder.command().get_program().to_owned();
+    let mut shell = Command::new("/bin/bash");
+    shell.env_clear().env("PATH", "/usr/bin:/bin").env("TAGFLEET", program).current_dir(folder.path("."));
+    shell.env("HOME", folder.path(".")).env("TAGFLEET_STATE_DIR", folder.path("state")).args(["-c", script]);
+    Program::start(shell, None, true).end()
+}
+
+#[track_caller]
+fn ends_in_order(ended: &Ended, status: i32, case: &str) {
+    assert_eq!(ended.status, Some(status), "{case}: {}", ended.messages);
+    assert!(!ended.messages.contains("panicked"), "{case}: {}", ended.messages);
+}
+
+#[test]
+fn variables_that_make_no_sense_change_nothing() {
+    let table: [(&str, &[u8]); 18] = [
+        ("TOKIO_WORKER_THREADS", b"x"),
+        ("TOKIO_WORKER_THREADS", b"0"),
+        ("RUST_MIN_STACK", b"1"),
+        ("RUST_LOG", b"trace"),
+        ("COLUMNS", b"0"),
+        ("TERM", b""),
+        ("LANG", b"C"),
+        ("TZ", b"Nonsense/Zone"),
+        ("TZ", b":/etc/passwd"),
+        ("TZ", b"\xff"),
+        ("HOME", b""),
+        ("HOME", b"\xff"),
+        ("TMPDIR", b"/not/there"),
+        ("SQLITE_TMPDIR", b"/not/there"),
+        ("NO_COLOR", b"1"),
+        ("CLICOLOR_FORCE", b"1"),
+        ("HTTPS_PROXY", b"\xff"),
+        ("XDG_STATE_HOME", b"relative"),
+    ];
+    at_once(table, |(name, value)| {
+        let folder = folder();
+        let mut command = folder.command();
+        command.args(APPLY).env(name, OsStr::from_bytes(value));
+        ends_in_order(&Program::start(command, None, true).end(), 0, name);
+    });
+}
+
+#[test]
+fn words_that_are_no_text_are_refused() {
+    let table: [&[&[u8]]; 5] = [
+        &[b"\xff"],
+        &[b"--\xff"],
+        &[b"apply", b"--json", b"--\xff"],
+        &[b"runs", b"\xff"],
+        &[b"apply", b"a.csv", b"--sandbox", b"--note", b"\xff"],
+    ];
+    at_once(table, |words| {
+        let folder = folder();
+        let mut command = folder.command();
+        command.args(words.iter().map(|word| OsStr::from_bytes(word)));
+        let ended = Program::start(command, None, true).end();
+        ends_in_order(&ended, 2, &format!("{words:?}"));
+        assert!(ended.messages.contains("error: "), "{}", ended.messages);
+    });
+}
+
+#[test]
+fn limits_end_the_program_in_order_or_not_at_all() {
+    let table = [
+        // The stack of the first thread is not the one that is used.
+        ("ulimit -s 256; exec $TAGFLEET apply a.csv --sandbox --yes", 0, ""),
+        ("ulimit -n 8; exec $TAGFLEET apply a.csv --sandbox --yes", 7, "raise its limits (ulimit -u, ulimit -n)"),
+        ("ulimit -f 8; exec $TAGFLEET apply a.csv --sandbox --yes", 7, "the state database"),
+        // Closed streams are not the first files that are opened.
+        ("exec $TAGFLEET apply a.csv --sandbox --yes <&- >&- 2>&-", 0, ""),
+        ("mkdir gone; cd gone; rmdir ../gone; exec $TAGFLEET apply ../a.csv --sandbox --yes -o r.csv", 7, "r.csv"),
+    ];
+    at_once(table, |(script, status, said)| {
+        let folder = folder();
+        let ended = by_shell(&folder, script);
+        ends_in_order(&ended, status, script);
+        assert!(ended.messages.contains(said), "{script}: {}", ended.messages);
+        if status == 0 {
+            let runs = by_shell(&folder, "exec $TAGFLEET runs --sandbox");
+            assert!(String::from_utf8_lossy(&runs.output).contains("finished"), "{script}: {}", runs.messages);
+        }
+    });
+}
+
+#[test]
+fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
+    let table = [
+        ("mkfifo r.csv; exec $TAGFLEET apply a.csv --sandbox --yes -o r.csv", 7, "nobody reads this pipe"),
+        ("mkfifo log; exec $TAGFLEET apply a.csv --sandbox --yes -vv --log-file log", 2, "--log-file needs a file"),
+        ("mkfifo i.csv; exec $TAGFLEET apply i.csv --sandbox --yes --deadline 1s", 5, "stopped at its deadline"),
+        ("mkdir -m 700 state; mkfifo state/tagfleet.sqlite3; exec $TAGFLEET runs", 7, "it is no ordinary file"),
+        ("mkdir -m 700 -p state/tagfleet.sqlite3; exec $TAGFLEET runs", 7, "it is no ordinary file"),
+        ("mkfifo t; exec $TAGFLEET apply a.csv --yes --token-file t --base-url http://127.0.0.1:9", 2, "t"),
+        ("mkfifo t; TAGFLEET_TOKEN=x exec $TAGFLEET plan a.csv --ca-file t --base-url http://127.0.0.1:9", 2, "t"),
+        (
+            "mkfifo m.csv; TAGFLEET_TOKEN=x exec $TAGFLEET inventory -o m.csv --base-url http://127.0.0.1:9",
+            7,
+            "nobody reads",
+        ),
+    ];
+    at_once(table, |(script, status, said)| {
+        let ended = by_shell(&folder(), script);
+        ends_in_order(&ended, status, script);
+        assert!(ended.messages.contains(said), "{script}: {}", ended.messages);
+    });
+}
+
+#[test]
+fn a_pipe_that_somebody_reads_takes_the_results() {
+    let script =
+        "mkfifo r.csv; cat r.csv >read.csv & $TAGFLEET apply a.csv --sandbox --yes -o r.csv; wait; cat read.csv";
+    let ended = by_shell(&folder(), script);
+    ends_in_order(&ended, 0, script);
+    let read = String::from_utf8_lossy(&ended.output).into_owned();
+    assert!(read.contains("Tier 0,Add,,1,succeeded,200"), "{read}");
+}
+
+#[test]
+fn a_reader_of_results_who_reads_nothing_does_not_outlast_the_deadline() {
+    let folder = Folder::new();
+    let row = |number: u32| format!("{number:040x},{},Add,\n", "x".repeat(150));
+    folder.write("a.csv", format!("machineId,tag,action,value\n{}", (0..2000).map(row).collect::<String>()));
+    let script = "mkfifo r.csv; sleep 100 <r.csv & reader=$!
+        $TAGFLEET apply a.csv --sandbox --yes --quota off --deadline 3s -o r.csv; status=$?; kill $reader; exit $status";
+    let ended = by_shell(&folder, script);
+    ends_in_order(&ended, 7, script);
+}

@@ -1,0 +1,184 @@
+//! States that have lost something, that were moved under a run, or that hold what this program never wrote: each is noticed
+//! before anything more is sent, and nobody is told that there was nothing.
+
+use std::fs;
+
+use crate::machines::rows_adding;
+use crate::rehearsal::{Folder, Rehearsal, Running};
+use crate::sandbox_server::Sandbox;
+
+const DATABASE: &str = "state/tagfleet.sqlite3";
+const JOURNAL: &str = "state/tagfleet.sqlite3-wal";
+const ROWS: u32 = 200;
+
+/// A run that has stored the outcomes of some calls.
+fn under_way(rehearsal: Rehearsal) -> Running {
+    let running = rehearsal.sandbox("--latency 20ms").rows(&rows_adding("A", ROWS)).with("--concurrency 2 -v").start();
+    running.program().waits_until_it_says("calls begin");
+    while running.sandbox().machines().len() <= 8 {}
+    running
+}
+
+/// A folder as a process leaves it that is killed in the middle of a run, with its latest outcomes in the journal only.
+fn killed() -> (Folder, Sandbox) {
+    let folder = Folder::new();
+    let sandbox = Sandbox::start("--latency 20ms");
+    let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", ROWS));
+    let running = rehearsal.with("--concurrency 2 -v").start();
+    running.program().waits_until_it_says("calls begin");
+    while sandbox.machines().len() <= 8 {}
+    running.program().signal(rustix::process::Signal::KILL);
+    drop(running.end());
+    assert!(folder.read(JOURNAL).is_some_and(|journal| !journal.is_empty()), "{:?}", folder.names_in("state"));
+    (folder, sandbox)
+}
+
+#[test]
+fn a_lost_journal_is_said_by_all_and_the_next_run_begins_with_a_full_quota() {
+    let (folder, sandbox) = killed();
+    fs::remove_file(folder.path(JOURNAL)).expect("our own file");
+    for arguments in [&["runs"][..], &["runs", "--json"], &["results", "20260101-000000-abcdef"]] {
+        let ended = folder.run(arguments);
+        assert_eq!(ended.status, Some(7), "{}", ended.messages);
+        assert!(
+            ended.messages.contains("tagfleet.sqlite3 has lost what was stored last, until "),
+            "{}",
+            ended.messages
+        );
+    }
+    let before = sandbox.machines().len();
+    let apply = |quota: &str, deadline: &str| {
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", ROWS)).quota(quota);
+        rehearsal.with("--deadline").with(deadline).run()
+    };
+    // The first call would be permitted after the deadline only, so nothing is waited for.
+    apply("100/1m,1500/1h", "30s").exits(5).says(&[
+        "warning: the state database has lost what was stored last, so nobody knows which calls were made. The quota \
+         counts as used up: the first calls start in 1 h 0 min",
+    ]);
+    assert_eq!(sandbox.machines().len(), before, "nothing was sent");
+    let listed = folder.run(&["runs"]);
+    assert_eq!(listed.status, Some(0), "{}", listed.messages);
+    assert!(listed.messages.contains("is lost, so runs may be missing"), "{}", listed.messages);
+    let gone = folder.run(&["results", "20260101-000000-abcdef"]);
+    assert_eq!(gone.status, Some(7), "{}", gone.messages);
+    assert!(gone.messages.contains("there is no run 20260101-000000-abcdef, and what was stored until "));
+    assert_eq!(apply("off", "10m").exits(0).results().column("row").len(), ROWS as usize);
+}
+
+#[test]
+fn whoever_goes_on_or_takes_back_is_told_of_the_loss_before_anything_is_sent() {
+    for command in [&["resume", "--yes"][..], &["undo", "20260101-000000-abcdef", "--yes"]] {
+        let (folder, sandbox) = killed();
+        fs::remove_file(folder.path(JOURNAL)).expect("our own file");
+        let variables = sandbox.variables();
+        let run = || {
+            let mut process = folder.command();
+            process.args(command).envs(variables.iter().cloned());
+            crate::process::Program::start(process, None, true).end()
+        };
+        let calls = sandbox.machines().len();
+        let ended = run();
+        assert_eq!(ended.status, Some(7), "{}", ended.messages);
+        assert!(ended.messages.contains("has lost what was stored last, until "), "{}", ended.messages);
+        // There is nothing left that could be gone on with, and that is not told as if nothing had ever been.
+        let again = run();
+        assert_eq!(again.status, Some(7), "{}", again.messages);
+        assert_eq!(sandbox.machines().len(), calls);
+    }
+}
+
+#[test]
+fn a_state_that_is_moved_deleted_or_replaced_in_mid_run_stops_the_calls_and_the_results_are_written() {
+    type Harm = fn(&Folder);
+    let harms: [Harm; 5] = [
+        |folder| fs::rename(folder.path("state"), folder.path("elsewhere")).expect("our own directory"),
+        |folder| {
+            // While it is being deleted, the keeper of its lock may make it anew.
+            while fs::remove_dir_all(folder.path("state")).is_err() && folder.path("state").exists() {}
+        },
+        |folder| {
+            fs::copy(folder.path(DATABASE), folder.path("copy")).expect("our own file");
+            fs::rename(folder.path("copy"), folder.path(DATABASE)).expect("our own file");
+        },
+        |folder| fs::remove_file(folder.path(JOURNAL)).expect("our own file"),
+        |folder| {
+            let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+            fs::set_permissions(folder.path("state"), read_only).expect("our own directory");
+        },
+    ];
+    crate::process::at_once(harms.into_iter().enumerate(), |(number, harm)| {
+        let running = under_way(Rehearsal::new());
+        harm(running.folder());
+        let outcome = running.end().exits(7);
+        for words in [
+            "stopped early, because outcomes can no longer be stored: the state directory ",
+            "was moved, deleted, replaced or made read-only while it was in use",
+            "hint: nothing more was sent: put ",
+        ] {
+            assert!(outcome.output().contains(words), "{number}: {}", outcome.output());
+        }
+        let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
+        let done = outcome.sandbox().machines().len();
+        assert!(claimed <= done && done <= claimed + unknown && unknown <= 2, "{number}: {claimed} {done} {unknown}");
+        assert!(done < ROWS as usize, "{number}");
+        assert_eq!(outcome.results().column("row").len(), ROWS as usize, "{number}");
+    });
+}
+
+#[test]
+fn results_whose_rows_are_not_all_there_are_refused_and_say_how_many_are() {
+    let sandbox = Sandbox::start("");
+    let folder = Folder::new();
+    let applied = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", 30)).with("--json").run().exits(0);
+    let run_id = applied.summary()["run_id"].as_str().expect("the run").to_owned();
+    let damage = |sql: &str| {
+        let database = rusqlite::Connection::open(folder.path(DATABASE)).expect("a database");
+        database.execute_batch(sql).expect("our own database");
+    };
+    let results = || folder.run(&["results", &run_id, "-o", "again.csv"]);
+    for (harm, mending, words) in [
+        (
+            "UPDATE input_chunk SET first_row = 2",
+            "UPDATE input_chunk SET first_row = 1",
+            "is damaged in the state database: 0 of its 30 rows are there",
+        ),
+        ("UPDATE run SET row_count = 31", "UPDATE run SET row_count = 30", "30 of its 31 rows are there"),
+        (
+            "UPDATE input_chunk SET row_count = 29; UPDATE run SET row_count = 29",
+            "UPDATE input_chunk SET row_count = 30; UPDATE run SET row_count = 30",
+            "tagfleet.sqlite3 is damaged",
+        ),
+        (
+            "UPDATE input_chunk SET records = substr(records, 1, length(records) / 2)",
+            "SELECT 1",
+            "of its 30 rows are there",
+        ),
+    ] {
+        damage(harm);
+        let ended = results();
+        assert_eq!(ended.status, Some(7), "{harm}: {}", ended.messages);
+        assert!(ended.messages.contains(words), "{harm}: {}", ended.messages);
+        assert!(!folder.names().contains(&"again.csv".to_owned()), "{harm}");
+        damage(mending);
+    }
+    damage("UPDATE run SET state = 'preparing', row_count = 60");
+    let ended = results();
+    assert_eq!(ended.status, Some(2), "{}", ended.messages);
+    assert!(ended.messages.contains("never began"), "{}", ended.messages);
+    damage("UPDATE run SET state = 'finished', delimiter = 10");
+    assert_eq!(results().status, Some(7));
+}
+
+#[test]
+fn results_go_where_the_run_wanted_them_only_if_that_can_be_a_file_of_results() {
+    let (folder, sandbox) = killed();
+    let database = rusqlite::Connection::open(folder.path(DATABASE)).expect("a database");
+    database.execute("UPDATE run SET results_path = '/dev/null'", []).expect("our own database");
+    drop(database);
+    let mut process = folder.command();
+    process.args(["resume", "--yes", "--quota", "off"]).envs(sandbox.variables().iter().cloned());
+    let ended = crate::process::Program::start(process, None, true).end();
+    let name = folder.names().into_iter().find(|name| name.starts_with("20") && name.ends_with(".results.csv"));
+    assert!(name.is_some(), "{:?} {}", folder.names(), ended.messages);
+}
