@@ -79,6 +79,8 @@ pub enum LossKind {
     UnknownHost,
     /// The host is there, but nobody listens at the port; the request never left.
     ConnectionRefused,
+    /// The host answers at that port, but not by TLS; the request never left.
+    NotTls,
     /// No connection came about for another reason; the request never left.
     NotConnected,
     /// No answer within the time-out; the request may still arrive.
@@ -101,6 +103,7 @@ impl LossKind {
             | Self::Proxy
             | Self::UnknownHost
             | Self::ConnectionRefused
+            | Self::NotTls
             | Self::NotConnected => true,
             Self::TimedOut | Self::ConnectionLost | Self::Truncated | Self::TooLong => false,
         }

@@ -148,6 +148,9 @@ fn connection_problem(error: &reqwest::Error, host: &str, place: &str, is_late: 
         let reason = texts.last().map_or("", |text| text.trim_start_matches("failed to lookup address information: "));
         return (LossKind::UnknownHost, format!("no host named {host} found: {reason}"));
     }
+    if causes(error).any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidMessage(_)))) {
+        return (LossKind::NotTls, format!("{place} does not answer by TLS, as https needs it"));
+    }
     if is_refused {
         return (LossKind::ConnectionRefused, format!("connection refused at {place}"));
     }

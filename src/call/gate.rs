@@ -290,7 +290,7 @@ impl Gate {
         Ok(self.wait_until(call, cause, until, reports).await)
     }
 
-    /// Sleeps, unless the run drains or the moment lies beyond the deadline.
+    /// Sleeps, unless the run drains or the moment lies beyond the deadline. Either way it is told what was to be awaited.
     pub(super) async fn wait_until(
         &self,
         call: &Call,
@@ -298,10 +298,10 @@ impl Gate {
         until: BootTime,
         reports: &Reports,
     ) -> Option<Pass> {
+        reports.send(CallReport { call: call.id, phase: Phase::Waiting { cause, until: Some(until) } }).await;
         if self.settings.deadline.is_some_and(|deadline| until > deadline) {
             return Some(Pass::Stopped(StopReason::Deadline));
         }
-        reports.send(CallReport { call: call.id, phase: Phase::Waiting { cause, until: Some(until) } }).await;
         match self.unless_draining(call.request.bucket(), sleep_until(self.clock.as_ref(), until)).await {
             Some(()) => None,
             None => Some(Pass::Stopped(StopReason::Draining)),

@@ -57,10 +57,11 @@ pub fn judge(request: &ApiRequest, answer: &Answer, history: History, wall_now: 
                 LossKind::ProxyAuthentication => {
                     return Verdict::Abort { why: AbortReason::ProxyAuthentication, facts };
                 }
-                LossKind::Proxy => RetryReason::NotConnected(ConnectionTrouble::Proxy),
-                LossKind::UnknownHost => RetryReason::NotConnected(ConnectionTrouble::UnknownHost),
-                LossKind::ConnectionRefused => RetryReason::NotConnected(ConnectionTrouble::Refused),
-                LossKind::NotConnected => RetryReason::NotConnected(ConnectionTrouble::Other),
+                LossKind::Proxy
+                | LossKind::UnknownHost
+                | LossKind::ConnectionRefused
+                | LossKind::NotTls
+                | LossKind::NotConnected => RetryReason::NotConnected(ConnectionTrouble::of(loss.kind)),
                 LossKind::TimedOut => RetryReason::TimedOut,
                 LossKind::ConnectionLost => RetryReason::ConnectionLost,
                 LossKind::Truncated | LossKind::TooLong => RetryReason::Truncated,
@@ -194,7 +195,13 @@ pub(in crate::call) const fn after(request: &ApiRequest, case_differs: bool) -> 
 
 /// Whether a 403 is about a machine and not about the app.
 fn is_disallowed(response: &Response) -> bool {
-    response.service_error().is_some_and(|error| error.code.exact().eq_ignore_ascii_case(DISALLOWED_CODE))
+    response.service_error().is_some_and(|error| is_disallowed_code(error.code.exact()))
+}
+
+/// Whether this code of a 403 is about a machine, or a change of it, and not about the app.
+#[must_use]
+pub fn is_disallowed_code(code: &str) -> bool {
+    code.eq_ignore_ascii_case(DISALLOWED_CODE)
 }
 
 const fn retry(why: RetryReason, facts: AnswerFacts) -> Verdict {

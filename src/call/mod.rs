@@ -19,9 +19,11 @@ mod trouble;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::clock::{BootTime, SharedClock};
 use crate::model::{AnswerFacts, Bucket, Outcome, Status};
@@ -35,13 +37,13 @@ pub use gate::{GateSettings, StopReason};
 use judge::after;
 pub use judge::{
     AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer,
-    RetryReason, SplitReason, Verdict, judge,
+    RetryReason, SplitReason, Verdict, is_disallowed_code, judge,
 };
 use outage::Pause;
 pub use proof::{Proof, Questions};
 pub use protocol::{
     AbortCause, BulkRefusal, Call, CallEnd, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
-    RepeatCause, Reports, ServiceTrouble, WaitCause,
+    RepeatCause, Reports, ServiceTrouble, SignInTrouble, WaitCause,
 };
 
 /// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
@@ -59,6 +61,8 @@ const MAXIMUM_FIRST_TOKEN_REFUSALS: u32 = 3;
 /// How many 429s in a row, each after the wait that the one before asked for, make sure that it is no chance. When they
 /// go on for as long as an outage may, they are taken for a lasting refusal.
 const SURE_THROTTLED_STREAK: u32 = 5;
+/// A sign-in that takes longer is worth a word.
+const SLOW_SIGN_IN: Duration = Duration::from_secs(5);
 /// An answer of this length or more is judged beside the runtime's own threads.
 const LONG_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -228,7 +232,7 @@ impl<T: Transport> Caller<T> {
         if turn.is_probe() && self.gate.is_doubtful(call.request.bucket()) {
             self.ask_something_neutral(call, reports).await?;
         }
-        match self.gate.unless_draining(call.request.bucket(), self.transport.prepare()).await {
+        match self.prepare(call, reports).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Ok(self.sign_in_failed(error, None, call, &turn, memory)),
             None => return Ok(Next::End(CallEnd::Stopped(StopReason::Draining))),
@@ -254,6 +258,21 @@ impl<T: Transport> Caller<T> {
         }
         self.note_answer(call, &answer, &verdict, &turn, memory);
         self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
+    }
+
+    /// Sees to it that there is a token; `None` when the run drains first. A sign-in that takes its time is told.
+    async fn prepare(&self, call: &Call, reports: &Reports) -> Option<Result<(), SignInError>> {
+        let since = self.clock.wall_time();
+        let preparing = self.gate.unless_draining(call.request.bucket(), self.transport.prepare());
+        tokio::pin!(preparing);
+        tokio::select! {
+            biased;
+            prepared = &mut preparing => return prepared,
+            () = tokio::time::sleep(SLOW_SIGN_IN) => {}
+        }
+        let phase = Phase::Waiting { cause: WaitCause::Token { since }, until: None };
+        reports.send(CallReport { call: call.id, phase }).await;
+        preparing.await
     }
 
     /// Judges an answer; a long one beside the runtime's own threads, which must not stand still for it.

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::judge::{AbortReason, ConnectionTrouble, History, ReadAnswer, RetryReason};
 use super::{CallId, Questions, StopReason};
-use crate::api::sign_in::SignInError;
+use crate::api::sign_in::{SignInError, Trouble};
 use crate::api::{ApiRequest, CallKind};
 use crate::clock::BootTime;
 use crate::model::{OperationId, Outcome};
@@ -96,6 +96,16 @@ pub enum WaitCause {
     Throttled,
     /// An attempt failed and is made again after a while.
     Retry(Repeat),
+    /// A request is on its way and has no answer yet.
+    Answer {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The sign-in service was asked for a token and has not answered yet.
+    Token {
+        /// Since when.
+        since: Timestamp,
+    },
     /// The list of machines does not show the latest writes yet.
     ListLag,
     /// The service does not answer, or only with failures; one call at a time tries whether it is back.
@@ -105,6 +115,22 @@ pub enum WaitCause {
         /// What was met last.
         trouble: ServiceTrouble,
     },
+}
+
+impl WaitCause {
+    /// Whether it says that something is wrong, or the quota used up, so that it may be why a run comes to no end.
+    #[must_use]
+    pub const fn is_in_the_way(self) -> bool {
+        match self {
+            Self::Window(_)
+            | Self::Throttled
+            | Self::Retry(_)
+            | Self::Answer { .. }
+            | Self::Token { .. }
+            | Self::Outage { .. } => true,
+            Self::Pacing | Self::ListLag => false,
+        }
+    }
 }
 
 /// An attempt that is made again.
@@ -124,7 +150,29 @@ pub enum RepeatCause {
     /// Its answer, with the HTTP status if there was one, or the lack of it.
     Answer(RetryReason, Option<u16>),
     /// There was no token to be had.
-    SignIn,
+    SignIn(SignInTrouble),
+}
+
+/// Why there is no token to be had for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignInTrouble {
+    /// No connection to the sign-in service comes about.
+    NotConnected(ConnectionTrouble),
+    /// It does not answer, or with no token.
+    Other(Trouble),
+}
+
+impl SignInTrouble {
+    /// What a sign-in met that failed.
+    pub(super) fn of(error: &SignInError) -> Self {
+        match error.trouble() {
+            Some((Trouble::NoConnection, loss)) => {
+                Self::NotConnected(loss.map_or(ConnectionTrouble::Other, ConnectionTrouble::of))
+            }
+            Some((trouble, _)) => Self::Other(trouble),
+            None => Self::NotConnected(ConnectionTrouble::Other),
+        }
+    }
 }
 
 /// How a service shows that it is in trouble.
@@ -138,15 +186,15 @@ pub enum ServiceTrouble {
     ConnectionLost,
     /// It answers with this HTTP status.
     Status(u16),
-    /// There is no token to be had, since whoever gives them does not answer.
-    SignIn,
+    /// There is no token to be had, since whoever gives them does not answer as they should.
+    SignIn(SignInTrouble),
 }
 
 impl ServiceTrouble {
     /// Whether it lies on the way to the host, which all calls have in common.
     #[must_use]
     pub const fn is_without_connection(self) -> bool {
-        matches!(self, Self::NotConnected(_) | Self::SignIn)
+        matches!(self, Self::NotConnected(_) | Self::SignIn(_))
     }
 
     /// Whether the machines of a few calls may be why, while the service answers others. A gateway that finds nobody behind
@@ -156,7 +204,7 @@ impl ServiceTrouble {
         match self {
             Self::TimedOut => true,
             Self::Status(status) => !matches!(status, 502 | 503),
-            Self::NotConnected(_) | Self::ConnectionLost | Self::SignIn => false,
+            Self::NotConnected(_) | Self::ConnectionLost | Self::SignIn(_) => false,
         }
     }
 }

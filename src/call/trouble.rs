@@ -9,8 +9,8 @@ use super::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
 use super::outage::{Attempted, Concern, Pause, Sign, sign};
 use super::{
     AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble,
-    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, Questions, Repeat, RepeatCause, Reports, ServiceTrouble, StopReason,
-    backoff,
+    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, Questions, Repeat, RepeatCause, Reports, ServiceTrouble,
+    SignInTrouble, StopReason, backoff,
 };
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
@@ -205,7 +205,8 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
     ) -> Next {
         if error.is_transient() {
-            self.note_health(Sign::Trouble(ServiceTrouble::SignIn), call, turn.is_probe(), memory);
+            let trouble = ServiceTrouble::SignIn(SignInTrouble::of(&error));
+            self.note_health(Sign::Trouble(trouble), call, turn.is_probe(), memory);
             if let Some(pause) = memory.pause {
                 return self.after_pause(pause);
             }
@@ -216,8 +217,9 @@ impl<T: Transport> Caller<T> {
         }
         let named = error.retry_after().unwrap_or_default();
         let wait = named.max(backoff::after_failure(memory.sign_in_failures, self.fraction()));
+        let why = RepeatCause::SignIn(SignInTrouble::of(&error));
         let (number, most) = (memory.sign_in_failures + 1, Some(MAXIMUM_SIGN_IN_FAILURES));
-        Next::Again { after: Some((wait, Repeat { why: RepeatCause::SignIn, number, most })) }
+        Next::Again { after: Some((wait, Repeat { why, number, most })) }
     }
 
     /// Whether there is no point in trying to connect any longer; says what the HTTP client said.

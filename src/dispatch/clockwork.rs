@@ -8,6 +8,9 @@ use crate::call::{CallId, WaitCause};
 use crate::clock::BootTime;
 use crate::model::Bucket;
 
+/// An answer that is not there by then is worth a word.
+const SLOW_ANSWER: Duration = Duration::from_secs(5);
+
 /// What a call is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
@@ -24,6 +27,8 @@ struct Flight {
     bucket: Bucket,
     is_bulk: bool,
     doing: Doing,
+    /// Since when it does that.
+    since: BootTime,
 }
 
 impl Flight {
@@ -37,27 +42,51 @@ impl Flight {
 #[derive(Debug)]
 pub(super) struct Clockwork {
     calls: HashMap<CallId, Flight>,
+    /// What was waited for last that is in the way, unless a call was answered as it should be since.
+    in_the_way: Option<(WaitCause, Option<BootTime>)>,
     last_change: BootTime,
     spent: Vec<(Spent, Duration)>,
 }
 
 impl Clockwork {
     pub(super) fn new(now: BootTime) -> Self {
-        Self { calls: HashMap::new(), last_change: now, spent: Vec::new() }
+        Self { calls: HashMap::new(), in_the_way: None, last_change: now, spent: Vec::new() }
     }
 
     /// A call begins.
     pub(super) fn begin(&mut self, call: CallId, bucket: Bucket, is_bulk: bool, now: BootTime) {
         self.account(now);
-        self.calls.insert(call, Flight { bucket, is_bulk, doing: Doing::Own });
+        self.calls.insert(call, Flight { bucket, is_bulk, doing: Doing::Own, since: now });
     }
 
     /// A call does something else from now on.
     pub(super) fn change(&mut self, call: CallId, doing: Doing, now: BootTime) {
         self.account(now);
         if let Some(flight) = self.calls.get_mut(&call) {
-            flight.doing = doing;
+            (flight.doing, flight.since) = (doing, now);
         }
+        if let Doing::Waiting(cause, until) = doing
+            && cause.is_in_the_way()
+        {
+            self.in_the_way = Some((cause, until));
+        }
+    }
+
+    /// A call was answered as it should be.
+    pub(super) const fn note_answer(&mut self) {
+        self.in_the_way = None;
+    }
+
+    /// What is in the way of every call, as far as is known.
+    pub(super) const fn in_the_way(&self) -> Option<(WaitCause, Option<BootTime>)> {
+        self.in_the_way
+    }
+
+    /// Since when the oldest request is on its way, if that is long and no younger one has been sent.
+    pub(super) fn unanswered_since(&self, now: BootTime) -> Option<BootTime> {
+        let sent = || self.calls.values().filter(|flight| flight.doing == Doing::Sending).map(|flight| flight.since);
+        let are_late = sent().max().is_some_and(|latest| now.since(latest) >= SLOW_ANSWER);
+        sent().min().filter(|_| are_late)
     }
 
     /// A call is over.
@@ -148,6 +177,8 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
         WaitCause::Window(limit) => Spent::Quota(Some(limit)),
         WaitCause::Throttled => Spent::Throttled,
         WaitCause::Retry(_) => Spent::Retries,
+        WaitCause::Answer { .. } => Spent::Calls,
+        WaitCause::Token { .. } => Spent::Own,
         WaitCause::ListLag => Spent::ListLag,
         WaitCause::Outage { .. } => Spent::Outage,
     }
@@ -156,7 +187,7 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::{Repeat, RepeatCause};
+    use crate::call::{Repeat, RepeatCause, RetryReason};
 
     fn at(seconds: i64) -> BootTime {
         BootTime::from_microseconds(seconds * 1_000_000)
@@ -172,7 +203,8 @@ mod tests {
         clockwork.change(two, Doing::Waiting(WaitCause::Throttled, Some(at(9))), at(2));
         assert_eq!((clockwork.in_flight(), clockwork.active_bulk_calls()), (1, 1));
         assert_eq!(clockwork.waiting(), None);
-        let retry = WaitCause::Retry(Repeat { why: RepeatCause::SignIn, number: 2, most: None });
+        let retry =
+            WaitCause::Retry(Repeat { why: RepeatCause::Answer(RetryReason::Busy, None), number: 2, most: None });
         clockwork.change(one, Doing::Waiting(retry, Some(at(6))), at(5));
         assert_eq!(clockwork.waiting(), Some((retry, Some(at(6)))));
         assert_eq!((clockwork.active(Bucket::Tags), clockwork.active(Bucket::Value)), (0, 1));

@@ -111,6 +111,9 @@ pub struct Progress {
     pub in_flight: u64,
     /// What everybody waits for now, and until when.
     pub waiting: Option<(WaitCause, Option<Timestamp>)>,
+    /// What stands in the way of every call, and until when, if that is known: the latest wait, unless a call was answered
+    /// as it should be since.
+    pub in_the_way: Option<(WaitCause, Option<Timestamp>)>,
     /// When the run will be finished, as far as can be told.
     pub expected_end: Option<Timestamp>,
     /// How long it has been going on.

@@ -30,7 +30,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::{ApiRequest, Transport};
-use crate::call::{Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, Phase, Questions, Reports};
+use crate::call::{
+    Call, CallEnd, CallId, CallReport, Caller, GateSettings, Notice, Phase, Questions, Reports, WaitCause,
+};
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::{Bucket, Change, OperationId};
 use crate::store::{Guards, RunKey, Store, StoreError};
@@ -343,6 +345,9 @@ impl<T: Transport> Dispatcher<'_, T> {
             Phase::Answered { retry, throttled } => {
                 self.progress.retried += u64::from(retry.is_some());
                 self.progress.throttled += u64::from(*throttled);
+                if retry.is_none() && !throttled {
+                    self.clockwork.note_answer();
+                }
                 self.clockwork.change(report.call, Doing::Own, now);
             }
             Phase::Notice(notice) => self.notice(*notice)?,
@@ -359,10 +364,20 @@ impl<T: Transport> Dispatcher<'_, T> {
         let now = self.clock.boot_time();
         self.progress.elapsed = now.since(self.started);
         self.progress.in_flight = self.clockwork.in_flight() as u64;
-        self.progress.waiting = self.clockwork.outage().or_else(|| self.clockwork.waiting()).map(|(cause, until)| {
-            let at = until.and_then(|until| self.clock.wall_time().checked_add(until.since(now)).ok());
-            (cause, at)
-        });
+        let wall_now = self.clock.wall_time();
+        let at = |moment: BootTime| wall_now.checked_add(moment.since(now)).ok();
+        let in_the_way = self.clockwork.in_the_way();
+        // What everybody met last is still true of those that are on their way again.
+        let met = in_the_way.filter(|(cause, _)| matches!(cause, WaitCause::Retry(_))).map(|(cause, _)| (cause, None));
+        let unanswered = || {
+            let since = wall_now.checked_sub(now.since(self.clockwork.unanswered_since(now)?)).ok()?;
+            Some((WaitCause::Answer { since }, None))
+        };
+        let waiting = self.clockwork.outage().or_else(|| self.clockwork.waiting()).or(met).or_else(unanswered);
+        self.progress.waiting = waiting.map(|(cause, until)| (cause, until.and_then(at)));
+        self.progress.in_the_way = in_the_way
+            .map(|(cause, until)| (cause, until.and_then(at)))
+            .or_else(|| unanswered().map(|(cause, _)| (cause, None)));
         self.progress.spent = self.clockwork.spent(now).to_vec();
         self.observer.observe(event, &self.progress).map_err(DispatchError::Observer)
     }

@@ -24,6 +24,9 @@ const ACTION: [&str; 1] = ["action"];
 const VALUE: [&str; 2] = ["value", STATE_VALUE];
 const STATE_VALUE: &str = "devicevalue";
 
+/// No name of a column that matters is so long, however it is misspelled.
+const NAME_MAXIMUM_BYTES: usize = 32;
+
 /// Columns that people do not write, and exports of the portal, the API and advanced hunting have.
 const OF_EXPORTS: [&str; 29] = [
     "machinetags",
@@ -186,7 +189,10 @@ fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec
     let is_known = |bare: &str| known.iter().any(|names| names.contains(&bare)) && !(bare == "tags" && gaps.has_action);
     let is_own =
         |cell: &str| RESULT_COLUMNS.iter().chain(&VERIFICATION_COLUMNS).any(|added| is_added_name(cell, added));
-    let unknown = header.iter().zip(bare).enumerate().filter(|(_, (cell, bare))| !is_known(bare) && !is_own(cell));
+    // What is much longer than any name is none, and comparing takes time.
+    let is_short = |bare: &str| bare.len() <= NAME_MAXIMUM_BYTES;
+    let columns = header.iter().zip(bare).enumerate();
+    let unknown = columns.filter(|(_, (cell, bare))| is_short(bare) && !is_known(bare) && !is_own(cell));
     let misnamed = unknown.filter_map(|(position, (cell, bare))| {
         let distance = |name: &&&str| strsim::osa_distance(bare, &bare_name(name));
         // One letter of a short name, two of a long one.

@@ -24,6 +24,8 @@ use crate::store::{RunKey, StoreError};
 
 /// How often whoever watches is told where the reading stands.
 const TICK: Duration = Duration::from_millis(500);
+/// An answer that is not there by then is worth a word.
+const SLOW_ANSWER: Duration = Duration::from_secs(5);
 /// Reports that may wait to be heard.
 const REPORT_QUEUE_LENGTH: usize = 64;
 
@@ -77,6 +79,8 @@ pub struct ReadProgress {
     pub retried: u64,
     /// What is waited for now, and until when, if that is known.
     pub waiting: Option<(WaitCause, Option<Timestamp>)>,
+    /// What stands in the way, and until when, if that is known: the latest wait, unless a page has come since.
+    pub in_the_way: Option<(WaitCause, Option<Timestamp>)>,
     /// How long it has been going on.
     pub elapsed: Duration,
 }
@@ -108,6 +112,12 @@ pub enum ReadError {
     /// The reading was stopped before its end.
     #[error("the reading of the list of machines was stopped")]
     Stopped(StopReason),
+    /// The deadline came first.
+    #[error("the list of machines was not read before the deadline")]
+    TimeIsUp {
+        /// What stood in the way, and when it was to be tried again.
+        in_the_way: Option<(WaitCause, Option<Timestamp>)>,
+    },
     /// The list has no end, nobody in it, or pages that do not fit together.
     #[error(transparent)]
     Walk(#[from] WalkError),
@@ -169,7 +179,7 @@ impl ReadError {
                  needs machine ids"
             }
             Self::Sink(_) => "check the folder, its permissions and the room on the disk",
-            Self::Aborted(_) | Self::Stopped(_) | Self::Store(_) => return None,
+            Self::Aborted(_) | Self::Stopped(_) | Self::TimeIsUp { .. } | Self::Store(_) => return None,
         })
     }
 }
@@ -213,7 +223,8 @@ pub async fn read<T: Transport, S: MachineSink>(
 ) -> Result<(S, ReadProgress), ReadError> {
     let (sender, reports) = mpsc::channel(REPORT_QUEUE_LENGTH);
     let (started, progress) = (clock.boot_time(), ReadProgress::default());
-    let mut reading = Reading { caller, clock, observer, sender, reports, started, progress, notices: Vec::new() };
+    let mut reading =
+        Reading { caller, clock, observer, sender, reports, started, progress, sent_at: None, notices: Vec::new() };
     reading.tell(InventoryEvent::Started);
     let mut walk = PageWalk::new(PageLimits::default());
     let mut latest = PageIds::default();
@@ -304,6 +315,8 @@ struct Reading<'a, T> {
     reports: mpsc::Receiver<CallReport>,
     started: BootTime,
     progress: ReadProgress,
+    /// When the request was sent that is on its way.
+    sent_at: Option<BootTime>,
     notices: Vec<Notice>,
 }
 
@@ -351,17 +364,26 @@ impl<T: Transport> Reading<'_, T> {
             Phase::Waiting { cause, until } => {
                 let now = self.clock.boot_time();
                 let moment = |until: BootTime| self.clock.wall_time().checked_add(until.since(now)).ok();
-                self.progress.waiting = Some((*cause, until.and_then(moment)));
+                let wait = (*cause, until.and_then(moment));
+                self.progress.waiting = Some(wait);
+                if cause.is_in_the_way() {
+                    self.progress.in_the_way = Some(wait);
+                }
                 self.tell(InventoryEvent::Progress);
             }
             // Told at once: a reading that fails, or is dropped, tells nothing any more.
             Phase::Sending(_) => {
                 self.progress.calls += 1;
+                self.sent_at = Some(self.clock.boot_time());
                 self.tell(InventoryEvent::Progress);
             }
             Phase::Answered { retry, throttled } => {
                 self.progress.retried += u64::from(retry.is_some());
                 self.progress.throttled += u64::from(*throttled);
+                self.sent_at = None;
+                if retry.is_none() && !throttled {
+                    self.progress.in_the_way = None;
+                }
                 self.tell(InventoryEvent::Progress);
             }
             Phase::Notice(notice) => {
@@ -374,7 +396,17 @@ impl<T: Transport> Reading<'_, T> {
     }
 
     fn tell(&mut self, event: InventoryEvent) {
-        self.progress.elapsed = self.clock.boot_time().since(self.started);
+        let now = self.clock.boot_time();
+        self.progress.elapsed = now.since(self.started);
+        if let Some(sent) = self.sent_at
+            && let Ok(since) = self.clock.wall_time().checked_sub(now.since(sent))
+        {
+            let wait = (WaitCause::Answer { since }, None);
+            self.progress.in_the_way.get_or_insert(wait);
+            if now.since(sent) >= SLOW_ANSWER {
+                self.progress.waiting = Some(wait);
+            }
+        }
         self.observer.observe(event, &self.progress);
     }
 }

@@ -7,6 +7,7 @@ mod advice;
 mod earlier;
 mod files;
 mod frame;
+mod hindrance;
 mod holder;
 pub mod logging;
 mod machines;

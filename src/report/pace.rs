@@ -42,11 +42,14 @@ impl LinePace {
             return self.told_outage.replace(since) != Some(since);
         }
         let waits = match waiting {
-            Some((WaitCause::Window(_) | WaitCause::Throttled | WaitCause::ListLag, Some(_))) => true,
-            // Where no connection comes about, an address or a setting is wrong as a rule.
-            Some((WaitCause::Retry(repeat), Some(_))) => {
-                matches!(repeat.why, RepeatCause::SignIn | RepeatCause::Answer(RetryReason::NotConnected(_), _))
-            }
+            Some((WaitCause::Window(_) | WaitCause::Throttled | WaitCause::ListLag, until)) => until.is_some(),
+            Some((WaitCause::Retry(repeat), until)) => match repeat.why {
+                // A server that hangs is waited for in vain for the first time.
+                RepeatCause::Answer(RetryReason::TimedOut, _) => true,
+                // Where no connection comes about, an address or a setting is wrong as a rule.
+                RepeatCause::SignIn(_) | RepeatCause::Answer(RetryReason::NotConnected(_), _) => until.is_some(),
+                RepeatCause::Answer(..) => false,
+            },
             _ => false,
         };
         waits && !std::mem::replace(&mut self.has_told_of_wait, true)
@@ -72,9 +75,12 @@ mod tests {
             Some((WaitCause::Retry(Repeat { why, number: 2, most: None }), Some(Timestamp::UNIX_EPOCH)))
         };
         let mut pace = LinePace::default();
-        assert!(!pace.is_due(Duration::from_secs(1), repeat(RetryReason::TimedOut)));
-        let refused = repeat(RetryReason::NotConnected(ConnectionTrouble::Refused));
-        assert!(pace.is_due(Duration::from_secs(1), refused) && !pace.is_due(Duration::from_secs(2), refused));
+        assert!(!pace.is_due(Duration::from_secs(1), repeat(RetryReason::ServiceFailed)));
+        for why in [RetryReason::NotConnected(ConnectionTrouble::Refused), RetryReason::TimedOut] {
+            let mut pace = LinePace::default();
+            let (first, second) = (Duration::from_secs(1), Duration::from_secs(2));
+            assert!(pace.is_due(first, repeat(why)) && !pace.is_due(second, repeat(why)), "{why:?}");
+        }
         let outage = |since| {
             let since = Timestamp::from_second(since).expect("a time");
             Some((WaitCause::Outage { since, trouble: ServiceTrouble::TimedOut }, Some(since)))

@@ -13,7 +13,10 @@ use jiff::tz::TimeZone;
 
 use super::pace::LinePace;
 use super::screen::Screen;
-use crate::call::{ConnectionTrouble, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, WaitCause};
+use crate::api::sign_in::Trouble;
+use crate::call::{
+    ConnectionTrouble, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, SignInTrouble, WaitCause,
+};
 use crate::dispatch::{EndReason, Event, Observer, Progress};
 use crate::model::Status;
 use crate::words::{self, counted, describe_duration, group_digits};
@@ -96,7 +99,7 @@ fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
         group_digits(failed),
         counted(calls, "call", "calls")
     );
-    if let Some(end) = progress.expected_end {
+    if let Some(end) = expected_end(progress) {
         // Writing into a string cannot fail.
         let _written = write!(line, "; done about {}", clock_time(end, time_zone));
     }
@@ -107,12 +110,30 @@ fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
     }
 }
 
+/// When the run will be finished, as far as can be told: not before the next call, and at no known time where nobody knows
+/// when there will be an answer.
+fn expected_end(progress: &Progress) -> Option<Timestamp> {
+    let end = progress.expected_end?;
+    match progress.waiting {
+        Some((
+            WaitCause::Outage { .. } | WaitCause::Answer { .. } | WaitCause::Token { .. } | WaitCause::Retry(_),
+            _,
+        )) => None,
+        Some((_, Some(next))) => Some(end.max(next)),
+        _ => Some(end),
+    }
+}
+
 pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone: &TimeZone) -> String {
     let what = match cause {
         // Too short to be worth a word.
         WaitCause::Pacing => return "spreading calls".to_owned(),
         WaitCause::Window(limit) => format!("waiting for the quota of {limit}"),
-        WaitCause::Throttled => "waiting because the service asked to (429)".to_owned(),
+        WaitCause::Throttled => "waiting because the service refused a call for quota (429)".to_owned(),
+        WaitCause::Answer { since } => return format!("waiting for an answer since {}", clock_time(since, time_zone)),
+        WaitCause::Token { since } => {
+            return format!("waiting for the sign-in service since {}", clock_time(since, time_zone));
+        }
         WaitCause::Retry(repeat) => {
             let next = until.map(|until| format!(", next {}", clock_time(until, time_zone))).unwrap_or_default();
             return format!("{}{next}", repeat_text(repeat));
@@ -133,14 +154,15 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
 /// What was met, and which try comes next: "503 from the service, try 3 of 10".
 fn repeat_text(repeat: Repeat) -> String {
     let met = match repeat.why {
-        RepeatCause::SignIn => Cow::Borrowed("signing in finds nobody"),
+        RepeatCause::SignIn(trouble) => sign_in_text(trouble),
         RepeatCause::Answer(why, http_status) => met_text(why, http_status),
     };
     let of = repeat.most.map(|most| format!(" of {most}")).unwrap_or_default();
     format!("{met}, try {}{of}", repeat.number)
 }
 
-fn met_text(why: RetryReason, http_status: Option<u16>) -> Cow<'static, str> {
+/// What an attempt met that is made again.
+pub(super) fn met_text(why: RetryReason, http_status: Option<u16>) -> Cow<'static, str> {
     Cow::Borrowed(match (why, http_status) {
         (RetryReason::NotConnected(trouble), _) => connection_text(trouble),
         (RetryReason::TimedOut, _) => "no answer in time",
@@ -163,8 +185,20 @@ const fn connection_text(trouble: ConnectionTrouble) -> &'static str {
         ConnectionTrouble::UnknownHost => "no host of that name found",
         ConnectionTrouble::Refused => "connection refused",
         ConnectionTrouble::Proxy => "the proxy does not connect",
+        ConnectionTrouble::NotTls => "the port does not speak TLS",
         ConnectionTrouble::Other => "no connection",
     }
+}
+
+/// Why there is no token to be had for now.
+pub(super) fn sign_in_text(trouble: SignInTrouble) -> Cow<'static, str> {
+    Cow::Owned(match trouble {
+        SignInTrouble::NotConnected(trouble) => {
+            format!("cannot reach the sign-in service ({})", connection_text(trouble))
+        }
+        SignInTrouble::Other(Trouble::Status(status)) => format!("{status} from the sign-in service"),
+        SignInTrouble::Other(trouble) => format!("the sign-in service {trouble}"),
+    })
 }
 
 /// How a service shows that it is in trouble, in a few words.
@@ -173,7 +207,7 @@ pub(super) fn trouble_text(trouble: ServiceTrouble) -> Cow<'static, str> {
         ServiceTrouble::NotConnected(trouble) => connection_text(trouble),
         ServiceTrouble::TimedOut => "no answer in time",
         ServiceTrouble::ConnectionLost => "connections end without an answer",
-        ServiceTrouble::SignIn => "signing in finds nobody",
+        ServiceTrouble::SignIn(trouble) => return sign_in_text(trouble),
         ServiceTrouble::Status(status) => return Cow::Owned(format!("HTTP {status}")),
     })
 }
@@ -261,7 +295,11 @@ mod tests {
             line(not_connected(ConnectionTrouble::UnknownHost), 2, None),
             line(not_connected(ConnectionTrouble::Refused), 2, None),
             line(not_connected(ConnectionTrouble::Proxy), 2, None),
-            line(RepeatCause::SignIn, 2, Some(8)),
+            line(not_connected(ConnectionTrouble::NotTls), 2, None),
+            line(RepeatCause::SignIn(SignInTrouble::NotConnected(ConnectionTrouble::Refused)), 2, Some(8)),
+            line(RepeatCause::SignIn(SignInTrouble::Other(Trouble::Status(503))), 2, Some(8)),
+            line(RepeatCause::SignIn(SignInTrouble::Other(Trouble::TimedOut)), 2, Some(8)),
+            line(RepeatCause::SignIn(SignInTrouble::Other(Trouble::Unreadable)), 2, Some(8)),
         ];
         insta::assert_snapshot!(all.join("\n"), @r"
         503 from the service, try 3 of 10, next 2020-05-01 14:05 UTC
@@ -274,7 +312,11 @@ mod tests {
         no host of that name found, try 2, next 2020-05-01 14:05 UTC
         connection refused, try 2, next 2020-05-01 14:05 UTC
         the proxy does not connect, try 2, next 2020-05-01 14:05 UTC
-        signing in finds nobody, try 2 of 8, next 2020-05-01 14:05 UTC
+        the port does not speak TLS, try 2, next 2020-05-01 14:05 UTC
+        cannot reach the sign-in service (connection refused), try 2 of 8, next 2020-05-01 14:05 UTC
+        503 from the sign-in service, try 2 of 8, next 2020-05-01 14:05 UTC
+        the sign-in service did not answer in time, try 2 of 8, next 2020-05-01 14:05 UTC
+        the sign-in service answered with something that is not a token, try 2 of 8, next 2020-05-01 14:05 UTC
         ");
     }
 
@@ -293,7 +335,19 @@ mod tests {
         progress.waiting = Some((WaitCause::Window(quota.limits()[1]), Some(far)));
         progress.expected_end = Some(far);
         insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05 UTC, waiting for the quota of 1,500 calls in 1 h; 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
+        progress.expected_end = "2020-05-01T14:04:10Z".parse().ok();
+        let end_of = |progress: &Progress| line(progress).split_once("done about ").map(|(_, end)| end.to_owned());
+        assert_eq!(end_of(&progress).as_deref(), Some("2020-05-01 14:05 UTC"), "not before the next call");
+        progress.expected_end = Some(far);
+        let hangs = RepeatCause::Answer(RetryReason::TimedOut, None);
+        for cause in
+            [WaitCause::Answer { since: far }, WaitCause::Retry(Repeat { why: hangs, number: 2, most: Some(10) })]
+        {
+            progress.waiting = Some((cause, None));
+            assert_eq!(end_of(&progress), None, "nobody knows when there will be an answer");
+        }
+        insta::assert_snapshot!(line(&progress), @"no answer in time, try 2 of 10; 1,500 of 12,000 operations, 10 failed, 1,512 calls");
         progress.waiting = Some((WaitCause::Throttled, None));
-        insta::assert_snapshot!(line(&progress), @"waiting because the service asked to (429); 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
+        insta::assert_snapshot!(line(&progress), @"waiting because the service refused a call for quota (429); 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
     }
 }

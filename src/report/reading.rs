@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::hindrance::{hindrance_hint, hindrance_text};
 use super::machines::MachinesTarget;
 use super::pace::LinePace;
 use super::problem::Problem;
@@ -140,7 +141,9 @@ pub const fn reading_code(error: &ReadError) -> &'static str {
     match error {
         ReadError::Aborted(cause) => abort_code(cause),
         ReadError::Stopped(StopReason::Draining) => "interrupted",
-        ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) => "deadline",
+        ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) | ReadError::TimeIsUp { .. } => {
+            "deadline"
+        }
         ReadError::Stopped(StopReason::Outage { .. }) => "outage",
         ReadError::Forbidden { .. } => "forbidden",
         ReadError::Store(_) | ReadError::Sink(_) => "storage_failed",
@@ -163,6 +166,17 @@ pub fn reading_problem(error: ReadError) -> Problem {
         ReadError::Aborted(cause) => ended(EndReason::Aborted(cause)),
         ReadError::Stopped(StopReason::Draining) => ended(EndReason::Interrupted),
         ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) => ended(EndReason::Deadline),
+        ReadError::TimeIsUp { in_the_way } => {
+            let met = in_the_way.map(|met| format!(": {}", hindrance_text(met, &TimeZone::system())));
+            Problem {
+                error: format!(
+                    "the list of machines was not read to its end, at its deadline{}",
+                    met.unwrap_or_default()
+                )
+                .into(),
+                hint: in_the_way.and_then(hindrance_hint).map(str::to_owned),
+            }
+        }
         ReadError::Stopped(StopReason::Outage { since, trouble }) => ended(EndReason::Outage { since, trouble }),
         ReadError::Store(error) => {
             let hint = error.hint();

@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 
 use super::advice::{Advice, Prospect};
 use super::frame::{Ending, joined};
+use super::hindrance::{Hindrance, hindrance_cause, hindrance_hint, hindrance_text};
 use super::progress::{clock_time, elapsed_text, trouble_text};
 use super::results::{ErrorGroup, ErrorKey, Totals};
 use super::runs::operations_text;
 use super::screen::{Screen, Style};
 use super::target::ResultsTarget;
 use crate::api::CallKind;
-use crate::call::{AbortCause, AbortReason};
+use crate::call::{AbortCause, AbortReason, is_disallowed_code};
 use crate::dispatch::{EndReason, Progress, Spent};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
@@ -63,9 +64,9 @@ pub struct RunSummary<'a> {
 pub fn describe_end(run_id: &str, reason: &EndReason, stored: Option<&RunEntry>, progress: &Progress) -> String {
     let ended = match reason {
         EndReason::Finished => "is finished".to_owned(),
-        reason => format!("stopped early, {}", reason_text(reason)),
+        reason => format!("stopped early, {}", end_text(reason, progress)),
     };
-    let hint = reason_hint(reason).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    let hint = end_hint(reason, progress).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
     let operations = stored.map_or_else(|| counted_text(progress), |entry| operations_text(&entry.operations));
     format!("Run {run_id} {ended}. Its operations: {operations}.{hint}")
 }
@@ -99,15 +100,17 @@ impl RunSummary<'_> {
     /// How it ended, for the object.
     #[must_use]
     pub fn ending(&self) -> Ending {
+        let left = self.totals.count(Status::NotAttempted);
+        let hindrance = hindrance(self.reason, self.progress).map(|hindrance| hindrance_cause(hindrance, left));
         Ending {
             exit_status: self.exit_status,
             ended: if self.is_unfinished() { "unfinished" } else { reason_code(self.reason) },
             reason: self
                 .stopped()
-                .map(reason_text)
+                .map(|reason| end_text(reason, self.progress))
                 .or_else(|| self.is_unfinished().then(|| SOME_ARE_UNKNOWN.to_owned())),
-            hint: reason_hint(self.reason),
-            causes: self.causes().into_iter().map(cause_object).collect(),
+            hint: end_hint(self.reason, self.progress),
+            causes: hindrance.into_iter().chain(self.causes().into_iter().map(cause_object)).collect(),
         }
     }
 
@@ -166,9 +169,9 @@ impl RunSummary<'_> {
         let ended = match self.reason {
             _ if self.is_unfinished() => format!("Run {run} is unfinished, since {SOME_ARE_UNKNOWN}: {rows}."),
             EndReason::Finished => format!("Run {run} is finished: {rows}."),
-            reason => format!("Run {run} stopped early, {}: {rows}.", reason_text(reason)),
+            reason => format!("Run {run} stopped early, {}: {rows}.", end_text(reason, self.progress)),
         };
-        match reason_hint(self.reason) {
+        match end_hint(self.reason, self.progress) {
             Some(hint) => format!("{ended}\n  {} {hint}", screen.paint(Style::Strong, "hint:")),
             None => ended,
         }
@@ -394,6 +397,22 @@ pub(super) const fn abort_code(cause: &AbortCause) -> &'static str {
     }
 }
 
+/// What stood in the way of a run that its deadline ended.
+fn hindrance(reason: &EndReason, progress: &Progress) -> Option<Hindrance> {
+    progress.in_the_way.filter(|_| matches!(reason, EndReason::Deadline))
+}
+
+/// Why a run ended, and what stood in its way, for people, as the rest of a sentence.
+fn end_text(reason: &EndReason, progress: &Progress) -> String {
+    let met = hindrance(reason, progress).map(|met| format!(" ({})", hindrance_text(met, &TimeZone::system())));
+    format!("{}{}", reason_text(reason), met.unwrap_or_default())
+}
+
+/// What to do about the end of a run.
+fn end_hint(reason: &EndReason, progress: &Progress) -> Option<String> {
+    reason_hint(reason).or_else(|| hindrance(reason, progress).and_then(hindrance_hint).map(str::to_owned))
+}
+
 /// Why a run ended, for people, as the rest of a sentence.
 pub(super) fn reason_text(reason: &EndReason) -> String {
     match reason {
@@ -482,6 +501,9 @@ fn error_hint(key: &ErrorKey) -> Option<&'static str> {
         (_, Some(404), _) => {
             "the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than \
              the retention period"
+        }
+        (_, Some(403), code) if is_disallowed_code(code) => {
+            "the service allows no change of these machines by hand: look at asset rules, policies and device groups"
         }
         (_, Some(403), _) => {
             "the app may not change these machines: check Machine.ReadWrite.All and the machine groups of its role"

@@ -173,6 +173,7 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     progress.throttled += read.throttled;
     progress.retried += read.retried;
     progress.elapsed += read.elapsed;
+    progress.in_the_way = progress.in_the_way.or(read.in_the_way);
     progress.spent.push((Spent::Machines, read.elapsed));
 }
 

@@ -259,7 +259,7 @@ pub(super) fn end_reason(error: ReadError) -> EndReason {
         ReadError::Forbidden { facts } => EndReason::Forbidden { message: facts.error_message },
         ReadError::Aborted(cause) => EndReason::Aborted(cause),
         ReadError::Stopped(StopReason::Draining) => EndReason::Interrupted,
-        ReadError::Stopped(StopReason::Deadline) => EndReason::Deadline,
+        ReadError::TimeIsUp { .. } => EndReason::Deadline,
         ReadError::Stopped(StopReason::Outage { since, trouble }) => EndReason::Outage { since, trouble },
         ReadError::Store(error) => EndReason::StoreFailed(error),
         error => EndReason::NoInventory {

@@ -145,7 +145,7 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             (OperationState::Failed, Some(("not_in_inventory", message.into())))
         }
         Decision::AddInError => {
-            let message = "a row that adds a tag to this machine is in error, so none is removed; fix that row first";
+            let message = "a row that adds a tag to this machine, or may mean to, is in error, so none is removed; fix that row first";
             (OperationState::NotAttempted, Some(("waits_for_add", message.into())))
         }
         Decision::ChangedSince => {

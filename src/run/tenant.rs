@@ -169,19 +169,20 @@ impl<T: Transport> Tenant<T> {
         Ok(())
     }
 
-    /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it.
+    /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it,
+    /// and so does the deadline.
     pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<MachinesRead, ReadError> {
         let began_at = self.clock.boot_time();
         let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, desk);
-        // The calls themselves look at the deadline.
-        let read = match desk
-            .wait(self.clock.as_ref(), None, Inventory::read(&caller, &self.clock, None, &mut report))
-            .await
-        {
+        let reading = Inventory::read(&caller, &self.clock, None, &mut report);
+        let read = match desk.wait(self.clock.as_ref(), self.gate.deadline, reading).await {
+            Waited::Ended(Err(ReadError::Stopped(StopReason::Deadline))) | Waited::TimeIsUp => {
+                Err(ReadError::TimeIsUp { in_the_way: report.progress().in_the_way })
+            }
             Waited::Ended(read) => read,
-            Waited::Interrupted | Waited::TimeIsUp => Err(ReadError::Stopped(StopReason::Draining)),
+            Waited::Interrupted => Err(ReadError::Stopped(StopReason::Draining)),
         };
         if self.is_sandbox && matches!(read, Err(ReadError::Walk(WalkError::Nobody))) {
             // It holds the machines that the input names, and none if that names none.
@@ -204,6 +205,7 @@ impl<T: Transport> Tenant<T> {
     ) -> Result<S, CommandError> {
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, desk);
+        // Whoever exports the machines has no deadline.
         match desk.wait(self.clock.as_ref(), None, inventory::read(&caller, &self.clock, None, sink, report)).await {
             Waited::Ended(read) => Ok(read.map(|(sink, _)| sink)?),
             Waited::Interrupted | Waited::TimeIsUp => Err(interrupted()),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::presence::Presence;
+use super::presence::{Presence, SharedMemory};
 use super::witness::Witness;
 use super::{StoreError, custody};
 
@@ -62,13 +62,20 @@ impl SharedConnection {
             connection,
             path: path.to_owned(),
             behavior: TransactionBehavior::Deferred,
+            shared_memory: SharedMemory::of(path),
             watch: None,
         })
     }
 
     /// The same for one that writes; a database on a disk is watched. Must be called within a runtime.
     pub(super) fn start_writing(connection: Connection, path: &Path, watch: Option<Watch>) -> Self {
-        Self::start(Database { connection, path: path.to_owned(), behavior: TransactionBehavior::Immediate, watch })
+        Self::start(Database {
+            connection,
+            path: path.to_owned(),
+            behavior: TransactionBehavior::Immediate,
+            shared_memory: SharedMemory::of(path),
+            watch,
+        })
     }
 
     fn start(database: Database) -> Self {
@@ -94,6 +101,7 @@ struct Database {
     connection: Connection,
     path: PathBuf,
     behavior: TransactionBehavior,
+    shared_memory: SharedMemory,
     watch: Option<Watch>,
 }
 
@@ -163,6 +171,7 @@ impl Database {
 
     fn run_all(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         let failed = |error| StoreError::database(&self.path, error);
+        self.shared_memory.look()?;
         let Some(watch) = &mut self.watch else {
             let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
             run_each(batch, &transaction).map_err(failed)?;

@@ -125,6 +125,10 @@ impl Store {
     /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.
     pub async fn put_in_order(self) {
         let Some(directory) = self.identity.state_directory() else { return };
+        // A database that is not to be touched any more stays as it is.
+        if self.writer.run(|_transaction| Ok(())).await.is_err() {
+            return;
+        }
         let ending = tokio::task::spawn_blocking(move || custody::put_in_order(&directory.join(DATABASE_NAME)));
         // Everything is stored as it is; it is only spread over two files.
         if let Ok(Err(error)) = ending.await {
@@ -201,7 +205,8 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     let failed = |error| StoreError::database(&file, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
-    // Until the file is known to be sound, nothing of its journal is brought into it, not even when we give up.
+    // Nothing of its journal is brought into it when it is closed: until it is known to be sound, nothing may be, and later
+    // whoever ends in order has done it before.
     let journal_stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(journal_stays, true).map_err(failed)?;
     wait_patiently(&connection).map_err(failed)?;
@@ -210,7 +215,6 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     let finding = custody::examine(&connection, &file, &testimony)?;
     let entered = process::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref(), &finding);
     let (identity, commits) = entered?;
-    connection.set_db_config(journal_stays, false).map_err(failed)?;
     let witness = witness::Witness::begin(path, identity.process_key, commits)?;
     let watch = connection::Watch::new(presence::Presence::of(path, &file), witness, commits);
     let reading = reader::connect(&file)?;

@@ -1,9 +1,13 @@
 //! Whether the files that this process writes are still those that others find.
 //!
 //! A file that was moved, deleted or replaced while it is open can be written as before, and nobody will ever read it: two
-//! processes would then keep two ledgers of one quota. A shared memory that was cut kills whoever touches it. So before each
-//! transaction that writes the files are looked at by their paths, which costs some microseconds. They are never opened for
-//! that: to close a file gives up all locks of this process on it.
+//! processes would then keep two ledgers of one quota. So before each transaction that writes the files are looked at by
+//! their paths, which costs some microseconds. They are never opened for that: to close a file gives up all locks of this
+//! process on it.
+//!
+//! Shared memory that was cut kills whoever touches what is missing, so its length is looked at before each transaction,
+//! also before one that only reads. It must not be given its length back: whoever is in the middle of a transaction would
+//! go on with an index that has holes, and take old pages for new ones. The next process makes it anew from the journal.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -39,17 +43,42 @@ impl Presence {
     pub(super) fn look(&self) -> Result<(), StoreError> {
         let is_writable = self.directory.metadata().is_ok_and(|metadata| !metadata.permissions().readonly());
         let is_there = |(path, known): &(PathBuf, Option<Mark>)| match (known, Mark::of(path)) {
-            (Some(known), Some(found)) => {
-                // A database and its journal become shorter at times, shared memory never does.
-                let is_shared_memory = path.extension().is_some_and(|name| name.to_string_lossy().ends_with("-shm"));
-                known.identity == found.identity && (!is_shared_memory || known.length <= found.length)
-            }
+            (Some(known), Some(found)) => known.identity == found.identity,
             (known, _) => known.is_none(),
         };
         if is_writable && self.files.iter().all(is_there) {
             return Ok(());
         }
         Err(StoreError::Moved { path: self.directory.clone() })
+    }
+}
+
+/// The memory that the processes of a database share, which is a file that each of them has mapped.
+#[derive(Debug)]
+pub(super) struct SharedMemory {
+    path: PathBuf,
+    known: Option<Mark>,
+}
+
+impl SharedMemory {
+    /// That of this database. To be called after a first transaction, when it is there.
+    pub(super) fn of(database: &Path) -> Self {
+        let path = beside(database, "-shm");
+        Self { known: Mark::of(&path), path }
+    }
+
+    /// Looks whether all of it is there. One that was moved or deleted is, as long as it is mapped.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`] when somebody has cut it: then the database must not be touched.
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+        let (Some(known), Some(found)) = (&mut self.known, Mark::of(&self.path)) else { return Ok(()) };
+        if known.identity == found.identity && found.length < known.length {
+            let directory = self.path.parent().unwrap_or(&self.path);
+            return Err(StoreError::Moved { path: directory.to_owned() });
+        }
+        known.length = known.length.max(found.length);
+        Ok(())
     }
 }
 
@@ -74,7 +103,7 @@ const fn identity(_metadata: &Metadata) -> (u64, u64) {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -82,7 +111,7 @@ mod tests {
     #[test]
     fn whatever_happens_to_a_file_or_its_directory_is_seen() {
         type Harm = fn(&Path, &Path);
-        let harms: [(&str, Harm); 8] = [
+        let harms: [(&str, Harm); 7] = [
             ("the directory was moved", |directory, _| {
                 fs::rename(directory, directory.with_extension("old")).expect("our own");
             }),
@@ -98,10 +127,6 @@ mod tests {
             ("the journal was deleted", |_, database| fs::remove_file(journal_of(database)).expect("our own")),
             ("the shared memory was deleted", |_, database| {
                 fs::remove_file(beside(database, "-shm")).expect("our own");
-            }),
-            ("the shared memory was cut", |_, database| {
-                let file = File::options().write(true).open(beside(database, "-shm")).expect("our own");
-                file.set_len(10).expect("our own");
             }),
         ];
         for (what, harm) in harms {
@@ -119,5 +144,23 @@ mod tests {
             harm(&directory, &database);
             assert!(matches!(presence.look(), Err(StoreError::Moved { .. })), "{what}");
         }
+    }
+
+    #[test]
+    fn shared_memory_that_was_cut_is_not_touched_and_one_that_is_gone_is_still_mapped() {
+        let place = tempfile::tempdir().expect("a directory");
+        let database = place.path().join("db");
+        let file = beside(&database, "-shm");
+        fs::write(&file, [0; 200]).expect("our own");
+        let mut memory = SharedMemory::of(&database);
+        assert!(memory.look().is_ok());
+        fs::write(&file, [0; 300]).expect("our own");
+        assert!(memory.look().is_ok(), "it grows");
+        for length in [0, 299] {
+            fs::write(&file, vec![0; length]).expect("our own");
+            assert!(matches!(memory.look(), Err(StoreError::Moved { .. })), "{length}");
+        }
+        fs::remove_file(&file).expect("our own");
+        assert!(memory.look().is_ok());
     }
 }

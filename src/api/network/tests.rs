@@ -70,8 +70,8 @@ async fn what_keeps_a_connection_from_coming_about_is_named() {
     }
     let port = server("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let (kind, text) = error(client(), &format!("https://127.0.0.1:{port}/x")).await;
-    assert_eq!(kind, LossKind::NotConnected);
-    assert!(text.starts_with(&format!("no connection to 127.0.0.1:{port}: ")), "{text}");
+    assert_eq!(kind, LossKind::NotTls);
+    assert_eq!(text, format!("127.0.0.1:{port} does not answer by TLS, as https needs it"));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use super::hints;
 use super::settings::SignInMethod;
+use crate::api::LossKind;
 use crate::api::network::{CertificateProblem, NetworkError};
 use crate::outside::shown;
 
@@ -83,7 +84,7 @@ pub enum SignInError {
 }
 
 /// What went wrong on the way to the authority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Trouble {
     /// No connection: name, network, proxy.
@@ -156,6 +157,15 @@ impl SignInError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unreachable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// What was met where no usable answer came, and at which point the network failed, if it did.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(Trouble, Option<LossKind>)> {
+        match self {
+            Self::Unreachable { trouble, source, .. } => Some((*trouble, source.as_ref().map(|error| error.kind()))),
             _ => None,
         }
     }

@@ -207,9 +207,11 @@ impl SignInTransport {
         let trouble = match error.kind() {
             LossKind::Untrusted(problem) => Trouble::Untrusted(problem),
             LossKind::ProxyAuthentication => Trouble::ProxyAuthentication,
-            LossKind::Proxy | LossKind::UnknownHost | LossKind::ConnectionRefused | LossKind::NotConnected => {
-                Trouble::NoConnection
-            }
+            LossKind::Proxy
+            | LossKind::UnknownHost
+            | LossKind::ConnectionRefused
+            | LossKind::NotTls
+            | LossKind::NotConnected => Trouble::NoConnection,
             LossKind::TimedOut => Trouble::TimedOut,
             LossKind::ConnectionLost | LossKind::Truncated | LossKind::TooLong => Trouble::BrokenOff,
         };

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::ReadAnswer;
-use crate::api::CertificateProblem;
+use crate::api::{CertificateProblem, LossKind};
 use crate::call::EarlierTrouble;
 use crate::model::AnswerFacts;
 
@@ -222,8 +222,24 @@ pub enum ConnectionTrouble {
     Refused,
     /// The proxy on the way cannot be reached, or does not connect.
     Proxy,
+    /// Whoever listens there does not speak TLS.
+    NotTls,
     /// Another reason.
     Other,
+}
+
+impl ConnectionTrouble {
+    /// Why a connection did not come about that was lost so.
+    #[must_use]
+    pub const fn of(loss: LossKind) -> Self {
+        match loss {
+            LossKind::UnknownHost => Self::UnknownHost,
+            LossKind::ConnectionRefused => Self::Refused,
+            LossKind::Proxy => Self::Proxy,
+            LossKind::NotTls => Self::NotTls,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl RetryReason {

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::api::{Loss, LossKind, Response};
-use crate::call::ConnectionTrouble;
+use crate::call::{ConnectionTrouble, SignInTrouble};
 use crate::model::AnswerFacts;
 
 const MAXIMUM: Duration = Duration::from_hours(2);
 const BUSY: Sign = Sign::Trouble(ServiceTrouble::Status(503));
 const NO_CONNECTION: Sign = Sign::Trouble(ServiceTrouble::NotConnected(ConnectionTrouble::Other));
-const NO_TOKEN: Sign = Sign::Trouble(ServiceTrouble::SignIn);
+const NO_TOKEN: Sign = Sign::Trouble(ServiceTrouble::SignIn(SignInTrouble::NotConnected(ConnectionTrouble::Other)));
 use Bucket::{Machines, Tags, Value};
 use Sign::{Answers, Unclear};
 

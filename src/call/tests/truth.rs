@@ -208,3 +208,12 @@ async fn every_wait_to_try_again_tells_why_and_which_try_comes_next() {
     ];
     assert_eq!(told.reports.iter().filter_map(repeat).collect::<Vec<_>>(), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_to_everybody_is_no_outcome_of_any_machine_in_a_bulk_call() {
+    for (status, may_be_done) in [(302, true), (307, false), (401, false), (407, false)] {
+        let told = made(add_tag_to_all(), &[refusal(status)], History::default()).await;
+        assert!(matches!(told.end, CallEnd::Aborted(_, None)), "{status}: {:?}", told.end);
+        assert_eq!(told.stored, [(OperationState::Pending, may_be_done); 3], "{status}");
+    }
+}

@@ -184,3 +184,15 @@ async fn where_single_calls_are_put_off_they_have_no_more_attempts_than_others()
     let value_calls = spoiled.progress.calls[&CallKind::Value];
     assert_eq!(value_calls, 4 + u64::from(crate::call::MAXIMUM_ATTEMPTS));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_single_calls_are_about_machines_from_all_over_the_input() {
+    let case = Case { bulk: false, values: true, machines: 4000, seed: 1 };
+    let simulation = case.simulation().await;
+    let mut settings = simulation.settings(case.seed, "off");
+    settings.gate.deadline = Some(simulation.clock.boot_time().plus(Duration::from_secs(1)));
+    simulation.run(settings).await;
+    let world = simulation.service.world.lock().expect("a world");
+    let thousands: BTreeSet<u32> = world.order.iter().take(8).map(|machine| machine_number(machine) / 1000).collect();
+    assert_eq!(thousands, BTreeSet::from([0, 1, 2, 3]), "{:?}", world.order.get(..8));
+}

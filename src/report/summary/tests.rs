@@ -1,4 +1,5 @@
 use super::*;
+use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, WaitCause};
 use crate::quota::Quota;
 use crate::report::{ColorChoice, ErrorGroup, Invocation};
 
@@ -111,4 +112,48 @@ fn the_json_object_has_the_fields_of_the_contract() {
 fn a_run_that_was_refused_names_the_permission() {
     let hint = reason_hint(&EndReason::Forbidden { message: None }).expect("a hint");
     assert!(hint.contains("Machine.ReadWrite.All"), "{hint}");
+}
+
+#[test]
+fn a_run_that_its_deadline_ended_says_why_nothing_moved() {
+    let refused = RepeatCause::Answer(RetryReason::NotConnected(ConnectionTrouble::Refused), None);
+    let wait = WaitCause::Retry(Repeat { why: refused, number: 4, most: None });
+    let progress = Progress { in_the_way: Some((wait, None)), ..progress() };
+    let totals = Totals { rows: 5, statuses: [(Status::NotAttempted, 5)].into(), ..Totals::default() };
+    let summary = |reason| RunSummary {
+        run_id: "r",
+        reason,
+        progress: &progress,
+        totals: &totals,
+        target: &ResultsTarget::StandardOutput,
+        open: 0,
+        named_state_directory: None,
+        sandbox: false,
+        exit_status: 5,
+        input: "/data/x.csv",
+    };
+    let late = summary(&EndReason::Deadline);
+    let ending = late.ending();
+    assert_eq!(ending.reason.as_deref(), Some("at its deadline (connection refused)"));
+    let cause = &ending.causes[0];
+    assert_eq!((&cause["code"], &cause["count"]), (&json!("not_connected"), &json!(5)));
+    assert_eq!(ending.hint.as_deref(), cause["hint"].as_str());
+    assert!(ending.hint.is_some());
+    let text = late.text(&Screen::new(ColorChoice::Never, false));
+    assert!(text.starts_with("Run r stopped early, at its deadline (connection refused): 5 rows."), "{text}");
+    // Another reason speaks for itself.
+    let interrupted = summary(&EndReason::Interrupted).ending();
+    assert_eq!((interrupted.reason.as_deref(), interrupted.causes.len()), (Some("interrupted"), 0));
+}
+
+#[test]
+fn a_change_that_is_not_allowed_on_a_machine_is_no_missing_role() {
+    let hint = |code: &str| {
+        let key = ErrorKey { status: Status::Failed, http_status: Some(403), code: code.into() };
+        error_hint(&key).expect("a hint")
+    };
+    for code in ["DisallowedOperation", "disallowedoperation"] {
+        assert!(hint(code).contains("asset rules") && !hint(code).contains("Machine.ReadWrite.All"), "{code}");
+    }
+    assert!(hint("Forbidden").contains("Machine.ReadWrite.All"));
 }

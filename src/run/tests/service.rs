@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::id;
 use crate::api::sign_in::SignInError;
-use crate::api::{Answer, ApiRequest, Response, TokenGeneration, Transport};
+use crate::api::{Answer, ApiRequest, Loss, LossKind, Response, TokenGeneration, Transport};
 use crate::model::{DeviceValue, MachineId, TagAction};
 
 /// How long every call takes.
@@ -42,6 +42,20 @@ struct Contents {
     unlisted: BTreeSet<MachineId>,
     writes: Vec<(MachineId, String)>,
     reads: u32,
+    trouble: Option<Trouble>,
+}
+
+/// What everybody meets who calls.
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    /// There is no answer.
+    Hangs,
+    /// The sign-in service does not answer.
+    SignInHangs,
+    /// It does, and there is no token.
+    NoToken(SignInError),
+    /// This comes back.
+    Answer(Answer),
 }
 
 /// The tenant.
@@ -58,6 +72,15 @@ impl Service {
     /// Changes a machine as somebody else would.
     pub(super) fn change(&self, number: u32, change: impl FnOnce(&mut Machine)) {
         change(self.0.lock().expect("contents").machines.entry(id(number)).or_default());
+    }
+
+    /// From now on everybody meets this.
+    pub(super) fn is_in_trouble(&self, trouble: Trouble) {
+        self.0.lock().expect("contents").trouble = Some(trouble);
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.0.lock().expect("contents").trouble.clone()
     }
 
     /// Keeps a machine out of the list, or puts it there.
@@ -132,11 +155,24 @@ fn response(status: u16, body: &serde_json::Value) -> Answer {
 #[async_trait]
 impl Transport for Service {
     async fn prepare(&self) -> Result<(), SignInError> {
-        Ok(())
+        match self.trouble() {
+            Some(Trouble::SignInHangs) => std::future::pending().await,
+            Some(Trouble::NoToken(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
         tokio::time::sleep(LATENCY / 2).await;
+        match self.trouble() {
+            Some(Trouble::Hangs) => {
+                tokio::time::sleep(request.time_out()).await;
+                let loss = Loss { kind: LossKind::TimedOut, description: "no answer in time".to_owned() };
+                return Ok((Answer::Lost(loss), TokenGeneration(0)));
+            }
+            Some(Trouble::Answer(answer)) => return Ok((answer, TokenGeneration(0))),
+            _ => {}
+        }
         let answer = self.0.lock().expect("contents").answer(request);
         tokio::time::sleep(LATENCY / 2).await;
         Ok((answer, TokenGeneration(0)))

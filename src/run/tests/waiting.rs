@@ -80,3 +80,50 @@ async fn a_question_hears_interrupts_and_ends_with_the_deadline() {
     world.apply(&adding("A", 2), &asked).await.exits(ExitStatus::Done);
     assert_eq!(world.service.tagged("A"), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_its_deadline_ends_names_what_stood_in_its_way_and_waits_no_longer() {
+    use super::service::Trouble;
+    use crate::api::sign_in::{SignInMethod, Trouble as NoToken};
+    use crate::api::{Answer, Loss, LossKind, Response};
+
+    let lost = |kind| Trouble::Answer(Answer::Lost(Loss { kind, description: "lost".into() }));
+    let status = |status, retry_after: Option<&str>| {
+        let retry_after = retry_after.map(str::to_owned);
+        Trouble::Answer(Answer::Response(Response { status, retry_after, ..Response::default() }))
+    };
+    let no_token = |trouble, retry_after| {
+        let (method, party) = (SignInMethod::Secret, "login.example".to_owned());
+        Trouble::NoToken(SignInError::Unreachable { method, party, trouble, retry_after, source: None })
+    };
+    let table = [
+        (Trouble::Hangs, "at its deadline (no answer "),
+        (lost(LossKind::ConnectionRefused), "at its deadline (connection refused"),
+        (lost(LossKind::UnknownHost), "at its deadline (no host of that name found"),
+        (lost(LossKind::NotTls), "at its deadline (the port does not speak TLS"),
+        (status(503, None), "503"),
+        (status(429, Some("600")), "at its deadline (429 from the service, next call "),
+        (Trouble::SignInHangs, "at its deadline (no answer from the sign-in service since "),
+        (no_token(NoToken::Status(503), None), "at its deadline (503 from the sign-in service, next call "),
+        (no_token(NoToken::Status(429), Some(MINUTE)), "at its deadline (429 from the sign-in service, next call "),
+        (
+            no_token(NoToken::Unreadable, None),
+            "at its deadline (the sign-in service answered with something that is not",
+        ),
+    ];
+    for (trouble, words) in table {
+        // What stands in the way of reading the machines, and of the run's own calls.
+        for inventory in [true, false] {
+            let world = World::of(2);
+            world.service.is_in_trouble(trouble.clone());
+            // Whoever is never reached for longer is given up.
+            let deadline = Some(Duration::from_millis(5900));
+            let how = Invocation { inventory, deadline, quota: "100/1m", ..Invocation::default() };
+            let began = world.clock.boot_time();
+            let said = world.apply(&adding("A", 2), &how).await.exits(ExitStatus::StoppedEarly);
+            let took = world.clock.boot_time().since(began);
+            assert!(took <= Duration::from_secs(61), "{words} {inventory}: {took:?}");
+            said.says(words);
+        }
+    }
+}

@@ -55,10 +55,13 @@ fn progress(case: &Case<'_>, told: &Told, status: u8, note: &mut dyn FnMut(Kind,
         machine.is_some_and(|machine| machine.nature == Nature::Well)
     };
     let is_done = |row: &ResultRow| matches!(row.status.as_str(), "succeeded" | "unchanged");
-    // A name leads to nobody where the list shows nobody.
+    // A name leads to nobody where the list shows nobody, and a row in error may mean an add that others wait for.
     let is_in_order = |row: &&ResultRow| {
         let is_listed = row.machine.is_some_and(|machine| case.is_always_listed(machine));
-        row.status != "invalid" && (is_listed || row.code != "machine_not_found")
+        let mut others = told.results.iter().flatten();
+        let waits = row.code == "waits_for_add"
+            && others.any(|other| other.status == "invalid" && other.machine == row.machine);
+        row.status != "invalid" && !waits && (is_listed || row.code != "machine_not_found")
     };
     let left = told.results.iter().flatten().filter(is_well).filter(is_in_order).find(|row| !is_done(row));
     if let Some(row) = left {

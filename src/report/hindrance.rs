@@ -1,0 +1,151 @@
+//! What stood in the way of a run, or a reading, that had to end: named in its last line and in its JSON object.
+//!
+//! A deadline is when a run ends and not why nothing moved. Whoever reads the mail of a night has this line only.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::progress::{clock_time, met_text, sign_in_text, trouble_text};
+use crate::api::sign_in::Trouble;
+use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, ServiceTrouble, SignInTrouble, WaitCause};
+
+/// What to check on the way to the sign-in service.
+const SIGN_IN_WAY: &str =
+    "check the network, the proxy settings (HTTPS_PROXY, NO_PROXY), --cloud and AZURE_AUTHORITY_HOST";
+
+/// What stood in the way, and when it was to be tried again.
+pub(super) type Hindrance = (WaitCause, Option<Timestamp>);
+
+/// What stood in the way, in a few words.
+pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) -> String {
+    let what = match cause {
+        WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. }) => sign_in_text(trouble),
+        WaitCause::Retry(Repeat { why: RepeatCause::Answer(why, http_status), .. }) => met_text(why, http_status),
+        WaitCause::Throttled => Cow::Borrowed("429 from the service"),
+        WaitCause::Window(limit) => Cow::Owned(format!("the quota of {limit} is used up")),
+        WaitCause::Answer { since } => Cow::Owned(format!("no answer since {}", clock_time(since, time_zone))),
+        WaitCause::Token { since } => {
+            Cow::Owned(format!("no answer from the sign-in service since {}", clock_time(since, time_zone)))
+        }
+        WaitCause::Outage { since, trouble } => {
+            Cow::Owned(format!("no service since {}, {}", clock_time(since, time_zone), trouble_text(trouble)))
+        }
+        WaitCause::Pacing | WaitCause::ListLag => Cow::Borrowed("calls had to wait"),
+    };
+    let next = until.map(|until| format!(", next call {}", clock_time(until, time_zone))).unwrap_or_default();
+    format!("{what}{next}")
+}
+
+/// What to do about it.
+pub(super) const fn hindrance_hint((cause, _): Hindrance) -> Option<&'static str> {
+    Some(match cause {
+        WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. })
+        | WaitCause::Outage { trouble: ServiceTrouble::SignIn(trouble), .. } => sign_in_hint(trouble),
+        WaitCause::Retry(Repeat { why: RepeatCause::Answer(RetryReason::NotConnected(trouble), _), .. })
+        | WaitCause::Outage { trouble: ServiceTrouble::NotConnected(trouble), .. } => connection_hint(trouble),
+        WaitCause::Token { .. } => SIGN_IN_WAY,
+        WaitCause::Throttled => "find out what else uses the quota of this app, or go on when the service allows it",
+        WaitCause::Retry(_) | WaitCause::Answer { .. } | WaitCause::Outage { .. } => {
+            "the service, or a proxy on the way, is in trouble; go on when it is back"
+        }
+        WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => return None,
+    })
+}
+
+const fn connection_hint(trouble: ConnectionTrouble) -> &'static str {
+    match trouble {
+        ConnectionTrouble::NotTls => "an https address leads to a port that does not speak TLS: check --base-url",
+        ConnectionTrouble::Proxy => "check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this host through",
+        ConnectionTrouble::UnknownHost | ConnectionTrouble::Refused | ConnectionTrouble::Other => {
+            "check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall"
+        }
+    }
+}
+
+const fn sign_in_hint(trouble: SignInTrouble) -> &'static str {
+    match trouble {
+        SignInTrouble::Other(Trouble::Status(_)) => "the sign-in service is busy or down; go on later",
+        SignInTrouble::NotConnected(_) | SignInTrouble::Other(_) => SIGN_IN_WAY,
+    }
+}
+
+/// It as a cause in the JSON object, of so many rows.
+pub(super) fn hindrance_cause(hindrance: Hindrance, rows: u64) -> Value {
+    let (code, http_status) = match hindrance.0 {
+        WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. })
+        | WaitCause::Outage { trouble: ServiceTrouble::SignIn(trouble), .. } => {
+            let status = match trouble {
+                SignInTrouble::Other(Trouble::Status(status)) => Some(status),
+                _ => None,
+            };
+            ("sign_in_failed", status)
+        }
+        WaitCause::Retry(Repeat { why: RepeatCause::Answer(why, http_status), .. }) => (why.code(), http_status),
+        WaitCause::Outage { trouble: ServiceTrouble::Status(status), .. } => ("outage", Some(status)),
+        WaitCause::Outage { .. } => ("outage", None),
+        WaitCause::Throttled => ("throttled", Some(429)),
+        WaitCause::Answer { .. } => ("timed_out", None),
+        WaitCause::Token { .. } => ("sign_in_failed", None),
+        WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => ("quota", None),
+    };
+    json!({
+        "code": code,
+        "status": "not_attempted",
+        "http_status": http_status,
+        "message": hindrance_text(hindrance, &TimeZone::system()),
+        "count": rows,
+        "first_row": null,
+        "hint": hindrance_hint(hindrance),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_stood_in_the_way_is_named_with_the_moment_of_the_next_call_and_what_to_do() {
+        let next: Timestamp = "2020-05-01T14:05:10Z".parse().expect("a time");
+        let retry = |why| WaitCause::Retry(Repeat { why, number: 3, most: None });
+        let answer = |why, status| retry(RepeatCause::Answer(why, status));
+        let not_connected = |trouble| answer(RetryReason::NotConnected(trouble), None);
+        let sign_in = |trouble| retry(RepeatCause::SignIn(trouble));
+        let quota: crate::quota::Quota = "100/1m".parse().expect("a quota");
+        let all = [
+            (not_connected(ConnectionTrouble::Refused), None),
+            (not_connected(ConnectionTrouble::UnknownHost), None),
+            (not_connected(ConnectionTrouble::Proxy), None),
+            (not_connected(ConnectionTrouble::NotTls), None),
+            (answer(RetryReason::ServiceFailed, Some(503)), Some(next)),
+            (answer(RetryReason::TimedOut, None), None),
+            (WaitCause::Throttled, Some(next)),
+            (sign_in(SignInTrouble::Other(Trouble::Status(429))), Some(next)),
+            (sign_in(SignInTrouble::NotConnected(ConnectionTrouble::Refused)), None),
+            (WaitCause::Answer { since: next }, None),
+            (WaitCause::Outage { since: next, trouble: ServiceTrouble::Status(503) }, Some(next)),
+            (WaitCause::Window(quota.limits()[0]), Some(next)),
+        ];
+        let lines = all.map(|hindrance| {
+            let cause = hindrance_cause(hindrance, 7);
+            let (text, hint) = (hindrance_text(hindrance, &TimeZone::UTC), hindrance_hint(hindrance).unwrap_or("-"));
+            format!("{text} | {} {} | {hint}", cause["code"], cause["http_status"])
+        });
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        connection refused | "not_connected" null | check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall
+        no host of that name found | "not_connected" null | check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall
+        the proxy does not connect | "not_connected" null | check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this host through
+        the port does not speak TLS | "not_connected" null | an https address leads to a port that does not speak TLS: check --base-url
+        503 from the service, next call 2020-05-01 14:05 UTC | "service_failed" 503 | the service, or a proxy on the way, is in trouble; go on when it is back
+        no answer in time | "timed_out" null | the service, or a proxy on the way, is in trouble; go on when it is back
+        429 from the service, next call 2020-05-01 14:05 UTC | "throttled" 429 | find out what else uses the quota of this app, or go on when the service allows it
+        429 from the sign-in service, next call 2020-05-01 14:05 UTC | "sign_in_failed" 429 | the sign-in service is busy or down; go on later
+        cannot reach the sign-in service (connection refused) | "sign_in_failed" null | check the network, the proxy settings (HTTPS_PROXY, NO_PROXY), --cloud and AZURE_AUTHORITY_HOST
+        no answer since 2020-05-01 14:05 UTC | "timed_out" null | the service, or a proxy on the way, is in trouble; go on when it is back
+        no service since 2020-05-01 14:05 UTC, HTTP 503, next call 2020-05-01 14:05 UTC | "outage" 503 | the service, or a proxy on the way, is in trouble; go on when it is back
+        the quota of 100 calls in 60 s is used up, next call 2020-05-01 14:05 UTC | "quota" null | -
+        "#);
+    }
+}
