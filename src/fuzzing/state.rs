@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::clock::{SharedClock, SystemClock};
 use crate::model::{Bucket, OperationId};
 use crate::report::{ResultsTarget, RunList, RunView, Screen, Streams, write_results};
-use crate::store::{AttemptRequest, ChangeKind, Reader, Store, WorkKind, fuzzing};
+use crate::store::{AttemptRequest, ChangeKind, Reader, Store, StoreError, WorkKind, fuzzing};
 
 /// More of a list than this is not looked at.
 const LOOKED_AT: usize = 4;
@@ -41,23 +41,29 @@ impl Streams for Unread {
     }
 }
 
-fn look_into(directory: &Path) {
+/// Does with the state whatever the program does, and says how many runs were seen, to be shown and to be gone on with.
+fn look_into(directory: &Path) -> [usize; 2] {
     static RUNTIME: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime"));
     static CLOCK: LazyLock<SharedClock> = LazyLock::new(|| Arc::new(SystemClock::new().expect("clocks")));
     RUNTIME.block_on(async {
-        // An error is an answer, too.
+        // An error is an answer, too, unless it says that the thread of the database has panicked.
+        let mut seen = [0; 2];
         if let Ok(Some(reader)) = Reader::open(directory).await {
-            show(&reader).await;
+            seen[0] = show(&reader).await;
+            assert!(!matches!(reader.runs().await, Err(StoreError::Closed)), "the reader is alive");
         }
         if let Ok(store) = Store::open(directory, Arc::clone(&CLOCK)).await {
-            go_on(&store).await;
+            seen[1] = go_on(&store).await;
+            assert!(!matches!(store.account("tenant", "app").await, Err(StoreError::Closed)), "the writer is alive");
+            assert!(!matches!(store.runs().await, Err(StoreError::Closed)), "its reader is alive");
         }
-    });
+        seen
+    })
 }
 
-/// Shows whatever runs there are.
-async fn show(reader: &Reader) {
+/// Shows whatever runs there are, and says how many.
+async fn show(reader: &Reader) -> usize {
     let screen = Screen::over(Arc::new(Unread), true);
     let runs = reader.runs().await.unwrap_or_default();
     let list = RunList { runs: &runs };
@@ -71,15 +77,17 @@ async fn show(reader: &Reader) {
             drop(write_results(reader, &run, &ResultsTarget::StandardOutput, false, &screen).await);
         }
     }
+    runs.len()
 }
 
-/// Reads what a run needs that is gone on with or undone, and asks for a call.
-async fn go_on(store: &Store) {
-    let Ok(account) = store.account("tenant", "app").await else { return };
+/// Reads what a run needs that is gone on with or undone, and asks for a call; says how many runs there are.
+async fn go_on(store: &Store) -> usize {
+    let Ok(account) = store.account("tenant", "app").await else { return 0 };
     drop(store.recent_writes(account, HOST, Duration::from_mins(15)).await);
     drop(store.mean_round_trip(account).await);
     drop(store.prune(Duration::from_hours(24)).await);
-    for unfinished in store.unfinished_runs(account, HOST).await.unwrap_or_default().into_iter().take(LOOKED_AT) {
+    let unfinished_runs = store.unfinished_runs(account, HOST).await.unwrap_or_default();
+    for unfinished in unfinished_runs.iter().take(LOOKED_AT) {
         let run = unfinished.run.key;
         drop(store.claim_run(run).await);
         drop(store.take_over(run).await);
@@ -107,5 +115,17 @@ async fn go_on(store: &Store) {
         };
         drop(store.admit(request).await);
         drop(store.close_run(run).await);
+    }
+    unfinished_runs.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_damaged_is_seen() {
+        assert_eq!(look_into(fuzzing::with_damaged_bytes(&[]).path()), [2; 2]);
+        assert_eq!(look_into(fuzzing::with_damaged_values(&[]).path()), [2; 2]);
     }
 }

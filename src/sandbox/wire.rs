@@ -284,7 +284,8 @@ mod tests {
         let (mut listener, address) = listener(1, Duration::from_millis(10)).await;
         let _client = TcpStream::connect(address).await.expect("a connection");
         let (mut wire, _) = listener.accept().await;
-        let read = wire.read(&mut [0; 8]).await;
+        let mut byte = [0; 1];
+        let read = tokio::time::timeout(Duration::from_secs(20), wire.read(&mut byte)).await.expect("the end of it");
         assert_eq!(read.expect_err("nothing comes").kind(), ErrorKind::TimedOut);
     }
 

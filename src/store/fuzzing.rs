@@ -31,8 +31,11 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     runtime.block_on(write_runs(place.path()));
     drop(runtime);
     let file = place.path().join(DATABASE_NAME);
-    let sound = std::fs::read(&file).expect("the database");
     let connection = Connection::open(&file).expect("the database");
+    // What is in the journal belongs to it.
+    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    assert_eq!(checkpoint, Ok(0), "nobody else has it open");
+    let sound = std::fs::read(&file).expect("the database");
     let columns =
         "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
                    WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'";
