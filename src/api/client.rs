@@ -308,7 +308,7 @@ mod tests {
         let base_url = parse_base_url(&address, false).expect("loopback");
         let http = ClientSettings { base_url: base_url.clone(), certificate_file: None }.http().expect("a client");
         let mut settings = SignInSettings::new("https://login.example", "scope");
-        settings.ready_token = Some("token".into());
+        settings.ready_token = Some("ready~token".into());
         let client = Client::new(http.clone(), base_url, SignIn::new(&settings, http).expect("a token"));
         let request = ApiRequest::GetMachine { machine: MachineId::from_service("a") };
         client.send(&request).await.expect("a token").0

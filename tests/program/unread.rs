@@ -114,7 +114,9 @@ fn a_list_that_makes_no_sense_ends_the_run() {
     // Every page brings other machines and announces a further one; a page is asked for a thousand times at the most.
     let server = StandIn::answering(|request| {
         let (_, skip) = request.path.split_once("$skip=").expect("a position");
-        Reply::json(200, format!(r#"{{"value": [{{"id": "endless-{skip}"}}], "@odata.nextLink": "more"}}"#))
+        let skip: u32 = skip.split('&').next().unwrap_or_default().parse().expect("a number");
+        let machines: Vec<String> = (skip..skip + 3).map(|place| format!(r#"{{"id": "endless-{place}"}}"#)).collect();
+        Reply::json(200, format!(r#"{{"value": [{}], "@odata.nextLink": "more"}}"#, machines.join(",")))
     });
     let outcome = run(&server, "", 5);
     nothing_was_attempted(&outcome, "inventory_not_read");
