@@ -8,15 +8,30 @@ use crate::exit::{CommandError, ExitStatus};
 /// Files that are open beside the calls: the standard streams, the runtime's own, the database with its side files and
 /// locks, input, results and log, and the pipes of a program for the sign-in.
 const FILES_BESIDE_CALLS: u64 = 48;
+/// The standard streams, and what the runtime opens for signals and events.
+const FILES_TO_BEGIN: u64 = 12;
 /// A connection, and the question to a name server before it.
 const FILES_PER_CALL: u64 = 2;
 /// The least address space that a run gets by with, in bytes: code, threads and their heaps. A large tenant takes more.
 const ADDRESS_SPACE_MINIMUM_BYTES: u64 = 160 * 1024 * 1024;
 
+/// Makes sure that a command can begin at all: the runtime panics where it may open no pipe.
+pub(super) fn allow_to_begin() -> Result<(), CommandError> {
+    system::raise(system::Kind::Files, FILES_TO_BEGIN).map_err(|allowed| {
+        shortage(
+            format!("this process may have {allowed} files open, and needs {FILES_TO_BEGIN} to begin"),
+            &format!("raise the limit (ulimit -n {FILES_BESIDE_CALLS})"),
+        )
+    })
+}
+
+fn shortage(problem: String, hint: &str) -> CommandError {
+    CommandError::text(ExitStatus::Usage, problem, Some(hint))
+}
+
 /// Makes sure that so many calls at a time can be made.
 pub(super) fn allow(concurrency: u16) -> Result<(), CommandError> {
     let files = FILES_BESIDE_CALLS + FILES_PER_CALL * u64::from(concurrency);
-    let shortage = |problem, hint: &str| CommandError::text(ExitStatus::Usage, problem, Some(hint));
     if let Err(allowed) = system::raise(system::Kind::Files, files) {
         return Err(shortage(
             format!("this process may have {allowed} files open, and needs {files} for {concurrency} calls at a time"),

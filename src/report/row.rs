@@ -11,6 +11,8 @@ const UNKNOWN_BEFORE: &str = "unknown_before";
 const MACHINE_NOT_FOUND: &str = "machine_not_found";
 /// The code of a machine that was not tried, since the inventory lacks it.
 const NOT_IN_INVENTORY: &str = "not_in_inventory";
+/// The service's code for a machine that it does not know; a bulk call that is refused for one may bear another status.
+const RESOURCE_NOT_FOUND: &str = "ResourceNotFound";
 /// The code of a 404 that gives none.
 const UNNAMED_NOT_FOUND: &str = "not_found";
 
@@ -50,7 +52,8 @@ impl RowAnswer {
     /// Whether the row failed because its machine is gone: the inventory lacks it, or the service says that there is none.
     /// A 404 that gives no code may be anybody's, and says nothing about a machine.
     pub(super) fn is_about_missing_machine(&self) -> bool {
-        let is_known_code = [MACHINE_NOT_FOUND, NOT_IN_INVENTORY].contains(&self.error_code.as_str());
+        let codes = [MACHINE_NOT_FOUND, NOT_IN_INVENTORY, RESOURCE_NOT_FOUND];
+        let is_known_code = codes.contains(&self.error_code.as_str());
         let is_services = self.http_status == Some(404) && self.error_code != UNNAMED_NOT_FOUND;
         self.status == Status::Failed && (is_known_code || is_services)
     }
@@ -194,6 +197,24 @@ mod tests {
         assert_eq!((row.request_id.as_str(), row.after.as_str()), ("tag", "present; High"));
         let row = answer(vec![operation(OperationState::Unchanged, false, "tag", None), tag]);
         assert_eq!(row.status, Status::Succeeded);
+    }
+
+    #[test]
+    fn a_machine_is_missing_whatever_the_status_that_says_so() {
+        let table = [
+            (Some(404), "ResourceNotFound", true),
+            (Some(400), "ResourceNotFound", true),
+            (Some(404), "MachineGone", true),
+            (Some(404), "not_found", false),
+            (Some(400), "BadRequest", false),
+            (None, "not_in_inventory", true),
+            (None, "machine_not_found", true),
+        ];
+        for (status, code, expected) in table {
+            let mut row = answer(vec![operation(OperationState::Failed, false, code, None)]);
+            row.http_status = status;
+            assert_eq!(row.is_about_missing_machine(), expected, "{status:?} {code}");
+        }
     }
 
     #[test]
