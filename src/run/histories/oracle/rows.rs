@@ -125,7 +125,11 @@ impl Claim<'_> {
         if !was_seen && !was_written {
             return Some("nothing that the program saw or did ever showed it so".into());
         }
-        let latest = sights.iter().rfind(|sight| sight.command == told.number && sight.as_of > taking.index);
+        // "Unchanged" speaks of the list by which it was decided; what is read once calls are made is about those.
+        let first_call = self.writes.iter().filter(|write| write.command == told.number).map(|write| write.sent).min();
+        let decided = first_call.filter(|_| self.row.status == "unchanged").unwrap_or(usize::MAX);
+        let mut decisive = sights.iter().filter(|sight| sight.index < decided);
+        let latest = decisive.rfind(|sight| sight.command == told.number && sight.as_of > taking.index);
         if let Some(sight) = latest
             && !self.wish.holds(&sight.content)
             && !self.wrote_shortly_before(sight.at)

@@ -67,6 +67,23 @@ fn others_are_an_excuse_until_the_list_shows_what_they_did() {
     tale.look();
     tale.end(DONE, &[("unchanged", 0, add("x"))]);
     tale.comes_to(&[]);
+    // What was so already is decided before the first call.
+    let others_come = |before_the_first_call: bool| {
+        let mut tale = added();
+        tale.wait(60);
+        tale.begin(Deed::Apply(0), "b");
+        tale.look();
+        tale.others(&remove("x"), 0);
+        if before_the_first_call {
+            tale.look();
+        }
+        tale.change(&add("y"), 0);
+        tale.look();
+        tale.end(DONE, &[("unchanged", 0, add("x")), ("succeeded", 0, add("y"))]);
+        tale
+    };
+    others_come(false).comes_to(&[]);
+    others_come(true).comes_to(&[Kind::NotSo]);
     // Whoever comes after the last look cannot be known.
     let mut tale = Tale::new();
     tale.begin(Deed::Apply(0), "a");
