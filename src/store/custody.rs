@@ -11,6 +11,7 @@
 //! to read them together would make a database that never was.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
@@ -28,6 +29,9 @@ use crate::clock::{BootTime, Clock};
 const TOUCH_MATTERS_MICROSECONDS: i64 = 24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS;
 /// How often file and journal are compared before they are believed to be of different times: others may be writing.
 const COMPARISONS: u32 = 3;
+/// How often a witness is looked for again, and after what time: a process notes its first commit within milliseconds.
+const LOOKS_FOR_A_WITNESS: u32 = 10;
+const BETWEEN_LOOKS_FOR_A_WITNESS: Duration = Duration::from_millis(50);
 
 /// Why nobody knows which calls were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +104,22 @@ impl Finding {
     }
 }
 
-/// Compares an open database with the testimony that was read before it was opened.
+/// Compares an open database with the testimony that was read before it was opened. Of a state that another process is just
+/// making, the database may be there before the witness; so one that seems to have none is looked at again.
 pub(super) fn examine(connection: &Connection, file: &Path, testimony: &Testimony) -> Result<Finding, StoreError> {
+    let mut finding = compare(connection, file, testimony)?;
+    let directory = file.parent().unwrap_or(file);
+    for _ in 0..LOOKS_FOR_A_WITNESS {
+        if finding.uncertainty != Some(Uncertainty::NoWitness) {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS_FOR_A_WITNESS);
+        finding = compare(connection, file, &Testimony::read(directory)?)?;
+    }
+    Ok(finding)
+}
+
+fn compare(connection: &Connection, file: &Path, testimony: &Testimony) -> Result<Finding, StoreError> {
     let failed = |error| StoreError::database(file, error);
     for comparison in 1.. {
         let is_journal_empty = journal_of(file).metadata().map_or(true, |metadata| metadata.len() == 0);

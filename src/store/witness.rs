@@ -54,6 +54,10 @@ impl Testimony {
     pub(super) fn read(directory: &Path) -> Result<Self, StoreError> {
         let path = witness_of(directory);
         let failed = |source| StoreError::Io { path: path.clone(), source: Arc::new(source) };
+        // A named pipe would keep whoever opens it for ever.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(failed(io::Error::other("it is no ordinary file")));
+        }
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -211,6 +215,8 @@ mod tests {
             assert!(!Testimony::of(&damaged).is_whole, "{position}");
         }
         assert!(!Testimony::of(&text[..text.len() - 1]).is_whole, "it is cut");
+        std::fs::create_dir_all(witness_of(&place.path().join("other"))).expect("a directory in its place");
+        assert!(Testimony::read(&place.path().join("other")).is_err());
         std::fs::write(witness_of(place.path()), "of another kind").expect("our own file");
         assert!(!Testimony::read(place.path()).expect("no trouble").is_whole);
         Witness::begin(place.path(), 2, 11).expect("a place");

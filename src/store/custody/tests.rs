@@ -178,6 +178,17 @@ async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full(
 }
 
 #[tokio::test]
+async fn a_witness_that_another_process_makes_meanwhile_is_found() {
+    let place = Place::new();
+    let before = Testimony::read(&place.state()).expect("no trouble");
+    assert!(!before.is_there);
+    let _first = place.killed_after(2).await;
+    let connection = Connection::open(place.database()).expect("a database");
+    let finding = examine(&connection, &place.database(), &before).expect("no trouble");
+    assert_eq!(finding.uncertainty, None);
+}
+
+#[tokio::test]
 async fn a_database_whose_witness_is_gone_damaged_or_old_has_a_full_quota_and_all_its_history() {
     for (what, why) in [
         ("gone", Uncertainty::NoWitness),
