@@ -97,7 +97,7 @@ pub enum NameMatch {
 
 impl Inventory {
     /// An inventory of these machines, as if they had been read at this time; for tests and simulations. Of machines with
-    /// the same id the first counts.
+    /// the same id there is one, which holds what the last of them says.
     pub fn from_machines(read_at: Timestamp, machines: impl IntoIterator<Item = MachineRecord>) -> Self {
         let mut builder = InventoryBuilder::new();
         for machine in machines {

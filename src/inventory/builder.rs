@@ -82,7 +82,8 @@ impl InventoryBuilder {
         records + tags + shared + self.names.len()
     }
 
-    /// Adds a machine; says no, and changes nothing, if one with its id is there already.
+    /// Adds a machine; says no if one with its id is there already. What that holds, the later showing knows better: pages
+    /// overlap, and may be read far apart.
     pub fn add(&mut self, machine: &MachineRecord) -> bool {
         let Ok(position) = u32::try_from(self.records.len()) else { return false };
         let id = MachineId::from_service(&machine.id);
@@ -93,7 +94,11 @@ impl InventoryBuilder {
         let is_found = |other: &u32| records.get(*other as usize).is_some_and(|record| record.id == id);
         let hash_of = |other: &u32| records.get(*other as usize).map_or(0, |record| state.hash_one(&record.id));
         match by_id.entry(state.hash_one(&id), is_found, hash_of) {
-            Entry::Occupied(_) => return false,
+            Entry::Occupied(known) => {
+                let known = *known.get();
+                self.hold(known, machine);
+                return false;
+            }
             Entry::Vacant(vacant) => {
                 vacant.insert(position);
             }
@@ -115,6 +120,15 @@ impl InventoryBuilder {
         };
         self.records.push(record);
         true
+    }
+
+    /// Puts what a machine holds now into the place of what it held.
+    fn hold(&mut self, position: u32, machine: &MachineRecord) {
+        let (tags_start, tag_count) = self.keep_tags(machine.machine_tags.as_deref());
+        let device_value = self.keep_text(machine.device_value.as_deref());
+        if let Some(record) = self.records.get_mut(position as usize) {
+            (record.tags_start, record.tag_count, record.device_value) = (tags_start, tag_count, device_value);
+        }
     }
 
     /// The inventory; `began` and `ended` say when it was read, by the wall clock.

@@ -42,6 +42,20 @@ fn a_machine_is_found_by_its_id_in_any_case_and_an_odd_id_exactly() {
 }
 
 #[test]
+fn a_machine_that_is_shown_twice_holds_what_it_was_shown_with_last() {
+    let shown = |tags: &[&str], value: &str| MachineRecord {
+        machine_tags: Some(tags.iter().map(|tag| (*tag).into()).collect()),
+        device_value: Some(value.into()),
+        ..named(ID, "pc1", "")
+    };
+    let inventory = inventory([shown(&["A", "B"], "Low"), named("other", "", ""), shown(&["B"], "High")]);
+    let machine = inventory.look_up(&MachineId::from_service(ID)).expect("a machine");
+    assert_eq!((inventory.len(), machine.tags().collect::<Vec<_>>()), (2, vec!["B"]));
+    assert_eq!((machine.device_value_text(), machine.name()), (Some("High"), Some("pc1")));
+    assert_eq!(found(&inventory, "pc1"), [ID]);
+}
+
+#[test]
 fn what_the_service_showed_is_kept_and_what_it_did_not_show_is_unknown() {
     let full = MachineRecord {
         os_platform: Some("Windows11".into()),
