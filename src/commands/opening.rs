@@ -83,7 +83,7 @@ impl Opening {
             done = work => done,
             () = sleep_until(self.clock.as_ref(), deadline) => {
                 let message = "stopped at its deadline, before the first call; nothing was changed";
-                Err(CommandError::text(ExitStatus::StoppedEarly, message, None))
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline"))
             }
         }
     }
