@@ -11,7 +11,7 @@
 //! Whoever writes a message about a violation should first read in the [`oracle`] what excuses a program.
 //!
 //! # What it found when it was first run
-//! Each of these was true of a program whose simulations inside one run had long been green, and is mended or known:
+//! Each of these was true of a program whose simulations inside one run had long been green, and is mended:
 //! - After a kill, an edited file was joined: rows said `unchanged` by a list that did not show the first half yet, and
 //!   `succeeded` by the outcome of an earlier version of the file.
 //! - A run was gone on with a day later and nobody looked: what others had changed meanwhile was said to be so.
@@ -46,7 +46,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use history::{History, Nature};
+use history::History;
 use oracle::{Case, Kind, Violation};
 use performing::{Performance, perform};
 
@@ -54,27 +54,6 @@ use performing::{Performance, perform};
 const HISTORIES: u64 = 150;
 /// How long a failing history is shrunk.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What is known to be wrong and somebody is at: such violations are printed and no failure. This list shall be empty.
-struct Known {
-    kind: Kind,
-    /// Part of its text.
-    text: &'static str,
-    /// A machine of this nature is in the history.
-    nature: Option<Nature>,
-    what: &'static str,
-}
-
-const KNOWN: [Known; 0] = [];
-
-impl Known {
-    fn covers(&self, history: &History, violation: &Violation) -> Option<&'static str> {
-        let has_nature = |nature| history.machines.iter().any(|machine| machine.nature == nature);
-        let covers =
-            self.kind == violation.kind && violation.text.contains(self.text) && self.nature.is_none_or(has_nature);
-        covers.then_some(self.what)
-    }
-}
 
 /// Performs a history on a runtime of its own, and judges it.
 fn judge(history: &History) -> (Performance, Vec<Violation>) {
@@ -133,10 +112,6 @@ fn whatever_happens_between_and_during_commands_what_they_say_is_so_and_what_the
     };
     let mut kinds: BTreeMap<Kind, Vec<(u64, Violation)>> = BTreeMap::new();
     for (seed, violation) in judge_all(seeds) {
-        if let Some(what) = KNOWN.iter().find_map(|known| known.covers(&drawing::draw(seed), &violation)) {
-            eprintln!("seed {seed}, known ({what}): {violation}");
-            continue;
-        }
         kinds.entry(violation.kind).or_default().push((seed, violation));
     }
     let mut report = String::new();

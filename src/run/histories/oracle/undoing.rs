@@ -176,21 +176,17 @@ impl Undoing<'_> {
 
     /// Whether another run of ours may have changed the slot shortly before, so that no list is to be believed.
     fn was_doubtful_before(&self, slot: &Slot, index: usize) -> bool {
-        let before = self.case.log.events[index].0;
-        self.writes.iter().any(|write| {
-            write.sent < index
-                && write.sent_at + LAG + SLACK >= before
-                && write.machines.contains(&slot.machine)
-                && write.wish.slot(slot.machine) == *slot
-                && !self.case.is_of_run(write.command, self.undone)
-                && self.case.is_in_doubt(write)
-        })
+        self.written_shortly_before(slot, index).any(|write| self.case.is_in_doubt(write))
     }
 
     /// Whether another run of ours wrote to the slot shortly before.
     fn was_written_shortly_before(&self, slot: &Slot, index: usize) -> bool {
+        self.written_shortly_before(slot, index).next().is_some()
+    }
+
+    fn written_shortly_before(&self, slot: &Slot, index: usize) -> impl Iterator<Item = &CallStory<'_>> {
         let before = self.case.log.events[index].0;
-        self.writes.iter().any(|write| {
+        self.writes.iter().filter(move |write| {
             write.sent < index
                 && write.sent_at + LAG + SLACK >= before
                 && write.machines.contains(&slot.machine)
