@@ -163,7 +163,7 @@ impl Sandbox {
         SandboxCredential {
             tenant_id: TENANT_ID.to_owned(),
             client_id: CLIENT_ID.to_owned(),
-            client_secret: secret.unwrap_or_else(|| SandboxSecret::new("sandbox")),
+            client_secret: secret.unwrap_or_else(|| SandboxSecret::new("any-secret-will-do")),
         }
     }
 

@@ -101,3 +101,12 @@ fn what_looks_like_a_damaged_id_is_no_machine_in_a_rehearsal_either() {
     assert_eq!(ended.status, Some(3), "{}", ended.messages);
     assert_eq!(ended.messages.matches("is a damaged id").count(), 2, "{}", ended.messages);
 }
+
+#[test]
+fn no_word_of_a_rehearsal_is_taken_for_a_secret() {
+    let folder = Folder::new();
+    folder.write("retag.csv", with_ids("machineId,tag,action\n#1,A,Add\n"));
+    let ended = folder.run(&["apply", "retag.csv", "--sandbox", "--yes"]);
+    let said = String::from_utf8_lossy(&ended.output).into_owned() + &ended.messages;
+    assert!(said.contains("Results: retag.sandbox.results.csv") && !said.contains("***"), "{said}");
+}
