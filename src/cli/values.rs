@@ -37,6 +37,22 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 10m, 8h or 90d"))
 }
 
+/// A character that can stand between the tags of one cell.
+pub(super) fn tag_separator(text: &str) -> Result<char, String> {
+    let named = match text {
+        "\\n" => Some('\n'),
+        "\\t" => Some('\t'),
+        _ => None,
+    };
+    let mut characters = text.chars();
+    let only = characters.next().filter(|_| characters.next().is_none());
+    let is_possible = |it: &char| !it.is_alphanumeric() && !matches!(it, '"' | ' ');
+    named
+        .or(only)
+        .filter(is_possible)
+        .ok_or_else(|| format!("\"{text}\" is not one character that can stand between tags, such as ; or | or \\n"))
+}
+
 /// A time such as 06:00.
 fn time_of_day(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;

@@ -8,7 +8,7 @@ use clap_mangen::Man;
 use roff::{Roff, bold, roman};
 use serde_json::json;
 
-use crate::cli::{Cli, EXIT_STATUS_HELP, GeneralOptions, ManOptions};
+use crate::cli::{Cli, GeneralOptions, ManOptions, examples, exit_statuses};
 use crate::exit::{CommandError, ExitStatus};
 use crate::help::{MANUAL_DATE, TOPICS, manual_page};
 use crate::outside::shown;
@@ -64,18 +64,30 @@ fn command_page(command: &clap::Command) -> io::Result<(String, String)> {
     if command.has_subcommands() {
         page.render_subcommands_section(&mut text)?;
     }
-    exit_statuses().to_writer(&mut text)?;
+    examples_section(command.get_name()).to_writer(&mut text)?;
+    exit_status_section(command.get_name()).to_writer(&mut text)?;
     see_also().to_writer(&mut text)?;
     // Formatters complain about a blank line between two breaks, and about blanks at the end of a line.
     let text = String::from_utf8_lossy(&text).replace("\n.br\n\n.br\n", "\n.sp\n").replace(" \n", "\n");
     Ok((page.get_filename(), text))
 }
 
-fn exit_statuses() -> Roff {
+fn examples_section(command: &str) -> Roff {
+    let mut section = Roff::new();
+    if !examples(command).is_empty() {
+        section.control("SH", ["EXAMPLES"]);
+    }
+    for (purpose, typed) in examples(command) {
+        section.control("TP", []).text([roman(format!("{purpose}:"))]).text([bold(*typed)]);
+    }
+    section
+}
+
+fn exit_status_section(command: &str) -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["EXIT STATUS"]);
-    for (status, meaning) in EXIT_STATUS_HELP.lines().filter_map(|line| line.trim_start().split_once("  ")) {
-        section.control("TP", []).text([bold(status)]).text([roman(meaning)]);
+    for (status, meaning) in exit_statuses(command) {
+        section.control("TP", []).text([bold(status.to_string())]).text([roman(meaning)]);
     }
     section
 }

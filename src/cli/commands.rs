@@ -1,0 +1,278 @@
+//! The commands, and what each takes.
+#![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::after_help::after_help;
+use super::options::{InputOptions, LimitOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions};
+use crate::sandbox::arguments::SandboxArguments;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the tenant match the file
+    ///
+    /// Checks the whole file, reads the tenant's machines, shows the plan, asks, and sends the fewest calls that do it,
+    /// inside the API's quotas. Every row of the file is answered in the results. A command that was stopped goes on
+    /// where it was when it is given again.
+    #[command(after_long_help = after_help("apply"))]
+    Apply(Box<ApplyOptions>),
+    /// Show what apply would do
+    ///
+    /// Changes, what is already set, calls and finish time. Changes nothing.
+    #[command(after_long_help = after_help("plan"))]
+    Plan(Box<PlanOptions>),
+    /// Resume an unfinished run
+    ///
+    /// What was done stays done; what is left is planned anew against the tenant as it is now.
+    #[command(after_long_help = after_help("resume"))]
+    Resume(Box<ResumeOptions>),
+    /// List the runs, or show one
+    #[command(after_long_help = after_help("runs"))]
+    Runs(RunsOptions),
+    /// Write a run's results again
+    #[command(after_long_help = after_help("results"))]
+    Results(ResultsOptions),
+    /// Take back what a run changed
+    ///
+    /// As a run of its own, which asks, keeps the quota and can be resumed. What somebody else has changed since is left
+    /// as it is.
+    #[command(after_long_help = after_help("undo"))]
+    Undo(Box<UndoOptions>),
+    /// Check which rows the tenant holds
+    ///
+    /// Reads the tenant's machines and says for each row whether it is so. Changes nothing.
+    #[command(after_long_help = after_help("verify"))]
+    Verify(Box<VerifyOptions>),
+    /// Export the tenant's machines
+    #[command(after_long_help = after_help("inventory"))]
+    Inventory(Box<InventoryOptions>),
+    /// Serve the simulated API on loopback
+    #[command(after_long_help = after_help("sandbox"))]
+    Sandbox(Box<SandboxArguments>),
+    /// Show a topic of the manual, or the help of a command
+    Help(HelpOptions),
+    /// Print what completes commands and options in a shell
+    #[command(after_long_help = after_help("completions"))]
+    Completions(CompletionsOptions),
+    /// Write the manual pages, for man
+    #[command(after_long_help = after_help("man"))]
+    Man(ManOptions),
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// The file.
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Write the results here; - for standard output
+    ///
+    /// [default: the input's name with .results.csv]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+    /// Begin a new run instead of resuming an unfinished one
+    #[arg(long, help_heading = "Runs")]
+    pub fresh: bool,
+    /// Rehearse against the built-in API
+    ///
+    /// It holds the machines that the input names. No tenant is called.
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    pub sandbox: bool,
+    /// What is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// What may happen without asking, and when to stop.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// How the run gets on with others in the state directory.
+    #[command(flatten)]
+    pub others: OtherRunsOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeOptions {
+    /// The run; without it, the only unfinished one
+    pub run: Option<String>,
+    /// Write the results here; - for standard output
+    ///
+    /// [default: where the run was to write them first]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+    /// Resume a rehearsal
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    pub sandbox: bool,
+    /// How what is left is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// What may happen without asking, and when to stop.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// How the run gets on with others in the state directory.
+    #[command(flatten)]
+    pub others: OtherRunsOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoOptions {
+    /// The run whose changes are taken back
+    pub run: String,
+    /// Write the results here; - for standard output
+    ///
+    /// [default: undo-RUN.results.csv]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+    /// Make one call per change
+    #[arg(long, help_heading = "Plan")]
+    pub no_bulk: bool,
+    /// Refuse to take back more changes than this
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub max_changes: Option<u32>,
+    /// What may happen without asking, and when to stop.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// How the run gets on with others in the state directory.
+    #[command(flatten)]
+    pub others: OtherRunsOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanOptions {
+    /// The file.
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Plan against the built-in API
+    ///
+    /// It holds the machines that the input names. No tenant is called.
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    pub sandbox: bool,
+    /// Exit with status 10 when something would be changed
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// What is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The file.
+    #[command(flatten)]
+    pub input: InputOptions,
+    /// Write each row and what was found; - for standard output
+    #[arg(short, long, value_name = "ROWS.csv")]
+    pub output: Option<PathBuf>,
+    /// Read the built-in API
+    ///
+    /// It holds the machines that the input names. No tenant is called.
+    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    pub sandbox: bool,
+    /// Tolerate rows whose machine is gone
+    ///
+    /// They are counted, and are no difference.
+    #[arg(long)]
+    pub skip_missing_machines: bool,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}
+
+/// Options of `runs`.
+#[derive(Debug, Args)]
+pub struct RunsOptions {
+    /// The run to show; without it, all are listed
+    pub run: Option<String>,
+    /// List the rehearsals
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
+/// Options of `results`.
+#[derive(Debug, Args)]
+pub struct ResultsOptions {
+    /// The run, as its results and summary name it
+    pub run: String,
+    /// Write the results here; - for standard output
+    ///
+    /// [default: RUN.results.csv]
+    #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+}
+
+/// Options of `help`.
+#[derive(Debug, Args)]
+#[command(after_help = help_topics())]
+pub struct HelpOptions {
+    /// The topic or command; without it, all are listed
+    pub topic: Option<String>,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsOptions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct ManOptions {
+    /// Write the pages into its man1 and man7
+    ///
+    /// One page for each command, and one for each topic. Without a directory, tagfleet(1) is printed.
+    pub directory: Option<PathBuf>,
+}
+
+fn help_topics() -> String {
+    format!("Topics:\n{}", crate::help::list())
+}
+
+/// Options of `inventory`.
+#[derive(Debug, Args)]
+pub struct InventoryOptions {
+    /// Write the machines here; - for standard output
+    ///
+    /// [default: standard output]
+    #[arg(short, long, value_name = "MACHINES.csv")]
+    pub output: Option<PathBuf>,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}

@@ -1,0 +1,210 @@
+//! Options that several commands share. The first paragraph of a comment is the text of `-h`, one line; the others stand in
+//! `--help` as well.
+#![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+
+use super::values::{DeadlineArgument, DurationArgument, duration, tag_separator};
+use crate::api::cloud::Cloud;
+use crate::api::sign_in::AuthMethod;
+use crate::dispatch::MaximumErrors;
+use crate::input::Doubt;
+use crate::plan::changes::UnlistedPolicy;
+use crate::quota::{Quota, QuotaScope};
+use crate::report::ColorChoice;
+use crate::report::logging::LogFormat;
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct GeneralOptions {
+    /// Keep runs and the quota's ledger in this directory
+    ///
+    /// [env: TAGFLEET_STATE_DIR] [default: the platform's state directory]
+    #[arg(long, global = true, value_name = "DIRECTORY", help_heading = "General")]
+    pub state_dir: Option<PathBuf>,
+    /// Print one JSON object on standard output
+    ///
+    /// The object is printed whatever the exit status is; "tagfleet help unattended" describes it.
+    #[arg(long, global = true, help_heading = "General")]
+    pub json: bool,
+    /// Say nothing unless something needs attention
+    #[arg(short, long, global = true, help_heading = "General")]
+    pub quiet: bool,
+    /// Log more: -v what happens, -vv each call
+    ///
+    /// Together with -q this needs a --log-file.
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "General")]
+    pub verbose: u8,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "General")]
+    pub log_format: LogFormat,
+    /// Log into this file instead of standard error
+    #[arg(long, global = true, value_name = "FILE", help_heading = "General")]
+    pub log_file: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "General")]
+    pub color: ColorChoice,
+}
+
+/// The file.
+#[derive(Debug, Args)]
+pub struct InputOptions {
+    /// The CSV file; - for standard input
+    ///
+    /// It has a column for the machine, and tag, action and value columns; "tagfleet help input" describes it.
+    pub input: PathBuf,
+    /// The file's encoding, where it is not UTF-8
+    ///
+    /// Needed for files without a byte order mark only, for example windows-1252.
+    #[arg(long, value_name = "LABEL")]
+    pub encoding: Option<String>,
+    /// Run the valid rows of a file that has bad ones
+    ///
+    /// Without it, one bad row refuses the file. Bad rows are answered as invalid, and the exit status is 1.
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Allow what is refused because it is mostly a mishap
+    ///
+    /// Several names go with commas between them.
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    pub accept: Vec<Doubt>,
+    /// Read each tag cell as a list with this separator
+    ///
+    /// One character such as ; or |, or \n for line breaks.
+    #[arg(long, value_name = "CHARACTER", value_parser = tag_separator)]
+    pub tag_separator: Option<char>,
+    /// Accept a file that has a header and no rows
+    ///
+    /// Without it, such a file is refused, since an export that failed looks like that.
+    #[arg(long)]
+    pub allow_empty: bool,
+}
+
+/// What is planned.
+#[derive(Debug, Args)]
+pub struct PlanningOptions {
+    /// Send only the first N changes: a canary
+    ///
+    /// The rows that are left out are not_attempted, and stand in the file of rows to feed back.
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub limit: Option<u32>,
+    /// Refuse a plan with more changes than this
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub max_changes: Option<u32>,
+    /// What to do with machines that the tenant's list lacks
+    #[arg(long, value_enum, default_value_t, value_name = "try|fail", help_heading = "Plan")]
+    pub unlisted: UnlistedPolicy,
+    /// Do not read the tenant's machines first
+    ///
+    /// Then tagfleet cannot find machines by name, leave out what is already set, or undo the run.
+    #[arg(long, help_heading = "Plan")]
+    pub no_inventory: bool,
+    /// Make one call per change
+    #[arg(long, help_heading = "Plan")]
+    pub no_bulk: bool,
+}
+
+/// What may happen without asking, and when to stop.
+#[derive(Debug, Args)]
+pub struct LimitOptions {
+    /// Apply without asking
+    ///
+    /// Required where stdin or stderr is not a terminal.
+    #[arg(long, help_heading = "Limits")]
+    pub yes: bool,
+    /// Stop when more changes than this have failed
+    ///
+    /// A number, or a share such as 5% of those that are over, counted from 20 on. Machines that are not found do not
+    /// count.
+    #[arg(long, value_name = "N|P%", default_value = "50%", help_heading = "Limits")]
+    pub max_errors: MaximumErrors,
+    /// Start no call after this: 90m, 8h, 06:00
+    ///
+    /// A duration from now, or a local time of day. A time that passed in the last 6 hours is refused; "tomorrow 06:00"
+    /// says that the next day is meant.
+    #[arg(long, value_name = "DURATION|HH:MM", help_heading = "Limits")]
+    pub deadline: Option<DeadlineArgument>,
+    /// Tolerate rows whose machine is gone
+    ///
+    /// They are counted apart, are not fed back, and leave the exit status at 0.
+    #[arg(long, help_heading = "Limits")]
+    pub skip_missing_machines: bool,
+    /// Keep a change number or remark with the run
+    #[arg(long, value_name = "TEXT", help_heading = "Limits")]
+    pub note: Option<String>,
+}
+
+/// How a run gets on with others in the state directory.
+#[derive(Debug, Args)]
+pub struct OtherRunsOptions {
+    /// Wait this long for a conflicting run
+    ///
+    /// A running one that changes the same tags or device values of the same machines; without this option it ends the
+    /// command with status 6.
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Runs")]
+    pub lock_wait: Option<Duration>,
+    /// Delete runs that have been inactive for this long
+    ///
+    /// Finished or not; running ones are kept.
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = duration, help_heading = "Runs")]
+    pub keep_runs: Duration,
+}
+
+/// The service and how to sign in.
+#[derive(Debug, Args)]
+pub struct ServiceOptions {
+    /// Where the API is: https, or http on loopback
+    ///
+    /// [env: TAGFLEET_BASE_URL] [default: by --cloud]
+    #[arg(long, value_name = "URL", help_heading = "Service")]
+    pub base_url: Option<String>,
+    /// The cloud: host, sign-in and scope together
+    #[arg(long, value_enum, value_name = "CLOUD", help_heading = "Service")]
+    pub cloud: Option<Cloud>,
+    /// Accept a base URL whose host is not Microsoft's
+    #[arg(long, help_heading = "Service")]
+    pub allow_host: bool,
+    /// How to sign in
+    #[arg(long, value_enum, default_value = "auto", value_name = "METHOD", help_heading = "Service")]
+    pub auth: AuthMethod,
+    /// Read the client secret from this file
+    ///
+    /// Instead of AZURE_CLIENT_SECRET.
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub client_secret_file: Option<PathBuf>,
+    /// Read a ready access token from this file
+    ///
+    /// Instead of TAGFLEET_TOKEN. The file is read again before the token ends.
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub token_file: Option<PathBuf>,
+    /// Trust this root certificate as well (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The quota, and patience with the service: of every command that calls it.
+#[derive(Debug, Args)]
+pub struct QuotaOptions {
+    /// Calls per window, for each bucket; off for none
+    #[arg(long, value_name = "SPEC", default_value = "100/1m,1500/1h", help_heading = "Quota")]
+    pub quota: Quota,
+    /// What the service counts together
+    #[arg(long, value_enum, default_value_t = QuotaScope::Api, value_name = "SCOPE", help_heading = "Quota")]
+    pub quota_scope: QuotaScope,
+    /// Use only this share of the quota, in percent
+    ///
+    /// The rest is left to other programs that use the same app registration.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Quota")]
+    pub quota_share: u8,
+    /// How many calls may be in flight at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Quota")]
+    pub concurrency: u16,
+    /// Stop after an outage of this length
+    ///
+    /// What is left can be resumed.
+    #[arg(long, value_name = "DURATION", default_value = "2h", help_heading = "Limits")]
+    pub max_outage: DurationArgument,
+}
