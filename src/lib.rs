@@ -58,7 +58,7 @@
 //! # Where to change what
 //! | to change | go to |
 //! | --- | --- |
-//! | an option | `cli.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
@@ -76,7 +76,8 @@
 //! Tests lie beside what they test; `tests/program/` drives the program from outside, and `tests/program/layout.rs` holds this
 //! map. One of them: `cargo test --lib isolation`, or `cargo test --test program undoing`.
 //! `TAGFLEET_HISTORIES=2000 cargo test --lib histories::whatever` judges as many histories of commands; a failure prints its seed
-//! and a short history, and `TAGFLEET_HISTORY_SEED=n` replays it. Snapshots are taken anew with `INSTA_UPDATE=always`.
+//! and a short history, and `TAGFLEET_HISTORY_SEED=n` replays it. What people see is held whole in `tests/program/shown/`;
+//! `INSTA_UPDATE=always cargo test --test program shown` takes it anew, to be read before it is committed.
 //!
 //! # Invariants
 //! - Every attempt is in the ledger before it is sent, and its outcome is there before anybody is told.

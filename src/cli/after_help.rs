@@ -49,7 +49,7 @@ const COMMANDS: [Entry; 11] = [
         "runs",
         &[0, 2, 7],
         &[
-            ("List the runs, the newest last", "tagfleet runs"),
+            ("List the runs, newest first", "tagfleet runs"),
             ("Show one, and what to type next", "tagfleet runs 20261126-220000-k3x9q2"),
         ],
     ),

@@ -1,5 +1,4 @@
 //! The commands, and what each takes.
-#![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
 
 use std::path::PathBuf;
 

@@ -222,7 +222,13 @@ mod tests {
     #[test]
     fn the_topics() {
         for topic in TOPICS {
-            insta::assert_snapshot!(topic.name, render(topic.text, WIDTH_COLUMNS, false));
+            let mut settings = insta::Settings::clone_current();
+            // With all else that people see.
+            settings.set_snapshot_path("../../tests/program/shown");
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            let page = render(topic.text, WIDTH_COLUMNS, false);
+            settings.bind(|| insta::assert_snapshot!(format!("topic-{}", topic.name), page));
         }
     }
 

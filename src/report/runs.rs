@@ -18,6 +18,9 @@ use crate::words::{counted, group_digits, minute, second};
 /// Between two columns.
 const GAP: &str = "  ";
 
+/// Before what is said of a run below its line.
+const DETAIL: &str = "      ";
+
 /// All runs, newest first.
 #[derive(Debug)]
 pub struct RunList<'a> {
@@ -67,40 +70,32 @@ impl RunList<'_> {
     }
 }
 
-/// The table of some runs. Numbers stand to the right, everything else to the left.
+/// The table of some runs, which fits 80 columns; below each run stand its input, what became of it, and its note.
 fn write_table(text: &mut String, runs: &[&RunEntry], time_zone: &TimeZone) {
-    const HEAD: [&str; 9] = ["RUN", "KIND", "STATE", "BEGUN", "LAST ACTIVITY", "ROWS", "OPERATIONS", "INPUT", "NOTE"];
-    const NUMBER: usize = 5;
-    let mut lines = vec![HEAD.map(str::to_owned)];
-    lines.extend(runs.iter().map(|run| {
-        [
-            shown(&run.run_id),
-            shown(&run.kind),
-            condition_text(run.condition).to_owned(),
-            minute(run.created_at, time_zone),
-            minute(run.last_activity_at, time_zone),
-            group_digits(run.row_count.into()),
-            operations_text(&run.operations),
-            shown(&run.input_path),
-            run.note.as_deref().map(shown).unwrap_or_default(),
-        ]
-    }));
-    let mut widths = [0; HEAD.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
+    const HEAD: [&str; 4] = ["RUN", "KIND", "STATE", "LAST ACTIVITY"];
+    let cells = |run: &&RunEntry| {
+        let last_activity = minute(run.last_activity_at, time_zone);
+        [shown(&run.run_id), shown(&run.kind), condition_text(run.condition).to_owned(), last_activity]
+    };
+    let lines: Vec<[String; HEAD.len()]> = runs.iter().map(cells).collect();
+    let widths: [usize; HEAD.len()] = std::array::from_fn(|column| {
+        let cells = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
+        cells.chain(HEAD.get(column).map(|name| name.len())).max().unwrap_or(0)
+    });
+    let row = |cells: [&str; HEAD.len()]| {
+        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{GAP}{}", padded.join(GAP).trim_end())
+    };
+    // Writing into a string cannot fail.
+    let _written = writeln!(text, "{}", row(HEAD));
+    for (run, cells) in runs.iter().zip(&lines) {
+        let rows = counted(run.row_count.into(), "row", "rows");
+        let _written = writeln!(text, "{}", row(cells.each_ref().map(String::as_str)));
+        let _written =
+            writeln!(text, "{DETAIL}{}, {rows}: {}", shown(&run.input_path), operations_text(&run.operations));
+        if let Some(note) = &run.note {
+            let _written = writeln!(text, "{DETAIL}{}", shown(note));
         }
-    }
-    for line in &lines {
-        let cells = line.iter().zip(widths).enumerate();
-        let padded: Vec<String> = cells
-            .map(
-                |(column, (cell, width))| {
-                    if column == NUMBER { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-                },
-            )
-            .collect();
-        let _written = writeln!(text, "{GAP}{}", padded.join(GAP).trim_end());
     }
 }
 
@@ -137,8 +132,8 @@ impl RunView<'_> {
             screen.paint(Style::Strong, &shown(&run.run_id)),
             match run.condition {
                 RunCondition::Preparing => "is being prepared; nothing was sent yet",
-                RunCondition::Running => "is under way",
-                RunCondition::Unfinished => "is unfinished, and nobody is at it",
+                RunCondition::Running => "is running",
+                RunCondition::Unfinished => "is unfinished and not running",
                 RunCondition::Finished => "is finished",
                 RunCondition::NeverBegan => "never began: its process died before the first call",
             }
@@ -153,7 +148,7 @@ impl RunView<'_> {
             ("Input", format!("{}, {}{invalid}", shown(&run.input_path), counted(run.row_count.into(), "row", "rows"))),
             ("Note", run.note.as_deref().map(shown).unwrap_or_default()),
             ("Service", service_text(run)),
-            ("Begun", second(run.created_at, time_zone)),
+            ("Started", second(run.created_at, time_zone)),
             ("Last activity", second(run.last_activity_at, time_zone)),
             (
                 "Process",
@@ -260,9 +255,9 @@ pub(super) fn operations_text(operations: &BTreeMap<OperationState, u32>) -> Str
         (OperationState::Unchanged, "unchanged"),
         (OperationState::Failed, "failed"),
         (OperationState::Unknown, "unknown"),
-        (OperationState::NotAttempted, "left out"),
+        (OperationState::NotAttempted, "not attempted"),
         (OperationState::Refused, "refused"),
-        (OperationState::Pending, "to be sent"),
+        (OperationState::Pending, "left"),
     ];
     let counts: Vec<String> = ORDER
         .into_iter()
@@ -317,13 +312,17 @@ mod tests {
         let screen = Screen::new(ColorChoice::Never, false);
         insta::assert_snapshot!(RunList { runs: &runs }.text_in(&screen, &TimeZone::UTC), @r"
         api.security.microsoft.com, tenant contoso, app retagger
-          RUN                     KIND   STATE        BEGUN                 LAST ACTIVITY           ROWS  OPERATIONS                          INPUT      NOTE
-          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv  CHG-7\u{1b}[2J
-          20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05 UTC  2026-05-01 14:05 UTC  12,000  10,000 succeeded, 1,998 to be sent  retag.csv
+          RUN                     KIND   STATE        LAST ACTIVITY
+          20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC
+              retag.csv, 12,000 rows: 10,000 succeeded, 1,998 left
+              CHG-7\u{1b}[2J
+          20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05 UTC
+              retag.csv, 12,000 rows: 10,000 succeeded, 1,998 left
 
         api.security.microsoft.com, tenant contoso, app other
-          RUN                     KIND   STATE     BEGUN                 LAST ACTIVITY         ROWS  OPERATIONS                 INPUT      NOTE
-          20260501-140508-cccccc  apply  finished  2026-05-01 14:05 UTC  2026-05-01 14:05 UTC    40  33 succeeded, 7 unchanged  retag.csv
+          RUN                     KIND   STATE     LAST ACTIVITY
+          20260501-140508-cccccc  apply  finished  2026-05-01 14:05 UTC
+              retag.csv, 40 rows: 33 succeeded, 7 unchanged
         ");
     }
 
@@ -343,15 +342,15 @@ mod tests {
         let screen = Screen::new(ColorChoice::Never, false);
         let view = RunView { details: &details, state_directory: Some(Path::new("my state")) };
         insta::assert_snapshot!(view.text_in(&screen, &TimeZone::UTC), @r"
-        Run 20260501-140510-aaaaaa is unfinished, and nobody is at it.
+        Run 20260501-140510-aaaaaa is unfinished and not running.
           Kind           apply
           Input          retag.csv, 12,000 rows, 2 of them invalid
           Note           CHG-7\u{1b}[2J
           Service        api.security.microsoft.com, tenant contoso, app retagger
-          Begun          2026-05-01 14:05:10 UTC
+          Started        2026-05-01 14:05:10 UTC
           Last activity  2026-05-01 14:05:10 UTC
           Process        7 on host, started 2026-05-01 14:05:10 UTC, gone
-          Operations     10,000 succeeded, 1,998 to be sent
+          Operations     10,000 succeeded, 1,998 left
           Calls          1,502 (1,500 tags, 2 device values), from 2026-05-01 14:05:10 UTC to 2026-05-01 14:05:10 UTC; 3 whose answer was never stored
         Next: tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'
         ");

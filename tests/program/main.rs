@@ -59,6 +59,7 @@ mod resuming;
 mod runs;
 mod samples;
 mod secrecy;
+mod shown;
 mod sign_in;
 #[cfg(target_os = "linux")]
 mod stalled;
