@@ -137,16 +137,19 @@ const FROM_OUTSIDE: [&str; 11] = [
 ];
 
 /// A file of the program.
-struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     room: String,
+    /// The names of its modules from the crate's root.
+    pub(crate) names: Vec<String>,
     /// How many steps upwards from its deepest module lead to the crate's root.
     depth: usize,
     /// The text without comments and tests.
-    text: String,
+    pub(crate) text: String,
 }
 
-fn sources() -> Vec<Source> {
+/// Every file of the program, tests apart.
+pub(crate) fn sources() -> Vec<Source> {
     let root = repository("src");
     let mut paths = Vec::new();
     let mut directories = vec![root.clone()];
@@ -175,7 +178,7 @@ fn sources() -> Vec<Source> {
             let text = without_comments(without_inline_tests(text));
             let has_inner_module = text.lines().any(|line| line.starts_with("mod ") && line.ends_with('{'));
             let depth = names.len() - usize::from(is_directory) + usize::from(has_inner_module);
-            Source { path: path.clone(), room: names[0].clone(), depth, text }
+            Source { path: path.clone(), room: names[0].clone(), names, depth, text }
         })
         .collect()
 }

@@ -1,0 +1,173 @@
+//! No two files of the program need each other, directly or by way of others: each can be read with what it names alone.
+//!
+//! Reads the source as text. A file needs another when it imports, by `use` or by a path in its code, something that the
+//! other defines; what a module only hands on is followed to where it is defined. Tests may name what they like.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::layout::{Source, sources};
+
+/// A module by its path from the crate's root: `report`, `report::screen`.
+type Module = String;
+
+/// What a file imports or hands on: the whole path, and the name under which it is known there.
+struct Import {
+    path: Vec<String>,
+    name: String,
+}
+
+struct Tree {
+    modules: BTreeMap<Module, Vec<Import>>,
+}
+
+/// The parts of a tree of imports such as `a::{b, c::{self, d as e}}`, each whole.
+fn imports(tree: &str, before: &[String], found: &mut Vec<Import>) {
+    let tree = tree.trim();
+    let mut path = before.to_vec();
+    if let Some((head, list)) = tree.split_once('{').filter(|(head, _)| !head.contains(',')) {
+        path.extend(head.split("::").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
+        let list = list.trim_end().strip_suffix('}').unwrap_or(list);
+        let (mut depth, mut begun) = (0, 0);
+        for (position, character) in list.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    imports(&list[begun..position], &path, found);
+                    begun = position + 1;
+                }
+                _ => {}
+            }
+        }
+        return imports(&list[begun..], &path, found);
+    }
+    let (whole, name) = tree.split_once(" as ").map_or((tree, None), |(whole, name)| (whole, Some(name.trim())));
+    path.extend(whole.split("::").map(str::trim).filter(|part| !part.is_empty() && *part != "self").map(str::to_owned));
+    if let Some(last) = path.last().cloned().filter(|_| path.len() > before.len() || !tree.is_empty()) {
+        found.push(Import { name: name.unwrap_or(&last).to_owned(), path });
+    }
+}
+
+/// Everything that a file names by a path which begins at the crate, at itself, or above.
+fn named(text: &str) -> Vec<Import> {
+    let mut found = Vec::new();
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(position) = rest.find("use ") {
+        let is_statement = rest[..position].trim_end_matches([' ', '\t']).is_empty()
+            || rest[..position].ends_with(['\n', ' ', ')'])
+                && rest[..position].rsplit('\n').next().is_some_and(|line| {
+                    let line = line.trim();
+                    line.is_empty() || line.starts_with("pub")
+                });
+        let end = rest[position..].find(';').map_or(rest.len(), |end| position + end);
+        if is_statement {
+            code.push_str(&rest[..position]);
+            imports(&rest[position + 4..end], &[], &mut found);
+            rest = &rest[end..];
+        } else {
+            code.push_str(&rest[..position + 4]);
+            rest = &rest[position + 4..];
+        }
+    }
+    code.push_str(rest);
+    let is_part = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
+    for word in code.split(|character: char| !is_part(character)).filter(|word| word.contains("::")) {
+        imports(word.trim_matches(':'), &[], &mut found);
+    }
+    found
+}
+
+fn module_of(source: &Source) -> Module {
+    let mut names = source.names.clone();
+    if names.last().is_some_and(|name| name == "mod" || name == "lib" || name == "main") {
+        names.pop();
+    }
+    names.join("::")
+}
+
+impl Tree {
+    /// The module in which what a module names is defined; `None` where that is no module of the crate.
+    fn definition(&self, from: &str, import: &Import, depth: usize) -> Option<Module> {
+        let mut here: Vec<String> = from.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let mut path = import.path.iter().peekable();
+        match path.peek().map(|first| first.as_str()) {
+            Some("crate") => {
+                here.clear();
+                path.next();
+            }
+            Some("self") => {
+                path.next();
+            }
+            Some("super") => {}
+            Some(first) => {
+                let child = [here.join("::"), first.to_owned()].join("::");
+                let known = self.modules[from].iter().find(|known| known.name == first && known.path.len() > 1);
+                if !self.modules.contains_key(child.trim_start_matches("::")) {
+                    let (known, rest) = (known?, import.path.get(1..).unwrap_or_default());
+                    if depth > 5 || known.path == import.path {
+                        return None;
+                    }
+                    let path: Vec<String> = known.path.iter().chain(rest).cloned().collect();
+                    return self.definition(from, &Import { path, name: import.name.clone() }, depth + 1);
+                }
+            }
+            None => return None,
+        }
+        for part in path {
+            if part == "super" {
+                here.pop();
+                continue;
+            }
+            let child = if here.is_empty() { part.clone() } else { format!("{}::{part}", here.join("::")) };
+            if self.modules.contains_key(&child) {
+                here.push(part.clone());
+                continue;
+            }
+            // Something in this module: defined there, or handed on from elsewhere.
+            let module = here.join("::");
+            let handed_on = self.modules.get(&module)?.iter().find(|known| known.name == *part && known.path.len() > 1);
+            return match handed_on {
+                Some(known) if depth < 5 => self.definition(&module, known, depth + 1).or(Some(module.clone())),
+                _ => Some(module),
+            };
+        }
+        Some(here.join("::"))
+    }
+}
+
+#[test]
+fn no_files_need_each_other() {
+    let sources = sources();
+    let tree = Tree { modules: sources.iter().map(|source| (module_of(source), named(&source.text))).collect() };
+    let needs: BTreeMap<&Module, BTreeSet<Module>> = tree
+        .modules
+        .iter()
+        .map(|(module, imports)| {
+            let needed = imports.iter().filter_map(|import| tree.definition(module, import, 0));
+            (module, needed.filter(|needed| needed != module && !needed.is_empty()).collect())
+        })
+        .collect();
+    let arrows: usize = needs.values().map(BTreeSet::len).sum();
+    assert!(arrows > 500, "only {arrows} imports were understood");
+    let reached = |from: &Module| {
+        let (mut seen, mut left) = (BTreeSet::new(), vec![from.clone()]);
+        while let Some(module) = left.pop() {
+            for next in needs.get(&module).into_iter().flatten() {
+                if seen.insert(next.clone()) {
+                    left.push(next.clone());
+                }
+            }
+        }
+        seen
+    };
+    let within: Vec<String> = needs
+        .keys()
+        .filter(|module| reached(module).contains(**module))
+        .map(|module| {
+            let back: Vec<&Module> = needs[*module].iter().filter(|next| reached(next).contains(*module)).collect();
+            format!("{module} needs {back:?}")
+        })
+        .collect();
+    assert!(within.is_empty(), "files that need each other:\n{}", within.join("\n"));
+}
