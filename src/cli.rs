@@ -6,6 +6,7 @@ mod after_help;
 mod commands;
 mod mistyped;
 mod options;
+mod program;
 mod values;
 
 use std::ffi::OsString;
@@ -15,7 +16,6 @@ use clap::{CommandFactory, Parser};
 
 use crate::outside::shown;
 
-use after_help::after_help;
 pub(crate) use after_help::{examples, exit_statuses};
 pub use commands::{
     ApplyOptions, Command, CompletionsOptions, HelpOptions, InventoryOptions, ManOptions, PlanOptions, ResultsOptions,
@@ -25,19 +25,8 @@ pub use mistyped::{Mistyped, message_and_hint};
 pub use options::{
     GeneralOptions, InputOptions, LimitOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
+pub use program::Cli;
 pub use values::{DeadlineArgument, DurationArgument};
-
-/// Retags Microsoft Defender for Endpoint machines in bulk, inside the API's quotas, with one answer per row
-#[derive(Debug, Parser)]
-#[command(name = "tagfleet", version, after_long_help = after_help("tagfleet"), after_help = "The manual: tagfleet help", max_term_width = 110, disable_help_subcommand = true)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-    /// Options that every command takes.
-    #[command(flatten)]
-    pub general: GeneralOptions,
-}
 
 impl Cli {
     /// Reads the command line of this process.

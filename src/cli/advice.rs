@@ -5,7 +5,7 @@ use clap::CommandFactory;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Cli;
+use super::program::Cli;
 
 /// Options of other programs, and what does their work here.
 const OPTIONS: [(&[&str], &str); 33] = [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, CommandFactory};
 
-use super::Cli;
+use super::program::Cli;
 use crate::report::logging::LogFormat;
 
 /// What is known of a command line that could not be understood.

@@ -5,7 +5,7 @@ use std::mem::take;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use roff::{Inline, Roff, bold, italic, roman};
 
-use super::{MANUAL_DATE, Topic};
+use super::topics::{MANUAL_DATE, Topic};
 
 /// Lays a topic out as the page `tagfleet-TOPIC(7)`. A table becomes a list: what stands in a row's first cell, and under it
 /// the others.

@@ -213,7 +213,7 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TOPICS;
+    use super::super::topics::TOPICS;
     use super::*;
 
     const WIDTH_COLUMNS: usize = 80;

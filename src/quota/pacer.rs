@@ -12,7 +12,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota as LimiterQuota, RateLimiter};
 
-use super::Quota;
+use super::limits::Quota;
 use crate::clock::{BootTime, SharedClock};
 
 /// The boot clock as the limiter wants it.

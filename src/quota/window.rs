@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::{Quota, QuotaLimit};
+use super::limits::{Quota, QuotaLimit};
 use crate::clock::BootTime;
 
 /// Whether a call may start, and if not, when to ask again.

@@ -1,0 +1,56 @@
+//! The topics of the manual, and their list.
+
+use std::fmt::Write as _;
+
+/// When the manual was last changed, for the pages of the system's manual.
+pub const MANUAL_DATE: &str = "2026-11-26";
+
+/// One page of the manual.
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    /// What comes after `tagfleet help`.
+    pub name: &'static str,
+    /// What it is about, in a few words.
+    pub summary: &'static str,
+    /// The page, as Markdown.
+    pub text: &'static str,
+}
+
+macro_rules! topics {
+    ($($name:literal: $summary:literal,)+) => {
+        [$(Topic { name: $name, summary: $summary, text: include_str!(concat!($name, ".md")) },)+]
+    };
+}
+
+/// The topics, in the order in which a newcomer meets them.
+pub const TOPICS: [Topic; 13] = topics! {
+    "sign-in": "registering an app, methods of signing in, clouds, proxies",
+    "input": "columns, machines, dialects, what is read, doubtful or refused",
+    "planning": "what apply would do, how few calls it takes, limits",
+    "results": "the columns and statuses of a results file",
+    "statuses": "exit statuses, and what to do about each",
+    "unattended": "cron, systemd, the JSON summary, deadlines",
+    "quotas": "how the quota is kept, and what a 429 does",
+    "failures": "errors, retries, outages, interrupts, storage trouble",
+    "runs": "resuming a run, several runs at once, the state directory",
+    "undo": "taking a run back",
+    "reading": "verify and inventory: looking without changing",
+    "sandbox": "rehearsals, and the simulated API for other clients",
+    "security": "what is protected, against whom, and what is not",
+};
+
+/// The topic of this name, whatever its case.
+#[must_use]
+pub fn topic(name: &str) -> Option<&'static Topic> {
+    TOPICS.iter().find(|topic| topic.name.eq_ignore_ascii_case(name))
+}
+
+/// The list of topics, one a line.
+#[must_use]
+pub fn list() -> String {
+    let mut list = String::new();
+    for Topic { name, summary, .. } in TOPICS {
+        let _infallible = writeln!(list, "  {name:<11} {summary}");
+    }
+    list
+}
