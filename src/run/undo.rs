@@ -239,8 +239,8 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
                 undone.description.run_id
             ),
             Some(
-                "it was made with --no-inventory, or the tenant's list did not show its machines, or showed their tags in another \
-                 case only; its results say which it changed",
+                "it was made with --no-inventory, the tenant's list did not show its machines or showed their tags in another \
+                 case only, or an earlier call of ours to them was still without an answer; its results say which it changed",
             ),
         ));
     }

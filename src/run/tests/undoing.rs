@@ -212,3 +212,33 @@ async fn a_run_goes_on_where_another_has_been_taken_back() {
     world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
     assert_eq!(world.service.tagged("A"), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_is_known_to_the_next_run_where_the_list_shows_it() {
+    let (mut known, mut unknown) = (0, 0);
+    for dies_after in (105..).step_by(10) {
+        let world = World::of(1);
+        let dying = Invocation { dies_after: Some(Duration::from_millis(dies_after)), ..Invocation::default() };
+        if world.apply_or_die("#1,,Set,High\n", &dying).await.is_some() {
+            break;
+        }
+        let is_done = world.first().1 == DeviceValue::High;
+        let Some(first) = world.store().await.runs().await.expect("runs").first().map(|run| run.run_id.clone()) else {
+            continue;
+        };
+        let fresh = Invocation { joins: false, ..Invocation::default() };
+        let second = world.apply("#1,,Set,Low\n", &fresh).await.exits(ExitStatus::Done).run_id();
+        let said = world.undo(&second, &Invocation::default()).await;
+        if said.status == ExitStatus::InputRefused {
+            said.says("an earlier call of ours to them was still without an answer");
+            assert!(!is_done, "{dies_after}");
+            unknown += 1;
+        } else if is_done {
+            assert_eq!(world.first().1, DeviceValue::High, "{dies_after}");
+            world.undo(&first, &Invocation::default()).await.exits(ExitStatus::Done);
+            assert_eq!(world.first().1, DeviceValue::Normal, "{dies_after}");
+            known += 1;
+        }
+    }
+    assert!(known > 0 && unknown > 0, "{known} were carried out, {unknown} were not");
+}
