@@ -81,8 +81,9 @@ impl Held {
     }
 }
 
-/// What is known of the age of a write, against the time for which the service's list may lag behind it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What is known of the age of a write, against the time for which the service's list may lag behind it; the youngest comes
+/// first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
     /// The list may lag behind it.
     #[default]

@@ -97,7 +97,10 @@ impl Plan {
             }
             case_variants += u64::from(decision == Decision::Change && shown == Shown::CaseVariant);
             decisions.push(decision);
-            before.push(held);
+            before.push(match held {
+                Held::Unknown => proven(sheet, &machines, operation, inventory, recent),
+                known => known,
+            });
         }
         let mut plan = Self { operations, machines, decisions, before, case_variants };
         plan.apply_limit(settings.limit, |_| false);
@@ -340,6 +343,28 @@ fn shown(
         return shown;
     };
     after_our_writes(shown, wanted(operation), id, tag_of(sheet, operation), recent)
+}
+
+/// What the list proves to be there by a write of ours that was in doubt; nothing is known where it does not. The service
+/// is asked all the same.
+fn proven(
+    sheet: &Sheet,
+    machines: &Resolution,
+    operation: &PlannedOperation,
+    inventory: Option<&Inventory>,
+    recent: &RecentWrites,
+) -> Held {
+    let Some(id) = machine_id(machines, operation.machine, inventory) else { return Held::Unknown };
+    let written = recent.find(id, tag_of(sheet, operation));
+    written.map_or(Held::Unknown, |written| written.proven(listed(sheet, machines, operation, inventory)))
+}
+
+/// The same of an operation that is stored.
+#[must_use]
+pub fn proven_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
+    let Slot { machine, tag } = operation.slot();
+    let written = recent.find(&machine, tag.as_ref());
+    written.map_or(Held::Unknown, |written| written.proven(shown_on(inventory.look_up(&machine), tag.as_ref()).held()))
 }
 
 /// What is known today of the slot of an operation, by the inventory and over it our own writes of late.

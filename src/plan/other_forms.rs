@@ -43,7 +43,7 @@ mod tests {
         let mut recent = RecentWrites::default();
         recent.note(slot(1, "Gone"), MayHold::only(Held::Present), Held::Absent, Age::Young);
         recent.note(slot(1, "olD"), MayHold::only(Held::Absent), Held::Present, Age::Young);
-        recent.note_doubtful(slot(3, "Old"), MayHold::only(Held::Absent), Held::Present);
+        recent.note_doubtful(slot(3, "Old"), MayHold::only(Held::Absent), Held::Present, Age::Young);
         let forms = |machine, tag| -> Vec<String> {
             let forms = other_forms(&machine_id(machine), &Tag::new(tag).expect("a tag"), &inventory, &recent);
             forms.iter().map(ToString::to_string).collect()

@@ -4,7 +4,8 @@
 //! what the list shows, or younger. Neither is relied on to call something so, and both stay known as what may hold.
 //!
 //! A write whose outcome is not known overrides it, too, but says less: the slot may hold what was written, or what it
-//! held before. Nothing is called unchanged that may be otherwise; the service is asked.
+//! held before. Nothing is called unchanged that may be otherwise; the service is asked. But where the list shows what only
+//! that write can have left, it is known what was there before the next.
 //!
 //! A list that lags shows what was there before one of our writes, or what one has left. A device value that is neither is
 //! somebody else's, and overrides what we wrote.
@@ -25,6 +26,8 @@ pub struct Written {
     pub surely: Option<Held>,
     /// How much is known of its age.
     pub age: Age,
+    /// How much is known of the age of the youngest of all.
+    pub youngest: Option<Age>,
     /// What others left, if they took effect.
     pub perhaps: MayHold,
     /// What a list that lags may still show: what was there before each of them, and what later ones replaced.
@@ -47,7 +50,7 @@ impl Written {
     /// upholds it.
     #[must_use]
     pub fn outcome_over(&self, listed: Held, wanted: Held) -> Held {
-        if self.is_somebody_elses(listed) {
+        if self.is_somebody_elses(listed) || self.is_proven_by(listed) {
             return if listed == wanted { Held::Unknown } else { listed };
         }
         match self.surely {
@@ -64,10 +67,29 @@ impl Written {
         matches!(listed, Held::Value(_)) && !self.earlier.allows(listed) && !self.may_have_left(listed)
     }
 
+    /// Whether the list shows that the one write in doubt took effect, and came last: nothing else that we know of was ever
+    /// there that would look so.
+    fn is_proven_by(&self, listed: Held) -> bool {
+        let came_last = self.surely.is_none_or(|ours| self.earlier.allows(ours));
+        came_last && self.perhaps.is_only(listed) && !self.earlier.allows(listed)
+    }
+
+    /// What is so proven to be there; nothing is known where it is not.
+    #[must_use]
+    pub fn proven(&self, listed: Held) -> Held {
+        if self.is_proven_by(listed) { listed } else { Held::Unknown }
+    }
+
     /// Everything that it may hold where the list shows this.
     #[must_use]
     pub fn may_hold(&self, listed: Held) -> MayHold {
         MayHold::only(self.surely.unwrap_or(listed)).or(self.perhaps)
+    }
+
+    /// Whether all of them are old by wall time, so that a list shows what has become of them unless that time is wrong.
+    #[must_use]
+    pub fn looks_old(&self) -> bool {
+        self.youngest == Some(Age::LooksOld)
     }
 
     /// Whether a write of ours may have left this.
@@ -85,7 +107,7 @@ impl RecentWrites {
     /// Notes a write that took effect; writes come in the order in which they were made, and the last one counts. What was
     /// there before is `replaced`.
     pub fn note(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
-        let written = self.slot(slot, replaced, held);
+        let written = self.slot(slot, replaced, held, age);
         written.age = age;
         if let Some(replaced) = written.surely.replace(held) {
             written.earlier = written.earlier.or(MayHold::only(replaced));
@@ -93,13 +115,13 @@ impl RecentWrites {
     }
 
     /// Notes a write that may have taken effect or not, or may do so yet.
-    pub fn note_doubtful(&mut self, slot: Slot, replaced: MayHold, held: Held) {
-        let written = self.slot(slot, replaced, held);
+    pub fn note_doubtful(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+        let written = self.slot(slot, replaced, held, age);
         written.perhaps = written.perhaps.or(MayHold::only(held));
     }
 
     /// What is known of a slot that is written to. What was there before a run that only restored it, nobody has noted.
-    fn slot(&mut self, slot: Slot, replaced: MayHold, held: Held) -> &mut Written {
+    fn slot(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) -> &mut Written {
         let replaced = if replaced.is_only(held) { MayHold::ANYTHING } else { replaced };
         let writes = self.0.entry(slot.machine).or_default();
         let position = writes.iter().position(|(known, _)| *known == slot.tag).unwrap_or_else(|| {
@@ -109,6 +131,7 @@ impl RecentWrites {
         #[expect(clippy::indexing_slicing, reason = "the position was found or made one line above")]
         let written = &mut writes[position].1;
         written.earlier = written.earlier.or(replaced);
+        written.youngest = Some(written.youngest.map_or(age, |known| known.min(age)));
         written
     }
 
@@ -149,24 +172,55 @@ mod tests {
         recent.note(slot(Some("a")), MayHold::only(absent), Held::Present, Age::Young);
         recent.note(slot(Some("a")), MayHold::only(Held::Present), absent, Age::Young);
         recent.note(slot(None), MayHold::only(high), low, Age::Young);
-        recent.note_doubtful(slot(None), MayHold::only(low), high);
-        recent.note_doubtful(slot(Some("c")), MayHold::only(absent), Held::Present);
+        recent.note_doubtful(slot(None), MayHold::only(low), high, Age::Young);
+        recent.note_doubtful(slot(Some("c")), MayHold::only(absent), Held::Present, Age::Young);
         let find = |tag| recent.find(&machine, slot(tag).tag.as_ref());
         let a = find(Some("a")).expect("a write");
         assert_eq!((a.over(Held::Present, absent), a.may_hold(Held::Present)), (absent, MayHold::only(absent)));
         let value = find(None).expect("a write");
         assert_eq!((value.over(low, low), value.may_hold(low).words().as_str()), (Held::Unknown, "Low|High"));
         let c = find(Some("c")).expect("a write");
-        // What the list shows is no proof while the write may still arrive.
-        assert_eq!(
-            (c.over(Held::Present, absent), c.may_hold(absent).words().as_str()),
-            (Held::Unknown, "absent|present")
-        );
+        assert_eq!((c.over(absent, absent), c.may_hold(absent).words().as_str()), (Held::Unknown, "absent|present"));
+        // The list shows that it was carried out; but nothing is called unchanged while it may still arrive.
+        assert_eq!([absent, Held::Present].map(|wanted| c.over(Held::Present, wanted)), [Held::Present, Held::Unknown]);
         assert_eq!(find(Some("b")), None);
         let tag = |tag| Tag::new(tag).expect("a tag");
         let variants = |of| recent.case_variants(&machine, &tag(of)).map(Tag::to_string).collect::<Vec<_>>();
         assert_eq!(variants("C"), ["c"]);
         assert!(variants("c").is_empty() && variants("A").is_empty(), "it was removed");
+    }
+
+    #[test]
+    fn a_write_in_doubt_is_proven_by_a_list_that_shows_what_it_alone_can_have_left() {
+        type Case<'a> = (&'a [(Held, Held, bool)], Option<Held>);
+        let [low, normal, high] = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High].map(Held::Value);
+        let table: [Case<'_>; 8] = [
+            (&[(normal, high, false)], Some(high)),
+            (&[(normal, high, true), (high, low, false)], Some(low)),
+            // It was there before, as a list that lags may still show.
+            (&[(low, high, true), (high, low, false)], None),
+            (&[(high, normal, true), (Held::Unknown, high, false)], None),
+            // Which of two was last?
+            (&[(normal, high, false), (high, low, false)], None),
+            (&[(normal, high, false), (normal, low, true)], None),
+            (&[(normal, high, false), (Held::Unknown, low, true)], None),
+            // No doubt, no proof.
+            (&[(normal, high, true)], None),
+        ];
+        for (writes, expected) in table {
+            let mut recent = RecentWrites::default();
+            let slot = Slot { machine: MachineId::from_service("m"), tag: None };
+            for (before, wrote, surely) in writes.iter().copied() {
+                if surely {
+                    recent.note(slot.clone(), MayHold::only(before), wrote, Age::Young);
+                } else {
+                    recent.note_doubtful(slot.clone(), MayHold::only(before), wrote, Age::Young);
+                }
+            }
+            let written = recent.find(&slot.machine, None).expect("a write");
+            let proven = [low, normal, high].into_iter().find(|listed| written.is_proven_by(*listed));
+            assert_eq!(proven, expected, "{writes:?}");
+        }
     }
 
     #[test]
@@ -192,7 +246,7 @@ mod tests {
                 if surely {
                     recent.note(slot, MayHold::only(before), wrote, Age::Young);
                 } else {
-                    recent.note_doubtful(slot, MayHold::only(before), wrote);
+                    recent.note_doubtful(slot, MayHold::only(before), wrote, Age::Young);
                 }
             }
             let written = recent.find(&machine, None).expect("a write");

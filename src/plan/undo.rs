@@ -2,8 +2,8 @@
 //!
 //! A run is taken back slot by slot, from the first `before` and the last `after` that it left there, whatever rows it had
 //! and lost on the way. What was so before the run is not touched; what a later run or somebody else has changed since is
-//! left as it is, since nobody can tell whose wish counts. Where it is not known what became of a write, both are possible,
-//! and either is ours.
+//! left as it is, since nobody can tell whose wish counts. A later run that was taken back itself is none. Where it is not
+//! known what became of a write, both are possible, and either is ours.
 
 use std::collections::HashMap;
 

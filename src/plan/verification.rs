@@ -16,7 +16,7 @@ use crate::inventory::Inventory;
 pub enum Finding {
     /// It is so.
     Holds,
-    /// It is not shown, but was written so recently that the list may lag behind.
+    /// We wrote to it so recently that the list may not show yet what holds.
     Pending,
     /// It is otherwise.
     Differs,
@@ -62,9 +62,9 @@ pub fn findings(
 }
 
 /// What is found where the list shows `there`. It may not show yet what we wrote of late, be that what is wanted or
-/// something else.
+/// something else. What is old by all that is known of its age, it shows.
 fn finding(there: Held, wanted: Held, written: Option<Written>) -> Finding {
-    match written {
+    match written.filter(|written| !written.looks_old()) {
         Some(written) if there == wanted && written.may_hold(there).is_only(wanted) => Finding::Holds,
         Some(written) if there != wanted && written.is_somebody_elses(there) => Finding::Differs,
         Some(written) if there == wanted || written.may_have_left(wanted) => Finding::Pending,

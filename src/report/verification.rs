@@ -114,7 +114,7 @@ impl VerificationTotals {
     /// The text for people.
     #[must_use]
     pub fn text(&self) -> String {
-        let pending = "pending (written within the last 15 minutes, and the list does not show it yet)";
+        let pending = "pending (tagfleet wrote there within the last 15 minutes, and the list may not show that yet)";
         let words = [
             (self.count(Finding::Holds), "holds", "hold"),
             (self.count(Finding::Differs), "differs", "differ"),

@@ -11,7 +11,7 @@ use crate::exit::CommandError;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
 use crate::plan::carrying::{Earlier, Today};
-use crate::plan::changes::{Decision, held_today, outcome_today};
+use crate::plan::changes::{Decision, held_today, outcome_today, proven_today};
 use crate::plan::limiting::{Part, Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
@@ -107,6 +107,10 @@ pub(super) async fn decide_again<T: Transport>(
     }
     for (known, (held, listing, decision)) in known.iter().zip(decided) {
         let found = inventory.as_ref().and_then(|inventory| found(&known.operation, inventory, &own.recent));
+        let held = match (held, &inventory) {
+            (Held::Unknown, Some(inventory)) => proven_today(&known.operation, inventory, &own.recent),
+            (known, _) => known,
+        };
         run.note(known, held, found.unwrap_or_default(), listing, decision);
     }
     Ok(Ok(run))

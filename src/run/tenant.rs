@@ -233,11 +233,12 @@ impl<T: Transport> Tenant<T> {
         let mut recent = RecentWrites::default();
         // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
         for write in writes.into_iter().filter(|_| !self.is_sandbox) {
-            let replaced = MayHold::only(write.before).or(write.found);
+            // Nor what was there meanwhile.
+            let replaced = if is_all_known { MayHold::only(write.before).or(write.found) } else { MayHold::ANYTHING };
             if write.surely && is_all_known {
                 recent.note(write.slot, replaced, write.wrote, write.age);
             } else {
-                recent.note_doubtful(write.slot, replaced, write.wrote);
+                recent.note_doubtful(write.slot, replaced, write.wrote, write.age);
             }
         }
         Ok(OwnWrites { recent, as_of })

@@ -19,7 +19,7 @@ use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{NewRun, RunKey, RunKind, RunState, StoredRun, UnfinishedRun};
+use crate::store::{NewRun, RunKey, RunKind, RunState, StoredRun, UnfinishedRun, name_of_undo};
 use crate::words::counted;
 
 /// The columns of the rows that take a run back.
@@ -91,11 +91,6 @@ async fn unfinished_undo<T: Transport>(
         }
     }
     Ok(None)
-}
-
-/// What a run that takes another back has for its input.
-fn name_of_undo(run_id: &str) -> String {
-    format!("undo of {run_id}")
 }
 
 /// Takes a run back by a new one.
@@ -244,8 +239,8 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
                 undone.description.run_id
             ),
             Some(
-                "it was made with --no-inventory, or the tenant's list did not show its machines, or showed their tags in another \
-                 case only; its results say which it changed",
+                "it was made with --no-inventory, the tenant's list did not show its machines or showed their tags in another \
+                 case only, or an earlier call of ours to them was still without an answer; its results say which it changed",
             ),
         ));
     }

@@ -15,7 +15,7 @@ use crate::model::{
 pub struct AccountKey(pub(super) i64);
 
 /// The number of a run in the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunKey(pub(super) i64);
 
 /// How far a run is.
@@ -154,6 +154,15 @@ pub enum RunKind {
     Apply,
     /// It takes back what another run changed.
     Undo,
+}
+
+/// What the input of a run is called that takes another back, before the name of that one.
+pub(super) const UNDO_PREFIX: &str = "undo of ";
+
+/// What a run that takes this one back has for its input.
+#[must_use]
+pub fn name_of_undo(run_id: &str) -> String {
+    format!("{UNDO_PREFIX}{run_id}")
 }
 
 impl RunKind {
@@ -366,6 +375,8 @@ pub struct WorkCount {
 /// A write of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotWrite {
+    /// The run that made it.
+    pub run: RunKey,
     /// The slot.
     pub slot: Slot,
     /// What held before its run, as far as that is known.
@@ -410,7 +421,7 @@ pub struct RunSlot {
     pub after: MayHold,
     /// The last attempt of the run that wrote there.
     pub last_attempt: Option<AttemptKey>,
-    /// What other runs changed there since, in the order in which they did.
+    /// What other runs changed there since and nobody has taken back, in the order in which they did.
     pub later: Vec<SlotWrite>,
 }
 

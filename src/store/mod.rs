@@ -47,7 +47,7 @@ pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
     AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,
     RecentSlotWrites, RemovesWithoutAdds, RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk,
-    StoredOperation, StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+    StoredOperation, StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, name_of_undo,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,

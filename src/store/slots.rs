@@ -6,6 +6,7 @@
 
 mod overtaken;
 mod reading;
+mod standing;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 pub(super) use self::overtaken::open_operations;
 use self::reading::{WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
+use self::standing::Undos;
 use super::forms::{AccountKey, RecentSlotWrites, RunKey, RunSlot, SlotWrite, bucket_number};
 use super::ledger::{AttemptKey, decode_operations};
 use super::{Reader, Store, StoreError};
@@ -73,7 +75,7 @@ impl Store {
 
 impl Reader {
     /// What other runs of the same account and host wrote since this run was last decided about, in the order in which they
-    /// did.
+    /// did, as far as nobody has taken it back since.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -163,11 +165,12 @@ fn first_attempt(transaction: &Transaction<'_>, run: RunKey) -> Result<i64, rusq
     Ok(first.unwrap_or(0))
 }
 
-/// What other runs wrote since this one was last decided about.
+/// What other runs wrote since this one was last decided about, as far as nobody has taken it back since.
 fn later_writes(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, rusqlite::Error> {
     let decided_after: i64 =
         transaction.query_row("SELECT decided_after FROM run WHERE run_key = ?1", [run.0], |row| row.get(0))?;
-    writes_since(transaction, &Runs::AllBut(run), decided_after + 1, Young::NONE)
+    let writes = writes_since(transaction, &Runs::AllBut(run), decided_after + 1, Young::NONE)?;
+    Ok(Undos::read(transaction)?.standing_everywhere(writes))
 }
 
 /// What was written by attempts from this number on, sorted by attempt.
@@ -207,12 +210,13 @@ fn writes_since(
     let mut history = transaction.prepare_cached(&format!(
         "SELECT DISTINCT run_key FROM run JOIN slot_history USING (run_key) WHERE {of_runs} AND last_attempt >= ?4"
     ))?;
-    let runs: Vec<i64> =
-        history.query_map(params![account, host, but, since], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let runs: Vec<RunKey> = history
+        .query_map(params![account, host, but, since], |row| row.get(0).map(RunKey))?
+        .collect::<Result<_, _>>()?;
     for run in runs {
-        let slots = read_history(transaction, RunKey(run))?;
+        let slots = read_history(transaction, run)?;
         for slot in slots.iter().filter(|slot| slot.last_attempt >= Some(AttemptKey(since))) {
-            writes.extend(of_history(slot, age(transaction, slot.last_attempt, young)?));
+            writes.extend(of_history(run, slot, age(transaction, slot.last_attempt, young)?));
         }
     }
     // What surely took effect comes before what is in doubt, so that the doubt is never overlooked.
@@ -235,10 +239,11 @@ fn age(transaction: &Transaction<'_>, attempt: Option<AttemptKey>, young: Young)
 }
 
 /// The writes that a slot of a run's history stands for.
-fn of_history(slot: &RunSlot, age: Age) -> Vec<SlotWrite> {
+fn of_history(run: RunKey, slot: &RunSlot, age: Age) -> Vec<SlotWrite> {
     let known = slot.after.known();
     let (before, attempt) = (slot.before, slot.last_attempt);
     let write = |wrote, surely| SlotWrite {
+        run,
         slot: slot.slot.clone(),
         before,
         found: MayHold::NOTHING,
@@ -329,6 +334,10 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
         if let Some(slot) = slot {
             slot.later.push(write);
         }
+    }
+    let undos = Undos::read(transaction)?;
+    for slot in slots.values_mut().filter(|slot| !slot.later.is_empty()) {
+        slot.later = undos.standing(slot.after, std::mem::take(&mut slot.later));
     }
     let mut slots: Vec<RunSlot> = slots.into_values().collect();
     slots.sort_by(|one, other| one.slot.cmp(&other.slot));

@@ -122,7 +122,11 @@ fn what_was_written_while_the_list_lags_is_pending() {
     let outcome = verify("#2,A,Add,High\n#2,b,Add,\n#3,B,Add,\n", 0);
     assert_eq!(rows_of(&outcome).column("result"), ["pending", "holds", "pending"]);
     assert_eq!(rows_of(&outcome).column("found"), ["absent; Normal", "present", "absent"]);
-    assert!(outcome.output().contains("2 pending (written within the last 15 minutes"), "{}", outcome.output());
+    assert!(
+        outcome.output().contains("2 pending (tagfleet wrote there within the last 15 minutes"),
+        "{}",
+        outcome.output()
+    );
     // What we have written is waited for, be it what is asked for or not; and a row is as good as the worse of its two.
     let outcome = verify("#2,A,Add,Low\n#3,C,Add,\n#3,B,Remove,\n", 10);
     assert_eq!(rows_of(&outcome).column("result"), ["differs", "differs", "pending"]);

@@ -77,8 +77,8 @@ fn our_own_recent_writes_override_the_list_but_for_values_that_are_somebody_else
     let mut recent = RecentWrites::default();
     recent.note(slot(1, "A"), MayHold::only(Held::Present), Held::Absent, Age::Young);
     recent.note(slot(1, "C"), MayHold::only(Held::Absent), Held::Present, Age::Young);
-    recent.note_doubtful(slot(1, "B"), MayHold::only(Held::Present), Held::Absent);
-    recent.note_doubtful(slot(1, "D"), MayHold::only(Held::Absent), Held::Present);
+    recent.note_doubtful(slot(1, "B"), MayHold::only(Held::Present), Held::Absent, Age::Young);
+    recent.note_doubtful(slot(1, "D"), MayHold::only(Held::Absent), Held::Present, Age::Young);
     recent.note(slot(2, ""), MayHold::only(Held::Value(DeviceValue::High)), Held::Value(DeviceValue::Low), Age::Young);
     recent.note(slot(3, ""), MayHold::only(Held::Value(DeviceValue::High)), Held::Value(DeviceValue::Low), Age::Young);
     recent.note(slot(9, "A"), MayHold::only(Held::Absent), Held::Present, Age::Young);

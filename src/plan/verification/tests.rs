@@ -19,12 +19,23 @@ fn every_row_is_found_as_the_list_shows_it() {
     let mut recent = RecentWrites::default();
     recent.note(slot(1, "C"), MayHold::only(absent), present, Age::Young);
     recent.note(slot(1, "A"), MayHold::only(present), absent, Age::Young);
-    recent.note_doubtful(slot(1, "D"), MayHold::only(absent), present);
-    recent.note_doubtful(slot(1, "B"), MayHold::only(present), absent);
+    recent.note_doubtful(slot(1, "D"), MayHold::only(absent), present, Age::Young);
+    recent.note_doubtful(slot(1, "B"), MayHold::only(present), absent, Age::Young);
     recent.note(slot(3, ""), MayHold::only(Held::Value(DeviceValue::Low)), Held::Value(DeviceValue::High), Age::Young);
     recent.note(slot(4, ""), MayHold::only(Held::Value(DeviceValue::Low)), Held::Value(DeviceValue::High), Age::Young);
     recent.note(slot(9, "A"), MayHold::only(absent), present, Age::Young);
+    // By wall time these are old, and the list has caught up with them; of one in doubt nothing else can be said either.
+    recent.note(slot(1, "F"), MayHold::only(absent), present, Age::LooksOld);
+    recent.note_doubtful(slot(1, "F"), MayHold::only(absent), present, Age::LooksOld);
+    recent.note(slot(1, "E"), MayHold::only(present), absent, Age::LooksOld);
+    recent.note(slot(1, "G"), MayHold::only(absent), present, Age::LooksYoung);
+    recent.note(slot(1, "H"), MayHold::only(absent), present, Age::LooksOld);
+    recent.note_doubtful(slot(1, "H"), MayHold::only(present), absent, Age::LooksYoung);
     let table = [
+        ("#1,F,Add,", Differs, Held::Absent),
+        ("#1,F,Remove,", Holds, Held::Absent),
+        ("#1,G,Add,", Pending, Held::Absent),
+        ("#1,H,Add,", Pending, Held::Absent),
         ("#1,X,Add,", Differs, Held::Absent),
         ("#1,X,Remove,", Holds, Held::Absent),
         ("#1,E,Add,", Holds, Held::Present),

@@ -211,11 +211,7 @@ impl Drawing {
             match self.random.u32(0..10) {
                 0..6 => {
                     for wish in &mut rows[place].wishes {
-                        *wish = match wish.clone() {
-                            Wish::Add(tag) => Wish::Remove(tag),
-                            Wish::Remove(tag) => Wish::Add(tag),
-                            Wish::Set(_) => Wish::Set(VALUES[self.random.usize(0..3)]),
-                        };
+                        *wish = self.opposite(wish);
                     }
                 }
                 6 => drop(rows.remove(place)),
@@ -236,51 +232,114 @@ impl Drawing {
         let file = usize::from(self.one_in(6));
         let machine = self.random.usize(0..self.machines.len());
         match self.random.u32(0..100) {
-            0..28 => {
+            0..26 => {
                 let rows = if self.files[file].is_empty() { self.rows() } else { self.edited(file) };
                 let written = self.write(file, rows);
                 steps.push(written);
                 let command = self.command(Deed::Apply(file));
                 steps.push(Step::Command(command));
             }
-            28..38 => {
+            26..36 => {
                 let command = self.command(Deed::Apply(0));
                 steps.push(Step::Command(command));
             }
-            38..50 => {
+            36..48 => {
                 let run = self.run();
                 let command = self.command(Deed::Resume(run));
                 steps.push(Step::Command(command));
             }
-            50..64 => {
+            48..62 => {
                 let run = self.run();
                 let command = self.command(Deed::Undo(run));
                 steps.push(Step::Command(command));
             }
-            64..68 => {
+            62..66 => {
                 let deed = if self.random.bool() { Deed::Verify(0) } else { Deed::Plan(0) };
                 let command = self.command(deed);
                 steps.push(Step::Command(command));
             }
-            68..76 => {
+            66..74 => {
                 let wish = self.wish();
                 steps.push(Step::Others(machine, wish));
             }
-            76..88 => steps.push(Step::Wait(match self.random.u32(0..4) {
+            74..85 => steps.push(Step::Wait(match self.random.u32(0..4) {
                 0 => self.seconds(120),
                 1 => self.seconds(20 * 60),
                 2 => Duration::from_mins(16) + self.seconds(3600),
                 _ => self.seconds(30 * 3600),
             })),
-            88..91 => steps.push(Step::Restart),
-            91..93 => steps.push(Step::SetClock { seconds: self.random.i64(-12 * 3600..12 * 3600) }),
-            93..95 => steps.push(Step::List(machine.max(1), self.random.bool())),
+            85..88 => steps.push(Step::Restart),
+            88..90 => steps.push(Step::SetClock { seconds: self.random.i64(-12 * 3600..12 * 3600) }),
+            90..92 => steps.push(Step::List(machine.max(1), self.random.bool())),
+            92..96 => self.chain(steps),
             _ => {
                 let deeds = [self.deed(), self.deed()];
                 let [first, second] = deeds.map(|deed| self.command(deed));
                 let after = self.seconds(90);
                 steps.push(Step::Together(first, second, after));
             }
+        }
+    }
+
+    /// Runs that lie on each other, and their undos in any order.
+    fn chain(&mut self, steps: &mut Vec<Step>) {
+        let is_calm = self.random.bool();
+        let mut labels = Vec::new();
+        for _ in 0..self.random.usize(2..4) {
+            let rows = self.flipped();
+            let written = self.write(0, rows);
+            steps.push(written);
+            let command = self.link(Deed::Apply(0), is_calm);
+            labels.push(command.label);
+            steps.push(Step::Command(command));
+            self.pause(steps);
+        }
+        labels.reverse();
+        if self.one_in(3) {
+            self.random.shuffle(&mut labels);
+        }
+        let mut undos = Vec::new();
+        for label in labels.clone() {
+            let command = self.link(Deed::Undo(label), is_calm);
+            undos.push(command.label);
+            steps.push(Step::Command(command));
+            self.pause(steps);
+        }
+        labels.extend(undos);
+        for _ in 0..self.random.usize(0..3) {
+            let label = self.of(&labels);
+            let deed = if self.one_in(4) { Deed::Resume(label) } else { Deed::Undo(label) };
+            let command = self.link(deed, is_calm);
+            steps.push(Step::Command(command));
+        }
+    }
+
+    /// A command of a chain: nothing disturbs it, or whatever does.
+    fn link(&mut self, deed: Deed, is_calm: bool) -> Command {
+        let command = self.command(deed);
+        if is_calm { Command::plain(command.label, deed, command.seed) } else { command }
+    }
+
+    fn pause(&mut self, steps: &mut Vec<Step>) {
+        if self.one_in(3) {
+            steps.push(Step::Wait(Duration::from_mins(16)));
+        }
+    }
+
+    /// The first file, asking for the opposite in every row.
+    fn flipped(&mut self) -> Vec<Row> {
+        let mut rows = self.files[0].clone();
+        for wish in rows.iter_mut().flat_map(|row| &mut row.wishes) {
+            *wish = self.opposite(wish);
+        }
+        self.without_conflicts(rows)
+    }
+
+    fn opposite(&mut self, wish: &Wish) -> Wish {
+        match wish.clone() {
+            Wish::Add(tag) => Wish::Remove(tag),
+            Wish::Remove(tag) => Wish::Add(tag),
+            Wish::Set(_) => Wish::Set(self.of(&VALUES)),
         }
     }
 

@@ -102,6 +102,27 @@ fn whatever_a_dead_process_has_done_is_taken_back() {
 }
 
 #[test]
+fn runs_on_one_slot_are_taken_back_one_after_the_other_whichever_of_them_dies() {
+    let mut history = plain();
+    history.machines[0].tags.push("old".into());
+    let first = file(&[(add("new"), 0), (remove("old"), 0), (set(DeviceValue::Low), 1)]);
+    let second = file(&[(remove("new"), 0), (add("old"), 0), (set(DeviceValue::Normal), 1)]);
+    let undoing = |label, of, fate| Step::Command(command(label, Deed::Undo(of), fate));
+    let (well, wait) = (Fate::Undisturbed, || Step::Wait(Duration::from_mins(20)));
+    let chain = |fates: [Fate; 2], end: Vec<Step>| {
+        let begin = [first.clone(), apply(1, well), second.clone(), apply(2, fates[0]), undoing(3, 2, fates[1])];
+        begin.into_iter().chain(end).collect::<Vec<_>>()
+    };
+    holds_whenever_it_dies(&history, |fate| chain([fate, well], vec![undo(4, 1)]));
+    holds_whenever_it_dies(&history, |fate| chain([well, fate], vec![wait(), undo(4, 1)]));
+    holds_whenever_it_dies(&history, |fate| chain([well, fate], vec![undo(4, 2), wait(), undo(5, 1)]));
+    // The undo is taken back, made again, and killed.
+    holds_whenever_it_dies(&history, |fate| {
+        chain([well, well], vec![undo(4, 3), undoing(5, 2, fate), undo(6, 2), wait(), undo(7, 1)])
+    });
+}
+
+#[test]
 fn what_others_do_while_nobody_is_at_a_run_is_seen_when_it_is_gone_on_with() {
     holds_whenever_it_dies(&plain(), |fate| {
         vec![

@@ -122,3 +122,123 @@ async fn each_tag_is_for_itself() {
         assert_eq!(world.service.machine(machine).tags.into_iter().collect::<Vec<_>>(), ["B"], "{machine}");
     }
 }
+
+/// Runs that write to one slot after the other: what the first finds, and what each asks for.
+const CHAIN: [&str; 3] = ["#1,T,Add,\n#1,,Set,High\n", "#1,T,Remove,\n#1,,Set,Low\n", "#1,T,Add,\n#1,,Set,High\n"];
+
+impl World {
+    /// Applies these rows one after the other; gives the names of the runs.
+    async fn chain<const RUNS: usize>(&self, rows: [&str; RUNS]) -> [String; RUNS] {
+        let mut runs = [const { String::new() }; RUNS];
+        for (run, rows) in runs.iter_mut().zip(rows) {
+            *run = self.apply(rows, &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+        }
+        runs
+    }
+
+    /// Takes a run back; gives the undo's name and what it says of each row.
+    async fn take_back(&self, run: &str) -> (String, Vec<String>) {
+        let said = self.undo(run, &Invocation::default()).await.exits(ExitStatus::Done);
+        let fate = |row: &BTreeMap<String, String>| format!("{} {}", row["status"], row["error_code"]);
+        (said.run_id(), said.rows().iter().map(|row| fate(row).trim().to_owned()).collect())
+    }
+
+    /// The tag and the value of the first machine.
+    fn first(&self) -> (bool, DeviceValue) {
+        let machine = self.service.machine(1);
+        (machine.tags.contains("T"), machine.value)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_on_one_slot_are_taken_back_one_after_the_other() {
+    use DeviceValue::{High, Low, Normal};
+    for pause in [Duration::ZERO, Duration::from_hours(1)] {
+        let world = World::of(1);
+        let [first, second, third] = world.chain(CHAIN).await;
+        for (run, expected) in [(third, (false, Low)), (second, (true, High)), (first, (false, Normal))] {
+            tokio::time::sleep(pause).await;
+            assert_eq!(world.take_back(&run).await.1, ["succeeded", "succeeded"], "{run} after {pause:?}");
+            assert_eq!(world.first(), expected, "{pause:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_beneath_a_run_waits_until_that_one_is_taken_back() {
+    use DeviceValue::{High, Low, Normal};
+    let world = World::of(1);
+    let [first, second, third] = world.chain(CHAIN).await;
+    // The third has left there what the first had, and it is the third's.
+    let is_left = ["not_attempted changed_since", "not_attempted changed_since"];
+    assert_eq!(world.take_back(&first).await.1, is_left);
+    assert_eq!(world.take_back(&second).await.1, ["unchanged", "unchanged"]);
+    let (undo, _) = world.take_back(&third).await;
+    // The undo is taken back and made again: what lies beneath is not seen meanwhile.
+    world.take_back(&undo).await;
+    assert_eq!(world.first(), (true, High), "as the third had left it");
+    assert_eq!(world.take_back(&first).await.1, is_left);
+    world.take_back(&third).await;
+    assert_eq!(world.first(), (false, Low));
+    world.take_back(&second).await;
+    world.take_back(&first).await;
+    assert_eq!(world.first(), (false, Normal));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_made_between_two_runs_stays_when_both_are_taken_back() {
+    let world = World::of(1);
+    let first = world.apply("#1,,Set,High\n", &Invocation::default()).await.run_id();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    world.service.change(1, |machine| machine.value = DeviceValue::Low);
+    let second = world.apply("#1,,Set,Normal\n", &Invocation::default()).await.run_id();
+    assert_eq!(world.take_back(&second).await.1, ["succeeded"]);
+    assert_eq!(world.take_back(&first).await.1, ["not_attempted changed_since"]);
+    assert_eq!(world.first().1, DeviceValue::Low);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_goes_on_where_another_has_been_taken_back() {
+    let world = World::of(20);
+    let how =
+        Invocation { interrupted_after: Some(Duration::from_millis(500)), concurrency: 1, ..Invocation::default() };
+    let run = world.apply(&adding("A", 20), &how).await.exits(ExitStatus::StoppedEarly).run_id();
+    let removing: String = (1..=20).map(|machine| row(machine, "A", "Remove", "")).collect();
+    let fresh = Invocation { joins: false, ..Invocation::default() };
+    let other = world.apply(&removing, &fresh).await.exits(ExitStatus::Done).run_id();
+    world.undo(&other, &Invocation::default()).await.exits(ExitStatus::Done);
+    let said = world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((said.statuses()["succeeded"], world.service.tagged("A")), (20, 20));
+    world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(world.service.tagged("A"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_is_known_to_the_next_run_where_the_list_shows_it() {
+    let (mut known, mut unknown) = (0, 0);
+    for dies_after in (105..).step_by(10) {
+        let world = World::of(1);
+        let dying = Invocation { dies_after: Some(Duration::from_millis(dies_after)), ..Invocation::default() };
+        if world.apply_or_die("#1,,Set,High\n", &dying).await.is_some() {
+            break;
+        }
+        let is_done = world.first().1 == DeviceValue::High;
+        let Some(first) = world.store().await.runs().await.expect("runs").first().map(|run| run.run_id.clone()) else {
+            continue;
+        };
+        let fresh = Invocation { joins: false, ..Invocation::default() };
+        let second = world.apply("#1,,Set,Low\n", &fresh).await.exits(ExitStatus::Done).run_id();
+        let said = world.undo(&second, &Invocation::default()).await;
+        if said.status == ExitStatus::InputRefused {
+            said.says("an earlier call of ours to them was still without an answer");
+            assert!(!is_done, "{dies_after}");
+            unknown += 1;
+        } else if is_done {
+            assert_eq!(world.first().1, DeviceValue::High, "{dies_after}");
+            world.undo(&first, &Invocation::default()).await.exits(ExitStatus::Done);
+            assert_eq!(world.first().1, DeviceValue::Normal, "{dies_after}");
+            known += 1;
+        }
+    }
+    assert!(known > 0 && unknown > 0, "{known} were carried out, {unknown} were not");
+}

@@ -96,7 +96,7 @@ fn operations(
         while let Some(row) = rows.next()? {
             // What it wants itself is the last of its writes.
             if read_writes(row)?.last().is_some_and(&holds) {
-                found.push(OperationId(row.get(11)?));
+                found.push(OperationId(row.get(12)?));
             }
         }
     }

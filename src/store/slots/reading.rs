@@ -9,7 +9,7 @@ use crate::store::ledger::AttemptKey;
 /// The columns of a write, of `operation` with `tag` joined to it. Whether it surely took effect, its attempt and two columns
 /// for [`read_age`] come after them.
 pub(super) const WRITE_COLUMNS: &str = "operation.machine, tag.tag, operation.change_kind, operation.change_argument,
-    operation.before, operation.found, operation.other_forms";
+    operation.before, operation.found, operation.other_forms, operation.run_key";
 pub(super) const WITH_TAG: &str = "LEFT JOIN tag ON tag.run_key = operation.run_key
     AND tag.tag_number = operation.change_argument AND operation.change_kind <> 2";
 
@@ -43,13 +43,14 @@ pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result
 pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, rusqlite::Error> {
     let Some(slot) = read_slot(row)? else { return Ok(Vec::new()) };
     let mut write = SlotWrite {
+        run: RunKey(row.get(7)?),
         slot,
         before: read_held(row, 4)?,
         found: MayHold::parse(&row.get::<_, String>(5)?),
         wrote: read_wrote(row)?,
-        surely: row.get(7)?,
-        attempt: row.get::<_, Option<i64>>(8)?.map(AttemptKey),
-        age: read_age(row, 9)?,
+        surely: row.get(8)?,
+        attempt: row.get::<_, Option<i64>>(9)?.map(AttemptKey),
+        age: read_age(row, 10)?,
     };
     let Some(other_forms) = row.get::<_, Option<String>>(6)? else { return Ok(vec![write]) };
     let other_forms: Vec<String> =

@@ -16,6 +16,7 @@
 
 mod calls;
 mod endings;
+mod layers;
 mod rows;
 #[cfg(test)]
 mod tale;

@@ -301,6 +301,38 @@ fn an_undo_leaves_what_others_have_made_since() {
 }
 
 #[test]
+fn an_undo_of_what_lies_beneath_waits_for_what_lies_on_it() {
+    // A adds a tag, B removes it, and a number of undos take back each other.
+    let chain = |undos: &[(Label, Wish)], row: (&str, bool)| {
+        let mut tale = added();
+        tale.begin(Deed::Apply(1), "b");
+        tale.look();
+        tale.change(&remove("x"), 0);
+        tale.end(DONE, &[("succeeded", 0, remove("x"))]);
+        for (number, (label, wish)) in undos.iter().enumerate() {
+            tale.begin(Deed::Undo(*label), &format!("u{number}"));
+            tale.look();
+            tale.change(wish, 0);
+            tale.end(DONE, &[("succeeded", 0, wish.clone())]);
+        }
+        tale.wait(60);
+        tale.begin(Deed::Undo(0), "last");
+        tale.look();
+        if row.1 {
+            tale.change(&remove("x"), 0);
+        }
+        tale.end(DONE, &[(row.0, 0, remove("x"))]);
+        tale
+    };
+    let (left, done) = (("not_attempted changed_since", false), ("succeeded", true));
+    chain(&[(1, add("x"))], done).comes_to(&[]);
+    chain(&[(1, add("x"))], left).comes_to(&[Kind::LeftWithoutReason]);
+    chain(&[(1, add("x")), (2, remove("x"))], left).comes_to(&[]);
+    chain(&[(1, add("x")), (2, remove("x")), (1, add("x"))], left).comes_to(&[Kind::LeftWithoutReason]);
+    chain(&[(1, add("x")), (2, remove("x")), (3, add("x"))], left).comes_to(&[Kind::LeftWithoutReason]);
+}
+
+#[test]
 fn what_was_answered_is_not_sent_again() {
     let mut tale = Tale::new();
     tale.begin(Deed::Apply(0), "a");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::layers::Layers;
 use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Slot, Told, alike};
 use crate::run::histories::telling::End;
 use crate::run::histories::truth::Applied;
@@ -67,7 +68,9 @@ impl Undoing<'_> {
         let since = changes
             .iter()
             .filter(|change| change.index > first.index && !self.is_of_undone(change) && !self.is_of_undo(change));
-        let others: Vec<&Applied<'_>> = since.collect();
+        let (earlier, later): (Vec<_>, Vec<_>) = since.copied().partition(|change| change.index < last.index);
+        let Layers { standing, gone } = self.case.layers(last.after, later.into_iter());
+        let others: Vec<Applied<'_>> = earlier.into_iter().chain(standing).collect();
         let before_run = self.case.beginning_of(self.undone).map(|told| log.content_before(slot, told.began));
         let mut good = vec![first.before.clone()];
         good.extend(before_run);
@@ -78,7 +81,10 @@ impl Undoing<'_> {
         match others.last() {
             None => {
                 let (code, status) = row.map_or(("", ""), |row| (row.code.as_str(), row.status.as_str()));
-                if code == "changed_since" && !self.was_in_doubt(slot) && !self.was_written_since(slot, last.index) {
+                if code == "changed_since"
+                    && !self.is_doubt_excused(slot, last)
+                    && !self.was_written_since(slot, last.index, &gone)
+                {
                     note(
                         Kind::LeftWithoutReason,
                         format!("{slot} is {now} and left as changed since; nobody else changed it"),
@@ -164,6 +170,21 @@ impl Undoing<'_> {
         })
     }
 
+    /// Whether a doubt excuses that the slot was left: it is young, or the list has not shown since what the run had left.
+    fn is_doubt_excused(&self, slot: &Slot, last: &Applied<'_>) -> bool {
+        let is_young = |write: &CallStory<'_>| write.sent_at + LAG + SLACK >= self.told.began_at;
+        let is_seen = self
+            .case
+            .sights(slot, self.told.ended)
+            .iter()
+            .any(|sight| sight.command == self.told.number && sight.content == *last.after);
+        let mut of_slot = self
+            .writes
+            .iter()
+            .filter(|write| write.machines.contains(&slot.machine) && write.wish.slot(slot.machine) == *slot);
+        self.was_in_doubt(slot) && (!is_seen || of_slot.any(is_young))
+    }
+
     /// Whether the run could not tell what was in the slot before it.
     fn was_never_clear(&self, slot: &Slot, index: usize) -> bool {
         // Whoever reads no list sees only what an earlier command of the run noted of the same row.
@@ -195,14 +216,15 @@ impl Undoing<'_> {
         })
     }
 
-    /// Whether another run of ours has written there since, even in vain: it wants it so.
-    fn was_written_since(&self, slot: &Slot, index: usize) -> bool {
+    /// Whether another run of ours has written there since, even in vain: it wants it so, unless it was taken back.
+    fn was_written_since(&self, slot: &Slot, index: usize, gone: &BTreeSet<&str>) -> bool {
         self.writes.iter().any(|write| {
             write.sent > index
                 && write.sent < self.told.began
                 && write.machines.contains(&slot.machine)
                 && write.wish.slot(slot.machine) == *slot
                 && !self.case.is_of_run(write.command, self.undone)
+                && !gone.iter().any(|run| self.case.is_of_run(write.command, run))
         })
     }
 
