@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::custody::unknown_until;
 use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
 use super::runs::note_activity;
+use super::plausible::believed;
 use super::slots::unheard_operations;
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
@@ -342,12 +343,13 @@ fn admit(
     process_key: i64,
 ) -> Result<Admission, rusqlite::Error> {
     let now = timelines.now;
-    if let Some(until) = paused_until(transaction, request, timelines)?.filter(|until| *until > now) {
+    let paused_until = believed(paused_until(transaction, request, timelines)?, now)?;
+    if let Some(until) = paused_until.filter(|until| *until > now) {
         return Ok(Admission::Refused(Refusal::Paused { until }));
     }
     if !request.quota.is_off() {
         let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
-        let nth_latest_end = |n| nth_latest_end(transaction, request, timelines, n);
+        let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, now);
         let decision = window::decide(now, &request.quota, in_flight, timelines.margin, nth_latest_end)?;
         match decision {
             Decision::Start => {}

@@ -20,6 +20,7 @@ mod ledger;
 mod listing;
 mod liveness;
 mod locks;
+mod plausible;
 mod presence;
 mod process;
 mod prune;
@@ -42,7 +43,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use custody::{Uncertainty, UnknownCalls};
-pub use directory::{default_directory, state_files};
+pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
     AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,
@@ -105,6 +106,7 @@ impl Store {
         let opened = opening.await.map_err(|_stopped| StoreError::Closed)??;
         let store = Self::of(opened, directory, clock);
         store.sweep_dead_processes().await?;
+        store.find_out_who_lives().await?;
         Ok(store)
     }
 
