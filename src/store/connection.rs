@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::presence::{Presence, SharedMemory};
+use super::presence::{Contents, Presence, SharedMemory};
 use super::witness::Witness;
 use super::{StoreError, custody};
 
@@ -64,6 +64,7 @@ impl SharedConnection {
             behavior: TransactionBehavior::Deferred,
             shared_memory: SharedMemory::of(path),
             watch: None,
+            harm: None,
         })
     }
 
@@ -75,6 +76,7 @@ impl SharedConnection {
             behavior: TransactionBehavior::Immediate,
             shared_memory: SharedMemory::of(path),
             watch,
+            harm: None,
         })
     }
 
@@ -103,25 +105,35 @@ struct Database {
     behavior: TransactionBehavior,
     shared_memory: SharedMemory,
     watch: Option<Watch>,
+    /// What was found once, after which the database is not touched any more.
+    harm: Option<StoreError>,
 }
 
 /// What is looked at before each transaction that writes, and told of each commit.
 pub(super) struct Watch {
     presence: Presence,
+    contents: Contents,
     witness: Witness,
     /// How many commits there were when this process looked last.
     commits: i64,
 }
 
 impl Watch {
-    pub(super) const fn new(presence: Presence, witness: Witness, commits: i64) -> Self {
-        Self { presence, witness, commits }
+    pub(super) const fn new(presence: Presence, contents: Contents, witness: Witness, commits: i64) -> Self {
+        Self { presence, contents, witness, commits }
+    }
+
+    /// Looks whether everything is as it was left.
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.presence.look()?;
+        self.contents.look(self.commits)
     }
 
     /// Notes a commit that is durable.
     fn note(&mut self, commits: i64) -> Result<(), StoreError> {
         self.commits = commits;
-        self.witness.note(commits)
+        self.witness.note(commits)?;
+        self.contents.look_for_commit(commits)
     }
 }
 
@@ -162,7 +174,10 @@ impl Database {
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let outcome = self.run_all(&mut batch);
+        let outcome = self.harm.clone().map_or_else(|| self.run_all(&mut batch), Err);
+        if let Err(harm @ StoreError::Harmed { .. }) = &outcome {
+            self.harm = Some(harm.clone());
+        }
         for job in batch.drain(..) {
             job.finish(outcome.clone());
         }
@@ -177,7 +192,7 @@ impl Database {
             run_each(batch, &transaction).map_err(failed)?;
             return transaction.commit().map_err(failed);
         };
-        watch.presence.look()?;
+        watch.look()?;
         let changes = self.connection.total_changes();
         let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
         run_each(batch, &transaction).map_err(failed)?;

@@ -175,7 +175,7 @@ fn counts(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
 
 /// The commits that the file holds without its journal; `None` when that cannot be told. What ails the file is found
 /// elsewhere.
-fn commits_in_file(file: &Path) -> Option<i64> {
+pub(super) fn commits_in_file(file: &Path) -> Option<i64> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(without_journal(file)?, flags).ok()?;
     counts(&connection).ok().map(|(commits, _)| commits)

@@ -16,6 +16,7 @@ mod error;
 mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod journal;
 mod ledger;
 mod listing;
 mod liveness;
@@ -218,13 +219,14 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     let entered = process::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref(), &finding);
     let (identity, commits) = entered?;
     let witness = witness::Witness::begin(path, identity.process_key, commits)?;
-    let watch = connection::Watch::new(presence::Presence::of(path, &file), witness, commits);
     let reading = reader::connect(&file)?;
     // Its journal is opened at the first look; later the directory may be elsewhere.
     schema::version(&reading).map_err(|problem| schema_error(problem, &file))?;
     if commits == 1 {
         custody::put_in_order(&file)?;
     }
+    let (presence, contents) = (presence::Presence::of(path, &file), presence::Contents::of(&file)?);
+    let watch = connection::Watch::new(presence, contents, witness, commits);
     Ok(Opened { writing: connection, watch, reading, identity, loss: finding.loss(&file) })
 }
 
