@@ -5,11 +5,12 @@
 //! never on a thread of its own, because under a paused clock an idle runtime would skip ahead during the write.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::presence::{Contents, Presence, SharedMemory};
+use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::witness::Witness;
 use super::{StoreError, custody};
 
@@ -53,6 +54,8 @@ where
 #[derive(Clone)]
 pub(super) struct SharedConnection {
     queue: mpsc::Sender<Box<dyn Job>>,
+    /// The file that others share; `None` for a database that is in memory or has no name.
+    file: Option<Arc<Path>>,
 }
 
 impl SharedConnection {
@@ -82,8 +85,9 @@ impl SharedConnection {
 
     fn start(database: Database) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+        let file = database.connection.path().filter(|path| !path.is_empty()).map(|_| Arc::from(database.path.as_path()));
         tokio::spawn(serve(database, jobs));
-        Self { queue }
+        Self { queue, file }
     }
 
     /// Runs `work` inside a transaction and answers once that is on the disk.
@@ -93,8 +97,14 @@ impl SharedConnection {
     ) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(TypedJob { work: Some(work), answer: None, reply });
-        self.queue.send(job).await.map_err(|_closed| StoreError::Closed)?;
-        answer.await.map_err(|_closed| StoreError::Closed)?
+        let done = async {
+            self.queue.send(job).await.map_err(|_closed| StoreError::Closed)?;
+            answer.await.map_err(|_closed| StoreError::Closed)?
+        };
+        match &self.file {
+            Some(file) => unless_lost(file, done).await,
+            None => done.await,
+        }
     }
 }
 

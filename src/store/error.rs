@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::outside::{Outside, shown};
 
@@ -192,7 +192,11 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
             ErrorCode::SystemIoFailure if is_growth(failure.extended_code) && is_file_size_limited() => {
                 Trouble::FileSize
             }
+            // A file that ends before a page that must be there.
+            ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ => Trouble::Damaged,
             ErrorCode::SystemIoFailure => Trouble::Disk,
+            // The tables are not those that were there when it was opened.
+            ErrorCode::Unknown if failure.extended_code == ffi::SQLITE_ERROR => Trouble::Damaged,
             // A row that another refers to was taken away, or one was put there that may not be.
             ErrorCode::ConstraintViolation => Trouble::Damaged,
             _ => Trouble::Other,
@@ -210,8 +214,7 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
 
 /// Whether `SQLite` failed at making a file longer.
 fn is_growth(extended_code: i32) -> bool {
-    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
-    matches!(extended_code, SQLITE_IOERR_WRITE | SQLITE_IOERR_SHMSIZE)
+    matches!(extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 #[cfg(unix)]

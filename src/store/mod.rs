@@ -17,6 +17,7 @@ mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod journal;
+mod keepsake;
 mod ledger;
 mod listing;
 mod liveness;
@@ -57,6 +58,7 @@ pub use ledger::{
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 
 pub use locks::{Claim, Holder, Overlap};
+pub use presence::lose_shared_memory;
 pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
@@ -78,6 +80,8 @@ pub struct Store {
     identity: Arc<process::ProcessIdentity>,
     /// What is lost, if this opening was the first to find that out.
     loss: Option<StoreError>,
+    /// A copy of the run under way; in simulations there is none.
+    keepsake: Option<keepsake::Keepsake>,
 }
 
 impl std::ops::Deref for Store {
@@ -104,8 +108,9 @@ impl Store {
         let path = directory.to_owned();
         let opening_clock = Arc::clone(&clock);
         let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock));
-        let opened = opening.await.map_err(|_stopped| StoreError::Closed)??;
-        let store = Self::of(opened, directory, clock);
+        let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
+        let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
+        let store = Self { keepsake: Some(keepsake::Keepsake::default()), ..Self::of(opened, directory, clock) };
         store.sweep_dead_processes().await?;
         store.find_out_who_lives().await?;
         Ok(store)
@@ -115,7 +120,8 @@ impl Store {
         let Opened { writing, watch, reading, identity, loss } = opened;
         let file = directory.join(DATABASE_NAME);
         let writer = connection::SharedConnection::start_writing(writing, &file, Some(watch));
-        Self { reader: Reader::start(reading, directory), writer, clock, identity: Arc::new(identity), loss }
+        let reader = Reader::start(reading, directory);
+        Self { reader, writer, clock, identity: Arc::new(identity), loss, keepsake: None }
     }
 
     /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
@@ -150,7 +156,8 @@ impl Store {
         let nothing = custody::Finding::default();
         let (identity, _) = process::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref(), &nothing)?;
         let writer = connection::SharedConnection::start_writing(connection, path, None);
-        Ok(Self { reader: Reader::in_memory(writer.clone()), writer, clock, identity: Arc::new(identity), loss: None })
+        let reader = Reader::in_memory(writer.clone());
+        Ok(Self { reader, writer, clock, identity: Arc::new(identity), loss: None, keepsake: None })
     }
 }
 

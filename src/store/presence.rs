@@ -10,13 +10,17 @@
 //!
 //! Shared memory that was cut kills whoever touches what is missing, so its length is looked at before each transaction,
 //! also before one that only reads. It must not be given its length back: whoever is in the middle of a transaction would
-//! go on with an index that has holes, and take old pages for new ones. The next process makes it anew from the journal.
+//! go on with an index that has holes, and take old pages for new ones. The next process makes it anew from the journal. What
+//! is cut in the middle of a transaction stops the thread that touches it, for good: the system tells the process so
+//! ([`lose_shared_memory`]), and from then on nobody waits for an answer from a database on a disk.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::SetOnce;
 
 use super::journal::{Found, Journal};
 use super::soundness::{beside, journal_of};
@@ -25,6 +29,26 @@ use super::{StoreError, custody, reader, soundness};
 /// How often a file is looked at before it is believed to be harmed, and after what time: another process may be writing.
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// Whether a thread of this process has touched memory that is no more.
+static LOST_MEMORY: SetOnce<()> = SetOnce::const_new();
+
+/// Says that a thread of this process has touched shared memory that was cut, and will not come back from there.
+pub fn lose_shared_memory() {
+    let _known_already = LOST_MEMORY.set(());
+}
+
+/// The outcome of work on this database, which never comes from a thread that has lost its memory.
+pub(super) async fn unless_lost<Answer>(
+    database: &Path,
+    work: impl Future<Output = Result<Answer, StoreError>>,
+) -> Result<Answer, StoreError> {
+    tokio::select! {
+        biased;
+        _ = LOST_MEMORY.wait() => Err(StoreError::Harmed { path: beside(database, "-shm") }),
+        done = work => done,
+    }
+}
 
 /// The files of an open database as they were when it was opened.
 #[derive(Debug)]
