@@ -85,7 +85,8 @@ impl SharedConnection {
 
     fn start(database: Database) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        let file = database.connection.path().filter(|path| !path.is_empty()).map(|_| Arc::from(database.path.as_path()));
+        let file =
+            database.connection.path().filter(|path| !path.is_empty()).map(|_| Arc::from(database.path.as_path()));
         tokio::spawn(serve(database, jobs));
         Self { queue, file }
     }

@@ -49,8 +49,7 @@ pub enum Uncertainty {
 }
 
 impl Uncertainty {
-    const ALL: [Self; 5] =
-        [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched, Self::ImpossibleTimes];
+    const ALL: [Self; 5] = [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched, Self::ImpossibleTimes];
 
     const fn as_str(self) -> &'static str {
         match self {

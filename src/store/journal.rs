@@ -49,13 +49,8 @@ pub(super) struct Journal {
 impl Journal {
     /// Reads the journal at this path.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut journal = Self {
-            file: File::open(path)?,
-            head: [0; HEAD_BYTES],
-            last: [0; FRAME_HEAD_BYTES],
-            end: 0,
-            sum: (0, 0),
-        };
+        let mut journal =
+            Self { file: File::open(path)?, head: [0; HEAD_BYTES], last: [0; FRAME_HEAD_BYTES], end: 0, sum: (0, 0) };
         journal.begin_anew()?;
         Ok(journal)
     }
@@ -197,10 +192,14 @@ mod tests {
             ("emptied", Vec::clear, Found::Anew),
             ("cut", |bytes| bytes.truncate(bytes.len() - 5000), Found::Harmed),
             ("overwritten from its beginning", |bytes| bytes[..5000].fill(7), Found::Harmed),
-            ("a hole at its end", |bytes| {
-                let length = bytes.len();
-                bytes[length - 6000..].fill(0);
-            }, Found::Harmed),
+            (
+                "a hole at its end",
+                |bytes| {
+                    let length = bytes.len();
+                    bytes[length - 6000..].fill(0);
+                },
+                Found::Harmed,
+            ),
         ];
         let whole = std::fs::read(&path).expect("our own file");
         for (what, harm, expected) in harms {

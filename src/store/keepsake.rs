@@ -35,7 +35,8 @@ impl Store {
         let copying = tokio::task::spawn_blocking(move || copy(&directory.join(DATABASE_NAME), run));
         match copying.await {
             Ok(Ok(connection)) => {
-                let _there_already = keepsake.set(SharedConnection::start_writing(connection, Path::new(NO_NAME), None));
+                let _there_already =
+                    keepsake.set(SharedConnection::start_writing(connection, Path::new(NO_NAME), None));
             }
             Ok(Err(error)) => tracing::info!(%error, "there is no copy of this run, should the state be harmed"),
             // The runtime is shutting down.

@@ -8,8 +8,8 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::custody::unknown_until;
 use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
-use super::runs::note_activity;
 use super::plausible::believed;
+use super::runs::note_activity;
 use super::slots::unheard_operations;
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};

@@ -184,7 +184,8 @@ fn is_waiting_for_its_owner(file: &File) -> bool {
 pub(super) fn latest_start(state_directory: &Path) -> Option<i64> {
     let entries = state_directory.join(LOCK_DIRECTORY).read_dir().ok()?;
     let locks = entries.flatten().filter(|entry| entry.file_name().to_str().and_then(LockName::of).is_some());
-    let times = locks.filter_map(|lock| lock.metadata().ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let times =
+        locks.filter_map(|lock| lock.metadata().ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok());
     times.max().map(|since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 

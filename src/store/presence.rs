@@ -185,8 +185,7 @@ impl Contents {
 
     /// Whether no damage is found by somebody who has kept nothing of it in memory.
     fn is_sound(&self) -> bool {
-        reader::connect(&self.database)
-            .is_ok_and(|connection| soundness::check(&connection, &self.database).is_ok())
+        reader::connect(&self.database).is_ok_and(|connection| soundness::check(&connection, &self.database).is_ok())
     }
 
     fn patiently(&mut self, is_well: impl Fn(&mut Self) -> io::Result<bool>) -> Result<(), StoreError> {

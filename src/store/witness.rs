@@ -315,7 +315,8 @@ mod tests {
             assert_eq!(Line::read(line.text().as_bytes()), Some(line));
             assert_eq!(Line::read(line.text().replace("123456", "123457").as_bytes()), None);
         }
-        let old = Line { commits: 7, noted_at: 9, mark: None }.text() + &Line { commits: 8, noted_at: 9, mark: Some(3) }.text();
+        let old = Line { commits: 7, noted_at: 9, mark: None }.text()
+            + &Line { commits: 8, noted_at: 9, mark: Some(3) }.text();
         let testimony = Testimony::of(old.as_bytes(), 3);
         assert_eq!((testimony.is_whole, testimony.commits, testimony.is_copy), (true, 8, false));
     }

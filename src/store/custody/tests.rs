@@ -11,8 +11,7 @@ use crate::store::{Admission, AttemptEnd, AttemptRequest, DATABASE_NAME, Refusal
 #[test]
 fn what_a_witness_says_of_a_database() {
     const NOW: i64 = 1_000_000_000_000_000;
-    let whole =
-        |commits| Testimony { is_there: true, is_whole: true, commits, noted_at: NOW, ..Testimony::default() };
+    let whole = |commits| Testimony { is_there: true, is_whole: true, commits, noted_at: NOW, ..Testimony::default() };
     let removed = Testimony { removed_after: Some(NOW), ..Testimony::default() };
     let touched = |before: i64| Testimony { touched_at: Some(NOW - before), ..whole(5) };
     let table = [
