@@ -203,6 +203,7 @@ fn unwritable_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "make the folder, or name another file with -o",
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "name another file with -o",
+        io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f unlimited)",
         _ => "check the folder, its permissions and the room on the disk",
     }
 }

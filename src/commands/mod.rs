@@ -118,7 +118,10 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
         let hint = "the system has no threads or files left for this process; raise its limits (ulimit -u, ulimit -n)";
         CommandError::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
     })?;
-    runtime.block_on(async { stop_signals::outlive_file_size_limit() });
+    runtime.block_on(async {
+        stop_signals::outlive_file_size_limit();
+        stop_signals::outlive_lost_memory();
+    });
     let mut reserved = outputs::reserved(&cli);
     let screen = match &general.log_file {
         None => screen,

@@ -16,7 +16,7 @@ use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
 use crate::report::{Problem, Reserved, ResultsTarget};
-use crate::store::state_files;
+use crate::store::{lock_directory, state_files};
 
 /// Bytes at the beginning of a log that are looked at.
 const LOOKED_AT: u64 = 1 << 12;
@@ -46,9 +46,14 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
     }
     // Where there is no state directory, the command says so itself.
     if let Ok(directory) = state_directory(cli.general.state_dir.as_deref(), &|name| std::env::var_os(name)) {
-        let directories = [sandbox_state_directory(&directory), directory];
-        for path in directories.iter().flat_map(|directory| state_files(directory)) {
-            reserved = reserved.with("a file of the state", path);
+        for directory in [sandbox_state_directory(&directory), directory] {
+            // A file of the state may have a second name elsewhere.
+            for path in state_files(&directory) {
+                reserved = reserved.with("a file of the state", path);
+            }
+            for path in [lock_directory(&directory), directory] {
+                reserved = reserved.with_directory("the state directory", path);
+            }
         }
     }
     reserved

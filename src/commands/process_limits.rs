@@ -15,6 +15,10 @@ const FILES_PER_CALL: u64 = 2;
 /// The least address space that a run gets by with, in bytes: code, threads and their heaps. A large tenant takes more.
 const ADDRESS_SPACE_MINIMUM_BYTES: u64 = 160 * 1024 * 1024;
 
+/// The least length that a file may have, in bytes: the state database of a small run with its journal, which is brought into
+/// it every few megabytes.
+const FILE_SIZE_MINIMUM_BYTES: u64 = 32 * 1024 * 1024;
+
 /// Makes sure that a command can begin at all: the runtime panics where it may open no pipe.
 pub(super) fn allow_to_begin() -> Result<(), CommandError> {
     system::raise(system::Kind::Files, FILES_TO_BEGIN).map_err(|allowed| {
@@ -38,8 +42,16 @@ pub(super) fn allow(concurrency: u16) -> Result<(), CommandError> {
             &format!("raise the limit (ulimit -n {files}), or make fewer calls at a time (--concurrency)"),
         ));
     }
+    let kibibytes = |bytes: u64| bytes / 1024;
+    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+    if let Err(allowed) = system::raise(system::Kind::FileSize, FILE_SIZE_MINIMUM_BYTES) {
+        let (allowed, needed) = (kibibytes(allowed), mebibytes(FILE_SIZE_MINIMUM_BYTES));
+        return Err(shortage(
+            format!("this process may write files of {allowed} KiB, and needs at least {needed} MiB for its state"),
+            "raise the limit (ulimit -f unlimited); a large run needs as much as its input and more",
+        ));
+    }
     if let Err(allowed) = system::raise(system::Kind::AddressSpace, ADDRESS_SPACE_MINIMUM_BYTES) {
-        let mebibytes = |bytes: u64| bytes / (1024 * 1024);
         let needed = mebibytes(ADDRESS_SPACE_MINIMUM_BYTES);
         return Err(shortage(
             format!("this process may use {} MiB of memory, and needs at least {needed} MiB", mebibytes(allowed)),
@@ -57,6 +69,7 @@ mod system {
     #[derive(Clone, Copy)]
     pub(super) enum Kind {
         Files,
+        FileSize,
         AddressSpace,
     }
 
@@ -64,6 +77,7 @@ mod system {
     pub(super) fn raise(kind: Kind, needed: u64) -> Result<(), u64> {
         let resource = match kind {
             Kind::Files => Resource::Nofile,
+            Kind::FileSize => Resource::Fsize,
             Kind::AddressSpace => Resource::As,
         };
         let Rlimit { current, maximum } = getrlimit(resource);
@@ -84,6 +98,7 @@ mod system {
     #[derive(Clone, Copy)]
     pub(super) enum Kind {
         Files,
+        FileSize,
         AddressSpace,
     }
 

@@ -7,6 +7,8 @@ use tokio::sync::mpsc;
 
 use crate::dispatch::StopRequest;
 use crate::report::Screen;
+#[cfg(target_os = "linux")]
+use crate::store::lose_shared_memory;
 
 /// Requests that may wait; more are the same as two.
 const QUEUE_LENGTH: usize = 4;
@@ -35,6 +37,30 @@ pub(super) fn outlive_file_size_limit() {
         let listening = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
         if let Err(error) = listening {
             tracing::warn!(%error, "a file that grows too large would end the process at once");
+        }
+    }
+}
+
+/// Memory that is shared through a file of the state, and that somebody has cut, stops the thread that touches it, and not the
+/// process: whoever waits for that thread hears of it. Must be called within a runtime.
+pub(super) fn outlive_lost_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let lost = rustix::process::Signal::BUS.as_raw();
+        // The standard library's own handler, which would be called first, ends the process. It is there for stacks that
+        // overflow, and here these come as another signal.
+        #[expect(unsafe_code, reason = "the call has no precondition; no safe wrapper gives a signal its default back")]
+        let _before = unsafe { libc::signal(lost, libc::SIG_DFL) };
+        match signal(SignalKind::from_raw(lost)) {
+            Ok(mut signals) => {
+                tokio::spawn(async move {
+                    if signals.recv().await.is_some() {
+                        lose_shared_memory();
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "a state that is cut while it is used would end the process at once"),
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
 use crate::report::{
-    ProgressReport, ResultsTarget, RunSummary, Screen, Totals, describe_end, kept_text, write_results,
+    ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, describe_end, kept_text, write_results,
 };
-use crate::store::{RunKey, RunState, StoreError, StoredRun};
+use crate::store::{Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
 /// How a run is carried out, whatever it does.
@@ -79,6 +79,7 @@ impl<T: Transport> Run<'_, T> {
             seed: desk.random.u64(..),
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;
+        tenant.store.keep_a_copy(*key).await;
         let mut report = ProgressReport::new(desk.screen.clone(), desk.quiet);
         let (transport, clock, stop_requests) =
             (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut desk.stop_requests);
@@ -117,12 +118,12 @@ impl<T: Transport> Run<'_, T> {
         desk: &Desk,
     ) -> Result<ExitStatus, CommandError> {
         let screen = &desk.screen;
-        let written = self.write(desk).await;
+        let written = self.write(&outcome, desk).await;
         let (reason, progress) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
-                if let Err(error) = &written {
-                    screen.problem(&error.problem);
+                if let Err(error) = written {
+                    screen.problem(&CommandError::from(error).problem);
                 }
                 return Err(error.into());
             }
@@ -131,12 +132,18 @@ impl<T: Transport> Run<'_, T> {
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(error) => {
-                let mut error = error.of_run(self.id);
-                let stored = self.tenant.store.run_details(self.id).await.ok();
+                let is_damage = matches!(&error, ResultsError::Store(error) if error.is_damage());
+                let mut error = CommandError::from(error).of_run(self.id);
+                // It was there when it began, whatever the state says now.
+                error.status = ExitStatus::StorageFailed;
+                let stored = self.tenant.store.run_details(self.id).await.ok().filter(|_| !is_damage);
                 screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
-                let command = self.target.command_to_write_again(self.id, named_state_directory);
-                let again = format!("the run is stored; write its results again with: {command}");
-                error.problem.hint = Some(error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}")));
+                if stored.is_some() {
+                    let command = self.target.command_to_write_again(self.id, named_state_directory);
+                    let again = format!("the run is stored; write its results again with: {command}");
+                    let hint = error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}"));
+                    error.problem.hint = Some(hint);
+                }
                 return Err(error);
             }
         };
@@ -158,14 +165,34 @@ impl<T: Transport> Run<'_, T> {
         Ok(status)
     }
 
-    async fn write(&self, desk: &Desk) -> Result<(StoredRun, Totals, u32), CommandError> {
-        let store = &self.tenant.store;
+    /// Writes the results from the state, or from the copy of the run where the state was harmed under way.
+    async fn write(&self, outcome: &Result<(EndReason, Progress), DispatchError>, desk: &Desk) -> Written {
+        let harm = match outcome {
+            Ok((EndReason::StoreFailed(error), _)) | Err(DispatchError::Store(error)) => Some(error),
+            _ => None,
+        };
+        let copy = self.tenant.store.copy_of_run();
+        match (copy, harm.is_some_and(StoreError::is_damage)) {
+            (Some(copy), true) => self.write_from(&copy, desk).await,
+            (copy, _) => match (self.write_from(&self.tenant.store, desk).await, copy) {
+                (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
+                    self.write_from(&copy, desk).await.and(Err(error.into()))
+                }
+                (written, _) => written,
+            },
+        }
+    }
+
+    async fn write_from(&self, store: &Reader, desk: &Desk) -> Written {
         let run = store.run_by_id(self.id).await?;
         let totals = write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
         let open = store.open_operations(run.key).await?;
         Ok((run, totals, open))
     }
 }
+
+/// A run whose results are written, with its totals and how many of its operations are still open.
+type Written = Result<(StoredRun, Totals, u32), ResultsError>;
 
 /// The calls that read the tenant's machines belong to the run, too.
 fn add_read(progress: &mut Progress, read: &ReadProgress) {

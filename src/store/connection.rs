@@ -5,11 +5,12 @@
 //! never on a thread of its own, because under a paused clock an idle runtime would skip ahead during the write.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::presence::{Presence, SharedMemory};
+use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::witness::Witness;
 use super::{StoreError, custody};
 
@@ -53,6 +54,8 @@ where
 #[derive(Clone)]
 pub(super) struct SharedConnection {
     queue: mpsc::Sender<Box<dyn Job>>,
+    /// The file that others share; `None` for a database that is in memory or has no name.
+    file: Option<Arc<Path>>,
 }
 
 impl SharedConnection {
@@ -64,6 +67,7 @@ impl SharedConnection {
             behavior: TransactionBehavior::Deferred,
             shared_memory: SharedMemory::of(path),
             watch: None,
+            harm: None,
         })
     }
 
@@ -75,13 +79,16 @@ impl SharedConnection {
             behavior: TransactionBehavior::Immediate,
             shared_memory: SharedMemory::of(path),
             watch,
+            harm: None,
         })
     }
 
     fn start(database: Database) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+        let file =
+            database.connection.path().filter(|path| !path.is_empty()).map(|_| Arc::from(database.path.as_path()));
         tokio::spawn(serve(database, jobs));
-        Self { queue }
+        Self { queue, file }
     }
 
     /// Runs `work` inside a transaction and answers once that is on the disk.
@@ -91,8 +98,14 @@ impl SharedConnection {
     ) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(TypedJob { work: Some(work), answer: None, reply });
-        self.queue.send(job).await.map_err(|_closed| StoreError::Closed)?;
-        answer.await.map_err(|_closed| StoreError::Closed)?
+        let done = async {
+            self.queue.send(job).await.map_err(|_closed| StoreError::Closed)?;
+            answer.await.map_err(|_closed| StoreError::Closed)?
+        };
+        match &self.file {
+            Some(file) => unless_lost(file, done).await,
+            None => done.await,
+        }
     }
 }
 
@@ -103,25 +116,35 @@ struct Database {
     behavior: TransactionBehavior,
     shared_memory: SharedMemory,
     watch: Option<Watch>,
+    /// What was found once, after which the database is not touched any more.
+    harm: Option<StoreError>,
 }
 
 /// What is looked at before each transaction that writes, and told of each commit.
 pub(super) struct Watch {
     presence: Presence,
+    contents: Contents,
     witness: Witness,
     /// How many commits there were when this process looked last.
     commits: i64,
 }
 
 impl Watch {
-    pub(super) const fn new(presence: Presence, witness: Witness, commits: i64) -> Self {
-        Self { presence, witness, commits }
+    pub(super) const fn new(presence: Presence, contents: Contents, witness: Witness, commits: i64) -> Self {
+        Self { presence, contents, witness, commits }
+    }
+
+    /// Looks whether everything is as it was left.
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.presence.look()?;
+        self.contents.look(self.commits)
     }
 
     /// Notes a commit that is durable.
     fn note(&mut self, commits: i64) -> Result<(), StoreError> {
         self.commits = commits;
-        self.witness.note(commits)
+        self.witness.note(commits)?;
+        self.contents.look_for_commit(commits)
     }
 }
 
@@ -162,7 +185,10 @@ impl Database {
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let outcome = self.run_all(&mut batch);
+        let outcome = self.harm.clone().map_or_else(|| self.run_all(&mut batch), Err);
+        if let Err(harm @ StoreError::Harmed { .. }) = &outcome {
+            self.harm = Some(harm.clone());
+        }
         for job in batch.drain(..) {
             job.finish(outcome.clone());
         }
@@ -177,7 +203,7 @@ impl Database {
             run_each(batch, &transaction).map_err(failed)?;
             return transaction.commit().map_err(failed);
         };
-        watch.presence.look()?;
+        watch.look()?;
         let changes = self.connection.total_changes();
         let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
         run_each(batch, &transaction).map_err(failed)?;

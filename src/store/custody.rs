@@ -44,10 +44,12 @@ pub enum Uncertainty {
     DamagedWitness,
     /// The state was copied, put back, or changed from outside.
     Touched,
+    /// The state holds times that this program cannot have stored.
+    ImpossibleTimes,
 }
 
 impl Uncertainty {
-    const ALL: [Self; 4] = [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched];
+    const ALL: [Self; 5] = [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched, Self::ImpossibleTimes];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -55,6 +57,7 @@ impl Uncertainty {
             Self::NoWitness => "no_witness",
             Self::DamagedWitness => "damaged_witness",
             Self::Touched => "touched",
+            Self::ImpossibleTimes => "impossible_times",
         }
     }
 
@@ -70,6 +73,7 @@ impl Uncertainty {
             Self::NoWitness => "the state directory has lost its tagfleet.witness",
             Self::DamagedWitness => "tagfleet.witness in the state directory is damaged",
             Self::Touched => "the state directory was copied, restored or changed from outside",
+            Self::ImpossibleTimes => "the state database holds times that tagfleet cannot have stored",
         }
     }
 }
@@ -130,7 +134,7 @@ fn compare(connection: &Connection, file: &Path, testimony: &Testimony) -> Resul
         if is_of_one_time || is_journal_empty {
             let uncertainty = judge(testimony, commits, system_time_microseconds());
             let in_file = in_file.filter(|_| is_journal_empty);
-            return Ok(Finding { uncertainty, witnessed: testimony.commits, until: testimony.noted_at, in_file });
+            return Ok(Finding { uncertainty, witnessed: testimony.commits, until: testimony.until(), in_file });
         }
         if comparison == COMPARISONS {
             break;
@@ -142,7 +146,7 @@ fn compare(connection: &Connection, file: &Path, testimony: &Testimony) -> Resul
 /// What a testimony says of a database with so many commits, at a moment of the system's wall time.
 fn judge(testimony: &Testimony, commits: i64, now: i64) -> Option<Uncertainty> {
     let matters = |touched_at: i64| now.saturating_sub(touched_at) < TOUCH_MATTERS_MICROSECONDS;
-    if commits < testimony.commits {
+    if commits < testimony.commits || (commits == 0 && testimony.removed_after.is_some()) {
         Some(Uncertainty::Lost)
     } else if commits == 0 || (commits == 1 && testimony.is_there && testimony.is_whole) {
         // Nothing was ever stored, or a process has died between its first commit and its first note.
@@ -151,7 +155,7 @@ fn judge(testimony: &Testimony, commits: i64, now: i64) -> Option<Uncertainty> {
         Some(Uncertainty::NoWitness)
     } else if !testimony.is_whole {
         Some(Uncertainty::DamagedWitness)
-    } else if testimony.touched_at.is_some_and(matters) {
+    } else if testimony.is_copy || testimony.touched_at.is_some_and(matters) {
         Some(Uncertainty::Touched)
     } else {
         None
@@ -170,7 +174,7 @@ fn counts(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
 
 /// The commits that the file holds without its journal; `None` when that cannot be told. What ails the file is found
 /// elsewhere.
-fn commits_in_file(file: &Path) -> Option<i64> {
+pub(super) fn commits_in_file(file: &Path) -> Option<i64> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(without_journal(file)?, flags).ok()?;
     counts(&connection).ok().map(|(commits, _)| commits)

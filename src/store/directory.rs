@@ -23,6 +23,12 @@ pub fn default_directory() -> Result<PathBuf, StoreError> {
     Ok(base.join("tagfleet"))
 }
 
+/// Where the locks of processes are in a state directory.
+#[must_use]
+pub fn lock_directory(path: &Path) -> PathBuf {
+    path.join(LOCK_DIRECTORY)
+}
+
 /// The files of a state directory: the database with what `SQLite` puts beside it and its witness, there or not, and
 /// whatever else of ours is there.
 #[must_use]
@@ -32,7 +38,7 @@ pub fn state_files(path: &Path) -> Vec<PathBuf> {
     let entries = |directory: &Path| directory.read_dir().into_iter().flatten().flatten();
     let is_ours = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(DATABASE_NAME);
     files.push(witness_of(path));
-    files.extend(entries(path).filter(is_ours).chain(entries(&path.join(LOCK_DIRECTORY))).map(|entry| entry.path()));
+    files.extend(entries(path).filter(is_ours).chain(entries(&lock_directory(path))).map(|entry| entry.path()));
     files
 }
 

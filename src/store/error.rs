@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::outside::{Outside, shown};
 
@@ -103,6 +103,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// A file was cut or overwritten in place while it was open.
+    #[error("{} was cut or overwritten while it was in use", shown(path))]
+    Harmed {
+        /// The file, or that of which it is a part.
+        path: PathBuf,
+    },
     /// `SQLite` refused.
     #[error("the state database {} {}", shown(path), source.trouble.text())]
     Database {
@@ -156,6 +162,8 @@ enum Trouble {
     Busy,
     NotWritable,
     Disk,
+    /// A file of this process may not grow any more.
+    FileSize,
     Other,
 }
 
@@ -168,6 +176,7 @@ impl Trouble {
             Self::Busy => "is held by another process",
             Self::NotWritable => "cannot be opened or written",
             Self::Disk => "cannot be read or written: its disk fails",
+            Self::FileSize => "cannot grow: this process may not write larger files",
             Self::Other => "failed",
         }
     }
@@ -180,11 +189,21 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Trouble::Damaged,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Trouble::Busy,
             ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Trouble::NotWritable,
+            ErrorCode::SystemIoFailure if is_growth(failure.extended_code) && is_file_size_limited() => {
+                Trouble::FileSize
+            }
+            // A file that ends before a page that must be there.
+            ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ => Trouble::Damaged,
             ErrorCode::SystemIoFailure => Trouble::Disk,
+            // The tables are not those that were there when it was opened.
+            ErrorCode::Unknown if failure.extended_code == ffi::SQLITE_ERROR => Trouble::Damaged,
+            // A row that another refers to was taken away, or one was put there that may not be.
+            ErrorCode::ConstraintViolation => Trouble::Damaged,
             _ => Trouble::Other,
         },
-        // Values that this program never writes, or a row that something else refers to and that is gone.
+        // Values that this program never writes, a row that something else refers to and that is gone, or a table.
         rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::SqlInputError { .. }
         | rusqlite::Error::IntegralValueOutOfRange(..)
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::Utf8Error(..)
@@ -193,7 +212,39 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
     }
 }
 
+/// Whether `SQLite` failed at making a file longer.
+fn is_growth(extended_code: i32) -> bool {
+    matches!(extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+#[cfg(unix)]
+fn is_file_size_limited() -> bool {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_some()
+}
+
+#[cfg(not(unix))]
+const fn is_file_size_limited() -> bool {
+    false
+}
+
 impl StoreError {
+    /// Whether what the database still holds is not to be believed, or cannot be read at all.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Emptied { .. }
+            | Self::Gone { .. }
+            | Self::Mismatched { .. }
+            | Self::HistoryLost { .. }
+            | Self::RunLost { .. }
+            | Self::Incomplete { .. }
+            | Self::Harmed { .. }
+            | Self::NoSuchRun(_) => true,
+            Self::Database { source, .. } => source.trouble == Trouble::Damaged,
+            _ => false,
+        }
+    }
+
     /// What `SQLite` says of the database at this path.
     pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
         Self::Database { path: path.to_owned(), source: Arc::new(source.into()) }
@@ -214,9 +265,10 @@ impl StoreError {
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
             Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
             Self::Emptied { path } | Self::Gone { path } | Self::Mismatched { path } => move_away(path),
+            Self::Harmed { path } => format!("nothing more was sent: {}", move_away(&database_of(path))),
             Self::HistoryLost { path, .. } => format!(
-                "its journal ({}-wal) was removed or damaged, or an older copy was put in its place: if there is a newer \
-                 copy of the whole directory, put it back. Otherwise go on with tagfleet apply: it reads the tenant \
+                "it or its journal ({}-wal) was removed or damaged, or an older copy was put in its place: if there is a \
+                 newer copy of the whole directory, put it back. Otherwise go on with tagfleet apply: it reads the tenant \
                  again, and waits until the quota is surely free",
                 path.display()
             ),
@@ -248,6 +300,10 @@ impl StoreError {
                      stored holds"
                         .to_owned()
                 }
+                Trouble::FileSize => {
+                    "raise the limit (ulimit -f unlimited), then run the same command again; whatever was stored holds"
+                        .to_owned()
+                }
                 Trouble::Other => "check the disk that holds the state directory".to_owned(),
             },
             Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
@@ -255,6 +311,11 @@ impl StoreError {
             Self::NoSuchRun(_) | Self::Closed => return None,
         })
     }
+}
+
+/// The database to which this file belongs.
+fn database_of(path: &Path) -> PathBuf {
+    path.with_file_name(super::DATABASE_NAME)
 }
 
 /// What to do about a file that nothing can be read from any more.
@@ -282,6 +343,7 @@ mod tests {
             (failure(rusqlite::ffi::SQLITE_BUSY), "is held by another process", "stuck tagfleet"),
             (failure(rusqlite::ffi::SQLITE_CANTOPEN), "cannot be opened or written", "who owns"),
             (failure(rusqlite::ffi::SQLITE_IOERR_FSYNC), "cannot be read or written: its disk fails", "system's log"),
+            (failure(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY), "is damaged", "move it away"),
             (failure(rusqlite::ffi::SQLITE_NOMEM), "failed", "check the disk"),
         ];
         for (source, text, hint) in table {

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::custody::unknown_until;
 use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
+use super::plausible::believed;
 use super::runs::note_activity;
 use super::slots::unheard_operations;
 use super::timelines::Timelines;
@@ -143,7 +144,9 @@ impl Store {
     pub async fn admit(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
-        self.writer
+        let announced = request.clone();
+        let admission = self
+            .writer
             .run(move |transaction| {
                 if !is_ours(transaction, identity.process_key, request.run)? {
                     return Ok(None);
@@ -153,7 +156,16 @@ impl Store {
                 admit(transaction, &request, &timelines, clock.as_ref(), identity.process_key).map(Some)
             })
             .await?
-            .ok_or(StoreError::TakenOver)
+            .ok_or(StoreError::TakenOver)?;
+        if let Admission::Granted(ticket) = admission {
+            let (clock, process_key) = (self.clock.clone(), self.identity.process_key);
+            self.note_in_copy(move |transaction| {
+                let key = Some(ticket.attempt.0);
+                announce(transaction, &announced, key, ticket.started, process_key, 0, clock.as_ref()).map(drop)
+            })
+            .await;
+        }
+        Ok(admission)
     }
 
     /// Closes an attempt and writes down what it did.
@@ -163,6 +175,12 @@ impl Store {
     pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
+        let (noted, noted_by) = (settlement.clone(), clock.clone());
+        self.note_in_copy(move |transaction| {
+            let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;
+            settle(transaction, &noted, &timelines, noted_by.as_ref()).map(drop)
+        })
+        .await;
         let is_ours = self
             .writer
             .run(move |transaction| {
@@ -342,12 +360,13 @@ fn admit(
     process_key: i64,
 ) -> Result<Admission, rusqlite::Error> {
     let now = timelines.now;
-    if let Some(until) = paused_until(transaction, request, timelines)?.filter(|until| *until > now) {
+    let paused_until = believed(paused_until(transaction, request, timelines)?, now)?;
+    if let Some(until) = paused_until.filter(|until| *until > now) {
         return Ok(Admission::Refused(Refusal::Paused { until }));
     }
     if !request.quota.is_off() {
         let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
-        let nth_latest_end = |n| nth_latest_end(transaction, request, timelines, n);
+        let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, now);
         let decision = window::decide(now, &request.quota, in_flight, timelines.margin, nth_latest_end)?;
         match decision {
             Decision::Start => {}
@@ -357,10 +376,24 @@ fn admit(
             Decision::WaitForAnswer { limit } => return Ok(Admission::Refused(Refusal::InFlight { limit })),
         }
     }
+    let attempt = announce(transaction, request, None, now, process_key, timelines.own, clock)?;
+    Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
+}
+
+/// Writes an attempt down that starts now, under this key or a new one.
+fn announce(
+    transaction: &Transaction<'_>,
+    request: &AttemptRequest,
+    key: Option<i64>,
+    now: BootTime,
+    process_key: i64,
+    timeline_key: i64,
+    clock: &dyn Clock,
+) -> Result<AttemptKey, rusqlite::Error> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, timeline_key, started,
-             assumed_end, started_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             assumed_end, started_at, attempt_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     statement.execute(params![
         request.account.0,
@@ -369,12 +402,13 @@ fn admit(
         request.run.map(|run| run.0),
         request.call_kind,
         encode_operations(&request.operations),
-        timelines.own,
+        timeline_key,
         now.as_microseconds(),
         now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
         clock.wall_time().as_microsecond(),
+        key,
     ])?;
-    Ok(Admission::Granted(AttemptTicket { attempt: AttemptKey(transaction.last_insert_rowid()), started: now }))
+    Ok(AttemptKey(transaction.last_insert_rowid()))
 }
 
 fn paused_until(

@@ -180,6 +180,15 @@ fn is_waiting_for_its_owner(file: &File) -> bool {
     metadata.len() > 0 && age.is_none_or(|age| age < TIME_TO_TAKE_IT)
 }
 
+/// When the latest process of this state directory took its lock, in microseconds since 1970; `None` when there is no lock.
+pub(super) fn latest_start(state_directory: &Path) -> Option<i64> {
+    let entries = state_directory.join(LOCK_DIRECTORY).read_dir().ok()?;
+    let locks = entries.flatten().filter(|entry| entry.file_name().to_str().and_then(LockName::of).is_some());
+    let times =
+        locks.filter_map(|lock| lock.metadata().ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok());
+    times.max().map(|since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
 /// Whether the state directory is still there: one that was moved away must not come back with nothing but locks in it.
 fn is_wanted_at(path: &Path) -> bool {
     path.parent().and_then(Path::parent).is_some_and(Path::is_dir)

@@ -16,10 +16,13 @@ mod error;
 mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod journal;
+mod keepsake;
 mod ledger;
 mod listing;
 mod liveness;
 mod locks;
+mod plausible;
 mod presence;
 mod process;
 mod prune;
@@ -42,7 +45,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use custody::{Uncertainty, UnknownCalls};
-pub use directory::{default_directory, state_files};
+pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
     AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,
@@ -55,6 +58,7 @@ pub use ledger::{
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 
 pub use locks::{Claim, Holder, Overlap};
+pub use presence::lose_shared_memory;
 pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
@@ -76,6 +80,8 @@ pub struct Store {
     identity: Arc<process::ProcessIdentity>,
     /// What is lost, if this opening was the first to find that out.
     loss: Option<StoreError>,
+    /// A copy of the run under way; in simulations there is none.
+    keepsake: Option<keepsake::Keepsake>,
 }
 
 impl std::ops::Deref for Store {
@@ -102,9 +108,11 @@ impl Store {
         let path = directory.to_owned();
         let opening_clock = Arc::clone(&clock);
         let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock));
-        let opened = opening.await.map_err(|_stopped| StoreError::Closed)??;
-        let store = Self::of(opened, directory, clock);
+        let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
+        let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
+        let store = Self { keepsake: Some(keepsake::Keepsake::default()), ..Self::of(opened, directory, clock) };
         store.sweep_dead_processes().await?;
+        store.find_out_who_lives().await?;
         Ok(store)
     }
 
@@ -112,7 +120,8 @@ impl Store {
         let Opened { writing, watch, reading, identity, loss } = opened;
         let file = directory.join(DATABASE_NAME);
         let writer = connection::SharedConnection::start_writing(writing, &file, Some(watch));
-        Self { reader: Reader::start(reading, directory), writer, clock, identity: Arc::new(identity), loss }
+        let reader = Reader::start(reading, directory);
+        Self { reader, writer, clock, identity: Arc::new(identity), loss, keepsake: None }
     }
 
     /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
@@ -147,7 +156,8 @@ impl Store {
         let nothing = custody::Finding::default();
         let (identity, _) = process::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref(), &nothing)?;
         let writer = connection::SharedConnection::start_writing(connection, path, None);
-        Ok(Self { reader: Reader::in_memory(writer.clone()), writer, clock, identity: Arc::new(identity), loss: None })
+        let reader = Reader::in_memory(writer.clone());
+        Ok(Self { reader, writer, clock, identity: Arc::new(identity), loss: None, keepsake: None })
     }
 }
 
@@ -216,13 +226,14 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     let entered = process::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref(), &finding);
     let (identity, commits) = entered?;
     let witness = witness::Witness::begin(path, identity.process_key, commits)?;
-    let watch = connection::Watch::new(presence::Presence::of(path, &file), witness, commits);
     let reading = reader::connect(&file)?;
     // Its journal is opened at the first look; later the directory may be elsewhere.
     schema::version(&reading).map_err(|problem| schema_error(problem, &file))?;
     if commits == 1 {
         custody::put_in_order(&file)?;
     }
+    let (presence, contents) = (presence::Presence::of(path, &file), presence::Contents::of(&file)?);
+    let watch = connection::Watch::new(presence, contents, witness, commits);
     Ok(Opened { writing: connection, watch, reading, identity, loss: finding.loss(&file) })
 }
 

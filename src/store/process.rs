@@ -6,14 +6,19 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::custody::Finding;
+use super::custody::{Finding, Uncertainty};
 use super::ledger::{Unheard, close_unheard_attempts};
 use super::liveness::{LOCK_DIRECTORY, Life, LockName, OwnLock, look, put_if_gone};
-use super::{Store, StoreError, custody, timelines};
+use super::{Store, StoreError, custody, liveness, plausible, timelines};
 use crate::clock::{BootTime, Clock};
+
+/// How often it is looked whether a process lives whose lock file was gone, and after what time.
+const LOOKS_FOR_AN_OWNER: u32 = 60;
+const BETWEEN_LOOKS_FOR_AN_OWNER: Duration = Duration::from_millis(100);
 
 /// How this process stands in the database.
 #[derive(Debug)]
@@ -94,7 +99,10 @@ impl ProcessIdentity {
             ],
         )?;
         let process_key = transaction.last_insert_rowid();
-        custody::take_over(&transaction, finding, timeline_key, clock)?;
+        let had_impossible_times = plausible::put_right(&transaction, timeline_key, clock.boot_time())?;
+        let impossible = had_impossible_times.then_some(Uncertainty::ImpossibleTimes);
+        let finding = Finding { uncertainty: finding.uncertainty.or(impossible), ..*finding };
+        custody::take_over(&transaction, &finding, timeline_key, clock)?;
         let commits = custody::count(&transaction)?;
         transaction.commit()?;
         Ok((process_key, timeline_key, commits))
@@ -134,6 +142,28 @@ impl Store {
                 Ok(ended)
             })
             .await
+    }
+}
+
+impl Store {
+    /// Waits until it is known of every process in the books whether it lives. One whose lock file was gone takes its lock
+    /// again within a second, or is dead; until then it would be in everybody's way.
+    pub(super) async fn find_out_who_lives(&self) -> Result<(), StoreError> {
+        let Some(lock_directory) = self.identity.lock_directory.clone() else { return Ok(()) };
+        for look in 0..LOOKS_FOR_AN_OWNER {
+            let locks = lock_directory.clone();
+            let is_unknown = move |name: &LockName| liveness::look(&name.within(&locks)) == Life::Unknown;
+            let unknown = self.reader.connection.run(move |transaction| {
+                let names = living(transaction)?;
+                Ok(names.iter().any(|(_, name)| is_unknown(name)))
+            });
+            match (unknown.await?, look) {
+                (false, 0) => return Ok(()),
+                (false, _) => break,
+                (true, _) => tokio::time::sleep(BETWEEN_LOOKS_FOR_AN_OWNER).await,
+            }
+        }
+        self.sweep_dead_processes().await.map(drop)
     }
 }
 
@@ -184,15 +214,18 @@ pub(super) fn dead_processes(
     lock_directory: &Path,
     missed: impl Fn(&Path),
 ) -> Result<Vec<(i64, PathBuf)>, rusqlite::Error> {
-    let mut statement = transaction.prepare_cached("SELECT process_key, lock_name FROM process WHERE ended = 0")?;
-    let mut processes = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get::<_, LockName>(1)?.within(lock_directory))))?
-        .collect::<Result<Vec<_>, _>>()?;
-    processes.retain(|(_, path)| {
+    let processes = living(transaction)?.into_iter().map(|(key, name)| (key, name.within(lock_directory)));
+    let is_dead = |(_, path): &(i64, PathBuf)| {
         missed(path);
         look(path) == Life::Dead
-    });
-    Ok(processes)
+    };
+    Ok(processes.filter(is_dead).collect())
+}
+
+/// The processes that nobody has marked as ended, and the names of their locks.
+fn living(transaction: &Transaction<'_>) -> Result<Vec<(i64, LockName)>, rusqlite::Error> {
+    let mut statement = transaction.prepare_cached("SELECT process_key, lock_name FROM process WHERE ended = 0")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 #[cfg(test)]
@@ -303,6 +336,24 @@ mod tests {
                 store.writer.run(|transaction| transaction.execute("DELETE FROM process WHERE host = ''", []));
             assert_eq!(removed.await.expect("the store works"), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_lock_file_is_gone_is_in_nobodys_way_once_it_is_dead() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state");
+        let clock: SharedClock = Arc::new(SystemClock::new().expect("clocks"));
+        let [dead, living] = [(); 2].map(|()| Store::open(&path, clock.clone()));
+        let (dead, living) = (dead.await.expect("a store"), living.await.expect("a store"));
+        let [dead_key, living_key] = [&dead, &living].map(|store| store.identity.process_key);
+        drop(dead);
+        std::fs::remove_dir_all(path.join(LOCK_DIRECTORY)).expect("our own files");
+        let next = Store::open(&path, clock).await.expect("a store");
+        let identity = next.identity.clone();
+        let lives = next.writer.run(move |transaction| {
+            Ok((identity.is_alive(transaction, dead_key)?, identity.is_alive(transaction, living_key)?))
+        });
+        assert_eq!(lives.await.expect("the store works"), (false, true));
     }
 
     #[tokio::test]

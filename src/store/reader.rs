@@ -10,7 +10,7 @@ use super::connection::SharedConnection;
 use super::custody::Uncertainty;
 use super::liveness::LOCK_DIRECTORY;
 use super::witness::Testimony;
-use super::{DATABASE_NAME, StoreError, custody, directory, schema, schema_error, wait_patiently, witness};
+use super::{DATABASE_NAME, StoreError, custody, directory, presence, schema, schema_error, wait_patiently, witness};
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
 #[derive(Clone)]
@@ -36,8 +36,9 @@ impl Reader {
     /// [`StoreError`] when the directory is not safe or the database cannot be used.
     pub async fn open(directory: &Path) -> Result<Option<Self>, StoreError> {
         let path = directory.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open_blocking(&path)).await;
-        let opened = opened.map_err(|_stopped| StoreError::Closed)??;
+        let opening = tokio::task::spawn_blocking(move || open_blocking(&path));
+        let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
+        let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
         Ok(opened.map(|(connection, uncertainty)| Self { uncertainty, ..Self::start(connection, directory) }))
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::custody;
+use super::plausible::LARGEST_EXCESS_MILLIONTHS;
 use crate::clock::{BootTime, Clock};
 use crate::quota::window::{Margin, translated};
 
@@ -72,7 +73,7 @@ impl Timelines {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (key, position) = (row.get(0)?, BootTime::from_microseconds(row.get(1)?));
-            excess = excess.max(row.get(2)?);
+            excess = excess.max(row.get(2)?).min(LARGEST_EXCESS_MILLIONTHS);
             if key != own {
                 others.push(Timeline { key, position });
             }

@@ -89,7 +89,7 @@ fn limits_end_the_program_in_order_or_not_at_all() {
         // The stack of the first thread is not the one that is used.
         ("ulimit -s 256; exec $TAGFLEET apply a.csv --sandbox --yes", 0, ""),
         ("ulimit -n 8; exec $TAGFLEET apply a.csv --sandbox --yes", 2, "needs 12 to begin"),
-        ("ulimit -f 8; exec $TAGFLEET apply a.csv --sandbox --yes", 7, "the state database"),
+        ("ulimit -f 8; exec $TAGFLEET apply a.csv --sandbox --yes", 2, "needs at least 32 MiB for its state"),
         // Closed streams are not the first files that are opened.
         ("exec $TAGFLEET apply a.csv --sandbox --yes <&- >&- 2>&-", 0, ""),
         ("mkdir gone; cd gone; rmdir ../gone; exec $TAGFLEET apply ../a.csv --sandbox --yes -o r.csv", 7, "r.csv"),

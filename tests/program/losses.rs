@@ -127,6 +127,42 @@ fn a_state_that_is_moved_deleted_or_replaced_in_mid_run_stops_the_calls_and_the_
 }
 
 #[test]
+fn a_state_that_is_cut_or_overwritten_in_place_in_mid_run_stops_the_calls_and_the_results_are_whole() {
+    use rustix::process::Signal;
+    type Harm = fn(&Running);
+    let harms: [(Harm, &str); 5] = [
+        (|running| fs::write(running.folder().path(DATABASE), "").expect("our own file"), "was cut or overwritten"),
+        (|running| fs::write(running.folder().path(JOURNAL), "").expect("our own file"), "was cut or overwritten"),
+        (
+            |running| fs::write(running.folder().path(JOURNAL), [0xA5; 20_000]).expect("our own file"),
+            "was cut or overwritten",
+        ),
+        // As the system does when memory is touched that was cut.
+        (|running| running.program().signal(Signal::BUS), "tagfleet.sqlite3-shm was cut or overwritten"),
+        (
+            |running| {
+                let database = rusqlite::Connection::open(running.folder().path(DATABASE)).expect("a database");
+                database.busy_timeout(std::time::Duration::from_secs(10)).expect("a time-out");
+                database.execute_batch("DELETE FROM operation; DELETE FROM run").expect("our own database");
+            },
+            "is damaged",
+        ),
+    ];
+    crate::process::at_once(harms.into_iter().enumerate(), |(number, (harm, words))| {
+        let running = under_way(Rehearsal::new());
+        harm(&running);
+        let outcome = running.end().exits(7);
+        assert!(outcome.output().contains(words), "{number}: {}", outcome.output());
+        assert!(!outcome.output().contains("the run is stored"), "{number}: {}", outcome.output());
+        let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
+        let done = outcome.sandbox().machines().len();
+        assert!(claimed <= done && done <= claimed + unknown && unknown <= 2, "{number}: {claimed} {done} {unknown}");
+        assert!(done < ROWS as usize, "{number}");
+        assert_eq!(outcome.results().column("row").len(), ROWS as usize, "{number}");
+    });
+}
+
+#[test]
 fn results_whose_rows_are_not_all_there_are_refused_and_say_how_many_are() {
     let sandbox = Sandbox::start("");
     let folder = Folder::new();

@@ -11,7 +11,8 @@ use crate::store::{Admission, AttemptEnd, AttemptRequest, DATABASE_NAME, Refusal
 #[test]
 fn what_a_witness_says_of_a_database() {
     const NOW: i64 = 1_000_000_000_000_000;
-    let whole = |commits| Testimony { is_there: true, is_whole: true, commits, noted_at: NOW, touched_at: None };
+    let whole = |commits| Testimony { is_there: true, is_whole: true, commits, noted_at: NOW, ..Testimony::default() };
+    let removed = Testimony { removed_after: Some(NOW), ..Testimony::default() };
     let touched = |before: i64| Testimony { touched_at: Some(NOW - before), ..whole(5) };
     let table = [
         (whole(5), 5, None),
@@ -31,6 +32,10 @@ fn what_a_witness_says_of_a_database() {
         (touched(TOUCH_MATTERS_MICROSECONDS - 1), 5, Some(Uncertainty::Touched)),
         (touched(TOUCH_MATTERS_MICROSECONDS), 5, None),
         (touched(0), 4, Some(Uncertainty::Lost)),
+        (Testimony { is_copy: true, ..whole(5) }, 5, Some(Uncertainty::Touched)),
+        (Testimony { is_copy: true, ..whole(5) }, 4, Some(Uncertainty::Lost)),
+        (removed.clone(), 0, Some(Uncertainty::Lost)),
+        (removed, 2, Some(Uncertainty::NoWitness)),
     ];
     for (testimony, commits, expected) in table {
         assert_eq!(judge(&testimony, commits, NOW), expected, "{testimony:?} {commits}");
@@ -74,7 +79,16 @@ impl Place {
         store
     }
 
-    /// The same directory as another process finds it that comes after a crash: with copies of the files.
+    /// The same directory as another process finds it that comes after a crash: with copies of the files, of which none is
+    /// known for one.
+    fn crashed(&self) -> Self {
+        let crashed = self.copy();
+        let testimony = Testimony::read(&crashed.state()).expect("no trouble");
+        crate::store::witness::forge(&crashed.state(), testimony.commits, testimony.noted_at);
+        crashed
+    }
+
+    /// A copy of the directory, without the locks of its processes.
     fn copy(&self) -> Self {
         let copy = Self::new();
         crate::store::directory::secure(&copy.state()).expect("a directory");
@@ -154,7 +168,7 @@ async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full(
     for (what, harm) in harms {
         let place = Place::new();
         let process = place.killed_after(3).await;
-        let found = place.copy();
+        let found = place.crashed();
         drop(process);
         harm(&found);
         let reader = Reader::open(&found.state()).await;
@@ -198,7 +212,7 @@ async fn a_database_whose_witness_is_gone_damaged_or_old_has_a_full_quota_and_al
     ] {
         let place = Place::new();
         let process = place.killed_after(1).await;
-        let found = place.copy();
+        let found = place.crashed();
         drop(process);
         let witness = witness_of(&found.state());
         match what {
@@ -224,6 +238,75 @@ async fn a_database_whose_witness_is_gone_damaged_or_old_has_a_full_quota_and_al
         drop(store);
         assert!(starts_full(&found).await || unknown.is_none(), "{what}");
         assert_eq!(Testimony::read(&found.state()).map(|testimony| testimony.is_whole).ok(), Some(true), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_was_made_at_once_and_put_back_is_known_for_one() {
+    let place = Place::new();
+    let process = place.killed_after(1).await;
+    let copy = place.copy();
+    drop(process);
+    std::fs::remove_dir_all(place.state()).expect("our own");
+    std::fs::rename(copy.state(), place.state()).expect("our own");
+    let store = place.open().await.expect("a store");
+    assert!(store.loss().is_none());
+    let unknown = store.unknown_calls().await.expect("the store works").map(|unknown| unknown.why);
+    assert_eq!(unknown, Some(Uncertainty::Touched));
+    drop(store);
+    assert!(starts_full(&place).await);
+}
+
+#[tokio::test]
+async fn a_state_of_which_only_the_locks_are_left_was_removed_and_its_quota_starts_full() {
+    let place = Place::new();
+    drop(place.killed_after(1).await);
+    for entry in std::fs::read_dir(place.state()).expect("a directory").flatten() {
+        if entry.path().is_file() {
+            std::fs::remove_file(entry.path()).expect("our own file");
+        }
+    }
+    let reader = Reader::open(&place.state()).await;
+    assert!(matches!(reader, Err(StoreError::HistoryLost { .. })), "{reader:?}");
+    assert!(place.open().await.is_ok_and(|store| matches!(store.loss(), Some(StoreError::HistoryLost { .. }))));
+    assert!(starts_full(&place).await);
+    assert!(place.open().await.is_ok_and(|store| store.loss().is_none()), "it is in the books now");
+}
+
+#[tokio::test]
+async fn a_number_that_nobody_can_have_stored_is_not_waited_for() {
+    for forgery in [
+        "UPDATE attempt SET started = started + 9000000000000, ended = ended + 9000000000000",
+        "UPDATE attempt SET ended = NULL, verdict = NULL, assumed_end = 9000000000000000",
+        "INSERT OR REPLACE INTO bucket_pause VALUES (1, 1, 1, 9223372036854775807, 9223372036854775807)",
+        "UPDATE timeline SET position = 9223372036854775807",
+        "UPDATE timeline SET excess = 4000000000",
+        "UPDATE custody SET unknown_timeline = 77, unknown_why = '', unknown_until = 9223372036854775807",
+    ] {
+        let place = Place::new();
+        drop(place.killed_after(2).await);
+        let forge = || {
+            let connection = Connection::open(place.database()).expect("a database");
+            connection.execute_batch(forgery).expect("a forgery");
+        };
+        forge();
+        let store = place.open().await.expect("a store");
+        let unknown = store.unknown_calls().await.expect("the store works").map(|unknown| unknown.why);
+        assert_eq!(unknown, Some(Uncertainty::ImpossibleTimes), "{forgery}");
+        let now = place.clock.boot_time();
+        let admission = call(&store, "100/1h").await.expect("an answer");
+        let Admission::Refused(Refusal::Window { until, .. }) = admission else { panic!("{forgery}: {admission:?}") };
+        assert!(until.since(now) < Duration::from_mins(62), "{forgery}: {:?}", until.since(now));
+        forge();
+        let answer = call(&store, "1000000/1s").await;
+        let is_soon = |until: crate::clock::BootTime| until.since(now) < Duration::from_mins(2);
+        let is_well = match &answer {
+            Ok(Admission::Granted(_)) => true,
+            Ok(Admission::Refused(Refusal::Window { until, .. })) => is_soon(*until),
+            Err(error) => error.to_string().ends_with("is damaged"),
+            Ok(_) => false,
+        };
+        assert!(is_well, "{forgery}, in the middle of a run: {answer:?}");
     }
 }
 
