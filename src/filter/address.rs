@@ -1,6 +1,6 @@
 //! Ranges of IPv4 addresses.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 /// All addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A filter's conditions, typed by their literals.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 use jiff::Timestamp;
 

@@ -47,6 +47,7 @@ mod tag_book;
 mod tag_gate;
 mod text;
 mod unicode;
+mod workbook;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +73,7 @@ pub use self::request::{ChangeCode, Request, RequestedChange};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
 pub use self::unicode::folded;
+pub use self::workbook::{Workbook, WorkbookError, is_workbook};
 
 /// What the caller decides about reading an input.
 #[derive(Clone, Debug, Default)]

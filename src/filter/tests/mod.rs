@@ -5,6 +5,7 @@ mod hostile;
 mod lacking;
 mod naive;
 mod operators;
+mod topic;
 
 use jiff::Timestamp;
 
