@@ -192,7 +192,7 @@ impl FilterErrorKind {
 
 /// The operators, as they are listed for people.
 const OPERATORS: &str = "== != =~ !~ < <= > >=, in in~ has contains startswith endswith (with ! in front or _cs behind), \
-                         matches regex, between";
+                         matches regex, between; a name with blanks is written without them";
 /// The functions, as they are listed for people.
 const FUNCTIONS: &str = "not isempty isnotempty tolower strlen ago now datetime set_has_element array_length \
                          ipv4_is_in_range";
@@ -235,7 +235,9 @@ fn sign_hint(found: &str) -> Option<&'static str> {
         "<>" => "write !=",
         "‘" | "’" | "“" | "”" | "„" | "`" => "write straight quotation marks: ' or \"",
         "/*" | "#" | "--" => "comments begin with //",
-        "+" | "-" | "*" | "/" | "%" => "filters do not calculate; write ago(30d) for the time 30 days ago",
+        "+" | "-" | "*" | "/" | "%" => {
+            "filters do not calculate: write ago(30d) for the time 30 days ago, and ['NAME'] for a name with such a sign"
+        }
         _ => return None,
     })
 }

@@ -99,10 +99,12 @@ pub(super) fn date(text: &str) -> Option<Timestamp> {
     if !has_dashes || text.ends_with(']') {
         return None;
     }
-    let zoned = || text.parse::<Timestamp>().ok();
-    let utc = || Offset::UTC.to_timestamp(text.parse::<civil::DateTime>().ok()?).ok();
-    // The longest text without a zone has nine digits of a second.
-    zoned().or_else(utc)
+    text.parse().ok().or_else(|| {
+        let civil: civil::DateTime = text.strip_suffix(['Z', 'z']).unwrap_or(text).parse().ok()?;
+        // The last day of the year 9999 stands for never, and is later than all that can be counted.
+        let furthest = if civil.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
+        Some(Offset::UTC.to_timestamp(civil).unwrap_or(furthest))
+    })
 }
 
 /// Reads a number with a unit.
@@ -174,9 +176,13 @@ mod tests {
             ("2026-01-31T08:30:15.1234567Z", "2026-01-31T08:30:15.1234567Z"),
             ("2026-01-31 08:30:15+02:00", "2026-01-31T06:30:15Z"),
             ("2026-01-31T08:30:15-0500", "2026-01-31T13:30:15Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
         ];
         for (text, expected) in table {
             assert_eq!(date(text), Some(expected.parse().expect("a time")), "{text}");
+        }
+        for text in ["9999-12-31", "9999-12-31T23:59:59Z", "9999-12-31 23:59:59.9999999"] {
+            assert_eq!(date(text), Some(Timestamp::MAX), "{text}");
         }
         let others = ["", "2026-02-30", "20260131", "31.01.2026", "01/31/2026", "2026-01-31x", "2026-1-1", "46000.5"];
         for text in others.into_iter().chain(["2026-01-31T08:30:15+01:00[Europe/Berlin]", "2026-01-31T25:00"]) {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! source ─> decode ─> text ─> opening ─> rows ─> Sheet { requests, problems, notes, warnings }
-//!                       └─ scan            └─> spool ─> chunks ─> records     (the second pass, when a run stores its input)
+//!    ^                  └─ scan            └─> spool ─> chunks ─> records     (the second pass, when a run stores its input)
+//!    └─ workbook         header: what filters name
 //! ```
 //!
 //! [`read`] goes once over the source, so a pipe will do, and checks every row before it returns: a row has requests or

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 
 /// Long enough for the slowest machine, and far too short for anything that is not linear.
@@ -81,3 +85,62 @@ fn hostile_cells_take_no_longer_than_others() {
     assert!(!selects("set_has_element(machineTags, 'x')", &["machineTags"], &[nested.as_str()]));
     assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_pieces_a_filter_decides_or_says_where_it_is_wrong(pieces in vec(select(PIECES.to_vec()), 0..14)) {
+        let filters = crate::fuzzing::target("filters").expect("the target");
+        filters(pieces.join(" ").as_bytes());
+        filters(pieces.concat().as_bytes());
+    }
+}
+
+/// Pieces of filters, and what is none.
+const PIECES: [&str; 44] = [
+    "x",
+    "y",
+    "machineTags",
+    "Tags",
+    "['x']",
+    "machine",
+    ".",
+    "and",
+    "or",
+    "not(",
+    "(",
+    ")",
+    ",",
+    "..",
+    "==",
+    "!=",
+    "=~",
+    "<",
+    ">=",
+    "in",
+    "!in~",
+    "has",
+    "!contains_cs",
+    "matches regex",
+    "between",
+    "'a'",
+    "@'b\\'",
+    "\"1\"",
+    "''",
+    "5",
+    "-2.5",
+    "30d",
+    "true",
+    "now()",
+    "ago(",
+    "datetime(2026-01-31)",
+    "isempty(",
+    "tolower(",
+    "strlen(",
+    "array_length(",
+    "set_has_element(",
+    "ipv4_is_in_range(",
+    "// c\n",
+    "é",
+];
