@@ -7,6 +7,7 @@
 //! ```text
 //! model, clock, words, outside       plain types; time and randomness as values; how numbers, times and texts are written
 //! help                               the manual
+//! filter                             which rows and machines are meant
 //! input ──> plan (pure) ──> dispatch ──> events ──> report
 //!             ^ inventory       │
 //!               └──────────> call ──> quota ──> store
@@ -20,6 +21,7 @@
 //! - [`model`], [`clock`], [`words`]: what everybody speaks. No I/O in the first.
 //! - [`outside`]: text from outside, exact for comparing, and the ways out for showing it; the secrets of the process.
 //! - [`help`]: the manual: topics as Markdown, for the terminal and for `man`.
+//! - [`filter`]: the predicates of KQL, over a row's cells or a machine's fields. Pure.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
 //! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
@@ -60,6 +62,7 @@
 //! | --- | --- |
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
+//! | an operator or function of filters | `filter/comparison.rs`, `filter/parser.rs`; what it asks of a cell: `filter/expression.rs` |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | when an outage is one | `call/outage.rs` |
@@ -96,6 +99,7 @@ pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod exit;
+pub mod filter;
 #[doc(hidden)]
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -8,6 +8,7 @@
 
 mod answers;
 mod arguments;
+mod filters;
 mod input;
 mod results;
 mod state;
@@ -16,9 +17,10 @@ mod state;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("answers", answers::answers),
     ("arguments", arguments::arguments),
+    ("filters", filters::filters),
     ("input", input::input),
     ("results", results::results),
     ("sign-in", crate::api::sign_in::fuzzing::sign_in),

@@ -249,7 +249,9 @@ fn trim_name(cell: &str) -> &str {
     cell.trim_matches(|character: char| character.is_whitespace() || is_invisible(character))
 }
 
-fn bare_name(cell: &str) -> String {
+/// A column's name in the form in which all its spellings are the same: without case, blanks, `_` and `-`.
+#[must_use]
+pub fn bare_name(cell: &str) -> String {
     cell.chars()
         .filter(|it| !it.is_whitespace() && !matches!(it, '_' | '-') && !is_invisible(*it))
         .map(|character| character.to_ascii_lowercase())

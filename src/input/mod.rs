@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! source ─> decode ─> text ─> opening ─> rows ─> Sheet { requests, problems, notes, warnings }
-//!                       └─ scan            └─> spool ─> chunks ─> records     (the second pass, when a run stores its input)
+//!    ^                  └─ scan            └─> spool ─> chunks ─> records     (the second pass, when a run stores its input)
+//!    └─ workbook         header: what filters name
 //! ```
 //!
 //! [`read`] goes once over the source, so a pipe will do, and checks every row before it returns: a row has requests or
@@ -29,6 +30,7 @@ mod dialect;
 mod error;
 mod excerpt;
 mod finding;
+mod header;
 mod machine;
 mod mentions;
 mod mishap;
@@ -46,6 +48,7 @@ mod tag_book;
 mod tag_gate;
 mod text;
 mod unicode;
+mod workbook;
 
 #[cfg(test)]
 mod tests;
@@ -56,12 +59,13 @@ use std::path::PathBuf;
 use encoding_rs::Encoding;
 
 pub use self::accept::{Accepted, Doubt};
-pub use self::columns::{RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, is_added_name};
+pub use self::columns::{RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, bare_name, is_added_name};
 pub use self::decode::encoding;
 pub use self::dialect::Dialect;
 pub use self::error::{ColumnGaps, FoundColumns, InputError, MisnamedColumn};
 pub use self::excerpt::Excerpt;
 pub use self::finding::{Finding, Place};
+pub use self::header::{HeaderColumns, list_form};
 pub use self::machine::Dress;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
 pub use self::problem::{Problem, ProblemKind};
@@ -70,6 +74,7 @@ pub use self::request::{ChangeCode, Request, RequestedChange};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
 pub use self::unicode::folded;
+pub use self::workbook::{Workbook, WorkbookError, is_workbook};
 
 /// What the caller decides about reading an input.
 #[derive(Clone, Debug, Default)]

@@ -13,14 +13,15 @@ use crate::rehearsal::repository;
 const EVERYBODYS: &str = "outside";
 
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 22] = [
+const ROOMS: [(&str, &[&str], &str); 23] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
     ("words", &[], "how numbers and times are written depends on nothing that is written about"),
     ("help", &[], "the manual is text, laid out for whoever shows it"),
     (EVERYBODYS, &[], "how a text from outside is shown depends on nobody who shows it"),
     ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
-    ("input", &["model", "words"], "bytes become rows whatever becomes of the rows"),
+    ("filter", &["words"], "pure: what a condition says of cells must not hang on whose cells they are"),
+    ("input", &["model", "words", "filter"], "bytes become rows whatever becomes of the rows"),
     (
         "plan",
         &["model", "input", "inventory", "quota", "clock", "words"],
@@ -88,7 +89,7 @@ const ROOMS: [(&str, &[&str], &str); 22] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 25] = [
+const RESERVED: [(&str, &[&str], &str); 29] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
@@ -100,6 +101,10 @@ const RESERVED: [(&str, &[&str], &str); 25] = [
     ("console::", &["report"], "nobody but the report draws on a terminal"),
     ("tracing_subscriber::", &["report"], "where logs go is decided once"),
     ("encoding_rs::", &["input"], "bytes are decoded once"),
+    ("calamine::", &["input"], "workbooks become records once"),
+    ("zip::", &["input"], "nothing else is unpacked"),
+    ("winnow::", &["filter"], "there is one language to parse"),
+    ("regex::", &["filter"], "what users write as a pattern is bounded in one place"),
     ("csv::", &["input", "report"], "read by the one, written by the other"),
     ("clap::Parser", &["cli", "main"], "what was typed is understood once"),
     ("process::exit", &[], "a process that ends in the middle loses rows; main returns its status"),
@@ -117,7 +122,7 @@ const RESERVED: [(&str, &[&str], &str); 25] = [
 ];
 
 /// Rooms that touch neither disk nor network, and what touching looks like.
-const PURE: [&str; 3] = ["model", "plan", "quota"];
+const PURE: [&str; 4] = ["model", "filter", "plan", "quota"];
 const EFFECTS: [&str; 8] =
     ["std::fs", "std::net", "std::process", "tokio::fs", "tokio::net", "tokio::process", "std::io", "Timestamp::now"];
 

@@ -1,0 +1,242 @@
+//! A workbook's sheet as the text that the one reader reads: every row of the sheet a record, in commas.
+//!
+//! What a cell holds is written as a person sees it: a date as a date, in ISO form, and an error as the error. Rows that
+//! the sheet does not have are empty lines, so that lines are the sheet's rows; where a cell holds line breaks,
+//! [`Workbook::sheet_row`] knows by how much the lines below are off.
+//!
+//! What surprises: a workbook is a packed file, and a small one can hold terabytes. So everything in it that is held in
+//! memory is unpacked and measured before it is believed, cells are read one by one, never as a table, and what is written
+//! is bounded.
+
+mod cells;
+mod measure;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use calamine::{Reader as _, SheetType, SheetVisible, Xlsx, XlsxError};
+use tempfile::SpooledTempFile;
+
+use self::cells::{csv_cell, shown_value};
+use crate::outside::shown;
+
+/// Text up to this size stays in memory; beyond it, all of it is in a file.
+const MEMORY_BYTES: usize = 1024 * 1024;
+/// The most text that a sheet may become. A million rows of an export take 400 MB.
+const TEXT_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
+/// The most rows and columns of a sheet, by its format.
+const ROWS_MAXIMUM: u32 = 1_048_576;
+const COLUMNS_MAXIMUM: u32 = 16_384;
+/// How the compound file format begins, which holds old workbooks and those with a password.
+const COMPOUND_FILE: [u8; 8] = *b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
+
+/// Why a workbook cannot be read. The caller adds the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkbookError {
+    /// The source failed.
+    #[error("cannot read the workbook")]
+    Read(#[source] io::Error),
+    /// The temporary file failed: local storage is at fault.
+    #[error("cannot keep a copy of the workbook in a temporary file; is the disk full?")]
+    Spool(#[source] io::Error),
+    /// The format of old workbooks, and of those with a password.
+    #[error("this workbook is in the old format or has a password; save it as .xlsx without a password")]
+    OldFormat,
+    /// A packed file, or a part of one, that is something else.
+    #[error("this is no .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"")]
+    Damaged(#[source] Option<Box<XlsxError>>),
+    /// More than any sane workbook holds.
+    #[error("the workbook holds more than can be read; save the sheet as \"CSV UTF-8\" and give that file")]
+    TooLarge,
+    /// Nothing that holds cells.
+    #[error("the workbook has no visible worksheet")]
+    NoWorksheet,
+    /// No worksheet of the name that was asked for.
+    #[error("the workbook has no worksheet {}; it has {}", quoted(wanted), names.iter().map(quoted).collect::<Vec<_>>().join(", "))]
+    UnknownSheet {
+        /// The name.
+        wanted: String,
+        /// The names that there are.
+        names: Vec<String>,
+    },
+}
+
+fn quoted(name: &String) -> String {
+    format!("\"{}\"", shown(name))
+}
+
+/// Whether a file begins as a workbook does, of any format.
+#[must_use]
+pub fn is_workbook(start: &[u8]) -> bool {
+    start.starts_with(b"PK\x03\x04") || start.starts_with(&COMPOUND_FILE)
+}
+
+/// A sheet as text. Reading it gives the records.
+pub struct Workbook {
+    text: SpooledTempFile,
+    sheet: String,
+    other_sheets: Vec<String>,
+    /// Lines that a record begins on, each with how many lines more than rows there are up to it.
+    shifts: Vec<(u64, u64)>,
+}
+
+impl Workbook {
+    /// Reads a sheet: the one of this name, or the first that can be seen. It blocks. What is larger than 1 MiB is kept
+    /// in the directory, as the reader of inputs keeps it.
+    ///
+    /// # Errors
+    /// [`WorkbookError`] when the file is no workbook, is damaged or too large, or has no such sheet.
+    pub fn open(
+        mut source: impl Read + Seek,
+        sheet: Option<&str>,
+        spool_directory: Option<&Path>,
+    ) -> Result<Self, WorkbookError> {
+        let mut start = Vec::new();
+        source.by_ref().take(COMPOUND_FILE.len() as u64).read_to_end(&mut start).map_err(WorkbookError::Read)?;
+        if start == COMPOUND_FILE {
+            return Err(WorkbookError::OldFormat);
+        }
+        measure::measure(&mut source, measure::HELD_MAXIMUM_BYTES, measure::SHEET_MAXIMUM_BYTES)?;
+        source.seek(SeekFrom::Start(0)).map_err(WorkbookError::Read)?;
+        let mut workbook = Xlsx::new(source).map_err(damaged)?;
+        let (sheet, other_sheets) = choose(&workbook, sheet)?;
+        let spool = match spool_directory {
+            Some(directory) => SpooledTempFile::new_in(MEMORY_BYTES, directory),
+            None => SpooledTempFile::new(MEMORY_BYTES),
+        };
+        let mut records = Records::new(BufWriter::new(spool));
+        let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
+        while let Some(cell) = cells.next_cell().map_err(damaged)? {
+            let (row, column) = cell.get_position();
+            records.add(row, column, &shown_value(cell.get_value()))?;
+        }
+        let (text, shifts) = records.finish()?;
+        Ok(Self { text, sheet, other_sheets, shifts })
+    }
+
+    /// The name of the sheet.
+    #[must_use]
+    pub fn sheet(&self) -> &str {
+        &self.sheet
+    }
+
+    /// The names of the other worksheets that can be seen.
+    #[must_use]
+    pub fn other_sheets(&self) -> &[String] {
+        &self.other_sheets
+    }
+
+    /// The sheet's row whose record holds a line of the text; both from 1.
+    #[must_use]
+    pub fn sheet_row(&self, line: u64) -> u64 {
+        let position = self.shifts.partition_point(|(first_line, _)| *first_line <= line);
+        let before = position.checked_sub(1).and_then(|last| self.shifts.get(last));
+        // Lines within a record belong to the row that it begins with.
+        let (first_line, shift) = before.copied().unwrap_or((0, 0));
+        let next = self.shifts.get(position).map(|(next_line, next_shift)| next_line - next_shift);
+        let row = line - shift;
+        if first_line == line { row } else { next.map_or(row, |next| row.min(next - 1)) }
+    }
+}
+
+impl Read for Workbook {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.text.read(buffer)
+    }
+}
+
+fn damaged(error: XlsxError) -> WorkbookError {
+    match error {
+        XlsxError::Io(error) => WorkbookError::Read(error),
+        XlsxError::Password => WorkbookError::OldFormat,
+        error => WorkbookError::Damaged(Some(Box::new(error))),
+    }
+}
+
+/// The name of the sheet that is meant, and those of the others. Names are the same in either case, as in spreadsheets.
+fn choose<R: Read + Seek>(workbook: &Xlsx<R>, wanted: Option<&str>) -> Result<(String, Vec<String>), WorkbookError> {
+    let sheets = workbook.sheets_metadata().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
+    let is_meant = |name: &str| wanted.is_some_and(|wanted| name.to_lowercase() == wanted.trim().to_lowercase());
+    // Who names a hidden sheet means it.
+    let sheets = sheets.filter(|sheet| sheet.visible == SheetVisible::Visible || is_meant(&sheet.name));
+    let mut names: Vec<String> = sheets.map(|sheet| sheet.name.clone()).collect();
+    if names.is_empty() {
+        return Err(WorkbookError::NoWorksheet);
+    }
+    match names.iter().position(|name| wanted.is_none() || is_meant(name)) {
+        Some(position) => Ok((names.remove(position), names)),
+        None => Err(WorkbookError::UnknownSheet { wanted: wanted.unwrap_or_default().to_owned(), names }),
+    }
+}
+
+/// Writes cells as records, in the order of the sheet.
+struct Records {
+    file: BufWriter<SpooledTempFile>,
+    /// How many rows are over.
+    rows: u32,
+    /// How many cells of the row at hand are begun.
+    cells: u32,
+    bytes: u64,
+    extra_lines: u64,
+    shifts: Vec<(u64, u64)>,
+}
+
+impl Records {
+    const fn new(file: BufWriter<SpooledTempFile>) -> Self {
+        Self { file, rows: 0, cells: 0, bytes: 0, extra_lines: 0, shifts: Vec::new() }
+    }
+
+    /// Adds the cell at a place, both from 0.
+    fn add(&mut self, row: u32, column: u32, text: &str) -> Result<(), WorkbookError> {
+        if row >= ROWS_MAXIMUM || column >= COLUMNS_MAXIMUM || row < self.rows {
+            return Err(WorkbookError::Damaged(None));
+        }
+        while self.rows < row {
+            self.end_row()?;
+        }
+        if column < self.cells {
+            return Err(WorkbookError::Damaged(None));
+        }
+        // An empty cell is written when another one follows.
+        if text.is_empty() {
+            return Ok(());
+        }
+        let missing = (column - self.cells) + u32::from(self.cells > 0);
+        for _ in 0..missing {
+            self.write(b",")?;
+        }
+        self.cells = column + 1;
+        self.write(csv_cell(text).as_bytes())?;
+        self.extra_lines += super::scan::count_line_breaks(text.as_bytes());
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> Result<(), WorkbookError> {
+        self.write(b"\n")?;
+        self.rows += 1;
+        self.cells = 0;
+        let known = self.shifts.last().map_or(0, |(_, shift)| *shift);
+        if self.extra_lines > known {
+            self.shifts.push((u64::from(self.rows) + self.extra_lines + 1, self.extra_lines));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), WorkbookError> {
+        self.bytes += bytes.len() as u64;
+        if self.bytes > TEXT_MAXIMUM_BYTES {
+            return Err(WorkbookError::TooLarge);
+        }
+        self.file.write_all(bytes).map_err(WorkbookError::Spool)
+    }
+
+    fn finish(mut self) -> Result<(SpooledTempFile, Vec<(u64, u64)>), WorkbookError> {
+        self.end_row()?;
+        let mut file = self.file.into_inner().map_err(|error| WorkbookError::Spool(error.into_error()))?;
+        file.seek(SeekFrom::Start(0)).map_err(WorkbookError::Spool)?;
+        Ok((file, self.shifts))
+    }
+}

@@ -1,0 +1,258 @@
+//! Workbooks of our own making, packed by hand so that they can be as wrong as they like.
+
+use std::io::{Cursor, Write as _};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::*;
+use crate::input::{InputOptions, read};
+
+const NAMESPACE: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+
+/// A workbook to be packed.
+struct Book {
+    /// Name, state and rows of every sheet.
+    sheets: Vec<(&'static str, &'static str, String)>,
+    shared: String,
+    properties: &'static str,
+}
+
+impl Book {
+    /// A workbook with one sheet of these rows.
+    fn of(rows: &str) -> Self {
+        Self { sheets: vec![("Devices", "visible", rows.to_owned())], shared: String::new(), properties: "" }
+    }
+
+    fn sheet(mut self, name: &'static str, state: &'static str, rows: &str) -> Self {
+        self.sheets.push((name, state, rows.to_owned()));
+        self
+    }
+
+    fn shared(mut self, items: &str) -> Self {
+        self.shared = format!("<sst xmlns=\"{NAMESPACE}\">{items}</sst>");
+        self
+    }
+
+    /// Packs it, with further parts.
+    fn packed(&self, further: &[(&str, &[u8])]) -> Vec<u8> {
+        let relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+        let relation = |number: usize, kind: &str, target: &str| {
+            format!("<Relationship Id=\"rId{number}\" Type=\"{relations}/{kind}\" Target=\"{target}\"/>")
+        };
+        let wrapped = |inner: &str| {
+            format!(
+                "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">{inner}</Relationships>"
+            )
+        };
+        let (mut sheets, mut targets) = (String::new(), String::new());
+        let mut parts: Vec<(String, Vec<u8>)> = Vec::new();
+        for (number, (name, state, rows)) in (1..).zip(&self.sheets) {
+            sheets += &format!("<sheet name=\"{name}\" sheetId=\"{number}\" state=\"{state}\" r:id=\"rId{number}\"/>");
+            targets += &relation(number, "worksheet", &format!("worksheets/sheet{number}.xml"));
+            let sheet = format!("<worksheet xmlns=\"{NAMESPACE}\"><sheetData>{rows}</sheetData></worksheet>");
+            parts.push((format!("xl/worksheets/sheet{number}.xml"), sheet.into_bytes()));
+        }
+        let workbook = format!(
+            "<workbook xmlns=\"{NAMESPACE}\" xmlns:r=\"{relations}\">{}<sheets>{sheets}</sheets></workbook>",
+            self.properties
+        );
+        // Style 1 is a date, 2 a date and time, 3 a duration.
+        let styles = format!(
+            "<styleSheet xmlns=\"{NAMESPACE}\"><cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"22\"/>\
+             <xf numFmtId=\"46\"/></cellXfs></styleSheet>"
+        );
+        parts.push(("_rels/.rels".into(), wrapped(&relation(1, "officeDocument", "xl/workbook.xml")).into_bytes()));
+        parts.push(("xl/workbook.xml".into(), workbook.into_bytes()));
+        parts.push(("xl/_rels/workbook.xml.rels".into(), wrapped(&targets).into_bytes()));
+        parts.push(("xl/styles.xml".into(), styles.into_bytes()));
+        if !self.shared.is_empty() {
+            parts.push(("xl/sharedStrings.xml".into(), self.shared.clone().into_bytes()));
+        }
+        let further = further.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in parts.into_iter().chain(further) {
+            zip.start_file(name, SimpleFileOptions::default()).expect("a part");
+            zip.write_all(&bytes).expect("bytes");
+        }
+        zip.finish().expect("a packed file").into_inner()
+    }
+
+    fn open(&self) -> Result<Workbook, WorkbookError> {
+        Workbook::open(Cursor::new(self.packed(&[])), None, None)
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        self.open().expect("a workbook").read_to_string(&mut text).expect("text");
+        text
+    }
+}
+
+/// A row of inline texts.
+fn row(number: u32, cells: &[&str]) -> String {
+    let cells: String = cells.iter().map(|cell| format!("<c t=\"inlineStr\"><is><t>{cell}</t></is></c>")).collect();
+    format!("<row r=\"{number}\">{cells}</row>")
+}
+
+fn refusal(bytes: Vec<u8>) -> String {
+    Workbook::open(Cursor::new(bytes), None, None).err().expect("no workbook").to_string()
+}
+
+#[test]
+fn a_cell_is_what_a_person_sees() {
+    let table = [
+        ("<c><v>5</v></c>", "5"),
+        ("<c><v>5.25</v></c>", "5.25"),
+        ("<c><v>-0</v></c>", "0"),
+        ("<c><v>0.000001</v></c>", "0.000001"),
+        ("<c><v>123456789012345</v></c>", "123456789012345"),
+        // What was an id must not look like one.
+        ("<c><v>5500000000000000000000000000000000000000</v></c>", "5.5E+39"),
+        ("<c t=\"b\"><v>1</v></c>", "TRUE"),
+        ("<c t=\"e\"><v>#REF!</v></c>", "#REF!"),
+        ("<c t=\"e\"><v>#N/A</v></c>", "#N/A"),
+        ("<c t=\"str\"><f>A1&amp;B1</f><v>a,\"b\"</v></c>", "\"a,\"\"b\"\"\""),
+        ("<c t=\"s\"><v>0</v></c>", "Größe"),
+        ("<c t=\"s\"><v>1</v></c>", "Tier 0"),
+        ("<c s=\"1\"><v>46352</v></c>", "2026-11-26"),
+        ("<c s=\"2\"><v>46352.5</v></c>", "2026-11-26T12:00:00"),
+        ("<c s=\"2\"><v>46352.500005787</v></c>", "2026-11-26T12:00:00.500"),
+        ("<c s=\"3\"><v>1.5</v></c>", "36:00:00"),
+        ("<c s=\"1\"><v>-1</v></c>", "-1"),
+        ("<c t=\"d\"><v>2026-11-26T08:00:00</v></c>", "2026-11-26T08:00:00"),
+    ];
+    for (cell, expected) in table {
+        let book = Book::of(&format!("<row r=\"1\">{cell}</row>"));
+        let book =
+            book.shared("<si><t>Größe</t></si><si><r><t xml:space=\"preserve\">Tier </t></r><r><t>0</t></r></si>");
+        assert_eq!(book.text(), format!("{expected}\n"), "{cell}");
+    }
+    let mut book = Book::of("<row r=\"1\"><c s=\"1\"><v>44890</v></c></row>");
+    book.properties = "<workbookPr date1904=\"1\"/>";
+    assert_eq!(book.text(), "2026-11-26\n", "days from 1904");
+}
+
+#[test]
+fn rows_and_columns_stay_where_they_are() {
+    let cell = |place: &str, text: &str| format!("<c r=\"{place}\" t=\"inlineStr\"><is><t>{text}</t></is></c>");
+    let book = Book::of(&format!(
+        "<row r=\"2\">{}{}</row><row r=\"5\">{}{}{}</row>",
+        cell("B2", "b"),
+        cell("D2", "d"),
+        cell("A5", "a"),
+        "<c r=\"B5\" s=\"1\"/>",
+        cell("C5", "c")
+    ));
+    assert_eq!(book.text(), "\n,b,,d\n\n\na,,c\n");
+}
+
+#[test]
+fn lines_are_rows_but_for_line_breaks_in_cells() {
+    let book =
+        Book::of(&[row(1, &["a"]), row(2, &["b\nb\nb"]), row(3, &["c"]), row(5, &["d\ne"]), row(6, &["f"])].concat());
+    let workbook = book.open().expect("a workbook");
+    let rows: Vec<u64> = (1..=9).map(|line| workbook.sheet_row(line)).collect();
+    assert_eq!(rows, [1, 2, 2, 2, 3, 4, 5, 5, 6]);
+}
+
+#[test]
+fn what_follows_sees_the_records_of_a_csv_file() {
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    let rows = [
+        row(1, &["All devices"]),
+        row(3, &["Device ID", "tag", "action", "note"]),
+        row(4, &[id, "Tier 1", "Add", "a, \"b\""]),
+        "<row r=\"5\"><c><v>5.5e39</v></c><c t=\"str\"><v>Tier 1</v></c><c t=\"str\"><v>Add</v></c></row>".to_owned(),
+        format!(
+            "<row r=\"6\"><c t=\"str\"><v>{id}</v></c><c t=\"e\"><v>#REF!</v></c><c t=\"str\"><v>Add</v></c></row>"
+        ),
+    ];
+    let workbook = Book::of(&rows.concat()).open().expect("a workbook");
+    let sheet = read(workbook, &InputOptions::default()).expect("a sheet");
+    let findings: Vec<String> = sheet.findings().iter().map(ToString::to_string).collect();
+    assert_eq!((sheet.row_count, sheet.requests.len(), sheet.requests[0].line), (3, 1, 4));
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings[0].contains("line 5") && findings[0].contains("5.5E+39"), "{findings:?}");
+    assert!(findings[1].contains("line 6") && findings[1].contains("is a spreadsheet's error"), "{findings:?}");
+}
+
+#[test]
+fn the_first_sheet_that_can_be_seen_counts_or_the_one_that_is_named() {
+    let book = Book { sheets: Vec::new(), ..Book::of("") }
+        .sheet("Old", "hidden", &row(1, &["hidden"]))
+        .sheet("Servers", "visible", &row(1, &["servers"]))
+        .sheet("Clients", "visible", &row(1, &["clients"]));
+    let open = |name| Workbook::open(Cursor::new(book.packed(&[])), name, None);
+    for (wanted, sheet, others) in [
+        (None, "Servers", vec!["Clients"]),
+        (Some("Clients"), "Clients", vec!["Servers"]),
+        (Some(" clients "), "Clients", vec!["Servers"]),
+        (Some("Old"), "Old", vec!["Servers", "Clients"]),
+    ] {
+        let mut workbook = open(wanted).expect("a workbook");
+        assert_eq!(
+            (workbook.sheet(), workbook.other_sheets().to_vec()),
+            (sheet, others.into_iter().map(str::to_owned).collect())
+        );
+        let mut text = String::new();
+        workbook.read_to_string(&mut text).expect("text");
+        assert_eq!(text.trim_end(), if sheet == "Old" { "hidden".to_owned() } else { sheet.to_lowercase() });
+    }
+    let error = open(Some("Server")).err().expect("no such sheet").to_string();
+    assert_eq!(error, "the workbook has no worksheet \"Server\"; it has \"Servers\", \"Clients\"");
+    let hidden = Book { sheets: Vec::new(), ..Book::of("") }.sheet("Old", "hidden", "");
+    assert_eq!(refusal(hidden.packed(&[])), "the workbook has no visible worksheet");
+}
+
+#[test]
+fn what_is_no_workbook_is_refused() {
+    const DAMAGED: &str = "this is no .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"";
+    let whole = Book::of(&row(1, &["a"])).packed(&[]);
+    let mut empty = ZipWriter::new(Cursor::new(Vec::new()));
+    empty.start_file("content.xml", SimpleFileOptions::default()).expect("a part");
+    let other = empty.finish().expect("a packed file").into_inner();
+    let unordered = |rows: &str| Book::of(rows).packed(&[]);
+    for bytes in [
+        b"PK\x03\x04".to_vec(),
+        whole[..whole.len() / 2].to_vec(),
+        other,
+        unordered(&(row(2, &["a"]) + &row(1, &["b"]))),
+        unordered("<row r=\"1\"><c r=\"B1\" t=\"str\"><v>b</v></c><c r=\"A1\" t=\"str\"><v>a</v></c></row>"),
+        unordered("<row r=\"1\"><c r=\"A1048577\" t=\"str\"><v>b</v></c></row>"),
+        unordered("<row r=\"1\"><c r=\"XFE1\" t=\"str\"><v>b</v></c></row>"),
+        unordered("<row r=\"1\"><c t=\"str\"><v>b</v>"),
+    ] {
+        assert_eq!(refusal(bytes), DAMAGED);
+    }
+    let old = [&COMPOUND_FILE[..], &[0; 512]].concat();
+    assert!(is_workbook(&old) && is_workbook(&whole) && !is_workbook(b"machineId,tag"));
+    assert_eq!(
+        refusal(old),
+        "this workbook is in the old format or has a password; save it as .xlsx without a password"
+    );
+}
+
+#[test]
+fn bombs_are_refused_before_they_are_held() {
+    const TOO_LARGE: &str =
+        "the workbook holds more than can be read; save the sheet as \"CSV UTF-8\" and give that file";
+    let book = Book::of(&row(1, &["a"]));
+    let zeros = vec![0; 4_000_000];
+    for part in ["xl/media/image1.png", "xl/sharedStrings.xml"] {
+        let mut packed = Cursor::new(book.packed(&[(part, &zeros)]));
+        assert!(packed.get_ref().len() < 100_000, "{part} is packed to {} bytes", packed.get_ref().len());
+        assert!(measure::measure(&mut packed, 4_100_000, 1000).is_ok(), "{part}");
+        let error = measure::measure(&mut packed, 3_900_000, 1000).expect_err("too large");
+        assert_eq!(error.to_string(), TOO_LARGE, "{part}");
+    }
+    let error = measure::measure(&mut Cursor::new(book.packed(&[])), 100_000, 100).expect_err("too large");
+    assert_eq!(error.to_string(), TOO_LARGE, "a sheet");
+    let promise = format!("<sst xmlns=\"{NAMESPACE}\" uniqueCount=\"99999999999999\"><si><t>a</t></si></sst>");
+    let promise = book.packed(&[("xl/sharedStrings.xml", promise.as_bytes())]);
+    assert!(matches!(Workbook::open(Cursor::new(promise), None, None), Err(WorkbookError::Damaged(None))));
+    // Two cells at opposite corners are a million rows, and no table of 17 thousand million cells.
+    let corners = "<row r=\"1\"><c r=\"A1\" t=\"str\"><v>a</v></c></row>\
+                   <row r=\"1048576\"><c r=\"XFD1048576\" t=\"str\"><v>b</v></c></row>";
+    assert_eq!(Book::of(corners).text().len(), 1 + 1_048_575 + 16_383 + 2);
+}
