@@ -7,7 +7,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -70,7 +70,7 @@ struct Record {
 
 #[derive(Debug)]
 struct Replaced {
-    at: Instant,
+    at: Duration,
     tags: Vec<NameNumber>,
     device_value: SandboxDeviceValue,
 }
@@ -221,7 +221,7 @@ impl Fleet {
 
     /// Makes a change, unless asset rules hold the machine. The caller has asked whether there is
     /// [room for it](Self::has_room_for).
-    pub(super) fn change(&mut self, place: Place, change: Change<'_>, now: Instant) {
+    pub(super) fn change(&mut self, place: Place, change: Change<'_>, now: Duration) {
         let Some(record) = self.records.get_mut(place.0).filter(|record| !record.held_by_rule) else { return };
         let mut tags = record.tags.clone();
         let mut device_value = record.device_value;
@@ -247,7 +247,7 @@ impl Fleet {
         if !self.rules.list_lag.is_zero() {
             let replaced = self.replaced.entry(place).or_default();
             // One state older than the lag can be seen by nobody any more.
-            while replaced.front().is_some_and(|state| now.duration_since(state.at) > self.rules.list_lag) {
+            while replaced.front().is_some_and(|state| now.saturating_sub(state.at) > self.rules.list_lag) {
                 replaced.pop_front();
             }
             if replaced.len() >= MOST_REPLACED_STATES {
@@ -276,7 +276,7 @@ impl Fleet {
         let listed = self.records.iter().enumerate().filter(|(_, record)| record.listed);
         listed.map(move |(place, record)| {
             let seen = self.replaced.get(&Place(place)).and_then(|states| {
-                states.iter().find(|state| now.instant.saturating_duration_since(state.at) < self.rules.list_lag)
+                states.iter().find(|state| now.uptime.saturating_sub(state.at) < self.rules.list_lag)
             });
             match seen {
                 Some(state) => self.show(record, &state.tags, state.device_value, now.wall),
@@ -304,11 +304,6 @@ impl Fleet {
             now,
         };
         MachineView::new(known, &self.names)
-    }
-
-    /// How many machines there are, listed or not, dead or alive.
-    pub(super) const fn len(&self) -> usize {
-        self.records.len()
     }
 
     /// A full description of a machine as it is now, whether reads reach it or not.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::faults::{FaultScope, Faults};
 use super::made_up;
+use super::script::Mishap;
 
 /// The most machines that one sandbox holds, those made on first use included.
 pub const MAXIMUM_MACHINES: usize = 2_000_000;
@@ -40,6 +41,8 @@ pub struct SandboxSettings {
     pub fault_scope: FaultScope,
     /// So many faults altogether, then none; `None` for no end.
     pub fault_limit: Option<u64>,
+    /// What goes wrong beside the dice, the first that fits a call.
+    pub script: Vec<Mishap>,
     /// How long an answer takes, evenly distributed over the range; refusals come at once.
     pub latency: RangeInclusive<Duration>,
     /// The machines of the tenant, in the order of the list.
@@ -91,6 +94,7 @@ impl Default for SandboxSettings {
             faults: Faults::default(),
             fault_scope: FaultScope::All,
             fault_limit: None,
+            script: Vec::new(),
             latency: Duration::ZERO..=Duration::ZERO,
             machines: Vec::new(),
             made_up_machines: 0,
@@ -203,6 +207,8 @@ pub enum DeadNaming {
     /// None of them.
     #[value(name = "none")]
     Absent,
+    /// Every id of the call, the good ones as well.
+    Everybody,
 }
 
 /// The status of a bulk call that was refused for its ids.
