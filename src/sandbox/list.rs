@@ -69,7 +69,7 @@ pub(super) fn page(fleet: &Fleet, query: ListQuery, paging: Paging<'_>, now: Arr
         next_link: Option<String>,
     }
     let length = query.top.unwrap_or(paging.maximum_page).min(paging.maximum_page);
-    let mut left = fleet.listed(now).skip(query.skip).peekable();
+    let mut left = fleet.listed(now, query.skip).peekable();
     if left.peek().is_none() {
         return Err(ApiError::no_machines());
     }

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! server (wire) ──> service ──> routes, gate (limiter, sign_in, faults)      what a call is, and what it passes first
-//!                      └──────> work ──> fleet (key, names, made_up) ──> view, list               what the API does
+//!                      └──────> work ──> fleet (key, names, made_up, company) ──> view, list               what the API does
 //! settings, arguments, script: how the tenant behaves; answers: every refusal
 //! ```
 //!
@@ -19,6 +19,7 @@
 mod answers;
 pub mod arguments;
 mod calls;
+mod company;
 mod faults;
 mod fleet;
 mod gate;

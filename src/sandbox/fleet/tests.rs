@@ -66,7 +66,7 @@ fn the_dead_are_as_many_as_asked_for_and_reached_by_no_write() {
             assert_eq!(fleet.readable(id, NOW).is_some(), dead_listed);
         }
         let arrival = Arrival { uptime: Duration::ZERO, wall: NOW };
-        let listed = fleet.listed(arrival).count();
+        let listed = fleet.listed(arrival, 0).count();
         assert_eq!(listed, if dead_listed { 1000 } else { 1000 - dead_ids.len() });
     }
 }
@@ -148,7 +148,45 @@ fn the_list_lags_and_everything_else_does_not() {
     for (seconds, expected) in table {
         let arrival = Arrival { uptime: at(seconds), wall: NOW };
         let seen: Vec<_> =
-            fleet.listed(arrival).flat_map(|view| view.machine_tags.iter().collect::<Vec<_>>()).collect();
+            fleet.listed(arrival, 0).flat_map(|view| view.machine_tags.iter().collect::<Vec<_>>()).collect();
         assert_eq!(seen, expected, "{seconds} s");
     }
+}
+
+#[test]
+fn made_up_machines_are_found_by_their_names_and_one_that_was_installed_anew_has_left_its_own_to_another() {
+    let mut fleet = fleet(&SandboxSettings { made_up_machines: 2000, ..SandboxSettings::default() }, &[]);
+    let mut places: HashMap<String, Vec<Place>> = HashMap::new();
+    for place in (0..2000).map(Place) {
+        places.entry(fleet.computer_dns_name(place).to_ascii_lowercase()).or_default().push(place);
+    }
+    let twins = places.values().filter(|places| places.len() > 1).count();
+    assert!((5..50).contains(&twins), "{twins} names on two records");
+    for (name, places) in places {
+        let found = fleet.readable(&name, NOW).expect("a machine");
+        let last_seen = |place: &Place| fleet.records[place.0].last_seen;
+        assert_eq!(Some(&found), places.iter().max_by_key(|place| last_seen(place)), "{name}: the latest of several");
+    }
+    for unknown in ["", "ber-wks-99999.corp.contoso.example", "wks", "0001", "ber-wks-0000"] {
+        assert_eq!(fleet.readable(unknown, NOW), None, "{unknown}");
+    }
+}
+
+#[test]
+fn a_change_of_a_made_up_machine_begins_with_what_it_has() {
+    let settings = SandboxSettings { made_up_machines: 100, ..SandboxSettings::default() };
+    let mut fleet = fleet(&settings, &[]);
+    let ids = fleet.ids();
+    assert!(ids.iter().any(|id| tags(&fleet, id).len() > 1));
+    let names: Vec<_> = (0..100).map(|place| fleet.computer_dns_name(Place(place)).into_owned()).collect();
+    for id in &ids {
+        let before = tags(&fleet, id);
+        let place = fleet.writable(id, NOW).expect("alive");
+        fleet.change(place, Change::AddTag("New"), Duration::ZERO);
+        assert_eq!(tags(&fleet, id), [&before[..], &["New".to_owned()]].concat());
+        fleet.change(place, Change::RemoveTag("New"), Duration::ZERO);
+        assert_eq!(tags(&fleet, id), before);
+    }
+    let again: Vec<_> = (0..100).map(|place| fleet.computer_dns_name(Place(place)).into_owned()).collect();
+    assert_eq!(again, names);
 }
