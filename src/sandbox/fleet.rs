@@ -85,6 +85,10 @@ impl Record {
     fn company(&self) -> CompanyMachine {
         CompanyMachine::new(Particulars::of(&self.key), self.computer_dns_name.as_deref())
     }
+
+    fn made_up_tags(&self, names: &mut Names) -> Vec<NameNumber> {
+        self.company().tags().map(|tag| names.number(tag)).collect()
+    }
 }
 
 /// The settings that go on to matter after the start.
@@ -93,7 +97,11 @@ struct Rules {
     any_machine: bool,
     dead: DeadMachines,
     dead_listed: bool,
+    ignores_case: bool,
+    /// How far the list lies behind.
     list_lag: Duration,
+    /// How far it may ever lie behind, so that states are kept as long.
+    longest_list_lag: Duration,
     seed: u64,
 }
 
@@ -119,7 +127,9 @@ impl Fleet {
                 any_machine: settings.any_machine,
                 dead: settings.dead,
                 dead_listed: settings.dead_listed,
+                ignores_case: settings.ignores_case,
                 list_lag: settings.list_lag,
+                longest_list_lag: settings.list_lag,
                 seed: settings.seed,
             },
         };
@@ -264,42 +274,66 @@ impl Fleet {
     /// [room for it](Self::has_room_for).
     pub(super) fn change(&mut self, place: Place, change: Change<'_>, now: Duration) {
         let Some(record) = self.records.get_mut(place.0).filter(|record| !record.held_by_rule) else { return };
-        let mut tags = match &record.tags {
-            Some(tags) => tags.clone(),
-            None => record.company().tags().map(|tag| self.names.number(tag)).collect(),
+        let (record_tags, mut device_value) = (record.tags.clone(), record.device_value);
+        let mut tags = record_tags.unwrap_or_else(|| record.made_up_tags(&mut self.names));
+        let ignores_case = self.rules.ignores_case;
+        let is_one = |names: &Names, held, tag: &str| {
+            let held = names.text(held);
+            held == tag || ignores_case && held.to_lowercase() == tag.to_lowercase()
         };
-        let before = tags.clone();
-        let mut device_value = record.device_value;
         match change {
-            Change::AddTag(tag) => {
-                let number = self.names.number(tag);
-                if !tags.contains(&number) {
-                    tags.push(number);
-                }
+            Change::AddTag(tag) if !tags.iter().any(|other| is_one(&self.names, *other, tag)) => {
+                tags.push(self.names.number(tag));
             }
-            Change::RemoveTag(tag) => {
-                let number = self.names.find(tag);
-                tags.retain(|other| Some(*other) != number);
-            }
+            Change::AddTag(_) => {}
+            Change::RemoveTag(tag) => tags.retain(|other| !is_one(&self.names, *other, tag)),
             Change::SetDeviceValue(value) => device_value = value,
         }
-        if tags == before && device_value == record.device_value {
+        self.hold(place, tags, device_value, now);
+    }
+
+    /// Makes a machine so whatever holds it, or adds it. What is not described stays as it is.
+    pub(super) fn put(&mut self, machine: SandboxMachine, now: Arrival) {
+        let key = MachineKey::new(&machine.id);
+        let Some(place) = self.places.get(&key).copied() else {
+            self.add(key, machine, false, now.wall);
             return;
+        };
+        let tags = machine.tags.iter().map(|tag| self.names.number(tag)).collect();
+        self.hold(place, tags, machine.device_value, now.uptime);
+        let Some(record) = self.records.get_mut(place.0) else { return };
+        (record.listed, record.dead, record.held_by_rule) = (machine.listed, machine.dead, machine.held_by_rule);
+        record.last_seen = machine.last_seen.unwrap_or(record.last_seen);
+    }
+
+    /// From now on the list lies so far behind.
+    pub(super) const fn set_list_lag(&mut self, lag: Duration) {
+        self.rules.list_lag = lag;
+        if lag.as_nanos() > self.rules.longest_list_lag.as_nanos() {
+            self.rules.longest_list_lag = lag;
         }
+    }
+
+    /// Gives a machine these tags and this value, and keeps what it had before for the list.
+    fn hold(&mut self, place: Place, mut tags: Vec<NameNumber>, device_value: SandboxDeviceValue, now: Duration) {
+        let Some(record) = self.records.get_mut(place.0) else { return };
+        let before = record.tags.take().unwrap_or_else(|| record.made_up_tags(&mut self.names));
+        let is_same = tags == before && device_value == record.device_value;
         tags.shrink_to_fit();
         record.tags = Some(tags);
         let device_value = std::mem::replace(&mut record.device_value, device_value);
-        if !self.rules.list_lag.is_zero() {
-            let replaced = self.replaced.entry(place).or_default();
-            // One state older than the lag can be seen by nobody any more.
-            while replaced.front().is_some_and(|state| now.saturating_sub(state.at) > self.rules.list_lag) {
-                replaced.pop_front();
-            }
-            if replaced.len() >= MOST_REPLACED_STATES {
-                replaced.pop_front();
-            }
-            replaced.push_back(Replaced { at: now, tags: before, device_value });
+        if is_same || self.rules.longest_list_lag.is_zero() {
+            return;
         }
+        let replaced = self.replaced.entry(place).or_default();
+        // One state older than the lag can be seen by nobody any more.
+        while replaced.front().is_some_and(|state| now.saturating_sub(state.at) > self.rules.longest_list_lag) {
+            replaced.pop_front();
+        }
+        if replaced.len() >= MOST_REPLACED_STATES {
+            replaced.pop_front();
+        }
+        replaced.push_back(Replaced { at: now, tags: before, device_value });
     }
 
     /// Whether a machine can take this change: it holds only so many tags, and the tenant only so many different ones.

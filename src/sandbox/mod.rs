@@ -23,6 +23,8 @@ mod company;
 mod faults;
 mod fleet;
 mod gate;
+#[cfg(test)]
+pub(crate) mod in_memory;
 mod key;
 mod limiter;
 mod list;

@@ -19,6 +19,7 @@ pub struct Mishap {
     kinds: Vec<CallKind>,
     machine: Option<String>,
     least_machines: usize,
+    text: Option<String>,
     during: Range<Duration>,
     left: u64,
 }
@@ -60,7 +61,7 @@ impl Mishap {
 
     const fn new(what: What) -> Self {
         let during = Duration::ZERO..Duration::MAX;
-        Self { what, kinds: Vec::new(), machine: None, least_machines: 0, during, left: u64::MAX }
+        Self { what, kinds: Vec::new(), machine: None, least_machines: 0, text: None, during, left: u64::MAX }
     }
 
     /// Only calls of these kinds.
@@ -81,6 +82,12 @@ impl Mishap {
         Self { least_machines, ..self }
     }
 
+    /// Only calls with this text in their body.
+    #[must_use]
+    pub fn saying(self, text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..self }
+    }
+
     /// Only calls that come in this span of time since the service began.
     #[must_use]
     pub fn during(self, during: Range<Duration>) -> Self {
@@ -94,10 +101,11 @@ impl Mishap {
     }
 
     /// Whether a call meets it; one that does is counted.
-    pub(super) fn meets(&mut self, kind: CallKind, machines: &[&str], uptime: Duration) -> bool {
+    pub(super) fn meets(&mut self, kind: CallKind, machines: &[&str], body: &[u8], uptime: Duration) -> bool {
         let fits = (self.kinds.is_empty() || self.kinds.contains(&kind))
             && self.machine.as_deref().is_none_or(|machine| machines.contains(&machine))
             && machines.len() >= self.least_machines
+            && self.text.as_deref().is_none_or(|text| String::from_utf8_lossy(body).contains(text))
             && self.during.contains(&uptime)
             && self.left > 0;
         self.left -= u64::from(fits);

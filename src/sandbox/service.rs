@@ -173,8 +173,9 @@ impl Service {
         let kind = call.route.kind()?;
         let ids = work::ids(call, body);
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let uptime = call.arrival.uptime;
-        let mishap = self.settings.script.iter_mut().find_map(|one| one.meets(kind, &ids, uptime).then_some(&one.what));
+        let (body, uptime) = (body.unwrap_or_default(), call.arrival.uptime);
+        let mishap =
+            self.settings.script.iter_mut().find_map(|one| one.meets(kind, &ids, body, uptime).then_some(&one.what));
         mishap.cloned()
     }
 
@@ -220,6 +221,17 @@ impl Service {
     #[must_use]
     pub fn machine_ids(&self) -> Vec<String> {
         self.fleet.ids()
+    }
+
+    /// Makes a machine so, as somebody else would, or puts it there; what is not described stays as it is. (The list lags
+    /// behind this as behind every change.)
+    pub fn put(&mut self, machine: SandboxMachine, now: Arrival) {
+        self.fleet.put(machine, now);
+    }
+
+    /// From now on the list lies so far behind; what was replaced longer ago than any lag so far is forgotten.
+    pub const fn set_list_lag(&mut self, lag: Duration) {
+        self.fleet.set_list_lag(lag);
     }
 
     /// What is to go wrong from now on.

@@ -69,6 +69,8 @@ pub struct SandboxSettings {
     pub maximum_page: usize,
     /// What the list says about the next page.
     pub next_link: NextLink,
+    /// Tags that differ in case only are one and the same.
+    pub ignores_case: bool,
     /// The list shows tags and device values as they were so long ago.
     pub list_lag: Duration,
     /// How long a token lives.
@@ -108,6 +110,7 @@ impl Default for SandboxSettings {
             bulk_answer: BulkAnswer::All,
             maximum_page: 10_000,
             next_link: NextLink::Correct,
+            ignores_case: false,
             list_lag: Duration::ZERO,
             token_lifetime: Duration::from_hours(1),
             roles: vec![READ_WRITE_ROLE.to_owned()],
@@ -259,12 +262,12 @@ pub enum SandboxDeviceValue {
 
 impl SandboxDeviceValue {
     /// Reads the name as the API wants it: the case matters.
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Low, Self::Normal, Self::High].into_iter().find(|value| value.name() == name)
     }
 
     /// The name in JSON.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Low => "Low",
             Self::Normal => "Normal",
