@@ -1,7 +1,7 @@
 //! Crashes: the store stops after its n-th write, for every n of a small job, and the run is gone on with each time. It
 //! must end where an undisturbed run ends, and send nothing again but what was in flight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -10,18 +10,18 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::api::sign_in::SignInError;
-use crate::api::{Answer, Response, TokenGeneration};
+use crate::api::{Answer, TokenGeneration};
 use crate::clock::{BootId, VirtualClock};
 use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
 use crate::quota::QuotaScope;
+use crate::sandbox::in_memory::{InMemory, change_of, is_success, machines_of};
+use crate::sandbox::{SandboxMachine, SandboxSettings};
 use crate::store::{AccountKey, Claim, NewChange, NewOperation, NewRun, OperationState, RunKind, RunState, StoredRun};
 
 /// A service that does what it is asked, but for one machine that it does not know.
-#[derive(Default)]
 struct Service {
-    tags: Mutex<BTreeMap<MachineId, BTreeSet<String>>>,
-    values: Mutex<BTreeMap<MachineId, DeviceValue>>,
-    /// Every write, as machine and change.
+    tenant: InMemory,
+    /// Every write that was carried out, as machine and change.
     writes: Mutex<Vec<(MachineId, String)>>,
 }
 
@@ -32,43 +32,10 @@ fn machine(number: u32) -> MachineId {
 const UNKNOWN_MACHINE: u32 = 4;
 
 impl Service {
-    fn show(&self, machine: &MachineId) -> serde_json::Value {
-        let tags = self.tags.lock().expect("tags").get(machine).cloned().unwrap_or_default();
-        let value = self.values.lock().expect("values").get(machine).copied().unwrap_or(DeviceValue::Normal);
-        serde_json::json!({"id": machine.to_string(), "machineTags": tags, "deviceValue": value.as_str()})
-    }
-
-    fn write(&self, machines: &[MachineId], request: &ApiRequest) -> Response {
-        let response = |status, body: String| Response { status, body: body.into_bytes(), ..Response::default() };
-        if machines.contains(&machine(UNKNOWN_MACHINE)) {
-            let text = format!("unknown: {}", machine(UNKNOWN_MACHINE));
-            let status = if machines.len() == 1 { 404 } else { 400 };
-            return response(status, format!(r#"{{"error": {{"code": "NotFound", "message": "{text}"}}}}"#));
-        }
-        for machine in machines {
-            let what = match request {
-                ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
-                    let mut all = self.tags.lock().expect("tags");
-                    let tags = all.entry(machine.clone()).or_default();
-                    match action {
-                        TagAction::Add => drop(tags.insert(tag.to_string())),
-                        TagAction::Remove => drop(tags.remove(tag.as_str())),
-                    }
-                    format!("{} {tag}", action.as_str())
-                }
-                ApiRequest::SetDeviceValue { value, .. } => {
-                    self.values.lock().expect("values").insert(machine.clone(), *value);
-                    value.to_string()
-                }
-                _ => unreachable!("only writes"),
-            };
-            self.writes.lock().expect("writes").push((machine.clone(), what));
-        }
-        let shown: Vec<_> = machines.iter().map(|machine| self.show(machine)).collect();
-        match request {
-            ApiRequest::ChangeTagOnMachines { .. } => response(200, serde_json::json!({"value": shown}).to_string()),
-            _ => response(200, shown[0].to_string()),
-        }
+    fn new() -> Arc<Self> {
+        let unknown = SandboxMachine { dead: true, ..SandboxMachine::new(machine(UNKNOWN_MACHINE).to_string()) };
+        let settings = SandboxSettings { machines: vec![unknown], ..InMemory::of_anybody() };
+        Arc::new(Self { tenant: InMemory::new(settings), writes: Mutex::default() })
     }
 }
 
@@ -79,15 +46,16 @@ impl Transport for Service {
     }
 
     async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
-        let machines = match request {
-            ApiRequest::ChangeTagOnMachines { machines, .. } => machines.clone(),
-            request => request.machine().into_iter().cloned().collect(),
-        };
-        Ok((Answer::Response(self.write(&machines, request)), TokenGeneration(0)))
+        let (answer, token) = self.tenant.send(request).await?;
+        if is_success(&answer) {
+            let written = machines_of(request).into_iter().map(|machine| (machine, change_of(request)));
+            self.writes.lock().expect("writes").extend(written);
+        }
+        Ok((answer, token))
     }
 
-    async fn renew(&self, _refused: TokenGeneration) -> Result<(), SignInError> {
-        Ok(())
+    async fn renew(&self, refused: TokenGeneration) -> Result<(), SignInError> {
+        self.tenant.renew(refused).await
     }
 }
 
@@ -218,7 +186,7 @@ async fn open(directory: &Path, clock: &SharedClock) -> Store {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_stops_after_any_write_loses_nothing_and_sends_nothing_twice_but_what_was_in_flight() {
     let clock = clock();
-    let undisturbed = Arc::new(Service::default());
+    let undisturbed = Service::new();
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(&directory.path().join("state"), &clock).await;
     let writes = limit_writes(&store, usize::MAX).await;
@@ -231,7 +199,7 @@ async fn a_store_that_stops_after_any_write_loses_nothing_and_sends_nothing_twic
 
     let mut crashes = 0;
     for stops_after in 0..all_writes {
-        let service = Arc::new(Service::default());
+        let service = Service::new();
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state");
         let store = open(&path, &clock).await;
@@ -249,8 +217,7 @@ async fn a_store_that_stops_after_any_write_loses_nothing_and_sends_nothing_twic
             let is_left_open = (*expected, *end) == (OperationState::Failed, OperationState::Unknown);
             assert!(end == expected || is_left_open, "after write {stops_after}: {end:?} and not {expected:?}");
         }
-        assert_eq!(*service.tags.lock().expect("tags"), *undisturbed.tags.lock().expect("tags"));
-        assert_eq!(*service.values.lock().expect("values"), *undisturbed.values.lock().expect("values"));
+        assert_eq!(service.tenant.held(), undisturbed.tenant.held());
         // Three calls may have been in flight, and a bulk call here holds six machines at the most.
         let all = service.writes.lock().expect("writes").clone();
         let distinct: BTreeSet<_> = all.iter().collect();

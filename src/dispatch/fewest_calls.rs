@@ -6,6 +6,7 @@
 mod fleet;
 mod registry;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::clock::BootTime;
@@ -13,10 +14,15 @@ use crate::model::{DeviceValue, TagAction};
 use crate::plan::isolation::worst_case_calls;
 use crate::plan::schedule::{BucketCalls, finish_time};
 use crate::quota::{Quota, QuotaScope};
+use crate::sandbox::{BulkRefusalStatus, DeadNaming};
 use crate::store::NewChange;
 
 use fleet::{Fleet, LIMIT};
-use registry::Naming;
+use registry::EVERY_NAMING;
+
+const STATUSES: [BulkRefusalStatus; 2] = [BulkRefusalStatus::BadRequest, BulkRefusalStatus::NotFound];
+/// How long an answer takes where nothing depends on it.
+const LATENCY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(500);
 
 /// d·(⌈log2(500/d)⌉ + 6): what is promised for so many dead machines in one call that names none of them.
 fn promised_where_nobody_is_named(dead: u64) -> u64 {
@@ -25,7 +31,7 @@ fn promised_where_nobody_is_named(dead: u64) -> u64 {
 }
 
 /// What is promised for one first call, itself included.
-fn promised(fleet: &Fleet, call: &[u32], naming: Naming) -> u64 {
+fn promised(fleet: &Fleet, call: &[u32], naming: DeadNaming) -> u64 {
     let (machines, dead) = (call.len() as u64, fleet.dead_in(call));
     if call.iter().any(|machine| fleet.is_unlisted(*machine)) {
         // 2.5 for each machine, as a plan foretells.
@@ -33,25 +39,25 @@ fn promised(fleet: &Fleet, call: &[u32], naming: Naming) -> u64 {
     }
     // Fewer than half of a call must be named to be believed.
     let is_believed = match naming {
-        Naming::All => dead * 2 < machines,
-        Naming::One => machines > 2,
-        Naming::Nobody => false,
+        DeadNaming::All => dead * 2 < machines,
+        DeadNaming::One => machines > 2,
+        DeadNaming::Absent | DeadNaming::Everybody => false,
     };
     match (machines, dead, naming) {
         (_, 0, _) => 1,
         // A 404 is believed the third time.
         (1, _, _) => 3,
-        (_, _, Naming::All) if is_believed => 1 + 2,
-        (_, _, Naming::One) if is_believed => 1 + 3 * dead,
+        (_, _, DeadNaming::All) if is_believed => 1 + 2,
+        (_, _, DeadNaming::One) if is_believed => 1 + 3 * dead,
         _ => promised_where_nobody_is_named(dead),
     }
 }
 
 /// Runs a fleet, and holds it to what is promised.
-async fn is_within_the_promise(fleet: &Fleet, seed: u64, (naming, refusal): (Naming, u16)) {
+async fn is_within_the_promise(fleet: &Fleet, seed: u64, (naming, refusal): (DeadNaming, BulkRefusalStatus)) {
     let case =
-        format!("seed {seed}, {} dead of {}, {naming:?} named, {refusal}", fleet.dead.len(), fleet.operations.len());
-    let outcome = fleet.run(seed, (naming, refusal), "off", 0..=500).await;
+        format!("seed {seed}, {} dead of {}, {naming:?} named, {refusal:?}", fleet.dead.len(), fleet.operations.len());
+    let outcome = fleet.run(seed, (naming, refusal), "off", LATENCY).await;
     fleet.holds(&outcome, &case);
     let most: u64 = fleet.packed().iter().map(|call| promised(fleet, call, naming)).sum();
     let calls = outcome.tag_calls();
@@ -67,8 +73,8 @@ async fn fleets_without_dead_machines_take_exactly_the_floor() {
         if seed % 3 == 0 {
             fleet.first_unlisted = random.u32(0..1000);
         }
-        let naming = Naming::EVERY[random.usize(0..3)];
-        let outcome = fleet.run(seed, (naming, 400), "off", 0..=500).await;
+        let naming = EVERY_NAMING[random.usize(0..3)];
+        let outcome = fleet.run(seed, (naming, BulkRefusalStatus::BadRequest), "off", LATENCY).await;
         fleet.holds(&outcome, &format!("seed {seed}"));
         let books = outcome.registry.books.lock().expect("books");
         assert_eq!(books.tag_calls(), fleet.floor(), "seed {seed}: Σ ⌈n/500⌉ over tags and actions");
@@ -81,7 +87,7 @@ async fn fleets_without_dead_machines_take_exactly_the_floor() {
 
 #[tokio::test(start_paused = true)]
 async fn dead_machines_of_one_tag_cost_no_more_than_promised() {
-    for (case, naming) in (0..).zip(Naming::EVERY) {
+    for (case, naming) in (0..).zip(EVERY_NAMING) {
         for (number, (dead, unlisted)) in
             (0..).zip([(1, false), (10, false), (60, false), (1, true), (10, true), (60, true)])
         {
@@ -90,7 +96,7 @@ async fn dead_machines_of_one_tag_cost_no_more_than_promised() {
             let mut fleet = Fleet::of_one_tag(500, &mut random);
             fleet.first_unlisted = if unlisted { 0 } else { u32::MAX };
             fleet.kill(dead, &mut random);
-            is_within_the_promise(&fleet, seed, (naming, if number % 2 == 0 { 400 } else { 404 })).await;
+            is_within_the_promise(&fleet, seed, (naming, STATUSES[number as usize % 2])).await;
         }
     }
 }
@@ -100,8 +106,8 @@ async fn dead_machines_in_random_fleets_cost_no_more_than_promised() {
     for seed in 0..12 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut fleet = Fleet::random(&mut random);
-        let naming = Naming::EVERY[random.usize(0..3)];
-        let refusal = if random.bool() { 400 } else { 404 };
+        let naming = EVERY_NAMING[random.usize(0..3)];
+        let refusal = STATUSES[random.usize(0..2)];
         if random.bool() {
             fleet.first_unlisted = random.u32(0..1000);
         }
@@ -127,7 +133,8 @@ async fn a_foretold_end_holds_within_a_tenth() {
         }
         let value = NewChange::DeviceValue(DeviceValue::High);
         fleet.operations.extend((0..values).map(|machine| (machine, value)));
-        let outcome = fleet.run(seed, (Naming::All, 400), quota_text, milliseconds..=milliseconds).await;
+        let outcome =
+            fleet.run(seed, (DeadNaming::All, BulkRefusalStatus::BadRequest), quota_text, latency..=latency).await;
         fleet.holds(&outcome, &format!("seed {seed}"));
         if quota.is_off() {
             continue;

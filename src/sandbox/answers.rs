@@ -5,46 +5,82 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
 use serde::Serialize;
 
 use super::made_up::Guid;
 use super::settings::{BulkRefusalStatus, DeadNaming, RetryAfter, SandboxQuota};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json; odata.metadata=minimal");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const JSON: &str = "application/json; odata.metadata=minimal";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn new(status: u16, content_type: &str, body: Vec<u8>, request_id: Guid) -> Self {
+        let headers = vec![("content-type", content_type.to_owned()), ("request-id", request_id.to_string())];
+        Self { status, headers, body }
+    }
+
+    /// An answer that went well.
+    pub(super) fn success(body: Vec<u8>, request_id: Guid) -> Self {
+        Self::with_status(200, body, request_id)
+    }
+
+    /// A body of JSON under any status, for the token endpoint, whose refusals have a form of their own.
+    pub(super) fn with_status(status: u16, body: Vec<u8>, request_id: Guid) -> Self {
+        Self::new(status, JSON, body, request_id)
+    }
+
+    /// What a proxy on the way puts in the place of an answer.
+    pub(super) fn html_page(request_id: Guid) -> Self {
+        let page =
+            "<!DOCTYPE html><html><head><title>Notice</title></head><body>Sign in to the network to go on.</body>";
+        Self::new(200, HTML, page.as_bytes().to_vec(), request_id)
+    }
+
+    /// One of its headers.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
+    }
+}
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
-    pub(super) status: StatusCode,
+    pub(super) status: u16,
     pub(super) code: &'static str,
     pub(super) message: String,
     /// A header that goes with the refusal.
-    pub(super) header: Option<(HeaderName, HeaderValue)>,
+    pub(super) header: Option<(&'static str, String)>,
 }
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), header: None }
     }
 
     pub(super) fn unauthorized(message: &str) -> Self {
-        let header = Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message) }
+        let header = Some(("www-authenticate", "Bearer".to_owned()));
+        Self { header, ..Self::new(401, "Unauthorized", message) }
     }
 
     pub(super) fn missing_permission(needed: &str) -> Self {
         let message = format!("The application does not have any of the required application permissions ({needed})");
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
+        Self::new(403, "Forbidden", message)
     }
 
     pub(super) fn bulk_forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", "Tagging multiple machines is not enabled for this tenant")
+        Self::new(403, "Forbidden", "Tagging multiple machines is not enabled for this tenant")
     }
 
     /// The quota is used up; `wait` is how long it stays so, rounded up to whole seconds in the answer.
@@ -60,74 +96,71 @@ impl ApiError {
             quota.calls,
         );
         let header = match retry_after {
-            RetryAfter::Seconds => Some(HeaderValue::from(seconds)),
+            RetryAfter::Seconds => Some(seconds.to_string()),
             // A date has whole seconds and is cut off, so one more makes sure that it is not too early.
-            RetryAfter::Date => now.checked_add(wait + Duration::from_secs(1)).and_then(header_date),
+            RetryAfter::Date => now.checked_add(wait + Duration::from_secs(1)).map(httpdate::fmt_http_date),
             RetryAfter::Text | RetryAfter::Absent => None,
         };
         // Captures show the status as the code, not the documented `TooManyRequests`.
-        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "429", message);
-        Self { header: header.map(|value| (RETRY_AFTER, value)), ..refusal }
+        let refusal = Self::new(429, "429", message);
+        Self { header: header.map(|value| ("retry-after", value)), ..refusal }
     }
 
     pub(super) fn internal_error() -> Self {
         let message = "An internal server error occurred, please try again later";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
+        Self::new(500, "InternalServerError", message)
     }
 
     pub(super) fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "The service is temporarily unavailable")
+        Self::new(503, "ServiceUnavailable", "The service is temporarily unavailable")
     }
 
     /// A redirect; the program must not follow it with its token.
     pub(super) fn redirect() -> Self {
-        let header = Some((LOCATION, HeaderValue::from_static("/elsewhere")));
-        Self {
-            header,
-            ..Self::new(StatusCode::TEMPORARY_REDIRECT, "Redirect", "The resource is to be found elsewhere")
-        }
+        let header = Some(("location", "/elsewhere".to_owned()));
+        Self { header, ..Self::new(307, "Redirect", "The resource is to be found elsewhere") }
     }
 
     pub(super) fn machine_not_found(id: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", format!("Machine {id} was not found"))
+        Self::new(404, "ResourceNotFound", format!("Machine {id} was not found"))
     }
 
     pub(super) fn no_machines() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", "No machines were found")
+        Self::new(404, "ResourceNotFound", "No machines were found")
     }
 
     pub(super) fn no_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", "No resource was found that matches the request")
+        Self::new(404, "NotFound", "No resource was found that matches the request")
     }
 
     pub(super) fn wrong_method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "The resource does not support this method")
+        Self::new(405, "MethodNotAllowed", "The resource does not support this method")
     }
 
     pub(super) fn odata(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "ODataError", message)
+        Self::new(400, "ODataError", message)
     }
 
     pub(super) fn wrong_content_type() -> Self {
         let message = "The Content-Type of the request must be application/json";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+        Self::new(415, "UnsupportedMediaType", message)
     }
 
     pub(super) fn body_too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "InvalidRequestBody", "The body of the request is too large")
+        Self::new(413, "InvalidRequestBody", "The body of the request is too large")
     }
 
     pub(super) fn invalid_body(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "InvalidRequestBody", message)
+        Self::new(400, "InvalidRequestBody", message)
     }
 
     pub(super) fn missing_parameter(name: &str) -> Self {
         let message = format!("The required parameter {name} is missing from the request body");
-        Self::new(StatusCode::BAD_REQUEST, "MissingRequiredParameter", message)
+        Self::new(400, "MissingRequiredParameter", message)
     }
 
     pub(super) fn invalid_input(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
+        Self::new(400, "InvalidInput", message)
     }
 
     pub(super) fn too_many_tags() -> Self {
@@ -136,26 +169,27 @@ impl ApiError {
 
     pub(super) fn batch_too_large(received: usize, allowed: usize) -> Self {
         let message = format!("Maximum batch size exceeded. Received: {received}, allowed: {allowed}");
-        Self::new(StatusCode::BAD_REQUEST, "MaximumBatchSizeExceeded", message)
+        Self::new(400, "MaximumBatchSizeExceeded", message)
     }
 
     /// A bulk call refused as a whole for the ids in it that are unknown or inactive.
-    pub(super) fn bad_machines(bad: &[&str], naming: DeadNaming, status: BulkRefusalStatus) -> Self {
+    pub(super) fn bad_machines(bad: &[&str], all: &[String], naming: DeadNaming, status: BulkRefusalStatus) -> Self {
         let named = match naming {
             DeadNaming::All => bad.join(", "),
             DeadNaming::One => bad.first().copied().unwrap_or_default().to_owned(),
             DeadNaming::Absent => String::new(),
+            DeadNaming::Everybody => all.join(", "),
         };
         let colon = if named.is_empty() { "" } else { ": " };
         let message = format!("The request holds machines that do not exist or are not active{colon}{named}");
         match status {
             BulkRefusalStatus::BadRequest => Self::invalid_input(message),
-            BulkRefusalStatus::NotFound => Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", message),
+            BulkRefusalStatus::NotFound => Self::new(404, "ResourceNotFound", message),
         }
     }
 
     /// The refusal as the client gets it.
-    pub(super) fn into_response(self, request_id: Guid) -> Response {
+    pub(super) fn into_answer(self, request_id: Guid) -> Answer {
         #[derive(Serialize)]
         struct Envelope<'text> {
             error: Detail<'text>,
@@ -167,48 +201,15 @@ impl ApiError {
             target: Guid,
         }
         let detail = Detail { code: self.code, message: &self.message, target: request_id };
-        let mut response = respond(self.status, JSON, json(&Envelope { error: detail }), request_id);
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, value);
-        }
-        response
+        let mut answer = Answer::with_status(self.status, json(&Envelope { error: detail }), request_id);
+        answer.headers.extend(self.header);
+        answer
     }
 }
 
 /// Bytes of JSON; what the sandbox serialises cannot fail, and an empty body would show it if it did.
 pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
-}
-
-/// An answer that went well.
-pub(super) fn success(body: Vec<u8>, request_id: Guid) -> Response {
-    respond(StatusCode::OK, JSON, body, request_id)
-}
-
-/// A body of JSON under any status, for the token endpoint, whose refusals have a form of their own.
-pub(super) fn with_status(status: StatusCode, body: Vec<u8>, request_id: Guid) -> Response {
-    respond(status, JSON, body, request_id)
-}
-
-/// What a proxy on the way puts in the place of an answer.
-pub(super) fn html_page(request_id: Guid) -> Response {
-    let page = "<!DOCTYPE html><html><head><title>Notice</title></head><body>Sign in to the network to go on.</body>";
-    respond(StatusCode::OK, HTML, page.as_bytes().to_vec(), request_id)
-}
-
-fn respond(status: StatusCode, content_type: HeaderValue, body: Vec<u8>, request_id: Guid) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
-    if let Ok(request_id) = HeaderValue::try_from(request_id.to_string()) {
-        headers.insert(REQUEST_ID, request_id);
-    }
-    response
-}
-
-fn header_date(moment: SystemTime) -> Option<HeaderValue> {
-    HeaderValue::try_from(httpdate::fmt_http_date(moment)).ok()
 }
 
 /// A span of time as the service's text has it: `00:01:00`.
@@ -223,17 +224,16 @@ mod tests {
 
     const QUOTA: SandboxQuota = SandboxQuota { calls: 100, window: Duration::from_mins(1) };
 
-    #[tokio::test]
-    async fn a_refusal_has_the_shape_of_the_api() {
-        let response = ApiError::machine_not_found("1e5b").into_response(Guid::from_random(0));
-        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    #[test]
+    fn a_refusal_has_the_shape_of_the_api() {
+        let answer = ApiError::machine_not_found("1e5b").into_answer(Guid::from_random(0));
+        assert_eq!(answer.status, 404);
         let target = "00000000-0000-4000-8000-000000000000";
-        assert_eq!(response.headers().get("request-id").and_then(|id| id.to_str().ok()), Some(target));
-        let body = axum::body::to_bytes(response.into_body(), 1000).await.expect("a body");
+        assert_eq!(answer.header("request-id"), Some(target));
         let expected = format!(
             r#"{{"error":{{"code":"ResourceNotFound","message":"Machine 1e5b was not found","target":"{target}"}}}}"#
         );
-        assert_eq!(String::from_utf8_lossy(&body), expected);
+        assert_eq!(String::from_utf8_lossy(&answer.body), expected);
     }
 
     #[test]
@@ -249,9 +249,9 @@ mod tests {
         ];
         for (retry_after, header, message) in table {
             let refusal = ApiError::quota(QUOTA, Duration::from_millis(7100), retry_after, SystemTime::UNIX_EPOCH);
-            assert_eq!((refusal.status.as_u16(), refusal.code), (429, "429"));
+            assert_eq!((refusal.status, refusal.code), (429, "429"));
             assert_eq!(refusal.message, message);
-            let found = refusal.header.as_ref().and_then(|(_, value)| value.to_str().ok());
+            let found = refusal.header.as_ref().map(|(_, value)| value.as_str());
             assert_eq!(found, header, "{retry_after:?}");
         }
     }
@@ -265,15 +265,19 @@ mod tests {
 
     #[test]
     fn a_refused_bulk_call_names_as_many_ids_as_asked_for() {
-        for (naming, expected) in
-            [(DeadNaming::All, "active: x, y"), (DeadNaming::One, "active: x"), (DeadNaming::Absent, "active")]
-        {
-            let refusal = ApiError::bad_machines(&["x", "y"], naming, BulkRefusalStatus::BadRequest);
+        let all = ["w", "x", "y"].map(str::to_owned);
+        for (naming, expected) in [
+            (DeadNaming::All, "active: x, y"),
+            (DeadNaming::One, "active: x"),
+            (DeadNaming::Absent, "active"),
+            (DeadNaming::Everybody, "active: w, x, y"),
+        ] {
+            let refusal = ApiError::bad_machines(&["x", "y"], &all, naming, BulkRefusalStatus::BadRequest);
             assert!(refusal.message.ends_with(expected), "{}", refusal.message);
-            assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
+            assert_eq!(refusal.status, 400);
         }
-        let refusal = ApiError::bad_machines(&["x"], DeadNaming::All, BulkRefusalStatus::NotFound);
-        assert_eq!(refusal.status, StatusCode::NOT_FOUND);
+        let refusal = ApiError::bad_machines(&["x"], &all, DeadNaming::All, BulkRefusalStatus::NotFound);
+        assert_eq!(refusal.status, 404);
     }
 
     #[test]

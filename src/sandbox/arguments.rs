@@ -24,7 +24,7 @@ pub struct SandboxArguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
 
-    /// Number of machines to make up, with names, device groups and platforms
+    /// Number of machines to make up: a company's, with sites, servers, machine groups and tags
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "machines_file", help_heading = MACHINES)]
     pub machines: usize,
 

@@ -1,6 +1,6 @@
 //! The kinds of call, the bucket each counts in, and the counts that the sandbox keeps of them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::faults::Fault;
 
 /// A kind of call to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CallKind {
+pub enum CallKind {
     /// `GET /api/machines`
     List,
     /// `GET /api/machines/{id}`
@@ -30,17 +30,11 @@ impl CallKind {
 
 /// The moment at which a call arrived, on both clocks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arrival {
-    /// For windows, lifetimes and lags.
-    pub(super) instant: Instant,
+pub struct Arrival {
+    /// The time since the service began, for windows, lifetimes and lags; it never goes back.
+    pub uptime: Duration,
     /// For what is written into answers.
-    pub(super) wall: Timestamp,
-}
-
-impl Arrival {
-    pub(super) fn now() -> Self {
-        Self { instant: Instant::now(), wall: Timestamp::now() }
-    }
+    pub wall: Timestamp,
 }
 
 /// How many calls the sandbox has seen since its start.
@@ -88,7 +82,7 @@ impl SandboxCounters {
 }
 
 /// What the gate lets through: a call with its fate already drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Passage {
     /// How long the answer takes.
     pub(super) latency: Duration,

@@ -37,13 +37,6 @@ pub(super) struct Gate {
     counters: SandboxCounters,
 }
 
-/// What the gate says to a call.
-#[derive(Debug)]
-pub(super) struct Admission {
-    pub(super) request_id: Guid,
-    pub(super) outcome: Result<Passage, ApiError>,
-}
-
 impl Gate {
     pub(super) fn new(settings: &SandboxSettings) -> Self {
         let has = |role: &str| settings.roles.iter().any(|held| held == role);
@@ -64,13 +57,11 @@ impl Gate {
     }
 
     /// Lets a call in or refuses it, and draws what happens to it.
-    pub(super) fn admit(&mut self, kind: CallKind, bearer: Option<&str>, now: Arrival) -> Admission {
-        let request_id = self.fresh_id();
-        Admission { request_id, outcome: self.judge(kind, bearer, now) }
-    }
-
-    fn judge(&mut self, kind: CallKind, bearer: Option<&str>, now: Arrival) -> Result<Passage, ApiError> {
-        if let Err(refusal) = self.limiter.check(kind, now.instant) {
+    ///
+    /// # Errors
+    /// [`ApiError`] is the refusal.
+    pub(super) fn admit(&mut self, kind: CallKind, bearer: Option<&str>, now: Arrival) -> Result<Passage, ApiError> {
+        if let Err(refusal) = self.limiter.check(kind, now.uptime) {
             self.counters.refused_by_quota += 1;
             return Err(self.quota_refusal(refusal.quota, refusal.wait, now));
         }
@@ -80,11 +71,11 @@ impl Gate {
         }
         let fault = self.draw_fault(kind);
         match fault {
-            Some(Fault::Throttled) => return Err(self.quota_refusal(self.fault_quota, FAULT_WAIT, now)),
-            Some(Fault::Unauthorized) => return Err(ApiError::unauthorized("The token could not be validated")),
+            Some(Fault::Throttled) => return Err(self.false_quota_refusal(now)),
+            Some(Fault::Unauthorized) => return Err(Self::false_unauthorized()),
             _ => {}
         }
-        self.limiter.record(kind, now.instant);
+        self.limiter.record(kind, now.uptime);
         self.counters.count(kind);
         if !(self.may_write || self.may_read && !kind.writes()) {
             self.counters.forbidden += 1;
@@ -96,13 +87,23 @@ impl Gate {
     fn problem_with(&self, bearer: Option<&str>, now: Arrival) -> Option<&'static str> {
         match bearer {
             None => Some("The request has no bearer token"),
-            Some(token) if self.tokens.is_good(token, now.instant) => None,
+            Some(token) if self.tokens.is_good(token, now.uptime) => None,
             Some(_) => Some("The token is unknown or has expired"),
         }
     }
 
     fn quota_refusal(&self, quota: SandboxQuota, wait: Duration, now: Arrival) -> ApiError {
         ApiError::quota(quota, wait, self.retry_after, now.wall.into())
+    }
+
+    /// A 429 that no quota is behind.
+    pub(super) fn false_quota_refusal(&self, now: Arrival) -> ApiError {
+        self.quota_refusal(self.fault_quota, FAULT_WAIT, now)
+    }
+
+    /// A 401 for a token that is in order.
+    pub(super) fn false_unauthorized() -> ApiError {
+        ApiError::unauthorized("The token could not be validated")
     }
 
     fn draw_fault(&mut self, kind: CallKind) -> Option<Fault> {
@@ -158,7 +159,7 @@ mod tests {
 
     fn gate(settings: &SandboxSettings) -> (Gate, String, Arrival) {
         let mut gate = Gate::new(settings);
-        let now = Arrival::now();
+        let now = Arrival { uptime: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
         let (token, _) = gate.issue_token(Applicant { tenant: "t", client_id: "c", audience: "a" }, now);
         (gate, token, now)
     }
@@ -171,9 +172,9 @@ mod tests {
     #[test]
     fn the_quota_comes_first_and_neither_a_401_nor_a_429_counts() {
         let (mut gate, token, now) = gate(&one_call_an_hour());
-        let mut status = |bearer| match gate.admit(CallKind::Tags, bearer, now).outcome {
+        let mut status = |bearer| match gate.admit(CallKind::Tags, bearer, now) {
             Ok(_) => 200,
-            Err(error) => error.status.as_u16(),
+            Err(error) => error.status,
         };
         let calls = [None, Some("wrong"), Some(token.as_str()), Some(token.as_str()), None];
         assert_eq!(calls.map(&mut status), [401, 401, 200, 429, 429]);
@@ -188,9 +189,9 @@ mod tests {
             let settings =
                 SandboxSettings { faults: Faults::always(fault), fault_limit: Some(2), ..one_call_an_hour() };
             let (mut gate, token, now) = gate(&settings);
-            let statuses = [(); 4].map(|()| match gate.admit(CallKind::Value, Some(&token), now).outcome {
+            let statuses = [(); 4].map(|()| match gate.admit(CallKind::Value, Some(&token), now) {
                 Ok(_) => 200,
-                Err(error) => error.status.as_u16(),
+                Err(error) => error.status,
             });
             assert_eq!(statuses, [expected, expected, 200, 429], "{fault:?}");
             assert_eq!((gate.counters().faults, gate.counters().value), (2, 1));
@@ -210,7 +211,7 @@ mod tests {
             let settings = SandboxSettings { roles: roles.clone(), ..SandboxSettings::default() };
             let (mut gate, token, now) = gate(&settings);
             for (kind, expected) in [(CallKind::List, reads), (CallKind::Get, reads), (CallKind::Bulk, writes)] {
-                let outcome = gate.admit(kind, Some(&token), now).outcome;
+                let outcome = gate.admit(kind, Some(&token), now);
                 assert_eq!(outcome.is_ok(), expected, "{roles:?} {kind:?}");
             }
         }
@@ -227,7 +228,7 @@ mod tests {
         };
         let draws = || {
             let (mut gate, token, now) = gate(&settings);
-            (0..200).map(|_| gate.admit(CallKind::Get, Some(&token), now).outcome.expect("in")).collect::<Vec<_>>()
+            (0..200).map(|_| gate.admit(CallKind::Get, Some(&token), now).expect("in")).collect::<Vec<_>>()
         };
         let first = draws();
         assert!(first.iter().all(|passage| (least..=most).contains(&passage.latency)));

@@ -6,7 +6,7 @@
 //! Refused calls are not remembered. Nothing here reads a clock.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::calls::CallKind;
 use super::settings::SandboxQuota;
@@ -32,9 +32,9 @@ pub(super) struct Limiter {
 #[derive(Debug, Default)]
 struct Bucket {
     /// Arrivals in their order, the newest last; as many as the largest quota allows.
-    arrivals: VecDeque<Instant>,
+    arrivals: VecDeque<Duration>,
     /// The last refusal and when it was spoken, for as long as an early call can prolong it.
-    refused: Option<(Instant, Refusal)>,
+    refused: Option<(Duration, Refusal)>,
 }
 
 impl Limiter {
@@ -47,7 +47,7 @@ impl Limiter {
     ///
     /// # Errors
     /// [`Refusal`] with the quota that keeps it out longest.
-    pub(super) fn check(&mut self, kind: CallKind, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn check(&mut self, kind: CallKind, now: Duration) -> Result<(), Refusal> {
         let prolong = self.early_calls_prolong;
         let full = self.quotas.iter().filter_map(|quota| self.bucket(kind).full(*quota, now));
         let longest = full.max_by_key(|refusal| refusal.wait);
@@ -63,7 +63,7 @@ impl Limiter {
     }
 
     /// Remembers the arrival of a call that was let in.
-    pub(super) fn record(&mut self, kind: CallKind, now: Instant) {
+    pub(super) fn record(&mut self, kind: CallKind, now: Duration) {
         let remembered = self.quotas.iter().map(|quota| quota.calls).max().unwrap_or(0);
         if remembered == 0 {
             return;
@@ -96,10 +96,10 @@ impl Limiter {
 
 impl Bucket {
     /// The refusal that this quota speaks now, if it is used up.
-    fn full(&self, quota: SandboxQuota, now: Instant) -> Option<Refusal> {
+    fn full(&self, quota: SandboxQuota, now: Duration) -> Option<Refusal> {
         let oldest_that_counts = self.arrivals.len().checked_sub(quota.calls)?;
         let arrival = self.arrivals.get(oldest_that_counts)?;
-        let age = now.saturating_duration_since(*arrival);
+        let age = now.saturating_sub(*arrival);
         // One nanosecond more, because at exactly the window's length the arrival still counts.
         quota.window.checked_sub(age).map(|left| Refusal { quota, wait: left + Duration::from_nanos(1) })
     }

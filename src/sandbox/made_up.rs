@@ -1,34 +1,13 @@
-//! Machines that nobody described: plausible names, groups, platforms and addresses, all from the seed or from the id.
+//! Numbers for machines that nobody described, all from the seed or from the id.
 //!
-//! The same id always gets the same particulars, so nothing that is made up needs to be stored.
+//! The same id always gets the same numbers, so nothing that is made up needs to be stored. What they mean in the company
+//! that the machines belong to stands in [`super::company`].
 
 use std::fmt;
-use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::key::MachineKey;
-
-/// Platform, version and build, in turn for the made-up machines.
-const PLATFORMS: [(&str, &str, u32); 8] = [
-    ("Windows11", "23H2", 22_631),
-    ("Windows11", "24H2", 26_100),
-    ("Windows10", "22H2", 19_045),
-    ("WindowsServer2022", "21H2", 20_348),
-    ("WindowsServer2019", "1809", 17_763),
-    ("Windows11", "23H2", 22_631),
-    ("macOS", "14.6", 23),
-    ("Linux", "22.04", 22),
-];
-
-const GROUPS: [&str; 6] =
-    ["Workstations Europe", "Workstations Americas", "Servers Europe", "Servers Americas", "Kiosks", "UnassignedGroup"];
-
-const SITES: [&str; 8] = ["ber", "lon", "par", "nyc", "sao", "sin", "syd", "dub"];
-
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
 
 /// Spreads the bits of a number over all of its 64 (a fixed permutation: no two inputs share an output).
 const fn spread(number: u64) -> u64 {
@@ -74,47 +53,19 @@ impl Particulars {
     }
 
     /// A number from 0 to `choices - 1` for one purpose; each purpose has its own.
-    fn choice(self, purpose: u64, choices: u64) -> u64 {
+    pub(super) fn choice(self, purpose: u64, choices: u64) -> u64 {
         spread(self.0 ^ spread(purpose)).checked_rem(choices).unwrap_or(0)
     }
 
-    fn pick<T: Copy>(self, purpose: u64, from: &[T], otherwise: T) -> T {
-        let choices = u64::try_from(from.len()).unwrap_or(0);
-        let place = usize::try_from(self.choice(purpose, choices)).unwrap_or(0);
-        from.get(place).copied().unwrap_or(otherwise)
-    }
-
-    pub(super) fn platform(self) -> &'static str {
-        self.pick(1, &PLATFORMS, ("Windows11", "", 0)).0
-    }
-
-    pub(super) fn group(self) -> &'static str {
-        self.pick(2, &GROUPS, "UnassignedGroup")
-    }
-
-    /// The full DNS name of the machine with this number, counted from 1.
-    pub(super) fn computer_dns_name(self, number: usize) -> String {
-        let kind = if self.platform().contains("Server") { "srv" } else { "clt" };
-        format!("{}-{kind}-{number:06}.contoso.example", self.pick(3, &SITES, "ber"))
-    }
-
-    /// How long ago the machine was last seen: within a day for most, 8 to 28 days for one in twenty.
-    pub(super) fn silence(self) -> Duration {
-        if self.choice(4, 20) == 0 {
-            8 * DAY + Duration::from_secs(self.choice(5, (20 * DAY).as_secs()))
-        } else {
-            Duration::from_secs(self.choice(5, DAY.as_secs()))
-        }
-    }
-
-    /// How long a dead machine has been silent: 200 to 300 days, past the service's longest retention period.
-    pub(super) fn silence_of_the_dead(self) -> Duration {
-        200 * DAY + Duration::from_secs(self.choice(5, (100 * DAY).as_secs()))
-    }
-
-    /// How long before its last sign the machine was first seen.
-    pub(super) fn age(self) -> Duration {
-        HOUR + Duration::from_secs(self.choice(6, (600 * DAY).as_secs()))
+    /// One of several, each as often as the number beside it says; there must be one.
+    pub(super) fn pick<T: Copy>(self, purpose: u64, from: &[(u64, T)]) -> Option<T> {
+        let mut left = self.choice(purpose, from.iter().map(|(weight, _)| weight).sum());
+        let chosen = from.iter().find(|(weight, _)| {
+            let is_here = left < *weight;
+            left = left.saturating_sub(*weight);
+            is_here
+        });
+        chosen.map(|(_, one)| *one)
     }
 
     /// Whether a share of all machines, 0 to 1, takes this one in.
@@ -124,34 +75,10 @@ impl Particulars {
         f64::from(step) < share * f64::from(STEPS)
     }
 
-    pub(super) fn address(self) -> Ipv4Addr {
-        let [low, middle, high, ..] = self.choice(7, u64::MAX).to_le_bytes();
-        Ipv4Addr::new(10, high, middle, low)
-    }
-
-    /// An address that RFC 5737 keeps for documentation.
-    pub(super) fn external_address(self) -> Ipv4Addr {
-        let [low, ..] = self.choice(8, 254).to_le_bytes();
-        Ipv4Addr::new(203, 0, 113, low + 1)
-    }
-
-    pub(super) fn risk_score(self) -> &'static str {
-        self.pick(9, &["None", "Informational", "Low", "Low", "Medium", "High"], "None")
-    }
-
-    pub(super) fn exposure_level(self) -> &'static str {
-        self.pick(10, &["None", "Low", "Low", "Medium", "High"], "None")
-    }
-
     pub(super) fn directory_device_id(self) -> Guid {
-        let [high, low] = [11, 12].map(|purpose| u128::from(self.choice(purpose, u64::MAX)));
+        let [high, low] = [101, 102].map(|purpose| u128::from(self.choice(purpose, u64::MAX)));
         Guid::from_random(high << 64 | low)
     }
-}
-
-/// Version and build of a platform, where one of the made-up machines has it.
-pub(super) fn version_and_build(platform: &str) -> Option<(&'static str, u32)> {
-    PLATFORMS.iter().find(|(name, ..)| *name == platform).map(|(_, version, build)| (*version, *build))
 }
 
 /// An identifier in the form of RFC 9562, version 4.

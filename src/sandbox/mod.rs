@@ -6,53 +6,62 @@
 //! survive.
 //!
 //! ```text
-//! wire ──> routes ──> room ──> gate (limiter, sign_in, faults)      what a call passes first
-//!                      └─────> fleet (key, names, made_up) ──> view, list               what the API does
-//! settings, arguments: how the tenant behaves; answers: every refusal
+//! server (wire) ──> service ──> routes, gate (limiter, sign_in, faults)      what a call is, and what it passes first
+//!                      └──────> work ──> fleet (key, names, made_up, company) ──> view, list               what the API does
+//! settings, arguments, script: how the tenant behaves; answers: every refusal
 //! ```
 //!
-//! Invariants: nothing listens beyond loopback; all randomness comes from one seed; no time is taken where it could be
-//! passed in; a refused call changes nothing and counts nowhere; no lock is held while waiting; whatever clients send, what
+//! [`Service`] is the whole API as a value that knows no socket and no clock; the server is one of the shells around it.
+//!
+//! Invariants: nothing listens beyond loopback; all randomness comes from one seed; only the server takes the time; a refused call changes nothing and counts nowhere; no lock is held while waiting; whatever clients send, what
 //! is kept of it is bounded.
 
 mod answers;
 pub mod arguments;
 mod calls;
+mod company;
 mod faults;
 mod fleet;
 mod gate;
+#[cfg(test)]
+pub(crate) mod in_memory;
 mod key;
 mod limiter;
 mod list;
 mod made_up;
 mod names;
-mod room;
 mod routes;
+mod script;
+mod server;
+mod service;
 mod settings;
 mod sign_in;
 mod view;
 mod wire;
+mod work;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use calls::SandboxCounters;
+pub use answers::Answer;
+pub use calls::{Arrival, CallKind, SandboxCounters};
 pub use faults::{Fault, FaultScope, Faults};
+pub use script::Mishap;
+pub use service::{Call, Delivery, Head, Reaction, Service};
 pub use settings::{
     BulkAnswer, BulkRefusalStatus, DeadMachines, DeadNaming, MAXIMUM_MACHINES, NextLink, RetryAfter,
     SandboxDeviceValue, SandboxMachine, SandboxQuota, SandboxSecret, SandboxSettings, SettingsError,
 };
 
-use calls::Arrival;
-use fleet::Fleet;
-use room::Room;
+use server::Server;
 use sign_in::Applicant;
 use wire::{Connection, WireListener};
 
@@ -103,10 +112,9 @@ pub struct SandboxCredential {
 
 /// A running server. Dropping it stops it too, without waiting for calls in flight.
 pub struct Sandbox {
-    room: Arc<Room>,
-    address: SocketAddr,
+    server: Arc<Server>,
     stopping: watch::Sender<bool>,
-    server: Option<JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Sandbox {
@@ -114,7 +122,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`SandboxError`] when the address is not loopback or not free, or a setting is out of its range.
-    pub async fn start(mut settings: SandboxSettings, address: SocketAddr) -> Result<Self, SandboxError> {
+    pub async fn start(settings: SandboxSettings, address: SocketAddr) -> Result<Self, SandboxError> {
         if !address.ip().is_loopback() {
             return Err(SandboxError::NotLoopback { address });
         }
@@ -122,44 +130,50 @@ impl Sandbox {
         let listen = |source| SandboxError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let began = Instant::now();
         // A million machines take a second or two, which no worker of the runtime should be kept for.
         let making = tokio::task::spawn_blocking(move || {
-            let machines = std::mem::take(&mut settings.machines);
-            Fleet::new(&settings, machines, Arrival::now().wall).map(|fleet| (settings, fleet))
+            Service::new(settings, format!("http://{address}"), server::arrival(began))
         });
-        let (settings, fleet) = making.await.map_err(SandboxError::Interrupted)??;
+        let service = making.await.map_err(SandboxError::Interrupted)??;
         let (stopping, mut stopped) = watch::channel(false);
-        let room = Arc::new(Room::new(settings, fleet, format!("http://{address}"), stopping.subscribe()));
-        let service = routes::router(Arc::clone(&room)).into_make_service_with_connect_info::<Connection>();
-        let serving = axum::serve(WireListener::new(listener), service).with_graceful_shutdown(async move {
+        let server = Arc::new(Server::new(service, address, began, stopping.subscribe()));
+        let router = Router::new().fallback(server::serve).with_state(Arc::clone(&server));
+        let router = router.into_make_service_with_connect_info::<Connection>();
+        let serving = axum::serve(WireListener::new(listener), router).with_graceful_shutdown(async move {
             // An error means that the sandbox was dropped, which is a stop as well.
             let _dropped = stopped.wait_for(|stops| *stops).await;
         });
-        let server = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::warn!(%error, "the sandbox has stopped serving");
             }
         });
-        tracing::debug!(%address, machines = room.fleet().len(), "the sandbox is serving");
-        Ok(Self { room, address, stopping, server: Some(server) })
+        tracing::debug!(%address, "the sandbox is serving");
+        Ok(Self { server, stopping, task: Some(task) })
+    }
+
+    /// The service itself, to look at and to change; every call waits as long as it is held.
+    pub fn service(&self) -> MutexGuard<'_, Service> {
+        self.server.service()
     }
 
     /// Where it listens; the port is the real one.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     /// The base URL of the API and the sign-in authority alike: `http://127.0.0.1:PORT`, no slash at the end.
     #[must_use]
     pub fn base_url(&self) -> String {
-        self.room.base_url.clone()
+        self.service().base_url.clone()
     }
 
     /// A credential that the token endpoint accepts.
     #[must_use]
     pub fn credential(&self) -> SandboxCredential {
-        let secret = self.room.settings.client_secret.clone();
+        let secret = self.service().settings.client_secret.clone();
         SandboxCredential {
             tenant_id: TENANT_ID.to_owned(),
             client_id: CLIENT_ID.to_owned(),
@@ -171,26 +185,26 @@ impl Sandbox {
     #[must_use]
     pub fn ready_token(&self) -> SandboxSecret {
         let applicant = Applicant { tenant: TENANT_ID, client_id: CLIENT_ID, audience: AUDIENCE };
-        let (token, _) = self.room.gate().issue_token(applicant, Arrival::now());
-        SandboxSecret::new(token)
+        let now = self.server.now();
+        SandboxSecret::new(self.service().issue_token(applicant, now))
     }
 
     /// How many calls came and what became of them.
     #[must_use]
     pub fn counters(&self) -> SandboxCounters {
-        self.room.gate().counters()
+        self.service().counters()
     }
 
     /// A machine as it is now, whether the API shows it or not.
     #[must_use]
     pub fn machine(&self, id: &str) -> Option<SandboxMachine> {
-        self.room.fleet().describe(id)
+        self.service().machine(id)
     }
 
     /// The ids of all machines in the order of the list, dead and unlisted ones included.
     #[must_use]
     pub fn machine_ids(&self) -> Vec<String> {
-        self.room.fleet().ids()
+        self.service().machine_ids()
     }
 
     /// Other faults from now on, at most so many of them (`None` for no end).
@@ -199,22 +213,22 @@ impl Sandbox {
     /// [`SettingsError`] when a probability, or their sum, does not lie between 0 and 1; nothing changes then.
     pub fn set_faults(&self, faults: Faults, limit: Option<u64>) -> Result<(), SettingsError> {
         faults.check()?;
-        self.room.gate().set_faults(faults, limit);
+        self.service().set_faults(faults, limit);
         Ok(())
     }
 
     /// Makes every token that was issued so far worthless.
     pub fn revoke_tokens(&self) {
-        self.room.gate().revoke_tokens();
+        self.service().revoke_tokens();
     }
 
     /// Stops listening, ends every wait, lets calls in flight be answered (for five seconds at most) and returns.
     pub async fn stop(mut self) {
         self.stopping.send_replace(true);
-        let Some(mut server) = self.server.take() else { return };
-        if tokio::time::timeout(STOP_PATIENCE, &mut server).await.is_err() {
+        let Some(mut task) = self.task.take() else { return };
+        if tokio::time::timeout(STOP_PATIENCE, &mut task).await.is_err() {
             tracing::warn!("a client of the sandbox holds its connection open; it is left behind");
-            server.abort();
+            task.abort();
         }
     }
 }
@@ -227,7 +241,7 @@ impl Drop for Sandbox {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sandbox").field("address", &self.address).finish_non_exhaustive()
+        formatter.debug_struct("Sandbox").field("address", &self.server.address).finish_non_exhaustive()
     }
 }
 

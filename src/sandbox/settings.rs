@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::faults::{FaultScope, Faults};
 use super::made_up;
+use super::script::Mishap;
 
 /// The most machines that one sandbox holds, those made on first use included.
 pub const MAXIMUM_MACHINES: usize = 2_000_000;
@@ -40,6 +41,8 @@ pub struct SandboxSettings {
     pub fault_scope: FaultScope,
     /// So many faults altogether, then none; `None` for no end.
     pub fault_limit: Option<u64>,
+    /// What goes wrong beside the dice, the first that fits a call.
+    pub script: Vec<Mishap>,
     /// How long an answer takes, evenly distributed over the range; refusals come at once.
     pub latency: RangeInclusive<Duration>,
     /// The machines of the tenant, in the order of the list.
@@ -66,6 +69,8 @@ pub struct SandboxSettings {
     pub maximum_page: usize,
     /// What the list says about the next page.
     pub next_link: NextLink,
+    /// Tags that differ in case only are one and the same.
+    pub ignores_case: bool,
     /// The list shows tags and device values as they were so long ago.
     pub list_lag: Duration,
     /// How long a token lives.
@@ -91,6 +96,7 @@ impl Default for SandboxSettings {
             faults: Faults::default(),
             fault_scope: FaultScope::All,
             fault_limit: None,
+            script: Vec::new(),
             latency: Duration::ZERO..=Duration::ZERO,
             machines: Vec::new(),
             made_up_machines: 0,
@@ -104,6 +110,7 @@ impl Default for SandboxSettings {
             bulk_answer: BulkAnswer::All,
             maximum_page: 10_000,
             next_link: NextLink::Correct,
+            ignores_case: false,
             list_lag: Duration::ZERO,
             token_lifetime: Duration::from_hours(1),
             roles: vec![READ_WRITE_ROLE.to_owned()],
@@ -203,6 +210,8 @@ pub enum DeadNaming {
     /// None of them.
     #[value(name = "none")]
     Absent,
+    /// Every id of the call, the good ones as well.
+    Everybody,
 }
 
 /// The status of a bulk call that was refused for its ids.
@@ -253,12 +262,12 @@ pub enum SandboxDeviceValue {
 
 impl SandboxDeviceValue {
     /// Reads the name as the API wants it: the case matters.
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Low, Self::Normal, Self::High].into_iter().find(|value| value.name() == name)
     }
 
     /// The name in JSON.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Low => "Low",
             Self::Normal => "Normal",

@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::answers::json;
 use super::calls::Arrival;
@@ -23,7 +22,7 @@ use super::settings::SandboxSecret;
 const MAXIMUM_TOKENS: usize = 10_000;
 
 /// The form of a client credentials request (RFC 6749, section 4.4, and RFC 7523 for assertions).
-#[derive(Deserialize)]
+#[derive(Default)]
 pub(super) struct TokenRequest {
     pub(super) grant_type: Option<String>,
     pub(super) client_id: Option<String>,
@@ -33,10 +32,30 @@ pub(super) struct TokenRequest {
     pub(super) scope: Option<String>,
 }
 
+impl TokenRequest {
+    /// Reads the form; of a field that is there twice the last counts, and others than these are skipped.
+    pub(super) fn read(form: &[u8]) -> Self {
+        let mut request = Self::default();
+        for (name, value) in form_urlencoded::parse(form) {
+            let field = match &*name {
+                "grant_type" => &mut request.grant_type,
+                "client_id" => &mut request.client_id,
+                "client_secret" => &mut request.client_secret,
+                "client_assertion" => &mut request.client_assertion,
+                "client_assertion_type" => &mut request.client_assertion_type,
+                "scope" => &mut request.scope,
+                _ => continue,
+            };
+            *field = Some(value.into_owned());
+        }
+        request
+    }
+}
+
 /// A token endpoint's refusal, in the form that Microsoft's sign-in service has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SignInError {
-    pub(super) status: StatusCode,
+    pub(super) status: u16,
     error: &'static str,
     number: u32,
     description: &'static str,
@@ -44,11 +63,11 @@ pub(super) struct SignInError {
 
 impl SignInError {
     const fn bad_request(error: &'static str, number: u32, description: &'static str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error, number, description }
+        Self { status: 400, error, number, description }
     }
 
     const fn bad_credential(number: u32, description: &'static str) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, error: "invalid_client", number, description }
+        Self { status: 401, error: "invalid_client", number, description }
     }
 
     /// The refusal of something that is no form at all.
@@ -130,7 +149,7 @@ pub(super) fn check<'text>(
 /// The tokens that were issued and still live.
 pub(super) struct Tokens {
     /// By the token's own text.
-    ends: HashMap<Box<str>, Instant>,
+    ends: HashMap<Box<str>, Duration>,
     lifetime: Duration,
     roles: Vec<String>,
 }
@@ -148,14 +167,14 @@ impl Tokens {
 
     /// Issues a token.
     pub(super) fn issue(&mut self, applicant: Applicant<'_>, now: Arrival, random: &mut fastrand::Rng) -> String {
-        self.ends.retain(|_, end| *end > now.instant);
+        self.ends.retain(|_, end| *end > now.uptime);
         if self.ends.len() >= MAXIMUM_TOKENS
             && let Some(soonest) = self.ends.iter().min_by_key(|(_, end)| **end).map(|(token, _)| token.clone())
         {
             self.ends.remove(&soonest);
         }
         let token = self.write(applicant, now.wall, random);
-        self.ends.insert(token.as_str().into(), now.instant + self.lifetime);
+        self.ends.insert(token.as_str().into(), now.uptime + self.lifetime);
         token
     }
 
@@ -198,7 +217,7 @@ impl Tokens {
     }
 
     /// Whether this token was issued here and still lives.
-    pub(super) fn is_good(&self, token: &str, now: Instant) -> bool {
+    pub(super) fn is_good(&self, token: &str, now: Duration) -> bool {
         self.ends.get(token).is_some_and(|end| now < *end)
     }
 

@@ -4,6 +4,7 @@ mod faults;
 mod hostile;
 mod quota;
 mod reads;
+mod scripts;
 mod writes;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};

@@ -1,5 +1,6 @@
 //! A machine as the API shows it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::company::{CompanyMachine, platform_named};
 use super::key::MachineKey;
-use super::made_up::{Guid, Particulars, version_and_build};
+use super::made_up::Guid;
 use super::names::{NameNumber, Names};
 use super::settings::SandboxDeviceValue;
 
@@ -16,14 +18,16 @@ use super::settings::SandboxDeviceValue;
 const INACTIVE_AFTER: Duration = Duration::from_hours(168);
 
 /// What the fleet knows of a machine, at one moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Known<'fleet> {
     pub(super) key: &'fleet MachineKey,
-    pub(super) computer_dns_name: &'fleet str,
-    pub(super) tags: &'fleet [NameNumber],
+    pub(super) computer_dns_name: Cow<'fleet, str>,
+    /// For all that nobody has described.
+    pub(super) company: CompanyMachine,
+    pub(super) tags: TagList<'fleet>,
     pub(super) device_value: SandboxDeviceValue,
-    pub(super) platform: NameNumber,
-    pub(super) group: NameNumber,
+    pub(super) platform: &'fleet str,
+    pub(super) group: (NameNumber, &'fleet str),
     pub(super) last_seen: Timestamp,
     /// As it was described; otherwise it is made up.
     pub(super) aad_device_id: Option<Guid>,
@@ -35,70 +39,81 @@ pub(super) struct Known<'fleet> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct MachineView<'fleet> {
     pub(super) id: &'fleet MachineKey,
-    pub(super) computer_dns_name: &'fleet str,
-    pub(super) first_seen: Moment,
-    pub(super) last_seen: Moment,
-    pub(super) os_platform: &'fleet str,
-    pub(super) os_version: Option<&'static str>,
-    pub(super) os_build: Option<u32>,
-    pub(super) version: Option<&'static str>,
-    pub(super) last_ip_address: Ipv4Addr,
-    pub(super) last_external_ip_address: Ipv4Addr,
-    pub(super) health_status: &'static str,
-    pub(super) onboarding_status: &'static str,
+    computer_dns_name: Cow<'fleet, str>,
+    first_seen: Moment,
+    last_seen: Moment,
+    os_platform: &'fleet str,
+    os_version: Option<&'static str>,
+    os_build: Option<u32>,
+    os_architecture: &'static str,
+    version: Option<&'static str>,
+    last_ip_address: Ipv4Addr,
+    last_external_ip_address: Ipv4Addr,
+    health_status: &'static str,
+    onboarding_status: &'static str,
     pub(super) device_value: SandboxDeviceValue,
-    pub(super) rbac_group_id: u32,
-    pub(super) rbac_group_name: &'fleet str,
-    pub(super) risk_score: &'static str,
-    pub(super) exposure_level: &'static str,
-    pub(super) is_aad_joined: bool,
-    pub(super) aad_device_id: Guid,
+    rbac_group_id: u32,
+    rbac_group_name: &'fleet str,
+    risk_score: &'static str,
+    exposure_level: &'static str,
+    is_aad_joined: bool,
+    aad_device_id: Option<Guid>,
+    managed_by: &'static str,
     pub(super) machine_tags: TagList<'fleet>,
 }
 
 impl<'fleet> MachineView<'fleet> {
-    pub(super) fn new(known: Known<'fleet>, names: &'fleet Names) -> Self {
-        let made_up = Particulars::of(known.key);
-        let os_platform = names.text(known.platform);
-        let (version, build) = version_and_build(os_platform).unzip();
-        let first_seen = known.last_seen.checked_sub(made_up.age()).unwrap_or(known.last_seen);
+    pub(super) fn new(known: Known<'fleet>) -> Self {
+        let company = known.company;
+        // Of a platform that was described there may be a newer version in the company, or none.
+        let platform = Some(company.platform()).filter(|platform| platform.name == known.platform);
+        let platform = platform.or_else(|| platform_named(known.platform));
+        let first_seen = known.last_seen.checked_sub(company.age()).unwrap_or(known.last_seen);
         let silence = Duration::try_from(known.now.duration_since(known.last_seen)).unwrap_or_default();
+        let aad_device_id = known.aad_device_id.or_else(|| company.directory_device_id());
         Self {
             id: known.key,
             computer_dns_name: known.computer_dns_name,
             first_seen: Moment(first_seen),
             last_seen: Moment(known.last_seen),
-            os_platform,
-            os_version: version,
-            os_build: build,
-            version,
-            last_ip_address: made_up.address(),
-            last_external_ip_address: made_up.external_address(),
-            health_status: if silence > INACTIVE_AFTER { "Inactive" } else { "Active" },
-            onboarding_status: "Onboarded",
+            os_platform: known.platform,
+            os_version: platform.map(|platform| platform.number),
+            os_build: platform.map(|platform| platform.build),
+            os_architecture: "64-bit",
+            version: platform.map(|platform| platform.version),
+            last_ip_address: company.address(),
+            last_external_ip_address: company.external_address(),
+            health_status: if silence > INACTIVE_AFTER { "Inactive" } else { company.health_status() },
+            onboarding_status: company.onboarding_status(),
             device_value: known.device_value,
-            rbac_group_id: known.group.get().saturating_add(100),
-            rbac_group_name: names.text(known.group),
-            risk_score: made_up.risk_score(),
-            exposure_level: made_up.exposure_level(),
-            is_aad_joined: true,
-            aad_device_id: known.aad_device_id.unwrap_or_else(|| made_up.directory_device_id()),
-            machine_tags: TagList { numbers: known.tags, names },
+            rbac_group_id: known.group.0.get().saturating_add(100),
+            rbac_group_name: known.group.1,
+            risk_score: company.risk_score(),
+            exposure_level: company.exposure_level(),
+            is_aad_joined: aad_device_id.is_some(),
+            aad_device_id,
+            managed_by: company.managed_by(),
+            machine_tags: known.tags,
         }
     }
 }
 
 /// The tags of a machine, in the order of adding.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TagList<'fleet> {
-    numbers: &'fleet [NameNumber],
-    names: &'fleet Names,
+pub(super) enum TagList<'fleet> {
+    /// Those that somebody gave or changed.
+    Known { numbers: &'fleet [NameNumber], names: &'fleet Names },
+    /// Those that it has had from the beginning.
+    MadeUp(CompanyMachine),
 }
 
 impl<'fleet> TagList<'fleet> {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &'fleet str> {
-        let names = self.names;
-        self.numbers.iter().map(move |number| names.text(*number))
+    pub(super) fn iter(self) -> impl Iterator<Item = &'fleet str> {
+        let (known, made_up) = match self {
+            Self::Known { numbers, names } => (Some(numbers.iter().map(|number| names.text(*number))), None),
+            Self::MadeUp(company) => (None, Some(company.tags().map(|tag| -> &'fleet str { tag }))),
+        };
+        known.into_iter().flatten().chain(made_up.into_iter().flatten())
     }
 }
 
@@ -127,6 +142,7 @@ impl Serialize for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::made_up::Particulars;
 
     #[test]
     fn a_moment_has_seven_digits_of_a_second() {
@@ -137,24 +153,24 @@ mod tests {
 
     #[test]
     fn seven_days_of_silence_make_a_machine_inactive() {
-        let mut names = Names::default();
         let key = MachineKey::new("x");
-        let (platform, group) = (names.number("Windows11"), names.number("Kiosks"));
-        let last_seen = Timestamp::UNIX_EPOCH;
+        let company = CompanyMachine::new(Particulars::of(&key), None);
+        let mut names = Names::default();
+        let group = (names.number("Kiosks"), "Kiosks");
         for (seconds, expected) in [(-10, "Active"), (7 * 86_400, "Active"), (7 * 86_400 + 1, "Inactive")] {
-            let now = Timestamp::new(seconds, 0).expect("a timestamp");
             let known = Known {
                 key: &key,
-                computer_dns_name: "x",
-                tags: &[],
+                computer_dns_name: "x".into(),
+                company,
+                tags: TagList::MadeUp(company),
                 device_value: SandboxDeviceValue::Normal,
-                platform,
+                platform: "Windows11",
                 group,
-                last_seen,
+                last_seen: Timestamp::UNIX_EPOCH,
                 aad_device_id: None,
-                now,
+                now: Timestamp::new(seconds, 0).expect("a timestamp"),
             };
-            assert_eq!(MachineView::new(known, &names).health_status, expected, "{seconds}");
+            assert_eq!(MachineView::new(known).health_status, expected, "{seconds}");
         }
     }
 }

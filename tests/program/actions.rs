@@ -1,11 +1,13 @@
 //! What each action does to the machine, and what the results say of it.
 
+use tagfleet::sandbox::Mishap;
+
 use crate::machines::id;
 use crate::process::at_once;
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
-use crate::stand_in::{Reply, StandIn};
 use crate::table::ADDED_COLUMNS;
+use crate::tenant::{Tenant, machine};
 
 #[test]
 fn every_way_to_write_an_action_does_what_it_says() {
@@ -99,14 +101,8 @@ fn an_id_is_sent_in_lower_case_and_shown_as_it_was_written() {
 
 #[test]
 fn a_tag_is_taken_off_only_when_the_one_that_takes_its_place_is_on() {
-    let server = StandIn::answering(|request| {
-        let machine = request.path.split('/').nth(3).unwrap_or_default();
-        if request.body.contains("Refused") {
-            return Reply::json(400, r#"{"error": {"code": "InvalidInput", "message": "no", "target": "x"}}"#);
-        }
-        let tags = if request.body.contains("Add") { r#"["New"]"# } else { "[]" };
-        Reply::json(200, format!(r#"{{"id": "{machine}", "machineTags": {tags}}}"#))
-    });
+    let refused = Mishap::refusing(400, "InvalidInput", "no").saying("Refused");
+    let server = Tenant::of((1..=3).map(|number| machine(number).tagged("Old"))).serve_with([refused]);
     let rows = "#1,Old,Remove,\n#1,New,Add,\n#2,Old,Remove,\n#2,Refused,Add,\n#3,Old,Remove,";
     let outcome = Rehearsal::at_stand_in(&server).rows(rows).run().exits(1);
     let results = outcome.results();

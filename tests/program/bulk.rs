@@ -3,13 +3,13 @@
 //! What a run says of its calls is held against what the service has counted.
 
 use serde_json::{Value, json};
+use tagfleet::sandbox::{CallKind, Mishap};
 
 use crate::machines::{id, rows_adding, with_ids};
 use crate::process::at_once;
 use crate::rehearsal::{Outcome, Rehearsal};
 use crate::sandbox_server::{Counters, Sandbox};
-use crate::stand_in::{Reply, Request, StandIn};
-use crate::tenant::{Tenant, bulk_sizes, error, machine};
+use crate::tenant::{Tenant, WRITES, bulk_sizes, error, machine};
 
 /// The calls of a run that is over; they are those that the service has let in.
 #[track_caller]
@@ -133,15 +133,7 @@ fn dead_machines_spoil_no_call_and_each_is_told_the_services_reason() {
 #[test]
 fn half_of_the_machines_being_dead_costs_no_more_than_single_calls() {
     let machines = (1..=12).map(|number| if number % 2 == 0 { machine(number).dead() } else { machine(number) });
-    let tenant = Tenant::of(machines);
-    // Nothing is named.
-    let server = tenant.serve_unless({
-        let tenant = tenant.clone();
-        move |request| match tenant.answer(request) {
-            Reply::Json(400, _) => Some(Reply::json(400, error("InvalidInput", "Some machines were not found"))),
-            other => Some(other),
-        }
-    });
+    let server = Tenant::naming_nobody(machines).serve();
     let rehearsal = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 12)).with("--json");
     let outcome = rehearsal.run().exits(1);
     assert_eq!((outcome.count("succeeded"), outcome.count("failed")), (6, 6));
@@ -175,12 +167,8 @@ fn every_way_to_say_that_a_call_is_too_large_is_understood() {
             (413, error("RequestTooLarge", "Maximum allowed: 16 machines, received 40"), 16),
         ],
         |(status, body, limit)| {
-            let tenant = Tenant::of((1..=40).map(machine));
-            let refusal = body.clone();
-            let server = tenant.serve_unless(move |request| {
-                let machines = request.body.matches("a0000").count();
-                (machines > 20).then(|| Reply::json(status, refusal.clone()))
-            });
+            let too_large = Mishap::answering(status, body.clone()).from_machines(21);
+            let server = Tenant::of((1..=40).map(machine)).serve_with([too_large]);
             let outcome = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 40)).run().exits(0);
             assert_eq!(outcome.statuses(), ["succeeded"; 40], "{body}");
             let sizes = bulk_sizes(&server);
@@ -205,10 +193,8 @@ fn where_bulk_calls_are_forbidden_single_ones_do_and_that_is_told_once() {
 
 #[test]
 fn an_app_that_may_change_nothing_is_told_so_and_not_that_bulk_calls_are_forbidden() {
-    let tenant = Tenant::of((1..=40).map(machine));
-    let server = tenant.serve_unless(|request| {
-        (request.method == "POST").then(|| Reply::json(403, error("Forbidden", "the app lacks a permission")))
-    });
+    let forbidden = Mishap::refusing(403, "Forbidden", "the app lacks a permission").on(&WRITES);
+    let server = Tenant::of((1..=40).map(machine)).serve_with([forbidden]);
     let outcome = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 40)).with("--json").run().exits(4);
     assert_eq!(outcome.summary()["ended"], "forbidden");
     assert!(!outcome.messages().contains("in one call (403)"), "{}", outcome.messages());
@@ -231,23 +217,13 @@ fn every_machine_is_looked_for_in_the_answer() {
     });
 }
 
-/// Answers each bulk call with this status and body for the ids that it names.
-fn answering_bulk(status: u16, body: impl Fn(&[&str]) -> String + Send + Sync + 'static) -> StandIn {
-    let tenant = Tenant::of((1..=3).map(machine));
-    tenant.serve_unless(move |request: &Request| {
-        let parsed: Value = serde_json::from_str(&request.body).unwrap_or_default();
-        let ids: Vec<&str> = parsed["MachineIds"].as_array()?.iter().filter_map(Value::as_str).collect();
-        Some(Reply::json(status, body(&ids)))
-    })
-}
-
 #[test]
 fn an_answer_that_shows_a_machine_without_its_tag_is_no_success() {
     // The second machine is held by an asset rule.
-    let server = answering_bulk(200, |ids| {
-        let show = |id: &&str| json!({"id": id, "machineTags": if id.ends_with('2') { vec![] } else { vec!["A"] }});
-        json!({"value": ids.iter().map(show).collect::<Vec<_>>()}).to_string()
-    });
+    let shown =
+        [1, 2, 3].map(|number| json!({"id": id(number), "machineTags": if number == 2 { vec![] } else { vec!["A"] }}));
+    let answer = Mishap::answering(200, json!({"value": shown}).to_string()).on(&[CallKind::Bulk]);
+    let server = Tenant::of((1..=3).map(machine)).serve_with([answer]);
     let rows = rows_adding("A", 3);
     let outcome = Rehearsal::at_stand_in(&server).planned().rows(&rows).run().exits(0);
     // Alone it can be tagged, so it is.
@@ -270,13 +246,14 @@ fn an_answer_that_is_no_list_of_machines_is_no_success() {
         r#"{"error": {"code": "C", "message": "m"}}"#,
     ];
     at_once(texts, |text| {
-        let tenant = Tenant::of((1..=3).map(machine));
-        let server = tenant.serve_unless(move |request| (request.method == "POST").then(|| Reply::json(200, text)));
+        let served =
+            |kinds: &[CallKind]| Tenant::of((1..=3).map(machine)).serve_with([Mishap::answering(200, text).on(kinds)]);
+        let server = served(&WRITES);
         let rehearsal = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 3));
         let outcome = rehearsal.with("--deadline 2s").run().exits(5);
         assert_eq!(outcome.statuses(), ["unknown"; 3], "{text}");
         // Where single calls are answered as they should be, they do.
-        let server = answering_bulk(200, move |_ids| text.to_owned());
+        let server = served(&[CallKind::Bulk]);
         let outcome = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 3)).run().exits(0);
         assert_eq!(outcome.statuses(), ["succeeded"; 3], "{text}");
     });
@@ -286,7 +263,8 @@ fn an_answer_that_is_no_list_of_machines_is_no_success() {
 fn an_answer_that_shows_no_machine_is_no_success_unless_a_read_shows_the_change() {
     at_once([(204, ""), (200, ""), (200, "[]"), (200, r#"{"value": []}"#)], |(status, text)| {
         // The machines stay as they are, whatever the answer says.
-        let server = answering_bulk(status, move |_ids| text.to_owned());
+        let accepted = Mishap::answering(status, text).on(&[CallKind::Bulk]);
+        let server = Tenant::of((1..=3).map(machine)).serve_with([accepted]);
         let outcome = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 3)).run().exits(1);
         assert_eq!(outcome.statuses(), ["unknown"; 3], "{status} {text}");
         assert_eq!(outcome.results().column("error_code"), ["not_shown"; 3], "{status} {text}");
@@ -296,10 +274,7 @@ fn an_answer_that_shows_no_machine_is_no_success_unless_a_read_shows_the_change(
 #[test]
 fn tags_are_taken_off_only_when_those_that_take_their_place_are_on() {
     let tenant = Tenant::of((1..=30).map(|number| machine(number).tagged("Old")));
-    let server = tenant.serve_unless(|request| {
-        let is_refused = request.body.contains("Refused");
-        is_refused.then(|| Reply::json(400, error("InvalidInput", "no such tag")))
-    });
+    let server = tenant.serve_with([Mishap::refusing(400, "InvalidInput", "no such tag").saying("Refused")]);
     let swap = |tag: &str, from: u32, to: u32| -> String {
         (from..=to).map(|machine| format!("#{machine},Old,Remove,\n#{machine},{tag},Add,\n")).collect()
     };

@@ -1,13 +1,15 @@
 //! Everything that can go wrong between the program and the service, and what the tenant and the results are afterwards.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tagfleet::sandbox::Mishap;
 
 use crate::machines::{id, rows_adding};
 use crate::process::at_once;
 use crate::rehearsal::{Outcome, Rehearsal};
 use crate::sandbox_server::Machine;
-use crate::stand_in::{Reply, Request, StandIn};
+use crate::stand_in::{Reply, StandIn};
+use crate::tenant::{Tenant, WRITES, machine};
 
 /// Two rows for each of 60 machines: a tag, and a value that depends on the machine.
 fn rows() -> String {
@@ -136,20 +138,10 @@ fn what_is_never_answered_as_it_should_be_is_no_success() {
     assert_eq!(outcome.failed().map(|failed| failed.lines().count()), Some(2));
 }
 
-/// The machine that a write is about, as a service shows it that has done what was asked.
-fn done(request: &Request) -> String {
-    let machine = request.path.split('/').nth(3).expect("a machine");
-    format!(r#"{{"id": "{machine}", "machineTags": ["A"], "deviceValue": "Normal"}}"#)
-}
-
 #[test]
 fn an_outage_is_waited_out_and_burns_no_row() {
     // The service is in trouble for the first eight calls: five, then one try at a time.
-    let asked = AtomicUsize::new(0);
-    let server = StandIn::answering(move |request| match asked.fetch_add(1, Ordering::SeqCst) {
-        0..8 => Reply::json(503, "{}"),
-        _ => Reply::json(200, done(request)),
-    });
+    let server = Tenant::of((1..=6).map(machine)).serve_with([Mishap::answering(503, "{}").times(8)]);
     let outcome = Rehearsal::at_stand_in(&server).rows(&rows_adding("A", 6)).with("--json").run().exits(0);
     let outcome = outcome.says(&["no service since ", "(HTTP 503), next try "]);
     assert_eq!(outcome.statuses(), ["succeeded"; 6]);
@@ -175,10 +167,7 @@ fn an_outage_that_lasts_too_long_ends_the_run_with_what_to_do() {
 #[test]
 fn what_took_effect_and_was_never_answered_is_read_back() {
     // Ten attempts with the waits between them take about a minute.
-    let server = StandIn::answering(|request| match request.method.as_str() {
-        "GET" => Reply::json(200, done(request)),
-        _ => Reply::json(200, "<html>"),
-    });
+    let server = Tenant::of([machine(1)]).serve_with([Mishap::hiding(200, "<html>").on(&WRITES)]);
     let running = Rehearsal::at_stand_in(&server).rows("#1,A,Add,").with("--json").start();
     for count in [6, 8, 9, 10, 11] {
         server.waits_for_requests(count);

@@ -1,12 +1,13 @@
 //! `tagfleet plan`, and what `apply` makes of what it has read: what is so already costs nothing.
 
 use serde_json::{Value, json};
+use tagfleet::sandbox::{CallKind, Mishap};
 
 use crate::machines::{rows_adding, with_ids};
 use crate::rehearsal::{Folder, Outcome, Rehearsal};
 use crate::sandbox_server::Sandbox;
-use crate::stand_in::{Reply, StandIn};
-use crate::tenant::{Tenant, error, machine};
+use crate::stand_in::StandIn;
+use crate::tenant::{Tenant, machine};
 
 /// A tenant of some variety, and rows of every kind for it.
 fn tenant() -> Tenant {
@@ -254,9 +255,9 @@ fn the_finish_time_comes_from_the_quota_and_from_what_is_used_of_it() {
 
 #[test]
 fn a_plan_needs_no_permission_to_write_and_says_what_is_missing_to_read() {
-    let server = tenant().serve_unless(|request| {
-        (request.method == "GET").then(|| Reply::json(403, error("Forbidden", "the app lacks a permission")))
-    });
+    let server = tenant().serve_with([
+        Mishap::refusing(403, "Forbidden", "the app lacks a permission").on(&[CallKind::List, CallKind::Get])
+    ]);
     let outcome = plan(&server, "#1,A,Add,\n", "").run().exits(4);
     outcome.says(&["does not let this app read the list of machines (HTTP 403, Forbidden", "Machine.Read.All"]);
 }

@@ -28,7 +28,9 @@ pub(crate) struct Folder(Arc<TempDir>);
 impl Folder {
     /// A new, empty one.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(tempfile::tempdir().expect("a temporary directory")))
+        // In memory where there is such a place: no test cuts the power, and synchronising a disk is most of a short run.
+        let in_memory = tempfile::tempdir_in("/dev/shm").ok();
+        Self(Arc::new(in_memory.unwrap_or_else(|| tempfile::tempdir().expect("a temporary directory"))))
     }
 
     /// A path in it.

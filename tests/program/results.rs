@@ -1,10 +1,13 @@
 //! The results file, cell by cell.
 
+use tagfleet::sandbox::{CallKind, Mishap};
+
 use crate::machines::{id, with_ids};
 use crate::process::Program;
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
 use crate::stand_in::{Reply, StandIn};
+use crate::tenant::{Tenant, machine};
 
 /// Replaces what differs from run to run: request ids, times and the run's name.
 fn settled(results: &str) -> String {
@@ -74,14 +77,9 @@ fn what_the_service_says_cannot_become_a_formula() {
 
 #[test]
 fn a_row_with_two_operations_takes_the_worse_answer() {
-    let server = StandIn::answering(|request| {
-        if let Some("setDeviceValue") = request.path.rsplit('/').next() {
-            Reply::json(400, r#"{"error": {"code": "InvalidInput", "message": "no", "target": "value-call"}}"#)
-        } else {
-            let machine = request.path.split('/').nth(3).unwrap_or_default();
-            Reply::json(200, format!(r#"{{"id": "{machine}", "machineTags": ["Tier 0"]}}"#))
-        }
-    });
+    let refusal = r#"{"error": {"code": "InvalidInput", "message": "no", "target": "value-call"}}"#;
+    let refused = Mishap::answering(400, refusal).on(&[CallKind::Value]);
+    let server = Tenant::of([machine(1), machine(2)]).serve_with([refused]);
     let outcome = Rehearsal::at_stand_in(&server).rows("#1,Tier 0,Add,High\n#2,Tier 0,Add,").run().exits(1);
     let results = outcome.results();
     assert_eq!(results.column("status"), ["failed", "succeeded"]);
@@ -92,10 +90,7 @@ fn a_row_with_two_operations_takes_the_worse_answer() {
 
 #[test]
 fn no_answer_is_taken_for_success_that_shows_another_machine_or_no_change() {
-    let server = StandIn::answering(|request| {
-        let machine = request.path.split('/').nth(3).unwrap_or_default();
-        Reply::json(200, format!(r#"{{"id": "{machine}", "machineTags": ["Tier 1"], "deviceValue": "Normal"}}"#))
-    });
+    let server = Tenant::of((1..=3).map(|number| machine(number).tagged("Tier 1").held())).serve();
     let outcome =
         Rehearsal::at_stand_in(&server).rows("#1,Tier 0,Add,\n#2,,Set,High\n#3,Tier 1,Remove,").run().exits(1);
     let results = outcome.results();

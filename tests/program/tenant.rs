@@ -1,5 +1,5 @@
-//! A tenant in memory behind a [`StandIn`], for what the sandbox cannot be asked to hold: names that several machines
-//! bear, tags from the beginning, a list that lags for as long as the test lasts.
+//! A tenant of the simulated API behind a [`StandIn`], for what `tagfleet sandbox` cannot be asked to hold: names that several
+//! machines bear, tags from the beginning, answers by script.
 //!
 //! ```ignore
 //! let tenant = Tenant::of([machine(1).named("web1.contoso.example").tagged("Tier 0")]);
@@ -7,164 +7,162 @@
 //! ```
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tagfleet::sandbox::{
+    Arrival, CallKind, DeadNaming, Head, Mishap, SandboxDeviceValue, SandboxMachine, SandboxSettings, Service,
+};
 
 use crate::machines::id;
 use crate::stand_in::{Reply, Request, StandIn};
 
-/// The most machines on a page of the list, as the API documents it.
-const PAGE: usize = 10_000;
+/// Calls that change something.
+pub(crate) const WRITES: [CallKind; 3] = [CallKind::Bulk, CallKind::Tags, CallKind::Value];
 
 /// A machine of a [`Tenant`].
 #[derive(Clone, Debug)]
-pub(crate) struct TenantMachine {
-    id: String,
-    name: String,
-    last_seen: String,
-    group: String,
-    platform: String,
-    device: Option<String>,
-    tags: Vec<String>,
-    value: String,
-    dead: bool,
-    listed: bool,
-}
+pub(crate) struct TenantMachine(SandboxMachine);
 
 /// Machine number so-and-so: a living workstation without tags, of the value Normal.
 pub(crate) fn machine(number: u32) -> TenantMachine {
-    TenantMachine {
-        id: id(number),
-        name: format!("pc{number}.contoso.example"),
-        last_seen: "2026-03-01T08:00:00Z".to_owned(),
-        group: "Workstations".to_owned(),
-        platform: "Windows11".to_owned(),
-        device: None,
-        tags: Vec::new(),
-        value: "Normal".to_owned(),
-        dead: false,
-        listed: true,
-    }
+    TenantMachine(SandboxMachine {
+        computer_dns_name: Some(format!("pc{number}.contoso.example")),
+        last_seen: "2026-03-01T08:00:00Z".parse().ok(),
+        group: Some("Workstations".to_owned()),
+        os_platform: Some("Windows11".to_owned()),
+        ..SandboxMachine::new(id(number))
+    })
 }
 
 impl TenantMachine {
     /// With this computer DNS name.
     pub(crate) fn named(self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self }
+        Self(SandboxMachine { computer_dns_name: Some(name.to_owned()), ..self.0 })
     }
 
     /// With this id.
     pub(crate) fn with_id(self, id: &str) -> Self {
-        Self { id: id.to_owned(), ..self }
+        Self(SandboxMachine { id: id.to_owned(), ..self.0 })
     }
 
     /// With this id in the directory.
     pub(crate) fn of_device(self, device: &str) -> Self {
-        Self { device: Some(device.to_owned()), ..self }
+        Self(SandboxMachine { aad_device_id: Some(device.to_owned()), ..self.0 })
     }
 
     /// Last seen then.
     pub(crate) fn seen(self, last_seen: &str) -> Self {
-        Self { last_seen: last_seen.to_owned(), ..self }
+        Self(SandboxMachine { last_seen: Some(last_seen.parse().expect("a time")), ..self.0 })
     }
 
     /// In this machine group.
     pub(crate) fn in_group(self, group: &str) -> Self {
-        Self { group: group.to_owned(), ..self }
+        Self(SandboxMachine { group: Some(group.to_owned()), ..self.0 })
     }
 
     /// With this operating system.
     pub(crate) fn running(self, platform: &str) -> Self {
-        Self { platform: platform.to_owned(), ..self }
+        Self(SandboxMachine { os_platform: Some(platform.to_owned()), ..self.0 })
     }
 
     /// With this tag as well.
     pub(crate) fn tagged(mut self, tag: &str) -> Self {
-        self.tags.push(tag.to_owned());
+        self.0.tags.push(tag.to_owned());
         self
     }
 
     /// With this device value.
     pub(crate) fn valued(self, value: &str) -> Self {
-        Self { value: value.to_owned(), ..self }
+        use SandboxDeviceValue::{High, Low, Normal};
+        let device_value = [Low, Normal, High].into_iter().find(|one| format!("{one:?}") == value).expect("a value");
+        Self(SandboxMachine { device_value, ..self.0 })
+    }
+
+    /// Asset rules hold it: it takes every write and stays as it is.
+    pub(crate) fn held(self) -> Self {
+        Self(SandboxMachine { held_by_rule: true, ..self.0 })
     }
 
     /// Every write calls it unknown.
     pub(crate) fn dead(self) -> Self {
-        Self { dead: true, ..self }
+        Self(SandboxMachine { dead: true, ..self.0 })
     }
 
     /// The list does not show it.
     pub(crate) fn unlisted(self) -> Self {
-        Self { listed: false, ..self }
-    }
-
-    fn shown(&self) -> Value {
-        json!({
-            "id": self.id,
-            "computerDnsName": self.name,
-            "lastSeen": self.last_seen,
-            "rbacGroupName": self.group,
-            "osPlatform": self.platform,
-            "aadDeviceId": self.device,
-            "machineTags": self.tags,
-            "deviceValue": self.value,
-        })
-    }
-
-    /// Does what a body asks for.
-    fn change(&mut self, body: &Value) {
-        if let Some(value) = body["DeviceValue"].as_str() {
-            value.clone_into(&mut self.value);
-        }
-        let Some(tag) = body["Value"].as_str() else { return };
-        self.tags.retain(|other| other != tag);
-        if body["Action"] == "Add" {
-            self.tags.push(tag.to_owned());
-        }
+        Self(SandboxMachine { listed: false, ..self.0 })
     }
 }
 
-/// A tenant; its copies are one and the same.
+/// A tenant of the simulated API; its copies are one and the same.
 #[derive(Clone)]
 pub(crate) struct Tenant {
-    machines: Arc<Mutex<Vec<TenantMachine>>>,
-    /// What the list shows if it lags: the machines as they were at the beginning.
-    lagging_list: Option<Arc<Vec<Value>>>,
+    service: Arc<Mutex<Service>>,
+    began: Instant,
+    token: String,
 }
 
 impl Tenant {
     /// A tenant of these machines.
     pub(crate) fn of(machines: impl IntoIterator<Item = TenantMachine>) -> Self {
-        Self { machines: Arc::new(Mutex::new(machines.into_iter().collect())), lagging_list: None }
+        Self::with(machines, SandboxSettings::default())
     }
 
     /// Its list goes on to show the machines as they are now.
     pub(crate) fn with_lagging_list(self) -> Self {
-        let shown = self.listed();
-        Self { lagging_list: Some(Arc::new(shown)), ..self }
+        self.service().set_list_lag(Duration::from_hours(24));
+        self
     }
 
-    fn machines(&self) -> MutexGuard<'_, Vec<TenantMachine>> {
-        self.machines.lock().expect("no server panics")
+    /// A tenant of these machines whose service takes tags that differ in case for one.
+    pub(crate) fn ignoring_case(machines: impl IntoIterator<Item = TenantMachine>) -> Self {
+        Self::with(machines, SandboxSettings { ignores_case: true, ..SandboxSettings::default() })
     }
 
-    fn listed(&self) -> Vec<Value> {
-        self.machines().iter().filter(|machine| machine.listed).map(TenantMachine::shown).collect()
+    /// A tenant of these machines whose refusals of bulk calls name nobody.
+    pub(crate) fn naming_nobody(machines: impl IntoIterator<Item = TenantMachine>) -> Self {
+        Self::with(machines, SandboxSettings { dead_naming: DeadNaming::Absent, ..SandboxSettings::default() })
+    }
+
+    fn with(machines: impl IntoIterator<Item = TenantMachine>, settings: SandboxSettings) -> Self {
+        let machines = machines.into_iter().map(|machine| machine.0).collect();
+        let settings = SandboxSettings { machines, quotas: Vec::new(), ..settings };
+        let began = Instant::now();
+        let mut service = Service::new(settings, "http://tenant.example".to_owned(), now(began)).expect("a tenant");
+        let form = "grant_type=client_credentials&client_id=a&client_secret=b&scope=c/.default";
+        let head = Head {
+            method: "POST",
+            target: "/tests/oauth2/v2.0/token",
+            bearer: None,
+            content_type: Some("application/x-www-form-urlencoded"),
+        };
+        let grant = service.serve(&head, form.as_bytes(), now(began)).answer.body;
+        let grant: Value = serde_json::from_slice(&grant).expect("JSON");
+        let token = grant["access_token"].as_str().expect("a token").to_owned();
+        Self { service: Arc::new(Mutex::new(service)), began, token }
+    }
+
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().expect("no server panics")
     }
 
     /// The tags, sorted, and the value that a machine has now.
     pub(crate) fn holds(&self, number: u32) -> (Vec<String>, String) {
-        let machines = self.machines();
-        let machine = machines.iter().find(|machine| machine.id == id(number)).expect("a machine of the tenant");
-        let mut tags = machine.tags.clone();
-        tags.sort();
-        (tags, machine.value.clone())
+        let mut machine = self.service().machine(&id(number)).expect("a machine of the tenant");
+        machine.tags.sort();
+        (machine.tags, format!("{:?}", machine.device_value))
     }
 
     /// Serves it.
     pub(crate) fn serve(&self) -> StandIn {
         self.serve_unless(|_request| None)
+    }
+
+    /// Serves it, and lets this go wrong.
+    pub(crate) fn serve_with(&self, mishaps: impl IntoIterator<Item = Mishap>) -> StandIn {
+        self.service().script().extend(mishaps);
+        self.serve()
     }
 
     /// Serves it; what `otherwise` answers, it answers in place of the tenant.
@@ -178,53 +176,19 @@ impl Tenant {
 
     /// What the API answers.
     pub(crate) fn answer(&self, request: &Request) -> Reply {
-        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
-        let path = request.path.split('?').next().unwrap_or_default();
-        match path.split('/').skip(3).collect::<Vec<_>>().as_slice() {
-            [] => self.page(request),
-            ["AddOrRemoveTagForMultipleMachines"] => self.change_many(&body),
-            [id, _what] => self.change_one(id, &body),
-            _ => Reply::json(404, error("NotFound", "There is no such resource")),
-        }
+        let head = Head {
+            method: &request.method,
+            target: &request.path,
+            bearer: Some(&self.token),
+            content_type: Some("application/json"),
+        };
+        let answer = self.service().serve(&head, request.body.as_bytes(), now(self.began)).answer;
+        Reply::json(answer.status, String::from_utf8_lossy(&answer.body))
     }
+}
 
-    fn page(&self, request: &Request) -> Reply {
-        let (_, skip) = request.path.split_once("$skip=").expect("a position");
-        let machines = self.lagging_list.as_ref().map_or_else(|| self.listed(), |list| list.to_vec());
-        let rest = machines.get(skip.parse().expect("a number")..).unwrap_or_default();
-        if rest.is_empty() {
-            return Reply::json(404, error("ResourceNotFound", "No machines were found"));
-        }
-        Reply::json(200, json!({"value": &rest[..rest.len().min(PAGE)]}).to_string())
-    }
-
-    fn change_one(&self, id: &str, body: &Value) -> Reply {
-        let mut machines = self.machines();
-        match machines.iter_mut().find(|machine| machine.id == id && !machine.dead) {
-            Some(machine) => {
-                machine.change(body);
-                Reply::json(200, machine.shown().to_string())
-            }
-            None => Reply::json(404, error("ResourceNotFound", &format!("Machine {id} was not found"))),
-        }
-    }
-
-    /// All or nothing.
-    fn change_many(&self, body: &Value) -> Reply {
-        let ids: Vec<&str> = body["MachineIds"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();
-        let mut machines = self.machines();
-        let lives = |id: &&str| machines.iter().any(|machine| machine.id == **id && !machine.dead);
-        let bad: Vec<&str> = ids.iter().copied().filter(|id| !lives(id)).collect();
-        if !bad.is_empty() {
-            return Reply::json(400, error("InvalidInput", &format!("Machines were not found: {}", bad.join(", "))));
-        }
-        let mut shown = Vec::new();
-        for machine in machines.iter_mut().filter(|machine| ids.contains(&machine.id.as_str())) {
-            machine.change(body);
-            shown.push(machine.shown());
-        }
-        Reply::json(200, json!({"value": shown}).to_string())
-    }
+fn now(began: Instant) -> Arrival {
+    Arrival { uptime: began.elapsed(), wall: jiff::Timestamp::now() }
 }
 
 /// A body that says what is wrong.

@@ -1,9 +1,11 @@
 //! What a nightly job may put up with: machines that are gone, and files without rows.
 
+use tagfleet::sandbox::Mishap;
+
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
-use crate::stand_in::{Reply, StandIn};
-use crate::tenant::{Tenant, error, machine};
+use crate::stand_in::StandIn;
+use crate::tenant::{Tenant, WRITES, machine};
 
 /// Machine 1 is there, 2 is listed and gone, 3 is not listed and gone; a name is nobody's, and one is two machines'.
 fn tenant() -> (Tenant, StandIn) {
@@ -54,12 +56,10 @@ fn a_name_that_is_nobodys_is_tolerated_and_one_that_is_two_machines_is_not() {
 
 #[test]
 fn a_404_that_may_be_anybodys_is_no_missing_machine() {
-    let server = Tenant::of([machine(1)])
-        .serve_unless(|request| (request.method == "POST").then(|| Reply::json(404, "no such page")));
+    let server = Tenant::of([machine(1)]).serve_with([Mishap::answering(404, "no such page").on(&WRITES)]);
     let outcome = Rehearsal::at_stand_in(&server).planned().rows("#1,A,Add,\n").with("--skip-missing-machines").run();
     outcome.exits(1);
-    let server = Tenant::of([machine(1)])
-        .serve_unless(|request| (request.method == "POST").then(|| Reply::json(403, error("Forbidden", "no"))));
+    let server = Tenant::of([machine(1)]).serve_with([Mishap::refusing(403, "Forbidden", "no").on(&WRITES)]);
     let outcome = Rehearsal::at_stand_in(&server).planned().rows("#1,A,Add,\n").with("--skip-missing-machines").run();
     outcome.exits(4);
 }

@@ -6,7 +6,6 @@ use crate::machines::id;
 use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::{Machine, Sandbox};
-use crate::stand_in::Request;
 use crate::tenant::{Tenant, machine};
 
 /// Another command in the same folder, against the same sandbox.
@@ -106,12 +105,8 @@ fn nobody_is_asked_where_there_is_no_terminal() {
 #[test]
 fn a_run_that_removed_a_tag_in_another_case_is_taken_back() {
     // A service that takes them for one tag.
-    let tenant = Tenant::of([machine(1).tagged("tier 1")]);
-    let ignores_case = tenant.clone();
-    let server = tenant.serve_unless(move |request| {
-        let body = request.body.replace("Tier 1", "tier 1");
-        (request.method == "POST").then(|| ignores_case.answer(&Request { body, ..request.clone() }))
-    });
+    let tenant = Tenant::ignoring_case([machine(1).tagged("tier 1")]);
+    let server = tenant.serve();
     let folder = Folder::new();
     let rehearsal = Rehearsal::at_stand_in(&server).in_folder(&folder).planned().rows("#1,Tier 1,Remove,\n");
     let run = rehearsal.with("--json").run().exits(0).summary()["run_id"].as_str().expect("a name").to_owned();

@@ -1,9 +1,11 @@
 //! When the tenant's machines cannot be read: nothing is decided and nothing is sent, and every row still has its answer.
 
+use tagfleet::sandbox::{CallKind, Mishap};
+
 use crate::machines::rows_adding;
 use crate::rehearsal::{Outcome, Rehearsal};
 use crate::stand_in::{Reply, StandIn};
-use crate::tenant::{Tenant, error, machine};
+use crate::tenant::{Tenant, WRITES, error, machine};
 
 /// A tenant of which every page is answered so.
 fn answering_pages(reply: impl Fn() -> Reply + Send + Sync + 'static) -> StandIn {
@@ -47,10 +49,8 @@ fn a_missing_permission_to_read_ends_the_run() {
 #[test]
 fn nobody_in_the_list_is_an_error_and_never_an_empty_tenant() {
     let nobody = || {
-        Tenant::of([]).serve_unless(|request| {
-            let is_list = request.path.contains("/api/machines?");
-            (!is_list).then(|| Reply::json(500, error("Unexpected", "nothing else is asked for")))
-        })
+        let unexpected = Mishap::refusing(500, "Unexpected", "nothing else is asked for");
+        Tenant::of([]).serve_with([unexpected.clone().on(&WRITES), unexpected.on(&[CallKind::Get])])
     };
     let words = ["the service lists no machine", "hint: check --base-url"];
     let server = nobody();

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::registry::{Books, Naming, Registry};
+use super::registry::Registry;
 use crate::call::GateSettings;
 use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
 use crate::dispatch::{DispatchSettings, EndReason, Event, MaximumErrors, Observer, Progress, dispatch};
 use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
 use crate::quota::QuotaScope;
+use crate::sandbox::in_memory::InMemory;
+use crate::sandbox::{BulkRefusalStatus, DeadNaming};
 use crate::store::{
     AccountKey, InputChunk, NewChange, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, Store,
 };
@@ -134,9 +136,9 @@ impl Fleet {
     pub(super) async fn run(
         &self,
         seed: u64,
-        (naming, refusal): (Naming, u16),
+        refusal: (DeadNaming, BulkRefusalStatus),
         quota: &str,
-        latency: RangeInclusive<u64>,
+        latency: RangeInclusive<Duration>,
     ) -> Outcome {
         let origin = BootTime::from_microseconds(1_000_000_000);
         let clock: SharedClock = Arc::new(VirtualClock::new(BootId::new("boot".into()), origin, Timestamp::UNIX_EPOCH));
@@ -144,15 +146,9 @@ impl Fleet {
         let account = store.account("tenant", "app").await.expect("an account");
         let run = self.record(&store, account).await;
         let swaps = self.swaps();
-        let registry = Arc::new(Registry {
-            dead: self.dead.iter().copied().map(machine).collect(),
-            naming,
-            refusal,
-            to_be_added: swaps.into_iter().map(|(number, tags)| (machine(number), tags)).collect(),
-            latency,
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            books: Mutex::default(),
-        });
+        let swaps = swaps.into_iter().map(|(number, tags)| (machine(number), tags)).collect();
+        let dead = self.dead.iter().copied().map(machine);
+        let registry = Arc::new(Registry::new(dead, refusal, swaps, latency, seed));
         let settings = DispatchSettings {
             gate: GateSettings {
                 account,
@@ -241,18 +237,17 @@ impl Fleet {
             };
             assert_eq!(*state, expected, "{case}: {change:?} on machine {number}");
             if *state == OperationState::Succeeded {
-                assert!(is_so(&books, *number, *change), "{case}: {change:?} on machine {number}");
+                assert!(is_so(&outcome.registry.tenant, *number, *change), "{case}: {change:?} on machine {number}");
             }
         }
     }
 }
 
-fn is_so(books: &Books, number: u32, change: NewChange) -> bool {
-    let has = |tag: u32| books.tags.get(&machine(number)).is_some_and(|tags| tags.contains(&tag_text(tag)));
+fn is_so(tenant: &InMemory, number: u32, change: NewChange) -> bool {
     match change {
-        NewChange::Tag(TagAction::Add, tag) => has(tag),
-        NewChange::Tag(TagAction::Remove, tag) => !has(tag),
-        NewChange::DeviceValue(value) => books.values.get(&machine(number)) == Some(&value),
+        NewChange::Tag(TagAction::Add, tag) => tenant.has_tag(&machine(number), &tag_text(tag)),
+        NewChange::Tag(TagAction::Remove, tag) => !tenant.has_tag(&machine(number), &tag_text(tag)),
+        NewChange::DeviceValue(value) => tenant.value(&machine(number)) == value,
     }
 }
 

@@ -1,4 +1,5 @@
-//! A service in memory that keeps no quota and makes no mistake: all that it ever refuses is dead machines.
+//! A service that keeps no quota and makes no mistake, and the books of what it was asked: all that it ever refuses is dead
+//! machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -8,48 +9,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::api::sign_in::SignInError;
-use crate::api::{Answer, ApiRequest, Response, TokenGeneration, Transport};
-use crate::model::{DeviceValue, MachineId, TagAction};
+use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
+use crate::model::{MachineId, TagAction};
+use crate::sandbox::in_memory::{InMemory, is_success, machines_of, tag_of};
+use crate::sandbox::{BulkRefusalStatus, DeadNaming, SandboxMachine, SandboxSettings};
 
-/// What the refusal of a bulk call names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naming {
-    /// Every dead machine in it.
-    All,
-    /// The first of them.
-    One,
-    /// None of them.
-    Nobody,
-}
-
-impl Naming {
-    pub(super) const EVERY: [Self; 3] = [Self::All, Self::One, Self::Nobody];
-}
+/// What the refusal of a bulk call can name.
+pub(super) const EVERY_NAMING: [DeadNaming; 3] = [DeadNaming::All, DeadNaming::One, DeadNaming::Absent];
 
 /// The service.
 #[derive(Debug)]
 pub(super) struct Registry {
-    /// Machines that every write calls unknown.
-    pub(super) dead: BTreeSet<MachineId>,
-    pub(super) naming: Naming,
-    /// The status of a bulk call that is refused.
-    pub(super) refusal: u16,
+    pub(super) tenant: InMemory,
     /// Tags that machines are to get; before a machine has all of them, none may be taken off.
-    pub(super) to_be_added: BTreeMap<MachineId, BTreeSet<String>>,
-    /// How long an answer takes, in milliseconds; what is done is done at the end of it.
-    pub(super) latency: RangeInclusive<u64>,
-    pub(super) random: Mutex<fastrand::Rng>,
+    to_be_added: BTreeMap<MachineId, BTreeSet<String>>,
+    /// How long an answer takes; what is done is done at the end of it.
+    latency: RangeInclusive<Duration>,
+    random: Mutex<fastrand::Rng>,
     pub(super) books: Mutex<Books>,
 }
 
-/// What the service has done, and what was wrong with what it was asked.
+/// What the service was asked, and what was wrong with that.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub(super) bulk_calls: u64,
     pub(super) single_calls: u64,
     pub(super) value_calls: u64,
-    pub(super) tags: BTreeMap<MachineId, BTreeSet<String>>,
-    pub(super) values: BTreeMap<MachineId, DeviceValue>,
     pub(super) violations: Vec<String>,
 }
 
@@ -61,11 +46,24 @@ impl Books {
 }
 
 impl Registry {
-    fn answer(&self, request: &ApiRequest) -> Response {
-        let machines = match request {
-            ApiRequest::ChangeTagOnMachines { machines, .. } => machines.clone(),
-            request => request.machine().into_iter().cloned().collect(),
-        };
+    /// A service that calls some machines dead, names them so when it refuses a call, and takes so long for an answer.
+    pub(super) fn new(
+        dead: impl Iterator<Item = MachineId>,
+        (dead_naming, bulk_refusal_status): (DeadNaming, BulkRefusalStatus),
+        to_be_added: BTreeMap<MachineId, BTreeSet<String>>,
+        latency: RangeInclusive<Duration>,
+        seed: u64,
+    ) -> Self {
+        let machines = dead.map(|id| SandboxMachine { dead: true, ..SandboxMachine::new(id.to_string()) }).collect();
+        let settings = InMemory::of_anybody();
+        let settings = SandboxSettings { machines, dead_naming, bulk_refusal_status, ..settings };
+        let random = Mutex::new(fastrand::Rng::with_seed(seed));
+        Self { tenant: InMemory::new(settings), to_be_added, latency, random, books: Mutex::default() }
+    }
+
+    /// What is wrong with a call that was carried out, or is to be.
+    fn audit(&self, request: &ApiRequest, answer: &Answer) {
+        let machines = machines_of(request);
         let mut books = self.books.lock().expect("books");
         match request {
             ApiRequest::ChangeTagOnMachines { .. } => books.bulk_calls += 1,
@@ -76,63 +74,14 @@ impl Registry {
         if different.len() < machines.len() || machines.len() > 500 {
             books.violations.push(format!("{} machines, {} different ones", machines.len(), different.len()));
         }
-        let dead: Vec<String> =
-            machines.iter().filter(|machine| self.dead.contains(machine)).map(ToString::to_string).collect();
-        if !dead.is_empty() {
-            return self.refusal(machines.len(), &dead);
-        }
-        for machine in &machines {
-            self.change(&mut books, machine, request);
-        }
-        let shown: Vec<_> = machines.iter().map(|machine| books.show(machine)).collect();
-        match (request, shown.as_slice()) {
-            (ApiRequest::ChangeTagOnMachines { .. }, shown) => response(200, &serde_json::json!({"value": shown})),
-            (_, shown) => response(200, &shown[0]),
-        }
-    }
-
-    fn refusal(&self, machines: usize, dead: &[String]) -> Response {
-        let named = match (machines, self.naming) {
-            (1, _) | (_, Naming::Nobody) => String::new(),
-            (_, Naming::All) => dead.join(", "),
-            (_, Naming::One) => dead[0].clone(),
-        };
-        let status = if machines == 1 { 404 } else { self.refusal };
-        let message = format!("not found: {named}");
-        response(status, &serde_json::json!({"error": {"code": "ResourceNotFound", "message": message}}))
-    }
-
-    fn change(&self, books: &mut Books, machine: &MachineId, request: &ApiRequest) {
-        match request {
-            ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
-                let tags = books.tags.entry(machine.clone()).or_default();
-                match action {
-                    TagAction::Add => drop(tags.insert(tag.to_string())),
-                    TagAction::Remove => {
-                        let has_all = self.to_be_added.get(machine).is_none_or(|wanted| wanted.is_subset(tags));
-                        tags.remove(tag.as_str());
-                        if !has_all {
-                            books.violations.push(format!("{machine} lost {tag} before it got its new tags"));
-                        }
-                    }
-                }
+        let Some((TagAction::Remove, tag)) = tag_of(request).filter(|_| is_success(answer)) else { return };
+        for machine in machines {
+            let wanted = self.to_be_added.get(&machine);
+            if !wanted.into_iter().flatten().all(|wanted| self.tenant.has_tag(&machine, wanted)) {
+                books.violations.push(format!("{machine} lost {tag} before it got its new tags"));
             }
-            ApiRequest::SetDeviceValue { value, .. } => drop(books.values.insert(machine.clone(), *value)),
-            ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => {}
         }
     }
-}
-
-impl Books {
-    fn show(&self, machine: &MachineId) -> serde_json::Value {
-        let tags: Vec<&String> = self.tags.get(machine).into_iter().flatten().collect();
-        let value = self.values.get(machine).copied().unwrap_or(DeviceValue::Normal);
-        serde_json::json!({"id": machine.to_string(), "machineTags": tags, "deviceValue": value.as_str()})
-    }
-}
-
-fn response(status: u16, body: &serde_json::Value) -> Response {
-    Response { status, body: body.to_string().into_bytes(), ..Response::default() }
 }
 
 #[async_trait]
@@ -142,9 +91,12 @@ impl Transport for Registry {
     }
 
     async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
-        let milliseconds = self.random.lock().expect("a seed").u64(self.latency.clone());
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-        Ok((Answer::Response(self.answer(request)), TokenGeneration(0)))
+        let (least, most) = (*self.latency.start(), *self.latency.end());
+        let share = self.random.lock().expect("a seed").f64();
+        tokio::time::sleep(least + (most - least).mul_f64(share)).await;
+        let answer = self.tenant.serve(request);
+        self.audit(request, &answer);
+        Ok((answer, TokenGeneration(0)))
     }
 
     async fn renew(&self, _refused: TokenGeneration) -> Result<(), SignInError> {

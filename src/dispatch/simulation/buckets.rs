@@ -11,6 +11,12 @@ async fn both(values: u32, tags: u32, quota: &str) -> Simulation {
     Simulation::new(1, operations.collect(), quota, CALM, 50).await
 }
 
+/// Every write of a bucket fails.
+fn down(bucket: Bucket) -> Mishap {
+    let kinds = if bucket == Bucket::Value { &[Kind::Value][..] } else { &[Kind::Bulk, Kind::Tags] };
+    Mishap::answering(503, "down").on(kinds)
+}
+
 fn succeeded(states: &[OperationState]) -> usize {
     states.iter().filter(|state| **state == OperationState::Succeeded).count()
 }
@@ -22,7 +28,7 @@ async fn a_full_bucket_with_the_deadline_beyond_it_stops_that_bucket_alone() {
         let (values, quota) = (count(Bucket::Value), "20/10m");
         let simulation = both(values, count(Bucket::Tags), quota).await;
         // When the one is full, the other is still waiting for the service.
-        simulation.service.world.lock().expect("a world").bucket_fails_until = [(other, ORIGIN + 120_000_000)].into();
+        simulation.service.script([down(other).during(Duration::ZERO..Duration::from_mins(2))]);
         let mut settings = simulation.settings(1, quota);
         settings.bulk = false;
         settings.gate.deadline = Some(simulation.clock.boot_time().plus(Duration::from_mins(8)));
@@ -42,7 +48,7 @@ async fn a_full_bucket_with_the_deadline_beyond_it_stops_that_bucket_alone() {
 async fn an_outage_of_device_values_leaves_tags_alone() {
     let quota = "20/10m";
     let simulation = both(10, 100, quota).await;
-    simulation.service.world.lock().expect("a world").bucket_fails_until = [(Bucket::Value, i64::MAX)].into();
+    simulation.service.script([down(Bucket::Value)]);
     let mut settings = simulation.settings(1, quota);
     settings.bulk = false;
     settings.gate.maximum_outage = Duration::from_mins(5);
@@ -61,8 +67,8 @@ async fn a_call_whose_next_attempt_lies_beyond_the_deadline_keeps_no_other_from_
     let mut longest = Duration::ZERO;
     for seed in 0..4 {
         let simulation = both(1500, 0, "off").await;
-        let bad = (0..1500).filter(|number| number % 8 == 0).map(|number| (machine(number), Refusal::Fails));
-        simulation.service.world.lock().expect("a world").refuses = bad.collect();
+        let bad = (0..1500).filter(|number| number % 8 == 0).map(|number| Refusal::Fails.at(number));
+        simulation.service.script(bad);
         let mut settings = simulation.settings(seed, "off");
         settings.gate.deadline = Some(simulation.clock.boot_time().plus(deadline));
         let (reason, progress) = simulation.run(settings).await;

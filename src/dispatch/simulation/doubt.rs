@@ -11,8 +11,10 @@ async fn a_search_after_an_outage_takes_no_more_calls_than_singles_would() {
     let operations = (0..MACHINES).map(|number| (machine(number), NewChange::Tag(TagAction::Add, 2))).collect();
     let simulation = Simulation::new(seed, operations, "off", CALM, 20).await;
     {
+        (0..MACHINES)
+            .filter(|number| number % DEAD_EVERY == 0)
+            .for_each(|number| simulation.service.kill(&machine(number)));
         let mut world = simulation.service.world.lock().expect("a world");
-        world.dead = (0..MACHINES).filter(|number| number % DEAD_EVERY == 0).map(machine).collect();
         world.outages.push(Outage { from: 0, to: 2, trouble: Trouble::Unavailable });
     }
     let (reason, progress) = simulation.run(simulation.settings(seed, "off")).await;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::CallKind;
+use crate::sandbox::Fault;
 
 struct Unanswered {
     reason: EndReason,
@@ -16,9 +17,9 @@ impl Unanswered {
         let value = NewChange::DeviceValue(DeviceValue::High);
         let operations = (0..machines).map(|number| (machine(number), value)).collect();
         let simulation = Simulation::new(5, operations, "off", CALM, 20).await;
-        {
-            let mut world = simulation.service.world.lock().expect("a world");
-            (world.loses_answers, world.forgets_values) = (true, forgets_values);
+        simulation.service.script([Mishap::of(Fault::Truncated).on(&WRITES)]);
+        for number in 0..machines {
+            simulation.service.tenant.change(&machine(number), |machine| machine.held_by_rule = forgets_values);
         }
         let mut settings = simulation.settings(5, "off");
         settings.gate.deadline = deadline.map(|deadline| simulation.clock.boot_time().plus(deadline));

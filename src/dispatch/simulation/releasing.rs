@@ -11,13 +11,12 @@ async fn accepted_unseen(machines: u32, deadline: Option<Duration>) -> (EndReaso
         operations.push((machine(number), NewChange::Tag(TagAction::Add, 0)));
     }
     let simulation = Simulation::new(7, operations, "off", CALM, 20).await;
-    {
-        let mut world = simulation.service.world.lock().expect("a world");
-        world.accepts_adds_unseen = true;
-        world.forgets_tags = Some(machine(1));
-        // Whoever never had the other tag does not fall out of anything.
-        world.tags.insert(machine(0), ["wanted".to_owned()].into());
-    }
+    let unseen = Mishap::hiding(200, r#"{"value": []}"#).on(&[Kind::Bulk]).saying(r#""Action":"Add""#);
+    simulation.service.script([unseen]);
+    let tenant = &simulation.service.tenant;
+    tenant.change(&machine(1), |machine| machine.held_by_rule = true);
+    // Whoever never had the other tag does not fall out of anything.
+    tenant.change(&machine(0), |machine| machine.tags = vec!["wanted".to_owned()]);
     let mut settings = simulation.settings(7, "off");
     settings.gate.deadline = deadline.map(|deadline| simulation.clock.boot_time().plus(deadline));
     let (reason, progress) = simulation.run(settings).await;

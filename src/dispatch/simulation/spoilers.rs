@@ -24,16 +24,15 @@ impl Case {
             if self.values { NewChange::DeviceValue(DeviceValue::High) } else { NewChange::Tag(TagAction::Add, 2) };
         let operations = (0..self.machines).map(|number| (machine(number), change)).collect();
         // Seeds that are no multiples of five: the service allows 500 machines in a call.
-        let mut simulation = Simulation::new(self.seed * 5 + 1, operations, "off", CALM, 100).await;
-        Arc::get_mut(&mut simulation.service).expect("nobody else has it").naming = Naming::None;
+        let simulation = Simulation::new(self.seed * 5 + 1, operations, "off", CALM, 100).await;
+        simulation.service.tenant.adjust(|settings| settings.dead_naming = DeadNaming::Absent);
         simulation
     }
 
     /// A run over machines at which the service does so.
     async fn run(self, refuses: impl IntoIterator<Item = (u32, Refusal)>) -> Spoiled {
         let simulation = self.simulation().await;
-        let refuses = refuses.into_iter().map(|(number, refusal)| (machine(number), refusal)).collect();
-        simulation.service.world.lock().expect("a world").refuses = refuses;
+        simulation.service.script(refuses.into_iter().map(|(number, refusal)| refusal.at(number)));
         self.go_on(simulation).await
     }
 
@@ -166,7 +165,8 @@ async fn an_app_without_permission_is_found_out_in_a_few_calls() {
 async fn where_writes_alone_are_in_trouble_that_is_an_outage_and_costs_no_row() {
     for case in Case::every(400).filter(|case| case.seed < 3) {
         let simulation = case.simulation().await;
-        simulation.service.world.lock().expect("a world").writes_fail_until = ORIGIN + 3_600_000_000;
+        let hour = Duration::ZERO..Duration::from_hours(1);
+        simulation.service.script([Mishap::answering(503, "down").on(&WRITES).during(hour)]);
         let spoiled = case.go_on(simulation).await;
         spoiled.spoiled_only(&[], &[]);
         let (elapsed, calls) = (spoiled.progress.elapsed, spoiled.calls());

@@ -24,7 +24,7 @@ async fn who_was_in_a_call_that_another_machine_spoiled_bears_no_error_of_its() 
     let quota = "1/10m";
     // This seed's service names every bad machine.
     let simulation = Simulation::new(3, operations, quota, CALM, 50).await;
-    simulation.service.world.lock().expect("a world").dead.insert(machine(7));
+    simulation.service.kill(&machine(7));
     let mut settings = simulation.settings(3, quota);
     settings.gate.deadline = Some(simulation.clock.boot_time().plus(Duration::from_mins(1)));
     let (reason, _) = simulation.run(settings).await;
@@ -33,7 +33,7 @@ async fn who_was_in_a_call_that_another_machine_spoiled_bears_no_error_of_its() 
         assert_eq!(stored.state, OperationState::Pending, "machine {number}");
         let code = stored.answer.error_code.as_deref();
         let expected =
-            if number == 7 { (Some(400), Some("ResourceNotFound")) } else { (None, Some("refused_for_another")) };
+            if number == 7 { (Some(400), Some("InvalidInput")) } else { (None, Some("refused_for_another")) };
         assert_eq!((stored.answer.http_status, code), expected, "machine {number}");
     }
 }
@@ -88,11 +88,7 @@ async fn what_was_sent_before_goes_last_when_a_run_is_gone_on_with() {
     let operations = (0..40).map(|number| (machine(number), NewChange::DeviceValue(DeviceValue::High))).collect();
     let quota = "10/10m";
     let simulation = Simulation::new(1, operations, quota, CALM, 50).await;
-    {
-        let mut world = simulation.service.world.lock().expect("a world");
-        world.refuses =
-            (0..40).filter(|number| number % 4 == 0).map(|number| (machine(number), Refusal::Fails)).collect();
-    }
+    simulation.service.script((0..40).filter(|number| number % 4 == 0).map(|number| Refusal::Fails.at(number)));
     let mut settings = simulation.settings(1, quota);
     settings.gate.deadline = Some(simulation.clock.boot_time().plus(Duration::from_mins(5)));
     let (reason, _) = simulation.run(settings).await;
@@ -103,11 +99,8 @@ async fn what_was_sent_before_goes_last_when_a_run_is_gone_on_with() {
         .filter_map(|(number, stored)| was_tried(&stored).then(|| machine(number)))
         .collect();
     assert!(!tried.is_empty());
-    {
-        let mut world = simulation.service.world.lock().expect("a world");
-        world.refuses.clear();
-        world.order.clear();
-    }
+    simulation.service.script([]);
+    simulation.service.world.lock().expect("a world").order.clear();
     tokio::time::sleep(Duration::from_mins(20)).await;
     let (reason, _) = simulation.run(simulation.settings(1, quota)).await;
     assert!(matches!(reason, EndReason::Finished), "{reason:?}");

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::faults::{Fault, Outage};
 use super::history::{
-    Command, Deed, Fate, FileNumber, Habits, History, Label, Machine, Naming, Nature, Options, Reference, Row, Step,
-    Weather,
+    Command, Deed, Fate, FileNumber, Habits, History, Label, Machine, Nature, Options, Reference, Row, Step, Weather,
 };
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
+use crate::sandbox::DeadNaming;
 
 const TAGS: [&str; 3] = ["old", "new", "tier0"];
 const VALUES: [DeviceValue; 3] = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High];
@@ -97,7 +97,7 @@ impl Drawing {
             list_lag: Duration::from_mins(lag),
             page_machines: self.of(&[100, 100, 3, 2]),
             batch_limit: self.of(&[500, 500, 500, 3]),
-            naming: self.of(&[Naming::All, Naming::One, Naming::Nobody, Naming::Everybody]),
+            naming: self.of(&[DeadNaming::All, DeadNaming::One, DeadNaming::Absent, DeadNaming::Everybody]),
             tells_case_apart: self.random.bool(),
             forbids_bulk: self.one_in(15),
             latency: Duration::from_millis(self.of(&[0, 50, 400, 3000])),

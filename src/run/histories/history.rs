@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::faults::{Fault, Outage};
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
+use crate::sandbox::DeadNaming;
 
 /// A history.
 #[derive(Clone, Debug)]
@@ -26,20 +27,12 @@ pub(super) struct Habits {
     pub(super) page_machines: usize,
     /// Machines in a bulk call at the most.
     pub(super) batch_limit: usize,
-    pub(super) naming: Naming,
+    /// Whom a refused bulk call names.
+    pub(super) naming: DeadNaming,
     pub(super) tells_case_apart: bool,
     /// Whether bulk calls are refused with 403 while single ones work.
     pub(super) forbids_bulk: bool,
     pub(super) latency: Duration,
-}
-
-/// Whom a refused bulk call names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naming {
-    All,
-    One,
-    Nobody,
-    Everybody,
 }
 
 /// A machine at the beginning.

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::history::{
-    Command, Deed, Fate, Habits, History, Label, Machine, Naming, Nature, Options, Reference, Row, Step,
-};
+use super::history::{Command, Deed, Fate, Habits, History, Label, Machine, Nature, Options, Reference, Row, Step};
 use super::judge;
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
+use crate::sandbox::DeadNaming;
 
 /// A tenant of three machines, and nothing odd about it or its service.
 fn plain() -> History {
@@ -18,7 +17,7 @@ fn plain() -> History {
         list_lag: Duration::ZERO,
         page_machines: 100,
         batch_limit: 500,
-        naming: Naming::All,
+        naming: DeadNaming::All,
         tells_case_apart: true,
         forbids_bulk: false,
         latency: Duration::ZERO,

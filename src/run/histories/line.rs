@@ -66,8 +66,7 @@ impl Line {
             Some(Fault::TimedOutDoneLate) if matches!(reaction.answer, Answer::Lost(_)) => {
                 let held = letter.request.time_out() + HELD_ON_THE_WAY.mul_f64(0.9);
                 tokio::time::sleep(held.saturating_sub(letter.there)).await;
-                let (wish, machines) = write_of(&letter.request);
-                service.carry_out(&wish, &machines, letter.call);
+                let _nobody_hears = service.carry_out(&letter.request, letter.call);
             }
             _ => tokio::time::sleep(letter.back).await,
         }

@@ -1,34 +1,37 @@
-//! The service in memory: it keeps windows of its own, carries out what it is asked for, and notes everything.
+//! The service in memory, and its auditor: the sandbox answers, the auditor keeps windows of his own and notes everything.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::faults::{Effect, Fault, response};
-use super::history::{Habits, Machine, Naming, Nature};
+use super::history::{Habits, Machine, Nature};
 use super::line::Letter;
 use super::truth::{CallNumber, Content, Event, Log, MachineNumber, Moment, Reply, Slot, Wish};
 use crate::api::{Answer, ApiRequest, Response};
 use crate::model::{Bucket, DeviceValue, MachineId, TagAction};
 use crate::quota::Quota;
+use crate::sandbox::in_memory::{InMemory, is_success};
+use crate::sandbox::{CallKind, Mishap, SandboxDeviceValue, SandboxMachine, SandboxSettings};
 
 /// When every history begins, by a clock that is right.
 pub(super) const BEGINNING: &str = "2026-05-01T00:00:00Z";
 
-/// A service and its tenant.
+/// A service and its tenant: the sandbox's, with an auditor who keeps windows of his own and notes what truly happens.
 pub(super) struct Service {
-    began: tokio::time::Instant,
     pub(super) habits: Habits,
     quota: Quota,
+    tenant: InMemory,
+    /// Machines that take everything and stay as they are.
+    stubborn: BTreeSet<MachineNumber>,
     state: Mutex<State>,
 }
 
 /// What changes.
 pub(super) struct State {
     pub(super) log: Log,
-    machines: Vec<Machine>,
     arrivals: [Vec<Moment>; 3],
     pub(super) token: u64,
 }
@@ -63,12 +66,29 @@ impl Service {
             }
         }
         let quota = habits.quota.parse().expect("a quota");
-        let state = State { log, machines, arrivals: Default::default(), token: 0 };
-        Self { began: tokio::time::Instant::now(), habits, quota, state: Mutex::new(state) }
+        let numbered = || machines.iter().enumerate();
+        let stubborn = numbered().filter(|(_, machine)| machine.nature == Nature::Stubborn);
+        let stubborn = stubborn.map(|(number, _)| number).collect();
+        let script = numbered().filter_map(|(number, machine)| mishap(number, machine.nature)).collect();
+        let machines = numbered().map(|(number, machine)| described(number, machine)).collect();
+        let tenant = InMemory::new(SandboxSettings {
+            quotas: Vec::new(),
+            machines,
+            script,
+            dead_naming: habits.naming,
+            bulk_forbidden: habits.forbids_bulk,
+            bulk_limit: habits.batch_limit,
+            maximum_page: habits.page_machines,
+            list_lag: habits.list_lag,
+            ignores_case: !habits.tells_case_apart,
+            ..SandboxSettings::default()
+        });
+        let state = Mutex::new(State { log, arrivals: Default::default(), token: 0 });
+        Self { habits, quota, tenant, stubborn, state }
     }
 
     pub(super) fn now(&self) -> Moment {
-        self.began.elapsed()
+        self.tenant.uptime()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -77,13 +97,32 @@ impl Service {
 
     /// Somebody else changes something.
     pub(super) fn change_by_others(&self, machine: MachineNumber, wish: &Wish) {
+        let slot = wish.slot(machine);
+        let before = self.content(&slot);
+        let after = wish.carried_out(&before, self.habits.tells_case_apart);
+        self.tenant.change(&id_of(machine), |machine| match &after {
+            Content::Value(value) => machine.device_value = sandbox_value(*value),
+            Content::Tag(forms) => {
+                machine.tags.retain(|tag| Some(tag.to_lowercase()) != slot.tag);
+                machine.tags.extend(forms.iter().cloned());
+            }
+        });
         let now = self.now();
-        self.state().carry_out(now, machine, wish, None, self.habits.tells_case_apart);
+        self.state().log.note(now, Event::Applied { slot, before, after, call: None });
     }
 
     pub(super) fn list(&self, machine: MachineNumber, is_listed: bool) {
-        if let Some(machine) = self.state().machines.get_mut(machine) {
-            machine.is_listed = is_listed;
+        self.tenant.change(&id_of(machine), |machine| machine.listed = is_listed);
+    }
+
+    /// What the tenant has in a slot now.
+    fn content(&self, slot: &Slot) -> Content {
+        match &slot.tag {
+            None => Content::Value(self.tenant.value(&id_of(slot.machine))),
+            Some(tag) => {
+                let tags = self.tenant.machine(&id_of(slot.machine)).tags;
+                Content::Tag(tags.into_iter().filter(|held| held.to_lowercase() == *tag).collect())
+            }
         }
     }
 
@@ -124,40 +163,42 @@ impl Service {
                 None => self.read(&letter.request, &mut random),
             };
         }
-        let (wish, machines) = write_of(&letter.request);
-        if let Some(fault) = letter.fault.filter(|fault| fault.effect() == Effect::Undone)
+        if let Some(fault) = letter.fault.filter(|fault| fault.effect() != Effect::Done)
             && let Some(answer) = fault.answer()
         {
             return fault_reaction(fault, answer);
         }
-        if let Some(refusal) = self.refusal(&letter.request, &machines) {
-            return refusal;
+        let answer = self.carry_out(&letter.request, letter.call);
+        match &answer {
+            Answer::Response(Response { status: 200, .. }) => self.success(letter, answer, &mut random),
+            Answer::Response(Response { status, .. }) => {
+                let reply = if *status >= 500 { Reply::Ambiguous("500") } else { Reply::Refused(*status) };
+                Reaction { answer, reply, displayed: Vec::new() }
+            }
+            Answer::Lost(_) => unreachable!("the tenant loses nothing by itself"),
         }
-        if let Some(fault) = letter.fault.filter(|fault| fault.effect() == Effect::DoneLate) {
-            return fault_reaction(fault, fault.answer().expect("a loss"));
-        }
-        self.carry_out(&wish, &machines, letter.call);
-        self.success(letter, &wish, machines, &mut random)
     }
 
-    pub(super) fn carry_out(&self, wish: &Wish, machines: &[MachineNumber], call: CallNumber) {
-        let now = self.now();
-        let mut state = self.state();
-        for machine in machines {
-            if state.machines[*machine].nature != Nature::Stubborn {
-                state.carry_out(now, *machine, wish, Some(call), self.habits.tells_case_apart);
+    /// Has the tenant do what a call asks for, and notes what it has done. What it makes of a slot must be what was asked.
+    pub(super) fn carry_out(&self, request: &ApiRequest, call: CallNumber) -> Answer {
+        let (wish, machines) = write_of(request);
+        let changing = machines.iter().filter(|machine| !self.stubborn.contains(machine));
+        let slots = changing.map(|machine| wish.slot(*machine));
+        let before: Vec<(Slot, Content)> = slots.map(|slot| (slot.clone(), self.content(&slot))).collect();
+        let answer = self.tenant.serve(request);
+        if is_success(&answer) {
+            let now = self.now();
+            for (slot, before) in before {
+                let after = self.content(&slot);
+                assert_eq!(after, wish.carried_out(&before, self.habits.tells_case_apart), "{wish} in {slot}");
+                self.state().log.note(now, Event::Applied { slot, before, after, call: Some(call) });
             }
         }
+        answer
     }
 
     /// The answer to a change that was carried out.
-    fn success(
-        &self,
-        letter: &Letter,
-        wish: &Wish,
-        machines: Vec<MachineNumber>,
-        random: &mut fastrand::Rng,
-    ) -> Reaction {
+    fn success(&self, letter: &Letter, answer: Answer, random: &mut fastrand::Rng) -> Reaction {
         if let Some(fault) = letter.fault
             && let Some(answer) = fault.answer()
         {
@@ -165,66 +206,19 @@ impl Service {
             let reply = if is_acceptance { Reply::Accepted } else { Reply::Ambiguous("done, and not answered") };
             return Reaction { answer, reply, displayed: Vec::new() };
         }
+        let mut body = body_of(&answer);
+        if let (Some(Fault::PartialListDone), Some(list)) = (letter.fault, body["value"].as_array_mut()) {
+            let mut position = 0;
+            list.retain(|_| {
+                position += 1;
+                position == 1 || random.bool()
+            });
+        }
+        let (wish, _) = write_of(&letter.request);
         let state = self.state();
-        let shown: Vec<MachineNumber> = match letter.fault {
-            Some(Fault::PartialListDone) => {
-                let (first, rest) = machines.split_first().expect("a call has machines");
-                std::iter::once(*first).chain(rest.iter().copied().filter(|_| random.bool())).collect()
-            }
-            _ => machines,
-        };
-        let documents: Vec<_> = shown.iter().map(|machine| state.document(*machine, usize::MAX)).collect();
-        let body = match &letter.request {
-            ApiRequest::ChangeTagOnMachines { .. } => json!({"@odata.context": "x", "value": documents}),
-            _ => documents[0].clone(),
-        };
         let is_so = |machine: &MachineNumber| wish.holds(&state.log.content(&wish.slot(*machine)));
-        let reply = Reply::Shown(shown.into_iter().filter(is_so).collect());
+        let reply = Reply::Shown(shown_in(&body).into_iter().filter(is_so).collect());
         Reaction { answer: response(200, &body.to_string()), reply, displayed: Vec::new() }
-    }
-
-    /// Why a change is refused, if it is.
-    fn refusal(&self, request: &ApiRequest, machines: &[MachineNumber]) -> Option<Reaction> {
-        let error = |status, code: &str, text: &str| {
-            let text = format!(r#"{{"error": {{"code": "{code}", "message": "{text}", "target": "t"}}}}"#);
-            Some(Reaction { answer: response(status, &text), reply: Reply::Refused(status), displayed: Vec::new() })
-        };
-        let is_bulk = matches!(request, ApiRequest::ChangeTagOnMachines { .. });
-        if is_bulk && self.habits.forbids_bulk {
-            return error(403, "Forbidden", "the call is not allowed");
-        }
-        if machines.len() > self.habits.batch_limit {
-            let text = format!("Received: {}, allowed: {}", machines.len(), self.habits.batch_limit);
-            return error(400, "MaximumBatchSizeExceeded", &text);
-        }
-        let state = self.state();
-        let are = |nature| {
-            let of_nature =
-                machines.iter().copied().filter(|machine| state_nature(&state.machines, *machine) == nature);
-            of_nature.map(machine_id).collect::<Vec<_>>()
-        };
-        if !are(Nature::Broken).is_empty() {
-            let reaction = error(500, "InternalServerError", "it went wrong");
-            return reaction.map(|reaction| Reaction { reply: Reply::Ambiguous("500"), ..reaction });
-        }
-        let gone = are(Nature::Gone);
-        if let Some(first) = gone.first() {
-            if !is_bulk {
-                return error(404, "ResourceNotFound", &format!("Machine {first} was not found"));
-            }
-            let everybody = machines.iter().copied().map(machine_id).collect::<Vec<_>>();
-            let text = match self.habits.naming {
-                Naming::All => format!("not found: {}", gone.join(", ")),
-                Naming::One => format!("not found: {first}"),
-                Naming::Nobody => "some machines were not found".to_owned(),
-                Naming::Everybody => format!("not all were found: {}", everybody.join(", ")),
-            };
-            return error(400, "ResourceNotFound", &text);
-        }
-        if !are(Nature::Protected).is_empty() {
-            return error(403, "DisallowedOperation", "an asset rule stands against it");
-        }
-        None
     }
 
     fn throttle(&self, fault: Fault, seconds: u64) -> Reaction {
@@ -249,79 +243,64 @@ impl Service {
     }
 
     fn read(&self, request: &ApiRequest, random: &mut fastrand::Rng) -> Reaction {
-        let now = self.now();
-        let state = self.state();
-        let not_found = || Reaction { answer: response(404, ""), reply: Reply::Read, displayed: Vec::new() };
-        match request {
-            ApiRequest::GetMachine { machine } => {
-                let number = machine_number(machine).filter(|number| *number < state.machines.len());
-                let Some(number) = number.filter(|number| state.machines[*number].nature != Nature::Gone) else {
-                    return not_found();
-                };
-                let answer = response(200, &state.document(number, usize::MAX).to_string());
-                Reaction { answer, reply: Reply::Read, displayed: vec![(number, state.log.events.len())] }
+        let is_list = matches!(request, ApiRequest::ListMachines { .. });
+        let lag = if is_list { self.habits.list_lag.mul_f64(random.f64()) } else { Duration::ZERO };
+        self.tenant.service().set_list_lag(lag);
+        let mut answer = self.tenant.serve(request);
+        if !is_success(&answer) {
+            // Behind its end, a list may also be empty.
+            if is_list && random.bool() {
+                answer = response(200, r#"{"value": []}"#);
             }
-            ApiRequest::ListMachines { top, skip } => {
-                let listed = (0..state.machines.len()).filter(|number| state.machines[*number].is_listed);
-                let mut rest = listed.skip(usize::try_from(*skip).unwrap_or(usize::MAX)).peekable();
-                if rest.peek().is_none() && random.bool() {
-                    return not_found();
-                }
-                let lag = self.habits.list_lag.mul_f64(random.f64());
-                let as_of = state.log.count_at(now.saturating_sub(lag));
-                let at_most = self.habits.page_machines.min(*top as usize);
-                let shown: Vec<MachineNumber> = rest.by_ref().take(at_most).collect();
-                let documents: Vec<_> = shown.iter().map(|number| state.document(*number, as_of)).collect();
-                let mut body = json!({"@odata.context": "x", "value": documents});
-                if rest.peek().is_some() {
-                    body["@odata.nextLink"] = json!("https://elsewhere.example/api/machines");
-                }
-                let displayed = shown.into_iter().map(|number| (number, as_of)).collect();
-                Reaction { answer: response(200, &body.to_string()), reply: Reply::Read, displayed }
-            }
-            _ => not_found(),
+            return Reaction { answer, reply: Reply::Read, displayed: Vec::new() };
         }
+        let (now, state) = (self.now(), self.state());
+        let as_of = if is_list { state.log.count_at(now.saturating_sub(lag)) } else { state.log.events.len() };
+        let displayed = shown_in(&body_of(&answer)).into_iter().map(|number| (number, as_of)).collect();
+        Reaction { answer, reply: Reply::Read, displayed }
     }
 }
 
-impl State {
-    fn carry_out(
-        &mut self,
-        now: Moment,
-        machine: MachineNumber,
-        wish: &Wish,
-        call: Option<CallNumber>,
-        tells_case_apart: bool,
-    ) {
-        let slot = wish.slot(machine);
-        let before = self.log.content(&slot);
-        let after = wish.carried_out(&before, tells_case_apart);
-        self.log.note(now, Event::Applied { slot, before, after, call });
-    }
-
-    /// A machine as the service shows it.
-    fn document(&self, machine: MachineNumber, as_of: usize) -> serde_json::Value {
-        let slots = self.log.slots_of(machine);
-        let contents = slots.iter().map(|slot| self.log.content_before(slot, as_of));
-        let (mut tags, mut value) = (Vec::new(), DeviceValue::Normal);
-        for content in contents {
-            match content {
-                Content::Tag(forms) => tags.extend(forms),
-                Content::Value(held) => value = held,
-            }
-        }
-        json!({
-            "id": machine_id(machine),
-            "computerDnsName": machine_name(machine),
-            "machineTags": tags,
-            "deviceValue": value.as_str(),
-            "lastSeen": "2026-04-30T00:00:00Z",
-        })
+/// A machine at the beginning, as the sandbox takes it.
+fn described(number: MachineNumber, machine: &Machine) -> SandboxMachine {
+    SandboxMachine {
+        computer_dns_name: Some(machine_name(number)),
+        tags: machine.tags.clone(),
+        device_value: sandbox_value(machine.value),
+        listed: machine.is_listed,
+        dead: machine.nature == Nature::Gone,
+        held_by_rule: machine.nature == Nature::Stubborn,
+        ..SandboxMachine::new(machine_id(number))
     }
 }
 
-fn state_nature(machines: &[Machine], machine: MachineNumber) -> Nature {
-    machines.get(machine).map_or(Nature::Gone, |machine| machine.nature)
+/// What befalls every write that concerns a machine of this nature.
+fn mishap(number: MachineNumber, nature: Nature) -> Option<Mishap> {
+    let mishap = match nature {
+        Nature::Broken => Mishap::refusing(500, "InternalServerError", "it went wrong"),
+        Nature::Protected => Mishap::refusing(403, "DisallowedOperation", "an asset rule stands against it"),
+        Nature::Well | Nature::Gone | Nature::Stubborn => return None,
+    };
+    Some(mishap.on(&[CallKind::Bulk, CallKind::Tags, CallKind::Value]).at(machine_id(number)))
+}
+
+fn sandbox_value(value: DeviceValue) -> SandboxDeviceValue {
+    SandboxDeviceValue::parse(value.as_str()).expect("one of three")
+}
+
+fn id_of(number: MachineNumber) -> MachineId {
+    MachineId::from_service(&machine_id(number))
+}
+
+fn body_of(answer: &Answer) -> serde_json::Value {
+    let Answer::Response(response) = answer else { unreachable!("the tenant loses nothing by itself") };
+    serde_json::from_slice(&response.body).expect("JSON")
+}
+
+/// The machines that a body shows.
+fn shown_in(body: &serde_json::Value) -> Vec<MachineNumber> {
+    let list = body["value"].as_array().map_or(std::slice::from_ref(body), Vec::as_slice);
+    list.iter().filter_map(|machine| machine_number(&MachineId::from_service(machine["id"].as_str()?))).collect()
 }
 
 /// What a write wants, and of whom. Whoever is nobody's machine is gone.

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::history::{Command, Fate, History, Naming, Nature, Options, Reference, Row, Step, Weather};
+use super::history::{Command, Fate, History, Nature, Options, Reference, Row, Step, Weather};
+use crate::sandbox::DeadNaming;
 
 /// The shortest history found that still fails, by `fails`, within a time that a person waits.
 pub(super) fn shrink(history: &History, patience: Duration, fails: &mut dyn FnMut(&History) -> bool) -> History {
@@ -158,8 +159,8 @@ fn simpler_worlds(history: &History) -> Vec<History> {
     if habits.batch_limit < 500 {
         with(&|history| history.habits.batch_limit = 500);
     }
-    if habits.naming != Naming::All {
-        with(&|history| history.habits.naming = Naming::All);
+    if habits.naming != DeadNaming::All {
+        with(&|history| history.habits.naming = DeadNaming::All);
     }
     if habits.forbids_bulk {
         with(&|history| history.habits.forbids_bulk = false);

@@ -212,7 +212,7 @@ impl Claim<'_> {
         let own_refusal = self
             .own_writes()
             .any(|write| write.machines.len() == 1 && matches!(write.answered, Some((_, _, Reply::Refused(_)))));
-        let names_everybody = self.case.habits().naming == crate::run::histories::history::Naming::Everybody;
+        let names_everybody = self.case.habits().naming == crate::sandbox::DeadNaming::Everybody;
         (!own_refusal && !names_everybody)
             .then(|| format!("{} {}, and this machine is there", self.row.http_status, self.row.code))
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::DeviceValue;
-use crate::run::histories::history::{Machine, Naming, Nature, Options, Reference};
+use crate::run::histories::history::{Machine, Nature, Options, Reference};
 use crate::run::histories::telling::End;
+use crate::sandbox::DeadNaming;
 
 /// A history that is told, not performed.
 pub(super) struct Tale {
@@ -24,7 +25,7 @@ impl Tale {
             list_lag: Duration::ZERO,
             page_machines: 100,
             batch_limit: 500,
-            naming: Naming::All,
+            naming: DeadNaming::All,
             tells_case_apart: true,
             forbids_bulk: false,
             latency: Duration::ZERO,
