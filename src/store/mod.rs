@@ -30,6 +30,7 @@ mod runs;
 mod schema;
 mod slots;
 mod soundness;
+mod tallies;
 mod timelines;
 mod witness;
 mod work;
@@ -58,6 +59,7 @@ pub use locks::{Claim, Holder, Overlap};
 pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
+pub use tallies::CallTally;
 
 use crate::clock::SharedClock;
 
