@@ -44,25 +44,8 @@ pub(super) type End = watch::Receiver<Option<u8>>;
 
 impl Pings {
     /// Tells of the beginning, of each hour, and of the end.
-    pub(super) async fn tell(&self, mut end: End) {
-        self.say(PingOccasion::Start, &end).await;
-        let mut hours = tokio::time::interval(SIGN_OF_LIFE);
-        hours.tick().await;
-        loop {
-            let ended = tokio::select! {
-                biased;
-                ended = end.wait_for(Option::is_some) => Some(ended.ok().and_then(|status| *status)),
-                _ = hours.tick() => None,
-            };
-            match ended {
-                None => self.say(PingOccasion::Underway, &end).await,
-                Some(None) => return,
-                Some(Some(exit_status)) => {
-                    let is_success = self.successes.contains(&exit_status);
-                    return self.say(PingOccasion::End { exit_status, is_success }, &end).await;
-                }
-            }
-        }
+    pub(super) async fn tell(&self, end: End) {
+        accompany(end.clone(), async |occasion| self.say(occasion, &end).await, &self.successes).await;
     }
 
     /// Says it, as often as it takes and makes sense. That it was not heard is told once.
@@ -95,6 +78,28 @@ impl Pings {
     }
 }
 
+/// Says each thing in its time, until the end is said.
+async fn accompany(mut end: End, mut say: impl AsyncFnMut(PingOccasion), successes: &[u8]) {
+    say(PingOccasion::Start).await;
+    let mut hours = tokio::time::interval(SIGN_OF_LIFE);
+    hours.tick().await;
+    loop {
+        let ended = tokio::select! {
+            biased;
+            ended = end.wait_for(Option::is_some) => Some(ended.ok().and_then(|status| *status)),
+            _ = hours.tick() => None,
+        };
+        match ended {
+            None => say(PingOccasion::Underway).await,
+            Some(None) => return,
+            Some(Some(exit_status)) => {
+                let is_success = successes.contains(&exit_status);
+                return say(PingOccasion::End { exit_status, is_success }).await;
+            }
+        }
+    }
+}
+
 /// A mark that does not come twice: a UUID of version 4 (RFC 9562).
 pub(super) fn new_mark(random: u128) -> String {
     let random = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
@@ -106,6 +111,28 @@ pub(super) fn new_mark(random: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_says_that_it_goes_on_each_hour_and_how_it_ended_last() {
+        let (ends, end) = watch::channel(None);
+        let mut said = Vec::new();
+        let began = tokio::time::Instant::now();
+        let say = async |occasion| {
+            said.push((began.elapsed().as_secs() / 60, occasion));
+            if occasion == PingOccasion::Underway {
+                // A service that is slow to hear moves no other sign of life.
+                tokio::time::sleep(Duration::from_mins(10)).await;
+            }
+        };
+        let command = async {
+            tokio::time::sleep(Duration::from_mins(150)).await;
+            ends.send(Some(5)).expect("somebody hears");
+        };
+        tokio::join!(accompany(end, say, &[0, 5]), command);
+        let end = PingOccasion::End { exit_status: 5, is_success: true };
+        let hourly = PingOccasion::Underway;
+        assert_eq!(said, [(0, PingOccasion::Start), (60, hourly), (120, hourly), (150, end)]);
+    }
 
     #[test]
     fn a_mark_is_a_uuid() {

@@ -112,6 +112,7 @@ impl Watch {
             std::future::pending().await
         };
         let command = async {
+            let _panics = metrics.as_ref().map(EndOfPanics);
             if let Some(metrics) = &metrics {
                 metrics.write(None).await;
             }
@@ -240,6 +241,20 @@ impl Metrics {
     }
 }
 
+/// A command that panics, which is a bug, has ended, too.
+struct EndOfPanics<'a>(&'a Metrics);
+
+impl Drop for EndOfPanics<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Metrics { file, bulletin, .. } = self.0;
+            let page = file.page(&bulletin.last_standing(), Some(ExitStatus::Bug.code()), Timestamp::now());
+            // The panic has been told; that this is told to nobody else changes nothing.
+            let _unwritten = file.write(&page, u64::MAX);
+        }
+    }
+}
+
 fn warn(screen: &Screen, path: &Path, error: &dyn fmt::Display) {
     let (path, error) = (shown(path), shown(&error.to_string()));
     screen.warning(&format!("cannot write metrics into {path}: {error}; nothing else depends on them"));
@@ -305,4 +320,56 @@ impl Books {
 
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(path: &Path) -> Metrics {
+        let file = MetricsFile::new(path, "x.csv", Timestamp::UNIX_EPOCH).expect("nobody's").expect("readable");
+        let screen = Screen::new(crate::report::ColorChoice::Never, true);
+        let (pages, has_warned) = (AtomicU64::default(), AtomicBool::default());
+        let (file, path, bulletin) = (Arc::new(file), path.to_owned(), Bulletin::default());
+        Metrics { file, path, bulletin, screen, pages, has_warned }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn metrics_are_written_every_minute_and_that_they_cannot_be_is_told_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("x.prom");
+        let metrics = metrics(&path);
+        for (seconds, written) in [(59, false), (61, true)] {
+            let _endless = tokio::time::timeout(Duration::from_secs(seconds), write_again(Some(&metrics))).await;
+            assert_eq!(path.exists(), written, "{seconds}");
+        }
+        let before = metrics.pages.load(Ordering::Relaxed);
+        let _endless = tokio::time::timeout(Duration::from_secs(301), write_again(Some(&metrics))).await;
+        assert_eq!(metrics.pages.load(Ordering::Relaxed) - before, 5);
+        assert!(!metrics.has_warned.load(Ordering::Relaxed));
+        std::fs::remove_file(&path).expect("a page");
+        std::fs::create_dir(&path).expect("something else in its place");
+        metrics.write(Some(0)).await;
+        assert!(metrics.has_warned.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_command_that_panics_has_ended_with_a_bug() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("x.prom");
+        let metrics = metrics(&path);
+        drop(EndOfPanics(&metrics));
+        assert!(!path.exists());
+        let panics = std::thread::scope(|scope| {
+            let bug = scope.spawn(|| {
+                let _end = EndOfPanics(&metrics);
+                // Without the hook that tells it: nobody has to see this one.
+                std::panic::resume_unwind(Box::new("a bug"));
+            });
+            bug.join().is_err()
+        });
+        let page = std::fs::read_to_string(&path).expect("a page");
+        assert!(panics && page.contains("tagfleet_run_last_exit_status{job=\"x.csv\"} 70\n"), "{page}");
+        assert!(page.contains("tagfleet_run_in_progress{job=\"x.csv\"} 0\n"), "{page}");
+    }
 }

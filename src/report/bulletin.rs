@@ -104,6 +104,12 @@ impl Bulletin {
     /// Where the command stands now. Where the books cannot be read, what they said last still stands.
     pub async fn standing(&self) -> Standing {
         self.look().await;
+        self.last_standing()
+    }
+
+    /// Where the command stood when somebody looked last.
+    #[must_use]
+    pub fn last_standing(&self) -> Standing {
         self.lock().standing.clone()
     }
 
