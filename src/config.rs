@@ -12,13 +12,16 @@ use secrecy::SecretString;
 
 use crate::api::cloud::{Cloud, is_loopback_host};
 use crate::api::sign_in::{PlatformOffers, SignInError, SignInSettings, read_secret_file};
-use crate::api::{ClientError, ClientSettings, Url, parse_base_url};
-use crate::cli::{QuotaOptions, ServiceOptions};
+use crate::api::{ClientError, ClientSettings, PingAddress, PingAddressError, Url, parse_base_url};
+use crate::cli::{MonitoringOptions, QuotaOptions, ServiceOptions};
 use crate::outside::{secrets, shown};
 use crate::quota::{Quota, QuotaScope};
 use crate::store::{StoreError, default_directory};
 
 pub use deadline::{Deadline, DeadlineError, deadline};
+
+/// The variable that holds the address to ping.
+const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
 
 /// Reads a variable of the environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -32,6 +35,9 @@ pub enum ConfigError {
     /// How to sign in.
     #[error(transparent)]
     SignIn(#[from] SignInError),
+    /// The address to ping.
+    #[error(transparent)]
+    PingAddress(#[from] PingAddressError),
     /// Where the state lives.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -53,6 +59,7 @@ impl ConfigError {
         match self {
             Self::Client(error) => error.hint().map(str::to_owned),
             Self::SignIn(error) => error.hint(),
+            Self::PingAddress(error) => Some(error.hint().to_owned()),
             Self::Store(error) => error.hint(),
             Self::Deadline(error) => error.hint(),
             Self::Variable(_) => None,
@@ -82,8 +89,13 @@ fn text(environment: Environment<'_>, name: &'static str) -> Result<Option<Strin
 /// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
 /// anything is shown, the command line's own errors.
 pub fn keep_secrets(environment: Environment<'_>) {
-    const SECRETS: [&str; 4] =
-        ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "TAGFLEET_TOKEN", "IDENTITY_HEADER"];
+    const SECRETS: [&str; 5] = [
+        "AZURE_CLIENT_SECRET",
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+        "TAGFLEET_TOKEN",
+        "IDENTITY_HEADER",
+        PING_URL_VARIABLE,
+    ];
     const PROXIES: [&str; 5] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"];
     let text = |name: &&str| environment(name).and_then(|value| value.into_string().ok());
     for secret in SECRETS.iter().filter_map(text) {
@@ -149,6 +161,28 @@ impl ServiceConfig {
         let client = ClientSettings { base_url: parse_base_url(base_url, false)?, certificate_file: None };
         Ok(Self { client, sign_in })
     }
+}
+
+/// The address that is to be pinged, if any: that of the file before that of the environment.
+///
+/// # Errors
+/// [`ConfigError`] when the file cannot be read, or holds no address that may be pinged.
+pub fn ping_address(
+    options: &MonitoringOptions,
+    environment: Environment<'_>,
+) -> Result<Option<PingAddress>, ConfigError> {
+    let address = match &options.ping_url_file {
+        Some(path) => {
+            let typed = path.to_string_lossy();
+            if ["http://", "https://"].iter().any(|scheme| typed.starts_with(scheme)) {
+                secrets::keep(&typed.into_owned().into());
+                return Err(PingAddressError::Typed.into());
+            }
+            Some(read_secret_file(path)?)
+        }
+        None => secret(environment, PING_URL_VARIABLE)?,
+    };
+    Ok(address.as_ref().map(PingAddress::new).transpose()?)
 }
 
 /// Azure's tools accept an authority host with and without its scheme.

@@ -72,6 +72,7 @@
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs` |
+//! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | `api/sign_in/` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
 //!
@@ -86,7 +87,7 @@
 //! - Every attempt is in the ledger before it is sent, and its outcome is there before anybody is told.
 //! - Every row of the input has exactly one outcome; success is only ever the service's own answer.
 //! - No call starts before the quota allows it, in this process or beside others, and retries count like any call.
-//! - There is one retry layer, in [`call`]; policy ([`call::judge()`]) is a pure and total function.
+//! - There is one retry layer for calls, in [`call`]; policy ([`call::judge()`]) is a pure and total function.
 //! - No secret is written anywhere. What comes from outside is judged and exported as it came, and masked and escaped
 //!   only where it is shown or stored for showing.
 //! - Only `main` ends the process, and only [`report`] writes to the terminal.

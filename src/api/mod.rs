@@ -8,6 +8,7 @@ mod answer;
 mod client;
 pub mod cloud;
 mod network;
+mod ping;
 mod request;
 pub mod sign_in;
 
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 pub use answer::{Answer, Loss, LossKind, MachinePage, MachineRecord, Response, ServiceError, UnreadableList};
 pub use client::{Client, ClientError, ClientSettings, parse_base_url};
 pub use network::{CertificateProblem, NetworkError};
+pub use ping::{PING_TIME_OUT, Ping, PingAddress, PingAddressError, PingAnswer, PingClient, PingLoss};
 pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
 /// An address, as the HTTP library reads it.
 pub use reqwest::Url;

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::program::Cli;
 
 /// Options of other programs, and what does their work here.
-const OPTIONS: [(&[&str], &str); 33] = [
+const OPTIONS: [(&[&str], &str); 35] = [
     (
         &[
             "--dry-run",
@@ -75,6 +75,14 @@ const OPTIONS: [(&[&str], &str); 33] = [
     (
         &["--client-secret", "--secret", "--password", "-p", "--app-secret"],
         "no secret is ever an argument: set AZURE_CLIENT_SECRET, or name a file with --client-secret-file",
+    ),
+    (
+        &["--ping-url", "--ping", "--healthcheck", "--healthchecks", "--healthchecks-url", "--heartbeat-url"],
+        "no secret is ever an argument: set TAGFLEET_PING_URL, or name a file with --ping-url-file",
+    ),
+    (
+        &["--metrics", "--prometheus", "--prom-file", "--textfile", "--metrics-port", "--pushgateway"],
+        "--metrics-file FILE.prom writes them for the textfile collector of Prometheus' node exporter",
     ),
     (&["--client-id", "--app-id", "--application-id"], "set AZURE_CLIENT_ID"),
     (&["--tenant", "--tenant-id", "--directory-id"], "set AZURE_TENANT_ID"),

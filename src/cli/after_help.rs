@@ -78,6 +78,7 @@ const COMMANDS: [Entry; 11] = [
         &[
             ("See which rows the tenant holds", "tagfleet verify retag.csv"),
             ("Write each row and what was found", "tagfleet verify retag.csv -o found.csv"),
+            ("Tell Prometheus how many rows differ", "tagfleet verify retag.csv -q --metrics-file drift.prom"),
         ],
     ),
     (

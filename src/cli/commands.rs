@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
-use super::options::{InputOptions, LimitOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions};
+use super::options::{
+    InputOptions, LimitOptions, MonitoringOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
+};
 use crate::sandbox::arguments::SandboxArguments;
 
 /// The commands.
@@ -78,7 +80,7 @@ pub struct ApplyOptions {
     /// Rehearse against the built-in API
     ///
     /// It holds the machines that the input names. No tenant is called.
-    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    #[arg(long, conflicts_with_all = ["base_url", "cloud", "ping_url_file"])]
     pub sandbox: bool,
     /// What is planned.
     #[command(flatten)]
@@ -89,6 +91,9 @@ pub struct ApplyOptions {
     /// How the run gets on with others in the state directory.
     #[command(flatten)]
     pub others: OtherRunsOptions,
+    /// Who watches it from afar.
+    #[command(flatten)]
+    pub monitoring: MonitoringOptions,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -108,7 +113,7 @@ pub struct ResumeOptions {
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
     /// Resume a rehearsal
-    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    #[arg(long, conflicts_with_all = ["base_url", "cloud", "ping_url_file"])]
     pub sandbox: bool,
     /// How what is left is planned.
     #[command(flatten)]
@@ -119,6 +124,9 @@ pub struct ResumeOptions {
     /// How the run gets on with others in the state directory.
     #[command(flatten)]
     pub others: OtherRunsOptions,
+    /// Who watches it from afar.
+    #[command(flatten)]
+    pub monitoring: MonitoringOptions,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -149,6 +157,9 @@ pub struct UndoOptions {
     /// How the run gets on with others in the state directory.
     #[command(flatten)]
     pub others: OtherRunsOptions,
+    /// Who watches it from afar.
+    #[command(flatten)]
+    pub monitoring: MonitoringOptions,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -194,13 +205,16 @@ pub struct VerifyOptions {
     /// Read the built-in API
     ///
     /// It holds the machines that the input names. No tenant is called.
-    #[arg(long, conflicts_with_all = ["base_url", "cloud"])]
+    #[arg(long, conflicts_with_all = ["base_url", "cloud", "ping_url_file"])]
     pub sandbox: bool,
     /// Tolerate rows whose machine is gone
     ///
     /// They are counted, and are no difference.
     #[arg(long)]
     pub skip_missing_machines: bool,
+    /// Who watches it from afar.
+    #[command(flatten)]
+    pub monitoring: MonitoringOptions,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,

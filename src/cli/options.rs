@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use super::values::{DeadlineArgument, DurationArgument, duration, tag_separator};
+use super::values::{DeadlineArgument, DurationArgument, duration, prom_file, tag_separator};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
 use crate::plan::changes::UnlistedPolicy;
 use crate::quota::{Quota, QuotaScope};
-use crate::report::ColorChoice;
 use crate::report::logging::LogFormat;
+use crate::report::{ColorChoice, PingStyle};
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
@@ -151,6 +151,36 @@ pub struct OtherRunsOptions {
     /// Finished or not; running ones are kept.
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = duration, help_heading = "Runs")]
     pub keep_runs: Duration,
+}
+
+/// Who watches the command from afar.
+#[derive(Debug, Args)]
+pub struct MonitoringOptions {
+    /// Write metrics for Prometheus into this file
+    ///
+    /// For the textfile collector of the node exporter: at the start, every minute, and at the end. "tagfleet help metrics"
+    /// lists them.
+    #[arg(long, value_name = "FILE.prom", value_parser = prom_file, help_heading = "Monitoring")]
+    pub metrics_file: Option<PathBuf>,
+    /// Call the job so in its metrics
+    ///
+    /// [default: the input's name]
+    #[arg(long, value_name = "NAME", requires = "metrics_file", help_heading = "Monitoring")]
+    pub job: Option<String>,
+    /// Ping the address in this file at start and end
+    ///
+    /// Instead of TAGFLEET_PING_URL. The address is a secret: whoever knows it can report in this job's name. A ping that
+    /// fails is one warning.
+    #[arg(long, value_name = "FILE", help_heading = "Monitoring")]
+    pub ping_url_file: Option<PathBuf>,
+    /// Whose address that is
+    #[arg(long, value_enum, default_value_t, value_name = "SERVICE", help_heading = "Monitoring")]
+    pub ping_style: PingStyle,
+    /// Report these exit statuses as a success
+    ///
+    /// Several go with commas between them, as in 0,5.
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', default_value = "0", help_heading = "Monitoring")]
+    pub ping_success: Vec<u8>,
 }
 
 /// The service and how to sign in.

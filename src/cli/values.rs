@@ -1,5 +1,6 @@
 //! Values as typed: durations, deadlines, limits on errors.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -35,6 +36,15 @@ pub enum DeadlineArgument {
 /// A duration for an option.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 10m, 8h or 90d"))
+}
+
+/// A file that the textfile collector of the node exporter reads.
+pub(super) fn prom_file(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let is_read = path.extension().is_some_and(|extension| extension == "prom");
+    is_read
+        .then(|| path.to_owned())
+        .ok_or_else(|| format!("\"{text}\" does not end in .prom, and the node exporter reads only files that do"))
 }
 
 /// A character that can stand between the tags of one cell.

@@ -12,7 +12,7 @@ use crate::outside::shown;
 use crate::run::{InputOrder, OpenInput};
 
 /// What standard input is called.
-const STANDARD_INPUT: &str = "standard input";
+pub(super) const STANDARD_INPUT: &str = "standard input";
 
 /// The path of the input's file; `None` for standard input.
 pub(super) fn input_path(arguments: &InputArguments) -> Option<&Path> {

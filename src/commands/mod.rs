@@ -12,6 +12,7 @@ mod inventory;
 mod man;
 mod opening;
 mod outputs;
+mod pinging;
 mod plan;
 mod process_limits;
 mod results;
@@ -23,6 +24,7 @@ mod service;
 mod stop_signals;
 mod undo;
 mod verify;
+mod watching;
 
 use std::path::Path;
 use std::time::Instant;
@@ -30,6 +32,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use self::input::input_name;
+use self::watching::Watch;
 use crate::cli::{
     Cli, Command, LimitOptions, Mistyped, OtherRunsOptions, PlanningOptions as PlanningArguments, message_and_hint,
 };
@@ -37,7 +40,7 @@ use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
 use crate::report::logging::{self, LogFormat};
-use crate::report::{ColorChoice, Invocation, Screen};
+use crate::report::{Bulletin, ColorChoice, Invocation, Reserved, Screen};
 use crate::run::{PlanningOptions, RunOptions};
 
 impl From<ConfigError> for CommandError {
@@ -46,9 +49,11 @@ impl From<ConfigError> for CommandError {
         let status = match &error {
             ConfigError::Store(_) => ExitStatus::StorageFailed,
             ConfigError::SignIn(error) => sign_in_status(error),
-            ConfigError::Client(_) | ConfigError::Deadline(_) | ConfigError::Variable(_) | ConfigError::Encoding(_) => {
-                ExitStatus::Usage
-            }
+            ConfigError::Client(_)
+            | ConfigError::PingAddress(_)
+            | ConfigError::Deadline(_)
+            | ConfigError::Variable(_)
+            | ConfigError::Encoding(_) => ExitStatus::Usage,
         };
         Self::new(status, error, hint)
     }
@@ -122,7 +127,36 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
         stop_signals::outlive_file_size_limit();
         stop_signals::outlive_lost_memory();
     });
-    let mut reserved = outputs::reserved(&cli);
+    let reserved = outputs::reserved(&cli);
+    let json = general.json;
+    let status = runtime.block_on(async {
+        let watch = Watch::of(&cli, &reserved, &screen).await?;
+        let bulletin = watch.as_ref().map(Watch::bulletin);
+        let command = carry_out(cli, reserved, bulletin.as_ref(), screen.clone());
+        match watch {
+            None => command.await,
+            Some(watch) => Ok(watch.over(command, |error| show_error(error, json, &screen)).await),
+        }
+    });
+    // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears
+    // signals any more.
+    runtime.shutdown_background();
+    screen.end_at(Instant::now());
+    screen.finish();
+    status
+}
+
+/// Carries the command out, once it is known where its log goes.
+async fn carry_out(
+    cli: Cli,
+    mut reserved: Reserved,
+    bulletin: Option<&Bulletin>,
+    screen: Screen,
+) -> Result<ExitStatus, CommandError> {
+    let general = &cli.general;
+    if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.metrics_file.as_ref()) {
+        reserved = reserved.with("the metrics", path);
+    }
     let screen = match &general.log_file {
         None => screen,
         Some(path) => {
@@ -138,28 +172,20 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
         (_, _) => tracing::Level::DEBUG,
     };
     logging::start(&screen, general.log_format, level);
-    let status = runtime.block_on(async {
-        match cli.command {
-            Command::Apply(options) => apply::apply(*options, &cli.general, &reserved, &screen).await,
-            Command::Resume(options) => resume::resume(*options, &cli.general, &reserved, &screen).await,
-            Command::Undo(options) => undo::undo(*options, &cli.general, &reserved, &screen).await,
-            Command::Plan(options) => plan::plan(*options, &cli.general, &screen).await,
-            Command::Verify(options) => verify::verify(*options, &cli.general, &reserved, &screen).await,
-            Command::Inventory(options) => inventory::inventory(*options, &cli.general, &reserved, &screen).await,
-            Command::Runs(options) => runs::runs(options, &cli.general, &screen).await,
-            Command::Results(options) => results::results(options, &cli.general, &reserved, &screen).await,
-            Command::Sandbox(options) => sandbox::sandbox(&options, &cli.general, &screen).await,
-            Command::Help(options) => help::help(&options, &cli.general, &screen),
-            Command::Completions(options) => completions::completions(&options, &cli.general, &screen),
-            Command::Man(options) => man::man(&options, &cli.general, &screen),
-        }
-    });
-    // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears
-    // signals any more.
-    runtime.shutdown_background();
-    screen.end_at(Instant::now());
-    screen.finish();
-    status
+    match cli.command {
+        Command::Apply(options) => apply::apply(*options, general, &reserved, bulletin, &screen).await,
+        Command::Resume(options) => resume::resume(*options, general, &reserved, bulletin, &screen).await,
+        Command::Undo(options) => undo::undo(*options, general, &reserved, bulletin, &screen).await,
+        Command::Plan(options) => plan::plan(*options, general, &screen).await,
+        Command::Verify(options) => verify::verify(*options, general, &reserved, bulletin, &screen).await,
+        Command::Inventory(options) => inventory::inventory(*options, general, &reserved, &screen).await,
+        Command::Runs(options) => runs::runs(options, general, &screen).await,
+        Command::Results(options) => results::results(options, general, &reserved, &screen).await,
+        Command::Sandbox(options) => sandbox::sandbox(&options, general, &screen).await,
+        Command::Help(options) => help::help(&options, general, &screen),
+        Command::Completions(options) => completions::completions(&options, general, &screen),
+        Command::Man(options) => man::man(&options, general, &screen),
+    }
 }
 
 /// How a run is carried out.

@@ -18,7 +18,7 @@ use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
-use crate::report::{ResultsTarget, Screen};
+use crate::report::{Bulletin, ResultsTarget, Screen};
 use crate::run::{CallOptions, Desk, Tenant};
 use crate::store::Store;
 
@@ -36,6 +36,7 @@ pub(super) struct Opening {
     ends_at: Option<Instant>,
     /// What a time of day means that was named as the deadline.
     deadline: Option<Deadline>,
+    bulletin: Option<Bulletin>,
 }
 
 impl Opening {
@@ -70,7 +71,12 @@ impl Opening {
         };
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline })
+        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline, bulletin: None })
+    }
+
+    /// With somebody who watches the command from afar.
+    pub(super) fn watched(self, bulletin: Option<&Bulletin>) -> Self {
+        Self { bulletin: bulletin.cloned(), ..self }
     }
 
     /// Does what comes before any run: whatever it waits for, it ends with the deadline.
@@ -104,7 +110,7 @@ impl Opening {
         screen: &Screen,
         work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
     ) -> Result<ExitStatus, CommandError> {
-        let mut desk = desk(general, screen);
+        let mut desk = desk(general, screen, self.bulletin.clone());
         if let Some(time) = self.ends_at {
             desk.screen.end_at(time);
         }
@@ -117,6 +123,9 @@ impl Opening {
             Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,
             Err(error) => Err(error),
         };
+        if let Some(bulletin) = &self.bulletin {
+            bulletin.close_books().await;
+        }
         store.put_in_order().await;
         connection.close().await;
         status
@@ -124,11 +133,12 @@ impl Opening {
 }
 
 /// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
-fn desk(general: &GeneralOptions, screen: &Screen) -> Desk {
+fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
     Desk {
         screen: screen.clone(),
         quiet: general.quiet,
         json: general.json,
+        bulletin,
         named_state_directory: general.state_dir.clone(),
         tick: TICK,
         consent: Arc::new(Confirmation),

@@ -11,7 +11,7 @@ use tracing::Level;
 use super::apply::default_results;
 use super::input::input_path;
 use super::undo;
-use crate::cli::{Cli, Command, ServiceOptions};
+use crate::cli::{Cli, Command, MonitoringOptions, ServiceOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
@@ -41,6 +41,9 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
     if let Some(input) = input {
         reserved = reserved.with("the input", input);
     }
+    if let Some(path) = monitoring(&cli.command).and_then(|options| options.ping_url_file.as_ref()) {
+        reserved = reserved.with("the file with the address to ping", path);
+    }
     for path in service.filter(|_| !sandbox).into_iter().flat_map(credentials) {
         reserved = reserved.with("a file to sign in with", path);
     }
@@ -57,6 +60,17 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
         }
     }
     reserved
+}
+
+/// Who watches the command, if it can be watched.
+pub(super) fn monitoring(command: &Command) -> Option<&MonitoringOptions> {
+    match command {
+        Command::Apply(options) => Some(&options.monitoring),
+        Command::Verify(options) => Some(&options.monitoring),
+        Command::Resume(options) => Some(&options.monitoring),
+        Command::Undo(options) => Some(&options.monitoring),
+        _ => None,
+    }
 }
 
 fn credentials(service: &ServiceOptions) -> Vec<PathBuf> {
@@ -92,15 +106,27 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
     target.results().into_iter().chain(failed).map(Path::to_owned).collect()
 }
 
+/// Refuses to write the metrics into a file that has another purpose.
+pub(super) fn refuse_metrics(path: &Path, command: &Command, reserved: &Reserved) -> Result<(), CommandError> {
+    let reserved = with_results(reserved, command);
+    reserved.refuse("the metrics", path).map_err(|error| {
+        let hint = Some("name another file with --metrics-file".to_owned());
+        CommandError::of(ExitStatus::Usage, Problem { error: error.into(), hint })
+    })
+}
+
+/// What is reserved, and the results of the command.
+fn with_results(reserved: &Reserved, command: &Command) -> Reserved {
+    outputs(command).into_iter().fold(reserved.clone(), |reserved, path| reserved.with("the results", path))
+}
+
 /// Opens the log: a new file, one that holds nothing but what a log of ours wrote, or no ordinary file at all.
 pub(super) fn open_log(path: &Path, command: &Command, reserved: &Reserved) -> Result<File, CommandError> {
     let refused = |error: Box<dyn std::error::Error + Send + Sync>, hint: String| {
         CommandError::of(ExitStatus::Usage, Problem { error, hint: Some(hint) })
     };
     let other = || "name another file with --log-file".to_owned();
-    let outputs = outputs(command).into_iter();
-    let reserved = outputs.fold(reserved.clone(), |reserved, path| reserved.with("the results", path));
-    reserved.refuse("the log", path).map_err(|error| refused(error.into(), other()))?;
+    with_results(reserved, command).refuse("the log", path).map_err(|error| refused(error.into(), other()))?;
     let unusable = |error: io::Error| {
         let hint = format!("--log-file needs a file that can be written, and {} cannot", shown(path));
         refused(error.into(), hint)

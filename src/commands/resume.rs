@@ -8,7 +8,7 @@ use super::{planning_options, run_options};
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};
-use crate::report::{Reserved, Screen};
+use crate::report::{Bulletin, Reserved, Screen};
 use crate::run::{self, ResumeOrder};
 use crate::store::{Reader, StoreError};
 
@@ -20,12 +20,14 @@ pub(super) async fn resume(
     options: ResumeOptions,
     general: &GeneralOptions,
     reserved: &Reserved,
+    bulletin: Option<&Bulletin>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
     let asks = asks(options.limits.yes, sandbox, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let opening = Opening::new(general, sandbox, &options.service, &options.quota, options.limits.deadline)?;
+    let opening =
+        Opening::new(general, sandbox, &options.service, &options.quota, options.limits.deadline)?.watched(bulletin);
     let order = ResumeOrder {
         run_id: options.run,
         target,

@@ -7,7 +7,7 @@ use super::run_options;
 use crate::cli::{GeneralOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{Reserved, ResultsTarget, Screen};
+use crate::report::{Bulletin, Reserved, ResultsTarget, Screen};
 use crate::run::{self, UndoOrder};
 
 /// Works out what takes the run back, asks, and does it.
@@ -15,6 +15,7 @@ pub(super) async fn undo(
     options: UndoOptions,
     general: &GeneralOptions,
     reserved: &Reserved,
+    bulletin: Option<&Bulletin>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     if is_sandbox_run(&options.run) {
@@ -28,7 +29,8 @@ pub(super) async fn undo(
     let target = rows_target("results", options.output.as_deref(), general)?
         .unwrap_or_else(|| ResultsTarget::file(default_results(&options.run)));
     target.check(reserved, &run::UNDO_HEADER.map(str::to_owned))?;
-    let opening = Opening::new(general, false, &options.service, &options.quota, options.limits.deadline)?;
+    let opening =
+        Opening::new(general, false, &options.service, &options.quota, options.limits.deadline)?.watched(bulletin);
     let order = UndoOrder {
         run_id: options.run,
         target,

@@ -23,7 +23,7 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 14] = topics! {
+pub const TOPICS: [Topic; 15] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
     "filters": "which rows and machines are meant: operators, functions, examples",
@@ -31,6 +31,7 @@ pub const TOPICS: [Topic; 14] = topics! {
     "results": "the columns and statuses of a results file",
     "statuses": "exit statuses, and what to do about each",
     "unattended": "cron, systemd, the JSON summary, deadlines",
+    "metrics": "metrics for Prometheus, alerts, pings to a watching service",
     "quotas": "how the quota is kept, and what a 429 does",
     "failures": "errors, retries, outages, interrupts, storage trouble",
     "runs": "resuming a run, several runs at once, the state directory",

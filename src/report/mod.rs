@@ -4,6 +4,7 @@
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
 mod advice;
+mod bulletin;
 mod earlier;
 mod files;
 mod frame;
@@ -11,8 +12,11 @@ mod hindrance;
 mod holder;
 pub mod logging;
 mod machines;
+mod metrics;
+mod metrics_file;
 mod outlet;
 mod pace;
+mod pings;
 mod plan;
 mod problem;
 mod progress;
@@ -28,12 +32,15 @@ mod target;
 mod terminal;
 mod verification;
 
+pub use bulletin::{Bulletin, Standing};
 #[cfg(any(test, fuzzing))]
 pub(crate) use earlier::{Occupant, occupant_of, run_id};
 pub use frame::{Ending, Invocation, joined};
 pub use holder::describe_holders;
 pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
+pub use metrics_file::{ForeignFile, MetricsFile};
 pub use outlet::Importance;
+pub use pings::{PingFailure, PingOccasion, PingStyle, PingSubject};
 pub use plan::PlanReport;
 pub use problem::{Problem, ProblemSource};
 pub use progress::ProgressReport;

@@ -80,7 +80,7 @@ impl<T: Transport> Run<'_, T> {
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;
         tenant.store.keep_a_copy(*key).await;
-        let mut report = ProgressReport::new(desk.screen.clone(), desk.quiet);
+        let mut report = (ProgressReport::new(desk.screen.clone(), desk.quiet), desk.bulletin.clone());
         let (transport, clock, stop_requests) =
             (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut desk.stop_requests);
         let outcome = dispatch(transport, &tenant.store, clock, *key, settings, &mut report, stop_requests).await?;
@@ -186,6 +186,9 @@ impl<T: Transport> Run<'_, T> {
     async fn write_from(&self, store: &Reader, desk: &Desk) -> Written {
         let run = store.run_by_id(self.id).await?;
         let totals = write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+        if let Some(bulletin) = &desk.bulletin {
+            bulletin.note_rows(&totals);
+        }
         let open = store.open_operations(run.key).await?;
         Ok((run, totals, open))
     }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::clock::{BootTime, Clock, sleep_until};
 use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::Screen;
+use crate::report::{Bulletin, Screen};
 
 /// Who is asked whether a change may be made.
 #[async_trait]
@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     pub(crate) quiet: bool,
     /// Whether the summary is for machines.
     pub(crate) json: bool,
+    /// Where the command says how it stands, if anybody watches it from afar.
+    pub(crate) bulletin: Option<Bulletin>,
     /// The state directory as it was named on the command line, for commands that are suggested.
     pub(crate) named_state_directory: Option<PathBuf>,
     /// How often the progress of a run is shown.

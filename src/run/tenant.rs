@@ -127,6 +127,9 @@ impl<T: Transport> Tenant<T> {
         {
             desk.screen.warning(&text);
         }
+        if let Some(bulletin) = desk.bulletin.as_ref().filter(|_| unknown.is_none()) {
+            bulletin.open_books(&store, &clock, account, &quota, scope).await;
+        }
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
         let failed_reading = Mutex::default();

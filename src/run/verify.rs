@@ -34,6 +34,9 @@ pub(crate) async fn verify<T: Transport>(
     warn_of_tags(tenant, &input, &inventory, screen);
     let rows = find(&input, &inventory, &recent, screen)?;
     let totals = VerificationTotals::of(&rows);
+    if let Some(bulletin) = &desk.bulletin {
+        bulletin.note_drift(&totals);
+    }
     let status = exit_status(&totals, skip_missing_machines);
     let output =
         target.map(|target| target.results().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned()));

@@ -33,6 +33,7 @@ mod runs;
 mod schema;
 mod slots;
 mod soundness;
+mod tallies;
 mod timelines;
 mod witness;
 mod work;
@@ -62,6 +63,7 @@ pub use presence::lose_shared_memory;
 pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
+pub use tallies::CallTally;
 
 use crate::clock::SharedClock;
 

@@ -42,11 +42,13 @@ mod locks;
 #[cfg(unix)]
 mod losses;
 mod manual;
+mod metrics;
 mod mishaps;
 mod names;
 mod objects;
 mod outputs;
 mod outside;
+mod pings;
 mod planning;
 #[cfg(target_os = "linux")]
 mod process_limits;

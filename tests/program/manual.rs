@@ -180,7 +180,7 @@ fn the_topic_on_results_has_each_column_that_is_added_and_each_status() {
 
 /// Whether a tool is there that a test needs; CI has all of them.
 #[expect(clippy::print_stderr, reason = "whoever runs the tests is to know what was left out")]
-fn has(tool: &str) -> bool {
+pub(crate) fn has(tool: &str) -> bool {
     let is_there = Command::new(tool).arg("--version").output().is_ok();
     let may_skip = std::env::var_os("TAGFLEET_TESTS_SKIP_NOTHING").is_none();
     assert!(is_there || may_skip, "{tool} is not installed");

@@ -7,9 +7,17 @@ use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
 
-/// The samples that tests below use by name; `cron/` is used as a whole.
-const USED: [&str; 7] =
-    ["retag.csv", "values.csv", "names.csv", "semicolon-excel.csv", "portal-export.csv", "bad-rows.csv", "cron"];
+/// The samples that tests below use by name; `cron/` is used as a whole, and `prometheus/` by those of the metrics.
+const USED: [&str; 8] = [
+    "retag.csv",
+    "values.csv",
+    "names.csv",
+    "semicolon-excel.csv",
+    "portal-export.csv",
+    "bad-rows.csv",
+    "cron",
+    "prometheus",
+];
 
 /// Rehearses a copy of a sample, since results are written beside the input.
 fn rehearse_sample(name: &str, options: &[&str]) -> (Folder, Ended) {

@@ -158,6 +158,7 @@ impl Process {
             screen: screen.clone(),
             quiet: false,
             json: false,
+            bulletin: None,
             named_state_directory: None,
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),

@@ -212,6 +212,7 @@ impl World {
             screen: Screen::over(Arc::clone(written) as Arc<dyn Streams>, false),
             quiet: false,
             json: false,
+            bulletin: None,
             named_state_directory: None,
             tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
