@@ -69,7 +69,7 @@ impl Written {
 
     /// Whether the list shows that the one write in doubt took effect, and came last: nothing else that we know of was ever
     /// there that would look so.
-    fn is_proven_by(&self, listed: Held) -> bool {
+    fn is_proven_by(self, listed: Held) -> bool {
         let came_last = self.surely.is_none_or(|ours| self.earlier.allows(ours));
         came_last && self.perhaps.is_only(listed) && !self.earlier.allows(listed)
     }

@@ -3,6 +3,7 @@
 use super::carrying::{Carried, Earlier, Today, carried};
 use super::changes::{Decision, UnlistedPolicy};
 use super::recent::Held;
+use crate::model::MayHold;
 
 /// Whether the inventory shows a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +30,16 @@ pub struct StoredWish {
 }
 
 impl StoredWish {
-    /// What holds, where the list shows `shown` and our own writes of the last minutes make `held` of that.
+    /// What holds, where the list shows `shown`, our own writes of the last minutes make `held` of that, and one that lags
+    /// behind them may still show what was there `earlier`.
     ///
-    /// The list may lag behind the run that an undo takes back, or behind the undo: then it shows what the one had left, or
-    /// what the other goes back to. Anything else is somebody else's, and younger than our writes.
+    /// The list may lag behind the run that an undo takes back, behind the undo, or behind runs before them: then it shows
+    /// what one of them had left or found. Anything else is somebody else's, and younger than our writes.
     #[must_use]
-    pub fn held_today(self, shown: Held, held: Held) -> Held {
-        let is_ours = [Held::Unknown, self.wanted, self.before].contains(&shown) || self.before == Held::Unknown;
+    pub fn held_today(self, shown: Held, held: Held, earlier: MayHold) -> Held {
+        let is_ours = [Held::Unknown, self.wanted, self.before].contains(&shown)
+            || self.before == Held::Unknown
+            || (earlier != MayHold::ANYTHING && earlier.allows(shown));
         if self.is_undo && !is_ours { shown } else { held }
     }
 }
@@ -142,8 +146,13 @@ mod tests {
             (false, HIGH, NORMAL, HIGH),
         ];
         for (is_undo, before, shown, expected) in table {
-            assert_eq!(wish(is_undo, before).held_today(shown, HIGH), expected, "{is_undo} {before:?} {shown:?}");
+            for earlier in [MayHold::NOTHING, MayHold::only(LOW), MayHold::ANYTHING] {
+                let held = wish(is_undo, before).held_today(shown, HIGH, earlier);
+                assert_eq!(held, expected, "{is_undo} {before:?} {shown:?} {earlier:?}");
+            }
         }
+        // A run before that one had found it, and the list lags behind both.
+        assert_eq!(wish(true, HIGH).held_today(NORMAL, HIGH, MayHold::only(NORMAL)), HIGH);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
+use crate::model::{Held, MachineId, MayHold, Operation, OperationId, Slot};
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, held_today, outcome_today, proven_today};
 use crate::plan::limiting::{Part, Standing, beyond_limit};
@@ -189,5 +189,7 @@ fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>,
     let Some(inventory) = inventory else { return Held::Unknown };
     let shown = held_today(&known.operation, inventory, &RecentWrites::default());
     let held = if wish.earlier == Earlier::Succeeded { outcome_today } else { held_today };
-    wish.held_today(shown, held(&known.operation, inventory, recent))
+    let Slot { machine, tag } = known.operation.slot();
+    let earlier = recent.find(&machine, tag.as_ref()).map_or(MayHold::NOTHING, |written| written.earlier);
+    wish.held_today(shown, held(&known.operation, inventory, recent), earlier)
 }

@@ -115,6 +115,8 @@ fn runs_on_one_slot_are_taken_back_one_after_the_other_whichever_of_them_dies() 
     holds_whenever_it_dies(&history, |fate| chain([fate, well], vec![undo(4, 1)]));
     holds_whenever_it_dies(&history, |fate| chain([well, fate], vec![wait(), undo(4, 1)]));
     holds_whenever_it_dies(&history, |fate| chain([well, fate], vec![undo(4, 2), wait(), undo(5, 1)]));
+    history.habits.list_lag = Duration::from_mins(15);
+    holds_whenever_it_dies(&history, |fate| chain([well, fate], vec![undo(4, 2), undo(5, 1)]));
     // The undo is taken back, made again, and killed.
     holds_whenever_it_dies(&history, |fate| {
         chain([well, well], vec![undo(4, 3), undoing(5, 2, fate), undo(6, 2), wait(), undo(7, 1)])
