@@ -98,6 +98,8 @@ struct Memory {
     /// Attempts of a bulk call, in a pause or not, that failed for a reason which may lie in one machine.
     troubled_attempts: u32,
     before_next: BeforeNext,
+    /// Whether what is sent next was sent before, and had no answer that ends the call.
+    repeats: bool,
 }
 
 /// What comes before a call's next attempt.
@@ -121,6 +123,8 @@ impl Memory {
             attempts: trouble.attempts,
             failures: trouble.attempts,
             in_trouble_since: Some(trouble.since),
+            // Of what was taken apart, nothing was sent alone.
+            repeats: trouble.attempts > 0,
             ..Self::default()
         }
     }
@@ -242,8 +246,17 @@ impl<T: Transport> Caller<T> {
             Pass::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
             Pass::Paused => return Ok(Next::Again { after: None }),
         };
-        reports.send(CallReport { call: call.id, phase: Phase::Sending(call.request.kind()) }).await;
-        let (answer, token) = match self.transport.send(&call.request).await {
+        let is_repeat = std::mem::take(&mut memory.repeats);
+        reports
+            .send(CallReport { call: call.id, phase: Phase::Sending { kind: call.request.kind(), is_repeat } })
+            .await;
+        let sent = self.gate.unless_given_up(&call.request, self.transport.send(&call.request)).await;
+        let Some(sent) = sent else {
+            let next = Next::End(CallEnd::Stopped(StopReason::Draining));
+            let conclusion = Conclusion::new("not_awaited", false, AnswerFacts::default(), Vec::new(), next);
+            return self.settle(call, ticket, AttemptEnd::GivenUp, conclusion).await;
+        };
+        let (answer, token) = match sent {
             Ok(sent) => sent,
             Err(error) => {
                 let next = self.sign_in_failed(error, None, call, &turn, memory);
@@ -317,6 +330,7 @@ impl<T: Transport> Caller<T> {
             verdict => self.understand(call, verdict, token, memory),
         };
         let (retry, throttled) = (conclusion.retry, conclusion.pause.is_some());
+        memory.repeats = retry.is_some();
         tracing::debug!(
             call = call.id.0,
             kind = call.request.kind().as_str(),

@@ -11,6 +11,7 @@ mod releasing;
 mod seeds;
 mod spoilers;
 mod stops;
+mod unanswered;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
