@@ -95,7 +95,8 @@ struct Memory {
     is_alone: bool,
     /// The pause that its bucket is in since its latest attempt: what failed is not held against it then.
     pause: Option<Pause>,
-    /// Attempts of a bulk call, in a pause or not, that failed for a reason which may lie in one machine.
+    /// Attempts that failed for a reason which may lie in one machine: of a bulk call, in a pause or not, and of a single one
+    /// in a pause.
     troubled_attempts: u32,
     before_next: BeforeNext,
     /// Whether what is sent next was sent before, and had no answer that ends the call.
@@ -124,7 +125,7 @@ impl Memory {
             failures: trouble.attempts,
             in_trouble_since: Some(trouble.since),
             // Of what was taken apart, nothing was sent alone.
-            repeats: trouble.attempts > 0,
+            repeats: trouble.was_alone,
             ..Self::default()
         }
     }
@@ -410,6 +411,7 @@ impl<T: Transport> Caller<T> {
         if let Some(pause) = memory.pause {
             // Everybody meets the same: it says nothing about these operations, but that they may have been done.
             memory.history.may_hold |= why.is_ambiguous();
+            Self::make_way(why, call, memory);
             let next = match self.after_pause(pause) {
                 Next::Again { .. } => self.look_for_culprit(why, call, memory).map(Next::End),
                 end => Some(end),
