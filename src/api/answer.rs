@@ -83,7 +83,7 @@ pub enum LossKind {
     NotTls,
     /// No connection came about for another reason; the request never left.
     NotConnected,
-    /// No answer within the time-out; the request may still arrive.
+    /// No answer, or no end of one, within the time-out; the request may still arrive.
     TimedOut,
     /// The connection ended without an answer; the request may have arrived.
     ConnectionLost,

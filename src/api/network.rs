@@ -97,6 +97,9 @@ impl NetworkError {
 
     /// An exchange that failed after the head of an answer had come: the request has arrived.
     pub(in crate::api) fn of_body(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self { kind: LossKind::TimedOut, text: "the answer began and did not end in time".to_owned() };
+        }
         Self::with_cause(LossKind::Truncated, "the answer was cut off", &error.without_url())
     }
 

@@ -93,6 +93,24 @@ impl CallKind {
             Self::Value => "value",
         }
     }
+
+    /// Whether such calls change nothing.
+    #[must_use]
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::List | Self::Get)
+    }
+
+    /// How long an answer is awaited.
+    #[must_use]
+    pub const fn time_out(self) -> Duration {
+        match self {
+            // Ten thousand machines take the service a while to gather and the network a while to carry.
+            Self::List => Duration::from_mins(2),
+            // The service works through hundreds of machines before it answers.
+            Self::Bulk => Duration::from_mins(1),
+            Self::Tags | Self::Value | Self::Get => Duration::from_secs(30),
+        }
+    }
 }
 
 /// The body of `/tags`; names and values are case-sensitive (the API's page).
@@ -180,13 +198,7 @@ impl ApiRequest {
     /// How long an answer is awaited.
     #[must_use]
     pub const fn time_out(&self) -> Duration {
-        match self {
-            // Ten thousand machines take the service a while to gather and the network a while to carry.
-            Self::ListMachines { .. } => Duration::from_mins(2),
-            // The service works through hundreds of machines before it answers.
-            Self::ChangeTagOnMachines { .. } => Duration::from_mins(1),
-            Self::ChangeTag { .. } | Self::SetDeviceValue { .. } | Self::GetMachine { .. } => Duration::from_secs(30),
-        }
+        self.kind().time_out()
     }
 
     /// The longest answer that is read, in bytes: a machine has a kilobyte or two.

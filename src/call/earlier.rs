@@ -13,6 +13,8 @@ pub struct EarlierTrouble {
     pub origin: CallId,
     /// When it began.
     pub since: BootTime,
-    /// Attempts of the operation alone that met it.
+    /// Attempts of the operation alone that met it, but for those in a pause.
     pub attempts: u32,
+    /// Whether the operation was sent alone at all.
+    pub was_alone: bool,
 }

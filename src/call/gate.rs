@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::outage::Outages;
 use super::{Call, CallReport, Phase, Reports, ServiceTrouble, WaitCause, backoff};
+use crate::api::ApiRequest;
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::Bucket;
 use crate::quota::{Pacer, Quota, QuotaScope};
@@ -147,6 +148,16 @@ impl Gate {
             _ = closed.wait_for(|closed| is_closed(*closed, bucket)) => None,
             output = future => Some(output),
         }
+    }
+
+    /// What a request that is on its way gives, or `None` for a read as soon as the run drains: nothing can be lost by it.
+    /// A write is awaited, since it may be done.
+    pub(super) async fn unless_given_up<Output>(
+        &self,
+        request: &ApiRequest,
+        sending: impl Future<Output = Output>,
+    ) -> Option<Output> {
+        if request.is_read() { self.unless_draining(request.bucket(), sending).await } else { Some(sending.await) }
     }
 
     /// Makes no further calls of this bucket; those in flight are awaited.

@@ -95,9 +95,12 @@ struct Memory {
     is_alone: bool,
     /// The pause that its bucket is in since its latest attempt: what failed is not held against it then.
     pause: Option<Pause>,
-    /// Attempts of a bulk call, in a pause or not, that failed for a reason which may lie in one machine.
+    /// Attempts that failed for a reason which may lie in one machine: of a bulk call, in a pause or not, and of a single one
+    /// in a pause.
     troubled_attempts: u32,
     before_next: BeforeNext,
+    /// Whether what is sent next was sent before, and had no answer that ends the call.
+    repeats: bool,
 }
 
 /// What comes before a call's next attempt.
@@ -121,6 +124,8 @@ impl Memory {
             attempts: trouble.attempts,
             failures: trouble.attempts,
             in_trouble_since: Some(trouble.since),
+            // Of what was taken apart, nothing was sent alone.
+            repeats: trouble.was_alone,
             ..Self::default()
         }
     }
@@ -242,8 +247,17 @@ impl<T: Transport> Caller<T> {
             Pass::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
             Pass::Paused => return Ok(Next::Again { after: None }),
         };
-        reports.send(CallReport { call: call.id, phase: Phase::Sending(call.request.kind()) }).await;
-        let (answer, token) = match self.transport.send(&call.request).await {
+        let is_repeat = std::mem::take(&mut memory.repeats);
+        reports
+            .send(CallReport { call: call.id, phase: Phase::Sending { kind: call.request.kind(), is_repeat } })
+            .await;
+        let sent = self.gate.unless_given_up(&call.request, self.transport.send(&call.request)).await;
+        let Some(sent) = sent else {
+            let next = Next::End(CallEnd::Stopped(StopReason::Draining));
+            let conclusion = Conclusion::new("not_awaited", false, AnswerFacts::default(), Vec::new(), next);
+            return self.settle(call, ticket, AttemptEnd::GivenUp, conclusion).await;
+        };
+        let (answer, token) = match sent {
             Ok(sent) => sent,
             Err(error) => {
                 let next = self.sign_in_failed(error, None, call, &turn, memory);
@@ -317,6 +331,7 @@ impl<T: Transport> Caller<T> {
             verdict => self.understand(call, verdict, token, memory),
         };
         let (retry, throttled) = (conclusion.retry, conclusion.pause.is_some());
+        memory.repeats = retry.is_some();
         tracing::debug!(
             call = call.id.0,
             kind = call.request.kind().as_str(),
@@ -396,6 +411,7 @@ impl<T: Transport> Caller<T> {
         if let Some(pause) = memory.pause {
             // Everybody meets the same: it says nothing about these operations, but that they may have been done.
             memory.history.may_hold |= why.is_ambiguous();
+            Self::make_way(why, call, memory);
             let next = match self.after_pause(pause) {
                 Next::Again { .. } => self.look_for_culprit(why, call, memory).map(Next::End),
                 end => Some(end),

@@ -58,7 +58,12 @@ pub enum Phase {
         until: Option<BootTime>,
     },
     /// A request is on its way.
-    Sending(CallKind),
+    Sending {
+        /// What it is: what a call asks on the way is of a kind of its own.
+        kind: CallKind,
+        /// Whether it was sent before, and had no answer that ends the call.
+        is_repeat: bool,
+    },
     /// The attempt is over, and its effect is stored.
     Answered {
         /// Why it has to be made again, if so.

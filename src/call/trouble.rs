@@ -9,8 +9,8 @@ use super::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
 use super::outage::{Attempted, Concern, Pause, Sign, sign};
 use super::{
     AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble,
-    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, Questions, Repeat, RepeatCause, Reports, ServiceTrouble,
-    SignInTrouble, StopReason, backoff,
+    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, PUT_OFF_AFTER, Questions, Repeat, RepeatCause, Reports,
+    ServiceTrouble, SignInTrouble, StopReason, backoff,
 };
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
@@ -140,7 +140,7 @@ impl<T: Transport> Caller<T> {
 
     /// The end of a bulk call at which the service fails, although it is well: one of its machines may be why.
     fn taken_apart(&self, call: &Call, memory: &Memory) -> CallEnd {
-        let trouble = self.trouble(call, memory, 0);
+        let trouble = EarlierTrouble { attempts: 0, was_alone: false, ..self.trouble(call, memory) };
         let again = |operation: &CallOperation| {
             OperationEnd::Again(History { trouble: Some(trouble), ..operation.history.also(memory.history) })
         };
@@ -149,16 +149,28 @@ impl<T: Transport> Caller<T> {
 
     /// The end of a single call that keeps failing: others go first, and then it has its remaining attempts.
     pub(super) fn put_off(&self, call: &Call, memory: &Memory) -> CallEnd {
-        let trouble = Some(self.trouble(call, memory, memory.attempts));
+        let trouble = Some(self.trouble(call, memory));
         CallEnd::Settled(vec![OperationEnd::Again(History { trouble, ..memory.history })])
     }
 
     /// What is left to the next call of this call's trouble.
-    fn trouble(&self, call: &Call, memory: &Memory, attempts: u32) -> EarlierTrouble {
+    fn trouble(&self, call: &Call, memory: &Memory) -> EarlierTrouble {
         EarlierTrouble {
             origin: call.origin(),
             since: memory.in_trouble_since.unwrap_or_else(|| self.clock.boot_time()),
-            attempts,
+            attempts: memory.attempts,
+            was_alone: true,
+        }
+    }
+
+    /// Notes that a single call failed during a pause. Whoever did so a few times makes way: those in line may all be about
+    /// machines at which the service fails, and then only somebody else can show that it is well.
+    pub(super) fn make_way(why: RetryReason, call: &Call, memory: &mut Memory) {
+        if call.may_be_put_off() && why.may_lie_in_a_machine() {
+            memory.troubled_attempts += 1;
+            if memory.troubled_attempts >= PUT_OFF_AFTER {
+                memory.before_next = BeforeNext::Others;
+            }
         }
     }
 

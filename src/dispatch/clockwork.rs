@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::events::Spent;
+use crate::api::CallKind;
 use crate::call::{CallId, WaitCause};
 use crate::clock::BootTime;
 use crate::model::Bucket;
@@ -16,8 +17,8 @@ const SLOW_ANSWER: Duration = Duration::from_secs(5);
 pub(super) enum Doing {
     /// It was started and has not said anything yet, or its answer is being stored.
     Own,
-    /// Its request is on the way.
-    Sending,
+    /// A request of this kind is on the way.
+    Sending(CallKind),
     /// It waits.
     Waiting(WaitCause, Option<BootTime>),
 }
@@ -32,6 +33,19 @@ struct Flight {
 }
 
 impl Flight {
+    /// Whether a request of it is on the way.
+    const fn is_sent(&self) -> bool {
+        matches!(self.doing, Doing::Sending(_))
+    }
+
+    /// When an answer to it is no longer awaited, though the run stops: a write may be done, and a read is given up at once.
+    fn awaited_until(&self) -> Option<BootTime> {
+        match self.doing {
+            Doing::Sending(kind) if !kind.is_read() => Some(self.since.plus(kind.time_out())),
+            _ => None,
+        }
+    }
+
     /// Whether it wants to be made now, and does not wait to try again: whoever does keeps nobody from being tried first.
     const fn is_active(&self) -> bool {
         !matches!(self.doing, Doing::Waiting(WaitCause::Retry(_) | WaitCause::Outage { .. }, _))
@@ -72,6 +86,11 @@ impl Clockwork {
         }
     }
 
+    /// The run stops while this is in the way of every call, unless something else is known to be.
+    pub(super) fn note_unanswered(&mut self, cause: WaitCause) {
+        self.in_the_way.get_or_insert((cause, None));
+    }
+
     /// A call was answered as it should be.
     pub(super) const fn note_answer(&mut self) {
         self.in_the_way = None;
@@ -84,7 +103,7 @@ impl Clockwork {
 
     /// Since when the oldest request is on its way, if that is long and no younger one has been sent.
     pub(super) fn unanswered_since(&self, now: BootTime) -> Option<BootTime> {
-        let sent = || self.calls.values().filter(|flight| flight.doing == Doing::Sending).map(|flight| flight.since);
+        let sent = || self.calls.values().filter(|flight| flight.is_sent()).map(|flight| flight.since);
         let are_late = sent().max().is_some_and(|latest| now.since(latest) >= SLOW_ANSWER);
         sent().min().filter(|_| are_late)
     }
@@ -112,7 +131,13 @@ impl Clockwork {
 
     /// Requests on their way.
     pub(super) fn in_flight(&self) -> usize {
-        self.calls.values().filter(|flight| flight.doing == Doing::Sending).count()
+        self.calls.values().filter(|flight| flight.is_sent()).count()
+    }
+
+    /// How many writes are on their way, which are awaited though the run stops, and until when at the latest.
+    pub(super) fn awaited(&self) -> (usize, Option<BootTime>) {
+        let awaited = || self.calls.values().filter_map(Flight::awaited_until);
+        (awaited().count(), awaited().max())
     }
 
     /// What everybody waits for, if everybody waits: the wait that ends first.
@@ -120,7 +145,7 @@ impl Clockwork {
         let mut first: Option<(WaitCause, Option<BootTime>)> = None;
         for flight in self.calls.values() {
             match &flight.doing {
-                Doing::Sending => return None,
+                Doing::Sending(_) => return None,
                 Doing::Own => {}
                 Doing::Waiting(cause, until) => {
                     let sooner = first.is_none_or(|(_, earliest)| match (until, earliest) {
@@ -199,7 +224,7 @@ mod tests {
         let (one, two) = (CallId(1), CallId(2));
         clockwork.begin(one, Bucket::Tags, true, at(1));
         clockwork.begin(two, Bucket::Value, false, at(1));
-        clockwork.change(one, Doing::Sending, at(2));
+        clockwork.change(one, Doing::Sending(CallKind::Bulk), at(2));
         clockwork.change(two, Doing::Waiting(WaitCause::Throttled, Some(at(9))), at(2));
         assert_eq!((clockwork.in_flight(), clockwork.active_bulk_calls()), (1, 1));
         assert_eq!(clockwork.waiting(), None);

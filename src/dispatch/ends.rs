@@ -158,8 +158,12 @@ impl<T: Transport> Dispatcher<'_, T> {
             // Every operation has its outcome; what cannot be read back any more stays unknown.
             settling.give_up();
             let _before = self.drain.send_replace(true);
+            self.tell(&Event::Stopping(reason))?;
         } else if self.ending.is_none() {
             tracing::info!(?reason, "no new calls");
+            if let Some(cause) = self.unanswered() {
+                self.clockwork.note_unanswered(cause);
+            }
             self.ending = Some(reason.clone());
             let _before = self.drain.send_replace(true);
             self.tell(&Event::Stopping(reason))?;

@@ -94,6 +94,15 @@ pub enum Spent {
     Own,
 }
 
+/// When a run will be over, as far as can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpectedEnd {
+    /// The moment.
+    pub at: Timestamp,
+    /// Whether everything will have been done by then: not where a deadline comes first, or a bucket is closed.
+    pub is_complete: bool,
+}
+
 /// The state of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
@@ -105,17 +114,19 @@ pub struct Progress {
     pub calls: BTreeMap<CallKind, u64>,
     /// Requests refused for quota.
     pub throttled: u64,
-    /// Requests made again after a failure.
+    /// Requests that were made again after a failure.
     pub retried: u64,
-    /// Requests on their way now.
-    pub in_flight: u64,
+    /// Writes on their way now, which are awaited though the run stops.
+    pub awaited: u64,
+    /// Until when at the latest.
+    pub awaited_until: Option<Timestamp>,
     /// What everybody waits for now, and until when.
     pub waiting: Option<(WaitCause, Option<Timestamp>)>,
     /// What stands in the way of every call, and until when, if that is known: the latest wait, unless a call was answered
     /// as it should be since.
     pub in_the_way: Option<(WaitCause, Option<Timestamp>)>,
-    /// When the run will be finished, as far as can be told.
-    pub expected_end: Option<Timestamp>,
+    /// When the run will be over, as far as can be told.
+    pub expected_end: Option<ExpectedEnd>,
     /// How long it has been going on.
     pub elapsed: Duration,
     /// Where that time went.

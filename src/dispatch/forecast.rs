@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Dispatcher, Lane};
+use super::{Dispatcher, ExpectedEnd, Lane};
 use crate::api::Transport;
+use crate::clock::BootTime;
 use crate::model::Bucket;
 use crate::plan::schedule::Schedule;
 use crate::quota::QuotaScope;
@@ -13,40 +14,49 @@ use crate::store::StoreError;
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 
 impl<T: Transport> Dispatcher<'_, T> {
-    /// When the run will be over: by the quota's schedule, or by the pace so far where there is no quota.
-    pub(super) async fn expected_end(&self) -> Result<Option<jiff::Timestamp>, StoreError> {
+    /// When the run will be over: by the quota's schedule, or by the pace so far where there is no quota; at its deadline, if
+    /// that comes first. Of a run that stops nobody knows.
+    pub(super) async fn expected_end(&self) -> Result<Option<ExpectedEnd>, StoreError> {
+        if self.ending.is_some() {
+            return Ok(None);
+        }
+        let now = self.clock.boot_time();
+        let Some(end) = self.end_of_what_is_left(now).await? else { return Ok(None) };
+        let deadline = self.settings.gate.deadline.filter(|deadline| *deadline < end);
+        let is_complete = deadline.is_none() && self.closed.is_empty();
+        let at = self.clock.wall_time().checked_add(deadline.unwrap_or(end).since(now)).ok();
+        Ok(at.map(|at| ExpectedEnd { at, is_complete }))
+    }
+
+    /// When what is left would be done, but for what no call is made for any more.
+    async fn end_of_what_is_left(&self, now: BootTime) -> Result<Option<BootTime>, StoreError> {
         let settled = self.progress.settled();
         let left = self.progress.operations.saturating_sub(settled);
-        let now = self.clock.boot_time();
         let elapsed = now.since(self.started);
         let gate = &self.settings.gate;
-        let in_seconds = if gate.quota.is_off() {
-            if settled == 0 {
-                return Ok(None);
-            }
-            elapsed.div_f64(approximately(settled)).mul_f64(approximately(left))
-        } else {
-            let longest = gate.quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
-            let groups: &[&[Bucket]] = match gate.scope {
-                QuotaScope::Api => &[&[Bucket::Tags], &[Bucket::Value]],
-                QuotaScope::App => &[&Bucket::ALL],
-            };
-            let mut end = now;
-            for buckets in groups {
-                let in_group = |lane: &&Lane| buckets.contains(&lane.bucket);
-                let calls = self.lanes.iter().filter(in_group).map(Lane::calls_ahead).sum();
-                let latest_ends = self.store.latest_ends(gate.account, buckets.to_vec(), longest).await?;
-                let schedule = Schedule {
-                    quota: &gate.quota,
-                    latest_ends: &latest_ends,
-                    round_trip: ASSUMED_ROUND_TRIP,
-                    spacing: Duration::ZERO,
-                };
-                end = end.max(schedule.end(now, calls));
-            }
-            end.since(now)
+        if gate.quota.is_off() {
+            let for_each = (settled > 0).then(|| elapsed.div_f64(approximately(settled)));
+            return Ok(for_each.map(|for_each| now.plus(for_each.mul_f64(approximately(left)))));
+        }
+        let longest = gate.quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
+        let groups: &[&[Bucket]] = match gate.scope {
+            QuotaScope::Api => &[&[Bucket::Tags], &[Bucket::Value]],
+            QuotaScope::App => &[&Bucket::ALL],
         };
-        Ok(self.clock.wall_time().checked_add(in_seconds).ok())
+        let mut end = now;
+        for buckets in groups {
+            let in_group = |lane: &&Lane| buckets.contains(&lane.bucket) && !self.is_closed(lane.bucket);
+            let calls = self.lanes.iter().filter(in_group).map(Lane::calls_ahead).sum();
+            let latest_ends = self.store.latest_ends(gate.account, buckets.to_vec(), longest).await?;
+            let schedule = Schedule {
+                quota: &gate.quota,
+                latest_ends: &latest_ends,
+                round_trip: ASSUMED_ROUND_TRIP,
+                spacing: Duration::ZERO,
+            };
+            end = end.max(schedule.end(now, calls));
+        }
+        Ok(Some(end))
     }
 }
 

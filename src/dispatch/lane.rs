@@ -287,6 +287,9 @@ impl Lane {
         let was_alone = errand.members.len() == 1;
         let is_bad = |end: &OperationEnd| matches!(end, OperationEnd::Outcome(outcome) if outcome.is_refusal);
         let is_bad = was_alone && ends.iter().any(is_bad);
+        // It failed in a pause, which is held against nobody, and makes way for others.
+        let makes_way = |end: &OperationEnd| matches!(end, OperationEnd::Again(history) if history.trouble.is_some_and(|trouble| trouble.attempts == 0));
+        let makes_way = was_alone && ends.iter().any(makes_way);
         for (member, end) in errand.members.into_iter().zip(ends) {
             let OperationEnd::Again(history) = end else { continue };
             let member = Member { history: *history, ..member };
@@ -302,6 +305,7 @@ impl Lane {
         if let Purpose::Trial { search, .. } = errand.purpose {
             let end = match statuses.as_slice() {
                 _ if is_bad => TrialEnd::Bad,
+                _ if makes_way => TrialEnd::Unanswered,
                 [Some(Status::Failed) | None] if was_alone => TrialEnd::Bad,
                 statuses if statuses.contains(&Some(Status::Unknown)) => TrialEnd::Unanswered,
                 [Some(Status::Failed), ..] => TrialEnd::Unanswered,

@@ -41,7 +41,7 @@ use bounds::Bounds;
 pub use bounds::MaximumErrors;
 use bulk::BulkCalls;
 use clockwork::{Clockwork, Doing};
-pub use events::{EndReason, Event, Observer, Progress, Spent};
+pub use events::{EndReason, Event, ExpectedEnd, Observer, Progress, Spent};
 use lane::{Errand, Lane};
 use settling::Settling;
 
@@ -338,12 +338,12 @@ impl<T: Transport> Dispatcher<'_, T> {
             Phase::Waiting { cause, until } => {
                 self.clockwork.change(report.call, Doing::Waiting(*cause, *until), now);
             }
-            Phase::Sending(kind) => {
+            Phase::Sending { kind, is_repeat } => {
                 *self.progress.calls.entry(*kind).or_default() += 1;
-                self.clockwork.change(report.call, Doing::Sending, now);
+                self.progress.retried += u64::from(*is_repeat);
+                self.clockwork.change(report.call, Doing::Sending(*kind), now);
             }
             Phase::Answered { retry, throttled } => {
-                self.progress.retried += u64::from(retry.is_some());
                 self.progress.throttled += u64::from(*throttled);
                 if retry.is_none() && !throttled {
                     self.clockwork.note_answer();
@@ -363,23 +363,32 @@ impl<T: Transport> Dispatcher<'_, T> {
     fn tell(&mut self, event: &Event) -> Result<(), DispatchError> {
         let now = self.clock.boot_time();
         self.progress.elapsed = now.since(self.started);
-        self.progress.in_flight = self.clockwork.in_flight() as u64;
         let wall_now = self.clock.wall_time();
         let at = |moment: BootTime| wall_now.checked_add(moment.since(now)).ok();
         let in_the_way = self.clockwork.in_the_way();
         // What everybody met last is still true of those that are on their way again.
         let met = in_the_way.filter(|(cause, _)| matches!(cause, WaitCause::Retry(_))).map(|(cause, _)| (cause, None));
-        let unanswered = || {
-            let since = wall_now.checked_sub(now.since(self.clockwork.unanswered_since(now)?)).ok()?;
-            Some((WaitCause::Answer { since }, None))
+        let unanswered = || self.unanswered().map(|cause| (cause, None));
+        let waiting = match self.ending {
+            None => self.clockwork.outage().or_else(|| self.clockwork.waiting()).or(met).or_else(unanswered),
+            // Nothing is tried again.
+            Some(_) => unanswered(),
         };
-        let waiting = self.clockwork.outage().or_else(|| self.clockwork.waiting()).or(met).or_else(unanswered);
         self.progress.waiting = waiting.map(|(cause, until)| (cause, until.and_then(at)));
         self.progress.in_the_way = in_the_way
             .map(|(cause, until)| (cause, until.and_then(at)))
-            .or_else(|| unanswered().map(|(cause, _)| (cause, None)));
+            .or_else(|| self.unanswered().map(|cause| (cause, None)));
+        let (awaited, awaited_until) = self.clockwork.awaited();
+        (self.progress.awaited, self.progress.awaited_until) = (awaited as u64, awaited_until.and_then(at));
         self.progress.spent = self.clockwork.spent(now).to_vec();
         self.observer.observe(event, &self.progress).map_err(DispatchError::Observer)
+    }
+
+    /// What is said of requests that have been on their way for long.
+    fn unanswered(&self) -> Option<WaitCause> {
+        let now = self.clock.boot_time();
+        let since = self.clock.wall_time().checked_sub(now.since(self.clockwork.unanswered_since(now)?)).ok()?;
+        Some(WaitCause::Answer { since })
     }
 
     async fn finish(mut self) -> Result<(EndReason, Progress), DispatchError> {

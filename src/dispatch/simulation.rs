@@ -12,6 +12,7 @@ mod seeds;
 mod service;
 mod spoilers;
 mod stops;
+mod unanswered;
 
 use std::collections::BTreeSet;
 

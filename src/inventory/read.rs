@@ -223,8 +223,18 @@ pub async fn read<T: Transport, S: MachineSink>(
 ) -> Result<(S, ReadProgress), ReadError> {
     let (sender, reports) = mpsc::channel(REPORT_QUEUE_LENGTH);
     let (started, progress) = (clock.boot_time(), ReadProgress::default());
-    let mut reading =
-        Reading { caller, clock, observer, sender, reports, started, progress, sent_at: None, notices: Vec::new() };
+    let mut reading = Reading {
+        caller,
+        clock,
+        observer,
+        sender,
+        reports,
+        started,
+        progress,
+        sent_at: None,
+        was_in_doubt: false,
+        notices: Vec::new(),
+    };
     reading.tell(InventoryEvent::Started);
     let mut walk = PageWalk::new(PageLimits::default());
     let mut latest = PageIds::default();
@@ -256,7 +266,7 @@ pub async fn read<T: Transport, S: MachineSink>(
                 walk.take(PageSummary { items, new_machines, has_next_link })?
             }
         };
-        reading.progress.retried += u64::from(step == WalkStep::Again);
+        reading.was_in_doubt = step == WalkStep::Again;
         reading.tell(InventoryEvent::Progress);
         if step == WalkStep::Done {
             break;
@@ -317,6 +327,8 @@ struct Reading<'a, T> {
     progress: ReadProgress,
     /// When the request was sent that is on its way.
     sent_at: Option<BootTime>,
+    /// Whether what came last was in doubt, so that the next call asks for the same again.
+    was_in_doubt: bool,
     notices: Vec<Notice>,
 }
 
@@ -372,13 +384,13 @@ impl<T: Transport> Reading<'_, T> {
                 self.tell(InventoryEvent::Progress);
             }
             // Told at once: a reading that fails, or is dropped, tells nothing any more.
-            Phase::Sending(_) => {
+            Phase::Sending { is_repeat, .. } => {
                 self.progress.calls += 1;
+                self.progress.retried += u64::from(*is_repeat || std::mem::take(&mut self.was_in_doubt));
                 self.sent_at = Some(self.clock.boot_time());
                 self.tell(InventoryEvent::Progress);
             }
             Phase::Answered { retry, throttled } => {
-                self.progress.retried += u64::from(retry.is_some());
                 self.progress.throttled += u64::from(*throttled);
                 self.sent_at = None;
                 if retry.is_none() && !throttled {

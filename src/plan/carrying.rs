@@ -16,7 +16,7 @@ pub enum Earlier {
     Unchanged,
     /// The service answered that it is so.
     Succeeded,
-    /// The service refused it. That stands where the list does not show its machine.
+    /// The service refused it. A run of its own would ask for it, too.
     Failed,
     /// It failed without a call: its machine was not to be found, for example.
     FailedUnsent,
@@ -102,13 +102,12 @@ pub fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
     match earlier {
         Earlier::MayBeDone => Carried::SentAgain,
         Earlier::Succeeded if is_contradicted => Carried::SentAgain,
+        Earlier::Succeeded => Carried::Kept,
+        Earlier::Failed | Earlier::Refused if !holds => Carried::SentAgain,
         // What somebody else has brought about since needs no call.
-        Earlier::Failed if holds => Carried::DecidedAnew,
-        // The machine is there and without the change: a run of its own would ask for it, too.
-        Earlier::Failed if today.held != Held::Unknown => Carried::SentAgain,
-        Earlier::Succeeded | Earlier::Failed => Carried::Kept,
-        Earlier::Refused if !holds => Carried::SentAgain,
-        Earlier::NotSent | Earlier::Unchanged | Earlier::FailedUnsent | Earlier::Refused => Carried::DecidedAnew,
+        Earlier::NotSent | Earlier::Unchanged | Earlier::Failed | Earlier::FailedUnsent | Earlier::Refused => {
+            Carried::DecidedAnew
+        }
     }
 }
 
@@ -160,13 +159,17 @@ mod tests {
             (LOW, None, [DecidedAnew, DecidedAnew, SentAgain, SentAgain, DecidedAnew, SentAgain, SentAgain]),
             (LOW, Some(LOW), [DecidedAnew, DecidedAnew, SentAgain, SentAgain, DecidedAnew, SentAgain, SentAgain]),
             // Nobody has looked; our own writes are all that is known.
-            (Held::Unknown, None, [DecidedAnew, DecidedAnew, Kept, Kept, DecidedAnew, SentAgain, SentAgain]),
-            (Held::Unknown, Some(HIGH), [DecidedAnew, DecidedAnew, Kept, Kept, DecidedAnew, SentAgain, SentAgain]),
-            (Held::Unknown, Some(LOW), [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain]),
+            (Held::Unknown, None, [DecidedAnew, DecidedAnew, Kept, SentAgain, DecidedAnew, SentAgain, SentAgain]),
+            (Held::Unknown, Some(HIGH), [DecidedAnew, DecidedAnew, Kept, SentAgain, DecidedAnew, SentAgain, SentAgain]),
+            (
+                Held::Unknown,
+                Some(LOW),
+                [DecidedAnew, DecidedAnew, SentAgain, SentAgain, DecidedAnew, SentAgain, SentAgain],
+            ),
             (
                 Held::Unknown,
                 Some(Held::Unknown),
-                [DecidedAnew, DecidedAnew, SentAgain, Kept, DecidedAnew, SentAgain, SentAgain],
+                [DecidedAnew, DecidedAnew, SentAgain, SentAgain, DecidedAnew, SentAgain, SentAgain],
             ),
         ];
         for (held, written_later, expected) in table {

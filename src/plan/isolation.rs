@@ -123,8 +123,9 @@ impl<Member> Isolation<Member> {
             if self.beside >= SINGLES_AT_ONCE {
                 return None;
             }
+            let member = self.pool.pop()?;
             self.beside += 1;
-            return self.pool.pop().map(Trial::Alone);
+            return Some(Trial::Alone(member));
         }
         if self.beside > 0 || size == 0 {
             return None;

@@ -51,7 +51,8 @@ pub fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: Unli
         return redecide_undo(wish, today);
     }
     if today.held != wish.wanted && is_over(wish, today) {
-        return Decision::ChangedSince;
+        // What the service has refused says so itself.
+        return if wish.earlier == Earlier::Failed { Decision::Kept } else { Decision::ChangedSince };
     }
     let sent = match carried(wish.earlier, today, wish.wanted) {
         Carried::Kept => return Decision::Kept,
@@ -61,11 +62,9 @@ pub fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: Unli
     if listing == Listing::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
 }
 
-/// Whether a later run of ours has surely written something else there: it was asked for later, so it stays. What the service
-/// has refused says so itself.
+/// Whether a later run of ours has surely written something else there: it was asked for later, so it stays.
 fn is_over(wish: StoredWish, today: Today) -> bool {
-    let is_other = today.written_later.is_some_and(|written| written != Held::Unknown && written != wish.wanted);
-    is_other && wish.earlier != Earlier::Failed
+    today.written_later.is_some_and(|written| written != Held::Unknown && written != wish.wanted)
 }
 
 /// An undo goes back only from what the other run has left: whatever else is there now, somebody else has made.
@@ -123,12 +122,27 @@ mod tests {
             (Succeeded, HIGH, Listed, try_them, Kept),
             (Succeeded, LOW, Listed, try_them, Change),
             (Failed, LOW, Listed, try_them, Change),
-            (Failed, Held::Unknown, Unlisted, try_them, Kept),
+            (Failed, Held::Unknown, Unlisted, try_them, Change),
+            (Failed, Held::Unknown, Unlisted, fail_them, NotInInventory),
+            (Failed, Held::Unknown, NotRead, fail_them, Change),
         ];
         for (earlier, held, listing, unlisted, expected) in table {
             let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW };
             let today = Today { held, written_later: None };
             assert_eq!(redecide(wish, today, listing, unlisted), expected, "{earlier:?} {held:?} {listing:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_run_of_ours_has_overwritten_stays_as_that_made_it() {
+        use Earlier::{Failed, MayBeDone, NotSent, Succeeded};
+        for held in [LOW, Held::Unknown] {
+            let decided = |earlier| {
+                let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: NORMAL };
+                redecide(wish, Today { held, written_later: Some(LOW) }, Listing::Listed, UnlistedPolicy::Try)
+            };
+            assert_eq!([NotSent, MayBeDone, Succeeded].map(decided), [Decision::ChangedSince; 3]);
+            assert_eq!(decided(Failed), Decision::Kept, "the service's refusal says so itself");
         }
     }
 

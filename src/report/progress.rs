@@ -17,7 +17,7 @@ use crate::api::sign_in::Trouble;
 use crate::call::{
     ConnectionTrouble, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, SignInTrouble, WaitCause,
 };
-use crate::dispatch::{EndReason, Event, Observer, Progress};
+use crate::dispatch::{EndReason, Event, ExpectedEnd, Observer, Progress};
 use crate::model::Status;
 use crate::words::{self, counted, describe_duration, group_digits};
 
@@ -74,7 +74,7 @@ impl Observer for ProgressReport {
             Event::Tick => self.update(progress),
             Event::Notice(notice) => self.screen.warning(&notice_text(*notice)),
             Event::Stopping(reason) => {
-                if let Some(text) = stopping_text(reason, progress.in_flight) {
+                if let Some(text) = stopping_text(reason, progress, &self.time_zone) {
                     self.screen.remark(&text);
                 }
             }
@@ -99,9 +99,10 @@ fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
         group_digits(failed),
         counted(calls, "call", "calls")
     );
-    if let Some(end) = expected_end(progress) {
+    if let Some(ExpectedEnd { at, is_complete }) = expected_end(progress) {
+        let (ends, left) = if is_complete { ("done", "") } else { ("ends", ", with operations left") };
         // Writing into a string cannot fail.
-        let _written = write!(line, "; done about {}", clock_time(end, time_zone));
+        let _written = write!(line, "; {ends} about {}{left}", clock_time(at, time_zone));
     }
     // A narrow terminal cuts the end of the line, and why nothing moves is what people look for.
     match progress.waiting {
@@ -112,14 +113,14 @@ fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
 
 /// When the run will be finished, as far as can be told: not before the next call, and at no known time where nobody knows
 /// when there will be an answer.
-fn expected_end(progress: &Progress) -> Option<Timestamp> {
+fn expected_end(progress: &Progress) -> Option<ExpectedEnd> {
     let end = progress.expected_end?;
     match progress.waiting {
         Some((
             WaitCause::Outage { .. } | WaitCause::Answer { .. } | WaitCause::Token { .. } | WaitCause::Retry(_),
             _,
         )) => None,
-        Some((_, Some(next))) => Some(end.max(next)),
+        Some((_, Some(next))) => Some(ExpectedEnd { at: end.at.max(next), ..end }),
         _ => Some(end),
     }
 }
@@ -244,7 +245,8 @@ pub(super) fn notice_text(notice: Notice) -> Cow<'static, str> {
     })
 }
 
-fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {
+/// That no new calls are made and why, and how long those are awaited that cannot be taken back.
+fn stopping_text(reason: &EndReason, progress: &Progress, time_zone: &TimeZone) -> Option<String> {
     let why = match reason {
         EndReason::Interrupted => "Interrupted",
         EndReason::Deadline => "The deadline has come, or lies before the next call",
@@ -253,16 +255,18 @@ fn stopping_text(reason: &EndReason, in_flight: u64) -> Option<String> {
         EndReason::Forbidden { .. } | EndReason::Aborted(_) | EndReason::NoInventory { .. } => "The run cannot go on",
         EndReason::Finished | EndReason::Halted | EndReason::StoreFailed(_) => return None,
     };
-    let awaited = match in_flight {
+    let awaited = match progress.awaited {
         0 => String::new(),
-        _ => format!(", {}", counted(in_flight, "call in flight is awaited", "calls in flight are awaited")),
+        calls => format!(", {}", counted(calls, "call in flight is awaited", "calls in flight are awaited")),
     };
+    let until = progress.awaited_until.map(|until| format!(" until {} at the latest", clock_time(until, time_zone)));
+    let until = until.unwrap_or_default();
     let at_once = match reason {
-        _ if in_flight == 0 => "",
+        _ if progress.awaited == 0 => "",
         EndReason::Interrupted => " Interrupt again to stop at once.",
         _ => " Interrupt to stop at once.",
     };
-    Some(format!("{why}: no new calls{awaited}.{at_once}"))
+    Some(format!("{why}: no new calls{awaited}{until}.{at_once}"))
 }
 
 /// The end of a run in words, for the summary.
@@ -333,12 +337,15 @@ mod tests {
         let line = |progress: &Progress| status_line(progress, &TimeZone::UTC);
         insta::assert_snapshot!(line(&progress), @"1,500 of 12,000 operations, 10 failed, 1,512 calls");
         progress.waiting = Some((WaitCause::Window(quota.limits()[1]), Some(far)));
-        progress.expected_end = Some(far);
+        let done = |at| Some(ExpectedEnd { at, is_complete: true });
+        progress.expected_end = done(far);
         insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05 UTC, waiting for the quota of 1,500 calls in 1 h; 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
-        progress.expected_end = "2020-05-01T14:04:10Z".parse().ok();
+        progress.expected_end = done("2020-05-01T14:04:10Z".parse().expect("a time"));
         let end_of = |progress: &Progress| line(progress).split_once("done about ").map(|(_, end)| end.to_owned());
         assert_eq!(end_of(&progress).as_deref(), Some("2020-05-01 14:05 UTC"), "not before the next call");
-        progress.expected_end = Some(far);
+        progress.expected_end = Some(ExpectedEnd { at: far, is_complete: false });
+        insta::assert_snapshot!(line(&progress), @"next call 2020-05-01 14:05 UTC, waiting for the quota of 1,500 calls in 1 h; 1,500 of 12,000 operations, 10 failed, 1,512 calls; ends about 2020-05-01 14:05 UTC, with operations left");
+        progress.expected_end = done(far);
         let hangs = RepeatCause::Answer(RetryReason::TimedOut, None);
         for cause in
             [WaitCause::Answer { since: far }, WaitCause::Retry(Repeat { why: hangs, number: 2, most: Some(10) })]

@@ -11,7 +11,7 @@ use super::claim::Patience;
 use super::desk::{Desk, Waited};
 use crate::api::Transport;
 use crate::api::sign_in::SignInError;
-use crate::call::{AbortCause, Caller, GateSettings, StopReason};
+use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause};
 use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
@@ -109,10 +109,14 @@ impl<T: Transport> Tenant<T> {
         calls: CallOptions,
         desk: &mut Desk,
     ) -> Result<Self, CommandError> {
+        let (since, mut failed_reading) = (clock.wall_time(), ReadProgress::default());
         let identity = match desk.wait(clock.as_ref(), calls.deadline, identity).await {
             Waited::Ended(identity) => identity.map_err(|error| EndReason::Aborted(AbortCause::SignIn(error))),
             Waited::Interrupted => Err(EndReason::Interrupted),
-            Waited::TimeIsUp => Err(EndReason::Deadline),
+            Waited::TimeIsUp => {
+                failed_reading.in_the_way = Some((WaitCause::Token { since }, None));
+                Err(EndReason::Deadline)
+            }
         };
         let (store, identity, unknown) = match identity {
             Ok(identity) => (store, identity, None),
@@ -132,7 +136,7 @@ impl<T: Transport> Tenant<T> {
         }
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
-        let failed_reading = Mutex::default();
+        let failed_reading = Mutex::new(failed_reading);
         Ok(Self { transport, host, description, is_sandbox, store, account, clock, gate, unknown, failed_reading })
     }
 
@@ -142,7 +146,7 @@ impl<T: Transport> Tenant<T> {
             None => Ok(()),
             Some(EndReason::Aborted(AbortCause::SignIn(error))) => Err(CommandError::sign_in(error.clone())),
             Some(EndReason::Deadline) => {
-                let message = "the deadline came before anything was sent";
+                let message = "the deadline came before the sign-in service answered; nothing was sent";
                 Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline"))
             }
             Some(_) => {

@@ -140,15 +140,15 @@ fn what_is_never_answered_as_it_should_be_is_no_success() {
 
 #[test]
 fn an_outage_is_waited_out_and_burns_no_row() {
-    // The service is in trouble for the first eight calls: five, then one try at a time.
-    let server = Tenant::of((1..=6).map(machine)).serve_with([Mishap::answering(503, "{}").times(8)]);
+    // The service is in trouble for the first six calls: five, and one that tries whether it is back.
+    let server = Tenant::of((1..=6).map(machine)).serve_with([Mishap::answering(503, "{}").times(6)]);
     let outcome = Rehearsal::at_stand_in(&server).rows(&rows_adding("A", 6)).with("--json").run().exits(0);
     let outcome = outcome.says(&["no service since ", "(HTTP 503), next try "]);
     assert_eq!(outcome.statuses(), ["succeeded"; 6]);
     let attempts: u32 =
         outcome.results().column("attempts").iter().map(|cell| cell.parse::<u32>().expect("a count")).sum();
     assert_eq!(attempts, 6 + 4, "what failed while the bucket paused is no attempt: {attempts}");
-    assert_eq!(server.requests().len(), 14);
+    assert_eq!(server.requests().len(), 12);
 }
 
 #[test]
@@ -166,16 +166,19 @@ fn an_outage_that_lasts_too_long_ends_the_run_with_what_to_do() {
 
 #[test]
 fn what_took_effect_and_was_never_answered_is_read_back() {
-    // Ten attempts with the waits between them take about a minute.
-    let server = Tenant::of([machine(1)]).serve_with([Mishap::hiding(200, "<html>").on(&WRITES)]);
+    // Ten attempts with the waits between them take about a minute, so usually it is an answer without a body, which is not
+    // asked for again.
+    let takes_its_time = std::env::var_os("TAGFLEET_TESTS_SKIP_NOTHING").is_some();
+    let (answer, attempts) = if takes_its_time { ("<html>", 10) } else { ("", 1) };
+    let server = Tenant::of([machine(1)]).serve_with([Mishap::hiding(200, answer).on(&WRITES)]);
     let running = Rehearsal::at_stand_in(&server).rows("#1,A,Add,").with("--json").start();
-    for count in [6, 8, 9, 10, 11] {
+    for count in [6, 8, 9, 10, 11].into_iter().filter(|count| *count <= attempts + 1) {
         server.waits_for_requests(count);
     }
     let outcome = running.end().exits(0);
     let results = outcome.results();
     let cells = ["status", "after", "attempts"].map(|name| results.column(name).concat());
-    assert_eq!(cells, ["succeeded", "present", "10"]);
+    assert_eq!(cells, ["succeeded", "present", &attempts.to_string()]);
     let made = &outcome.summary()["calls"];
-    assert_eq!((&made["tags"], &made["get"], &made["list"]), (&10.into(), &1.into(), &0.into()));
+    assert_eq!((&made["tags"], &made["get"], &made["list"]), (&attempts.into(), &1.into(), &0.into()));
 }

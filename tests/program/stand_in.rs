@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::process::PATIENCE;
 
@@ -14,6 +15,8 @@ pub(crate) enum Reply {
     Json(u16, String),
     /// None at all, until the client gives up.
     Silence,
+    /// This text byte by byte, and then spaces, until the client gives up.
+    Trickle(&'static str),
 }
 
 impl Reply {
@@ -147,9 +150,11 @@ impl Shared {
             let reply = (self.answer)(&request);
             self.requests.lock().expect("no server panics").push(request);
             self.arrived.notify_all();
-            let Reply::Json(status, body) = reply else {
-                // Returns when the client gives up.
-                return reader.read(&mut [0]).map(|_count| ());
+            let (status, body) = match reply {
+                Reply::Json(status, body) => (status, body),
+                // Both return when the client gives up.
+                Reply::Silence => return reader.read(&mut [0]).map(|_count| ()),
+                Reply::Trickle(text) => return trickle(reader.get_mut(), text),
             };
             let length = body.len();
             let head = "Content-Type: application/json\r\nConnection: keep-alive";
@@ -160,6 +165,16 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Writes the text, one byte after the other, and then nothing but spaces, until nobody takes them.
+fn trickle(connection: &mut impl Write, text: &str) -> std::io::Result<()> {
+    for byte in text.bytes().chain(std::iter::repeat(b' ')) {
+        connection.write_all(&[byte])?;
+        connection.flush()?;
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Reads a request; `None` when the client has closed the connection.

@@ -152,6 +152,38 @@ fn no_call_starts_after_the_deadline() {
 }
 
 #[test]
+fn whatever_is_read_is_given_up_at_the_deadline_and_named() {
+    let slow_body = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+    let endless_head = "HTTP/1.1 200 OK\r\nX-Endless:";
+    let token_variables = [
+        ("TAGFLEET_TOKEN", ""),
+        ("AZURE_TENANT_ID", "a.example"),
+        ("AZURE_CLIENT_ID", "app"),
+        ("AZURE_CLIENT_SECRET", "s"),
+    ];
+    let mut all = Vec::new();
+    for signs_in in [false, true] {
+        for trickle in [None, Some(slow_body), Some(endless_head)] {
+            let server = StandIn::answering(move |_request| trickle.map_or(Reply::Silence, Reply::Trickle));
+            let mut rehearsal = Rehearsal::at_stand_in(&server).planned();
+            for (name, value) in token_variables.into_iter().filter(|_| signs_in) {
+                rehearsal = rehearsal.variable(name, value);
+            }
+            let running = rehearsal.rows(&rows_adding("A", 3)).with("--json --deadline 3s").start();
+            let silent = if signs_in { "no answer from the sign-in service since " } else { "no answer since " };
+            all.push((server, running, silent, Instant::now()));
+        }
+    }
+    for (server, running, silent, since) in all {
+        let outcome = running.end().exits(5).says(&[&format!("at its deadline ({silent}")]);
+        // Of the whole program, and with others beside it.
+        assert!(since.elapsed().as_secs() < 25, "{:?}", since.elapsed());
+        assert_eq!(outcome.statuses(), ["not_attempted"; 3]);
+        assert_eq!((&outcome.summary()["ended"], server.requests().len()), (&"deadline".into(), 1));
+    }
+}
+
+#[test]
 fn a_run_that_cannot_go_on_before_its_deadline_ends_at_once() {
     // The two calls of an hour are five minutes apart.
     let since = Instant::now();

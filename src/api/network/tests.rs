@@ -112,6 +112,28 @@ async fn what_may_have_arrived_is_told_from_what_never_left() {
     );
 }
 
+#[tokio::test]
+async fn an_answer_that_does_not_end_in_time_is_told_from_one_that_is_cut_off() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[";
+    for (closes, expected) in [(true, LossKind::Truncated), (false, LossKind::TimedOut)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}/x", listener.local_addr().expect("an address"));
+        let server = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            let _read = connection.read(&mut [0; 4096]).await;
+            connection.write_all(head.as_bytes()).await.expect("it is read");
+            (!closes).then_some(connection)
+        });
+        // Where the connection is closed, nobody waits that long.
+        let time_out = std::time::Duration::from_millis(if closes { 60_000 } else { 1_000 });
+        let sent = client().timeout(time_out).build().expect("a client").get(address).send().await;
+        let answer = sent.expect("the head of an answer");
+        let _open = server.await.expect("it has answered");
+        let error = NetworkError::of_body(answer.bytes().await.expect_err("no end of the answer"));
+        assert_eq!(error.kind(), expected, "{error}");
+    }
+}
+
 #[test]
 fn what_a_library_wraps_in_an_error_of_the_system_is_found() {
     let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);

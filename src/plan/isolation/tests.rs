@@ -40,6 +40,7 @@ fn search(members: usize, bad: &[usize], alone: usize) -> Search {
         isolation.take(end);
         assert!(result.calls < 10 * members + 100, "the search does not end");
     }
+    assert!(isolation.is_done(), "nothing is under way any more");
     result
 }
 

@@ -7,7 +7,8 @@
 //! so after every command; it knows the service's log and what a person is told, and nothing else. What fails is shrunk
 //! ([`shrinking`]) and printed ([`printing`]).
 //!
-//! `TAGFLEET_HISTORIES=10000 cargo test --lib histories` judges more of them, and `TAGFLEET_HISTORY_SEED=7` one alone.
+//! `TAGFLEET_HISTORIES=10000 cargo test --lib histories` judges more of them, and `TAGFLEET_HISTORY_SEED=7` one alone; both
+//! together, so many from that seed on.
 //! Whoever writes a message about a violation should first read in the [`oracle`] what excuses a program.
 //!
 //! # What it found when it was first run
@@ -106,9 +107,10 @@ fn judge_all(seeds: std::ops::Range<u64>) -> Vec<(u64, Violation)> {
 
 #[test]
 fn whatever_happens_between_and_during_commands_what_they_say_is_so_and_what_they_do_was_asked() {
-    let seeds = match number_from_environment("TAGFLEET_HISTORY_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number_from_environment("TAGFLEET_HISTORIES").unwrap_or(HISTORIES),
+    let (first, count) = ("TAGFLEET_HISTORY_SEED", "TAGFLEET_HISTORIES");
+    let seeds = match (number_from_environment(first), number_from_environment(count)) {
+        (Some(first), count) => first..first + count.unwrap_or(1),
+        (None, count) => 0..count.unwrap_or(HISTORIES),
     };
     let mut kinds: BTreeMap<Kind, Vec<(u64, Violation)>> = BTreeMap::new();
     for (seed, violation) in judge_all(seeds) {
