@@ -152,13 +152,13 @@ impl Parser<'_> {
                 ("matches regex", Meaning::Match)
             }
             Some(Token::Word("and" | "or")) => return Err(self.misplaced("an operator", Some(ALONE))),
-            Some(Token::Word(word)) => match Meaning::of_word(word) {
-                Some(meaning) => (*word, meaning),
-                None => {
+            Some(Token::Word(word)) => {
+                let unknown = || {
                     let (found, nearest) = ((*word).to_owned(), nearest(word, WORD_OPERATORS));
-                    return Err(Fault::new(span, FilterErrorKind::UnknownOperator { found, nearest }));
-                }
-            },
+                    Fault::new(span, FilterErrorKind::UnknownOperator { found, nearest })
+                };
+                (*word, Meaning::of_word(word).ok_or_else(unknown)?)
+            }
             _ => return Err(self.misplaced("an operator", Some(ALONE))),
         };
         self.advance();
@@ -240,7 +240,7 @@ impl Parser<'_> {
         };
         let written = form.function().map_or_else(|| operator.written.clone(), str::to_owned);
         let slot = self.mention(name, name_span, written, takes);
-        Ok(Expression::Test(Test { slot, check }))
+        Ok(Expression::Test(Box::new(Test { slot, check })))
     }
 }
 

@@ -12,7 +12,7 @@ const LISTED_NAMES: usize = 40;
 /// What is wrong with a filter, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
-    kind: FilterErrorKind,
+    kind: Box<FilterErrorKind>,
     place: Place,
 }
 
@@ -255,12 +255,12 @@ fn listed(names: &[String]) -> String {
 
 impl FilterError {
     pub(super) fn new(source: &str, span: Span, kind: FilterErrorKind) -> Self {
-        Self { kind, place: Place::of(source, span) }
+        Self { kind: Box::new(kind), place: Place::of(source, span) }
     }
 
     /// What is wrong.
     #[must_use]
-    pub const fn kind(&self) -> &FilterErrorKind {
+    pub fn kind(&self) -> &FilterErrorKind {
         &self.kind
     }
 

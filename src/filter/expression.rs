@@ -19,7 +19,7 @@ pub(super) enum Expression {
     Not(Box<Self>),
     All(Vec<Self>),
     Any(Vec<Self>),
-    Test(Test),
+    Test(Box<Test>),
 }
 
 /// What is asked of a column.
@@ -71,8 +71,8 @@ impl Check {
             return self.answer_of_list(text, form, scratch);
         }
         let (decided, wanted) = match self {
-            Self::Text(test) => (Some(test.accepts(text, scratch)), ""),
-            Self::LowerText(test) => (Some(accepts_lowered(test, text, scratch)), ""),
+            Self::Text(question) => (Some(question.accepts(text, scratch)), ""),
+            Self::LowerText(question) => (Some(accepts_lowered(question, text, scratch)), ""),
             Self::Number(scale) => (Number::parse(text).map(|number| scale.takes(&number)), "a number"),
             Self::Date(scale) => (literals::date(text).map(|date| scale.takes(&date)), "a date"),
             Self::Boolean(scale) => (literals::boolean(text).map(|boolean| scale.takes(&boolean)), "true or false"),
@@ -99,7 +99,9 @@ impl Check {
 
     fn answer_of_elements(&self, elements: &[&str], scratch: &mut String) -> Answer {
         let mut tally = Tally::default();
-        elements.iter().for_each(|element| tally.see(self, element, scratch));
+        for element in elements {
+            tally.see(self, element, scratch);
+        }
         self.answer_of(tally)
     }
 
@@ -143,7 +145,7 @@ fn trim(cell: &str) -> &str {
 }
 
 /// Asks for the text that `tolower` makes of another.
-fn accepts_lowered(test: &TextTest, text: &str, scratch: &mut String) -> bool {
+fn accepts_lowered(question: &TextTest, text: &str, scratch: &mut String) -> bool {
     let mut lowered = std::mem::take(scratch);
     lowered.clear();
     if text.is_ascii() {
@@ -152,7 +154,7 @@ fn accepts_lowered(test: &TextTest, text: &str, scratch: &mut String) -> bool {
     } else {
         lowered.push_str(&text.to_lowercase());
     }
-    let is_accepted = test.accepts(&lowered, scratch);
+    let is_accepted = question.accepts(&lowered, scratch);
     *scratch = lowered;
     is_accepted
 }

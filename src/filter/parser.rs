@@ -133,7 +133,7 @@ impl<'t> Parser<'t> {
             }
             _ => return self.comparison(),
         };
-        Ok(Expression::Test(check))
+        Ok(Expression::Test(Box::new(check)))
     }
 
     fn only_argument(&mut self, function: &str, takes: Takes) -> Result<usize, Fault> {
@@ -234,11 +234,12 @@ impl<'t> Parser<'t> {
     /// Whether a value stands next, and no column.
     pub(super) fn is_literal(&self) -> bool {
         match self.peek() {
-            Some(Token::Word("true" | "false")) => true,
             Some(Token::Word("ago")) => self.is_call("ago"),
             Some(Token::Word("now")) => self.is_call("now"),
             Some(Token::Word("tolower")) => self.is_call("tolower") && matches!(self.peek_at(2), Some(Token::Text(_))),
-            Some(Token::Text(_) | Token::Number(_) | Token::TimeSpan(_) | Token::Date(_)) => true,
+            Some(
+                Token::Word("true" | "false") | Token::Text(_) | Token::Number(_) | Token::TimeSpan(_) | Token::Date(_),
+            ) => true,
             _ => false,
         }
     }

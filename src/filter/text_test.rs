@@ -30,7 +30,9 @@ pub(super) enum Question {
 impl TextTest {
     /// Whether a text is among these.
     pub(super) fn among(mut values: Vec<String>, folds: bool, is_negated: bool) -> Self {
-        values.iter_mut().for_each(|value| fold(value, folds));
+        for value in &mut values {
+            fold(value, folds);
+        }
         values.sort_unstable();
         Self { question: Question::Among(values), folds, is_negated }
     }
@@ -121,7 +123,7 @@ impl Phrase {
         let end = start + self.finder.needle().len();
         let before = || text.get(..start).is_some_and(|before| before.ends_with(char::is_alphanumeric));
         let after = || text.get(end..).is_some_and(|after| after.starts_with(char::is_alphanumeric));
-        !(self.begins_a_term && before()) && !(self.ends_a_term && after())
+        !(self.begins_a_term && before() || self.ends_a_term && after())
     }
 
     /// Looks at every further place, those that overlap included, in one pass (Knuth, Morris and Pratt), since a hostile

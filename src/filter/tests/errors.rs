@@ -9,10 +9,7 @@ const HEADER: [&str; 8] =
 
 /// Everything that a person gets to see of an error.
 fn told(filter: &str) -> String {
-    let error = match bound(filter, &HEADER) {
-        Ok(_) => panic!("{filter:?} is a filter"),
-        Err(error) => error,
-    };
+    let Err(error) = bound(filter, &HEADER) else { panic!("{filter:?} is a filter") };
     let mut told = format!("{error}\n");
     for line in error.excerpt().lines() {
         let _infallible = writeln!(told, "    {line}");
