@@ -87,16 +87,13 @@ async fn live(service: &Arc<Service>, store: &Store, clock: &SharedClock) -> Res
         Err(StoreError::NoSuchRun(_)) => None,
         Err(error) => return Err(error),
     };
-    let run = match known {
-        Some(run) => {
-            assert_eq!(store.claim_run(run.key).await?, Claim::Granted);
-            store.take_over(run.key).await?;
-            run.key
-        }
-        None => {
-            let tags = ["new", "old"].map(|tag| Tag::new(tag).expect("a tag"));
-            begin(store, account, tags.to_vec(), operations()).await?
-        }
+    let run = if let Some(run) = known {
+        assert_eq!(store.claim_run(run.key).await?, Claim::Granted);
+        store.take_over(run.key).await?;
+        run.key
+    } else {
+        let tags = ["new", "old"].map(|tag| Tag::new(tag).expect("a tag"));
+        begin(store, account, tags.to_vec(), operations()).await?
     };
     let settings = DispatchSettings {
         gate: gate(account, "off", 3),
