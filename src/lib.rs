@@ -35,7 +35,7 @@
 //!   Over any transport, and without a process around it: what comes from outside comes in as values.
 //! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
 //!   command.
-//! - [`sandbox`]: the simulated API on loopback.
+//! - [`sandbox`]: the simulated API as a value of requests and moments, and its shells: HTTP on loopback, a transport in memory.
 //! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
 //! # The way of a row

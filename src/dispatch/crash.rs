@@ -6,27 +6,21 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
+use super::fixtures::{Silent, begin, clock, gate, machine};
 use super::*;
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, TokenGeneration};
-use crate::clock::{BootId, VirtualClock};
 use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
-use crate::quota::QuotaScope;
 use crate::sandbox::in_memory::{InMemory, change_of, is_success, machines_of};
 use crate::sandbox::{SandboxMachine, SandboxSettings};
-use crate::store::{AccountKey, Claim, NewChange, NewOperation, NewRun, OperationState, RunKind, RunState, StoredRun};
+use crate::store::{Claim, NewChange, NewOperation, OperationState, RunState, StoredRun};
 
 /// A service that does what it is asked, but for one machine that it does not know.
 struct Service {
     tenant: InMemory,
     /// Every write that was carried out, as machine and change.
     writes: Mutex<Vec<(MachineId, String)>>,
-}
-
-fn machine(number: u32) -> MachineId {
-    MachineId::from_service(&format!("{number:040x}"))
 }
 
 const UNKNOWN_MACHINE: u32 = 4;
@@ -59,14 +53,6 @@ impl Transport for Service {
     }
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn observe(&mut self, _event: &Event, _progress: &Progress) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Tags to add and to remove on the same machines, values, and a machine that nobody knows.
 fn operations() -> Vec<NewOperation> {
     let mut changes = Vec::new();
@@ -89,30 +75,6 @@ fn operations() -> Vec<NewOperation> {
     (0..).zip(changes).map(operation).collect()
 }
 
-async fn begin(store: &Store, account: AccountKey) -> Result<RunKey, StoreError> {
-    let run = NewRun {
-        run_id: "run".into(),
-        kind: RunKind::Apply,
-        input_digest: "same".into(),
-        operations_digest: "same".into(),
-        results_path: None,
-        account,
-        host: "host".into(),
-        input_path: "input".into(),
-        note: None,
-        delimiter: b',',
-        byte_order_mark: false,
-        header: vec![],
-        row_count: 0,
-    };
-    let run = store.create_run(run).await?;
-    let tags = ["new", "old"].map(|tag| Tag::new(tag).expect("a tag"));
-    store.add_tags(run, 0, tags.to_vec()).await?;
-    store.add_operations(run, operations()).await?;
-    store.set_run_state(run, RunState::Running).await?;
-    Ok(run)
-}
-
 /// One life of the process: finds the run or begins it, and goes on until the end or until nothing can be stored.
 async fn live(service: &Arc<Service>, store: &Store, clock: &SharedClock) -> Result<EndReason, StoreError> {
     let account = store.account("tenant", "app").await?;
@@ -125,23 +87,16 @@ async fn live(service: &Arc<Service>, store: &Store, clock: &SharedClock) -> Res
         Err(StoreError::NoSuchRun(_)) => None,
         Err(error) => return Err(error),
     };
-    let run = match known {
-        Some(run) => {
-            assert_eq!(store.claim_run(run.key).await?, Claim::Granted);
-            store.take_over(run.key).await?;
-            run.key
-        }
-        None => begin(store, account).await?,
+    let run = if let Some(run) = known {
+        assert_eq!(store.claim_run(run.key).await?, Claim::Granted);
+        store.take_over(run.key).await?;
+        run.key
+    } else {
+        let tags = ["new", "old"].map(|tag| Tag::new(tag).expect("a tag"));
+        begin(store, account, tags.to_vec(), operations()).await?
     };
     let settings = DispatchSettings {
-        gate: GateSettings {
-            account,
-            quota: "off".parse().expect("a quota"),
-            scope: QuotaScope::Api,
-            concurrency: 3,
-            deadline: None,
-            maximum_outage: Duration::from_hours(2),
-        },
+        gate: gate(account, "off", 3),
         bulk: true,
         maximum_errors: MaximumErrors::Percent(100),
         tick: Duration::from_mins(10),
@@ -172,11 +127,6 @@ async fn ends(store: &Store) -> Vec<OperationState> {
     let run = store.run_by_id("run").await.expect("the run");
     let known = store.known_operations(run.key, None, 1000).await.expect("operations");
     known.into_iter().map(|known| known.state).collect()
-}
-
-fn clock() -> SharedClock {
-    let origin = BootTime::from_microseconds(1_000_000_000);
-    Arc::new(VirtualClock::new(BootId::new("boot".into()), origin, Timestamp::UNIX_EPOCH))
 }
 
 async fn open(directory: &Path, clock: &SharedClock) -> Store {

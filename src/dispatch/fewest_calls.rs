@@ -96,7 +96,7 @@ async fn dead_machines_of_one_tag_cost_no_more_than_promised() {
             let mut fleet = Fleet::of_one_tag(500, &mut random);
             fleet.first_unlisted = if unlisted { 0 } else { u32::MAX };
             fleet.kill(dead, &mut random);
-            is_within_the_promise(&fleet, seed, (naming, STATUSES[number as usize % 2])).await;
+            is_within_the_promise(&fleet, seed, (naming, STATUSES[usize::from(number % 2 == 1)])).await;
         }
     }
 }

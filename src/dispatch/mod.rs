@@ -14,6 +14,8 @@ mod ends;
 mod events;
 #[cfg(test)]
 mod fewest_calls;
+#[cfg(test)]
+mod fixtures;
 mod forecast;
 mod lane;
 mod releasing;

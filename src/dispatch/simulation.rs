@@ -16,29 +16,15 @@ mod unanswered;
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-
-use self::service::{CALM, Outage, STORMY, Service, Trouble, Weather, Witness};
+use self::service::{CALM, Outage, STORMY, Service, Trouble, Weather};
+use super::fixtures::{Silent, begin, clock, gate, machine};
 use super::*;
-use crate::clock::{BootId, VirtualClock};
 use crate::model::OperationId;
 use crate::model::Status;
 use crate::model::{Change, DeviceValue, MachineId, TagAction};
-use crate::quota::QuotaScope;
 use crate::sandbox::in_memory::change_of;
 use crate::sandbox::{CallKind as Kind, DeadNaming, Mishap};
-use crate::store::{AccountKey, NewChange, NewOperation, NewRun, OperationState, RunState};
-
-/// When every simulation begins, in microseconds.
-const ORIGIN: i64 = 1_000_000_000;
-
-struct Silent;
-
-impl Observer for Silent {
-    fn observe(&mut self, _event: &Event, _progress: &Progress) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::store::{AccountKey, NewChange, NewOperation, OperationState};
 
 struct Simulation {
     service: Arc<Service>,
@@ -72,29 +58,10 @@ impl Simulation {
         latency: u64,
         is_unlisted: impl Fn(u32) -> bool,
     ) -> Self {
-        let boot_origin = BootTime::from_microseconds(ORIGIN);
-        let clock: SharedClock =
-            Arc::new(VirtualClock::new(BootId::new("boot".into()), boot_origin, Timestamp::UNIX_EPOCH));
+        let clock = clock();
         let store = Store::in_memory(clock.clone()).expect("a store");
         let account = store.account("tenant", "app").await.expect("an account");
-        let run = NewRun {
-            run_id: "run".into(),
-            kind: crate::store::RunKind::Apply,
-            input_digest: String::new(),
-            operations_digest: String::new(),
-            results_path: None,
-            account,
-            host: "host".into(),
-            input_path: "input".into(),
-            note: None,
-            delimiter: b',',
-            byte_order_mark: false,
-            header: vec![],
-            row_count: 0,
-        };
-        let run = store.create_run(run).await.expect("a run");
         let tags = TAGS.map(|tag| crate::model::Tag::new(tag).expect("a tag"));
-        store.add_tags(run, 0, tags.to_vec()).await.expect("tags");
         let new = (0..).zip(&operations).map(|(number, (machine, change))| NewOperation {
             operation: OperationId(number),
             machine: machine.clone(),
@@ -107,8 +74,7 @@ impl Simulation {
             before: None,
             settled: None,
         });
-        store.add_operations(run, new.collect()).await.expect("operations");
-        store.set_run_state(run, RunState::Running).await.expect("a state");
+        let run = begin(&store, account, tags.to_vec(), new.collect()).await.expect("a run");
         let operations = operations
             .into_iter()
             .map(|(machine, change)| {
@@ -128,14 +94,7 @@ impl Simulation {
 
     fn settings(&self, seed: u64, quota: &str) -> DispatchSettings {
         DispatchSettings {
-            gate: GateSettings {
-                account: self.account,
-                quota: quota.parse().expect("a quota"),
-                scope: QuotaScope::Api,
-                concurrency: 8,
-                deadline: None,
-                maximum_outage: Duration::from_hours(2),
-            },
+            gate: gate(self.account, quota, 8),
             bulk: true,
             maximum_errors: MaximumErrors::Percent(50),
             tick: Duration::from_mins(10),
@@ -145,7 +104,7 @@ impl Simulation {
 
     async fn run(&self, settings: DispatchSettings) -> (EndReason, Progress) {
         let (_keep, mut stop_requests) = mpsc::channel(1);
-        let transport = Arc::new(Witness(Arc::clone(&self.service)));
+        let transport = Arc::clone(&self.service);
         dispatch(transport, &self.store, self.clock.clone(), self.run, settings, &mut Silent, &mut stop_requests)
             .await
             .expect("the engine works")
@@ -160,10 +119,6 @@ impl Simulation {
         let chunk = self.store.chunk(self.run, 1).await.expect("the store").expect("a chunk");
         numbers.map(|number| chunk.operations[&OperationId(number)].state).collect()
     }
-}
-
-fn machine(number: u32) -> MachineId {
-    MachineId::from_service(&format!("{number:040x}"))
 }
 
 /// Every call that changes something.

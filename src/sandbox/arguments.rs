@@ -138,10 +138,6 @@ impl SandboxArguments {
     /// # Errors
     /// [`MachinesFileError`] when the file cannot be read or a line of it is wrong.
     pub fn settings(&self) -> Result<SandboxSettings, MachinesFileError> {
-        let mut faults = Faults::default();
-        for (fault, probability) in &self.fault {
-            *faults.probability_mut(*fault) = *probability;
-        }
         let (machines, made_up_machines) = match &self.machines_file {
             Some(path) => (values::machines_file(path)?, 0),
             None => (Vec::new(), self.machines),
@@ -155,7 +151,7 @@ impl SandboxArguments {
             one_bucket: self.one_bucket,
             early_calls_prolong: self.early_calls_prolong,
             retry_after: self.retry_after,
-            faults,
+            faults: Faults::of(&self.fault),
             fault_scope: self.fault_scope,
             fault_limit: self.fault_limit,
             latency: self.latency.clone(),

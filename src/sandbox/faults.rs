@@ -85,65 +85,32 @@ impl Fault {
     }
 }
 
-/// The probability of each fault, 0 to 1; together at most 1. What each does stands at [`Fault`].
+/// The probability of each fault, 0 to 1; together at most 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[expect(missing_docs, reason = "each field is the probability of the fault of the same name")]
-pub struct Faults {
-    pub throttled: f64,
-    pub internal_error: f64,
-    pub unavailable: f64,
-    pub unauthorized: f64,
-    pub redirect: f64,
-    pub reset: f64,
-    pub hang: f64,
-    pub truncated: f64,
-    pub lost_answer: f64,
-    pub html: f64,
-    pub not_found: f64,
-}
+pub struct Faults([f64; Fault::ALL.len()]);
 
 impl Faults {
-    /// Always this one fault.
+    /// Each of these faults with its probability, and no others.
     #[must_use]
-    pub fn always(fault: Fault) -> Self {
+    pub fn of(probabilities: &[(Fault, f64)]) -> Self {
         let mut faults = Self::default();
-        *faults.probability_mut(fault) = 1.0;
+        for (place, fault) in faults.0.iter_mut().zip(Fault::ALL) {
+            // Of a fault that is named twice the last counts.
+            let named = probabilities.iter().rev().find(|(other, _)| *other == fault);
+            *place = named.map_or(0.0, |(_, probability)| *probability);
+        }
         faults
     }
 
-    /// The probability of one fault.
+    /// Always this one fault.
     #[must_use]
-    pub const fn probability(&self, fault: Fault) -> f64 {
-        match fault {
-            Fault::Throttled => self.throttled,
-            Fault::InternalError => self.internal_error,
-            Fault::Unavailable => self.unavailable,
-            Fault::Unauthorized => self.unauthorized,
-            Fault::Redirect => self.redirect,
-            Fault::Reset => self.reset,
-            Fault::Hang => self.hang,
-            Fault::Truncated => self.truncated,
-            Fault::LostAnswer => self.lost_answer,
-            Fault::Html => self.html,
-            Fault::NotFound => self.not_found,
-        }
+    pub fn always(fault: Fault) -> Self {
+        Self::of(&[(fault, 1.0)])
     }
 
-    /// The probability of one fault, to be set.
-    pub const fn probability_mut(&mut self, fault: Fault) -> &mut f64 {
-        match fault {
-            Fault::Throttled => &mut self.throttled,
-            Fault::InternalError => &mut self.internal_error,
-            Fault::Unavailable => &mut self.unavailable,
-            Fault::Unauthorized => &mut self.unauthorized,
-            Fault::Redirect => &mut self.redirect,
-            Fault::Reset => &mut self.reset,
-            Fault::Hang => &mut self.hang,
-            Fault::Truncated => &mut self.truncated,
-            Fault::LostAnswer => &mut self.lost_answer,
-            Fault::Html => &mut self.html,
-            Fault::NotFound => &mut self.not_found,
-        }
+    /// The faults with their probabilities.
+    fn each(&self) -> impl Iterator<Item = (Fault, f64)> {
+        Fault::ALL.into_iter().zip(self.0)
     }
 
     /// Whether each probability and their sum lie between 0 and 1.
@@ -152,13 +119,12 @@ impl Faults {
     /// [`SettingsError`] names the fault that is out of range.
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let problem = |problem| Err(SettingsError { setting: "faults", problem });
-        for fault in Fault::ALL {
-            let probability = self.probability(fault);
+        for (fault, probability) in self.each() {
             if !(0.0..=1.0).contains(&probability) {
                 return problem(format!("{} has probability {probability}, not one from 0 to 1", fault.name()));
             }
         }
-        let sum: f64 = Fault::ALL.into_iter().map(|fault| self.probability(fault)).sum();
+        let sum: f64 = self.0.iter().sum();
         if sum > 1.0 + 1e-9 {
             return problem(format!("the probabilities add up to {sum}, and at most 1 is possible"));
         }
@@ -168,10 +134,11 @@ impl Faults {
     /// The fault that a call of this kind meets when the roll, 0 to 1, falls so.
     pub(super) fn meet(&self, kind: CallKind, roll: f64) -> Option<Fault> {
         let mut passed = 0.0;
-        Fault::ALL.into_iter().filter(|fault| fault.can_meet(kind)).find(|fault| {
-            passed += self.probability(*fault);
+        let met = self.each().filter(|(fault, _)| fault.can_meet(kind)).find(|(_, probability)| {
+            passed += probability;
             roll < passed
-        })
+        });
+        met.map(|(fault, _)| fault)
     }
 }
 
@@ -203,7 +170,7 @@ mod tests {
 
     #[test]
     fn one_roll_walks_over_the_probabilities() {
-        let faults = Faults { internal_error: 0.25, reset: 0.25, not_found: 0.25, ..Faults::default() };
+        let faults = Faults::of(&[(Fault::InternalError, 0.25), (Fault::Reset, 0.25), (Fault::NotFound, 0.25)]);
         let table = [
             (CallKind::Tags, 0.0, Some(Fault::InternalError)),
             (CallKind::Tags, 0.249, Some(Fault::InternalError)),
@@ -225,7 +192,7 @@ mod tests {
             assert_eq!(Fault::parse(fault.name()), Some(fault));
             let faults = Faults::always(fault);
             assert_eq!(faults.meet(CallKind::Tags, 0.999), Some(fault));
-            assert!((Fault::ALL.into_iter().map(|other| faults.probability(other)).sum::<f64>() - 1.0).abs() < 1e-9);
+            assert!(faults.each().all(|(other, probability)| (probability > 0.0) == (other == fault)));
         }
         assert_eq!(Fault::parse("503"), Some(Fault::Unavailable));
         assert_eq!(Fault::parse("earthquake"), None);

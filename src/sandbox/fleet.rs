@@ -56,6 +56,7 @@ pub(super) struct Fleet {
     rules: Rules,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own, and there are a million records")]
 #[derive(Debug)]
 struct Record {
     key: MachineKey,

@@ -223,7 +223,7 @@ mod tests {
         let settings = SandboxSettings {
             quotas: Vec::new(),
             latency: least..=most,
-            faults: Faults { reset: 0.5, ..Faults::default() },
+            faults: Faults::of(&[(Fault::Reset, 0.5)]),
             ..SandboxSettings::default()
         };
         let draws = || {

@@ -366,6 +366,7 @@ impl fmt::Debug for SandboxSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::faults::Fault;
 
     type Spoil = fn(&mut SandboxSettings);
 
@@ -375,8 +376,8 @@ mod tests {
         let table: [(&str, Spoil); 13] = [
             ("quotas", |settings| settings.quotas = vec![SandboxQuota { calls: 0, window: Duration::from_secs(1) }]),
             ("quotas", |settings| settings.quotas = vec![SandboxQuota { calls: 1, window: Duration::ZERO }]),
-            ("faults", |settings| settings.faults.reset = 1.5),
-            ("faults", |settings| (settings.faults.reset, settings.faults.hang) = (0.6, 0.6)),
+            ("faults", |settings| settings.faults = Faults::of(&[(Fault::Reset, 1.5)])),
+            ("faults", |settings| settings.faults = Faults::of(&[(Fault::Reset, 0.6), (Fault::Hang, 0.6)])),
             ("machines", |settings| settings.made_up_machines = MAXIMUM_MACHINES + 1),
             ("dead machines", |settings| settings.dead = DeadMachines::Share(f64::NAN)),
             ("bulk limit", |settings| settings.bulk_limit = 0),

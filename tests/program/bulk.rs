@@ -246,14 +246,14 @@ fn an_answer_that_is_no_list_of_machines_is_no_success() {
         r#"{"error": {"code": "C", "message": "m"}}"#,
     ];
     at_once(texts, |text| {
-        let served =
+        let answering =
             |kinds: &[CallKind]| Tenant::of((1..=3).map(machine)).serve_with([Mishap::answering(200, text).on(kinds)]);
-        let server = served(&WRITES);
+        let server = answering(&WRITES);
         let rehearsal = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 3));
         let outcome = rehearsal.with("--deadline 2s").run().exits(5);
         assert_eq!(outcome.statuses(), ["unknown"; 3], "{text}");
         // Where single calls are answered as they should be, they do.
-        let server = served(&[CallKind::Bulk]);
+        let server = answering(&[CallKind::Bulk]);
         let outcome = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 3)).run().exits(0);
         assert_eq!(outcome.statuses(), ["succeeded"; 3], "{text}");
     });

@@ -16,7 +16,7 @@ fn tenant() -> Tenant {
         machine(2).named("db.contoso.example").seen("2026-01-02T03:04:05Z"),
         machine(3).named("DB.fabrikam.example").seen("2026-02-03T04:05:06Z"),
         machine(4).named("laptop").seen("2026-02-01T00:00:00Z"),
-        machine(5).named("laptop").seen(""),
+        machine(5).named("laptop").showing("lastSeen", ""),
         machine(6).with_id("legacy-6").named("old.contoso.example"),
     ])
 }

@@ -22,76 +22,91 @@ pub(crate) const WRITES: [CallKind; 3] = [CallKind::Bulk, CallKind::Tags, CallKi
 
 /// A machine of a [`Tenant`].
 #[derive(Clone, Debug)]
-pub(crate) struct TenantMachine(SandboxMachine);
+pub(crate) struct TenantMachine {
+    described: SandboxMachine,
+    /// Fields that are shown so whatever the machine has.
+    shown: Vec<(&'static str, &'static str)>,
+}
 
 /// Machine number so-and-so: a living workstation without tags, of the value Normal.
 pub(crate) fn machine(number: u32) -> TenantMachine {
-    TenantMachine(SandboxMachine {
+    let described = SandboxMachine {
         computer_dns_name: Some(format!("pc{number}.contoso.example")),
         last_seen: "2026-03-01T08:00:00Z".parse().ok(),
         group: Some("Workstations".to_owned()),
         os_platform: Some("Windows11".to_owned()),
         ..SandboxMachine::new(id(number))
-    })
+    };
+    TenantMachine { described, shown: Vec::new() }
 }
 
 impl TenantMachine {
+    fn with(mut self, change: impl FnOnce(&mut SandboxMachine)) -> Self {
+        change(&mut self.described);
+        self
+    }
+
     /// With this computer DNS name.
     pub(crate) fn named(self, name: &str) -> Self {
-        Self(SandboxMachine { computer_dns_name: Some(name.to_owned()), ..self.0 })
+        self.with(|machine| machine.computer_dns_name = Some(name.to_owned()))
     }
 
     /// With this id.
     pub(crate) fn with_id(self, id: &str) -> Self {
-        Self(SandboxMachine { id: id.to_owned(), ..self.0 })
+        self.with(|machine| id.clone_into(&mut machine.id))
     }
 
     /// With this id in the directory.
     pub(crate) fn of_device(self, device: &str) -> Self {
-        Self(SandboxMachine { aad_device_id: Some(device.to_owned()), ..self.0 })
+        self.with(|machine| machine.aad_device_id = Some(device.to_owned()))
     }
 
     /// Last seen then.
     pub(crate) fn seen(self, last_seen: &str) -> Self {
-        Self(SandboxMachine { last_seen: Some(last_seen.parse().expect("a time")), ..self.0 })
+        self.with(|machine| machine.last_seen = Some(last_seen.parse().expect("a time")))
     }
 
     /// In this machine group.
     pub(crate) fn in_group(self, group: &str) -> Self {
-        Self(SandboxMachine { group: Some(group.to_owned()), ..self.0 })
+        self.with(|machine| machine.group = Some(group.to_owned()))
     }
 
     /// With this operating system.
     pub(crate) fn running(self, platform: &str) -> Self {
-        Self(SandboxMachine { os_platform: Some(platform.to_owned()), ..self.0 })
+        self.with(|machine| machine.os_platform = Some(platform.to_owned()))
     }
 
     /// With this tag as well.
-    pub(crate) fn tagged(mut self, tag: &str) -> Self {
-        self.0.tags.push(tag.to_owned());
-        self
+    pub(crate) fn tagged(self, tag: &str) -> Self {
+        self.with(|machine| machine.tags.push(tag.to_owned()))
     }
 
     /// With this device value.
     pub(crate) fn valued(self, value: &str) -> Self {
         use SandboxDeviceValue::{High, Low, Normal};
-        let device_value = [Low, Normal, High].into_iter().find(|one| format!("{one:?}") == value).expect("a value");
-        Self(SandboxMachine { device_value, ..self.0 })
+        let value = [Low, Normal, High].into_iter().find(|one| format!("{one:?}") == value).expect("one of three");
+        self.with(|machine| machine.device_value = value)
+    }
+
+    /// Shown with this in a field, whatever the machine has.
+    pub(crate) fn showing(mut self, field: &'static str, text: &'static str) -> Self {
+        self.shown.push((field, text));
+        self
     }
 
     /// Asset rules hold it: it takes every write and stays as it is.
     pub(crate) fn held(self) -> Self {
-        Self(SandboxMachine { held_by_rule: true, ..self.0 })
+        self.with(|machine| machine.held_by_rule = true)
     }
 
     /// Every write calls it unknown.
     pub(crate) fn dead(self) -> Self {
-        Self(SandboxMachine { dead: true, ..self.0 })
+        self.with(|machine| machine.dead = true)
     }
 
     /// The list does not show it.
     pub(crate) fn unlisted(self) -> Self {
-        Self(SandboxMachine { listed: false, ..self.0 })
+        self.with(|machine| machine.listed = false)
     }
 }
 
@@ -101,6 +116,8 @@ pub(crate) struct Tenant {
     service: Arc<Mutex<Service>>,
     began: Instant,
     token: String,
+    /// Fields that are shown otherwise, by the ids of their machines.
+    shown: Arc<Vec<(String, &'static str, &'static str)>>,
 }
 
 impl Tenant {
@@ -126,8 +143,12 @@ impl Tenant {
     }
 
     fn with(machines: impl IntoIterator<Item = TenantMachine>, settings: SandboxSettings) -> Self {
-        let machines = machines.into_iter().map(|machine| machine.0).collect();
-        let settings = SandboxSettings { machines, quotas: Vec::new(), ..settings };
+        let (mut described, mut shown) = (Vec::new(), Vec::new());
+        for machine in machines {
+            shown.extend(machine.shown.into_iter().map(|(field, text)| (machine.described.id.clone(), field, text)));
+            described.push(machine.described);
+        }
+        let settings = SandboxSettings { machines: described, quotas: Vec::new(), ..settings };
         let began = Instant::now();
         let mut service = Service::new(settings, "http://tenant.example".to_owned(), now(began)).expect("a tenant");
         let form = "grant_type=client_credentials&client_id=a&client_secret=b&scope=c/.default";
@@ -140,7 +161,7 @@ impl Tenant {
         let grant = service.serve(&head, form.as_bytes(), now(began)).answer.body;
         let grant: Value = serde_json::from_slice(&grant).expect("JSON");
         let token = grant["access_token"].as_str().expect("a token").to_owned();
-        Self { service: Arc::new(Mutex::new(service)), began, token }
+        Self { service: Arc::new(Mutex::new(service)), began, token, shown: Arc::new(shown) }
     }
 
     fn service(&self) -> MutexGuard<'_, Service> {
@@ -183,7 +204,22 @@ impl Tenant {
             content_type: Some("application/json"),
         };
         let answer = self.service().serve(&head, request.body.as_bytes(), now(self.began)).answer;
-        Reply::json(answer.status, String::from_utf8_lossy(&answer.body))
+        Reply::json(answer.status, self.shown_otherwise(&answer.body))
+    }
+
+    /// A body with the fields that are to be shown otherwise.
+    fn shown_otherwise(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(body).into_owned();
+        let Some(mut object) = serde_json::from_str::<Value>(&text).ok().filter(|_| !self.shown.is_empty()) else {
+            return text;
+        };
+        for (id, field, text) in self.shown.iter() {
+            let list = object["value"].as_array_mut();
+            for machine in list.into_iter().flatten().filter(|machine| machine["id"] == **id) {
+                machine[*field] = Value::from(*text);
+            }
+        }
+        object.to_string()
     }
 }
 

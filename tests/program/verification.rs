@@ -13,7 +13,7 @@ fn tenant() -> Tenant {
         machine(1).tagged("A").tagged("B").valued("High"),
         machine(2).tagged("b").named("web.contoso.example"),
         machine(3).named("web.fabrikam.example"),
-        machine(4).valued(""),
+        machine(4).showing("deviceValue", ""),
         machine(5).unlisted(),
     ])
 }

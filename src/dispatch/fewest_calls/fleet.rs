@@ -1,25 +1,19 @@
 //! Random fleets, and running them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::registry::Registry;
-use crate::call::GateSettings;
-use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
-use crate::dispatch::{DispatchSettings, EndReason, Event, MaximumErrors, Observer, Progress, dispatch};
-use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
-use crate::quota::QuotaScope;
+use crate::dispatch::fixtures::{Silent, begin, clock, gate, machine};
+use crate::dispatch::{DispatchSettings, EndReason, MaximumErrors, dispatch};
+use crate::model::{DeviceValue, OperationId, Tag, TagAction};
 use crate::sandbox::in_memory::InMemory;
 use crate::sandbox::{BulkRefusalStatus, DeadNaming};
-use crate::store::{
-    AccountKey, InputChunk, NewChange, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, Store,
-};
+use crate::store::{AccountKey, InputChunk, NewChange, NewOperation, OperationState, RunKey, Store};
 
 /// The most machines in one call.
 pub(super) const LIMIT: usize = 500;
@@ -140,8 +134,7 @@ impl Fleet {
         quota: &str,
         latency: RangeInclusive<Duration>,
     ) -> Outcome {
-        let origin = BootTime::from_microseconds(1_000_000_000);
-        let clock: SharedClock = Arc::new(VirtualClock::new(BootId::new("boot".into()), origin, Timestamp::UNIX_EPOCH));
+        let clock = clock();
         let store = Store::in_memory(clock.clone()).expect("a store");
         let account = store.account("tenant", "app").await.expect("an account");
         let run = self.record(&store, account).await;
@@ -150,14 +143,7 @@ impl Fleet {
         let dead = self.dead.iter().copied().map(machine);
         let registry = Arc::new(Registry::new(dead, refusal, swaps, latency, seed));
         let settings = DispatchSettings {
-            gate: GateSettings {
-                account,
-                quota: quota.parse().expect("a quota"),
-                scope: QuotaScope::Api,
-                concurrency: 16,
-                deadline: None,
-                maximum_outage: Duration::from_hours(2),
-            },
+            gate: gate(account, quota, 16),
             bulk: true,
             maximum_errors: MaximumErrors::Count(u64::MAX),
             tick: Duration::from_mins(10),
@@ -174,24 +160,7 @@ impl Fleet {
     }
 
     async fn record(&self, store: &Store, account: AccountKey) -> RunKey {
-        let run = NewRun {
-            run_id: "run".into(),
-            kind: RunKind::Apply,
-            input_digest: String::new(),
-            operations_digest: String::new(),
-            results_path: None,
-            account,
-            host: "host".into(),
-            input_path: "input".into(),
-            note: None,
-            delimiter: b',',
-            byte_order_mark: false,
-            header: vec![],
-            row_count: 0,
-        };
-        let run = store.create_run(run).await.expect("a run");
         let tags = (0..8).map(|tag| Tag::new(&tag_text(tag)).expect("a tag")).collect();
-        store.add_tags(run, 0, tags).await.expect("tags");
         let swaps = self.swaps();
         let new = (0..).zip(&self.operations).map(|(number, (machine_number, change))| NewOperation {
             operation: OperationId(number),
@@ -202,9 +171,7 @@ impl Fleet {
             before: None,
             settled: None,
         });
-        store.add_operations(run, new.collect()).await.expect("operations");
-        store.set_run_state(run, RunState::Running).await.expect("a state");
-        run
+        begin(store, account, tags, new.collect()).await.expect("a run")
     }
 
     /// The stored state of each operation, in order.
@@ -255,18 +222,6 @@ impl Outcome {
     pub(super) fn tag_calls(&self) -> u64 {
         self.registry.books.lock().expect("books").tag_calls()
     }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn observe(&mut self, _event: &Event, _progress: &Progress) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn machine(number: u32) -> MachineId {
-    MachineId::from_service(&format!("{number:040x}"))
 }
 
 fn tag_text(tag: u32) -> String {

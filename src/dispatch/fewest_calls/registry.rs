@@ -93,7 +93,7 @@ impl Transport for Registry {
     async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
         let (least, most) = (*self.latency.start(), *self.latency.end());
         let share = self.random.lock().expect("a seed").f64();
-        tokio::time::sleep(least + (most - least).mul_f64(share)).await;
+        tokio::time::sleep(least + most.saturating_sub(least).mul_f64(share)).await;
         let answer = self.tenant.serve(request);
         self.audit(request, &answer);
         Ok((answer, TokenGeneration(0)))

@@ -1,15 +1,15 @@
 //! The service of the simulations: the sandbox's, behind a weather that loses calls and answers, with an auditor beside it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::ORIGIN;
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, Loss, LossKind, Response, TokenGeneration, Transport};
 use crate::clock::SharedClock;
+use crate::dispatch::fixtures::ORIGIN;
 use crate::model::{Bucket, MachineId, TagAction};
 use crate::quota::Quota;
 use crate::sandbox::in_memory::{InMemory, change_of, is_success, machines_of, tag_of};
@@ -246,23 +246,9 @@ impl Service {
             world.reads_before_loss.insert(machine, reads);
         }
     }
-}
 
-/// The machines that a read shows.
-fn shown_by(response: &Response) -> Vec<MachineId> {
-    let body: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
-    let machines = body["value"].as_array().cloned().unwrap_or_else(|| vec![body]);
-    machines.iter().filter_map(|machine| machine["id"].as_str().map(MachineId::from_service)).collect()
-}
-
-#[async_trait]
-impl Transport for Service {
-    async fn prepare(&self) -> Result<(), SignInError> {
-        Ok(())
-    }
-
-    async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
-        let token = TokenGeneration(self.world.lock().expect("a world").token);
+    /// Carries a request through the weather to the service, and the answer back.
+    async fn carry(&self, request: &ApiRequest) -> Answer {
         let key = change_of(request);
         {
             let mut world = self.world.lock().expect("a world");
@@ -283,13 +269,13 @@ impl Transport for Service {
                 // Bounded by the length of the outage, and not by a number of attempts.
                 world.calls.entry((machine, key.clone())).and_modify(|calls| *calls -= 1);
             }
-            return Ok((answer, token));
+            return answer;
         }
         if self.chance(self.weather.reset_before) {
-            return Ok((Self::lost(LossKind::ConnectionLost), token));
+            return Self::lost(LossKind::ConnectionLost);
         }
         let answer = match self.admit(request.bucket()) {
-            Err(seconds) => return Ok((self.throttle(request.bucket(), seconds).await, token)),
+            Err(seconds) => return self.throttle(request.bucket(), seconds).await,
             Ok(()) if self.chance(self.weather.unauthorized) => Self::response(401, String::new()),
             Ok(()) if self.chance(self.weather.unavailable) => Self::response(503, "busy".into()),
             Ok(()) if self.chance(self.weather.not_found_once) => Self::response(404, String::new()),
@@ -298,14 +284,43 @@ impl Transport for Service {
         };
         self.delay().await;
         if self.chance(self.weather.lost_after) {
-            return Ok((Self::lost(LossKind::ConnectionLost), token));
+            return Self::lost(LossKind::ConnectionLost);
         }
         if self.chance(self.weather.truncated_after) {
-            return Ok((Self::lost(LossKind::Truncated), token));
+            return Self::lost(LossKind::Truncated);
         }
         if is_success(&answer) && !matches!(&answer, Answer::Response(response) if response.looks_like_html()) {
             let mut world = self.world.lock().expect("a world");
             world.answered.extend(machines_of(request).into_iter().map(|machine| (machine, key.clone())));
+        }
+        answer
+    }
+}
+
+/// The machines that a read shows.
+fn shown_by(response: &Response) -> Vec<MachineId> {
+    let body: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
+    let machines = body["value"].as_array().cloned().unwrap_or_else(|| vec![body]);
+    machines.iter().filter_map(|machine| machine["id"].as_str().map(MachineId::from_service)).collect()
+}
+
+#[async_trait]
+impl Transport for Service {
+    async fn prepare(&self) -> Result<(), SignInError> {
+        Ok(())
+    }
+
+    async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
+        let token = TokenGeneration(self.world.lock().expect("a world").token);
+        let answer = self.carry(request).await;
+        // Some answers leave open what became of a change.
+        let says_nothing = match &answer {
+            Answer::Response(response) => response.status >= 500 || response.looks_like_html(),
+            Answer::Lost(loss) => !loss.kind.never_left(),
+        };
+        if says_nothing && !request.is_read() {
+            let changes = machines_of(request).into_iter().map(|machine| (machine, change_of(request)));
+            self.world.lock().expect("a world").may_hold.extend(changes);
         }
         Ok((answer, token))
     }
@@ -316,32 +331,5 @@ impl Transport for Service {
             world.token += 1;
         }
         Ok(())
-    }
-}
-
-/// The service, with somebody who notes which answers leave open what became of a change.
-pub(super) struct Witness(pub(super) Arc<Service>);
-
-#[async_trait]
-impl Transport for Witness {
-    async fn prepare(&self) -> Result<(), SignInError> {
-        self.0.prepare().await
-    }
-
-    async fn send(&self, request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
-        let (answer, token) = self.0.send(request).await?;
-        let says_nothing = match &answer {
-            Answer::Response(response) => response.status >= 500 || response.looks_like_html(),
-            Answer::Lost(loss) => !loss.kind.never_left(),
-        };
-        if says_nothing && !request.is_read() {
-            let changes = machines_of(request).into_iter().map(|machine| (machine, change_of(request)));
-            self.0.world.lock().expect("a world").may_hold.extend(changes);
-        }
-        Ok((answer, token))
-    }
-
-    async fn renew(&self, refused: TokenGeneration) -> Result<(), SignInError> {
-        self.0.renew(refused).await
     }
 }

@@ -73,7 +73,7 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(history: &'a History) -> Self {
-        let service = Arc::new(Service::new(history.habits.clone(), history.machines.clone()));
+        let service = Arc::new(Service::new(history.habits.clone(), &history.machines));
         let set_by = Arc::new(Mutex::new(0));
         let clock = machine_clock(0, Duration::ZERO, &set_by);
         Self {

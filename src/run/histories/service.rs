@@ -56,7 +56,7 @@ fn machine_number(id: &MachineId) -> Option<MachineNumber> {
 }
 
 impl Service {
-    pub(super) fn new(habits: Habits, machines: Vec<Machine>) -> Self {
+    pub(super) fn new(habits: Habits, machines: &[Machine]) -> Self {
         let mut log = Log::default();
         for (number, machine) in machines.iter().enumerate() {
             log.initial.insert(Slot { machine: number, tag: None }, Content::Value(machine.value));
@@ -70,10 +70,10 @@ impl Service {
         let stubborn = numbered().filter(|(_, machine)| machine.nature == Nature::Stubborn);
         let stubborn = stubborn.map(|(number, _)| number).collect();
         let script = numbered().filter_map(|(number, machine)| mishap(number, machine.nature)).collect();
-        let machines = numbered().map(|(number, machine)| described(number, machine)).collect();
+        let described = numbered().map(|(number, machine)| described(number, machine)).collect();
         let tenant = InMemory::new(SandboxSettings {
             quotas: Vec::new(),
-            machines,
+            machines: described,
             script,
             dead_naming: habits.naming,
             bulk_forbidden: habits.forbids_bulk,
@@ -170,7 +170,7 @@ impl Service {
         }
         let answer = self.carry_out(&letter.request, letter.call);
         match &answer {
-            Answer::Response(Response { status: 200, .. }) => self.success(letter, answer, &mut random),
+            Answer::Response(Response { status: 200, .. }) => self.success(letter, &answer, &mut random),
             Answer::Response(Response { status, .. }) => {
                 let reply = if *status >= 500 { Reply::Ambiguous("500") } else { Reply::Refused(*status) };
                 Reaction { answer, reply, displayed: Vec::new() }
@@ -198,7 +198,7 @@ impl Service {
     }
 
     /// The answer to a change that was carried out.
-    fn success(&self, letter: &Letter, answer: Answer, random: &mut fastrand::Rng) -> Reaction {
+    fn success(&self, letter: &Letter, answer: &Answer, random: &mut fastrand::Rng) -> Reaction {
         if let Some(fault) = letter.fault
             && let Some(answer) = fault.answer()
         {
@@ -206,7 +206,7 @@ impl Service {
             let reply = if is_acceptance { Reply::Accepted } else { Reply::Ambiguous("done, and not answered") };
             return Reaction { answer, reply, displayed: Vec::new() };
         }
-        let mut body = body_of(&answer);
+        let mut body = body_of(answer);
         if let (Some(Fault::PartialListDone), Some(list)) = (letter.fault, body["value"].as_array_mut()) {
             let mut position = 0;
             list.retain(|_| {

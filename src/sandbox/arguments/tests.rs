@@ -57,7 +57,7 @@ fn every_option_reaches_its_setting() {
         one_bucket: true,
         early_calls_prolong: true,
         retry_after: RetryAfter::Absent,
-        faults: Faults { throttled: 0.25, lost_answer: 0.01, ..Faults::default() },
+        faults: Faults::of(&[(Fault::Throttled, 0.25), (Fault::LostAnswer, 0.01)]),
         fault_scope: FaultScope::Writes,
         fault_limit: Some(4),
         latency: Duration::from_millis(20)..=Duration::from_millis(80),

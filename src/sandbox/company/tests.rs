@@ -8,12 +8,15 @@ fn machines(count: u64) -> impl Iterator<Item = CompanyMachine> {
     (0..count).map(|number| CompanyMachine::new(Particulars::of(&id(1, number)), None))
 }
 
+/// What is looked for, what it is, and how many in a hundred there are of it.
+type Line<'line> = (&'line str, &'line dyn Fn(&CompanyMachine) -> bool, std::ops::Range<usize>);
+
 #[test]
 fn filters_and_rules_find_what_they_look_for() {
     let all: Vec<CompanyMachine> = machines(5000).collect();
     let share = |holds: &dyn Fn(&CompanyMachine) -> bool| all.iter().filter(|one| holds(one)).count() * 100 / all.len();
     let name = |machine: &CompanyMachine| machine.computer_dns_name(42).to_lowercase();
-    let table: [(&str, &dyn Fn(&CompanyMachine) -> bool, std::ops::Range<usize>); 12] = [
+    let table: [Line<'_>; 12] = [
         ("Berlin or Munich by name", &|one| name(one).starts_with("ber-") || name(one).starts_with("muc-"), 35..46),
         ("servers by name", &|one| name(one).starts_with("srv-"), 19..26),
         ("Windows servers", &|one| one.platform().name.starts_with("WindowsServer"), 14..21),

@@ -135,7 +135,7 @@ async fn a_scope_spares_reads_or_writes_and_faults_can_end() {
     assert_eq!(tenant.add_tag("a", "x").await.status, 503);
     tenant.sandbox.set_faults(Faults::default(), None).expect("no faults");
     assert_eq!(tenant.add_tag("a", "x").await.status, 200);
-    let impossible = Faults { reset: 2.0, ..Faults::default() };
+    let impossible = Faults::of(&[(Fault::Reset, 2.0)]);
     assert!(tenant.sandbox.set_faults(impossible, None).is_err());
 }
 
