@@ -173,7 +173,8 @@ impl<T: Transport> Run<'_, T> {
         };
         let copy = self.tenant.store.copy_of_run();
         match (copy, harm.is_some_and(StoreError::is_damage)) {
-            (Some(copy), true) => self.write_from(&copy, desk).await,
+            // Nothing can be gone on with where the state is harmed.
+            (Some(copy), true) => self.write_from(&copy, desk).await.map(|(run, totals, _open)| (run, totals, 0)),
             (copy, _) => match (self.write_from(&self.tenant.store, desk).await, copy) {
                 (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
                     self.write_from(&copy, desk).await.and(Err(error.into()))

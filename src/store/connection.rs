@@ -137,14 +137,19 @@ impl Watch {
     /// Looks whether everything is as it was left.
     fn look(&mut self) -> Result<(), StoreError> {
         self.presence.look()?;
-        self.contents.look(self.commits)
+        self.contents.look(self.commits).map_err(|harm| self.or_moved(harm))
     }
 
     /// Notes a commit that is durable.
     fn note(&mut self, commits: i64) -> Result<(), StoreError> {
         self.commits = commits;
         self.witness.note(commits)?;
-        self.contents.look_for_commit(commits)
+        self.contents.look_for_commit(commits).map_err(|harm| self.or_moved(harm))
+    }
+
+    /// What is wrong: files that are elsewhere hold nothing where they were.
+    fn or_moved(&self, harm: StoreError) -> StoreError {
+        self.presence.look().err().unwrap_or(harm)
     }
 }
 

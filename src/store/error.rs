@@ -186,7 +186,8 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => Trouble::Full,
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Trouble::Damaged,
+            // The last is a row that another refers to and that was taken away, or one that may not be there.
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation => Trouble::Damaged,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Trouble::Busy,
             ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Trouble::NotWritable,
             ErrorCode::SystemIoFailure if is_growth(failure.extended_code) && is_file_size_limited() => {
@@ -197,8 +198,6 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
             ErrorCode::SystemIoFailure => Trouble::Disk,
             // The tables are not those that were there when it was opened.
             ErrorCode::Unknown if failure.extended_code == ffi::SQLITE_ERROR => Trouble::Damaged,
-            // A row that another refers to was taken away, or one was put there that may not be.
-            ErrorCode::ConstraintViolation => Trouble::Damaged,
             _ => Trouble::Other,
         },
         // Values that this program never writes, a row that something else refers to and that is gone, or a table.

@@ -45,7 +45,7 @@ pub(super) async fn unless_lost<Answer>(
 ) -> Result<Answer, StoreError> {
     tokio::select! {
         biased;
-        _ = LOST_MEMORY.wait() => Err(StoreError::Harmed { path: beside(database, "-shm") }),
+        &() = LOST_MEMORY.wait() => Err(StoreError::Harmed { path: beside(database, "-shm") }),
         done = work => done,
     }
 }

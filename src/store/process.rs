@@ -14,7 +14,7 @@ use super::custody::{Finding, Uncertainty};
 use super::ledger::{Unheard, close_unheard_attempts};
 use super::liveness::{LOCK_DIRECTORY, Life, LockName, OwnLock, look, put_if_gone};
 use super::{Store, StoreError, custody, liveness, plausible, timelines};
-use crate::clock::{BootTime, Clock};
+use crate::clock::{BootTime, Clock, sleep_until};
 
 /// How often it is looked whether a process lives whose lock file was gone, and after what time.
 const LOOKS_FOR_AN_OWNER: u32 = 60;
@@ -160,7 +160,10 @@ impl Store {
             match (unknown.await?, look) {
                 (false, 0) => return Ok(()),
                 (false, _) => break,
-                (true, _) => tokio::time::sleep(BETWEEN_LOOKS_FOR_AN_OWNER).await,
+                (true, _) => {
+                    let next = self.clock.boot_time().plus(BETWEEN_LOOKS_FOR_AN_OWNER);
+                    sleep_until(self.clock.as_ref(), next).await;
+                }
             }
         }
         self.sweep_dead_processes().await.map(drop)

@@ -153,7 +153,9 @@ fn a_state_that_is_cut_or_overwritten_in_place_in_mid_run_stops_the_calls_and_th
         harm(&running);
         let outcome = running.end().exits(7);
         assert!(outcome.output().contains(words), "{number}: {}", outcome.output());
-        assert!(!outcome.output().contains("the run is stored"), "{number}: {}", outcome.output());
+        for promise in ["the run is stored", "tagfleet resume"] {
+            assert!(!outcome.output().contains(promise), "{number}: {}", outcome.output());
+        }
         let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
         let done = outcome.sandbox().machines().len();
         assert!(claimed <= done && done <= claimed + unknown && unknown <= 2, "{number}: {claimed} {done} {unknown}");
