@@ -32,7 +32,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use self::input::input_name;
-use self::watching::Watch;
+use self::watching::{Watch, Watched};
 use crate::cli::{
     Cli, Command, LimitOptions, Mistyped, OtherRunsOptions, PlanningOptions as PlanningArguments, message_and_hint,
 };
@@ -40,7 +40,7 @@ use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
 use crate::report::logging::{self, LogFormat};
-use crate::report::{Bulletin, ColorChoice, Invocation, Reserved, Screen};
+use crate::report::{ColorChoice, Invocation, Reserved, Screen};
 use crate::run::{PlanningOptions, RunOptions};
 
 impl From<ConfigError> for CommandError {
@@ -128,8 +128,8 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     let json = general.json;
     let status = runtime.block_on(async {
         let watch = Watch::of(&cli, &reserved, &screen).await?;
-        let bulletin = watch.as_ref().map(Watch::bulletin);
-        let command = carry_out(cli, reserved, bulletin.as_ref(), screen.clone());
+        let watched = watch.as_ref().map(Watch::watched);
+        let command = carry_out(cli, reserved, watched.as_ref(), screen.clone());
         match watch {
             None => command.await,
             Some(watch) => Ok(watch.over(command, |error| show_error(error, json, &screen)).await),
@@ -147,7 +147,7 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
 async fn carry_out(
     cli: Cli,
     mut reserved: Reserved,
-    bulletin: Option<&Bulletin>,
+    watched: Option<&Watched>,
     screen: Screen,
 ) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
@@ -170,11 +170,11 @@ async fn carry_out(
     };
     logging::start(&screen, general.log_format, level);
     match cli.command {
-        Command::Apply(options) => apply::apply(*options, general, &reserved, bulletin, &screen).await,
-        Command::Resume(options) => resume::resume(*options, general, &reserved, bulletin, &screen).await,
-        Command::Undo(options) => undo::undo(*options, general, &reserved, bulletin, &screen).await,
+        Command::Apply(options) => apply::apply(*options, general, &reserved, watched, &screen).await,
+        Command::Resume(options) => resume::resume(*options, general, &reserved, watched, &screen).await,
+        Command::Undo(options) => undo::undo(*options, general, &reserved, watched, &screen).await,
         Command::Plan(options) => plan::plan(*options, general, &screen).await,
-        Command::Verify(options) => verify::verify(*options, general, &reserved, bulletin, &screen).await,
+        Command::Verify(options) => verify::verify(*options, general, &reserved, watched, &screen).await,
         Command::Inventory(options) => inventory::inventory(*options, general, &reserved, &screen).await,
         Command::Runs(options) => runs::runs(options, general, &screen).await,
         Command::Results(options) => results::results(options, general, &reserved, &screen).await,

@@ -51,14 +51,18 @@ fn every_end_stands_there_and_no_failure_takes_the_last_success_away() {
         (2, "#1,A,Add,", "--ping-url-file nowhere"),
         (2, "#1,A,Add,", "--log-file nowhere/x.log"),
         (3, "#1,,Add,", ""),
-        (4, "#1,B,Add,", "--auth token --token-file refused"),
+        (4, "#1,B,Add,", "--auth secret"),
         (5, "#1,B,Add,\n#1,C,Add,", "--quota 1/1h --deadline 2s"),
         (7, "#1,B,Add,", "-o nowhere/x.csv"),
     ];
-    folder.write_private("refused", "nobody's");
+    let refuses = StandIn::answering(|_request| Reply::json(401, r#"{"error": "invalid_client"}"#));
     for (status, rows, options) in cases {
         let before = page(&folder);
-        run(&sandbox, &folder, rows, options).run().exits(status);
+        let mut rehearsal = run(&sandbox, &folder, rows, options);
+        if status == 4 {
+            rehearsal = rehearsal.variable("AZURE_AUTHORITY_HOST", &refuses.variables()[0].1);
+        }
+        rehearsal.run().exits(status);
         let page = page(&folder);
         let failed = format!("{options}: {page}");
         assert_eq!(value(&page, "run_last_exit_status"), Some(f64::from(status)), "{failed}");
@@ -186,11 +190,11 @@ fn metrics_go_into_no_file_with_another_purpose_and_a_folder_that_is_not_there_i
     folder.write("mine.prom", "# HELP mine x\nmine 1\n");
     let other = "hint: move it away, or name another file with --metrics-file";
     for (name, options, words) in [
-        ("input.prom", "", "the metrics must not be written into the input input.csv"),
-        ("results.prom", "", "the metrics must not be written into the results input.results.csv"),
+        ("input.prom", "", "the metrics must not be written into the input input.prom"),
+        ("results.prom", "", "the metrics must not be written into the results results.prom"),
         ("state.prom", "", "the metrics must not be written into a file of the state"),
-        ("token.prom", "--token-file token", "the metrics must not be written into a file to sign in with token"),
-        ("address.prom", "--ping-url-file address", "into the file with the address to ping address"),
+        ("token.prom", "--token-file token", "the metrics must not be written into a file to sign in with token.prom"),
+        ("address.prom", "--ping-url-file address", "into the file with the address to ping address.prom"),
         ("mine.prom", "", other),
         ("new.prom", "-o new.prom", "the metrics must not be written into the results new.prom"),
         ("new.prom", "--log-file new.prom", "the log must not be written into the metrics new.prom"),
