@@ -268,7 +268,12 @@ mod tests {
                 let _written = writeln!(all, "{style:?} {said}");
             }
         }
-        insta::assert_snapshot!(all);
+        let mut settings = insta::Settings::clone_current();
+        // With all else that people see.
+        settings.set_snapshot_path("../../tests/program/shown");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!("pings", all));
     }
 
     #[test]
