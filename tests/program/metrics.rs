@@ -1,6 +1,7 @@
 //! The metrics of a command: what stands in the file at every end, what of it stays, and who keeps off it. What Prometheus'
 //! own tool finds in it, and in the alerts among the samples.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use crate::manual::has;
@@ -249,19 +250,29 @@ fn prometheus_finds_nothing_wrong_with_pages_and_alerts() {
 }
 
 #[test]
-fn alerts_name_metrics_that_there_are() {
+fn manual_and_alerts_name_the_metrics_that_there_are() {
     let sandbox = Sandbox::holding(&[1]);
     let folder = Folder::new();
-    run(&sandbox, &folder, "#1,A,Add,", "").run().exits(0);
-    let page = page(&folder);
-    let rules = std::fs::read_to_string(repository("samples/prometheus/tagfleet.rules.yml")).expect("a sample");
-    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
-    let mut names = 0;
-    for name in expressions.flat_map(|line| line.split(|it: char| !it.is_ascii_alphanumeric() && it != '_')) {
-        if name.starts_with("tagfleet_") {
-            names += 1;
-            assert!(page.contains(&format!("# TYPE {name} gauge\n")), "{name}");
-        }
+    let run = || run(&sandbox, &folder, "#1,A,Add,", "").quota("100/1m");
+    run().run().exits(0);
+    let applied = page(&folder);
+    run().only_verify().run().exits(0);
+    let pages = applied + &page(&folder);
+    let read = |path: &str| std::fs::read_to_string(repository(path)).expect("a file of the repository");
+    let names_in = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+        words.filter(|word| word.starts_with("tagfleet_")).map(str::to_owned).collect()
+    };
+    let names = names_in(&pages);
+    assert_eq!(names_in(&read("src/help/metrics.md")), names);
+    let rules = read("samples/prometheus/tagfleet.rules.yml");
+    let alerted: BTreeSet<String> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).flat_map(names_in).collect();
+    assert!(alerted.len() > 5 && alerted.is_subset(&names), "{alerted:?}");
+    // The values of labels, too, but for numbers and versions; the statuses of rows have a topic of their own.
+    let manual = read("src/help/metrics.md") + &read("src/help/results.md");
+    let labels = pages.split("=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    for label in labels.filter(|label| label.chars().all(|it| it.is_ascii_lowercase() || it == '_')) {
+        assert!(manual.contains(&format!("`{label}`")), "{label}");
     }
-    assert!(names > 6, "{rules}");
 }
