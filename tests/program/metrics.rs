@@ -53,7 +53,7 @@ fn every_end_stands_there_and_no_failure_takes_the_last_success_away() {
         (2, "#1,A,Add,", "--log-file nowhere/x.log"),
         (3, "#1,,Add,", ""),
         (4, "#1,B,Add,", "--auth secret"),
-        (5, "#1,B,Add,\n#1,C,Add,", "--quota 1/1h --deadline 2s"),
+        (5, "#1,B,Add,\n#1,C,Add,", "--deadline 2s"),
         (7, "#1,B,Add,", "-o nowhere/x.csv"),
     ];
     let refuses = StandIn::answering(|_request| Reply::json(401, r#"{"error": "invalid_client"}"#));
@@ -62,6 +62,9 @@ fn every_end_stands_there_and_no_failure_takes_the_last_success_away() {
         let mut rehearsal = run(&sandbox, &folder, rows, options);
         if status == 4 {
             rehearsal = rehearsal.variable("AZURE_AUTHORITY_HOST", &refuses.variables()[0].1);
+        }
+        if status == 5 {
+            rehearsal = rehearsal.quota("1/1h");
         }
         rehearsal.run().exits(status);
         let page = page(&folder);
