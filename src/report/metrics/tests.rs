@@ -20,7 +20,7 @@ fn standing() -> Standing {
     let spent = vec![
         (Spent::Calls, Duration::from_secs(9)),
         (Spent::Quota(None), Duration::from_millis(1500)),
-        (Spent::Quota(Some(quota.limits()[0])), Duration::from_secs(60)),
+        (Spent::Quota(Some(quota.limits()[0])), Duration::from_mins(1)),
         (Spent::Quota(Some(quota.limits()[1])), Duration::from_secs(3)),
     ];
     Standing {
