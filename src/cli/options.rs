@@ -165,7 +165,7 @@ pub struct MonitoringOptions {
     /// Call the job so in its metrics
     ///
     /// [default: the input's name]
-    #[arg(long, value_name = "NAME", requires = "metrics_file", help_heading = "Monitoring")]
+    #[arg(long, value_name = "NAME", requires = "metrics_file", hide_short_help = true, help_heading = "Monitoring")]
     pub job: Option<String>,
     /// Ping the address in this file at start and end
     ///
@@ -174,12 +174,26 @@ pub struct MonitoringOptions {
     #[arg(long, value_name = "FILE", help_heading = "Monitoring")]
     pub ping_url_file: Option<PathBuf>,
     /// Whose address that is
-    #[arg(long, value_enum, default_value_t, value_name = "SERVICE", help_heading = "Monitoring")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "SERVICE",
+        hide_short_help = true,
+        help_heading = "Monitoring"
+    )]
     pub ping_style: PingStyle,
     /// Report these exit statuses as a success
     ///
     /// Several go with commas between them, as in 0,5.
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', default_value = "0", help_heading = "Monitoring")]
+    #[arg(
+        long,
+        value_name = "STATUS",
+        value_delimiter = ',',
+        default_value = "0",
+        hide_short_help = true,
+        help_heading = "Monitoring"
+    )]
     pub ping_success: Vec<u8>,
 }
 

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::input::{input_order, input_path};
 use super::opening::{Opening, asks, rows_target};
+use super::watching::Watched;
 use super::{planning_options, run_options};
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{Bulletin, Reserved, ResultsTarget, Screen};
+use crate::report::{Reserved, ResultsTarget, Screen};
 use crate::run::{self, ApplyOrder, check_input};
 
 /// Reads, checks, plans, asks, sends, and answers every row.
@@ -15,7 +16,7 @@ pub(super) async fn apply(
     options: ApplyOptions,
     general: &GeneralOptions,
     reserved: &Reserved,
-    bulletin: Option<&Bulletin>,
+    watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let input = input_path(&options.input);
@@ -29,7 +30,7 @@ pub(super) async fn apply(
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.limits.yes, options.sandbox, input.is_some())?;
     let (quota, deadline) = (&options.quota, options.limits.deadline);
-    let opening = Opening::new(general, options.sandbox, &options.service, quota, deadline)?.watched(bulletin);
+    let opening = Opening::new(general, options.sandbox, &options.service, quota, deadline)?.watched(watched);
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,

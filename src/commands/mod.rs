@@ -26,13 +26,14 @@ mod undo;
 mod verify;
 mod watching;
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use self::input::input_name;
-use self::watching::Watch;
+use self::watching::{Watch, Watched};
 use crate::cli::{
     Cli, Command, LimitOptions, Mistyped, OtherRunsOptions, PlanningOptions as PlanningArguments, message_and_hint,
 };
@@ -40,7 +41,7 @@ use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
 use crate::report::logging::{self, LogFormat};
-use crate::report::{Bulletin, ColorChoice, Invocation, Reserved, Screen};
+use crate::report::{ColorChoice, Invocation, Reserved, Screen};
 use crate::run::{PlanningOptions, RunOptions};
 
 impl From<ConfigError> for CommandError {
@@ -68,7 +69,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         .with_invocation(invocation);
     screen.tell_panics();
     let json = cli.general.json;
-    let status = run_on(cli, screen.clone()).unwrap_or_else(|error| {
+    let status = run_on(cli, &screen).unwrap_or_else(|error| {
         show_error(&error, json, &screen);
         error.status
     });
@@ -116,7 +117,7 @@ fn input(command: &Command) -> Option<&Path> {
     }
 }
 
-fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
+fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
     process_limits::allow_to_begin()?;
     let runtime = runtime::runtime().map_err(|error| {
@@ -129,62 +130,66 @@ fn run_on(cli: Cli, screen: Screen) -> Result<ExitStatus, CommandError> {
     });
     let reserved = outputs::reserved(&cli);
     let json = general.json;
+    let logging_screen = OnceCell::new();
     let status = runtime.block_on(async {
-        let watch = Watch::of(&cli, &reserved, &screen).await?;
-        let bulletin = watch.as_ref().map(Watch::bulletin);
-        let command = carry_out(cli, reserved, bulletin.as_ref(), screen.clone());
+        let watch = Watch::of(&cli, &reserved, screen).await?;
+        let watched = watch.as_ref().map(Watch::watched);
+        let command = carry_out(cli, reserved, watched.as_ref(), screen, &logging_screen);
         match watch {
             None => command.await,
-            Some(watch) => Ok(watch.over(command, |error| show_error(error, json, &screen)).await),
+            Some(watch) => Ok(Box::pin(watch.over(command, |error| show_error(error, json, screen))).await),
         }
     });
     // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears
     // signals any more.
     runtime.shutdown_background();
+    let screen = logging_screen.get().unwrap_or(screen);
     screen.end_at(Instant::now());
     screen.finish();
     status
 }
 
-/// Carries the command out, once it is known where its log goes.
+/// Carries the command out, once it is known where its log goes: to that screen from then on.
 async fn carry_out(
     cli: Cli,
     mut reserved: Reserved,
-    bulletin: Option<&Bulletin>,
-    screen: Screen,
+    watched: Option<&Watched>,
+    screen: &Screen,
+    logging_screen: &OnceCell<Screen>,
 ) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
     if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.metrics_file.as_ref()) {
         reserved = reserved.with("the metrics", path);
     }
     let screen = match &general.log_file {
-        None => screen,
+        None => screen.clone(),
         Some(path) => {
             let log = outputs::open_log(path, &cli.command, &reserved)?;
             reserved = reserved.with("the log", path);
-            screen.with_log_file(log)
+            screen.clone().with_log_file(log)
         }
     };
+    let screen = logging_screen.get_or_init(|| screen);
     let level = match (general.quiet, general.verbose) {
         (true, 0) => tracing::Level::ERROR,
         (false, 0) => tracing::Level::WARN,
         (_, 1) => tracing::Level::INFO,
         (_, _) => tracing::Level::DEBUG,
     };
-    logging::start(&screen, general.log_format, level);
+    logging::start(screen, general.log_format, level);
     match cli.command {
-        Command::Apply(options) => apply::apply(*options, general, &reserved, bulletin, &screen).await,
-        Command::Resume(options) => resume::resume(*options, general, &reserved, bulletin, &screen).await,
-        Command::Undo(options) => undo::undo(*options, general, &reserved, bulletin, &screen).await,
-        Command::Plan(options) => plan::plan(*options, general, &screen).await,
-        Command::Verify(options) => verify::verify(*options, general, &reserved, bulletin, &screen).await,
-        Command::Inventory(options) => inventory::inventory(*options, general, &reserved, &screen).await,
-        Command::Runs(options) => runs::runs(options, general, &screen).await,
-        Command::Results(options) => results::results(options, general, &reserved, &screen).await,
-        Command::Sandbox(options) => sandbox::sandbox(&options, general, &screen).await,
-        Command::Help(options) => help::help(&options, general, &screen),
-        Command::Completions(options) => completions::completions(&options, general, &screen),
-        Command::Man(options) => man::man(&options, general, &screen),
+        Command::Apply(options) => apply::apply(*options, general, &reserved, watched, screen).await,
+        Command::Resume(options) => resume::resume(*options, general, &reserved, watched, screen).await,
+        Command::Undo(options) => undo::undo(*options, general, &reserved, watched, screen).await,
+        Command::Plan(options) => plan::plan(*options, general, screen).await,
+        Command::Verify(options) => verify::verify(*options, general, &reserved, watched, screen).await,
+        Command::Inventory(options) => inventory::inventory(*options, general, &reserved, screen).await,
+        Command::Runs(options) => runs::runs(options, general, screen).await,
+        Command::Results(options) => results::results(options, general, &reserved, screen).await,
+        Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
+        Command::Help(options) => help::help(&options, general, screen),
+        Command::Completions(options) => completions::completions(&options, general, screen),
+        Command::Man(options) => man::man(&options, general, screen),
     }
 }
 

@@ -12,6 +12,7 @@ use super::confirm::Confirmation;
 use super::process_limits;
 use super::service::Connection;
 use super::stop_signals;
+use super::watching::Watched;
 use crate::api::Client;
 use crate::cli::{DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
@@ -36,7 +37,7 @@ pub(super) struct Opening {
     ends_at: Option<Instant>,
     /// What a time of day means that was named as the deadline.
     deadline: Option<Deadline>,
-    bulletin: Option<Bulletin>,
+    watched: Option<Watched>,
 }
 
 impl Opening {
@@ -71,12 +72,12 @@ impl Opening {
         };
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline, bulletin: None })
+        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline, watched: None })
     }
 
     /// With somebody who watches the command from afar.
-    pub(super) fn watched(self, bulletin: Option<&Bulletin>) -> Self {
-        Self { bulletin: bulletin.cloned(), ..self }
+    pub(super) fn watched(self, watched: Option<&Watched>) -> Self {
+        Self { watched: watched.cloned(), ..self }
     }
 
     /// Does what comes before any run: whatever it waits for, it ends with the deadline.
@@ -110,7 +111,7 @@ impl Opening {
         screen: &Screen,
         work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
     ) -> Result<ExitStatus, CommandError> {
-        let mut desk = desk(general, screen, self.bulletin.clone());
+        let mut desk = desk(general, screen, self.watched.as_ref().map(Watched::bulletin));
         if let Some(time) = self.ends_at {
             desk.screen.end_at(time);
         }
@@ -123,8 +124,8 @@ impl Opening {
             Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,
             Err(error) => Err(error),
         };
-        if let Some(bulletin) = &self.bulletin {
-            bulletin.close_books().await;
+        if let Some(watched) = &self.watched {
+            watched.end_work(desk.stop_requests).await;
         }
         store.put_in_order().await;
         connection.close().await;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::opening::{Opening, asks, rows_target};
+use super::watching::Watched;
 use super::{planning_options, run_options};
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};
-use crate::report::{Bulletin, Reserved, Screen};
+use crate::report::{Reserved, Screen};
 use crate::run::{self, ResumeOrder};
 use crate::store::{Reader, StoreError};
 
@@ -20,14 +21,14 @@ pub(super) async fn resume(
     options: ResumeOptions,
     general: &GeneralOptions,
     reserved: &Reserved,
-    bulletin: Option<&Bulletin>,
+    watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
     let asks = asks(options.limits.yes, sandbox, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
     let opening =
-        Opening::new(general, sandbox, &options.service, &options.quota, options.limits.deadline)?.watched(bulletin);
+        Opening::new(general, sandbox, &options.service, &options.quota, options.limits.deadline)?.watched(watched);
     let order = ResumeOrder {
         run_id: options.run,
         target,

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::opening::{Opening, asks, rows_target};
 use super::run_options;
+use super::watching::Watched;
 use crate::cli::{GeneralOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{Bulletin, Reserved, ResultsTarget, Screen};
+use crate::report::{Reserved, ResultsTarget, Screen};
 use crate::run::{self, UndoOrder};
 
 /// Works out what takes the run back, asks, and does it.
@@ -15,7 +16,7 @@ pub(super) async fn undo(
     options: UndoOptions,
     general: &GeneralOptions,
     reserved: &Reserved,
-    bulletin: Option<&Bulletin>,
+    watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     if is_sandbox_run(&options.run) {
@@ -30,7 +31,7 @@ pub(super) async fn undo(
         .unwrap_or_else(|| ResultsTarget::file(default_results(&options.run)));
     target.check(reserved, &run::UNDO_HEADER.map(str::to_owned))?;
     let opening =
-        Opening::new(general, false, &options.service, &options.quota, options.limits.deadline)?.watched(bulletin);
+        Opening::new(general, false, &options.service, &options.quota, options.limits.deadline)?.watched(watched);
     let order = UndoOrder {
         run_id: options.run,
         target,

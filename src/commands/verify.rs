@@ -2,9 +2,10 @@
 
 use super::input::input_order;
 use super::opening::{Opening, rows_target};
+use super::watching::Watched;
 use crate::cli::{GeneralOptions, VerifyOptions};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{Bulletin, Reserved, Screen};
+use crate::report::{Reserved, Screen};
 use crate::run::{self, check_input};
 
 /// Reads file and tenant, and compares them.
@@ -12,11 +13,11 @@ pub(super) async fn verify(
     options: VerifyOptions,
     general: &GeneralOptions,
     reserved: &Reserved,
-    bulletin: Option<&Bulletin>,
+    watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let target = rows_target("the rows", options.output.as_deref(), general)?;
-    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(bulletin);
+    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
     if let Some(target) = &target {
         target.check_for_verification(reserved)?;
     }

@@ -6,13 +6,14 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::input::{STANDARD_INPUT, input_name, input_path};
 use super::pinging::{LONGEST_END, Pings, new_mark};
@@ -21,6 +22,7 @@ use crate::api::PingClient;
 use crate::cli::{Cli, Command, MonitoringOptions};
 use crate::clock::SystemClock;
 use crate::config::{ConfigError, ping_address, sandbox_state_directory, state_directory};
+use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::outside::shown;
@@ -31,6 +33,8 @@ use crate::store::{Reader, RunCondition, RunKind};
 const PAGE_EVERY: Duration = Duration::from_mins(1);
 /// How long a disk that does not answer may hold up the beginning or the end.
 const LONGEST_WRITING: Duration = Duration::from_secs(5);
+/// How long a ping may still take once somebody wants the process to end: a service that listens has heard it by then.
+const LONGEST_AFTER_INTERRUPT: Duration = Duration::from_secs(1);
 /// What begins the name of a rehearsal's job, as it begins the names of its runs.
 const SANDBOX_JOB_PREFIX: &str = "sandbox-";
 /// The job of whoever takes runs back, unless it is named: none of those that it takes back.
@@ -62,9 +66,34 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// What a command has of those who watch it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watched {
+    bulletin: Bulletin,
+    /// Interrupts that its work left unheard, and those that come; `None` before it began to work.
+    interrupts: Arc<Mutex<Option<mpsc::Receiver<StopRequest>>>>,
+}
+
+impl Watched {
+    /// Where it says how it stands.
+    pub(super) fn bulletin(&self) -> Bulletin {
+        self.bulletin.clone()
+    }
+
+    /// The work is done: the books are looked at for the last time, and whoever interrupts from now on wants to go.
+    pub(super) async fn end_work(&self, interrupts: mpsc::Receiver<StopRequest>) {
+        self.bulletin.close_books().await;
+        *self.interrupts.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupts);
+    }
+
+    fn take_interrupts(&self) -> Option<mpsc::Receiver<StopRequest>> {
+        self.interrupts.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// Whoever watches a command.
 pub(super) struct Watch {
-    bulletin: Bulletin,
+    watched: Watched,
     metrics: Option<Metrics>,
     /// Where the address cannot be used, the command ends before it begins.
     pings: Result<Option<Pings>, CommandError>,
@@ -78,19 +107,20 @@ impl Watch {
     /// [`CommandError`] when the metrics must not be written where they are to go.
     pub(super) async fn of(cli: &Cli, reserved: &Reserved, screen: &Screen) -> Result<Option<Self>, CommandError> {
         let Some(subject) = Subject::of(&cli.command) else { return Ok(None) };
-        let bulletin = Bulletin::default();
+        let watched = Watched::default();
+        let bulletin = watched.bulletin();
         let metrics = match &subject.options.metrics_file {
             Some(path) => Metrics::new(path, &subject, cli, reserved, &bulletin, screen).await?,
             None => None,
         };
         let pings = pings(&subject, &bulletin, screen);
         let is_wanted = metrics.is_some() || !matches!(pings, Ok(None));
-        Ok(is_wanted.then(|| Self { bulletin, metrics, pings, screen: screen.clone() }))
+        Ok(is_wanted.then(|| Self { watched, metrics, pings, screen: screen.clone() }))
     }
 
-    /// Where the command says how it stands.
-    pub(super) fn bulletin(&self) -> Bulletin {
-        self.bulletin.clone()
+    /// What the command has of it.
+    pub(super) fn watched(&self) -> Watched {
+        self.watched.clone()
     }
 
     /// Watches the command to its end; `show` shows why it could not do its work, before anybody else is told.
@@ -99,7 +129,7 @@ impl Watch {
         command: impl Future<Output = Result<ExitStatus, CommandError>>,
         show: impl FnOnce(&CommandError),
     ) -> ExitStatus {
-        let Self { metrics, pings, screen, .. } = self;
+        let Self { watched, metrics, pings, screen } = self;
         let (pings, refusal) = pings.map_or_else(|error| (None, Some(error)), |pings| (pings, None));
         let (ends, end) = watch::channel(None);
         let mut telling = pin!(async {
@@ -135,10 +165,13 @@ impl Watch {
         }
         if pings.is_some() {
             let _told = ends.send(Some(status.code()));
-            let mut interrupts = stop_signals::listen(&screen);
-            tokio::select! {
-                _in_time = tokio::time::timeout(LONGEST_END, telling) => {}
-                _request = interrupts.recv() => {}
+            let mut interrupts = watched.take_interrupts().unwrap_or_else(|| stop_signals::listen(&screen));
+            let has_told = tokio::select! {
+                _in_time = timeout(LONGEST_END, telling.as_mut()) => true,
+                Some(_interrupt) = interrupts.recv() => false,
+            };
+            if !has_told {
+                let _in_time = timeout(LONGEST_AFTER_INTERRUPT, telling).await;
             }
         }
         status
@@ -229,7 +262,7 @@ impl Metrics {
         let page = self.file.page(&standing, exit_status, Timestamp::now());
         let file = Arc::clone(&self.file);
         let writing = tokio::task::spawn_blocking(move || file.write(&page, number));
-        let written = match tokio::time::timeout(LONGEST_WRITING, writing).await {
+        let written = match timeout(LONGEST_WRITING, writing).await {
             Ok(written) => written.map_err(io::Error::other).flatten(),
             Err(_elapsed) => Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")),
         };
@@ -340,11 +373,11 @@ mod tests {
         let path = directory.path().join("x.prom");
         let metrics = metrics(&path);
         for (seconds, written) in [(59, false), (61, true)] {
-            let _endless = tokio::time::timeout(Duration::from_secs(seconds), write_again(Some(&metrics))).await;
+            let _endless = timeout(Duration::from_secs(seconds), write_again(Some(&metrics))).await;
             assert_eq!(path.exists(), written, "{seconds}");
         }
         let before = metrics.pages.load(Ordering::Relaxed);
-        let _endless = tokio::time::timeout(Duration::from_secs(301), write_again(Some(&metrics))).await;
+        let _endless = timeout(Duration::from_secs(301), write_again(Some(&metrics))).await;
         assert_eq!(metrics.pages.load(Ordering::Relaxed) - before, 5);
         assert!(!metrics.has_warned.load(Ordering::Relaxed));
         std::fs::remove_file(&path).expect("a page");

@@ -157,18 +157,18 @@ impl Books {
             QuotaScope::App => vec![None],
         };
         let most = self.quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
-        let mut uses = Vec::new();
+        let mut all = Vec::new();
         for bucket in buckets.into_iter().filter(|_| !self.quota.is_off()) {
             let counted = bucket.map_or_else(|| Bucket::ALL.to_vec(), |bucket| vec![bucket]);
             let ends = self.store.latest_ends(self.account, counted, most).await?;
             let now = self.clock.boot_time();
-            uses.extend(self.quota.limits().iter().map(|limit| {
+            all.extend(self.quota.limits().iter().map(|limit| {
                 let counting = ends.iter().filter(|end| now.since(**end) < counted_for(limit.window)).count();
                 let used = u32::try_from(counting).unwrap_or(u32::MAX).min(limit.calls.get());
                 QuotaUse { bucket, limit: *limit, used }
             }));
         }
-        Ok(uses)
+        Ok(all)
     }
 }
 

@@ -200,11 +200,10 @@ const fn wait_reason(part: Spent) -> Option<&'static str> {
 }
 
 fn write_quota(page: &mut Page<'_>, uses: &[QuotaUse]) {
-    let figures: [(&str, &str, fn(&QuotaUse) -> u32); 2] = [
-        ("quota_used", "Calls that count in the window, of every process that shares the state.", |one| one.used),
-        ("quota_limit", "Calls that may count in the window.", |one| one.limit.calls.get()),
-    ];
-    for (name, help, figure) in figures {
+    let help = "Calls that count in the window, of every process that shares the state.";
+    for (name, help, is_limit) in
+        [("quota_used", help, false), ("quota_limit", "Calls that may count in the window.", true)]
+    {
         page.gauge(name, help);
         for one in uses {
             let bucket = match one.bucket {
@@ -214,7 +213,8 @@ fn write_quota(page: &mut Page<'_>, uses: &[QuotaUse]) {
                 None => "all",
             };
             let window = format!("{}s", one.limit.window.as_secs_f64());
-            page.sample(&[("bucket", bucket), ("window", &window)], figure(one));
+            let figure = if is_limit { one.limit.calls.get() } else { one.used };
+            page.sample(&[("bucket", bucket), ("window", &window)], figure);
         }
     }
 }

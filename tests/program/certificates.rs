@@ -63,7 +63,7 @@ const CASES: [Case; 4] = [
 ];
 
 /// A certificate for this host and these years, and the root behind it in PEM form.
-fn certificate(host: &str, (from, until): (i32, i32)) -> (Arc<rustls::ServerConfig>, String) {
+pub(crate) fn certificate(host: &str, (from, until): (i32, i32)) -> (Arc<rustls::ServerConfig>, String) {
     let mut root = CertificateParams::new([]).expect("a root");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(root, KeyPair::generate().expect("a key")).expect("a root");

@@ -1,6 +1,7 @@
 //! The metrics of a command: what stands in the file at every end, what of it stays, and who keeps off it. What Prometheus'
 //! own tool finds in it, and in the alerts among the samples.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use crate::manual::has;
@@ -51,14 +52,21 @@ fn every_end_stands_there_and_no_failure_takes_the_last_success_away() {
         (2, "#1,A,Add,", "--ping-url-file nowhere"),
         (2, "#1,A,Add,", "--log-file nowhere/x.log"),
         (3, "#1,,Add,", ""),
-        (4, "#1,B,Add,", "--auth token --token-file refused"),
-        (5, "#1,B,Add,\n#1,C,Add,", "--quota 1/1h --deadline 2s"),
+        (4, "#1,B,Add,", "--auth secret"),
+        (5, "#1,B,Add,\n#1,C,Add,", "--deadline 2s"),
         (7, "#1,B,Add,", "-o nowhere/x.csv"),
     ];
-    folder.write_private("refused", "nobody's");
+    let refuses = StandIn::answering(|_request| Reply::json(401, r#"{"error": "invalid_client"}"#));
     for (status, rows, options) in cases {
         let before = page(&folder);
-        run(&sandbox, &folder, rows, options).run().exits(status);
+        let mut rehearsal = run(&sandbox, &folder, rows, options);
+        if status == 4 {
+            rehearsal = rehearsal.variable("AZURE_AUTHORITY_HOST", &refuses.variables()[0].1);
+        }
+        if status == 5 {
+            rehearsal = rehearsal.quota("1/1h");
+        }
+        rehearsal.run().exits(status);
         let page = page(&folder);
         let failed = format!("{options}: {page}");
         assert_eq!(value(&page, "run_last_exit_status"), Some(f64::from(status)), "{failed}");
@@ -186,11 +194,11 @@ fn metrics_go_into_no_file_with_another_purpose_and_a_folder_that_is_not_there_i
     folder.write("mine.prom", "# HELP mine x\nmine 1\n");
     let other = "hint: move it away, or name another file with --metrics-file";
     for (name, options, words) in [
-        ("input.prom", "", "the metrics must not be written into the input input.csv"),
-        ("results.prom", "", "the metrics must not be written into the results input.results.csv"),
+        ("input.prom", "", "the metrics must not be written into the input input.prom"),
+        ("results.prom", "", "the metrics must not be written into the results results.prom"),
         ("state.prom", "", "the metrics must not be written into a file of the state"),
-        ("token.prom", "--token-file token", "the metrics must not be written into a file to sign in with token"),
-        ("address.prom", "--ping-url-file address", "into the file with the address to ping address"),
+        ("token.prom", "--token-file token", "the metrics must not be written into a file to sign in with token.prom"),
+        ("address.prom", "--ping-url-file address", "into the file with the address to ping address.prom"),
         ("mine.prom", "", other),
         ("new.prom", "-o new.prom", "the metrics must not be written into the results new.prom"),
         ("new.prom", "--log-file new.prom", "the log must not be written into the metrics new.prom"),
@@ -245,19 +253,29 @@ fn prometheus_finds_nothing_wrong_with_pages_and_alerts() {
 }
 
 #[test]
-fn alerts_name_metrics_that_there_are() {
+fn manual_and_alerts_name_the_metrics_that_there_are() {
     let sandbox = Sandbox::holding(&[1]);
     let folder = Folder::new();
-    run(&sandbox, &folder, "#1,A,Add,", "").run().exits(0);
-    let page = page(&folder);
-    let rules = std::fs::read_to_string(repository("samples/prometheus/tagfleet.rules.yml")).expect("a sample");
-    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
-    let mut names = 0;
-    for name in expressions.flat_map(|line| line.split(|it: char| !it.is_ascii_alphanumeric() && it != '_')) {
-        if name.starts_with("tagfleet_") {
-            names += 1;
-            assert!(page.contains(&format!("# TYPE {name} gauge\n")), "{name}");
-        }
+    let run = || run(&sandbox, &folder, "#1,A,Add,", "").quota("100/1m");
+    run().run().exits(0);
+    let applied = page(&folder);
+    run().only_verify().run().exits(0);
+    let pages = applied + &page(&folder);
+    let read = |path: &str| std::fs::read_to_string(repository(path)).expect("a file of the repository");
+    let names_in = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+        words.filter(|word| word.starts_with("tagfleet_")).map(str::to_owned).collect()
+    };
+    let names = names_in(&pages);
+    assert_eq!(names_in(&read("src/help/metrics.md")), names);
+    let rules = read("samples/prometheus/tagfleet.rules.yml");
+    let alerted: BTreeSet<String> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).flat_map(names_in).collect();
+    assert!(alerted.len() > 5 && alerted.is_subset(&names), "{alerted:?}");
+    // The values of labels, too, but for numbers and versions; the statuses of rows have a topic of their own.
+    let manual = read("src/help/metrics.md") + &read("src/help/results.md");
+    let labels = pages.split("=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    for label in labels.filter(|label| label.chars().all(|it| it.is_ascii_lowercase() || it == '_')) {
+        assert!(manual.contains(&format!("`{label}`")), "{label}");
     }
-    assert!(names > 6, "{rules}");
 }

@@ -1,7 +1,9 @@
 //! Pings: what a service hears of a command, and that whatever becomes of a ping changes nothing else.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::certificates::certificate;
 use crate::machines::id;
 use crate::process::{Program, at_once, contains};
 use crate::rehearsal::{Folder, Outcome, Rehearsal};
@@ -214,7 +216,27 @@ fn a_rehearsal_is_nobodys_business() {
 }
 
 #[test]
-fn pings_go_by_the_proxy_and_trust_who_is_to_be_trusted() {
+fn pings_trust_whom_the_calls_trust() {
+    let (encryption, root) = certificate("127.0.0.1", (2020, 2100));
+    let sandbox = Sandbox::holding(&[1]);
+    at_once([true, false], |is_root_known| {
+        let service = StandIn::encrypted(Arc::clone(&encryption), |_request| Reply::json(200, "OK"));
+        let folder = Folder::new();
+        folder.write("root.pem", &root);
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A,Add,");
+        let rehearsal = rehearsal.with(if is_root_known { "--ca-file root.pem" } else { "" });
+        let outcome = rehearsal.variable("TAGFLEET_PING_URL", &address(&service)).run().exits(0);
+        if is_root_known {
+            assert_eq!(heard(&service), ["start", "0"]);
+        }
+        let warning = "a ping was not heard: the issuer of its certificate is not trusted";
+        assert_eq!(outcome.messages().contains(warning), !is_root_known, "{}", outcome.messages());
+        assert!(is_root_known || service.requests().is_empty());
+    });
+}
+
+#[test]
+fn pings_go_by_the_proxy() {
     let proxy = StandIn::answering(|_request| Reply::json(407, ""));
     let sandbox = Sandbox::holding(&[1]);
     let rehearsal = Rehearsal::at(&sandbox).rows("#1,A,Add,").variable("HTTPS_PROXY", &proxy.variables()[0].1);
