@@ -91,7 +91,7 @@ pub(super) struct World {
 }
 
 pub(super) struct Service {
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     quota: Quota,
     weather: Weather,
     pub(super) tenant: InMemory,
@@ -140,7 +140,7 @@ impl Service {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
 
-    fn lost(kind: LossKind) -> Answer {
+    pub(super) fn lost(kind: LossKind) -> Answer {
         Answer::Lost(Loss { kind, description: "simulated".into() })
     }
 

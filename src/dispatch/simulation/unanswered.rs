@@ -1,7 +1,14 @@
 //! Runs that stop while the service does not answer: how long is still waited, what is said meanwhile, and what is counted.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
 use super::*;
-use crate::api::CallKind;
+use crate::api::sign_in::SignInError;
+use crate::api::{Answer, CallKind, LossKind, TokenGeneration};
+use crate::sandbox::Fault;
 
 /// So long after the first request that has no answer the run is stopped.
 const STOPPED_AFTER: Duration = Duration::from_secs(8);
@@ -104,7 +111,7 @@ async fn stopped(silence: Silence, stop: Stop) -> Stopped {
     };
     let operations = (0..machines).map(|number| (machine(number), change)).collect();
     let simulation = Simulation::new(1, operations, "off", CALM, 20).await;
-    simulation.service.world.lock().expect("a world").loses_answers = true;
+    simulation.service.script([Mishap::of(Fault::Truncated).on(&WRITES)]);
     let mut settings = simulation.settings(1, "off");
     (settings.bulk, settings.tick) = (silence == Silence::Of(CallKind::Bulk), Duration::from_secs(1));
     let began = simulation.clock.boot_time();
