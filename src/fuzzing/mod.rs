@@ -9,6 +9,7 @@
 mod answers;
 mod arguments;
 mod input;
+mod masking;
 mod results;
 mod state;
 
@@ -16,10 +17,11 @@ mod state;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("answers", answers::answers),
     ("arguments", arguments::arguments),
     ("input", input::input),
+    ("masking", masking::masking),
     ("results", results::results),
     ("sign-in", crate::api::sign_in::fuzzing::sign_in),
     ("state", state::damaged_file),

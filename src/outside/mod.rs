@@ -10,6 +10,8 @@
 //! secret that is an ordinary word is masked in what comes from outside, but not in what we or the user say ([`shown`]).
 
 mod decoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod disguises;
 mod escaping;
 mod masking;
 mod pieces;
