@@ -112,7 +112,7 @@ fn a_standard_output_that_was_closed_takes_nothing() {
     let table = [
         ("inventory", 7),
         ("plan in.csv --json", 7),
-        ("plan in.csv", 0),
+        ("plan in.csv", 7),
         ("apply in.csv --yes --json", 7),
         ("apply in.csv --yes -o -", 7),
         ("apply in.csv --yes", 0),
