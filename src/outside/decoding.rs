@@ -88,11 +88,10 @@ fn escape(text: &[Glyph]) -> Option<(Meaning, usize)> {
         '+' => Some((Meaning::Character(' '), 1)),
         // `%uXXXX` is how scripts wrote it once.
         '%' if at(1) == Some('u') => unit(text, 2, 4),
-        '%' => byte(text, 1),
         '=' if at(1) == Some(' ') => {
             Some((Meaning::Nothing, 1 + text.iter().skip(1).take_while(|it| it.character == ' ').count()))
         }
-        '=' => byte(text, 1),
+        '%' | '=' => byte(text, 1),
         '&' => entity(text),
         ESCAPE if at(1) == Some('[') => {
             let parameters = text.iter().skip(2).take_while(|it| matches!(it.character, ' '..='?')).count();

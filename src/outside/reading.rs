@@ -78,8 +78,8 @@ impl Reading {
         let mut lines: Vec<Range<usize>> = Vec::new();
         let mut is_open = false;
         for (position, character) in self.characters().enumerate() {
+            let length = lines.last().map_or(0, ExactSizeIterator::len);
             let line = lines.last_mut();
-            let length = line.as_ref().map_or(0, |line| line.len());
             if is_member(character) {
                 match line.filter(|_| is_open) {
                     Some(line) => line.end = position + 1,
