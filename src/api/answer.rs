@@ -170,7 +170,7 @@ impl Response {
     /// The body as a machine, if it is one and speaks of no error besides.
     #[must_use]
     pub fn machine_record(&self) -> Option<MachineRecord> {
-        let record = serde_json::from_slice::<machine_record::Element>(&self.body).ok()?.0?;
+        let Ok(machine_record::Element::Machine(record)) = serde_json::from_slice(&self.body) else { return None };
         let complains = serde_json::from_slice::<Complaint>(&self.body).is_ok_and(|one| one.error.is_some());
         (!complains).then_some(record)
     }

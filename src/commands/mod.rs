@@ -10,6 +10,7 @@ mod help;
 mod input;
 mod inventory;
 mod man;
+mod named_files;
 mod opening;
 mod outputs;
 mod pinging;
@@ -120,6 +121,7 @@ fn input(command: &Command) -> Option<&Path> {
 fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
     process_limits::allow_to_begin()?;
+    named_files::check_time_zone()?;
     let runtime = runtime::runtime().map_err(|error| {
         let hint = "the system has no threads or files left for this process; raise its limits (ulimit -u, ulimit -n)";
         CommandError::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))

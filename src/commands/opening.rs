@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use super::confirm::Confirmation;
-use super::process_limits;
 use super::service::Connection;
 use super::stop_signals;
 use super::watching::Watched;
+use super::{named_files, process_limits};
 use crate::api::Client;
 use crate::cli::{DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
@@ -50,6 +50,7 @@ impl Opening {
         argument: Option<DeadlineArgument>,
     ) -> Result<Self, CommandError> {
         process_limits::allow(quota_options.concurrency)?;
+        named_files::check_certificates()?;
         let environment = |name: &str| std::env::var_os(name);
         let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
         let service = if sandbox {

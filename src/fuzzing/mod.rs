@@ -10,6 +10,7 @@ mod answers;
 mod arguments;
 mod filters;
 mod input;
+mod masking;
 mod results;
 mod state;
 
@@ -22,6 +23,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("arguments", arguments::arguments),
     ("filters", filters::filters),
     ("input", input::input),
+    ("masking", masking::masking),
     ("results", results::results),
     ("sign-in", crate::api::sign_in::fuzzing::sign_in),
     ("state", state::damaged_file),

@@ -6,10 +6,16 @@
 //! look like a token, or like the secret of this process, and stays that tag.
 //!
 //! What surprises: secrets are known to the whole process ([`secrets`]), since any text may repeat them, whoever shows
-//! it. And masking comes after decoding, never before, since an encoding hides a secret from whoever looks for it.
+//! it. Masking comes after decoding, never before, since an encoding hides a secret from whoever looks for it. And a
+//! secret that is an ordinary word is masked in what comes from outside, but not in what we or the user say ([`shown`]).
 
+mod decoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod disguises;
 mod escaping;
 mod masking;
+mod pieces;
+mod reading;
 pub mod secrets;
 
 use std::borrow::Cow;
@@ -17,7 +23,8 @@ use std::ffi::OsStr;
 use std::fmt;
 
 pub(crate) use escaping::{json_escaped, line_escaped, shell_word, terminal_escaped};
-pub(crate) use masking::masked;
+use masking::masked;
+pub(crate) use masking::masked_ours;
 use serde::{Deserialize, Deserializer};
 
 /// How a cell begins that a spreadsheet would run, in plain and in full width.
@@ -51,9 +58,10 @@ impl<'text> Outside<'text> {
     /// space one space, cut after so many characters. What is cut was masked before, so that no half secret is left.
     #[must_use]
     pub fn kept(&self, longest_characters: usize) -> Box<str> {
-        let masked = masked(&self.0);
-        let joined = masked.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line = line_escaped(&joined);
+        // Joined before it is masked: no more than this space may stand between the halves of a secret.
+        let joined = self.0.split_whitespace().collect::<Vec<_>>().join(" ");
+        let masked = masked(&joined);
+        let line = line_escaped(&masked);
         match line.char_indices().nth(longest_characters) {
             Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()).into(),
             None => line.into(),
@@ -97,10 +105,11 @@ impl<'de> Deserialize<'de> for Outside<'static> {
     }
 }
 
-/// A name of a file, an argument or another text of the system among our own words: see [`Outside::line`].
+/// A name of a file, an argument or another text of the user's own among our own words: as [`Outside::line`], but that
+/// it may hold a secret that could be a word. Whoever typed it sees what he typed.
 #[must_use]
 pub fn shown(text: &(impl AsRef<OsStr> + ?Sized)) -> String {
-    Outside::new(text.as_ref().to_string_lossy()).line()
+    line_escaped(&masked_ours(&text.as_ref().to_string_lossy())).into_owned()
 }
 
 /// An object for scripts, on a line of its own: its values are exact, and nothing in it moves a terminal.

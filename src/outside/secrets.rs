@@ -5,22 +5,27 @@
 //! minutes old.
 
 use std::collections::VecDeque;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
+
+use super::pieces::Pieces;
 
 /// How many secrets are kept that came up while the program ran.
 const MOST_LEARNED: usize = 64;
 /// A shorter "secret" is never masked: it would punch holes into ordinary words and protect nothing.
 const SHORTEST_SECRET_CHARACTERS: usize = 4;
 
-static KNOWN: RwLock<Known> = RwLock::new(Known { kept: Vec::new(), learned: VecDeque::new() });
+static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
 /// All secrets, without white space around them.
+#[derive(Default)]
 struct Known {
     kept: Vec<SecretString>,
     /// The youngest last.
     learned: VecDeque<SecretString>,
+    /// What all of them are found by.
+    pieces: Pieces,
 }
 
 impl Known {
@@ -39,6 +44,9 @@ pub fn learn(secret: &SecretString) {
     add(secret, |known, secret| {
         if known.learned.len() == MOST_LEARNED {
             known.learned.pop_front();
+            let mut pieces = Pieces::default();
+            known.all().for_each(|secret| pieces.add(secret));
+            known.pieces = pieces;
         }
         known.learned.push_back(secret);
     });
@@ -54,11 +62,12 @@ fn add(secret: &SecretString, add: impl FnOnce(&mut Known, SecretString)) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     let is_known = known.all().any(|one| one == secret);
     if !is_known {
+        known.pieces.add(secret);
         add(&mut known, secret.into());
     }
 }
 
-/// Does something with each secret.
-pub(super) fn for_each(each: impl FnMut(&str)) {
-    KNOWN.read().unwrap_or_else(PoisonError::into_inner).all().for_each(each);
+/// Does something with what the secrets are found by.
+pub(super) fn with<T>(read: impl FnOnce(&Pieces) -> T) -> T {
+    read(&KNOWN.read().unwrap_or_else(PoisonError::into_inner).pieces)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::summary::written;
-use crate::outside::{Outside, json_document};
+use crate::outside::{json_document, masked_ours};
 
 /// The version of all JSON objects; fields may be added under it, never changed.
 const SCHEMA_VERSION: u32 = 1;
@@ -47,8 +47,8 @@ impl Ending {
     /// A command that could not do its work. What was found in a refused input are its causes, if there is any.
     #[must_use]
     pub fn failed(exit_status: u8, ended: &'static str, problem: &Problem, findings: &[Value]) -> Self {
-        let reason = Outside::new(problem.on_one_line()).json();
-        let hint = problem.hint.as_deref().map(|hint| Outside::new(hint).json());
+        let reason = masked_ours(&problem.on_one_line()).into_owned();
+        let hint = problem.hint.as_deref().map(|hint| masked_ours(hint).into_owned());
         let mut causes = causes_of(findings, hint.as_deref());
         if causes.is_empty() {
             causes.push(json!({

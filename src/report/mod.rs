@@ -26,6 +26,7 @@ mod results;
 mod row;
 mod runs;
 mod screen;
+mod standard_output;
 mod streams;
 mod summary;
 mod target;

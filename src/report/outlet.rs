@@ -130,14 +130,15 @@ impl Outlet {
     /// Takes data, and waits until they are written, as long as nobody wants the process to end.
     ///
     /// # Errors
-    /// When they cannot be written; a reader who reads nothing then counts as gone.
+    /// When they cannot be written. A reader who reads nothing until then is no reader who has gone: he may still read
+    /// what is a part only, and must be told.
     pub(super) fn deliver(&self, bytes: &[u8], patience: &Patience) -> io::Result<()> {
         let mut state = self.shared.lock();
         self.take(&mut state, bytes);
         let awaited = state.taken;
         let mut state = self.shared.wait(state, awaited, |last_read| patience.is_over(last_read));
         if state.finished < awaited {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it"));
         }
         state.failure.take().map_or(Ok(()), Err)
     }
@@ -305,7 +306,7 @@ mod tests {
         patience.ends_at(long_ago);
         patience.ends_at(Instant::now());
         let gone = outlet.deliver(b"two", &patience).expect_err("nobody reads");
-        assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(gone.kind(), io::ErrorKind::TimedOut);
         outlet.say(b"three", &patience);
         for _ in 0..2 {
             allow.send(()).expect("a writer");

@@ -25,7 +25,7 @@ use super::problem::Problem;
 use super::streams::{DataStream, StandardStreams, Streams};
 use super::terminal::{Canvas, PatientTerminal};
 use crate::help;
-use crate::outside::{Outside, json_escaped, masked, terminal_escaped};
+use crate::outside::{Outside, json_escaped, masked_ours, terminal_escaped};
 use crate::words::counted;
 
 /// Wider lines are hard to read.
@@ -248,7 +248,7 @@ impl Screen {
 
     /// A text for people without secrets and without anything that a terminal obeys.
     fn harmless(&self, text: &str, has_colors: bool) -> String {
-        let masked = masked(text);
+        let masked = masked_ours(text);
         let escaped = if self.json_lines { json_escaped(&masked) } else { terminal_escaped(&masked, has_colors) };
         escaped.into_owned()
     }

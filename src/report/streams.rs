@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::outlet::{Importance, Outlet, Patience};
+use super::standard_output;
 use crate::outside::terminal_escaped;
 
 /// Where the text of a screen goes: the streams of the process, or what stands in their place.
@@ -45,6 +46,19 @@ pub trait Streams: Send + Sync + fmt::Debug {
     }
 }
 
+/// A stream that is not there; what stands in its place would take what nobody gets.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::Error::new(io::ErrorKind::NotConnected, "it was closed before tagfleet was started"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Standard error and standard output of the process.
 #[derive(Debug)]
 pub(super) struct StandardStreams {
@@ -55,7 +69,8 @@ pub(super) struct StandardStreams {
 
 impl StandardStreams {
     pub(super) fn new() -> Self {
-        Self { error: Outlet::new(io::stderr()), output: Outlet::new(io::stdout()), patience: Arc::default() }
+        let output = if standard_output::is_closed() { Outlet::new(Closed) } else { Outlet::new(io::stdout()) };
+        Self { error: Outlet::new(io::stderr()), output, patience: Arc::default() }
     }
 }
 

@@ -279,7 +279,8 @@ pub fn kept_text(kept: &[PathBuf]) -> String {
 
 fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
     let http = key.http_status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-    let (rows, code, message) = (group_digits(group.rows), shown(&key.code), shown(&group.message));
+    let (code, message) = (Outside::new(&key.code).line(), Outside::new(&group.message).line());
+    let rows = group_digits(group.rows);
     let first = if group.rows == 1 { "in row" } else { "first in row" };
     // Writing into a string cannot fail.
     let _written = writeln!(text, "  {rows} × {code}{http}, {first} {}: {message}", group.example_row);
@@ -425,7 +426,7 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
             format!("because the service has been in trouble since {since} ({})", trouble_text(*trouble))
         }
         EndReason::Forbidden { message } => {
-            let words = message.as_deref().map(|message| format!(": {}", shown(message))).unwrap_or_default();
+            let words = message.as_deref().map(|words| format!(": {}", Outside::new(words).line())).unwrap_or_default();
             format!("because the service refuses this app (403){words}")
         }
         EndReason::NoInventory { description, .. } => format!("because {}", shown(description)),
@@ -435,7 +436,7 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
         EndReason::Aborted(AbortCause::TokenRefused) => "because the service refuses every token (401)".to_owned(),
         EndReason::Aborted(AbortCause::Refused(AbortReason::Redirected { status, location })) => format!(
             "because the base URL leads elsewhere (HTTP {status}{})",
-            location.as_deref().map(|host| format!(" to {}", shown(host))).unwrap_or_default()
+            location.as_deref().map(|host| format!(" to {}", Outside::new(host).line())).unwrap_or_default()
         ),
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
             "because the proxy wants to know who is asking (407)".to_owned()

@@ -149,3 +149,23 @@ fn a_reader_of_results_who_reads_nothing_does_not_outlast_the_deadline() {
     let ended = by_shell(&folder, script);
     ends_in_order(&ended, 7, script);
 }
+
+#[test]
+fn a_file_that_never_ends_is_not_read() {
+    let folder = folder();
+    for (variables, named) in [
+        ("SSL_CERT_FILE=/dev/zero", "SSL_CERT_FILE names /dev/zero"),
+        ("SSL_CERT_DIR=/nowhere:/proc", "SSL_CERT_DIR names /proc"),
+        ("TZ=:/dev/zero", "TZ names /dev/zero"),
+        ("TZ=/dev/zero", "TZ names /dev/zero"),
+    ] {
+        let ended = by_shell(&folder, &format!("{variables} exec \"$TAGFLEET\" apply a.csv --sandbox --yes"));
+        ends_in_order(&ended, 2, variables);
+        assert!(ended.messages.contains(named), "{variables}: {}", ended.messages);
+    }
+    ends_in_order(
+        &by_shell(&folder, "TZ=:/nowhere SSL_CERT_DIR=/nowhere exec \"$TAGFLEET\" runs"),
+        0,
+        "what is not there",
+    );
+}

@@ -320,7 +320,7 @@ fn one_file_writes_what_every_object_says() {
 fn there_is_one_way_out_to_a_terminal_or_a_log_and_no_error_shows_a_path_as_it_is() {
     // What hands bytes to a stream or a file of the log, and the files that do.
     let sinks = [
-        ("stdout()", &["report/streams.rs", "report/screen.rs"][..]),
+        ("stdout()", &["report/standard_output.rs", "report/streams.rs", "report/screen.rs"][..]),
         ("stderr()", &["report/streams.rs", "report/screen.rs", "report/terminal.rs"]),
         ("Outlet::new", &["report/streams.rs", "report/screen.rs"]),
         (".offer(", &["report/streams.rs", "report/screen.rs"]),

@@ -247,10 +247,12 @@ fn what_stands_in_the_database_is_shown_as_if_it_had_come_today() {
 }
 
 /// The canary in the encodings in which a service, a proxy or a page may repeat it.
-fn encodings() -> [String; 7] {
+fn encodings() -> [String; 14] {
     let escaped = |text: &str| serde_json::to_string(text).expect("a text").trim_matches('"').to_owned();
     let percent =
         CANARY.replace('+', "%2b").replace('/', "%2F").replace('"', "%22").replace('=', "%3D").replace('&', "%26");
+    let percent_twice = percent.replace('%', "%25");
+    let bytes = |written: &dyn Fn(u8) -> String| CANARY.bytes().map(written).collect::<String>();
     [
         escaped(CANARY),
         // As some writers of JSON do; once more, as where JSON is quoted in a text.
@@ -260,6 +262,13 @@ fn encodings() -> [String; 7] {
         percent,
         format!("Basic {}", STANDARD.encode(format!("app:{CANARY}"))),
         CANARY.replace('&', "&amp;").replace('"', "&#34;").replace('+', "&#x2B;"),
+        percent_twice,
+        STANDARD.encode(STANDARD.encode(CANARY)),
+        bytes(&|byte| format!("{byte:02X}")),
+        bytes(&|byte| format!("{byte:02x}:")),
+        bytes(&|byte| format!("\\\\x{byte:02x}")),
+        CANARY.replace('"', "'").chars().map(|it| format!("{it}\\u200b\\u0000\\u00ad")).collect(),
+        format!("{}\\r\\n{}", &CANARY[..8], &CANARY[8..]).replace('"', "\\\""),
     ]
 }
 
@@ -267,7 +276,7 @@ fn encodings() -> [String; 7] {
 fn is_nowhere(folder: &Folder, ended: &Ended, encoding: &str) {
     let coded = STANDARD.encode(format!("app:{CANARY}"));
     let said = format!("{}{}", ended.messages, String::from_utf8_lossy(&ended.output));
-    for part in [REMAINDER, &coded[..coded.len() / 2]] {
+    for part in [REMAINDER, &coded[..coded.len() / 2], &encoding[encoding.len() / 3..encoding.len() * 2 / 3]] {
         assert!(!said.contains(part), "{encoding}: {said}");
         assert_eq!(folder.files_holding(part), Vec::<std::path::PathBuf>::new(), "{encoding}");
     }

@@ -108,6 +108,27 @@ fn results_that_nobody_reads_do_not_outlive_a_signal() {
     assert_eq!(folder.names(), ["input.csv", "state"]);
 }
 
+/// What was read is a part, so nobody says that all was written.
+#[test]
+fn a_list_that_nobody_reads_to_its_end_is_a_failure_after_a_signal() {
+    let server = crate::tenant::Tenant::of((1..=3000).map(crate::tenant::machine)).serve();
+    crate::process::at_once([&["inventory"][..], &["inventory", "-o", "/dev/stdout"]], |arguments| {
+        let folder = Folder::new();
+        let mut command = folder.command();
+        command.envs(server.variables()).args(arguments);
+        let mut started = Started::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut pipe = started.0.stdout.take().expect("a pipe");
+        // It has begun to write.
+        std::io::Read::read_exact(&mut pipe, &mut [0]).expect("the first byte");
+        started.terminate();
+        assert_eq!(started.status(), Some(7), "{arguments:?}");
+        let mut messages = String::new();
+        let mut pipe = started.0.stderr.take().expect("a pipe");
+        std::io::Read::read_to_string(&mut pipe, &mut messages).expect("what it said");
+        assert!(messages.contains("nobody reads it") && !messages.contains("written to"), "{messages}");
+    });
+}
+
 #[test]
 fn a_log_file_that_nobody_opens_for_reading_is_refused() {
     let folder = Folder::new();

@@ -102,3 +102,32 @@ fn results_that_nobody_reads_are_a_failure_and_can_be_written_again() {
     let statuses = Table::read(&again.output, ',');
     assert_eq!(statuses.column("status"), vec!["succeeded"; 1200]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_standard_output_that_was_closed_takes_nothing() {
+    let server = crate::tenant::Tenant::of([crate::tenant::machine(1)]).serve();
+    let folder = Folder::new();
+    folder.write("in.csv", format!("machineId,tag,action\n{},A,Add\n", crate::machines::id(1)));
+    let table = [
+        ("inventory", 7),
+        ("plan in.csv --json", 7),
+        ("plan in.csv", 7),
+        ("apply in.csv --yes --json", 7),
+        ("apply in.csv --yes -o -", 7),
+        ("apply in.csv --yes", 0),
+        ("runs --json", 7),
+        ("help", 7),
+    ];
+    for (arguments, status) in table {
+        let program = folder.command();
+        let mut shell = std::process::Command::new("/bin/sh");
+        let script = format!("exec \"$0\" {arguments} >&-");
+        shell.env_clear().current_dir(folder.path(".")).envs(server.variables());
+        shell.envs(program.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
+        shell.args(["-c", &script]).arg(program.get_program());
+        let ended = crate::process::Program::start(shell, None, true).end();
+        assert_eq!(ended.status, Some(status), "{arguments}: {}", ended.messages);
+        assert!(!ended.messages.contains("written to"), "{arguments}: {}", ended.messages);
+    }
+}

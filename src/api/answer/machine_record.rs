@@ -9,12 +9,14 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The most bytes that a text of a machine has; a longer one is as good as not shown. A tag has 200 characters.
+/// The most bytes that a text of a machine has; a longer one is as good as not shown, and a longer tag is too much. A tag
+/// has 200 characters.
 const TEXT_MAXIMUM_BYTES: usize = 4096;
 /// The most bytes of an id, which is 40 hexadecimal digits as far as anybody knows; what has a longer one is no machine.
 const ID_MAXIMUM_BYTES: usize = 64;
-/// The most tags of a machine; those of one with more are as good as not shown.
-const MAXIMUM_TAGS: usize = 1_000;
+/// The most tags of a machine. What is listed is held before it is counted, and a tag of one letter takes ten times its
+/// place, so there must be a bound; nobody knows one of the service's.
+pub(super) const MAXIMUM_TAGS: usize = 100_000;
 /// What an allocation takes besides its text.
 const ALLOCATION_BYTES: usize = 16;
 
@@ -95,9 +97,9 @@ enum Field {
 }
 
 impl MachineRecord {
-    fn read<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Option<Self>, A::Error> {
+    fn read<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Element, A::Error> {
         let mut record = Self::default();
-        let mut id = FieldValue::Nothing;
+        let (mut id, mut has_too_much) = (FieldValue::Nothing, false);
         while let Some(field) = fields.next_key()? {
             let text = match field {
                 Field::Id => {
@@ -105,7 +107,9 @@ impl MachineRecord {
                     continue;
                 }
                 Field::MachineTags => {
-                    record.machine_tags = fields.next_value::<FieldValue>()?.list();
+                    let tags: FieldValue = fields.next_value()?;
+                    has_too_much = matches!(tags, FieldValue::TooMuch);
+                    record.machine_tags = tags.list();
                     continue;
                 }
                 Field::Other => {
@@ -136,9 +140,10 @@ impl MachineRecord {
         // Two dots, or one, would lead a call to another address.
         let id = match id {
             FieldValue::Text(id) if !matches!(&*id, "" | "." | "..") && id.len() <= ID_MAXIMUM_BYTES => id,
-            _ => return Ok(None),
+            _ => return Ok(Element::Other),
         };
-        Ok(Some(Self { id, ..record }))
+        // Without a word, its tags would be taken for unknown, though the answer shows them.
+        Ok(if has_too_much { Element::TooManyTags } else { Element::Machine(Self { id, ..record }) })
     }
 
     /// How many bytes of memory it takes, about.
@@ -171,19 +176,26 @@ impl MachineRecord {
     }
 }
 
-/// An element of a page, or the whole answer to a read of one machine: a machine, if it is one.
-pub(super) struct Element(pub(super) Option<MachineRecord>);
+/// An element of a page, or the whole answer to a read of one machine.
+#[expect(clippy::large_enum_variant, reason = "as good as each is a machine")]
+pub(super) enum Element {
+    Machine(MachineRecord),
+    /// A machine with more tags, or longer ones, than any true one.
+    TooManyTags,
+    /// No machine.
+    Other,
+}
 
 impl<'de> Deserialize<'de> for Element {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ElementVisitor).map(Self)
+        deserializer.deserialize_any(ElementVisitor)
     }
 }
 
 struct ElementVisitor;
 
 impl<'de> Visitor<'de> for ElementVisitor {
-    type Value = Option<MachineRecord>;
+    type Value = Element;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a machine")
@@ -194,31 +206,31 @@ impl<'de> Visitor<'de> for ElementVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_seq(list).map(|_ignored| None)
+        IgnoredAny.visit_seq(list).map(|_ignored| Element::Other)
     }
 
     fn visit_str<E>(self, _text: &str) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Element::Other)
     }
 
     fn visit_bool<E>(self, _value: bool) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Element::Other)
     }
 
     fn visit_i64<E>(self, _number: i64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Element::Other)
     }
 
     fn visit_u64<E>(self, _number: u64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Element::Other)
     }
 
     fn visit_f64<E>(self, _number: f64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Element::Other)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Element::Other)
     }
 }
 
@@ -230,6 +242,8 @@ pub(super) enum FieldValue {
     Number(Box<str>),
     /// A list of texts, or `None` for a list that holds something else.
     List(Option<Vec<Box<str>>>),
+    /// A text, or a list, that holds more than is read.
+    TooMuch,
     /// Null, an empty text, or an object.
     Nothing,
 }
@@ -239,7 +253,7 @@ impl FieldValue {
     fn shown(self) -> Option<Box<str>> {
         match self {
             Self::Text(text) | Self::Number(text) => Some(text),
-            Self::List(_) | Self::Nothing => None,
+            Self::List(_) | Self::TooMuch | Self::Nothing => None,
         }
     }
 
@@ -247,7 +261,7 @@ impl FieldValue {
     fn list(self) -> Option<Vec<Box<str>>> {
         match self {
             Self::List(list) => list,
-            Self::Text(_) | Self::Number(_) | Self::Nothing => None,
+            Self::Text(_) | Self::Number(_) | Self::TooMuch | Self::Nothing => None,
         }
     }
 
@@ -276,8 +290,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
         Ok(match text.len() {
             0 => FieldValue::Nothing,
             1..=TEXT_MAXIMUM_BYTES => FieldValue::Text(text.into()),
-            // Too long to be shown, and something all the same.
-            _ => FieldValue::List(None),
+            _ => FieldValue::TooMuch,
         })
     }
 
@@ -302,14 +315,17 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FieldValue, A::Error> {
-        let mut texts = Some(Vec::new());
+        let (mut texts, mut is_too_much) = (Some(Vec::new()), false);
         while let Some(element) = list.next_element::<FieldValue>()? {
             match (element, &mut texts) {
                 (FieldValue::Text(text), Some(texts)) if texts.len() < MAXIMUM_TAGS => texts.push(text),
+                (FieldValue::Text(_), Some(_)) | (FieldValue::TooMuch, _) => {
+                    (texts, is_too_much) = (None, true);
+                }
                 _ => texts = None,
             }
         }
-        Ok(FieldValue::List(texts))
+        Ok(if is_too_much { FieldValue::TooMuch } else { FieldValue::List(texts) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<FieldValue, A::Error> {

@@ -13,7 +13,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::machine_record::{Element, FieldValue, MachineRecord};
+use super::machine_record::{Element, FieldValue, MAXIMUM_TAGS, MachineRecord};
 
 const MEBIBYTE: usize = 1024 * 1024;
 /// So many damaged characters are mended on a page; where there are more, it is no text of the service's.
@@ -42,6 +42,12 @@ pub enum UnreadableList {
     /// It lists more machines than any true answer.
     #[error("the answer lists more than {limit} machines, which is more than one answer of the service holds")]
     TooManyMachines {
+        /// The limit.
+        limit: usize,
+    },
+    /// One of its machines shows more tags than are read.
+    #[error("a machine in the answer has more than {limit} tags, or one that is far too long, and is not read")]
+    TooManyTags {
         /// The limit.
         limit: usize,
     },
@@ -196,10 +202,16 @@ impl<'de> Visitor<'de> for ElementsSeed<'_> {
         let ListBounds { machines: limit, memory_bytes: limit_bytes } = self.0.bounds;
         let mut elements = Elements { machines: Vec::new(), skipped: 0 };
         let mut bytes = 0;
-        while let Some(Element(machine)) = list.next_element()? {
-            let Some(machine) = machine else {
-                elements.skipped += 1;
-                continue;
+        while let Some(element) = list.next_element()? {
+            let machine = match element {
+                Element::Machine(machine) => machine,
+                Element::TooManyTags => {
+                    return Err(self.0.exceeded(UnreadableList::TooManyTags { limit: MAXIMUM_TAGS }));
+                }
+                Element::Other => {
+                    elements.skipped += 1;
+                    continue;
+                }
             };
             bytes += machine.memory_bytes();
             if elements.machines.len() >= limit {

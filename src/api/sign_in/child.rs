@@ -7,14 +7,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::pin::pin;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
+/// How long its streams may stay open after its end: somebody whom it started may hold them, and has nothing to say.
+const AFTER_ITS_END: Duration = Duration::from_secs(1);
 /// The most that is read of each of its streams.
-const OUTPUT_MAXIMUM_BYTES: u64 = 256 * 1024;
+const OUTPUT_MAXIMUM_BYTES: usize = 256 * 1024;
 
 /// The variables that a program gets, besides those that begin with one of [`PASSED_ON_PREFIXES`]: where programs, homes
 /// and temporary files are, language and time, the way to the network and whom to trust there, the settings of the Azure
@@ -116,10 +119,32 @@ struct Group(Child);
 impl Group {
     /// What it prints, and how it ends; `None` when it prints too much.
     async fn output(&mut self) -> io::Result<Option<Output>> {
-        let (output, messages) = (self.0.stdout.take(), self.0.stderr.take());
-        let (Some(stdout), Some(stderr)) = tokio::try_join!(read(output), read(messages))? else { return Ok(None) };
-        let status: ExitStatus = self.0.wait().await?;
-        Ok(Some(Output { status, stdout, stderr }))
+        let (stdout, stderr) = (self.0.stdout.take(), self.0.stderr.take());
+        let (mut output, mut messages) = (Vec::new(), Vec::new());
+        let status = {
+            let mut reading = pin!(async { tokio::try_join!(read(stdout, &mut output), read(stderr, &mut messages)) });
+            let ended = tokio::select! {
+                read = &mut reading => { read?; None }
+                ended = self.0.wait() => Some(ended?),
+            };
+            match ended {
+                Some(status) => {
+                    if let Ok(read) = tokio::time::timeout(AFTER_ITS_END, reading).await {
+                        read?;
+                    }
+                    Some(status)
+                }
+                None => None,
+            }
+        };
+        if output.len().max(messages.len()) > OUTPUT_MAXIMUM_BYTES {
+            return Ok(None);
+        }
+        let status: ExitStatus = match status {
+            Some(status) => status,
+            None => self.0.wait().await?,
+        };
+        Ok(Some(Output { status, stdout: output, stderr: messages }))
     }
 }
 
@@ -134,13 +159,12 @@ impl Drop for Group {
     }
 }
 
-/// All that a stream brings; `None` when that is too much.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
+/// Reads what a stream brings, and one byte more than is read at the most.
+async fn read(stream: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> io::Result<()> {
     if let Some(stream) = stream {
-        stream.take(OUTPUT_MAXIMUM_BYTES + 1).read_to_end(&mut bytes).await?;
+        stream.take(OUTPUT_MAXIMUM_BYTES as u64 + 1).read_to_end(bytes).await?;
     }
-    Ok((bytes.len() as u64 <= OUTPUT_MAXIMUM_BYTES).then_some(bytes))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -219,6 +243,13 @@ mod tests {
             }
             task.abort();
             waits_for_the_end_of(&file).await;
+        }
+
+        #[tokio::test]
+        async fn its_end_is_the_end_of_what_it_prints_whoever_holds_its_streams() {
+            let ended = shell("sleep 1000 & echo done; exit 3", PATIENCE).await;
+            let Ended::ByItself(output) = ended else { panic!("it ends by itself: {ended:?}") };
+            assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"done\n"[..], Some(3)));
         }
 
         #[tokio::test]

@@ -97,6 +97,9 @@ pub(super) fn for_trouble(method: SignInMethod, trouble: Trouble) -> &'static st
         Trouble::Untrusted(problem) => problem.hint(),
         Trouble::ProxyAuthentication => PROXY_AUTHENTICATION,
         Trouble::Status(_) => "the sign-in service is busy or down: try again later",
+        Trouble::Unreadable | Trouble::TooLarge if method == SignInMethod::AzureCli => {
+            "look at what `az account get-access-token` prints, and which az that is: something else answers in its place"
+        }
         Trouble::Unreadable | Trouble::TooLarge => {
             "a proxy or a sign-on page may have answered in the authority's place: check \
              HTTPS_PROXY and AZURE_AUTHORITY_HOST"

@@ -119,24 +119,31 @@ fn more_than_a_true_answer_holds_is_not_read_and_named() {
 #[test]
 fn what_is_too_much_of_one_machine_is_as_good_as_not_shown() {
     let long = "x".repeat(4_097);
-    let tags = |tag: &str, count: usize| vec![format!(r#""{tag}""#); count].join(",");
     let body = format!(
         r#"{{"value": [
-            {{"id": "a", "computerDnsName": "{long}", "machineTags": [{}]}},
-            {{"id": "b", "computerDnsName": "{}", "machineTags": [{}]}},
-            {{"id": "c", "machineTags": ["{long}"]}},
+            {{"id": "a", "computerDnsName": "{long}", "machineTags": ["t"]}},
+            {{"id": "b", "computerDnsName": "{}"}},
             {{"id": "{}"}}
         ], "@odata.nextLink": "{long}"}}"#,
-        tags("t", 1_001),
         &long[1..],
-        tags("t", 1_000),
         &long[..65],
     );
     let page = parse(body.as_bytes()).expect("a page");
-    assert_eq!((ids(&page), page.skipped, page.has_next_link), (vec!["a", "b", "c"], 1, true));
-    let [first, second, third] = page.machines.as_slice() else { panic!("three machines") };
-    assert_eq!((&first.computer_dns_name, &first.machine_tags), (&None, &None));
+    assert_eq!((ids(&page), page.skipped, page.has_next_link), (vec!["a", "b"], 1, true));
+    let [first, second] = page.machines.as_slice() else { panic!("two machines") };
+    assert_eq!((&first.computer_dns_name, first.machine_tags.as_ref().map(Vec::len)), (&None, Some(1)));
     assert_eq!(second.computer_dns_name.as_deref().map(str::len), Some(4_096));
-    assert_eq!(second.machine_tags.as_ref().map(Vec::len), Some(1_000));
-    assert_eq!(third.machine_tags, None, "unknown is not none");
+}
+
+#[test]
+fn all_tags_of_a_machine_are_read_or_it_is_said_that_they_are_too_many() {
+    let machine = |tag: &str, count: usize| {
+        format!(r#"{{"id": "a", "machineTags": [{}]}}"#, vec![format!(r#""{tag}""#); count].join(","))
+    };
+    let page = format!(r#"{{"value": [{}]}}"#, machine("t", MAXIMUM_TAGS));
+    let page = parse(page.as_bytes()).expect("a page");
+    assert_eq!(page.machines[0].machine_tags.as_ref().map(Vec::len), Some(MAXIMUM_TAGS));
+    let too_many = Some(UnreadableList::TooManyTags { limit: MAXIMUM_TAGS });
+    assert_eq!(unreadable(&machine("t", MAXIMUM_TAGS + 1), 1, ListBounds::PAGE), too_many);
+    assert_eq!(unreadable(&machine(&"x".repeat(4_097), 1), 1, ListBounds::PAGE), too_many);
 }

@@ -1,0 +1,182 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use secrecy::SecretString;
+
+use super::*;
+use crate::outside::disguises::{ENCODINGS, hexadecimal};
+
+const WEB_TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ4In0.c2lnbmF0dXJl";
+/// As mail and editors fold it.
+const LONG_TOKEN_LINES: &str = "eyJhbGciOiJSUzI1NiIs\n  Imlzc3VlIjoxfQ.eyJ0aWQiOiJmb2xkZWQi\r\nLCJyb2xlcyI6W119.c2lnbmF0dXJlc2lnbmF0\ndXJlc2lnbmF0dXJlc2ln";
+/// With everything that encodings change.
+const SECRET: &str = "mask~me+a/b&\"c\"=\\d e";
+
+#[test]
+fn what_surrounds_a_secret_stays() {
+    secrets::keep(&SecretString::from(format!(" {SECRET}\n")));
+    let form = "mask%7Eme%2Ba%2fb%26%22c%22%3D%5Cd+e";
+    let (whole, pieces) = (format!("id:{SECRET}"), format!("x{SECRET}"));
+    let json = serde_json::to_string(SECRET).expect("a text").trim_matches('"').to_owned();
+    let table = [
+        ("nothing to hide".to_owned(), "nothing to hide"),
+        (format!("{SECRET} and {SECRET}"), "*** and ***"),
+        (format!("x{SECRET}y"), "x***y"),
+        (format!("client_secret={form}&x"), "client_secret=***&x"),
+        (format!("\"{json}\""), "\"***\""),
+        (r#"(mask~me\u002Ba\/b\u0026\"c\"=\\d e)"#.to_owned(), "(***)"),
+        (r#"(mask~me\\u002ba\\/b\\u0026\\\"c\\\"=\\\\d e)"#.to_owned(), "(***)"),
+        ("(mask~me&#43;a&#x2F;b&amp;&quot;c&quot;=\\d e)".to_owned(), "(***)"),
+        (format!("Basic {}", STANDARD.encode(&whole)), "Basic ***="),
+        (format!("Basic {}", STANDARD.encode(&pieces)), "Basic ***"),
+        (format!("/{}", URL_SAFE_NO_PAD.encode(SECRET)), "***"),
+        ("cut: mask~me+a/b&\"c\"=…".to_owned(), "cut: ***…"),
+        ("cut: mask~me+a".to_owned(), "cut: mask~me+a"),
+        ("its tail: k~me+a/b&\"c\"=\\d e.".to_owned(), "its tail: ***."),
+        (format!("2026-11-26 12:00 {} 1", hexadecimal(SECRET.as_bytes(), ":")), "2026-11-26 12:00 *** 1"),
+        (format!(r"\n{}", STANDARD.encode(&whole)), "***="),
+    ];
+    for (text, expected) in table {
+        assert_eq!(masked(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_secret_is_masked_in_every_dress_and_in_one_over_another() {
+    let secret = "q8Q~Tw+ee/tyZ=xy\"w\\v&<Ü7-aB.c_dX%41e f";
+    secrets::keep(&secret.into());
+    for (outer, dress) in ENCODINGS {
+        // What stands between characters is left out between those of the secret only: it ends what encodings write.
+        let within =
+            if matches!(outer, "blanks" | "line breaks" | "quotes") { &ENCODINGS[..1] } else { &ENCODINGS[..8] };
+        for (inner, underwear) in within {
+            let text = format!("at {}, then", dress(&underwear(secret)));
+            let shown = masked(&text);
+            assert!(
+                shown.contains(MASK) && shown.len() < text.len() / 4 + 40,
+                "{inner} in {outer}: {shown} for {text}"
+            );
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_sixteen_characters_of_a_secret_are_masked_wherever_they_stand(
+        start in 0_usize..24, more in 0_usize..8, outer in 0..ENCODINGS.len(), before in "[ -~äß\u{200b}]{0,20}", after in "[ -~äß\u{200b}]{0,20}",
+    ) {
+        let secret = "pR7~piece+of/a=secret,Vk2.that-is_longer";
+        secrets::keep(&secret.into());
+        let piece = secret.get(start..(start + PIECE + more).min(secret.len())).expect("a piece");
+        let (name, dress) = ENCODINGS[outer];
+        let text = format!("{before}<{}>{after}", dress(piece));
+        proptest::prop_assert!(masked(&text).contains(MASK), "{}: {}", name, text);
+        proptest::prop_assert_eq!(masked(&before), before.as_str(), "nothing else is");
+    }
+}
+
+/// So many characters in a row of a secret are enough.
+const PIECE: usize = 16;
+
+#[test]
+fn fewer_characters_than_sixteen_of_a_secret_are_no_secret() {
+    let secret = "Lm4~fewer-in/one.here;Zk8!then_nothing:";
+    secrets::keep(&secret.into());
+    for start in 0..=secret.len() - PIECE {
+        let text = format!("({})", &secret[start..start + PIECE - 1]);
+        assert_eq!(masked(&text), text);
+        assert_eq!(masked(&format!("({})", &secret[start..start + PIECE])), "(***)");
+    }
+}
+
+#[test]
+fn a_part_of_our_own_token_is_masked_and_a_token_in_pieces() {
+    let token =
+        format!("{}.{}.c2hvcnQtc2ln", "eyJhbGciOiJSUzI1NiIsIm93biI6MX0", "eyJ0aWQiOiJvdXJzIiwiYXBwIjoib3VycyJ9");
+    secrets::learn(&token.as_str().into());
+    let half = token.len() / 2;
+    for part in token.split('.').chain([&token[..half], &token[half..], &token[20..]]) {
+        assert_eq!(masked(&format!("<{part}>")), "<***>", "{part}");
+    }
+}
+
+#[test]
+fn a_secret_that_could_be_a_word_is_masked_as_a_whole_word_only() {
+    for secret in ["Sesame", "maskedpassword", "no"] {
+        secrets::keep(&SecretString::from(secret));
+    }
+    for (text, expected) in [
+        ("the token Sesame, \"Sesame\" and Sesame.", "the token ***, \"***\" and ***."),
+        ("Sesame-Lab, OpenSesame, sesame_x Sesame_x", "Sesame-Lab, OpenSesame, sesame_x Sesame_x"),
+        ("token%3DSesame and \\u0022Sesame and \\nSesame", "token%3D*** and \\u0022*** and \\n***"),
+        ("maskedpassword maskedpasswords", "*** maskedpasswords"),
+        ("no is too short", "no is too short"),
+    ] {
+        assert_eq!(masked(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_web_token_is_known_by_its_three_parts_and_no_word_is_taken_for_one() {
+    for (text, expected) in [
+        (format!("Bearer {WEB_TOKEN}, end"), "Bearer ***, end"),
+        (format!("{WEB_TOKEN} {WEB_TOKEN}."), "*** ***."),
+        (format!("token%3D{WEB_TOKEN}"), "token%3D***"),
+        (WEB_TOKEN.replace("In0", "In\u{1b}0"), "***"),
+        (format!("{LONG_TOKEN_LINES} and"), "*** and"),
+        (format!("{LONG_TOKEN_LINES}\nhint: none"), "***\nhint: none"),
+        (hexadecimal(WEB_TOKEN.as_bytes(), ""), "***"),
+        (STANDARD.encode(STANDARD.encode(WEB_TOKEN)), "***=="),
+    ] {
+        assert_eq!(masked(&text), expected);
+    }
+    for word in [
+        "HackneyJunction-Workstations",
+        "keyJournal.keyJournals.keyJournalists",
+        "eyJunctionWorkstations.contoso.com",
+        "eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ4In0",
+    ] {
+        assert_eq!(masked(word), word);
+    }
+}
+
+#[test]
+fn a_word_is_masked_in_what_comes_from_outside_only() {
+    secrets::keep(&"gartenzaun".into());
+    assert_eq!(masked("the password gartenzaun is wrong"), "the password *** is wrong");
+    assert_eq!(masked_ours("Results: /srv/gartenzaun/in.csv"), "Results: /srv/gartenzaun/in.csv");
+    assert_eq!(masked_ours(WEB_TOKEN), MASK);
+}
+
+#[test]
+fn time_grows_with_the_text_only_whatever_it_holds() {
+    secrets::keep(&"wQ9~never+there/at=all,Vk2.whatever".into());
+    // Each would take minutes if anything were looked at from each of its characters.
+    for unit in ["eyJ", "eyJhbGciOiJub25lIn0.", "a", "%25", "\\", "&#", "0x", "=3D", "QUFB ", "\u{1b}[", "ﷺ", "YWFh"]
+    {
+        let text = unit.repeat(2_000 / unit.len());
+        assert!(masked(&text).len() <= text.len());
+        let hidden = format!("{text} wQ9~never+there/at=all {text}");
+        assert!(!masked(&hidden).contains("never+there"), "{unit}");
+    }
+}
+
+#[test]
+fn a_long_text_is_read_in_pieces_and_nothing_is_lost_between_them() {
+    secrets::keep(&"xB3~edge+of/one=piece,Vk2.whatever".into());
+    let blank = " ".repeat(PIECE_BYTES - 20);
+    let text = format!("{blank}xB3~edge+of/one=piece,Vk2.whatever{blank}{WEB_TOKEN}");
+    assert_eq!(masked(&text), format!("{blank}***{blank}***"));
+}
+
+#[test]
+fn whatever_a_text_holds_it_can_be_masked() {
+    secrets::keep(&"mask~größe&9".into());
+    for text in
+        ["", "%", "\\", "\\u", "&", "&#", "&#x", "&amp", "mask~gr%C3%B6%C3%9Fe&", "eyJ", "eyJ.eyJ.", "ü%ü&ü;ü\\ü"]
+    {
+        assert_eq!(masked(text), text);
+    }
+    for text in ["mask~gr%C3%B6%C3%9Fe%269", "mask~gr\\u00f6\\u00dfe&9", "mask~größe&amp;9"] {
+        assert_eq!(masked(text), "***");
+    }
+}

@@ -1,0 +1,156 @@
+//! The secrets, ready to be found in time that grows with the text alone: by the hashes of their pieces.
+//!
+//! Any so many characters of a secret in a row give it away, wherever they stand in it; of a shorter secret, all of it.
+//! They are compared as people read them ([`Reading::compact`]), and each secret in every way in which it can be decoded,
+//! since a text that is decoded has decoded what only looked like an escape, too.
+//!
+//! What surprises: a short secret, or one that could be a word, is found only where it stands as a whole word. As `Test`
+//! it protects nothing where it is a part of `Test-Lab`, and to mask it there would make a message wrong.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::decoding::unescaped;
+use super::reading::{Glyph, Reading};
+
+/// So many characters in a row of a secret are masked, whatever stands around them.
+const PIECE_CHARACTERS: usize = 16;
+/// A shorter secret is masked only as a whole word.
+const SHORTEST_SURE_CHARACTERS: usize = 8;
+/// A secret of letters only is masked only as a whole word unless it is longer than words are.
+const LONGEST_WORD_CHARACTERS: usize = 16;
+/// How often a secret may look as if it were encoded.
+const MAXIMUM_ROUNDS: usize = 3;
+
+/// What is looked for.
+#[derive(Default)]
+pub(super) struct Pieces {
+    by_length: Vec<Hashes>,
+    words: Vec<SecretString>,
+}
+
+/// The hashes of all pieces of one length.
+struct Hashes {
+    length: usize,
+    /// What a character adds to the hash that is the first of a piece.
+    first: u64,
+    values: HashSet<u64, RandomState>,
+}
+
+impl Pieces {
+    /// Looks for this secret from now on.
+    pub(super) fn add(&mut self, secret: &str) {
+        let mut reading = Some(Reading::of(secret));
+        let is_word = secret.chars().count() <= LONGEST_WORD_CHARACTERS && secret.chars().all(char::is_alphabetic);
+        let is_sure = reading.as_ref().is_some_and(|it| it.compact().len() >= SHORTEST_SURE_CHARACTERS);
+        if is_word || !is_sure {
+            self.words.extend(reading.map(|reading| reading.characters().collect::<String>().into()));
+            return;
+        }
+        for _ in 0..MAXIMUM_ROUNDS {
+            let Some(form) = reading else { break };
+            self.add_pieces(&form);
+            reading = unescaped(&form);
+        }
+        // A part of a web token is worth as much as the whole.
+        let parts: Vec<&str> = secret.split('.').collect();
+        if let [_, _, _] = parts.as_slice() {
+            parts.into_iter().map(Reading::of).for_each(|part| self.add_pieces(&part));
+        }
+    }
+
+    fn add_pieces(&mut self, reading: &Reading) {
+        let glyphs = reading.glyphs();
+        let length = PIECE_CHARACTERS.min(glyphs.len()).max(1);
+        let pieces: Vec<Vec<Glyph>> = glyphs.windows(length).map(super::reading::compact).collect();
+        let all = [reading.compact()];
+        let is_long = |piece: &&Vec<Glyph>| piece.len() >= SHORTEST_SURE_CHARACTERS;
+        // Where there is little between what is left out, the secret is known as a whole only.
+        let are_any = pieces.iter().any(|piece| is_long(&piece));
+        for piece in if are_any { pieces.iter() } else { all.iter() }.filter(is_long) {
+            let hashes = self.of_length(piece.len());
+            hashes.values.insert(piece.iter().fold(0, |hash, glyph| appended(hash, glyph.character)));
+        }
+    }
+
+    fn of_length(&mut self, length: usize) -> &mut Hashes {
+        let position = self.by_length.iter().position(|hashes| hashes.length == length).unwrap_or_else(|| {
+            let first = (1..length).fold(1, |power, _| product(power, BASE));
+            self.by_length.push(Hashes { length, first, values: HashSet::default() });
+            self.by_length.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "it was found or added there")]
+        &mut self.by_length[position]
+    }
+
+    /// The fewest bytes in which anything could be found.
+    pub(super) fn shortest_bytes(&self) -> usize {
+        let words = self.words.iter().map(|word| word.expose_secret().chars().count());
+        self.by_length.iter().map(|hashes| hashes.length).chain(words).min().unwrap_or(usize::MAX)
+    }
+
+    /// Where pieces of secrets stand that no text holds by chance.
+    pub(super) fn find_sure(&self, reading: &Reading, mut found: impl FnMut(Range<usize>)) {
+        if self.by_length.is_empty() {
+            return;
+        }
+        let glyphs = reading.compact();
+        for Hashes { length, first, values } in &self.by_length {
+            let mut hash = 0;
+            for (position, glyph) in glyphs.iter().enumerate() {
+                if let Some(gone) = position.checked_sub(*length).and_then(|gone| glyphs.get(gone)) {
+                    let gone = product(u64::from(u32::from(gone.character)), *first);
+                    hash = (hash + MODULUS - gone) % MODULUS;
+                }
+                hash = appended(hash, glyph.character);
+                let start = (position + 1).checked_sub(*length).and_then(|start| glyphs.get(start));
+                if let Some(start) = start.filter(|_| values.contains(&hash)) {
+                    found(start.place().start.min(glyph.place().start)..glyph.place().end.max(start.place().end));
+                }
+            }
+        }
+    }
+
+    /// Where secrets stand as whole words.
+    pub(super) fn find_words(&self, reading: &Reading, mut found: impl FnMut(Range<usize>)) {
+        let glyphs = reading.glyphs();
+        let is_in_a_word = |glyph: Option<&Glyph>| glyph.is_some_and(|glyph| is_of_a_word(glyph.character));
+        for word in &self.words {
+            let word = word.expose_secret();
+            let Some(first) = word.chars().next() else { continue };
+            let length = word.chars().count();
+            let starts = glyphs.iter().enumerate().filter(|(_, glyph)| glyph.character == first);
+            for (start, _) in starts {
+                let Some(candidate) = glyphs.get(start..start + length) else { break };
+                let before = start.checked_sub(1).and_then(|before| glyphs.get(before));
+                let is_whole = !is_in_a_word(before) && !is_in_a_word(glyphs.get(start + length));
+                if is_whole && candidate.iter().map(|glyph| glyph.character).eq(word.chars()) {
+                    found(reading.place(&(start..start + length)));
+                }
+            }
+        }
+    }
+}
+
+fn is_of_a_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '-' | '_')
+}
+
+/// A prime, so that texts that differ have the same hash as good as never. If they do, a text is masked without need.
+const MODULUS: u64 = (1 << 61) - 1;
+const BASE: u64 = 0x0f2b_6a19_c4d3_857d;
+
+/// The hash of a text and one more character.
+fn appended(hash: u64, character: char) -> u64 {
+    (product(hash, BASE) + u64::from(u32::from(character))) % MODULUS
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "both halves are smaller than the modulus")]
+fn product(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    let folded = (product as u64 & MODULUS) + (product >> 61) as u64;
+    if folded >= MODULUS { folded - MODULUS } else { folded }
+}

@@ -1,0 +1,172 @@
+//! A text in one of the readings that it allows: as it came, or with something in it decoded.
+//!
+//! A reading is what somebody sees who is not held up by dress: compatibility forms are their plain letters (full width,
+//! ligatures), accents and whatever nobody sees are left out, and any white space is a space. Each character knows the
+//! place in the original that it stands for, so that what is found in a reading can be masked there.
+
+use std::ops::Range;
+
+use icu_normalizer::{DecomposingNormalizer, DecomposingNormalizerBorrowed};
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointMapDataBorrowed, CodePointSetData, CodePointSetDataBorrowed};
+
+/// Begins what moves a terminal. It is kept, since what it begins has an end that is text.
+pub(super) const ESCAPE: char = '\u{1b}';
+/// Stands where there is nothing to read, and joins nothing.
+pub(super) const BREAK: char = '\u{fffd}';
+
+/// Base letters, without what compatibility adds.
+const PLAIN: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizer::new_nfkd();
+const KINDS: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMapData::new();
+const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+
+/// A character of a reading.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glyph {
+    pub(super) character: char,
+    /// Where in the original its first byte is, and the one behind its last.
+    start: u32,
+    end: u32,
+    /// Whether this reading shows it, or shows it beside the one before it, and the one that it was made from does not.
+    pub(super) is_new: bool,
+}
+
+impl Glyph {
+    /// What it stands for in the original.
+    pub(super) const fn place(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A text as it is read.
+#[derive(Default)]
+pub(super) struct Reading {
+    glyphs: Vec<Glyph>,
+}
+
+impl Reading {
+    /// The text as it is. It must be shorter than 4 GB, as pieces of a long one are.
+    pub(super) fn of(text: &str) -> Self {
+        let mut reading = Self { glyphs: Vec::with_capacity(text.len()) };
+        for (start, character) in text.char_indices() {
+            reading.push(character, &(start..start + character.len_utf8()), false);
+        }
+        reading
+    }
+
+    pub(super) fn glyphs(&self) -> &[Glyph] {
+        &self.glyphs
+    }
+
+    pub(super) fn characters(&self) -> impl Iterator<Item = char> {
+        self.glyphs.iter().map(|glyph| glyph.character)
+    }
+
+    /// What is compared: without white space, and without what encodings put around and between texts.
+    pub(super) fn compact(&self) -> Vec<Glyph> {
+        compact(&self.glyphs)
+    }
+
+    /// Does something with each run of such characters: with its lines, as positions of glyphs. A run goes on behind what
+    /// joins, given what does and how long the line before it is.
+    pub(super) fn for_each_run(
+        &self,
+        is_member: impl Fn(char) -> bool,
+        joins: impl Fn(char, usize) -> bool,
+        mut each: impl FnMut(&[Range<usize>]),
+    ) {
+        let mut lines: Vec<Range<usize>> = Vec::new();
+        let mut is_open = false;
+        for (position, character) in self.characters().enumerate() {
+            let length = lines.last().map_or(0, ExactSizeIterator::len);
+            let line = lines.last_mut();
+            if is_member(character) {
+                match line.filter(|_| is_open) {
+                    Some(line) => line.end = position + 1,
+                    None => lines.push(position..position + 1),
+                }
+                is_open = true;
+            } else if length > 0 && joins(character, length) {
+                is_open = false;
+            } else if length > 0 {
+                each(&lines);
+                lines.clear();
+                is_open = false;
+            }
+        }
+        if !lines.is_empty() {
+            each(&lines);
+        }
+    }
+
+    /// What these glyphs stand for in the original.
+    pub(super) fn place(&self, glyphs: &Range<usize>) -> Range<usize> {
+        let glyphs = self.glyphs.get(glyphs.clone()).unwrap_or_default();
+        let ends = glyphs.first().zip(glyphs.last());
+        ends.map_or(0..0, |(first, last)| first.place().start..last.place().end)
+    }
+
+    /// Adds a character that was read there.
+    pub(super) fn push(&mut self, character: char, place: &Range<usize>, is_new: bool) {
+        let is_plain = matches!(character, ' '..='~' | ESCAPE | BREAK);
+        if is_plain {
+            self.push_plain(character, place, is_new);
+        } else if character.is_whitespace() {
+            self.push_plain(' ', place, is_new);
+        } else if !character.is_ascii() {
+            for plain in PLAIN.normalize_iter(std::iter::once(character)) {
+                if !is_unseen(plain) {
+                    self.push_plain(if plain.is_whitespace() { ' ' } else { plain }, place, is_new);
+                }
+            }
+        }
+    }
+
+    /// Adds a character of the reading that this one is made from.
+    pub(super) fn copy(&mut self, glyph: Glyph, is_new: bool) {
+        self.glyphs.push(Glyph { is_new, ..glyph });
+    }
+
+    /// Adds bytes that were read there: UTF-8, and where they are none Latin-1.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8], place: impl Fn(usize) -> Range<usize>) {
+        let mut position = 0;
+        for chunk in bytes.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                let length = character.len_utf8();
+                self.push(character, &(place(position).start..place(position + length - 1).end), true);
+                position += length;
+            }
+            for byte in chunk.invalid() {
+                let letter = Some(char::from(*byte)).filter(|it| it.is_alphabetic());
+                self.push(letter.unwrap_or(BREAK), &place(position), true);
+                position += 1;
+            }
+        }
+    }
+
+    fn push_plain(&mut self, character: char, place: &Range<usize>, is_new: bool) {
+        let [start, end] = [place.start, place.end].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+        self.glyphs.push(Glyph { character, start, end, is_new });
+    }
+}
+
+/// What is compared of these: see [`Reading::compact`].
+pub(super) fn compact(glyphs: &[Glyph]) -> Vec<Glyph> {
+    let is_between = |it: char| matches!(it, ' ' | '\\' | '"' | '\'' | ESCAPE);
+    glyphs.iter().filter(|glyph| !is_between(glyph.character)).copied().collect()
+}
+
+/// Accents, controls, and characters that change how others look.
+fn is_unseen(character: char) -> bool {
+    let is_mark = || {
+        matches!(
+            KINDS.get(character),
+            GeneralCategory::NonspacingMark
+                | GeneralCategory::EnclosingMark
+                | GeneralCategory::SpacingMark
+                | GeneralCategory::Control
+                | GeneralCategory::Format
+        )
+    };
+    IGNORABLE.contains(character) || is_mark()
+}
