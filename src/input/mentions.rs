@@ -7,23 +7,36 @@ use std::hash::{BuildHasher, Hasher as _};
 
 use foldhash::fast::RandomState;
 
-use crate::model::MachineReference;
+use crate::model::{MachineReference, ReferenceNumber, Request};
 
 /// The machines of all rows so far. Names are the same whatever the case of their ASCII letters; the first spelling stays.
 #[derive(Default)]
 pub(super) struct Mentions(Vec<MachineReference>);
 
 impl Mentions {
-    /// Takes another machine, and gives the number of this mention, from 0.
-    pub(super) fn add(&mut self, machine: MachineReference) -> u32 {
+    /// Takes another machine, and gives the number of this mention, which stands for it until they are told apart.
+    pub(super) fn add(&mut self, machine: MachineReference) -> ReferenceNumber {
         // Saturates beyond what the limit on rows lets happen.
         let mention = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         self.0.push(machine);
-        mention
+        ReferenceNumber(mention)
     }
 
-    /// The machines, each once, in the order of their first mention, and for every mention the position of its machine.
-    pub(super) fn finish(self) -> (Vec<MachineReference>, Vec<u32>) {
+    /// The machines, each once, in the order of their first mention. Requests, which name mentions, name machines then.
+    pub(super) fn finish(self, requests: &mut [Request]) -> Vec<MachineReference> {
+        let mentions = self.0.len();
+        let (machines, positions) = self.distinct();
+        if machines.len() < mentions {
+            for request in requests {
+                let position = positions.get(request.machine.0 as usize).copied();
+                request.machine = ReferenceNumber(position.unwrap_or_default());
+            }
+        }
+        machines
+    }
+
+    /// The machines, each once, and for every mention the position of its machine.
+    fn distinct(self) -> (Vec<MachineReference>, Vec<u32>) {
         let Self(mut machines) = self;
         let mut positions = first_mentions(&machines);
         let mut kept = 0;
@@ -121,9 +134,9 @@ mod tests {
                 MachineReference::Name(name) if random.bool() => MachineReference::Name(name.to_uppercase().into()),
                 machine => machine,
             };
-            assert_eq!(mentions.add(machine), mention);
+            assert_eq!(mentions.add(machine), ReferenceNumber(mention));
         }
-        let (machines, positions) = mentions.finish();
+        let (machines, positions) = mentions.distinct();
         assert_eq!(machines.len(), known.len());
         assert!(positions == expected, "another machine, or another order");
         for (number, position) in known {

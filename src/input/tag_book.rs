@@ -15,7 +15,7 @@ use super::note::{TagWarning, TagWarningKind};
 use super::problem::ProblemKind;
 use super::tag_gate::TagOddity;
 use super::unicode::folded;
-use crate::model::{RowNumber, Tag, TagAction, TagError};
+use crate::model::{RowNumber, Tag, TagAction, TagError, TagNumber};
 
 /// The most warnings that are kept.
 const WARNINGS_MAXIMUM: usize = 100;
@@ -41,10 +41,10 @@ enum AskedForm {
     New(Tag),
 }
 
-/// A tag that was taken: its position, and the doubts that had to be allowed for it.
+/// A tag that was taken: its number, and the doubts that had to be allowed for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TakenTag {
-    pub(super) position: u32,
+    pub(super) number: TagNumber,
     pub(super) allowed: [Option<Doubt>; 2],
 }
 
@@ -149,11 +149,11 @@ impl TagBook {
             TagAction::Add => {}
         }
         // Saturates beyond what the limit on rows lets happen.
-        let position = u32::try_from(index).unwrap_or(u32::MAX);
-        Some(TakenTag { position, allowed: [odd.then_some(Doubt::OddTags), variant.then_some(Doubt::CaseVariants)] })
+        let number = TagNumber(u32::try_from(index).unwrap_or(u32::MAX));
+        Some(TakenTag { number, allowed: [odd.then_some(Doubt::OddTags), variant.then_some(Doubt::CaseVariants)] })
     }
 
-    /// The tags by their positions; the first warnings about them, in the order of rows; and how many more there are.
+    /// The tags by their numbers; the first warnings about them, in the order of rows; and how many more there are.
     pub(super) fn finish(self) -> (Vec<Tag>, Vec<TagWarning>, u32) {
         let mut warnings: Vec<TagWarning> =
             self.tags.iter().filter_map(|(tag, known)| self.warning(tag, known)).collect();
@@ -239,6 +239,6 @@ mod tests {
         let judged = book.judge("X", Some(Add), RowNumber(9)).expect("allowed");
         let place = RowPlace { row: RowNumber(9), line: 10 };
         let allowed = [None, Some(Doubt::CaseVariants)];
-        assert_eq!(book.take(judged, Add, place), Some(TakenTag { position: 2, allowed }));
+        assert_eq!(book.take(judged, Add, place), Some(TakenTag { number: TagNumber(2), allowed }));
     }
 }

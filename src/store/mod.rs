@@ -45,9 +45,9 @@ pub use custody::{Uncertainty, UnknownCalls};
 pub use directory::{default_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
-    AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,
-    RecentSlotWrites, RemovesWithoutAdds, RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk,
-    StoredOperation, StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+    AccountKey, Doubt, Guards, InputChunk, NewOperation, NewRun, OperationState, RecentSlotWrites, RemovesWithoutAdds,
+    RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk, StoredOperation, StoredRun,
+    UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,

@@ -33,7 +33,7 @@ async fn a_long_run_ends_within_a_hundredth_of_the_bound() {
     const MACHINES: u32 = 50_000;
     let quota = "100/1m,1500/1h";
     let operations: Vec<_> =
-        (0..MACHINES).map(|number| (machine(number), NewChange::DeviceValue(DeviceValue::High))).collect();
+        (0..MACHINES).map(|number| (machine(number), Change::DeviceValue(DeviceValue::High))).collect();
     let simulation = Simulation::new(1, operations, quota, CALM, 150).await;
     // The forecast of the end is made at every tick; a few are enough here.
     let settings = DispatchSettings { tick: Duration::from_hours(8), ..simulation.settings(1, quota) };
