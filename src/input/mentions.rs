@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher as _};
 
 use foldhash::fast::RandomState;
 
+use super::make_room;
 use crate::model::{MachineReference, ReferenceNumber, Request};
 
 /// The machines of all rows so far. Names are the same whatever the case of their ASCII letters; the first spelling stays.
@@ -14,31 +15,21 @@ use crate::model::{MachineReference, ReferenceNumber, Request};
 pub(super) struct Mentions(Vec<MachineReference>);
 
 impl Mentions {
-    /// Takes another machine, and gives the number of this mention, which stands for it until they are told apart.
+    /// Takes another machine, and gives the number of its mention, which stands for it until they are told apart.
     pub(super) fn add(&mut self, machine: MachineReference) -> ReferenceNumber {
+        // Where rows are sorted by machine, most of them name that of the row before.
+        if self.0.last() != Some(&machine) {
+            make_room(&mut self.0);
+            self.0.push(machine);
+        }
         // Saturates beyond what the limit on rows lets happen.
-        let mention = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        self.0.push(machine);
-        ReferenceNumber(mention)
+        ReferenceNumber(u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// The machines, each once, in the order of their first mention. Requests, which name mentions, name machines then.
     pub(super) fn finish(self, requests: &mut [Request]) -> Vec<MachineReference> {
-        let mentions = self.0.len();
-        let (machines, positions) = self.distinct();
-        if machines.len() < mentions {
-            for request in requests {
-                let position = positions.get(request.machine.0 as usize).copied();
-                request.machine = ReferenceNumber(position.unwrap_or_default());
-            }
-        }
-        machines
-    }
-
-    /// The machines, each once, and for every mention the position of its machine.
-    fn distinct(self) -> (Vec<MachineReference>, Vec<u32>) {
         let Self(mut machines) = self;
-        let mut positions = first_mentions(&machines);
+        let Some(mut positions) = first_mentions(&machines) else { return machines };
         let mut kept = 0;
         for mention in 0..machines.len() {
             let first = positions.get(mention).map_or(mention, |first| *first as usize);
@@ -54,27 +45,34 @@ impl Mentions {
             }
         }
         machines.truncate(kept);
-        (machines, positions)
+        for request in requests {
+            let position = positions.get(request.machine.0 as usize).copied();
+            request.machine = ReferenceNumber(position.unwrap_or_default());
+        }
+        machines
     }
 }
 
-/// For every mention the first one of the same machine.
-fn first_mentions(machines: &[MachineReference]) -> Vec<u32> {
+/// For every mention the first one of the same machine; `None` where each is the first.
+fn first_mentions(machines: &[MachineReference]) -> Option<Vec<u32>> {
     let state = RandomState::default();
     // The hash above, the mention below.
     let hashed = (0_u64..).zip(machines).map(|(mention, machine)| hash(&state, machine) << 32 | mention);
     let mut hashed: Vec<u64> = hashed.collect();
     hashed.sort_unstable();
-    let mut firsts: Vec<u32> = (0..).take(machines.len()).collect();
+    let mut firsts: Option<Vec<u32>> = None;
     let mut distinct: Vec<u32> = Vec::new();
     for alike in hashed.chunk_by(|one, next| one >> 32 == next >> 32).filter(|alike| alike.len() > 1) {
         distinct.clear();
         for mention in alike.iter().copied().map(mention_of) {
             let machine = |mention: u32| machines.get(mention as usize);
-            let known = distinct.iter().find(|known| is_same(machine(**known), machine(mention)));
-            match (known, firsts.get_mut(mention as usize)) {
-                (Some(known), Some(first)) => *first = *known,
-                _ => distinct.push(mention),
+            let Some(known) = distinct.iter().find(|known| is_same(machine(**known), machine(mention))) else {
+                distinct.push(mention);
+                continue;
+            };
+            let firsts = firsts.get_or_insert_with(|| (0..).take(machines.len()).collect());
+            if let Some(first) = firsts.get_mut(mention as usize) {
+                *first = *known;
             }
         }
     }
@@ -110,6 +108,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::model::{Change, DeviceValue, RowNumber};
 
     /// A machine for a number: a third of them ids, a third Entra ids, a third names in several spellings.
     fn machine(number: u32) -> MachineReference {
@@ -125,20 +124,24 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let mut mentions = Mentions::default();
         let mut known: HashMap<u32, u32> = HashMap::new();
-        let mut expected = Vec::new();
-        for mention in 0..20_000 {
-            let number = random.u32(..5_000);
+        let (mut expected, mut requests) = (Vec::new(), Vec::new());
+        let mut number = 0;
+        for row in 0..20_000 {
+            // Every third row names the machine of the row before.
+            number = if random.u8(..3) == 0 { number } else { random.u32(..5_000) };
             let next = u32::try_from(known.len()).expect("few");
-            expected.push(*known.entry(number).or_insert(next));
+            expected.push(ReferenceNumber(*known.entry(number).or_insert(next)));
             let machine = match machine(number) {
                 MachineReference::Name(name) if random.bool() => MachineReference::Name(name.to_uppercase().into()),
                 machine => machine,
             };
-            assert_eq!(mentions.add(machine), ReferenceNumber(mention));
+            let (machine, change) = (mentions.add(machine), Change::DeviceValue(DeviceValue::Low));
+            requests.push(Request { row: RowNumber(row), line: row, machine, change });
         }
-        let (machines, positions) = mentions.distinct();
+        let machines = mentions.finish(&mut requests);
         assert_eq!(machines.len(), known.len());
-        assert!(positions == expected, "another machine, or another order");
+        let found: Vec<_> = requests.iter().map(|request| request.machine).collect();
+        assert!(found == expected, "another machine, or another order");
         for (number, position) in known {
             let spelling = machines[position as usize].to_string();
             assert!(spelling.eq_ignore_ascii_case(&machine(number).to_string()), "{spelling}");

@@ -88,6 +88,15 @@ pub struct InputOptions {
     pub ids_only: bool,
 }
 
+/// Makes room for one more in a list that may become long. It is moved whenever it grows, so a long one grows by more than it
+/// would by itself; memory that is never touched costs nothing.
+fn make_room<Item>(list: &mut Vec<Item>) {
+    const LONG: usize = 10_000;
+    if list.len() == list.capacity() && list.len() >= LONG {
+        list.reserve_exact(3 * list.len());
+    }
+}
+
 /// Reads and checks a whole input, in one pass over `source`. It blocks.
 ///
 /// # Errors

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::InputOptions;
 use super::accept::{Accepted, Doubt};
 use super::check::{self, Asked, Field, NamedCells, Rules};
 use super::columns::{Column, Columns, repeats, repeats_name};
@@ -23,9 +22,10 @@ use super::problem::{Problem, ProblemKind};
 use super::record::{Record, swallows_row, trim};
 use super::scan::{Cells, QuotedPlace};
 use super::sheet::{ChunkPlaces, Sheet};
-use super::spool::Spool;
+use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use super::text::Text;
+use super::{InputOptions, make_room};
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
 
 /// The most rows that an input can have: whatever is counted of them fits into 32 bits.
@@ -58,7 +58,7 @@ struct Rows {
     tag_separator: Option<char>,
     allows_names: bool,
     row_count: u32,
-    spool: Spool,
+    spool: SpoolWriter,
     chunks: ChunkPlaces,
     mentions: Mentions,
     tags: TagBook,
@@ -96,7 +96,7 @@ impl Rows {
             tag_separator: options.tag_separator,
             allows_names: !options.ids_only,
             row_count: 0,
-            spool: Spool::new(options),
+            spool: SpoolWriter::new(options.spool_directory.as_deref()),
             chunks: ChunkPlaces::default(),
             mentions: Mentions::default(),
             tags: TagBook::new(options.accepted),
@@ -311,12 +311,14 @@ impl Rows {
             for (known, doubt) in allowed.iter_mut().zip(doubts) {
                 *known = known.or(doubt);
             }
+            make_room(&mut self.requests);
             self.requests.push(Request { row, line, machine, change: Change::Tag(action, number) });
         }
         for doubt in allowed.into_iter().flatten() {
             *self.allowed.entry(doubt).or_default() += 1;
         }
         if let Some(value) = value {
+            make_room(&mut self.requests);
             self.requests.push(Request { row, line, machine, change: Change::DeviceValue(value) });
         }
     }
@@ -338,8 +340,8 @@ impl Rows {
     }
 
     fn finish(mut self) -> Result<Sheet, InputError> {
-        self.spool.flush()?;
         self.refuse_column_without_ids();
+        let spool = self.spool.finish()?;
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
@@ -366,7 +368,7 @@ impl Rows {
             warnings,
             further_warnings,
             chunks: self.chunks,
-            spool: self.spool,
+            spool,
         })
     }
 

@@ -7,13 +7,12 @@ use encoding_rs::UTF_8;
 use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
-use super::InputOptions;
 use super::dialect::Dialect;
 use super::error::InputError;
 use super::mentions::Mentions;
 use super::rows::ROWS_MAXIMUM;
 use super::sheet::{ChunkPlaces, Sheet};
-use super::spool::Spool;
+use super::spool::SpoolWriter;
 use crate::model::{Change, MachineReference, Request, Requests, RowNumber, Tag, TagNumber};
 
 const DELIMITER: u8 = b',';
@@ -23,7 +22,7 @@ const DELIMITER: u8 = b',';
 pub struct SheetWriter {
     header: Vec<String>,
     row_count: u32,
-    spool: Spool,
+    spool: SpoolWriter,
     chunks: ChunkPlaces,
     mentions: Mentions,
     tags: IndexSet<Tag, RandomState>,
@@ -35,11 +34,10 @@ impl SheetWriter {
     /// system's.
     #[must_use]
     pub fn new(header: &[&str], spool_directory: Option<&Path>) -> Self {
-        let spool_directory = spool_directory.map(Path::to_owned);
         Self {
             header: header.iter().map(|name| (*name).to_owned()).collect(),
             row_count: 0,
-            spool: Spool::new(&InputOptions { spool_directory, ..InputOptions::default() }),
+            spool: SpoolWriter::new(spool_directory),
             chunks: ChunkPlaces::default(),
             mentions: Mentions::default(),
             tags: IndexSet::default(),
@@ -82,7 +80,7 @@ impl SheetWriter {
     /// # Errors
     /// [`InputError`] when its rows cannot be kept.
     pub fn finish(mut self) -> Result<Sheet, InputError> {
-        self.spool.flush()?;
+        let spool = self.spool.finish()?;
         let machines = self.mentions.finish(&mut self.requests);
         let tags = self.tags.into_iter().collect();
         Ok(Sheet {
@@ -95,7 +93,7 @@ impl SheetWriter {
             warnings: Vec::new(),
             further_warnings: 0,
             chunks: self.chunks,
-            spool: self.spool,
+            spool,
         })
     }
 }

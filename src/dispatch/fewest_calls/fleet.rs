@@ -120,7 +120,7 @@ impl Fleet {
         for (machine, change) in &self.operations {
             match change {
                 Change::Tag(TagAction::Add, TagNumber(tag)) => {
-                    drop(adds.entry(*machine).or_default().insert(tag_text(*tag)))
+                    let _is_new = adds.entry(*machine).or_default().insert(tag_text(*tag));
                 }
                 Change::Tag(TagAction::Remove, _) => drop(losing.insert(*machine)),
                 Change::DeviceValue(_) => {}

@@ -398,7 +398,12 @@ fn a_column_of_ids_that_is_called_nearly_so_is_named_although_another_column_nam
         refusal("Id,Device Dd,tag,action\na,b,x,Add\n"),
         refusal("Device ID,Machien ID,value\na,b,High\n"),
     ];
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    the header on line 1 has the column "machine_idd" (1), which looks like "machineId" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "AADDeviceIdd" (2), which looks like "aadDeviceId" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "Device Dd" (2), which looks like "Device ID" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "Machien ID" (2), which looks like "machineId" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    "#);
     let allowed = accepting("machine_idd,Device Name,tag,action\na,b,x,Add\n", &[Doubt::MisnamedColumns]);
     assert_eq!(requests(&allowed), ["1/2 b: Add \"x\""]);
 }

@@ -83,7 +83,7 @@ fn a_failure_lists_the_candidates_the_latest_first_and_not_all_of_them() {
     let inventory = inventory([unseen].into_iter().chain(twins));
     let cut = &id(10)[..39];
     let resolution =
-        resolved(&["twin", "ghost.fabrikam.example", "nobody", cut, "4.2E+39", "\"\u{202e}odd\""], Some(&inventory));
+        resolved(&["twin", "ghost.fabrikam.example", "nobody", cut, "4.2E+39", "\u{202e}odd"], Some(&inventory));
     let described: Vec<String> = (0..6)
         .map(|position| {
             let (code, message) = resolution.describe_failure(ReferenceNumber(position), Some(&inventory));
