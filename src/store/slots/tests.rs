@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
-use crate::model::{AnswerFacts, Change, DeviceValue, MachineId, TagAction, TagNumber};
+use crate::model::{AnswerFacts, Change, DeviceValue, MachineId, Slot, TagAction, TagNumber};
 use crate::quota::Quota;
 use crate::store::{
     Admission, AttemptEnd, AttemptRequest, CarriedOperation, NewOperation, NewRun, OperationEffect, OperationState,
