@@ -112,8 +112,9 @@ pub mod sandbox;
 pub mod store;
 pub mod words;
 
-/// The system's own takes and returns pages for each large list, which is a quarter of the time in which a million rows are
-/// checked; and that of musl is slow wherever threads share it.
+/// The system's own takes and returns pages for each large list, which is a sixth of the time in which a million rows are
+/// checked; and that of musl is slow wherever threads share it. Fuzzers bring their own, which finds faults.
+#[cfg(not(fuzzing))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -4,6 +4,7 @@
 //! processor's caches, so that each look into it is a wait for memory; sorting goes through memory in order.
 
 use std::hash::{BuildHasher, Hasher as _};
+use std::thread::Builder;
 
 use foldhash::fast::RandomState;
 
@@ -17,13 +18,21 @@ pub(super) struct Mentions(Vec<MachineReference>);
 impl Mentions {
     /// Takes another machine, and gives the number of its mention, which stands for it until they are told apart.
     pub(super) fn add(&mut self, machine: MachineReference) -> ReferenceNumber {
-        // Where rows are sorted by machine, most of them name that of the row before.
-        if self.0.last() != Some(&machine) {
-            make_room(&mut self.0);
-            self.0.push(machine);
-        }
         // Saturates beyond what the limit on rows lets happen.
-        ReferenceNumber(u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX))
+        let mention = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        make_room(&mut self.0);
+        self.0.push(machine);
+        ReferenceNumber(mention)
+    }
+
+    /// The same where many a row names the machine of the row before, which is then mentioned once.
+    pub(super) fn add_unless_last(&mut self, machine: MachineReference) -> ReferenceNumber {
+        match (self.0.last(), self.0.len().checked_sub(1)) {
+            (Some(last), Some(mention)) if *last == machine => {
+                ReferenceNumber(u32::try_from(mention).unwrap_or(u32::MAX))
+            }
+            _ => self.add(machine),
+        }
     }
 
     /// The machines, each once, in the order of their first mention. Requests, which name mentions, name machines then.
@@ -58,11 +67,11 @@ fn first_mentions(machines: &[MachineReference]) -> Option<Vec<u32>> {
     let state = RandomState::default();
     // The hash above, the mention below.
     let hashed = (0_u64..).zip(machines).map(|(mention, machine)| hash(&state, machine) << 32 | mention);
-    let mut hashed: Vec<u64> = hashed.collect();
-    hashed.sort_unstable();
+    let hashed = sorted(hashed, machines.len());
     let mut firsts: Option<Vec<u32>> = None;
     let mut distinct: Vec<u32> = Vec::new();
-    for alike in hashed.chunk_by(|one, next| one >> 32 == next >> 32).filter(|alike| alike.len() > 1) {
+    let alike = hashed.iter().flat_map(|half| half.chunk_by(|one, next| one >> 32 == next >> 32));
+    for alike in alike.filter(|alike| alike.len() > 1) {
         distinct.clear();
         for mention in alike.iter().copied().map(mention_of) {
             let machine = |mention: u32| machines.get(mention as usize);
@@ -77,6 +86,23 @@ fn first_mentions(machines: &[MachineReference]) -> Option<Vec<u32>> {
         }
     }
     firsts
+}
+
+/// The lower and the upper half of these, each sorted, by two threads where there are many.
+fn sorted(hashed: impl Iterator<Item = u64>, count: usize) -> [Vec<u64>; 2] {
+    const MANY: usize = 100_000;
+    let mut halves = [Vec::with_capacity(count / 2 + count / 8), Vec::with_capacity(count / 2 + count / 8)];
+    let [lower, upper] = &mut halves;
+    hashed.for_each(|hash| if hash >> 63 == 0 { lower.push(hash) } else { upper.push(hash) });
+    if count >= MANY {
+        std::thread::scope(|scope| {
+            let _ends_with_the_scope = Builder::new().spawn_scoped(scope, || upper.sort_unstable());
+            lower.sort_unstable();
+        });
+    }
+    // What is sorted is soon found to be so; where no thread could be had, it is not.
+    halves.iter_mut().for_each(|half| half.sort_unstable());
+    halves
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
@@ -135,7 +161,8 @@ mod tests {
                 MachineReference::Name(name) if random.bool() => MachineReference::Name(name.to_uppercase().into()),
                 machine => machine,
             };
-            let (machine, change) = (mentions.add(machine), Change::DeviceValue(DeviceValue::Low));
+            let add = if random.bool() { Mentions::add } else { Mentions::add_unless_last };
+            let (machine, change) = (add(&mut mentions, machine), Change::DeviceValue(DeviceValue::Low));
             requests.push(Request { row: RowNumber(row), line: row, machine, change });
         }
         let machines = mentions.finish(&mut requests);

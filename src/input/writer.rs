@@ -65,7 +65,7 @@ impl SheetWriter {
             Change::Tag(action, tag) => Change::Tag(*action, self.tag_number(tag)),
             Change::DeviceValue(value) => Change::DeviceValue(*value),
         };
-        let (row, machine) = (RowNumber(self.row_count), self.mentions.add(machine));
+        let (row, machine) = (RowNumber(self.row_count), self.mentions.add_unless_last(machine));
         // As in a file: the header stands on the first line.
         self.requests.push(Request { row, line: self.row_count + 1, machine, change });
     }
