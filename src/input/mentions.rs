@@ -101,7 +101,9 @@ fn sorted(hashed: impl Iterator<Item = u64>, count: usize) -> [Vec<u64>; 2] {
         });
     }
     // What is sorted is soon found to be so; where no thread could be had, it is not.
-    halves.iter_mut().for_each(|half| half.sort_unstable());
+    for half in &mut halves {
+        half.sort_unstable();
+    }
     halves
 }
 

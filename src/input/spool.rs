@@ -155,8 +155,7 @@ mod tests {
         let Ok(full) = full else { return };
         let (blocks, waiting) = sync_channel(BLOCKS_WAITING);
         let thread = Builder::new().spawn(move || write_all(full, &waiting)).expect("a thread");
-        let writing = Some(Writing { blocks, thread });
-        let mut writer = SpoolWriter { writing, ..SpoolWriter::new(None) };
+        let mut writer = SpoolWriter { writing: Some(Writing { blocks, thread }), ..SpoolWriter::new(None) };
         let told = (0..100).find_map(|_| writer.write(&row).err()).map_or_else(|| writer.finish().err(), Some);
         let Some(InputError::Spool(error)) = told else { panic!("{told:?}") };
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);

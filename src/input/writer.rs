@@ -137,7 +137,9 @@ mod tests {
             ("a", vec![add("y"), add("x")]),
         ] {
             writer.begin_row(&[name]).expect("room");
-            changes.iter().for_each(|change| writer.ask(machine(name), change));
+            for change in &changes {
+                writer.ask(machine(name), change);
+            }
         }
         let sheet = writer.finish().expect("a sheet");
         let Requests { machines, tags, all, .. } = &*sheet.requests;

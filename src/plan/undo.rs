@@ -75,7 +75,7 @@ impl Made {
     ///
     /// The list may lag behind the run: then it shows what was there before, which is what would be gone back to. Anything
     /// else that neither was there before nor was left by the run is somebody else's.
-    fn may_still_be_there(&self, shown: Held, recent: Option<Written>, later: Option<Written>) -> bool {
+    fn may_still_be_there(self, shown: Held, recent: Option<Written>, later: Option<Written>) -> bool {
         if later.is_some_and(|later| later.surely.is_some()) {
             return false;
         }

@@ -233,7 +233,9 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
             }
             Inverse::Operation(back) => {
                 changes.add_row(back, &change).map_err(not_kept)?;
-                later.iter().for_each(|write| changes.left_behind.note_later(write.wrote, write.surely));
+                for write in &later {
+                    changes.left_behind.note_later(write.wrote, write.surely);
+                }
                 changes.counts.taken_back += 1;
             }
         }
