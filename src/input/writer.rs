@@ -152,6 +152,11 @@ mod tests {
         assert!(all.iter().all(|request| request.machine == ReferenceNumber(0) && request.line == request.row.0 + 1));
     }
 
+    #[test]
+    fn a_row_of_nothing_is_no_blank_line() {
+        assert_eq!([record(&[""]), record(&["", "a"])], ["\"\"\n", ",a\n"]);
+    }
+
     proptest! {
         #[test]
         fn results_repeat_whatever_cells_a_row_has(
