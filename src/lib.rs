@@ -63,6 +63,7 @@
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
 //! | an operator or function of filters | `filter/comparison.rs`, `filter/parser.rs`; what it asks of a cell: `filter/expression.rs` |
+//! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` is one |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | when an outage is one | `call/outage.rs` |
@@ -116,6 +117,12 @@ pub mod run;
 pub mod sandbox;
 pub mod store;
 pub mod words;
+
+/// The system's own takes and returns pages for each large list, which is a sixth of the time in which a million rows are
+/// checked; and that of musl is slow wherever threads share it. Fuzzers bring their own, which finds faults.
+#[cfg(not(fuzzing))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Keeps secrets in memory from being written to disk when the process dies.
 pub fn forbid_core_dumps() {

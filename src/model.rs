@@ -3,14 +3,18 @@
 //! Nothing here does I/O or reads a clock. What surprises: a [`MachineId`] of 40 hexadecimal digits is held as 20 bytes,
 //! because a plan holds a million of them; it is shown and sent in lower case, as the service writes it.
 
+mod change;
 mod held;
+mod requests;
 
 use std::borrow::Borrow;
 use std::fmt;
 
 use serde::Serialize;
 
+pub use change::{Change, ChangeKind, Operation, OperationId, TagAction, TagNumber};
 pub use held::{Age, Held, MayHold, Slot};
+pub use requests::{ReferenceNumber, Request, Requests};
 
 /// The identifier of a machine record in the tenant.
 ///
@@ -300,75 +304,6 @@ impl fmt::Display for DeviceValue {
     }
 }
 
-/// Whether a tag is to be there or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TagAction {
-    /// The machine shall have the tag.
-    Add,
-    /// The machine shall not have the tag.
-    Remove,
-}
-
-impl TagAction {
-    /// The name as the API wants it in a body's `Action`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Add => "Add",
-            Self::Remove => "Remove",
-        }
-    }
-}
-
-/// What one operation makes of its machine.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Change {
-    /// Add or remove one tag.
-    Tag(TagAction, Tag),
-    /// Set the device value.
-    DeviceValue(DeviceValue),
-}
-
-impl Change {
-    /// What holds once it is done: `present`, `absent` or the value.
-    #[must_use]
-    pub const fn after(&self) -> &'static str {
-        match self {
-            Self::Tag(TagAction::Add, _) => "present",
-            Self::Tag(TagAction::Remove, _) => "absent",
-            Self::DeviceValue(value) => value.as_str(),
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tag(action, tag) => write!(formatter, "{} tag \"{tag}\"", action.as_str()),
-            Self::DeviceValue(value) => write!(formatter, "set device value {value}"),
-        }
-    }
-}
-
-/// One change to one machine: the unit that is sent, answered and stored. Two rows may ask for the same one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Operation {
-    /// The machine.
-    pub machine: MachineId,
-    /// What to make of it.
-    pub change: Change,
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} on machine {}", self.change, self.machine)
-    }
-}
-
-/// The number of an operation within its run, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OperationId(pub u32);
-
 /// The number of a record of the input, from 1, the header not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct RowNumber(pub u32);
@@ -452,8 +387,8 @@ pub struct Outcome {
     pub is_refusal: bool,
     /// Where the facts below come from.
     pub answer: AnswerFacts,
-    /// What holds now: `present` or `absent` for a tag, the value for a value; as far as an answer showed it.
-    pub after: Option<Box<str>>,
+    /// What holds now, as far as an answer showed it.
+    pub after: Held,
 }
 
 /// What the last answer to an operation said of itself, for people: masked, so nothing is decided by it.

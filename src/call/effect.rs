@@ -9,7 +9,7 @@ use super::judge::{
 use super::{BulkRefusal, Call, CallEnd, CallOperation, OperationEnd, Repeat};
 use crate::api::{Answer, LossKind, TokenGeneration};
 use crate::clock::BootTime;
-use crate::model::{AnswerFacts, OperationId, Outcome, Status};
+use crate::model::{AnswerFacts, Held, OperationId, Outcome, Status};
 use crate::store::{AttemptEnd, OperationEffect, OperationState};
 
 /// What an attempt does to every operation of its call.
@@ -17,16 +17,16 @@ pub(super) struct Effect {
     state: Option<OperationState>,
     ambiguous: bool,
     pub(super) facts: AnswerFacts,
-    after: Option<Box<str>>,
+    after: Held,
 }
 
 impl Effect {
-    pub(super) fn last(state: OperationState, facts: AnswerFacts, after: Option<&str>) -> Self {
-        Self { state: Some(state), ambiguous: false, facts, after: after.map(Into::into) }
+    pub(super) fn last(state: OperationState, facts: AnswerFacts, after: Held) -> Self {
+        Self { state: Some(state), ambiguous: false, facts, after }
     }
 
     pub(super) const fn open(facts: AnswerFacts, ambiguous: bool) -> Self {
-        Self { state: None, ambiguous, facts, after: None }
+        Self { state: None, ambiguous, facts, after: Held::Unknown }
     }
 
     /// The same for every operation of a call.
@@ -40,7 +40,7 @@ impl Effect {
             state: self.state,
             ambiguous: self.ambiguous,
             answer: self.facts.clone(),
-            after: self.after.clone(),
+            after: self.after,
         }
     }
 
@@ -50,7 +50,7 @@ impl Effect {
             send_again: self.state == Some(OperationState::Refused),
             is_refusal: false,
             answer: self.facts.clone(),
-            after: self.after.clone(),
+            after: self.after,
         }
     }
 
@@ -61,7 +61,7 @@ impl Effect {
             error_message: Some(NOT_SHOWN.into()),
             ..facts.clone()
         };
-        Self { ambiguous: true, ..Self::last(OperationState::Unknown, facts, None) }
+        Self { ambiguous: true, ..Self::last(OperationState::Unknown, facts, Held::Unknown) }
     }
 
     /// The end of an operation that was refused, or given up. What may have been done all the same is unknown; what the
@@ -73,7 +73,7 @@ impl Effect {
             (false, state) => (state, Status::Failed),
         };
         let facts = if may_be_done { with_doubt(facts) } else { facts };
-        let effect = Self { ambiguous: may_be_done, ..Self::last(state, facts, None) };
+        let effect = Self { ambiguous: may_be_done, ..Self::last(state, facts, Held::Unknown) };
         let outcome = effect.outcome(status);
         (effect, outcome)
     }

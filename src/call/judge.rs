@@ -19,7 +19,7 @@ pub use verdict::{
 
 use super::retry_after;
 use crate::api::{Answer, ApiRequest, LossKind, MachineRecord, Response};
-use crate::model::{AnswerFacts, TagAction};
+use crate::model::{AnswerFacts, Held, TagAction};
 use crate::outside::Outside;
 
 /// How often a machine must be answered as not found before that is believed, where nothing else speaks against it.
@@ -179,17 +179,14 @@ fn shows(request: &ApiRequest, machine: &MachineRecord) -> Shown {
     }
 }
 
-/// What holds once the request has taken effect; `None` where the tag stands there in another case, since nobody can tell
-/// whether that is the same tag to the service.
-pub(in crate::call) const fn after(request: &ApiRequest, case_differs: bool) -> Option<&'static str> {
+/// What holds once the request has taken effect; nothing is known where the tag stands there in another case, since nobody can
+/// tell whether that is the same tag to the service.
+pub(in crate::call) const fn after(request: &ApiRequest, case_differs: bool) -> Held {
     match request {
-        _ if case_differs => None,
-        ApiRequest::ChangeTag { action, .. } | ApiRequest::ChangeTagOnMachines { action, .. } => Some(match action {
-            TagAction::Add => "present",
-            TagAction::Remove => "absent",
-        }),
-        ApiRequest::SetDeviceValue { value, .. } => Some(value.as_str()),
-        ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => None,
+        _ if case_differs => Held::Unknown,
+        ApiRequest::ChangeTag { action, .. } | ApiRequest::ChangeTagOnMachines { action, .. } => action.leaves(),
+        ApiRequest::SetDeviceValue { value, .. } => Held::Value(*value),
+        ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => Held::Unknown,
     }
 }
 

@@ -358,7 +358,7 @@ impl<T: Transport> Caller<T> {
             Verdict::Accepted { facts } => Conclusion::accepted(&facts, call),
             Verdict::Read { answer, facts } => {
                 let proven = call.questions.proven_by(&answer).into_iter().map(|proof| {
-                    let effect = Effect::last(OperationState::Succeeded, facts.clone(), Some(proof.after));
+                    let effect = Effect::last(OperationState::Succeeded, facts.clone(), proof.after);
                     effect.on(proof.operation)
                 });
                 // A read is no attempt of the writes that it settles.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::judge::ReadAnswer;
 use crate::api::MachineRecord;
-use crate::model::{Change, MachineId, OperationId, TagAction};
+use crate::model::{Change, Held, MachineId, OperationId, TagAction};
 
 /// Operations of which nobody knows whether they took effect, by machine. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,8 @@ pub struct Questions(Arc<HashMap<MachineId, Vec<(OperationId, Change)>>>);
 pub struct Proof {
     /// The operation.
     pub operation: OperationId,
-    /// What holds now: `present`, `absent` or the value.
-    pub after: &'static str,
+    /// What holds now.
+    pub after: Held,
 }
 
 impl Questions {
@@ -57,7 +57,7 @@ impl Questions {
     fn proven_by_machine(&self, machine: &MachineRecord) -> Vec<Proof> {
         let asked = self.0.get(&MachineId::from_service(&machine.id));
         let asked = asked.into_iter().flatten().filter(|(_, change)| shows(machine, change));
-        asked.map(|(operation, change)| Proof { operation: *operation, after: change.after() }).collect()
+        asked.map(|(operation, change)| Proof { operation: *operation, after: change.leaves() }).collect()
     }
 }
 
@@ -132,9 +132,10 @@ mod tests {
         let low = |name| machine(name, Some(&[]), Some("Low"));
         let page = MachinePage { machines: vec![low("x"), low("a"), low("b")], ..MachinePage::default() };
         let proof = |number, after| Proof { operation: OperationId(number), after };
-        let expected = [proof(1, "Low"), proof(2, "absent"), proof(3, "Low")];
+        let low_value = Held::Value(DeviceValue::Low);
+        let expected = [proof(1, low_value), proof(2, Held::Absent), proof(3, low_value)];
         assert_eq!(questions.proven_by(&ReadAnswer::Page(page)), expected);
-        assert_eq!(questions.proven_by(&ReadAnswer::Machine(Box::new(low("c")))), [proof(4, "absent")]);
+        assert_eq!(questions.proven_by(&ReadAnswer::Machine(Box::new(low("c")))), [proof(4, Held::Absent)]);
         assert_eq!(questions.proven_by(&ReadAnswer::NotFound), []);
         assert_eq!(Questions::default().proven_by(&ReadAnswer::Machine(Box::new(low("c")))), []);
     }

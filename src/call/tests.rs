@@ -15,9 +15,9 @@ use super::*;
 use crate::api::sign_in::SignInError;
 use crate::api::{Loss, LossKind, Response};
 use crate::clock::{BootId, VirtualClock};
-use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
+use crate::model::{Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
 use crate::quota::QuotaScope;
-use crate::store::{InputChunk, NewChange, NewOperation, NewRun, RunKey, RunKind, RunState};
+use crate::store::{InputChunk, NewOperation, NewRun, RunKey, RunKind, RunState};
 
 /// How long the service may be in trouble in these tests.
 const MAXIMUM_OUTAGE: Duration = Duration::from_hours(2);
@@ -87,7 +87,7 @@ struct Bench<T> {
 }
 
 impl<T: Transport> Bench<T> {
-    async fn new(transport: Arc<T>, clock: SharedClock, change: NewChange, count: u32) -> Self {
+    async fn new(transport: Arc<T>, clock: SharedClock, change: Change<TagNumber>, count: u32) -> Self {
         let store = Store::in_memory(clock.clone()).expect("a store");
         let account = store.account("tenant", "app").await.expect("an account");
         let run = NewRun {
@@ -113,7 +113,7 @@ impl<T: Transport> Bench<T> {
             change,
             guard: None,
             unlisted: false,
-            before: None,
+            before: Held::Unknown,
             settled: None,
         };
         store.add_operations(run, (0..count).map(operation).collect()).await.expect("operations");
@@ -194,8 +194,8 @@ async fn made(request: ApiRequest, answers: &[Answer], history: History) -> Told
         sent: Mutex::default(),
     });
     let (change, count) = match request {
-        ApiRequest::ChangeTagOnMachines { .. } => (NewChange::Tag(TagAction::Add, 0), 3),
-        _ => (NewChange::DeviceValue(DeviceValue::High), 1),
+        ApiRequest::ChangeTagOnMachines { .. } => (Change::Tag(TagAction::Add, TagNumber(0)), 3),
+        _ => (Change::DeviceValue(DeviceValue::High), 1),
     };
     let bench = Bench::new(Arc::clone(&script), clock, change, count).await;
     let operations = (0..count).map(|number| CallOperation { id: OperationId(number), history }).collect();

@@ -93,7 +93,7 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::AnswerFacts;
+    use crate::model::{AnswerFacts, Held};
 
     fn failed(http_status: u16, code: &str, send_again: bool) -> Outcome {
         let answer = AnswerFacts {
@@ -102,7 +102,7 @@ mod tests {
             error_message: Some("roles".into()),
             request_id: None,
         };
-        Outcome { status: Status::Failed, send_again, is_refusal: true, answer, after: None }
+        Outcome { status: Status::Failed, send_again, is_refusal: true, answer, after: Held::Unknown }
     }
 
     #[test]

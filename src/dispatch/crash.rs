@@ -11,10 +11,10 @@ use super::fixtures::{Silent, begin, clock, gate, machine};
 use super::*;
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, TokenGeneration};
-use crate::model::{DeviceValue, MachineId, OperationId, Tag, TagAction};
+use crate::model::{Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
 use crate::sandbox::in_memory::{InMemory, change_of, is_success, machines_of};
 use crate::sandbox::{SandboxMachine, SandboxSettings};
-use crate::store::{Claim, NewChange, NewOperation, OperationState, RunState, StoredRun};
+use crate::store::{Claim, NewOperation, OperationState, RunState, StoredRun};
 
 /// A service that does what it is asked, but for one machine that it does not know.
 struct Service {
@@ -57,19 +57,19 @@ impl Transport for Service {
 fn operations() -> Vec<NewOperation> {
     let mut changes = Vec::new();
     for number in 0..6 {
-        changes.push((number, NewChange::Tag(TagAction::Add, 0)));
-        changes.push((number, NewChange::Tag(TagAction::Remove, 1)));
+        changes.push((number, Change::Tag(TagAction::Add, TagNumber(0))));
+        changes.push((number, Change::Tag(TagAction::Remove, TagNumber(1))));
     }
     for number in 0..4 {
-        changes.push((number, NewChange::DeviceValue(DeviceValue::High)));
+        changes.push((number, Change::DeviceValue(DeviceValue::High)));
     }
-    let operation = |(number, (machine_number, change)): (u32, (u32, NewChange))| NewOperation {
+    let operation = |(number, (machine_number, change)): (u32, (u32, Change<TagNumber>))| NewOperation {
         operation: OperationId(number),
         machine: machine(machine_number),
         change,
-        guard: matches!(change, NewChange::Tag(..)).then_some(machine_number),
+        guard: matches!(change, Change::Tag(..)).then_some(machine_number),
         unlisted: false,
-        before: None,
+        before: Held::Unknown,
         settled: None,
     };
     (0..).zip(changes).map(operation).collect()

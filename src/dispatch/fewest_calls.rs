@@ -10,12 +10,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::model::{DeviceValue, TagAction};
+use crate::model::{Change, DeviceValue, TagAction, TagNumber};
 use crate::plan::isolation::worst_case_calls;
 use crate::plan::schedule::{BucketCalls, finish_time};
 use crate::quota::{Quota, QuotaScope};
 use crate::sandbox::{BulkRefusalStatus, DeadNaming};
-use crate::store::NewChange;
 
 use fleet::{Fleet, LIMIT};
 use registry::EVERY_NAMING;
@@ -80,7 +79,7 @@ async fn fleets_without_dead_machines_take_exactly_the_floor() {
         assert_eq!(books.tag_calls(), fleet.floor(), "seed {seed}: Σ ⌈n/500⌉ over tags and actions");
         let alone = fleet.packed().iter().filter(|call| call.len() == 1).count() as u64;
         assert_eq!(books.single_calls, alone, "seed {seed}: who is alone goes alone");
-        let values = fleet.operations.iter().filter(|(_, change)| matches!(change, NewChange::DeviceValue(_))).count();
+        let values = fleet.operations.iter().filter(|(_, change)| matches!(change, Change::DeviceValue(_))).count();
         assert_eq!(books.value_calls, values as u64, "seed {seed}");
     }
 }
@@ -129,9 +128,9 @@ async fn a_foretold_end_holds_within_a_tenth() {
         let mut fleet = Fleet::new();
         let (tags, values) = (random.u32(1..8), random.u32(1..80));
         for machine in 0..random.u32(1..60) {
-            fleet.operations.extend((0..tags).map(|tag| (machine, NewChange::Tag(TagAction::Add, tag))));
+            fleet.operations.extend((0..tags).map(|tag| (machine, Change::Tag(TagAction::Add, TagNumber(tag)))));
         }
-        let value = NewChange::DeviceValue(DeviceValue::High);
+        let value = Change::DeviceValue(DeviceValue::High);
         fleet.operations.extend((0..values).map(|machine| (machine, value)));
         let outcome =
             fleet.run(seed, (DeadNaming::All, BulkRefusalStatus::BadRequest), quota_text, latency..=latency).await;

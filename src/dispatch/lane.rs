@@ -15,9 +15,9 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 use crate::call::{History, OperationEnd};
-use crate::model::{Bucket, Change, OperationId, Status};
+use crate::model::{Bucket, Change, ChangeKind, OperationId, Status};
 use crate::plan::isolation::{Isolation, Trial, TrialEnd};
-use crate::store::{ChangeKind, Guards, RunKey, Store, StoreError, WorkItem, WorkKind, WorkPlace};
+use crate::store::{Guards, RunKey, Store, StoreError, WorkItem, WorkKind, WorkPlace};
 
 use super::bulk::Handling;
 pub(super) use errand::Errand;

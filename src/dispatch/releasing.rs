@@ -7,8 +7,8 @@
 use super::lane::Lane;
 use super::{DispatchError, Dispatcher};
 use crate::api::Transport;
-use crate::model::Status;
-use crate::store::{ChangeKind, Doubt, Guards};
+use crate::model::{ChangeKind, Status};
+use crate::store::{Doubt, Guards};
 
 impl<T: Transport> Dispatcher<'_, T> {
     /// Whether calls of this lane may begin. Where machines get tags and lose others, removes begin when all adds have an

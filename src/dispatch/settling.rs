@@ -166,7 +166,7 @@ impl<T: Transport> Dispatcher<'_, T> {
             send_again: false,
             is_refusal: false,
             answer: AnswerFacts::default(),
-            after: Some(proof.after.into()),
+            after: proof.after,
         };
         self.tell(&Event::Settled(outcome))
     }

@@ -21,10 +21,10 @@ use super::fixtures::{Silent, begin, clock, gate, machine};
 use super::*;
 use crate::model::OperationId;
 use crate::model::Status;
-use crate::model::{Change, DeviceValue, MachineId, TagAction};
+use crate::model::{Change, DeviceValue, Held, MachineId, TagAction, TagNumber};
 use crate::sandbox::in_memory::change_of;
 use crate::sandbox::{CallKind as Kind, DeadNaming, Mishap};
-use crate::store::{AccountKey, NewChange, NewOperation, OperationState};
+use crate::store::{AccountKey, NewOperation, OperationState};
 
 struct Simulation {
     service: Arc<Service>,
@@ -41,7 +41,7 @@ const TAGS: [&str; 3] = ["wanted", "unwanted", "other"];
 impl Simulation {
     async fn new(
         seed: u64,
-        operations: Vec<(MachineId, NewChange)>,
+        operations: Vec<(MachineId, Change<TagNumber>)>,
         quota: &str,
         weather: Weather,
         latency: u64,
@@ -52,7 +52,7 @@ impl Simulation {
     /// The same where the inventory lacks the machines of some operations, by their numbers.
     async fn with_unlisted(
         seed: u64,
-        operations: Vec<(MachineId, NewChange)>,
+        operations: Vec<(MachineId, Change<TagNumber>)>,
         quota: &str,
         weather: Weather,
         latency: u64,
@@ -67,11 +67,11 @@ impl Simulation {
             machine: machine.clone(),
             change: *change,
             guard: match change {
-                NewChange::Tag(_, 0 | 1) => Some(machine_number(machine)),
+                Change::Tag(_, TagNumber(0 | 1)) => Some(machine_number(machine)),
                 _ => None,
             },
             unlisted: is_unlisted(number),
-            before: None,
+            before: Held::Unknown,
             settled: None,
         });
         let run = begin(&store, account, tags.to_vec(), new.collect()).await.expect("a run");
@@ -79,8 +79,8 @@ impl Simulation {
             .into_iter()
             .map(|(machine, change)| {
                 let change = match change {
-                    NewChange::Tag(action, tag) => Change::Tag(action, tags[tag as usize].clone()),
-                    NewChange::DeviceValue(value) => Change::DeviceValue(value),
+                    Change::Tag(action, TagNumber(tag)) => Change::Tag(action, tags[tag as usize].clone()),
+                    Change::DeviceValue(value) => Change::DeviceValue(value),
                 };
                 (machine, change)
             })
@@ -151,17 +151,17 @@ fn machine_number(machine: &MachineId) -> u32 {
 }
 
 /// A random mix: values, tags, and machines that get one tag and lose another.
-fn random_operations(random: &mut fastrand::Rng, machines: u32) -> Vec<(MachineId, NewChange)> {
+fn random_operations(random: &mut fastrand::Rng, machines: u32) -> Vec<(MachineId, Change<TagNumber>)> {
     let mut operations = Vec::new();
     for number in 0..machines {
         if random.bool() {
-            operations.push((machine(number), NewChange::Tag(TagAction::Remove, 1)));
-            operations.push((machine(number), NewChange::Tag(TagAction::Add, 0)));
+            operations.push((machine(number), Change::Tag(TagAction::Remove, TagNumber(1))));
+            operations.push((machine(number), Change::Tag(TagAction::Add, TagNumber(0))));
         } else {
-            operations.push((machine(number), NewChange::Tag(TagAction::Add, 2)));
+            operations.push((machine(number), Change::Tag(TagAction::Add, TagNumber(2))));
         }
         if random.bool() {
-            operations.push((machine(number), NewChange::DeviceValue(DeviceValue::High)));
+            operations.push((machine(number), Change::DeviceValue(DeviceValue::High)));
         }
     }
     random.shuffle(&mut operations);

@@ -8,6 +8,7 @@ use super::{Choices, assert_harmless};
 use crate::api::MachineRecord;
 use crate::input::{Accepted, InputOptions, Sheet, encoding, read, records};
 use crate::inventory::Inventory;
+use crate::model::Requests;
 use crate::plan::changes::{Plan, PlanSettings, UnlistedPolicy};
 use crate::plan::operations::Operations;
 use crate::plan::recent::RecentWrites;
@@ -62,7 +63,6 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         accepted: if is_set(1) { Accepted::ALL } else { Accepted::default() },
         tag_separator: is_set(2).then(|| choices.of([';', '|', ',', '\n', '/', '\u{ff1b}'])),
         ids_only: is_set(3),
-        verbatim: is_set(4),
     }
 }
 
@@ -75,24 +75,25 @@ fn told(sheet: &Sheet) -> Vec<String> {
     for line in &said {
         assert_harmless(line);
     }
-    let rest = format!("{:?} {:?} {:?} {:?}", sheet, sheet.requests, sheet.machines, sheet.tags);
+    let Requests { machines, tags, all, unmade_adds } = &*sheet.requests;
+    let rest = format!("{sheet:?} {all:?} {machines:?} {tags:?} {unmade_adds:?}");
     said.into_iter().chain([rest]).collect()
 }
 
 fn every_row_is_answered(sheet: &Sheet) {
-    let answered = |row: u32| sheet.requests.iter().any(|request| request.row.0 == row);
+    let answered = |row: u32| sheet.requests.all.iter().any(|request| request.row.0 == row);
     let is_wrong = |row: u32| sheet.problems.iter().any(|problem| problem.row.0 == row);
     // Of very many rows the first ones will do.
     for row in 1..=sheet.row_count.min(200) {
         assert_ne!(answered(row), is_wrong(row), "row {row} has requests or problems, never both");
     }
-    assert!(sheet.requests.is_sorted_by_key(|request| (request.row, request.line)));
+    assert!(sheet.requests.all.is_sorted_by_key(|request| (request.row, request.line)));
     assert!(sheet.problems.is_sorted_by_key(|problem| (problem.row, problem.line)));
     let findings = sheet.findings();
     assert!(findings.is_sorted_by_key(|finding| (finding.problem.row, finding.problem.line)));
     let rows: u64 = findings.iter().map(|finding| finding.rows).sum();
     assert!(rows <= sheet.problems.len() as u64 && (rows > 0 || sheet.problems.is_empty()));
-    let last_row = sheet.requests.iter().map(|request| request.row.0).max().unwrap_or(0);
+    let last_row = sheet.requests.all.iter().map(|request| request.row.0).max().unwrap_or(0);
     assert!(last_row <= sheet.row_count);
 }
 
@@ -112,23 +113,25 @@ fn every_row_comes_back(sheet: &mut Sheet) {
 
 /// Plans the sheet without a list of machines, and with one that knows some of them.
 fn plan(sheet: &Sheet) {
-    let listed = sheet.machines.iter().step_by(2).enumerate().map(|(number, machine)| MachineRecord {
+    let listed = sheet.requests.machines.iter().step_by(2).enumerate().map(|(number, machine)| MachineRecord {
         id: format!("{number:040x}").into(),
         computer_dns_name: Some(machine.to_string().into()),
-        machine_tags: Some(sheet.tags.iter().step_by(2).map(|tag| tag.as_str().to_lowercase().into()).collect()),
+        machine_tags: Some(
+            sheet.requests.tags.iter().step_by(2).map(|tag| tag.as_str().to_lowercase().into()).collect(),
+        ),
         device_value: Some("Low".into()),
         ..MachineRecord::default()
     });
     let inventory = Inventory::from_machines(Timestamp::UNIX_EPOCH, listed);
     for inventory in [None, Some(&inventory)] {
-        let machines = Resolution::of(sheet, inventory);
-        let operations = Operations::of(sheet, &machines);
-        assert_eq!(operations.of_request.len(), sheet.requests.len());
+        let machines = Resolution::of(&sheet.requests, inventory);
+        let operations = Operations::of(&machines);
+        assert_eq!(operations.of_request.len(), sheet.requests.all.len());
         for conflict in &operations.conflicts {
-            assert_harmless(&conflict.describe(sheet));
+            assert_harmless(&conflict.describe(&sheet.requests));
         }
         let settings = PlanSettings { unlisted: UnlistedPolicy::Try, limit: Some(3) };
-        let plan = Plan::of(sheet, operations, machines, inventory, &RecentWrites::default(), settings);
+        let plan = Plan::of(operations.into(), machines, inventory, &RecentWrites::default(), settings);
         assert_eq!(plan.decisions.len(), plan.operations.operations.len());
         for operation in &plan.operations.of_request {
             assert!((operation.0 as usize) < plan.decisions.len());
@@ -136,5 +139,5 @@ fn plan(sheet: &Sheet) {
         let calls = plan.calls(500);
         assert!(calls.bulk + calls.tags + calls.value <= plan.decisions.len() as u64);
     }
-    tenant_tag_warnings(sheet, &inventory).0.iter().for_each(|warning| assert_harmless(&warning.to_string()));
+    tenant_tag_warnings(&sheet.requests, &inventory).0.iter().for_each(|warning| assert_harmless(&warning.to_string()));
 }

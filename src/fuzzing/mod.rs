@@ -18,7 +18,7 @@ mod state;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("answers", answers::answers),
     ("arguments", arguments::arguments),
     ("filters", filters::filters),

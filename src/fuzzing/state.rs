@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clock::{SharedClock, SystemClock};
-use crate::model::{Bucket, OperationId};
+use crate::model::{Bucket, ChangeKind, OperationId};
 use crate::report::{ResultsTarget, RunList, RunView, Screen, Streams, write_results};
-use crate::store::{AttemptRequest, ChangeKind, Reader, Store, StoreError, WorkKind, fuzzing};
+use crate::store::{AttemptRequest, Reader, Store, StoreError, WorkKind, fuzzing};
 
 /// More of a list than this is not looked at.
 const LOOKED_AT: usize = 4;

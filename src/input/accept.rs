@@ -47,7 +47,7 @@ impl fmt::Display for Doubt {
 pub struct Accepted(u8);
 
 impl Accepted {
-    /// Everything: for rows of our own making.
+    /// Everything.
     pub const ALL: Self = Self(u8::MAX);
 
     /// Whether this one is allowed.

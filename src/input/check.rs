@@ -24,8 +24,6 @@ pub(super) struct Rules<'c> {
     pub(super) tag_separator: Option<char>,
     /// Whether a machine may be named by what must be looked up.
     pub(super) allows_names: bool,
-    /// Whether machines are written as the service writes them, in whatever form.
-    pub(super) is_verbatim: bool,
     /// Whether the file can say actions at all. If not, a row without a value lacks just that.
     pub(super) has_action_column: bool,
     /// A column that only exports have, if values are what an export found.
@@ -137,9 +135,6 @@ fn check_together(
 /// Reads a machine that is not named by a bare id.
 #[inline(never)]
 pub(super) fn other_machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Dresses), ProblemKind> {
-    if rules.is_verbatim && !cell.is_empty() {
-        return Ok((MachineReference::parse(cell), Dresses::default()));
-    }
     let read = machine::read(cell)?;
     match &read.0 {
         MachineReference::Id(_) => Ok(read),

@@ -24,6 +24,21 @@ const ACTION: [&str; 1] = ["action"];
 const VALUE: [&str; 2] = ["value", STATE_VALUE];
 const STATE_VALUE: &str = "devicevalue";
 
+/// The same as people write them.
+const MACHINE_BY_ID_WRITTEN: [&str; 8] = [
+    "machineId",
+    "MdeDeviceId",
+    "Device ID",
+    "Id",
+    "aadDeviceId",
+    "AzureADDeviceId",
+    "Entra Device Id",
+    "Microsoft Entra Device Id",
+];
+/// Names that differ from one of [`MACHINE_BY_ID`] by a letter, and mean something else.
+const UNLIKE_IDS: [&str; 8] =
+    ["deviceip", "machineip", "devicesid", "machinesid", "deviceuid", "machineuid", "deviceids", "machineids"];
+
 /// No name of a column that matters is so long, however it is misspelled.
 const NAME_MAXIMUM_BYTES: usize = 32;
 
@@ -155,6 +170,7 @@ impl Columns {
             has_value: value.is_some(),
         };
         let mut misnamed = misnamed_columns(header, &bare, gaps);
+        misnamed.extend(machine.as_ref().and_then(|machine| better_machine(header, &bare, machine)));
         let Some(machine) = machine.filter(|_| is_enough) else {
             return Err(InputError::MissingColumns { line, gaps, misnamed, found: FoundColumns::new(header) });
         };
@@ -201,6 +217,22 @@ fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec
         Some(MisnamedColumn { found: FoundColumns::one(position, cell), name })
     });
     misnamed.collect()
+}
+
+/// A column whose name is but a letter from one that would count before the machines' column: the ids that it holds would be
+/// carried along unread, and machines be found by something else.
+fn better_machine(header: &[String], bare: &[String], machine: &Column) -> Option<MisnamedColumn> {
+    let taken = bare.get(machine.position)?;
+    let better = MACHINE_BY_ID.iter().zip(MACHINE_BY_ID_WRITTEN).take_while(|(name, _)| *name != taken);
+    let is_known = |bare: &str| MACHINE_BY_ID.contains(&bare) || UNLIKE_IDS.contains(&bare);
+    header.iter().zip(bare).enumerate().filter(|(_, (_, bare))| !is_known(bare)).find_map(|(position, (cell, bare))| {
+        let is_near = |name: &str| {
+            let lengths_fit = name.len() >= "deviceid".len() && bare.len().abs_diff(name.len()) <= 1;
+            lengths_fit && strsim::osa_distance(bare, name) == 1
+        };
+        let (_, name) = better.clone().find(|(name, _)| is_near(name))?;
+        Some(MisnamedColumn { found: FoundColumns::one(position, cell), name })
+    })
 }
 
 fn only_column(

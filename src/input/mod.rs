@@ -7,8 +7,9 @@
 //! ```
 //!
 //! [`read`] goes once over the source, so a pipe will do, and checks every row before it returns: a row has requests or
-//! problems, never both. A million rows must fit into little memory, so a [`Request`] is four numbers, machines and
-//! tags are held once each, and the rows' text is kept in a temporary file as soon as it is larger than 1 MiB.
+//! problems, never both. A million rows must fit into little memory, so a [`Request`](crate::model::Request) is four numbers,
+//! machines and tags are held once each, and the rows' text is kept in a temporary file as soon as it is larger than 1 MiB.
+//! Rows that stand in no file become a sheet through a [`SheetWriter`]: what results repeat of each, and what it asks for.
 //!
 //! A file must never mean less, or something else, than what a person sees when it is open in a spreadsheet. So what a cell
 //! or a record holds is one of three: *read*, since it has one meaning whatever its dress, and what was undressed or skipped
@@ -39,7 +40,6 @@ mod opening;
 mod problem;
 mod record;
 mod records;
-mod request;
 mod rows;
 mod scan;
 mod sheet;
@@ -49,6 +49,7 @@ mod tag_gate;
 mod text;
 mod unicode;
 mod workbook;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -70,11 +71,11 @@ pub use self::machine::Dress;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
 pub use self::problem::{Problem, ProblemKind};
 pub use self::records::{Records, records};
-pub use self::request::{ChangeCode, Request, RequestedChange};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
 pub use self::unicode::folded;
 pub use self::workbook::{Workbook, WorkbookError, is_workbook};
+pub use self::writer::SheetWriter;
 
 /// What the caller decides about reading an input.
 #[derive(Clone, Debug, Default)]
@@ -90,16 +91,14 @@ pub struct InputOptions {
     pub tag_separator: Option<char>,
     /// Whether machines can be named by their ids only, since nothing is read to look names up in.
     pub ids_only: bool,
-    /// Whether the rows are tagfleet's own, as for taking a run back: then everything doubtful is meant, and machines are
-    /// written as the service writes them.
-    pub verbatim: bool,
 }
 
-impl InputOptions {
-    /// For rows of tagfleet's own making.
-    #[must_use]
-    pub fn verbatim() -> Self {
-        Self { accepted: Accepted::ALL, verbatim: true, ..Self::default() }
+/// Makes room for one more in a list that may become long. It is moved whenever it grows, so a long one grows by more than it
+/// would by itself; memory that is never touched costs nothing.
+fn make_room<Item>(list: &mut Vec<Item>) {
+    const LONG: usize = 10_000;
+    if list.len() == list.capacity() && list.len() >= LONG {
+        list.reserve_exact(3 * list.len());
     }
 }
 

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::InputOptions;
 use super::accept::{Accepted, Doubt};
 use super::check::{self, Asked, Field, NamedCells, Rules};
 use super::columns::{Column, Columns, repeats, repeats_name};
@@ -21,13 +20,16 @@ use super::note::{Note, SkippedRows, Wardrobe};
 use super::opening::Opening;
 use super::problem::{Problem, ProblemKind};
 use super::record::{Record, swallows_row, trim};
-use super::request::{ChangeCode, POSITIONS_MAXIMUM, Request, RequestedChange};
 use super::scan::{Cells, QuotedPlace};
 use super::sheet::{ChunkPlaces, Sheet};
-use super::spool::Spool;
+use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use super::text::Text;
-use crate::model::{MachineId, MachineReference, RowNumber};
+use super::{InputOptions, make_room};
+use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
+
+/// The most rows that an input can have: whatever is counted of them fits into 32 bits.
+pub(super) const ROWS_MAXIMUM: u32 = 1 << 30;
 
 /// Reads all rows after the opening.
 pub(super) fn read<R: Read>(mut text: Text<R>, opening: Opening, options: &InputOptions) -> Result<Sheet, InputError> {
@@ -55,9 +57,8 @@ struct Rows {
     accepted: Accepted,
     tag_separator: Option<char>,
     allows_names: bool,
-    is_verbatim: bool,
     row_count: u32,
-    spool: Spool,
+    spool: SpoolWriter,
     chunks: ChunkPlaces,
     mentions: Mentions,
     tags: TagBook,
@@ -94,9 +95,8 @@ impl Rows {
             accepted: options.accepted,
             tag_separator: options.tag_separator,
             allows_names: !options.ids_only,
-            is_verbatim: options.verbatim,
             row_count: 0,
-            spool: Spool::new(options),
+            spool: SpoolWriter::new(options.spool_directory.as_deref()),
             chunks: ChunkPlaces::default(),
             mentions: Mentions::default(),
             tags: TagBook::new(options.accepted),
@@ -140,7 +140,7 @@ impl Rows {
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
-        if self.row_count == POSITIONS_MAXIMUM {
+        if self.row_count == ROWS_MAXIMUM {
             return Err(InputError::TooManyRows);
         }
         self.row_count += 1;
@@ -272,7 +272,6 @@ impl Rows {
             accepted: self.accepted,
             tag_separator: self.tag_separator,
             allows_names: self.allows_names,
-            is_verbatim: self.is_verbatim,
             has_action_column: self.columns.action.is_some(),
             state_beside: self.columns.state_beside.as_ref().map(|column| &*column.name),
         };
@@ -308,19 +307,19 @@ impl Rows {
         let mut allowed = [None, None, takes_state.then_some(Doubt::StateColumns)];
         for tag in self.asked_tags.drain(..) {
             let Some(action) = action else { continue };
-            let Some(TakenTag { position, allowed: doubts }) = self.tags.take(tag, action, place) else { continue };
+            let Some(TakenTag { number, allowed: doubts }) = self.tags.take(tag, action, place) else { continue };
             for (known, doubt) in allowed.iter_mut().zip(doubts) {
                 *known = known.or(doubt);
             }
-            let change = ChangeCode::new(RequestedChange::Tag { action, tag: position });
-            self.requests.push(Request { row, line, machine, change });
+            make_room(&mut self.requests);
+            self.requests.push(Request { row, line, machine, change: Change::Tag(action, number) });
         }
         for doubt in allowed.into_iter().flatten() {
             *self.allowed.entry(doubt).or_default() += 1;
         }
         if let Some(value) = value {
-            let change = ChangeCode::new(RequestedChange::DeviceValue(value));
-            self.requests.push(Request { row, line, machine, change });
+            make_room(&mut self.requests);
+            self.requests.push(Request { row, line, machine, change: Change::DeviceValue(value) });
         }
     }
 
@@ -341,15 +340,12 @@ impl Rows {
     }
 
     fn finish(mut self) -> Result<Sheet, InputError> {
-        self.spool.flush()?;
         self.refuse_column_without_ids();
+        let spool = self.spool.finish()?;
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
-        let (machines, positions) = self.mentions.finish();
-        for request in &mut self.requests {
-            request.machine = positions.get(request.machine as usize).copied().unwrap_or_default();
-        }
+        let machines = self.mentions.finish(&mut self.requests);
         let notes = all_notes(
             self.notes,
             &self.columns,
@@ -366,16 +362,13 @@ impl Rows {
             dialect: self.dialect,
             header: header.map(|(_, name)| name).collect(),
             row_count: self.row_count,
-            machines: Arc::new(machines),
-            tags,
-            requests: self.requests,
+            requests: Arc::new(Requests { machines, tags, all: self.requests, unmade_adds: self.unmade_adds }),
             problems: self.problems,
-            unmade_adds: self.unmade_adds,
             notes,
             warnings,
             further_warnings,
             chunks: self.chunks,
-            spool: self.spool,
+            spool,
         })
     }
 
@@ -384,7 +377,7 @@ impl Rows {
     fn refuse_column_without_ids(&mut self) {
         let MachineColumn { has_id, has_name, first } = std::mem::take(&mut self.machines);
         let Some((place, found)) = first.filter(|_| self.columns.machine_by_id && !has_id) else { return };
-        if self.is_verbatim || (has_name && self.columns.names.is_none()) {
+        if has_name && self.columns.names.is_none() {
             return;
         }
         let names: Option<Arc<str>> = self.columns.names.as_ref().map(|column| Arc::clone(&column.name));

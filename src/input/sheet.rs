@@ -7,11 +7,10 @@ use super::error::InputError;
 use super::finding::{Finding, findings};
 use super::note::{Note, TagWarning};
 use super::problem::Problem;
-use super::request::Request;
 use super::spool::Spool;
-use crate::model::{MachineReference, RowNumber, Tag};
+use crate::model::{Requests, RowNumber};
 
-/// A whole input, checked.
+/// A whole input, checked, or rows that were made.
 pub struct Sheet {
     /// How the file is written.
     pub dialect: Dialect,
@@ -20,18 +19,11 @@ pub struct Sheet {
     /// How many rows there are, those in error included. What is no row: the header, wherever it stands again, and rows of
     /// nothing but delimiters and blanks.
     pub row_count: u32,
-    /// The machines that rows without problems name, each once, in the order in which they came first. Names are
-    /// one when they differ only in the case of ASCII letters; the first spelling stays.
-    pub machines: Arc<Vec<MachineReference>>,
-    /// The tags of rows without problems, each once, in the order in which they came first.
-    pub tags: Vec<Tag>,
-    /// What rows ask for, in the order of rows: one or more for each row without problems (one for each of its tags and
-    /// one for its value), none for the others.
-    pub requests: Vec<Request>,
+    /// What rows ask for: one or more requests for each row without problems (one for each of its tags and one for its value),
+    /// none for the others.
+    pub requests: Arc<Requests>,
     /// What is wrong with rows, in the order of rows: one or more for each row that has no request.
     pub problems: Vec<Problem>,
-    /// The machines to which rows with problems would add a tag, or may mean to.
-    pub unmade_adds: Vec<MachineReference>,
     /// What was undressed or skipped, and what was allowed; one for each kind.
     pub notes: Vec<Note>,
     /// At most one for each tag; the first hundred.
@@ -68,7 +60,7 @@ impl std::fmt::Debug for Sheet {
             .field("dialect", &self.dialect)
             .field("header", &self.header)
             .field("row_count", &self.row_count)
-            .field("requests", &self.requests.len())
+            .field("requests", &self.requests)
             .field("problems", &self.problems.len())
             .finish_non_exhaustive()
     }

@@ -15,7 +15,7 @@ use super::note::{TagWarning, TagWarningKind};
 use super::problem::ProblemKind;
 use super::tag_gate::TagOddity;
 use super::unicode::folded;
-use crate::model::{RowNumber, Tag, TagAction, TagError};
+use crate::model::{RowNumber, Tag, TagAction, TagError, TagNumber};
 
 /// The most warnings that are kept.
 const WARNINGS_MAXIMUM: usize = 100;
@@ -41,10 +41,10 @@ enum AskedForm {
     New(Tag),
 }
 
-/// A tag that was taken: its position, and the doubts that had to be allowed for it.
+/// A tag that was taken: its number, and the doubts that had to be allowed for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TakenTag {
-    pub(super) position: u32,
+    pub(super) number: TagNumber,
     pub(super) allowed: [Option<Doubt>; 2],
 }
 
@@ -58,6 +58,8 @@ struct Known {
     last: RowNumber,
     added: Option<RowPlace>,
     removed: Option<RowPlace>,
+    /// The position of the tag that was asked for after it.
+    follower: usize,
 }
 
 /// A tag that a row is to add, be there faults elsewhere in the row or not.
@@ -70,22 +72,38 @@ struct Added {
 pub(super) struct TagBook {
     accepted: Accepted,
     tags: IndexMap<Tag, Known, RandomState>,
+    /// The position of the tag that was asked for last.
+    last: usize,
     /// By their folded forms, the tags that were to be added first.
     added: HashMap<Box<str>, Added>,
 }
 
 impl TagBook {
     pub(super) fn new(accepted: Accepted) -> Self {
-        Self { accepted, tags: IndexMap::default(), added: HashMap::new() }
+        Self { accepted, tags: IndexMap::default(), last: 0, added: HashMap::new() }
     }
 
     /// A tag that came before, that nothing is to be said of, and that was asked for in the same way: nearly every one.
     #[inline]
-    pub(super) fn judged_before(&self, text: &str, action: TagAction) -> Option<AskedTag> {
-        let (position, _, known) = self.tags.get_full(text)?;
+    pub(super) fn judged_before(&mut self, text: &str, action: TagAction) -> Option<AskedTag> {
+        let position = self.find(text)?;
+        let (_, known) = self.tags.get_index(position)?;
         let was_asked = if action == TagAction::Add { known.added } else { known.removed };
         let is_plain = was_asked.is_some() && known.oddity.is_none() && !known.variant;
         is_plain.then_some(AskedTag { form: AskedForm::Known(position), odd: false, variant: false })
+    }
+
+    /// The position of a tag that came before. Rows mostly name the same few tags in turn, so that which has followed the last
+    /// one before is looked at first.
+    fn find(&mut self, text: &str) -> Option<usize> {
+        let guess = self.tags.get_index(self.last).map_or(0, |(_, last)| last.follower);
+        let is_guessed = self.tags.get_index(guess).is_some_and(|(tag, _)| tag.as_str() == text);
+        let position = if is_guessed { guess } else { self.tags.get_index_of(text)? };
+        if !is_guessed && let Some((_, last)) = self.tags.get_index_mut(self.last) {
+            last.follower = position;
+        }
+        self.last = position;
+        Some(position)
     }
 
     /// Judges a trimmed text that is not empty; `action` is `None` where the row says none that takes a tag.
@@ -130,7 +148,15 @@ impl TagBook {
                 let entry = self.tags.entry(tag);
                 let (index, oddity) = (entry.index(), TagOddity::of(entry.key().as_str()));
                 let last = RowNumber(0);
-                entry.or_insert(Known { oddity, variant: false, first: place, last, added: None, removed: None });
+                entry.or_insert(Known {
+                    oddity,
+                    variant: false,
+                    first: place,
+                    last,
+                    added: None,
+                    removed: None,
+                    follower: index,
+                });
                 index
             }
         };
@@ -149,11 +175,11 @@ impl TagBook {
             TagAction::Add => {}
         }
         // Saturates beyond what the limit on rows lets happen.
-        let position = u32::try_from(index).unwrap_or(u32::MAX);
-        Some(TakenTag { position, allowed: [odd.then_some(Doubt::OddTags), variant.then_some(Doubt::CaseVariants)] })
+        let number = TagNumber(u32::try_from(index).unwrap_or(u32::MAX));
+        Some(TakenTag { number, allowed: [odd.then_some(Doubt::OddTags), variant.then_some(Doubt::CaseVariants)] })
     }
 
-    /// The tags by their positions; the first warnings about them, in the order of rows; and how many more there are.
+    /// The tags by their numbers; the first warnings about them, in the order of rows; and how many more there are.
     pub(super) fn finish(self) -> (Vec<Tag>, Vec<TagWarning>, u32) {
         let mut warnings: Vec<TagWarning> =
             self.tags.iter().filter_map(|(tag, known)| self.warning(tag, known)).collect();
@@ -239,6 +265,6 @@ mod tests {
         let judged = book.judge("X", Some(Add), RowNumber(9)).expect("allowed");
         let place = RowPlace { row: RowNumber(9), line: 10 };
         let allowed = [None, Some(Doubt::CaseVariants)];
-        assert_eq!(book.take(judged, Add, place), Some(TakenTag { position: 2, allowed }));
+        assert_eq!(book.take(judged, Add, place), Some(TakenTag { number: TagNumber(2), allowed }));
     }
 }

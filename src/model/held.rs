@@ -2,7 +2,7 @@
 //!
 //! A slot and not a row is what changes hands between runs: two rows of two files may be about the same one.
 
-use super::{Change, DeviceValue, MachineId, Operation, Tag, TagAction};
+use super::{DeviceValue, MachineId, Operation, Tag};
 
 /// A place on a machine that holds one thing at a time: a tag, which is there or not, or the device value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,11 +17,7 @@ impl Operation {
     /// The slot that it changes.
     #[must_use]
     pub fn slot(&self) -> Slot {
-        let tag = match &self.change {
-            Change::Tag(_, tag) => Some(tag.clone()),
-            Change::DeviceValue(_) => None,
-        };
-        Slot { machine: self.machine.clone(), tag }
+        Slot { machine: self.machine.clone(), tag: self.change.tag().cloned() }
     }
 }
 
@@ -67,16 +63,6 @@ impl Held {
             "absent" => Self::Absent,
             "present" => Self::Present,
             other => DeviceValue::parse(other).map_or(Self::Unknown, Self::Value),
-        }
-    }
-
-    /// What a change leaves.
-    #[must_use]
-    pub const fn left_by(change: &Change) -> Self {
-        match change {
-            Change::Tag(TagAction::Add, _) => Self::Present,
-            Change::Tag(TagAction::Remove, _) => Self::Absent,
-            Change::DeviceValue(value) => Self::Value(*value),
         }
     }
 }

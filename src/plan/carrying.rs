@@ -4,7 +4,7 @@
 //! machines. So an outcome is never simply believed again: one that is contradicted is sent again, and one of which it is
 //! not known what became of it is asked for, whatever the list shows.
 
-use super::changes::{Decision, Plan, wanted};
+use super::changes::{Decision, Plan};
 use super::recent::Held;
 
 /// How far an operation had come when its run was left.
@@ -77,7 +77,7 @@ impl Plan {
             }
             let fate = earlier(number).map(|outcome| {
                 let today = Today { held: outcome.held.unwrap_or(*held), written_later: outcome.written_later };
-                carried(outcome.earlier, today, wanted(operation))
+                carried(outcome.earlier, today, operation.change.leaves())
             });
             match (fate, *decision) {
                 (Some(Carried::Kept), _) => *decision = Decision::Kept,

@@ -4,14 +4,14 @@
 //! there in another case nothing is known, since the service may take the two for one, so the service is asked.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
-use super::resolution::{Resolution, ResolvedMachine};
-use crate::input::{ChangeCode, RequestedChange, Sheet};
+use super::resolution::{MachineNumber, Resolution, ResolvedMachine};
 use crate::inventory::{Inventory, ListedMachine, NameMatch};
-use crate::model::{MachineId, MachineReference, Operation, Slot, Tag, TagAction};
+use crate::model::{Change, ChangeKind, MachineId, MachineReference, Operation, Requests, Slot, Tag, TagNumber};
 
 /// What to do with machines that the inventory lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,9 +58,9 @@ pub struct PlanSettings {
 /// A plan: every operation with what is decided about it.
 #[derive(Debug)]
 pub struct Plan {
-    /// The operations, by the numbers that [`Resolution`] gives to machines.
-    pub operations: Operations,
-    /// The machines.
+    /// The operations.
+    pub operations: Arc<Operations>,
+    /// The machines, and what is asked of them.
     pub machines: Resolution,
     /// For each operation what is decided.
     pub decisions: Vec<Decision>,
@@ -74,8 +74,7 @@ impl Plan {
     /// Decides about every operation.
     #[must_use]
     pub fn of(
-        sheet: &Sheet,
-        operations: Operations,
+        operations: Arc<Operations>,
         machines: Resolution,
         inventory: Option<&Inventory>,
         recent: &RecentWrites,
@@ -84,13 +83,14 @@ impl Plan {
         let mut decisions = Vec::with_capacity(operations.operations.len());
         let mut before = Vec::with_capacity(operations.operations.len());
         let mut case_variants = 0;
-        let unmade_adds = unmade_adds(sheet, inventory);
+        let unmade_adds = unmade_adds(machines.requests(), inventory);
         for operation in &operations.operations {
-            let shown = shown(sheet, &machines, operation, inventory, recent);
+            let shown = shown(&machines, operation, inventory, recent);
             let held = shown.held();
             let mut decision = decide(&machines, operation, held, settings.unlisted);
-            if decision == Decision::Change && is_remove(operation) && !unmade_adds.is_empty() {
-                let machine = machine_id(&machines, operation.machine, inventory);
+            let is_remove = operation.change.kind() == ChangeKind::Remove;
+            if decision == Decision::Change && is_remove && !unmade_adds.is_empty() {
+                let machine = machines.id(operation.machine, inventory);
                 if machine.is_some_and(|machine| unmade_adds.contains(machine)) {
                     decision = Decision::AddInError;
                 }
@@ -98,7 +98,7 @@ impl Plan {
             case_variants += u64::from(decision == Decision::Change && shown == Shown::CaseVariant);
             decisions.push(decision);
             before.push(match held {
-                Held::Unknown => proven(sheet, &machines, operation, inventory, recent),
+                Held::Unknown => proven(&machines, operation, inventory, recent),
                 known => known,
             });
         }
@@ -111,7 +111,7 @@ impl Plan {
     pub(super) fn apply_limit(&mut self, limit: Option<u32>, is_done: impl Fn(usize) -> bool) {
         let Some(limit) = limit else { return };
         let as_they_stand = self.iter().enumerate().map(|(number, (operation, decision, _))| {
-            (operation.machine, operation.change.change().into(), Standing::of(decision, is_done(number)))
+            (operation.machine, operation.change.kind(), Standing::of(decision, is_done(number)))
         });
         let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
         for (decision, _) in self.decisions.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
@@ -137,14 +137,14 @@ impl Plan {
 
     /// Whether the inventory was read and lacks this machine.
     #[must_use]
-    pub fn is_unlisted(&self, machine: u32) -> bool {
+    pub fn is_unlisted(&self, machine: MachineNumber) -> bool {
         matches!(self.machines.machine(machine), Some(ResolvedMachine::Unlisted(_)))
     }
 
-    /// The id of a machine; `None` for a name that leads to none.
+    /// What is asked for.
     #[must_use]
-    pub fn machine_id<'a>(&'a self, machine: u32, inventory: Option<&'a Inventory>) -> Option<&'a MachineId> {
-        machine_id(&self.machines, machine, inventory)
+    pub fn requests(&self) -> &Requests {
+        self.machines.requests()
     }
 
     /// For each machine whether it is to have some tags and not others: then its removes wait for its adds, since tags
@@ -156,14 +156,14 @@ impl Plan {
         const REMOVES: u8 = 2;
         let mut seen = vec![0_u8; self.machines.len()];
         for (operation, decision, _) in self.iter() {
-            let mark = match operation.change.change() {
+            let mark = match operation.change.kind() {
                 // What was put back by somebody is not waited for.
                 _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore) => 0,
-                RequestedChange::Tag { action: TagAction::Add, .. } => ADDS,
-                RequestedChange::Tag { action: TagAction::Remove, .. } => REMOVES,
-                RequestedChange::DeviceValue(_) => 0,
+                ChangeKind::Add => ADDS,
+                ChangeKind::Remove => REMOVES,
+                ChangeKind::DeviceValue => 0,
             };
-            if let Some(seen) = seen.get_mut(operation.machine as usize) {
+            if let Some(seen) = seen.get_mut(operation.machine.0 as usize) {
                 *seen |= mark;
             }
         }
@@ -173,7 +173,7 @@ impl Plan {
     /// The calls that the changes take.
     #[must_use]
     pub fn calls(&self, batch_limit: usize) -> CallsNeeded {
-        let mut groups: HashMap<(ChangeCode, bool), u64> = HashMap::new();
+        let mut groups: HashMap<(Change<TagNumber>, bool), u64> = HashMap::new();
         for (operation, decision, _) in self.iter() {
             if decision == Decision::Change {
                 *groups.entry((operation.change, self.is_unlisted(operation.machine))).or_default() += 1;
@@ -181,7 +181,7 @@ impl Plan {
         }
         let mut calls = CallsNeeded::default();
         for ((change, unlisted), machines) in groups {
-            calls.add(change.change(), unlisted, machines, batch_limit);
+            calls.add(change.kind(), unlisted, machines, batch_limit);
         }
         calls
     }
@@ -203,9 +203,9 @@ pub struct CallsNeeded {
 }
 
 impl CallsNeeded {
-    fn add(&mut self, change: RequestedChange, unlisted: bool, machines: u64, batch_limit: usize) {
+    fn add(&mut self, kind: ChangeKind, unlisted: bool, machines: u64, batch_limit: usize) {
         let limit = (batch_limit as u64).max(1);
-        if let RequestedChange::DeviceValue(_) = change {
+        if kind == ChangeKind::DeviceValue {
             self.value += machines;
             self.unlisted += if unlisted { machines } else { 0 };
             self.unlisted_worst_case += if unlisted { machines } else { 0 };
@@ -225,7 +225,7 @@ impl CallsNeeded {
 }
 
 /// The machines to which rows in error would add a tag, as far as they are known.
-fn unmade_adds(sheet: &Sheet, inventory: Option<&Inventory>) -> HashSet<MachineId> {
+fn unmade_adds(requests: &Requests, inventory: Option<&Inventory>) -> HashSet<MachineId> {
     let known = |reference: &MachineReference| {
         let found = match reference {
             MachineReference::Id(id) => return Some(id.clone()),
@@ -235,40 +235,7 @@ fn unmade_adds(sheet: &Sheet, inventory: Option<&Inventory>) -> HashSet<MachineI
         let NameMatch::One(position) = found else { return None };
         Some(inventory?.machine(position)?.id().clone())
     };
-    sheet.unmade_adds.iter().filter_map(known).collect()
-}
-
-fn is_remove(operation: &PlannedOperation) -> bool {
-    matches!(operation.change.change(), RequestedChange::Tag { action: TagAction::Remove, .. })
-}
-
-/// The id of a machine; `None` for a name that leads to none.
-#[must_use]
-pub fn machine_id<'a>(
-    machines: &'a Resolution,
-    machine: u32,
-    inventory: Option<&'a Inventory>,
-) -> Option<&'a MachineId> {
-    machines.id(machine, inventory)
-}
-
-/// The tag that an operation is about; `None` for a device value.
-#[must_use]
-pub fn tag_of<'a>(sheet: &'a Sheet, operation: &PlannedOperation) -> Option<&'a Tag> {
-    match operation.change.change() {
-        RequestedChange::Tag { tag, .. } => sheet.tags.get(tag as usize),
-        RequestedChange::DeviceValue(_) => None,
-    }
-}
-
-/// What an operation wants to hold.
-#[must_use]
-pub const fn wanted(operation: &PlannedOperation) -> Held {
-    match operation.change.change() {
-        RequestedChange::Tag { action: TagAction::Add, .. } => Held::Present,
-        RequestedChange::Tag { action: TagAction::Remove, .. } => Held::Absent,
-        RequestedChange::DeviceValue(value) => Held::Value(value),
-    }
+    requests.unmade_adds.iter().filter_map(known).collect()
 }
 
 /// What is shown of the tag or value that an operation is about.
@@ -291,25 +258,16 @@ impl Shown {
 
 /// What the inventory shows of the tag or value that an operation is about.
 #[must_use]
-pub fn listed(
-    sheet: &Sheet,
-    machines: &Resolution,
-    operation: &PlannedOperation,
-    inventory: Option<&Inventory>,
-) -> Held {
-    shown_by_list(sheet, machines, operation, inventory).held()
+pub fn listed(machines: &Resolution, operation: &PlannedOperation, inventory: Option<&Inventory>) -> Held {
+    shown_by_list(machines, operation, inventory).held()
 }
 
-fn shown_by_list(
-    sheet: &Sheet,
-    machines: &Resolution,
-    operation: &PlannedOperation,
-    inventory: Option<&Inventory>,
-) -> Shown {
+fn shown_by_list(machines: &Resolution, operation: &PlannedOperation, inventory: Option<&Inventory>) -> Shown {
     let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else {
         return Shown::Held(Held::Unknown);
     };
-    shown_on(inventory.and_then(|inventory| inventory.machine(*position)), tag_of(sheet, operation))
+    let machine = inventory.and_then(|inventory| inventory.machine(*position));
+    shown_on(machine, machines.requests().tag(operation.change))
 }
 
 /// What the inventory shows on a machine: of a tag, or of the device value.
@@ -329,7 +287,6 @@ fn shown_on(machine: Option<ListedMachine<'_>>, tag: Option<&Tag>) -> Shown {
 
 /// What is known before the first write: what the inventory shows, and over it what we wrote of late.
 fn shown(
-    sheet: &Sheet,
     machines: &Resolution,
     operation: &PlannedOperation,
     inventory: Option<&Inventory>,
@@ -338,25 +295,24 @@ fn shown(
     if inventory.is_none() {
         return Shown::Held(Held::Unknown);
     }
-    let shown = shown_by_list(sheet, machines, operation, inventory);
-    let Some(id) = machine_id(machines, operation.machine, inventory).filter(|_| !recent.is_empty()) else {
+    let shown = shown_by_list(machines, operation, inventory);
+    let Some(id) = machines.id(operation.machine, inventory).filter(|_| !recent.is_empty()) else {
         return shown;
     };
-    after_our_writes(shown, wanted(operation), id, tag_of(sheet, operation), recent)
+    after_our_writes(shown, operation.change.leaves(), id, machines.requests().tag(operation.change), recent)
 }
 
 /// What the list proves to be there by a write of ours that was in doubt; nothing is known where it does not. The service
 /// is asked all the same.
 fn proven(
-    sheet: &Sheet,
     machines: &Resolution,
     operation: &PlannedOperation,
     inventory: Option<&Inventory>,
     recent: &RecentWrites,
 ) -> Held {
-    let Some(id) = machine_id(machines, operation.machine, inventory) else { return Held::Unknown };
-    let written = recent.find(id, tag_of(sheet, operation));
-    written.map_or(Held::Unknown, |written| written.proven(listed(sheet, machines, operation, inventory)))
+    let Some(id) = machines.id(operation.machine, inventory) else { return Held::Unknown };
+    let written = recent.find(id, machines.requests().tag(operation.change));
+    written.map_or(Held::Unknown, |written| written.proven(listed(machines, operation, inventory)))
 }
 
 /// The same of an operation that is stored.
@@ -372,7 +328,7 @@ pub fn proven_today(operation: &Operation, inventory: &Inventory, recent: &Recen
 pub fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
     let Slot { machine, tag } = operation.slot();
     let shown = shown_on(inventory.look_up(&machine), tag.as_ref());
-    after_our_writes(shown, Held::left_by(&operation.change), &machine, tag.as_ref(), recent).held()
+    after_our_writes(shown, operation.change.leaves(), &machine, tag.as_ref(), recent).held()
 }
 
 /// The same for an operation that was carried out: its outcome is not given up without reason.
@@ -382,7 +338,7 @@ pub fn outcome_today(operation: &Operation, inventory: &Inventory, recent: &Rece
     match recent.find(&machine, tag.as_ref()) {
         Some(written) => {
             let shown = shown_on(inventory.look_up(&machine), tag.as_ref()).held();
-            written.outcome_over(shown, Held::left_by(&operation.change))
+            written.outcome_over(shown, operation.change.leaves())
         }
         None => held_today(operation, inventory, recent),
     }
@@ -405,7 +361,7 @@ fn decide(machines: &Resolution, operation: &PlannedOperation, held: Held, unlis
     match machines.machine(operation.machine) {
         None | Some(ResolvedMachine::Unresolved(_)) => Decision::Unresolved,
         Some(ResolvedMachine::Unlisted(_)) if unlisted == UnlistedPolicy::Fail => Decision::NotInInventory,
-        Some(_) if held == wanted(operation) => Decision::Unchanged,
+        Some(_) if held == operation.change.leaves() => Decision::Unchanged,
         Some(_) => Decision::Change,
     }
 }

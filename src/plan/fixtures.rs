@@ -6,9 +6,9 @@ use super::changes::{Plan, PlanSettings};
 use super::operations::Operations;
 use super::recent::RecentWrites;
 use super::resolution::Resolution;
-use crate::input::{InputOptions, Sheet, read};
+use crate::input::{Sheet, SheetWriter};
 use crate::inventory::{Inventory, MachineRecord};
-use crate::model::{MachineId, Slot, Tag};
+use crate::model::{Change, DeviceValue, MachineId, MachineReference, Slot, Tag, TagAction};
 
 /// The id of this machine: 40 hexadecimal digits.
 pub(crate) fn id(number: u32) -> String {
@@ -25,19 +25,25 @@ pub(crate) fn slot(number: u32, tag: &str) -> Slot {
     Slot { machine: machine_id(number), tag: (!tag.is_empty()).then(|| Tag::new(tag).expect("a tag")) }
 }
 
-/// An input of these rows under the usual header.
+/// What these rows ask for under the usual header, whatever a file may hold.
 pub(crate) fn sheet(rows: &str) -> Sheet {
-    let mut parts = rows.split('#');
-    let mut text = format!("machineId,tag,action,value\n{}", parts.next().unwrap_or_default());
-    for part in parts {
-        let digits = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
-        let (number, rest) = part.split_at(digits);
-        text.push_str(&id(number.parse().expect("a number")));
-        text.push_str(rest);
+    let mut writer = SheetWriter::new(&["machineId", "tag", "action", "value"], None);
+    for row in rows.lines() {
+        let cells: Vec<&str> = row.split(',').collect();
+        let [machine, tag, action, value] = cells[..] else { panic!("{row:?} has not four cells") };
+        let machine =
+            machine.strip_prefix('#').map_or(machine.to_owned(), |number| id(number.parse().expect("a number")));
+        let machine = MachineReference::parse(&machine);
+        writer.begin_row(&cells).expect("room");
+        if !tag.is_empty() {
+            let action = if action == "Add" { TagAction::Add } else { TagAction::Remove };
+            writer.ask(machine.clone(), &Change::Tag(action, Tag::new(tag).expect("a tag")));
+        }
+        if !value.is_empty() {
+            writer.ask(machine, &Change::DeviceValue(DeviceValue::parse(value).expect("a value")));
+        }
     }
-    let sheet = read(text.as_bytes(), &InputOptions::verbatim()).expect("an input");
-    assert!(sheet.problems.is_empty(), "{:?}", sheet.problems);
-    sheet
+    writer.finish().expect("a sheet")
 }
 
 /// This machine as the list shows it: without tags, of the value Normal.
@@ -76,7 +82,6 @@ pub(crate) fn plan(
     recent: &RecentWrites,
     settings: PlanSettings,
 ) -> Plan {
-    let machines = Resolution::of(sheet, inventory);
-    let operations = Operations::of(sheet, &machines);
-    Plan::of(sheet, operations, machines, inventory, recent, settings)
+    let machines = Resolution::of(&sheet.requests, inventory);
+    Plan::of(Operations::of(&machines).into(), machines, inventory, recent, settings)
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 
-use crate::model::{Change, MachineId};
+use crate::model::Operation;
 
 /// Two hashes, so that chance makes nothing equal.
 const SEEDS: [u64; 2] = [0x7461_6766_6c65_6574, 0x6f70_6572_6174_696f];
@@ -34,9 +34,9 @@ pub struct OperationsDigest([u64; 2]);
 
 impl OperationsDigest {
     /// Takes an operation; each is to be given once.
-    pub fn add(&mut self, machine: &MachineId, change: &Change) {
+    pub fn add(&mut self, operation: &Operation) {
         for (sum, seed) in self.0.iter_mut().zip(SEEDS) {
-            *sum = sum.wrapping_add(FixedState::with_seed(seed).hash_one((machine, change)));
+            *sum = sum.wrapping_add(FixedState::with_seed(seed).hash_one(operation));
         }
     }
 
@@ -54,7 +54,7 @@ fn text([one, other]: [u64; 2]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DeviceValue, Tag, TagAction};
+    use crate::model::{Change, DeviceValue, MachineId, Tag, TagAction};
 
     #[test]
     fn the_order_of_operations_does_not_matter_and_that_of_rows_does() {
@@ -67,7 +67,7 @@ mod tests {
         let operations = |order: &[usize]| {
             let mut digest = OperationsDigest::default();
             for position in order {
-                digest.add(&machine, &changes[*position]);
+                digest.add(&Operation { machine: machine.clone(), change: changes[*position].clone() });
             }
             digest.text()
         };

@@ -8,39 +8,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::changes::Decision;
-use crate::input::RequestedChange;
-use crate::model::{Change, TagAction};
-
-/// What an operation does, as far as others of its machine wait for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// It adds a tag: removes wait for it.
-    Add,
-    /// It removes a tag.
-    Remove,
-    /// It sets the device value, which waits for nothing.
-    Value,
-}
-
-impl From<RequestedChange> for Part {
-    fn from(change: RequestedChange) -> Self {
-        match change {
-            RequestedChange::Tag { action: TagAction::Add, .. } => Self::Add,
-            RequestedChange::Tag { action: TagAction::Remove, .. } => Self::Remove,
-            RequestedChange::DeviceValue(_) => Self::Value,
-        }
-    }
-}
-
-impl From<&Change> for Part {
-    fn from(change: &Change) -> Self {
-        match change {
-            Change::Tag(TagAction::Add, _) => Self::Add,
-            Change::Tag(TagAction::Remove, _) => Self::Remove,
-            Change::DeviceValue(_) => Self::Value,
-        }
-    }
-}
+use crate::model::ChangeKind;
 
 /// How an operation stands before the limit is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,23 +43,23 @@ struct Adds {
 
 /// For each operation whether the limit leaves it out. They come in the order of the file.
 #[must_use]
-pub fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, Part, Standing)], limit: u32) -> Vec<bool> {
+pub fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, ChangeKind, Standing)], limit: u32) -> Vec<bool> {
     let mut adds: HashMap<&Machine, Adds> = HashMap::new();
-    for (number, (machine, part, standing)) in operations.iter().enumerate() {
-        match (part, standing) {
-            (Part::Add, Standing::Changes) => adds.entry(machine).or_default().to_be_made.push(number),
-            (Part::Add, Standing::Missing) => adds.entry(machine).or_default().is_one_missing = true,
+    for (number, (machine, kind, standing)) in operations.iter().enumerate() {
+        match (kind, standing) {
+            (ChangeKind::Add, Standing::Changes) => adds.entry(machine).or_default().to_be_made.push(number),
+            (ChangeKind::Add, Standing::Missing) => adds.entry(machine).or_default().is_one_missing = true,
             _ => {}
         }
     }
     let mut places = Places { left: limit, given: vec![false; operations.len()] };
-    for (number, (machine, part, standing)) in operations.iter().enumerate() {
-        match (standing, part) {
+    for (number, (machine, kind, standing)) in operations.iter().enumerate() {
+        match (standing, kind) {
             (Standing::Settled | Standing::Missing, _) => places.pass(number),
-            (Standing::Changes, Part::Add | Part::Value) => {
+            (Standing::Changes, ChangeKind::Add | ChangeKind::DeviceValue) => {
                 let _has_one = places.give(number);
             }
-            (Standing::Changes, Part::Remove) => {
+            (Standing::Changes, ChangeKind::Remove) => {
                 let adds = adds.get(machine);
                 let waits_for = adds.map_or(&[][..], |adds| &adds.to_be_made);
                 // Each add gets its place, if there is one, before the remove is thought of.
@@ -140,12 +108,12 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use super::Part::{Add, Remove, Value};
+    use super::ChangeKind::{Add, DeviceValue as Value, Remove};
     use super::Standing::{Changes, Missing, Settled};
     use super::*;
 
     /// Which of these operations go under each limit from 0 on.
-    fn going(operations: &[(u32, Part, Standing)], limits: u32) -> Vec<String> {
+    fn going(operations: &[(u32, ChangeKind, Standing)], limits: u32) -> Vec<String> {
         let words = |limit| {
             let beyond = beyond_limit(operations, limit);
             let changes = operations.iter().zip(beyond).filter(|((.., standing), _)| *standing == Changes);
@@ -156,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_limit_counts_what_can_go_and_adds_before_the_removes_that_wait_for_them() {
-        type Case<'a> = (&'a [(u32, Part, Standing)], &'a [&'a str]);
+        type Case<'a> = (&'a [(u32, ChangeKind, Standing)], &'a [&'a str]);
         let cases: [Case<'_>; 7] = [
             (&[(1, Value, Changes), (2, Add, Changes), (1, Remove, Changes)], &["---", "+--", "++-", "+++"]),
             (&[(1, Remove, Changes), (1, Add, Changes)], &["--", "-+", "++"]),
@@ -181,7 +149,7 @@ mod tests {
     fn each_time_as_many_go_as_the_limit_allows_until_all_are_made() {
         for seed in 0..200 {
             let mut random = fastrand::Rng::with_seed(seed);
-            let mut operations: Vec<(u32, Part, Standing)> = (0..random.usize(1..30))
+            let mut operations: Vec<(u32, ChangeKind, Standing)> = (0..random.usize(1..30))
                 .map(|_| (random.u32(0..4), [Add, Remove, Value][random.usize(0..3)], Changes))
                 .collect();
             let limit = random.u32(1..6);
@@ -196,7 +164,7 @@ mod tests {
                 assert_eq!(goes.len(), open.min(limit as usize), "seed {seed}");
                 for number in &goes {
                     let machine = operations[*number].0;
-                    let waits = |(add, operation): (usize, &(u32, Part, Standing))| {
+                    let waits = |(add, operation): (usize, &(u32, ChangeKind, Standing))| {
                         *operation == (machine, Add, Changes) && !goes.contains(&add)
                     };
                     let is_early = operations[*number].1 == Remove && operations.iter().enumerate().any(waits);

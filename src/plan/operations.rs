@@ -1,6 +1,6 @@
-//! Rows to operations: what is asked for twice is done once, what contradicts itself is refused.
+//! Requests to operations: what is asked for twice is done once, what contradicts itself is refused.
 //!
-//! A plan may hold a million operations, so each is three numbers that point into the [`Sheet`].
+//! A plan may hold a million operations, so each is three numbers that point into the [`Requests`].
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -9,27 +9,39 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::resolution::Resolution;
-use crate::input::{ChangeCode, Excerpt, Request, RequestedChange, Sheet};
-use crate::model::{OperationId, TagAction};
+use super::resolution::{MachineNumber, Resolution};
+use crate::input::Excerpt;
+use crate::model::{Change, OperationId, Request, Requests, TagAction, TagNumber};
 
 /// One change to one machine, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedOperation {
-    /// The machine's number in the [`Resolution`].
-    pub machine: u32,
+    /// The machine.
+    pub machine: MachineNumber,
     /// What to make of it.
-    pub change: ChangeCode,
-    /// The position in [`Sheet::requests`] of the first request for it.
-    pub first_request: u32,
+    pub change: Change<TagNumber>,
+    /// The first request for it.
+    pub first_request: RequestNumber,
 }
 
-/// What the rows of a sheet come to.
+/// The position of a request among [`Requests::all`], from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestNumber(pub u32);
+
+impl RequestNumber {
+    /// The request.
+    #[must_use]
+    pub fn of(self, requests: &Requests) -> Option<&Request> {
+        requests.all.get(self.0 as usize)
+    }
+}
+
+/// What requests come to.
 #[derive(Debug, Default)]
 pub struct Operations {
     /// The operations, in the order in which rows ask for them first; the position is the [`OperationId`].
     pub operations: Vec<PlannedOperation>,
-    /// For each request of the sheet the operation that answers it.
+    /// For each request the operation that answers it.
     pub of_request: Vec<OperationId>,
     /// Requests that contradict an earlier one.
     pub conflicts: Vec<Conflict>,
@@ -47,37 +59,37 @@ pub struct Conflict {
 }
 
 impl Operations {
-    /// Works out the operations of a sheet whose machines were looked up.
+    /// Works out the operations of requests whose machines were looked up.
     #[must_use]
-    pub fn of(sheet: &Sheet, machines: &Resolution) -> Self {
-        let mut plan = Self {
-            operations: Vec::with_capacity(sheet.requests.len()),
-            of_request: Vec::with_capacity(sheet.requests.len()),
-            ..Self::default()
-        };
-        let mut known = KnownOperations::new(machines.len(), sheet.requests.len());
-        for (first_request, request) in (0_u32..).zip(&sheet.requests) {
+    pub fn of(machines: &Resolution) -> Self {
+        let requests = machines.requests();
+        let count = requests.all.len();
+        let mut plan =
+            Self { operations: Vec::with_capacity(count), of_request: Vec::with_capacity(count), ..Self::default() };
+        let mut known = KnownOperations::new(machines.len(), count);
+        for (first_request, request) in (0_u32..).zip(&requests.all) {
             let (machine, change) = (machines.number(request.machine), request.change);
             let operation = match known.find_or_add(&plan.operations, machine, change) {
                 Known::Before(operation) => {
-                    plan.take_again(sheet, operation, request);
+                    plan.take_again(requests, operation, request);
                     operation
                 }
                 Known::New(operation) => {
+                    let first_request = RequestNumber(first_request);
                     plan.operations.push(PlannedOperation { machine, change, first_request });
                     operation
                 }
             };
             plan.of_request.push(OperationId(operation));
         }
-        plan.refuse_case_variants(sheet);
+        plan.refuse_case_variants(requests);
         plan
     }
 
     /// Finds tags of one machine that are added as well as removed and differ in nothing but case: the service may take them
     /// for one.
-    fn refuse_case_variants(&mut self, sheet: &Sheet) {
-        let lower_case: Vec<String> = sheet.tags.iter().map(|tag| tag.as_str().to_lowercase()).collect();
+    fn refuse_case_variants(&mut self, requests: &Requests) {
+        let lower_case: Vec<String> = requests.tags.iter().map(|tag| tag.as_str().to_lowercase()).collect();
         let mut spellings: HashMap<&str, u32> = HashMap::new();
         for tag in &lower_case {
             *spellings.entry(tag).or_default() += 1;
@@ -86,16 +98,15 @@ impl Operations {
         if spellings.is_empty() {
             return;
         }
-        let mut known: HashMap<(u32, &str), Vec<PlannedOperation>> = HashMap::new();
+        let mut known: HashMap<(MachineNumber, &str), Vec<PlannedOperation>> = HashMap::new();
         for operation in &self.operations {
-            let RequestedChange::Tag { action, tag } = operation.change.change() else { continue };
-            let tag = lower_case.get(tag as usize).map(String::as_str).filter(|tag| spellings.contains_key(tag));
+            let Change::Tag(action, tag) = operation.change else { continue };
+            let tag = lower_case.get(tag.0 as usize).map(String::as_str).filter(|tag| spellings.contains_key(tag));
             let Some(tag) = tag else { continue };
             let earlier = known.entry((operation.machine, tag)).or_default();
-            let contradicted = earlier.iter().find(
-                |other| matches!(other.change.change(), RequestedChange::Tag { action: other, .. } if other != action),
-            );
-            let request = |of: &PlannedOperation| sheet.requests.get(of.first_request as usize).copied();
+            let contradicted =
+                earlier.iter().find(|other| matches!(other.change, Change::Tag(other, _) if other != action));
+            let request = |of: &PlannedOperation| of.first_request.of(requests).copied();
             if let Some((earlier, later)) = contradicted.and_then(|other| Some((request(other)?, request(operation)?)))
             {
                 self.conflicts.push(Conflict { earlier, later });
@@ -104,11 +115,11 @@ impl Operations {
         }
     }
 
-    fn take_again(&mut self, sheet: &Sheet, operation: u32, later: &Request) {
+    fn take_again(&mut self, requests: &Requests, operation: u32, later: &Request) {
         let Some(planned) = self.operations.get(operation as usize) else { return };
         if planned.change == later.change {
             self.repeated += 1;
-        } else if let Some(earlier) = sheet.requests.get(planned.first_request as usize) {
+        } else if let Some(earlier) = planned.first_request.of(requests) {
             self.conflicts.push(Conflict { earlier: *earlier, later: *later });
         }
     }
@@ -117,17 +128,13 @@ impl Operations {
 /// What can hold only one of several changes: a tag on a machine, or its device value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Slot {
-    machine: u32,
-    tag: Option<u32>,
+    machine: MachineNumber,
+    tag: Option<TagNumber>,
 }
 
 impl Slot {
-    const fn of(machine: u32, change: ChangeCode) -> Self {
-        let tag = match change.change() {
-            RequestedChange::Tag { tag, .. } => Some(tag),
-            RequestedChange::DeviceValue(_) => None,
-        };
-        Self { machine, tag }
+    fn of(machine: MachineNumber, change: Change<TagNumber>) -> Self {
+        Self { machine, tag: change.tag().copied() }
     }
 }
 
@@ -167,12 +174,17 @@ impl KnownOperations {
 
     /// The operation of the slot that this change fills; a new one gets the next number, and is to be added to
     /// `operations` by the caller.
-    fn find_or_add(&mut self, operations: &[PlannedOperation], machine: u32, change: ChangeCode) -> Known {
+    fn find_or_add(
+        &mut self,
+        operations: &[PlannedOperation],
+        machine: MachineNumber,
+        change: Change<TagNumber>,
+    ) -> Known {
         let slot = Slot::of(machine, change);
         let slot_of =
             |operation: u32| operations.get(operation as usize).map(|known| Slot::of(known.machine, known.change));
         let next = u32::try_from(operations.len()).unwrap_or(NO_OPERATION);
-        let newest = self.newest.get(machine as usize).copied().unwrap_or(NO_OPERATION);
+        let newest = self.newest.get(machine.0 as usize).copied().unwrap_or(NO_OPERATION);
         let (mut operation, mut length) = (newest, 0);
         while operation != NO_OPERATION {
             if slot_of(operation) == Some(slot) {
@@ -183,7 +195,7 @@ impl KnownOperations {
         }
         if length < LONGEST_CHAIN {
             self.older.push(newest);
-            if let Some(newest) = self.newest.get_mut(machine as usize) {
+            if let Some(newest) = self.newest.get_mut(machine.0 as usize) {
                 *newest = next;
             }
             return Known::New(next);
@@ -207,42 +219,37 @@ impl KnownOperations {
 
 impl Conflict {
     /// The tag of the earlier request, if it is not written as that of the later one.
-    fn other_spelling(&self, sheet: &Sheet) -> Option<String> {
-        match (self.earlier.change.change(), self.later.change.change()) {
-            (RequestedChange::Tag { tag: earlier, .. }, RequestedChange::Tag { tag: later, .. })
-                if earlier != later =>
-            {
-                sheet.tags.get(earlier as usize).map(|tag| Excerpt::new(tag.as_str()).to_string())
-            }
-            _ => None,
-        }
+    fn other_spelling(&self, requests: &Requests) -> Option<String> {
+        let is_other = self.earlier.change.tag() != self.later.change.tag();
+        let earlier = requests.tag(self.earlier.change).filter(|_| is_other)?;
+        Some(Excerpt::new(earlier.as_str()).to_string())
     }
 
     /// Says what contradicts what, and where.
     #[must_use]
-    pub fn describe(&self, sheet: &Sheet) -> String {
+    pub fn describe(&self, requests: &Requests) -> String {
         let Self { earlier, later } = self;
-        let machine = sheet.machines.get(later.machine as usize).map(ToString::to_string).unwrap_or_default();
+        let machine = requests.machine(later.machine).map(ToString::to_string).unwrap_or_default();
         let place = format!("row {}, line {}", earlier.row, earlier.line);
-        let what = match (earlier.change.change(), later.change.change()) {
-            (RequestedChange::DeviceValue(earlier), RequestedChange::DeviceValue(later)) => {
+        let what = match (earlier.change, later.change) {
+            (Change::DeviceValue(earlier), Change::DeviceValue(later)) => {
                 format!("sets the device value {later}, and {place}, sets {earlier}")
             }
-            (_, RequestedChange::Tag { action, tag }) => {
-                let tag = sheet.tags.get(tag as usize).map(|tag| Excerpt::new(tag.as_str()).to_string());
+            (_, Change::Tag(action, _)) => {
+                let tag = requests.tag(later.change).map(|tag| Excerpt::new(tag.as_str()).to_string());
                 let (this, other) = match action {
                     TagAction::Add => ("adds", "removes"),
                     TagAction::Remove => ("removes", "adds"),
                 };
                 let tag = tag.unwrap_or_default();
-                match self.other_spelling(sheet) {
+                match self.other_spelling(requests) {
                     Some(spelling) => format!(
                         "{this} the tag \"{tag}\", and {place}, {other} \"{spelling}\", which the service may take for the same"
                     ),
                     None => format!("{this} the tag \"{tag}\", and {place}, {other} it"),
                 }
             }
-            (RequestedChange::Tag { .. }, RequestedChange::DeviceValue(_)) => format!("contradicts {place}"),
+            (Change::Tag(..), Change::DeviceValue(_)) => format!("contradicts {place}"),
         };
         let machine = Excerpt::new(&machine);
         format!("row {}, line {}: {what}, on machine {machine}; leave one of them", later.row, later.line)
@@ -257,18 +264,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::input::{InputOptions, read};
+    use crate::input::{Accepted, InputOptions, Sheet, read};
 
     const ONE: &str = "1111111111111111111111111111111111111111";
     const TWO: &str = "2222222222222222222222222222222222222222";
 
     fn sheet(rows: &str) -> Sheet {
         let text = format!("machineId,tag,action,value\n{rows}");
-        read(text.as_bytes(), &InputOptions::verbatim()).expect("an input")
+        read(text.as_bytes(), &InputOptions { accepted: Accepted::ALL, ..InputOptions::default() }).expect("an input")
     }
 
     fn operations(sheet: &Sheet) -> Operations {
-        Operations::of(sheet, &Resolution::of(sheet, None))
+        Operations::of(&Resolution::of(&sheet.requests, None))
     }
 
     fn operations_of(plan: &Operations) -> Vec<u32> {
@@ -288,7 +295,7 @@ mod tests {
     fn a_contradiction_names_both_places() {
         let sheet = sheet(&format!("{ONE},a,Add,\n{TWO},a,Remove,\n\n{ONE},a,Remove,\n{ONE},,,Low\n{ONE},,Set,High\n"));
         let described: Vec<String> =
-            operations(&sheet).conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
+            operations(&sheet).conflicts.iter().map(|conflict| conflict.describe(&sheet.requests)).collect();
         insta::assert_snapshot!(described.join("\n"), @r#"
         row 3, line 5: removes the tag "a", and row 1, line 2, adds it, on machine 1111111111111111111111111111111111111111; leave one of them
         row 5, line 7: sets the device value High, and row 4, line 6, sets Low, on machine 1111111111111111111111111111111111111111; leave one of them
@@ -302,7 +309,7 @@ mod tests {
         ));
         let plan = operations(&sheet);
         assert_eq!(plan.operations.len(), 6);
-        let described: Vec<String> = plan.conflicts.iter().map(|conflict| conflict.describe(&sheet)).collect();
+        let described: Vec<String> = plan.conflicts.iter().map(|conflict| conflict.describe(&sheet.requests)).collect();
         insta::assert_snapshot!(described.join("\n"), @r#"
         row 5, line 6: removes the tag "Vip", and row 3, line 4, adds "vip", which the service may take for the same, on machine 2222222222222222222222222222222222222222; leave one of them
         row 6, line 7: removes the tag "ViP", and row 1, line 2, adds "vip", which the service may take for the same, on machine 1111111111111111111111111111111111111111; leave one of them
@@ -323,17 +330,17 @@ mod tests {
             }
             let sheet = sheet(&text);
             let plan = operations(&sheet);
-            prop_assert_eq!(plan.of_request.len(), sheet.requests.len());
-            let mut slots: BTreeMap<(u32, Option<u32>), ChangeCode> = BTreeMap::new();
+            prop_assert_eq!(plan.of_request.len(), sheet.requests.all.len());
+            let mut slots: BTreeMap<(MachineNumber, Option<TagNumber>), Change<TagNumber>> = BTreeMap::new();
             let mut distinct = BTreeSet::new();
             let mut contradictions = 0;
-            for (request, operation) in sheet.requests.iter().zip(&plan.of_request) {
-                let slot = Slot::of(request.machine, request.change);
+            for (request, operation) in sheet.requests.all.iter().zip(&plan.of_request) {
+                let slot = Slot::of(MachineNumber(request.machine.0), request.change);
                 let first = *slots.entry((slot.machine, slot.tag)).or_insert(request.change);
                 distinct.insert((slot.machine, slot.tag));
                 contradictions += usize::from(first != request.change);
                 let planned = plan.operations[operation.0 as usize];
-                prop_assert_eq!((planned.machine, planned.change), (request.machine, first));
+                prop_assert_eq!((planned.machine, planned.change), (slot.machine, first));
             }
             prop_assert_eq!(plan.operations.len(), distinct.len());
             prop_assert_eq!(plan.conflicts.len(), contradictions);

@@ -7,25 +7,28 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::input::Sheet;
 use crate::inventory::{Inventory, ListedMachine, MachinePosition, NameMatch};
-use crate::model::{MachineId, MachineReference};
+use crate::model::{MachineId, MachineReference, ReferenceNumber, Requests};
 use crate::words::group_digits;
 
 /// The most candidates that a message lists.
 const LISTED_CANDIDATES: usize = 5;
 
-/// A machine that rows name; the numbers are positions in [`Sheet::machines`].
+/// The number of a machine in a plan, from 0: one, however rows name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MachineNumber(pub u32);
+
+/// A machine that rows name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResolvedMachine {
     /// The inventory holds it there.
     Listed(MachinePosition),
     /// The inventory was read and lacks this id.
-    Unlisted(u32),
+    Unlisted(ReferenceNumber),
     /// An id, and no inventory was read.
-    Unread(u32),
+    Unread(ReferenceNumber),
     /// A name that does not lead to one machine.
-    Unresolved(u32),
+    Unresolved(ReferenceNumber),
 }
 
 /// Why a name does not lead to one machine.
@@ -37,35 +40,34 @@ pub enum NameFailure {
     Several(Vec<MachinePosition>),
 }
 
-/// The machines of a sheet, each with one number however it is spelled.
-#[derive(Debug, Default)]
+/// The machines that are asked about, each with one number however it is spelled.
+#[derive(Debug)]
 pub struct Resolution {
-    /// Those of the sheet.
-    references: Arc<Vec<MachineReference>>,
-    /// For each of them its number.
-    numbers: Vec<u32>,
+    requests: Arc<Requests>,
+    /// For each spelling the number of its machine; none where each spelling is a machine of its own.
+    numbers: Vec<MachineNumber>,
     machines: Vec<ResolvedMachine>,
-    failures: HashMap<u32, NameFailure>,
+    failures: HashMap<ReferenceNumber, NameFailure>,
     names_resolved: u32,
 }
 
 impl Resolution {
-    /// Looks up every machine of the sheet.
+    /// Looks up every machine that is asked about.
     #[must_use]
-    pub fn of(sheet: &Sheet, inventory: Option<&Inventory>) -> Self {
-        let count = sheet.machines.len();
+    pub fn of(requests: &Arc<Requests>, inventory: Option<&Inventory>) -> Self {
         let mut resolution = Self {
-            references: Arc::clone(&sheet.machines),
-            numbers: Vec::with_capacity(count),
-            machines: Vec::with_capacity(count),
-            ..Self::default()
+            requests: Arc::clone(requests),
+            numbers: Vec::new(),
+            machines: Vec::with_capacity(requests.machines.len()),
+            failures: HashMap::new(),
+            names_resolved: 0,
         };
-        let mut by_position: HashMap<MachinePosition, u32> = HashMap::new();
+        let mut by_position: HashMap<MachinePosition, MachineNumber> = HashMap::new();
         // Only where there are names can two spellings mean one machine.
-        let has_names = sheet.machines.iter().any(|machine| !matches!(machine, MachineReference::Id(_)));
-        for (position, reference) in (0_u32..).zip(sheet.machines.iter()) {
-            let machine = resolution.look_up(reference, position, inventory);
-            let next = u32::try_from(resolution.machines.len()).unwrap_or(u32::MAX);
+        let has_names = requests.machines.iter().any(|machine| !matches!(machine, MachineReference::Id(_)));
+        for (position, reference) in (0_u32..).zip(&requests.machines) {
+            let machine = resolution.look_up(reference, ReferenceNumber(position), inventory);
+            let next = MachineNumber(u32::try_from(resolution.machines.len()).unwrap_or(u32::MAX));
             let number = match machine {
                 ResolvedMachine::Listed(listed) if has_names => *by_position.entry(listed).or_insert(next),
                 _ => next,
@@ -73,15 +75,29 @@ impl Resolution {
             if number == next {
                 resolution.machines.push(machine);
             }
-            resolution.numbers.push(number);
+            if has_names {
+                resolution.numbers.push(number);
+            }
         }
         resolution
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub const fn requests(&self) -> &Arc<Requests> {
+        &self.requests
+    }
+
+    /// Whether two spellings were found to mean one machine.
+    #[must_use]
+    pub fn has_merged(&self) -> bool {
+        self.machines.len() < self.requests.machines.len()
     }
 
     fn look_up(
         &mut self,
         reference: &MachineReference,
-        position: u32,
+        position: ReferenceNumber,
         inventory: Option<&Inventory>,
     ) -> ResolvedMachine {
         match (reference, inventory) {
@@ -100,7 +116,7 @@ impl Resolution {
         }
     }
 
-    fn look_up_name(&mut self, name: &str, position: u32, inventory: &Inventory) -> ResolvedMachine {
+    fn look_up_name(&mut self, name: &str, position: ReferenceNumber, inventory: &Inventory) -> ResolvedMachine {
         // An id that is not hexadecimal looks like a name until the inventory shows it.
         if let Some(listed) = inventory.find(&MachineId::from_service(name)) {
             return ResolvedMachine::Listed(listed);
@@ -111,7 +127,7 @@ impl Resolution {
     fn take_match(
         &mut self,
         found: NameMatch,
-        position: u32,
+        position: ReferenceNumber,
         similar: impl FnOnce() -> Vec<MachinePosition>,
     ) -> ResolvedMachine {
         let failure = match found {
@@ -126,25 +142,27 @@ impl Resolution {
         ResolvedMachine::Unresolved(position)
     }
 
-    /// The number of a machine of the sheet.
+    /// The number of a machine that is named so.
     #[must_use]
-    pub fn number(&self, machine_of_sheet: u32) -> u32 {
-        self.numbers.get(machine_of_sheet as usize).copied().unwrap_or(u32::MAX)
+    pub fn number(&self, named: ReferenceNumber) -> MachineNumber {
+        let number =
+            if self.numbers.is_empty() { Some(&MachineNumber(named.0)) } else { self.numbers.get(named.0 as usize) };
+        number.copied().unwrap_or(MachineNumber(u32::MAX))
     }
 
     /// The machine with this number.
     #[must_use]
-    pub fn machine(&self, number: u32) -> Option<&ResolvedMachine> {
-        self.machines.get(number as usize)
+    pub fn machine(&self, number: MachineNumber) -> Option<&ResolvedMachine> {
+        self.machines.get(number.0 as usize)
     }
 
     /// The id of the machine with this number; `None` for a name that does not lead to one.
     #[must_use]
-    pub fn id<'a>(&'a self, number: u32, inventory: Option<&'a Inventory>) -> Option<&'a MachineId> {
+    pub fn id<'a>(&'a self, number: MachineNumber, inventory: Option<&'a Inventory>) -> Option<&'a MachineId> {
         match self.machine(number)? {
             ResolvedMachine::Listed(position) => inventory?.machine(*position).map(|machine| machine.id()),
             ResolvedMachine::Unlisted(position) | ResolvedMachine::Unread(position) => {
-                match self.references.get(*position as usize)? {
+                match self.requests.machine(*position)? {
                     MachineReference::Id(id) => Some(id),
                     _ => None,
                 }
@@ -177,28 +195,23 @@ impl Resolution {
         self.failures.len()
     }
 
-    /// Why the name at this place of the sheet does not lead to one machine.
+    /// Why this name does not lead to one machine.
     #[must_use]
-    pub fn failure(&self, machine_of_sheet: u32) -> Option<&NameFailure> {
-        self.failures.get(&machine_of_sheet)
+    pub fn failure(&self, named: ReferenceNumber) -> Option<&NameFailure> {
+        self.failures.get(&named)
     }
 
-    /// Says why a name of the sheet does not lead to one machine, with the candidates; code and message.
+    /// Says why a name does not lead to one machine, with the candidates; code and message.
     #[must_use]
-    pub fn describe_failure(
-        &self,
-        sheet: &Sheet,
-        machine_of_sheet: u32,
-        inventory: Option<&Inventory>,
-    ) -> (&'static str, String) {
-        let reference = sheet.machines.get(machine_of_sheet as usize);
+    pub fn describe_failure(&self, named: ReferenceNumber, inventory: Option<&Inventory>) -> (&'static str, String) {
+        let reference = self.requests.machine(named);
         let name = reference.map(ToString::to_string).unwrap_or_default();
         let name = crate::input::Excerpt::new(&name);
         let bears = match reference {
             Some(MachineReference::Entra(_)) => "has the Entra device id",
             _ => "is called",
         };
-        match self.failure(machine_of_sheet) {
+        match self.failure(named) {
             Some(NameFailure::Several(candidates)) => {
                 let count = candidates.len();
                 let listed = describe_candidates(candidates, inventory);

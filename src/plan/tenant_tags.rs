@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::input::{Excerpt, RequestedChange, Sheet, folded};
+use crate::input::{Excerpt, folded};
 use crate::inventory::Inventory;
-use crate::model::{RowNumber, TagAction};
+use crate::model::{Change, Requests, RowNumber, TagAction};
 
 /// The most warnings that are given.
 const WARNINGS_MAXIMUM: usize = 20;
@@ -43,7 +43,7 @@ pub enum TenantTagKind {
 /// The first warnings, in the order of rows, and how many more there are. Where the service did not show the tags of all
 /// machines, nobody can say that a tag is not there.
 #[must_use]
-pub fn tenant_tag_warnings(sheet: &Sheet, inventory: &Inventory) -> (Vec<TenantTagWarning>, usize) {
+pub fn tenant_tag_warnings(requests: &Requests, inventory: &Inventory) -> (Vec<TenantTagWarning>, usize) {
     let (counts, are_all_shown) = inventory.tag_counts();
     let mut by_fold: HashMap<String, (&str, u64)> = HashMap::new();
     for (tag, machines) in &counts {
@@ -53,7 +53,7 @@ pub fn tenant_tag_warnings(sheet: &Sheet, inventory: &Inventory) -> (Vec<TenantT
         }
     }
     let (mut warnings, mut more) = (Vec::new(), 0);
-    for (row, line, action, tag) in first_requests(sheet) {
+    for (row, line, action, tag) in first_requests(requests) {
         if counts.contains_key(tag) {
             continue;
         }
@@ -82,12 +82,12 @@ pub fn tenant_tag_warnings(sheet: &Sheet, inventory: &Inventory) -> (Vec<TenantT
 }
 
 /// Every tag with every action that is asked for it, where it is asked for first.
-fn first_requests(sheet: &Sheet) -> Vec<(RowNumber, u32, TagAction, &str)> {
-    let mut seen = vec![[false; 2]; sheet.tags.len()];
+fn first_requests(requests: &Requests) -> Vec<(RowNumber, u32, TagAction, &str)> {
+    let mut seen = vec![[false; 2]; requests.tags.len()];
     let mut first = Vec::new();
-    for request in &sheet.requests {
-        let RequestedChange::Tag { action, tag } = request.change.change() else { continue };
-        let (Some(seen), Some(tag)) = (seen.get_mut(tag as usize), sheet.tags.get(tag as usize)) else { continue };
+    for request in &requests.all {
+        let Change::Tag(action, number) = request.change else { continue };
+        let (Some(seen), Some(tag)) = (seen.get_mut(number.0 as usize), requests.tag(request.change)) else { continue };
         let [adds, removes] = seen;
         let seen = if action == TagAction::Add { adds } else { removes };
         if !std::mem::replace(seen, true) {
@@ -141,7 +141,7 @@ mod tests {
             ..MachineRecord::default()
         });
         let inventory = Inventory::from_machines(jiff::Timestamp::UNIX_EPOCH, machines);
-        let (warnings, more) = tenant_tag_warnings(&sheet, &inventory);
+        let (warnings, more) = tenant_tag_warnings(&sheet.requests, &inventory);
         assert_eq!(more, 0);
         warnings.iter().map(ToString::to_string).collect()
     }

@@ -5,19 +5,23 @@
 //! left as it is, since nobody can tell whose wish counts. A later run that was taken back itself is none. Where it is not
 //! known what became of a write, both are possible, and either is ours.
 
-use std::collections::HashMap;
-
-use super::changes::{Decision, Plan, listed, machine_id, tag_of, wanted};
+use super::changes::{Decision, Plan, listed};
 use super::recent::{Held, RecentWrites, Written};
-use crate::input::Sheet;
 use crate::inventory::Inventory;
 use crate::model::{Change, DeviceValue, MayHold, Operation, Slot, TagAction};
 
-/// What a run made of a slot.
+/// A slot that a run has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotChange {
     /// The slot.
     pub slot: Slot,
+    /// What the run made of it.
+    pub made: Made,
+}
+
+/// What a run made of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
     /// What held before its first write.
     pub before: Held,
     /// What its writes may have left.
@@ -39,10 +43,10 @@ impl SlotChange {
     /// What takes it back.
     #[must_use]
     pub fn inverse(&self) -> Inverse {
-        if self.left.is_only(self.before) {
+        if self.made.left.is_only(self.made.before) {
             return Inverse::NotNeeded;
         }
-        let change = match (&self.slot.tag, self.before) {
+        let change = match (&self.slot.tag, self.made.before) {
             (Some(tag), Held::Absent) => Change::Tag(TagAction::Remove, tag.clone()),
             (Some(tag), Held::Present) => Change::Tag(TagAction::Add, tag.clone()),
             (None, Held::Value(before)) => Change::DeviceValue(before),
@@ -55,7 +59,7 @@ impl SlotChange {
     /// was before.
     #[must_use]
     pub fn left_in_place(&self) -> Option<Operation> {
-        let change = self.left.each().find_map(|left| match (&self.slot.tag, left) {
+        let change = self.made.left.each().find_map(|left| match (&self.slot.tag, left) {
             (Some(tag), Held::Present) => Some(Change::Tag(TagAction::Add, tag.clone())),
             (Some(tag), Held::Absent) => Some(Change::Tag(TagAction::Remove, tag.clone())),
             (None, Held::Value(value)) => Some(Change::DeviceValue(value)),
@@ -63,13 +67,15 @@ impl SlotChange {
         })?;
         Some(Operation { machine: self.slot.machine.clone(), change })
     }
+}
 
+impl Made {
     /// Whether what the run left may still be there, where the list shows `shown`, our own writes of late (the run's among
     /// them) are `recent`, and later runs made of it `later`.
     ///
     /// The list may lag behind the run: then it shows what was there before, which is what would be gone back to. Anything
     /// else that neither was there before nor was left by the run is somebody else's.
-    fn may_still_be_there(&self, shown: Held, recent: Option<Written>, later: Option<Written>) -> bool {
+    fn may_still_be_there(self, shown: Held, recent: Option<Written>, later: Option<Written>) -> bool {
         if later.is_some_and(|later| later.surely.is_some()) {
             return false;
         }
@@ -86,19 +92,29 @@ impl SlotChange {
     }
 }
 
-/// What a run left behind, slot by slot, and what later runs made of it.
+/// What a run left behind, in the order of the requests that take it back: one for each slot.
 #[derive(Clone, Debug, Default)]
-pub struct LeftBehind(HashMap<Slot, (SlotChange, Option<Written>)>);
+pub struct LeftBehind(Vec<LeftOnSlot>);
+
+#[derive(Clone, Copy, Debug)]
+struct LeftOnSlot {
+    made: Made,
+    /// Whether nobody knows what was before, so that the request asks for what is there.
+    is_unknown: bool,
+    /// What later runs made of it.
+    later: Option<Written>,
+}
 
 impl LeftBehind {
-    /// Notes what the run made of a slot.
-    pub fn note(&mut self, change: SlotChange) {
-        self.0.insert(change.slot.clone(), (change, None));
+    /// Notes what the run made of the slot that the next request is about.
+    pub fn note(&mut self, change: &SlotChange) {
+        let is_unknown = change.inverse() == Inverse::Unknown;
+        self.0.push(LeftOnSlot { made: change.made, is_unknown, later: None });
     }
 
-    /// Notes what a later run changed a slot to, surely or perhaps.
-    pub fn note_later(&mut self, slot: &Slot, held: Held, surely: bool) {
-        let Some((_, later)) = self.0.get_mut(slot) else { return };
+    /// Notes what a later run changed that slot to, surely or perhaps.
+    pub fn note_later(&mut self, held: Held, surely: bool) {
+        let Some(LeftOnSlot { later, .. }) = self.0.last_mut() else { return };
         let later = later.get_or_insert_default();
         if surely {
             later.surely = Some(held);
@@ -113,33 +129,28 @@ impl LeftBehind {
 /// go back to something that nobody knows, is left. A machine that the inventory lacks cannot be looked at; it is tried.
 pub fn leave_what_changed_since(
     plan: &mut Plan,
-    sheet: &Sheet,
     inventory: &Inventory,
     recent: &RecentWrites,
     left_behind: &LeftBehind,
 ) {
-    let mut decisions = std::mem::take(&mut plan.decisions);
-    let mut before = std::mem::take(&mut plan.before);
-    for ((decision, before), operation) in decisions.iter_mut().zip(&mut before).zip(&plan.operations.operations) {
-        let Some(id) = machine_id(&plan.machines, operation.machine, Some(inventory)) else { continue };
-        let tag = tag_of(sheet, operation);
-        let shown = listed(sheet, &plan.machines, operation, Some(inventory));
-        let written = recent.find(id, tag);
-        let slot = Slot { machine: id.clone(), tag: tag.cloned() };
-        let is_ours =
-            left_behind.0.get(&slot).is_some_and(|(change, later)| change.may_still_be_there(shown, written, *later));
-        let is_unknown = left_behind.0.get(&slot).is_some_and(|(change, _)| change.inverse() == Inverse::Unknown);
-        let held = written.map_or(shown, |written| written.over(shown, wanted(operation)));
+    let Plan { operations, machines, decisions, before, .. } = plan;
+    for ((decision, before), operation) in decisions.iter_mut().zip(before).zip(&operations.operations) {
+        let Some(id) = machines.id(operation.machine, Some(inventory)) else { continue };
+        let Some(LeftOnSlot { made, is_unknown, later }) = left_behind.0.get(operation.first_request.0 as usize) else {
+            continue;
+        };
+        let (shown, wanted) = (listed(machines, operation, Some(inventory)), operation.change.leaves());
+        let written = recent.find(id, machines.requests().tag(operation.change));
+        let is_ours = made.may_still_be_there(shown, written, *later);
+        let held = written.map_or(shown, |written| written.over(shown, wanted));
         *decision = match is_ours {
-            _ if is_unknown => Decision::UnknownBefore,
-            _ if held == wanted(operation) => Decision::Unchanged,
+            _ if *is_unknown => Decision::UnknownBefore,
+            _ if held == wanted => Decision::Unchanged,
             true => Decision::Change,
             false => Decision::ChangedSince,
         };
         *before = if is_ours || *decision == Decision::Unchanged { held } else { shown };
     }
-    plan.decisions = decisions;
-    plan.before = before;
 }
 
 /// The words of an operation in a row: tag, action, value.
@@ -165,7 +176,7 @@ mod tests {
 
     fn left(tag: &str, before: Held, left: &[Held]) -> SlotChange {
         let left = left.iter().fold(MayHold::NOTHING, |all, held| all.or(MayHold::only(*held)));
-        SlotChange { slot: slot(1, tag), before, left }
+        SlotChange { slot: slot(1, tag), made: Made { before, left } }
     }
 
     #[test]
@@ -228,7 +239,7 @@ mod tests {
             (HIGH, wrote(None, &[LOW]), wrote(None, &[LOW]), true, true),
         ];
         for (shown, recent, later, expected_surely, expected_perhaps) in table {
-            let found = [&surely, &perhaps].map(|change| change.may_still_be_there(shown, recent, later));
+            let found = [&surely, &perhaps].map(|change| change.made.may_still_be_there(shown, recent, later));
             assert_eq!(found, [expected_surely, expected_perhaps], "{shown:?} {recent:?} {later:?}");
         }
     }
@@ -240,12 +251,12 @@ mod tests {
 
         // The run added A and removed B; somebody has put B back since.
         let mut left_behind = LeftBehind::default();
-        left_behind.note(left("A", Held::Absent, &[Held::Present]));
-        left_behind.note(left("B", Held::Present, &[Held::Absent]));
+        left_behind.note(&left("A", Held::Absent, &[Held::Present]));
+        left_behind.note(&left("B", Held::Present, &[Held::Absent]));
         let (inventory, sheet) = (inventory([tagged(1, &["A", "B"])]), sheet("#1,A,Remove,\n#1,B,Add,\n"));
         let nothing = RecentWrites::default();
         let mut plan = plan(&sheet, Some(&inventory), &nothing, PlanSettings::default());
-        leave_what_changed_since(&mut plan, &sheet, &inventory, &nothing, &left_behind);
+        leave_what_changed_since(&mut plan, &inventory, &nothing, &left_behind);
         assert_eq!(plan.decisions, [Decision::Change, Decision::Unchanged], "it is as it was before");
     }
 }

@@ -3,11 +3,10 @@
 
 use serde::Serialize;
 
-use super::changes::{listed, machine_id, tag_of, wanted};
+use super::changes::listed;
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites, Written};
 use super::resolution::{Resolution, ResolvedMachine};
-use crate::input::Sheet;
 use crate::inventory::Inventory;
 
 /// Whether something that a row asks for holds. The order is the one in which the worst of a row's two is taken.
@@ -43,7 +42,6 @@ impl Finding {
 /// What is found about each operation: whether it holds, and what is there.
 #[must_use]
 pub fn findings(
-    sheet: &Sheet,
     operations: &Operations,
     machines: &Resolution,
     inventory: &Inventory,
@@ -53,10 +51,10 @@ pub fn findings(
         if !matches!(machines.machine(operation.machine), Some(ResolvedMachine::Listed(_))) {
             return (Finding::UnknownMachine, Held::Unknown);
         }
-        let there = listed(sheet, machines, operation, Some(inventory));
-        let written = machine_id(machines, operation.machine, Some(inventory))
-            .and_then(|id| recent.find(id, tag_of(sheet, operation)));
-        (finding(there, wanted(operation), written), there)
+        let there = listed(machines, operation, Some(inventory));
+        let tag = machines.requests().tag(operation.change);
+        let written = machines.id(operation.machine, Some(inventory)).and_then(|id| recent.find(id, tag));
+        (finding(there, operation.change.leaves(), written), there)
     };
     operations.operations.iter().map(find).collect()
 }

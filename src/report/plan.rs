@@ -1,5 +1,6 @@
 //! A plan for people and for scripts: what changes, where, in how many calls, and when it will be finished.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,11 +8,11 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::input::{ChangeCode, Excerpt, RequestedChange, Sheet};
+use crate::input::Excerpt;
 use crate::inventory::Inventory;
-use crate::model::Tag;
+use crate::model::{Change, Request, Tag, TagNumber};
 use crate::plan::changes::{CallsNeeded, Decision, Plan};
-use crate::plan::resolution::ResolvedMachine;
+use crate::plan::resolution::{MachineNumber, ResolvedMachine};
 use crate::words::{counted, describe_duration, group_digits, minute};
 
 /// The most kinds of change that the text lists.
@@ -31,8 +32,8 @@ pub struct PlanReport<'a> {
     pub input: &'a str,
     /// Where it would be done.
     pub destination: &'a str,
-    /// The rows.
-    pub sheet: &'a Sheet,
+    /// How many rows it has.
+    pub rows: u32,
     /// Rows that are in error and skipped.
     pub invalid_rows: u64,
     /// The plan.
@@ -62,7 +63,7 @@ impl<'a> PlanReport<'a> {
     /// Machines that the inventory lacks.
     #[must_use]
     pub fn unlisted_machines(&self) -> u64 {
-        let numbers = 0..u32::try_from(self.plan.machines.len()).unwrap_or(u32::MAX);
+        let numbers = (0..u32::try_from(self.plan.machines.len()).unwrap_or(u32::MAX)).map(MachineNumber);
         numbers.filter(|number| self.plan.is_unlisted(*number)).count() as u64
     }
 
@@ -71,9 +72,8 @@ impl<'a> PlanReport<'a> {
     pub fn unresolved_rows(&self) -> u64 {
         let mut rows = 0;
         let mut last = None;
-        for request in
-            self.sheet.requests.iter().filter(|request| self.plan.machines.failure(request.machine).is_some())
-        {
+        let is_unresolved = |request: &&Request| self.plan.machines.failure(request.machine).is_some();
+        for request in self.plan.requests().all.iter().filter(is_unresolved) {
             rows += u64::from(last != Some(request.row));
             last = Some(request.row);
         }
@@ -102,7 +102,7 @@ impl<'a> PlanReport<'a> {
             })
             .collect();
         json!({
-            "rows": self.sheet.row_count,
+            "rows": self.rows,
             "changes": self.plan.count(Decision::Change),
             "unchanged": self.plan.count(Decision::Unchanged),
             "invalid": self.invalid_rows,
@@ -140,7 +140,7 @@ impl<'a> PlanReport<'a> {
             text,
             "Plan for {}, {}, on {}:\n{}, {} so already",
             Excerpt::new(self.input),
-            counted(u64::from(self.sheet.row_count), "row", "rows"),
+            counted(u64::from(self.rows), "row", "rows"),
             self.destination,
             counted(changes, "change", "changes"),
             group_digits(self.plan.count(Decision::Unchanged)),
@@ -196,7 +196,7 @@ impl<'a> PlanReport<'a> {
                 let _written = write!(text, " ({} so already)", group_digits(count.unchanged));
             }
             text.push('\n');
-            if matches!(change.change(), RequestedChange::Tag { .. }) && self.inventory.is_some() {
+            if change.tag().is_some() && self.inventory.is_some() {
                 moves = true;
                 for (name, parts) in [("machine groups", &count.groups), ("platforms", &count.platforms)] {
                     if !parts.is_empty() {
@@ -229,10 +229,10 @@ impl<'a> PlanReport<'a> {
         }
         let unresolved = self.plan.machines.names_unresolved();
         let mut told = std::collections::HashSet::new();
-        for request in &self.sheet.requests {
+        for request in &self.plan.requests().all {
             let is_new = self.plan.machines.failure(request.machine).is_some() && told.insert(request.machine);
             if is_new && told.len() <= LISTED_FAILURES {
-                let (_, message) = self.plan.machines.describe_failure(self.sheet, request.machine, self.inventory);
+                let (_, message) = self.plan.machines.describe_failure(request.machine, self.inventory);
                 let _written = writeln!(text, "  row {}, line {}: {message}", request.row, request.line);
             }
         }
@@ -285,17 +285,15 @@ impl<'a> PlanReport<'a> {
         };
     }
 
-    fn words(&self, change: ChangeCode) -> (&'static str, Option<&'a str>, Option<&'static str>) {
-        match change.change() {
-            RequestedChange::Tag { action, tag } => {
-                (action.as_str(), self.sheet.tags.get(tag as usize).map(Tag::as_str), None)
-            }
-            RequestedChange::DeviceValue(value) => ("SetDeviceValue", None, Some(value.as_str())),
+    fn words(&self, change: Change<TagNumber>) -> (&'static str, Option<&'a str>, Option<&'static str>) {
+        match change {
+            Change::Tag(action, _) => (action.as_str(), self.plan.requests().tag(change).map(Tag::as_str), None),
+            Change::DeviceValue(value) => ("SetDeviceValue", None, Some(value.as_str())),
         }
     }
 
-    fn counts(&self) -> HashMap<ChangeCode, ChangeCount<'a>> {
-        let mut counts: HashMap<ChangeCode, ChangeCount<'a>> = HashMap::new();
+    fn counts(&self) -> HashMap<Change<TagNumber>, ChangeCount<'a>> {
+        let mut counts: HashMap<Change<TagNumber>, ChangeCount<'a>> = HashMap::new();
         for (operation, decision, _) in self.plan.iter() {
             let count = counts.entry(operation.change).or_default();
             match decision {
@@ -318,16 +316,19 @@ impl<'a> PlanReport<'a> {
     }
 }
 
-fn sorted<'c, 'a>(counts: &'c HashMap<ChangeCode, ChangeCount<'a>>) -> Vec<(&'c ChangeCode, &'c ChangeCount<'a>)> {
+/// The most frequent changes first; of those that are as frequent, tag by tag, and values last.
+fn sorted<'c, 'a>(
+    counts: &'c HashMap<Change<TagNumber>, ChangeCount<'a>>,
+) -> Vec<(&'c Change<TagNumber>, &'c ChangeCount<'a>)> {
     let mut sorted: Vec<_> = counts.iter().collect();
-    sorted.sort_by(|(left, one), (right, other)| other.changes.cmp(&one.changes).then(left.cmp(right)));
+    sorted.sort_by_key(|(change, count)| (Reverse(count.changes), change.tag().is_none(), change.tag(), **change));
     sorted
 }
 
 /// The largest parts first.
 fn parts_text(parts: &BTreeMap<&str, u64>) -> String {
     let mut sorted: Vec<_> = parts.iter().collect();
-    sorted.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), **name));
+    sorted.sort_by_key(|(name, count)| (Reverse(**count), **name));
     let mut listed: Vec<String> = sorted
         .iter()
         .take(LISTED_PARTS)

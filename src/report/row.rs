@@ -1,6 +1,6 @@
 //! What became of one row: the worst of its operations, with that one's reasons.
 
-use crate::model::{OperationId, Status};
+use crate::model::{Held, OperationId, Status};
 use crate::store::{StoredChunk, StoredOperation};
 
 /// The code of what `undo` leaves alone.
@@ -101,8 +101,8 @@ pub(super) fn answer_row(row: u32, operations: &[OperationId], chunk: &StoredChu
         error_message,
         attempts: stored.iter().map(|operation| operation.attempts).sum(),
         request_id: text(&answer.request_id),
-        before: joined(&stored, |operation| operation.before.as_deref()),
-        after: joined(&stored, |operation| operation.after.as_deref()),
+        before: joined(&stored, |operation| operation.before),
+        after: joined(&stored, |operation| operation.after),
         finished_at: stored
             .iter()
             .filter_map(|operation| operation.finished_at)
@@ -128,8 +128,8 @@ fn invalid(row: u32, chunk: &StoredChunk) -> RowAnswer {
 }
 
 /// The values of one or two operations, tag first, joined by `; `; empty when none is known.
-fn joined<'a>(stored: &[&'a StoredOperation], value: impl Fn(&'a StoredOperation) -> Option<&'a str>) -> String {
-    let values: Vec<Option<&str>> = stored.iter().map(|operation| value(operation)).collect();
+fn joined(stored: &[&StoredOperation], held: impl Fn(&StoredOperation) -> Held) -> String {
+    let values: Vec<Option<&str>> = stored.iter().map(|operation| held(operation).as_str()).collect();
     if values.iter().all(Option::is_none) {
         return String::new();
     }
@@ -155,8 +155,8 @@ mod tests {
                 error_message: None,
                 request_id: Some(code.into()),
             },
-            before: None,
-            after: after.map(str::to_owned),
+            before: Held::Unknown,
+            after: after.map_or(Held::Unknown, Held::parse),
             finished_at: None,
         }
     }

@@ -11,7 +11,7 @@ use super::results::write_file;
 use super::screen::Screen;
 use super::target::{ResultsError, ResultsTarget, check_sheet};
 use crate::input::{Sheet, VERIFICATION_COLUMNS, added_names, records};
-use crate::model::{OperationId, RowNumber};
+use crate::model::{OperationId, ReferenceNumber, RowNumber};
 use crate::outside::Outside;
 use crate::plan::recent::Held;
 use crate::plan::verification::Finding;
@@ -33,17 +33,17 @@ pub struct RowFinding {
     pub message: String,
 }
 
-/// The rows of a sheet, each with what was found. `failure` says why a machine of the sheet is unknown, `invalid` what is
+/// The rows of a sheet, each with what was found. `failure` says why a machine that is named so is unknown, `invalid` what is
 /// wrong with a row that asks for nothing.
 pub fn row_findings(
     sheet: &Sheet,
     of_request: &[OperationId],
     findings: &[(Finding, Held)],
-    failure: impl Fn(u32) -> String,
+    failure: impl Fn(ReferenceNumber) -> String,
     invalid: impl Fn(RowNumber) -> String,
 ) -> Vec<RowFinding> {
     let mut rows = Vec::with_capacity(sheet.row_count as usize);
-    let mut requests = sheet.requests.iter().zip(of_request).peekable();
+    let mut requests = sheet.requests.all.iter().zip(of_request).peekable();
     for number in 1..=sheet.row_count {
         let row = RowNumber(number);
         let mut result = RowFinding { row, finding: None, found: String::new(), message: String::new() };

@@ -1,5 +1,7 @@
 //! A run that makes the tenant match an input: planned, asked for, recorded or joined, carried out.
 
+use std::sync::Arc;
+
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::claim;
@@ -14,7 +16,6 @@ use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::ReadProgress;
 use crate::plan::changes::{Plan, PlanSettings};
-use crate::plan::operations::Operations;
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
 use crate::store::{NewRun, RunKey, RunKind, RunState, UnfinishedRun};
@@ -74,7 +75,7 @@ impl<T: Transport> Application<'_, T> {
         if let Some(read) = &planned.read {
             add_reading(&mut self.calls, read);
         }
-        let operations_digest = operations_digest(&self.input, &planned);
+        let operations_digest = operations_digest(&planned);
         let new_run = self.new_run(self.input_digest.clone(), operations_digest, desk);
         let candidates = if self.order.joins { candidates(self.tenant).await? } else { Vec::new() };
         match candidates.iter().find(|candidate| self.is_meant(candidate, &new_run)) {
@@ -106,7 +107,7 @@ impl<T: Transport> Application<'_, T> {
         let (store, id) = (&self.tenant.store, new_run.run_id.clone());
         let key = record(store, new_run, &mut self.input, &planned, true).await?;
         claim(store, key, &self.tenant.patience(self.order.run.lock_wait), desk).await?;
-        if planned.is_stale(self.tenant, desk) || planned.is_overtaken(self.tenant, &self.input.sheet, desk).await? {
+        if planned.is_stale(self.tenant, desk) || planned.is_overtaken(self.tenant, desk).await? {
             // Nothing was sent, so nothing of it has to stay.
             store.set_run_state(key, RunState::Preparing).await?;
             store.discard_run(key).await?;
@@ -135,8 +136,8 @@ impl<T: Transport> Application<'_, T> {
         store.take_over(run).await?;
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
-        let mut planned = planned.with_todays_writes(self.tenant, &self.input, settings).await?;
-        let joined = join(store, run, &self.input, &mut planned, settings.limit).await?;
+        let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
+        let joined = join(store, run, &mut planned, settings.limit).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), desk).await {
             store.set_run_state(run, RunState::Stopped).await?;
             return Err(error);
@@ -181,11 +182,9 @@ impl<T: Transport> Application<'_, T> {
             let run = Run { tenant, key: run.key, id: &run.description.run_id, target, options };
             return run.give_up(reason, desk).await;
         }
-        let sheet = &self.input.sheet;
-        let machines = Resolution::of(sheet, None);
-        let operations = Operations::of(sheet, &machines);
+        let machines = Resolution::of(&self.input.sheet.requests, None);
         let (own, settings) = (OwnWrites::default(), PlanSettings::default());
-        let plan = Plan::of(sheet, operations, machines, None, &own.recent, settings);
+        let plan = Plan::of(Arc::clone(&self.input.operations), machines, None, &own.recent, settings);
         let made_at = tenant.clock.boot_time();
         let planned = Planned { plan, inventory: None, read: None, read_from: None, own, made_at };
         let new_run = self.new_run(String::new(), String::new(), desk);

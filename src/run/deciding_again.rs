@@ -12,7 +12,7 @@ use crate::inventory::{Inventory, ReadError, ReadProgress};
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId, Slot};
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, held_today, outcome_today, proven_today};
-use crate::plan::limiting::{Part, Standing, beyond_limit};
+use crate::plan::limiting::{Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
 use crate::store::{
@@ -95,8 +95,8 @@ pub(super) async fn decide_again<T: Transport>(
         let wish = StoredWish {
             is_undo: stored.description.kind == RunKind::Undo,
             earlier: earlier(known),
-            wanted: Held::left_by(&known.operation.change),
-            before: known.before.as_deref().map_or(Held::Unknown, Held::parse),
+            wanted: known.operation.change.leaves(),
+            before: known.before,
         };
         let held = held(known, wish, inventory.as_ref(), &own.recent);
         let today = Today { held, written_later: written_after(&later, known) };
@@ -141,7 +141,7 @@ fn leave_out_beyond(limit: u32, known: &[KnownOperation], decided: &mut [(Held, 
     let as_they_stand = known.iter().zip(decided.iter()).map(|(known, (.., decision))| {
         let is_done = matches!(known.state, OperationState::Succeeded | OperationState::Unchanged);
         let Operation { machine, change } = &known.operation;
-        (machine, Part::from(change), Standing::of(*decision, is_done))
+        (machine, change.kind(), Standing::of(*decision, is_done))
     });
     let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
     for ((.., decision), _) in decided.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {

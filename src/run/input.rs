@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::planning::more_tags;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Doubt, InputError, InputOptions, Problem, Sheet, read};
-use crate::model::MachineReference;
-use crate::model::RowNumber;
+use crate::model::{MachineReference, Requests, RowNumber};
 use crate::outside::shown;
 use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
@@ -53,12 +53,20 @@ pub(crate) struct CheckedInput {
     pub(super) is_file: bool,
     pub(super) sheet: Sheet,
     pub(super) invalid: Vec<InvalidRow>,
+    /// What its rows come to where each spelling of a machine is one of its own; none of them contradicts another.
+    pub(super) operations: Arc<Operations>,
 }
 
 impl CheckedInput {
     /// The machines that it names, as they stand there.
     pub(crate) fn machines(&self) -> &[MachineReference] {
-        &self.sheet.machines
+        &self.sheet.requests.machines
+    }
+
+    /// Rows of our own making, under this name. They contradict each other in nothing.
+    pub(super) fn made(name: String, sheet: Sheet) -> Self {
+        let operations = Arc::new(Operations::of(&Resolution::of(&sheet.requests, None)));
+        Self { path: name.clone(), name, is_file: false, sheet, invalid: Vec::new(), operations }
     }
 
     /// The columns that are carried along into the results.
@@ -95,15 +103,6 @@ pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<Ch
     checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
 }
 
-/// The same for rows of our own making, which are always in order.
-pub(super) fn check_text(name: String, text: &[u8], screen: &Screen) -> Result<CheckedInput, CommandError> {
-    let unusable =
-        |source| CommandError::new(ExitStatus::StorageFailed, UnusableInput { name: name.clone(), source }, None);
-    let sheet = read(text, &InputOptions::verbatim()).map_err(unusable)?;
-    refuse_conflicts(&name, &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen)?;
-    Ok(CheckedInput { path: name.clone(), name, is_file: false, sheet, invalid: Vec::new() })
-}
-
 fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, CommandError> {
     let InputOrder { name, path, is_file, open, options, skip_invalid, allow_empty, names_allowed } = order;
     let options = InputOptions { ids_only: !names_allowed, ..options };
@@ -124,7 +123,8 @@ fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, Co
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
     show_lines(&name, &lines, if is_refused { "error" } else { "warning" }, screen);
     // Before anybody signs in, and also beside other findings; names may show further ones.
-    let conflicts = refuse_conflicts(&name, &sheet, &Operations::of(&sheet, &Resolution::of(&sheet, None)), screen);
+    let operations = Operations::of(&Resolution::of(&sheet.requests, None));
+    let conflicts = refuse_conflicts(&name, &sheet.requests, &operations, screen);
     if is_refused {
         let bad_rows = sheet.problems.chunk_by(|one, next| one.row == next.row).count();
         let mut error = refused(&name, bad_rows, &sheet);
@@ -139,13 +139,13 @@ fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, Co
         message: problem.kind.to_string(),
     };
     let invalid = sheet.problems.iter().map(in_error).collect();
-    Ok(CheckedInput { name, path, is_file, sheet, invalid })
+    Ok(CheckedInput { name, path, is_file, sheet, invalid, operations: Arc::new(operations) })
 }
 
 /// Refuses rows that contradict each other; all of them are listed.
 pub(super) fn refuse_conflicts(
     name: &str,
-    sheet: &Sheet,
+    requests: &Requests,
     operations: &Operations,
     screen: &Screen,
 ) -> Result<(), CommandError> {
@@ -153,7 +153,7 @@ pub(super) fn refuse_conflicts(
         return Ok(());
     }
     let mut lines: Vec<String> =
-        operations.conflicts.iter().take(LISTED_CONFLICTS).map(|conflict| conflict.describe(sheet)).collect();
+        operations.conflicts.iter().take(LISTED_CONFLICTS).map(|conflict| conflict.describe(requests)).collect();
     let more = operations.conflicts.len() - lines.len();
     if more > 0 {
         let rows: Vec<String> = operations
@@ -173,18 +173,18 @@ pub(super) fn refuse_conflicts(
         format!("{name} contradicts itself, so nothing was sent"),
         Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
     );
-    error.findings = conflict_findings(&operations.conflicts, sheet);
+    error.findings = conflict_findings(&operations.conflicts, requests);
     Err(error)
 }
 
 /// A few contradictions one by one; many are one finding, as many problems of one kind are.
-fn conflict_findings(conflicts: &[Conflict], sheet: &Sheet) -> Vec<Value> {
+fn conflict_findings(conflicts: &[Conflict], requests: &Requests) -> Vec<Value> {
     let rows_of_one = if conflicts.len() > LISTED_CONFLICTS { conflicts.len() } else { 1 };
     let place = |conflict: &Conflict| json!({"row": conflict.later.row, "line": conflict.later.line});
     let finding = |group: &[Conflict]| {
         let (first, places) = (group.first()?, group.iter().take(LISTED_CONFLICTS).map(place));
         Some(json!({"code": "contradiction", "row": first.later.row, "line": first.later.line, "column": null,
-            "message": first.describe(sheet), "accept": null, "rows": group.len(), "places": places.collect::<Vec<_>>()}))
+            "message": first.describe(requests), "accept": null, "rows": group.len(), "places": places.collect::<Vec<_>>()}))
     };
     conflicts.chunks(rows_of_one).filter_map(finding).collect()
 }

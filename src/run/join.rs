@@ -9,8 +9,7 @@ use super::record::record;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::RequestedChange;
-use crate::model::{Change, Held, MachineId, Operation, OperationId, Slot};
+use crate::model::{Held, Operation, OperationId, Slot};
 use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
 use crate::plan::changes::outcome_today;
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
@@ -40,28 +39,12 @@ pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandEr
 }
 
 /// A digest of the operations that an input asks for.
-pub(super) fn operations_digest(input: &CheckedInput, planned: &Planned) -> String {
+pub(super) fn operations_digest(planned: &Planned) -> String {
     let mut digest = OperationsDigest::default();
-    for (machine, change, _) in identities(input, planned) {
-        digest.add(&machine, &change);
+    for (operation, _) in planned.identities() {
+        digest.add(&operation);
     }
     digest.text()
-}
-
-/// Every operation of a plan by what it does.
-fn identities<'a>(
-    input: &'a CheckedInput,
-    planned: &'a Planned,
-) -> impl Iterator<Item = (MachineId, Change, OperationId)> + 'a {
-    (0_u32..).zip(planned.plan.iter()).filter_map(|(number, (operation, ..))| {
-        let machine = super::record::machine(input, planned, operation)?;
-        let change = match operation.change.change() {
-            // A tag's number is its place in the very same sheet.
-            RequestedChange::Tag { action, tag } => Change::Tag(action, input.sheet.tags.get(tag as usize)?.clone()),
-            RequestedChange::DeviceValue(value) => Change::DeviceValue(value),
-        };
-        Some((machine, change, OperationId(number)))
-    })
 }
 
 /// The runs that an input may join.
@@ -78,7 +61,7 @@ pub(super) async fn candidates<T: Transport>(tenant: &Tenant<T>) -> Result<Vec<U
 pub(super) struct Joined {
     run: RunKey,
     /// The operations of today by what they do.
-    numbers: HashMap<(MachineId, Change), OperationId>,
+    numbers: HashMap<Operation, OperationId>,
     fates: Vec<Option<Carried>>,
 }
 
@@ -87,12 +70,10 @@ pub(super) struct Joined {
 pub(super) async fn join(
     store: &Store,
     run: RunKey,
-    input: &CheckedInput,
     planned: &mut Planned,
     limit: Option<u32>,
 ) -> Result<Joined, CommandError> {
-    let numbers: HashMap<(MachineId, Change), OperationId> =
-        identities(input, planned).map(|(machine, change, number)| ((machine, change), number)).collect();
+    let numbers: HashMap<Operation, OperationId> = planned.identities().collect();
     let outcomes = earlier_outcomes(store, run, planned, &numbers).await?;
     let fates = planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), limit);
     Ok(Joined { run, numbers, fates })
@@ -108,12 +89,8 @@ pub(super) async fn carry_into(
 ) -> Result<RunKey, CommandError> {
     let Joined { run, numbers, fates } = joined;
     let run = *run;
-    let on_slot: HashMap<Slot, OperationId> = numbers
-        .iter()
-        .map(|((machine, change), number)| {
-            (Operation { machine: machine.clone(), change: change.clone() }.slot(), *number)
-        })
-        .collect();
+    let on_slot: HashMap<Slot, OperationId> =
+        numbers.iter().map(|(operation, number)| (operation.slot(), *number)).collect();
     let successor = record(store, new_run, input, planned, true).await?;
     let mut written_before = HashSet::new();
     let mut last = None;
@@ -124,8 +101,7 @@ pub(super) async fn carry_into(
         let mut seen_before = Vec::new();
         let carried = known.into_iter().filter_map(|known| {
             let (id, slot, is_done) = (known.id, known.operation.slot(), known.may_be_done());
-            let before = known.before.as_deref().map_or(Held::Unknown, Held::parse);
-            match numbers.get(&(known.operation.machine, known.operation.change)) {
+            match numbers.get(&known.operation) {
                 Some(number) => match fates.get(number.0 as usize).copied().flatten()? {
                     Carried::Kept => Some(CarriedOperation::Outcome(id, *number)),
                     Carried::SentAgain => {
@@ -133,8 +109,8 @@ pub(super) async fn carry_into(
                         Some(CarriedOperation::Facts(id, *number))
                     }
                     Carried::DecidedAnew => {
-                        if before != Held::Unknown && is_unseen(planned, *number) {
-                            seen_before.push((*number, before));
+                        if known.before != Held::Unknown && is_unseen(planned, *number) {
+                            seen_before.push((*number, known.before));
                         }
                         None
                     }
@@ -156,7 +132,7 @@ pub(super) async fn carry_into(
         history.into_iter().filter_map(|earlier| Some((*on_slot.get(&earlier.slot)?, earlier.before))).collect();
     written_before.extend(before.iter().map(|(number, _)| *number));
     store.set_before(successor, before).await?;
-    note_found(store, successor, input, planned, &written_before).await?;
+    note_found(store, successor, planned, &written_before).await?;
     store.succeed(run, successor).await?;
     Ok(successor)
 }
@@ -166,14 +142,11 @@ pub(super) async fn carry_into(
 async fn note_found(
     store: &Store,
     run: RunKey,
-    input: &CheckedInput,
     planned: &Planned,
     written_before: &HashSet<OperationId>,
 ) -> Result<(), CommandError> {
-    let written = identities(input, planned).filter(|(.., number)| written_before.contains(number));
-    let found = written
-        .filter_map(|(machine, change, number)| Some((number, planned.found(&Operation { machine, change })?)))
-        .collect::<Vec<_>>();
+    let written = planned.identities().filter(|(_, number)| written_before.contains(number));
+    let found: Vec<_> = written.filter_map(|(operation, number)| Some((number, planned.found(&operation)?))).collect();
     for part in found.chunks(OPERATIONS_AT_ONCE as usize) {
         store.note_found(run, part.to_vec()).await?;
     }
@@ -207,7 +180,7 @@ async fn earlier_outcomes(
     store: &Store,
     run: RunKey,
     planned: &Planned,
-    numbers: &HashMap<(MachineId, Change), OperationId>,
+    numbers: &HashMap<Operation, OperationId>,
 ) -> Result<HashMap<OperationId, EarlierOutcome>, CommandError> {
     let later = later_writes(store, run).await?;
     let mut outcomes = HashMap::new();
@@ -221,7 +194,7 @@ async fn earlier_outcomes(
             let earlier = earlier(&known);
             let inventory = planned.inventory.as_ref().filter(|_| earlier == Earlier::Succeeded);
             let held = inventory.map(|inventory| outcome_today(&known.operation, inventory, &planned.own.recent));
-            if let Some(number) = numbers.get(&(known.operation.machine, known.operation.change)) {
+            if let Some(number) = numbers.get(&known.operation) {
                 outcomes.insert(*number, EarlierOutcome { earlier, written_later, held });
             }
         }

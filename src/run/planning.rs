@@ -1,5 +1,6 @@
 //! From a checked input to a plan: machines read, names looked up, what is so already left out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
@@ -10,14 +11,13 @@ use crate::call::StopReason;
 use crate::clock::BootTime;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::Sheet;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::model::{Held, MayHold, Operation, Tag};
-use crate::plan::changes::{Decision, Plan, PlanSettings, held_today, tag_of};
+use crate::model::{Held, MachineId, MayHold, Operation, OperationId, ReferenceNumber, Tag};
+use crate::plan::changes::{Decision, Plan, PlanSettings, held_today};
 use crate::plan::operations::{Operations, PlannedOperation};
 use crate::plan::other_forms::other_forms;
 use crate::plan::recent::RecentWrites;
-use crate::plan::resolution::Resolution;
+use crate::plan::resolution::{Resolution, ResolvedMachine};
 use crate::plan::schedule::BucketCalls;
 use crate::plan::tenant_tags::tenant_tag_warnings;
 use crate::report::{PlanReport, Screen};
@@ -61,7 +61,7 @@ pub(super) async fn make_plan<T: Transport>(
     desk: &mut Desk,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
     // Without a row there is nothing to be known.
-    let (inventory, read, read_from) = if options.inventory && !input.sheet.requests.is_empty() {
+    let (inventory, read, read_from) = if options.inventory && !input.sheet.requests.all.is_empty() {
         match tenant.read_machines(desk).await {
             Ok(MachinesRead { inventory, progress, began_at }) => (Some(inventory), Some(progress), Some(began_at)),
             Err(error) => return Ok(Err(error)),
@@ -70,13 +70,12 @@ pub(super) async fn make_plan<T: Transport>(
         (None, None, None)
     };
     let own = own_writes(tenant, read_from).await?;
-    let sheet = &input.sheet;
     if let Some(inventory) = &inventory {
         warn_of_tags(tenant, input, inventory, &desk.screen);
     }
-    let machines = Resolution::of(sheet, inventory.as_ref());
+    let machines = Resolution::of(&input.sheet.requests, inventory.as_ref());
     let operations = operations(input, &machines, &desk.screen)?;
-    let plan = Plan::of(sheet, operations, machines, inventory.as_ref(), &own.recent, options.settings);
+    let plan = Plan::of(operations, machines, inventory.as_ref(), &own.recent, options.settings);
     Ok(Ok(Planned { plan, inventory, read, read_from, own, made_at: tenant.clock.boot_time() }))
 }
 
@@ -92,7 +91,7 @@ pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventor
     if tenant.is_sandbox {
         return;
     }
-    let (warnings, more) = tenant_tag_warnings(&input.sheet, inventory);
+    let (warnings, more) = tenant_tag_warnings(&input.sheet.requests, inventory);
     for warning in warnings {
         screen.warning(&format!("{}: {warning}", input.name));
     }
@@ -106,15 +105,19 @@ pub(super) fn more_tags(more: u64) -> String {
     counted(more, "more tag like these", "more tags like these")
 }
 
-/// The operations of an input whose machines were looked up. That may show that two rows contradict each other.
+/// The operations of an input whose machines were looked up: those that are known, unless two spellings were found to mean one
+/// machine. That may show that two rows contradict each other.
 pub(super) fn operations(
     input: &CheckedInput,
     machines: &Resolution,
     screen: &Screen,
-) -> Result<Operations, CommandError> {
-    let operations = Operations::of(&input.sheet, machines);
-    refuse_conflicts(&input.name, &input.sheet, &operations, screen)?;
-    Ok(operations)
+) -> Result<Arc<Operations>, CommandError> {
+    if !machines.has_merged() {
+        return Ok(Arc::clone(&input.operations));
+    }
+    let operations = Operations::of(machines);
+    refuse_conflicts(&input.name, machines.requests(), &operations, screen)?;
+    Ok(Arc::new(operations))
 }
 
 impl Planned {
@@ -133,7 +136,7 @@ impl Planned {
         Ok(PlanReport {
             input: &input.name,
             destination: &tenant.description,
-            sheet: &input.sheet,
+            rows: input.sheet.row_count,
             invalid_rows: input.invalid_rows(),
             plan: &self.plan,
             inventory: self.inventory.as_ref(),
@@ -148,12 +151,11 @@ impl Planned {
     pub(super) async fn with_todays_writes<T: Transport>(
         self,
         tenant: &Tenant<T>,
-        input: &CheckedInput,
         settings: PlanSettings,
     ) -> Result<Self, CommandError> {
         let own = own_writes(tenant, self.read_from).await?;
         let Plan { operations, machines, .. } = self.plan;
-        let plan = Plan::of(&input.sheet, operations, machines, self.inventory.as_ref(), &own.recent, settings);
+        let plan = Plan::of(operations, machines, self.inventory.as_ref(), &own.recent, settings);
         Ok(Self { plan, own, ..self })
     }
 
@@ -161,14 +163,13 @@ impl Planned {
     pub(super) async fn is_overtaken<T: Transport>(
         &self,
         tenant: &Tenant<T>,
-        sheet: &Sheet,
         desk: &Desk,
     ) -> Result<bool, CommandError> {
         let OwnWrites { recent, .. } = own_writes(tenant, self.read_from).await?;
         let is_overtaken = self.plan.iter().any(|(operation, ..)| {
-            let tag = tag_of(sheet, operation);
-            let machine = self.plan.machine_id(operation.machine, self.inventory.as_ref());
-            machine.is_some_and(|machine| recent.find(machine, tag) != self.own.recent.find(machine, tag))
+            let tag = self.plan.requests().tag(operation.change);
+            self.machine_id(operation)
+                .is_some_and(|machine| recent.find(machine, tag) != self.own.recent.find(machine, tag))
         });
         if is_overtaken {
             desk.screen.line("Another run has changed what the plan is about: it is made again.");
@@ -198,17 +199,45 @@ impl Planned {
     }
 
     /// In which other forms the tag of an operation stands on its machine.
-    pub(super) fn other_forms(&self, sheet: &Sheet, operation: &PlannedOperation) -> Vec<Tag> {
-        let machine = self.plan.machine_id(operation.machine, self.inventory.as_ref());
-        match (&self.inventory, machine, tag_of(sheet, operation)) {
+    pub(super) fn other_forms(&self, operation: &PlannedOperation) -> Vec<Tag> {
+        match (&self.inventory, self.machine_id(operation), self.plan.requests().tag(operation.change)) {
             (Some(inventory), Some(machine), Some(tag)) => other_forms(machine, tag, inventory, &self.own.recent),
             _ => Vec::new(),
         }
     }
 
-    /// Why the machine at this place of the sheet is none, as code and message.
-    pub(super) fn failure(&self, sheet: &Sheet, machine_of_sheet: u32) -> (&'static str, String) {
-        self.plan.machines.describe_failure(sheet, machine_of_sheet, self.inventory.as_ref())
+    /// The id of an operation's machine; `None` for a name that leads to none.
+    fn machine_id(&self, operation: &PlannedOperation) -> Option<&MachineId> {
+        self.plan.machines.id(operation.machine, self.inventory.as_ref())
+    }
+
+    /// The id of an operation's machine, or the name that leads to none.
+    pub(super) fn machine(&self, operation: &PlannedOperation) -> Option<MachineId> {
+        if let Some(id) = self.machine_id(operation) {
+            return Some(id.clone());
+        }
+        match self.plan.machines.machine(operation.machine)? {
+            ResolvedMachine::Unresolved(named) => {
+                let name = self.plan.requests().machine(*named)?;
+                Some(MachineId::from_service(&name.to_string()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Every operation by what it does.
+    pub(super) fn identities(&self) -> impl Iterator<Item = (Operation, OperationId)> {
+        (0_u32..).zip(self.plan.iter()).filter_map(|(number, (operation, ..))| {
+            let (machine, change) = (self.machine(operation)?, self.plan.requests().change(operation.change)?);
+            Some((Operation { machine, change }, OperationId(number)))
+        })
+    }
+
+    /// Why the name of an operation's machine leads to none, as code and message.
+    pub(super) fn failure(&self, operation: &PlannedOperation) -> (&'static str, String) {
+        let named = operation.first_request.of(self.plan.requests()).map(|request| request.machine);
+        let named = named.unwrap_or(ReferenceNumber(u32::MAX));
+        self.plan.machines.describe_failure(named, self.inventory.as_ref())
     }
 }
 

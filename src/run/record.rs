@@ -6,12 +6,10 @@
 use super::input::CheckedInput;
 use super::planning::Planned;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{Request, RequestedChange, Sheet};
-use crate::model::{MachineId, OperationId, Tag};
+use crate::model::{OperationId, Tag};
 use crate::plan::changes::Decision;
 use crate::plan::operations::PlannedOperation;
-use crate::plan::resolution::ResolvedMachine;
-use crate::store::{InputChunk, NewChange, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store};
+use crate::store::{InputChunk, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store};
 
 /// Pieces of the input, of up to 1,000 rows each, in one transaction.
 const CHUNKS_AT_ONCE: usize = 20;
@@ -31,8 +29,8 @@ pub(super) async fn record(
     was_read: bool,
 ) -> Result<RunKey, CommandError> {
     let run = store.create_run(run).await?;
-    record_tags(store, run, &input.sheet.tags).await?;
-    record_operations(store, run, input, planned, was_read).await?;
+    record_tags(store, run, &planned.plan.requests().tags).await?;
+    record_operations(store, run, planned, was_read).await?;
     for part in input.invalid.chunks(ENTRIES_AT_ONCE) {
         let problems = part.iter().map(|invalid| (invalid.row.0, invalid.code, invalid.message.clone())).collect();
         store.add_problems(run, problems).await?;
@@ -50,35 +48,25 @@ async fn record_tags(store: &Store, run: RunKey, tags: &[Tag]) -> Result<(), Com
     Ok(())
 }
 
-async fn record_operations(
-    store: &Store,
-    run: RunKey,
-    input: &CheckedInput,
-    planned: &Planned,
-    was_read: bool,
-) -> Result<(), CommandError> {
+async fn record_operations(store: &Store, run: RunKey, planned: &Planned, was_read: bool) -> Result<(), CommandError> {
     let plan = &planned.plan;
     let guarded = plan.guarded_machines();
     let mut part = Vec::new();
     let mut forms = Vec::new();
     for (number, (operation, decision, before)) in (0_u32..).zip(plan.iter()) {
-        let change = match operation.change.change() {
-            RequestedChange::Tag { action, tag } => NewChange::Tag(action, tag),
-            RequestedChange::DeviceValue(value) => NewChange::DeviceValue(value),
-        };
-        let is_guarded = guarded.get(operation.machine as usize).is_some_and(|guarded| *guarded);
+        let is_guarded = guarded.get(operation.machine.0 as usize).is_some_and(|guarded| *guarded);
         part.push(NewOperation {
             operation: OperationId(number),
-            machine: machine(input, planned, operation).ok_or_else(no_such_machine)?,
-            change,
+            machine: planned.machine(operation).ok_or_else(no_such_machine)?,
+            change: operation.change,
             // What a row in error keeps waiting, nothing of this run can release.
-            guard: (is_guarded && decision != Decision::AddInError).then_some(operation.machine),
+            guard: (is_guarded && decision != Decision::AddInError).then_some(operation.machine.0),
             unlisted: plan.is_unlisted(operation.machine),
-            before: before.as_str().map(Into::into),
-            settled: settled(input, planned, operation, decision, was_read),
+            before,
+            settled: settled(planned, operation, decision, was_read),
         });
         if decision == Decision::Change {
-            let other_forms = planned.other_forms(&input.sheet, operation);
+            let other_forms = planned.other_forms(operation);
             forms.extend((!other_forms.is_empty()).then_some((OperationId(number), other_forms)));
         }
         if part.len() == ENTRIES_AT_ONCE {
@@ -91,20 +79,6 @@ async fn record_operations(
     Ok(())
 }
 
-/// The id of the machine, or the name that leads to none.
-pub(super) fn machine(input: &CheckedInput, planned: &Planned, operation: &PlannedOperation) -> Option<MachineId> {
-    if let Some(id) = planned.plan.machine_id(operation.machine, planned.inventory.as_ref()) {
-        return Some(id.clone());
-    }
-    match planned.plan.machines.machine(operation.machine)? {
-        ResolvedMachine::Unresolved(position) => {
-            let name = input.sheet.machines.get(*position as usize)?;
-            Some(MachineId::from_service(&name.to_string()))
-        }
-        _ => None,
-    }
-}
-
 fn no_such_machine() -> CommandError {
     let message = "the plan is about a machine that the input does not name";
     CommandError::text(ExitStatus::Bug, message, Some("please report this as a bug"))
@@ -112,7 +86,6 @@ fn no_such_machine() -> CommandError {
 
 /// The outcome of an operation that is not sent.
 fn settled(
-    input: &CheckedInput,
     planned: &Planned,
     operation: &PlannedOperation,
     decision: Decision,
@@ -124,8 +97,7 @@ fn settled(
             (OperationState::NotAttempted, Some((INVENTORY_NOT_READ, message.into())))
         }
         Decision::Unresolved => {
-            let request = input.sheet.requests.get(operation.first_request as usize);
-            let (code, message) = planned.failure(&input.sheet, request.map_or(u32::MAX, |request| request.machine));
+            let (code, message) = planned.failure(operation);
             (OperationState::Failed, Some((code, message.into())))
         }
         decision => return left_out(decision),
@@ -167,23 +139,10 @@ async fn record_rows(
     input: &mut CheckedInput,
     planned: &Planned,
 ) -> Result<(), CommandError> {
-    // Taken out, since the chunks need the sheet for themselves.
-    let requests = std::mem::take(&mut input.sheet.requests);
-    let recorded = record_rows_of(store, run, &mut input.sheet, &requests, planned).await;
-    input.sheet.requests = requests;
-    recorded
-}
-
-async fn record_rows_of(
-    store: &Store,
-    run: RunKey,
-    sheet: &mut Sheet,
-    requests: &[Request],
-    planned: &Planned,
-) -> Result<(), CommandError> {
+    let requests = &planned.plan.requests().all;
     let mut answers = requests.iter().zip(&planned.plan.operations.of_request).peekable();
     let mut part = Vec::new();
-    for chunk in sheet.chunks() {
+    for chunk in input.sheet.chunks() {
         let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
         let first_row = chunk.first_row.0;
         let mut operations = Vec::with_capacity(chunk.row_count as usize);

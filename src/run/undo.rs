@@ -1,25 +1,27 @@
 //! Taking back what a run changed, as a run of its own.
 
+use std::sync::Arc;
+
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{Patience, claim};
-use super::input::{CheckedInput, check_text};
+use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
-use super::planning::{Planned, PlanningOptions, operations};
+use super::planning::{Planned, PlanningOptions};
 use super::record::record;
 use super::resume::{go_on, named};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::Excerpt;
+use crate::input::{Excerpt, InputError, SheetWriter};
 use crate::inventory::ReadProgress;
-use crate::model::Operation;
+use crate::model::{MachineReference, Operation};
 use crate::plan::changes::{Decision, Plan, PlanSettings};
 use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
-use crate::plan::undo::{Inverse, LeftBehind, SlotChange, leave_what_changed_since, row_words};
+use crate::plan::undo::{Inverse, LeftBehind, Made, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{NewRun, RunKey, RunKind, RunState, StoredRun, UnfinishedRun, name_of_undo};
+use crate::store::{NewRun, RunKey, RunKind, RunSlot, RunState, StoredRun, UnfinishedRun, name_of_undo};
 use crate::words::counted;
 
 /// The columns of the rows that take a run back.
@@ -27,13 +29,18 @@ pub(crate) const UNDO_HEADER: [&str; 4] = ["machineId", "tag", "action", "value"
 
 /// What a run changed, as the rows that take it back.
 struct Changes {
-    /// As a file would ask for it, with a row for each change that stays since nobody knows what was before.
-    text: String,
+    /// A row for each slot, also for one that stays as it is since nobody knows what was before.
+    sheet: SheetWriter,
     left_behind: LeftBehind,
-    /// Changes that stay for that reason.
+    counts: ChangeCounts,
+}
+
+#[derive(Clone, Copy, Default)]
+struct ChangeCounts {
+    /// Changes that are taken back, as far as nobody has changed them since.
+    taken_back: u64,
+    /// Those that stay since nobody knows what was before.
     unknown: u64,
-    /// Those that are taken back, as far as nobody has changed them since.
-    rows: u64,
 }
 
 /// What `undo` was asked to do.
@@ -127,17 +134,16 @@ async fn begin<T: Transport>(
         let machines = tenant.read_machines(desk).await?;
         let own = tenant.own_writes(machines.began_at).await?;
         // After the reading, so that nothing which another run has done meanwhile is overlooked.
-        let changes = changes(tenant, undone).await?;
-        let name = name_of_undo(&order.run_id);
-        let mut input = check_text(name, changes.text.as_bytes(), &desk.screen)?;
-        let planned = plan(tenant, &input, &changes, machines, own, &desk.screen)?;
+        let Changes { sheet, left_behind, counts } = changes(tenant, undone).await?;
+        let mut input = CheckedInput::made(name_of_undo(&order.run_id), sheet.finish().map_err(not_kept)?);
+        let planned = plan(tenant, &input, &left_behind, machines, own);
         planned.refuse_too_many_changes(order.max_changes)?;
         if order.run.asks && planned.changes() > 0 {
             let report = planned.report(tenant, &input, order.run.bulk).await?;
-            let text = describe(undone, &changes, &planned, &report);
+            let text = describe(undone, counts, &planned, &report);
             desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
         } else {
-            warn_of_what_is_left(&changes, &planned, &desk.screen);
+            warn_of_what_is_left(counts, &planned, &desk.screen);
         }
         if planned.is_stale(tenant, desk) {
             continue;
@@ -146,7 +152,7 @@ async fn begin<T: Transport>(
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut input, &planned, true).await?;
         claim(&tenant.store, key, patience, desk).await?;
-        if planned.is_stale(tenant, desk) || planned.is_overtaken(tenant, &input.sheet, desk).await? {
+        if planned.is_stale(tenant, desk) || planned.is_overtaken(tenant, desk).await? {
             // Nothing was sent, so nothing of it has to stay.
             tenant.store.set_run_state(key, RunState::Preparing).await?;
             tenant.store.discard_run(key).await?;
@@ -160,25 +166,24 @@ async fn begin<T: Transport>(
 fn plan<T: Transport>(
     tenant: &Tenant<T>,
     input: &CheckedInput,
-    changes: &Changes,
+    left_behind: &LeftBehind,
     machines: MachinesRead,
     own: OwnWrites,
-    screen: &Screen,
-) -> Result<Planned, CommandError> {
+) -> Planned {
     let MachinesRead { inventory, progress, began_at } = machines;
-    let machines = Resolution::of(&input.sheet, Some(&inventory));
-    let operations = operations(input, &machines, screen)?;
+    let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
+    let operations = Arc::clone(&input.operations);
     let nothing = RecentWrites::default();
-    let mut plan = Plan::of(&input.sheet, operations, machines, Some(&inventory), &nothing, PlanSettings::default());
-    leave_what_changed_since(&mut plan, &input.sheet, &inventory, &own.recent, &changes.left_behind);
-    Ok(Planned {
+    let mut plan = Plan::of(operations, machines, Some(&inventory), &nothing, PlanSettings::default());
+    leave_what_changed_since(&mut plan, &inventory, &own.recent, left_behind);
+    Planned {
         plan,
         inventory: Some(inventory),
         read: Some(progress),
         read_from: Some(began_at),
         own,
         made_at: tenant.clock.boot_time(),
-    })
+    }
 }
 
 fn new_run<T: Transport>(
@@ -192,7 +197,7 @@ fn new_run<T: Transport>(
         run_id: new_run_id(tenant, &mut desk.random),
         kind: RunKind::Undo,
         input_digest: input_digest(input)?,
-        operations_digest: operations_digest(input, planned),
+        operations_digest: operations_digest(planned),
         account: tenant.account,
         host: tenant.host.clone(),
         input_path: input.path.clone(),
@@ -207,31 +212,30 @@ fn new_run<T: Transport>(
 
 /// What the run changed, from the store alone.
 async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result<Changes, CommandError> {
-    let mut changes = Changes { text: csv_row(&UNDO_HEADER), left_behind: LeftBehind::default(), unknown: 0, rows: 0 };
+    let sheet = SheetWriter::new(&UNDO_HEADER, None);
+    let mut changes = Changes { sheet, left_behind: LeftBehind::default(), counts: ChangeCounts::default() };
     let mut known_before = false;
-    for slot in tenant.store.run_slots(undone.key).await? {
-        known_before |= slot.before != Held::Unknown;
-        let change = SlotChange { slot: slot.slot, before: slot.before, left: slot.after };
+    for RunSlot { slot, before, after, later, .. } in tenant.store.run_slots(undone.key).await? {
+        known_before |= before != Held::Unknown;
+        let change = SlotChange { slot, made: Made { before, left: after } };
         match change.inverse() {
             Inverse::NotNeeded => {}
             Inverse::Unknown => {
-                changes.unknown += 1;
+                changes.counts.unknown += 1;
                 if let Some(in_place) = change.left_in_place() {
-                    changes.add_row(&in_place);
-                    changes.left_behind.note(change);
+                    changes.add_row(in_place, &change).map_err(not_kept)?;
                 }
             }
             Inverse::Operation(back) => {
-                changes.add_row(&back);
-                changes.left_behind.note(change);
-                for write in slot.later {
-                    changes.left_behind.note_later(&write.slot, write.wrote, write.surely);
+                changes.add_row(back, &change).map_err(not_kept)?;
+                for write in &later {
+                    changes.left_behind.note_later(write.wrote, write.surely);
                 }
-                changes.rows += 1;
+                changes.counts.taken_back += 1;
             }
         }
     }
-    if changes.unknown > 0 && !known_before {
+    if changes.counts.unknown > 0 && !known_before {
         return Err(CommandError::text(
             ExitStatus::InputRefused,
             format!(
@@ -248,56 +252,50 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
 }
 
 impl Changes {
-    fn add_row(&mut self, operation: &Operation) {
-        let (tag, action, value) = row_words(&operation.change);
-        self.text.push_str(&csv_row(&[&operation.machine.to_string(), tag, action, value]));
+    /// A row that asks for this of the slot.
+    fn add_row(&mut self, operation: Operation, change: &SlotChange) -> Result<(), InputError> {
+        let Operation { machine, change: back } = operation;
+        let (tag, action, value) = row_words(&back);
+        self.sheet.begin_row(&[&machine.to_string(), tag, action, value])?;
+        self.sheet.ask(MachineReference::Id(machine), &back);
+        self.left_behind.note(change);
+        Ok(())
     }
 }
 
-/// A row as CSV has it (RFC 4180).
-fn csv_row(cells: &[&str]) -> String {
-    let quoted: Vec<String> = cells
-        .iter()
-        .map(|cell| {
-            if cell.contains([',', '"', '\n', '\r']) {
-                format!("\"{}\"", cell.replace('"', "\"\""))
-            } else {
-                (*cell).to_owned()
-            }
-        })
-        .collect();
-    format!("{}\n", quoted.join(","))
+fn not_kept(error: InputError) -> CommandError {
+    CommandError::new(ExitStatus::StorageFailed, error, None)
 }
 
-fn describe(undone: &StoredRun, changes: &Changes, planned: &Planned, report: &PlanReport<'_>) -> String {
+fn describe(undone: &StoredRun, counts: ChangeCounts, planned: &Planned, report: &PlanReport<'_>) -> String {
     let about = &undone.description;
     let mut text = format!(
         "Taking back run {} of {}, begun {}: it changed {}.\n",
         about.run_id,
         Excerpt::new(&about.input_path),
         undone.created_at.strftime("%Y-%m-%d %H:%M UTC"),
-        counted(changes.rows, "thing", "things"),
+        counted(counts.taken_back, "thing", "things"),
     );
     let left = planned.plan.count(Decision::ChangedSince);
     if left > 0 {
         text.push_str(&left_changed(left));
         text.push('\n');
     }
-    if changes.unknown > 0 {
-        text.push_str(&left_unknown(changes.unknown));
+    if counts.unknown > 0 {
+        text.push_str(&left_unknown(counts.unknown));
         text.push('\n');
     }
     text.push_str(&report.text());
     text
 }
 
-fn warn_of_what_is_left(changes: &Changes, planned: &Planned, screen: &Screen) {
+fn warn_of_what_is_left(counts: ChangeCounts, planned: &Planned, screen: &Screen) {
     let left = planned.plan.count(Decision::ChangedSince);
     if left > 0 {
         screen.warning(&left_changed(left));
     }
-    if changes.unknown > 0 {
-        screen.warning(&left_unknown(changes.unknown));
+    if counts.unknown > 0 {
+        screen.warning(&left_unknown(counts.unknown));
     }
 }
 

@@ -66,17 +66,17 @@ fn find(
     recent: &RecentWrites,
     screen: &Screen,
 ) -> Result<Vec<RowFinding>, CommandError> {
-    let machines = Resolution::of(&input.sheet, Some(inventory));
+    let machines = Resolution::of(&input.sheet.requests, Some(inventory));
     let operations = operations(input, &machines, screen)?;
-    let found = findings(&input.sheet, &operations, &machines, inventory, recent);
+    let found = findings(&operations, &machines, inventory, recent);
     let invalid: HashMap<RowNumber, &str> =
         input.invalid.iter().map(|invalid| (invalid.row, invalid.message.as_str())).collect();
     Ok(row_findings(
         &input.sheet,
         &operations.of_request,
         &found,
-        |machine| match machines.failure(machine) {
-            Some(_) => machines.describe_failure(&input.sheet, machine, Some(inventory)).1,
+        |named| match machines.failure(named) {
+            Some(_) => machines.describe_failure(named, Some(inventory)).1,
             None => "the inventory lacks this machine".to_owned(),
         },
         |row| invalid.get(&row).copied().unwrap_or_default().to_owned(),

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use rusqlite::Row;
 
 use super::ledger::AttemptKey;
 use crate::model::{
-    Age, AnswerFacts, Bucket, DeviceValue, Held, MachineId, MayHold, Operation, OperationId, Slot, Status, TagAction,
+    Age, AnswerFacts, Bucket, Change, ChangeKind, DeviceValue, Held, MachineId, MayHold, Operation, OperationId, Slot,
+    Status, TagNumber,
 };
 
 /// The number of a tenant and app in the database.
@@ -245,13 +247,13 @@ pub struct NewOperation {
     /// The machine.
     pub machine: MachineId,
     /// What to make of it, with the tag as a number among the run's tags.
-    pub change: NewChange,
+    pub change: Change<TagNumber>,
     /// The number of its machine, if that machine has tags added as well as removed: then the removes wait.
     pub guard: Option<u32>,
     /// Whether the inventory lacks the machine.
     pub unlisted: bool,
-    /// What held before, if that is known: `present`, `absent` or the value.
-    pub before: Option<Box<str>>,
+    /// What held before.
+    pub before: Held,
     /// Its outcome, if it is not to be sent.
     pub settled: Option<SettledOperation>,
 }
@@ -263,15 +265,6 @@ pub struct SettledOperation {
     pub state: OperationState,
     /// Code and message, unless it is as it should be.
     pub reason: Option<(&'static str, Box<str>)>,
-}
-
-/// A change whose tag stands in the run's own table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NewChange {
-    /// Add or remove the tag of this number.
-    Tag(TagAction, u32),
-    /// Set the device value.
-    DeviceValue(DeviceValue),
 }
 
 /// What becomes of removes that wait for adds which may have been done.
@@ -310,28 +303,6 @@ pub struct WorkKind {
     pub change: ChangeKind,
     /// Whether the inventory lacks their machines.
     pub unlisted: bool,
-}
-
-/// What an operation does, without its tag or value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ChangeKind {
-    /// Adding a tag.
-    Add,
-    /// Removing a tag.
-    Remove,
-    /// Setting a device value.
-    DeviceValue,
-}
-
-impl ChangeKind {
-    /// The number in the database.
-    pub(super) const fn number(self) -> u8 {
-        match self {
-            Self::Add => CHANGE_ADD_TAG,
-            Self::Remove => CHANGE_REMOVE_TAG,
-            Self::DeviceValue => CHANGE_DEVICE_VALUE,
-        }
-    }
 }
 
 /// Where an operation stands among those of its kind: they come tag by tag, and of one tag in the order of the input.
@@ -437,9 +408,9 @@ pub struct StoredOperation {
     /// What the last answer said of itself.
     pub answer: AnswerFacts,
     /// What held before.
-    pub before: Option<String>,
+    pub before: Held,
     /// What holds now.
-    pub after: Option<String>,
+    pub after: Held,
     /// When its outcome was stored.
     pub finished_at: Option<Timestamp>,
 }
@@ -476,15 +447,21 @@ pub(super) const CHANGE_REMOVE_TAG: u8 = 1;
 pub(super) const CHANGE_DEVICE_VALUE: u8 = 2;
 pub(super) const DEVICE_VALUES: [DeviceValue; 3] = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High];
 
-impl NewChange {
-    pub(super) fn numbers(self) -> (u8, u32) {
-        match self {
-            Self::Tag(TagAction::Add, tag) => (CHANGE_ADD_TAG, tag),
-            Self::Tag(TagAction::Remove, tag) => (CHANGE_REMOVE_TAG, tag),
-            Self::DeviceValue(value) => {
-                let position = DEVICE_VALUES.iter().position(|known| *known == value).unwrap_or(0);
-                (CHANGE_DEVICE_VALUE, u32::try_from(position).unwrap_or(0))
-            }
+pub(super) const fn kind_number(kind: ChangeKind) -> u8 {
+    match kind {
+        ChangeKind::Add => CHANGE_ADD_TAG,
+        ChangeKind::Remove => CHANGE_REMOVE_TAG,
+        ChangeKind::DeviceValue => CHANGE_DEVICE_VALUE,
+    }
+}
+
+/// The number of a tag in the run's table, or that of a value.
+pub(super) fn change_argument(change: Change<TagNumber>) -> u32 {
+    match change {
+        Change::Tag(_, TagNumber(number)) => number,
+        Change::DeviceValue(value) => {
+            let position = DEVICE_VALUES.iter().position(|known| *known == value).unwrap_or(0);
+            u32::try_from(position).unwrap_or(0)
         }
     }
 }
@@ -492,6 +469,11 @@ impl NewChange {
 /// A value that this program never writes.
 pub(super) fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Null, format!("{what} is damaged").into())
+}
+
+/// What a column says that something held.
+pub(super) fn read_held(row: &Row<'_>, column: usize) -> Result<Held, rusqlite::Error> {
+    Ok(row.get::<_, Option<String>>(column)?.as_deref().map_or(Held::Unknown, Held::parse))
 }
 
 pub(super) fn timestamp(microseconds: i64) -> Timestamp {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::model::{AnswerFacts, Bucket, DeviceValue, MachineId, OperationId, Tag, TagAction};
+use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
 
 /// The most damages to one database.
 const MOST_DAMAGES: usize = 24;
@@ -156,13 +156,13 @@ fn operation(number: u32) -> NewOperation {
         operation: OperationId(number),
         machine: MachineId::from_service(&format!("{number:040x}")),
         change: match number {
-            0 => NewChange::Tag(TagAction::Add, 0),
-            1 => NewChange::Tag(TagAction::Remove, 1),
-            _ => NewChange::DeviceValue(DeviceValue::High),
+            0 => Change::Tag(TagAction::Add, TagNumber(0)),
+            1 => Change::Tag(TagAction::Remove, TagNumber(1)),
+            _ => Change::DeviceValue(DeviceValue::High),
         },
         guard: (number < 2).then_some(number),
         unlisted: number == 3,
-        before: Some(if number < 2 { "absent".into() } else { "Normal".into() }),
+        before: if number < 2 { Held::Absent } else { Held::Value(DeviceValue::Normal) },
         settled: None,
     }
 }
@@ -189,7 +189,7 @@ async fn send(store: &Store, account: AccountKey, run: RunKey, operation: Operat
         state: (!is_lost).then_some(OperationState::Succeeded),
         ambiguous: is_lost,
         answer: AnswerFacts { http_status: (!is_lost).then_some(200), ..AnswerFacts::default() },
-        after: (!is_lost).then(|| "present".into()),
+        after: if is_lost { Held::Unknown } else { Held::Present },
     };
     let settlement = Settlement {
         attempt: ticket.attempt,

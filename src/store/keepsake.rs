@@ -85,10 +85,10 @@ mod tests {
 
     use super::*;
     use crate::clock::{SharedClock, SystemClock};
-    use crate::model::{AnswerFacts, Bucket, OperationId, Status};
+    use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, OperationId, Status};
     use crate::store::{
-        Admission, AttemptEnd, AttemptRequest, InputChunk, NewChange, NewOperation, NewRun, OperationEffect,
-        OperationState, RunKind, Settlement,
+        Admission, AttemptEnd, AttemptRequest, InputChunk, NewOperation, NewRun, OperationEffect, OperationState,
+        RunKind, Settlement,
     };
 
     #[tokio::test]
@@ -117,10 +117,10 @@ mod tests {
         let operation = |number: u32| NewOperation {
             operation: OperationId(number),
             machine: crate::model::MachineId::from_service(&format!("m{number}")),
-            change: NewChange::DeviceValue(crate::model::DeviceValue::High),
+            change: Change::DeviceValue(DeviceValue::High),
             guard: None,
             unlisted: false,
-            before: None,
+            before: Held::Unknown,
             settled: None,
         };
         store.add_operations(run, (0..3).map(operation).collect()).await.expect("operations");
@@ -156,7 +156,7 @@ mod tests {
                 state: Some(OperationState::Succeeded),
                 ambiguous: false,
                 answer: AnswerFacts::default(),
-                after: Some("High".into()),
+                after: Held::Value(DeviceValue::High),
             }],
             pause: None,
         };

@@ -14,7 +14,7 @@ use super::slots::unheard_operations;
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
-use crate::model::{AnswerFacts, Bucket, OperationId};
+use crate::model::{AnswerFacts, Bucket, Held, OperationId};
 use crate::quota::window::{self, Decision};
 use crate::quota::{Quota, QuotaLimit};
 
@@ -112,7 +112,7 @@ pub struct OperationEffect {
     /// What the answer said of itself.
     pub answer: AnswerFacts,
     /// What holds now, as far as the answer showed it.
-    pub after: Option<Box<str>>,
+    pub after: Held,
 }
 
 /// The end of an attempt, to be written in one transaction with what it did.
@@ -580,7 +580,7 @@ fn store_effect(
             effect.answer.error_code,
             effect.answer.error_message,
             effect.answer.request_id,
-            effect.after,
+            effect.after.as_str(),
             effect.state.map(|_| clock.wall_time().as_microsecond()),
             settlement.attempt.0,
             is_settled_by_answer(effect),

@@ -49,9 +49,9 @@ pub use custody::{Uncertainty, UnknownCalls};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
-    AccountKey, ChangeKind, Doubt, Guards, InputChunk, NewChange, NewOperation, NewRun, OperationState,
-    RecentSlotWrites, RemovesWithoutAdds, RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk,
-    StoredOperation, StoredRun, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, name_of_undo,
+    AccountKey, Doubt, Guards, InputChunk, NewOperation, NewRun, OperationState, RecentSlotWrites, RemovesWithoutAdds,
+    RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk, StoredOperation, StoredRun,
+    UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, name_of_undo,
 };
 pub use ledger::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,

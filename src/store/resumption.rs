@@ -12,7 +12,7 @@ use rusqlite::params;
 
 pub use self::succession::CarriedOperation;
 use self::succession::note_history;
-use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
+use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun, read_held};
 use super::ledger::AttemptKey;
 use super::rows::{RUN_COLUMNS, read_run};
 use super::slots::open_operations;
@@ -49,9 +49,7 @@ pub struct KnownOperation {
     /// The last attempt that carried it.
     pub last_attempt: Option<AttemptKey>,
     /// What held before.
-    pub before: Option<String>,
-    /// What holds since, as far as an answer showed it.
-    pub after: Option<String>,
+    pub before: Held,
     /// Why it is so: the service's code, or ours.
     pub error_code: Option<String>,
 }
@@ -158,7 +156,7 @@ impl Reader {
                 let mut statement = transaction.prepare_cached(
                     "SELECT operation_number, machine, change_kind, change_argument,
                          (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument),
-                         state, before, after, ambiguous, attempts, last_attempt, error_code
+                         state, before, ambiguous, attempts, last_attempt, error_code
                      FROM operation WHERE run_key = ?1 AND operation_number > ?2 ORDER BY operation_number LIMIT ?3",
                 )?;
                 let after = after.map_or(-1, |operation| i64::from(operation.0));
@@ -170,12 +168,11 @@ impl Reader {
                         id: OperationId(row.get(0)?),
                         operation,
                         state: OperationState::from_number(row.get(5)?).unwrap_or(OperationState::Pending),
-                        before: row.get(6)?,
-                        after: row.get(7)?,
-                        ambiguous: row.get(8)?,
-                        attempts: row.get(9)?,
-                        last_attempt: row.get::<_, Option<i64>>(10)?.map(AttemptKey),
-                        error_code: row.get(11)?,
+                        before: read_held(row, 6)?,
+                        ambiguous: row.get(7)?,
+                        attempts: row.get(8)?,
+                        last_attempt: row.get::<_, Option<i64>>(9)?.map(AttemptKey),
+                        error_code: row.get(10)?,
                     })
                 })?;
                 rows.collect()

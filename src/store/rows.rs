@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::forms::{
     AccountKey, InputChunk, NewRun, OperationState, RunKey, RunKind, RunState, StoredChunk, StoredOperation, StoredRun,
-    damaged, decode_links, timestamp,
+    damaged, decode_links, read_held, timestamp,
 };
 use super::{Reader, StoreError};
 use crate::model::AnswerFacts;
@@ -182,8 +182,8 @@ fn read_operation(row: &Row<'_>) -> Result<StoredOperation, rusqlite::Error> {
             error_message: row.get::<_, Option<String>>(5)?.map(String::into_boxed_str),
             request_id: row.get::<_, Option<String>>(6)?.map(String::into_boxed_str),
         },
-        before: row.get(7)?,
-        after: row.get(8)?,
+        before: read_held(row, 7)?,
+        after: read_held(row, 8)?,
         finished_at: row.get::<_, Option<i64>>(9)?.map(timestamp),
     })
 }

@@ -2,7 +2,10 @@
 
 use rusqlite::{Transaction, params};
 
-use super::forms::{AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState, encode_links};
+use super::forms::{
+    AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState, change_argument, encode_links,
+    kind_number,
+};
 use super::{Store, StoreError};
 use crate::clock::Clock;
 use crate::model::Tag;
@@ -121,7 +124,7 @@ impl Store {
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 )?;
                 for operation in &operations {
-                    let (kind, argument) = operation.change.numbers();
+                    let (kind, argument) = (kind_number(operation.change.kind()), change_argument(operation.change));
                     let machine = operation.machine.to_string();
                     let state = operation.settled.as_ref().map_or(OperationState::Pending, |settled| settled.state);
                     let reason = operation.settled.as_ref().and_then(|settled| settled.reason.as_ref());
@@ -137,8 +140,8 @@ impl Store {
                         reason.map(|(code, _)| code),
                         reason.map(|(_, message)| message),
                         operation.unlisted,
-                        operation.before,
-                        if is_so_already { operation.before.as_ref() } else { None },
+                        operation.before.as_str(),
+                        operation.before.as_str().filter(|_| is_so_already),
                         operation.settled.as_ref().map(|_settled| now),
                     ])?;
                 }

@@ -7,8 +7,9 @@
 mod overtaken;
 mod reading;
 mod standing;
+mod table;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -16,10 +17,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 pub(super) use self::overtaken::open_operations;
 use self::reading::{WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
 use self::standing::Undos;
+use self::table::SlotTable;
 use super::forms::{AccountKey, RecentSlotWrites, RunKey, RunSlot, SlotWrite, bucket_number};
 use super::ledger::{AttemptKey, decode_operations};
 use super::{Reader, Store, StoreError};
-use crate::model::{Age, Bucket, Held, MayHold, OperationId, Slot, Tag};
+use crate::model::{Age, Bucket, Held, MayHold, OperationId, Tag};
 
 impl Store {
     /// What runs of this account at this host wrote so recently, in the order in which they did: everything whose attempt
@@ -312,9 +314,9 @@ pub(super) fn unheard_operations(
 }
 
 fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, rusqlite::Error> {
-    let mut slots: HashMap<Slot, RunSlot> = HashMap::new();
+    let mut slots = SlotTable::default();
     for slot in read_history(transaction, run)? {
-        slots.insert(slot.slot.clone(), slot);
+        let _inserted = slots.or_insert(slot);
     }
     let mut changed = transaction.prepare_cached(&format!(
         "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE FROM operation {WITH_TAG}
@@ -336,28 +338,18 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
         }
     }
     let undos = Undos::read(transaction)?;
-    for slot in slots.values_mut().filter(|slot| !slot.later.is_empty()) {
+    for slot in slots.iter_mut().filter(|slot| !slot.later.is_empty()) {
         slot.later = undos.standing(slot.after, std::mem::take(&mut slot.later));
     }
-    let mut slots: Vec<RunSlot> = slots.into_values().collect();
-    slots.sort_by(|one, other| one.slot.cmp(&other.slot));
-    Ok(slots)
+    Ok(slots.into_sorted())
 }
 
 /// Adds a write to what a run made of a slot; writes come in their order.
-fn note_write(
-    transaction: &Transaction<'_>,
-    slots: &mut HashMap<Slot, RunSlot>,
-    write: SlotWrite,
-) -> Result<(), rusqlite::Error> {
+fn note_write(transaction: &Transaction<'_>, slots: &mut SlotTable, write: SlotWrite) -> Result<(), rusqlite::Error> {
     let (before, left) = (write.before, MayHold::only(write.wrote));
-    let known = slots.entry(write.slot).or_insert_with_key(|slot| RunSlot {
-        slot: slot.clone(),
-        before,
-        after: MayHold::only(before),
-        last_attempt: None,
-        later: Vec::new(),
-    });
+    let untouched =
+        RunSlot { slot: write.slot, before, after: MayHold::only(before), last_attempt: None, later: Vec::new() };
+    let Some(known) = slots.or_insert(untouched) else { return Ok(()) };
     // What is in doubt may arrive later than what was surely done after it was given up.
     let is_last_word = write.surely
         && (known.last_attempt.is_none()

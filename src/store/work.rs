@@ -4,7 +4,8 @@ use rusqlite::{Row, params};
 
 use super::forms::{
     CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, Doubt, Guards, OperationState,
-    RemovesWithoutAdds, RunKey, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, damaged, timestamp,
+    RemovesWithoutAdds, RunKey, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, damaged, kind_number,
+    timestamp,
 };
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
@@ -26,7 +27,7 @@ impl Store {
                      GROUP BY change_argument",
                 )?;
                 let counts = statement
-                    .query_map(params![run.0, kind.unlisted, kind.change.number()], |row| row.get::<_, u32>(0))?;
+                    .query_map(params![run.0, kind.unlisted, kind_number(kind.change)], |row| row.get::<_, u32>(0))?;
                 let mut work = WorkCount::default();
                 for count in counts {
                     let count = u64::from(count?);
@@ -76,7 +77,7 @@ impl Store {
                          AND EXISTS (SELECT 1 FROM attempt WHERE attempt.run_key = ?1)
                      ORDER BY operation_number",
                 )?;
-                let rows = statement.query_map(params![run.0, kind.unlisted, kind.change.number()], |row| {
+                let rows = statement.query_map(params![run.0, kind.unlisted, kind_number(kind.change)], |row| {
                     row.get(0).map(OperationId)
                 })?;
                 rows.collect()
@@ -105,7 +106,8 @@ impl Store {
                 let mut items = Vec::new();
                 for part in 0..u64::from(count) {
                     let position = i64::try_from(part * all / u64::from(count)).unwrap_or(i64::MAX);
-                    let mut found = statement.query(params![run.0, kind.unlisted, kind.change.number(), position])?;
+                    let mut found =
+                        statement.query(params![run.0, kind.unlisted, kind_number(kind.change), position])?;
                     items.extend(found.next()?.map(read_work_item).transpose()?);
                 }
                 Ok(items)
@@ -155,7 +157,7 @@ impl Store {
                 let (argument, operation) =
                     after.map_or((-1, -1), |place| (i64::from(place.argument), i64::from(place.operation.0)));
                 let rows = statement.query_map(
-                    params![run.0, kind.unlisted, kind.change.number(), argument, operation, limit],
+                    params![run.0, kind.unlisted, kind_number(kind.change), argument, operation, limit],
                     read_work_item,
                 )?;
                 rows.collect()

@@ -49,7 +49,7 @@ async fn promises_of_one_second_in_a_window_of_forty_end_in_success() {
         let clock = clock();
         let window = Duration::from_secs(40);
         let liar = Liar { clock: clock.clone(), window, calls: 10, is_strict, arrivals: Mutex::default() };
-        let change = NewChange::DeviceValue(DeviceValue::High);
+        let change = Change::DeviceValue(DeviceValue::High);
         let bench = Bench::new(Arc::new(liar), clock.clone(), change, MACHINES).await;
         let began = clock.boot_time();
         let calls = (0..MACHINES).map(|number| {
@@ -83,7 +83,7 @@ async fn refusals_that_never_end_stop_the_run_by_time_and_not_by_number() {
             clock: clock.clone(),
             sent: Mutex::default(),
         });
-        let change = NewChange::DeviceValue(DeviceValue::High);
+        let change = Change::DeviceValue(DeviceValue::High);
         let bench = Bench::new(Arc::clone(&script), clock, change, 1).await;
         let operation = CallOperation { id: OperationId(0), history: History::default() };
         let (end, _) = bench.perform(set_value("aa"), vec![operation]).await;

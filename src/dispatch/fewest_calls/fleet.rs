@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use super::registry::Registry;
 use crate::dispatch::fixtures::{Silent, begin, clock, gate, machine};
 use crate::dispatch::{DispatchSettings, EndReason, MaximumErrors, dispatch};
-use crate::model::{DeviceValue, OperationId, Tag, TagAction};
+use crate::model::{Change, DeviceValue, Held, OperationId, Tag, TagAction, TagNumber};
 use crate::sandbox::in_memory::InMemory;
 use crate::sandbox::{BulkRefusalStatus, DeadNaming};
-use crate::store::{AccountKey, InputChunk, NewChange, NewOperation, OperationState, RunKey, Store};
+use crate::store::{AccountKey, InputChunk, NewOperation, OperationState, RunKey, Store};
 
 /// The most machines in one call.
 pub(super) const LIMIT: usize = 500;
@@ -22,7 +22,7 @@ const STATES_AT_ONCE: usize = 1000;
 
 /// What is asked of some machines.
 pub(super) struct Fleet {
-    pub(super) operations: Vec<(u32, NewChange)>,
+    pub(super) operations: Vec<(u32, Change<TagNumber>)>,
     /// Machines from this number on are lacking in the inventory.
     pub(super) first_unlisted: u32,
     pub(super) dead: BTreeSet<u32>,
@@ -56,11 +56,11 @@ impl Fleet {
             let swaps = random.bool();
             for machine in first..first + size {
                 let action = if swaps && random.bool() { TagAction::Remove } else { TagAction::Add };
-                fleet.operations.push((machine, NewChange::Tag(action, tag)));
+                fleet.operations.push((machine, Change::Tag(action, TagNumber(tag))));
             }
         }
         for machine in 0..random.u32(0..20) {
-            fleet.operations.push((machine, NewChange::DeviceValue(DeviceValue::High)));
+            fleet.operations.push((machine, Change::DeviceValue(DeviceValue::High)));
         }
         random.shuffle(&mut fleet.operations);
         fleet
@@ -69,7 +69,7 @@ impl Fleet {
     /// One tag for so many machines, in a random order.
     pub(super) fn of_one_tag(machines: u32, random: &mut fastrand::Rng) -> Self {
         let mut fleet = Self::new();
-        fleet.operations = (0..machines).map(|machine| (machine, NewChange::Tag(TagAction::Add, 0))).collect();
+        fleet.operations = (0..machines).map(|machine| (machine, Change::Tag(TagAction::Add, TagNumber(0)))).collect();
         random.shuffle(&mut fleet.operations);
         fleet
     }
@@ -88,7 +88,7 @@ impl Fleet {
     pub(super) fn packed(&self) -> Vec<Vec<u32>> {
         let mut groups: BTreeMap<(bool, u32, bool), Vec<u32>> = BTreeMap::new();
         for (machine, change) in &self.operations {
-            if let NewChange::Tag(action, tag) = change {
+            if let Change::Tag(action, TagNumber(tag)) = change {
                 let group = (*action == TagAction::Add, *tag, self.is_unlisted(*machine));
                 groups.entry(group).or_default().push(*machine);
             }
@@ -117,9 +117,11 @@ impl Fleet {
         let mut losing = BTreeSet::new();
         for (machine, change) in &self.operations {
             match change {
-                NewChange::Tag(TagAction::Add, tag) => drop(adds.entry(*machine).or_default().insert(tag_text(*tag))),
-                NewChange::Tag(TagAction::Remove, _) => drop(losing.insert(*machine)),
-                NewChange::DeviceValue(_) => {}
+                Change::Tag(TagAction::Add, TagNumber(tag)) => {
+                    drop(adds.entry(*machine).or_default().insert(tag_text(*tag)))
+                }
+                Change::Tag(TagAction::Remove, _) => drop(losing.insert(*machine)),
+                Change::DeviceValue(_) => {}
             }
         }
         adds.retain(|machine, _| losing.contains(machine));
@@ -168,7 +170,7 @@ impl Fleet {
             change: *change,
             guard: swaps.contains_key(machine_number).then_some(*machine_number),
             unlisted: self.is_unlisted(*machine_number),
-            before: None,
+            before: Held::Unknown,
             settled: None,
         });
         begin(store, account, tags, new.collect()).await.expect("a run")
@@ -196,7 +198,7 @@ impl Fleet {
         assert_eq!(books.violations, Vec::<String>::new(), "{case}");
         let swaps = self.swaps();
         for ((number, change), state) in self.operations.iter().zip(&outcome.states) {
-            let waits = matches!(change, NewChange::Tag(TagAction::Remove, _)) && swaps.contains_key(number);
+            let waits = matches!(change, Change::Tag(TagAction::Remove, _)) && swaps.contains_key(number);
             let expected = match self.dead.contains(number) {
                 false => OperationState::Succeeded,
                 true if waits => OperationState::NotAttempted,
@@ -210,11 +212,11 @@ impl Fleet {
     }
 }
 
-fn is_so(tenant: &InMemory, number: u32, change: NewChange) -> bool {
+fn is_so(tenant: &InMemory, number: u32, change: Change<TagNumber>) -> bool {
     match change {
-        NewChange::Tag(TagAction::Add, tag) => tenant.has_tag(&machine(number), &tag_text(tag)),
-        NewChange::Tag(TagAction::Remove, tag) => !tenant.has_tag(&machine(number), &tag_text(tag)),
-        NewChange::DeviceValue(value) => tenant.value(&machine(number)) == value,
+        Change::Tag(TagAction::Add, TagNumber(tag)) => tenant.has_tag(&machine(number), &tag_text(tag)),
+        Change::Tag(TagAction::Remove, TagNumber(tag)) => !tenant.has_tag(&machine(number), &tag_text(tag)),
+        Change::DeviceValue(value) => tenant.value(&machine(number)) == value,
     }
 }
 

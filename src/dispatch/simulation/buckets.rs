@@ -4,8 +4,8 @@ use super::*;
 
 /// So many values and as many machines with a tag of their own call, in an order of their own.
 async fn both(values: u32, tags: u32, quota: &str) -> Simulation {
-    let value = NewChange::DeviceValue(DeviceValue::High);
-    let tag = NewChange::Tag(TagAction::Add, 2);
+    let value = Change::DeviceValue(DeviceValue::High);
+    let tag = Change::Tag(TagAction::Add, TagNumber(2));
     let operations = (0..values).map(|number| (machine(number), value));
     let operations = operations.chain((0..tags).map(|number| (machine(number), tag)));
     Simulation::new(1, operations.collect(), quota, CALM, 50).await

@@ -8,7 +8,7 @@ async fn a_search_after_an_outage_takes_no_more_calls_than_singles_would() {
     const DEAD_EVERY: u32 = 4;
     // A seed whose service names nobody.
     let seed = 2;
-    let operations = (0..MACHINES).map(|number| (machine(number), NewChange::Tag(TagAction::Add, 2))).collect();
+    let operations = (0..MACHINES).map(|number| (machine(number), Change::Tag(TagAction::Add, TagNumber(2)))).collect();
     let simulation = Simulation::new(seed, operations, "off", CALM, 20).await;
     {
         (0..MACHINES)

@@ -7,7 +7,7 @@ const BEGIN: i64 = 3;
 
 /// Forty machines, each with a value and a tag of its own call; at the usual pace that takes some ten seconds.
 async fn caught_in(outages: &[Outage], maximum: Duration) -> (EndReason, Progress, Simulation) {
-    let changes = |number| [NewChange::DeviceValue(DeviceValue::High), NewChange::Tag(TagAction::Add, number % 3)];
+    let changes = |number| [Change::DeviceValue(DeviceValue::High), Change::Tag(TagAction::Add, TagNumber(number % 3))];
     let operations = (0..60).flat_map(|number| changes(number).map(|change| (machine(number), change))).collect();
     let quota = "100/1m,1500/1h";
     let simulation = Simulation::new(3, operations, quota, CALM, 100).await;

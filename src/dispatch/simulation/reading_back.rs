@@ -14,7 +14,7 @@ struct Unanswered {
 impl Unanswered {
     /// A run over so many machines, each of which is to get a value; all answers to writes are cut off.
     async fn run(machines: u32, forgets_values: bool, deadline: Option<Duration>) -> Self {
-        let value = NewChange::DeviceValue(DeviceValue::High);
+        let value = Change::DeviceValue(DeviceValue::High);
         let operations = (0..machines).map(|number| (machine(number), value)).collect();
         let simulation = Simulation::new(5, operations, "off", CALM, 20).await;
         simulation.service.script([Mishap::of(Fault::Truncated).on(&WRITES)]);

@@ -5,10 +5,10 @@ use super::*;
 /// A run over machines that each get one tag and lose another, and one more that only loses one; the adds are accepted
 /// unseen, and machine 1 keeps none.
 async fn accepted_unseen(machines: u32, deadline: Option<Duration>) -> (EndReason, Progress, Simulation) {
-    let mut operations = vec![(machine(0), NewChange::Tag(TagAction::Remove, 1))];
+    let mut operations = vec![(machine(0), Change::Tag(TagAction::Remove, TagNumber(1)))];
     for number in 1..=machines {
-        operations.push((machine(number), NewChange::Tag(TagAction::Remove, 1)));
-        operations.push((machine(number), NewChange::Tag(TagAction::Add, 0)));
+        operations.push((machine(number), Change::Tag(TagAction::Remove, TagNumber(1))));
+        operations.push((machine(number), Change::Tag(TagAction::Add, TagNumber(0))));
     }
     let simulation = Simulation::new(7, operations, "off", CALM, 20).await;
     let unseen = Mishap::hiding(200, r#"{"value": []}"#).on(&[Kind::Bulk]).saying(r#""Action":"Add""#);

@@ -48,7 +48,7 @@ fn a_storm_leaves_every_operation_with_its_true_outcome() {
 async fn a_long_run_ends_within_a_hundredth_of_the_bound() {
     let (quota, machines) = ("100/1m,1500/1h", MACHINES.today());
     let operations: Vec<_> =
-        (0..machines).map(|number| (machine(number), NewChange::DeviceValue(DeviceValue::High))).collect();
+        (0..machines).map(|number| (machine(number), Change::DeviceValue(DeviceValue::High))).collect();
     let simulation = Simulation::new(1, operations, quota, CALM, 150).await;
     // The forecast of the end is made at every tick; a few are enough here.
     let settings = DispatchSettings { tick: Duration::from_hours(8), ..simulation.settings(1, quota) };

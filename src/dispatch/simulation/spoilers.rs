@@ -20,8 +20,11 @@ impl Case {
     }
 
     async fn simulation(self) -> Simulation {
-        let change =
-            if self.values { NewChange::DeviceValue(DeviceValue::High) } else { NewChange::Tag(TagAction::Add, 2) };
+        let change = if self.values {
+            Change::DeviceValue(DeviceValue::High)
+        } else {
+            Change::Tag(TagAction::Add, TagNumber(2))
+        };
         let operations = (0..self.machines).map(|number| (machine(number), change)).collect();
         // Seeds that are no multiples of five: the service allows 500 machines in a call.
         let simulation = Simulation::new(self.seed * 5 + 1, operations, "off", CALM, 100).await;

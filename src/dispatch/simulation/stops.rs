@@ -3,9 +3,10 @@
 use super::*;
 use crate::store::StoredOperation;
 
-const SWAP: [NewChange; 2] = [NewChange::Tag(TagAction::Remove, 1), NewChange::Tag(TagAction::Add, 0)];
+const SWAP: [Change<TagNumber>; 2] =
+    [Change::Tag(TagAction::Remove, TagNumber(1)), Change::Tag(TagAction::Add, TagNumber(0))];
 
-fn swaps(machines: u32) -> Vec<(MachineId, NewChange)> {
+fn swaps(machines: u32) -> Vec<(MachineId, Change<TagNumber>)> {
     (0..machines).flat_map(|number| SWAP.map(|change| (machine(number), change))).collect()
 }
 
@@ -20,7 +21,7 @@ impl Simulation {
 
 #[tokio::test(start_paused = true)]
 async fn who_was_in_a_call_that_another_machine_spoiled_bears_no_error_of_its() {
-    let operations = (0..40).map(|number| (machine(number), NewChange::Tag(TagAction::Add, 2))).collect();
+    let operations = (0..40).map(|number| (machine(number), Change::Tag(TagAction::Add, TagNumber(2)))).collect();
     let quota = "1/10m";
     // This seed's service names every bad machine.
     let simulation = Simulation::new(3, operations, quota, CALM, 50).await;
@@ -85,7 +86,7 @@ async fn a_machine_that_is_listed_by_now_gets_its_tag_before_it_loses_the_other(
 
 #[tokio::test(start_paused = true)]
 async fn what_was_sent_before_goes_last_when_a_run_is_gone_on_with() {
-    let operations = (0..40).map(|number| (machine(number), NewChange::DeviceValue(DeviceValue::High))).collect();
+    let operations = (0..40).map(|number| (machine(number), Change::DeviceValue(DeviceValue::High))).collect();
     let quota = "10/10m";
     let simulation = Simulation::new(1, operations, quota, CALM, 50).await;
     simulation.service.script((0..40).filter(|number| number % 4 == 0).map(|number| Refusal::Fails.at(number)));

@@ -102,9 +102,9 @@ struct Stopped {
 
 /// A run over machines which each get a value, or a tag, while something is never answered.
 async fn stopped(silence: Silence, stop: Stop) -> Stopped {
-    let value = NewChange::DeviceValue(DeviceValue::High);
+    let value = Change::DeviceValue(DeviceValue::High);
     let (machines, change) = match silence {
-        Silence::Of(CallKind::Tags | CallKind::Bulk) => (6, NewChange::Tag(TagAction::Add, 2)),
+        Silence::Of(CallKind::Tags | CallKind::Bulk) => (6, Change::Tag(TagAction::Add, TagNumber(2))),
         // So many are read back with the list.
         Silence::Of(CallKind::List) => (51, value),
         _ => (6, value),

@@ -63,6 +63,7 @@ fn judge(text: &str, header_line: usize, sheet: &mut Sheet) -> Result<(), TestCa
     let open_row = sheet.problems.iter().find(is_open).map(|problem| problem.row.0);
     let first_lines: Vec<(u32, u32)> = sheet
         .requests
+        .all
         .iter()
         .map(|request| (request.row.0, request.line))
         .chain(sheet.problems.iter().map(|problem| (problem.row.0, problem.line)))
@@ -97,7 +98,7 @@ fn judge(text: &str, header_line: usize, sheet: &mut Sheet) -> Result<(), TestCa
 }
 
 fn first_rows_with_requests(sheet: &Sheet) -> u64 {
-    sheet.requests.chunk_by(|one, next| one.row == next.row).count() as u64
+    sheet.requests.all.chunk_by(|one, next| one.row == next.row).count() as u64
 }
 
 /// The last chunk has a row more than its text.

@@ -205,7 +205,7 @@ fn characters_and_line_breaks_may_lie_across_blocks() {
             let rows = second_pass(&mut sheet);
             assert_eq!(rows.last().map(|row| row[0].as_str()), Some("c"), "{shift} {tail:?}");
             let lines = text.replace("\r\n", "\n").replace('\r', "\n").matches('\n').count();
-            let last = sheet.requests.last().map(|request| request.line as usize);
+            let last = sheet.requests.all.last().map(|request| request.line as usize);
             assert_eq!(last, Some(lines), "{shift} {tail:?}");
         }
     }
@@ -286,7 +286,7 @@ fn an_encoding_is_named_by_its_labels() {
 fn a_file_without_rows_is_fine() {
     for text in ["machineId,value", "machineId,value\r\n", "machineId,tag,action\n\n\n"] {
         let mut sheet = sheet(text);
-        assert_eq!((sheet.row_count, sheet.requests.len(), sheet.problems.len()), (0, 0, 0), "{text:?}");
+        assert_eq!((sheet.row_count, sheet.requests.all.len(), sheet.problems.len()), (0, 0, 0), "{text:?}");
         assert_eq!(sheet.chunks().count(), 0, "{text:?}");
     }
 }

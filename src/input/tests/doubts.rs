@@ -141,7 +141,7 @@ fn a_row_in_a_cell_is_doubtful() {
         assert_eq!(problems(&refused), ["1/2 - line_breaks"], "{cell:?}");
         assert!(!refused.is_refused(), "the other rows are what they are");
         let allowed = accepting(&text, &[Doubt::LineBreaks]);
-        assert_eq!((problems(&allowed).len(), allowed.requests.len()), (0, 2), "{cell:?}");
+        assert_eq!((problems(&allowed).len(), allowed.requests.all.len()), (0, 2), "{cell:?}");
         assert_eq!(notes(&allowed), ["--accept line-breaks allows 1 row that would be refused otherwise"]);
     }
     for cell in ["see\nbelow", "a, b\nc, d", "one\n\ntwo"] {
@@ -205,7 +205,9 @@ fn a_column_of_ids_that_holds_none_points_to_the_names() {
     let told = |text: &str| {
         let sheet = sheet(text);
         assert!(sheet.is_refused(), "{text:?}");
-        assert!(sheet.problems.iter().all(|problem| sheet.requests.iter().all(|request| request.row != problem.row)));
+        assert!(
+            sheet.problems.iter().all(|problem| sheet.requests.all.iter().all(|request| request.row != problem.row))
+        );
         sheet.findings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     insta::assert_snapshot!(told("Id,Device name,tag,action\n,web00,x,Ad\n1,web01,x,Add\n2,web02,x,Add\n"), @r#"
@@ -238,7 +240,7 @@ fn values_that_an_export_found_are_no_orders() {
     let renamed = super::sheet(&format!("{}\n{rows}", header.replace("deviceValue", "value")));
     assert_eq!(problems(&renamed), <[&str; 0]>::default());
     let allowed = accepting(&format!("{header}\n{rows}"), &[Doubt::StateColumns]);
-    assert_eq!((problems(&allowed).len(), allowed.requests.len()), (0, 5));
+    assert_eq!((problems(&allowed).len(), allowed.requests.all.len()), (0, 5));
     // Without a column that only exports have, it is an order in another spelling.
     assert_eq!(problems(&super::sheet("Id,Device Value,note\na,High,\n")), <[&str; 0]>::default());
 }
@@ -290,7 +292,7 @@ fn odd_tags_are_told_with_what_to_do_and_may_be_removed() {
     assert!(odd.problems.iter().all(|problem| problem.to_string().ends_with("--accept odd-tags")));
     let allowed = accepting(&format!("machineId,tag,action\n{rows}"), &[Doubt::OddTags]);
     assert_eq!(problems(&allowed), <[&str; 0]>::default());
-    assert_eq!(allowed.tags.iter().filter(|tag| tag.as_str() == "a\nb").count(), 1);
+    assert_eq!(allowed.requests.tags.iter().filter(|tag| tag.as_str() == "a\nb").count(), 1);
     assert_eq!(notes(&allowed), ["--accept odd-tags allows 10 rows that would be refused otherwise"]);
 }
 
@@ -303,7 +305,7 @@ fn variants_of_a_tag_are_told_with_the_first() {
     row 3, line 4, column "tag": the tag "Ｍarketing" differs from "Marketing" of row 1 only in case or width; write both in one way, or allow both with --accept case-variants
     "#);
     let allowed = accepting(text, &[Doubt::CaseVariants]);
-    assert_eq!((problems(&allowed).len(), allowed.requests.len()), (0, 4));
+    assert_eq!((problems(&allowed).len(), allowed.requests.all.len()), (0, 4));
 }
 
 #[test]
@@ -379,9 +381,29 @@ fn a_column_that_is_called_nearly_like_a_missing_one_is_named() {
         "machineId,tag,action,status,row,result_row",
         "machineId,value,stage,section,reaction",
         "machineId,tag,tags,action,actions,value,values",
+        "Device Name,Device SID,Machine Uid,tag,action",
+        "machineId,device_idd,device_namee,tag,action",
     ] {
         let count = header.split(',').count();
         let row = ["a"; 10][..count].join(",");
         sheet(&format!("{header}\n{row}\n"));
     }
+}
+
+#[test]
+fn a_column_of_ids_that_is_called_nearly_so_is_named_although_another_column_names_machines() {
+    let told = [
+        refusal("machine_idd,Device Name,tag,action\na,b,x,Add\n"),
+        refusal("Hostname,AADDeviceIdd,tag,action\na,b,x,Add\n"),
+        refusal("Id,Device Dd,tag,action\na,b,x,Add\n"),
+        refusal("Device ID,Machien ID,value\na,b,High\n"),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    the header on line 1 has the column "machine_idd" (1), which looks like "machineId" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "AADDeviceIdd" (2), which looks like "aadDeviceId" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "Device Dd" (2), which looks like "Device ID" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    the header on line 1 has the column "Machien ID" (2), which looks like "machineId" misspelled; rename the column, or carry it along unread with --accept misnamed-columns
+    "#);
+    let allowed = accepting("machine_idd,Device Name,tag,action\na,b,x,Add\n", &[Doubt::MisnamedColumns]);
+    assert_eq!(requests(&allowed), ["1/2 b: Add \"x\""]);
 }

@@ -7,7 +7,8 @@ mod errors;
 mod properties;
 mod rows;
 
-use super::{InputError, InputOptions, Problem, Request, RequestedChange, Sheet, read, records};
+use super::{InputError, InputOptions, Problem, Sheet, read, records};
+use crate::model::{Change, Request};
 
 fn read_bytes(bytes: &[u8]) -> Result<Sheet, InputError> {
     read(bytes, &InputOptions::default())
@@ -23,15 +24,14 @@ fn sheet(text: &str) -> Sheet {
 /// The requests in words: `1/2 server01: Add tag "x"` is row 1 on line 2.
 fn requests(sheet: &Sheet) -> Vec<String> {
     let in_words = |request: &Request| {
-        let change = match request.change.change() {
-            RequestedChange::Tag { action, tag } => {
-                format!("{} \"{}\"", action.as_str(), sheet.tags[tag as usize])
-            }
-            RequestedChange::DeviceValue(value) => value.as_str().to_owned(),
+        let change = match request.change {
+            Change::Tag(action, tag) => format!("{} \"{}\"", action.as_str(), sheet.requests.tags[tag.0 as usize]),
+            Change::DeviceValue(value) => value.as_str().to_owned(),
         };
-        format!("{}/{} {}: {change}", request.row, request.line, sheet.machines[request.machine as usize])
+        let machine = sheet.requests.machine(request.machine).expect("a machine");
+        format!("{}/{} {machine}: {change}", request.row, request.line)
     };
-    sheet.requests.iter().map(in_words).collect()
+    sheet.requests.all.iter().map(in_words).collect()
 }
 
 /// The problems without their messages: `1/2 tag missing_tag` is in the column `tag` of row 1 on line 2.

@@ -192,12 +192,12 @@ proptest! {
         let text = format!("machineId,tag,action,value\n{text}\n{tail}");
         let sheet = read(text.as_bytes(), &InputOptions::default()).expect("a header");
         for row in 1..=sheet.row_count {
-            let requests = sheet.requests.iter().filter(|request| request.row.0 == row).count();
+            let requests = sheet.requests.all.iter().filter(|request| request.row.0 == row).count();
             let problems = sheet.problems.iter().filter(|problem| problem.row.0 == row).count();
             prop_assert!((requests == 0) != (problems == 0), "row {row}: {requests} and {problems}");
             prop_assert!(requests <= 2);
         }
-        prop_assert!(sheet.requests.is_sorted_by_key(|request| (request.row, request.line)));
+        prop_assert!(sheet.requests.all.is_sorted_by_key(|request| (request.row, request.line)));
         prop_assert!(sheet.problems.is_sorted_by_key(|problem| (problem.row, problem.line)));
     }
 

@@ -89,8 +89,8 @@ fn every_problem_of_a_row_is_found() {
         assert_eq!(problems(&sheet), *expected, "{row:?}");
         // A row with a problem asks for nothing, and the next one is read as ever.
         assert_eq!(sheet.row_count, 2, "{row:?}");
-        assert_eq!(sheet.requests.len(), 1, "{row:?}");
-        assert_eq!(*sheet.machines, [MachineReference::parse("last")], "{row:?}");
+        assert_eq!(sheet.requests.all.len(), 1, "{row:?}");
+        assert_eq!(sheet.requests.machines[..], [MachineReference::parse("last")], "{row:?}");
     }
 }
 
@@ -141,15 +141,15 @@ fn machines_and_tags_are_held_once() {
         "server02,x,Add,".to_owned(),
     ];
     let sheet = sheet(&format!("{HEADER}\n{}\n", rows.join("\n")));
-    let machines: Vec<String> = sheet.machines.iter().map(ToString::to_string).collect();
+    let machines: Vec<String> = sheet.requests.machines.iter().map(ToString::to_string).collect();
     // Names and ids in the order in which they came, in the first spelling.
     assert_eq!(machines, ["Server01", &id.to_lowercase(), "server02"]);
     // Tags are compared exactly.
-    assert_eq!(sheet.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["x", "z", "y"]);
-    assert_eq!(sheet.requests.iter().map(|request| request.machine).collect::<Vec<_>>(), [0, 1, 0, 0, 1, 2]);
+    assert_eq!(sheet.requests.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["x", "z", "y"]);
+    assert_eq!(sheet.requests.all.iter().map(|request| request.machine.0).collect::<Vec<_>>(), [0, 1, 0, 0, 1, 2]);
     // The same change has the same code.
-    assert_eq!(sheet.requests[0].change, sheet.requests[1].change);
-    assert_ne!(sheet.requests[0].change, sheet.requests[2].change);
+    assert_eq!(sheet.requests.all[0].change, sheet.requests.all[1].change);
+    assert_ne!(sheet.requests.all[0].change, sheet.requests.all[2].change);
 }
 
 #[test]
@@ -159,10 +159,10 @@ fn machines_are_found_again_across_many_batches() {
     let rows = |number, value| format!("{0},x,Add,\n{0},y,Remove,{value}\n", machine(number));
     let round = |value| (0..3_000).map(move |number| rows(number, value)).collect::<Vec<_>>().concat();
     let sheet = sheet(&format!("{HEADER}\n{}", ["", "High", "Low"].map(round).concat()));
-    assert_eq!(sheet.machines.len(), 3_000);
-    for request in &sheet.requests {
+    assert_eq!(sheet.requests.machines.len(), 3_000);
+    for request in &sheet.requests.all {
         let number = (request.row.0 - 1) / 2 % 3_000;
-        assert_eq!(request.machine, number, "row {}", request.row);
+        assert_eq!(request.machine.0, number, "row {}", request.row);
     }
 }
 

@@ -175,7 +175,7 @@ fn what_follows_sees_the_records_of_a_csv_file() {
     let workbook = Book::of(&rows.concat()).open().expect("a workbook");
     let sheet = read(workbook, &InputOptions::default()).expect("a sheet");
     let findings: Vec<String> = sheet.findings().iter().map(ToString::to_string).collect();
-    assert_eq!((sheet.row_count, sheet.requests.len(), sheet.requests[0].line), (3, 1, 4));
+    assert_eq!((sheet.row_count, sheet.requests.all.len(), sheet.requests.all[0].line), (3, 1, 4));
     assert_eq!(findings.len(), 2, "{findings:?}");
     assert!(findings[0].contains("line 5") && findings[0].contains("5.5E+39"), "{findings:?}");
     assert!(findings[1].contains("line 6") && findings[1].contains("is a spreadsheet's error"), "{findings:?}");

@@ -58,7 +58,10 @@ fn every_row_is_decided_by_what_the_inventory_shows() {
     let sheet = sheet("#9,A,Add,\n#1,A,Add,\n");
     let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings);
     assert_eq!(decided(&plan), [(NotInInventory, Held::Unknown), (Unchanged, Held::Present)]);
-    assert_eq!((plan.count(NotInInventory), plan.is_unlisted(0), plan.is_unlisted(1)), (1, true, false));
+    assert_eq!(
+        (plan.count(NotInInventory), plan.is_unlisted(MachineNumber(0)), plan.is_unlisted(MachineNumber(1))),
+        (1, true, false)
+    );
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn without_an_inventory_everything_is_a_change() {
     let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: None };
     let plan = plan(&sheet, None, &recent, settings);
     assert_eq!(decided(&plan), [(Decision::Change, Held::Unknown); 3]);
-    assert_eq!(plan.machine_id(0, None), Some(&machine_id(1)));
+    assert_eq!(plan.machines.id(MachineNumber(0), None), Some(&machine_id(1)));
 }
 
 #[test]

@@ -5,11 +5,9 @@ use crate::inventory::MachineRecord;
 use crate::plan::fixtures::{id, inventory, listed, named, sheet};
 
 /// A resolution of rows that each name one machine.
-fn resolved(machines: &[&str], inventory: Option<&Inventory>) -> (Sheet, Resolution) {
+fn resolved(machines: &[&str], inventory: Option<&Inventory>) -> Resolution {
     let rows = machines.iter().map(|machine| format!("{machine},a,Add,\n")).collect::<Vec<_>>().concat();
-    let sheet = sheet(&rows);
-    let resolution = Resolution::of(&sheet, inventory);
-    (sheet, resolution)
+    Resolution::of(&sheet(&rows).requests, inventory)
 }
 
 fn tenant() -> Inventory {
@@ -30,7 +28,7 @@ fn every_way_to_write_a_machine_leads_where_it_should() {
     };
     let table = [
         ("#1", listed(&id(1))),
-        ("#9", Some(ResolvedMachine::Unlisted(0))),
+        ("#9", Some(ResolvedMachine::Unlisted(ReferenceNumber(0)))),
         ("pc1", listed(&id(1))),
         ("PC1.CONTOSO.example", listed(&id(1))),
         ("pc1.contoso.example.", listed(&id(1))),
@@ -43,21 +41,25 @@ fn every_way_to_write_a_machine_leads_where_it_should() {
         ("pc9", None),
     ];
     for (written, expected) in table {
-        let (_, resolution) = resolved(&[written], Some(&inventory));
-        let machine = resolution.machine(resolution.number(0));
+        let resolution = resolved(&[written], Some(&inventory));
+        let machine = resolution.machine(resolution.number(ReferenceNumber(0)));
         match expected {
             Some(expected) => assert_eq!(machine, Some(&expected), "{written}"),
-            None => assert_eq!(machine, Some(&ResolvedMachine::Unresolved(0)), "{written}"),
+            None => assert_eq!(machine, Some(&ResolvedMachine::Unresolved(ReferenceNumber(0))), "{written}"),
         }
-        assert_eq!(resolution.failure(0).is_none(), machine != Some(&ResolvedMachine::Unresolved(0)), "{written}");
+        assert_eq!(
+            resolution.failure(ReferenceNumber(0)).is_none(),
+            machine != Some(&ResolvedMachine::Unresolved(ReferenceNumber(0))),
+            "{written}"
+        );
     }
 }
 
 #[test]
 fn without_an_inventory_ids_are_taken_at_their_word_and_names_lead_nowhere() {
-    let (_, resolution) = resolved(&["#1", "pc1"], None);
-    assert_eq!(resolution.machine(0), Some(&ResolvedMachine::Unread(0)));
-    assert_eq!(resolution.machine(1), Some(&ResolvedMachine::Unresolved(1)));
+    let resolution = resolved(&["#1", "pc1"], None);
+    assert_eq!(resolution.machine(MachineNumber(0)), Some(&ResolvedMachine::Unread(ReferenceNumber(0))));
+    assert_eq!(resolution.machine(MachineNumber(1)), Some(&ResolvedMachine::Unresolved(ReferenceNumber(1))));
     assert_eq!((resolution.names_resolved(), resolution.names_unresolved()), (0, 1));
 }
 
@@ -65,13 +67,13 @@ fn without_an_inventory_ids_are_taken_at_their_word_and_names_lead_nowhere() {
 fn all_spellings_of_one_machine_have_one_number() {
     let inventory = tenant();
     let written = ["pc1", "#2", "#1", "pc1.contoso.example", "#9", "db", "legacy-4", "pc4", "nobody"];
-    let (_, resolution) = resolved(&written, Some(&inventory));
-    let numbers: Vec<u32> = (0..9).map(|position| resolution.number(position)).collect();
+    let resolution = resolved(&written, Some(&inventory));
+    let numbers: Vec<u32> = (0..9).map(|position| resolution.number(ReferenceNumber(position)).0).collect();
     assert_eq!(numbers, [0, 1, 0, 0, 2, 3, 4, 4, 5]);
     assert_eq!((resolution.len(), resolution.is_empty()), (6, false));
     // `legacy-4` is an id, whatever it looks like.
     assert_eq!((resolution.names_resolved(), resolution.names_unresolved()), (3, 2));
-    assert_eq!(resolution.number(9), u32::MAX);
+    assert_eq!(resolution.number(ReferenceNumber(9)), MachineNumber(u32::MAX));
 }
 
 #[test]
@@ -80,11 +82,11 @@ fn a_failure_lists_the_candidates_the_latest_first_and_not_all_of_them() {
     let unseen = MachineRecord { last_seen: None, ..named(20, "ghost.contoso.example", "") };
     let inventory = inventory([unseen].into_iter().chain(twins));
     let cut = &id(10)[..39];
-    let (sheet, resolution) =
-        resolved(&["twin", "ghost.fabrikam.example", "nobody", cut, "4.2E+39", "\"\u{202e}odd\""], Some(&inventory));
+    let resolution =
+        resolved(&["twin", "ghost.fabrikam.example", "nobody", cut, "4.2E+39", "\u{202e}odd"], Some(&inventory));
     let described: Vec<String> = (0..6)
         .map(|position| {
-            let (code, message) = resolution.describe_failure(&sheet, position, Some(&inventory));
+            let (code, message) = resolution.describe_failure(ReferenceNumber(position), Some(&inventory));
             format!("{code}: {message}")
         })
         .collect();

@@ -67,9 +67,9 @@ fn every_row_is_found_as_the_list_shows_it() {
     ];
     for (row, finding, held) in table {
         let sheet = sheet(row);
-        let machines = Resolution::of(&sheet, Some(&inventory));
-        let operations = Operations::of(&sheet, &machines);
-        assert_eq!(findings(&sheet, &operations, &machines, &inventory, &recent), [(finding, held)], "{row}");
+        let machines = Resolution::of(&sheet.requests, Some(&inventory));
+        let operations = Operations::of(&machines);
+        assert_eq!(findings(&operations, &machines, &inventory, &recent), [(finding, held)], "{row}");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::plan::recent::RecentWrites;
 
 /// A plan that was made for these rows, ready to be told.
 struct Made {
-    sheet: Sheet,
+    rows: u32,
     inventory: Option<Inventory>,
     plan: Plan,
 }
@@ -17,14 +17,14 @@ impl Made {
     fn new(rows: &str, inventory: Option<Inventory>, settings: PlanSettings) -> Self {
         let sheet = sheet(rows);
         let plan = plan(&sheet, inventory.as_ref(), &RecentWrites::default(), settings);
-        Self { sheet, inventory, plan }
+        Self { rows: sheet.row_count, inventory, plan }
     }
 
     fn report(&self, duration: Duration, has_quota: bool) -> PlanReport<'_> {
         PlanReport {
             input: "in.csv",
             destination: "api.example",
-            sheet: &self.sheet,
+            rows: self.rows,
             invalid_rows: 0,
             plan: &self.plan,
             inventory: self.inventory.as_ref(),

@@ -5,8 +5,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::{SharedClock, SystemClock};
-use crate::model::{Bucket, DeviceValue, MachineId, OperationId, Tag, TagAction};
-use crate::store::{AttemptRequest, NewChange, NewOperation, NewRun};
+use crate::model::{self, Bucket, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
+use crate::store::{AttemptRequest, NewOperation, NewRun};
 
 /// A change to a machine: its number, and what to do.
 #[derive(Clone, Copy)]
@@ -76,13 +76,13 @@ impl Process {
                 operation: OperationId(number),
                 machine: MachineId::from_service(&format!("{machine:040x}")),
                 change: match change {
-                    Add(name) => NewChange::Tag(TagAction::Add, tag(name)),
-                    Remove(name) => NewChange::Tag(TagAction::Remove, tag(name)),
-                    Value => NewChange::DeviceValue(DeviceValue::High),
+                    Add(name) => model::Change::Tag(TagAction::Add, TagNumber(tag(name))),
+                    Remove(name) => model::Change::Tag(TagAction::Remove, TagNumber(tag(name))),
+                    Value => model::Change::DeviceValue(DeviceValue::High),
                 },
                 guard: None,
                 unlisted: false,
-                before: None,
+                before: Held::Unknown,
                 settled: None,
             });
         }

@@ -6,9 +6,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
-use crate::model::{AnswerFacts, Bucket, MachineId, OperationId, Tag, TagAction};
+use crate::model::{AnswerFacts, Bucket, Change, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
 use crate::store::{
-    AccountKey, Admission, AttemptEnd, AttemptRequest, InputChunk, NewChange, NewOperation, NewRun, OperationEffect,
+    AccountKey, Admission, AttemptEnd, AttemptRequest, InputChunk, NewOperation, NewRun, OperationEffect,
     OperationState, Reader, Refusal, RunCondition, Settlement,
 };
 
@@ -99,10 +99,10 @@ impl Process {
         let operation = |number| NewOperation {
             operation: OperationId(number),
             machine: MachineId::from_service(&format!("{number:040x}")),
-            change: NewChange::Tag(TagAction::Add, 0),
+            change: Change::Tag(TagAction::Add, TagNumber(0)),
             guard: None,
             unlisted: false,
-            before: None,
+            before: Held::Unknown,
             settled: None,
         };
         store.add_operations(run, (0..operations).map(operation).collect()).await.expect("the store works");
@@ -142,7 +142,7 @@ impl Process {
             state: Some(OperationState::Succeeded),
             ambiguous: false,
             answer: AnswerFacts::default(),
-            after: None,
+            after: Held::Unknown,
         };
         let settlement = Settlement {
             attempt: ticket.attempt,

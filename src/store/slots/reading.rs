@@ -3,7 +3,9 @@
 use rusqlite::{Row, Transaction};
 
 use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag};
-use crate::store::forms::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, RunKey, RunSlot, SlotWrite, damaged};
+use crate::store::forms::{
+    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, RunKey, RunSlot, SlotWrite, damaged, read_held,
+};
 use crate::store::ledger::AttemptKey;
 
 /// The columns of a write, of `operation` with `tag` joined to it. Whether it surely took effect, its attempt and two columns
@@ -12,11 +14,6 @@ pub(super) const WRITE_COLUMNS: &str = "operation.machine, tag.tag, operation.ch
     operation.before, operation.found, operation.other_forms, operation.run_key";
 pub(super) const WITH_TAG: &str = "LEFT JOIN tag ON tag.run_key = operation.run_key
     AND tag.tag_number = operation.change_argument AND operation.change_kind <> 2";
-
-/// What a column says that something held.
-fn read_held(row: &Row<'_>, column: usize) -> Result<Held, rusqlite::Error> {
-    Ok(row.get::<_, Option<String>>(column)?.as_deref().map_or(Held::Unknown, Held::parse))
-}
 
 pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, rusqlite::Error> {
     let mut statement = transaction.prepare_cached(

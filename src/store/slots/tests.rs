@@ -7,11 +7,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
-use crate::model::{AnswerFacts, Change, DeviceValue, MachineId, TagAction};
+use crate::model::{AnswerFacts, Change, DeviceValue, MachineId, Slot, TagAction, TagNumber};
 use crate::quota::Quota;
 use crate::store::{
-    Admission, AttemptEnd, AttemptRequest, CarriedOperation, NewChange, NewOperation, NewRun, OperationEffect,
-    OperationState, RunCondition, RunKind, RunState, SettledOperation, Settlement, Store,
+    Admission, AttemptEnd, AttemptRequest, CarriedOperation, NewOperation, NewRun, OperationEffect, OperationState,
+    RunCondition, RunKind, RunState, SettledOperation, Settlement, Store,
 };
 
 const LAG: Duration = Duration::from_mins(15);
@@ -91,18 +91,18 @@ impl Process {
             let new_change = match change(words) {
                 Change::Tag(action, tag) => {
                     tags.push(tag);
-                    NewChange::Tag(action, u32::try_from(tags.len() - 1).expect("few"))
+                    Change::Tag(action, TagNumber(u32::try_from(tags.len() - 1).expect("few")))
                 }
-                Change::DeviceValue(value) => NewChange::DeviceValue(value),
+                Change::DeviceValue(value) => Change::DeviceValue(value),
             };
-            let is_so = *before == Held::left_by(&change(words));
+            let is_so = *before == change(words).leaves();
             operations.push(NewOperation {
                 operation: OperationId(number),
                 machine: machine(number),
                 change: new_change,
                 guard: None,
                 unlisted: false,
-                before: before.as_str().map(Into::into),
+                before: *before,
                 settled: is_so.then_some(SettledOperation { state: OperationState::Unchanged, reason: None }),
             });
         }
@@ -151,7 +151,7 @@ impl Process {
             state,
             ambiguous,
             answer: AnswerFacts { error_code: code.map(Into::into), ..AnswerFacts::default() },
-            after: None,
+            after: Held::Unknown,
         };
         let settlement = Settlement {
             attempt,
@@ -327,7 +327,7 @@ async fn before_and_after_belong_to_the_slot_whatever_rows_come_and_go() {
         CarriedOperation::History(OperationId(2), None),
     ];
     let run = second.join(run, &[("-A", Held::Present), ("Low", Held::Unknown)], &carried).await;
-    let before: Vec<Option<String>> = second
+    let before: Vec<Held> = second
         .store
         .known_operations(run, None, 100)
         .await
@@ -335,7 +335,7 @@ async fn before_and_after_belong_to_the_slot_whatever_rows_come_and_go() {
         .into_iter()
         .map(|known| known.before)
         .collect();
-    assert_eq!(before, [Some("absent".to_owned()), Some("Normal".to_owned())]);
+    assert_eq!(before, [Held::Absent, NORMAL]);
     let in_history = ["A: absent -> present", "1value: Normal -> High", "2C: absent -> absent|present"];
     assert_eq!(second.slots(run).await, in_history);
     assert_eq!(second.recent().await, ["A present", "1value High", "2C absent?", "2C present?"]);

@@ -95,11 +95,11 @@ fn success_is_a_well_formed_answer_that_shows_the_change() {
 
 #[test]
 fn only_what_is_sure_is_said_to_hold() {
-    assert_eq!(after(&tag_request(TagAction::Add), false), Some("present"));
-    assert_eq!(after(&tag_request(TagAction::Remove), false), Some("absent"));
-    assert_eq!(after(&value_request(), false), Some("High"));
+    assert_eq!(after(&tag_request(TagAction::Add), false), Held::Present);
+    assert_eq!(after(&tag_request(TagAction::Remove), false), Held::Absent);
+    assert_eq!(after(&value_request(), false), Held::Value(DeviceValue::High));
     for action in [TagAction::Add, TagAction::Remove] {
-        assert_eq!(after(&tag_request(action), true), None, "a tag in another case may be the same one");
+        assert_eq!(after(&tag_request(action), true), Held::Unknown, "a tag in another case may be the same one");
     }
 }
 
