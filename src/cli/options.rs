@@ -174,6 +174,8 @@ pub struct MonitoringOptions {
     #[arg(long, value_name = "FILE", help_heading = "Monitoring")]
     pub ping_url_file: Option<PathBuf>,
     /// Whose address that is
+    ///
+    /// What each service is told when, "tagfleet help metrics" says.
     #[arg(
         long,
         value_enum,
