@@ -134,7 +134,7 @@ fn a_state_that_is_cut_or_overwritten_in_place_in_mid_run_stops_the_calls_and_th
         (|running| fs::write(running.folder().path(DATABASE), "").expect("our own file"), "was cut or overwritten"),
         (|running| fs::write(running.folder().path(JOURNAL), "").expect("our own file"), "was cut or overwritten"),
         (
-            |running| fs::write(running.folder().path(JOURNAL), [0xA5; 20_000]).expect("our own file"),
+            |running| fs::write(running.folder().path(JOURNAL), vec![0xA5; 20_000]).expect("our own file"),
             "was cut or overwritten",
         ),
         // As the system does when memory is touched that was cut.
