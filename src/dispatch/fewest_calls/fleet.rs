@@ -118,9 +118,11 @@ impl Fleet {
         for (machine, change) in &self.operations {
             match change {
                 Change::Tag(TagAction::Add, TagNumber(tag)) => {
-                    drop(adds.entry(*machine).or_default().insert(tag_text(*tag)))
+                    adds.entry(*machine).or_default().insert(tag_text(*tag));
                 }
-                Change::Tag(TagAction::Remove, _) => drop(losing.insert(*machine)),
+                Change::Tag(TagAction::Remove, _) => {
+                    losing.insert(*machine);
+                }
                 Change::DeviceValue(_) => {}
             }
         }
