@@ -9,6 +9,8 @@ use crate::outside::Outside;
 const SHOWN_COLUMNS: usize = 72;
 /// How much of the line before the place stays in sight.
 const SHOWN_BEFORE_COLUMNS: usize = 40;
+/// More than any secret or token takes, so that none is cut where it could be seen.
+const LOOKED_AT_BYTES: usize = 16 * 1024;
 
 /// A piece of a filter's text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,10 +63,11 @@ impl Place {
 }
 
 fn excerpt(left: &str, marked: &str, after: &str) -> String {
-    let (left, cut_left) = last_columns(&shown(left), SHOWN_BEFORE_COLUMNS);
-    let (marked, cut_marked) = first_columns(&shown(marked), SHOWN_COLUMNS - SHOWN_BEFORE_COLUMNS);
+    let (left, cut_left) = last_columns(&shown(end_of(left)), SHOWN_BEFORE_COLUMNS);
+    let (marked, cut_marked) = first_columns(&shown(beginning_of(marked)), SHOWN_COLUMNS - SHOWN_BEFORE_COLUMNS);
     let room = SHOWN_COLUMNS.saturating_sub(width(&left) + width(&marked));
-    let (after, cut_after) = if cut_marked { (String::new(), true) } else { first_columns(&shown(after), room) };
+    let (after, cut_after) =
+        if cut_marked { (String::new(), true) } else { first_columns(&shown(beginning_of(after)), room) };
     let sign = |is_cut: bool| if is_cut { "…" } else { "" };
     let (first, last) = (sign(cut_left), sign(cut_after));
     let mut excerpt = format!("{first}{left}{marked}{after}{last}\n");
@@ -76,6 +79,16 @@ fn excerpt(left: &str, marked: &str, after: &str) -> String {
 /// Without tabs, secrets, and what a terminal obeys.
 fn shown(text: &str) -> String {
     Outside::new(text.replace('\t', " ")).line()
+}
+
+/// So much of the end of a text as can be of use: no more of a long one is looked at.
+fn end_of(text: &str) -> &str {
+    text.get(text.ceil_char_boundary(text.len().saturating_sub(LOOKED_AT_BYTES))..).unwrap_or_default()
+}
+
+/// The same of its beginning.
+fn beginning_of(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LOOKED_AT_BYTES)).unwrap_or_default()
 }
 
 /// How many columns of a terminal a text takes.

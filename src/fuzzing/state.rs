@@ -53,7 +53,7 @@ fn look_into(directory: &Path) -> [usize; 2] {
             seen[0] = show(&reader).await;
             assert!(!matches!(reader.runs().await, Err(StoreError::Closed)), "the reader is alive");
         }
-        if let Ok(store) = Store::open(directory, Arc::clone(&CLOCK)).await {
+        if let Ok(store) = Store::open_at_once(directory, Arc::clone(&CLOCK)).await {
             seen[1] = go_on(&store).await;
             assert!(!matches!(store.account("tenant", "app").await, Err(StoreError::Closed)), "the writer is alive");
             assert!(!matches!(store.runs().await, Err(StoreError::Closed)), "its reader is alive");

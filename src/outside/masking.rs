@@ -55,10 +55,11 @@ pub(crate) fn masked_ours(text: &str) -> Cow<'_, str> {
 }
 
 fn masked_within(text: &str, scope: Scope) -> Cow<'_, str> {
-    let found = secrets::with(|pieces| {
-        let is_short = text.len() < pieces.shortest_bytes().min(SHORTEST_WEB_TOKEN_BYTES);
-        if is_short { Vec::new() } else { found_in(text, pieces, scope) }
-    });
+    let pieces = secrets::pieces();
+    if text.len() < pieces.shortest_bytes().min(SHORTEST_WEB_TOKEN_BYTES) {
+        return Cow::Borrowed(text);
+    }
+    let found = found_in(text, &pieces, scope);
     if found.is_empty() {
         return Cow::Borrowed(text);
     }

@@ -26,13 +26,14 @@ const LONGEST_WORD_CHARACTERS: usize = 16;
 const MAXIMUM_ROUNDS: usize = 3;
 
 /// What is looked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pieces {
     by_length: Vec<Hashes>,
     words: Vec<SecretString>,
 }
 
 /// The hashes of all pieces of one length.
+#[derive(Clone)]
 struct Hashes {
     length: usize,
     /// What a character adds to the hash that is the first of a piece.

@@ -5,7 +5,7 @@
 //! minutes old.
 
 use std::collections::VecDeque;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -24,8 +24,8 @@ struct Known {
     kept: Vec<SecretString>,
     /// The youngest last.
     learned: VecDeque<SecretString>,
-    /// What all of them are found by.
-    pieces: Pieces,
+    /// What all of them are found by; replaced and never changed, so that whoever masks a long text holds nobody up.
+    pieces: Arc<Pieces>,
 }
 
 impl Known {
@@ -46,7 +46,7 @@ pub fn learn(secret: &SecretString) {
             known.learned.pop_front();
             let mut pieces = Pieces::default();
             known.all().for_each(|secret| pieces.add(secret));
-            known.pieces = pieces;
+            known.pieces = Arc::new(pieces);
         }
         known.learned.push_back(secret);
     });
@@ -62,12 +62,12 @@ fn add(secret: &SecretString, add: impl FnOnce(&mut Known, SecretString)) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     let is_known = known.all().any(|one| one == secret);
     if !is_known {
-        known.pieces.add(secret);
+        Arc::make_mut(&mut known.pieces).add(secret);
         add(&mut known, secret.into());
     }
 }
 
-/// Does something with what the secrets are found by.
-pub(super) fn with<T>(read: impl FnOnce(&Pieces) -> T) -> T {
-    read(&KNOWN.read().unwrap_or_else(PoisonError::into_inner).pieces)
+/// What the secrets of this moment are found by.
+pub(super) fn pieces() -> Arc<Pieces> {
+    Arc::clone(&KNOWN.read().unwrap_or_else(PoisonError::into_inner).pieces)
 }

@@ -107,6 +107,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the directory is not safe or the database cannot be used.
     pub async fn open(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
+        let store = Self::open_at_once(directory, clock).await?;
+        store.find_out_who_lives().await?;
+        Ok(store)
+    }
+
+    /// The same without a wait where it is not known at once who lives.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) async fn open_at_once(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
         let path = directory.to_owned();
         let opening_clock = Arc::clone(&clock);
         let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock));
@@ -114,7 +124,6 @@ impl Store {
         let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
         let store = Self { keepsake: Some(keepsake::Keepsake::default()), ..Self::of(opened, directory, clock) };
         store.sweep_dead_processes().await?;
-        store.find_out_who_lives().await?;
         Ok(store)
     }
 

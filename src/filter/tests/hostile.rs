@@ -42,7 +42,7 @@ fn nesting_is_bounded_and_length_is_not() {
 
 #[test]
 fn hostile_filters_are_refused_quickly() {
-    let many = |piece: &str| piece.repeat(300_000 / piece.len());
+    let many = |piece: &str| piece.repeat(100_000 / piece.len());
     for piece in
         ["x", "'", "\\", "[", "['", "@'", "1", "1.", "-", "!", "not ", "x.", "x == 'y' and ", ",", "//\n", "é", "=="]
     {
@@ -65,13 +65,13 @@ impl FilterErrorKind {
 #[test]
 fn hostile_cells_take_no_longer_than_others() {
     let long = |piece: &str, count: usize| piece.repeat(count);
-    let cells = [long("a", 200_000), long("ab-", 70_000) + "ab", long("é", 100_000), long("a-", 100_000)];
+    let cells = [long("a", 20_000), long("ab-", 7000) + "ab", long("é", 10_000), long("a-", 10_000)];
     let start = Instant::now();
     for cell in &cells {
         for filter in [
-            format!("x has '{}'", long("a", 10_000)),
-            format!("x has '{}a'", long("ab-", 10_000)),
-            format!("x contains '{}b'", long("A", 10_000)),
+            format!("x has '{}'", long("a", 1000)),
+            format!("x has '{}a'", long("ab-", 1000)),
+            format!("x contains '{}b'", long("A", 1000)),
             "x matches regex '(a+)+$'".to_owned(),
             "x matches regex '(a|aa)*b-?$'".to_owned(),
             "strlen(x) == 1".to_owned(),
