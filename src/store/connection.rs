@@ -144,7 +144,7 @@ impl Watch {
     fn note(&mut self, commits: i64) -> Result<(), StoreError> {
         self.commits = commits;
         self.witness.note(commits)?;
-        self.contents.look_for_commit(commits).map_err(|harm| self.or_moved(harm))
+        self.contents.look_after_commit(commits).map_err(|harm| self.or_moved(harm))
     }
 
     /// What is wrong: files that are elsewhere hold nothing where they were.

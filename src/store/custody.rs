@@ -163,7 +163,7 @@ fn judge(testimony: &Testimony, commits: i64, now: i64) -> Option<Uncertainty> {
 }
 
 /// The commits, and those that the file held when its journal was last empty. None before the file has this row.
-fn counts(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
+pub(super) fn counts(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
     let has_row = connection
         .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'custody'", [], |row| row.get::<_, bool>(0))?;
     if !has_row {

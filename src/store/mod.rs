@@ -16,7 +16,6 @@ mod error;
 mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod journal;
 mod keepsake;
 mod ledger;
 mod listing;

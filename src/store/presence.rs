@@ -5,8 +5,10 @@
 //! their paths, which costs some microseconds. They are never opened for that: to close a file gives up all locks of this
 //! process on it.
 //!
-//! A file that is cut or overwritten in place is still there, so it is also looked whether the database has changed although
-//! nobody has brought anything into it, and whether the [journal](super::journal) is as it was.
+//! A file that is cut or overwritten in place is still there. `SQLite` trusts its index of the journal, which is in memory, and
+//! notices nothing until it reads a page that is gone. So the length of both files, the time when the database was written,
+//! and the head of the journal are compared at each commit. They change rarely: when the journal is brought into the
+//! database, and when it begins anew. Whenever they have, somebody who keeps nothing in memory has to find all commits.
 //!
 //! Shared memory that was cut kills whoever touches what is missing, so its length is looked at before each transaction,
 //! also before one that only reads. It must not be given its length back: whoever is in the middle of a transaction would
@@ -14,21 +16,20 @@
 //! is cut in the middle of a transaction stops the thread that touches it, for good: the system tells the process so
 //! ([`lose_shared_memory`]), and from then on nobody waits for an answer from a database on a disk.
 
-use std::fs::Metadata;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::SetOnce;
 
-use super::journal::{Found, Journal};
 use super::soundness::{beside, journal_of};
 use super::{StoreError, custody, reader, soundness};
 
-/// How often a file is looked at before it is believed to be harmed, and after what time: another process may be writing.
-const LOOKS: u32 = 5;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// How often a database is read before it is believed to be harmed, and after what time: another process may be at it.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Whether a thread of this process has touched memory that is no more.
 static LOST_MEMORY: SetOnce<()> = SetOnce::const_new();
@@ -120,17 +121,48 @@ impl SharedMemory {
 #[derive(Debug)]
 pub(super) struct Contents {
     database: PathBuf,
-    /// The length of the database, and when it was written last. Only what is brought in from the journal changes that.
-    written: Option<(u64, SystemTime)>,
-    journal: Journal,
+    journal: File,
+    known: Traits,
+}
+
+/// What changes when a file is cut or overwritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Traits {
+    database_length: u64,
+    /// When the database was written last.
+    written: Option<SystemTime>,
+    journal_length: u64,
+    /// The beginning of the journal: a mark, the length of a page, and words that are others whenever it begins anew
+    /// (<https://sqlite.org/walformat.html>). All zero when it is empty.
+    journal_head: [u8; 32],
+}
+
+impl Traits {
+    /// How a journal begins, apart from the last bit, which says how words are read for checksums.
+    const MARK: u32 = 0x377F_0682;
+
+    /// Whether a file is shorter, or the journal no journal any more: nothing that this program does looks like that but a
+    /// journal that was emptied.
+    fn look_harmed_beside(&self, known: &Self) -> bool {
+        let mark = self.journal_head.first_chunk().map_or(0, |mark| u32::from_be_bytes(*mark));
+        let is_journal = self.journal_length == 0 || mark & !1 == Self::MARK;
+        self.database_length < known.database_length || self.journal_length < known.journal_length || !is_journal
+    }
+
+    fn differ_from(&self, known: &Self) -> bool {
+        Self { journal_length: 0, ..*self } != Self { journal_length: 0, ..*known } || self.look_harmed_beside(known)
+    }
 }
 
 impl Contents {
     /// Remembers what they hold. To be called after the first transaction.
     pub(super) fn of(database: &Path) -> Result<Self, StoreError> {
         let path = journal_of(database);
-        let journal = Journal::open(&path).map_err(|source| StoreError::Io { path, source: Arc::new(source) })?;
-        Ok(Self { database: database.to_owned(), written: written(database), journal })
+        // No process has a lock on this file, so it may be opened and closed.
+        let journal = File::open(&path).map_err(|source| StoreError::Io { path, source: Arc::new(source) })?;
+        let mut contents = Self { database: database.to_owned(), journal, known: Traits::default() };
+        contents.known = contents.traits().unwrap_or_default();
+        Ok(contents)
     }
 
     /// Looks whether they hold what they held when there were so many commits.
@@ -138,71 +170,64 @@ impl Contents {
     /// # Errors
     /// [`StoreError::Harmed`] when somebody has cut one of them or written into it.
     pub(super) fn look(&mut self, commits: i64) -> Result<(), StoreError> {
-        let written = written(&self.database);
-        if written != self.written {
-            // Another process has brought its commits in, or somebody has done harm.
-            self.patiently(|this| Ok(this.is_readable() && this.is_sound()))?;
-            self.written = written;
-        }
-        self.patiently(|this| match this.journal.look()? {
-            Found::Whole => Ok(true),
-            Found::Harmed => Ok(false),
-            Found::Anew => this.began_anew_after(commits),
-        })
+        // Another process has changed them, or somebody has done harm.
+        self.compare(commits, true)
     }
 
-    /// Looks whether a commit of ours, which was one of so many, is there.
+    /// The same right after a commit of ours, which changes them itself now and then.
     ///
     /// # Errors
     /// The same.
-    pub(super) fn look_for_commit(&mut self, commits: i64) -> Result<(), StoreError> {
-        self.patiently(|this| match this.journal.look()? {
-            Found::Whole => Ok(this.journal.follow()? > 0 || this.began_anew_after(commits)?),
-            Found::Harmed => Ok(false),
-            Found::Anew => this.began_anew_after(commits),
-        })?;
-        let written = written(&self.database);
-        if written != self.written {
-            // A part of the journal was brought in with this commit.
-            self.patiently(|this| Ok(this.is_readable()))?;
-            self.written = written;
+    pub(super) fn look_after_commit(&mut self, commits: i64) -> Result<(), StoreError> {
+        self.compare(commits, false)
+    }
+
+    fn compare(&mut self, commits: i64, is_of_others: bool) -> Result<(), StoreError> {
+        let harmed = || StoreError::Harmed { path: self.database.clone() };
+        let found = self.traits().map_err(|_unreadable| harmed())?;
+        // Whoever opens a database without a page throws its journal away, so nobody must.
+        if found.database_length == 0 && self.known.database_length > 0 {
+            return Err(harmed());
         }
+        if found.differ_from(&self.known) {
+            let is_doubtful = is_of_others || found.look_harmed_beside(&self.known);
+            let holds = (0..LOOKS).any(|look| {
+                if look > 0 {
+                    std::thread::sleep(BETWEEN_LOOKS);
+                }
+                self.holds(commits, is_doubtful).unwrap_or(false)
+            });
+            if !holds {
+                return Err(harmed());
+            }
+        }
+        self.known = found;
         Ok(())
     }
 
-    /// Whether a journal that was emptied or begun anew had been brought into the database: all commits are there then but
-    /// those in the new one.
-    fn began_anew_after(&mut self, commits: i64) -> io::Result<bool> {
-        let in_journal = i64::from(self.journal.begin_anew()?);
-        let in_file = custody::commits_in_file(&self.database);
-        Ok(in_file.is_some_and(|in_file| in_file > 0 && in_file.saturating_add(in_journal) >= commits))
-    }
-
-    /// Whether the database can be read without its journal, as it could when it was made.
-    fn is_readable(&self) -> bool {
-        custody::commits_in_file(&self.database).is_some_and(|commits| commits > 0)
-    }
-
-    /// Whether no damage is found by somebody who has kept nothing of it in memory.
-    fn is_sound(&self) -> bool {
-        reader::connect(&self.database).is_ok_and(|connection| soundness::check(&connection, &self.database).is_ok())
-    }
-
-    fn patiently(&mut self, is_well: impl Fn(&mut Self) -> io::Result<bool>) -> Result<(), StoreError> {
-        for look in 1.. {
-            match is_well(self) {
-                Ok(true) => return Ok(()),
-                Ok(false) if look < LOOKS => std::thread::sleep(BETWEEN_LOOKS),
-                Ok(false) | Err(_) => break,
-            }
+    fn traits(&self) -> io::Result<Traits> {
+        let database = self.database.metadata()?;
+        let mut journal_head = [0; 32];
+        let journal_length = self.journal.metadata()?.len();
+        if journal_length > 0 {
+            let mut journal = &self.journal;
+            journal.seek(SeekFrom::Start(0))?;
+            journal.read_exact(&mut journal_head)?;
         }
-        Err(StoreError::Harmed { path: self.database.clone() })
+        let written = Some(database.modified()?);
+        Ok(Traits { database_length: database.len(), written, journal_length, journal_head })
     }
-}
 
-fn written(database: &Path) -> Option<(u64, SystemTime)> {
-    let metadata = database.metadata().ok()?;
-    Some((metadata.len(), metadata.modified().ok()?))
+    /// Whether somebody who has kept nothing in memory finds so many commits, and no damage if that is looked for.
+    fn holds(&self, commits: i64, looks_for_damage: bool) -> Result<bool, StoreError> {
+        let connection = reader::connect(&self.database)?;
+        let failed = |error| StoreError::database(&self.database, error);
+        let (found, _) = custody::counts(&connection).map_err(failed)?;
+        if looks_for_damage {
+            soundness::check(&connection, &self.database).map_err(failed)?;
+        }
+        Ok(found >= commits)
+    }
 }
 
 impl Mark {
@@ -267,6 +292,53 @@ mod tests {
             harm(&directory, &database);
             assert!(matches!(presence.look(), Err(StoreError::Moved { .. })), "{what}");
         }
+    }
+
+    #[test]
+    fn what_processes_do_to_the_files_is_told_from_harm() {
+        type Change = fn(&Path, &rusqlite::Connection);
+        let changes: [(&str, Change, bool); 7] = [
+            ("nothing", |_, _| {}, true),
+            ("another commit", |_, other| other.execute_batch("UPDATE custody SET commits = 8").expect("ours"), true),
+            ("the journal was brought in and emptied", |_, other| checkpoint(other, "TRUNCATE"), true),
+            (
+                "the journal began anew",
+                |_, other| {
+                    checkpoint(other, "RESTART");
+                    other.execute_batch("UPDATE custody SET commits = 8").expect("ours");
+                },
+                true,
+            ),
+            ("the database was emptied", |database, _| fs::write(database, "").expect("ours"), false),
+            ("the journal was emptied", |database, _| fs::write(journal_of(database), "").expect("ours"), false),
+            (
+                "the journal was overwritten",
+                |database, _| fs::write(journal_of(database), [0xA5; 20_000]).expect("ours"),
+                false,
+            ),
+        ];
+        for (what, change, is_well) in changes {
+            let place = tempfile::tempdir().expect("a directory");
+            let database = place.path().join("db");
+            let ours = rusqlite::Connection::open(&database).expect("a database");
+            ours.execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+                 CREATE TABLE custody (commits INTEGER, in_file INTEGER); INSERT INTO custody VALUES (7, 0);
+                 CREATE TABLE other (x BLOB); INSERT INTO other VALUES (zeroblob(50000));",
+            )
+            .expect("tables");
+            let other = rusqlite::Connection::open(&database).expect("the same");
+            let mut contents = Contents::of(&database).expect("its files");
+            change(&database, &other);
+            let found = contents.look(7);
+            assert_eq!(found.is_ok(), is_well, "{what}: {found:?}");
+        }
+    }
+
+    fn checkpoint(connection: &rusqlite::Connection, mode: &str) {
+        let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
+        let busy = connection.query_row(&checkpoint, [], |row| row.get::<_, i64>(0)).expect("a checkpoint");
+        assert_eq!(busy, 0);
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn a_state_that_is_moved_deleted_or_replaced_in_mid_run_stops_the_calls_and_the_
             "was moved, deleted, replaced or made read-only while it was in use",
             "hint: nothing more was sent: put ",
         ] {
-            assert!(outcome.output().contains(words), "{number}: {}", outcome.output());
+            assert!(outcome.output().contains(words), "{number}: {} {}", outcome.output(), outcome.messages());
         }
         let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
         let done = outcome.sandbox().machines().len();
@@ -152,7 +152,7 @@ fn a_state_that_is_cut_or_overwritten_in_place_in_mid_run_stops_the_calls_and_th
         let running = under_way(Rehearsal::new());
         harm(&running);
         let outcome = running.end().exits(7);
-        assert!(outcome.output().contains(words), "{number}: {}", outcome.output());
+        assert!(outcome.output().contains(words), "{number}: {} {}", outcome.output(), outcome.messages());
         for promise in ["the run is stored", "tagfleet resume"] {
             assert!(!outcome.output().contains(promise), "{number}: {}", outcome.output());
         }
