@@ -297,6 +297,10 @@ mod tests {
     #[test]
     fn what_processes_do_to_the_files_is_told_from_harm() {
         type Change = fn(&Path, &rusqlite::Connection);
+        fn checkpoint(connection: &rusqlite::Connection, mode: &str) {
+            let busy = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
+            assert_eq!(busy, Ok(0));
+        }
         let changes: [(&str, Change, bool); 7] = [
             ("nothing", |_, _| {}, true),
             ("another commit", |_, other| other.execute_batch("UPDATE custody SET commits = 8").expect("ours"), true),
@@ -313,7 +317,7 @@ mod tests {
             ("the journal was emptied", |database, _| fs::write(journal_of(database), "").expect("ours"), false),
             (
                 "the journal was overwritten",
-                |database, _| fs::write(journal_of(database), [0xA5; 20_000]).expect("ours"),
+                |database, _| fs::write(journal_of(database), vec![0xA5; 20_000]).expect("ours"),
                 false,
             ),
         ];
@@ -333,12 +337,6 @@ mod tests {
             let found = contents.look(7);
             assert_eq!(found.is_ok(), is_well, "{what}: {found:?}");
         }
-    }
-
-    fn checkpoint(connection: &rusqlite::Connection, mode: &str) {
-        let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
-        let busy = connection.query_row(&checkpoint, [], |row| row.get::<_, i64>(0)).expect("a checkpoint");
-        assert_eq!(busy, 0);
     }
 
     #[test]
