@@ -28,7 +28,7 @@
 //! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
 //! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
-//! - [`dispatch`]: the one loop that owns a run. Emits events, prints nothing.
+//! - [`dispatch`]: the one loop that owns a run, and the pure dispatcher that decides for it. Emits events, prints nothing.
 //! - [`report`]: consumers of events and readers of the store. Changes no run.
 //! - [`exit`]: how a command ends; alone turns the errors of the other rooms into an exit status.
 //! - [`run`]: a run from its opening to its last line: reading, planning, recording, joining, claiming, carrying out, undoing.
@@ -68,7 +68,8 @@
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | when an outage is one | `call/outage.rs` |
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
-//! | when a run stops | `dispatch/bounds.rs`, `dispatch/ends.rs` |
+//! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
+//! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
 //! | the window rule | `quota/window.rs`; its ledger: `store/ledger.rs` |
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |

@@ -4,7 +4,7 @@
 //! the app only when machines from different places of the input were refused and nothing was accepted; single calls
 //! leave in an order that sees to that.
 
-use super::EndReason;
+use super::events::EndReason;
 use crate::model::{OperationId, Outcome, Status};
 
 /// So many machines are refused with 403 before any accepted call when the run stops.

@@ -1,5 +1,5 @@
-//! What a run still has to send, lane by lane: reading it from the store, packing it into calls, and taking refused bulk
-//! calls apart.
+//! What a run still has to send, lane by lane: packing it into calls, and taking refused bulk calls apart. Pure: what is to be
+//! read from the store, a lane asks for.
 //!
 //! A lane holds operations of one kind. Each call takes up to a limit of operations with the same change; what comes back
 //! from a refused one goes through an [`Isolation`], one trial at a time beside the other calls. What surprises: machines
@@ -17,7 +17,7 @@ use foldhash::fast::FixedState;
 use crate::call::{History, OperationEnd};
 use crate::model::{Bucket, Change, ChangeKind, OperationId, Status};
 use crate::plan::isolation::{Isolation, Trial, TrialEnd};
-use crate::store::{Guards, RunKey, Store, StoreError, WorkItem, WorkKind, WorkPlace};
+use crate::store::{WorkCount, WorkItem, WorkKind, WorkPlace};
 
 use super::bulk::Handling;
 pub(super) use errand::Errand;
@@ -31,14 +31,50 @@ const SCOUTS_SPREAD: u32 = 8;
 const MAXIMUM_OMISSIONS: u32 = 6;
 
 /// The lanes in the order in which calls of one bucket are made: what the inventory lacks comes last.
-const LANES: [(ChangeKind, bool, Bucket); 6] = [
-    (ChangeKind::Add, false, Bucket::Tags),
-    (ChangeKind::Remove, false, Bucket::Tags),
-    (ChangeKind::Add, true, Bucket::Tags),
-    (ChangeKind::Remove, true, Bucket::Tags),
-    (ChangeKind::DeviceValue, false, Bucket::Value),
-    (ChangeKind::DeviceValue, true, Bucket::Value),
+pub(super) const KINDS: [WorkKind; 6] = [
+    WorkKind { change: ChangeKind::Add, unlisted: false },
+    WorkKind { change: ChangeKind::Remove, unlisted: false },
+    WorkKind { change: ChangeKind::Add, unlisted: true },
+    WorkKind { change: ChangeKind::Remove, unlisted: true },
+    WorkKind { change: ChangeKind::DeviceValue, unlisted: false },
+    WorkKind { change: ChangeKind::DeviceValue, unlisted: true },
 ];
+
+/// The bucket in which calls of a lane are made.
+pub(super) const fn bucket_of(kind: WorkKind) -> Bucket {
+    match kind.change {
+        ChangeKind::Add | ChangeKind::Remove => Bucket::Tags,
+        ChangeKind::DeviceValue => Bucket::Value,
+    }
+}
+
+/// The most machines in a call of a lane: device values have no bulk call.
+pub(super) const fn limit_of(kind: WorkKind, limit: usize) -> usize {
+    match kind.change {
+        ChangeKind::Add | ChangeKind::Remove => limit,
+        ChangeKind::DeviceValue => 1,
+    }
+}
+
+/// Operations to be read from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WorkRead {
+    /// So many of all these, from all over the input.
+    Spread { all: u64, count: u32 },
+    /// So many that come after this one.
+    Page { after: Option<WorkPlace>, limit: u32 },
+}
+
+/// What a lane has for whoever wants to make a call.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// A call.
+    Errand(Errand),
+    /// Operations are to be read from the store first.
+    Read(WorkRead),
+    /// Nothing now.
+    Nothing,
+}
 
 /// What is to be read from the store next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +88,11 @@ enum Reading {
 }
 
 /// Operations of one kind that are still to be sent.
+#[derive(Debug)]
 pub(super) struct Lane {
     pub(super) kind: WorkKind,
-    pub(super) bucket: Bucket,
     /// Operations without an outcome.
-    pub(super) left: u64,
+    left: u64,
     /// Calls of the first round that were not started yet, as far as foreseen.
     fresh_calls: u64,
     buffer: VecDeque<(Change, Member)>,
@@ -68,6 +104,8 @@ pub(super) struct Lane {
     held_back: Vec<OperationId>,
     /// Operations that went before the others.
     scouts: Vec<OperationId>,
+    /// Whether they are still to be chosen.
+    lacks_scouts: bool,
     ready: VecDeque<Errand>,
     in_flight: usize,
     searches: HashMap<u64, (Change, Isolation<Member>)>,
@@ -82,44 +120,38 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// All lanes of a run, for calls of at most `batch_limit` machines. Where a machine's adds and removes are in different
-    /// lanes, all adds come first.
-    pub(super) async fn all(
-        store: &Store,
-        run: RunKey,
-        batch_limit: usize,
-        guards: Guards,
-    ) -> Result<Vec<Self>, StoreError> {
-        let mut lanes = Vec::with_capacity(LANES.len());
-        for (change, unlisted, bucket) in LANES {
-            let kind = WorkKind { change, unlisted };
-            let limit = if bucket == Bucket::Value { 1 } else { u32::try_from(batch_limit).unwrap_or(u32::MAX) };
-            let work = store.count_work(run, kind, limit).await?;
-            lanes.push(Self {
-                kind,
-                bucket,
-                left: work.operations,
-                fresh_calls: work.calls,
-                buffer: VecDeque::new(),
-                last_read: None,
-                reading: if work.operations == 0 { Reading::Over } else { Reading::FirstPass },
-                sent_before: store.sent_before(run, kind).await?,
-                held_back: Vec::new(),
-                scouts: Vec::new(),
-                ready: VecDeque::new(),
-                in_flight: 0,
-                searches: HashMap::new(),
-                next_search: 0,
-                second_trips: BTreeMap::new(),
-                put_off: VecDeque::new(),
-                has_abandoned: false,
-                shows_bulk_refused: false,
-            });
+    /// A lane of so much work, of which an earlier process sent these operations, in order.
+    pub(super) fn new(kind: WorkKind, work: WorkCount, sent_before: Vec<OperationId>) -> Self {
+        Self {
+            kind,
+            left: work.operations,
+            fresh_calls: work.calls,
+            buffer: VecDeque::new(),
+            last_read: None,
+            reading: if work.operations == 0 { Reading::Over } else { Reading::FirstPass },
+            sent_before,
+            held_back: Vec::new(),
+            scouts: Vec::new(),
+            lacks_scouts: true,
+            ready: VecDeque::new(),
+            in_flight: 0,
+            searches: HashMap::new(),
+            next_search: 0,
+            second_trips: BTreeMap::new(),
+            put_off: VecDeque::new(),
+            has_abandoned: false,
+            shows_bulk_refused: false,
         }
-        if guards == Guards::Mixed {
-            lanes.sort_by_key(|lane| lane.kind.change);
-        }
-        Ok(lanes)
+    }
+
+    /// Operations without an outcome.
+    pub(super) const fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// So many operations have an outcome.
+    pub(super) const fn take_off(&mut self, operations: u64) {
+        self.left = self.left.saturating_sub(operations);
     }
 
     /// Whether every operation that the store had for it is on its way or done.
@@ -142,6 +174,7 @@ impl Lane {
     pub(super) fn hold_back(&mut self, operations: Vec<OperationId>) {
         if self.holds_back() {
             (self.reading, self.last_read) = (Reading::FirstPass, None);
+            self.lacks_scouts = self.scouts.is_empty();
         }
         self.held_back = operations;
     }
@@ -167,61 +200,65 @@ impl Lane {
         self.fresh_calls + again as u64
     }
 
-    /// The next call to be made, of at most `limit` machines; `None` when there is none now. Bulk calls that are sent for
-    /// the first time are begun only if that may be.
-    pub(super) async fn next(
-        &mut self,
-        store: &Store,
-        run: RunKey,
-        limit: usize,
-        may_begin_bulk: bool,
-    ) -> Result<Option<Errand>, StoreError> {
-        let limit = if self.bucket == Bucket::Value { 1 } else { limit };
+    /// The next call to be made, of at most `limit` machines. Bulk calls that are sent for the first time are begun only if
+    /// that may be.
+    pub(super) fn next(&mut self, limit: usize, may_begin_bulk: bool) -> Due {
+        let limit = limit_of(self.kind, limit);
         if self.ready.is_empty() && self.is_exhausted() && self.in_flight == 0 {
             self.begin_second_trips(limit);
         }
-        let errand = match self.ready.pop_front() {
-            Some(errand) => self.fitted(errand, limit),
-            None if limit > 1 && !may_begin_bulk => None,
-            None => self.next_fresh(store, run, limit).await?,
+        let errand = match (self.ready.pop_front(), self.next_read(limit)) {
+            (Some(errand), _) => self.fitted(errand, limit),
+            _ if limit > 1 && !may_begin_bulk => None,
+            (None, Some(read)) => return Due::Read(read),
+            (None, None) => self.pack(limit),
         };
         let errand = errand.or_else(|| self.next_put_off());
         self.in_flight += usize::from(errand.is_some());
-        Ok(errand)
+        errand.map_or(Due::Nothing, Due::Errand)
     }
 
-    async fn next_fresh(&mut self, store: &Store, run: RunKey, limit: usize) -> Result<Option<Errand>, StoreError> {
-        let is_untouched = self.last_read.is_none()
-            && self.buffer.is_empty()
-            && self.scouts.is_empty()
-            && self.reading == Reading::FirstPass;
-        if limit == 1 && is_untouched && self.left > u64::from(SCOUTS_SPREAD) {
-            let spread = store.spread_work(run, self.kind, self.left, SCOUTS_SPREAD).await?;
-            self.take_page(spread, limit);
-            self.scouts = self.buffer.iter().map(|(_, member)| member.id).collect();
+    /// What is to be read before a call of at most `limit` machines can be packed.
+    fn next_read(&self, limit: usize) -> Option<WorkRead> {
+        let has_begun = self.last_read.is_some() || self.reading != Reading::FirstPass || !self.buffer.is_empty();
+        if limit == 1 && !has_begun && self.lacks_scouts && self.left > u64::from(SCOUTS_SPREAD) {
+            return Some(WorkRead::Spread { all: self.left, count: SCOUTS_SPREAD });
         }
-        while self.buffer.len() < limit && self.reading != Reading::Over {
-            // The two passes share no call.
-            if self.reading == Reading::SecondPass && self.last_read.is_none() && !self.buffer.is_empty() {
-                break;
+        // The two passes share no call.
+        let is_between = self.reading == Reading::SecondPass && self.last_read.is_none() && !self.buffer.is_empty();
+        let is_enough = self.buffer.len() >= limit || self.reading == Reading::Over || is_between;
+        (!is_enough).then_some(WorkRead::Page { after: self.last_read, limit: WORK_PAGE })
+    }
+
+    /// Takes what was read, for calls of at most `limit` machines.
+    pub(super) fn take_work(&mut self, read: WorkRead, items: Vec<WorkItem>, limit: usize) {
+        let limit = limit_of(self.kind, limit);
+        let is_last = items.len() < WORK_PAGE as usize;
+        let last = items.last().map(|item| item.place);
+        self.take_page(items, limit);
+        match read {
+            WorkRead::Spread { .. } => {
+                self.scouts = self.buffer.iter().map(|(_, member)| member.id).collect();
+                self.lacks_scouts = false;
             }
-            let page = store.next_work(run, self.kind, self.last_read, WORK_PAGE).await?;
-            let is_last = page.len() < WORK_PAGE as usize;
-            self.last_read = page.last().map_or(self.last_read, |item| Some(item.place));
-            self.take_page(page, limit);
-            if is_last {
+            WorkRead::Page { .. } if is_last => {
                 let is_over = self.reading == Reading::SecondPass || self.sent_before.is_empty();
                 self.reading = if is_over { Reading::Over } else { Reading::SecondPass };
                 self.last_read = None;
             }
+            WorkRead::Page { .. } => self.last_read = last.or(self.last_read),
         }
-        let Some((change, first)) = self.buffer.pop_front() else { return Ok(None) };
+    }
+
+    /// A call of those that were read and are alike.
+    fn pack(&mut self, limit: usize) -> Option<Errand> {
+        let (change, first) = self.buffer.pop_front()?;
         let mut members = vec![first];
         while members.len() < limit && self.buffer.front().is_some_and(|(next, _)| *next == change) {
             members.extend(self.buffer.pop_front().map(|(_, member)| member));
         }
         self.fresh_calls = self.fresh_calls.saturating_sub(1);
-        Ok(Some(Errand { change, members, purpose: Purpose::Fresh }))
+        Some(Errand { change, members, purpose: Purpose::Fresh })
     }
 
     /// Takes those of a page whose turn it is.

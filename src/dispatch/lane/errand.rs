@@ -1,5 +1,6 @@
 //! One call that a lane wants to be made, and the operations that it carries.
 
+use crate::api::ApiRequest;
 use crate::call::{CallOperation, History, NOT_FOUND_BELIEVED_AFTER};
 use crate::model::{Change, MachineId, Operation, OperationId};
 
@@ -36,27 +37,24 @@ pub(super) enum Purpose {
 }
 
 impl Errand {
-    /// What the call makes of its machines.
-    pub(in crate::dispatch) const fn change(&self) -> &Change {
-        &self.change
+    /// What is sent; `None` for several device values, which have no bulk call and are packed one by one.
+    pub(in crate::dispatch) fn request(&self) -> Option<ApiRequest> {
+        match (self.members.as_slice(), &self.change) {
+            ([only], change) => {
+                let operation = Operation { machine: only.machine.clone(), change: change.clone() };
+                Some(ApiRequest::for_operation(operation))
+            }
+            (members, Change::Tag(action, tag)) => {
+                let machines = members.iter().map(|member| member.machine.clone()).collect();
+                Some(ApiRequest::ChangeTagOnMachines { machines, action: *action, tag: tag.clone() })
+            }
+            (_, Change::DeviceValue(_)) => None,
+        }
     }
 
     /// How many operations it carries.
     pub(in crate::dispatch) const fn len(&self) -> usize {
         self.members.len()
-    }
-
-    /// The operation of a single call; `None` for a bulk call.
-    pub(in crate::dispatch) fn single(&self) -> Option<Operation> {
-        match self.members.as_slice() {
-            [only] => Some(Operation { machine: only.machine.clone(), change: self.change.clone() }),
-            _ => None,
-        }
-    }
-
-    /// Its machines, in order.
-    pub(in crate::dispatch) fn machines(&self) -> Vec<MachineId> {
-        self.members.iter().map(|member| member.machine.clone()).collect()
     }
 
     /// The numbers of its operations, in order.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, Loss, LossKind, Response, TokenGeneration, Transport};
 use crate::clock::SharedClock;
-use crate::dispatch::fixtures::ORIGIN;
+use crate::dispatch::tests::fixtures::ORIGIN;
 use crate::model::{Bucket, MachineId, TagAction};
 use crate::quota::Quota;
 use crate::sandbox::in_memory::{InMemory, change_of, is_success, machines_of, tag_of};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::registry::Registry;
-use crate::dispatch::fixtures::{Silent, begin, clock, gate, machine};
+use crate::dispatch::tests::fixtures::{Silent, begin, clock, gate, machine};
 use crate::dispatch::{DispatchSettings, EndReason, MaximumErrors, dispatch};
 use crate::model::{Change, DeviceValue, Held, OperationId, Tag, TagAction, TagNumber};
 use crate::sandbox::in_memory::InMemory;

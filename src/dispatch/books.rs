@@ -1,0 +1,131 @@
+//! The state of a run as it is told: what its calls do, and what became of its operations. Pure.
+
+use std::collections::BTreeSet;
+
+use super::clockwork::{Clockwork, Doing};
+use super::events::{ExpectedEnd, Progress};
+use super::step::Moment;
+use crate::call::{CallId, Notice, Phase, WaitCause};
+use crate::clock::BootTime;
+use crate::model::Status;
+
+/// The books of a run.
+#[derive(Debug)]
+pub(super) struct Books {
+    pub(super) clockwork: Clockwork,
+    progress: Progress,
+    notices: BTreeSet<Notice>,
+    started: BootTime,
+}
+
+impl Books {
+    /// The books of a run of so many operations that begins now.
+    pub(super) fn new(operations: u64, now: BootTime) -> Self {
+        Self {
+            clockwork: Clockwork::new(now),
+            progress: Progress { operations, ..Progress::default() },
+            notices: BTreeSet::new(),
+            started: now,
+        }
+    }
+
+    /// Operations that have an outcome.
+    pub(super) fn settled(&self) -> u64 {
+        self.progress.settled()
+    }
+
+    /// Operations that have none.
+    pub(super) fn left(&self) -> u64 {
+        self.progress.operations.saturating_sub(self.settled())
+    }
+
+    /// When it began.
+    pub(super) const fn started(&self) -> BootTime {
+        self.started
+    }
+
+    /// So many operations have this outcome.
+    pub(super) fn count(&mut self, status: Status, operations: u64) {
+        if operations > 0 {
+            *self.progress.outcomes.entry(status).or_default() += operations;
+        }
+    }
+
+    /// An operation that was never answered has taken effect.
+    pub(super) fn count_proven(&mut self) {
+        // An earlier process may have left it unknown; then it is not in these books.
+        if let Some(unknown) = self.progress.outcomes.get_mut(&Status::Unknown).filter(|unknown| **unknown > 0) {
+            *unknown -= 1;
+            self.count(Status::Succeeded, 1);
+        }
+    }
+
+    /// Takes down what a call does now.
+    pub(super) fn note_phase(&mut self, call: CallId, phase: &Phase, now: BootTime) {
+        let doing = match phase {
+            Phase::Waiting { cause, until } => Doing::Waiting(*cause, *until),
+            Phase::Sending { kind, is_repeat } => {
+                *self.progress.calls.entry(*kind).or_default() += 1;
+                self.progress.retried += u64::from(*is_repeat);
+                Doing::Sending(*kind)
+            }
+            Phase::Answered { retry, throttled } => {
+                self.progress.throttled += u64::from(*throttled);
+                if retry.is_none() && !throttled {
+                    self.clockwork.note_answer();
+                }
+                Doing::Own
+            }
+            Phase::Notice(_) => return,
+        };
+        self.clockwork.change(call, doing, now);
+    }
+
+    /// Whether this was never said before.
+    pub(super) fn is_news(&mut self, notice: Notice) -> bool {
+        self.notices.insert(notice)
+    }
+
+    /// The run stops: what was not answered by then is what was in the way.
+    pub(super) fn note_stop(&mut self, at: Moment) {
+        if let Some(cause) = self.unanswered(at) {
+            self.clockwork.note_unanswered(cause);
+        }
+    }
+
+    /// The run is expected to end so.
+    pub(super) const fn expect(&mut self, end: Option<ExpectedEnd>) {
+        self.progress.expected_end = end;
+    }
+
+    /// The state of the run at this moment.
+    pub(super) fn at(&mut self, at: Moment, is_stopping: bool) -> &Progress {
+        let Moment { now, wall_now, .. } = at;
+        let clockwork = &self.clockwork;
+        let wall = |moment: BootTime| wall_now.checked_add(moment.since(now)).ok();
+        let shown = |wait: (WaitCause, Option<BootTime>)| (wait.0, wait.1.and_then(wall));
+        let unanswered = || self.unanswered(at).map(|cause| (cause, None));
+        let in_the_way = clockwork.in_the_way();
+        // What everybody met last is still true of those that are on their way again.
+        let met = in_the_way.filter(|(cause, _)| matches!(cause, WaitCause::Retry(_))).map(|(cause, _)| (cause, None));
+        let waiting = match is_stopping {
+            false => clockwork.outage().or_else(|| clockwork.waiting()).or(met).or_else(unanswered),
+            // Nothing is tried again.
+            true => unanswered(),
+        };
+        let (waiting, in_the_way) = (waiting.map(shown), in_the_way.or_else(unanswered).map(shown));
+        let (awaited, awaited_until) = clockwork.awaited();
+        (self.progress.waiting, self.progress.in_the_way) = (waiting, in_the_way);
+        (self.progress.awaited, self.progress.awaited_until) = (awaited as u64, awaited_until.and_then(wall));
+        self.progress.elapsed = now.since(self.started);
+        self.progress.spent = self.clockwork.spent(now).to_vec();
+        &self.progress
+    }
+
+    /// What is said of requests that have been on their way for long.
+    fn unanswered(&self, at: Moment) -> Option<WaitCause> {
+        let unanswered_for = at.now.since(self.clockwork.unanswered_since(at.now)?);
+        let since = at.wall_now.checked_sub(unanswered_for).ok()?;
+        Some(WaitCause::Answer { since })
+    }
+}

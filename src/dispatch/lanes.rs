@@ -1,0 +1,142 @@
+//! All lanes of a run: in which order calls of a bucket are made, and when removes may begin. Pure.
+//!
+//! A machine's removes wait until its adds are done. What surprises: an add that was accepted without being shown, or never
+//! answered, may be done all the same. The removes that wait for such adds are held back while everybody else's go on; then
+//! the adds are read back, and only the removes of those that stay in doubt are left out.
+
+use super::lane::{Due, Errand, Lane, WorkRead, bucket_of};
+use crate::model::{Bucket, ChangeKind};
+use crate::store::{Guards, RemovesWithoutAdds, WorkKind};
+
+/// So many operations of a bucket are few.
+const MAXIMUM_STRAGGLERS: u64 = 32;
+
+/// What the lanes have for whoever wants to make a call.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// A call of this lane.
+    Errand(WorkKind, Errand),
+    /// Operations of this lane are to be read from the store first.
+    Read(WorkKind, WorkRead),
+    /// The removes of this lane may begin, once those are left out whose adds did not succeed.
+    Release(WorkKind),
+}
+
+/// The lanes of a run.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    guards: Guards,
+    /// Lanes whose removes waited for adds, and may begin.
+    released: Vec<WorkKind>,
+    /// Buckets of which it was said that only a few operations are left.
+    stragglers: Vec<Bucket>,
+}
+
+impl Lanes {
+    /// These lanes, in the order in which calls of one bucket are made. Where a machine's adds and removes are in different
+    /// lanes, all adds come first.
+    pub(super) fn new(mut lanes: Vec<Lane>, guards: Guards) -> Self {
+        if guards == Guards::Mixed {
+            lanes.sort_by_key(|lane| lane.kind.change);
+        }
+        Self { lanes, guards, released: Vec::new(), stragglers: Vec::new() }
+    }
+
+    /// The lane of this kind.
+    pub(super) fn of(&mut self, kind: WorkKind) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.kind == kind)
+    }
+
+    /// The next call, of at most `limit` machines, in a bucket that is not closed and has room for one more. A lane begins
+    /// when those before it in its bucket have nothing more to begin with.
+    pub(super) fn next(
+        &mut self,
+        limit: usize,
+        may_begin_bulk: bool,
+        closed: &[Bucket],
+        with_room: &[Bucket],
+    ) -> Option<Choice> {
+        let mut blocked = closed.to_vec();
+        let kinds: Vec<WorkKind> = self.lanes.iter().map(|lane| lane.kind).collect();
+        for kind in kinds {
+            let bucket = bucket_of(kind);
+            if blocked.contains(&bucket) {
+                continue;
+            }
+            if self.is_guarded(kind) {
+                if !self.waits_for_adds(kind) {
+                    return Some(Choice::Release(kind));
+                }
+                blocked.push(bucket);
+                continue;
+            }
+            let lane = self.of(kind)?;
+            if with_room.contains(&bucket) {
+                match lane.next(limit, may_begin_bulk) {
+                    Due::Errand(errand) => return Some(Choice::Errand(kind, errand)),
+                    Due::Read(read) => return Some(Choice::Read(kind, read)),
+                    Due::Nothing => {}
+                }
+            }
+            if !lane.is_exhausted() {
+                blocked.push(bucket);
+            }
+        }
+        None
+    }
+
+    /// Where machines get tags and lose others, removes begin when all adds have an outcome.
+    fn is_guarded(&self, kind: WorkKind) -> bool {
+        kind.change == ChangeKind::Remove && self.guards != Guards::None && !self.released.contains(&kind)
+    }
+
+    fn waits_for_adds(&self, kind: WorkKind) -> bool {
+        self.lanes.iter().any(|lane| {
+            let may_be_of_same_machine = lane.kind.unlisted == kind.unlisted || self.guards == Guards::Mixed;
+            lane.kind.change == ChangeKind::Add && may_be_of_same_machine && !lane.is_settled()
+        })
+    }
+
+    /// Takes down what the store did with the removes of a lane whose adds did not succeed: those whose adds failed are left
+    /// out, and those whose adds are in doubt are held back.
+    pub(super) fn take_removes(&mut self, kind: WorkKind, removes: RemovesWithoutAdds) {
+        if let Some(lane) = self.of(kind) {
+            lane.take_off(u64::from(removes.left_out));
+            lane.hold_back(removes.held_back);
+        }
+        if self.is_guarded(kind) {
+            self.released.push(kind);
+        }
+    }
+
+    /// The lanes in which removes wait until their adds are read back, but for those in these buckets.
+    pub(super) fn held_back(&self, closed: &[Bucket]) -> Vec<WorkKind> {
+        let kinds = self.lanes.iter().filter(|lane| lane.holds_back()).map(|lane| lane.kind);
+        kinds.filter(|kind| !closed.contains(&bucket_of(*kind))).collect()
+    }
+
+    /// Whether bad machines of a refused bulk call are being looked for.
+    pub(super) fn are_searching(&self) -> bool {
+        self.lanes.iter().any(Lane::is_searching)
+    }
+
+    /// Operations of such buckets that have no outcome.
+    pub(super) fn left(&self, is_meant: impl Fn(Bucket) -> bool) -> u64 {
+        self.lanes.iter().filter(|lane| is_meant(bucket_of(lane.kind))).map(Lane::left).sum()
+    }
+
+    /// The calls that such buckets will take, as far as can be told.
+    pub(super) fn calls_ahead(&self, is_meant: impl Fn(Bucket) -> bool) -> u64 {
+        self.lanes.iter().filter(|lane| is_meant(bucket_of(lane.kind))).map(Lane::calls_ahead).sum()
+    }
+
+    /// Buckets of which only a few operations are left, as was not known when this was asked last.
+    pub(super) fn new_stragglers(&mut self) -> Vec<Bucket> {
+        let are_few = |bucket: &Bucket| (1..=MAXIMUM_STRAGGLERS).contains(&self.left(|other| other == *bucket));
+        let mut new: Vec<Bucket> = Bucket::ALL.into_iter().filter(are_few).collect();
+        new.retain(|bucket| !self.stragglers.contains(bucket));
+        self.stragglers.extend(&new);
+        new
+    }
+}
