@@ -35,7 +35,7 @@ pub enum ExitStatus {
     AnotherRun = 6,
     /// Local storage failed.
     StorageFailed = 7,
-    /// `verify`, or `plan --detailed-exitcode`: the tenant does not match the file.
+    /// `verify`, or a plan with `--detailed-exitcode`: the tenant is not as it was asked for.
     Differences = 10,
     /// The books do not balance.
     Bug = 70,

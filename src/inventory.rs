@@ -307,6 +307,12 @@ impl<'a> ListedMachine<'a> {
         self.tag_numbers().unwrap_or_default().iter().map(|number| texts.text(*number))
     }
 
+    /// Whether the service showed its tags.
+    #[must_use]
+    pub fn shows_tags(&self) -> bool {
+        self.record.tag_count != UNKNOWN
+    }
+
     /// Whether it has exactly this tag; `None` when the service did not show its tags.
     #[must_use]
     pub fn has_tag(&self, tag: &str) -> Option<bool> {

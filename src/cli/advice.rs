@@ -174,7 +174,7 @@ const COMMANDS: [(&[&str], &str); 11] = [
     ),
     (&["report", "output", "result"], "'tagfleet results RUN' writes a run's results again"),
     (
-        &["export", "machines", "machine", "devices", "device", "dump", "get", "tags"],
+        &["export", "machines", "machine", "devices", "device", "dump", "get"],
         "'tagfleet inventory -o MACHINES.csv' exports the tenant's machines with their tags",
     ),
     (

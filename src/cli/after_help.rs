@@ -12,14 +12,14 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
     (5, "stopped early, resumable: interrupt, deadline, outage, too many errors"),
     (6, "another run is in the way"),
     (7, "local storage failed: disk full, unwritable results"),
-    (10, "verify, and plan --detailed-exitcode: differences"),
+    (10, "verify, and --detailed-exitcode: differences"),
     (70, "a bug: the books do not balance"),
 ];
 
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 11] = [
+const COMMANDS: [Entry; 14] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -87,6 +87,33 @@ const COMMANDS: [Entry; 11] = [
         &[
             ("Export the tenant's machines", "tagfleet inventory -o machines.csv"),
             ("Print them as CSV", "tagfleet inventory | head"),
+        ],
+    ),
+    (
+        "tags",
+        &[0, 2, 4, 5, 7],
+        &[
+            ("List the tags of the tenant", "tagfleet tags"),
+            ("See what renaming one would do", "tagfleet tags rename Marketting Marketing --plan-only"),
+        ],
+    ),
+    (
+        "tags rename",
+        &[0, 1, 2, 3, 4, 5, 6, 7, 10, 70],
+        &[
+            ("See what would change", "tagfleet tags rename Marketting Marketing --plan-only"),
+            ("Rename it unless that is more than 100 changes", "tagfleet tags rename Ring1 Ring-1 --max-changes 100"),
+        ],
+    ),
+    (
+        "tags remove",
+        &[0, 1, 2, 3, 4, 5, 6, 7, 10, 70],
+        &[
+            ("Take a tag off", "tagfleet tags remove Pilot-2025"),
+            (
+                "Exit with status 10 if a machine has it",
+                "tagfleet tags remove Pilot-2025 --plan-only --detailed-exitcode",
+            ),
         ],
     ),
     (

@@ -48,8 +48,12 @@ fn write(section: &Path, pages: impl IntoIterator<Item = (String, String)>) -> R
 fn command_pages() -> io::Result<Vec<(String, String)>> {
     let mut program = Cli::command();
     program.build();
-    let commands = program.get_subcommands().cloned().chain([program.clone()]);
-    commands.map(|command| command_page(&command)).collect()
+    let inner = program.get_subcommands().flat_map(|command| {
+        let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+        std::iter::once(command).chain(inner)
+    });
+    let commands = inner.chain([&program]);
+    commands.map(command_page).collect()
 }
 
 fn command_page(command: &clap::Command) -> io::Result<(String, String)> {
@@ -64,8 +68,9 @@ fn command_page(command: &clap::Command) -> io::Result<(String, String)> {
     if command.has_subcommands() {
         page.render_subcommands_section(&mut text)?;
     }
-    examples_section(command.get_name()).to_writer(&mut text)?;
-    exit_status_section(command.get_name()).to_writer(&mut text)?;
+    let typed = name.trim_start_matches("tagfleet-").replace('-', " ");
+    examples_section(&typed).to_writer(&mut text)?;
+    exit_status_section(&typed).to_writer(&mut text)?;
     see_also().to_writer(&mut text)?;
     // Formatters complain about a blank line between two breaks, and about blanks at the end of a line.
     let text = String::from_utf8_lossy(&text).replace("\n.br\n\n.br\n", "\n.sp\n").replace(" \n", "\n");

@@ -23,6 +23,7 @@ mod runtime;
 mod sandbox;
 mod service;
 mod stop_signals;
+mod tags;
 mod undo;
 mod verify;
 mod watching;
@@ -186,6 +187,7 @@ async fn carry_out(
         Command::Plan(options) => plan::plan(*options, general, screen).await,
         Command::Verify(options) => verify::verify(*options, general, &reserved, watched, screen).await,
         Command::Inventory(options) => inventory::inventory(*options, general, &reserved, screen).await,
+        Command::Tags(options) => tags::tags(*options, general, &reserved, watched, screen).await,
         Command::Runs(options) => runs::runs(options, general, screen).await,
         Command::Results(options) => results::results(options, general, &reserved, screen).await,
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,

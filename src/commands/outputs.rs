@@ -10,7 +10,7 @@ use tracing::Level;
 
 use super::apply::default_results;
 use super::input::input_path;
-use super::undo;
+use super::{tags, undo};
 use crate::cli::{Cli, Command, MonitoringOptions, ServiceOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
@@ -31,6 +31,10 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
         Command::Resume(options) => (None, Some(&options.service), options.sandbox),
         Command::Undo(options) => (None, Some(&options.service), false),
         Command::Inventory(options) => (None, Some(&options.service), false),
+        Command::Tags(options) => {
+            let retagging = options.command.as_ref().map(|command| &command.options().service);
+            (None, retagging.or(Some(&options.service)), false)
+        }
         Command::Runs(_)
         | Command::Results(_)
         | Command::Sandbox(_)
@@ -69,6 +73,7 @@ pub(super) fn monitoring(command: &Command) -> Option<&MonitoringOptions> {
         Command::Verify(options) => Some(&options.monitoring),
         Command::Resume(options) => Some(&options.monitoring),
         Command::Undo(options) => Some(&options.monitoring),
+        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().monitoring),
         _ => None,
     }
 }
@@ -89,6 +94,7 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Undo(options) => {
             (Some(options.output.clone().unwrap_or_else(|| undo::default_results(&options.run))), true)
         }
+        Command::Tags(options) => (options.command.as_ref().map(tags::results), true),
         Command::Resume(options) => (options.output.clone(), true),
         Command::Results(options) => (options.output.clone(), true),
         Command::Verify(options) => (options.output.clone(), false),

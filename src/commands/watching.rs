@@ -56,6 +56,10 @@ impl<'a> Subject<'a> {
             Command::Apply(options) => (&options.monitoring, "apply", options.sandbox, &options.service),
             Command::Verify(options) => (&options.monitoring, "verify", options.sandbox, &options.service),
             Command::Undo(options) => (&options.monitoring, "undo", false, &options.service),
+            Command::Tags(options) => {
+                let retagging = options.command.as_ref()?.options();
+                (&retagging.monitoring, "tags", false, &retagging.service)
+            }
             Command::Resume(options) => {
                 let is_sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
                 (&options.monitoring, "resume", is_sandbox, &options.service)
@@ -323,9 +327,13 @@ impl Books {
                 Some(path) => About { job: file_name(path), input_path: None },
                 None => nobodys(STANDARD_INPUT),
             },
+            Command::Tags(options) => match &options.command {
+                Some(command) => About { job: job_of(&command.typed()), input_path: Some(command.typed()) },
+                None => nobodys(UNDO_JOB),
+            },
             Command::Resume(options) => match self.run(options.run.as_deref()).await {
                 Some((kind, _)) if kind == RunKind::Undo.as_str() => nobodys(UNDO_JOB),
-                Some((_, input_path)) => About { job: file_name(Path::new(&input_path)), input_path: Some(input_path) },
+                Some((_, input_path)) => About { job: job_of(&input_path), input_path: Some(input_path) },
                 None => nobodys(RESUME_JOB),
             },
             _ => nobodys(UNDO_JOB),
@@ -349,6 +357,12 @@ impl Books {
     async fn last_done(&self, input_path: Option<&str>) -> Option<Timestamp> {
         self.0.as_ref()?.last_done(input_path?).await.ok().flatten()
     }
+}
+
+/// The job of a run whose input the state calls so: the name of a file, or what was typed in place of one.
+fn job_of(input_path: &str) -> String {
+    let path = Path::new(input_path);
+    if path.is_absolute() { file_name(path) } else { input_path.to_owned() }
 }
 
 fn file_name(path: &Path) -> String {

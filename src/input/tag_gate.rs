@@ -29,7 +29,8 @@ pub enum TagOddity {
 
 impl TagOddity {
     /// What is odd about a tag, if anything is.
-    pub(super) fn of(tag: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of(tag: &str) -> Option<Self> {
         // Nearly every tag is of such characters only.
         let is_plain =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'_' | b'.' | b':' | b'/');
@@ -63,7 +64,8 @@ impl TagOddity {
     }
 
     /// What is odd, to be read after "the tag … ".
-    pub(super) fn words(self) -> String {
+    #[must_use]
+    pub fn words(self) -> String {
         match self {
             Self::Invisible(it) => format!("holds the invisible character U+{:04X}", u32::from(it)),
             Self::Space(it) => format!("holds U+{:04X}, a space other than the usual one", u32::from(it)),

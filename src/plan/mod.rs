@@ -13,6 +13,8 @@ pub mod recent;
 pub mod redecision;
 pub mod resolution;
 pub mod schedule;
+pub mod tag_change;
+pub mod tag_list;
 pub mod tenant_tags;
 pub mod undo;
 pub mod verification;

@@ -150,6 +150,14 @@ impl RecentWrites {
             .filter_map(move |(known, _)| known.as_ref().filter(|known| known.is_case_variant_of(tag.as_str())))
     }
 
+    /// The machines that were written to, sorted.
+    #[must_use]
+    pub fn machines(&self) -> Vec<&MachineId> {
+        let mut machines: Vec<&MachineId> = self.0.keys().collect();
+        machines.sort();
+        machines
+    }
+
     /// Whether there was no write at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -98,31 +98,44 @@ fn first_requests(requests: &Requests) -> Vec<(RowNumber, u32, TagAction, &str)>
 }
 
 /// The tag that resembles this one most.
-fn nearest<'t>(tag: &str, known: impl Iterator<Item = &'t str>) -> Option<&'t str> {
+#[must_use]
+pub fn nearest<'t>(tag: &str, known: impl Iterator<Item = &'t str>) -> Option<&'t str> {
     let folded_tag = folded(tag);
     let resemblance = |other: &str| strsim::jaro_winkler(&folded_tag, &folded(other));
     let near = known.map(|other| (resemblance(other), other)).filter(|(near, _)| *near >= RESEMBLANCE);
     near.max_by(|one, other| one.0.total_cmp(&other.0).then_with(|| other.1.cmp(one.1))).map(|(_, tag)| tag)
 }
 
-impl fmt::Display for TenantTagWarning {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { row, line, tag, kind } = self;
-        write!(formatter, "row {row}, line {line}: ")?;
+impl TenantTagWarning {
+    /// Whether it says that a tag is there in another spelling, and that one is not this.
+    #[must_use]
+    pub fn is_about_other_spelling_than(&self, known: &Excerpt) -> bool {
+        matches!(&self.kind, TenantTagKind::OtherSpelling { other, .. } if other != known)
+    }
+
+    /// What is said, without the place.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { tag, kind, .. } = self;
         match kind {
             TenantTagKind::NobodyHas(None) => {
-                write!(formatter, "no machine of the tenant has the tag \"{tag}\", which is to be removed")
+                format!("no machine of the tenant has the tag \"{tag}\", which is to be removed")
             }
-            TenantTagKind::NobodyHas(Some(nearest)) => write!(
-                formatter,
+            TenantTagKind::NobodyHas(Some(nearest)) => format!(
                 "no machine of the tenant has the tag \"{tag}\", which is to be removed; the nearest is \"{nearest}\""
             ),
             TenantTagKind::OtherSpelling { other, machines } => {
                 let machines =
                     if *machines == 1 { "1 machine has".to_owned() } else { format!("{machines} machines have") };
-                write!(formatter, "the tag \"{tag}\" is new to the tenant, where {machines} \"{other}\"")
+                format!("the tag \"{tag}\" is new to the tenant, where {machines} \"{other}\"")
             }
         }
+    }
+}
+
+impl fmt::Display for TenantTagWarning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "row {}, line {}: {}", self.row, self.line, self.words())
     }
 }
 

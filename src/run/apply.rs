@@ -6,7 +6,7 @@ use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::claim;
 use super::input::CheckedInput;
-use super::join::{candidates, carry_into, input_digest, join, operations_digest};
+use super::join::{candidates, carry_into, input_digest, is_of_input, join, operations_digest};
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
 use super::resume::operations_left;
@@ -36,12 +36,11 @@ pub(crate) struct ApplyOrder {
 pub(crate) async fn apply<T: Transport>(
     tenant: &Tenant<T>,
     order: &ApplyOrder,
-    mut input: CheckedInput,
+    input: CheckedInput,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.forget_old_runs(order.run.keep_runs, desk).await?;
-    let input_digest = input_digest(&mut input)?;
-    let mut application = Application { tenant, order, input, input_digest, calls: ReadProgress::default() };
+    let mut application = Application::new(tenant, order, input, ReadProgress::default())?;
     if let Some(reason) = &tenant.unknown {
         return application.give_up(reason.clone(), desk).await;
     }
@@ -50,28 +49,47 @@ pub(crate) async fn apply<T: Transport>(
             Ok(planned) => planned,
             Err(error) => return application.give_up(end_reason(error), desk).await,
         };
-        if let Some((key, id)) = application.begin(planned, desk).await? {
-            let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
-            let read = order.planning.inventory.then_some(&application.calls);
-            return run.carry_out(read, desk).await;
+        if let Some(begun) = application.begin(planned, desk).await? {
+            return application.carry_out(begun, desk).await;
         }
     }
 }
 
 /// An order for a tenant, with its input.
-struct Application<'a, T> {
+pub(super) struct Application<'a, T> {
     tenant: &'a Tenant<T>,
     order: &'a ApplyOrder,
     input: CheckedInput,
     input_digest: String,
     /// What reading the machines took, however often that was.
-    calls: ReadProgress,
+    pub(super) calls: ReadProgress,
 }
 
-impl<T: Transport> Application<'_, T> {
+/// A run that may begin, with its name.
+type Begun = (RunKey, String);
+
+impl<'a, T: Transport> Application<'a, T> {
+    /// The order for this input; `calls` is what reading the machines took before there was one.
+    pub(super) fn new(
+        tenant: &'a Tenant<T>,
+        order: &'a ApplyOrder,
+        mut input: CheckedInput,
+        calls: ReadProgress,
+    ) -> Result<Self, CommandError> {
+        let input_digest = input_digest(&mut input)?;
+        Ok(Self { tenant, order, input, input_digest, calls })
+    }
+
+    /// Sends what is to be sent, and answers every row.
+    pub(super) async fn carry_out(&self, (key, id): Begun, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
+        let Self { tenant, order, .. } = *self;
+        let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
+        run.carry_out(order.planning.inventory.then_some(&self.calls), desk).await
+    }
+
     /// Asks for the plan and stores it as a run that may begin: a new one, or the one that it goes on with. `None` when the
     /// plan has waited for too long on the way.
-    async fn begin(&mut self, planned: Planned, desk: &mut Desk) -> Result<Option<(RunKey, String)>, CommandError> {
+    pub(super) async fn begin(&mut self, planned: Planned, desk: &mut Desk) -> Result<Option<Begun>, CommandError> {
         if let Some(read) = &planned.read {
             add_reading(&mut self.calls, read);
         }
@@ -87,11 +105,9 @@ impl<T: Transport> Application<'_, T> {
     /// Whether the run is of this input: of the same rows, of the same operations, or of the same file.
     fn is_meant(&self, candidate: &UnfinishedRun, new_run: &NewRun) -> bool {
         let known = &candidate.run.description;
-        let is_same_path =
-            known.input_path == new_run.input_path || candidate.earlier_paths.contains(&new_run.input_path);
         known.input_digest == new_run.input_digest
             || known.operations_digest == new_run.operations_digest
-            || (self.input.is_file && is_same_path)
+            || (self.input.is_file && is_of_input(candidate, &new_run.input_path))
     }
 
     async fn begin_new(
@@ -99,7 +115,7 @@ impl<T: Transport> Application<'_, T> {
         planned: Planned,
         new_run: NewRun,
         desk: &mut Desk,
-    ) -> Result<Option<(RunKey, String)>, CommandError> {
+    ) -> Result<Option<Begun>, CommandError> {
         self.consent(&planned, None, desk).await?;
         if planned.is_stale(self.tenant, desk) {
             return Ok(None);
@@ -123,7 +139,7 @@ impl<T: Transport> Application<'_, T> {
         planned: Planned,
         new_run: NewRun,
         desk: &mut Desk,
-    ) -> Result<Option<(RunKey, String)>, CommandError> {
+    ) -> Result<Option<Begun>, CommandError> {
         let (store, run) = (&self.tenant.store, unfinished.run.key);
         let patience = self.tenant.patience(self.order.run.lock_wait);
         // Whoever is at it would go on changing what is decided about.

@@ -69,6 +69,11 @@ impl CheckedInput {
         Self { path: name.clone(), name, is_file: false, sheet, invalid: Vec::new(), operations }
     }
 
+    /// The same of rows that are made anew from the tenant each time: under this name the same is meant next time.
+    pub(super) fn made_again(name: String, sheet: Sheet) -> Self {
+        Self { is_file: true, ..Self::made(name, sheet) }
+    }
+
     /// The columns that are carried along into the results.
     pub(crate) fn header(&self) -> &[String] {
         &self.sheet.header

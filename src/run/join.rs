@@ -57,6 +57,11 @@ pub(super) async fn candidates<T: Transport>(tenant: &Tenant<T>) -> Result<Vec<U
     Ok(runs)
 }
 
+/// Whether the run is, or was in an earlier form, of the input of this path.
+pub(super) fn is_of_input(run: &UnfinishedRun, path: &str) -> bool {
+    run.run.description.input_path == path || run.earlier_paths.iter().any(|earlier| earlier == path)
+}
+
 /// A run that an input goes on with: what becomes of its operations today.
 pub(super) struct Joined {
     run: RunKey,

@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::input::CheckedInput;
-use super::planning::{PlanningOptions, make_plan};
+use super::planning::{Planned, PlanningOptions, make_plan};
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -19,6 +19,18 @@ pub(crate) async fn plan<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     let planned = make_plan(tenant, input, planning, desk).await??;
+    show(tenant, planning, tells_differences, input, &planned, desk).await
+}
+
+/// Says what is planned.
+pub(super) async fn show<T: Transport>(
+    tenant: &Tenant<T>,
+    planning: PlanningOptions,
+    tells_differences: bool,
+    input: &CheckedInput,
+    planned: &Planned,
+    desk: &Desk,
+) -> Result<ExitStatus, CommandError> {
     let report = planned.report(tenant, input, planning.bulk).await?;
     // What `apply` would end with.
     let failing = report.invalid_rows + report.unresolved_rows() + planned.plan.count(Decision::NotInInventory);

@@ -61,22 +61,38 @@ pub(super) async fn make_plan<T: Transport>(
     desk: &mut Desk,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
     // Without a row there is nothing to be known.
-    let (inventory, read, read_from) = if options.inventory && !input.sheet.requests.all.is_empty() {
+    let machines = if options.inventory && !input.sheet.requests.all.is_empty() {
         match tenant.read_machines(desk).await {
-            Ok(MachinesRead { inventory, progress, began_at }) => (Some(inventory), Some(progress), Some(began_at)),
+            Ok(machines) => Some(machines),
             Err(error) => return Ok(Err(error)),
         }
     } else {
-        (None, None, None)
+        None
     };
-    let own = own_writes(tenant, read_from).await?;
-    if let Some(inventory) = &inventory {
+    let own = own_writes(tenant, machines.as_ref().map(|machines| machines.began_at)).await?;
+    if let Some(MachinesRead { inventory, .. }) = &machines {
         warn_of_tags(tenant, input, inventory, &desk.screen);
     }
+    plan_over(tenant, input, machines, own, options.settings, &desk.screen).map(Ok)
+}
+
+/// Plans over machines that have been read, if they have, and our own writes.
+pub(super) fn plan_over<T: Transport>(
+    tenant: &Tenant<T>,
+    input: &CheckedInput,
+    machines: Option<MachinesRead>,
+    own: OwnWrites,
+    settings: PlanSettings,
+    screen: &Screen,
+) -> Result<Planned, CommandError> {
+    let (inventory, read, read_from) = match machines {
+        Some(MachinesRead { inventory, progress, began_at }) => (Some(inventory), Some(progress), Some(began_at)),
+        None => (None, None, None),
+    };
     let machines = Resolution::of(&input.sheet.requests, inventory.as_ref());
-    let operations = operations(input, &machines, &desk.screen)?;
-    let plan = Plan::of(operations, machines, inventory.as_ref(), &own.recent, options.settings);
-    Ok(Ok(Planned { plan, inventory, read, read_from, own, made_at: tenant.clock.boot_time() }))
+    let operations = operations(input, &machines, screen)?;
+    let plan = Plan::of(operations, machines, inventory.as_ref(), &own.recent, settings);
+    Ok(Planned { plan, inventory, read, read_from, own, made_at: tenant.clock.boot_time() })
 }
 
 /// Our own writes that go before what a list shows whose reading began then; none where nothing was read.

@@ -263,7 +263,7 @@ impl Changes {
     }
 }
 
-fn not_kept(error: InputError) -> CommandError {
+pub(super) fn not_kept(error: InputError) -> CommandError {
     CommandError::new(ExitStatus::StorageFailed, error, None)
 }
 

@@ -70,6 +70,7 @@ mod stopping;
 mod storage;
 mod streams;
 mod summary;
+mod tags;
 #[cfg(unix)]
 mod terminals;
 mod tolerance;

@@ -36,11 +36,20 @@ fn topic(name: &str) -> String {
     std::fs::read_to_string(repository(&format!("src/help/{name}.md"))).expect("a topic")
 }
 
-/// The names of the commands, as the program lists them.
+/// The names of the commands, as the program lists them; those within another come after its name and a blank.
 fn commands() -> Vec<String> {
-    let shown = stdout(&["--help"]);
-    let (_, listed) = shown.split_once("Commands:\n").expect("a list of commands");
-    let listed = listed.lines().take_while(|line| !line.is_empty());
+    let outer = listed_by(&[]);
+    let inner = |outer: &String| listed_by(&[outer]).into_iter().map(|inner| format!("{outer} {inner}")).collect();
+    let inner: Vec<Vec<String>> = outer.iter().filter(|outer| *outer != "help").map(inner).collect();
+    outer.into_iter().chain(inner.into_iter().flatten()).collect()
+}
+
+/// The names of the commands that the help of a command lists.
+fn listed_by(command: &[&str]) -> Vec<String> {
+    let shown = stdout(&[command, &["--help"]].concat());
+    let Some((_, listed)) = shown.split_once("Commands:\n") else { return Vec::new() };
+    // What is said of a command on further lines stands further right.
+    let listed = listed.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
     listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
@@ -95,7 +104,8 @@ fn every_option_stands_in_a_topic() {
     let known: BTreeSet<&str> = ["--help", "--version", "--color"].into();
     let mut missing = BTreeSet::new();
     for command in commands().iter().filter(|command| *command != "sandbox" && *command != "help") {
-        let shown = stdout(&[command, "--help"]);
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let shown = stdout(&words);
         let lines = shown.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
         for option in lines.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")) {
             let option = option.trim_end_matches([',', '.', ']']);
@@ -196,7 +206,8 @@ fn every_command_and_topic_has_a_manual_page_that_a_formatter_finds_nothing_wron
     let output = help(&["man", folder.path(".").to_str().expect("a path")]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let mut of_topics: Vec<String> = topics().into_iter().map(|(name, _)| format!("tagfleet-{name}.7")).collect();
-    let mut of_commands: Vec<String> = commands().into_iter().map(|name| format!("tagfleet-{name}.1")).collect();
+    let mut of_commands: Vec<String> =
+        commands().into_iter().map(|name| format!("tagfleet-{}.1", name.replace(' ', "-"))).collect();
     of_commands.push("tagfleet.1".to_owned());
     of_topics.sort();
     of_commands.sort();

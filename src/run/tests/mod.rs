@@ -4,6 +4,7 @@
 mod identity;
 mod joining;
 mod overtaking;
+mod retagging;
 mod service;
 mod undoing;
 mod waiting;

@@ -100,6 +100,11 @@ impl Service {
         self.tenant.change(&id(number), |machine| machine.listed = is_listed);
     }
 
+    /// Its list lags behind writes for so long.
+    pub(super) fn lag(&self, lag: Duration) {
+        self.tenant.service().set_list_lag(lag);
+    }
+
     pub(super) fn machine(&self, number: u32) -> Machine {
         let machine = id(number);
         Machine { tags: self.tenant.machine(&machine).tags.into_iter().collect(), value: self.tenant.value(&machine) }

@@ -1,0 +1,97 @@
+//! `tagfleet tags`: the tags that the tenant's machines have, and what becomes of one.
+
+use std::path::PathBuf;
+
+use super::opening::{Opening, asks, rows_target};
+use super::run_options;
+use super::watching::Watched;
+use crate::cli::{GeneralOptions, RetagOptions, TagsCommand, TagsOptions};
+use crate::exit::{CommandError, ExitStatus};
+use crate::plan::changes::PlanSettings;
+use crate::plan::tag_change::TagChange;
+use crate::report::{Reserved, ResultsTarget, Screen};
+use crate::run::{self, ApplyOrder, PlanningOptions, Retagging};
+
+/// Reads all machines, and lists their tags or changes one.
+pub(super) async fn tags(
+    options: TagsOptions,
+    general: &GeneralOptions,
+    reserved: &Reserved,
+    watched: Option<&Watched>,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    let Some(command) = options.command else {
+        let opening = Opening::new(general, false, &options.service, &options.quota, None)?;
+        let connection = opening.connect(&[]).await?;
+        return opening.work(connection, general, screen, async |tenant, desk| run::tags(tenant, desk).await).await;
+    };
+    let (typed, default_results) = (command.typed(), results(&command));
+    let (change, options) = match command {
+        TagsCommand::Rename(options) => {
+            let accepted = options.accept.iter().copied().collect();
+            (TagChange::rename(&options.old, &options.new, accepted), options.retag)
+        }
+        TagsCommand::Remove(options) => (TagChange::remove(&options.tag), options.retag),
+    };
+    let change = change.map_err(|error| {
+        let status = if error.is_usage() { ExitStatus::Usage } else { ExitStatus::InputRefused };
+        let hint = error.hint().map(str::to_owned);
+        CommandError::new(status, error, hint)
+    })?;
+    let retagging = Retagging { change, typed };
+    retag(retagging, options, default_results, general, reserved, watched, screen).await
+}
+
+/// Changes a tag, or shows what that would do.
+async fn retag(
+    retagging: Retagging,
+    options: RetagOptions,
+    default_results: PathBuf,
+    general: &GeneralOptions,
+    reserved: &Reserved,
+    watched: Option<&Watched>,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    let planning = PlanningOptions {
+        settings: PlanSettings { limit: options.limit, ..PlanSettings::default() },
+        inventory: true,
+        bulk: !options.no_bulk,
+        max_changes: options.max_changes,
+    };
+    let opening = |options: &RetagOptions| {
+        let opening = Opening::new(general, false, &options.service, &options.quota, options.limits.deadline);
+        opening.map(|opening| opening.watched(watched))
+    };
+    if options.plan_only {
+        let opening = opening(&options)?;
+        let connection = opening.connect(&[]).await?;
+        let tells_differences = options.detailed_exitcode;
+        let plan = async |tenant: &_, desk: &mut _| {
+            run::plan_retagging(tenant, planning, tells_differences, &retagging, desk).await
+        };
+        return opening.work(connection, general, screen, plan).await;
+    }
+    let target = rows_target("results", options.output.as_deref(), general)?;
+    let target = target.unwrap_or_else(|| ResultsTarget::file(default_results));
+    let asks = asks(options.limits.yes, false, true)?;
+    target.check(reserved, &run::RETAG_HEADER.map(str::to_owned))?;
+    let opening = opening(&options)?;
+    let order = ApplyOrder {
+        target,
+        planning,
+        run: run_options(asks, options.no_bulk, options.limits, &options.others),
+        joins: !options.fresh,
+    };
+    let connection = opening.connect(&[]).await?;
+    let retag = async |tenant: &_, desk: &mut _| run::retag(tenant, &order, &retagging, desk).await;
+    opening.work(connection, general, screen, retag).await
+}
+
+/// Where the results go.
+pub(super) fn results(command: &TagsCommand) -> PathBuf {
+    let default = match command {
+        TagsCommand::Rename(_) => "tags-rename.results.csv",
+        TagsCommand::Remove(_) => "tags-remove.results.csv",
+    };
+    command.options().output.clone().unwrap_or_else(|| PathBuf::from(default))
+}

@@ -1,0 +1,179 @@
+//! A tag renamed or removed on every machine that has it, as a run like any other.
+//!
+//! Its rows are made from the tenant's list: for each machine that has the tag, what is added and then what is removed. A
+//! plan that waited for too long is made again with the machines that have the tag by then. What surprises: a run that was
+//! left is found again by what was typed, since its rows are gone from the list as soon as they are done. Its machines are
+//! rows of the new form as well, so that every one of them is answered.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+
+use super::Desk;
+use super::apply::{Application, ApplyOrder};
+use super::input::CheckedInput;
+use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
+use super::plan::show;
+use super::planning::{Planned, PlanningOptions, plan_over};
+use super::tenant::{MachinesRead, Tenant};
+use super::undo::not_kept;
+use crate::api::Transport;
+use crate::exit::{CommandError, ExitStatus};
+use crate::input::{Excerpt, InputError, Sheet, SheetWriter};
+use crate::inventory::{Inventory, ReadProgress};
+use crate::model::{Change, MachineId, MachineReference};
+use crate::outside::Outside;
+use crate::plan::tag_change::TagChange;
+use crate::plan::tenant_tags::{nearest, tenant_tag_warnings};
+use crate::plan::undo::row_words;
+use crate::report::{Ending, joined, reading_json};
+use crate::words::counted;
+
+/// The columns of the rows that change a tag; `apply` takes them, too.
+pub(crate) const RETAG_HEADER: [&str; 5] = ["machineId", "computerDnsName", "tag", "action", "value"];
+
+/// A change of a tag, and what was typed for it.
+pub(crate) struct Retagging {
+    /// The change.
+    pub(crate) change: TagChange,
+    /// What was typed after the program's name, without options: the name of its rows.
+    pub(crate) typed: String,
+}
+
+/// Plans, asks, sends, and answers every machine that has the tag.
+pub(crate) async fn retag<T: Transport>(
+    tenant: &Tenant<T>,
+    order: &ApplyOrder,
+    retagging: &Retagging,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    let mut calls = ReadProgress::default();
+    loop {
+        let begun_before = if order.joins { begun_before(tenant, &retagging.typed).await? } else { Vec::new() };
+        let (input, planned) = match prepare(tenant, retagging, order.planning, begun_before, desk).await? {
+            Prepared::Plan(input, planned) => (input, planned),
+            Prepared::NobodyHas(status) => return Ok(status),
+        };
+        let mut application = Application::new(tenant, order, input, calls)?;
+        match application.begin(*planned, desk).await? {
+            Some(begun) => return application.carry_out(begun, desk).await,
+            None => calls = application.calls,
+        }
+    }
+}
+
+/// Plans and says what is planned; changes nothing. With `tells_differences`, a plan that changes something has a status of
+/// its own.
+pub(crate) async fn plan_retagging<T: Transport>(
+    tenant: &Tenant<T>,
+    planning: PlanningOptions,
+    tells_differences: bool,
+    retagging: &Retagging,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    match prepare(tenant, retagging, planning, Vec::new(), desk).await? {
+        Prepared::Plan(input, planned) => show(tenant, planning, tells_differences, &input, &planned, desk).await,
+        Prepared::NobodyHas(status) => Ok(status),
+    }
+}
+
+enum Prepared {
+    Plan(CheckedInput, Box<Planned>),
+    /// There is nothing to do, and it has been said.
+    NobodyHas(ExitStatus),
+}
+
+/// Reads the tenant's machines, and plans for those that have the tag and those that the run has changed before.
+async fn prepare<T: Transport>(
+    tenant: &Tenant<T>,
+    Retagging { change, typed }: &Retagging,
+    planning: PlanningOptions,
+    begun_before: Vec<MachineId>,
+    desk: &mut Desk,
+) -> Result<Prepared, CommandError> {
+    let read = tenant.read_machines(desk).await?;
+    let own = tenant.own_writes(read.began_at).await?;
+    let mut machines = change.machines(&read.inventory, &own.recent);
+    let known: HashSet<&MachineId> = machines.iter().collect();
+    let others: Vec<MachineId> = begun_before.into_iter().filter(|machine| !known.contains(machine)).collect();
+    machines.extend(others);
+    warn_of_unshown_tags(&read.inventory, desk);
+    if machines.is_empty() {
+        return nobody_has(change, &read, desk).map(Prepared::NobodyHas);
+    }
+    let sheet = rows(change, &machines, &read.inventory).map_err(not_kept)?;
+    let input = CheckedInput::made_again(typed.clone(), sheet);
+    warn_of_spelling(change, &input, &read.inventory, desk);
+    let planned = plan_over(tenant, &input, Some(read), own, planning.settings, &desk.screen)?;
+    Ok(Prepared::Plan(input, Box::new(planned)))
+}
+
+/// The machines of which an unfinished run of the same name has changed something, or may have.
+async fn begun_before<T: Transport>(tenant: &Tenant<T>, typed: &str) -> Result<Vec<MachineId>, CommandError> {
+    let candidates = candidates(tenant).await?;
+    let Some(unfinished) = candidates.iter().find(|candidate| is_of_input(candidate, typed)) else {
+        return Ok(Vec::new());
+    };
+    let (mut machines, mut seen, mut last) = (Vec::new(), HashSet::new(), None);
+    loop {
+        let known = tenant.store.known_operations(unfinished.run.key, last, OPERATIONS_AT_ONCE).await?;
+        let Some(end) = known.last() else { return Ok(machines) };
+        last = Some(end.id);
+        let done = known.into_iter().filter(|known| known.may_be_done()).map(|known| known.operation.machine);
+        machines.extend(done.filter(|machine| seen.insert(machine.clone())));
+    }
+}
+
+/// A row for each machine and change.
+fn rows(change: &TagChange, machines: &[MachineId], inventory: &Inventory) -> Result<Sheet, InputError> {
+    let mut sheet = SheetWriter::new(&RETAG_HEADER, None);
+    let changes: Vec<Change> = change.changes().collect();
+    for machine in machines {
+        let name = inventory.look_up(machine).and_then(|listed| listed.name()).unwrap_or_default();
+        let (id, name) = (machine.to_string(), Outside::new(name));
+        for change in &changes {
+            let (tag, action, value) = row_words(change);
+            sheet.begin_row(&[&id, &name.data_cell(), tag, action, value])?;
+            sheet.ask(MachineReference::Id(machine.clone()), change);
+        }
+    }
+    sheet.finish()
+}
+
+/// Says that nobody has the tag, and which one is the nearest.
+fn nobody_has(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<ExitStatus, CommandError> {
+    let (counts, _) = read.inventory.tag_counts();
+    let old = change.old().as_str();
+    let nearest = nearest(old, counts.keys().copied());
+    if desk.json {
+        let own = json!({"rows": 0, "changes": 0, "tag": old, "nearest": nearest});
+        let own = joined(reading_json(&read.progress, None), own);
+        desk.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+    } else {
+        let nearest = nearest.map(|nearest| format!("; the nearest is \"{}\"", Excerpt::new(nearest)));
+        let nearest = nearest.unwrap_or_default();
+        desk.say(&format!("No machine of the tenant has the tag \"{}\"{nearest}.", Excerpt::new(old)));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Whether a machine has the tag that shows none, nobody can tell.
+fn warn_of_unshown_tags(inventory: &Inventory, desk: &Desk) {
+    let unshown = inventory.machines().filter(|machine| !machine.shows_tags()).count() as u64;
+    if unshown > 0 {
+        let machines = counted(unshown, "machine", "machines");
+        desk.screen.warning(&format!("the service did not show the tags of {machines}, so they may keep the tag"));
+    }
+}
+
+/// Says that the new tag is there in another spelling. The old one is no such spelling.
+fn warn_of_spelling(change: &TagChange, input: &CheckedInput, inventory: &Inventory, desk: &Desk) {
+    let old = Excerpt::new(change.old().as_str());
+    let (warnings, _) = tenant_tag_warnings(&input.sheet.requests, inventory);
+    for warning in warnings.iter().filter(|warning| warning.is_about_other_spelling_than(&old)) {
+        desk.screen.warning(&warning.words());
+    }
+}

@@ -1,0 +1,131 @@
+//! A tag renamed or removed on every machine that has it: left on the way, gone on with, taken back.
+
+use super::*;
+use crate::input::Accepted;
+use crate::plan::tag_change::TagChange;
+
+impl World {
+    /// A tenant with the machines 1 to `machines`, all of which have the tag.
+    fn tagged(tag: &str, machines: u32) -> Self {
+        let world = Self::of(machines);
+        (1..=machines).for_each(|number| world.service.change(number, |machine| machine.tag(tag)));
+        world
+    }
+
+    async fn retag_or_die(&self, change: &TagChange, how: &Invocation) -> Option<Said> {
+        let order = ApplyOrder {
+            target: ResultsTarget::StandardOutput,
+            planning: how.planning(),
+            run: how.run(),
+            joins: how.joins,
+        };
+        let typed = format!("tags {:?}", change.changes().map(|change| change.to_string()).collect::<Vec<_>>());
+        let retagging = Retagging { change: change.clone(), typed };
+        let ended = self.command(how, async |world, mut desk| {
+            let outcome = match world.tenant(&mut desk, how).await {
+                Ok(tenant) => retag(&tenant, &order, &retagging, &mut desk).await,
+                Err(error) => Err(error),
+            };
+            (desk, outcome)
+        });
+        ended.await
+    }
+
+    async fn retag(&self, change: &TagChange, how: &Invocation) -> Said {
+        self.retag_or_die(change, how).await.expect("it lives")
+    }
+
+    fn held(&self, tags: [&str; 2]) -> [usize; 2] {
+        tags.map(|tag| self.service.tagged(tag))
+    }
+}
+
+fn rename(old: &str, new: &str) -> TagChange {
+    TagChange::rename(old, new, Accepted::default()).expect("two tags")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_command_goes_on_with_a_run_that_was_left_and_answers_every_machine() {
+    for dies in [false, true] {
+        let world = World::tagged("Old", 40);
+        let untouched = world.service.machine(40);
+        world.service.change(40, |machine| machine.tags.clear());
+        let after = Some(Duration::from_secs(2));
+        let left = Invocation { concurrency: 1, ..Invocation::default() };
+        let left = if dies {
+            Invocation { dies_after: after, ..left }
+        } else {
+            Invocation { interrupted_after: after, ..left }
+        };
+        let said = world.retag_or_die(&rename("Old", "New"), &left).await;
+        assert_eq!(said.is_none(), dies);
+        let [old, new] = world.held(["Old", "New"]);
+        assert!(new >= 39 - old && (1..30).contains(&new), "{old} {new}");
+        // Somebody gives the tag to another machine meanwhile.
+        world.service.change(40, |machine| machine.clone_from(&untouched));
+        let said = world.retag(&rename("Old", "New"), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(world.held(["Old", "New"]), [0, 40]);
+        assert_eq!(said.statuses(), [("succeeded".to_owned(), 80)].into(), "dies: {dies}, {}", said.messages);
+        let runs = world.store().await.runs().await.expect("runs");
+        assert_eq!((runs.len(), &runs[0].run_id), (1, &said.run_id()));
+        assert!(world.service.writes().len() <= 81, "nothing is sent again but what was in flight");
+        world.undo(&said.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(world.held(["Old", "New"]), [40, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_left_is_resumed_by_its_name_and_another_change_is_another_run() {
+    let world = World::tagged("Old", 20);
+    let left = Invocation { interrupted_after: Some(Duration::from_secs(1)), concurrency: 1, ..Invocation::default() };
+    let first = world.retag(&rename("Old", "New"), &left).await.exits(ExitStatus::StoppedEarly).run_id();
+    let done = world.service.tagged("New");
+    assert!((1..20).contains(&done), "{done}");
+    let other = world.retag(&rename("New", "Newer"), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_ne!(other.run_id(), first);
+    assert_eq!(world.held(["New", "Newer"]), [0, done]);
+    world.resume(Some(&first), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(
+        world.held(["Old", "New"]),
+        [0, 20 - done],
+        "what a later run has overwritten is left as that run made it"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_machine_loses_the_old_tag_before_it_has_the_new_one() {
+    let world = World::tagged("Old", 30);
+    world.retag(&rename("Old", "New"), &Invocation::default()).await.exits(ExitStatus::Done);
+    let writes = world.service.writes();
+    let position = |machine: u32, what: &str| {
+        writes.iter().position(|(written, change)| *written == id(machine) && change.starts_with(what)).expect(what)
+    };
+    assert!((1..=30).all(|machine| position(machine, "Add") < position(machine, "Remove")), "{writes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_lags_behind_our_own_writes_hides_no_machine_and_shows_none_that_has_lost_the_tag() {
+    let world = World::tagged("Old", 12);
+    world.service.lag(Duration::from_mins(5));
+    let how = Invocation::default();
+    world.retag(&rename("Old", "New"), &how).await.exits(ExitStatus::Done);
+    world.retag(&TagChange::remove("Old").expect("a tag"), &how).await.exits(ExitStatus::Done).says("No machine");
+    world.retag(&rename("Old", "Third"), &how).await.exits(ExitStatus::Done).says("No machine");
+    world.retag(&rename("New", "Newer"), &how).await.exits(ExitStatus::Done);
+    assert_eq!(world.held(["New", "Newer"]), [0, 12]);
+    assert_eq!(world.service.tagged("Third"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_waited_for_too_long_is_made_again_with_the_machines_that_have_the_tag_by_then() {
+    let world = World::tagged("Old", 6);
+    world.service.change(6, |machine| machine.tags.clear());
+    let slow = Invocation { answered_after: Some(Duration::from_mins(11)), ..Invocation::default() };
+    let remove = TagChange::remove("Old").expect("a tag");
+    let (said, ()) = tokio::join!(world.retag(&remove, &slow), async {
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        world.service.change(6, |machine| machine.tag("Old"));
+    });
+    let said = said.exits(ExitStatus::Done).says("it is made again");
+    assert_eq!((world.service.tagged("Old"), said.rows().len()), (0, 6));
+}

@@ -1,0 +1,187 @@
+//! `tagfleet tags`: what a tenant's machines have, and a tag renamed or removed on all of them.
+
+use serde_json::{Value, json};
+
+use crate::process::{Ended, Program};
+use crate::rehearsal::Folder;
+use crate::stand_in::StandIn;
+use crate::table::Table;
+use crate::tenant::{Tenant, machine};
+
+/// The command in this folder, without a quota.
+#[track_caller]
+fn tags(server: &StandIn, folder: &Folder, arguments: &[&str]) -> Ended {
+    let mut command = folder.command();
+    command.envs(server.variables()).env("COLUMNS", "80").arg("tags").args(arguments).args(["--quota", "off"]);
+    Program::start(command, None, true).end()
+}
+
+#[track_caller]
+fn exits(ended: Ended, status: i32) -> Ended {
+    assert_eq!(ended.status, Some(status), "{}", ended.messages);
+    ended
+}
+
+#[track_caller]
+fn object(ended: &Ended) -> Value {
+    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
+}
+
+fn writes(server: &StandIn) -> usize {
+    server.requests().iter().filter(|request| request.method == "POST" && request.path.starts_with("/api/")).count()
+}
+
+/// The tags of the machines 1 to `machines`.
+fn held(tenant: &Tenant, machines: u32) -> Vec<Vec<String>> {
+    (1..=machines).map(|number| tenant.holds(number).0).collect()
+}
+
+/// What the results say of each row: machine, tag, action and status.
+fn answers(folder: &Folder, results: &str) -> Vec<String> {
+    let table = Table::read(&folder.read(results).expect("results"), ',');
+    let answer = |row: &crate::table::Row| {
+        let machine = row["machineId"].trim_start_matches(|digit: char| !digit.is_ascii_digit());
+        let number = machine.trim_start_matches('0');
+        format!("{number} {} {} {} {}", &row["computerDnsName"], &row["action"], &row["tag"], &row["status"])
+    };
+    table.rows.iter().map(answer).collect()
+}
+
+/// Four machines, of which three have a tag that is misspelled.
+fn fleet() -> Tenant {
+    Tenant::of([
+        machine(1).tagged("Marketting").tagged("Tier 1"),
+        machine(2).tagged("Marketting").tagged("Marketing"),
+        machine(3).tagged("marketting"),
+        machine(4).tagged("Marketting"),
+    ])
+}
+
+#[test]
+fn every_tag_is_listed_with_its_machines_and_what_looks_like_it() {
+    let server = Tenant::of([
+        machine(1).tagged("Tier 1").tagged("MARKETING"),
+        machine(2).tagged("Tier 1").tagged("Marketing"),
+        machine(3).tagged("Marketing").tagged("a\u{202e}b"),
+        machine(4),
+    ])
+    .serve();
+    let folder = Folder::new();
+    let text = exits(tags(&server, &folder, &[]), 0);
+    insta::assert_snapshot!(String::from_utf8_lossy(&text.output), @r#"
+     MACHINES  TAG
+            1  a\u{202e}b
+            2  Marketing
+            1  MARKETING
+               both differ only in case or width
+            2  Tier 1
+    4 tags on 3 of 4 machines.
+    "#);
+    let told = object(&exits(tags(&server, &folder, &["--json"]), 0));
+    let expected = json!([
+        {"tag": "a\u{202e}b", "machines": 1, "twins": []},
+        {"tag": "Marketing", "machines": 2, "twins": ["MARKETING"]},
+        {"tag": "MARKETING", "machines": 1, "twins": ["Marketing"]},
+        {"tag": "Tier 1", "machines": 2, "twins": []},
+    ]);
+    assert_eq!((&told["tags"], &told["schema_version"], &told["machines"]), (&expected, &json!(1), &json!(4)));
+    assert_eq!(writes(&server), 0);
+}
+
+#[test]
+fn a_tag_is_renamed_on_every_machine_that_has_it_and_back_again() {
+    let (tenant, folder) = (fleet(), Folder::new());
+    let (server, before) = (tenant.serve(), held(&tenant, 4));
+    let rename = ["rename", "Marketting", "Marketing"];
+    let plan = exits(tags(&server, &folder, &[&rename[..], &["--plan-only"]].concat()), 0);
+    let text = String::from_utf8_lossy(&plan.output).into_owned();
+    assert!(text.contains("Plan for tags rename Marketting Marketing, 6 rows"), "{text}");
+    assert!(text.contains("5 changes, 1 so already") && text.contains("3 × remove tag \"Marketting\""), "{text}");
+    exits(tags(&server, &folder, &[&rename[..], &["--plan-only", "--detailed-exitcode"]].concat()), 10);
+    // Nobody is there to say yes.
+    exits(tags(&server, &folder, &rename), 2);
+    assert_eq!((writes(&server), folder.read("tags-rename.results.csv")), (0, None));
+
+    let told = object(&exits(tags(&server, &folder, &[&rename[..], &["--yes", "--json"]].concat()), 0));
+    assert_eq!(held(&tenant, 4), [&["Marketing", "Tier 1"][..], &["Marketing"], &["marketting"], &["Marketing"]]);
+    assert_eq!((&told["rows"], &told["input"]), (&json!(6), &json!("tags rename Marketting Marketing")));
+    insta::assert_snapshot!(answers(&folder, "tags-rename.results.csv").join("\n"), @r#"
+    1 pc1.contoso.example Add Marketing succeeded
+    1 pc1.contoso.example Remove Marketting succeeded
+    2 pc2.contoso.example Add Marketing unchanged
+    2 pc2.contoso.example Remove Marketting succeeded
+    4 pc4.contoso.example Add Marketing succeeded
+    4 pc4.contoso.example Remove Marketting succeeded
+    "#);
+
+    let again = exits(tags(&server, &folder, &[&rename[..], &["--yes"]].concat()), 0);
+    assert!(
+        again.messages.contains("No machine of the tenant has the tag \"Marketting\"; the nearest is \"marketting\"")
+    );
+    let again = exits(tags(&server, &folder, &[&rename[..], &["--yes", "--json", "-q"]].concat()), 0);
+    assert_eq!((&object(&again)["nearest"], &object(&again)["changes"]), (&json!("marketting"), &json!(0)));
+    assert_eq!(again.messages, "");
+
+    let mut undo = folder.command();
+    let run = told["run_id"].as_str().expect("a run");
+    undo.envs(server.variables()).args(["undo", run, "--yes", "--quota", "off"]);
+    exits(Program::start(undo, None, true).end(), 0);
+    assert_eq!(held(&tenant, 4), before);
+}
+
+#[test]
+fn a_machine_to_which_the_new_tag_could_not_be_added_keeps_the_old_one() {
+    let tenant = Tenant::of([machine(1).tagged("Old"), machine(2).tagged("Old").dead(), machine(3).tagged("Old")]);
+    let (server, folder) = (tenant.serve(), Folder::new());
+    exits(tags(&server, &folder, &["rename", "Old", "New", "--yes"]), 1);
+    assert_eq!(held(&tenant, 3), [["New"], ["Old"], ["New"]]);
+    insta::assert_snapshot!(answers(&folder, "tags-rename.results.csv").join("\n"), @r#"
+    1 pc1.contoso.example Add New succeeded
+    1 pc1.contoso.example Remove Old succeeded
+    2 pc2.contoso.example Add New failed
+    2 pc2.contoso.example Remove Old not_attempted
+    3 pc3.contoso.example Add New succeeded
+    3 pc3.contoso.example Remove Old succeeded
+    "#);
+    // What was not done can be fed back as it stands.
+    let mut apply = folder.command();
+    apply.envs(server.variables()).args(["plan", "tags-rename.failed.csv", "--quota", "off", "--json"]);
+    let plan = object(&exits(Program::start(apply, None, true).end(), 0));
+    assert_eq!((&plan["rows"], &plan["changes"]), (&json!(2), &json!(2)));
+}
+
+#[test]
+fn a_tag_is_removed_exactly_and_within_limits() {
+    let (tenant, folder) = (fleet(), Folder::new());
+    let server = tenant.serve();
+    let refused = exits(tags(&server, &folder, &["remove", "Marketting", "--yes", "--max-changes", "2"]), 3);
+    assert!(refused.messages.contains("3 operations would change something"), "{}", refused.messages);
+    assert_eq!(writes(&server), 0);
+    exits(tags(&server, &folder, &["remove", "Marketting", "--yes", "--limit", "1"]), 0);
+    assert_eq!(held(&tenant, 4), [&["Tier 1"][..], &["Marketing", "Marketting"], &["marketting"], &["Marketting"]]);
+    exits(tags(&server, &folder, &["remove", "Marketting", "--yes"]), 0);
+    assert_eq!(held(&tenant, 4), [&["Tier 1"][..], &["Marketing"], &["marketting"], &[]]);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_read() {
+    let (server, folder) = (fleet().serve(), Folder::new());
+    for (arguments, status, words) in [
+        (&["rename", "A", "A"][..], 2, "OLD and NEW are the same tag"),
+        (&["rename", "marketing", "Marketing"], 2, "by way of a third tag"),
+        (&["rename", "A", "B;C"], 3, "--accept odd-tags"),
+        (&["rename", "A", ""], 2, "the tag is empty"),
+        (&["remove", "a\u{7}"], 2, "control character"),
+        (&["rename", "A"], 2, "<NEW>"),
+        (&["list"], 2, "tagfleet tags"),
+    ] {
+        let ended = exits(tags(&server, &folder, arguments), status);
+        assert!(ended.messages.contains(words), "{words:?} is not in: {}", ended.messages);
+    }
+    assert_eq!(server.requests().len(), 0);
+    let odd = ["rename", "Marketting", "B;C", "--accept", "odd-tags", "--yes"];
+    exits(tags(&server, &folder, &odd), 0);
+    assert_eq!(writes(&server), 2, "a bulk call each");
+    let twin = exits(tags(&server, &folder, &["rename", "Tier 1", "MARKETTING", "--plan-only"]), 0);
+    assert!(twin.messages.contains("is new to the tenant, where 1 machine has \"marketting\""), "{}", twin.messages);
+}
