@@ -22,7 +22,8 @@ const OPTIONS: [(&[&str], &str); 35] = [
             "--preview",
             "--plan",
         ],
-        "'tagfleet plan INPUT.csv' says what apply would do and changes nothing; --sandbox rehearses it",
+        "'tagfleet plan INPUT.csv' says what apply would do and changes nothing; --sandbox rehearses it, and --plan-only \
+         shows what tags rename and tags remove would do",
     ),
     (
         &["--diff", "--verify"],
@@ -150,13 +151,17 @@ const OPTIONS: [(&[&str], &str); 35] = [
 ];
 
 /// Commands of other programs, and what does their work here.
-const COMMANDS: [(&[&str], &str); 11] = [
+const COMMANDS: [(&[&str], &str); 12] = [
     (
         &[
             "run", "tag", "retag", "set", "add", "remove", "exec", "execute", "start", "push", "sync", "update",
             "import",
         ],
         "'tagfleet apply INPUT.csv' makes the tenant match the file",
+    ),
+    (
+        &["rename", "untag", "tag-list", "list-tags"],
+        "'tagfleet tags' lists the tenant's tags, and renames or removes one",
     ),
     (
         &["dry-run", "dryrun", "preview", "diff", "simulate", "validate", "lint", "what-if", "estimate"],
@@ -198,12 +203,18 @@ pub(super) fn advised(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(typed)) = error.get(kind) else { return error };
     let typed = typed.split('=').next().unwrap_or_default().to_owned();
     let is_command = kind == ContextKind::InvalidSubcommand;
-    let meant = table.iter().find(|(names, _)| names.contains(&typed.to_ascii_lowercase().as_str()));
+    let is_of_tags =
+        is_command && error.get(ContextKind::Usage).is_some_and(|usage| usage.to_string().contains(" tags "));
+    let meant =
+        table.iter().filter(|_| !is_of_tags).find(|(names, _)| names.contains(&typed.to_ascii_lowercase().as_str()));
     let is_spelled_alike = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
         .into_iter()
         .any(|suggested| error.get(suggested).is_some());
     let advice = match meant {
         Some((_, advice)) => (*advice).to_owned(),
+        None if is_of_tags && !is_spelled_alike => {
+            "'tagfleet tags' lists them, its rename and remove change one".to_owned()
+        }
         None if is_command && looks_like_file(&typed) => {
             format!("'tagfleet apply {typed}' makes the tenant match the file")
         }
@@ -242,10 +253,15 @@ fn commands_with(option: &str) -> Option<String> {
             (long.is_some() && known.get_long() == long) || (short.is_some() && known.get_short() == short)
         })
     };
-    let names: Vec<&str> = command.get_subcommands().filter(|one| has(one)).map(clap::Command::get_name).collect();
+    let outer = command.get_subcommands().filter(|outer| has(outer)).map(|outer| outer.get_name().to_owned());
+    let inner = command.get_subcommands().flat_map(|outer| {
+        let inner = outer.get_subcommands().filter(|inner| has(inner));
+        inner.map(|inner| format!("{} {}", outer.get_name(), inner.get_name()))
+    });
+    let names: Vec<String> = outer.chain(inner).collect();
     match names.as_slice() {
         [] => None,
-        [only] => Some((*only).to_owned()),
+        [only] => Some(only.clone()),
         [rest @ .., last] => Some(format!("{} and {last}", rest.join(", "))),
     }
 }
@@ -275,8 +291,11 @@ mod tests {
             ("apply x.csv --insecure", "--ca-file FILE"),
             ("apply x.csv --max-change 3", "'--max-changes'"),
             ("apply x.csv --conccurency 3", "'--concurrency'"),
-            ("plan x.csv --deadline 06:00", "'--deadline' is an option of apply, resume and undo"),
-            ("plan x.csv --yes", "'--yes' is an option of apply, resume and undo"),
+            (
+                "plan x.csv --deadline 06:00",
+                "'--deadline' is an option of apply, resume, undo, tags rename and tags remove",
+            ),
+            ("plan x.csv --yes", "'--yes' is an option of apply, resume, undo, tags rename and tags remove"),
             ("apply x.csv --frobnicate", "tip: --help lists what there is"),
             ("apply x.csv y.csv", "run it once for each"),
             ("run x.csv", "'tagfleet apply INPUT.csv'"),
@@ -284,6 +303,9 @@ mod tests {
             ("rollback", "'tagfleet undo RUN'"),
             ("machines", "'tagfleet inventory -o MACHINES.csv'"),
             ("aply x.csv", "'apply'"),
+            ("tags list", "'tagfleet tags' lists them"),
+            ("tags renam", "'rename'"),
+            ("tags remove x --dry-run", "--plan-only"),
             ("retag.csv", "'tagfleet apply retag.csv'"),
             ("frobnicate", "tip: --help lists what there is"),
         ];
@@ -300,7 +322,9 @@ mod tests {
         let command = Cli::command();
         let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         let mut longs: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
-        longs.extend(command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long));
+        let inner = command.get_subcommands().flat_map(clap::Command::get_subcommands);
+        let commands = command.get_subcommands().chain(inner);
+        longs.extend(commands.flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long));
         for (words, advice) in OPTIONS.iter().chain(&COMMANDS) {
             for word in *words {
                 assert!(!names.contains(word), "{word} is a command");

@@ -8,6 +8,7 @@ use super::after_help::after_help;
 use super::options::{
     InputOptions, LimitOptions, MonitoringOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
+use super::values::odd_tags;
 use crate::input::Doubt;
 use crate::outside::shell_word;
 use crate::sandbox::arguments::SandboxArguments;
@@ -339,8 +340,8 @@ pub struct RenameOptions {
     pub old: String,
     /// What takes its place
     pub new: String,
-    /// Allow a NEW that looks like a mishap: odd-tags
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    /// Allow a NEW that looks like a mishap
+    #[arg(long, value_name = "odd-tags", value_parser = odd_tags())]
     pub accept: Vec<Doubt>,
     /// How it is done.
     #[command(flatten)]

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::civil::Time;
 
 use crate::dispatch::MaximumErrors;
+use crate::input::Doubt;
 use crate::quota::parse_duration;
 
 /// A duration as typed.
@@ -104,6 +106,11 @@ impl FromStr for MaximumErrors {
         };
         parsed.ok_or_else(|| format!("\"{text}\" is neither a number such as 20 nor a share such as 5%"))
     }
+}
+
+/// What can be doubtful about a tag that stands in no file.
+pub(super) fn odd_tags() -> impl TypedValueParser<Value = Doubt> {
+    PossibleValuesParser::new([Doubt::OddTags.name()]).map(|_name| Doubt::OddTags)
 }
 
 #[cfg(test)]

@@ -147,7 +147,8 @@ fn rows(change: &TagChange, machines: &[MachineId], inventory: &Inventory) -> Re
 fn nobody_has(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<ExitStatus, CommandError> {
     let (counts, _) = read.inventory.tag_counts();
     let old = change.old().as_str();
-    let nearest = nearest(old, counts.keys().copied());
+    // A list that lags may show it still.
+    let nearest = nearest(old, counts.keys().copied().filter(|tag| *tag != old));
     if desk.json {
         let own = json!({"rows": 0, "changes": 0, "tag": old, "nearest": nearest});
         let own = joined(reading_json(&read.progress, None), own);

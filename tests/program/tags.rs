@@ -173,7 +173,8 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
         (&["rename", "A", ""], 2, "the tag is empty"),
         (&["remove", "a\u{7}"], 2, "control character"),
         (&["rename", "A"], 2, "<NEW>"),
-        (&["list"], 2, "tagfleet tags"),
+        (&["list"], 2, "'tagfleet tags' lists them"),
+        (&["rename", "A", "B", "--accept", "case-variants"], 2, "[possible values: odd-tags]"),
     ] {
         let ended = exits(tags(&server, &folder, arguments), status);
         assert!(ended.messages.contains(words), "{words:?} is not in: {}", ended.messages);
