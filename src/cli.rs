@@ -7,6 +7,7 @@ mod commands;
 mod mistyped;
 mod options;
 mod program;
+mod tags;
 mod values;
 
 use std::ffi::OsString;
@@ -19,7 +20,7 @@ use crate::outside::shown;
 pub(crate) use after_help::{examples, exit_statuses};
 pub use commands::{
     ApplyOptions, Command, CompletionsOptions, HelpOptions, InventoryOptions, ManOptions, PlanOptions, ResultsOptions,
-    ResumeOptions, RetagOptions, RunsOptions, TagsCommand, TagsOptions, UndoOptions, VerifyOptions,
+    ResumeOptions, RunsOptions, UndoOptions, VerifyOptions,
 };
 pub use mistyped::{Mistyped, message_and_hint};
 pub use options::{
@@ -27,6 +28,7 @@ pub use options::{
     ServiceOptions,
 };
 pub use program::Cli;
+pub use tags::{RetagOptions, TagsCommand, TagsOptions};
 pub use values::{DeadlineArgument, DurationArgument};
 
 impl Cli {

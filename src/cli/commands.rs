@@ -8,9 +8,7 @@ use super::after_help::after_help;
 use super::options::{
     InputOptions, LimitOptions, MonitoringOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
-use super::values::odd_tags;
-use crate::input::Doubt;
-use crate::outside::shell_word;
+use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
 /// The commands.
@@ -281,126 +279,6 @@ pub struct ManOptions {
     ///
     /// One page for each command, and one for each topic. Without a directory, tagfleet(1) is printed.
     pub directory: Option<PathBuf>,
-}
-
-/// Options of `tags`.
-#[derive(Debug, Args)]
-pub struct TagsOptions {
-    /// What becomes of a tag; without it, all are listed.
-    #[command(subcommand)]
-    pub command: Option<TagsCommand>,
-    /// The service and how to sign in.
-    #[command(flatten)]
-    pub service: ServiceOptions,
-    /// The quota.
-    #[command(flatten)]
-    pub quota: QuotaOptions,
-}
-
-/// What becomes of a tag.
-#[derive(Debug, Subcommand)]
-pub enum TagsCommand {
-    /// Put a tag in the place of another
-    ///
-    /// On every machine that has OLD: NEW is added, and then OLD removed. A machine to which NEW could not be added keeps
-    /// OLD. The plan is shown, and you are asked.
-    #[command(after_long_help = after_help("tags rename"))]
-    Rename(Box<RenameOptions>),
-    /// Take a tag off every machine that has it
-    ///
-    /// The plan is shown, and you are asked.
-    #[command(after_long_help = after_help("tags remove"))]
-    Remove(Box<RemoveOptions>),
-}
-
-impl TagsCommand {
-    /// What was typed after the program's name, without options.
-    #[must_use]
-    pub fn typed(&self) -> String {
-        match self {
-            Self::Rename(options) => format!("tags rename {} {}", shell_word(&options.old), shell_word(&options.new)),
-            Self::Remove(options) => format!("tags remove {}", shell_word(&options.tag)),
-        }
-    }
-
-    /// How it is done.
-    #[must_use]
-    pub const fn options(&self) -> &RetagOptions {
-        match self {
-            Self::Rename(options) => &options.retag,
-            Self::Remove(options) => &options.retag,
-        }
-    }
-}
-
-/// Options of `tags rename`.
-#[derive(Debug, Args)]
-pub struct RenameOptions {
-    /// The tag, exactly
-    pub old: String,
-    /// What takes its place
-    pub new: String,
-    /// Allow a NEW that looks like a mishap
-    #[arg(long, value_name = "odd-tags", value_parser = odd_tags())]
-    pub accept: Vec<Doubt>,
-    /// How it is done.
-    #[command(flatten)]
-    pub retag: RetagOptions,
-}
-
-/// Options of `tags remove`.
-#[derive(Debug, Args)]
-pub struct RemoveOptions {
-    /// The tag, exactly
-    pub tag: String,
-    /// How it is done.
-    #[command(flatten)]
-    pub retag: RetagOptions,
-}
-
-/// Options of whatever changes a tag on every machine that has it.
-#[derive(Debug, Args)]
-pub struct RetagOptions {
-    /// Write the results here; - for standard output
-    ///
-    /// [default: tags-rename.results.csv or tags-remove.results.csv]
-    #[arg(short, long, value_name = "RESULTS.csv")]
-    pub output: Option<PathBuf>,
-    /// Begin a new run instead of resuming an unfinished one
-    #[arg(long, help_heading = "Runs")]
-    pub fresh: bool,
-    /// Show the plan, and change nothing
-    #[arg(long, help_heading = "Plan")]
-    pub plan_only: bool,
-    /// Exit with status 10 when something would be changed
-    #[arg(long, requires = "plan_only", help_heading = "Plan")]
-    pub detailed_exitcode: bool,
-    /// Send only the first N changes: a canary
-    ///
-    /// The rows that are left out are not_attempted, and stand in the file of rows to feed back.
-    #[arg(long, value_name = "N", help_heading = "Plan")]
-    pub limit: Option<u32>,
-    /// Refuse a plan with more changes than this
-    #[arg(long, value_name = "N", help_heading = "Plan")]
-    pub max_changes: Option<u32>,
-    /// Make one call per change
-    #[arg(long, help_heading = "Plan")]
-    pub no_bulk: bool,
-    /// What may happen without asking, and when to stop.
-    #[command(flatten)]
-    pub limits: LimitOptions,
-    /// How the run gets on with others in the state directory.
-    #[command(flatten)]
-    pub others: OtherRunsOptions,
-    /// Who watches it from afar.
-    #[command(flatten)]
-    pub monitoring: MonitoringOptions,
-    /// The service and how to sign in.
-    #[command(flatten)]
-    pub service: ServiceOptions,
-    /// The quota.
-    #[command(flatten)]
-    pub quota: QuotaOptions,
 }
 
 fn help_topics() -> String {

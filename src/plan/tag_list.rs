@@ -51,7 +51,7 @@ impl<'i> TagList<'i> {
 }
 
 /// Tags that look the same.
-fn listed<'i>(mut alike: Vec<(&'i str, u64)>) -> Vec<ListedTag<'i>> {
+fn listed(mut alike: Vec<(&str, u64)>) -> Vec<ListedTag<'_>> {
     alike.sort_by(|(one, machines), (other, more)| more.cmp(machines).then_with(|| one.cmp(other)));
     let others = |tag: &str| alike.iter().map(|(other, _)| *other).filter(|other| *other != tag).collect();
     alike.iter().map(|(tag, machines)| ListedTag { tag, machines: *machines, twins: others(tag) }).collect()

@@ -27,6 +27,7 @@ use crate::plan::tag_change::TagChange;
 use crate::plan::tenant_tags::{nearest, tenant_tag_warnings};
 use crate::plan::undo::row_words;
 use crate::report::{Ending, joined, reading_json};
+use crate::store::KnownOperation;
 use crate::words::counted;
 
 /// The columns of the rows that change a tag; `apply` takes them, too.
@@ -52,12 +53,11 @@ pub(crate) async fn retag<T: Transport>(
     let mut calls = ReadProgress::default();
     loop {
         let begun_before = if order.joins { begun_before(tenant, &retagging.typed).await? } else { Vec::new() };
-        let (input, planned) = match prepare(tenant, retagging, order.planning, begun_before, desk).await? {
-            Prepared::Plan(input, planned) => (input, planned),
-            Prepared::NobodyHas(status) => return Ok(status),
+        let Some((input, planned)) = prepare(tenant, retagging, order.planning, begun_before, desk).await? else {
+            return Ok(ExitStatus::Done);
         };
         let mut application = Application::new(tenant, order, input, calls)?;
-        match application.begin(*planned, desk).await? {
+        match application.begin(planned, desk).await? {
             Some(begun) => return application.carry_out(begun, desk).await,
             None => calls = application.calls,
         }
@@ -75,25 +75,20 @@ pub(crate) async fn plan_retagging<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     match prepare(tenant, retagging, planning, Vec::new(), desk).await? {
-        Prepared::Plan(input, planned) => show(tenant, planning, tells_differences, &input, &planned, desk).await,
-        Prepared::NobodyHas(status) => Ok(status),
+        Some((input, planned)) => show(tenant, planning, tells_differences, &input, &planned, desk).await,
+        None => Ok(ExitStatus::Done),
     }
 }
 
-enum Prepared {
-    Plan(CheckedInput, Box<Planned>),
-    /// There is nothing to do, and it has been said.
-    NobodyHas(ExitStatus),
-}
-
-/// Reads the tenant's machines, and plans for those that have the tag and those that the run has changed before.
+/// Reads the tenant's machines, and plans for those that have the tag and those that the run has changed before. `None`
+/// when there are none: then that has been said.
 async fn prepare<T: Transport>(
     tenant: &Tenant<T>,
     Retagging { change, typed }: &Retagging,
     planning: PlanningOptions,
     begun_before: Vec<MachineId>,
     desk: &mut Desk,
-) -> Result<Prepared, CommandError> {
+) -> Result<Option<(CheckedInput, Planned)>, CommandError> {
     let read = tenant.read_machines(desk).await?;
     let own = tenant.own_writes(read.began_at).await?;
     let mut machines = change.machines(&read.inventory, &own.recent);
@@ -102,13 +97,14 @@ async fn prepare<T: Transport>(
     machines.extend(others);
     warn_of_unshown_tags(&read.inventory, desk);
     if machines.is_empty() {
-        return nobody_has(change, &read, desk).map(Prepared::NobodyHas);
+        nobody_has(change, &read, desk)?;
+        return Ok(None);
     }
     let sheet = rows(change, &machines, &read.inventory).map_err(not_kept)?;
     let input = CheckedInput::made_again(typed.clone(), sheet);
     warn_of_spelling(change, &input, &read.inventory, desk);
     let planned = plan_over(tenant, &input, Some(read), own, planning.settings, &desk.screen)?;
-    Ok(Prepared::Plan(input, Box::new(planned)))
+    Ok(Some((input, planned)))
 }
 
 /// The machines of which an unfinished run of the same name has changed something, or may have.
@@ -122,7 +118,7 @@ async fn begun_before<T: Transport>(tenant: &Tenant<T>, typed: &str) -> Result<V
         let known = tenant.store.known_operations(unfinished.run.key, last, OPERATIONS_AT_ONCE).await?;
         let Some(end) = known.last() else { return Ok(machines) };
         last = Some(end.id);
-        let done = known.into_iter().filter(|known| known.may_be_done()).map(|known| known.operation.machine);
+        let done = known.into_iter().filter(KnownOperation::may_be_done).map(|known| known.operation.machine);
         machines.extend(done.filter(|machine| seen.insert(machine.clone())));
     }
 }
@@ -144,7 +140,7 @@ fn rows(change: &TagChange, machines: &[MachineId], inventory: &Inventory) -> Re
 }
 
 /// Says that nobody has the tag, and which one is the nearest.
-fn nobody_has(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<ExitStatus, CommandError> {
+fn nobody_has(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<(), CommandError> {
     let (counts, _) = read.inventory.tag_counts();
     let old = change.old().as_str();
     // A list that lags may show it still.
@@ -158,7 +154,7 @@ fn nobody_has(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<Ex
         let nearest = nearest.unwrap_or_default();
         desk.say(&format!("No machine of the tenant has the tag \"{}\"{nearest}.", Excerpt::new(old)));
     }
-    Ok(ExitStatus::Done)
+    Ok(())
 }
 
 /// Whether a machine has the tag that shows none, nobody can tell.
