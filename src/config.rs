@@ -48,7 +48,7 @@ pub enum ConfigError {
     #[error("the environment variable {0} holds no valid text")]
     Variable(&'static str),
     /// No encoding is called so.
-    #[error("\"{}\" is no encoding", shown(.0))]
+    #[error("\"{}\" is not a known encoding", shown(.0))]
     Encoding(String),
 }
 

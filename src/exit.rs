@@ -175,7 +175,7 @@ impl From<StoreError> for CommandError {
         let (status, hint) = match &error {
             StoreError::NoSuchRun(run) => {
                 let sandbox = if is_sandbox_run(run) { " --sandbox" } else { "" };
-                (ExitStatus::Usage, Some(format!("list those that there are with: tagfleet runs{sandbox}")))
+                (ExitStatus::Usage, Some(format!("list the runs with: tagfleet runs{sandbox}")))
             }
             StoreError::NeverBegan(_) => (ExitStatus::Usage, error.hint()),
             _ => (storage_status(&error), error.hint()),
@@ -201,7 +201,7 @@ impl From<ReservedError> for CommandError {
 /// What to do where a file cannot be written.
 fn unwritable_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "make the folder, or name another file with -o",
+        io::ErrorKind::NotFound => "create the folder, or name another file with -o",
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "name another file with -o",
         io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f unlimited)",
         _ => "check the folder, its permissions and the room on the disk",

@@ -329,7 +329,7 @@ pub fn is_sandbox_run(run_id: &str) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It was so already when the inventory was read.
+    /// It was already set when the inventory was read.
     Unchanged,
     /// The service answered that it is so now.
     Succeeded,

@@ -101,7 +101,7 @@ pub fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<Url, Cli
         return Err(refused("is not https", "only a server on loopback may be called by http"));
     }
     if !loopback && !foreign_host_allowed && !is_microsoft_host(&host) {
-        return Err(refused("does not lead to a host of Microsoft's", "if it is meant, add --allow-host"));
+        return Err(refused("is not a Microsoft host", "if it is meant, add --allow-host"));
     }
     let path = url.path().trim_end_matches('/');
     // Microsoft's documentation writes the base with `/api` in places; the paths of the calls begin with it.
@@ -355,7 +355,7 @@ mod tests {
             (
                 "https://api.security.microsoft.com.evil.example",
                 false,
-                "the base URL https://api.security.microsoft.com.evil.example does not lead to a host of Microsoft's",
+                "the base URL https://api.security.microsoft.com.evil.example is not a Microsoft host",
             ),
             (
                 "https://user:hunter2@api.security.microsoft.com",

@@ -139,7 +139,7 @@ fn connection_problem(error: &reqwest::Error, host: &str, place: &str, is_late: 
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     let says = |words: &str| texts.iter().any(|text| text.starts_with(words));
     if says("tunnel error: proxy authorization required") {
-        return (LossKind::ProxyAuthentication, "the proxy wants to know who is asking (407)".to_owned());
+        return (LossKind::ProxyAuthentication, "the proxy requires a sign-in (407)".to_owned());
     }
     if says("tunnel error: failed to create underlying connection") {
         return (LossKind::Proxy, with_innermost_cause("no connection to the proxy", error));

@@ -152,7 +152,7 @@ impl PingLoss {
             }
             LossKind::Untrusted(CertificateProblem::WrongName) => "its certificate is another host's",
             LossKind::Untrusted(CertificateProblem::Unusable) => "its certificate is not accepted",
-            LossKind::ProxyAuthentication => "the proxy wants to know who is asking (407)",
+            LossKind::ProxyAuthentication => "the proxy requires a sign-in (407)",
             LossKind::Proxy => "the proxy does not connect",
             LossKind::UnknownHost => "no host of that name found",
             LossKind::ConnectionRefused => "connection refused",

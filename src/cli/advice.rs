@@ -40,9 +40,9 @@ const OPTIONS: [(&[&str], &str); 35] = [
             "--noninteractive",
             "--batch-mode",
         ],
-        "--yes goes on without a question; no option overrides a check",
+        "--yes applies without asking; no option overrides a check",
     ),
-    (&["--auto-approve", "--approve", "--confirm"], "--yes goes on without a question"),
+    (&["--auto-approve", "--approve", "--confirm"], "--yes applies without asking"),
     (
         &["--output", "-o", "--out", "--outfile", "--output-file", "--results", "--result-file"],
         "apply, resume, results, undo, verify and inventory write their rows to -o FILE; the others print on standard output",
@@ -134,10 +134,10 @@ const OPTIONS: [(&[&str], &str); 35] = [
     ),
     (&["--strict", "--fail-on-missing"], "--unlisted fail sends nothing to machines that the inventory lacks"),
     (&["--ignore-empty", "--no-fail-on-empty", "--empty-ok"], "--allow-empty takes a file without rows for done"),
-    (&["--continue", "--resume", "--retry-failed"], "'tagfleet resume' goes on with a run; apply does so by itself"),
+    (&["--continue", "--resume", "--retry-failed"], "'tagfleet resume' resumes a run; apply does so by itself"),
     (
         &["--restart", "--no-resume", "--no-join", "--new"],
-        "--fresh begins a new run where an unfinished one could be gone on with",
+        "--fresh starts a new run where an unfinished one could be resumed",
     ),
     (&["--undo", "--rollback", "--revert"], "'tagfleet undo RUN' takes back what a run changed"),
     (
@@ -172,7 +172,7 @@ const COMMANDS: [(&[&str], &str); 12] = [
         "'tagfleet verify INPUT.csv' says which rows hold, 'tagfleet plan' what would change",
     ),
     (&["rollback", "revert", "restore", "back"], "'tagfleet undo RUN' takes back what a run changed"),
-    (&["continue", "retry", "restart", "go-on"], "'tagfleet resume' goes on with an unfinished run"),
+    (&["continue", "retry", "restart", "go-on"], "'tagfleet resume' resumes an unfinished run"),
     (
         &["list", "ls", "history", "status", "log", "logs", "jobs", "ps", "show"],
         "'tagfleet runs' lists the runs, 'tagfleet runs RUN' shows one",
@@ -283,7 +283,7 @@ mod tests {
         let table = [
             ("apply x.csv --dry-run", "'tagfleet plan INPUT.csv' says"),
             ("apply x.csv -n", "--sandbox rehearses it"),
-            ("apply x.csv --force", "--yes goes on"),
+            ("apply x.csv --force", "--yes applies"),
             ("plan x.csv --output y.csv", "the others print on standard output"),
             ("apply x.csv --threads 8", "--concurrency N"),
             ("apply x.csv --threads=8", "--concurrency N"),

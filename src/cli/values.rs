@@ -20,7 +20,7 @@ impl FromStr for DurationArgument {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let duration = parse_duration(text);
-        duration.map(Self).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 30m or 2h"))
+        duration.map(Self).ok_or_else(|| format!("\"{text}\" is not a duration such as 90s, 30m or 2h"))
     }
 }
 
@@ -37,7 +37,7 @@ pub enum DeadlineArgument {
 
 /// A duration for an option.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| format!("\"{text}\" is no duration such as 90s, 10m, 8h or 90d"))
+    parse_duration(text).ok_or_else(|| format!("\"{text}\" is not a duration such as 90s, 10m, 8h or 90d"))
 }
 
 /// A file that the textfile collector of the node exporter reads.

@@ -57,5 +57,5 @@ fn unknown(name: &str, program: &clap::Command) -> CommandError {
         Some((_, known)) => format!("did you mean 'tagfleet help {known}'?"),
         None => "'tagfleet help' lists topics and commands".to_owned(),
     };
-    CommandError::text(ExitStatus::Usage, format!("no topic or command \"{}\"", shown(name)), Some(&hint))
+    CommandError::text(ExitStatus::Usage, format!("unknown topic or command \"{}\"", shown(name)), Some(&hint))
 }

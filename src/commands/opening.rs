@@ -174,8 +174,8 @@ pub(super) fn asks(yes: bool, sandbox: bool, input_is_free: bool) -> Result<bool
     if !yes && !sandbox && !can_ask {
         return Err(CommandError::text(
             ExitStatus::Usage,
-            "there is no terminal to ask on before the first call",
-            Some("add --yes to go on without a question"),
+            "cannot ask for confirmation: stdin or stderr is not a terminal",
+            Some("add --yes to apply without asking"),
         ));
     }
     Ok(!yes && can_ask)

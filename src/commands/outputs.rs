@@ -138,7 +138,7 @@ pub(super) fn open_log(path: &Path, command: &Command, reserved: &Reserved) -> R
         refused(error.into(), hint)
     };
     if path.is_file() && !is_log(path).map_err(unusable)? {
-        let message = format!("{} is there already, and it is no log that tagfleet wrote", shown(path));
+        let message = format!("{} already exists, and is not a log that tagfleet wrote", shown(path));
         return Err(refused(message.into(), format!("move it away, or {}", other())));
     }
     open_for_appending(path).map_err(unusable)

@@ -86,7 +86,7 @@ pub enum Spent {
     Retries,
     /// The tenant's machines were read, before the run's own calls.
     Machines,
-    /// Everybody waited because the service was in trouble.
+    /// Everybody waited because the service was failing.
     Outage,
     /// The list of machines was given the time to show the latest writes.
     ListLag,

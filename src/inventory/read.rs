@@ -161,12 +161,12 @@ impl ReadError {
                  as well"
             }
             Self::Failed { .. } if self.is_refusal() => {
-                "the service finds the request wrong; its message says why. With --no-inventory the machines are not read, \
-                 which needs machine ids and finds nothing that is so already"
+                "the service rejects the request; its message says why. With --no-inventory the machines are not read, \
+                 which needs machine ids and finds nothing that is already set"
             }
             Self::Failed { .. } => {
                 "the service, or a proxy on the way, is in trouble; run the same command again later, or with \
-                 --no-inventory, which needs machine ids and finds nothing that is so already"
+                 --no-inventory, which needs machine ids and finds nothing that is already set"
             }
             Self::Walk(WalkError::Nobody) => {
                 "check --base-url (the address without api/machines) and --cloud, that the app has Machine.ReadWrite.All \

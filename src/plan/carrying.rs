@@ -12,7 +12,7 @@ use super::recent::Held;
 pub enum Earlier {
     /// It was never sent, or left out by options or for want of another operation.
     NotSent,
-    /// It was so already.
+    /// It was already set.
     Unchanged,
     /// The service answered that it is so.
     Succeeded,

@@ -1,4 +1,4 @@
-//! What would have to be done: which operations change something, which are so already, which cannot be done.
+//! What would have to be done: which operations change something, which are already set, which cannot be done.
 //!
 //! Decided before the first write, from the inventory and our own recent writes. Tags compare exactly: of a tag that stands
 //! there in another case nothing is known, since the service may take the two for one, so the service is asked.
@@ -28,7 +28,7 @@ pub enum UnlistedPolicy {
 pub enum Decision {
     /// It is to be sent.
     Change,
-    /// It is so already.
+    /// It is already set.
     Unchanged,
     /// Its machine's name does not lead to one machine.
     Unresolved,
@@ -148,7 +148,7 @@ impl Plan {
     }
 
     /// For each machine whether it is to have some tags and not others: then its removes wait for its adds, since tags
-    /// drive device groups and a machine must not fall out of both. What is so already counts, too: a run that is gone on
+    /// drive device groups and a machine must not fall out of both. What is already set counts, too: a run that is gone on
     /// with may find that it is not so any more.
     #[must_use]
     pub fn guarded_machines(&self) -> Vec<bool> {

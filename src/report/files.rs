@@ -56,7 +56,7 @@ pub(super) fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
     if !directory.is_dir() {
         let (kind, what) = match directory.symlink_metadata() {
             Ok(_) => (io::ErrorKind::NotADirectory, "is no folder"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (error.kind(), "is not there"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (error.kind(), "does not exist"),
             Err(error) => (error.kind(), "cannot be reached"),
         };
         return Err(io::Error::new(kind, format!("the folder {} {what}", shown(directory))));
@@ -120,6 +120,6 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_named() {
         let error = new_file_beside(Path::new("nowhere/x.csv")).expect_err("no folder");
-        assert_eq!(error.to_string(), "the folder nowhere is not there");
+        assert_eq!(error.to_string(), "the folder nowhere does not exist");
     }
 }

@@ -47,9 +47,9 @@ pub(super) const fn hindrance_hint((cause, _): Hindrance) -> Option<&'static str
         WaitCause::Retry(Repeat { why: RepeatCause::Answer(RetryReason::NotConnected(trouble), _), .. })
         | WaitCause::Outage { trouble: ServiceTrouble::NotConnected(trouble), .. } => connection_hint(trouble),
         WaitCause::Token { .. } => SIGN_IN_WAY,
-        WaitCause::Throttled => "find out what else uses the quota of this app, or go on when the service allows it",
+        WaitCause::Throttled => "find out what else uses the quota of this app, or resume when the service allows it",
         WaitCause::Retry(_) | WaitCause::Answer { .. } | WaitCause::Outage { .. } => {
-            "the service, or a proxy on the way, is in trouble; go on when it is back"
+            "the service, or a proxy on the way, is failing; resume when it is back"
         }
         WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => return None,
     })
@@ -67,7 +67,7 @@ const fn connection_hint(trouble: ConnectionTrouble) -> &'static str {
 
 const fn sign_in_hint(trouble: SignInTrouble) -> &'static str {
     match trouble {
-        SignInTrouble::Other(Trouble::Status(_)) => "the sign-in service is busy or down; go on later",
+        SignInTrouble::Other(Trouble::Status(_)) => "the sign-in service is busy or down; resume later",
         SignInTrouble::NotConnected(_) | SignInTrouble::Other(_) => SIGN_IN_WAY,
     }
 }
@@ -138,13 +138,13 @@ mod tests {
         no host of that name found | "not_connected" null | check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall
         the proxy does not connect | "not_connected" null | check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this host through
         the port does not speak TLS | "not_connected" null | an https address leads to a port that does not speak TLS: check --base-url
-        503 from the service, next call 2020-05-01 14:05 UTC | "service_failed" 503 | the service, or a proxy on the way, is in trouble; go on when it is back
-        no answer in time | "timed_out" null | the service, or a proxy on the way, is in trouble; go on when it is back
-        429 from the service, next call 2020-05-01 14:05 UTC | "throttled" 429 | find out what else uses the quota of this app, or go on when the service allows it
-        429 from the sign-in service, next call 2020-05-01 14:05 UTC | "sign_in_failed" 429 | the sign-in service is busy or down; go on later
+        503 from the service, next call 2020-05-01 14:05 UTC | "service_failed" 503 | the service, or a proxy on the way, is failing; resume when it is back
+        no answer in time | "timed_out" null | the service, or a proxy on the way, is failing; resume when it is back
+        429 from the service, next call 2020-05-01 14:05 UTC | "throttled" 429 | find out what else uses the quota of this app, or resume when the service allows it
+        429 from the sign-in service, next call 2020-05-01 14:05 UTC | "sign_in_failed" 429 | the sign-in service is busy or down; resume later
         cannot reach the sign-in service (connection refused) | "sign_in_failed" null | check the network, the proxy settings (HTTPS_PROXY, NO_PROXY), --cloud and AZURE_AUTHORITY_HOST
-        no answer since 2020-05-01 14:05 UTC | "timed_out" null | the service, or a proxy on the way, is in trouble; go on when it is back
-        no service since 2020-05-01 14:05 UTC, HTTP 503, next call 2020-05-01 14:05 UTC | "outage" 503 | the service, or a proxy on the way, is in trouble; go on when it is back
+        no answer since 2020-05-01 14:05 UTC | "timed_out" null | the service, or a proxy on the way, is failing; resume when it is back
+        no service since 2020-05-01 14:05 UTC, HTTP 503, next call 2020-05-01 14:05 UTC | "outage" 503 | the service, or a proxy on the way, is failing; resume when it is back
         the quota of 100 calls in 60 s is used up, next call 2020-05-01 14:05 UTC | "quota" null | -
         "#);
     }

@@ -35,7 +35,7 @@ fn describe_in(holders: &[Holder], time_zone: &TimeZone) -> String {
 fn describe(holder: &Holder, time_zone: &TimeZone) -> String {
     let begun = words::second(holder.created_at, time_zone);
     let mut text = format!(
-        "run {} (process {} on {}, begun {begun}, input {}",
+        "run {} (process {} on {}, started {begun}, input {}",
         holder.run_id,
         holder.system_process_id,
         shown(&holder.host),
@@ -46,7 +46,7 @@ fn describe(holder: &Holder, time_zone: &TimeZone) -> String {
         let _written = write!(text, ", note \"{}\"", shown(note));
     }
     text.push(')');
-    let Some(overlap) = &holder.overlap else { return text + " is under way" };
+    let Some(overlap) = &holder.overlap else { return text + " is running" };
     let machine = shown(&overlap.machine);
     let _written = match &overlap.tag {
         Some(tag) => write!(text, " changes the tag \"{}\" of machine {machine}, too", shown(tag)),

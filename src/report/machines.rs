@@ -139,7 +139,7 @@ fn spool(target: &MachinesTarget) -> io::Result<(Option<NamedTempFile>, File)> {
         MachinesTarget::File(path) if !is_device(path) => {
             let is_other = earlier::occupant(path, &KNOWN_BY)? == Occupant::Other;
             if is_other || earlier::is_read_only(path) {
-                let why = if is_other { "it is there already, and no list of machines" } else { "it is read-only" };
+                let why = if is_other { "it already exists, and is not a list of machines" } else { "it is read-only" };
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
             }
             let beside = new_file_beside(path)?;

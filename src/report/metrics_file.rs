@@ -21,7 +21,7 @@ const PAGE_MAXIMUM_BYTES: u64 = 64 * 1024;
 
 /// A file that must not be replaced.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is there already, and holds no metrics that tagfleet wrote", shown(path))]
+#[error("{} already exists, and holds no metrics that tagfleet wrote", shown(path))]
 pub struct ForeignFile {
     path: PathBuf,
 }

@@ -138,7 +138,7 @@ impl<'a> PlanReport<'a> {
         // Writing into a string cannot fail.
         let _written = write!(
             text,
-            "Plan for {}, {}, on {}:\n{}, {} so already",
+            "Plan for {}, {}, on {}:\n{}, {} already set",
             Excerpt::new(self.input),
             counted(u64::from(self.rows), "row", "rows"),
             self.destination,
@@ -193,7 +193,7 @@ impl<'a> PlanReport<'a> {
             };
             let _written = write!(text, "  {:>9} × {what}", group_digits(count.changes));
             if count.unchanged > 0 {
-                let _written = write!(text, " ({} so already)", group_digits(count.unchanged));
+                let _written = write!(text, " ({} already set)", group_digits(count.unchanged));
             }
             text.push('\n');
             if change.tag().is_some() && self.inventory.is_some() {

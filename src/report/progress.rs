@@ -249,10 +249,12 @@ pub(super) fn notice_text(notice: Notice) -> Cow<'static, str> {
 fn stopping_text(reason: &EndReason, progress: &Progress, time_zone: &TimeZone) -> Option<String> {
     let why = match reason {
         EndReason::Interrupted => "Interrupted",
-        EndReason::Deadline => "The deadline has come, or lies before the next call",
+        EndReason::Deadline => "The deadline has passed, or comes before the next permitted call",
         EndReason::TooManyErrors => "Too many errors",
         EndReason::Outage { .. } => "The service has been in trouble for too long",
-        EndReason::Forbidden { .. } | EndReason::Aborted(_) | EndReason::NoInventory { .. } => "The run cannot go on",
+        EndReason::Forbidden { .. } | EndReason::Aborted(_) | EndReason::NoInventory { .. } => {
+            "The run cannot continue"
+        }
         EndReason::Finished | EndReason::Halted | EndReason::StoreFailed(_) => return None,
     };
     let awaited = match progress.awaited {

@@ -169,7 +169,10 @@ impl RunSummary<'_> {
         let ended = match self.reason {
             _ if self.is_unfinished() => format!("Run {run} is unfinished, since {SOME_ARE_UNKNOWN}: {rows}."),
             EndReason::Finished => format!("Run {run} is finished: {rows}."),
-            reason => format!("Run {run} stopped early, {}: {rows}.", end_text(reason, self.progress)),
+            reason => {
+                let why = end_text(reason, self.progress);
+                format!("Run {run} of {rows} stopped early, {}.", why.trim_end_matches('.'))
+            }
         };
         match end_hint(self.reason, self.progress) {
             Some(hint) => format!("{ended}\n  {} {hint}", screen.paint(Style::Strong, "hint:")),
@@ -204,7 +207,8 @@ impl RunSummary<'_> {
         }
         if self.totals.without_before > 0 {
             let rows = counted(self.totals.without_before, "row", "rows");
-            let _written = writeln!(text, "Left alone: {rows}, since nobody knows what was before (unknown_before)");
+            let _written =
+                writeln!(text, "Left alone: {rows}, since what was there before is not known (unknown_before)");
         }
     }
 
@@ -331,7 +335,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 const fn status_text(status: Status) -> &'static str {
     match status {
         Status::Succeeded => "succeeded",
-        Status::Unchanged => "unchanged (so already)",
+        Status::Unchanged => "unchanged (already set)",
         Status::Failed => "failed",
         Status::Unknown => "unknown (sent, never answered)",
         Status::NotAttempted => "not attempted",
@@ -423,7 +427,7 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
         EndReason::TooManyErrors => "because too many rows failed".to_owned(),
         EndReason::Outage { since, trouble } => {
             let since = clock_time(*since, &TimeZone::system());
-            format!("because the service has been in trouble since {since} ({})", trouble_text(*trouble))
+            format!("because the service has been failing since {since} ({})", trouble_text(*trouble))
         }
         EndReason::Forbidden { message } => {
             let words = message.as_deref().map(|words| format!(": {}", Outside::new(words).line())).unwrap_or_default();
@@ -439,7 +443,7 @@ pub(super) fn reason_text(reason: &EndReason) -> String {
             location.as_deref().map(|host| format!(" to {}", Outside::new(host).line())).unwrap_or_default()
         ),
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
-            "because the proxy wants to know who is asking (407)".to_owned()
+            "because the proxy requires a sign-in (407)".to_owned()
         }
         EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { description, .. })) => {
             format!("because {}", shown(description))
@@ -512,8 +516,8 @@ fn error_hint(key: &ErrorKey) -> Option<&'static str> {
         (_, _, "not_applied") => {
             "look for an asset rule, or a tag set in the device's registry, that stands against it"
         }
-        (_, Some(408 | 500..), _) => "the service was in trouble",
-        (_, Some(400), _) => "the service finds the request wrong; its message says why",
+        (_, Some(408 | 500..), _) => "the service was failing",
+        (_, Some(400), _) => "the service rejects the request; its message says why",
         _ => return None,
     })
 }

@@ -34,13 +34,13 @@ pub enum ResultsError {
     #[error(transparent)]
     Reserved(#[from] ReservedError),
     /// The target is there, and not by us.
-    #[error("{} is there already, and it is no file of this kind that tagfleet wrote", shown(path))]
+    #[error("{} already exists, and tagfleet did not write it", shown(path))]
     NotOurs {
         /// The target.
         path: PathBuf,
     },
     /// The target is there, and is not to be changed.
-    #[error("{} is there already, and read-only", shown(path))]
+    #[error("{} already exists and is read-only", shown(path))]
     ReadOnly {
         /// The target.
         path: PathBuf,
@@ -270,7 +270,7 @@ mod tests {
             }
             let said = check("x.results.csv");
             assert_eq!(
-                said.is_err_and(|text| text.contains("is there already, and it is no")),
+                said.is_err_and(|text| text.contains("already exists, and tagfleet did not")),
                 is_refused,
                 "{results:?}"
             );

@@ -232,7 +232,7 @@ impl<'a, T: Transport> Application<'a, T> {
 /// Says that a run is gone on with.
 fn joins(unfinished: &UnfinishedRun, changes: u64) -> String {
     format!(
-        "Going on with run {}, begun {}: {} (--fresh begins a new one).",
+        "Resuming run {}, started {}: {} (--fresh starts a new one).",
         unfinished.run.description.run_id,
         unfinished.run.created_at.strftime("%Y-%m-%d %H:%M UTC"),
         operations_left(changes),

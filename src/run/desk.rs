@@ -94,7 +94,7 @@ impl Desk {
             }
             Waited::TimeIsUp => Err(CommandError::text(
                 ExitStatus::StoppedEarly,
-                "nobody answered before the deadline; nothing was changed",
+                "no answer before the deadline; nothing was changed",
                 None,
             )
             .ended("deadline")),

@@ -218,7 +218,7 @@ fn refused(name: &str, bad_rows: usize, sheet: &Sheet) -> CommandError {
     let (message, hint) = if sheet.is_refused() {
         (
             format!("the structure of {name} is in error, so nothing was sent"),
-            "fix what is said above; --skip-invalid does not help here, since rows may be missing",
+            "fix the findings above; --skip-invalid does not help here, since rows may be missing",
         )
     } else {
         (

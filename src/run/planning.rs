@@ -1,4 +1,4 @@
-//! From a checked input to a plan: machines read, names looked up, what is so already left out.
+//! From a checked input to a plan: machines read, names looked up, what is already set left out.
 
 use std::sync::Arc;
 use std::time::Duration;

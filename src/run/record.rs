@@ -113,7 +113,7 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
         Decision::Change | Decision::Kept | Decision::Unresolved => return None,
         Decision::Unchanged => (OperationState::Unchanged, None),
         Decision::NotInInventory => {
-            let message = "the inventory lacks this machine, and --unlisted fail leaves such machines out";
+            let message = "the tenant's list does not have this machine, and --unlisted fail leaves such machines out";
             (OperationState::Failed, Some(("not_in_inventory", message.into())))
         }
         Decision::AddInError => {
@@ -125,7 +125,7 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             (OperationState::NotAttempted, Some(("changed_since", message.into())))
         }
         Decision::UnknownBefore => {
-            let message = "nobody knows what was there before the run, so it is left as it is";
+            let message = "what was there before the run is not known, so it is left as it is";
             (OperationState::NotAttempted, Some(("unknown_before", message.into())))
         }
         Decision::BeyondLimit => (OperationState::NotAttempted, Some(("beyond_limit", "left out by --limit".into()))),

@@ -106,7 +106,7 @@ pub(super) async fn go_on<T: Transport>(
     if let Some(note) = options.note.clone() {
         tenant.store.set_note(key, note).await?;
     }
-    desk.say(&format!("Going on with run {id}: {}.", operations_left(changes)));
+    desk.say(&format!("Resuming run {id}: {}.", operations_left(changes)));
     run.carry_out((calls.calls > 0).then_some(&calls), desk).await
 }
 
@@ -195,7 +195,7 @@ fn only(unfinished: &[UnfinishedRun]) -> Result<Option<StoredRun>, CommandError>
 fn describe<T: Transport>(run: &StoredRun, changes: u64, tenant: &Tenant<T>) -> String {
     let about = &run.description;
     format!(
-        "Run {} of {}, begun {}, on {}: {}.",
+        "Run {} of {}, started {}, on {}: {}.",
         about.run_id,
         Excerpt::new(&about.input_path),
         run.created_at.strftime("%Y-%m-%d %H:%M UTC"),

@@ -294,7 +294,7 @@ fn unknown_calls_text(unknown: &UnknownCalls, quota: &Quota, now: BootTime) -> O
     let free = unknown.ended_by.plus(counted_for(longest));
     (free > now).then(|| {
         format!(
-            "{}, so nobody knows which calls were made. The quota counts as used up: the first calls start in {}",
+            "{}, so it is not known which calls were made. The quota counts as used up: the first calls start in {}",
             unknown.why.text(),
             describe_duration(free.since(now)),
         )

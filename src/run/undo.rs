@@ -239,7 +239,7 @@ async fn changes<T: Transport>(tenant: &Tenant<T>, undone: &StoredRun) -> Result
         return Err(CommandError::text(
             ExitStatus::InputRefused,
             format!(
-                "run {} has no values from before, so nobody can tell what to go back to; nothing was changed",
+                "run {} has no values from before, so there is nothing to go back to; nothing was changed",
                 undone.description.run_id
             ),
             Some(
@@ -270,7 +270,7 @@ pub(super) fn not_kept(error: InputError) -> CommandError {
 fn describe(undone: &StoredRun, counts: ChangeCounts, planned: &Planned, report: &PlanReport<'_>) -> String {
     let about = &undone.description;
     let mut text = format!(
-        "Taking back run {} of {}, begun {}: it changed {}.\n",
+        "Taking back run {} of {}, started {}: it changed {}.\n",
         about.run_id,
         Excerpt::new(&about.input_path),
         undone.created_at.strftime("%Y-%m-%d %H:%M UTC"),
@@ -310,7 +310,7 @@ fn left_changed(count: u64) -> String {
 fn left_unknown(count: u64) -> String {
     counted(
         count,
-        "change is left: nobody knows what was there before (unknown_before in the results)",
-        "changes are left: nobody knows what was there before (unknown_before in the results)",
+        "change is left: what was there before is not known (unknown_before in the results)",
+        "changes are left: what was there before is not known (unknown_before in the results)",
     )
 }

@@ -77,7 +77,7 @@ fn find(
         &found,
         |named| match machines.failure(named) {
             Some(_) => machines.describe_failure(named, Some(inventory)).1,
-            None => "the inventory lacks this machine".to_owned(),
+            None => "the tenant's list does not have this machine".to_owned(),
         },
         |row| invalid.get(&row).copied().unwrap_or_default().to_owned(),
     ))

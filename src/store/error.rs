@@ -124,7 +124,7 @@ pub enum StoreError {
     #[error("run {} never began: its process died while it was being stored", shown(.0))]
     NeverBegan(String),
     /// Somebody took this process for dead, and so went on with its run or changed the same as that.
-    #[error("another process took this one for dead, and may have gone on with its run")]
+    #[error("another process took this one for dead, and may have resumed its run")]
     TakenOver,
     /// The store was closed while somebody waited for it.
     #[error("the state database is closed")]

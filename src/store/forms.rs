@@ -62,7 +62,7 @@ pub enum OperationState {
     Pending,
     /// The service answered that it is so now.
     Succeeded,
-    /// It was so already.
+    /// It was already set.
     Unchanged,
     /// Refused for good.
     Failed,

@@ -174,7 +174,7 @@ impl Store {
 
     /// What a run under way changes, or has changed, of these targets.
     async fn overlap(&self, run: RunKey, targets: &[u128]) -> Result<Option<Overlap>, StoreError> {
-        // What is so already and what is left out is never sent.
+        // What is already set and what is left out is never sent.
         const NOT_SENT: [OperationState; 2] = [OperationState::Unchanged, OperationState::NotAttempted];
         let mut found: Option<(u64, String, Option<u32>)> = None;
         let tags = self.tag_marks(run).await?;

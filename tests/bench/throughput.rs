@@ -124,7 +124,7 @@ fn singles(directory: &Path, output: &mut impl std::io::Write) -> Result<(), Box
     Ok(())
 }
 
-/// A retagging of which half is so already.
+/// A retagging of which half is already set.
 fn retagging(directory: &Path, output: &mut impl std::io::Write) -> Result<(), Box<dyn Error>> {
     let fleet = directory.join("fleet.csv");
     fs::write(&fleet, (0..MACHINES).map(|number| machine(number) + "\n").collect::<String>())?;

@@ -127,7 +127,7 @@ fn an_input_that_is_not_there_or_no_file_is_refused() {
 #[test]
 fn an_encoding_that_nobody_knows_is_a_usage_error() {
     let outcome = Rehearsal::at_nobody().rows("#1,A,Add,").with("--encoding klingon").run().exits(2);
-    refused(outcome, "klingon").says(&["\"klingon\" is no encoding", "hint: use a name such as windows-1252"]);
+    refused(outcome, "klingon").says(&["\"klingon\" is not a known encoding", "hint: use a name such as windows-1252"]);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn an_outage_that_lasts_too_long_ends_the_run_with_what_to_do() {
     let (unknown, not_attempted) = (outcome.count("unknown"), outcome.count("not_attempted"));
     assert!((1..=12).contains(&unknown) && unknown + not_attempted == 30, "{:?}", outcome.statuses());
     let text = outcome.output();
-    assert!(text.contains("because the service has been in trouble since") && text.contains("(HTTP 503)"), "{text}");
+    assert!(text.contains("because the service has been failing since") && text.contains("(HTTP 503)"), "{text}");
     assert!(text.contains("Next: tagfleet resume ") && text.contains("--max-outage"), "{text}");
 }
 

@@ -56,7 +56,7 @@ fn a_run_gives_way_to_one_that_changes_the_same_and_says_whose_that_is() {
     let run = &place.runs()[0];
     let run_id = run["run_id"].as_str().expect("a name");
     let host = run["process"]["host"].as_str().expect("a name");
-    let named = format!("run {run_id} (process {} on {host}, begun 2", holder.program().id());
+    let named = format!("run {run_id} (process {} on {host}, started 2", holder.program().id());
     // Only the tag of one machine is asked for by both.
     let outcome = place.rehearsal("#1,B,Add,\n#7,a,Remove,\n#7,,,High\n").run();
     place.gives_way(outcome).says(&[

@@ -53,7 +53,7 @@ fn a_lost_journal_is_said_by_all_and_the_next_run_begins_with_a_full_quota() {
     };
     // The first call would be permitted after the deadline only, so nothing is waited for.
     apply("100/1m,1500/1h", "30s").exits(5).says(&[
-        "warning: the state database has lost what was stored last, so nobody knows which calls were made. The quota \
+        "warning: the state database has lost what was stored last, so it is not known which calls were made. The quota \
          counts as used up: the first calls start in 1 h 0 min",
     ]);
     assert_eq!(sandbox.machines().len(), before, "nothing was sent");

@@ -95,7 +95,7 @@ fn a_log_goes_on_where_a_log_ended_and_into_nothing_else() {
             folder.write(name, results.clone().expect("results"));
         }
         let kept = folder.read(name);
-        let words = [&format!("{name} is there already, and it is no log that tagfleet wrote"), "hint: move it away"];
+        let words = [&format!("{name} already exists, and is not a log that tagfleet wrote"), "hint: move it away"];
         run(&format!("-v --log-file {name}")).exits(2).says(&[words[0], words[1]]);
         assert_eq!(folder.read(name), kept, "{name}");
     }
@@ -173,7 +173,7 @@ fn what_cannot_be_written_is_named() {
         assert!(said.contains("hint: make room"), "{said}");
     }
     let outcome = Rehearsal::new().rows("#1,A,Add,").with("-o nowhere/x.csv").run().exits(7);
-    outcome.says(&["caused by: the folder nowhere is not there", "hint: make the folder, or name another file"]);
+    outcome.says(&["caused by: the folder nowhere does not exist", "hint: create the folder, or name another file"]);
     // What is said of a run whose results cannot be written comes from the books.
     let sandbox = Sandbox::holding(&[1]);
     let outcome = Rehearsal::at(&sandbox).planned().rows("#1,A,Remove,").with("-o -").prepare();

@@ -241,7 +241,7 @@ fn pings_go_by_the_proxy() {
     let sandbox = Sandbox::holding(&[1]);
     let rehearsal = Rehearsal::at(&sandbox).rows("#1,A,Add,").variable("HTTPS_PROXY", &proxy.variables()[0].1);
     let outcome = rehearsal.variable("TAGFLEET_PING_URL", &format!("https://hc.example/{KEY}")).run().exits(0);
-    outcome.says(&["a ping was not heard: the proxy wants to know who is asking (407)"]);
+    outcome.says(&["a ping was not heard: the proxy requires a sign-in (407)"]);
     let asked: Vec<String> = proxy.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(asked, ["hc.example:443", "hc.example:443"], "the beginning and the end, each once");
 }

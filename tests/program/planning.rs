@@ -1,4 +1,4 @@
-//! `tagfleet plan`, and what `apply` makes of what it has read: what is so already costs nothing.
+//! `tagfleet plan`, and what `apply` makes of what it has read: what is already set costs nothing.
 
 use serde_json::{Value, json};
 use tagfleet::sandbox::{CallKind, Mishap};
@@ -46,15 +46,15 @@ fn a_plan_says_what_changes_where_and_in_how_many_calls() {
     let outcome = plan(&server, &rows, "").run().exits(1);
     insta::assert_snapshot!(text(&outcome), @r#"
     Plan for input.csv, 10 rows, on 127.0.0.1:
-    6 changes, 4 so already, 1 asked for more than once and done once, 2 rows that fail, since their machine's name leads to none
-              3 × add tag "Tier 1" (2 so already)
+    6 changes, 4 already set, 1 asked for more than once and done once, 2 rows that fail, since their machine's name leads to none
+              3 × add tag "Tier 1" (2 already set)
                   machine groups: Servers 1, Workstations 1
                   platforms: Windows11 1, WindowsServer2022 1
               1 × remove tag "Old"
                   machine groups: Servers 1
                   platforms: WindowsServer2022 1
               1 × set device value Low
-              1 × set device value High (1 so already)
+              1 × set device value High (1 already set)
     Tags drive device groups: a machine whose tags change may move to another group, and with it who may see it and what is done to it.
     1 name led to one machine.
       row 7, line 8: 2 machines are called "web": a000000000000000000000000000000000000006 (web.fabrikam.example, last seen 2026-02-03 07:08 UTC), a000000000000000000000000000000000000005 (web.contoso.example, last seen 2026-02-03 04:05 UTC); give the id of one of them
@@ -140,7 +140,7 @@ fn a_plan_that_changes_more_than_allowed_is_refused() {
     let rows = "#1,A,Add,\n#2,A,Add,\n#3,A,Add,\n#2,,,High\n";
     let refused = "error: 3 operations would change something, and --max-changes allows 2; nothing was changed";
     let outcome = plan(&server, rows, "--max-changes 2").run().exits(3).says(&[refused]);
-    assert!(outcome.output().contains("3 changes, 1 so already"), "{}", outcome.output());
+    assert!(outcome.output().contains("3 changes, 1 already set"), "{}", outcome.output());
     let outcome = Rehearsal::at_stand_in(&server).planned().rows(rows).with("--max-changes 2").run().exits(3);
     assert!(!outcome.says(&[refused]).wrote_anything());
     assert_eq!(tenant.holds(1).0, ["Old"]);

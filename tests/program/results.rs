@@ -160,19 +160,9 @@ fn a_file_that_is_not_ours_or_not_to_be_changed_is_refused_before_the_first_call
     let sandbox = Sandbox::start("");
     let ours = "machineId,row,status,http_status,error_code,error_message,attempts,request_id,before,after,finished_at,run_id\n";
     let cases = [
-        (
-            "mine.csv",
-            "my notes, which I need\n",
-            false,
-            "is there already, and it is no file of this kind that tagfleet wrote",
-        ),
-        ("mine.csv", ours, true, "is there already, and read-only"),
-        (
-            "mine.failed.csv",
-            "machineId,tag\n",
-            false,
-            "mine.failed.csv is there already, and it is no file of this kind",
-        ),
+        ("mine.csv", "my notes, which I need\n", false, "already exists, and tagfleet did not write it"),
+        ("mine.csv", ours, true, "already exists and is read-only"),
+        ("mine.failed.csv", "machineId,tag\n", false, "mine.failed.csv already exists, and tagfleet did not write it"),
     ];
     for (name, text, read_only, message) in cases {
         let folder = Folder::new();
@@ -188,7 +178,7 @@ fn a_file_that_is_not_ours_or_not_to_be_changed_is_refused_before_the_first_call
     let folder = Folder::new();
     folder.write("mine.csv", "my notes\n");
     let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).only_verify().rows("#1,A,Add,").with("-o mine.csv");
-    rehearsal.run().exits(7).says(&["is there already, and it is no"]);
+    rehearsal.run().exits(7).says(&["already exists, and tagfleet did not"]);
     let mut command = folder.command();
     command.args(["inventory", "-o", "mine.csv"]).envs(sandbox.variables().iter().cloned());
     let ended = Program::start(command, None, true).end();

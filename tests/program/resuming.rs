@@ -87,7 +87,7 @@ fn the_same_command_goes_on_whatever_the_order_of_the_rows() {
     let mut turned: Vec<&str> = rows.lines().collect();
     turned.reverse();
     let again = Rehearsal::at(&sandbox).in_folder(&folder).rows(&(turned.join("\n") + "\n")).with("--json").run();
-    let again = again.exits(0).says(&[&format!("Going on with run {run}")]);
+    let again = again.exits(0).says(&[&format!("Resuming run {run}")]);
     assert_eq!(again.summary()["run_id"], run);
     let results = again.results();
     assert_eq!(results.rows.len(), ROWS as usize);

@@ -33,7 +33,7 @@ fn before_the_first_run_there_are_none_and_nothing_is_made() {
     for command in ["runs", "results"] {
         let ended = folder.run(&[command, "20260101-000000-abcdef"]);
         assert_eq!(ended.status, Some(2), "{}", ended.messages);
-        assert!(ended.messages.contains("hint: list those that there are with: tagfleet runs\n"), "{}", ended.messages);
+        assert!(ended.messages.contains("hint: list the runs with: tagfleet runs\n"), "{}", ended.messages);
     }
     let ended = folder.run(&["runs", "sandbox-20260101-000000-abcdef"]);
     assert!(ended.messages.contains("tagfleet runs --sandbox\n"), "{}", ended.messages);
@@ -149,5 +149,5 @@ fn runs_are_forgotten_when_they_are_old_enough() {
     assert_eq!(listed(&folder, &[])["runs"].as_array().map(Vec::len), Some(1));
     assert_eq!(folder.names_in("state/processes").len(), 1);
     let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A,Add,\n").with("--keep-runs soon");
-    rehearsal.run().exits(2).says(&["is no duration such as 90s, 10m, 8h or 90d"]);
+    rehearsal.run().exits(2).says(&["is not a duration such as 90s, 10m, 8h or 90d"]);
 }

@@ -193,7 +193,7 @@ fn a_run_that_cannot_go_on_before_its_deadline_ends_at_once() {
         .with("--json --deadline 1m")
         .run()
         .exits(5)
-        .says(&["The deadline has come, or lies before the next call"]);
+        .says(&["The deadline has passed, or comes before the next permitted call"]);
     assert!(since.elapsed().as_secs() < 50, "{:?}", since.elapsed());
     assert_eq!(outcome.summary()["ended"], "deadline");
     assert!(outcome.count("succeeded") >= 1 && outcome.count("not_attempted") >= 98);

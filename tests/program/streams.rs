@@ -41,7 +41,7 @@ fn what_standard_input_and_output_cannot_do_together_is_a_usage_error() {
         (Rehearsal::at(&sandbox).with("-o - --json"), "results and --json cannot both go to standard output"),
         (
             Rehearsal::at(&sandbox).on_standard_input().with("-o out.csv").unconfirmed(),
-            "there is no terminal to ask on before the first call",
+            "cannot ask for confirmation: stdin or stderr is not a terminal",
         ),
     ];
     for (rehearsal, message) in table {

@@ -96,7 +96,7 @@ fn a_tag_is_renamed_on_every_machine_that_has_it_and_back_again() {
     let plan = exits(tags(&server, &folder, &[&rename[..], &["--plan-only"]].concat()), 0);
     let text = String::from_utf8_lossy(&plan.output).into_owned();
     assert!(text.contains("Plan for tags rename Marketting Marketing, 6 rows"), "{text}");
-    assert!(text.contains("5 changes, 1 so already") && text.contains("3 × remove tag \"Marketting\""), "{text}");
+    assert!(text.contains("5 changes, 1 already set") && text.contains("3 × remove tag \"Marketting\""), "{text}");
     exits(tags(&server, &folder, &[&rename[..], &["--plan-only", "--detailed-exitcode"]].concat()), 10);
     // Nobody is there to say yes.
     exits(tags(&server, &folder, &rename), 2);

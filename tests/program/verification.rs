@@ -57,7 +57,7 @@ fn every_row_holds_or_differs_and_says_what_is_there() {
         );
         assert_eq!(row["message"].is_empty(), *result != "unknown_machine", "{asked}");
     }
-    assert_eq!(&found.rows[7]["message"], "the inventory lacks this machine");
+    assert_eq!(&found.rows[7]["message"], "the tenant's list does not have this machine");
     assert!(found.rows[8]["message"].starts_with("2 machines are called \"web\""), "{}", &found.rows[8]["message"]);
     let expected = json!({
         "schema_version": 1,

@@ -78,7 +78,7 @@ async fn what_keeps_a_connection_from_coming_about_is_named() {
 async fn a_proxys_refusal_is_told_from_the_hosts() {
     let wants_a_name = server("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").await;
     let (kind, text) = through_proxy(wants_a_name).await;
-    assert_eq!((kind, text.as_str()), (LossKind::ProxyAuthentication, "the proxy wants to know who is asking (407)"));
+    assert_eq!((kind, text.as_str()), (LossKind::ProxyAuthentication, "the proxy requires a sign-in (407)"));
 
     for answer in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n\r\n", "nonsense\r\n\r\n", ""] {
         let (kind, text) = through_proxy(server(answer).await).await;

@@ -157,7 +157,7 @@ impl SignInSettings {
         ];
         candidates.into_iter().find_map(|(possible, method)| possible.then_some(method)).ok_or_else(|| {
             SignInError::settings(
-                "there is nothing to sign in with",
+                "no credentials found",
                 "set AZURE_TENANT_ID and AZURE_CLIENT_ID, and one of AZURE_CLIENT_SECRET \
                      (or --client-secret-file), AZURE_CLIENT_CERTIFICATE_PATH or \
                      AZURE_FEDERATED_TOKEN_FILE; or set TAGFLEET_TOKEN or --token-file; or \

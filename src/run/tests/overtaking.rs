@@ -40,7 +40,7 @@ async fn what_a_run_found_so_and_another_changes_beside_it_is_not_said_to_be_so(
     let first = async { world.apply(&adding("A", 4), &slow).await.exits(ExitStatus::Done) };
     let second = async {
         tokio::time::sleep(Duration::from_secs(30)).await;
-        // It comes in at once: what is so already is nobody's.
+        // It comes in at once: what is already set is nobody's.
         let other = Invocation { joins: false, ..Invocation::default() };
         let said = world.apply("#1,A,Remove,\n#2,B,Add,\n", &other).await;
         said.exits(ExitStatus::Done);
@@ -75,7 +75,7 @@ async fn an_undo_goes_on_with_an_earlier_one_that_was_left() {
     let left = world.undo(&run, &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly).run_id();
     let done = values(&world, DeviceValue::Normal, 1..=12);
     assert!((2..10).contains(&done), "{done}");
-    let said = world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done).says("Going on with run");
+    let said = world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done).says("Resuming run");
     assert_eq!((said.run_id(), said.statuses()), (left, [("succeeded".to_owned(), 12)].into()));
     assert_eq!((values(&world, DeviceValue::Normal, 1..=12), world.service.writes().len()), (12, 24), "each once");
     world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done).says("There is no unfinished run");

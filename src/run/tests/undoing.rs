@@ -12,7 +12,7 @@ async fn a_run_that_a_living_process_is_at_is_not_undone() {
         tokio::time::sleep(Duration::from_secs(90)).await;
         let runs = world.store().await.runs().await.expect("runs");
         let run = runs[0].run_id.clone();
-        world.undo(&run, &Invocation::default()).await.exits(ExitStatus::AnotherRun).says("is under way");
+        world.undo(&run, &Invocation::default()).await.exits(ExitStatus::AnotherRun).says("is running");
     };
     tokio::join!(applying, undoing);
     assert_eq!(world.service.tagged("A"), 20);
@@ -104,7 +104,7 @@ async fn what_nobody_knows_how_to_take_back_stands_in_the_results() {
     assert_eq!(fates, [["succeeded", ""], ["not_attempted", "unknown_before"]], "{}", said.data);
     let values = [1, 2].map(|machine| world.service.machine(machine).value);
     assert_eq!(values, [DeviceValue::Normal, DeviceValue::High]);
-    said.says("Left alone: 1 row, since nobody knows what was before (unknown_before)");
+    said.says("Left alone: 1 row, since what was there before is not known (unknown_before)");
 }
 
 #[tokio::test(start_paused = true)]

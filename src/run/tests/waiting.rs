@@ -75,7 +75,7 @@ async fn a_question_hears_interrupts_and_ends_with_the_deadline() {
     said.exits(ExitStatus::InputRefused).says("cancelled; nothing was changed");
     let late = Invocation { deadline: Some(MINUTE), ..asked.clone() };
     let said = world.apply(&adding("A", 2), &late).await;
-    said.exits(ExitStatus::StoppedEarly).says("nobody answered before the deadline; nothing was changed");
+    said.exits(ExitStatus::StoppedEarly).says("no answer before the deadline; nothing was changed");
     assert_eq!(world.service.writes(), []);
     world.apply(&adding("A", 2), &asked).await.exits(ExitStatus::Done);
     assert_eq!(world.service.tagged("A"), 2);

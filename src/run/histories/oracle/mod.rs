@@ -5,7 +5,7 @@
 //! A row speaks of what is so in the tenant. It is a lie unless the program can be excused, and it is excused only by what
 //! nobody in its place could have known:
 //! - Somebody else's change, if it came after what the program saw last: after the moment that the list which it read
-//!   showed, or after its own write took effect. What a row says was so already is decided by the list that was read before
+//!   showed, or after its own write took effect. What a row says was already set is decided by the list that was read before
 //!   the first call; readings that are about calls decide nothing else. A list may show the tenant as it was up to [`LAG`] ago. Where the program
 //!   itself wrote to the slot within that time before it read, it has to believe its own write and not the list.
 //! - A call of its own that was still on the way, since its process had died or its time was over, and that took effect

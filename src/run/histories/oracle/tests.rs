@@ -67,7 +67,7 @@ fn others_are_an_excuse_until_the_list_shows_what_they_did() {
     tale.look();
     tale.end(DONE, &[("unchanged", 0, add("x"))]);
     tale.comes_to(&[]);
-    // What was so already is decided before the first call.
+    // What was already set is decided before the first call.
     let others_come = |before_the_first_call: bool| {
         let mut tale = added();
         tale.wait(60);
