@@ -51,6 +51,16 @@ impl TagsCommand {
         }
     }
 
+    /// Where the results go.
+    #[must_use]
+    pub fn results(&self) -> PathBuf {
+        let default = match self {
+            Self::Rename(_) => "tags-rename.results.csv",
+            Self::Remove(_) => "tags-remove.results.csv",
+        };
+        self.options().output.clone().unwrap_or_else(|| PathBuf::from(default))
+    }
+
     /// How it is done.
     #[must_use]
     pub const fn options(&self) -> &RetagOptions {

@@ -10,8 +10,8 @@ use tracing::Level;
 
 use super::apply::default_results;
 use super::input::input_path;
-use super::{tags, undo};
-use crate::cli::{Cli, Command, MonitoringOptions, ServiceOptions};
+use super::undo;
+use crate::cli::{Cli, Command, MonitoringOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
@@ -94,7 +94,7 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Undo(options) => {
             (Some(options.output.clone().unwrap_or_else(|| undo::default_results(&options.run))), true)
         }
-        Command::Tags(options) => (options.command.as_ref().map(tags::results), true),
+        Command::Tags(options) => (options.command.as_ref().map(TagsCommand::results), true),
         Command::Resume(options) => (options.output.clone(), true),
         Command::Results(options) => (options.output.clone(), true),
         Command::Verify(options) => (options.output.clone(), false),

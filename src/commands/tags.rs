@@ -25,7 +25,7 @@ pub(super) async fn tags(
         let connection = opening.connect(&[]).await?;
         return opening.work(connection, general, screen, async |tenant, desk| run::tags(tenant, desk).await).await;
     };
-    let (typed, default_results) = (command.typed(), results(&command));
+    let (typed, default_results) = (command.typed(), command.results());
     let (change, options) = match command {
         TagsCommand::Rename(options) => {
             let accepted = options.accept.iter().copied().collect();
@@ -85,13 +85,4 @@ async fn retag(
     let connection = opening.connect(&[]).await?;
     let retag = async |tenant: &_, desk: &mut _| run::retag(tenant, &order, &retagging, desk).await;
     opening.work(connection, general, screen, retag).await
-}
-
-/// Where the results go.
-pub(super) fn results(command: &TagsCommand) -> PathBuf {
-    let default = match command {
-        TagsCommand::Rename(_) => "tags-rename.results.csv",
-        TagsCommand::Remove(_) => "tags-remove.results.csv",
-    };
-    command.options().output.clone().unwrap_or_else(|| PathBuf::from(default))
 }

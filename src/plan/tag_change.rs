@@ -94,6 +94,12 @@ impl TagChange {
         &self.old
     }
 
+    /// The tag that takes its place.
+    #[must_use]
+    pub const fn new_tag(&self) -> Option<&Tag> {
+        self.new.as_ref()
+    }
+
     /// What is made of each machine that has the tag, in this order.
     pub fn changes(&self) -> impl Iterator<Item = Change> {
         let new = self.new.iter().map(|new| Change::Tag(TagAction::Add, new.clone()));

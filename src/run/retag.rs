@@ -102,7 +102,7 @@ async fn prepare<T: Transport>(
     }
     let sheet = rows(change, &machines, &read.inventory).map_err(not_kept)?;
     let input = CheckedInput::made_again(typed.clone(), sheet);
-    warn_of_spelling(change, &input, &read.inventory, desk);
+    warn_of_new_tag(change, &input, &read.inventory, desk);
     let planned = plan_over(tenant, &input, Some(read), own, planning.settings, &desk.screen)?;
     Ok(Some((input, planned)))
 }
@@ -166,11 +166,16 @@ fn warn_of_unshown_tags(inventory: &Inventory, desk: &Desk) {
     }
 }
 
-/// Says that the new tag is there in another spelling. The old one is no such spelling.
-fn warn_of_spelling(change: &TagChange, input: &CheckedInput, inventory: &Inventory, desk: &Desk) {
+/// Says that the new tag is there in another spelling, of which the old one is none, and that the portal cannot filter by it.
+fn warn_of_new_tag(change: &TagChange, input: &CheckedInput, inventory: &Inventory, desk: &Desk) {
     let old = Excerpt::new(change.old().as_str());
     let (warnings, _) = tenant_tag_warnings(&input.sheet.requests, inventory);
     for warning in warnings.iter().filter(|warning| warning.is_about_other_spelling_than(&old)) {
         desk.screen.warning(&warning.words());
+    }
+    if let Some(new) = change.new_tag().filter(|new| new.breaks_portal_filter()) {
+        let new = Excerpt::new(new.as_str());
+        let message = format!("the tag \"{new}\" holds a parenthesis or a comma, so the portal cannot filter by it");
+        desk.screen.warning(&message);
     }
 }

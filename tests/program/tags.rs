@@ -183,6 +183,8 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
     let odd = ["rename", "Marketting", "B;C", "--accept", "odd-tags", "--yes"];
     exits(tags(&server, &folder, &odd), 0);
     assert_eq!(writes(&server), 2, "a bulk call each");
+    let hidden = exits(tags(&server, &folder, &["rename", "Tier 1", "Tier 1 (old)", "--plan-only"]), 0);
+    assert!(hidden.messages.contains("the portal cannot filter by it"), "{}", hidden.messages);
     let twin = exits(tags(&server, &folder, &["rename", "Tier 1", "MARKETTING", "--plan-only"]), 0);
     assert!(twin.messages.contains("is new to the tenant, where 1 machine has \"marketting\""), "{}", twin.messages);
 }
