@@ -23,8 +23,8 @@ pub use commands::{
 };
 pub use mistyped::{Mistyped, message_and_hint};
 pub use options::{
-    GeneralOptions, InputOptions, LimitOptions, MonitoringOptions, OtherRunsOptions, PlanningOptions, QuotaOptions,
-    ServiceOptions,
+    FilterOptions, GeneralOptions, InputOptions, LimitOptions, MonitoringOptions, OtherRunsOptions, PlanningOptions,
+    QuotaOptions, ServiceOptions,
 };
 pub use program::Cli;
 pub use values::{DeadlineArgument, DurationArgument};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::claim;
-use super::input::CheckedInput;
+use super::input::{CheckedInput, OrderDigest};
 use super::join::{candidates, carry_into, input_digest, join, operations_digest};
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
-use super::resume::operations_left;
+use super::resume::{go_on, operations_left};
 use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
@@ -40,10 +40,20 @@ pub(crate) async fn apply<T: Transport>(
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.forget_old_runs(order.run.keep_runs, desk).await?;
-    let input_digest = input_digest(&mut input)?;
+    let input_digest = match &input.order {
+        Some(order) => order.text(),
+        None => input_digest(&mut input)?,
+    };
     let mut application = Application { tenant, order, input, input_digest, calls: ReadProgress::default() };
     if let Some(reason) = &tenant.unknown {
         return application.give_up(reason.clone(), desk).await;
+    }
+    if let Some(unfinished) = application.same_command().await? {
+        let id = &unfinished.run.description.run_id;
+        desk.say(&format!(
+            "Run {id} of the same command is unfinished, and its rows are kept (--fresh begins a new one)."
+        ));
+        return go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk).await;
     }
     loop {
         let planned = match make_plan(tenant, &application.input, order.planning, desk).await? {
@@ -51,7 +61,8 @@ pub(crate) async fn apply<T: Transport>(
             Err(error) => return application.give_up(end_reason(error), desk).await,
         };
         if let Some((key, id)) = application.begin(planned, desk).await? {
-            let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
+            let selected_from = application.input.sheet.selected_from;
+            let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from };
             let read = order.planning.inventory.then_some(&application.calls);
             return run.carry_out(read, desk).await;
         }
@@ -69,6 +80,16 @@ struct Application<'a, T> {
 }
 
 impl<T: Transport> Application<'_, T> {
+    /// An unfinished run of the same command line over the same rows, where that says which of them are meant: they stay as
+    /// they were selected.
+    async fn same_command(&self) -> Result<Option<UnfinishedRun>, CommandError> {
+        if self.input.order.is_none() || !self.order.joins {
+            return Ok(None);
+        }
+        let candidates = candidates(self.tenant).await?;
+        Ok(candidates.into_iter().find(|candidate| candidate.run.description.input_digest == self.input_digest))
+    }
+
     /// Asks for the plan and stores it as a run that may begin: a new one, or the one that it goes on with. `None` when the
     /// plan has waited for too long on the way.
     async fn begin(&mut self, planned: Planned, desk: &mut Desk) -> Result<Option<(RunKey, String)>, CommandError> {
@@ -91,7 +112,9 @@ impl<T: Transport> Application<'_, T> {
             known.input_path == new_run.input_path || candidate.earlier_paths.contains(&new_run.input_path);
         known.input_digest == new_run.input_digest
             || known.operations_digest == new_run.operations_digest
-            || (self.input.is_file && is_same_path)
+            || (self.input.is_file
+                && is_same_path
+                && OrderDigest::order_of(&known.input_digest) == OrderDigest::order_of(&new_run.input_digest))
     }
 
     async fn begin_new(
@@ -175,11 +198,12 @@ impl<T: Transport> Application<'_, T> {
     /// same rows knows of them, if there is one.
     async fn give_up(&mut self, reason: EndReason, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
         let (tenant, target, options) = (self.tenant, &self.order.target, &self.order.run);
+        let selected_from = self.input.sheet.selected_from;
         let candidates = if self.order.joins { candidates(tenant).await? } else { Vec::new() };
         let is_same = |one: &&UnfinishedRun| one.run.description.input_digest == self.input_digest;
         if let Some(UnfinishedRun { run, .. }) = candidates.iter().find(is_same) {
             claim(&tenant.store, run.key, &tenant.patience(options.lock_wait), desk).await?;
-            let run = Run { tenant, key: run.key, id: &run.description.run_id, target, options };
+            let run = Run { tenant, key: run.key, id: &run.description.run_id, target, options, selected_from };
             return run.give_up(reason, desk).await;
         }
         let machines = Resolution::of(&self.input.sheet.requests, None);
@@ -187,10 +211,11 @@ impl<T: Transport> Application<'_, T> {
         let plan = Plan::of(Arc::clone(&self.input.operations), machines, None, &own.recent, settings);
         let made_at = tenant.clock.boot_time();
         let planned = Planned { plan, inventory: None, read: None, read_from: None, own, made_at };
-        let new_run = self.new_run(String::new(), String::new(), desk);
+        let digest = self.input.order.as_ref().map(OrderDigest::without_content).unwrap_or_default();
+        let new_run = self.new_run(digest, String::new(), desk);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
-        Run { tenant, key, id: &id, target, options }.give_up(reason, desk).await
+        Run { tenant, key, id: &id, target, options, selected_from }.give_up(reason, desk).await
     }
 
     fn new_run(&self, input_digest: String, operations_digest: String, desk: &mut Desk) -> NewRun {

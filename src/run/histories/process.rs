@@ -223,6 +223,7 @@ impl Process {
             path: format!("/files/file{number}.csv"),
             is_file: true,
             open: Box::new(move || Ok(Box::new(std::io::Cursor::new(text)))),
+            filter: None,
             // Tags in every case are meant here.
             options: InputOptions { accepted: Accepted::ALL, ..InputOptions::default() },
             skip_invalid: self.options().skip_invalid,

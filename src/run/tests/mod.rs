@@ -299,6 +299,7 @@ impl World {
                     path: "/rows.csv".to_owned(),
                     is_file: true,
                     open: Box::new(move || Ok(Box::new(io::Cursor::new(text)))),
+                    filter: None,
                     options: InputOptions::default(),
                     skip_invalid: false,
                     allow_empty: false,
