@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::sign_in::SignInError;
 use crate::call::AbortCause;
 use crate::dispatch::DispatchError;
+use crate::filter::FilterError;
 use crate::inventory::ReadError;
 use crate::model::is_sandbox_run;
 use crate::report::{
@@ -137,6 +138,12 @@ impl CommandError {
     pub(crate) fn sign_in(error: SignInError) -> Self {
         let hint = error.hint();
         Self::new(abort_status(&AbortCause::SignIn(error.clone())), error, hint).ended("sign_in_failed")
+    }
+
+    /// A filter that is none, or does not fit the columns; `name` says where it stands.
+    pub(crate) fn filter(name: &str, error: &FilterError) -> Self {
+        let excerpt = error.excerpt().replace('\n', "\n    ");
+        Self::text(ExitStatus::Usage, format!("{name}, {error}\n    {excerpt}"), error.hint().as_deref())
     }
 
     /// Nobody said yes.

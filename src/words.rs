@@ -19,6 +19,15 @@ pub fn group_digits(count: u64) -> String {
     grouped
 }
 
+/// So many rows, of those that the input has where a filter selects among them.
+#[must_use]
+pub fn selected_rows(rows: u64, selected_from: Option<u32>) -> String {
+    match selected_from {
+        None => counted(rows, "row", "rows"),
+        Some(all) => format!("{} of {} selected", group_digits(rows), counted(u64::from(all), "row", "rows")),
+    }
+}
+
 /// A count with what is counted: `1 row`, `2,000 rows`. What differs with the number beside the noun belongs to it, such
 /// as `operation is left` and `operations are left`.
 #[must_use]

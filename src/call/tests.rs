@@ -135,7 +135,7 @@ impl<T: Transport> Bench<T> {
     async fn stored(&self) -> Vec<(OperationState, bool)> {
         let numbers = 0..self.count;
         let operations = numbers.clone().map(|number| vec![OperationId(number)]).collect();
-        let chunk = InputChunk { first_row: 1, records: vec![], operations };
+        let chunk = InputChunk { first_row: 1, numbers: vec![], records: vec![], operations };
         self.store.add_chunks(self.run, vec![chunk]).await.expect("a chunk");
         let chunk = self.store.chunk(self.run, 1).await.expect("the store").expect("a chunk");
         let stored = |number| &chunk.operations[&OperationId(number)];

@@ -49,6 +49,20 @@ pub struct GeneralOptions {
     pub color: ColorChoice,
 }
 
+/// Which rows are meant.
+#[derive(Debug, Default, Args)]
+pub struct FilterOptions {
+    /// Run only the rows that this filter selects
+    ///
+    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine.
+    /// "tagfleet help filters" describes the language.
+    #[arg(long = "where", value_name = "EXPRESSION", conflicts_with = "where_file", help_heading = "Rows")]
+    pub filter: Option<String>,
+    /// Read the filter from this file
+    #[arg(long, value_name = "FILE", help_heading = "Rows")]
+    pub where_file: Option<PathBuf>,
+}
+
 /// The file.
 #[derive(Debug, Args)]
 pub struct InputOptions {
@@ -81,6 +95,9 @@ pub struct InputOptions {
     /// Without it, such a file is refused, since an export that failed looks like that.
     #[arg(long)]
     pub allow_empty: bool,
+    /// Which of its rows are meant.
+    #[command(flatten)]
+    pub filter: FilterOptions,
 }
 
 /// What is planned.

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::input::{input_order, input_path};
+use super::input::{Pending, input_order, input_path};
 use super::opening::{Opening, asks, rows_target};
 use super::watching::Watched;
 use super::{planning_options, run_options};
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, ResultsTarget, Screen};
-use crate::run::{self, ApplyOrder, check_input};
+use crate::run::{self, ApplyOrder};
 
 /// Reads, checks, plans, asks, sends, and answers every row.
 pub(super) async fn apply(
@@ -38,11 +38,18 @@ pub(super) async fn apply(
         run: run_options(asks, options.planning.no_bulk, options.limits, &options.others),
         joins: !options.fresh,
     };
-    let reading = check_input(input_order(&options.input, order.planning.inventory)?, screen);
+    let reading = Pending::check(input_order(&options.input, order.planning.inventory)?, options.sandbox, screen);
     let input = opening.before_the_deadline(reading).await?;
-    order.target.check(reserved, input.header())?;
+    if let Pending::Checked(input) = &input {
+        order.target.check(reserved, input.header())?;
+    }
     let connection = opening.connect(input.machines()).await?;
-    opening.work(connection, general, screen, async |tenant, desk| run::apply(tenant, &order, input, desk).await).await
+    let apply = async |tenant: &_, desk: &mut _| {
+        let input = input.finish(tenant, desk).await?;
+        order.target.check(reserved, input.header())?;
+        run::apply(tenant, &order, input, desk).await
+    };
+    opening.work(connection, general, screen, apply).await
 }
 
 /// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`.

@@ -1,12 +1,12 @@
 //! `tagfleet plan`: says what `apply` would do, and changes nothing.
 
-use super::input::input_order;
+use super::input::{Pending, input_order};
 use super::opening::Opening;
 use super::planning_options;
 use crate::cli::{GeneralOptions, PlanOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::Screen;
-use crate::run::{self, check_input};
+use crate::run;
 
 /// Reads, checks, and says what is planned.
 pub(super) async fn plan(
@@ -16,9 +16,12 @@ pub(super) async fn plan(
 ) -> Result<ExitStatus, CommandError> {
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
     let planning = planning_options(&options.planning);
-    let input = check_input(input_order(&options.input, planning.inventory)?, screen).await?;
+    let order = input_order(&options.input, planning.inventory)?;
+    let input = Pending::check(order, options.sandbox, screen).await?;
     let connection = opening.connect(input.machines()).await?;
-    let plan =
-        async |tenant: &_, desk: &mut _| run::plan(tenant, planning, options.detailed_exitcode, &input, desk).await;
+    let plan = async |tenant: &_, desk: &mut _| {
+        let input = input.finish(tenant, desk).await?;
+        run::plan(tenant, planning, options.detailed_exitcode, &input, desk).await
+    };
     opening.work(connection, general, screen, plan).await
 }

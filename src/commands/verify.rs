@@ -1,12 +1,12 @@
 //! `tagfleet verify`: reads the tenant and says which rows hold; changes nothing.
 
-use super::input::input_order;
+use super::input::{Pending, input_order};
 use super::opening::{Opening, rows_target};
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, VerifyOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, Screen};
-use crate::run::{self, check_input};
+use crate::run;
 
 /// Reads file and tenant, and compares them.
 pub(super) async fn verify(
@@ -21,11 +21,12 @@ pub(super) async fn verify(
     if let Some(target) = &target {
         target.check_for_verification(reserved)?;
     }
-    let input = check_input(input_order(&options.input, true)?, screen).await?;
+    let input = Pending::check(input_order(&options.input, true)?, options.sandbox, screen).await?;
     let connection = opening.connect(input.machines()).await?;
     let skip = options.skip_missing_machines;
     opening
         .work(connection, general, screen, async |tenant, desk| {
+            let input = input.finish(tenant, desk).await?;
             run::verify(tenant, input, target.as_ref(), skip, desk).await
         })
         .await

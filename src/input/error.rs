@@ -5,6 +5,7 @@ use std::io;
 
 use super::accept::Doubt;
 use super::excerpt::Excerpt;
+use crate::filter::FilterError;
 use crate::model::MachineReference;
 
 /// Why an input was refused as a whole. The caller adds the file's name.
@@ -176,6 +177,9 @@ pub enum InputError {
         /// The physical line on which it begins, from 1.
         line: u64,
     },
+    /// A filter that does not fit the columns.
+    #[error(transparent)]
+    Filter(FilterError),
     /// More than the numbers of rows and lines can count.
     #[error("the input has more than 1,073,741,824 rows or 4,294,967,295 lines; split it")]
     TooManyRows,
@@ -204,6 +208,7 @@ impl InputError {
             Self::MissingColumns { .. } => "missing_columns",
             Self::MisnamedColumn { .. } => "misnamed_column",
             Self::DuplicateColumns { .. } => "duplicate_columns",
+            Self::Filter(_) => "filter",
         }
     }
 

@@ -42,6 +42,7 @@ mod record;
 mod records;
 mod rows;
 mod scan;
+mod selection;
 mod sheet;
 mod spool;
 mod tag_book;
@@ -59,6 +60,9 @@ use std::path::PathBuf;
 
 use encoding_rs::Encoding;
 
+use self::selection::Selection;
+use crate::filter::Filter;
+
 pub use self::accept::{Accepted, Doubt};
 pub use self::columns::{RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, bare_name, is_added_name};
 pub use self::decode::encoding;
@@ -71,6 +75,7 @@ pub use self::machine::Dress;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
 pub use self::problem::{Problem, ProblemKind};
 pub use self::records::{Records, records};
+pub use self::selection::{MachineFields, is_of_machine, names_machine_fields};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
 pub use self::unicode::folded;
@@ -107,7 +112,22 @@ fn make_room<Item>(list: &mut Vec<Item>) {
 /// # Errors
 /// [`InputError`] when the file as a whole cannot be used. Errors of single rows are [`Sheet::problems`].
 pub fn read(source: impl Read, options: &InputOptions) -> Result<Sheet, InputError> {
+    read_selected(source, options, None, None)
+}
+
+/// The same, of the rows that a filter selects: the others are no rows of the sheet, and not checked. The filter may name
+/// fields of `machines`.
+///
+/// # Errors
+/// [`InputError`] when the file as a whole cannot be used, or the filter does not fit its columns.
+pub fn read_selected(
+    source: impl Read,
+    options: &InputOptions,
+    filter: Option<Filter>,
+    machines: Option<&dyn MachineFields>,
+) -> Result<Sheet, InputError> {
     let mut text = text::Text::open(source, options)?;
     let opening = opening::Opening::read(&mut text, options.accepted)?;
-    rows::read(text, opening, options)
+    let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();
+    rows::read(text, opening, selection.map_err(InputError::Filter)?, options)
 }

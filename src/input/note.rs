@@ -6,6 +6,7 @@ use super::accept::Doubt;
 use super::excerpt::Excerpt;
 use super::machine::{Dress, Dresses};
 use super::tag_gate::TagOddity;
+use crate::filter::UnreadCells;
 use crate::model::{RowNumber, Tag};
 use crate::words::group_digits;
 
@@ -52,6 +53,8 @@ pub enum Note {
         /// How many wore what; one may wear several.
         dresses: Vec<(Dress, u64)>,
     },
+    /// Cells that a filter could not read as the type that it needs.
+    UnreadCells(UnreadCells),
     /// Rows that are doubtful and allowed.
     Accepted {
         /// What was allowed.
@@ -139,6 +142,7 @@ impl fmt::Display for Note {
                     .collect();
                 write!(formatter, "read {} without {}", counted(*cells, what), listed(&worn, 0))
             }
+            Self::UnreadCells(cells) => cells.fmt(formatter),
             Self::Accepted { doubt, rows } => {
                 write!(formatter, "--accept {doubt} allows {} that would be refused otherwise", counted(*rows, "row"))
             }

@@ -21,6 +21,7 @@ use super::opening::Opening;
 use super::problem::{Problem, ProblemKind};
 use super::record::{Record, swallows_row, trim};
 use super::scan::{Cells, QuotedPlace};
+use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
@@ -31,10 +32,15 @@ use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNu
 /// The most rows that an input can have: whatever is counted of them fits into 32 bits.
 pub(super) const ROWS_MAXIMUM: u32 = 1 << 30;
 
-/// Reads all rows after the opening.
-pub(super) fn read<R: Read>(mut text: Text<R>, opening: Opening, options: &InputOptions) -> Result<Sheet, InputError> {
+/// Reads all rows after the opening; those that are selected, if there is a selection.
+pub(super) fn read<R: Read>(
+    mut text: Text<R>,
+    opening: Opening,
+    selection: Option<Selection<'_>>,
+    options: &InputOptions,
+) -> Result<Sheet, InputError> {
     let mut cells = Cells::new(opening.dialect.delimiter);
-    let mut rows = Rows::new(opening, options);
+    let mut rows = Rows::new(opening, selection, options);
     loop {
         match text.next_record(&mut cells) {
             Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
@@ -50,13 +56,15 @@ pub(super) fn read<R: Read>(mut text: Text<R>, opening: Opening, options: &Input
 }
 
 /// What has been found so far.
-struct Rows {
+struct Rows<'m> {
     header: Vec<String>,
     dialect: super::Dialect,
     columns: Columns,
     accepted: Accepted,
     tag_separator: Option<char>,
     allows_names: bool,
+    selection: Option<Selection<'m>>,
+    /// Those that are not selected included.
     row_count: u32,
     spool: SpoolWriter,
     chunks: ChunkPlaces,
@@ -85,8 +93,8 @@ struct MachineColumn {
     first: Option<(RowPlace, Excerpt)>,
 }
 
-impl Rows {
-    fn new(opening: Opening, options: &InputOptions) -> Self {
+impl<'m> Rows<'m> {
+    fn new(opening: Opening, selection: Option<Selection<'m>>, options: &InputOptions) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
         Self {
             header,
@@ -95,6 +103,7 @@ impl Rows {
             accepted: options.accepted,
             tag_separator: options.tag_separator,
             allows_names: !options.ids_only,
+            selection,
             row_count: 0,
             spool: SpoolWriter::new(options.spool_directory.as_deref()),
             chunks: ChunkPlaces::default(),
@@ -127,10 +136,15 @@ impl Rows {
             return Ok(());
         }
         let row = self.next_row(line)?;
-        let start = self.spool.write(&self.kept(record))?;
-        self.chunks.add(row.row, start, self.spool.end());
         let (named, has_blanks) = self.named(record, machine);
-        if let Some((field, kind)) = self.fault_of_record(record, machine, has_blanks) {
+        let fault = self.fault_of_record(record, machine, has_blanks);
+        // Cells that cannot be believed say nothing to a filter either.
+        if fault.is_none() && self.selection.as_mut().is_some_and(|selection| !selection.takes(record, machine)) {
+            return Ok(());
+        }
+        let start = self.spool.write(&self.kept(record))?;
+        self.keep(row.row, start);
+        if let Some((field, kind)) = fault {
             self.faults.push((field, kind));
             self.report(row);
             return Ok(());
@@ -151,11 +165,21 @@ impl Rows {
     fn take_open_end(&mut self, line: u64, opened: u64) -> Result<(), InputError> {
         let number = |line: u64| u32::try_from(line).map_err(|_| InputError::TooManyRows);
         let row = self.next_row(number(line)?)?;
-        let end = self.spool.end();
-        self.chunks.add(row.row, end, end);
+        self.keep(row.row, self.spool.end());
         self.faults.push((Field::Row, ProblemKind::UnclosedQuote { opened: number(opened)? }));
         self.report(row);
         Ok(())
+    }
+
+    /// Keeps a row of the run whose text begins there.
+    fn keep(&mut self, row: RowNumber, start: u64) {
+        match &mut self.selection {
+            None => self.chunks.add(row, start, self.spool.end()),
+            Some(selection) => {
+                selection.rows += 1;
+                self.chunks.add_selected(row, start, self.spool.end());
+            }
+        }
     }
 
     /// The row as the second pass shall see it: as it is written, but without the columns that are not carried along.
@@ -345,6 +369,8 @@ impl Rows {
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
+        let selected = self.selection.as_ref().map(|selection| selection.rows);
+        self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
         let notes = all_notes(
             self.notes,
@@ -361,7 +387,8 @@ impl Rows {
         Ok(Sheet {
             dialect: self.dialect,
             header: header.map(|(_, name)| name).collect(),
-            row_count: self.row_count,
+            row_count: selected.unwrap_or(self.row_count),
+            selected_from: selected.map(|_| self.row_count),
             requests: Arc::new(Requests { machines, tags, all: self.requests, unmade_adds: self.unmade_adds }),
             problems: self.problems,
             notes,

@@ -16,9 +16,11 @@ pub struct Sheet {
     pub dialect: Dialect,
     /// The header's cells, exactly as decoded; without the columns that tagfleet added to an earlier results file.
     pub header: Vec<String>,
-    /// How many rows there are, those in error included. What is no row: the header, wherever it stands again, and rows of
-    /// nothing but delimiters and blanks.
+    /// How many rows there are, those in error included. What is no row: the header, wherever it stands again, rows of
+    /// nothing but delimiters and blanks, and what a filter does not select.
     pub row_count: u32,
+    /// How many rows the file has, where a filter selects among them.
+    pub selected_from: Option<u32>,
     /// What rows ask for: one or more requests for each row without problems (one for each of its tags and one for its value),
     /// none for the others.
     pub requests: Arc<Requests>,
@@ -47,9 +49,25 @@ impl Sheet {
         findings(&self.problems)
     }
 
+    /// The numbers that the rows have in the file, in their order.
+    pub fn row_numbers(&self) -> impl Iterator<Item = RowNumber> {
+        (1..=self.row_count)
+            .map(|place| self.chunks.numbers.get(place as usize - 1).copied().unwrap_or(RowNumber(place)))
+    }
+
+    /// The place of a row among those that there are, from 1.
+    #[must_use]
+    pub fn place(&self, row: RowNumber) -> u32 {
+        match self.chunks.numbers.partition_point(|number| *number <= row) {
+            _ if self.chunks.numbers.is_empty() => row.0,
+            place => u32::try_from(place).unwrap_or(u32::MAX),
+        }
+    }
+
     /// Goes through the rows' text once more, from the first to the last row; calling it again begins again.
     pub fn chunks(&mut self) -> Chunks<'_> {
-        Chunks { places: self.chunks.0.iter(), spool: &mut self.spool }
+        let ChunkPlaces { places, numbers } = &self.chunks;
+        Chunks { places: places.iter(), numbers, spool: &mut self.spool }
     }
 }
 
@@ -72,10 +90,12 @@ impl std::fmt::Debug for Sheet {
 /// first cell that begins with U+FEFF for one with a byte order mark, and drop the character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// The first of the rows.
+    /// The place of the first of the rows, from 1: their number, unless [`numbers`](Self::numbers) has others.
     pub first_row: RowNumber,
     /// How many rows there are, at most 1,000.
     pub row_count: u32,
+    /// The numbers that they have in the file, where a filter selects among its rows; none otherwise.
+    pub numbers: Vec<u32>,
     /// Their text, about 64 KiB at the most unless a single record is longer; [`records`](super::records()) reads it.
     pub text: String,
 }
@@ -83,6 +103,7 @@ pub struct Chunk {
 /// The chunks of a [`Sheet`], read from its temporary file one at a time.
 pub struct Chunks<'s> {
     places: std::slice::Iter<'s, ChunkPlace>,
+    numbers: &'s [RowNumber],
     spool: &'s mut Spool,
 }
 
@@ -91,9 +112,12 @@ impl Iterator for Chunks<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let place = self.places.next()?;
+        let numbers = self.numbers.get(place.first_row.0 as usize - 1..).unwrap_or_default();
+        let numbers = numbers.iter().take(place.row_count as usize).map(|number| number.0).collect();
         Some(self.spool.read(place.start, place.bytes).map(|text| Chunk {
             first_row: place.first_row,
             row_count: place.row_count,
+            numbers,
             text,
         }))
     }
@@ -101,7 +125,11 @@ impl Iterator for Chunks<'_> {
 
 /// Where the chunks are in the text.
 #[derive(Default)]
-pub(super) struct ChunkPlaces(Vec<ChunkPlace>);
+pub(super) struct ChunkPlaces {
+    places: Vec<ChunkPlace>,
+    /// For each row its number in the file, where a filter selects among them.
+    numbers: Vec<RowNumber>,
+}
 
 struct ChunkPlace {
     start: u64,
@@ -114,10 +142,17 @@ impl ChunkPlaces {
     const ROWS: u32 = 1000;
     const BYTES: u64 = 64 * 1024;
 
+    /// Adds a row that a filter selects, with its number in the file.
+    pub(super) fn add_selected(&mut self, row: RowNumber, start: u64, end: u64) {
+        super::make_room(&mut self.numbers);
+        self.numbers.push(row);
+        self.add(RowNumber(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX)), start, end);
+    }
+
     /// Adds the next row to the last chunk, or to a new one when that is full; its text is there in the spool.
     pub(super) fn add(&mut self, row: RowNumber, start: u64, end: u64) {
         let bytes_from = |start: u64| usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-        match self.0.last_mut() {
+        match self.places.last_mut() {
             Some(last) if last.row_count < Self::ROWS && end - last.start <= Self::BYTES => {
                 last.row_count += 1;
                 last.bytes = bytes_from(last.start);
@@ -125,7 +160,7 @@ impl ChunkPlaces {
             _ => {
                 // A row follows a line break.
                 let start = start.saturating_sub(1);
-                self.0.push(ChunkPlace { start, bytes: bytes_from(start), first_row: row, row_count: 1 });
+                self.places.push(ChunkPlace { start, bytes: bytes_from(start), first_row: row, row_count: 1 });
             }
         }
     }

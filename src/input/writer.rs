@@ -87,6 +87,7 @@ impl SheetWriter {
             dialect: Dialect { encoding: UTF_8, byte_order_mark: false, delimiter: DELIMITER, separator_line: false },
             header: self.header,
             row_count: self.row_count,
+            selected_from: None,
             requests: Arc::new(Requests { machines, tags, all: self.requests, unmade_adds: Vec::new() }),
             problems: Vec::new(),
             notes: Vec::new(),

@@ -122,6 +122,13 @@ impl InventoryBuilder {
         true
     }
 
+    /// The place of the machine with this id, from 0, in the order in which they came.
+    #[must_use]
+    pub fn place(&self, id: &MachineId) -> Option<usize> {
+        let is_found = |other: &u32| self.records.get(*other as usize).is_some_and(|record| record.id == *id);
+        self.by_id.find(self.state.hash_one(id), is_found).map(|place| *place as usize)
+    }
+
     /// Puts what a machine holds now into the place of what it held.
     fn hold(&mut self, position: u32, machine: &MachineRecord) {
         let (tags_start, tag_count) = self.keep_tags(machine.machine_tags.as_deref());

@@ -14,6 +14,14 @@ const SEEDS: [u64; 2] = [0x7461_6766_6c65_6574, 0x6f70_6572_6174_696f];
 pub struct OrderedDigest([u64; 2]);
 
 impl OrderedDigest {
+    /// The digest of one thing, as text.
+    #[must_use]
+    pub fn of(thing: &(impl Hash + ?Sized)) -> String {
+        let mut digest = Self::default();
+        digest.add(thing);
+        digest.text()
+    }
+
     /// Takes the next thing.
     pub fn add(&mut self, thing: &(impl Hash + ?Sized)) {
         for (sum, seed) in self.0.iter_mut().zip(SEEDS) {

@@ -19,7 +19,7 @@ use crate::model::MachineId;
 use crate::outside::{Outside, shown};
 
 /// The columns. None must be one that says what to change, and the first is the one that names the machine.
-const COLUMNS: [&str; 20] = [
+pub(super) const COLUMNS: [&str; 20] = [
     "machineId",
     "computerDnsName",
     "lastSeen",
@@ -167,6 +167,41 @@ fn plain(error: csv::Error) -> io::Error {
     }
 }
 
+/// The cell of a machine's tags. Unknown ones are an empty cell, no tags an empty list.
+pub(super) fn tags_cell(machine: &MachineRecord) -> io::Result<Option<String>> {
+    Ok(machine.machine_tags.as_ref().map(serde_json::to_string).transpose()?)
+}
+
+/// What a machine holds, in the order of [`COLUMNS`].
+pub(super) fn cells<'m>(
+    machine: &'m MachineRecord,
+    shown_id: &'m str,
+    tags: Option<&'m str>,
+) -> [Option<&'m str>; COLUMNS.len()] {
+    [
+        Some(shown_id),
+        machine.computer_dns_name.as_deref(),
+        machine.last_seen.as_deref(),
+        machine.first_seen.as_deref(),
+        machine.os_platform.as_deref(),
+        machine.os_version.as_deref(),
+        machine.version.as_deref(),
+        machine.os_build.as_deref(),
+        machine.os_architecture.as_deref(),
+        machine.health_status.as_deref(),
+        machine.onboarding_status.as_deref(),
+        machine.rbac_group_name.as_deref(),
+        machine.risk_score.as_deref(),
+        machine.exposure_level.as_deref(),
+        machine.aad_device_id.as_deref(),
+        machine.managed_by.as_deref(),
+        machine.last_ip_address.as_deref(),
+        machine.last_external_ip_address.as_deref(),
+        tags,
+        machine.device_value.as_deref(),
+    ]
+}
+
 impl MachineSink for MachinesSheet {
     fn take(&mut self, machine: &MachineRecord) -> io::Result<bool> {
         let id = MachineId::from_service(&machine.id);
@@ -174,31 +209,8 @@ impl MachineSink for MachinesSheet {
         if !self.seen.insert(id) {
             return Ok(false);
         }
-        // Unknown tags are an empty cell, no tags an empty list.
-        let tags = machine.machine_tags.as_ref().map(serde_json::to_string).transpose()?;
-        let cells: [Option<&str>; COLUMNS.len()] = [
-            Some(&shown_id),
-            machine.computer_dns_name.as_deref(),
-            machine.last_seen.as_deref(),
-            machine.first_seen.as_deref(),
-            machine.os_platform.as_deref(),
-            machine.os_version.as_deref(),
-            machine.version.as_deref(),
-            machine.os_build.as_deref(),
-            machine.os_architecture.as_deref(),
-            machine.health_status.as_deref(),
-            machine.onboarding_status.as_deref(),
-            machine.rbac_group_name.as_deref(),
-            machine.risk_score.as_deref(),
-            machine.exposure_level.as_deref(),
-            machine.aad_device_id.as_deref(),
-            machine.managed_by.as_deref(),
-            machine.last_ip_address.as_deref(),
-            machine.last_external_ip_address.as_deref(),
-            tags.as_deref(),
-            machine.device_value.as_deref(),
-        ];
-        for cell in cells {
+        let tags = tags_cell(machine)?;
+        for cell in cells(machine, &shown_id, tags.as_deref()) {
             self.writer.write_field(Outside::new(cell.unwrap_or_default()).data_cell().as_bytes()).map_err(plain)?;
         }
         self.writer.write_record(None::<&[u8]>).map_err(plain)?;

@@ -13,7 +13,7 @@ use crate::inventory::Inventory;
 use crate::model::{Change, Request, Tag, TagNumber};
 use crate::plan::changes::{CallsNeeded, Decision, Plan};
 use crate::plan::resolution::{MachineNumber, ResolvedMachine};
-use crate::words::{counted, describe_duration, group_digits, minute};
+use crate::words::{counted, describe_duration, group_digits, minute, selected_rows};
 
 /// The most kinds of change that the text lists.
 const LISTED_CHANGES: usize = 12;
@@ -34,6 +34,8 @@ pub struct PlanReport<'a> {
     pub destination: &'a str,
     /// How many rows it has.
     pub rows: u32,
+    /// How many rows the file has, where a filter selects among them.
+    pub selected_from: Option<u32>,
     /// Rows that are in error and skipped.
     pub invalid_rows: u64,
     /// The plan.
@@ -140,7 +142,7 @@ impl<'a> PlanReport<'a> {
             text,
             "Plan for {}, {}, on {}:\n{}, {} already set",
             Excerpt::new(self.input),
-            counted(u64::from(self.rows), "row", "rows"),
+            selected_rows(u64::from(self.rows), self.selected_from),
             self.destination,
             counted(changes, "change", "changes"),
             group_digits(self.plan.count(Decision::Unchanged)),

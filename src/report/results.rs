@@ -207,13 +207,13 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
     fn write_chunk(&mut self, chunk: &StoredChunk, totals: &mut Totals) -> Result<(), ResultsError> {
         let mut reader = records(self.run.description.delimiter, &chunk.input.records);
         let mut cells = ByteRecord::new();
-        for (row, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
+        for (place, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
             if !reader.read(&mut cells) {
                 let (run, rows) = (&self.run.description, u64::from(self.run.description.row_count));
-                let (run, found) = (run.run_id.clone(), u64::from(row - 1));
+                let (run, found) = (run.run_id.clone(), u64::from(place - 1));
                 return Err(StoreError::Incomplete { run, rows, found }.into());
             }
-            let answer = answer_row(row, operations, chunk);
+            let (row, answer) = (chunk.input.number(place), answer_row(place, operations, chunk));
             let tolerated = self.tolerates_missing && answer.is_about_missing_machine();
             self.write_row(&cells, row, &answer, tolerated).map_err(|error| self.failure(error))?;
             totals.take(row, &answer, tolerated);

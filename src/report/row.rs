@@ -77,11 +77,11 @@ impl RowAnswer {
 }
 
 /// Puts the answer to a row together.
-pub(super) fn answer_row(row: u32, operations: &[OperationId], chunk: &StoredChunk) -> RowAnswer {
+pub(super) fn answer_row(place: u32, operations: &[OperationId], chunk: &StoredChunk) -> RowAnswer {
     let stored: Vec<&StoredOperation> = operations.iter().filter_map(|id| chunk.operations.get(id)).collect();
     // Of equals the first counts, so the later one must be worse to take its place.
     let worst = stored.iter().copied().reduce(|worst, next| if next.status() > worst.status() { next } else { worst });
-    let Some(worst) = worst else { return invalid(row, chunk) };
+    let Some(worst) = worst else { return invalid(place, chunk) };
     let status = worst.status();
     let answer = &worst.answer;
     let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
@@ -112,8 +112,8 @@ pub(super) fn answer_row(row: u32, operations: &[OperationId], chunk: &StoredChu
     }
 }
 
-fn invalid(row: u32, chunk: &StoredChunk) -> RowAnswer {
-    let (code, message) = chunk.problems.get(&row).cloned().unwrap_or_default();
+fn invalid(place: u32, chunk: &StoredChunk) -> RowAnswer {
+    let (code, message) = chunk.problems.get(&place).cloned().unwrap_or_default();
     RowAnswer {
         status: Status::Invalid,
         http_status: None,

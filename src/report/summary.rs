@@ -25,7 +25,7 @@ use crate::model::Status;
 use crate::outside::{Outside, shown};
 use crate::quota;
 use crate::store::RunEntry;
-use crate::words::{counted, describe_duration, group_digits};
+use crate::words::{counted, describe_duration, group_digits, selected_rows};
 
 /// How many groups of errors the text shows.
 const SHOWN_ERROR_GROUPS: usize = 8;
@@ -56,6 +56,8 @@ pub struct RunSummary<'a> {
     pub exit_status: u8,
     /// Where the rows came from.
     pub input: &'a str,
+    /// How many rows that has, where a filter selected among them and it is known.
+    pub selected_from: Option<u32>,
 }
 
 /// How a run ended whose results cannot be written: what the books say of its operations, or where those cannot be read
@@ -164,7 +166,7 @@ impl RunSummary<'_> {
     }
 
     fn headline(&self, screen: &Screen) -> String {
-        let rows = counted(self.totals.rows, "row", "rows");
+        let rows = selected_rows(self.totals.rows, self.selected_from);
         let run = screen.paint(Style::Strong, self.run_id);
         let ended = match self.reason {
             _ if self.is_unfinished() => format!("Run {run} is unfinished, since {SOME_ARE_UNKNOWN}: {rows}."),

@@ -44,8 +44,7 @@ pub fn row_findings(
 ) -> Vec<RowFinding> {
     let mut rows = Vec::with_capacity(sheet.row_count as usize);
     let mut requests = sheet.requests.all.iter().zip(of_request).peekable();
-    for number in 1..=sheet.row_count {
-        let row = RowNumber(number);
+    for row in sheet.row_numbers() {
         let mut result = RowFinding { row, finding: None, found: String::new(), message: String::new() };
         while let Some((request, operation)) = requests.next_if(|(request, _)| request.row == row) {
             let Some((finding, held)) = findings.get(operation.0 as usize) else { continue };

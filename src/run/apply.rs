@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::claim;
-use super::input::CheckedInput;
+use super::input::{CheckedInput, OrderDigest};
 use super::join::{candidates, carry_into, input_digest, is_of_input, join, operations_digest};
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
-use super::resume::operations_left;
+use super::resume::{go_on, operations_left};
 use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
@@ -44,6 +44,13 @@ pub(crate) async fn apply<T: Transport>(
     if let Some(reason) = &tenant.unknown {
         return application.give_up(reason.clone(), desk).await;
     }
+    if let Some(unfinished) = application.same_command().await? {
+        let id = &unfinished.run.description.run_id;
+        desk.say(&format!(
+            "Run {id} of the same command is unfinished, and its rows are kept (--fresh begins a new one)."
+        ));
+        return go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk).await;
+    }
     loop {
         let planned = match make_plan(tenant, &application.input, order.planning, desk).await? {
             Ok(planned) => planned,
@@ -76,15 +83,29 @@ impl<'a, T: Transport> Application<'a, T> {
         mut input: CheckedInput,
         calls: ReadProgress,
     ) -> Result<Self, CommandError> {
-        let input_digest = input_digest(&mut input)?;
+        let input_digest = match &input.order {
+            Some(order) => order.text(),
+            None => input_digest(&mut input)?,
+        };
         Ok(Self { tenant, order, input, input_digest, calls })
     }
 
     /// Sends what is to be sent, and answers every row.
     pub(super) async fn carry_out(&self, (key, id): Begun, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
         let Self { tenant, order, .. } = *self;
-        let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
+        let selected_from = self.input.sheet.selected_from;
+        let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from };
         run.carry_out(order.planning.inventory.then_some(&self.calls), desk).await
+    }
+
+    /// An unfinished run of the same command line over the same rows, where that says which of them are meant: they stay as
+    /// they were selected.
+    async fn same_command(&self) -> Result<Option<UnfinishedRun>, CommandError> {
+        if self.input.order.is_none() || !self.order.joins {
+            return Ok(None);
+        }
+        let candidates = candidates(self.tenant).await?;
+        Ok(candidates.into_iter().find(|candidate| candidate.run.description.input_digest == self.input_digest))
     }
 
     /// Asks for the plan and stores it as a run that may begin: a new one, or the one that it goes on with. `None` when the
@@ -107,7 +128,9 @@ impl<'a, T: Transport> Application<'a, T> {
         let known = &candidate.run.description;
         known.input_digest == new_run.input_digest
             || known.operations_digest == new_run.operations_digest
-            || (self.input.is_file && is_of_input(candidate, &new_run.input_path))
+            || (self.input.is_file
+                && is_of_input(candidate, &new_run.input_path)
+                && OrderDigest::order_of(&known.input_digest) == OrderDigest::order_of(&new_run.input_digest))
     }
 
     async fn begin_new(
@@ -191,11 +214,12 @@ impl<'a, T: Transport> Application<'a, T> {
     /// same rows knows of them, if there is one.
     async fn give_up(&mut self, reason: EndReason, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
         let (tenant, target, options) = (self.tenant, &self.order.target, &self.order.run);
+        let selected_from = self.input.sheet.selected_from;
         let candidates = if self.order.joins { candidates(tenant).await? } else { Vec::new() };
         let is_same = |one: &&UnfinishedRun| one.run.description.input_digest == self.input_digest;
         if let Some(UnfinishedRun { run, .. }) = candidates.iter().find(is_same) {
             claim(&tenant.store, run.key, &tenant.patience(options.lock_wait), desk).await?;
-            let run = Run { tenant, key: run.key, id: &run.description.run_id, target, options };
+            let run = Run { tenant, key: run.key, id: &run.description.run_id, target, options, selected_from };
             return run.give_up(reason, desk).await;
         }
         let machines = Resolution::of(&self.input.sheet.requests, None);
@@ -203,10 +227,11 @@ impl<'a, T: Transport> Application<'a, T> {
         let plan = Plan::of(Arc::clone(&self.input.operations), machines, None, &own.recent, settings);
         let made_at = tenant.clock.boot_time();
         let planned = Planned { plan, inventory: None, read: None, read_from: None, own, made_at };
-        let new_run = self.new_run(String::new(), String::new(), desk);
+        let digest = self.input.order.as_ref().map(OrderDigest::without_content).unwrap_or_default();
+        let new_run = self.new_run(digest, String::new(), desk);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
-        Run { tenant, key, id: &id, target, options }.give_up(reason, desk).await
+        Run { tenant, key, id: &id, target, options, selected_from }.give_up(reason, desk).await
     }
 
     fn new_run(&self, input_digest: String, operations_digest: String, desk: &mut Desk) -> NewRun {

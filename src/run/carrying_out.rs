@@ -43,6 +43,8 @@ pub(super) struct Run<'a, T> {
     pub(super) id: &'a str,
     pub(super) target: &'a ResultsTarget,
     pub(super) options: &'a RunOptions,
+    /// How many rows its input has, where a filter selected among them and it is known.
+    pub(super) selected_from: Option<u32>,
 }
 
 impl<T: Transport> Run<'_, T> {
@@ -160,6 +162,7 @@ impl<T: Transport> Run<'_, T> {
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
             input: &run.description.input_path,
+            selected_from: self.selected_from,
         };
         show(&summary, status, desk)?;
         Ok(status)

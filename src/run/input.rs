@@ -4,17 +4,26 @@ use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
+use super::Desk;
 use super::planning::more_tags;
+use super::tenant::Tenant;
+use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{Doubt, InputError, InputOptions, Problem, Sheet, read};
+use crate::filter::Filter;
+use crate::input::{
+    Doubt, InputError, InputOptions, MachineFields, Problem, Sheet, is_of_machine, names_machine_fields, read_selected,
+};
 use crate::model::{MachineReference, Requests, RowNumber};
 use crate::outside::shown;
+use crate::plan::identity::OrderedDigest;
 use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
-use crate::report::Screen;
-use crate::words::{counted, group_digits};
+use crate::report::{ListBuilder, ListedFields, Screen};
+use crate::words::{counted, group_digits, selected_rows};
 
 /// The most contradictions that are listed.
 const LISTED_CONFLICTS: usize = 5;
@@ -33,6 +42,8 @@ pub(crate) struct InputOrder {
     pub(crate) is_file: bool,
     /// The bytes.
     pub(crate) open: OpenInput,
+    /// Which rows are meant; all of them without a filter.
+    pub(crate) filter: Option<NamedFilter>,
     /// How they are decoded.
     pub(crate) options: InputOptions,
     /// Whether the valid rows of a file are run that has bad ones.
@@ -41,6 +52,73 @@ pub(crate) struct InputOrder {
     pub(crate) allow_empty: bool,
     /// Whether machines may be named; without an inventory there is nothing to look their names up in.
     pub(crate) names_allowed: bool,
+}
+
+/// What makes two command lines the same of which the one says which rows of an input are meant. What is selected may hang
+/// on the time and on the tenant, so that the same command may mean other rows the next time.
+pub(super) struct OrderDigest {
+    /// Where the rows come from, and what the command line says of them.
+    order: String,
+    /// What stands there; nothing before that is read.
+    content: String,
+}
+
+impl OrderDigest {
+    fn of(path: &str, filter: &str) -> Self {
+        Self { order: OrderedDigest::of(&(path, filter)), content: String::new() }
+    }
+
+    /// The digest of a run that began with these rows.
+    pub(super) fn text(&self) -> String {
+        format!("{}:{}", self.order, self.content)
+    }
+
+    /// The digest of a run that never knew what becomes of its rows.
+    pub(super) fn without_content(&self) -> String {
+        format!("{}:", self.order)
+    }
+
+    /// The order in the digest of a run, if it is one of a command line.
+    pub(super) fn order_of(digest: &str) -> Option<&str> {
+        digest.split_once(':').map(|(order, _content)| order)
+    }
+}
+
+/// Digests what is read through it.
+struct Digesting<R> {
+    bytes: R,
+    digest: Sha256,
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        self.digest.update(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+/// A filter and where it stands, for messages.
+pub(crate) struct NamedFilter {
+    pub(crate) name: String,
+    pub(crate) filter: Filter,
+}
+
+impl NamedFilter {
+    /// Understands a filter. `now` is the time that it counts from.
+    pub(crate) fn parse(name: String, text: &str, now: Timestamp) -> Result<Self, CommandError> {
+        match Filter::parse(text, now) {
+            Ok(filter) => Ok(Self { name, filter }),
+            Err(error) => Err(CommandError::filter(&name, &error)),
+        }
+    }
+}
+
+impl InputOrder {
+    /// Whether the tenant's machines must be read before the rows are, since the filter names their fields.
+    pub(crate) fn waits_for_machines(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| names_machine_fields(&filter.filter))
+    }
 }
 
 /// An input that may be run: what is asked for, and the rows that are left out because they are in error.
@@ -52,6 +130,8 @@ pub(crate) struct CheckedInput {
     /// Whether the same path is the same input next time.
     pub(super) is_file: bool,
     pub(super) sheet: Sheet,
+    /// Which command line it is of, where that says which rows are meant.
+    pub(super) order: Option<OrderDigest>,
     pub(super) invalid: Vec<InvalidRow>,
     /// What its rows come to where each spelling of a machine is one of its own; none of them contradicts another.
     pub(super) operations: Arc<Operations>,
@@ -66,7 +146,7 @@ impl CheckedInput {
     /// Rows of our own making, under this name. They contradict each other in nothing.
     pub(super) fn made(name: String, sheet: Sheet) -> Self {
         let operations = Arc::new(Operations::of(&Resolution::of(&sheet.requests, None)));
-        Self { path: name.clone(), name, is_file: false, sheet, invalid: Vec::new(), operations }
+        Self { path: name.clone(), name, is_file: false, sheet, order: None, invalid: Vec::new(), operations }
     }
 
     /// The same of rows that are made anew from the tenant each time: under this name the same is meant next time.
@@ -104,18 +184,47 @@ struct UnusableInput {
 /// many; unless bad rows are to be skipped, they refuse the file. What is wrong with its structure refuses it in any case.
 pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<CheckedInput, CommandError> {
     let screen = screen.clone();
-    let checking = tokio::task::spawn_blocking(move || check_blocking(order, &screen));
+    let checking = tokio::task::spawn_blocking(move || check_blocking(order, None, &screen));
     checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
 }
 
-fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, CommandError> {
-    let InputOrder { name, path, is_file, open, options, skip_invalid, allow_empty, names_allowed } = order;
+/// The same for an input whose rows hang on the tenant's machines. These are read first, and whoever plans uses what was read.
+pub(crate) async fn check_input_with_machines<T: Transport>(
+    tenant: &Tenant<T>,
+    order: InputOrder,
+    desk: &mut Desk,
+) -> Result<CheckedInput, CommandError> {
+    tenant.refuse_unknown()?;
+    let names = order.filter.iter().flat_map(|filter| filter.filter.names()).filter(|name| is_of_machine(name));
+    let list = ListBuilder::keeping(names.map(|name| name.name.as_str()));
+    let (machines, fields) = tenant.read_list(list, desk).await?;
+    let screen = desk.screen.clone();
+    let checking = tokio::task::spawn_blocking(move || {
+        let listed = ListedFields { inventory: &machines.inventory, fields: &fields };
+        let checked = check_blocking(order, Some(&listed), &screen);
+        (checked, machines)
+    });
+    let (checked, machines) = checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?;
+    tenant.keep_read(machines);
+    checked
+}
+
+fn check_blocking(
+    order: InputOrder,
+    machines: Option<&dyn MachineFields>,
+    screen: &Screen,
+) -> Result<CheckedInput, CommandError> {
+    let InputOrder { name, path, is_file, open, filter, options, skip_invalid, allow_empty, names_allowed } = order;
     let options = InputOptions { ids_only: !names_allowed, ..options };
-    let sheet = read_sheet(&name, open, &options)?;
+    let mut order = filter.as_ref().map(|filter| OrderDigest::of(&path, filter.filter.text()));
+    let sheet = read_sheet(&name, open, &options, filter, machines, order.as_mut())?;
     for note in &sheet.notes {
         screen.note(&format!("{name}: {note}"));
     }
-    if sheet.row_count == 0 && !allow_empty {
+    if let Some(all) = sheet.selected_from {
+        screen.note(&format!("{name}: {}", selected_rows(u64::from(sheet.row_count), Some(all))));
+    }
+    if sheet.selected_from.unwrap_or(sheet.row_count) == 0 && !allow_empty {
         return Err(CommandError::text(
             ExitStatus::InputRefused,
             format!("{name} has a header and no rows, so nothing was sent"),
@@ -144,7 +253,7 @@ fn check_blocking(order: InputOrder, screen: &Screen) -> Result<CheckedInput, Co
         message: problem.kind.to_string(),
     };
     let invalid = sheet.problems.iter().map(in_error).collect();
-    Ok(CheckedInput { name, path, is_file, sheet, invalid, operations: Arc::new(operations) })
+    Ok(CheckedInput { name, path, is_file, sheet, order, invalid, operations: Arc::new(operations) })
 }
 
 /// Refuses rows that contradict each other; all of them are listed.
@@ -194,8 +303,19 @@ fn conflict_findings(conflicts: &[Conflict], requests: &Requests) -> Vec<Value> 
     conflicts.chunks(rows_of_one).filter_map(finding).collect()
 }
 
-fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<Sheet, CommandError> {
+fn read_sheet(
+    name: &str,
+    open: OpenInput,
+    options: &InputOptions,
+    filter: Option<NamedFilter>,
+    machines: Option<&dyn MachineFields>,
+    order: Option<&mut OrderDigest>,
+) -> Result<Sheet, CommandError> {
+    let (filter_name, filter) = filter.map(|NamedFilter { name, filter }| (name, filter)).unzip();
     let unusable = |source: InputError| {
+        if let InputError::Filter(error) = &source {
+            return CommandError::filter(filter_name.as_deref().unwrap_or_default(), error);
+        }
         let status = match source {
             InputError::Spool(_) => ExitStatus::StorageFailed,
             _ => ExitStatus::InputRefused,
@@ -206,7 +326,11 @@ fn read_sheet(name: &str, open: OpenInput, options: &InputOptions) -> Result<She
         error
     };
     let bytes = open().map_err(InputError::Read).map_err(unusable)?;
-    read(bytes, options).map_err(unusable)
+    let Some(order) = order else { return read_selected(bytes, options, filter, machines).map_err(unusable) };
+    let mut bytes = Digesting { bytes, digest: Sha256::new() };
+    let sheet = read_selected(&mut bytes, options, filter, machines).map_err(unusable)?;
+    order.content = OrderedDigest::of(bytes.digest.finalize().as_slice());
+    Ok(sheet)
 }
 
 fn unusable_json(error: &InputError) -> Value {

@@ -43,7 +43,7 @@ mod verify;
 pub(crate) use apply::{ApplyOrder, apply};
 pub(crate) use carrying_out::RunOptions;
 pub(crate) use desk::{Consent, Desk};
-pub(crate) use input::{InputOrder, OpenInput, check_input};
+pub(crate) use input::{CheckedInput, InputOrder, NamedFilter, OpenInput, check_input, check_input_with_machines};
 pub(crate) use inventory::inventory;
 pub(crate) use plan::plan;
 pub(crate) use planning::PlanningOptions;

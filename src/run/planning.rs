@@ -153,6 +153,7 @@ impl Planned {
             input: &input.name,
             destination: &tenant.description,
             rows: input.sheet.row_count,
+            selected_from: input.sheet.selected_from,
             invalid_rows: input.invalid_rows(),
             plan: &self.plan,
             inventory: self.inventory.as_ref(),

@@ -3,7 +3,7 @@
 //! In pieces of some thousand rows, so that neither memory nor the time for which other processes must wait grows with
 //! the input.
 
-use super::input::CheckedInput;
+use super::input::{CheckedInput, InvalidRow};
 use super::planning::Planned;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{OperationId, Tag};
@@ -32,7 +32,8 @@ pub(super) async fn record(
     record_tags(store, run, &planned.plan.requests().tags).await?;
     record_operations(store, run, planned, was_read).await?;
     for part in input.invalid.chunks(ENTRIES_AT_ONCE) {
-        let problems = part.iter().map(|invalid| (invalid.row.0, invalid.code, invalid.message.clone())).collect();
+        let place = |invalid: &InvalidRow| input.sheet.place(invalid.row);
+        let problems = part.iter().map(|invalid| (place(invalid), invalid.code, invalid.message.clone())).collect();
         store.add_problems(run, problems).await?;
     }
     record_rows(store, run, input, planned).await?;
@@ -146,14 +147,16 @@ async fn record_rows(
         let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
         let first_row = chunk.first_row.0;
         let mut operations = Vec::with_capacity(chunk.row_count as usize);
-        for row in first_row..first_row.saturating_add(chunk.row_count) {
+        for place in 0..chunk.row_count {
+            let row = chunk.numbers.get(place as usize).copied().unwrap_or(first_row.saturating_add(place));
             let mut of_row = Vec::new();
             while let Some((_, operation)) = answers.next_if(|(request, _)| request.row.0 == row) {
                 of_row.push(*operation);
             }
             operations.push(of_row);
         }
-        part.push(InputChunk { first_row, records: chunk.text.into_bytes(), operations });
+        let (numbers, records) = (chunk.numbers, chunk.text.into_bytes());
+        part.push(InputChunk { first_row, numbers, records, operations });
         if part.len() == CHUNKS_AT_ONCE {
             store.add_chunks(run, std::mem::take(&mut part)).await?;
         }

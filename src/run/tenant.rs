@@ -11,7 +11,7 @@ use super::claim::Patience;
 use super::desk::{Desk, Waited};
 use crate::api::Transport;
 use crate::api::sign_in::SignInError;
-use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause};
+use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, beside_the_runtime};
 use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
@@ -21,7 +21,7 @@ use crate::plan::recent::{LIST_LAG, RecentWrites};
 use crate::plan::schedule::{BucketCalls, finish_time};
 use crate::quota::window::counted_for;
 use crate::quota::{Quota, QuotaScope};
-use crate::report::ReadingReport;
+use crate::report::{Fields, ListBuilder, ReadingReport};
 use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, Store, UnknownCalls};
 use crate::words::{counted, describe_duration, minute};
 
@@ -97,6 +97,8 @@ pub(crate) struct Tenant<T> {
     /// Why it is not known whose quota is used. Then no call may be made, and the store is one that nobody sees again.
     pub(super) unknown: Option<EndReason>,
     failed_reading: Mutex<ReadProgress>,
+    /// The machines as they were read before the input was, for the next who wants to read them.
+    read_ahead: Mutex<Option<MachinesRead>>,
 }
 
 impl<T: Transport> Tenant<T> {
@@ -137,7 +139,20 @@ impl<T: Transport> Tenant<T> {
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
         let failed_reading = Mutex::new(failed_reading);
-        Ok(Self { transport, host, description, is_sandbox, store, account, clock, gate, unknown, failed_reading })
+        let read_ahead = Mutex::default();
+        Ok(Self {
+            transport,
+            host,
+            description,
+            is_sandbox,
+            store,
+            account,
+            clock,
+            gate,
+            unknown,
+            failed_reading,
+            read_ahead,
+        })
     }
 
     /// Refuses to go on where it is not known whose quota is used.
@@ -176,14 +191,32 @@ impl<T: Transport> Tenant<T> {
         Ok(())
     }
 
+    /// Reads the tenant's machines, unless they were read ahead.
+    pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<MachinesRead, ReadError> {
+        let ahead = self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match ahead {
+            Some(machines) => Ok(machines),
+            None => self.read_list(ListBuilder::default(), desk).await.map(|(machines, _fields)| machines),
+        }
+    }
+
+    /// Keeps what was read ahead for the next who wants to read the machines.
+    pub(super) fn keep_read(&self, machines: MachinesRead) {
+        *self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(machines);
+    }
+
     /// Reads the tenant's machines. A read changes nothing, so it need not be waited for: the first interrupt ends it,
     /// and so does the deadline.
-    pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<MachinesRead, ReadError> {
-        let began_at = self.clock.boot_time();
+    pub(super) async fn read_list(
+        &self,
+        list: ListBuilder,
+        desk: &mut Desk,
+    ) -> Result<(MachinesRead, Fields), ReadError> {
+        let (began_at, began) = (self.clock.boot_time(), self.clock.wall_time());
         let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, desk);
-        let reading = Inventory::read(&caller, &self.clock, None, &mut report);
+        let reading = inventory::read(&caller, &self.clock, None, list, &mut report);
         let read = match desk.wait(self.clock.as_ref(), self.gate.deadline, reading).await {
             Waited::Ended(Err(ReadError::Stopped(StopReason::Deadline))) | Waited::TimeIsUp => {
                 Err(ReadError::TimeIsUp { in_the_way: report.progress().in_the_way })
@@ -195,12 +228,16 @@ impl<T: Transport> Tenant<T> {
             // It holds the machines that the input names, and none if that names none.
             let now = self.clock.wall_time();
             let (inventory, progress) = (Inventory::from_machines(now, []), report.progress().clone());
-            return Ok(MachinesRead { inventory, progress, began_at });
+            return Ok((MachinesRead { inventory, progress, began_at }, Fields::default()));
         }
         if read.is_err() {
             self.failed_reading.lock().unwrap_or_else(PoisonError::into_inner).clone_from(report.progress());
         }
-        read.map(|(inventory, progress)| MachinesRead { inventory, progress, began_at })
+        let (list, progress) = read?;
+        let ended = self.clock.wall_time();
+        let (builder, fields) = list.into_parts();
+        let inventory = beside_the_runtime(move || builder.finish(began, ended)).await;
+        Ok((MachinesRead { inventory, progress, began_at }, fields))
     }
 
     /// Reads the tenant's machines into a sink.

@@ -111,7 +111,7 @@ async fn take_back<T: Transport>(
     let Begun { key, id, read } = begin(tenant, order, undone, patience, desk).await?;
     // Going on with it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
-    let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run };
+    let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None };
     run.carry_out(read.as_ref(), desk).await
 }
 

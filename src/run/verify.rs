@@ -17,7 +17,7 @@ use crate::plan::verification::{Finding, findings};
 use crate::report::{
     Ending, ResultsTarget, RowFinding, Screen, VerificationTotals, row_findings, write_verification_to,
 };
-use crate::words::counted;
+use crate::words::{counted, selected_rows};
 
 /// Reads the tenant and says which rows hold; each row goes to the target, if there is one.
 pub(crate) async fn verify<T: Transport>(
@@ -46,18 +46,24 @@ pub(crate) async fn verify<T: Transport>(
     if desk.json {
         screen.object(totals.json(read.calls, output.as_deref()), &Ending::finished(status.code()))?;
     } else if target == Some(&ResultsTarget::StandardOutput) {
-        let all = counted(u64::from(input.sheet.row_count), "row", "rows");
-        screen.line(format!("{all} of {}:\n{}", input.name, totals.text()).trim_end());
+        screen.line(format!("{}:\n{}", rows_of(&input), totals.text()).trim_end());
     } else if !(desk.quiet && status == ExitStatus::Done) {
         screen.data(&match u64::from(input.sheet.row_count) {
-            0 => format!("{} has no rows, so there is nothing to compare.\n", input.name),
-            count => {
-                let (all, listed) = (counted(count, "row", "rows"), target.is_some());
-                format!("{all} of {}:\n{}{}", input.name, totals.text(), examples(&rows, listed))
+            0 if input.sheet.selected_from.is_none() => {
+                format!("{} has no rows, so there is nothing to compare.\n", input.name)
             }
+            0 => format!("{}, so there is nothing to compare.\n", rows_of(&input)),
+            _ => format!("{}:\n{}{}", rows_of(&input), totals.text(), examples(&rows, target.is_some())),
         })?;
     }
     Ok(status)
+}
+
+/// Which rows are compared.
+fn rows_of(input: &CheckedInput) -> String {
+    let (rows, all) = (u64::from(input.sheet.row_count), input.sheet.selected_from);
+    let rows = selected_rows(rows, all);
+    if all.is_some() { format!("{}: {rows}", input.name) } else { format!("{rows} of {}", input.name) }
 }
 
 fn find(

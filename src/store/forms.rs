@@ -231,12 +231,24 @@ pub struct StoredRun {
 /// A piece of the input: whole records, and the operations that answer each of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputChunk {
-    /// The number of its first row, from 1.
+    /// The place of its first row among those of the run, from 1.
     pub first_row: u32,
+    /// The numbers that its rows have in the file, where some of that are no rows of the run; none where they are their
+    /// places.
+    pub numbers: Vec<u32>,
     /// The records as decoded text, with the input's delimiter.
     pub records: Vec<u8>,
     /// For each row the operations that answer it: none for an invalid one, else one or two, tag first.
     pub operations: Vec<Vec<OperationId>>,
+}
+
+impl InputChunk {
+    /// The number in the file of the row at this place of the run.
+    #[must_use]
+    pub fn number(&self, place: u32) -> u32 {
+        let position = place.checked_sub(self.first_row).map(|position| position as usize);
+        position.and_then(|position| self.numbers.get(position)).copied().unwrap_or(place)
+    }
 }
 
 /// An operation that is about to be stored.
@@ -480,6 +492,31 @@ pub(super) fn timestamp(microseconds: i64) -> Timestamp {
     Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// Marks records that have the numbers of their rows in front. No record begins with it: each follows a line break.
+const NUMBERED: u8 = 0x1e;
+
+/// The records, with the numbers of their rows in front where they have some: four bytes each, least significant first.
+pub(super) fn encode_records(numbers: &[u32], records: Vec<u8>) -> Vec<u8> {
+    if numbers.is_empty() {
+        return records;
+    }
+    let mut bytes = vec![NUMBERED];
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes.extend(records);
+    bytes
+}
+
+/// So many rows' numbers, none where they are their places, and their records.
+pub(super) fn decode_records(mut bytes: Vec<u8>, rows: usize) -> Option<(Vec<u32>, Vec<u8>)> {
+    if bytes.first() != Some(&NUMBERED) {
+        return Some((Vec::new(), bytes));
+    }
+    let end = rows.checked_mul(4)?.checked_add(1).filter(|end| *end <= bytes.len())?;
+    let records = bytes.split_off(end);
+    let numbers = bytes.get(1..)?.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes));
+    Some((numbers.collect(), records))
+}
+
 /// Per row a count and that many numbers of four bytes, least significant first.
 pub(super) fn encode_links(rows: &[Vec<OperationId>]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(rows.len() * 5);
@@ -535,5 +572,18 @@ mod tests {
         let rows = vec![vec![], vec![OperationId(7)], vec![OperationId(0), OperationId(u32::MAX)]];
         assert_eq!(decode_links(&encode_links(&rows)), Some(rows));
         assert_eq!(decode_links(&[1, 0, 0]), None);
+    }
+
+    #[test]
+    fn records_come_back_with_the_numbers_of_their_rows() {
+        let records = b"\na\nb\n".to_vec();
+        for numbers in [vec![], vec![3, 70_000]] {
+            let encoded = encode_records(&numbers, records.clone());
+            assert_eq!(decode_records(encoded, 2), Some((numbers, records.clone())));
+        }
+        assert_eq!(decode_records(vec![NUMBERED, 1, 0, 0, 0], 2), None, "cut");
+        let chunk = InputChunk { first_row: 11, numbers: vec![13, 20], ..InputChunk::default() };
+        assert_eq!([11, 12].map(|place| chunk.number(place)), [13, 20]);
+        assert_eq!(InputChunk { numbers: vec![], ..chunk }.number(12), 12);
     }
 }

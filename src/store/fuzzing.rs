@@ -138,7 +138,10 @@ async fn write_runs(directory: &Path) {
         let records = b"\n1e5bc9d7,Tier 0,Add,\n1e5bc9d8,Tier 1,Remove,High\nx,,,\n1e5bc9d9,,,Low\n".to_vec();
         let answering = [vec![0], vec![1, 2], vec![], vec![3]];
         let operations = answering.map(|numbers| numbers.into_iter().map(OperationId).collect()).to_vec();
-        store.add_chunks(run, vec![InputChunk { first_row: 1, records, operations }]).await.expect("rows");
+        store
+            .add_chunks(run, vec![InputChunk { first_row: 1, numbers: vec![], records, operations }])
+            .await
+            .expect("rows");
         let tags = ["Tier 0", "Tier 1"].map(|tag| Tag::new(tag).expect("a tag")).to_vec();
         store.add_tags(run, 0, tags).await.expect("tags");
         store.add_operations(run, (0..4).map(operation).collect()).await.expect("operations");

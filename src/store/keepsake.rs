@@ -125,7 +125,7 @@ mod tests {
         };
         store.add_operations(run, (0..3).map(operation).collect()).await.expect("operations");
         let operations = (0..3).map(|number| vec![OperationId(number)]).collect();
-        let chunk = InputChunk { first_row: 1, records: b"\na\nb\nc\n".to_vec(), operations };
+        let chunk = InputChunk { first_row: 1, numbers: vec![], records: b"\na\nb\nc\n".to_vec(), operations };
         store.add_chunks(run, vec![chunk]).await.expect("rows");
         store.claim_run(run).await.expect("its turn");
         store.keep_a_copy(run).await;

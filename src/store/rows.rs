@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::forms::{
     AccountKey, InputChunk, NewRun, OperationState, RunKey, RunKind, RunState, StoredChunk, StoredOperation, StoredRun,
-    damaged, decode_links, read_held, timestamp,
+    damaged, decode_links, decode_records, read_held, timestamp,
 };
 use super::{Reader, StoreError};
 use crate::model::AnswerFacts;
@@ -151,6 +151,8 @@ fn read_chunk(
     };
     let links = decode_links(&links).filter(|links| links.len() == rows as usize);
     let links = links.ok_or_else(|| damaged(1, "the operations of a row"))?;
+    let decoded = decode_records(records, links.len());
+    let (numbers, records) = decoded.ok_or_else(|| damaged(0, "the numbers of rows"))?;
     let mut operations = HashMap::new();
     let mut statement = transaction.prepare_cached(
         "SELECT state, ambiguous, attempts, http_status, error_code, error_message, request_id, before, after, finished_at
@@ -168,7 +170,8 @@ fn read_chunk(
     let problems = statement
         .query_map(params![run.0, first_row, last_row], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
         .collect::<Result<_, _>>()?;
-    Ok(Some(StoredChunk { input: InputChunk { first_row, records, operations: links }, operations, problems }))
+    let input = InputChunk { first_row, numbers, records, operations: links };
+    Ok(Some(StoredChunk { input, operations, problems }))
 }
 
 fn read_operation(row: &Row<'_>) -> Result<StoredOperation, rusqlite::Error> {

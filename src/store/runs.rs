@@ -4,7 +4,7 @@ use rusqlite::{Transaction, params};
 
 use super::forms::{
     AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState, change_argument, encode_links,
-    kind_number,
+    encode_records, kind_number,
 };
 use super::{Store, StoreError};
 use crate::clock::Clock;
@@ -86,7 +86,8 @@ impl Store {
                 for chunk in chunks {
                     let row_count = u32::try_from(chunk.operations.len()).unwrap_or(u32::MAX);
                     let links = encode_links(&chunk.operations);
-                    statement.execute(params![run.0, chunk.first_row, row_count, chunk.records, links])?;
+                    let records = encode_records(&chunk.numbers, chunk.records);
+                    statement.execute(params![run.0, chunk.first_row, row_count, records, links])?;
                 }
                 Ok(())
             })

@@ -54,7 +54,7 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
     ("config", &["cli", "quota", "api", "store"], "what it means once the environment is read"),
     (
         "exit",
-        &["model", "api", "store", "call", "inventory", "dispatch", "report"],
+        &["model", "filter", "api", "store", "call", "inventory", "dispatch", "report"],
         "how a command ends, whatever it did",
     ),
     (
@@ -63,6 +63,7 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
             "model",
             "clock",
             "quota",
+            "filter",
             "input",
             "plan",
             "api",

@@ -35,6 +35,7 @@ mod dialects;
 mod environments;
 mod failed_rows;
 mod faults;
+mod filtering;
 mod inventory;
 mod layout;
 mod limits;

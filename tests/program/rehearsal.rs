@@ -216,6 +216,12 @@ impl Rehearsal {
         self
     }
 
+    /// With this option, whose value may hold blanks.
+    pub(crate) fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
     /// Without `--yes`.
     pub(crate) fn unconfirmed(self) -> Self {
         Self { is_confirmed: false, ..self }

@@ -114,7 +114,7 @@ impl Simulation {
     async fn states(&self) -> Vec<OperationState> {
         let numbers = 0..u32::try_from(self.operations.len()).expect("few");
         let operations = numbers.clone().map(|number| vec![OperationId(number)]).collect();
-        let chunk = crate::store::InputChunk { first_row: 1, records: vec![], operations };
+        let chunk = crate::store::InputChunk { first_row: 1, numbers: vec![], records: vec![], operations };
         self.store.add_chunks(self.run, vec![chunk]).await.expect("a chunk");
         let chunk = self.store.chunk(self.run, 1).await.expect("the store").expect("a chunk");
         numbers.map(|number| chunk.operations[&OperationId(number)].state).collect()

@@ -25,6 +25,7 @@ impl Made {
             input: "in.csv",
             destination: "api.example",
             rows: self.rows,
+            selected_from: None,
             invalid_rows: 0,
             plan: &self.plan,
             inventory: self.inventory.as_ref(),

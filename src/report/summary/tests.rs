@@ -59,6 +59,7 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
         sandbox: false,
         exit_status: 1,
         input: "/data/x.csv",
+        selected_from: None,
     };
     insta::assert_snapshot!(summary.text(&Screen::new(ColorChoice::Never, false)), @r"
     Run 20260301-120000-abcd is finished: 1,703 rows.
@@ -101,6 +102,7 @@ fn the_json_object_has_the_fields_of_the_contract() {
         sandbox: false,
         exit_status: 5,
         input: "/data/x.csv",
+        selected_from: None,
     };
     let time = |text: &str| text.parse().expect("a time");
     let invocation = Invocation { started_at: time("2026-03-01T12:00:00Z"), input: Some("another".into()) };
@@ -131,6 +133,7 @@ fn a_run_that_its_deadline_ended_says_why_nothing_moved() {
         sandbox: false,
         exit_status: 5,
         input: "/data/x.csv",
+        selected_from: None,
     };
     let late = summary(&EndReason::Deadline);
     let ending = late.ending();

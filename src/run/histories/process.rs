@@ -199,7 +199,7 @@ impl Process {
                 (_, _) => resume(&tenant, self.resume_order(), &mut desk).await,
             }
         };
-        let done: Result<_, CommandError> = done.await;
+        let done: Result<_, CommandError> = Box::pin(done).await;
         match done {
             Ok(status) => status.code(),
             Err(error) => {
@@ -223,6 +223,7 @@ impl Process {
             path: format!("/files/file{number}.csv"),
             is_file: true,
             open: Box::new(move || Ok(Box::new(std::io::Cursor::new(text)))),
+            filter: None,
             // Tags in every case are meant here.
             options: InputOptions { accepted: Accepted::ALL, ..InputOptions::default() },
             skip_invalid: self.options().skip_invalid,

@@ -300,6 +300,7 @@ impl World {
                     path: "/rows.csv".to_owned(),
                     is_file: true,
                     open: Box::new(move || Ok(Box::new(io::Cursor::new(text)))),
+                    filter: None,
                     options: InputOptions::default(),
                     skip_invalid: false,
                     allow_empty: false,
@@ -309,7 +310,7 @@ impl World {
                 let tenant = world.tenant(&mut desk, how).await?;
                 apply(&tenant, &order, input, &mut desk).await
             };
-            let outcome = applying.await;
+            let outcome = Box::pin(applying).await;
             (desk, outcome)
         })
         .await
@@ -329,7 +330,7 @@ impl World {
                 let order = ResumeOrder { run_id, target, reserved, planning, run: how.run() };
                 resume(&tenant, order, &mut desk).await
             };
-            let outcome = resuming.await;
+            let outcome = Box::pin(resuming).await;
             (desk, outcome)
         });
         resumed.await.expect("it lives")
@@ -344,7 +345,7 @@ impl World {
                 let order = UndoOrder { run_id, target, max_changes: how.max_changes, run: how.run() };
                 undo(&tenant, order, &mut desk).await
             };
-            let outcome = undoing.await;
+            let outcome = Box::pin(undoing).await;
             (desk, outcome)
         })
         .await

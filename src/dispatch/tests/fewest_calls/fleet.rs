@@ -185,7 +185,7 @@ impl Fleet {
         for part in numbers.chunks(STATES_AT_ONCE) {
             let first_row = part[0] + 1;
             let operations = part.iter().map(|number| vec![OperationId(*number)]).collect();
-            let chunk = InputChunk { first_row, records: vec![], operations };
+            let chunk = InputChunk { first_row, numbers: vec![], records: vec![], operations };
             store.add_chunks(run, vec![chunk]).await.expect("a chunk");
             let stored = store.chunk(run, first_row).await.expect("the store").expect("a chunk");
             states.extend(part.iter().map(|number| stored.operations[&OperationId(*number)].state));

@@ -1,0 +1,137 @@
+//! Which rows of a file are rows of the run: those that a filter selects, by their own cells and by what the tenant's list
+//! shows of their machines.
+
+use std::io::Read;
+
+use super::header::HeaderColumns;
+use super::machine;
+use super::note::Note;
+use super::record::Record;
+use super::{bare_name, list_form};
+use crate::filter::{
+    BoundFilter, Cell, Column, ColumnKind, ColumnName, Columns, Filter, FilterError, Lookup, Row, Unread,
+};
+use crate::model::{MachineId, MachineReference};
+
+/// What stands before the dot of a name that is a field of the tenant's list.
+const OF_MACHINES: &str = "machine";
+
+/// What the tenant's list shows of its machines, for filters that name their fields.
+pub trait MachineFields: Send + Sync {
+    /// The names of the fields.
+    fn names(&self) -> &[&str];
+
+    /// The one machine that is named so.
+    fn find(&self, machine: &MachineReference) -> Option<usize>;
+
+    /// What a field of a machine holds: the text that an exported list has for it.
+    fn cell(&self, machine: usize, field: usize) -> &str;
+}
+
+/// Whether a filter asks for what only the tenant's list shows.
+#[must_use]
+pub fn names_machine_fields(filter: &Filter) -> bool {
+    filter.names().iter().any(is_of_machine)
+}
+
+/// Whether a name of a filter is that of a field of the tenant's list.
+#[must_use]
+pub fn is_of_machine(name: &ColumnName) -> bool {
+    name.qualifier.as_deref().is_some_and(|qualifier| bare_name(qualifier) == OF_MACHINES)
+}
+
+/// A filter over the rows of a file, and what came of it so far.
+pub(super) struct Selection<'m> {
+    filter: BoundFilter,
+    unread: Unread,
+    /// How many cells the header has; the fields of machines follow.
+    width: usize,
+    /// Present where the filter names fields of machines.
+    machines: Option<&'m dyn MachineFields>,
+    /// Rows that are selected.
+    pub(super) rows: u32,
+}
+
+impl<'m> Selection<'m> {
+    /// Finds the filter's columns in the header and among the machines' fields.
+    pub(super) fn new(
+        filter: Filter,
+        header: &[String],
+        machines: Option<&'m dyn MachineFields>,
+    ) -> Result<Self, FilterError> {
+        let machines = machines.filter(|_| names_machine_fields(&filter));
+        let columns = FileColumns { header: HeaderColumns::new(header), width: header.len(), machines };
+        let filter = filter.bind(&columns)?;
+        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines, rows: 0 })
+    }
+
+    /// Whether a row is selected, whose machine stands in this cell.
+    pub(super) fn takes<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
+        let Self { filter, unread, width, machines, .. } = self;
+        let machines = machines.map(|machines| (machines, reference(machine).and_then(|it| machines.find(&it))));
+        filter.selects(&FileRow { record, width: *width, machines }, unread)
+    }
+
+    /// What the filter's columns held that could not be read.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
+        self.filter.unread_cells(&self.unread).into_iter().map(Note::UnreadCells)
+    }
+}
+
+fn reference(cell: &str) -> Option<MachineReference> {
+    let id = MachineId::from_hexadecimal(cell).map(MachineReference::Id);
+    id.or_else(|| machine::read(cell).ok().map(|(machine, _dresses)| machine))
+}
+
+/// The columns of a file, and behind them the fields of machines.
+struct FileColumns<'m> {
+    header: HeaderColumns,
+    width: usize,
+    machines: Option<&'m dyn MachineFields>,
+}
+
+impl FileColumns<'_> {
+    fn fields(&self) -> &[&str] {
+        self.machines.map(MachineFields::names).unwrap_or_default()
+    }
+}
+
+impl Columns for FileColumns<'_> {
+    fn find(&self, name: &ColumnName) -> Lookup {
+        if !is_of_machine(name) {
+            return self.header.find(name);
+        }
+        let wanted = bare_name(&name.name);
+        match self.fields().iter().position(|field| bare_name(field) == wanted) {
+            Some(field) => {
+                let kind = list_form(&name.name).map_or(ColumnKind::Text, ColumnKind::List);
+                Lookup::Found(Column { position: self.width + field, kind })
+            }
+            None => Lookup::Unknown,
+        }
+    }
+
+    fn known(&self, qualifier: Option<&str>) -> Vec<String> {
+        let Some(qualifier) = qualifier else { return self.header.known(None) };
+        let fields = if bare_name(qualifier) == OF_MACHINES { self.fields() } else { &[] };
+        fields.iter().map(|field| format!("{OF_MACHINES}.{field}")).collect()
+    }
+}
+
+/// A row of a file with its machine, as far as the tenant's list has that.
+struct FileRow<'r, 't, R> {
+    record: &'r Record<'t, R>,
+    width: usize,
+    machines: Option<(&'r dyn MachineFields, Option<usize>)>,
+}
+
+impl<R: Read> Row for FileRow<'_, '_, R> {
+    fn cell(&self, position: usize) -> Cell<'_> {
+        let Some(field) = position.checked_sub(self.width) else { return Cell::Text(self.record.cell(position)) };
+        // Of a machine that the list lacks, nobody knows anything.
+        match self.machines {
+            Some((machines, Some(machine))) => Cell::Text(machines.cell(machine, field)),
+            _ => Cell::Lacking,
+        }
+    }
+}
