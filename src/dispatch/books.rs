@@ -108,10 +108,11 @@ impl Books {
         let in_the_way = clockwork.in_the_way();
         // What everybody met last is still true of those that are on their way again.
         let met = in_the_way.filter(|(cause, _)| matches!(cause, WaitCause::Retry(_))).map(|(cause, _)| (cause, None));
-        let waiting = match is_stopping {
-            false => clockwork.outage().or_else(|| clockwork.waiting()).or(met).or_else(unanswered),
+        let waiting = if is_stopping {
             // Nothing is tried again.
-            true => unanswered(),
+            unanswered()
+        } else {
+            clockwork.outage().or_else(|| clockwork.waiting()).or(met).or_else(unanswered)
         };
         let (waiting, in_the_way) = (waiting.map(shown), in_the_way.or_else(unanswered).map(shown));
         let (awaited, awaited_until) = clockwork.awaited();

@@ -191,7 +191,9 @@ impl Dispatcher {
         };
         let Some(ended) = self.sending.take_end(flight, end) else { return };
         let Ended { bucket, notice, outcomes, named, bulk_was_refused, sequel } = ended;
-        notice.into_iter().for_each(|notice| self.notice(notice));
+        if let Some(notice) = notice {
+            self.notice(notice);
+        }
         for (operation, outcome) in outcomes {
             let succeeded = outcome.status == Status::Succeeded;
             self.take_outcome(operation, outcome, named, bulk_was_refused && succeeded);
@@ -213,7 +215,9 @@ impl Dispatcher {
         if shows_bulk_forbidden {
             self.notice(Notice::BulkForbidden);
         }
-        reason.into_iter().for_each(|reason| self.stop(reason));
+        if let Some(reason) = reason {
+            self.stop(reason);
+        }
     }
 
     fn take_proof(&mut self, proof: Proof) {

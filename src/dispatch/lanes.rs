@@ -25,7 +25,7 @@ pub(super) enum Choice {
 /// The lanes of a run.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
     guards: Guards,
     /// Lanes whose removes waited for adds, and may begin.
     released: Vec<WorkKind>,
@@ -40,12 +40,12 @@ impl Lanes {
         if guards == Guards::Mixed {
             lanes.sort_by_key(|lane| lane.kind.change);
         }
-        Self { lanes, guards, released: Vec::new(), stragglers: Vec::new() }
+        Self { all: lanes, guards, released: Vec::new(), stragglers: Vec::new() }
     }
 
     /// The lane of this kind.
     pub(super) fn of(&mut self, kind: WorkKind) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| lane.kind == kind)
+        self.all.iter_mut().find(|lane| lane.kind == kind)
     }
 
     /// The next call, of at most `limit` machines, in a bucket that is not closed and has room for one more. A lane begins
@@ -58,7 +58,7 @@ impl Lanes {
         with_room: &[Bucket],
     ) -> Option<Choice> {
         let mut blocked = closed.to_vec();
-        let kinds: Vec<WorkKind> = self.lanes.iter().map(|lane| lane.kind).collect();
+        let kinds: Vec<WorkKind> = self.all.iter().map(|lane| lane.kind).collect();
         for kind in kinds {
             let bucket = bucket_of(kind);
             if blocked.contains(&bucket) {
@@ -92,7 +92,7 @@ impl Lanes {
     }
 
     fn waits_for_adds(&self, kind: WorkKind) -> bool {
-        self.lanes.iter().any(|lane| {
+        self.all.iter().any(|lane| {
             let may_be_of_same_machine = lane.kind.unlisted == kind.unlisted || self.guards == Guards::Mixed;
             lane.kind.change == ChangeKind::Add && may_be_of_same_machine && !lane.is_settled()
         })
@@ -112,23 +112,23 @@ impl Lanes {
 
     /// The lanes in which removes wait until their adds are read back, but for those in these buckets.
     pub(super) fn held_back(&self, closed: &[Bucket]) -> Vec<WorkKind> {
-        let kinds = self.lanes.iter().filter(|lane| lane.holds_back()).map(|lane| lane.kind);
+        let kinds = self.all.iter().filter(|lane| lane.holds_back()).map(|lane| lane.kind);
         kinds.filter(|kind| !closed.contains(&bucket_of(*kind))).collect()
     }
 
     /// Whether bad machines of a refused bulk call are being looked for.
     pub(super) fn are_searching(&self) -> bool {
-        self.lanes.iter().any(Lane::is_searching)
+        self.all.iter().any(Lane::is_searching)
     }
 
     /// Operations of such buckets that have no outcome.
     pub(super) fn left(&self, is_meant: impl Fn(Bucket) -> bool) -> u64 {
-        self.lanes.iter().filter(|lane| is_meant(bucket_of(lane.kind))).map(Lane::left).sum()
+        self.all.iter().filter(|lane| is_meant(bucket_of(lane.kind))).map(Lane::left).sum()
     }
 
     /// The calls that such buckets will take, as far as can be told.
     pub(super) fn calls_ahead(&self, is_meant: impl Fn(Bucket) -> bool) -> u64 {
-        self.lanes.iter().filter(|lane| is_meant(bucket_of(lane.kind))).map(Lane::calls_ahead).sum()
+        self.all.iter().filter(|lane| is_meant(bucket_of(lane.kind))).map(Lane::calls_ahead).sum()
     }
 
     /// Buckets of which only a few operations are left, as was not known when this was asked last.

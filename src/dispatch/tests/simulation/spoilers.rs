@@ -100,7 +100,7 @@ async fn where_many_in_line_are_machines_at_which_the_service_fails_others_show_
         let bad: Vec<u32> = (0..30).collect();
         let spoiled = case.run(bad.iter().map(|number| (*number, Refusal::Fails))).await;
         spoiled.spoiled_only(&bad, &GIVEN_UP);
-        assert!(spoiled.progress.elapsed < Duration::from_mins(60), "{}: {:?}", spoiled.name, spoiled.progress.elapsed);
+        assert!(spoiled.progress.elapsed < Duration::from_hours(1), "{}: {:?}", spoiled.name, spoiled.progress.elapsed);
     }
 }
 
