@@ -14,11 +14,11 @@ use crate::model::{
 
 /// The number of a tenant and app in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccountKey(pub(super) i64);
+pub struct AccountKey(pub(crate) i64);
 
 /// The number of a run in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunKey(pub(super) i64);
+pub struct RunKey(pub(crate) i64);
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,8 +320,8 @@ pub struct WorkKind {
 /// Where an operation stands among those of its kind: they come tag by tag, and of one tag in the order of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkPlace {
-    pub(super) argument: u32,
-    pub(super) operation: OperationId,
+    pub(crate) argument: u32,
+    pub(crate) operation: OperationId,
 }
 
 /// An operation that is to be sent.

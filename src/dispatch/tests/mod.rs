@@ -1,6 +1,7 @@
 //! The engine whole, under virtual time, over a virtual transport and a store in memory.
 
 mod crash;
+mod decisions;
 mod fewest_calls;
 mod fixtures;
 mod simulation;
