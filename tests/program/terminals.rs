@@ -134,7 +134,7 @@ fn a_terminal_that_says_twice_that_it_goes_away_does_not_hurry_the_run() {
         assert!(since.elapsed() < PATIENCE, "the run does not get on");
     }
     running.program().signal(Signal::HUP);
-    running.program().waits_until_it_says("in flight");
+    running.program().waits_until_it_says("no new calls");
     running.program().signal(Signal::HUP);
     let outcome = running.end().exits(5);
     assert_eq!(outcome.count("unknown"), 0);
