@@ -143,7 +143,7 @@ fn a_run_that_its_deadline_ended_says_why_nothing_moved() {
     assert_eq!(ending.hint.as_deref(), cause["hint"].as_str());
     assert!(ending.hint.is_some());
     let text = late.text(&Screen::new(ColorChoice::Never, false));
-    assert!(text.starts_with("Run r stopped early, at its deadline (connection refused): 5 rows."), "{text}");
+    assert!(text.starts_with("Run r of 5 rows stopped early, at its deadline (connection refused)."), "{text}");
     // Another reason speaks for itself.
     let interrupted = summary(&EndReason::Interrupted).ending();
     assert_eq!((interrupted.reason.as_deref(), interrupted.causes.len()), (Some("interrupted"), 0));

@@ -284,7 +284,7 @@ fn what_is_missing_is_found_before_anything_is_sent() {
         (settings(AuthMethod::Certificate), "needs the certificate"),
         (settings(AuthMethod::Workload), "needs the platform's token file"),
         (settings(AuthMethod::Token), "needs the token"),
-        (settings(AuthMethod::Auto), "nothing to sign in with"),
+        (settings(AuthMethod::Auto), "no credentials found"),
         (no_certificate_file, "could not read /nonexistent/file"),
         (no_federated_file, "could not read /nonexistent/file"),
         (no_token_file, "could not read /nonexistent/file"),
