@@ -71,9 +71,9 @@
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
 //! | the window rule | `quota/window.rs`; its ledger: `store/ledger.rs` |
-//! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs` |
+//! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, how they stand in columns: `store/encoding.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
-//! | the summary, the JSON object | `report/summary.rs` |
+//! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | `api/sign_in/` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |

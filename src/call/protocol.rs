@@ -29,6 +29,36 @@ pub struct Call {
     pub questions: Questions,
 }
 
+impl Call {
+    /// Whether it carries several operations.
+    pub(super) const fn is_bulk(&self) -> bool {
+        self.operations.len() > 1
+    }
+
+    /// What is known from before: of the call as a whole, or of the only machine of a single call.
+    pub(super) fn known(&self) -> History {
+        match (self.request.machine(), self.operations.as_slice()) {
+            (Some(_), [only]) => only.history,
+            _ => self.history,
+        }
+    }
+
+    /// The end of a call whose operations all have the same outcome.
+    pub(super) fn ended_alike(&self, outcome: Outcome) -> CallEnd {
+        if self.request.is_read() {
+            CallEnd::ReadFailed(outcome)
+        } else {
+            CallEnd::Settled(vec![OperationEnd::Outcome(outcome); self.operations.len()])
+        }
+    }
+
+    /// Whether it is a single write that has not been put off before.
+    pub(super) fn may_be_put_off(&self) -> bool {
+        let known = self.known().trouble;
+        self.operations.len() == 1 && !self.request.is_read() && known.is_none_or(|trouble| trouble.attempts == 0)
+    }
+}
+
 /// An operation in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallOperation {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{DeviceValue, Held, MachineId, Tag};
+use super::held::Held;
+use super::machine::MachineId;
+use super::tag::{DeviceValue, Tag};
 
 /// Whether a tag is to be there or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

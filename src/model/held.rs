@@ -2,7 +2,9 @@
 //!
 //! A slot and not a row is what changes hands between runs: two rows of two files may be about the same one.
 
-use super::{DeviceValue, MachineId, Operation, Tag};
+use super::change::Operation;
+use super::machine::MachineId;
+use super::tag::{DeviceValue, Tag};
 
 /// A place on a machine that holds one thing at a time: a tag, which is there or not, or the device value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

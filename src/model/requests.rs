@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Change, MachineReference, RowNumber, Tag, TagNumber};
+use super::change::{Change, TagNumber};
+use super::machine::MachineReference;
+use super::outcome::RowNumber;
+use super::tag::Tag;
 
 /// One change that one row asks for, as four numbers: there are as many of them as rows, or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod plan;
 mod problem;
 mod progress;
 mod reading;
+mod reasons;
 mod reserved;
 mod results;
 mod row;

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::advice::{Advice, Prospect};
 use super::frame::{Ending, joined};
-use super::hindrance::{Hindrance, hindrance_cause, hindrance_hint, hindrance_text};
-use super::progress::{clock_time, elapsed_text, trouble_text};
+use super::hindrance::hindrance_cause;
+use super::progress::elapsed_text;
+use super::reasons::{end_hint, end_text, hindrance, reason_code};
 use super::results::{ErrorGroup, ErrorKey, Totals};
 use super::runs::operations_text;
 use super::screen::{Screen, Style};
 use super::target::ResultsTarget;
 use crate::api::CallKind;
-use crate::call::{AbortCause, AbortReason, is_disallowed_code};
+use crate::call::is_disallowed_code;
 use crate::dispatch::{EndReason, Progress, Spent};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
@@ -322,18 +322,6 @@ fn rounded_seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// An error with its causes, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = shown(&error.to_string());
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing into a string cannot fail.
-        let _written = write!(text, ": {}", shown(&error.to_string()));
-        cause = error.source();
-    }
-    text
-}
-
 const fn status_text(status: Status) -> &'static str {
     match status {
         Status::Succeeded => "succeeded",
@@ -376,127 +364,6 @@ fn spent_text(part: Spent) -> String {
         Spent::Outage => "waiting for the service to come back".to_owned(),
         Spent::Own => "in the program itself".to_owned(),
     }
-}
-
-/// Why a run ended, for JSON.
-const fn reason_code(reason: &EndReason) -> &'static str {
-    match reason {
-        EndReason::Finished => "finished",
-        EndReason::Interrupted | EndReason::Halted => "interrupted",
-        EndReason::Deadline => "deadline",
-        EndReason::TooManyErrors => "too_many_errors",
-        EndReason::Outage { .. } => "outage",
-        EndReason::Forbidden { .. } => "forbidden",
-        EndReason::NoInventory { .. } => "inventory_not_read",
-        EndReason::Aborted(cause) => abort_code(cause),
-        EndReason::StoreFailed(_) => "storage_failed",
-    }
-}
-
-/// Why nothing sent can succeed any more, for JSON.
-pub(super) const fn abort_code(cause: &AbortCause) -> &'static str {
-    match cause {
-        AbortCause::SignIn(_) => "sign_in_failed",
-        AbortCause::TokenRefused => "token_refused",
-        AbortCause::Refused(_) => "refused",
-        AbortCause::Unreachable { .. } => "unreachable",
-        AbortCause::ThrottledForGood => "throttled",
-    }
-}
-
-/// What stood in the way of a run that its deadline ended.
-fn hindrance(reason: &EndReason, progress: &Progress) -> Option<Hindrance> {
-    progress.in_the_way.filter(|_| matches!(reason, EndReason::Deadline))
-}
-
-/// Why a run ended, and what stood in its way, for people, as the rest of a sentence.
-fn end_text(reason: &EndReason, progress: &Progress) -> String {
-    let met = hindrance(reason, progress).map(|met| format!(" ({})", hindrance_text(met, &TimeZone::system())));
-    format!("{}{}", reason_text(reason), met.unwrap_or_default())
-}
-
-/// What to do about the end of a run.
-fn end_hint(reason: &EndReason, progress: &Progress) -> Option<String> {
-    reason_hint(reason).or_else(|| hindrance(reason, progress).and_then(hindrance_hint).map(str::to_owned))
-}
-
-/// Why a run ended, for people, as the rest of a sentence.
-pub(super) fn reason_text(reason: &EndReason) -> String {
-    match reason {
-        EndReason::Finished => "at its end".to_owned(),
-        EndReason::Interrupted | EndReason::Halted => "interrupted".to_owned(),
-        EndReason::Deadline => "at its deadline".to_owned(),
-        EndReason::TooManyErrors => "because too many rows failed".to_owned(),
-        EndReason::Outage { since, trouble } => {
-            let since = clock_time(*since, &TimeZone::system());
-            format!("because the service has been failing since {since} ({})", trouble_text(*trouble))
-        }
-        EndReason::Forbidden { message } => {
-            let words = message.as_deref().map(|words| format!(": {}", Outside::new(words).line())).unwrap_or_default();
-            format!("because the service refuses this app (403){words}")
-        }
-        EndReason::NoInventory { description, .. } => format!("because {}", shown(description)),
-        EndReason::Aborted(AbortCause::SignIn(error)) => {
-            format!("because signing in failed: {}", causes(error))
-        }
-        EndReason::Aborted(AbortCause::TokenRefused) => "because the service refuses every token (401)".to_owned(),
-        EndReason::Aborted(AbortCause::Refused(AbortReason::Redirected { status, location })) => format!(
-            "because the base URL leads elsewhere (HTTP {status}{})",
-            location.as_deref().map(|host| format!(" to {}", Outside::new(host).line())).unwrap_or_default()
-        ),
-        EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
-            "because the proxy requires a sign-in (407)".to_owned()
-        }
-        EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { description, .. })) => {
-            format!("because {}", shown(description))
-        }
-        EndReason::Aborted(AbortCause::Unreachable { description }) => {
-            format!("because the service was never reached: {}", shown(description))
-        }
-        EndReason::Aborted(AbortCause::ThrottledForGood) => {
-            "because the service refuses every call for quota (429)".to_owned()
-        }
-        EndReason::StoreFailed(error) => format!("because outcomes can no longer be stored: {}", causes(error)),
-    }
-}
-
-/// What to do about the end of a run.
-pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
-    Some(match reason {
-        EndReason::Finished | EndReason::Interrupted | EndReason::Halted | EndReason::Deadline => return None,
-        EndReason::Outage { .. } => {
-            "--max-outage sets how long a run waits for the service to come back".to_owned()
-        }
-        EndReason::TooManyErrors => "--max-errors sets how many rows may fail".to_owned(),
-        EndReason::Forbidden { .. } => {
-            "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP, with an \
-             administrator's consent (a person needs Machine.ReadWrite and the role 'Manage security setting'), and \
-             check --cloud: a token for another cloud is refused as well"
-                .to_owned()
-        }
-        EndReason::NoInventory { hint, .. } => (*hint).to_owned(),
-        EndReason::Aborted(AbortCause::SignIn(error)) => return error.hint(),
-        EndReason::Aborted(AbortCause::TokenRefused) => {
-            "check --cloud and the permission Machine.ReadWrite.All; a token for another cloud or API is refused so"
-                .to_owned()
-        }
-        EndReason::Aborted(AbortCause::Refused(AbortReason::Redirected { .. })) => {
-            "check --base-url and --cloud; a proxy that wants a sign-in redirects, too. The token was sent nowhere else"
-                .to_owned()
-        }
-        EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {
-            "put the proxy's user name and password into HTTPS_PROXY, or ask for a way past it".to_owned()
-        }
-        EndReason::Aborted(AbortCause::Refused(AbortReason::Untrusted { problem, .. })) => problem.hint().to_owned(),
-        EndReason::Aborted(AbortCause::Unreachable { .. }) => {
-            "most likely the address is wrong: check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall"
-                .to_owned()
-        }
-        EndReason::Aborted(AbortCause::ThrottledForGood) => {
-            "find out what else uses the quota of this app".to_owned()
-        }
-        EndReason::StoreFailed(error) => return error.hint(),
-    })
 }
 
 /// What to do about a group of errors.

@@ -16,7 +16,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
-use super::forms::{OperationState, RunState, timestamp};
+use super::encoding::timestamp;
+use super::forms::{OperationState, RunState};
 use super::ledger::HELD_ON_THE_WAY;
 use super::soundness::journal_of;
 use super::timelines::{Timeline, Timelines, WALL_TIME_DOUBT_MICROSECONDS};

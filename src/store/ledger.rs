@@ -6,135 +6,26 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::attempt::{
+    Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
+};
 use super::custody::unknown_until;
-use super::forms::{AccountKey, OperationState, RunKey, bucket_number};
+use super::encoding::bucket_number;
+use super::forms::{AccountKey, OperationState, RunKey};
 use super::plausible::believed;
 use super::runs::note_activity;
 use super::slots::unheard_operations;
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
-use crate::model::{AnswerFacts, Bucket, Held, OperationId};
+use crate::model::{Bucket, OperationId};
 use crate::quota::window::{self, Decision};
-use crate::quota::{Quota, QuotaLimit};
 
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
 pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
 /// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
 const MOST_UNKNOWN_CALLS: u32 = 1_000_000;
-
-/// The number of an attempt: the later one has the greater.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AttemptKey(pub(super) i64);
-
-/// A call that asks to be let through.
-#[derive(Clone, Debug)]
-pub struct AttemptRequest {
-    /// Whose quota it uses.
-    pub account: AccountKey,
-    /// The bucket that it counts in.
-    pub bucket: Bucket,
-    /// The buckets whose calls count against it: its own, or all of them.
-    pub counted_buckets: Vec<Bucket>,
-    /// The limits to keep; with none it is only written down.
-    pub quota: Quota,
-    /// The run that it belongs to.
-    pub run: Option<RunKey>,
-    /// The kind of call, for people who read the database.
-    pub call_kind: &'static str,
-    /// The operations that it carries.
-    pub operations: Vec<OperationId>,
-    /// How long its answer is awaited before it is given up.
-    pub time_out: Duration,
-}
-
-/// An attempt that may be sent, and was written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttemptTicket {
-    /// To close it with.
-    pub attempt: AttemptKey,
-    /// When it was let through.
-    pub started: BootTime,
-}
-
-/// The ledger's answer to a call that asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It may be sent at once.
-    Granted(AttemptTicket),
-    /// Not now; nothing was written.
-    Refused(Refusal),
-}
-
-/// Why a call must wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// A window is full until then.
-    Window {
-        /// The earliest start.
-        until: BootTime,
-        /// The limit that is reached.
-        limit: QuotaLimit,
-    },
-    /// The window is full of calls in flight, ours or another process's.
-    InFlight {
-        /// The limit that is reached.
-        limit: QuotaLimit,
-    },
-    /// The service refused a call of this bucket and named a time, or we chose one.
-    Paused {
-        /// When it is over.
-        until: BootTime,
-    },
-}
-
-/// When an attempt counts as ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptEnd {
-    /// Its whole answer is here, or it surely never left: now.
-    Now,
-    /// It was given up without a complete answer and may still arrive: thirty seconds from now.
-    GivenUp,
-    /// It was let through but not sent; it is struck out.
-    NeverSent,
-}
-
-/// What an attempt did to one of its operations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperationEffect {
-    /// The operation.
-    pub operation: OperationId,
-    /// Its state from now on; `None` leaves it to be sent again.
-    pub state: Option<OperationState>,
-    /// Whether the attempt may have taken effect without an answer that says so.
-    pub ambiguous: bool,
-    /// What the answer said of itself.
-    pub answer: AnswerFacts,
-    /// What holds now, as far as the answer showed it.
-    pub after: Held,
-}
-
-/// The end of an attempt, to be written in one transaction with what it did.
-#[derive(Clone, Debug)]
-pub struct Settlement {
-    /// Which attempt.
-    pub attempt: AttemptKey,
-    /// When it counts as ended.
-    pub end: AttemptEnd,
-    /// What was decided about it, for people who read the database.
-    pub verdict: &'static str,
-    /// The HTTP status of the answer.
-    pub http_status: Option<u16>,
-    /// The service's correlation id.
-    pub request_id: Option<Box<str>>,
-    /// Whether it counts as an attempt of its operations; a refusal for quota does not.
-    pub counts_as_attempt: bool,
-    /// What it did to its operations.
-    pub effects: Vec<OperationEffect>,
-    /// A pause of its bucket for every process, and until when.
-    pub pause: Option<(AccountKey, Bucket, BootTime)>,
-}
 
 impl Store {
     /// Asks for a call to be let through; if it is, the attempt is on the disk when this answers.

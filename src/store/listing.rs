@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::forms::{OperationState, RunKey, RunState, StoredRun, damaged, timestamp};
+use super::encoding::{damaged, timestamp};
+use super::forms::{OperationState, RunKey, RunState, StoredRun};
 use super::process::dead_processes;
 use super::rows::read_delimiter;
 use super::slots::{open_operations, unheard_operations};

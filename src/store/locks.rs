@@ -14,7 +14,8 @@ use foldhash::quality::FixedState;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::forms::{CHANGE_DEVICE_VALUE, OperationState, RunKey, RunState, timestamp};
+use super::encoding::{CHANGE_DEVICE_VALUE, timestamp};
+use super::forms::{OperationState, RunKey, RunState};
 use super::{Store, StoreError};
 
 /// Operations or tags that are read in one transaction.

@@ -7,11 +7,13 @@
 //! only reads has a [`Reader`] on a connection of its own: it takes no lock, notes no process, makes nothing that is not
 //! there, and can still read when nothing can be written any more.
 
+mod attempt;
 mod connection;
 #[cfg(test)]
 mod crashes;
 mod custody;
 mod directory;
+mod encoding;
 mod error;
 mod forms;
 #[cfg(any(test, fuzzing))]
@@ -44,6 +46,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use attempt::{
+    Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
+};
 pub use custody::{Uncertainty, UnknownCalls};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
@@ -51,9 +56,6 @@ pub use forms::{
     AccountKey, Doubt, Guards, InputChunk, NewOperation, NewRun, OperationState, RecentSlotWrites, RemovesWithoutAdds,
     RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk, StoredOperation, StoredRun,
     UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, name_of_undo,
-};
-pub use ledger::{
-    Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 

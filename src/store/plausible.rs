@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Transaction, params};
 
-use super::forms::damaged;
+use super::encoding::damaged;
 use crate::clock::BootTime;
 
 /// Nothing that is stored lies further ahead of its clock: a pause of an hour with its jitter, or an answer that is awaited.

@@ -12,8 +12,9 @@ use rusqlite::params;
 
 pub use self::succession::CarriedOperation;
 use self::succession::note_history;
-use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun, read_held};
-use super::ledger::AttemptKey;
+use super::attempt::AttemptKey;
+use super::encoding::read_held;
+use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
 use super::rows::{RUN_COLUMNS, read_run};
 use super::slots::open_operations;
 use super::work::read_operation_change;

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
+use super::encoding::{damaged, decode_links, decode_records, read_held, timestamp};
 use super::forms::{
     AccountKey, InputChunk, NewRun, OperationState, RunKey, RunKind, RunState, StoredChunk, StoredOperation, StoredRun,
-    damaged, decode_links, decode_records, read_held, timestamp,
 };
 use super::{Reader, StoreError};
 use crate::model::AnswerFacts;

@@ -2,10 +2,8 @@
 
 use rusqlite::{Transaction, params};
 
-use super::forms::{
-    AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState, change_argument, encode_links,
-    encode_records, kind_number,
-};
+use super::encoding::{change_argument, encode_links, encode_records, kind_number};
+use super::forms::{AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState};
 use super::{Store, StoreError};
 use crate::clock::Clock;
 use crate::model::Tag;

@@ -18,8 +18,10 @@ pub(super) use self::overtaken::open_operations;
 use self::reading::{WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
 use self::standing::Undos;
 use self::table::SlotTable;
-use super::forms::{AccountKey, RecentSlotWrites, RunKey, RunSlot, SlotWrite, bucket_number};
-use super::ledger::{AttemptKey, decode_operations};
+use super::attempt::AttemptKey;
+use super::encoding::bucket_number;
+use super::forms::{AccountKey, RecentSlotWrites, RunKey, RunSlot, SlotWrite};
+use super::ledger::decode_operations;
 use super::{Reader, Store, StoreError};
 use crate::model::{Age, Bucket, Held, MayHold, OperationId, Tag};
 

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::forms::{OperationState, RunKind, RunState, timestamp};
-use super::ledger::AttemptKey;
+use super::attempt::AttemptKey;
+use super::encoding::timestamp;
+use super::forms::{OperationState, RunKind, RunState};
 use super::{Reader, Store, StoreError};
 
 /// Calls of one kind that ended in the same way.

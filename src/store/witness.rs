@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::forms::timestamp;
+use super::encoding::timestamp;
 use super::{StoreError, directory, liveness};
 
 /// Its name in the state directory.

@@ -2,10 +2,12 @@
 
 use rusqlite::{Row, params};
 
+use super::encoding::{
+    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, damaged, kind_number, timestamp,
+};
 use super::forms::{
-    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, Doubt, Guards, OperationState,
-    RemovesWithoutAdds, RunKey, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, damaged, kind_number,
-    timestamp,
+    Doubt, Guards, OperationState, RemovesWithoutAdds, RunKey, UnknownOperations, WorkCount, WorkItem, WorkKind,
+    WorkPlace,
 };
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};

@@ -1,6 +1,7 @@
 use super::*;
 use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, WaitCause};
 use crate::quota::Quota;
+use crate::report::reasons::reason_hint;
 use crate::report::{ColorChoice, ErrorGroup, Invocation};
 
 fn progress() -> Progress {

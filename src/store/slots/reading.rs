@@ -3,10 +3,9 @@
 use rusqlite::{Row, Transaction};
 
 use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag};
-use crate::store::forms::{
-    CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, RunKey, RunSlot, SlotWrite, damaged, read_held,
-};
-use crate::store::ledger::AttemptKey;
+use crate::store::attempt::AttemptKey;
+use crate::store::encoding::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, damaged, read_held};
+use crate::store::forms::{RunKey, RunSlot, SlotWrite};
 
 /// The columns of a write, of `operation` with `tag` joined to it. Whether it surely took effect, its attempt and two columns
 /// for [`read_age`] come after them.

@@ -3,10 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::effect::Next;
-use super::gate::Turn;
-use super::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
-use super::outage::{Attempted, Concern, Pause, Sign, sign};
 use super::{
     AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble,
     MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, PUT_OFF_AFTER, Questions, Repeat, RepeatCause, Reports,
@@ -14,6 +10,10 @@ use super::{
 };
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
+use crate::call::effect::Next;
+use crate::call::gate::Turn;
+use crate::call::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
+use crate::call::outage::{Attempted, Concern, Pause, Sign, sign};
 use crate::model::{AnswerFacts, Outcome};
 use crate::store::StoreError;
 
@@ -258,11 +258,6 @@ impl Call {
             history: History::default(),
             questions: Questions::default(),
         }
-    }
-
-    /// Whether it carries several operations.
-    pub(super) const fn is_bulk(&self) -> bool {
-        self.operations.len() > 1
     }
 
     /// The call in which the trouble began that it may meet again.

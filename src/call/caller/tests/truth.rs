@@ -1,6 +1,7 @@
 //! What is said of an operation after its attempts: `failed` only if none of them can have done it.
 
 use super::*;
+use crate::call::{AbortReason, ConnectionTrouble};
 
 /// The answers that leave open whether the change was made.
 fn open_answers() -> Vec<Answer> {

@@ -1,0 +1,452 @@
+//! Makes calls, one attempt after the other.
+
+mod trouble;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::api::sign_in::SignInError;
+use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
+use crate::clock::{BootTime, SharedClock};
+use crate::model::{AnswerFacts, Bucket, Status};
+use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
+
+use super::effect::{
+    Conclusion, Effect, Next, NotDone, answered, attempt_end, fail_code, refused, refused_to_all, with_code,
+};
+use super::gate::{Gate, GateSettings, Pass, StopReason, Turn};
+use super::judge::{FailReason, History, RetryReason, Verdict, after, judge};
+use super::memory::{BeforeNext, Memory};
+use super::{
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, EarlierTrouble, MachineVerdict, Notice,
+    OperationEnd, Phase, Questions, Repeat, RepeatCause, Reports, ServiceTrouble, SignInTrouble, WaitCause, backoff,
+    beside_the_runtime,
+};
+
+/// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
+/// million.
+pub const MAXIMUM_ATTEMPTS: u32 = 10;
+/// After how many attempts of a call that is alone in its trouble the service is asked something else first: in the
+/// middle, so that there are some left when an outage has just ended, and before the last one.
+const DOUBTFUL_AFTER: [u32; 2] = [MAXIMUM_ATTEMPTS / 2, MAXIMUM_ATTEMPTS - 1];
+/// After how many attempts a single call waits for all others, so that they do not wait for it.
+const PUT_OFF_AFTER: u32 = 3;
+/// How often in a row a call's token may be refused, each time with another token.
+const MAXIMUM_TOKEN_REFUSALS: u32 = 5;
+/// The same before the service has accepted any call: then it most likely never will.
+const MAXIMUM_FIRST_TOKEN_REFUSALS: u32 = 3;
+/// How many 429s in a row, each after the wait that the one before asked for, make sure that it is no chance. When they
+/// go on for as long as an outage may, they are taken for a lasting refusal.
+const SURE_THROTTLED_STREAK: u32 = 5;
+/// A sign-in that takes longer is worth a word.
+const SLOW_SIGN_IN: Duration = Duration::from_secs(5);
+/// An answer of this length or more is judged beside the runtime's own threads.
+const LONG_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Makes calls.
+pub struct Caller<T> {
+    transport: Arc<T>,
+    store: Store,
+    clock: SharedClock,
+    gate: Gate,
+    random: Mutex<fastrand::Rng>,
+    started: BootTime,
+    service_accepted: AtomicBool,
+    was_reached: AtomicBool,
+    connection_failures: AtomicU32,
+}
+
+impl<T: Transport> Caller<T> {
+    /// A caller for one run. `seed` is for jitter; `drain` turning true stops every call that is not in flight.
+    #[must_use]
+    pub fn new(
+        transport: Arc<T>,
+        store: Store,
+        clock: SharedClock,
+        settings: GateSettings,
+        seed: u64,
+        drain: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            gate: Gate::new(settings, store.clone(), clock.clone(), drain),
+            started: clock.boot_time(),
+            transport,
+            store,
+            clock,
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            service_accepted: AtomicBool::new(false),
+            was_reached: AtomicBool::new(false),
+            connection_failures: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether the service has accepted any write: then it knows us, and a refusal concerns one machine.
+    pub fn service_accepted(&self) -> bool {
+        self.service_accepted.load(Ordering::Acquire)
+    }
+
+    /// Makes no further calls of this bucket, while those of others go on; calls in flight are awaited.
+    pub fn close(&self, bucket: Bucket) {
+        self.gate.close(bucket);
+    }
+
+    /// Takes notice that only a few operations of this bucket are left: so they are no outage because nobody else is answered.
+    pub fn note_stragglers(&self, bucket: Bucket) {
+        self.gate.note_stragglers(bucket);
+    }
+
+    /// Makes a read that settles lost answers; if `not_before` says so, only when the list shows the latest writes.
+    ///
+    /// # Errors
+    /// As [`Self::perform`].
+    pub async fn perform_after(
+        &self,
+        call: &Call,
+        not_before: Option<BootTime>,
+        reports: &Reports,
+    ) -> Result<CallEnd, StoreError> {
+        if let Some(until) = not_before.filter(|until| *until > self.clock.boot_time())
+            && let Some(Pass::Stopped(reason)) = self.gate.wait_until(call, WaitCause::ListLag, until, reports).await
+        {
+            return Ok(CallEnd::Stopped(reason));
+        }
+        self.perform(call, reports).await
+    }
+
+    /// Makes the call until it has an end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails; nothing more may be sent then.
+    pub async fn perform(&self, call: &Call, reports: &Reports) -> Result<CallEnd, StoreError> {
+        let mut memory = Memory::new(call.known());
+        self.go_on(call, &mut memory, reports).await
+    }
+
+    async fn go_on(&self, call: &Call, memory: &mut Memory, reports: &Reports) -> Result<CallEnd, StoreError> {
+        loop {
+            match std::mem::take(&mut memory.before_next) {
+                BeforeNext::Nothing => {}
+                BeforeNext::Others => return Ok(self.put_off(call, memory)),
+                BeforeNext::Question => {
+                    if let Some(end) = self.end_unless_service_is_there(call, memory, reports).await? {
+                        return Ok(end);
+                    }
+                }
+            }
+            let next = match self.attempt(call, memory, reports).await? {
+                Next::RenewToken(refused, outcome) => self.renew(refused, outcome, call, memory).await,
+                next => next,
+            };
+            match next {
+                Next::End(end) => return Ok(end),
+                Next::Again { after: None } | Next::RenewToken(..) => {}
+                Next::Again { after: Some((wait, repeat)) } => {
+                    let until = self.clock.boot_time().plus(wait);
+                    match self.gate.wait_until(call, WaitCause::Retry(repeat), until, reports).await {
+                        Some(Pass::Stopped(StopReason::Deadline)) if !call.request.is_read() => {
+                            return Ok(CallEnd::Stopped(StopReason::RepeatBeyondDeadline));
+                        }
+                        Some(Pass::Stopped(reason)) => return Ok(CallEnd::Stopped(reason)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, call: &Call, memory: &mut Memory, reports: &Reports) -> Result<Next, StoreError> {
+        let turn = match self.gate.take_turn(call, reports).await {
+            Turn::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
+            turn => turn,
+        };
+        if turn.is_probe() && self.gate.is_doubtful(call.request.bucket()) {
+            self.ask_something_neutral(call, reports).await?;
+        }
+        match self.prepare(call, reports).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Ok(self.sign_in_failed(error, None, call, &turn, memory)),
+            None => return Ok(Next::End(CallEnd::Stopped(StopReason::Draining))),
+        }
+        let (ticket, _place) = match self.gate.pass(call, &turn, reports).await? {
+            Pass::Admitted(ticket, place) => (ticket, place),
+            Pass::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
+            Pass::Paused => return Ok(Next::Again { after: None }),
+        };
+        let is_repeat = std::mem::take(&mut memory.repeats);
+        reports
+            .send(CallReport { call: call.id, phase: Phase::Sending { kind: call.request.kind(), is_repeat } })
+            .await;
+        let sent = self.gate.unless_given_up(&call.request, self.transport.send(&call.request)).await;
+        let Some(sent) = sent else {
+            let next = Next::End(CallEnd::Stopped(StopReason::Draining));
+            let conclusion = Conclusion::new("not_awaited", false, AnswerFacts::default(), Vec::new(), next);
+            return self.settle(call, ticket, AttemptEnd::GivenUp, conclusion).await;
+        };
+        let (answer, token) = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                let next = self.sign_in_failed(error, None, call, &turn, memory);
+                let conclusion = Conclusion::new("not_signed_in", false, AnswerFacts::default(), Vec::new(), next);
+                return self.settle(call, ticket, AttemptEnd::NeverSent, conclusion).await;
+            }
+        };
+        memory.sign_in_failures = 0;
+        let (answer, verdict) = self.judged(&call.request, answer, memory.history).await;
+        if verdict.passed_quota() {
+            self.gate.accepted(call.request.bucket());
+        }
+        self.note_answer(call, &answer, &verdict, &turn, memory);
+        self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
+    }
+
+    /// Sees to it that there is a token; `None` when the run drains first. A sign-in that takes its time is told.
+    async fn prepare(&self, call: &Call, reports: &Reports) -> Option<Result<(), SignInError>> {
+        let since = self.clock.wall_time();
+        let preparing = self.gate.unless_draining(call.request.bucket(), self.transport.prepare());
+        tokio::pin!(preparing);
+        tokio::select! {
+            biased;
+            prepared = &mut preparing => return prepared,
+            () = tokio::time::sleep(SLOW_SIGN_IN) => {}
+        }
+        let phase = Phase::Waiting { cause: WaitCause::Token { since }, until: None };
+        reports.send(CallReport { call: call.id, phase }).await;
+        preparing.await
+    }
+
+    /// Judges an answer; a long one beside the runtime's own threads, which must not stand still for it.
+    async fn judged(&self, request: &ApiRequest, mut answer: Answer, history: History) -> (Answer, Verdict) {
+        let wall_now = self.clock.wall_time();
+        if answer.body_length() < LONG_ANSWER_BYTES {
+            let verdict = judge(request, &answer, history, wall_now);
+            return (answer, verdict);
+        }
+        let request = request.clone();
+        beside_the_runtime(move || {
+            let verdict = judge(&request, &answer, history, wall_now);
+            // What was read of it stands in the verdict, and twice would be much.
+            answer.forget_body();
+            (answer, verdict)
+        })
+        .await
+    }
+
+    /// Settles the attempt as the verdict has it, reports it, and says what comes next.
+    #[expect(clippy::too_many_arguments, reason = "everything about one attempt, used once")]
+    async fn conclude(
+        &self,
+        call: &Call,
+        ticket: AttemptTicket,
+        answer: &Answer,
+        token: TokenGeneration,
+        verdict: Verdict,
+        memory: &mut Memory,
+        reports: &Reports,
+    ) -> Result<Next, StoreError> {
+        for notice in notices(&verdict) {
+            reports.send(CallReport { call: call.id, phase: Phase::Notice(notice) }).await;
+        }
+        let conclusion = match verdict {
+            Verdict::Throttled { wait, facts } => {
+                let until = self.gate.throttle(call.request.bucket(), ticket, wait, self.fraction());
+                let next = self.after_throttling(call, reports).await;
+                let effects = Effect::open(facts.clone(), false).on_all(&call.operations);
+                Conclusion { pause: Some(until), ..Conclusion::new("throttled", false, facts, effects, next) }
+            }
+            verdict => self.understand(call, verdict, token, memory),
+        };
+        let (retry, throttled) = (conclusion.retry, conclusion.pause.is_some());
+        memory.repeats = retry.is_some();
+        tracing::debug!(
+            call = call.id.0,
+            kind = call.request.kind().as_str(),
+            machine = call.request.machine().map(tracing::field::display),
+            operations = call.operations.len(),
+            http_status = conclusion.facts.http_status,
+            verdict = conclusion.verdict,
+            code = conclusion.facts.error_code.as_deref(),
+            request_id = conclusion.facts.request_id.as_deref(),
+            "answered"
+        );
+        let next = self.settle(call, ticket, attempt_end(answer), conclusion).await?;
+        reports.send(CallReport { call: call.id, phase: Phase::Answered { retry, throttled } }).await;
+        Ok(next)
+    }
+
+    /// What every verdict but a refusal for quota comes to.
+    fn understand(&self, call: &Call, verdict: Verdict, token: TokenGeneration, memory: &mut Memory) -> Conclusion {
+        match verdict {
+            Verdict::Done { facts, case_differs } => {
+                let effect = Effect::last(OperationState::Succeeded, facts, after(&call.request, case_differs));
+                Conclusion::last("done", effect, Status::Succeeded, call)
+            }
+            Verdict::Accepted { facts } => Conclusion::accepted(&facts, call),
+            Verdict::Read { answer, facts } => {
+                let proven = call.questions.proven_by(&answer).into_iter().map(|proof| {
+                    let effect = Effect::last(OperationState::Succeeded, facts.clone(), proof.after);
+                    effect.on(proof.operation)
+                });
+                // A read is no attempt of the writes that it settles.
+                let proven = proven.collect();
+                Conclusion::new("read", false, facts, proven, Next::End(CallEnd::Read(answer)))
+            }
+            Verdict::Answered { facts, machines } => answered(call, &facts, &machines, memory.history),
+            Verdict::Split { why, facts } => refused(call, &why, &facts, memory.history),
+            Verdict::Fail { why, facts } => {
+                let known = why != FailReason::Forbidden || self.service_accepted();
+                let state = if known { OperationState::Failed } else { OperationState::Refused };
+                let facts = with_code(facts, fail_code(why));
+                let end = NotDone { state, why, is_refusal: true };
+                Conclusion::not_done("failed", end, facts, call, memory.history)
+            }
+            Verdict::Abort { why, facts } => {
+                memory.history.may_hold |= why.is_ambiguous();
+                let facts = with_code(facts, "refused");
+                let (effect, outcome) = refused_to_all(facts.clone(), call, memory.history);
+                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), outcome));
+                let effects = effect.on_all(&call.operations);
+                Conclusion::new("aborted", true, facts, effects, next)
+            }
+            Verdict::Retry { why, facts } => {
+                let conclusion = self.after_retry_verdict(why, facts, token, call, memory);
+                Conclusion { retry: Some(why), ..conclusion }
+            }
+            // Taken by the caller, which alone may wait.
+            Verdict::Throttled { facts, .. } => {
+                Conclusion::new("throttled", false, facts, Vec::new(), Next::Again { after: None })
+            }
+        }
+    }
+
+    fn after_retry_verdict(
+        &self,
+        why: RetryReason,
+        facts: AnswerFacts,
+        token: TokenGeneration,
+        call: &Call,
+        memory: &mut Memory,
+    ) -> Conclusion {
+        let http_status = facts.http_status;
+        let facts = with_code(facts, why.code());
+        let open = |facts, counts, next| {
+            let effect = Effect::open(facts, why.is_ambiguous());
+            let effects = effect.on_all(&call.operations);
+            Conclusion::new("retried", counts, effect.facts, effects, next)
+        };
+        if let Some(pause) = memory.pause {
+            // Everybody meets the same: it says nothing about these operations, but that they may have been done.
+            memory.history.may_hold |= why.is_ambiguous();
+            Self::make_way(why, call, memory);
+            let next = match self.after_pause(pause) {
+                Next::Again { .. } => self.look_for_culprit(why, call, memory).map(Next::End),
+                end => Some(end),
+            };
+            return open(facts, false, next.unwrap_or(Next::Again { after: None }));
+        }
+        memory.failures += 1;
+        memory.attempts += u32::from(why.counts_as_attempt());
+        memory.history = memory.history.and(why);
+        match why {
+            RetryReason::TokenRefused => {
+                memory.token_refusals += 1;
+                let (effect, outcome) = refused_to_all(facts, call, memory.history);
+                let most = if self.service_accepted() { MAXIMUM_TOKEN_REFUSALS } else { MAXIMUM_FIRST_TOKEN_REFUSALS };
+                let next = if memory.token_refusals >= most {
+                    Next::End(CallEnd::Aborted(AbortCause::TokenRefused, outcome))
+                } else {
+                    Next::RenewToken(token, outcome)
+                };
+                let effects = effect.on_all(&call.operations);
+                return Conclusion::new("retried", true, effect.facts, effects, next);
+            }
+            RetryReason::NotConnected(_) => {
+                if let Some(description) = self.is_unreachable(&facts) {
+                    let abort = CallEnd::Aborted(AbortCause::Unreachable { description }, None);
+                    return open(facts, false, Next::End(abort));
+                }
+            }
+            _ => memory.token_refusals = 0,
+        }
+        if memory.attempts >= MAXIMUM_ATTEMPTS {
+            let end = NotDone { state: OperationState::Failed, why: FailReason::Rejected, is_refusal: false };
+            return Conclusion::not_done("given_up", end, facts, call, memory.history);
+        }
+        if memory.is_alone && DOUBTFUL_AFTER.contains(&memory.attempts) {
+            memory.before_next = BeforeNext::Question;
+        }
+        if let Some(end) = self.look_for_culprit(why, call, memory) {
+            return open(facts, why.counts_as_attempt(), Next::End(end));
+        }
+        if memory.attempts == PUT_OFF_AFTER && why.may_lie_in_a_machine() && call.may_be_put_off() {
+            memory.before_next = BeforeNext::Others;
+        }
+        let wait = backoff::after_failure(memory.failures, self.fraction());
+        let most = why.counts_as_attempt().then_some(MAXIMUM_ATTEMPTS);
+        let number = if most.is_some() { memory.attempts } else { memory.failures } + 1;
+        let repeat = Repeat { why: RepeatCause::Answer(why, http_status), number, most };
+        open(facts, why.counts_as_attempt(), Next::Again { after: Some((wait, repeat)) })
+    }
+
+    async fn after_throttling(&self, call: &Call, reports: &Reports) -> Next {
+        if self.gate.merge() {
+            reports.send(CallReport { call: call.id, phase: Phase::Notice(Notice::UnexplainedThrottling) }).await;
+        }
+        if self.gate.is_throttled_for_good(call.request.bucket(), SURE_THROTTLED_STREAK) {
+            return Next::End(CallEnd::Aborted(AbortCause::ThrottledForGood, None));
+        }
+        Next::Again { after: None }
+    }
+
+    /// Stores what an attempt came to, and says what comes next.
+    async fn settle(
+        &self,
+        call: &Call,
+        ticket: AttemptTicket,
+        end: AttemptEnd,
+        conclusion: Conclusion,
+    ) -> Result<Next, StoreError> {
+        let settled = self
+            .store
+            .settle(Settlement {
+                attempt: ticket.attempt,
+                end,
+                verdict: conclusion.verdict,
+                http_status: conclusion.facts.http_status,
+                request_id: conclusion.facts.request_id,
+                counts_as_attempt: conclusion.counts_as_attempt,
+                effects: conclusion.effects,
+                pause: conclusion.pause.map(|until| (self.gate.account(), call.request.bucket(), until)),
+            })
+            .await;
+        self.gate.settled();
+        settled.map(|()| conclusion.next)
+    }
+
+    fn fraction(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+/// What a verdict tells people besides.
+fn notices(verdict: &Verdict) -> Vec<Notice> {
+    match verdict {
+        Verdict::Done { case_differs: true, .. } | Verdict::Retry { why: RetryReason::OtherCase, .. } => {
+            vec![Notice::TagCaseDiffers]
+        }
+        Verdict::Answered { machines, .. } => {
+            let differs = machines.iter().any(|machine| {
+                matches!(machine, MachineVerdict::OtherCase | MachineVerdict::Done { case_differs: true })
+            });
+            let shows_nothing = machines.contains(&MachineVerdict::Accepted);
+            let notices = [(differs, Notice::TagCaseDiffers), (shows_nothing, Notice::BulkAnswersShowNothing)];
+            notices.into_iter().filter_map(|(holds, notice)| holds.then_some(notice)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Tags and device values.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use serde::Serialize;
+
+/// The most characters that a tag may have (documented for tags set through the registry).
+pub const TAG_MAXIMUM_CHARACTERS: usize = 200;
+
+/// A machine tag: 1 to 200 characters, none of them a control character but for line breaks, no white space at either
+/// end. A tag with a line break is doubtful, and the input lets it pass only where it is to be removed or was allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(Box<str>);
+
+/// Why a text cannot be a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// Nothing is left after trimming.
+    #[error("the tag is empty")]
+    Empty,
+    /// Longer than [`TAG_MAXIMUM_CHARACTERS`].
+    #[error("the tag has {characters} characters, and at most 200 are allowed")]
+    TooLong {
+        /// How many it has.
+        characters: usize,
+    },
+    /// It holds a control character, a tab for example.
+    #[error("the tag holds the control character U+{code_point:04X}")]
+    ControlCharacter {
+        /// The character's number.
+        code_point: u32,
+    },
+}
+
+impl Tag {
+    /// Checks a trimmed text.
+    ///
+    /// # Errors
+    /// [`TagError`] when it is empty, too long, or holds a control character other than a line break.
+    pub fn new(text: &str) -> Result<Self, TagError> {
+        if text.is_empty() {
+            return Err(TagError::Empty);
+        }
+        if text.len() > TAG_MAXIMUM_CHARACTERS {
+            let characters = text.chars().count();
+            if characters > TAG_MAXIMUM_CHARACTERS {
+                return Err(TagError::TooLong { characters });
+            }
+        }
+        if let Some(character) = text.chars().find(|it| it.is_control() && !matches!(it, '\n' | '\r')) {
+            return Err(TagError::ControlCharacter { code_point: u32::from(character) });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The tag's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether another tag differs from this one in nothing but case: the service may take them for one.
+    #[must_use]
+    pub fn is_case_variant_of(&self, other: &str) -> bool {
+        let own: &str = &self.0;
+        let is_ascii = own.is_ascii() && other.is_ascii();
+        own != other && (own.eq_ignore_ascii_case(other) || (!is_ascii && own.to_lowercase() == other.to_lowercase()))
+    }
+
+    /// Whether the portal cannot filter by this tag: parentheses and commas break its filter (documented).
+    #[must_use]
+    pub fn breaks_portal_filter(&self) -> bool {
+        self.0.contains(['(', ')', ','])
+    }
+}
+
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The value of a device, as vulnerability management weighs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub enum DeviceValue {
+    /// Counts less.
+    Low,
+    /// What a device has until somebody sets another.
+    Normal,
+    /// Counts more.
+    High,
+}
+
+impl DeviceValue {
+    /// Reads a name in any case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Low, Self::Normal, Self::High].into_iter().find(|value| value.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The name as the API wants it; its enum values are case-sensitive.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "Low",
+            Self::Normal => "Normal",
+            Self::High => "High",
+        }
+    }
+}
+
+impl fmt::Display for DeviceValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_checked() {
+        let table: &[(&str, Result<(), TagError>)] = &[
+            ("x", Ok(())),
+            ("Tier 0 / Größe", Ok(())),
+            ("", Err(TagError::Empty)),
+            ("a\u{7}", Err(TagError::ControlCharacter { code_point: 7 })),
+            ("a\nb", Ok(())),
+            ("a\u{85}b", Err(TagError::ControlCharacter { code_point: 0x85 })),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Tag::new(text).map(|_| ()), *expected, "{text:?}");
+        }
+        assert!(Tag::new(&"ü".repeat(200)).is_ok());
+        assert_eq!(Tag::new(&"ü".repeat(201)), Err(TagError::TooLong { characters: 201 }));
+        assert!(Tag::new("a (b)").is_ok_and(|tag| tag.breaks_portal_filter()));
+        assert!(Tag::new("a b").is_ok_and(|tag| !tag.breaks_portal_filter()));
+    }
+}
