@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
-use super::options::{
-    InputOptions, LimitOptions, MonitoringOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
-};
+use super::options::{ChangingOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions};
 use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
@@ -96,21 +94,9 @@ pub struct ApplyOptions {
     /// What is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
-    /// What may happen without asking, and when to stop.
+    /// What every command takes that changes the tenant.
     #[command(flatten)]
-    pub limits: LimitOptions,
-    /// How the run gets on with others in the state directory.
-    #[command(flatten)]
-    pub others: OtherRunsOptions,
-    /// Who watches it from afar.
-    #[command(flatten)]
-    pub monitoring: MonitoringOptions,
-    /// The service and how to sign in.
-    #[command(flatten)]
-    pub service: ServiceOptions,
-    /// The quota.
-    #[command(flatten)]
-    pub quota: QuotaOptions,
+    pub changing: ChangingOptions,
 }
 
 /// Options of `resume`.
@@ -129,21 +115,9 @@ pub struct ResumeOptions {
     /// How what is left is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
-    /// What may happen without asking, and when to stop.
+    /// What every command takes that changes the tenant.
     #[command(flatten)]
-    pub limits: LimitOptions,
-    /// How the run gets on with others in the state directory.
-    #[command(flatten)]
-    pub others: OtherRunsOptions,
-    /// Who watches it from afar.
-    #[command(flatten)]
-    pub monitoring: MonitoringOptions,
-    /// The service and how to sign in.
-    #[command(flatten)]
-    pub service: ServiceOptions,
-    /// The quota.
-    #[command(flatten)]
-    pub quota: QuotaOptions,
+    pub changing: ChangingOptions,
 }
 
 /// Options of `undo`.
@@ -162,21 +136,9 @@ pub struct UndoOptions {
     /// Refuse to take back more changes than this
     #[arg(long, value_name = "N", help_heading = "Plan")]
     pub max_changes: Option<u32>,
-    /// What may happen without asking, and when to stop.
+    /// What every command takes that changes the tenant.
     #[command(flatten)]
-    pub limits: LimitOptions,
-    /// How the run gets on with others in the state directory.
-    #[command(flatten)]
-    pub others: OtherRunsOptions,
-    /// Who watches it from afar.
-    #[command(flatten)]
-    pub monitoring: MonitoringOptions,
-    /// The service and how to sign in.
-    #[command(flatten)]
-    pub service: ServiceOptions,
-    /// The quota.
-    #[command(flatten)]
-    pub quota: QuotaOptions,
+    pub changing: ChangingOptions,
 }
 
 /// Options of `plan`.

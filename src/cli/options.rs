@@ -271,3 +271,23 @@ pub struct QuotaOptions {
     #[arg(long, value_name = "DURATION", default_value = "2h", help_heading = "Limits")]
     pub max_outage: DurationArgument,
 }
+
+/// What every command takes that changes the tenant.
+#[derive(Debug, Args)]
+pub struct ChangingOptions {
+    /// What may happen without asking, and when to stop.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// How the run gets on with others in the state directory.
+    #[command(flatten)]
+    pub others: OtherRunsOptions,
+    /// Who watches it from afar.
+    #[command(flatten)]
+    pub monitoring: MonitoringOptions,
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
+}

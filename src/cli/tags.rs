@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
-use super::options::{LimitOptions, MonitoringOptions, OtherRunsOptions, QuotaOptions, ServiceOptions};
+use super::options::{ChangingOptions, QuotaOptions, ServiceOptions};
 use super::values::odd_tags;
 use crate::input::Doubt;
 use crate::outside::shell_word;
@@ -125,19 +125,7 @@ pub struct RetagOptions {
     /// Make one call per change
     #[arg(long, help_heading = "Plan")]
     pub no_bulk: bool,
-    /// What may happen without asking, and when to stop.
+    /// What every command takes that changes the tenant.
     #[command(flatten)]
-    pub limits: LimitOptions,
-    /// How the run gets on with others in the state directory.
-    #[command(flatten)]
-    pub others: OtherRunsOptions,
-    /// Who watches it from afar.
-    #[command(flatten)]
-    pub monitoring: MonitoringOptions,
-    /// The service and how to sign in.
-    #[command(flatten)]
-    pub service: ServiceOptions,
-    /// The quota.
-    #[command(flatten)]
-    pub quota: QuotaOptions,
+    pub changing: ChangingOptions,
 }

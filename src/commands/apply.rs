@@ -28,14 +28,13 @@ pub(super) async fn apply(
         ));
     }
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let asks = asks(options.limits.yes, options.sandbox, input.is_some())?;
-    let (quota, deadline) = (&options.quota, options.limits.deadline);
-    let opening = Opening::new(general, options.sandbox, &options.service, quota, deadline)?.watched(watched);
+    let asks = asks(options.changing.limits.yes, options.sandbox, input.is_some())?;
+    let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,
         planning: planning_options(&options.planning),
-        run: run_options(asks, options.planning.no_bulk, options.limits, &options.others),
+        run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
     let reading = Pending::check(input_order(&options.input, order.planning.inventory)?, options.sandbox, screen);

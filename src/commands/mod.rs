@@ -36,9 +36,7 @@ use jiff::Timestamp;
 
 use self::input::input_name;
 use self::watching::{Watch, Watched};
-use crate::cli::{
-    Cli, Command, LimitOptions, Mistyped, OtherRunsOptions, PlanningOptions as PlanningArguments, message_and_hint,
-};
+use crate::cli::{ChangingOptions, Cli, Command, Mistyped, PlanningOptions as PlanningArguments, message_and_hint};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
@@ -198,7 +196,8 @@ async fn carry_out(
 }
 
 /// How a run is carried out.
-fn run_options(asks: bool, no_bulk: bool, limits: LimitOptions, others: &OtherRunsOptions) -> RunOptions {
+fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
+    let ChangingOptions { limits, others, .. } = changing;
     RunOptions {
         asks,
         bulk: !no_bulk,

@@ -14,7 +14,7 @@ use super::stop_signals;
 use super::watching::Watched;
 use super::{named_files, process_limits};
 use crate::api::Client;
-use crate::cli::{DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
+use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
@@ -74,6 +74,17 @@ impl Opening {
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
         Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline, watched: None })
+    }
+
+    /// The same for a command that changes the tenant.
+    pub(super) fn to_change(
+        general: &GeneralOptions,
+        sandbox: bool,
+        changing: &ChangingOptions,
+        watched: Option<&Watched>,
+    ) -> Result<Self, CommandError> {
+        let ChangingOptions { limits, service, quota, .. } = changing;
+        Ok(Self::new(general, sandbox, service, quota, limits.deadline)?.watched(watched))
     }
 
     /// With somebody who watches the command from afar.

@@ -25,14 +25,14 @@ const LOOKED_AT: u64 = 1 << 12;
 pub(super) fn reserved(cli: &Cli) -> Reserved {
     let mut reserved = Reserved::default();
     let (input, service, sandbox) = match &cli.command {
-        Command::Apply(options) => (input_path(&options.input), Some(&options.service), options.sandbox),
+        Command::Apply(options) => (input_path(&options.input), Some(&options.changing.service), options.sandbox),
         Command::Plan(options) => (input_path(&options.input), Some(&options.service), options.sandbox),
         Command::Verify(options) => (input_path(&options.input), Some(&options.service), options.sandbox),
-        Command::Resume(options) => (None, Some(&options.service), options.sandbox),
-        Command::Undo(options) => (None, Some(&options.service), false),
+        Command::Resume(options) => (None, Some(&options.changing.service), options.sandbox),
+        Command::Undo(options) => (None, Some(&options.changing.service), false),
         Command::Inventory(options) => (None, Some(&options.service), false),
         Command::Tags(options) => {
-            let retagging = options.command.as_ref().map(|command| &command.options().service);
+            let retagging = options.command.as_ref().map(|command| &command.options().changing.service);
             (None, retagging.or(Some(&options.service)), false)
         }
         Command::Runs(_)
@@ -82,11 +82,11 @@ fn input_options(command: &Command) -> Option<&InputOptions> {
 /// Who watches the command, if it can be watched.
 pub(super) fn monitoring(command: &Command) -> Option<&MonitoringOptions> {
     match command {
-        Command::Apply(options) => Some(&options.monitoring),
+        Command::Apply(options) => Some(&options.changing.monitoring),
         Command::Verify(options) => Some(&options.monitoring),
-        Command::Resume(options) => Some(&options.monitoring),
-        Command::Undo(options) => Some(&options.monitoring),
-        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().monitoring),
+        Command::Resume(options) => Some(&options.changing.monitoring),
+        Command::Undo(options) => Some(&options.changing.monitoring),
+        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().changing.monitoring),
         _ => None,
     }
 }

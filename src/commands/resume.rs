@@ -25,16 +25,15 @@ pub(super) async fn resume(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-    let asks = asks(options.limits.yes, sandbox, true)?;
+    let asks = asks(options.changing.limits.yes, sandbox, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let opening =
-        Opening::new(general, sandbox, &options.service, &options.quota, options.limits.deadline)?.watched(watched);
+    let opening = Opening::to_change(general, sandbox, &options.changing, watched)?;
     let order = ResumeOrder {
         run_id: options.run,
         target,
         reserved: reserved.clone(),
         planning: planning_options(&options.planning),
-        run: run_options(asks, options.planning.no_bulk, options.limits, &options.others),
+        run: run_options(asks, options.planning.no_bulk, options.changing),
     };
     let machines = match &order.run_id {
         Some(run_id) if sandbox => machines_of(&opening.state_directory, run_id).await?,

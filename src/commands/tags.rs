@@ -58,10 +58,7 @@ async fn retag(
         bulk: !options.no_bulk,
         max_changes: options.max_changes,
     };
-    let opening = |options: &RetagOptions| {
-        let opening = Opening::new(general, false, &options.service, &options.quota, options.limits.deadline);
-        opening.map(|opening| opening.watched(watched))
-    };
+    let opening = |options: &RetagOptions| Opening::to_change(general, false, &options.changing, watched);
     if options.plan_only {
         let opening = opening(&options)?;
         let connection = opening.connect(&[]).await?;
@@ -73,13 +70,13 @@ async fn retag(
     }
     let target = rows_target("results", options.output.as_deref(), general)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results));
-    let asks = asks(options.limits.yes, false, true)?;
+    let asks = asks(options.changing.limits.yes, false, true)?;
     target.check(reserved, &run::RETAG_HEADER.map(str::to_owned))?;
     let opening = opening(&options)?;
     let order = ApplyOrder {
         target,
         planning,
-        run: run_options(asks, options.no_bulk, options.limits, &options.others),
+        run: run_options(asks, options.no_bulk, options.changing),
         joins: !options.fresh,
     };
     let connection = opening.connect(&[]).await?;

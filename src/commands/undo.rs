@@ -26,17 +26,16 @@ pub(super) async fn undo(
             Some("nothing of a rehearsal is left in any tenant"),
         ));
     }
-    let asks = asks(options.limits.yes, false, true)?;
+    let asks = asks(options.changing.limits.yes, false, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?
         .unwrap_or_else(|| ResultsTarget::file(default_results(&options.run)));
     target.check(reserved, &run::UNDO_HEADER.map(str::to_owned))?;
-    let opening =
-        Opening::new(general, false, &options.service, &options.quota, options.limits.deadline)?.watched(watched);
+    let opening = Opening::to_change(general, false, &options.changing, watched)?;
     let order = UndoOrder {
         run_id: options.run,
         target,
         max_changes: options.max_changes,
-        run: run_options(asks, options.no_bulk, options.limits, &options.others),
+        run: run_options(asks, options.no_bulk, options.changing),
     };
     let connection = opening.connect(&[]).await?;
     opening.work(connection, general, screen, async |tenant, desk| run::undo(tenant, order, desk).await).await

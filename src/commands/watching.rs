@@ -53,16 +53,18 @@ struct Subject<'a> {
 impl<'a> Subject<'a> {
     fn of(command: &'a Command) -> Option<Self> {
         let (options, command, is_sandbox, service) = match command {
-            Command::Apply(options) => (&options.monitoring, "apply", options.sandbox, &options.service),
+            Command::Apply(options) => {
+                (&options.changing.monitoring, "apply", options.sandbox, &options.changing.service)
+            }
             Command::Verify(options) => (&options.monitoring, "verify", options.sandbox, &options.service),
-            Command::Undo(options) => (&options.monitoring, "undo", false, &options.service),
+            Command::Undo(options) => (&options.changing.monitoring, "undo", false, &options.changing.service),
             Command::Tags(options) => {
                 let retagging = options.command.as_ref()?.options();
-                (&retagging.monitoring, "tags", false, &retagging.service)
+                (&retagging.changing.monitoring, "tags", false, &retagging.changing.service)
             }
             Command::Resume(options) => {
                 let is_sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-                (&options.monitoring, "resume", is_sandbox, &options.service)
+                (&options.changing.monitoring, "resume", is_sandbox, &options.changing.service)
             }
             _ => return None,
         };
