@@ -211,6 +211,28 @@ pub struct NewRun {
     pub row_count: u32,
 }
 
+#[cfg(any(test, fuzzing))]
+impl NewRun {
+    /// A run of this account that tests begin, without rows, notes and places.
+    pub(crate) fn sample(account: AccountKey) -> Self {
+        Self {
+            run_id: "run".to_owned(),
+            kind: RunKind::Apply,
+            input_digest: String::new(),
+            operations_digest: String::new(),
+            account,
+            host: "host".to_owned(),
+            input_path: "input".to_owned(),
+            results_path: None,
+            note: None,
+            delimiter: b',',
+            byte_order_mark: false,
+            header: Vec::new(),
+            row_count: 0,
+        }
+    }
+}
+
 /// A run as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredRun {

@@ -124,15 +124,14 @@ async fn write_runs(directory: &Path) {
             kind,
             input_digest: "1".into(),
             operations_digest: "2".into(),
-            account,
             host: "api.security.microsoft.com".into(),
             input_path: "/home/u/retag.csv".into(),
             results_path: Some("/home/u/retag.results.csv".into()),
             note: Some("CHG0001".into()),
-            delimiter: b',',
             byte_order_mark: true,
             header: ["machineId", "tag", "action", "value"].map(str::to_owned).to_vec(),
             row_count: 4,
+            ..NewRun::sample(account)
         };
         let run = store.create_run(run).await.expect("a run");
         let records = b"\n1e5bc9d7,Tier 0,Add,\n1e5bc9d8,Tier 1,Remove,High\nx,,,\n1e5bc9d9,,,Low\n".to_vec();

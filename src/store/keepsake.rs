@@ -88,7 +88,7 @@ mod tests {
     use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, OperationId, Status};
     use crate::store::{
         Admission, AttemptEnd, AttemptRequest, InputChunk, NewOperation, NewRun, OperationEffect, OperationState,
-        RunKind, Settlement,
+        Settlement,
     };
 
     #[tokio::test]
@@ -98,21 +98,7 @@ mod tests {
         let clock: SharedClock = Arc::new(SystemClock::new().expect("clocks"));
         let store = Store::open(&path, clock).await.expect("a store");
         let account = store.account("tenant", "app").await.expect("an account");
-        let description = NewRun {
-            run_id: "run".to_owned(),
-            kind: RunKind::Apply,
-            input_digest: String::new(),
-            operations_digest: String::new(),
-            account,
-            host: "host".to_owned(),
-            input_path: "input.csv".to_owned(),
-            results_path: None,
-            note: None,
-            delimiter: b',',
-            byte_order_mark: false,
-            header: vec!["machineId".to_owned()],
-            row_count: 3,
-        };
+        let description = NewRun { header: vec!["machineId".to_owned()], row_count: 3, ..NewRun::sample(account) };
         let run = store.create_run(description).await.expect("a run");
         let operation = |number: u32| NewOperation {
             operation: OperationId(number),

@@ -6,14 +6,16 @@
 #![expect(clippy::print_stdout, reason = "the figures are what the benchmark is for")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot work has nothing to say")]
 
+mod timing;
+
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use tagfleet::filter::{BoundFilter, Cell, Filter, Row, Unread};
 use tagfleet::input::HeaderColumns;
+use timing::{shortest, timed};
 
 const ROWS: u32 = 1_000_000;
 const PASSES: usize = 7;
@@ -101,14 +103,4 @@ fn write_export(path: &Path) -> io::Result<()> {
         )?;
     }
     file.flush()
-}
-
-fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-fn shortest(durations: Vec<Duration>) -> Duration {
-    durations.into_iter().min().unwrap_or_default()
 }

@@ -6,15 +6,17 @@
 #![expect(clippy::print_stdout, reason = "the figures are what the benchmark is for")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot work has nothing to say")]
 
+mod timing;
+
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use tagfleet::input::{self, InputOptions};
 use tagfleet::plan::operations::Operations;
 use tagfleet::plan::resolution::Resolution;
+use timing::{shortest, timed};
 
 const ROWS: u32 = 1_000_000;
 const PASSES: usize = 11;
@@ -74,16 +76,6 @@ fn bare_pass(path: &Path) {
         black_box(&record);
     }
     assert_eq!(rows, ROWS);
-}
-
-fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-fn shortest(durations: Vec<Duration>) -> Duration {
-    durations.into_iter().min().unwrap_or_default()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]

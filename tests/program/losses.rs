@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::machines::rows_adding;
-use crate::rehearsal::{Folder, Rehearsal, Running};
+use crate::rehearsal::{Folder, Outcome, Rehearsal, Running};
 use crate::sandbox_server::Sandbox;
 
 const DATABASE: &str = "state/tagfleet.sqlite3";
@@ -88,6 +88,16 @@ fn whoever_goes_on_or_takes_back_is_told_of_the_loss_before_anything_is_sent() {
     }
 }
 
+/// The run stopped in its middle; each row is answered, and what is said to be done is done, and nothing else.
+#[track_caller]
+fn answers_every_row_truly(outcome: &Outcome, number: usize) {
+    let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
+    let done = outcome.sandbox().machines().len();
+    assert!(claimed <= done && done <= claimed + unknown && unknown <= 2, "{number}: {claimed} {done} {unknown}");
+    assert!(done < ROWS as usize, "{number}");
+    assert_eq!(outcome.results().column("row").len(), ROWS as usize, "{number}");
+}
+
 #[test]
 fn a_state_that_is_moved_deleted_or_replaced_in_mid_run_stops_the_calls_and_the_results_are_written() {
     type Harm = fn(&Folder);
@@ -118,11 +128,7 @@ fn a_state_that_is_moved_deleted_or_replaced_in_mid_run_stops_the_calls_and_the_
         ] {
             assert!(outcome.output().contains(words), "{number}: {} {}", outcome.output(), outcome.messages());
         }
-        let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
-        let done = outcome.sandbox().machines().len();
-        assert!(claimed <= done && done <= claimed + unknown && unknown <= 2, "{number}: {claimed} {done} {unknown}");
-        assert!(done < ROWS as usize, "{number}");
-        assert_eq!(outcome.results().column("row").len(), ROWS as usize, "{number}");
+        answers_every_row_truly(&outcome, number);
     });
 }
 
@@ -156,11 +162,7 @@ fn a_state_that_is_cut_or_overwritten_in_place_in_mid_run_stops_the_calls_and_th
         for promise in ["the run is stored", "tagfleet resume"] {
             assert!(!outcome.output().contains(promise), "{number}: {}", outcome.output());
         }
-        let (claimed, unknown) = (outcome.count("succeeded"), outcome.count("unknown"));
-        let done = outcome.sandbox().machines().len();
-        assert!(claimed <= done && done <= claimed + unknown && unknown <= 2, "{number}: {claimed} {done} {unknown}");
-        assert!(done < ROWS as usize, "{number}");
-        assert_eq!(outcome.results().column("row").len(), ROWS as usize, "{number}");
+        answers_every_row_truly(&outcome, number);
     });
 }
 

@@ -17,7 +17,7 @@ use crate::api::{Loss, LossKind, Response};
 use crate::clock::{BootId, VirtualClock};
 use crate::model::{Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
 use crate::quota::QuotaScope;
-use crate::store::{InputChunk, NewOperation, NewRun, RunKey, RunKind, RunState};
+use crate::store::{InputChunk, NewOperation, NewRun, RunKey, RunState};
 
 /// How long the service may be in trouble in these tests.
 const MAXIMUM_OUTAGE: Duration = Duration::from_hours(2);
@@ -90,21 +90,7 @@ impl<T: Transport> Bench<T> {
     async fn new(transport: Arc<T>, clock: SharedClock, change: Change<TagNumber>, count: u32) -> Self {
         let store = Store::in_memory(clock.clone()).expect("a store");
         let account = store.account("tenant", "app").await.expect("an account");
-        let run = NewRun {
-            run_id: "run".into(),
-            kind: RunKind::Apply,
-            input_digest: String::new(),
-            operations_digest: String::new(),
-            results_path: None,
-            account,
-            host: "host".into(),
-            input_path: "input".into(),
-            note: None,
-            delimiter: b',',
-            byte_order_mark: false,
-            header: vec![],
-            row_count: 0,
-        };
+        let run = NewRun::sample(account);
         let run = store.create_run(run).await.expect("a run");
         store.add_tags(run, 0, vec![Tag::new("t").expect("a tag")]).await.expect("tags");
         let operation = |number: u32| NewOperation {

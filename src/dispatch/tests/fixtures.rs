@@ -11,7 +11,7 @@ use crate::call::GateSettings;
 use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
 use crate::model::{MachineId, Tag};
 use crate::quota::QuotaScope;
-use crate::store::{AccountKey, NewOperation, NewRun, RunKey, RunKind, RunState, Store, StoreError};
+use crate::store::{AccountKey, NewOperation, NewRun, RunKey, RunState, Store, StoreError};
 
 /// When every test begins, in microseconds of boot time.
 pub(super) const ORIGIN: i64 = 1_000_000_000;
@@ -54,21 +54,7 @@ pub(super) async fn begin(
     tags: Vec<Tag>,
     operations: Vec<NewOperation>,
 ) -> Result<RunKey, StoreError> {
-    let run = NewRun {
-        run_id: "run".into(),
-        kind: RunKind::Apply,
-        input_digest: "same".into(),
-        operations_digest: "same".into(),
-        results_path: None,
-        account,
-        host: "host".into(),
-        input_path: "input".into(),
-        note: None,
-        delimiter: b',',
-        byte_order_mark: false,
-        header: vec![],
-        row_count: 0,
-    };
+    let run = NewRun { input_digest: "same".into(), operations_digest: "same".into(), ..NewRun::sample(account) };
     let run = store.create_run(run).await?;
     store.add_tags(run, 0, tags).await?;
     store.add_operations(run, operations).await?;

@@ -1,7 +1,7 @@
 //! Every wait looks at its time, at the deadline and at whoever interrupts.
 
 use super::*;
-use crate::store::{NewRun, RunKind, RunState};
+use crate::store::{NewRun, RunState};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -9,21 +9,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 async fn run_of_another(world: &World, state: RunState) -> Store {
     let store = world.store().await;
     let account = store.account("tenant", "app").await.expect("an account");
-    let run = NewRun {
-        run_id: "other".into(),
-        kind: RunKind::Apply,
-        input_digest: String::new(),
-        operations_digest: String::new(),
-        account,
-        host: "host".into(),
-        input_path: "/other.csv".into(),
-        results_path: None,
-        note: None,
-        delimiter: b',',
-        byte_order_mark: false,
-        header: vec![],
-        row_count: 0,
-    };
+    let run = NewRun { run_id: "other".into(), input_path: "/other.csv".into(), ..NewRun::sample(account) };
     let run = store.create_run(run).await.expect("a run");
     if state != RunState::Preparing {
         store.set_run_state(run, state).await.expect("a state");

@@ -137,21 +137,7 @@ async fn a_pause_holds_everybody_and_only_grows() {
 #[tokio::test(start_paused = true)]
 async fn every_settlement_moves_the_last_activity_of_its_run_on() {
     let fixture = fixture().await;
-    let description = NewRun {
-        run_id: "run".into(),
-        kind: crate::store::RunKind::Apply,
-        input_digest: String::new(),
-        operations_digest: String::new(),
-        results_path: None,
-        account: fixture.account,
-        host: "host".into(),
-        input_path: "input.csv".into(),
-        note: None,
-        delimiter: b',',
-        byte_order_mark: false,
-        header: vec![],
-        row_count: 0,
-    };
+    let description = NewRun { input_path: "input.csv".into(), ..NewRun::sample(fixture.account) };
     let run = fixture.store.create_run(description).await.expect("the store works");
     for seconds in [60, 120] {
         tokio::time::sleep(Duration::from_mins(1)).await;

@@ -52,18 +52,10 @@ impl Process {
     async fn prepare_at(&self, app: &str, host: &str, run_id: &str, changes: &[(u32, Change)]) -> RunKey {
         let run = NewRun {
             run_id: run_id.into(),
-            kind: crate::store::RunKind::Apply,
-            input_digest: String::new(),
-            operations_digest: String::new(),
-            results_path: None,
-            account: self.0.account("tenant", app).await.expect("an account"),
             host: host.into(),
             input_path: format!("{run_id}.csv"),
             note: Some("CHG-7".into()),
-            delimiter: b',',
-            byte_order_mark: false,
-            header: vec![],
-            row_count: 0,
+            ..NewRun::sample(self.0.account("tenant", app).await.expect("an account"))
         };
         let run = self.0.create_run(run).await.expect("the store works");
         let (mut tags, mut operations) = (Vec::new(), Vec::new());

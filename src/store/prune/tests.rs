@@ -81,18 +81,10 @@ impl Process {
         let store = &self.store;
         let run = NewRun {
             run_id: run_id.into(),
-            kind: crate::store::RunKind::Apply,
-            input_digest: String::new(),
-            operations_digest: String::new(),
-            results_path: None,
-            account: self.account,
-            host: "host".into(),
             input_path: "input.csv".into(),
-            note: None,
-            delimiter: b',',
-            byte_order_mark: false,
             header: vec!["machineId".into()],
             row_count: operations,
+            ..NewRun::sample(self.account)
         };
         let run = store.create_run(run).await.expect("the store works");
         store.add_tags(run, 0, vec![Tag::new("A").expect("a tag")]).await.expect("the store works");

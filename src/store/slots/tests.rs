@@ -11,7 +11,7 @@ use crate::model::{AnswerFacts, Change, DeviceValue, MachineId, Slot, TagAction,
 use crate::quota::Quota;
 use crate::store::{
     Admission, AttemptEnd, AttemptRequest, CarriedOperation, NewOperation, NewRun, OperationEffect, OperationState,
-    RunCondition, RunKind, RunState, SettledOperation, Settlement, Store,
+    RunCondition, RunState, SettledOperation, Settlement, Store,
 };
 
 const LAG: Duration = Duration::from_mins(15);
@@ -72,18 +72,9 @@ impl Process {
     async fn run(&self, run_id: &str, changes: &[(&str, Held)]) -> RunKey {
         let run = NewRun {
             run_id: run_id.into(),
-            kind: RunKind::Apply,
-            input_digest: String::new(),
-            operations_digest: String::new(),
-            account: self.account,
-            host: "host".into(),
             input_path: "input.csv".into(),
-            results_path: None,
-            note: None,
-            delimiter: b',',
-            byte_order_mark: false,
             header: vec!["machineId".into()],
-            row_count: 0,
+            ..NewRun::sample(self.account)
         };
         let run = self.store.create_run(run).await.expect("the store works");
         let (mut tags, mut operations) = (Vec::new(), Vec::new());
