@@ -107,13 +107,15 @@ impl MetricsFile {
     /// Puts a page there, unless a later one is there already. May block.
     ///
     /// # Errors
-    /// When it cannot be written; the file is as it was then.
+    /// When it cannot be written, or somebody else has put a file there meanwhile; the file is as it was then.
     pub fn write(&self, page: &str, number: u64) -> io::Result<()> {
         use std::io::Write as _;
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if *written > number {
             return Ok(());
         }
+        // What cannot be read is told by what cannot be written.
+        let _readable = read_earlier(&self.path).map_err(io::Error::other)?;
         let file = new_file_beside(&self.path)?;
         file.as_file().write_all(page.as_bytes())?;
         let_everybody_read(file.as_file())?;
@@ -162,6 +164,9 @@ mod tests {
         assert_eq!(directory.path().read_dir().expect("a directory").count(), 1, "nothing else is left");
         std::fs::write(&path, "").expect("a file");
         assert!(!file(&path).knows_last_success());
+        let mine = std::fs::write(&path, "mine\n");
+        assert!(mine.is_ok() && one.write("a later page", 3).is_err(), "it is somebody else's by now");
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "mine\n");
         for other in ["machineId,tag\n", "# HELP node_x y\nnode_x 1\n", "PK\u{3}\u{4}"] {
             std::fs::write(&path, other).expect("a file");
             let error = MetricsFile::new(&path, "retag.csv", now).expect_err("somebody else's");

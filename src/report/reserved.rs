@@ -59,7 +59,7 @@ impl Reserved {
 /// Whether a file is in this directory, or would be made there.
 fn is_within(directory: &Path, path: &Path) -> bool {
     let Some(place) = place(path) else { return false };
-    let (Some(parent), Ok(directory)) = (place.parent(), directory.canonicalize()) else { return false };
+    let (Some(parent), Some(directory)) = (place.parent(), resolved(directory)) else { return false };
     parent == directory || is_same_on_disk(parent, &directory)
 }
 
@@ -79,9 +79,18 @@ fn place(path: &Path) -> Option<PathBuf> {
                 let Ok(target) = path.read_link() else { break };
                 path = path.parent()?.join(target);
             }
-            Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
+            Some(resolved(path.parent()?)?.join(path.file_name()?))
         }
     }
+}
+
+/// The one name of a directory, of which the end may not be there yet.
+fn resolved(directory: &Path) -> Option<PathBuf> {
+    let directory = std::path::absolute(directory).ok()?;
+    directory.ancestors().find_map(|there| {
+        let rest = directory.strip_prefix(there).ok()?;
+        Some(there.canonicalize().ok()?.join(rest))
+    })
 }
 
 #[cfg(unix)]
@@ -131,7 +140,8 @@ mod tests {
         let reserved = Reserved::default()
             .with_directory("the state directory", at("state"))
             .with_directory("the state directory", at("missing"));
-        let mut within = vec![at("state/new.csv"), at("state/notes.csv"), at("state/below/../new.csv")];
+        let mut within =
+            vec![at("state/new.csv"), at("state/notes.csv"), at("state/below/../new.csv"), at("missing/new.csv")];
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink("state", at("link")).expect("a link");
@@ -144,7 +154,7 @@ mod tests {
             let text = format!("the machines must not be written into the state directory {}", path.display());
             assert_eq!(error.to_string(), text);
         }
-        for path in [at("new.csv"), at("state/below/new.csv"), at("missing/new.csv"), "/dev/null".into()] {
+        for path in [at("new.csv"), at("state/below/new.csv"), at("missing/below/new.csv"), "/dev/null".into()] {
             assert!(reserved.refuse("the machines", &path).is_ok(), "{path:?}");
         }
     }
