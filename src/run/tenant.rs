@@ -22,7 +22,7 @@ use crate::plan::schedule::{BucketCalls, finish_time};
 use crate::quota::window::counted_for;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::{Fields, ListBuilder, ReadingReport};
-use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, Store, UnknownCalls};
+use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, SlotWrite, Store, UnknownCalls};
 use crate::words::{counted, describe_duration, minute};
 
 /// How long a call takes, where nothing was measured yet.
@@ -279,10 +279,14 @@ impl<T: Transport> Tenant<T> {
         for write in writes.into_iter().filter(|_| !self.is_sandbox) {
             // Nor what was there meanwhile.
             let replaced = if is_all_known { MayHold::only(write.before).or(write.found) } else { MayHold::ANYTHING };
-            if write.surely && is_all_known {
-                recent.note(write.slot, replaced, write.wrote, write.age);
-            } else {
-                recent.note_doubtful(write.slot, replaced, write.wrote, write.age);
+            match write {
+                SlotWrite { surely: true, .. } if is_all_known => {
+                    recent.note(write.slot, replaced, write.wrote, write.age);
+                }
+                SlotWrite { answered: true, .. } if is_all_known => {
+                    recent.note_other_form(write.slot, replaced, write.wrote, write.age);
+                }
+                _ => recent.note_doubtful(write.slot, replaced, write.wrote, write.age),
             }
         }
         Ok(OwnWrites { recent, as_of })

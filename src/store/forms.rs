@@ -390,6 +390,9 @@ pub struct SlotWrite {
     pub wrote: Held,
     /// Whether it surely took effect; otherwise it may have, or may do so yet.
     pub surely: bool,
+    /// Whether its call was answered, so that it cannot take effect later. Then it is in doubt since the call was about another
+    /// form of the tag.
+    pub answered: bool,
     /// The attempt that made it: of two writes the later one has the greater.
     pub attempt: Option<AttemptKey>,
     /// Whether it is as young as was asked for.

@@ -45,6 +45,7 @@ pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, rusqlite::Err
         found: MayHold::parse(&row.get::<_, String>(5)?),
         wrote: read_wrote(row)?,
         surely: row.get(8)?,
+        answered: row.get(8)?,
         attempt: row.get::<_, Option<i64>>(9)?.map(AttemptKey),
         age: read_age(row, 10)?,
     };
