@@ -36,6 +36,7 @@ use jiff::Timestamp;
 
 use self::input::input_name;
 use self::watching::{Watch, Watched};
+use crate::api::sign_in::warn_if_readable_by_everybody;
 use crate::cli::{ChangingOptions, Cli, Command, Mistyped, PlanningOptions as PlanningArguments, message_and_hint};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
@@ -178,6 +179,10 @@ async fn carry_out(
         (_, _) => tracing::Level::DEBUG,
     };
     logging::start(screen, general.log_format, level);
+    // It was read before there was a log.
+    if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.ping_url_file.as_ref()) {
+        warn_if_readable_by_everybody(path);
+    }
     match cli.command {
         Command::Apply(options) => apply::apply(*options, general, &reserved, watched, screen).await,
         Command::Resume(options) => resume::resume(*options, general, &reserved, watched, screen).await,

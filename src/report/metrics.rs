@@ -59,9 +59,11 @@ impl Job {
         Self { name: escaped(&shown(name)) }
     }
 
-    /// When it last succeeded, as the page says that was written before.
-    pub(super) fn last_success(&self, earlier: &Earlier) -> Option<f64> {
-        earlier.0.get(&self.series("run_last_success_timestamp_seconds", &[])).copied()
+    /// When it last succeeded, as the page says that was written before; a time to come, of a clock that was wrong, would
+    /// keep every alert silent.
+    pub(super) fn last_success(&self, earlier: &Earlier, now: Timestamp) -> Option<f64> {
+        let told = earlier.0.get(&self.series("run_last_success_timestamp_seconds", &[])).copied();
+        told.filter(|time| *time > 0.0 && *time <= now.as_duration().as_secs_f64())
     }
 
     fn series(&self, name: &str, labels: &[(&str, &str)]) -> String {

@@ -46,7 +46,7 @@ use crate::outside::secrets;
 
 pub use self::error::{SignInError, Trouble};
 pub(super) use self::files::open_at_once;
-pub use self::files::read_secret_file;
+pub use self::files::{read_secret_file, warn_if_readable_by_everybody};
 pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
 pub use self::token::{BearerToken, TokenClaims};
 
