@@ -35,6 +35,7 @@ mod tags;
 mod target;
 mod terminal;
 mod verification;
+mod wrapping;
 
 pub use bulletin::{Bulletin, Standing};
 #[cfg(any(test, fuzzing))]

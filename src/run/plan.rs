@@ -43,7 +43,7 @@ pub(super) async fn show<T: Transport>(
         refused.map_err(|error| error.with_own(report.json()))?;
         desk.screen.object(report.json(), &Ending::finished(status.code()))?;
     } else {
-        desk.screen.data(&report.text())?;
+        desk.screen.text(&report.text())?;
         refused?;
     }
     Ok(status)
