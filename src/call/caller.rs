@@ -15,14 +15,14 @@ use crate::model::{AnswerFacts, Bucket, Status};
 use crate::store::{AttemptEnd, AttemptTicket, OperationState, Settlement, Store, StoreError};
 
 use super::effect::{
-    Conclusion, Effect, Next, NotDone, answered, attempt_end, fail_code, refused, refused_to_all, with_code,
+    Conclusion, Effect, Next, NotDone, answered, attempt_end, fail_code, notices, refused, refused_to_all, with_code,
 };
-use super::gate::{Gate, GateSettings, Pass, StopReason, Turn};
+use super::gate::{Gate, GateSettings, Pass, Turn};
 use super::judge::{FailReason, History, RetryReason, Verdict, after, judge};
 use super::memory::{BeforeNext, Memory};
 use super::{
-    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, EarlierTrouble, MachineVerdict, Notice,
-    OperationEnd, Phase, Questions, Repeat, RepeatCause, Reports, ServiceTrouble, SignInTrouble, WaitCause, backoff,
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, EarlierTrouble, Notice, OperationEnd,
+    Phase, Questions, Repeat, RepeatCause, Reports, ServiceTrouble, SignInTrouble, StopReason, WaitCause, backoff,
     beside_the_runtime,
 };
 
@@ -427,24 +427,6 @@ impl<T: Transport> Caller<T> {
 
     fn fraction(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
-    }
-}
-
-/// What a verdict tells people besides.
-fn notices(verdict: &Verdict) -> Vec<Notice> {
-    match verdict {
-        Verdict::Done { case_differs: true, .. } | Verdict::Retry { why: RetryReason::OtherCase, .. } => {
-            vec![Notice::TagCaseDiffers]
-        }
-        Verdict::Answered { machines, .. } => {
-            let differs = machines.iter().any(|machine| {
-                matches!(machine, MachineVerdict::OtherCase | MachineVerdict::Done { case_differs: true })
-            });
-            let shows_nothing = machines.contains(&MachineVerdict::Accepted);
-            let notices = [(differs, Notice::TagCaseDiffers), (shows_nothing, Notice::BulkAnswersShowNothing)];
-            notices.into_iter().filter_map(|(holds, notice)| holds.then_some(notice)).collect()
-        }
-        _ => Vec::new(),
     }
 }
 

@@ -5,17 +5,17 @@
 //! somebody sleeps. With the quota off there is no queue, only the ledger's record and its pauses. What surprises: after
 //! a 429 that the ledger cannot explain there is one queue for all buckets, and its pacer spreads calls evenly.
 
+mod pass;
 mod turn;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
-use super::outage::Outages;
-use super::{Call, CallReport, Phase, Reports, ServiceTrouble, WaitCause, backoff};
+use super::outage::{Outages, Pause};
+use super::{Call, CallReport, Phase, Reports, StopReason, WaitCause, backoff};
 use crate::api::ApiRequest;
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::Bucket;
@@ -48,35 +48,6 @@ pub struct GateSettings {
     pub maximum_outage: Duration,
 }
 
-/// How a call leaves the gate.
-#[derive(Debug)]
-pub(super) enum Pass {
-    /// It may be sent; the place in flight is free again when the permit is dropped.
-    Admitted(AttemptTicket, OwnedSemaphorePermit),
-    /// It may not be sent any more.
-    Stopped(StopReason),
-    /// Its bucket pauses since it began to wait; it is to stand in line for a turn.
-    Paused,
-}
-
-/// Why a call is not made any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// The run drains.
-    Draining,
-    /// The next moment at which it could start lies beyond the deadline, and so it does for every call of its bucket.
-    Deadline,
-    /// It failed, and the moment at which it is to be made again lies beyond the deadline.
-    RepeatBeyondDeadline,
-    /// The service has been in trouble for too long.
-    Outage {
-        /// Since when.
-        since: Timestamp,
-        /// What was met last.
-        trouble: ServiceTrouble,
-    },
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Throttling {
     /// When the last pause was set, and until when it lasts.
@@ -92,7 +63,7 @@ struct Queue {
     evenly: bool,
 }
 
-pub(super) use turn::Turn;
+pub(super) use pass::{Pass, Turn};
 
 /// The gates of all buckets.
 pub(super) struct Gate {
@@ -332,6 +303,16 @@ impl Gate {
         let now = self.clock.boot_time();
         now.since(ticket.started) < STALE_AFTER
             && self.paused_until(call.request.bucket()).is_none_or(|until| until <= now)
+    }
+
+    /// Whether the call's bucket pauses and the turn to try is not the call's.
+    fn is_closed_to(&self, call: &Call, turn: &Turn) -> bool {
+        !turn.is_probe() && self.pause(call.request.bucket()).is_some()
+    }
+
+    /// The pause of a bucket, if there is one.
+    fn pause(&self, bucket: Bucket) -> Option<Pause> {
+        self.outages.borrow().pause(bucket)
     }
 
     fn paused_until(&self, bucket: Bucket) -> Option<BootTime> {

@@ -21,7 +21,7 @@ mod retry_after;
 pub use beside::beside_the_runtime;
 pub use caller::{Caller, MAXIMUM_ATTEMPTS};
 pub use earlier::{CallId, EarlierTrouble};
-pub use gate::{GateSettings, StopReason};
+pub use gate::GateSettings;
 pub use judge::{
     AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer,
     RetryReason, SplitReason, Verdict, is_disallowed_code, judge,
@@ -29,5 +29,5 @@ pub use judge::{
 pub use proof::{Proof, Questions};
 pub use protocol::{
     AbortCause, BulkRefusal, Call, CallEnd, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
-    RepeatCause, Reports, ServiceTrouble, SignInTrouble, WaitCause,
+    RepeatCause, Reports, ServiceTrouble, SignInTrouble, StopReason, WaitCause,
 };

@@ -31,12 +31,14 @@ mod dialect;
 mod error;
 mod excerpt;
 mod finding;
+mod growing;
 mod header;
 mod machine;
 mod mentions;
 mod mishap;
 mod note;
 mod opening;
+mod options;
 mod problem;
 mod record;
 mod records;
@@ -56,9 +58,6 @@ mod writer;
 mod tests;
 
 use std::io::Read;
-use std::path::PathBuf;
-
-use encoding_rs::Encoding;
 
 use self::selection::Selection;
 use crate::filter::Filter;
@@ -73,6 +72,7 @@ pub use self::finding::{Finding, Place};
 pub use self::header::{HeaderColumns, list_form};
 pub use self::machine::Dress;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
+pub use self::options::InputOptions;
 pub use self::problem::{Problem, ProblemKind};
 pub use self::records::{Records, records};
 pub use self::selection::{MachineFields, is_of_machine, names_machine_fields};
@@ -81,31 +81,6 @@ pub use self::tag_gate::TagOddity;
 pub use self::unicode::folded;
 pub use self::workbook::{Workbook, WorkbookError, is_workbook};
 pub use self::writer::SheetWriter;
-
-/// What the caller decides about reading an input.
-#[derive(Clone, Debug, Default)]
-pub struct InputOptions {
-    /// The encoding that the user named; `None` takes it from the byte order mark, and UTF-8 without one.
-    pub encoding: Option<&'static Encoding>,
-    /// Where decoded text of more than 1 MiB is kept, in a file without a name that only this user can read; `None` is
-    /// the system's directory for temporary files.
-    pub spool_directory: Option<PathBuf>,
-    /// What the user allows although it is doubtful.
-    pub accepted: Accepted,
-    /// What stands between the tags of one cell; `None` where a cell holds one tag.
-    pub tag_separator: Option<char>,
-    /// Whether machines can be named by their ids only, since nothing is read to look names up in.
-    pub ids_only: bool,
-}
-
-/// Makes room for one more in a list that may become long. It is moved whenever it grows, so a long one grows by more than it
-/// would by itself; memory that is never touched costs nothing.
-fn make_room<Item>(list: &mut Vec<Item>) {
-    const LONG: usize = 10_000;
-    if list.len() == list.capacity() && list.len() >= LONG {
-        list.reserve_exact(3 * list.len());
-    }
-}
 
 /// Reads and checks a whole input, in one pass over `source`. It blocks.
 ///

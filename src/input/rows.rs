@@ -13,11 +13,13 @@ use super::check::{self, Asked, Field, NamedCells, Rules};
 use super::columns::{Column, Columns, repeats, repeats_name};
 use super::error::InputError;
 use super::excerpt::Excerpt;
+use super::growing::make_room;
 use super::machine::Dresses;
 use super::mentions::Mentions;
 use super::mishap::is_spreadsheet_error;
 use super::note::{Note, SkippedRows, Wardrobe};
 use super::opening::Opening;
+use super::options::InputOptions;
 use super::problem::{Problem, ProblemKind};
 use super::record::{Record, swallows_row, trim};
 use super::scan::{Cells, QuotedPlace};
@@ -26,7 +28,6 @@ use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use super::text::Text;
-use super::{InputOptions, make_room};
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
 
 /// The most rows that an input can have: whatever is counted of them fits into 32 bits.

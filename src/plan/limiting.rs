@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::changes::Decision;
+use super::decision::Decision;
 use crate::model::ChangeKind;
 
 /// How an operation stands before the limit is looked at.

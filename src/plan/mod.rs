@@ -2,6 +2,7 @@
 
 pub mod carrying;
 pub mod changes;
+pub mod decision;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod identity;

@@ -10,11 +10,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::faults::{Fault, FaultScope, Faults};
-use super::settings::{
-    BulkAnswer, BulkRefusalStatus, DeadMachines, DeadNaming, NextLink, RetryAfter, SandboxQuota, SandboxSettings,
-};
+use super::settings::{BulkAnswer, BulkRefusalStatus, DeadMachines, DeadNaming, NextLink, RetryAfter, SandboxSettings};
 
-pub use values::MachinesFileError;
+pub use values::{MachinesFileError, Quotas};
 
 /// Options of the simulated API.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]
@@ -127,10 +125,6 @@ const MACHINES: &str = "Machines";
 const QUOTA: &str = "Quota";
 const BULK: &str = "Bulk calls";
 const FAULTS: &str = "Faults";
-
-/// Quotas as they were typed. (A bare list would be taken for an option that may be repeated.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quotas(pub Vec<SandboxQuota>);
 
 impl SandboxArguments {
     /// The settings that the options ask for. Reads the machines file, if there is one.

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::answers::ApiError;
-use super::calls::{Arrival, CallKind, Passage, SandboxCounters};
+use super::calls::{Arrival, CallKind, SandboxCounters};
 use super::faults::{Fault, FaultScope, Faults};
 use super::limiter::Limiter;
 use super::made_up::Guid;
@@ -151,6 +151,15 @@ impl Gate {
     pub(super) const fn counters(&self) -> SandboxCounters {
         self.counters
     }
+}
+
+/// What the gate lets through: a call with its fate already drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Passage {
+    /// How long the answer takes.
+    pub(super) latency: Duration,
+    /// What goes wrong with it.
+    pub(super) fault: Option<Fault>,
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::service::{Delivery, Head, Reaction, Service};
+use super::reaction::{Delivery, Reaction};
+use super::service::{Head, Service};
 use super::{Arrival, SandboxDeviceValue, SandboxMachine, SandboxSettings};
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, Loss, LossKind, Method, Response, TokenGeneration, Transport};

@@ -30,6 +30,7 @@ mod limiter;
 mod list;
 mod made_up;
 mod names;
+mod reaction;
 mod routes;
 mod script;
 mod server;
@@ -54,8 +55,9 @@ use tokio::task::JoinHandle;
 pub use answers::Answer;
 pub use calls::{Arrival, CallKind, SandboxCounters};
 pub use faults::{Fault, FaultScope, Faults};
+pub use reaction::{Delivery, Reaction};
 pub use script::Mishap;
-pub use service::{Call, Delivery, Head, Reaction, Service};
+pub use service::{Call, Head, Service};
 pub use settings::{
     BulkAnswer, BulkRefusalStatus, DeadMachines, DeadNaming, MAXIMUM_MACHINES, NextLink, RetryAfter,
     SandboxDeviceValue, SandboxMachine, SandboxQuota, SandboxSecret, SandboxSettings, SettingsError,

@@ -3,6 +3,8 @@
 //! Plain data; [`SandboxSettings::default`] is a healthy tenant without machines that keeps the documented quotas. What
 //! surprises: nothing here is validated until [`SandboxSettings::check`], which [`super::Sandbox::start`] calls.
 
+pub(super) mod error;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use jiff::Timestamp;
 use super::faults::{FaultScope, Faults};
 use super::made_up;
 use super::script::Mishap;
+
+pub use error::SettingsError;
 
 /// The most machines that one sandbox holds, those made on first use included.
 pub const MAXIMUM_MACHINES: usize = 2_000_000;
@@ -156,16 +160,6 @@ fn is_span(span: Duration) -> bool {
 
 fn within(setting: &'static str, holds: bool, problem: &'static str) -> Result<(), SettingsError> {
     if holds { Ok(()) } else { Err(SettingsError { setting, problem: problem.to_owned() }) }
-}
-
-/// A setting that cannot be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("sandbox setting {setting}: {problem}")]
-pub struct SettingsError {
-    /// The setting's name in plain words.
-    pub setting: &'static str,
-    /// What is wrong with it.
-    pub problem: String,
 }
 
 /// So many calls in any span of time as long as the window.

@@ -2,6 +2,7 @@
 //!
 //! Reads the source as text. A file needs another when it imports, by `use` or by a path in its code, something that the
 //! other defines; what a module only hands on is followed to where it is defined. Tests may name what they like.
+//! `TAGFLEET_CIRCLES=1 cargo test --test program circles -- --nocapture` prints who stands in a circle, and by what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +72,12 @@ fn named(text: &str) -> Vec<Import> {
         }
     }
     code.push_str(rest);
+    // How far something may be seen is no need of it.
+    let code: String = code
+        .split("pub(in ")
+        .enumerate()
+        .map(|(index, part)| if index == 0 { part } else { part.split_once(')').map_or(part, |(_whom, rest)| rest) })
+        .collect();
     let is_part = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
     for word in code.split(|character: char| !is_part(character)).filter(|word| word.contains("::")) {
         imports(word.trim_matches(':'), &[], &mut found);
@@ -137,7 +144,7 @@ impl Tree {
 }
 
 /// So many files still stand in circles. Whoever takes one out lowers the number; nobody may raise it.
-const STANDING: usize = 121;
+const STANDING: usize = 49;
 
 #[test]
 fn no_more_files_need_each_other_than_before() {
@@ -172,5 +179,8 @@ fn no_more_files_need_each_other_than_before() {
             format!("{module} needs {back:?}")
         })
         .collect();
+    if std::env::var_os("TAGFLEET_CIRCLES").is_some() {
+        println!("{}", within.join("\n"));
+    }
     assert!(within.len() <= STANDING, "{} files need each other:\n{}", within.len(), within.join("\n"));
 }

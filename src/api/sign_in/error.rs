@@ -15,8 +15,7 @@ use thiserror::Error;
 
 use super::hints;
 use super::settings::SignInMethod;
-use crate::api::LossKind;
-use crate::api::network::{CertificateProblem, NetworkError};
+use crate::api::{CertificateProblem, LossKind, NetworkError};
 use crate::outside::shown;
 
 /// A sign-in that failed.
