@@ -7,7 +7,7 @@ use crate::report::VerificationTotals;
 fn moment<'a>(job: &'a Job, earlier: &'a Earlier, standing: &'a Standing, exit_status: Option<u8>) -> Moment<'a> {
     let started_at: Timestamp = "2026-11-26T03:00:00Z".parse().expect("a time");
     let elapsed = Duration::from_millis(90_250);
-    let last_success = job.last_success(earlier, started_at);
+    let last_success = job.last_success(earlier, started_at + elapsed);
     Moment { job, earlier, last_success, started_at, now: started_at + elapsed, elapsed, exit_status, standing }
 }
 
