@@ -4,6 +4,7 @@ pub mod carrying;
 pub mod changes;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod guard;
 pub mod identity;
 pub mod isolation;
 pub mod limiting;
