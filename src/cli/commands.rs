@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
-use super::options::{ChangingOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions};
+use super::options::{
+    ChangingOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions,
+};
 use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
@@ -94,6 +96,9 @@ pub struct ApplyOptions {
     /// What is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
+    /// What it may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
     /// What every command takes that changes the tenant.
     #[command(flatten)]
     pub changing: ChangingOptions,
@@ -158,6 +163,9 @@ pub struct PlanOptions {
     /// What is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
+    /// What it may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,

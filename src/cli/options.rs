@@ -13,6 +13,7 @@ use crate::api::sign_in::AuthMethod;
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
 use crate::plan::changes::UnlistedPolicy;
+use crate::plan::guard::Bound;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::logging::LogFormat;
 use crate::report::{ColorChoice, PingStyle};
@@ -122,6 +123,32 @@ pub struct PlanningOptions {
     /// Make one call per change
     #[arg(long, help_heading = "Plan")]
     pub no_bulk: bool,
+}
+
+/// What an unattended run may do at most.
+#[derive(Debug, Args)]
+pub struct GuardOptions {
+    /// Withhold all removals when more than both are planned
+    ///
+    /// A share of the tenant's machines and a number, such as 10%,10. Rows whose tag stays are not_attempted, withheld, and
+    /// the exit status is 1.
+    #[arg(long, value_name = "P%,N", conflicts_with = "no_inventory", help_heading = "Plan")]
+    pub guard_removals: Option<Bound>,
+    /// Refuse a plan with more changes than both
+    ///
+    /// A share of the tenant's machines and a number, such as 30%,100.
+    #[arg(long, value_name = "P%,N", conflicts_with = "no_inventory", help_heading = "Plan")]
+    pub guard_changes: Option<Bound>,
+    /// Let so many removals through in this run
+    ///
+    /// Instead of what --guard-removals says. When more are planned, all are withheld.
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub allow_removals: Option<u32>,
+    /// Let so many changes through in this run
+    ///
+    /// Instead of what --guard-changes says. When more are planned, the plan is refused.
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub allow_changes: Option<u32>,
 }
 
 /// What may happen without asking, and when to stop.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::input::{Pending, input_order, input_path};
 use super::opening::{Opening, asks, rows_target};
 use super::watching::Watched;
-use super::{planning_options, run_options};
+use super::{guard, planning_options, run_options};
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, ResultsTarget, Screen};
@@ -33,7 +33,7 @@ pub(super) async fn apply(
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,
-        planning: planning_options(&options.planning),
+        planning: planning_options(&options.planning, guard(&options.guard)),
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };

@@ -37,10 +37,13 @@ use jiff::Timestamp;
 use self::input::input_name;
 use self::watching::{Watch, Watched};
 use crate::api::sign_in::warn_if_readable_by_everybody;
-use crate::cli::{ChangingOptions, Cli, Command, Mistyped, PlanningOptions as PlanningArguments, message_and_hint};
+use crate::cli::{
+    ChangingOptions, Cli, Command, GuardOptions, Mistyped, PlanningOptions as PlanningArguments, message_and_hint,
+};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
+use crate::plan::guard::Guard;
 use crate::report::logging::{self, LogFormat};
 use crate::report::{ColorChoice, Invocation, Reserved, Screen};
 use crate::run::{PlanningOptions, RunOptions};
@@ -214,10 +217,17 @@ fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptio
     }
 }
 
+/// What a run may do at most.
+fn guard(arguments: &GuardOptions) -> Guard {
+    let GuardOptions { guard_removals, guard_changes, allow_removals, allow_changes } = *arguments;
+    let guard = Guard { removals: guard_removals, changes: guard_changes, scope: None };
+    guard.with_ceilings(allow_removals, allow_changes)
+}
+
 /// How a plan is made.
-fn planning_options(arguments: &PlanningArguments) -> PlanningOptions {
+fn planning_options(arguments: &PlanningArguments, guard: Guard) -> PlanningOptions {
     PlanningOptions {
-        settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit },
+        settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit, guard },
         inventory: !arguments.no_inventory,
         bulk: !arguments.no_bulk,
         max_changes: arguments.max_changes,

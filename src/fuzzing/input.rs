@@ -130,7 +130,7 @@ fn plan(sheet: &Sheet) {
         for conflict in &operations.conflicts {
             assert_harmless(&conflict.describe(&sheet.requests));
         }
-        let settings = PlanSettings { unlisted: UnlistedPolicy::Try, limit: Some(3) };
+        let settings = PlanSettings { unlisted: UnlistedPolicy::Try, limit: Some(3), ..PlanSettings::default() };
         let plan = Plan::of(operations.into(), machines, inventory, &RecentWrites::default(), settings);
         assert_eq!(plan.decisions.len(), plan.operations.operations.len());
         for operation in &plan.operations.of_request {

@@ -13,6 +13,8 @@ pub enum Decision {
     NotInInventory,
     /// It is left out by a limit.
     BeyondLimit,
+    /// It removes a tag, as more operations do than the guard allows.
+    Withheld,
     /// It removes a tag from a machine that was to get another first, and the row that says which is in error.
     AddInError,
     /// Of an undo, or of a run that is gone on with: somebody has changed it since.

@@ -27,7 +27,9 @@ impl Standing {
     pub const fn of(decision: Decision, is_done: bool) -> Self {
         match decision {
             Decision::Change | Decision::BeyondLimit => Self::Changes,
-            Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore => Self::Settled,
+            Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore | Decision::Withheld => {
+                Self::Settled
+            }
             Decision::Kept if is_done => Self::Settled,
             Decision::Kept | Decision::Unresolved | Decision::NotInInventory | Decision::AddInError => Self::Missing,
         }

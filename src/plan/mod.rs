@@ -5,6 +5,7 @@ pub mod changes;
 pub mod decision;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod guard;
 pub mod identity;
 pub mod isolation;
 pub mod limiting;

@@ -113,6 +113,7 @@ impl<'a> PlanReport<'a> {
             "names_unresolved": self.plan.machines.names_unresolved(),
             "rows_unresolved": self.unresolved_rows(),
             "beyond_limit": self.plan.count(Decision::BeyondLimit),
+            "withheld": self.plan.count(Decision::Withheld),
             "not_in_inventory": self.plan.count(Decision::NotInInventory),
             "repeated": self.plan.operations.repeated,
             "machines": self.inventory.map(Inventory::len),
@@ -154,6 +155,7 @@ impl<'a> PlanReport<'a> {
                 "about tags that stand there in another case, which the service is asked about",
             ),
             (self.plan.count(Decision::BeyondLimit), "left out by --limit", "left out by --limit"),
+            (self.plan.count(Decision::Withheld), "removal withheld by the guard", "removals withheld by the guard"),
             (
                 self.plan.count(Decision::NotInInventory),
                 "that fails, since the inventory lacks the machine",

@@ -197,7 +197,8 @@ impl<'a, T: Transport> Application<'a, T> {
         unfinished: Option<&UnfinishedRun>,
         desk: &mut Desk,
     ) -> Result<(), CommandError> {
-        planned.refuse_too_many_changes(self.order.planning.max_changes)?;
+        let PlanningOptions { max_changes, settings, .. } = self.order.planning;
+        planned.refuse_too_many_changes(max_changes, settings.guard)?;
         let joins = unfinished.map(|unfinished| joins(unfinished, planned.changes()));
         if !self.order.run.asks || planned.changes() == 0 {
             if let Some(joins) = joins {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
+use super::record::WITHHELD;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
@@ -245,7 +246,9 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
 fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
     let bad_rows: u64 =
         [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
-    let rows = if bad_rows > totals.tolerated { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    // What the guard withholds somebody has to look at.
+    let withheld = totals.errors.keys().any(|key| key.code == WITHHELD && key.status == Status::NotAttempted);
+    let rows = if bad_rows > totals.tolerated || withheld { ExitStatus::RowsFailed } else { ExitStatus::Done };
     exit_status_of_end(reason).and(rows)
 }
 

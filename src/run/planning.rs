@@ -14,6 +14,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{Inventory, ReadError, ReadProgress};
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId, ReferenceNumber, Tag};
 use crate::plan::changes::{Decision, Plan, PlanSettings, held_today};
+use crate::plan::guard::Guard;
 use crate::plan::operations::{Operations, PlannedOperation};
 use crate::plan::other_forms::other_forms;
 use crate::plan::recent::RecentWrites;
@@ -205,8 +206,17 @@ impl Planned {
     }
 
     /// Refuses a plan that changes more than allowed.
-    pub(super) fn refuse_too_many_changes(&self, maximum: Option<u32>) -> Result<(), CommandError> {
-        refuse_too_many(self.changes(), maximum)
+    pub(super) fn refuse_too_many_changes(&self, maximum: Option<u32>, guard: Guard) -> Result<(), CommandError> {
+        let changes = self.changes();
+        refuse_too_many(changes, maximum)?;
+        let listed = self.inventory.as_ref().map_or(0, |inventory| inventory.len() as u64);
+        let Some(bound) = guard.refuses(changes, listed) else { return Ok(()) };
+        let operations = counted(changes, "operation would", "operations would");
+        Err(CommandError::text(
+            ExitStatus::InputRefused,
+            format!("{operations} change something, more than {bound}, which the guard allows; nothing was changed"),
+            Some(&format!("look at the plan (tagfleet plan); if it is meant, add --allow-changes {changes}")),
+        ))
     }
 
     /// What stands on the slot of an operation that is to be sent, by the list and by what our own writes make of that; `None`

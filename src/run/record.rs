@@ -19,6 +19,9 @@ const ENTRIES_AT_ONCE: usize = 20_000;
 /// The code of rows about which nothing was decided, since the machines could not be read.
 pub(super) const INVENTORY_NOT_READ: &str = "inventory_not_read";
 
+/// The code of rows whose removals the guard withholds.
+pub(super) const WITHHELD: &str = "withheld";
+
 /// Stores the run. Nothing is sent before this returns. Without a plan, since the machines could not be read, no operation
 /// is to be sent.
 pub(super) async fn record(
@@ -128,6 +131,11 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
         Decision::UnknownBefore => {
             let message = "what was there before the run is not known, so it is left as it is";
             (OperationState::NotAttempted, Some(("unknown_before", message.into())))
+        }
+        Decision::Withheld => {
+            let message =
+                "the plan takes off more tags than the guard allows, so none is; --allow-removals says how many may go";
+            (OperationState::NotAttempted, Some((WITHHELD, message.into())))
         }
         Decision::BeyondLimit => (OperationState::NotAttempted, Some(("beyond_limit", "left out by --limit".into()))),
     };

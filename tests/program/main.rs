@@ -36,6 +36,7 @@ mod environments;
 mod failed_rows;
 mod faults;
 mod filtering;
+mod guards;
 mod inventory;
 mod layout;
 mod limits;

@@ -70,7 +70,7 @@ fn one_of_each_is_told_in_the_singular() {
 fn everything_that_keeps_rows_from_being_sent_is_told() {
     let rows =
         "#1,New,Add,High\n#1,New,Add,\n#2,Old,Add,\n#3,New,Add,\nnobody,New,Add,High\n#9,New,Add,\n#2,New,Add,Low\n";
-    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: Some(3) };
+    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: Some(3), ..PlanSettings::default() };
     let made = Made::new(rows, Some(tenant()), settings);
     let report = PlanReport { invalid_rows: 4, ..made.report(Duration::from_millis(1500), false) };
     insta::assert_snapshot!(report.text(), @r#"

@@ -246,7 +246,7 @@ impl Process {
         let options = self.options();
         let unlisted = if options.unlisted_fail { UnlistedPolicy::Fail } else { UnlistedPolicy::Try };
         PlanningOptions {
-            settings: PlanSettings { unlisted, limit: options.limit },
+            settings: PlanSettings { unlisted, limit: options.limit, ..PlanSettings::default() },
             inventory: !options.no_inventory,
             bulk: !options.no_bulk,
             max_changes: options.max_changes,

@@ -359,7 +359,7 @@ impl World {
 impl Invocation {
     fn planning(&self) -> PlanningOptions {
         PlanningOptions {
-            settings: PlanSettings { unlisted: self.unlisted, limit: self.limit },
+            settings: PlanSettings { unlisted: self.unlisted, limit: self.limit, ..PlanSettings::default() },
             inventory: self.inventory,
             bulk: false,
             max_changes: self.max_changes,
