@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
+use super::sql::{SqlError, Transaction};
 use super::witness::Witness;
 use super::{StoreError, custody};
 
@@ -21,7 +22,7 @@ const MAXIMUM_BATCH: usize = 256;
 
 /// One caller's part of a transaction.
 trait Job: Send {
-    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error>;
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), SqlError>;
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
@@ -33,10 +34,10 @@ struct TypedJob<Work, Answer> {
 
 impl<Work, Answer> Job for TypedJob<Work, Answer>
 where
-    Work: FnOnce(&Transaction<'_>) -> Result<Answer, rusqlite::Error> + Send,
+    Work: FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Send,
     Answer: Send,
 {
-    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), SqlError> {
         if let Some(work) = self.work.take() {
             self.answer = Some(work(transaction)?);
         }
@@ -94,7 +95,7 @@ impl SharedConnection {
     /// Runs `work` inside a transaction and answers once that is on the disk.
     pub(super) async fn run<Answer: Send + 'static>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, rusqlite::Error> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Send + 'static,
     ) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(TypedJob { work: Some(work), answer: None, reply });
@@ -153,7 +154,7 @@ impl Watch {
     }
 }
 
-fn run_each(batch: &mut [Box<dyn Job>], transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+fn run_each(batch: &mut [Box<dyn Job>], transaction: &Transaction<'_>) -> Result<(), SqlError> {
     batch.iter_mut().try_for_each(|job| job.run(transaction))
 }
 
@@ -205,17 +206,19 @@ impl Database {
         self.shared_memory.look()?;
         let Some(watch) = &mut self.watch else {
             let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
-            run_each(batch, &transaction).map_err(failed)?;
+            run_each(batch, &Transaction::within(&transaction))
+                .map_err(|error| StoreError::database(&self.path, error))?;
             return transaction.commit().map_err(failed);
         };
         watch.look()?;
         let changes = self.connection.total_changes();
         let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
-        run_each(batch, &transaction).map_err(failed)?;
+        run_each(batch, &Transaction::within(&transaction)).map_err(|error| StoreError::database(&self.path, error))?;
         if transaction.total_changes() == changes {
             return transaction.commit().map_err(failed);
         }
-        let commits = custody::count(&transaction).map_err(failed)?;
+        let commits = custody::count(&Transaction::within(&transaction))
+            .map_err(|error| StoreError::database(&self.path, error))?;
         if commits <= watch.commits {
             // Somebody has put an older database into the place of ours.
             return Err(StoreError::HistoryLost { path: self.path.clone(), until: jiff::Timestamp::now() });

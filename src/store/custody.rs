@@ -14,12 +14,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags};
 
 use super::encoding::timestamp;
 use super::forms::{OperationState, RunState};
 use super::ledger::HELD_ON_THE_WAY;
 use super::soundness::journal_of;
+use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::{Timeline, Timelines, WALL_TIME_DOUBT_MICROSECONDS};
 use super::witness::{Testimony, system_time_microseconds};
 use super::{Reader, Store, StoreError, schema};
@@ -203,7 +204,7 @@ pub(super) fn take_over(
     finding: &Finding,
     timeline_key: i64,
     clock: &dyn Clock,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     transaction.execute(
         "UPDATE custody SET commits = max(commits, ?1), in_file = coalesce(?2, in_file)",
         params![finding.witnessed, finding.in_file],
@@ -240,28 +241,28 @@ pub(super) fn take_over(
 }
 
 /// Counts the commit that this transaction will be.
-pub(super) fn count(transaction: &Transaction<'_>) -> Result<i64, rusqlite::Error> {
+pub(super) fn count(transaction: &Transaction<'_>) -> Result<i64, SqlError> {
     transaction
         .prepare_cached("UPDATE custody SET commits = commits + 1 RETURNING commits")?
-        .query_row([], |row| row.get(0))
+        .query_row(params![], |row| row.get(0))
 }
 
 /// When the last call had ended of which nobody knows, on our clock.
 pub(super) fn unknown_until(
     transaction: &Transaction<'_>,
     timelines: &Timelines,
-) -> Result<Option<BootTime>, rusqlite::Error> {
+) -> Result<Option<BootTime>, SqlError> {
     Ok(unknown(transaction)?.map(|(timeline, until, _)| timelines.on_our_clock(timeline, until)))
 }
 
-fn unknown(connection: &Connection) -> Result<Option<(i64, BootTime, Option<Uncertainty>)>, rusqlite::Error> {
-    connection
+fn unknown(transaction: &Transaction<'_>) -> Result<Option<(i64, BootTime, Option<Uncertainty>)>, SqlError> {
+    transaction
         .prepare_cached(
             "SELECT unknown_timeline, unknown_until, unknown_why FROM custody WHERE unknown_timeline IS NOT NULL",
         )?
-        .query_row([], |row| {
+        .query_row(params![], |row| {
             let until = BootTime::from_microseconds(row.get(1)?);
-            Ok((row.get(0)?, until, Uncertainty::from_name(&row.get::<_, String>(2)?)))
+            Ok((row.get(0)?, until, Uncertainty::from_name(&row.get::<String>(2)?)))
         })
         .optional()
 }
@@ -273,7 +274,7 @@ pub(super) fn adopt(
     own: i64,
     now: BootTime,
     now_wall: Option<i64>,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     transaction
         .prepare_cached(
             "UPDATE custody SET unknown_timeline = ?2, unknown_until = ?4 - max(?3 - unknown_until,
@@ -320,9 +321,9 @@ impl Reader {
     }
 }
 
-pub(super) fn lost_until(transaction: &Transaction<'_>) -> Result<Option<Timestamp>, rusqlite::Error> {
+pub(super) fn lost_until(transaction: &Transaction<'_>) -> Result<Option<Timestamp>, SqlError> {
     transaction
-        .query_row("SELECT lost_until FROM custody", [], |row| row.get::<_, Option<i64>>(0))
+        .query_row("SELECT lost_until FROM custody", params![], |row| row.get::<Option<i64>>(0))
         .map(|until| until.map(timestamp))
 }
 

@@ -1,8 +1,8 @@
 //! How values stand in the columns of the database: numbers for what there is a fixed number of, and lists as bytes.
 
 use jiff::Timestamp;
-use rusqlite::Row;
 
+use super::sql::{Row, SqlError};
 use crate::model::{Bucket, Change, ChangeKind, DeviceValue, Held, OperationId, TagNumber};
 
 pub(super) const fn bucket_number(bucket: Bucket) -> u8 {
@@ -38,13 +38,13 @@ pub(super) fn change_argument(change: Change<TagNumber>) -> u32 {
 }
 
 /// A value that this program never writes.
-pub(super) fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Null, format!("{what} is damaged").into())
+pub(super) fn damaged(column: usize, what: &'static str) -> SqlError {
+    SqlError::Damaged { column, what }
 }
 
 /// What a column says that something held.
-pub(super) fn read_held(row: &Row<'_>, column: usize) -> Result<Held, rusqlite::Error> {
-    Ok(row.get::<_, Option<String>>(column)?.as_deref().map_or(Held::Unknown, Held::parse))
+pub(super) fn read_held(row: &Row<'_>, column: usize) -> Result<Held, SqlError> {
+    Ok(row.get::<Option<String>>(column)?.as_deref().map_or(Held::Unknown, Held::parse))
 }
 
 pub(super) fn timestamp(microseconds: i64) -> Timestamp {

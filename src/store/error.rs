@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{ErrorCode, ffi};
 
+use super::sql::SqlError;
 use crate::outside::{Outside, shown};
 
 /// Why the state cannot be read or written. Clones share the cause.
@@ -142,10 +143,10 @@ pub struct DatabaseFailure {
     text: Box<str>,
 }
 
-impl From<rusqlite::Error> for DatabaseFailure {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<SqlError> for DatabaseFailure {
+    fn from(error: SqlError) -> Self {
         let text = match &error {
-            rusqlite::Error::SqliteFailure(failure, Some(text)) => {
+            SqlError::Sqlite(rusqlite::Error::SqliteFailure(failure, Some(text))) => {
                 format!("{text} (SQLite error {})", failure.extended_code)
             }
             other => other.to_string(),
@@ -182,7 +183,15 @@ impl Trouble {
     }
 }
 
-fn trouble(error: &rusqlite::Error) -> Trouble {
+fn trouble(error: &SqlError) -> Trouble {
+    match error {
+        // Values that this program never writes, or a row that something else refers to and that is gone.
+        SqlError::Damaged { .. } | SqlError::NoRow => Trouble::Damaged,
+        SqlError::Sqlite(error) => trouble_of_sqlite(error),
+    }
+}
+
+fn trouble_of_sqlite(error: &rusqlite::Error) -> Trouble {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => Trouble::Full,
@@ -200,13 +209,12 @@ fn trouble(error: &rusqlite::Error) -> Trouble {
             ErrorCode::Unknown if failure.extended_code == ffi::SQLITE_ERROR => Trouble::Damaged,
             _ => Trouble::Other,
         },
-        // Values that this program never writes, a row that something else refers to and that is gone, or a table.
+        // A table that is gone, or what this program never writes.
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::SqlInputError { .. }
         | rusqlite::Error::IntegralValueOutOfRange(..)
         | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::Utf8Error(..)
-        | rusqlite::Error::QueryReturnedNoRows => Trouble::Damaged,
+        | rusqlite::Error::Utf8Error(..) => Trouble::Damaged,
         _ => Trouble::Other,
     }
 }
@@ -244,9 +252,9 @@ impl StoreError {
         }
     }
 
-    /// What `SQLite` says of the database at this path.
-    pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
-        Self::Database { path: path.to_owned(), source: Arc::new(source.into()) }
+    /// What is said of the database at this path.
+    pub(super) fn database(path: &Path, source: impl Into<SqlError>) -> Self {
+        Self::Database { path: path.to_owned(), source: Arc::new(source.into().into()) }
     }
 
     /// What the user can do about it.

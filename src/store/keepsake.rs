@@ -8,10 +8,11 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::Connection;
 
 use super::connection::SharedConnection;
 use super::forms::RunKey;
+use super::sql::{SqlError, Transaction};
 use super::{DATABASE_NAME, Reader, Store, StoreError, prepare, wait_patiently};
 
 /// Where it is: nowhere that has a name.
@@ -53,7 +54,7 @@ impl Store {
     /// Notes in the copy what is about to be written into the books, or could not be.
     pub(super) async fn note_in_copy(
         &self,
-        note: impl FnOnce(&Transaction<'_>) -> Result<(), rusqlite::Error> + Send + 'static,
+        note: impl FnOnce(&Transaction<'_>) -> Result<(), SqlError> + Send + 'static,
     ) {
         let Some(copy) = self.keepsake.as_ref().and_then(|keepsake| keepsake.get()) else { return };
         if let Err(error) = copy.run(note).await {
@@ -75,7 +76,7 @@ fn copy(database: &Path, run: RunKey) -> Result<Connection, StoreError> {
     .map_err(failed)?;
     copy.execute("ATTACH ?1 AS origin", [database.to_str()]).map_err(failed)?;
     copy.execute_batch(&COPIED.replace(":run", &run.0.to_string())).map_err(failed)?;
-    copy.execute("DETACH origin", params![]).map_err(failed)?;
+    copy.execute("DETACH origin", []).map_err(failed)?;
     Ok(copy)
 }
 

@@ -4,8 +4,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Transaction, params};
-
 use super::attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
@@ -15,6 +13,7 @@ use super::forms::{AccountKey, OperationState, RunKey};
 use super::plausible::believed;
 use super::runs::note_activity;
 use super::slots::unheard_operations;
+use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
@@ -189,17 +188,17 @@ pub(super) fn close_unheard_attempts(
     whose: &Unheard,
     ended: Option<i64>,
     verdict: &str,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     let condition = match whose {
         Unheard::OfRun(run) => format!("run_key = {}", run.0),
         Unheard::InFlight(run, process) => format!("run_key = {} AND process_key = {process} AND ended IS NULL", run.0),
         Unheard::OfProcess(process) => format!("run_key IS NOT NULL AND process_key = {process}"),
     };
     let attempts = transaction
-        .prepare(&format!(
+        .prepare_cached(&format!(
             "SELECT attempt_key, run_key, operations FROM attempt WHERE verdict IS NULL AND {condition}"
         ))?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map(params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<Vec<(i64, i64, Vec<u8>)>, _>>()?;
     let mut close = transaction.prepare_cached(
         "UPDATE attempt SET ended = coalesce(ended, ?2, assumed_end), verdict = ?3 WHERE attempt_key = ?1",
@@ -232,7 +231,7 @@ const LATEST_ENDS: &str = "SELECT ended FROM attempt
 
 /// Whether calls of this process, and of the run, are still its own to make: it was not taken for dead, and nobody has gone
 /// on with the run.
-fn is_ours(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, rusqlite::Error> {
+fn is_ours(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, SqlError> {
     transaction
         .prepare_cached(
             "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = ?2), TRUE)
@@ -249,7 +248,7 @@ fn admit(
     timelines: &Timelines,
     clock: &dyn Clock,
     process_key: i64,
-) -> Result<Admission, rusqlite::Error> {
+) -> Result<Admission, SqlError> {
     let now = timelines.now;
     let paused_until = believed(paused_until(transaction, request, timelines)?, now)?;
     if let Some(until) = paused_until.filter(|until| *until > now) {
@@ -280,33 +279,34 @@ fn announce(
     process_key: i64,
     timeline_key: i64,
     clock: &dyn Clock,
-) -> Result<AttemptKey, rusqlite::Error> {
-    let mut statement = transaction.prepare_cached(
+) -> Result<AttemptKey, SqlError> {
+    let announced = transaction.insert(
         "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, timeline_key, started,
              assumed_end, started_at, attempt_key)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "attempt_key",
+        params![
+            request.account.0,
+            bucket_number(request.bucket),
+            process_key,
+            request.run.map(|run| run.0),
+            request.call_kind,
+            encode_operations(&request.operations),
+            timeline_key,
+            now.as_microseconds(),
+            now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
+            clock.wall_time().as_microsecond(),
+            key,
+        ],
     )?;
-    statement.execute(params![
-        request.account.0,
-        bucket_number(request.bucket),
-        process_key,
-        request.run.map(|run| run.0),
-        request.call_kind,
-        encode_operations(&request.operations),
-        timeline_key,
-        now.as_microseconds(),
-        now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
-        clock.wall_time().as_microsecond(),
-        key,
-    ])?;
-    Ok(AttemptKey(transaction.last_insert_rowid()))
+    Ok(AttemptKey(announced))
 }
 
 fn paused_until(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
     timelines: &Timelines,
-) -> Result<Option<BootTime>, rusqlite::Error> {
+) -> Result<Option<BootTime>, SqlError> {
     let mut latest = None;
     for bucket in &request.counted_buckets {
         latest = latest.max(pause(transaction, request.account, *bucket, timelines)?);
@@ -320,7 +320,7 @@ fn pause(
     account: AccountKey,
     bucket: Bucket,
     timelines: &Timelines,
-) -> Result<Option<BootTime>, rusqlite::Error> {
+) -> Result<Option<BootTime>, SqlError> {
     let until = transaction
         .prepare_cached("SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2")?
         .query_row(params![account.0, bucket_number(bucket)], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -328,16 +328,12 @@ fn pause(
     Ok(until.map(|(timeline, until)| timelines.on_our_clock(timeline, BootTime::from_microseconds(until))))
 }
 
-fn count_in_flight(
-    transaction: &Transaction<'_>,
-    account: AccountKey,
-    buckets: &[Bucket],
-) -> Result<u32, rusqlite::Error> {
+fn count_in_flight(transaction: &Transaction<'_>, account: AccountKey, buckets: &[Bucket]) -> Result<u32, SqlError> {
     let mut count = 0;
     for bucket in buckets {
         let mut statement = transaction
             .prepare_cached("SELECT count(*) FROM attempt WHERE account_key = ?1 AND bucket = ?2 AND ended IS NULL")?;
-        count += statement.query_row(params![account.0, bucket_number(*bucket)], |row| row.get::<_, u32>(0))?;
+        count += statement.query_row(params![account.0, bucket_number(*bucket)], |row| row.get::<u32>(0))?;
     }
     Ok(count)
 }
@@ -347,7 +343,7 @@ fn nth_latest_end(
     request: &AttemptRequest,
     timelines: &Timelines,
     n: u32,
-) -> Result<Option<BootTime>, rusqlite::Error> {
+) -> Result<Option<BootTime>, SqlError> {
     if let ([bucket], []) = (request.counted_buckets.as_slice(), timelines.others.as_slice()) {
         let mut statement = transaction.prepare_cached(
             "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
@@ -369,7 +365,7 @@ fn latest_ends(
     buckets: &[Bucket],
     timelines: &Timelines,
     count: u32,
-) -> Result<Vec<BootTime>, rusqlite::Error> {
+) -> Result<Vec<BootTime>, SqlError> {
     let mut ends = Vec::new();
     for timeline in timelines.others.iter().map(|other| other.key).chain([timelines.own]) {
         for bucket in buckets {
@@ -391,7 +387,7 @@ fn settle(
     settlement: &Settlement,
     timelines: &Timelines,
     clock: &dyn Clock,
-) -> Result<bool, rusqlite::Error> {
+) -> Result<bool, SqlError> {
     let now = timelines.now;
     let ended = match settlement.end {
         AttemptEnd::Now => now,
@@ -453,7 +449,7 @@ fn store_effect(
     effect: &OperationEffect,
     settlement: &Settlement,
     clock: &dyn Clock,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     transaction
         .prepare_cached(
             "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 THEN ?4 ELSE ambiguous OR ?4 END, attempts = attempts + ?5, http_status = ?6,

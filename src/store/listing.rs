@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::encoding::{damaged, timestamp};
 use super::forms::{OperationState, RunKey, RunState, StoredRun};
 use super::process::dead_processes;
 use super::rows::read_delimiter;
 use super::slots::{open_operations, unheard_operations};
+use super::sql::{Optional, Row, SqlError, Transaction, params};
 use super::{Reader, StoreError};
 
 /// How a run stands, seen from outside.
@@ -149,7 +149,7 @@ impl Reader {
             .run(move |transaction| {
                 let runs = format!("{RUNS} ORDER BY run.created_at DESC, run_key DESC");
                 let mut statement = transaction.prepare_cached(&runs)?;
-                let rows = statement.query_map([], |row| read_entry(transaction, row, &dead))?;
+                let rows = statement.query_map(params![], |row| read_entry(transaction, row, &dead))?;
                 rows.collect()
             })
             .await
@@ -187,11 +187,11 @@ const RUNS: &str = "SELECT run_key, run_id, kind, state, tenant, app, run.host, 
     FROM run JOIN account USING (account_key) JOIN process USING (process_key)
     WHERE state <> 'removing'";
 
-fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>) -> Result<RunEntry, rusqlite::Error> {
+fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>) -> Result<RunEntry, SqlError> {
     let run_key: i64 = row.get(0)?;
     let state: String = row.get(3)?;
     let state = RunState::from_name(&state).ok_or_else(|| damaged(3, "the state of a run"))?;
-    let is_alive = !row.get::<_, bool>(16)? && !dead.contains(&row.get(12)?);
+    let is_alive = !row.get::<bool>(16)? && !dead.contains(&row.get(12)?);
     let operations = count_operations(transaction, RunKey(run_key), is_alive)?;
     let is_under_way = is_alive && state == RunState::Running;
     let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key))? > 0;
@@ -227,15 +227,15 @@ fn count_operations(
     transaction: &Transaction<'_>,
     run: RunKey,
     is_alive: bool,
-) -> Result<BTreeMap<OperationState, u32>, rusqlite::Error> {
+) -> Result<BTreeMap<OperationState, u32>, SqlError> {
     let mut statement = transaction.prepare_cached(
         "SELECT state, ambiguous, count(*) FROM operation WHERE run_key = ?1 GROUP BY state, ambiguous",
     )?;
     let mut counts: BTreeMap<OperationState, u32> = BTreeMap::new();
     let mut rows = statement.query([run.0])?;
     while let Some(row) = rows.next()? {
-        let state = read_state(row)?;
-        *counts.entry(state.counted_as(row.get(1)?)).or_default() += row.get::<_, u32>(2)?;
+        let state = read_state(&row)?;
+        *counts.entry(state.counted_as(row.get(1)?)).or_default() += row.get::<u32>(2)?;
     }
     if !is_alive {
         let mut lost = transaction.prepare_cached(
@@ -243,7 +243,7 @@ fn count_operations(
         )?;
         for operation in unheard_operations(transaction, run)? {
             let found = lost
-                .query_row([run.0, i64::from(operation.0)], |row| Ok((read_state(row)?, row.get::<_, bool>(1)?)))
+                .query_row([run.0, i64::from(operation.0)], |row| Ok((read_state(row)?, row.get::<bool>(1)?)))
                 .optional()?;
             let Some((state, _)) = found.filter(|(_, is_ambiguous)| !is_ambiguous) else { continue };
             if let Some(count) = counts.get_mut(&state) {
@@ -256,7 +256,7 @@ fn count_operations(
     Ok(counts)
 }
 
-fn read_state(row: &Row<'_>) -> Result<OperationState, rusqlite::Error> {
+fn read_state(row: &Row<'_>) -> Result<OperationState, SqlError> {
     OperationState::from_number(row.get(0)?).ok_or_else(|| damaged(0, "the state of an operation"))
 }
 
@@ -264,7 +264,7 @@ fn read_details(
     transaction: &Transaction<'_>,
     run_id: &str,
     dead: &HashSet<i64>,
-) -> Result<Option<RunDetails>, rusqlite::Error> {
+) -> Result<Option<RunDetails>, SqlError> {
     let found = transaction
         .prepare_cached(&format!("{RUNS} AND run_id = ?1"))?
         .query_row([run_id], |row| Ok((row.get(0)?, read_entry(transaction, row, dead)?)))
@@ -274,7 +274,7 @@ fn read_details(
     let (header, delimiter, byte_order_mark) = transaction.query_row(
         "SELECT header, delimiter, byte_order_mark FROM run WHERE run_key = ?1",
         [run_key],
-        |row| Ok((row.get::<_, String>(0)?, read_delimiter(row, 1)?, row.get(2)?)),
+        |row| Ok((row.get::<String>(0)?, read_delimiter(row, 1)?, row.get(2)?)),
     )?;
     let calls = transaction
         .prepare_cached("SELECT call_kind, count(*) FROM attempt WHERE run_key = ?1 GROUP BY call_kind")?

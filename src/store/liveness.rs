@@ -11,8 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-
+use super::sql::{Column, Value};
 use super::{StoreError, directory};
 
 /// The directory of the lock files, in the state directory.
@@ -55,9 +54,10 @@ impl LockName {
     }
 }
 
-impl FromSql for LockName {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Self::of(value.as_str()?).ok_or_else(|| FromSqlError::Other("the name of a lock file is damaged".into()))
+impl Column for LockName {
+    fn read(value: Value<'_>) -> Option<Self> {
+        let Value::Text(name) = value else { return None };
+        Self::of(name)
     }
 }
 

@@ -12,10 +12,10 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::encoding::{CHANGE_DEVICE_VALUE, timestamp};
 use super::forms::{OperationState, RunKey, RunState};
+use super::sql::{Optional, Row, SqlError, Transaction, params};
 use super::{Store, StoreError};
 
 /// Operations or tags that are read in one transaction.
@@ -118,7 +118,7 @@ impl Store {
             .run(move |transaction| {
                 let runs = transaction
                     .prepare_cached("SELECT count(*) FROM run WHERE run_key = ?1 AND process_key = ?2 AND state = ?3")?
-                    .query_row(params![key.0, process_key, RunState::Running.as_str()], |row| row.get::<_, u32>(0))?;
+                    .query_row(params![key.0, process_key, RunState::Running.as_str()], |row| row.get::<u32>(0))?;
                 Ok(runs > 0 && identity.is_alive(transaction, process_key)?)
             })
             .await
@@ -281,14 +281,14 @@ struct Target {
     state: u8,
 }
 
-fn read_page(transaction: &Transaction<'_>, run: RunKey, after: i64) -> Result<Vec<Target>, rusqlite::Error> {
+fn read_page(transaction: &Transaction<'_>, run: RunKey, after: i64) -> Result<Vec<Target>, SqlError> {
     transaction
         .prepare_cached(
             "SELECT operation_number, machine, change_kind, change_argument, state FROM operation
              WHERE run_key = ?1 AND operation_number > ?2 ORDER BY operation_number LIMIT ?3",
         )?
         .query_map(params![run.0, after, PAGE], |row| {
-            let is_value = row.get::<_, u8>(2)? == CHANGE_DEVICE_VALUE;
+            let is_value = row.get::<u8>(2)? == CHANGE_DEVICE_VALUE;
             Ok(Target {
                 number: row.get(0)?,
                 machine: row.get(1)?,
@@ -304,7 +304,7 @@ const HOLDERS: &str =
         state, account_key, run.host
     FROM run JOIN process USING (process_key)";
 
-fn read_holder(row: &Row<'_>) -> Result<Holder, rusqlite::Error> {
+fn read_holder(row: &Row<'_>) -> Result<Holder, SqlError> {
     Ok(Holder {
         key: RunKey(row.get(0)?),
         process_key: row.get(1)?,
@@ -320,10 +320,10 @@ fn read_holder(row: &Row<'_>) -> Result<Holder, rusqlite::Error> {
 
 /// The run that wants to begin, with its state, account and API host.
 fn read_claimant(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     run: RunKey,
-) -> Result<Option<(Holder, String, i64, String)>, rusqlite::Error> {
-    connection
+) -> Result<Option<(Holder, String, i64, String)>, SqlError> {
+    transaction
         .prepare_cached(&format!("{HOLDERS} WHERE run_key = ?1 AND state <> 'removing'"))?
         .query_row([run.0], |row| Ok((read_holder(row)?, row.get(8)?, row.get(9)?, row.get(10)?)))
         .optional()
@@ -332,13 +332,13 @@ fn read_claimant(
 /// Other runs of this account that are running, if their processes live. A process that takes one of its own runs back
 /// holds both.
 fn runs_under_way(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     run: RunKey,
     account_key: i64,
     host: &str,
     own_process: i64,
-) -> Result<Vec<Holder>, rusqlite::Error> {
-    connection
+) -> Result<Vec<Holder>, SqlError> {
+    transaction
         .prepare_cached(&format!(
             "{HOLDERS} WHERE state = 'running' AND ended = 0 AND account_key = ?2 AND run.host = ?3 AND run_key <> ?1
                  AND process_key <> ?4"

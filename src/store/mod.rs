@@ -34,6 +34,7 @@ mod runs;
 mod schema;
 mod slots;
 mod soundness;
+mod sql;
 mod tallies;
 mod timelines;
 mod witness;
@@ -198,10 +199,11 @@ impl Store {
         let mut is_this_one = true;
         self.writer
             .run(move |transaction| {
-                transaction.commit_hook(Some(move || {
+                transaction.sqlite().commit_hook(Some(move || {
                     !std::mem::take(&mut is_this_one)
                         && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= limit
-                }))
+                }))?;
+                Ok(())
             })
             .await
     }

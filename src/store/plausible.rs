@@ -7,9 +7,8 @@
 
 use std::time::Duration;
 
-use rusqlite::{Transaction, params};
-
 use super::encoding::damaged;
+use super::sql::{SqlError, Transaction, params};
 use crate::clock::BootTime;
 
 /// Nothing that is stored lies further ahead of its clock: a pause of an hour with its jitter, or an answer that is awaited.
@@ -23,7 +22,7 @@ pub(super) const LARGEST_EXCESS_MILLIONTHS: u32 = 1_000_000;
 ///
 /// # Errors
 /// When it lies so far ahead that nobody can have stored it.
-pub(super) fn believed(stored: Option<BootTime>, now: BootTime) -> Result<Option<BootTime>, rusqlite::Error> {
+pub(super) fn believed(stored: Option<BootTime>, now: BootTime) -> Result<Option<BootTime>, SqlError> {
     match stored {
         Some(stored) if stored > now.plus(FURTHEST_AHEAD) => Err(damaged(0, "a time that lies too far ahead")),
         stored => Ok(stored),
@@ -31,7 +30,7 @@ pub(super) fn believed(stored: Option<BootTime>, now: BootTime) -> Result<Option
 }
 
 /// Puts right what cannot be, by the position of each clock and by ours, which shows `now`. Says whether there was anything.
-pub(super) fn put_right(transaction: &Transaction<'_>, own: i64, now: BootTime) -> Result<bool, rusqlite::Error> {
+pub(super) fn put_right(transaction: &Transaction<'_>, own: i64, now: BootTime) -> Result<bool, SqlError> {
     let (ahead, now) = (FURTHEST_AHEAD.as_micros().try_into().unwrap_or(i64::MAX), now.as_microseconds());
     transaction
         .execute("UPDATE timeline SET position = max(position, ?2) WHERE timeline_key = ?1", params![own, now])?;

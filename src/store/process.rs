@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::custody::{Finding, Uncertainty};
 use super::ledger::{Unheard, close_unheard_attempts};
 use super::liveness::{LOCK_DIRECTORY, Life, LockName, OwnLock, look, put_if_gone};
+use super::sql::{Optional, SqlError, Transaction, params};
 use super::{Store, StoreError, custody, liveness, plausible, timelines};
 use crate::clock::{BootTime, Clock, sleep_until};
 
@@ -61,7 +62,7 @@ impl ProcessIdentity {
 
     /// Whether this process lives: it is ours, or nothing proves that it is dead. Whoever is taken for dead is marked as
     /// ended, and so finds out before its next call, whoever did that and whatever for.
-    pub(super) fn is_alive(&self, transaction: &Transaction<'_>, process_key: i64) -> Result<bool, rusqlite::Error> {
+    pub(super) fn is_alive(&self, transaction: &Transaction<'_>, process_key: i64) -> Result<bool, SqlError> {
         if process_key == self.process_key {
             return Ok(true);
         }
@@ -84,12 +85,14 @@ impl ProcessIdentity {
         lock_name: &LockName,
         clock: &dyn Clock,
         finding: &Finding,
-    ) -> Result<(i64, i64, i64), rusqlite::Error> {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    ) -> Result<(i64, i64, i64), SqlError> {
+        let opened = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = Transaction::within(&opened);
         let timeline_key = timelines::enter(&transaction, clock)?;
-        transaction.execute(
+        let process_key = transaction.insert(
             "INSERT INTO process (lock_name, host, system_process_id, started_at, timeline_key)
              VALUES (?1, ?2, ?3, ?4, ?5)",
+            "process_key",
             params![
                 lock_name.as_str(),
                 host_name(),
@@ -98,13 +101,12 @@ impl ProcessIdentity {
                 timeline_key
             ],
         )?;
-        let process_key = transaction.last_insert_rowid();
         let had_impossible_times = plausible::put_right(&transaction, timeline_key, clock.boot_time())?;
         let impossible = had_impossible_times.then_some(Uncertainty::ImpossibleTimes);
         let finding = Finding { uncertainty: finding.uncertainty.or(impossible), ..*finding };
         custody::take_over(&transaction, &finding, timeline_key, clock)?;
         let commits = custody::count(&transaction)?;
-        transaction.commit()?;
+        opened.commit()?;
         Ok((process_key, timeline_key, commits))
     }
 }
@@ -180,7 +182,7 @@ impl Store {
 }
 
 /// Marks a process as ended.
-fn end(transaction: &Transaction<'_>, process_key: i64, lock: &Path) -> Result<(), rusqlite::Error> {
+fn end(transaction: &Transaction<'_>, process_key: i64, lock: &Path) -> Result<(), SqlError> {
     transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])?;
     // If the file cannot be removed it is in nobody's way: its process is marked as ended.
     let _left = std::fs::remove_file(lock);
@@ -188,7 +190,7 @@ fn end(transaction: &Transaction<'_>, process_key: i64, lock: &Path) -> Result<(
 }
 
 /// Ends what processes have open that are marked as ended, or that the books have forgotten, whenever they were.
-fn end_attempts_of_the_dead(transaction: &Transaction<'_>) -> Result<usize, rusqlite::Error> {
+fn end_attempts_of_the_dead(transaction: &Transaction<'_>) -> Result<usize, SqlError> {
     let of_the_dead =
         "NOT EXISTS (SELECT 1 FROM process WHERE process.process_key = attempt.process_key AND ended = 0)";
     let unheard = transaction
@@ -196,17 +198,17 @@ fn end_attempts_of_the_dead(transaction: &Transaction<'_>) -> Result<usize, rusq
             "SELECT DISTINCT process_key FROM attempt
              WHERE verdict IS NULL AND run_key IS NOT NULL AND {of_the_dead}"
         ))?
-        .query_map([], |row| row.get(0))?
+        .query_map(params![], |row| row.get(0))?
         .collect::<Result<Vec<i64>, _>>()?;
     let open = transaction
         .prepare_cached(&format!("SELECT count(*) FROM attempt WHERE ended IS NULL AND {of_the_dead}"))?
-        .query_row([], |row| row.get::<_, u32>(0))?;
+        .query_row(params![], |row| row.get::<u32>(0))?;
     for process_key in unheard {
         close_unheard_attempts(transaction, &Unheard::OfProcess(process_key), None, "lost")?;
     }
     transaction
         .prepare_cached(&format!("UPDATE attempt SET ended = assumed_end WHERE ended IS NULL AND {of_the_dead}"))?
-        .execute([])?;
+        .execute(params![])?;
     Ok(open as usize)
 }
 
@@ -216,7 +218,7 @@ pub(super) fn dead_processes(
     transaction: &Transaction<'_>,
     lock_directory: &Path,
     missed: impl Fn(&Path),
-) -> Result<Vec<(i64, PathBuf)>, rusqlite::Error> {
+) -> Result<Vec<(i64, PathBuf)>, SqlError> {
     let processes = living(transaction)?.into_iter().map(|(key, name)| (key, name.within(lock_directory)));
     let is_dead = |(_, path): &(i64, PathBuf)| {
         missed(path);
@@ -226,9 +228,9 @@ pub(super) fn dead_processes(
 }
 
 /// The processes that nobody has marked as ended, and the names of their locks.
-fn living(transaction: &Transaction<'_>) -> Result<Vec<(i64, LockName)>, rusqlite::Error> {
+fn living(transaction: &Transaction<'_>) -> Result<Vec<(i64, LockName)>, SqlError> {
     let mut statement = transaction.prepare_cached("SELECT process_key, lock_name FROM process WHERE ended = 0")?;
-    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    statement.query_map(params![], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 #[cfg(test)]
@@ -301,8 +303,9 @@ mod tests {
             transaction
                 .execute("UPDATE process SET ended = 1 WHERE timeline_key <> ?1", [opened.timeline_key])
                 .expect("a death");
-            end_attempts_of_the_dead(&transaction).expect("ends");
-            timelines::adopt_abandoned(&transaction, opened.timeline_key, &after).expect("an adoption");
+            end_attempts_of_the_dead(&Transaction::within(&transaction)).expect("ends");
+            timelines::adopt_abandoned(&Transaction::within(&transaction), opened.timeline_key, &after)
+                .expect("an adoption");
             transaction.commit().expect("a commit");
             let (timeline_key, end) = ended(&connection, 1);
             match expected {
@@ -336,7 +339,7 @@ mod tests {
             assert!(listed.is_err_and(|error| error.to_string().ends_with("is damaged")), "{name}");
             assert_eq!(std::fs::read(&victim).expect("it is still there"), b"somebody's");
             let removed =
-                store.writer.run(|transaction| transaction.execute("DELETE FROM process WHERE host = ''", []));
+                store.writer.run(|transaction| transaction.execute("DELETE FROM process WHERE host = ''", params![]));
             assert_eq!(removed.await.expect("the store works"), 1);
         }
     }

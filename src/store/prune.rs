@@ -10,10 +10,11 @@ mod trust;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::Connection;
 
 use super::forms::{RunKey, RunState};
 use super::liveness::{Life, LockName, look};
+use super::sql::{SqlError, Transaction, params};
 use super::timelines::KEPT_ACROSS_CLOCKS_MICROSECONDS;
 use super::{Store, StoreError};
 use crate::clock::{Clock, sleep_until};
@@ -155,7 +156,7 @@ impl Store {
             .run(move |transaction| {
                 transaction.execute(
                     "DELETE FROM process WHERE ended = 1 AND process_key NOT IN (SELECT process_key FROM run)",
-                    [],
+                    params![],
                 )?;
                 match lock_directory {
                     Some(path) => remove_orphaned_locks(transaction, &path, now),
@@ -170,15 +171,16 @@ impl Store {
         let shrunk = self
             .writer
             .run(|transaction| {
-                let free = free_pages(transaction)?;
-                if free <= KEPT_FREE_PAGES.max(all_pages(transaction)? / 4) {
+                let connection = transaction.sqlite();
+                let free = free_pages(connection)?;
+                if free <= KEPT_FREE_PAGES.max(all_pages(connection)? / 4) {
                     return Ok(false);
                 }
                 // Each row that this gives is a page that it has taken off.
-                let mut statement = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
+                let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})"))?;
                 let mut rows = statement.query([])?;
                 while rows.next()?.is_some() {}
-                Ok(free_pages(transaction)? < free)
+                Ok(free_pages(connection)? < free)
             })
             .await?;
         self.breathe().await;
@@ -190,7 +192,7 @@ impl Store {
     }
 }
 
-fn mark_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), rusqlite::Error> {
+fn mark_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), SqlError> {
     transaction.execute(
         "UPDATE run SET state = ?2
          WHERE process_key IN (SELECT process_key FROM process WHERE ended = 1)
@@ -200,26 +202,26 @@ fn mark_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), ru
     Ok(())
 }
 
-fn count_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<u64, rusqlite::Error> {
+fn count_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<u64, SqlError> {
     transaction.query_row(
         "SELECT count(*) FROM run WHERE last_activity_at < ?1 AND state <> ?2
              AND process_key IN (SELECT process_key FROM process WHERE ended = 1)",
         params![kept_from, RunState::Removing.as_str()],
-        |row| row.get::<_, u32>(0).map(u64::from),
+        |row| row.get::<u32>(0).map(u64::from),
     )
 }
 
 /// What was lost is forgotten when it would have been by now.
-fn forget_loss(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), rusqlite::Error> {
+fn forget_loss(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), SqlError> {
     transaction
         .execute("UPDATE custody SET lost_until = NULL, lost_at = NULL WHERE lost_at < ?1", [kept_from])
         .map(drop)
 }
 
-fn next_marked_run(transaction: &Transaction<'_>) -> Result<Option<RunKey>, rusqlite::Error> {
+fn next_marked_run(transaction: &Transaction<'_>) -> Result<Option<RunKey>, SqlError> {
     transaction
         .prepare_cached("SELECT min(run_key) FROM run WHERE state = ?1")?
-        .query_row([RunState::Removing.as_str()], |row| Ok(row.get::<_, Option<i64>>(0)?.map(RunKey)))
+        .query_row([RunState::Removing.as_str()], |row| Ok(row.get::<Option<i64>>(0)?.map(RunKey)))
 }
 
 fn remove_piece(
@@ -227,7 +229,7 @@ fn remove_piece(
     run: RunKey,
     clock: &dyn Clock,
     timeline_key: i64,
-) -> Result<bool, rusqlite::Error> {
+) -> Result<bool, SqlError> {
     for (table, column, step) in PARTS {
         let removed = transaction
             .prepare_cached(&format!(
@@ -278,7 +280,7 @@ fn remove_orphaned_locks(
     transaction: &Transaction<'_>,
     lock_directory: &Path,
     now: SystemTime,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     // A directory that cannot be read keeps its files; they are in nobody's way.
     let Ok(entries) = std::fs::read_dir(lock_directory) else { return Ok(()) };
     let mut known = transaction.prepare_cached("SELECT count(*) FROM process WHERE lock_name = ?1")?;
@@ -290,7 +292,7 @@ fn remove_orphaned_locks(
             .map(|modified| now.duration_since(modified).unwrap_or_default());
         let is_old = age.is_ok_and(|age| age >= ORPHAN_AGE);
         if is_old
-            && known.query_row([name.as_str()], |row| row.get::<_, u32>(0))? == 0
+            && known.query_row([name.as_str()], |row| row.get::<u32>(0))? == 0
             && look(&entry.path()) == Life::Dead
         {
             let _left = std::fs::remove_file(entry.path());

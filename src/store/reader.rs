@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::connection::SharedConnection;
 use super::custody::Uncertainty;
 use super::liveness::LOCK_DIRECTORY;
+use super::sql::params;
 use super::witness::Testimony;
 use super::{DATABASE_NAME, StoreError, custody, directory, presence, schema, schema_error, wait_patiently, witness};
 
@@ -73,7 +74,7 @@ impl Reader {
         let (Some(until), Some(directory)) = (self.lost_until().await?, &self.lock_directory) else { return Ok(None) };
         let path = directory.with_file_name(DATABASE_NAME);
         let has_runs = self.connection.run(|transaction| {
-            transaction.query_row("SELECT count(*) > 0 FROM run WHERE state <> 'removing'", [], |row| row.get(0))
+            transaction.query_row("SELECT count(*) > 0 FROM run WHERE state <> 'removing'", params![], |row| row.get(0))
         });
         let has_runs: bool = has_runs.await?;
         Ok((!has_runs).then_some(StoreError::HistoryLost { path, until }))

@@ -8,8 +8,6 @@
 
 mod succession;
 
-use rusqlite::params;
-
 pub use self::succession::CarriedOperation;
 use self::succession::note_history;
 use super::attempt::AttemptKey;
@@ -17,6 +15,7 @@ use super::encoding::read_held;
 use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
 use super::rows::{RUN_COLUMNS, read_run};
 use super::slots::open_operations;
+use super::sql::params;
 use super::work::read_operation_change;
 use super::{Reader, Store, StoreError};
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
@@ -101,7 +100,7 @@ impl Reader {
                         open: open_operations(transaction, run.key)?,
                         run,
                         left_out: row.get(17)?,
-                        earlier_paths: row.get::<_, String>(18)?.lines().map(str::to_owned).collect(),
+                        earlier_paths: row.get::<String>(18)?.lines().map(str::to_owned).collect(),
                     })
                 })?;
                 runs.filter(|run| run.as_ref().map_or(true, |run| run.open > 0)).collect()
@@ -172,7 +171,7 @@ impl Reader {
                         before: read_held(row, 6)?,
                         ambiguous: row.get(7)?,
                         attempts: row.get(8)?,
-                        last_attempt: row.get::<_, Option<i64>>(9)?.map(AttemptKey),
+                        last_attempt: row.get::<Option<i64>>(9)?.map(AttemptKey),
                         error_code: row.get(10)?,
                     })
                 })?;

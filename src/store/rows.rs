@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
-
 use super::encoding::{damaged, decode_links, decode_records, read_held, timestamp};
 use super::forms::{
     AccountKey, InputChunk, NewRun, OperationState, RunKey, RunKind, RunState, StoredChunk, StoredOperation, StoredRun,
 };
+use super::sql::{Optional, Row, SqlError, Transaction, params};
 use super::{Reader, StoreError};
 use crate::model::AnswerFacts;
 
@@ -81,21 +80,21 @@ impl Reader {
 }
 
 /// How many rows can be read from the first one on without a gap.
-fn count_rows(transaction: &Transaction<'_>, run: RunKey) -> Result<u64, rusqlite::Error> {
+fn count_rows(transaction: &Transaction<'_>, run: RunKey) -> Result<u64, SqlError> {
     let mut statement = transaction
         .prepare_cached("SELECT first_row, row_count FROM input_chunk WHERE run_key = ?1 ORDER BY first_row")?;
     let mut pieces = statement.query([run.0])?;
     let mut found = 0_u64;
     while let Some(piece) = pieces.next()? {
-        if u64::from(piece.get::<_, u32>(0)?) != found + 1 {
+        if u64::from(piece.get::<u32>(0)?) != found + 1 {
             break;
         }
-        found += u64::from(piece.get::<_, u32>(1)?);
+        found += u64::from(piece.get::<u32>(1)?);
     }
     Ok(found)
 }
 
-pub(super) fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
+pub(super) fn read_run(row: &Row<'_>) -> Result<StoredRun, SqlError> {
     let state: String = row.get(1)?;
     let header: String = row.get(10)?;
     Ok(StoredRun {
@@ -113,16 +112,16 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<StoredRun, rusqlite::Error> {
             byte_order_mark: row.get(9)?,
             header: serde_json::from_str(&header).map_err(|_not_json| damaged(10, "the header of a run"))?,
             row_count: row.get(11)?,
-            kind: RunKind::from_name(&row.get::<_, String>(13)?).ok_or_else(|| damaged(13, "the kind of a run"))?,
+            kind: RunKind::from_name(&row.get::<String>(13)?).ok_or_else(|| damaged(13, "the kind of a run"))?,
             input_digest: row.get(14)?,
             operations_digest: row.get(15)?,
-            results_path: row.get::<_, Option<String>>(16)?.filter(|path| is_plain_path(path)),
+            results_path: row.get::<Option<String>>(16)?.filter(|path| is_plain_path(path)),
         },
     })
 }
 
 /// A delimiter that inputs may have; any other would take the records apart elsewhere.
-pub(super) fn read_delimiter(row: &Row<'_>, column: usize) -> Result<u8, rusqlite::Error> {
+pub(super) fn read_delimiter(row: &Row<'_>, column: usize) -> Result<u8, SqlError> {
     let delimiter: u8 = row.get(column)?;
     let is_delimiter = (delimiter.is_ascii_punctuation() && delimiter != b'"') || matches!(delimiter, b'\t' | b' ');
     if is_delimiter { Ok(delimiter) } else { Err(damaged(column, "a delimiter")) }
@@ -135,15 +134,11 @@ fn is_plain_path(path: &str) -> bool {
     is_harmless && Path::new(path).is_absolute() && Path::new(path).metadata().map_or(true, |found| found.is_file())
 }
 
-fn read_chunk(
-    transaction: &Transaction<'_>,
-    run: RunKey,
-    first_row: u32,
-) -> Result<Option<StoredChunk>, rusqlite::Error> {
+fn read_chunk(transaction: &Transaction<'_>, run: RunKey, first_row: u32) -> Result<Option<StoredChunk>, SqlError> {
     let Some((records, links, rows)) = transaction
         .prepare_cached("SELECT records, operations, row_count FROM input_chunk WHERE run_key = ?1 AND first_row = ?2")?
         .query_row(params![run.0, first_row], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, u32>(2)?))
+            Ok((row.get::<Vec<u8>>(0)?, row.get::<Vec<u8>>(1)?, row.get::<u32>(2)?))
         })
         .optional()?
     else {
@@ -174,19 +169,19 @@ fn read_chunk(
     Ok(Some(StoredChunk { input, operations, problems }))
 }
 
-fn read_operation(row: &Row<'_>) -> Result<StoredOperation, rusqlite::Error> {
+fn read_operation(row: &Row<'_>) -> Result<StoredOperation, SqlError> {
     Ok(StoredOperation {
         state: OperationState::from_number(row.get(0)?).ok_or_else(|| damaged(0, "the state of an operation"))?,
         ambiguous: row.get(1)?,
         attempts: row.get(2)?,
         answer: AnswerFacts {
             http_status: row.get(3)?,
-            error_code: row.get::<_, Option<String>>(4)?.map(String::into_boxed_str),
-            error_message: row.get::<_, Option<String>>(5)?.map(String::into_boxed_str),
-            request_id: row.get::<_, Option<String>>(6)?.map(String::into_boxed_str),
+            error_code: row.get::<Option<String>>(4)?.map(String::into_boxed_str),
+            error_message: row.get::<Option<String>>(5)?.map(String::into_boxed_str),
+            request_id: row.get::<Option<String>>(6)?.map(String::into_boxed_str),
         },
         before: read_held(row, 7)?,
         after: read_held(row, 8)?,
-        finished_at: row.get::<_, Option<i64>>(9)?.map(timestamp),
+        finished_at: row.get::<Option<i64>>(9)?.map(timestamp),
     })
 }

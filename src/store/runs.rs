@@ -1,9 +1,8 @@
 //! Writing a run down before its first call: who, what, every row and every operation.
 
-use rusqlite::{Transaction, params};
-
 use super::encoding::{change_argument, encode_links, encode_records, kind_number};
 use super::forms::{AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState};
+use super::sql::{SqlError, Transaction, params};
 use super::{Store, StoreError};
 use crate::clock::Clock;
 use crate::model::Tag;
@@ -40,12 +39,13 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 let header = serde_json::to_string(&run.header).unwrap_or_default();
-                transaction.execute(
+                let key = transaction.insert(
                     "INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, note, created_at,
                          last_activity_at, delimiter, byte_order_mark, header, row_count, input_digest,
                          operations_digest, results_path, decided_after)
                      VALUES (?1, ?2, ?3, ?4, ?13, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16,
                          (SELECT coalesce(max(attempt_key), 0) FROM attempt))",
+                    "run_key",
                     params![
                         run.run_id,
                         run.account.0,
@@ -65,7 +65,7 @@ impl Store {
                         run.results_path,
                     ],
                 )?;
-                Ok(RunKey(transaction.last_insert_rowid()))
+                Ok(RunKey(key))
             })
             .await
     }
@@ -204,11 +204,7 @@ impl Store {
 }
 
 /// Notes that something has happened in a run just now.
-pub(super) fn note_activity(
-    transaction: &Transaction<'_>,
-    run_key: i64,
-    clock: &dyn Clock,
-) -> Result<(), rusqlite::Error> {
+pub(super) fn note_activity(transaction: &Transaction<'_>, run_key: i64, clock: &dyn Clock) -> Result<(), SqlError> {
     transaction
         .prepare_cached("UPDATE run SET last_activity_at = ?2 WHERE run_key = ?1")?
         .execute(params![run_key, clock.wall_time().as_microsecond()])?;

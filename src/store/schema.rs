@@ -266,6 +266,7 @@ pub(super) fn version(connection: &Connection) -> Result<i32, SchemaProblem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sql::params;
     use crate::store::{OperationState, Reader};
 
     /// A file as the first version wrote it: a run of two operations, of which one is done and one was in flight.
@@ -317,18 +318,18 @@ mod tests {
             transaction.query_row(
                 "SELECT clock, position, (SELECT count(*) FROM bucket_pause JOIN timeline USING (timeline_key)),
                      (SELECT count(*) FROM attempt JOIN timeline USING (timeline_key)) FROM timeline",
-                [],
-                |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?, row.get::<_, u32>(3)?))
-                },
+                params![],
+                |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?, row.get::<u32>(2)?, row.get::<u32>(3)?)),
             )
         });
         assert_eq!(timeline.await.expect("one clock"), ("boot".to_owned(), 4000, 1, 2));
         // How old its calls are nobody knows, and which of them the run knew of when it began.
         let ages = reader.connection.run(|transaction| {
-            transaction.query_row("SELECT (SELECT sum(adopted) FROM attempt), decided_after FROM run", [], |row| {
-                Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?))
-            })
+            transaction.query_row(
+                "SELECT (SELECT sum(adopted) FROM attempt), decided_after FROM run",
+                params![],
+                |row| Ok((row.get::<u32>(0)?, row.get::<i64>(1)?)),
+            )
         });
         assert_eq!(ages.await.expect("ages"), (2, 2));
     }

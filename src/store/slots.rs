@@ -12,8 +12,6 @@ mod table;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Transaction, params};
-
 pub(super) use self::overtaken::open_operations;
 use self::reading::{WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
 use self::standing::Undos;
@@ -22,6 +20,7 @@ use super::attempt::AttemptKey;
 use super::encoding::bucket_number;
 use super::forms::{AccountKey, RecentSlotWrites, RunKey, RunSlot, SlotWrite};
 use super::ledger::decode_operations;
+use super::sql::{Optional, SqlError, Transaction, params};
 use super::{Reader, Store, StoreError};
 use crate::model::{Age, Bucket, Held, MayHold, OperationId, Tag};
 
@@ -49,9 +48,10 @@ impl Store {
             .run(move |transaction| {
                 let since = oldest_attempt_within(transaction, account, within_microseconds)?;
                 let writes = writes_since(transaction, &Runs::All { account, host: &host }, since, young)?;
-                let as_of = transaction.query_row("SELECT coalesce(max(attempt_key), 0) FROM attempt", [], |row| {
-                    row.get(0).map(AttemptKey)
-                })?;
+                let as_of =
+                    transaction.query_row("SELECT coalesce(max(attempt_key), 0) FROM attempt", params![], |row| {
+                        row.get(0).map(AttemptKey)
+                    })?;
                 Ok(RecentSlotWrites { writes, as_of })
             })
             .await
@@ -132,7 +132,7 @@ fn oldest_attempt_within(
     transaction: &Transaction<'_>,
     account: AccountKey,
     within_microseconds: i64,
-) -> Result<i64, rusqlite::Error> {
+) -> Result<i64, SqlError> {
     let mut ended = transaction.prepare_cached(
         "SELECT min(attempt_key) FROM attempt
          WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL AND ended > ?4",
@@ -155,22 +155,22 @@ fn oldest_attempt_within(
     Ok(oldest)
 }
 
-fn timelines(transaction: &Transaction<'_>) -> Result<Vec<(i64, i64)>, rusqlite::Error> {
+fn timelines(transaction: &Transaction<'_>) -> Result<Vec<(i64, i64)>, SqlError> {
     transaction
         .prepare_cached("SELECT timeline_key, position FROM timeline")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(params![], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 
 /// The number of a run's first attempt. A run whose attempts are forgotten is older than all that the ledger knows.
-fn first_attempt(transaction: &Transaction<'_>, run: RunKey) -> Result<i64, rusqlite::Error> {
+fn first_attempt(transaction: &Transaction<'_>, run: RunKey) -> Result<i64, SqlError> {
     let first: Option<i64> =
         transaction.query_row("SELECT min(attempt_key) FROM attempt WHERE run_key = ?1", [run.0], |row| row.get(0))?;
     Ok(first.unwrap_or(0))
 }
 
 /// What other runs wrote since this one was last decided about, as far as nobody has taken it back since.
-fn later_writes(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, rusqlite::Error> {
+fn later_writes(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, SqlError> {
     let decided_after: i64 =
         transaction.query_row("SELECT decided_after FROM run WHERE run_key = ?1", [run.0], |row| row.get(0))?;
     let writes = writes_since(transaction, &Runs::AllBut(run), decided_after + 1, Young::NONE)?;
@@ -183,7 +183,7 @@ fn writes_since(
     runs: &Runs<'_>,
     since: i64,
     young: Young,
-) -> Result<Vec<SlotWrite>, rusqlite::Error> {
+) -> Result<Vec<SlotWrite>, SqlError> {
     let (account, host, but): (i64, String, i64) = match runs {
         Runs::All { account, host } => (account.0, (*host).to_owned(), -1),
         Runs::AllBut(run) => {
@@ -206,7 +206,7 @@ fn writes_since(
     let Young { timeline, ended_after, started_after } = young;
     let mut rows = written.query(params![account, host, but, since, timeline, ended_after, started_after])?;
     while let Some(row) = rows.next()? {
-        writes.extend(read_writes(row)?);
+        writes.extend(read_writes(&row)?);
     }
     for run in runs_with_unheard_attempts(transaction, account, &host, but)? {
         writes.extend(in_flight(transaction, run)?);
@@ -228,7 +228,7 @@ fn writes_since(
     Ok(writes)
 }
 
-fn age(transaction: &Transaction<'_>, attempt: Option<AttemptKey>, young: Young) -> Result<Age, rusqlite::Error> {
+fn age(transaction: &Transaction<'_>, attempt: Option<AttemptKey>, young: Young) -> Result<Age, SqlError> {
     let Young { timeline, ended_after, started_after } = young;
     let found = transaction
         .prepare_cached(
@@ -268,7 +268,7 @@ fn runs_with_unheard_attempts(
     account: i64,
     host: &str,
     but: i64,
-) -> Result<Vec<RunKey>, rusqlite::Error> {
+) -> Result<Vec<RunKey>, SqlError> {
     transaction
         .prepare_cached(
             "SELECT DISTINCT run_key FROM attempt JOIN run USING (run_key)
@@ -279,7 +279,7 @@ fn runs_with_unheard_attempts(
 }
 
 /// What a run has sent, or was about to send, without having heard of it.
-fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, rusqlite::Error> {
+fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, SqlError> {
     let mut operation = transaction.prepare_cached(&format!(
         "SELECT {WRITE_COLUMNS}, FALSE, ?3, TRUE, TRUE FROM operation {WITH_TAG}
          WHERE operation.run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)"
@@ -298,7 +298,7 @@ fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite
 fn unheard_attempts(
     transaction: &Transaction<'_>,
     run: RunKey,
-) -> Result<Vec<(AttemptKey, Vec<OperationId>)>, rusqlite::Error> {
+) -> Result<Vec<(AttemptKey, Vec<OperationId>)>, SqlError> {
     transaction
         .prepare_cached("SELECT attempt_key, operations FROM attempt WHERE run_key = ?1 AND verdict IS NULL")?
         .query_map([run.0], |row| {
@@ -309,14 +309,11 @@ fn unheard_attempts(
 }
 
 /// The operations of a run that were sent, or were about to be, and whose attempt has no verdict.
-pub(super) fn unheard_operations(
-    transaction: &Transaction<'_>,
-    run: RunKey,
-) -> Result<HashSet<OperationId>, rusqlite::Error> {
+pub(super) fn unheard_operations(transaction: &Transaction<'_>, run: RunKey) -> Result<HashSet<OperationId>, SqlError> {
     Ok(unheard_attempts(transaction, run)?.into_iter().flat_map(|(_, operations)| operations).collect())
 }
 
-fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, rusqlite::Error> {
+fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, SqlError> {
     let mut slots = SlotTable::default();
     for slot in read_history(transaction, run)? {
         let _inserted = slots.or_insert(slot);
@@ -327,7 +324,7 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
     ))?;
     let mut rows = changed.query([run.0])?;
     while let Some(row) = rows.next()? {
-        for write in read_writes(row)? {
+        for write in read_writes(&row)? {
             note_write(transaction, &mut slots, write)?;
         }
     }
@@ -348,7 +345,7 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
 }
 
 /// Adds a write to what a run made of a slot; writes come in their order.
-fn note_write(transaction: &Transaction<'_>, slots: &mut SlotTable, write: SlotWrite) -> Result<(), rusqlite::Error> {
+fn note_write(transaction: &Transaction<'_>, slots: &mut SlotTable, write: SlotWrite) -> Result<(), SqlError> {
     let (before, left) = (write.before, MayHold::only(write.wrote));
     let untouched =
         RunSlot { slot: write.slot, before, after: MayHold::only(before), last_attempt: None, later: Vec::new() };
@@ -369,14 +366,14 @@ fn is_over_before(
     transaction: &Transaction<'_>,
     one: Option<AttemptKey>,
     other: Option<AttemptKey>,
-) -> Result<bool, rusqlite::Error> {
+) -> Result<bool, SqlError> {
     let key = |attempt: Option<AttemptKey>| attempt.map(|attempt| attempt.0);
     let is_over = transaction
         .prepare_cached(
             "SELECT one.timeline_key = other.timeline_key AND one.ended <= other.started
              FROM attempt AS one, attempt AS other WHERE one.attempt_key = ?1 AND other.attempt_key = ?2",
         )?
-        .query_row(params![key(one), key(other)], |row| row.get::<_, Option<bool>>(0))
+        .query_row(params![key(one), key(other)], |row| row.get::<Option<bool>>(0))
         .optional()?;
     Ok(is_over.is_none_or(|is_over| is_over.unwrap_or(false)))
 }

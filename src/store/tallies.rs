@@ -1,11 +1,11 @@
 //! What the books say to whoever watches from afar: the calls of this process, and when an input was last done whole.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
 
 use super::attempt::AttemptKey;
 use super::encoding::timestamp;
 use super::forms::{OperationState, RunKind, RunState};
+use super::sql::{Optional, params};
 use super::{Reader, Store, StoreError};
 
 /// Calls of one kind that ended in the same way.
@@ -28,7 +28,7 @@ impl Store {
         self.reader
             .connection
             .run(|transaction| {
-                transaction.query_row("SELECT coalesce(max(attempt_key), 0) FROM attempt", [], |row| row.get(0))
+                transaction.query_row("SELECT coalesce(max(attempt_key), 0) FROM attempt", params![], |row| row.get(0))
             })
             .await
             .map(AttemptKey)

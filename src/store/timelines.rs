@@ -8,10 +8,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{OptionalExtension, Transaction, params};
-
 use super::custody;
 use super::plausible::LARGEST_EXCESS_MILLIONTHS;
+use super::sql::{Optional, SqlError, Transaction, params};
 use crate::clock::{BootTime, Clock};
 use crate::quota::window::{Margin, translated};
 
@@ -26,7 +25,7 @@ pub(super) const KEPT_ACROSS_CLOCKS_MICROSECONDS: i64 =
 const SILENT_MICROSECONDS: i64 = 1_000_000;
 
 /// Finds or notes the timeline of the clock that this process reads.
-pub(super) fn enter(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, rusqlite::Error> {
+pub(super) fn enter(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, SqlError> {
     let now = clock.boot_time().as_microseconds();
     let name = clock.boot_id().as_str();
     let known: Option<(i64, i64)> = transaction
@@ -42,9 +41,9 @@ pub(super) fn enter(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<
     }
 }
 
-fn insert(transaction: &Transaction<'_>, clock: &str, now: i64) -> Result<i64, rusqlite::Error> {
-    transaction.execute("INSERT INTO timeline (clock, position) VALUES (?1, ?2)", params![clock, now])?;
-    Ok(transaction.last_insert_rowid())
+fn insert(transaction: &Transaction<'_>, clock: &str, now: i64) -> Result<i64, SqlError> {
+    let new = "INSERT INTO timeline (clock, position) VALUES (?1, ?2)";
+    transaction.insert(new, "timeline_key", params![clock, now])
 }
 
 /// A clock as far as the books have it.
@@ -66,11 +65,11 @@ pub(super) struct Timelines {
 impl Timelines {
     /// Reads the books, reports our clock, and looks at the others. To be called within a transaction that writes: those
     /// come one after the other, so that no later start is decided before this one.
-    pub(super) fn report(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<Self, rusqlite::Error> {
+    pub(super) fn report(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<Self, SqlError> {
         let mut others = Vec::new();
         let mut excess = clock.excess();
         let mut statement = transaction.prepare_cached("SELECT timeline_key, position, excess FROM timeline")?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query(params![])?;
         while let Some(row) = rows.next()? {
             let (key, position) = (row.get(0)?, BootTime::from_microseconds(row.get(1)?));
             excess = excess.max(row.get(2)?).min(LARGEST_EXCESS_MILLIONTHS);
@@ -100,7 +99,7 @@ impl Timelines {
         &mut self,
         transaction: &Transaction<'_>,
         seen: &Mutex<HashMap<i64, (BootTime, BootTime)>>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), SqlError> {
         if self.others.is_empty() {
             return Ok(());
         }
@@ -124,11 +123,7 @@ impl Timelines {
 
 /// Adopts the calls and pauses of clocks that nobody reads any more, and forgets those clocks. What dead processes had open
 /// must have been ended.
-pub(super) fn adopt_abandoned(
-    transaction: &Transaction<'_>,
-    own: i64,
-    clock: &dyn Clock,
-) -> Result<(), rusqlite::Error> {
+pub(super) fn adopt_abandoned(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<(), SqlError> {
     let abandoned = transaction
         .prepare_cached(
             "SELECT timeline_key, position FROM timeline WHERE timeline_key <> ?1 AND timeline_key NOT IN
@@ -172,7 +167,7 @@ fn adopt_ended(
     own: i64,
     now: BootTime,
     now_wall: Option<i64>,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     transaction
         .prepare_cached(
             "UPDATE attempt SET timeline_key = ?2, adopted = 1, ended = ended + other.shift,

@@ -1,7 +1,5 @@
 //! What a run still has to send.
 
-use rusqlite::{Row, params};
-
 use super::encoding::{
     CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, damaged, kind_number, timestamp,
 };
@@ -9,6 +7,7 @@ use super::forms::{
     Doubt, Guards, OperationState, RemovesWithoutAdds, RunKey, UnknownOperations, WorkCount, WorkItem, WorkKind,
     WorkPlace,
 };
+use super::sql::{Row, SqlError, params};
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 
@@ -29,7 +28,7 @@ impl Store {
                      GROUP BY change_argument",
                 )?;
                 let counts = statement
-                    .query_map(params![run.0, kind.unlisted, kind_number(kind.change)], |row| row.get::<_, u32>(0))?;
+                    .query_map(params![run.0, kind.unlisted, kind_number(kind.change)], |row| row.get::<u32>(0))?;
                 let mut work = WorkCount::default();
                 for count in counts {
                     let count = u64::from(count?);
@@ -110,7 +109,7 @@ impl Store {
                     let position = i64::try_from(part * all / u64::from(count)).unwrap_or(i64::MAX);
                     let mut found =
                         statement.query(params![run.0, kind.unlisted, kind_number(kind.change), position])?;
-                    items.extend(found.next()?.map(read_work_item).transpose()?);
+                    items.extend(found.next()?.map(|row| read_work_item(&row)).transpose()?);
                 }
                 Ok(items)
             })
@@ -220,13 +219,13 @@ fn in_doubt(operation: &str) -> String {
 }
 
 /// The change of an operation: its kind, argument and tag stand in the columns 2 to 4.
-pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, rusqlite::Error> {
+pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, SqlError> {
     let kind: u8 = row.get(2)?;
     Ok(if kind == CHANGE_DEVICE_VALUE {
-        let value = DEVICE_VALUES.get(usize::from(row.get::<_, u8>(3)?)).ok_or_else(|| damaged(3, "a device value"))?;
+        let value = DEVICE_VALUES.get(usize::from(row.get::<u8>(3)?)).ok_or_else(|| damaged(3, "a device value"))?;
         Change::DeviceValue(*value)
     } else {
-        let tag = Tag::new(&row.get::<_, String>(4)?).map_err(|_no_tag| damaged(4, "a tag"))?;
+        let tag = Tag::new(&row.get::<String>(4)?).map_err(|_no_tag| damaged(4, "a tag"))?;
         Change::Tag(if kind == CHANGE_REMOVE_TAG { TagAction::Remove } else { TagAction::Add }, tag)
     })
 }
@@ -246,9 +245,9 @@ impl Store {
                 let mut unknown = UnknownOperations::default();
                 let mut rows = statement.query([run.0])?;
                 while let Some(row) = rows.next()? {
-                    let item = read_work_item(row)?;
+                    let item = read_work_item(&row)?;
                     unknown.operations.push((item.id, item.operation));
-                    unknown.latest = unknown.latest.max(row.get::<_, Option<i64>>(6)?.map(timestamp));
+                    unknown.latest = unknown.latest.max(row.get::<Option<i64>>(6)?.map(timestamp));
                 }
                 Ok(unknown)
             })
@@ -260,7 +259,7 @@ impl Store {
 const WORK_COLUMNS: &str = "operation_number, machine, change_kind, change_argument,
     (SELECT tag FROM tag WHERE tag.run_key = operation.run_key AND tag_number = change_argument), ambiguous";
 
-fn read_work_item(row: &Row<'_>) -> Result<WorkItem, rusqlite::Error> {
+fn read_work_item(row: &Row<'_>) -> Result<WorkItem, SqlError> {
     let machine: String = row.get(1)?;
     let change = read_operation_change(row)?;
     let id = OperationId(row.get(0)?);

@@ -51,7 +51,7 @@ impl Place {
             ["run", "input_chunk", "row_problem", "tag", "operation", "attempt", "process", "timeline"];
         let reader = Reader::open(&self.state()).await.expect("a reader").expect("a database");
         let count = |transaction: &Transaction<'_>, table| {
-            transaction.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+            transaction.query_row(&format!("SELECT count(*) FROM {table}"), params![], |row| row.get(0))
         };
         let counted = reader
             .connection
@@ -62,7 +62,7 @@ impl Place {
     /// How long the database is.
     async fn pages(&self) -> u32 {
         let reader = Reader::open(&self.state()).await.expect("a reader").expect("a database");
-        reader.connection.run(|transaction| all_pages(transaction)).await.expect("the store works")
+        reader.connection.run(|transaction| Ok(all_pages(transaction.sqlite())?)).await.expect("the store works")
     }
 
     fn lock_files(&self) -> usize {

@@ -5,9 +5,8 @@
 //! the same for a day. Time that provably passed, on the clock of a machine that was not started anew, is no jump; nor is a
 //! program that is used once a quarter, which deletes a day later than it could.
 
-use rusqlite::{OptionalExtension, Transaction, params};
-
 use crate::clock::Clock;
+use crate::store::sql::{Optional, SqlError, Transaction, params};
 
 /// For how long a clock that has jumped must go on before it is believed.
 const CONFIRMED_AFTER_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
@@ -53,16 +52,16 @@ pub(super) fn look(
     timeline_key: i64,
     clock: &dyn Clock,
     keep: i64,
-) -> Result<Option<i64>, rusqlite::Error> {
+) -> Result<Option<i64>, SqlError> {
     let (now, boot_time) = (clock.wall_time().as_microsecond(), clock.boot_time().as_microseconds());
     let noted: Option<(i64, i64, i64)> = transaction
         .query_row(
             "SELECT pruned_at, pruned_timeline, pruned_boot_time FROM custody WHERE pruned_at IS NOT NULL",
-            [],
+            params![],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
-    let jumped_at = transaction.query_row("SELECT jumped_at FROM custody", [], |row| row.get(0))?;
+    let jumped_at = transaction.query_row("SELECT jumped_at FROM custody", params![], |row| row.get(0))?;
     let before = Before {
         at: noted.map(|(at, ..)| at),
         elapsed: noted

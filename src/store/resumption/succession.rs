@@ -1,9 +1,8 @@
 //! A successor in the place of a run: what of the run goes over into the new form of its input.
 
-use rusqlite::{Transaction, params};
-
 use crate::model::{Held, OperationId};
 use crate::store::forms::{RunKey, RunState};
+use crate::store::sql::{SqlError, Transaction, params};
 use crate::store::{Store, StoreError};
 
 /// What of an operation goes over into the successor of its run.
@@ -78,7 +77,7 @@ fn carry_operation(
     from: RunKey,
     to: RunKey,
     carried: CarriedOperation,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     match carried {
         // Whether the inventory lacks the machine is for the list of today to say, as it is for all others of it.
         CarriedOperation::Outcome(old, new) => transaction
@@ -126,7 +125,7 @@ pub(super) fn note_history(
     to: RunKey,
     operation: OperationId,
     condition: &str,
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqlError> {
     let wrote = "CASE change_kind WHEN 0 THEN 'present' WHEN 1 THEN 'absent'
         ELSE CASE change_argument WHEN 0 THEN 'Low' WHEN 1 THEN 'Normal' ELSE 'High' END END";
     let on_conflict = "ON CONFLICT DO UPDATE SET after = coalesce(excluded.after, after),
@@ -158,7 +157,7 @@ pub(super) fn note_history(
     Ok(())
 }
 
-fn succeed(transaction: &Transaction<'_>, from: RunKey, to: RunKey, now: i64) -> Result<(), rusqlite::Error> {
+fn succeed(transaction: &Transaction<'_>, from: RunKey, to: RunKey, now: i64) -> Result<(), SqlError> {
     let (run_id, created_at): (String, i64) =
         transaction.query_row("SELECT run_id, created_at FROM run WHERE run_key = ?1", [from.0], |row| {
             Ok((row.get(0)?, row.get(1)?))

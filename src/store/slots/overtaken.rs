@@ -5,12 +5,11 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Transaction, params};
-
 use super::later_writes;
 use super::reading::{WITH_TAG, WRITE_COLUMNS, read_writes};
 use crate::model::{OperationId, Slot};
 use crate::store::forms::{OperationState, RunKey, SlotWrite};
+use crate::store::sql::{SqlError, Transaction, params};
 use crate::store::{Reader, Store, StoreError};
 
 impl Reader {
@@ -53,7 +52,7 @@ impl Store {
 }
 
 /// As [`Reader::open_operations`] has it.
-pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunKey) -> Result<u32, rusqlite::Error> {
+pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunKey) -> Result<u32, SqlError> {
     let open: u32 = transaction
         .prepare_cached("SELECT count(*) FROM operation WHERE run_key = ?1 AND state IN (0, 4, 6)")?
         .query_row([run.0], |row| row.get(0))?;
@@ -82,7 +81,7 @@ fn operations(
     others: &HashMap<Slot, SlotWrite>,
     states: &[OperationState],
     holds: impl Fn(&SlotWrite) -> bool,
-) -> Result<Vec<OperationId>, rusqlite::Error> {
+) -> Result<Vec<OperationId>, SqlError> {
     let mut found = Vec::new();
     if others.is_empty() {
         return Ok(found);
@@ -95,7 +94,7 @@ fn operations(
         let mut rows = statement.query(params![run.0, state.number()])?;
         while let Some(row) = rows.next()? {
             // What it wants itself is the last of its writes.
-            if read_writes(row)?.last().is_some_and(&holds) {
+            if read_writes(&row)?.last().is_some_and(&holds) {
                 found.push(OperationId(row.get(12)?));
             }
         }

@@ -1,11 +1,10 @@
 //! What the rows of the database say of slots and of what was written there.
 
-use rusqlite::{Row, Transaction};
-
 use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag};
 use crate::store::attempt::AttemptKey;
 use crate::store::encoding::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, damaged, read_held};
 use crate::store::forms::{RunKey, RunSlot, SlotWrite};
+use crate::store::sql::{Row, SqlError, Transaction};
 
 /// The columns of a write, of `operation` with `tag` joined to it. Whether it surely took effect, its attempt and two columns
 /// for [`read_age`] come after them.
@@ -14,21 +13,21 @@ pub(super) const WRITE_COLUMNS: &str = "operation.machine, tag.tag, operation.ch
 pub(super) const WITH_TAG: &str = "LEFT JOIN tag ON tag.run_key = operation.run_key
     AND tag.tag_number = operation.change_argument AND operation.change_kind <> 2";
 
-pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, rusqlite::Error> {
+pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, SqlError> {
     let mut statement = transaction.prepare_cached(
         "SELECT machine, tag, before, after, doubtful, last_attempt FROM slot_history WHERE run_key = ?1",
     )?;
     let rows = statement.query_map([run.0], |row| {
-        let machine = MachineId::from_service(&row.get::<_, String>(0)?);
+        let machine = MachineId::from_service(&row.get::<String>(0)?);
         let tag: String = row.get(1)?;
         let tag = if tag.is_empty() { None } else { Some(Tag::new(&tag).map_err(|_no_tag| damaged(1, "a tag"))?) };
         let before = read_held(row, 2)?;
-        let surely = row.get::<_, Option<String>>(3)?.map_or(before, |word| Held::parse(&word));
+        let surely = row.get::<Option<String>>(3)?.map_or(before, |word| Held::parse(&word));
         Ok(RunSlot {
             slot: Slot { machine, tag },
             before,
-            after: MayHold::only(surely).or(MayHold::parse(&row.get::<_, String>(4)?)),
-            last_attempt: row.get::<_, Option<i64>>(5)?.map(AttemptKey),
+            after: MayHold::only(surely).or(MayHold::parse(&row.get::<String>(4)?)),
+            last_attempt: row.get::<Option<i64>>(5)?.map(AttemptKey),
             later: Vec::new(),
         })
     })?;
@@ -36,20 +35,20 @@ pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result
 }
 
 /// The writes of an operation. There is none where its tag is none that this program would write.
-pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, rusqlite::Error> {
+pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, SqlError> {
     let Some(slot) = read_slot(row)? else { return Ok(Vec::new()) };
     let mut write = SlotWrite {
         run: RunKey(row.get(7)?),
         slot,
         before: read_held(row, 4)?,
-        found: MayHold::parse(&row.get::<_, String>(5)?),
+        found: MayHold::parse(&row.get::<String>(5)?),
         wrote: read_wrote(row)?,
         surely: row.get(8)?,
         answered: row.get(8)?,
-        attempt: row.get::<_, Option<i64>>(9)?.map(AttemptKey),
+        attempt: row.get::<Option<i64>>(9)?.map(AttemptKey),
         age: read_age(row, 10)?,
     };
-    let Some(other_forms) = row.get::<_, Option<String>>(6)? else { return Ok(vec![write]) };
+    let Some(other_forms) = row.get::<Option<String>>(6)? else { return Ok(vec![write]) };
     let other_forms: Vec<String> =
         serde_json::from_str(&other_forms).map_err(|_not_json| damaged(6, "the other forms of a tag"))?;
     // The list showed the tag in other forms only. Of one that was to be added it is not known whether that made another of it,
@@ -69,8 +68,8 @@ pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, rusqlite::Err
 }
 
 /// The age of an attempt, by whether it is surely young, and whether it looks young.
-pub(super) fn read_age(row: &Row<'_>, column: usize) -> Result<Age, rusqlite::Error> {
-    Ok(match (row.get::<_, Option<bool>>(column)?, row.get::<_, Option<bool>>(column + 1)?) {
+pub(super) fn read_age(row: &Row<'_>, column: usize) -> Result<Age, SqlError> {
+    Ok(match (row.get::<Option<bool>>(column)?, row.get::<Option<bool>>(column + 1)?) {
         (Some(true), _) => Age::Young,
         (_, Some(true)) => Age::LooksYoung,
         _ => Age::LooksOld,
@@ -78,9 +77,9 @@ pub(super) fn read_age(row: &Row<'_>, column: usize) -> Result<Age, rusqlite::Er
 }
 
 /// The slot of an operation; `None` where its tag is none that this program would write.
-fn read_slot(row: &Row<'_>) -> Result<Option<Slot>, rusqlite::Error> {
-    let machine = MachineId::from_service(&row.get::<_, String>(0)?);
-    if row.get::<_, u8>(2)? == CHANGE_DEVICE_VALUE {
+fn read_slot(row: &Row<'_>) -> Result<Option<Slot>, SqlError> {
+    let machine = MachineId::from_service(&row.get::<String>(0)?);
+    if row.get::<u8>(2)? == CHANGE_DEVICE_VALUE {
         return Ok(Some(Slot { machine, tag: None }));
     }
     let tag: Option<String> = row.get(1)?;
@@ -88,10 +87,10 @@ fn read_slot(row: &Row<'_>) -> Result<Option<Slot>, rusqlite::Error> {
 }
 
 /// What an operation leaves.
-fn read_wrote(row: &Row<'_>) -> Result<Held, rusqlite::Error> {
-    Ok(match row.get::<_, u8>(2)? {
+fn read_wrote(row: &Row<'_>) -> Result<Held, SqlError> {
+    Ok(match row.get::<u8>(2)? {
         CHANGE_DEVICE_VALUE => {
-            let value = DEVICE_VALUES.get(usize::from(row.get::<_, u8>(3)?));
+            let value = DEVICE_VALUES.get(usize::from(row.get::<u8>(3)?));
             Held::Value(*value.ok_or_else(|| damaged(3, "a device value"))?)
         }
         CHANGE_ADD_TAG => Held::Present,

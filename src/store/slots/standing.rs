@@ -7,23 +7,22 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Transaction;
-
 use crate::model::{MayHold, Slot};
 use crate::store::forms::{RunKey, SlotWrite, UNDO_PREFIX};
+use crate::store::sql::{SqlError, Transaction};
 
 /// The runs that take others back, each with the run that it takes back; `None` where that one is forgotten.
 pub(super) struct Undos(HashMap<RunKey, Option<RunKey>>);
 
 impl Undos {
-    pub(super) fn read(transaction: &Transaction<'_>) -> Result<Self, rusqlite::Error> {
+    pub(super) fn read(transaction: &Transaction<'_>) -> Result<Self, SqlError> {
         let undos = transaction
             .prepare_cached(
                 "SELECT undo.run_key, undone.run_key FROM run AS undo LEFT JOIN run AS undone
                      ON undone.run_id = substr(undo.input_path, 1 + length(?1)) AND undone.state <> 'removing'
                  WHERE undo.kind = 'undo'",
             )?
-            .query_map([UNDO_PREFIX], |row| Ok((RunKey(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(RunKey))))?
+            .query_map([UNDO_PREFIX], |row| Ok((RunKey(row.get(0)?), row.get::<Option<i64>>(1)?.map(RunKey))))?
             .collect::<Result<_, _>>()?;
         Ok(Self(undos))
     }

@@ -1,0 +1,331 @@
+//! SQL as this room speaks it, whatever the engine: transactions, statements, rows, and the values that go in and come out.
+//!
+//! Thin on purpose: what is here is what the statements of this room need, and no more. They are written once, in the words
+//! that every engine understands.
+
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, params_from_iter};
+
+/// Why a statement failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SqlError {
+    /// A row was asked for and there is none.
+    #[error("a row is missing")]
+    NoRow,
+    /// A column holds what this program never writes there.
+    #[error("{what} (column {column})")]
+    Damaged {
+        /// Which of the columns that were read.
+        column: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// `SQLite` refused.
+    #[error(transparent)]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for SqlError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::QueryReturnedNoRows => Self::NoRow,
+            error => Self::Sqlite(error),
+        }
+    }
+}
+
+/// Makes `None` of a row that is not there.
+pub(super) trait Optional<Answer> {
+    /// What was found, if anything was.
+    fn optional(self) -> Result<Option<Answer>, SqlError>;
+}
+
+impl<Answer> Optional<Answer> for Result<Answer, SqlError> {
+    fn optional(self) -> Result<Option<Answer>, SqlError> {
+        match self {
+            Ok(answer) => Ok(Some(answer)),
+            Err(SqlError::NoRow) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// One value, on its way into a statement or out of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(number),
+            Self::Real(number) => ValueRef::Real(number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// What can be put into a statement.
+pub(super) trait Parameter {
+    /// How it stands there.
+    fn value(&self) -> Value<'_>;
+}
+
+/// What can be read out of a row.
+pub(super) trait Column: Sized {
+    /// What the value means; `None` when this program never writes it.
+    fn read(value: Value<'_>) -> Option<Self>;
+}
+
+macro_rules! whole_numbers {
+    ($($number:ty),*) => {$(
+        impl Parameter for $number {
+            fn value(&self) -> Value<'_> {
+                Value::Integer(i64::from(*self))
+            }
+        }
+
+        impl Column for $number {
+            fn read(value: Value<'_>) -> Option<Self> {
+                let Value::Integer(number) = value else { return None };
+                Self::try_from(number).ok()
+            }
+        }
+    )*};
+}
+
+whole_numbers!(i64, i32, u32, u16, u8);
+
+impl Parameter for bool {
+    fn value(&self) -> Value<'_> {
+        Value::Integer(i64::from(*self))
+    }
+}
+
+impl Column for bool {
+    fn read(value: Value<'_>) -> Option<Self> {
+        i64::read(value).map(|number| number != 0)
+    }
+}
+
+impl Column for f64 {
+    #[expect(clippy::cast_precision_loss, reason = "an average is no exact number")]
+    fn read(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Real(number) => Some(number),
+            Value::Integer(number) => Some(number as Self),
+            _ => None,
+        }
+    }
+}
+
+impl Parameter for str {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self)
+    }
+}
+
+impl Parameter for String {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self)
+    }
+}
+
+impl Parameter for Box<str> {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self)
+    }
+}
+
+impl Column for String {
+    fn read(value: Value<'_>) -> Option<Self> {
+        let Value::Text(text) = value else { return None };
+        Some(text.to_owned())
+    }
+}
+
+impl Parameter for Vec<u8> {
+    fn value(&self) -> Value<'_> {
+        Value::Blob(self)
+    }
+}
+
+impl Column for Vec<u8> {
+    fn read(value: Value<'_>) -> Option<Self> {
+        let Value::Blob(bytes) = value else { return None };
+        Some(bytes.to_owned())
+    }
+}
+
+impl Parameter for Value<'_> {
+    fn value(&self) -> Value<'_> {
+        *self
+    }
+}
+
+impl<Inner: Parameter + ?Sized> Parameter for &Inner {
+    fn value(&self) -> Value<'_> {
+        (**self).value()
+    }
+}
+
+impl<Inner: Parameter> Parameter for Option<Inner> {
+    fn value(&self) -> Value<'_> {
+        self.as_ref().map_or(Value::Null, Parameter::value)
+    }
+}
+
+impl<Inner: Column> Column for Option<Inner> {
+    fn read(value: Value<'_>) -> Option<Self> {
+        if value == Value::Null { Some(None) } else { Inner::read(value).map(Some) }
+    }
+}
+
+/// Values of several types for one statement.
+macro_rules! params {
+    () => {
+        [$crate::store::sql::Value::Null; 0]
+    };
+    ($($value:expr),+ $(,)?) => {
+        [$($crate::store::sql::Parameter::value(&$value)),+]
+    };
+}
+
+pub(super) use params;
+
+/// A transaction, to be asked and told within.
+pub(super) struct Transaction<'a> {
+    connection: &'a Connection,
+}
+
+impl<'a> Transaction<'a> {
+    /// What goes on within a transaction of this connection.
+    pub(super) const fn within(connection: &'a Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The connection beneath, for what is a matter of `SQLite` alone.
+    pub(super) const fn sqlite(&self) -> &'a Connection {
+        self.connection
+    }
+
+    /// A statement that is prepared once and kept for the next time.
+    pub(super) fn prepare_cached(&self, sql: &str) -> Result<Statement<'a>, SqlError> {
+        Ok(Statement { prepared: self.connection.prepare_cached(sql)? })
+    }
+
+    /// Carries a statement out, and says how many rows it has touched.
+    pub(super) fn execute<const COUNT: usize>(
+        &self,
+        sql: &str,
+        parameters: [impl Parameter; COUNT],
+    ) -> Result<usize, SqlError> {
+        let mut prepared = self.connection.prepare(sql)?;
+        Ok(prepared.execute(params_from_iter(parameters.iter().map(Parameter::value)))?)
+    }
+
+    /// Carries a statement out that adds one row, and says which number the row was given in its `key` column.
+    pub(super) fn insert<const COUNT: usize>(
+        &self,
+        sql: &str,
+        _key: &str,
+        parameters: [impl Parameter; COUNT],
+    ) -> Result<i64, SqlError> {
+        self.prepare_cached(sql)?.execute(parameters)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// What the first row says; [`SqlError::NoRow`] where there is none.
+    pub(super) fn query_row<Answer, const COUNT: usize>(
+        &self,
+        sql: &str,
+        parameters: [impl Parameter; COUNT],
+        read: impl FnOnce(&Row<'_>) -> Result<Answer, SqlError>,
+    ) -> Result<Answer, SqlError> {
+        let mut prepared = self.connection.prepare(sql)?;
+        let mut rows = prepared.query(params_from_iter(parameters.iter().map(Parameter::value)))?;
+        read(&Row(rows.next()?.ok_or(SqlError::NoRow)?))
+    }
+}
+
+/// A statement that can be carried out many times.
+pub(super) struct Statement<'a> {
+    prepared: CachedStatement<'a>,
+}
+
+impl Statement<'_> {
+    /// Carries it out, and says how many rows it has touched.
+    pub(super) fn execute<const COUNT: usize>(
+        &mut self,
+        parameters: [impl Parameter; COUNT],
+    ) -> Result<usize, SqlError> {
+        Ok(self.prepared.execute(params_from_iter(parameters.iter().map(Parameter::value)))?)
+    }
+
+    /// All rows, one after the other.
+    pub(super) fn query<const COUNT: usize>(
+        &mut self,
+        parameters: [impl Parameter; COUNT],
+    ) -> Result<Rows<'_>, SqlError> {
+        Ok(Rows(self.prepared.query(params_from_iter(parameters.iter().map(Parameter::value)))?))
+    }
+
+    /// What each row says.
+    pub(super) fn query_map<'rows, Answer, const COUNT: usize>(
+        &'rows mut self,
+        parameters: [impl Parameter; COUNT],
+        mut read: impl FnMut(&Row<'_>) -> Result<Answer, SqlError> + 'rows,
+    ) -> Result<impl Iterator<Item = Result<Answer, SqlError>> + 'rows, SqlError> {
+        let mut rows = self.query(parameters)?;
+        Ok(std::iter::from_fn(move || match rows.next() {
+            Ok(row) => row.map(|row| read(&row)),
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    /// What the first row says; [`SqlError::NoRow`] where there is none.
+    pub(super) fn query_row<Answer, const COUNT: usize>(
+        &mut self,
+        parameters: [impl Parameter; COUNT],
+        read: impl FnOnce(&Row<'_>) -> Result<Answer, SqlError>,
+    ) -> Result<Answer, SqlError> {
+        read(&self.query(parameters)?.next()?.ok_or(SqlError::NoRow)?)
+    }
+}
+
+/// Rows that come one after the other.
+pub(super) struct Rows<'a>(rusqlite::Rows<'a>);
+
+impl Rows<'_> {
+    /// The next one; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, SqlError> {
+        Ok(self.0.next()?.map(Row))
+    }
+}
+
+/// One row of an answer.
+pub(super) struct Row<'a>(&'a rusqlite::Row<'a>);
+
+impl Row<'_> {
+    /// What stands in a column, counted from 0.
+    pub(super) fn get<Answer: Column>(&self, column: usize) -> Result<Answer, SqlError> {
+        let value = match self.0.get_ref(column)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Real(number) => Value::Real(number),
+            ValueRef::Text(text) => Value::Text(
+                str::from_utf8(text)
+                    .map_err(|_no_text| SqlError::Damaged { column, what: "a text is not in UTF-8" })?,
+            ),
+            ValueRef::Blob(bytes) => Value::Blob(bytes),
+        };
+        Answer::read(value).ok_or(SqlError::Damaged { column, what: "a value is none that tagfleet stores there" })
+    }
+}
