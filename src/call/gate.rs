@@ -19,7 +19,7 @@ use super::{Call, CallReport, Phase, Reports, ServiceTrouble, WaitCause, backoff
 use crate::api::ApiRequest;
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::Bucket;
-use crate::quota::{Pacer, Quota, QuotaScope};
+use crate::quota::{Pacer, Quota, QuotaScope, ages};
 use crate::store::{
     AccountKey, Admission, AttemptEnd, AttemptRequest, AttemptTicket, Refusal, Settlement, Store, StoreError,
 };
@@ -28,8 +28,6 @@ use crate::store::{
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often to look for dead processes whose calls still count as in flight.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// An admission older than this is given back: its moment in the ledger would no longer be the moment of sending.
-const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// What the gate needs to know.
 #[derive(Clone, Debug)]
@@ -330,7 +328,7 @@ impl Gate {
     /// Whether an admission may still be used: it is fresh, and nobody was refused since.
     fn is_still_good(&self, ticket: AttemptTicket, call: &Call) -> bool {
         let now = self.clock.boot_time();
-        now.since(ticket.started) < STALE_AFTER
+        ages::may_still_be_sent(ticket.started, now)
             && self.paused_until(call.request.bucket()).is_none_or(|until| until <= now)
     }
 

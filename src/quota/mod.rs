@@ -2,8 +2,9 @@
 //!
 //! Two gates stand before every attempt, because a token bucket alone lets through nearly twice the quota in one sliding
 //! window: [`Pacer`] spreads a window's calls a little, and [`window`] is the hard limit over the ledger that the store
-//! keeps. Nothing here does I/O.
+//! keeps. Between processes whose clocks do not agree, [`ages`] says how old a call is. Nothing here does I/O.
 
+pub mod ages;
 mod limits;
 mod pacer;
 pub mod window;

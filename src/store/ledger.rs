@@ -19,10 +19,8 @@ use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
+use crate::quota::ages::{assumed_end, given_up};
 use crate::quota::window::{self, Decision};
-
-/// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
-pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
 /// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
 const MOST_UNKNOWN_CALLS: u32 = 1_000_000;
@@ -92,7 +90,7 @@ impl Store {
         let process_key = self.identity.process_key;
         self.writer
             .run(move |transaction| {
-                let ended = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
+                let ended = given_up(clock.boot_time()).as_microseconds();
                 close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
             })
             .await
@@ -295,7 +293,7 @@ fn announce(
         encode_operations(&request.operations),
         timeline_key,
         now.as_microseconds(),
-        now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
+        assumed_end(now, request.time_out).as_microseconds(),
         clock.wall_time().as_microsecond(),
         key,
     ])?;
@@ -395,7 +393,7 @@ fn settle(
     let now = timelines.now;
     let ended = match settlement.end {
         AttemptEnd::Now => now,
-        AttemptEnd::GivenUp => now.plus(HELD_ON_THE_WAY),
+        AttemptEnd::GivenUp => given_up(now),
         AttemptEnd::NeverSent => {
             transaction
                 .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
