@@ -7,7 +7,9 @@
 pub mod ages;
 mod limits;
 mod pacer;
+mod scope;
 pub mod window;
 
 pub use limits::{Quota, QuotaError, QuotaLimit, QuotaScope, describe, parse_duration};
 pub use pacer::Pacer;
+pub use scope::{relieves, side_by_side};

@@ -346,13 +346,21 @@ fn nth_latest_end(
     timelines: &Timelines,
     n: u32,
 ) -> Result<Option<BootTime>, rusqlite::Error> {
-    if let ([bucket], []) = (request.counted_buckets.as_slice(), timelines.others.as_slice()) {
+    // One bucket, or a pair that is merged in the order of the index; a bucket that is not there has no attempt.
+    let pair = match request.counted_buckets.as_slice() {
+        [bucket] => Some((bucket_number(*bucket), None)),
+        [bucket, other] => Some((bucket_number(*bucket), Some(bucket_number(*other)))),
+        _ => None,
+    };
+    if let (Some((bucket, other)), []) = (pair, timelines.others.as_slice()) {
         let mut statement = transaction.prepare_cached(
             "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
-             ORDER BY ended DESC LIMIT 1 OFFSET ?4",
+             UNION ALL
+             SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?4 AND ended IS NOT NULL
+             ORDER BY ended DESC LIMIT 1 OFFSET ?5",
         )?;
         let end = statement
-            .query_row(params![request.account.0, timelines.own, bucket_number(*bucket), n - 1], |row| row.get(0))
+            .query_row(params![request.account.0, timelines.own, bucket, other, n - 1], |row| row.get(0))
             .optional()?;
         return Ok(end.map(BootTime::from_microseconds).max(unknown_until(transaction, timelines)?));
     }

@@ -34,6 +34,7 @@ mod runs;
 mod schema;
 mod slots;
 mod soundness;
+mod tag_calls;
 mod tallies;
 mod timelines;
 mod witness;

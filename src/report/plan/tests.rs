@@ -32,6 +32,7 @@ impl Made {
             list_calls: u64::from(self.inventory.is_some()),
             calls: self.plan.calls(500),
             duration,
+            tags_side_by_side: false,
             has_quota,
         }
     }
