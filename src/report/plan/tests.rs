@@ -240,6 +240,7 @@ fn scripts_get_every_number() {
       "repeated": 1,
       "rows": 6,
       "rows_unresolved": 1,
+      "tags_side_by_side": false,
       "unchanged": 1,
       "unlisted": 1,
       "unlisted_calls": {
