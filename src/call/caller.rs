@@ -170,7 +170,7 @@ impl<T: Transport> Caller<T> {
             Some(Err(error)) => return Ok(self.sign_in_failed(error, None, call, &turn, memory)),
             None => return Ok(Next::End(CallEnd::Stopped(StopReason::Draining))),
         }
-        let (ticket, _place) = match self.gate.pass(call, &turn, reports).await? {
+        let (ticket, place) = match self.gate.pass(call, &turn, reports).await? {
             Pass::Admitted(ticket, place) => (ticket, place),
             Pass::Stopped(reason) => return Ok(Next::End(CallEnd::Stopped(reason))),
             Pass::Paused => return Ok(Next::Again { after: None }),
@@ -196,7 +196,7 @@ impl<T: Transport> Caller<T> {
         memory.sign_in_failures = 0;
         let (answer, verdict) = self.judged(&call.request, answer, memory.history).await;
         if verdict.passed_quota() {
-            self.gate.accepted(call.request.bucket());
+            self.gate.accepted(&call.request, &place);
         }
         self.note_answer(call, &answer, &verdict, &turn, memory);
         self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
@@ -251,8 +251,8 @@ impl<T: Transport> Caller<T> {
         }
         let conclusion = match verdict {
             Verdict::Throttled { wait, facts } => {
-                let until = self.gate.throttle(call.request.bucket(), ticket, wait, self.fraction());
-                let next = self.after_throttling(call, reports).await;
+                let until = self.gate.throttle(&call.request, ticket, wait, self.fraction());
+                let next = self.after_throttling(call, ticket, reports).await?;
                 let effects = Effect::open(facts.clone(), false).on_all(&call.operations);
                 Conclusion { pause: Some(until), ..Conclusion::new("throttled", false, facts, effects, next) }
             }
@@ -390,14 +390,22 @@ impl<T: Transport> Caller<T> {
         open(facts, why.counts_as_attempt(), Next::Again { after: Some((wait, repeat)) })
     }
 
-    async fn after_throttling(&self, call: &Call, reports: &Reports) -> Next {
-        if self.gate.merge() {
-            reports.send(CallReport { call: call.id, phase: Phase::Notice(Notice::UnexplainedThrottling) }).await;
+    async fn after_throttling(
+        &self,
+        call: &Call,
+        ticket: AttemptTicket,
+        reports: &Reports,
+    ) -> Result<Next, StoreError> {
+        if let Some(notice) = self.gate.merge(&call.request, ticket) {
+            if notice == Notice::TagCallsCountTogether {
+                self.store.note_tag_calls_together(self.gate.account()).await?;
+            }
+            reports.send(CallReport { call: call.id, phase: Phase::Notice(notice) }).await;
         }
-        if self.gate.is_throttled_for_good(call.request.bucket(), SURE_THROTTLED_STREAK) {
-            return Next::End(CallEnd::Aborted(AbortCause::ThrottledForGood, None));
+        if self.gate.is_throttled_for_good(&call.request, SURE_THROTTLED_STREAK) {
+            return Ok(Next::End(CallEnd::Aborted(AbortCause::ThrottledForGood, None)));
         }
-        Next::Again { after: None }
+        Ok(Next::Again { after: None })
     }
 
     /// Stores what an attempt came to, and says what comes next.
@@ -418,7 +426,7 @@ impl<T: Transport> Caller<T> {
                 request_id: conclusion.facts.request_id,
                 counts_as_attempt: conclusion.counts_as_attempt,
                 effects: conclusion.effects,
-                pause: conclusion.pause.map(|until| (self.gate.account(), call.request.bucket(), until)),
+                pause: conclusion.pause.map(|until| (self.gate.account(), call.request.counted_in(), until)),
             })
             .await;
         self.gate.settled();

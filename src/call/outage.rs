@@ -113,11 +113,11 @@ impl Outages {
     pub(super) fn new(maximum: Duration) -> Self {
         Self {
             maximum,
-            buckets: [Health::default(); 3],
+            buckets: [Health::default(); Bucket::ALL.len()],
             unreachable: None,
             was_reached: false,
-            has_own_troubles: [false; 3],
-            has_stragglers: [false; 3],
+            has_own_troubles: [false; Bucket::ALL.len()],
+            has_stragglers: [false; Bucket::ALL.len()],
         }
     }
 

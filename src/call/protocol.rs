@@ -110,6 +110,8 @@ pub enum Phase {
 pub enum Notice {
     /// A 429 came although the ledger had room; from now on all calls count together and are spread evenly.
     UnexplainedThrottling,
+    /// A 429 came although single tag calls had room, and bulk ones: from now on they count together.
+    TagCallsCountTogether,
     /// The service shows a tag in another case than was asked for.
     TagCaseDiffers,
     /// The service accepts bulk calls without showing what was changed.

@@ -58,15 +58,17 @@ impl Schedule<'_> {
 pub struct BucketCalls {
     /// Reading machines.
     pub machines: u64,
-    /// Tags, single and in bulk.
+    /// Single tags.
     pub tags: u64,
+    /// Bulk tag calls.
+    pub bulk: u64,
     /// Device values.
     pub value: u64,
 }
 
 /// When everything will be over if the machines are read first, and tags and device values are written side by side
-/// then, or one after the other where all calls count together. `latest_ends` gives those of some buckets, as
-/// [`Schedule`] wants them.
+/// then, or one after the other where all calls count together; single and bulk tag calls, too, where they count apart.
+/// `latest_ends` gives those of a group of the scope, as [`Schedule`] wants them.
 pub fn finish_time(
     quota: &Quota,
     scope: QuotaScope,
@@ -80,13 +82,17 @@ pub fn finish_time(
             Schedule { quota, latest_ends: &latest_ends(buckets), round_trip, spacing: Pacer::spacing(quota) };
         if calls == 0 { start } else { schedule.end(start, calls) }
     };
-    match scope {
-        QuotaScope::App => end(now, &Bucket::ALL, calls.machines + calls.tags + calls.value),
-        QuotaScope::Api => {
-            let read = end(now, &[Bucket::Machines], calls.machines);
-            end(read, &[Bucket::Tags], calls.tags).max(end(read, &[Bucket::Value], calls.value))
-        }
+    if scope == QuotaScope::App {
+        return end(now, &Bucket::ALL, calls.machines + calls.tags + calls.bulk + calls.value);
     }
+    let of = |bucket| scope.together_with(bucket);
+    let read = end(now, of(Bucket::Machines), calls.machines);
+    let tags = if scope.counts_bulk_apart() {
+        end(read, of(Bucket::Tags), calls.tags).max(end(read, of(Bucket::BulkTags), calls.bulk))
+    } else {
+        end(read, of(Bucket::Tags), calls.tags + calls.bulk)
+    };
+    tags.max(end(read, of(Bucket::Value), calls.value))
 }
 
 /// The time that so many calls take at the very least, whatever sends them: for each limit, the windows that must pass
@@ -135,6 +141,20 @@ mod tests {
         assert_eq!(end("2/2s", &[at(-1001)], 1), 100);
         assert_eq!(end("2/2s", &[at(-1001)], 2), 1000 + 100);
         assert_eq!(end("1/1s,2/10s", &[], 3), 100 + 10_005 + 100);
+    }
+
+    #[test]
+    fn what_counts_apart_is_over_in_half_the_time() {
+        let quota: Quota = "2/2s".parse().expect("a quota");
+        let end = |scope, tags, bulk| {
+            let calls = BucketCalls { tags, bulk, ..BucketCalls::default() };
+            let end = finish_time(&quota, scope, at(0), calls, Duration::ZERO, |_group| Vec::new());
+            end.as_microseconds() / 1_000_000
+        };
+        // Each window takes two calls, and a little more than two seconds.
+        assert_eq!((end(QuotaScope::Api, 4, 4), end(QuotaScope::Auto, 4, 4)), (6, 2));
+        assert_eq!((end(QuotaScope::Auto, 0, 8), end(QuotaScope::Auto, 2, 6)), (6, 4));
+        assert_eq!(end(QuotaScope::App, 8, 0), 6);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub enum QuotaScope {
     Api,
     /// One bucket for everything that the app calls.
     App,
+    /// As api, and single and bulk tag calls apart, until a refusal shows that they count together.
+    Auto,
 }
 
 /// The longest window that may be stated.

@@ -212,6 +212,7 @@ fn write_quota(page: &mut Page<'_>, uses: &[QuotaUse]) {
                 Some(Bucket::Machines) => "machines",
                 Some(Bucket::Tags) => "tags",
                 Some(Bucket::Value) => "value",
+                Some(Bucket::BulkTags) => "bulk_tags",
                 None => "all",
             };
             let window = format!("{}s", one.limit.window.as_secs_f64());

@@ -21,6 +21,7 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::{Resolution, ResolvedMachine};
 use crate::plan::schedule::BucketCalls;
 use crate::plan::tenant_tags::tenant_tag_warnings;
+use crate::quota::side_by_side;
 use crate::report::{PlanReport, Screen};
 use crate::words::{counted, group_digits};
 
@@ -145,10 +146,14 @@ impl Planned {
         input: &'a CheckedInput,
         bulk: bool,
     ) -> Result<PlanReport<'a>, CommandError> {
-        let calls = self.plan.calls(if bulk { BULK_MAXIMUM_MACHINES } else { 1 });
+        let mut calls = self.plan.calls(if bulk { BULK_MAXIMUM_MACHINES } else { 1 });
+        let counts_apart = bulk && tenant.gate.scope.counts_bulk_apart();
+        if counts_apart {
+            (calls.tags, calls.bulk) = side_by_side(&tenant.gate.quota, calls.tags, calls.bulk);
+        }
         // What had to be repeated this time need not be repeated the next.
         let list_calls = self.read.as_ref().map_or(0, |read| read.calls.saturating_sub(read.retried + read.throttled));
-        let of_buckets = BucketCalls { machines: list_calls, tags: calls.bulk + calls.tags, value: calls.value };
+        let of_buckets = BucketCalls { machines: list_calls, tags: calls.tags, bulk: calls.bulk, value: calls.value };
         let duration = tenant.foretell(of_buckets, self.read.as_ref()).await?;
         Ok(PlanReport {
             input: &input.name,
@@ -162,6 +167,7 @@ impl Planned {
             calls,
             duration,
             has_quota: !tenant.gate.quota.is_off(),
+            tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
         })
     }
 

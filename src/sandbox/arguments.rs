@@ -66,6 +66,10 @@ pub struct SandboxArguments {
     #[arg(long, help_heading = QUOTA)]
     pub one_bucket: bool,
 
+    /// Count bulk tag calls apart from single ones
+    #[arg(long, conflicts_with = "one_bucket", help_heading = QUOTA)]
+    pub bulk_apart: bool,
+
     /// How a 429 tells when to come again
     #[arg(long, value_name = "KIND", value_enum, default_value = "seconds", help_heading = QUOTA)]
     pub retry_after: RetryAfter,
@@ -143,6 +147,7 @@ impl SandboxArguments {
         Ok(SandboxSettings {
             quotas: self.quota.0.clone(),
             one_bucket: self.one_bucket,
+            bulk_apart: self.bulk_apart,
             early_calls_prolong: self.early_calls_prolong,
             retry_after: self.retry_after,
             faults: Faults::of(&self.fault),

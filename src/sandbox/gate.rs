@@ -41,7 +41,8 @@ impl Gate {
     pub(super) fn new(settings: &SandboxSettings) -> Self {
         let has = |role: &str| settings.roles.iter().any(|held| held == role);
         Self {
-            limiter: Limiter::new(settings.quotas.clone(), settings.one_bucket, settings.early_calls_prolong),
+            limiter: Limiter::new(settings.quotas.clone(), settings.one_bucket, settings.early_calls_prolong)
+                .with_bulk_apart(settings.bulk_apart),
             tokens: Tokens::new(settings.token_lifetime, settings.roles.clone()),
             random: fastrand::Rng::with_seed(settings.seed),
             faults: settings.faults,

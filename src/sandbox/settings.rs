@@ -34,6 +34,8 @@ pub struct SandboxSettings {
     pub quotas: Vec<SandboxQuota>,
     /// One count for all calls, instead of one each for reading machines, for tags and for device values.
     pub one_bucket: bool,
+    /// A count of their own for bulk tag calls, unless all calls are counted together.
+    pub bulk_apart: bool,
     /// A call that comes before the time that a 429 named starts that wait again ("calling again too early keeps the
     /// caller refused", says the API's documentation).
     pub early_calls_prolong: bool,
@@ -95,6 +97,7 @@ impl Default for SandboxSettings {
                 SandboxQuota { calls: 1500, window: Duration::from_hours(1) },
             ],
             one_bucket: false,
+            bulk_apart: false,
             early_calls_prolong: false,
             retry_after: RetryAfter::Seconds,
             faults: Faults::default(),

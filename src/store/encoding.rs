@@ -10,6 +10,7 @@ pub(super) const fn bucket_number(bucket: Bucket) -> u8 {
         Bucket::Machines => 0,
         Bucket::Tags => 1,
         Bucket::Value => 2,
+        Bucket::BulkTags => 3,
     }
 }
 

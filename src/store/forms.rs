@@ -373,6 +373,8 @@ pub struct WorkCount {
     pub operations: u64,
     /// The calls that take them, if each holds only one change and at most so many machines as asked.
     pub calls: u64,
+    /// Those of them that hold a single machine.
+    pub alone: u64,
 }
 
 /// A write of ours.

@@ -18,10 +18,8 @@ use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
+use crate::quota::ages::{assumed_end, given_up};
 use crate::quota::window::{self, Decision};
-
-/// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
-pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
 /// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
 const MOST_UNKNOWN_CALLS: u32 = 1_000_000;
@@ -91,7 +89,7 @@ impl Store {
         let process_key = self.identity.process_key;
         self.writer
             .run(move |transaction| {
-                let ended = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
+                let ended = given_up(clock.boot_time()).as_microseconds();
                 close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
             })
             .await
@@ -294,7 +292,7 @@ fn announce(
             encode_operations(&request.operations),
             timeline_key,
             now.as_microseconds(),
-            now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
+            assumed_end(now, request.time_out).as_microseconds(),
             clock.wall_time().as_microsecond(),
             key,
         ],
@@ -344,13 +342,21 @@ fn nth_latest_end(
     timelines: &Timelines,
     n: u32,
 ) -> Result<Option<BootTime>, SqlError> {
-    if let ([bucket], []) = (request.counted_buckets.as_slice(), timelines.others.as_slice()) {
+    // One bucket, or a pair that is merged in the order of the index; a bucket that is not there has no attempt.
+    let pair = match request.counted_buckets.as_slice() {
+        [bucket] => Some((bucket_number(*bucket), None)),
+        [bucket, other] => Some((bucket_number(*bucket), Some(bucket_number(*other)))),
+        _ => None,
+    };
+    if let (Some((bucket, other)), []) = (pair, timelines.others.as_slice()) {
         let mut statement = transaction.prepare_cached(
             "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
-             ORDER BY ended DESC LIMIT 1 OFFSET ?4",
+             UNION ALL
+             SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?4 AND ended IS NOT NULL
+             ORDER BY ended DESC LIMIT 1 OFFSET ?5",
         )?;
         let end = statement
-            .query_row(params![request.account.0, timelines.own, bucket_number(*bucket), n - 1], |row| row.get(0))
+            .query_row(params![request.account.0, timelines.own, bucket, other, n - 1], |row| row.get(0))
             .optional()?;
         return Ok(end.map(BootTime::from_microseconds).max(unknown_until(transaction, timelines)?));
     }
@@ -391,7 +397,7 @@ fn settle(
     let now = timelines.now;
     let ended = match settlement.end {
         AttemptEnd::Now => now,
-        AttemptEnd::GivenUp => now.plus(HELD_ON_THE_WAY),
+        AttemptEnd::GivenUp => given_up(now),
         AttemptEnd::NeverSent => {
             transaction
                 .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?

@@ -35,6 +35,7 @@ mod schema;
 mod slots;
 mod soundness;
 mod sql;
+mod tag_calls;
 mod tallies;
 mod timelines;
 mod witness;

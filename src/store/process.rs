@@ -121,8 +121,8 @@ fn host_name() -> String {
 }
 
 impl Store {
-    /// Ends the open attempts of processes that are dead: each at its start, its time-out and thirty seconds, the
-    /// longest that anything on the way is assumed to hold a request. What they carried may have taken effect. Calls that
+    /// Ends the open attempts of processes that are dead: each when nothing can hold its request any more
+    /// ([`assumed_end`](crate::quota::ages::assumed_end)). What they carried may have taken effect. Calls that
     /// were stamped by clocks that nobody reads any more are adopted. Says how many attempts were open.
     ///
     /// # Errors
@@ -392,7 +392,7 @@ mod tests {
         else {
             panic!("no window")
         };
-        // The time-out, thirty seconds on the way, and the window with its margin.
-        assert_eq!(until, ticket.started.plus(Duration::from_micros(41_000_500)));
+        // Five seconds until it left, the time-out, thirty seconds on the way, and the window with its margin.
+        assert_eq!(until, ticket.started.plus(Duration::from_micros(46_000_500)));
     }
 }

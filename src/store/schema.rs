@@ -11,10 +11,10 @@ use rusqlite::Connection;
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
-pub(super) const SCHEMA_VERSION: i32 = 4;
+pub(super) const SCHEMA_VERSION: i32 = 5;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -204,6 +204,12 @@ CREATE TABLE custody (
     jumped_at INTEGER
 ) STRICT;
 INSERT INTO custody DEFAULT VALUES;
+";
+
+/// Bulk tag calls are told apart from single ones, which the service may count apart; an app remembers that it does not.
+const VERSION_5: &str = "
+UPDATE attempt SET bucket = 3 WHERE call_kind = 'bulk';
+ALTER TABLE account ADD COLUMN tag_calls_together_at INTEGER;
 ";
 
 /// What [`prepare`] found wrong.

@@ -19,7 +19,7 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
     ("words", &[], "how numbers and times are written depends on nothing that is written about"),
     ("help", &[], "the manual is text, laid out for whoever shows it"),
     (EVERYBODYS, &[], "how a text from outside is shown depends on nobody who shows it"),
-    ("quota", &["clock", "words"], "the window rule is pure and knows neither calls nor rows"),
+    ("quota", &["model", "clock", "words"], "the window rule is pure and knows neither calls nor rows"),
     ("filter", &["words"], "pure: what a condition says of cells must not hang on whose cells they are"),
     ("input", &["model", "words", "filter"], "bytes become rows whatever becomes of the rows"),
     (

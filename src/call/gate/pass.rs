@@ -1,7 +1,8 @@
 //! How a call comes to the gate, and how it leaves it.
 
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
+use tokio::sync::OwnedMutexGuard;
 
+use super::counting::Place;
 use crate::call::StopReason;
 use crate::store::AttemptTicket;
 
@@ -29,8 +30,8 @@ impl Turn {
 /// How a call leaves the gate.
 #[derive(Debug)]
 pub(in crate::call) enum Pass {
-    /// It may be sent; the place in flight is free again when the permit is dropped.
-    Admitted(AttemptTicket, OwnedSemaphorePermit),
+    /// It may be sent; the place in flight is free again when it is dropped.
+    Admitted(AttemptTicket, Place),
     /// It may not be sent any more.
     Stopped(StopReason),
     /// Its bucket pauses since it began to wait; it is to stand in line for a turn.

@@ -32,6 +32,7 @@ impl Made {
             list_calls: u64::from(self.inventory.is_some()),
             calls: self.plan.calls(500),
             duration,
+            tags_side_by_side: false,
             has_quota,
         }
     }
@@ -239,6 +240,7 @@ fn scripts_get_every_number() {
       "repeated": 1,
       "rows": 6,
       "rows_unresolved": 1,
+      "tags_side_by_side": false,
       "unchanged": 1,
       "unlisted": 1,
       "unlisted_calls": {
