@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Desk;
 use super::apply::{Application, ApplyOrder};
-use super::input::CheckedInput;
+use super::input::{CheckedInput, portal_warning};
 use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
 use super::plan::show;
 use super::planning::{Planned, PlanningOptions, plan_over};
@@ -174,8 +174,6 @@ fn warn_of_new_tag(change: &TagChange, input: &CheckedInput, inventory: &Invento
         desk.screen.warning(&warning.words());
     }
     if let Some(new) = change.new_tag().filter(|new| new.breaks_portal_filter()) {
-        let new = Excerpt::new(new.as_str());
-        let message = format!("the tag \"{new}\" holds a parenthesis or a comma, so the portal cannot filter by it");
-        desk.screen.warning(&message);
+        desk.screen.warning(&portal_warning(new));
     }
 }

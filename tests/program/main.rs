@@ -33,6 +33,7 @@ mod certificates;
 mod circles;
 mod dialects;
 mod environments;
+mod exports;
 mod failed_rows;
 mod faults;
 mod filtering;
