@@ -56,8 +56,8 @@ pub struct GeneralOptions {
 pub struct FilterOptions {
     /// Run only the rows that this filter selects
     ///
-    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine.
-    /// "tagfleet help filters" describes the language.
+    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine, and
+    /// where there is no file, NAME alone. "tagfleet help filters" describes the language.
     #[arg(long = "where", value_name = "EXPRESSION", conflicts_with = "where_file", help_heading = "Rows")]
     pub filter: Option<String>,
     /// Read the filter from this file
@@ -88,7 +88,7 @@ pub struct OrderOptions {
         help_heading = "Rows"
     )]
     pub set_value: Option<DeviceValue>,
-    /// Take all rows: with --add, --remove or --set-value and no filter
+    /// Take all rows, where no filter chooses among them
     #[arg(long, conflicts_with_all = ["filter", "where_file"], help_heading = "Rows")]
     pub all: bool,
 }

@@ -30,6 +30,7 @@ mod bad_files;
 mod bad_rows;
 mod bulk;
 mod certificates;
+mod choosing;
 mod circles;
 mod dialects;
 mod environments;
