@@ -218,10 +218,14 @@ fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptio
 }
 
 /// What a run may do at most.
-fn guard(arguments: &GuardOptions) -> Guard {
+fn guard(arguments: &GuardOptions, no_inventory: bool) -> Result<Guard, CommandError> {
     let GuardOptions { guard_removals, guard_changes, allow_removals, allow_changes } = *arguments;
+    if no_inventory && (guard_removals.is_some() || guard_changes.is_some()) {
+        let message = "a guard counts the tenant's machines, which --no-inventory leaves unread";
+        return Err(CommandError::text(ExitStatus::Usage, message, Some("leave one out")));
+    }
     let guard = Guard { removals: guard_removals, changes: guard_changes, scope: None };
-    guard.with_ceilings(allow_removals, allow_changes)
+    Ok(guard.with_ceilings(allow_removals, allow_changes))
 }
 
 /// How a plan is made.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use super::confirm::Confirmation;
+use super::input::Pending;
 use super::service::Connection;
 use super::stop_signals;
 use super::watching::Watched;
@@ -112,6 +113,14 @@ impl Opening {
         match &self.service {
             Some(config) => Connection::to_service(config),
             None => Connection::to_sandbox(machines, &self.calls.quota).await,
+        }
+    }
+
+    /// Prepares the service for an input; where that is the tenant's own list, the sandbox makes up a company's machines.
+    pub(super) async fn connect_for(&self, input: &Pending) -> Result<Connection, CommandError> {
+        match &self.service {
+            None if input.is_tenants_list() => Connection::to_company(&self.calls.quota).await,
+            _ => self.connect(input.machines()).await,
         }
     }
 

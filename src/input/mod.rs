@@ -34,18 +34,22 @@ mod finding;
 mod growing;
 mod header;
 mod machine;
+mod machine_filter;
 mod mentions;
 mod mishap;
 mod note;
 mod opening;
 mod options;
+mod orders;
 mod problem;
 mod record;
 mod records;
+mod rivals;
 mod rows;
 mod scan;
 mod selection;
 mod sheet;
+mod source;
 mod spool;
 mod tag_book;
 mod tag_gate;
@@ -59,7 +63,9 @@ mod tests;
 
 use std::io::Read;
 
+use self::columns::Needed;
 use self::selection::Selection;
+use self::source::Source;
 use crate::filter::Filter;
 
 pub use self::accept::{Accepted, Doubt};
@@ -71,10 +77,13 @@ pub use self::excerpt::Excerpt;
 pub use self::finding::{Finding, Place};
 pub use self::header::{HeaderColumns, list_form};
 pub use self::machine::Dress;
+pub use self::machine_filter::MachineFilter;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
 pub use self::options::InputOptions;
+pub use self::orders::{Orders, OrdersError};
 pub use self::problem::{Problem, ProblemKind};
 pub use self::records::{Records, records};
+pub use self::rivals::ColumnChange;
 pub use self::selection::{MachineFields, is_of_machine, names_machine_fields};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
@@ -101,8 +110,16 @@ pub fn read_selected(
     filter: Option<Filter>,
     machines: Option<&dyn MachineFields>,
 ) -> Result<Sheet, InputError> {
+    let source = Source::open(source, options.sheet.as_deref(), options.spool_directory.as_deref())?;
+    let workbook = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows()));
     let mut text = text::Text::open(source, options)?;
-    let opening = opening::Opening::read(&mut text, options.accepted)?;
+    let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
+    let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();
-    rows::read(text, opening, selection.map_err(InputError::Filter)?, options)
+    let mut sheet = rows::read(text, opening, selection.map_err(InputError::Filter)?, options)?;
+    if let Some((note, rows)) = workbook {
+        sheet.notes.extend(note);
+        sheet.number_as_in(&rows);
+    }
+    Ok(sheet)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use encoding_rs::Encoding;
 
 use super::accept::Accepted;
+use super::orders::Orders;
 
 /// What the caller decides about reading an input.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,10 @@ pub struct InputOptions {
     pub accepted: Accepted,
     /// What stands between the tags of one cell; `None` where a cell holds one tag.
     pub tag_separator: Option<char>,
+    /// What every row asks for; `None` where columns say it.
+    pub orders: Option<Orders>,
+    /// The worksheet that is meant, where the input is a workbook; `None` is the first.
+    pub sheet: Option<String>,
     /// Whether machines can be named by their ids only, since nothing is read to look names up in.
     pub ids_only: bool,
 }

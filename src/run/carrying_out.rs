@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
+use super::input::OrderDigest;
 use super::record::WITHHELD;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
@@ -190,7 +191,9 @@ impl<T: Transport> Run<'_, T> {
 
     async fn write_from(&self, store: &Reader, desk: &Desk) -> Written {
         let run = store.run_by_id(self.id).await?;
-        let totals = write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+        let mut totals =
+            write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+        totals.lacks_orders = OrderDigest::says_changes(&run.description.input_digest);
         if let Some(bulletin) = &desk.bulletin {
             bulletin.note_rows(&totals);
         }
