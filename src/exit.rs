@@ -13,7 +13,8 @@ use crate::filter::FilterError;
 use crate::inventory::ReadError;
 use crate::model::is_sandbox_run;
 use crate::report::{
-    Ending, MachinesError, OutputError, Problem, ReservedError, ResultsError, joined, reading_code, reading_problem,
+    Ending, MachinesError, OutputError, PageError, Problem, ReservedError, ResultsError, joined, reading_code,
+    reading_problem,
 };
 use crate::store::StoreError;
 
@@ -233,6 +234,20 @@ impl From<ResultsError> for CommandError {
             | ResultsError::Store(_) => ExitStatus::StorageFailed,
         };
         Self::new(status, error, hint)
+    }
+}
+
+impl From<PageError> for CommandError {
+    fn from(error: PageError) -> Self {
+        let (status, hint) = match error {
+            PageError::Run(error) => return error.into(),
+            PageError::File { ref source, .. } => (ExitStatus::StorageFailed, unwritable_hint(source)),
+            PageError::Reserved(_) => (ExitStatus::Usage, "name another file for the report"),
+            PageError::Occupied { .. } => {
+                (ExitStatus::StorageFailed, "move it away, or name another file for the report")
+            }
+        };
+        Self::new(status, error, Some(hint.to_owned()))
     }
 }
 

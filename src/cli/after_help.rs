@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 14] = [
+const COMMANDS: [Entry; 15] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -59,6 +59,14 @@ const COMMANDS: [Entry; 14] = [
         &[
             ("Write the results of a run again", "tagfleet results 20261126-220000-k3x9q2"),
             ("Print them", "tagfleet results 20261126-220000-k3x9q2 -o -"),
+        ],
+    ),
+    (
+        "report",
+        &[0, 2, 7],
+        &[
+            ("Make the page", "tagfleet report 20261126-220000-k3x9q2"),
+            ("Get its numbers", "tagfleet report 20261126-220000-k3x9q2 --json"),
         ],
     ),
     (

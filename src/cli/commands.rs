@@ -37,6 +37,12 @@ pub enum Command {
     /// Write a run's results again
     #[command(after_long_help = after_help("results"))]
     Results(ResultsOptions),
+    /// Make a page about a run
+    ///
+    /// One file for a browser, from the state alone, at any time: how the run ended, its calls against the quota, where the
+    /// time went, what became of the rows, and why.
+    #[command(after_long_help = after_help("report"))]
+    Report(ReportOptions),
     /// Take back what a run changed
     ///
     /// As a run of its own, which asks, keeps the quota and can be resumed. What somebody else has changed since is left
@@ -223,6 +229,18 @@ pub struct ResultsOptions {
     ///
     /// [default: RUN.results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
+    pub output: Option<PathBuf>,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportOptions {
+    /// The run, as its results and summary name it
+    pub run: String,
+    /// Write the page here; - for standard output
+    ///
+    /// [default: RUN.report.html; with --json, no page is written]
+    #[arg(short, long, value_name = "REPORT.html")]
     pub output: Option<PathBuf>,
 }
 

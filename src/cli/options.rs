@@ -346,6 +346,11 @@ pub struct ChangingOptions {
     /// How the run gets on with others in the state directory.
     #[command(flatten)]
     pub others: OtherRunsOptions,
+    /// Write a report on the run at its end
+    ///
+    /// One page for a browser, as "tagfleet report" makes it. A report that cannot be made is one warning.
+    #[arg(long, value_name = "REPORT.html", help_heading = "Monitoring")]
+    pub report: Option<PathBuf>,
     /// Who watches it from afar.
     #[command(flatten)]
     pub monitoring: MonitoringOptions,

@@ -16,6 +16,7 @@ mod outputs;
 mod pinging;
 mod plan;
 mod process_limits;
+mod report;
 mod results;
 mod resume;
 mod runs;
@@ -45,7 +46,7 @@ use crate::exit::{CommandError, ExitStatus, sign_in_status};
 use crate::plan::changes::PlanSettings;
 use crate::plan::guard::Guard;
 use crate::report::logging::{self, LogFormat};
-use crate::report::{ColorChoice, Invocation, Reserved, Screen};
+use crate::report::{ColorChoice, Invocation, PageTarget, Reserved, Screen};
 use crate::run::{PlanningOptions, RunOptions};
 
 impl From<ConfigError> for CommandError {
@@ -166,6 +167,10 @@ async fn carry_out(
     if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.metrics_file.as_ref()) {
         reserved = reserved.with("the metrics", path);
     }
+    if let Some(path) = outputs::report(&cli.command) {
+        outputs::refuse_report(path, &cli.command, &reserved)?;
+        reserved = reserved.with("the report", path);
+    }
     let screen = match &general.log_file {
         None => screen.clone(),
         Some(path) => {
@@ -196,6 +201,7 @@ async fn carry_out(
         Command::Tags(options) => tags::tags(*options, general, &reserved, watched, screen).await,
         Command::Runs(options) => runs::runs(options, general, screen).await,
         Command::Results(options) => results::results(options, general, &reserved, screen).await,
+        Command::Report(options) => report::report(options, general, &reserved, screen).await,
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
         Command::Help(options) => help::help(&options, general, screen),
         Command::Completions(options) => completions::completions(&options, general, screen),
@@ -205,7 +211,7 @@ async fn carry_out(
 
 /// How a run is carried out.
 fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
-    let ChangingOptions { limits, others, .. } = changing;
+    let ChangingOptions { limits, others, report, .. } = changing;
     RunOptions {
         asks,
         bulk: !no_bulk,
@@ -214,6 +220,7 @@ fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptio
         lock_wait: others.lock_wait,
         note: limits.note,
         keep_runs: others.keep_runs,
+        report: report.map(PageTarget::new),
     }
 }
 

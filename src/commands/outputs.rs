@@ -15,7 +15,7 @@ use crate::cli::{Cli, Command, FilterOptions, MonitoringOptions, ServiceOptions,
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
-use crate::report::{Problem, Reserved, ResultsTarget};
+use crate::report::{PageTarget, Problem, Reserved, ResultsTarget};
 use crate::store::{lock_directory, state_files};
 
 /// Bytes at the beginning of a log that are looked at.
@@ -37,6 +37,7 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
         }
         Command::Runs(_)
         | Command::Results(_)
+        | Command::Report(_)
         | Command::Sandbox(_)
         | Command::Help(_)
         | Command::Completions(_)
@@ -92,6 +93,18 @@ pub(super) fn monitoring(command: &Command) -> Option<&MonitoringOptions> {
     }
 }
 
+/// Where the report on the run goes, if one is wanted at its end.
+pub(super) fn report(command: &Command) -> Option<&PathBuf> {
+    let changing = match command {
+        Command::Apply(options) => &options.changing,
+        Command::Resume(options) => &options.changing,
+        Command::Undo(options) => &options.changing,
+        Command::Tags(options) => &options.command.as_ref()?.options().changing,
+        _ => return None,
+    };
+    changing.report.as_ref()
+}
+
 fn credentials(service: &ServiceOptions) -> Vec<PathBuf> {
     let named = [&service.client_secret_file, &service.token_file, &service.ca_file].into_iter().flatten().cloned();
     let variables = ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"].into_iter();
@@ -113,6 +126,7 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Results(options) => (options.output.clone(), true),
         Command::Verify(options) => (options.output.clone(), false),
         Command::Inventory(options) => (options.output.clone(), false),
+        Command::Report(options) => (options.output.clone(), false),
         Command::Plan(_)
         | Command::Runs(_)
         | Command::Sandbox(_)
@@ -133,6 +147,11 @@ pub(super) fn refuse_metrics(path: &Path, command: &Command, reserved: &Reserved
         let hint = Some("name another file with --metrics-file".to_owned());
         CommandError::of(ExitStatus::Usage, Problem { error: error.into(), hint })
     })
+}
+
+/// Refuses to write the report where it cannot be written, or into a file that has another purpose.
+pub(super) fn refuse_report(path: &Path, command: &Command, reserved: &Reserved) -> Result<(), CommandError> {
+    PageTarget::new(path.to_owned()).check(&with_results(reserved, command)).map_err(CommandError::from)
 }
 
 /// What is reserved, and the results of the command.

@@ -203,7 +203,7 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
         WaitCause::Throttled => Spent::Throttled,
         WaitCause::Retry(_) => Spent::Retries,
         WaitCause::Answer { .. } => Spent::Calls,
-        WaitCause::Token { .. } => Spent::Own,
+        WaitCause::Token { .. } => Spent::SignIn,
         WaitCause::ListLag => Spent::ListLag,
         WaitCause::Outage { .. } => Spent::Outage,
     }

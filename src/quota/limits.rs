@@ -43,9 +43,10 @@ pub struct Quota {
 }
 
 /// Which calls count together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum QuotaScope {
     /// A bucket for each API: reading machines, tags, device values.
+    #[default]
     Api,
     /// One bucket for everything that the app calls.
     App,

@@ -17,14 +17,14 @@ use super::reasons::{end_hint, end_text, hindrance, reason_code};
 use super::results::{ErrorGroup, ErrorKey, Totals};
 use super::runs::operations_text;
 use super::screen::{Screen, Style};
+use super::spent::{spent_name, spent_text};
 use super::target::ResultsTarget;
 use crate::api::CallKind;
 use crate::call::is_disallowed_code;
-use crate::dispatch::{EndReason, Progress, Spent};
+use crate::dispatch::{EndReason, Progress};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
-use crate::quota;
-use crate::store::RunEntry;
+use crate::store::{RunEntry, SittingEnd};
 use crate::words::{counted, describe_duration, group_digits, selected_rows};
 
 /// How many groups of errors the text shows.
@@ -114,6 +114,14 @@ impl RunSummary<'_> {
             hint: end_hint(self.reason, self.progress),
             causes: hindrance.into_iter().chain(self.causes().into_iter().map(cause_object)).collect(),
         }
+    }
+
+    /// How it ended, for the books.
+    #[must_use]
+    pub fn sitting_end(&self) -> SittingEnd {
+        let Ending { exit_status, ended, reason, hint, .. } = self.ending();
+        let spent = self.progress.spent.iter().map(|(part, time)| (spent_name(*part), *time)).collect();
+        SittingEnd { ended: ended.to_owned(), reason, hint, exit_status, spent }
     }
 
     /// The text for people.
@@ -323,7 +331,7 @@ fn rounded_seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-const fn status_text(status: Status) -> &'static str {
+pub(super) const fn status_text(status: Status) -> &'static str {
     match status {
         Status::Succeeded => "succeeded",
         Status::Unchanged => "unchanged (already set)",
@@ -347,28 +355,8 @@ pub(super) fn calls_text(kind: Option<CallKind>, count: u64) -> String {
     counted(count, one, many)
 }
 
-fn spent_text(part: Spent) -> String {
-    match part {
-        Spent::Calls => "in calls".to_owned(),
-        Spent::Quota(None) => "spreading calls".to_owned(),
-        Spent::Quota(Some(limit)) => {
-            format!(
-                "waiting for the quota of {} per {}",
-                group_digits(u64::from(limit.calls.get())),
-                quota::describe(limit.window)
-            )
-        }
-        Spent::Throttled => "waiting because the service asked to".to_owned(),
-        Spent::Retries => "waiting to try again".to_owned(),
-        Spent::Machines => "reading the tenant's machines".to_owned(),
-        Spent::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
-        Spent::Outage => "waiting for the service to come back".to_owned(),
-        Spent::Own => "in the program itself".to_owned(),
-    }
-}
-
 /// What to do about a group of errors.
-fn error_hint(key: &ErrorKey) -> Option<&'static str> {
+pub(super) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
     Some(match (key.status, key.http_status, key.code.as_str()) {
         (Status::NotAttempted, None, _) => return None,
         (Status::Unknown, ..) => "they may have been done; to repeat a tag or a value that is set does no harm",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
+use super::foretelling::{foretell, sitting};
 use super::input::OrderDigest;
 use super::record::WITHHELD;
 use super::tenant::Tenant;
@@ -13,10 +14,12 @@ use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors,
 use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
+use crate::outside::shown;
 use crate::report::{
-    ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, describe_end, kept_text, write_results,
+    Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
+    kept_text, write_results,
 };
-use crate::store::{Reader, RunKey, RunState, StoreError, StoredRun};
+use crate::store::{NewSitting, Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
 /// How a run is carried out, whatever it does.
@@ -36,6 +39,8 @@ pub(crate) struct RunOptions {
     pub(crate) note: Option<String>,
     /// Runs that have been left alone for longer are forgotten.
     pub(crate) keep_runs: Duration,
+    /// Where its report goes, if one is wanted.
+    pub(crate) report: Option<PageTarget>,
 }
 
 /// A run that is stored.
@@ -68,6 +73,7 @@ impl<T: Transport> Run<'_, T> {
     pub(super) async fn give_up(&self, reason: EndReason, desk: &Desk) -> Result<ExitStatus, CommandError> {
         self.give_way(&reason, &desk.screen).await?;
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
+        self.tenant.store.begin_sitting(self.key, sitting(self.tenant)).await?;
         let mut progress = Progress::default();
         add_read(&mut progress, &self.tenant.failed_reading());
         self.conclude(Ok((reason, progress)), desk).await
@@ -83,6 +89,8 @@ impl<T: Transport> Run<'_, T> {
             seed: desk.random.u64(..),
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;
+        let foretold = foretell(tenant, *key, options.bulk).await?;
+        tenant.store.begin_sitting(*key, NewSitting { foretold, ..sitting(tenant) }).await?;
         tenant.store.keep_a_copy(*key).await;
         let mut report = (ProgressReport::new(desk.screen.clone(), desk.quiet), desk.bulletin.clone());
         let (transport, clock, stop_requests) =
@@ -166,8 +174,32 @@ impl<T: Transport> Run<'_, T> {
             input: &run.description.input_path,
             selected_from: self.selected_from,
         };
-        show(&summary, status, desk)?;
-        Ok(status)
+        self.end_sitting(&summary).await;
+        let shown = show(&summary, status, desk);
+        self.report(desk).await;
+        shown.map(|()| status)
+    }
+
+    /// What cannot be noted is missing in the report, and nowhere else.
+    async fn end_sitting(&self, summary: &RunSummary<'_>) {
+        if let Err(error) = self.tenant.store.end_sitting(self.key, summary.sitting_end()).await {
+            tracing::debug!(%error, "the end of the run is not noted for its report");
+        }
+    }
+
+    /// A report that cannot be made changes nothing of the run.
+    async fn report(&self, desk: &Desk) {
+        let Some(target) = &self.options.report else { return };
+        let state_directory = desk.named_state_directory.as_deref();
+        let made = Page::of(&self.tenant.store, self.id, state_directory, self.tenant.clock.wall_time()).await;
+        let written = match made {
+            Ok(page) => target.write(&page.html(), &desk.screen),
+            Err(error) => Err(error.into()),
+        };
+        match written {
+            Ok(()) => desk.say(&format!("Report: {target}")),
+            Err(error) => desk.screen.warning(&format!("{}; nothing else depends on it", shown(&causes(&error)))),
+        }
     }
 
     /// Writes the results from the state, or from the copy of the run where the state was harmed under way.

@@ -25,6 +25,7 @@ mod carrying_out;
 mod claim;
 mod deciding_again;
 mod desk;
+mod foretelling;
 #[cfg(test)]
 mod histories;
 mod input;

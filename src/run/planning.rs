@@ -240,7 +240,7 @@ impl Planned {
     }
 
     /// The id of an operation's machine; `None` for a name that leads to none.
-    fn machine_id(&self, operation: &PlannedOperation) -> Option<&MachineId> {
+    pub(super) fn machine_id(&self, operation: &PlannedOperation) -> Option<&MachineId> {
         self.plan.machines.id(operation.machine, self.inventory.as_ref())
     }
 

@@ -7,7 +7,9 @@
 //! only reads has a [`Reader`] on a connection of its own: it takes no lock, notes no process, makes nothing that is not
 //! there, and can still read when nothing can be written any more.
 
+mod accounts;
 mod attempt;
+mod chronicle;
 mod connection;
 #[cfg(test)]
 mod crashes;
@@ -48,9 +50,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use accounts::{CallRecord, NO_KIND, OperationRecord};
 pub use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
+pub use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
 pub use custody::{Uncertainty, UnknownCalls};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};

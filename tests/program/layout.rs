@@ -90,7 +90,7 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 29] = [
+const RESERVED: [(&str, &[&str], &str); 30] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
@@ -99,6 +99,7 @@ const RESERVED: [(&str, &[&str], &str); 29] = [
     ("axum::", &["sandbox"], "nothing else serves anything"),
     ("governor::", &["quota"], "the pacer has a clock of its own, which only its wrapper keeps in check"),
     ("indicatif::", &["report"], "the engine knows no bar"),
+    ("maud::", &["report"], "pages are made in one place, which escapes what stands on them"),
     ("console::", &["report"], "nobody but the report draws on a terminal"),
     ("tracing_subscriber::", &["report"], "where logs go is decided once"),
     ("encoding_rs::", &["input"], "bytes are decoded once"),

@@ -13,6 +13,8 @@
     reason = "a test ends with a panic, its helpers are tests, too, and the texts of tests are short"
 )]
 
+#[cfg(unix)]
+mod browser;
 mod machines;
 mod process;
 mod rehearsal;
@@ -61,6 +63,7 @@ mod quota;
 mod readme;
 mod refusals;
 mod rehearsing;
+mod report;
 mod results;
 mod resuming;
 mod runs;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, WaitCause};
+use crate::dispatch::Spent;
 use crate::quota::Quota;
 use crate::report::reasons::reason_hint;
 use crate::report::{ColorChoice, ErrorGroup, Invocation};

@@ -262,6 +262,7 @@ impl Process {
             lock_wait: options.lock_wait,
             note: None,
             keep_runs: Duration::from_hours(24 * 90),
+            report: None,
             skip_missing_machines: false,
         }
     }

@@ -375,6 +375,7 @@ impl Invocation {
             lock_wait: self.lock_wait,
             note: self.note.map(str::to_owned),
             keep_runs: Duration::from_hours(24 * 90),
+            report: None,
         }
     }
 }
