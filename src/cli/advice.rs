@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::program::Cli;
 
 /// Options of other programs, and what does their work here.
-const OPTIONS: [(&[&str], &str); 35] = [
+const OPTIONS: [(&[&str], &str); 34] = [
     (
         &[
             "--dry-run",
@@ -47,7 +47,6 @@ const OPTIONS: [(&[&str], &str); 35] = [
         &["--output", "-o", "--out", "--outfile", "--output-file", "--results", "--result-file"],
         "apply, resume, results, undo, verify and inventory write their rows to -o FILE; the others print on standard output",
     ),
-    (&["--report"], "the summary is printed on standard output, with --json for machines; rows go to -o FILE"),
     (&["--format", "--output-format", "--jsonl"], "--json prints a summary for machines; rows are always CSV"),
     (
         &["--threads", "--thread", "--parallel", "--parallelism", "--workers", "--jobs", "-j", "--max-concurrency"],
@@ -177,7 +176,7 @@ const COMMANDS: [(&[&str], &str); 12] = [
         &["list", "ls", "history", "status", "log", "logs", "jobs", "ps", "show"],
         "'tagfleet runs' lists the runs, 'tagfleet runs RUN' shows one",
     ),
-    (&["report", "output", "result"], "'tagfleet results RUN' writes a run's results again"),
+    (&["output", "result"], "'tagfleet results RUN' writes a run's results again"),
     (
         &["export", "machines", "machine", "devices", "device", "dump", "get"],
         "'tagfleet inventory -o MACHINES.csv' exports the tenant's machines with their tags",

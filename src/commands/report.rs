@@ -8,7 +8,7 @@ use crate::cli::{GeneralOptions, ReportOptions};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{Ending, Page, PageTarget, Reserved, Screen};
+use crate::report::{Page, PageTarget, Reserved, Screen};
 use crate::store::{Reader, StoreError};
 
 /// Reads the run, and writes the page, or the object, or both.
@@ -45,7 +45,7 @@ pub(super) async fn report(
         target.write(&page.html(), screen)?;
     }
     if general.json {
-        screen.object(page.json(), &Ending::finished(ExitStatus::Done.code()))?;
+        screen.object(page.json(), &page.ending(ExitStatus::Done.code()))?;
     } else if let Some(target) = target {
         screen.line(&format!("Report: {target}"));
     }

@@ -124,7 +124,12 @@ fn whatever_a_text_from_outside_holds_it_is_text() {
     let refused = StandIn::answering(move |_| {
         Reply::json(400, r#"{"error": {"code": "<b onclick=1>Bad", "message": "</style><script>\u202e"}}"#)
     });
-    let outcome = Rehearsal::at_stand_in(&refused).rows(&rows).option("--note", hostile).with("--json").run().exits(1);
+    let outcome = Rehearsal::at_stand_in(&refused)
+        .rows(&rows)
+        .option("--note", hostile)
+        .with("--json --accept odd-tags")
+        .run()
+        .exits(1);
     let page = page(outcome.folder(), &run_id(&outcome.summary()));
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("Add =1+1"), "{page}");
     assert!(page.contains(r"\u{202e}") && !page.contains(['\u{202e}', '\u{2066}']), "{page}");
@@ -184,7 +189,7 @@ fn a_run_that_stopped_says_why_and_how_to_go_on_and_one_whose_process_died_has_a
         let folder = Folder::new();
         let running =
             Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A,Add,\n#2,A,Add,\n").quota("1/1h").with("-v").start();
-        running.program().waits_until_it_says("settled");
+        running.program().waits_until_it_says("1 of 2 operations");
         let listed: Value = serde_json::from_slice(&folder.run(&["runs", "--json"]).output).expect("an object");
         let id = run_id(&listed["runs"][0]);
         assert_eq!(object(&folder, &id)["state"], "running");

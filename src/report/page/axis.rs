@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::span::Span;
+use crate::words::group_digits;
 
 /// Steps between times, in seconds.
 const TIME_STEPS: [i64; 22] = [
@@ -20,7 +21,7 @@ pub(super) fn round_numbers(greatest: u64, most_steps: u64) -> Vec<u64> {
     (0..=greatest / step).map(|number| number * step).collect()
 }
 
-/// A number in little room: `800`, `12k`, `1.5M`.
+/// A number in little room: `1,800`, `12k`, `1.5M`.
 pub(super) fn short_number(number: u64) -> String {
     let with_tenths = |unit: u64, letter: char| {
         let tenths = number / (unit / 10);
@@ -31,7 +32,7 @@ pub(super) fn short_number(number: u64) -> String {
         }
     };
     match number {
-        0..10_000 => number.to_string(),
+        0..10_000 => group_digits(number),
         10_000..1_000_000 => with_tenths(1_000, 'k'),
         1_000_000..1_000_000_000 => with_tenths(1_000_000, 'M'),
         _ => with_tenths(1_000_000_000, 'G'),
@@ -75,7 +76,7 @@ mod tests {
             assert_eq!(round_numbers(greatest, 4), expected);
         }
         let shown = [0, 9_999, 10_000, 12_500, 200_000, 1_500_000, 2_000_000].map(short_number);
-        assert_eq!(shown, ["0", "9999", "10k", "12.5k", "200k", "1.5M", "2M"]);
+        assert_eq!(shown, ["0", "9,999", "10k", "12.5k", "200k", "1.5M", "2M"]);
     }
 
     #[test]

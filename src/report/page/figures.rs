@@ -67,8 +67,8 @@ impl CallFigures {
             let allowed = move |limit: &&KeptLimit| limit.window == window;
             sittings.iter().map(|sitting| sitting.limits.iter().find(allowed).map(|limit| limit.calls)).collect()
         };
-        let windows = buckets.iter().flat_map(|buckets| {
-            windows.iter().map(|window| WindowCount::new(buckets.clone(), *window, of_window(*window), span))
+        let windows = windows.iter().flat_map(|window| {
+            buckets.iter().map(|buckets| WindowCount::new(buckets.clone(), *window, of_window(*window), span))
         });
         Self {
             windows: windows.collect(),

@@ -28,6 +28,7 @@ use serde_json::Value;
 use figures::Figures;
 pub use target::{PageError, PageTarget};
 
+use super::frame::Ending;
 use super::target::ResultsError;
 use crate::model::is_sandbox_run;
 use crate::store::Reader;
@@ -57,9 +58,15 @@ impl Page {
         html::page(&self.0, &TimeZone::system())
     }
 
-    /// The same numbers as an object for scripts.
+    /// The same numbers as an object for scripts, but for the causes.
     #[must_use]
     pub fn json(&self) -> Value {
         object::object(&self.0)
+    }
+
+    /// How the command ends that made it: with the causes, which every object has.
+    #[must_use]
+    pub fn ending(&self, exit_status: u8) -> Ending {
+        Ending { causes: object::causes(&self.0), ..Ending::finished(exit_status) }
     }
 }

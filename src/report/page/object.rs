@@ -47,7 +47,6 @@ pub(super) fn object(figures: &Figures) -> Value {
         "by_change": breakdown(&figures.changes, |name| Some(name.clone())),
         "by_group": figures.groups.as_ref().map(|groups| breakdown(groups, Clone::clone)),
         "by_platform": figures.platforms.as_ref().map(|platforms| breakdown(platforms, Clone::clone)),
-        "causes": causes(figures),
         "answers": answers(figures),
     })
 }
@@ -110,7 +109,8 @@ fn breakdown<Name>(breakdown: &Breakdown<Name>, name: impl Fn(&Name) -> Option<S
     })
 }
 
-fn causes(figures: &Figures) -> Vec<Value> {
+/// Why rows are not done.
+pub(super) fn causes(figures: &Figures) -> Vec<Value> {
     let errors = figures.totals.errors.iter();
     errors
         .map(|(key, group)| {

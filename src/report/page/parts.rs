@@ -66,7 +66,7 @@ fn window(figures: &Figures, count: &WindowCount, time_zone: &TimeZone) -> Marku
     let most = format!("at most {}{of_limit} calls in {window}", group_digits(peak));
     html! {
         figure {
-            figcaption { b { (name) } ": " (most) }
+            figcaption { b { (name) } (capitalized(&most)) }
             (plot.picture("small", &format!("{name}: {most}"), &html! {
                 (plot.steps(&values, "calls"))
                 @if let Some(limit) = limit { (plot.limit(limit)) }
@@ -110,7 +110,7 @@ pub(super) fn time(figures: &Figures) -> Markup {
                 table {
                     @for (class, name, time) in &named {
                         tr {
-                            td { (swatch(class)) }
+                            td class="s" { (swatch(class)) }
                             td { (capitalized(&text(name))) }
                             td class="n" { (duration_text(*time)) }
                             td class="n" { (percent(microseconds(*time), microseconds(whole))) }

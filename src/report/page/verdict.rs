@@ -57,7 +57,7 @@ impl Verdict {
         let (tone, headline) = rows.judged(figures.details.entry.condition, end.is_some());
         let reason = end.and_then(|end| end.reason.as_ref()).filter(|_| !figures.is_under_way());
         let hint = end.and_then(|end| end.hint.as_ref()).filter(|_| reason.is_some());
-        let why = reason.map(|reason| format!("The run stopped {}.", reason.trim_end_matches('.')));
+        let why = reason.map(|reason| format!("It stopped early, {}.", reason.trim_end_matches('.')));
         let hint = hint.map(|hint| format!("What to do: {hint}."));
         Self { tone, headline, more: why.into_iter().chain(hint).collect() }
     }
