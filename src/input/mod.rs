@@ -41,6 +41,7 @@ mod opening;
 mod options;
 mod problem;
 mod record;
+mod record_fault;
 mod records;
 mod rows;
 mod scan;

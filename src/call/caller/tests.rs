@@ -32,7 +32,6 @@ fn lost(kind: LossKind) -> Answer {
     Answer::Lost(Loss { kind, description: "lost".into() })
 }
 
-/// The service's refusal.
 fn refusal(status: u16) -> Answer {
     response(status, r#"{"error": {"code": "C", "message": "m"}}"#)
 }
