@@ -34,7 +34,7 @@ fn functions(text: &str) -> Vec<(&str, usize)> {
         let depth = line.len() - line.trim_start().len();
         let end = |line: &&str| line.get(depth..).is_some_and(|rest| rest.starts_with('}'));
         let is_whole = line.ends_with(['}', ';']);
-        let further = lines.get(start + 1..).unwrap_or_default().iter().position(|line| end(&line));
+        let further = lines.get(start + 1..).unwrap_or_default().iter().position(end);
         found.push((name, if is_whole { 1 } else { further.map_or(1, |further| further + 2) }));
     }
     found
