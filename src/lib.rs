@@ -66,6 +66,7 @@
 //! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
+//! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
 //! | when an outage is one | `call/outage.rs` |
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |

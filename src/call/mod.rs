@@ -1,4 +1,4 @@
-//! One call, whole: admit, send, judge, settle, wait, again; over any [`Transport`].
+//! One call, whole: admit, send, judge, settle, wait, again; over any [`Transport`](crate::api::Transport).
 //!
 //! A call knows the operations that it carries by number only, and no rows. It returns when it has an outcome, when the
 //! run drains, or when nothing sent after it can succeed; on the way it reports its phases. Its effects are on the disk

@@ -23,7 +23,6 @@ const FAILURES_BEFORE_PAUSE: u32 = 5;
 /// What an attempt says of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
-    /// It answers.
     Answers,
     /// It is in trouble, or cannot be reached.
     Trouble(ServiceTrouble),

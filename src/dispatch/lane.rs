@@ -71,11 +71,9 @@ pub(super) enum WorkRead {
 /// What a lane has for whoever wants to make a call.
 #[derive(Debug)]
 pub(super) enum Due {
-    /// A call.
     Errand(Errand),
     /// Operations are to be read from the store first.
     Read(WorkRead),
-    /// Nothing now.
     Nothing,
 }
 

@@ -25,10 +25,8 @@ pub(super) struct Sending {
     next_call: u64,
 }
 
-/// What is due.
 #[derive(Debug)]
 pub(super) enum Due {
-    /// A call.
     Call(Call),
     /// Something is to be known first.
     Ask(Question),

@@ -13,7 +13,7 @@ pub enum Cell<'r> {
 
 /// Whatever has cells.
 pub trait Row {
-    /// The cell in a column, by the position that [`Columns`] gave for it.
+    /// The cell in a column, by the position that [`Columns`](super::Columns) gave for it.
     fn cell(&self, position: usize) -> Cell<'_>;
 }
 

@@ -43,6 +43,7 @@ mod options;
 mod orders;
 mod problem;
 mod record;
+mod record_fault;
 mod records;
 mod rivals;
 mod rows;

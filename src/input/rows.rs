@@ -16,14 +16,14 @@ use super::excerpt::Excerpt;
 use super::growing::make_room;
 use super::machine::Dresses;
 use super::mentions::Mentions;
-use super::mishap::is_spreadsheet_error;
 use super::note::{Note, SkippedRows, Wardrobe};
 use super::opening::Opening;
 use super::options::InputOptions;
 use super::orders::Orders;
 use super::problem::{Problem, ProblemKind};
-use super::record::{Record, swallows_row, trim};
-use super::scan::{Cells, QuotedPlace};
+use super::record::{Record, trim};
+use super::record_fault::Expected;
+use super::scan::Cells;
 use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::SpoolWriter;
@@ -143,7 +143,9 @@ impl<'m> Rows<'m> {
         }
         let row = self.next_row(line)?;
         let (named, has_blanks) = self.named(record, machine);
-        let fault = self.fault_of_record(record, machine, has_blanks);
+        let expected =
+            Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
+        let fault = expected.fault_of(record, machine, has_blanks, &mut self.allowed);
         // Cells that cannot be believed say nothing to a filter either.
         if fault.is_none()
             && self.selection.as_mut().is_some_and(|selection| !selection.takes(record, machine, &self.columns.rivals))
@@ -211,78 +213,6 @@ impl<'m> Rows<'m> {
 
     fn delimiter(&self) -> &str {
         std::str::from_utf8(std::slice::from_ref(&self.dialect.delimiter)).unwrap_or_default()
-    }
-
-    /// What is wrong with the record as such, so that its cells cannot be believed.
-    fn fault_of_record<R: Read>(
-        &mut self,
-        record: &Record<'_, R>,
-        machine: &str,
-        has_blanks: bool,
-    ) -> Option<(Field, ProblemKind)> {
-        if let Some(stray) = record.cells.stray_quote() {
-            let (opened, closed) = record.lines_of(stray);
-            return Some((Field::Row, ProblemKind::TextAfterQuote { opened, closed }));
-        }
-        let delimiter = char::from(self.dialect.delimiter);
-        let swallows = |quoted: &&QuotedPlace| swallows_row(record.quoted(**quoted), delimiter, self.columns.count);
-        if let Some(quoted) = record.cells.broken().iter().find(swallows) {
-            if !self.accepted.allows(Doubt::LineBreaks) {
-                let (opened, closed) = record.lines_of(*quoted);
-                return Some((Field::Row, ProblemKind::LineBreaks { opened, closed }));
-            }
-            *self.allowed.entry(Doubt::LineBreaks).or_default() += 1;
-        }
-        let (found, expected) = (record.cells.count(), self.columns.count);
-        if self.is_quoted_row(record, delimiter) {
-            return Some((Field::Row, ProblemKind::QuotedRow));
-        }
-        if self.is_comment(record, machine) {
-            return Some((Field::Row, ProblemKind::CommentRow));
-        }
-        let is_ragged = found > expected && (expected..found).any(|position| !record.cell(position).trim().is_empty());
-        if (has_blanks || is_ragged)
-            && let Some(late) = self.late_quote(record, is_ragged)
-        {
-            return Some(late);
-        }
-        is_ragged.then(|| {
-            let place = record.place;
-            let last_line = (place.last_line > place.first_line).then_some(place.last_line);
-            (Field::Row, ProblemKind::RaggedRow { found, expected, last_line })
-        })
-    }
-
-    /// Whether the first cell is quoted and holds a whole row, and nothing stands beside it.
-    fn is_quoted_row<R: Read>(&self, record: &Record<'_, R>, delimiter: char) -> bool {
-        let first = record.cell(0);
-        !record.cells.is_bare(record.text.window(), 0)
-            && first.contains(delimiter)
-            && record.cells().skip(1).all(|cell| cell.trim().is_empty())
-            && swallows_row(first, delimiter, self.columns.count)
-    }
-
-    /// Whether the row is a remark: a mark of a comment where its machine should be, or in front and no machine at all.
-    fn is_comment<R: Read>(&self, record: &Record<'_, R>, machine: &str) -> bool {
-        (machine.starts_with('#') && !is_spreadsheet_error(machine))
-            || (machine.is_empty() && self.columns.machine.position > 0 && record.cell(0).trim_start().starts_with('#'))
-    }
-
-    /// A quotation mark behind a blank, in a column that is read, or wherever it can be why there are too many cells.
-    fn late_quote<R: Read>(&self, record: &Record<'_, R>, is_ragged: bool) -> Option<(Field, ProblemKind)> {
-        let read = [
-            (Field::Machine, Some(&self.columns.machine)),
-            (Field::Tag, self.columns.tag.as_ref()),
-            (Field::Action, self.columns.action.as_ref()),
-            (Field::Value, self.columns.value.as_ref()),
-        ];
-        let of_column =
-            read.into_iter().find(|(_, column)| column.is_some_and(|it| record.has_late_quote(it.position)));
-        let anywhere = || is_ragged && (0..record.cells.count()).any(|position| record.has_late_quote(position));
-        of_column
-            .map(|(field, _)| field)
-            .or_else(|| anywhere().then_some(Field::Row))
-            .map(|field| (field, ProblemKind::BlankBeforeQuote))
     }
 
     /// The cells that matter, and whether one of them may begin with a blank.

@@ -241,7 +241,6 @@ fn unmade_adds(requests: &Requests, inventory: Option<&Inventory>) -> HashSet<Ma
 /// What is shown of the tag or value that an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
-    /// This.
     Held(Held),
     /// A tag that differs in nothing but case: the service may take it for the one that is meant.
     CaseVariant,

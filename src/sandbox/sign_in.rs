@@ -165,7 +165,6 @@ impl Tokens {
         Self { ends: HashMap::new(), lifetime, roles }
     }
 
-    /// Issues a token.
     pub(super) fn issue(&mut self, applicant: Applicant<'_>, now: Arrival, random: &mut fastrand::Rng) -> String {
         self.ends.retain(|_, end| *end > now.uptime);
         if self.ends.len() >= MAXIMUM_TOKENS
@@ -221,7 +220,6 @@ impl Tokens {
         self.ends.get(token).is_some_and(|end| now < *end)
     }
 
-    /// Forgets every token.
     pub(super) fn revoke_all(&mut self) {
         self.ends.clear();
     }

@@ -155,11 +155,10 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// Every file of the program, tests apart.
-pub(crate) fn sources() -> Vec<Source> {
-    let root = repository("src");
+/// Every file of Rust below a folder.
+pub(crate) fn files(root: PathBuf) -> Vec<PathBuf> {
     let mut paths = Vec::new();
-    let mut directories = vec![root.clone()];
+    let mut directories = vec![root];
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).expect("the source") {
             let path = entry.expect("an entry").path();
@@ -172,8 +171,16 @@ pub(crate) fn sources() -> Vec<Source> {
             }
         }
     }
-    let texts: BTreeMap<PathBuf, String> =
-        paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).expect("UTF-8"))).collect();
+    paths
+}
+
+/// Every file of the program, tests apart.
+pub(crate) fn sources() -> Vec<Source> {
+    let root = repository("src");
+    let texts: BTreeMap<PathBuf, String> = files(root.clone())
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read_to_string(path).expect("UTF-8")))
+        .collect();
     let of_tests: BTreeSet<PathBuf> = texts.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
     let is_test = |path: &Path| path.ancestors().any(|above| of_tests.contains(&above.with_extension("")));
     let program = texts.iter().filter(|(path, _)| !is_test(path));

@@ -71,6 +71,7 @@ mod samples;
 mod secrecy;
 mod shown;
 mod sign_in;
+mod sizes;
 #[cfg(target_os = "linux")]
 mod stalled;
 mod stopping;
