@@ -71,7 +71,8 @@
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
-//! | the window rule | `quota/window.rs`; its ledger: `store/ledger.rs` |
+//! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs` |
+//! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/apart.rs` |
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, how they stand in columns: `store/encoding.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |

@@ -22,7 +22,7 @@ use crate::store::{WorkCount, WorkItem, WorkKind, WorkPlace};
 
 use super::bulk::Handling;
 use apart::SetAside;
-pub(super) use apart::{ApartOpenings, CallsAhead, Openings};
+pub(super) use apart::{ApartOpenings, BulkOpening, CallsAhead, Openings};
 pub(super) use errand::Errand;
 use errand::{Member, Purpose};
 

@@ -4,7 +4,7 @@
 //! answered, may be done all the same. The removes that wait for such adds are held back while everybody else's go on; then
 //! the adds are read back, and only the removes of those that stay in doubt are left out.
 
-use super::lane::{ApartOpenings, CallsAhead, Due, Errand, Lane, Openings, WorkRead, bucket_of};
+use super::lane::{ApartOpenings, BulkOpening, CallsAhead, Due, Errand, Lane, Openings, WorkRead, bucket_of};
 use crate::model::{Bucket, ChangeKind};
 use crate::store::{Guards, RemovesWithoutAdds, WorkKind};
 
@@ -42,9 +42,15 @@ impl Room<'_> {
         let Some(relief) = self.relief.filter(|_| bucket == Bucket::Tags) else {
             return single.then_some(Openings::Together { may_begin_bulk: self.may_begin_bulk });
         };
-        let bulk = self.open.contains(&Bucket::BulkTags);
-        let openings = ApartOpenings { single, bulk, fresh_bulk: bulk && self.may_begin_bulk, relief };
-        (single || bulk).then_some(Openings::Apart(openings))
+        let bulk = if !self.open.contains(&Bucket::BulkTags) {
+            BulkOpening::Nothing
+        } else if self.may_begin_bulk {
+            BulkOpening::Any { relief }
+        } else {
+            BulkOpening::Again
+        };
+        let is_any = single || bulk != BulkOpening::Nothing;
+        is_any.then_some(Openings::Apart(ApartOpenings { single, bulk }))
     }
 }
 

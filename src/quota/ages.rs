@@ -41,6 +41,11 @@
 //!   ([`Margin`]); 500 millionths are always added.
 //! - *Two containers of one machine* may show one boot id and two boot times. A position belongs to a process, or to
 //!   processes that provably read one clock.
+//! - *The ledger loses its last commits*, in a failover. Every process keeps its own calls of the longest window and stores
+//!   them again with their own ends, before it is admitted. Nobody is admitted before everybody has done so who was alive;
+//!   whoever died meanwhile is waited for until [`lost_calls_end`] and a window. What was admitted by a commit that is lost
+//!   left before, so it is among the calls that are stored again, or it is not sent. Who takes part must not be lost: a
+//!   process begins to call when its own entry is on every server that may take over.
 //! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
 //!   [`credit`] believes the shorter of two, less five minutes.
 
@@ -138,12 +143,22 @@ pub fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
     admitted.plus(SENT_WITHIN).plus(time_out).plus(HELD_ON_THE_WAY)
 }
 
+/// When the calls have arrived of which the ledger knew before it lost its last commits: `seen` is when whoever asks heard of
+/// that. Until a window after this, nobody is admitted beside a process that has died and can store them no more.
+#[must_use]
+pub fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
+    assumed_end(seen, time_out)
+}
+
 /// How much older calls are than when anybody looked last, where nobody lived to see it: what the ledger's server and our
 /// own wall clock agree upon, less a doubt.
 #[must_use]
 pub fn credit(by_server: Duration, by_own_wall_clock: Duration) -> Duration {
     by_server.min(by_own_wall_clock).saturating_sub(WALL_CLOCK_DOUBT)
 }
+
+#[cfg(test)]
+mod hosts;
 
 #[cfg(test)]
 mod tests {

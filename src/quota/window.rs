@@ -109,9 +109,6 @@ pub fn decide<Failure>(
 }
 
 #[cfg(test)]
-mod timelines;
-
-#[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 

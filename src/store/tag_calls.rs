@@ -65,7 +65,7 @@ mod tests {
         let half_an_hour = Duration::from_mins(30);
         assert!(!store.tag_calls_count_together(account).await.expect("an answer"));
         store.note_tag_calls_together(account).await.expect("a note");
-        tokio::time::advance(Duration::from_hours(24 * 30) - half_an_hour).await;
+        tokio::time::advance(Duration::from_mins(30 * 24 * 60 - 30)).await;
         assert!(store.tag_calls_count_together(account).await.expect("an answer"));
         assert!(!store.tag_calls_count_together(other).await.expect("an answer"));
         tokio::time::advance(half_an_hour).await;

@@ -84,18 +84,18 @@ fn a_bucket_pauses_after_a_series_over_several_operations() {
         (
             "one machine to which no connection comes about is no machine's trouble",
             with(vec![(Answers, Tags, one(1))], &[(NO_CONNECTION, Value, one(1)); 5]),
-            &[Machines, Tags, Value],
+            &Bucket::ALL,
         ),
         (
             "nor one for which nobody can sign in",
             with(vec![(Answers, Tags, one(1))], &[(NO_TOKEN, Value, one(1)); 5]),
-            &[Machines, Tags, Value],
+            &Bucket::ALL,
         ),
         ("before anything was reached the address is wrong", series(NO_CONNECTION, 20), &[]),
         (
             "a service that fails was reached",
             with(vec![(BUSY, Tags, one(1))], &series(NO_CONNECTION, 5)),
-            &[Machines, Tags, Value],
+            &Bucket::ALL,
         ),
         (
             "troubles of several kinds make one series",

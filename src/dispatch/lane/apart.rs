@@ -30,11 +30,31 @@ pub(in crate::dispatch) struct ApartOpenings {
     /// Single calls.
     pub(in crate::dispatch) single: bool,
     /// Bulk calls.
-    pub(in crate::dispatch) bulk: bool,
-    /// Bulk calls that are sent for the first time.
-    pub(in crate::dispatch) fresh_bulk: bool,
-    /// Whether bulk calls may relieve single ones.
-    pub(in crate::dispatch) relief: bool,
+    pub(in crate::dispatch) bulk: BulkOpening,
+}
+
+/// Which bulk calls may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dispatch) enum BulkOpening {
+    /// None.
+    Nothing,
+    /// Those that are made again.
+    Again,
+    /// Any.
+    Any {
+        /// Whether they may relieve single ones.
+        relief: bool,
+    },
+}
+
+impl BulkOpening {
+    const fn takes_fresh(self) -> bool {
+        matches!(self, Self::Any { .. })
+    }
+
+    const fn takes_relief(self) -> bool {
+        matches!(self, Self::Any { relief: true })
+    }
 }
 
 /// The calls that a lane will take.
@@ -97,13 +117,17 @@ impl Lane {
 
     /// The next call for which there is an opening, of at most `limit` machines.
     pub(super) fn next_apart(&mut self, limit: usize, openings: ApartOpenings) -> Due {
-        let openings = ApartOpenings { relief: openings.relief && limit > 1, ..openings };
         let ready = self.next_ready(openings).and_then(|errand| self.fitted(errand, limit));
         if let Some(errand) = ready {
             return Due::Errand(errand);
         }
-        while openings.single || openings.fresh_bulk {
-            if let Some(errand) = self.take_set_aside(openings).and_then(|errand| self.fitted(errand, limit)) {
+        if !openings.single && (limit == 1 || !openings.bulk.takes_fresh()) {
+            return Due::Nothing;
+        }
+        let takes_relief = openings.bulk.takes_relief() && limit > 1;
+        loop {
+            let suitable = self.take_set_aside(openings, takes_relief).and_then(|errand| self.fitted(errand, limit));
+            if let Some(errand) = suitable {
                 return Due::Errand(errand);
             }
             if self.set_aside.machines >= MOST_SET_ASIDE {
@@ -116,19 +140,20 @@ impl Lane {
             self.set_aside.push(errand);
         }
         // Nothing suits better.
-        let relief = if openings.fresh_bulk && openings.relief { self.set_aside.pop_single() } else { None };
+        let relief = if takes_relief { self.set_aside.pop_single() } else { None };
         let put_off = |lane: &mut Self| if openings.single { lane.next_put_off() } else { None };
         relief.map(as_relief).or_else(|| put_off(self)).map_or(Due::Nothing, Due::Errand)
     }
 
     /// A call that is to be made again.
     fn next_ready(&mut self, openings: ApartOpenings) -> Option<Errand> {
-        let has_opening = |errand: &Errand| if errand.is_bulk() { openings.bulk } else { openings.single };
+        let has_opening =
+            |errand: &Errand| if errand.is_bulk() { openings.bulk != BulkOpening::Nothing } else { openings.single };
         self.ready.iter().position(has_opening).and_then(|position| self.ready.remove(position))
     }
 
-    fn take_set_aside(&mut self, openings: ApartOpenings) -> Option<Errand> {
-        if openings.fresh_bulk
+    fn take_set_aside(&mut self, openings: ApartOpenings, takes_relief: bool) -> Option<Errand> {
+        if openings.bulk.takes_fresh()
             && let Some(errand) = self.set_aside.pop_bulk()
         {
             return Some(errand);
@@ -138,8 +163,7 @@ impl Lane {
         }
         let bulk = self.fresh_calls.saturating_sub(self.fresh_alone) + self.set_aside.bulk.len() as u64;
         let are_more = self.fresh_alone + self.set_aside.single.len() as u64 > bulk;
-        let relieves = openings.fresh_bulk && openings.relief && are_more;
-        if relieves { self.set_aside.pop_single().map(as_relief) } else { None }
+        if takes_relief && are_more { self.set_aside.pop_single().map(as_relief) } else { None }
     }
 }
 

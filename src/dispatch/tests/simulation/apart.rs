@@ -5,7 +5,7 @@ use crate::call::GateSettings;
 use crate::model::Tag;
 use crate::quota::QuotaScope;
 use crate::sandbox::in_memory::InMemory;
-use crate::sandbox::{SandboxQuota, SandboxSettings};
+use crate::sandbox::{DeadMachines, SandboxQuota, SandboxSettings};
 
 /// How many machines get each of the tags.
 struct Fleet {
@@ -41,6 +41,8 @@ fn fleet(alone: u32, pairs: u32) -> Fleet {
 struct Outcome {
     progress: Progress,
     seconds: u64,
+    /// Calls beyond the fewest, and those that were refused for quota.
+    more_calls: u64,
     together: bool,
     state: (Store, AccountKey, Arc<InMemory>),
 }
@@ -71,10 +73,10 @@ async fn run(fleet: Fleet, scope: QuotaScope, settings: SandboxSettings) -> Outc
         .expect("the engine works");
     assert!(matches!(reason, EndReason::Finished), "{reason:?}");
     let calls: u64 = progress.calls.values().sum();
-    assert_eq!(calls, fleet.calls + progress.throttled, "fewest calls");
+    let more_calls = calls - fleet.calls - progress.throttled;
     let seconds = clock.boot_time().since(began).as_secs();
     let together = store.tag_calls_count_together(account).await.expect("an answer");
-    Outcome { progress, seconds, together, state: (store, account, service) }
+    Outcome { progress, seconds, more_calls, together, state: (store, account, service) }
 }
 
 fn apart() -> SandboxSettings {
@@ -93,6 +95,7 @@ fn calls(outcome: &Outcome, kind: Kind) -> u64 {
 async fn three_thousand_different_tags_take_half_the_time_where_bulk_calls_count_apart() {
     let outcome = run(fleet(3000, 0), QuotaScope::Auto, apart()).await;
     assert_eq!((outcome.progress.count(Status::Succeeded), outcome.progress.throttled), (3000, 0));
+    assert_eq!(outcome.more_calls, 0);
     // 1,500 calls take 14 minutes, and 3,000 an hour more.
     assert!((840..966).contains(&outcome.seconds), "{} s", outcome.seconds);
     let (single, bulk) = (calls(&outcome, Kind::Tags), calls(&outcome, Kind::Bulk));
@@ -104,7 +107,7 @@ async fn three_thousand_different_tags_take_half_the_time_where_bulk_calls_count
 async fn where_they_count_together_a_handful_of_refusals_show_it_and_the_app_remembers() {
     // A few fewer than two hours take, since what is refused counts as well.
     let outcome = run(fleet(2990, 0), QuotaScope::Auto, SandboxSettings::default()).await;
-    assert_eq!(outcome.progress.count(Status::Succeeded), 2990);
+    assert_eq!((outcome.progress.count(Status::Succeeded), outcome.more_calls), (2990, 0));
     assert!((1..=5).contains(&outcome.progress.throttled), "{} refusals", outcome.progress.throttled);
     // The bound for as many calls in one bucket, and 15 percent.
     assert!((4440..5106).contains(&outcome.seconds), "{} s", outcome.seconds);
@@ -116,12 +119,31 @@ async fn bulk_calls_relieve_single_ones_as_far_as_they_have_room_and_no_bulk_cal
     // Tags for one machine, tags for two, and how many single calls there should be.
     for (alone, pairs, single) in [(300, 100, 200), (100, 300, 100), (0, 250, 0), (40, 30, 40)] {
         let outcome = run(fleet(alone, pairs), QuotaScope::Auto, apart()).await;
-        assert_eq!(outcome.progress.throttled, 0, "{alone} and {pairs}");
+        assert_eq!((outcome.progress.throttled, outcome.more_calls), (0, 0), "{alone} and {pairs}");
         let made = calls(&outcome, Kind::Tags);
         assert!(made.abs_diff(single) <= 20, "{alone} and {pairs}: {made} single calls");
         let bound = 60 * (u64::from(alone + pairs) - single).max(single).saturating_sub(1).div_euclid(100);
         assert!((bound..bound + 75).contains(&outcome.seconds), "{alone} and {pairs}: {} s", outcome.seconds);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_machine_fails_by_an_answer_to_it_alone_whichever_way_it_went_first() {
+    let settings = SandboxSettings { dead: DeadMachines::Share(0.1), ..apart() };
+    let outcome = run(fleet(300, 0), QuotaScope::Auto, settings).await;
+    let [succeeded, failed] = [Status::Succeeded, Status::Failed].map(|status| outcome.progress.count(status));
+    assert_eq!(succeeded + failed, 300);
+    assert!((10..=60).contains(&failed), "{failed}");
+    // Such a machine is asked for again, alone.
+    assert!(calls(&outcome, Kind::Bulk) > 100 && outcome.more_calls <= 2 * failed, "{}", outcome.more_calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_bulk_calls_there_is_nothing_side_by_side() {
+    let settings = SandboxSettings { bulk_forbidden: true, ..apart() };
+    let outcome = run(fleet(150, 0), QuotaScope::Auto, settings).await;
+    assert_eq!((outcome.progress.count(Status::Succeeded), outcome.progress.throttled), (150, 0));
+    assert!(outcome.more_calls <= 3, "{:?}", outcome.progress.calls);
 }
 
 #[tokio::test(start_paused = true)]
