@@ -1,7 +1,7 @@
 //! What the options mean once the environment is read: where the API is, how to sign in, where the state lives.
 //!
-//! The environment is read here and nowhere else (but for what `azure_identity` reads itself), through a function that
-//! tests replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
+//! The environment is read here and nowhere else (but for what the Azure CLI is passed on), through a function that tests
+//! replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
 mod deadline;
 

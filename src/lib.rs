@@ -24,7 +24,7 @@
 //! - [`filter`]: the predicates of KQL, over a row's cells or a machine's fields. Pure.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
-//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
+//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP crate; never retries, never waits.
 //! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
 //! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
