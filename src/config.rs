@@ -107,6 +107,14 @@ pub fn keep_secrets(environment: Environment<'_>) {
     }
 }
 
+/// The proxy that calls go through, and which variable names it.
+pub(crate) fn proxy_variable(environment: Environment<'_>) -> Option<(&'static str, Url)> {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| {
+        let text = environment(name)?.into_string().ok().filter(|text| !text.is_empty())?;
+        Url::parse(&text).ok().map(|address| (name, address))
+    })
+}
+
 fn secret(environment: Environment<'_>, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
     Ok(text(environment, name)?.map(SecretString::from))
 }

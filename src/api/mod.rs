@@ -9,6 +9,7 @@ mod client;
 pub mod cloud;
 mod network;
 mod ping;
+mod reach;
 mod request;
 pub mod sign_in;
 
@@ -18,6 +19,7 @@ pub use answer::{Answer, Loss, LossKind, MachinePage, MachineRecord, Response, S
 pub use client::{Client, ClientError, ClientSettings, parse_base_url};
 pub use network::{CertificateProblem, NetworkError};
 pub use ping::{PING_TIME_OUT, Ping, PingAddress, PingAddressError, PingAnswer, PingClient, PingLoss};
+pub use reach::reach;
 pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
 /// An address, as the HTTP library reads it.
 pub use reqwest::Url;

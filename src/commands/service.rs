@@ -20,7 +20,7 @@ const SANDBOX_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 
 /// A way to a service.
 pub(super) struct Connection {
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     host: String,
     sandbox: Option<Sandbox>,
 }

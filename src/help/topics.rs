@@ -23,8 +23,9 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 16] = topics! {
+pub const TOPICS: [Topic; 17] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
+    "check": "what is looked at before a run, and how a check ends",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
     "filters": "which rows and machines are meant: operators, functions, examples",
     "planning": "what apply would do, how few calls it takes, limits",

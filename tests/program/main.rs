@@ -30,6 +30,7 @@ mod bad_files;
 mod bad_rows;
 mod bulk;
 mod certificates;
+mod checking;
 mod circles;
 mod dialects;
 mod environments;

@@ -48,6 +48,7 @@ use crate::outside::secrets;
 pub use self::error::{SignInError, Trouble};
 pub(super) use self::files::open_at_once;
 pub use self::files::read_secret_file;
+pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
 pub use self::settings::{AuthMethod, IdentityPlatform, PlatformOffers, SignInMethod, SignInSettings};
 pub use self::token::{BearerToken, TokenClaims};
 
