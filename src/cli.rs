@@ -19,8 +19,8 @@ use crate::outside::shown;
 
 pub(crate) use after_help::{examples, exit_statuses};
 pub use commands::{
-    ApplyOptions, Command, CompletionsOptions, HelpOptions, InventoryOptions, ManOptions, PlanOptions, ReportOptions,
-    ResultsOptions, ResumeOptions, RunsOptions, UndoOptions, VerifyOptions,
+    ApplyOptions, CheckOptions, Command, CompletionsOptions, HelpOptions, InventoryOptions, ManOptions, PlanOptions,
+    ReportOptions, ResultsOptions, ResumeOptions, RunsOptions, UndoOptions, VerifyOptions,
 };
 pub use mistyped::{Mistyped, message_and_hint};
 pub use options::{

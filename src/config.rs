@@ -1,7 +1,7 @@
 //! What the options mean once the environment is read: where the API is, how to sign in, where the state lives.
 //!
-//! The environment is read here and nowhere else (but for what `azure_identity` reads itself), through a function that
-//! tests replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
+//! The environment is read here and nowhere else (but for what the Azure CLI is passed on), through a function that tests
+//! replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
 mod deadline;
 
@@ -105,6 +105,14 @@ pub fn keep_secrets(environment: Environment<'_>) {
     for password in proxies.filter_map(|proxy| proxy.password().map(str::to_owned)) {
         secrets::keep(&password.into());
     }
+}
+
+/// The proxy that calls go through, and which variable names it.
+pub(crate) fn proxy_variable(environment: Environment<'_>) -> Option<(&'static str, Url)> {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| {
+        let text = environment(name)?.into_string().ok().filter(|text| !text.is_empty())?;
+        Url::parse(&text).ok().map(|address| (name, address))
+    })
 }
 
 fn secret(environment: Environment<'_>, name: &'static str) -> Result<Option<SecretString>, ConfigError> {

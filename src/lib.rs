@@ -24,7 +24,7 @@
 //! - [`filter`]: the predicates of KQL, over a row's cells or a machine's fields. Pure.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
-//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
+//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP crate; never retries, never waits.
 //! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
 //! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
@@ -78,6 +78,7 @@
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | `api/sign_in/` |
+//! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/preflight.rs` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
 //!
 //! # Tests

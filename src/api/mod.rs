@@ -1,6 +1,6 @@
 //! The wire: the calls of the machine API, the client that sends one attempt, sign-in, and the clouds.
 //!
-//! This room alone names `reqwest` and `azure_identity`. It never retries and never waits: one `send` is one request on
+//! This room alone names `reqwest`. It never retries and never waits: one `send` is one request on
 //! the wire, since retries, redirects and protocol fallbacks of the HTTP client are off. What comes back is an
 //! [`Answer`], not yet judged.
 
@@ -10,6 +10,7 @@ pub mod cloud;
 mod loss;
 mod network;
 mod ping;
+mod reach;
 mod request;
 pub mod sign_in;
 mod transport;
@@ -19,6 +20,7 @@ pub use client::{Client, ClientError, ClientSettings, parse_base_url};
 pub use loss::{CertificateProblem, Loss, LossKind};
 pub use network::NetworkError;
 pub use ping::{PING_TIME_OUT, Ping, PingAddress, PingAddressError, PingAnswer, PingClient, PingLoss};
+pub use reach::reach;
 pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
 /// An address, as the HTTP library reads it.
 pub use reqwest::Url;

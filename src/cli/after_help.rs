@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 15] = [
+const COMMANDS: [Entry; 16] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -122,6 +122,14 @@ const COMMANDS: [Entry; 15] = [
                 "Exit with status 10 if a machine has it",
                 "tagfleet tags remove Pilot-2025 --plan-only --detailed-exitcode",
             ),
+        ],
+    ),
+    (
+        "check",
+        &[0, 2, 4, 5, 7],
+        &[
+            ("Check everything before the first run", "tagfleet check"),
+            ("Check another cloud", "tagfleet check --cloud gcc-high"),
         ],
     ),
     (

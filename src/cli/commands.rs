@@ -67,6 +67,12 @@ pub enum Command {
         after_long_help = after_help("tags")
     )]
     Tags(Box<TagsOptions>),
+    /// Check sign-in, permission, service, state and quota
+    ///
+    /// Looks at everything that a run depends on, one line each, and says what to do where something is wrong. One call
+    /// reads one machine; nothing is changed.
+    #[command(after_long_help = after_help("check"))]
+    Check(Box<CheckOptions>),
     /// Serve the simulated API on loopback
     #[command(after_long_help = after_help("sandbox"))]
     Sandbox(Box<SandboxArguments>),
@@ -271,6 +277,17 @@ pub struct ManOptions {
 
 fn help_topics() -> String {
     format!("Topics:\n{}", crate::help::list())
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
 }
 
 /// Options of `inventory`.

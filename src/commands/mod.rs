@@ -4,6 +4,7 @@
 //! what two commands need of a run stands in [`crate::run`], not here.
 
 mod apply;
+mod check;
 mod completions;
 mod confirm;
 mod help;
@@ -198,6 +199,7 @@ async fn carry_out(
         Command::Plan(options) => plan::plan(*options, general, screen).await,
         Command::Verify(options) => verify::verify(*options, general, &reserved, watched, screen).await,
         Command::Inventory(options) => inventory::inventory(*options, general, &reserved, screen).await,
+        Command::Check(options) => check::check(*options, general, screen).await,
         Command::Tags(options) => tags::tags(*options, general, &reserved, watched, screen).await,
         Command::Runs(options) => runs::runs(options, general, screen).await,
         Command::Results(options) => results::results(options, general, &reserved, screen).await,

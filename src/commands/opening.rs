@@ -155,7 +155,7 @@ impl Opening {
 }
 
 /// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
-fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
+pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
     Desk {
         screen: screen.clone(),
         quiet: general.quiet,

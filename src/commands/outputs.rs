@@ -31,6 +31,7 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
         Command::Resume(options) => (None, Some(&options.changing.service), options.sandbox),
         Command::Undo(options) => (None, Some(&options.changing.service), false),
         Command::Inventory(options) => (None, Some(&options.service), false),
+        Command::Check(options) => (None, Some(&options.service), false),
         Command::Tags(options) => {
             let retagging = options.command.as_ref().map(|command| &command.options().changing.service);
             (None, retagging.or(Some(&options.service)), false)
@@ -129,6 +130,7 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Report(options) => (options.output.clone(), false),
         Command::Plan(_)
         | Command::Runs(_)
+        | Command::Check(_)
         | Command::Sandbox(_)
         | Command::Help(_)
         | Command::Completions(_)

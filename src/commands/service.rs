@@ -23,7 +23,7 @@ const COMPANY_MACHINES: usize = 1000;
 
 /// A way to a service.
 pub(super) struct Connection {
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     host: String,
     sandbox: Option<Sandbox>,
 }

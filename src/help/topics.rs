@@ -23,8 +23,9 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 18] = topics! {
+pub const TOPICS: [Topic; 19] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
+    "check": "what is looked at before a run, and how a check ends",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
     "filters": "which rows and machines are meant: operators, functions, examples",
     "exports": "lists of machines with a change on the command line, @tenant, workbooks",

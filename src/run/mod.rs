@@ -22,6 +22,7 @@
 
 mod apply;
 mod carrying_out;
+mod check;
 mod claim;
 mod deciding_again;
 mod desk;
@@ -43,6 +44,7 @@ mod verify;
 
 pub(crate) use apply::{ApplyOrder, apply};
 pub(crate) use carrying_out::RunOptions;
+pub(crate) use check::QuotaLeft;
 pub(crate) use desk::{Consent, Desk};
 pub(crate) use input::{
     CheckedInput, InputOrder, InputSource, NamedFilter, TENANT_INPUT, check_input, check_input_with_machines,

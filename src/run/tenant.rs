@@ -263,7 +263,7 @@ impl<T: Transport> Tenant<T> {
         }
     }
 
-    fn caller(&self, draining: watch::Receiver<bool>, desk: &mut Desk) -> Caller<T> {
+    pub(super) fn caller(&self, draining: watch::Receiver<bool>, desk: &mut Desk) -> Caller<T> {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         Caller::new(Arc::clone(&self.transport), store, clock, self.gate.clone(), desk.random.u64(..), draining)
     }

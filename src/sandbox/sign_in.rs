@@ -1,7 +1,6 @@
 //! The token endpoint, and which tokens are good.
 //!
-//! `azure_identity`'s `ClientSecretCredential` posts straight to `/{tenant}/oauth2/v2.0/token` and asks for no instance
-//! or `OpenID` discovery, so there is none. Tokens look like signed JSON Web Tokens (RFC 7519) so that clients can read
+//! Clients post straight to `/{tenant}/oauth2/v2.0/token` and ask for no instance or `OpenID` discovery, so there is none. Tokens look like signed JSON Web Tokens (RFC 7519) so that clients can read
 //! their claims; the signature is random and what counts is that this sandbox has issued the token.
 
 use std::collections::HashMap;

@@ -31,6 +31,7 @@ mod process;
 mod prune;
 mod reader;
 mod resumption;
+mod room;
 mod rows;
 mod runs;
 mod schema;
@@ -70,6 +71,7 @@ pub use presence::lose_shared_memory;
 pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
+pub use room::free_bytes;
 pub use tallies::CallTally;
 
 use crate::clock::SharedClock;

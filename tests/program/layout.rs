@@ -90,11 +90,10 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 30] = [
+const RESERVED: [(&str, &[&str], &str); 29] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
-    ("azure_identity::", &["api"], "signing in is a matter of the wire"),
-    ("azure_core::", &["api"], "signing in is a matter of the wire"),
+    ("getrandom::", &["api"], "what nobody may guess is a matter of signing in"),
     ("rusqlite::", &["store"], "SQL lives in one place"),
     ("axum::", &["sandbox"], "nothing else serves anything"),
     ("governor::", &["quota"], "the pacer has a clock of its own, which only its wrapper keeps in check"),

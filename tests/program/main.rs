@@ -32,6 +32,7 @@ mod bad_files;
 mod bad_rows;
 mod bulk;
 mod certificates;
+mod checking;
 mod choosing;
 mod circles;
 mod dialects;

@@ -81,7 +81,8 @@ pub(super) fn for_same_token(method: SignInMethod) -> &'static str {
 }
 
 /// What to do about a proxy that wants to know who is asking.
-const PROXY_AUTHENTICATION: &str = "put the proxy's user name and password into HTTPS_PROXY, or ask for a way past it";
+pub(in crate::api) const PROXY_AUTHENTICATION_HINT: &str =
+    "put the proxy's user name and password into HTTPS_PROXY, or ask for a way past it";
 
 /// What to check when no usable answer came.
 pub(super) fn for_trouble(method: SignInMethod, trouble: Trouble) -> &'static str {
@@ -95,7 +96,7 @@ pub(super) fn for_trouble(method: SignInMethod, trouble: Trouble) -> &'static st
              AZURE_AUTHORITY_HOST"
         }
         Trouble::Untrusted(problem) => problem.hint(),
-        Trouble::ProxyAuthentication => PROXY_AUTHENTICATION,
+        Trouble::ProxyAuthentication => PROXY_AUTHENTICATION_HINT,
         Trouble::Status(_) => "the sign-in service is busy or down: try again later",
         Trouble::Unreadable | Trouble::TooLarge if method == SignInMethod::AzureCli => {
             "look at what `az account get-access-token` prints, and which az that is: something else answers in its place"

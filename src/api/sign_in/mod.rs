@@ -6,48 +6,50 @@
 //! ```text
 //! settings ─> choose a method ─> cache ────────> source
 //!                                (when to ask)   (whom to ask)
-//!   source is azure: through azure_identity, with transport, certificate, azure_cli (and child)
-//!          or ready: TAGFLEET_TOKEN, --token-file
+//!   source is application (with certificate), managed_identity: by one request to an endpoint
+//!          or azure_cli (with child), ready: TAGFLEET_TOKEN, --token-file
 //! ```
 //!
 //! Surprises: nothing here repeats a failed request, that is the caller's one retry layer. Secrets
 //! are in no error, no log and no argument of another process: each is made known to
-//! [`secrets`] before it is used, and of the Azure crates' own errors nothing is shown.
+//! [`secrets`] before it is used.
 
 mod answer;
-mod azure;
+mod application;
 mod azure_cli;
 mod cache;
 mod certificate;
 mod child;
+mod endpoint;
 mod error;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod hints;
+mod managed_identity;
 mod ready;
 mod settings;
 mod token;
-mod transport;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use self::azure::{Assertion, AzureSource, Plan};
-use self::azure_cli::AzureCliRunner;
+use self::application::{ApplicationSource, Proof};
+use self::azure_cli::AzureCli;
 use self::cache::{TokenCache, TokenSource};
 use self::certificate::CertificateKey;
+use self::endpoint::Endpoint;
+use self::managed_identity::ManagedIdentity;
 use self::ready::ReadyToken;
 use self::settings::{Application, named};
-use self::transport::{Route, SignInTransport};
 use crate::outside::secrets;
 
 pub use self::error::{SignInError, Trouble};
 pub(super) use self::files::open_at_once;
 pub use self::files::{read_secret_file, warn_if_readable_by_everybody};
-pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
+pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
+pub use self::settings::{AuthMethod, IdentityPlatform, PlatformOffers, SignInMethod, SignInSettings};
 pub use self::token::{BearerToken, TokenClaims};
 
 /// The sign-in of this process. Shared by reference; safe from any task.
@@ -110,6 +112,18 @@ impl SignIn {
         self.application.as_ref().map(|application| application.client_id.as_str())
     }
 
+    /// Whether a person signs in, whose list of machines shows only those of the groups that the person may see. Apps and
+    /// managed identities see all; of the other methods only the token knows, so that one is asked for.
+    ///
+    /// # Errors
+    /// As [`Self::token`].
+    pub async fn is_delegated(&self) -> Result<bool, SignInError> {
+        if self.application.is_some() || self.method == SignInMethod::ManagedIdentity {
+            return Ok(false);
+        }
+        Ok(self.token().await?.claims().is_some_and(TokenClaims::is_delegated))
+    }
+
     /// A living token: the one in use, or a new one. However many ask at once, one sign-in serves
     /// them all. A token is renewed from five minutes before its end (from two thirds of a life
     /// under fifteen minutes); if that fails, the old one is used until it ends.
@@ -138,65 +152,39 @@ fn application_source(
     application: &Application,
     settings: &SignInSettings,
     http: reqwest::Client,
-) -> Result<AzureSource, SignInError> {
-    let route = Route::to_authority(&application.authority)?;
-    let transport = Arc::new(SignInTransport::new(http, route, method));
-    let application = application.clone();
-    let plan = match method {
-        SignInMethod::Certificate => Plan::Assertion {
-            assertion: Assertion::Certificate {
-                key: settings.certificate_key()?,
-                client_id: application.client_id.clone(),
-                token_endpoint: application.token_endpoint(),
-            },
-            application,
-            transport,
-        },
-        SignInMethod::Workload => Plan::Assertion {
-            application,
-            transport,
-            assertion: Assertion::Federated { path: settings.federated_token_file()? },
-        },
-        _ => Plan::Secret { application, transport, secret: settings.secret()? },
+) -> Result<ApplicationSource, SignInError> {
+    let address = application.token_endpoint();
+    let proof = match method {
+        SignInMethod::Certificate => {
+            Proof::Certificate { key: settings.certificate_key()?, token_endpoint: address.to_string() }
+        }
+        SignInMethod::Workload => Proof::Federated(settings.federated_token_file()?),
+        _ => Proof::Secret(settings.secret()?),
     };
-    AzureSource::new(settings.scope.clone(), plan)
+    let endpoint = Endpoint::new(http, address, method);
+    Ok(ApplicationSource { endpoint, client_id: application.client_id.clone(), scope: settings.scope.clone(), proof })
 }
 
 /// The source for the methods that sign in as somebody the platform, or the user, has settled
 /// already.
 fn identity_source(method: SignInMethod, settings: &SignInSettings) -> Result<Box<dyn TokenSource>, SignInError> {
-    let plan = match method {
+    Ok(match method {
         SignInMethod::ManagedIdentity => {
-            let route = Route::to_identity_endpoint(settings.offers.identity_endpoint.as_deref())?;
-            let transport = SignInTransport::new(direct_client()?, route, method);
-            Plan::ManagedIdentity { client_id: settings.client()?, transport: Arc::new(transport) }
+            Box::new(ManagedIdentity::new(&settings.offers.identity, &settings.scope, settings.client()?)?)
         }
-        SignInMethod::AzureCli => Plan::AzureCli { tenant_id: settings.tenant()?, runner: Arc::new(AzureCliRunner) },
-        _ => return Ok(Box::new(settings.ready_token_source()?)),
-    };
-    Ok(Box::new(AzureSource::new(settings.scope.clone(), plan)?))
-}
-
-/// A client for the identity endpoint. It is on this computer or its own link, where no proxy can
-/// reach it, and where a proxy would be shown the token if it tried.
-fn direct_client() -> Result<reqwest::Client, SignInError> {
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .build()
-        .map_err(|_| {
-            SignInError::settings(
-                "the network client for the managed identity cannot be set up",
-                "check the system's root certificates",
-            )
-        })
+        SignInMethod::AzureCli => Box::new(AzureCli::new(&settings.scope, settings.tenant()?.as_deref())),
+        _ => Box::new(settings.ready_token_source()?),
+    })
 }
 
 impl SignInSettings {
     /// Every secret that these settings hold.
     fn secrets(&self) -> impl Iterator<Item = &SecretString> {
-        [&self.client_secret, &self.ready_token, &self.offers.identity_header].into_iter().flatten()
+        let header = match &self.offers.identity {
+            IdentityPlatform::AppService { header, .. } => Some(header),
+            _ => None,
+        };
+        [self.client_secret.as_ref(), self.ready_token.as_ref(), header].into_iter().flatten()
     }
 
     fn ready_token_source(&self) -> Result<ReadyToken, SignInError> {

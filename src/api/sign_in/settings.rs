@@ -152,7 +152,7 @@ impl SignInSettings {
             (is_held(self.client_secret.as_ref()), SignInMethod::Secret),
             (named(self.certificate_path.as_ref()).is_some(), SignInMethod::Certificate),
             (named(self.federated_token_file.as_ref()).is_some(), SignInMethod::Workload),
-            (filled(self.offers.identity_endpoint.as_deref()).is_some(), SignInMethod::ManagedIdentity),
+            (self.offers.identity.is_announced(), SignInMethod::ManagedIdentity),
             (self.offers.azure_cli, SignInMethod::AzureCli),
         ];
         candidates.into_iter().find_map(|(possible, method)| possible.then_some(method)).ok_or_else(|| {
@@ -171,34 +171,73 @@ impl SignInSettings {
 /// What the platform offers for signing in without anything being set.
 #[derive(Debug, Clone, Default)]
 pub struct PlatformOffers {
-    /// The address that hands out managed identity tokens, if the platform names one that can be
-    /// used.
-    pub identity_endpoint: Option<String>,
-    /// What that address wants to see in return. Read by `azure_identity` itself; here only so that
-    /// it can be masked.
-    pub identity_header: Option<SecretString>,
+    /// Who knows the identity of this machine, if it has one.
+    pub identity: IdentityPlatform,
     /// Whether the Azure CLI is installed.
     pub azure_cli: bool,
 }
 
+/// Who hands out the tokens of a managed identity, and what it wants to see in return.
+#[derive(Debug, Clone, Default)]
+pub enum IdentityPlatform {
+    /// A virtual machine's metadata service. It announces itself by nothing, and guessing would mean a request into any
+    /// network: it takes `--auth managed-identity`.
+    #[default]
+    VirtualMachine,
+    /// App Service and what is built on it.
+    AppService {
+        /// `IDENTITY_ENDPOINT`.
+        endpoint: String,
+        /// `IDENTITY_HEADER`.
+        header: SecretString,
+    },
+    /// A server of one's own, connected by Azure Arc.
+    Arc {
+        /// `IDENTITY_ENDPOINT`.
+        endpoint: String,
+        /// Where its agent keeps the files that prove who is asking.
+        key_directory: PathBuf,
+    },
+    /// A platform whose dialect is not spoken here. In Cloud Shell the Azure CLI is there and signed in.
+    Unsupported(&'static str),
+}
+
+impl IdentityPlatform {
+    /// Looks at the variables by which Azure's own tools tell the platforms apart.
+    fn detect(set: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let has = |name: &str| set(name).is_some();
+        match (text("IDENTITY_ENDPOINT"), text("IDENTITY_HEADER")) {
+            (Some(_), Some(_)) if has("IDENTITY_SERVER_THUMBPRINT") => Self::Unsupported("Service Fabric"),
+            (Some(endpoint), Some(header)) => Self::AppService { endpoint, header: header.into() },
+            (Some(endpoint), None) if has("IMDS_ENDPOINT") => {
+                Self::Arc { endpoint, key_directory: arc_key_directory(set("PROGRAMDATA")) }
+            }
+            (None, _) if has("MSI_SECRET") && has("MSI_ENDPOINT") => Self::Unsupported("Azure Machine Learning"),
+            (None, _) if has("MSI_ENDPOINT") => Self::Unsupported("Cloud Shell"),
+            _ => Self::VirtualMachine,
+        }
+    }
+
+    const fn is_announced(&self) -> bool {
+        matches!(self, Self::AppService { .. } | Self::Arc { .. })
+    }
+}
+
+fn arc_key_directory(program_data: Option<OsString>) -> PathBuf {
+    match program_data {
+        Some(folder) if cfg!(windows) => Path::new(&folder).join("AzureConnectedMachineAgent").join("Tokens"),
+        _ => PathBuf::from("/var/opt/azcmagent/tokens"),
+    }
+}
+
 impl PlatformOffers {
     /// Looks around, with `variable` reading the environment.
-    ///
-    /// An identity endpoint counts if `azure_identity` can talk to it: App Service's kind, which
-    /// sets `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`. Cloud Shell, Azure Arc, Azure ML and Service
-    /// Fabric speak other dialects; on the first of these the Azure CLI is there and signed in. A
-    /// virtual machine's metadata service announces itself by nothing, and guessing would mean a
-    /// request into any network: it takes `--auth managed-identity`.
     #[must_use]
     pub fn detect(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
-        let identity_header = text("IDENTITY_HEADER");
-        let identity_endpoint = text("IDENTITY_ENDPOINT")
-            .filter(|_| identity_header.is_some() && set("IDENTITY_SERVER_THUMBPRINT").is_none());
         Self {
-            identity_endpoint,
-            identity_header: identity_header.map(SecretString::from),
+            identity: IdentityPlatform::detect(&set),
             azure_cli: set("PATH").is_some_and(|path| has_azure_cli(&path)),
         }
     }
@@ -220,8 +259,10 @@ pub(super) struct Application {
 
 impl Application {
     /// Where tokens are asked for.
-    pub(super) fn token_endpoint(&self) -> String {
-        format!("{}{}/oauth2/v2.0/token", self.authority, self.tenant_id)
+    pub(super) fn token_endpoint(&self) -> Url {
+        let mut endpoint = self.authority.clone();
+        endpoint.set_path(&format!("{}/oauth2/v2.0/token", self.tenant_id));
+        endpoint
     }
 }
 
