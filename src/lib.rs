@@ -63,6 +63,8 @@
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
 //! | an operator or function of filters | `filter/comparison.rs`, `filter/grammar.rs`, `filter/operand.rs`; what it asks of a cell: `filter/expression.rs` |
+//! | what the command line may ask of every row | `input/orders.rs`; which column of ids names the machines: `input/rivals.rs` |
+//! | what an unattended run may do at most | `plan/guard.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |

@@ -60,7 +60,7 @@ impl Connection {
             .iter()
             .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
             .collect();
-        let settings = SandboxSettings { made_up_machines, machines, quotas, ..SandboxSettings::default() };
+        let settings = SandboxSettings { quotas, machines, made_up_machines, ..SandboxSettings::default() };
         let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
         let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
         let credential = sandbox.credential();

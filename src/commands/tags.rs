@@ -30,7 +30,6 @@ pub(super) async fn tags(
         return opening.work(connection, general, screen, async |tenant, desk| run::tags(tenant, desk).await).await;
     };
     let (typed, default_results) = (command.typed(), command.results());
-    let retags_to_another = matches!(command, TagsCommand::Rename(_));
     let (change, options) = match command {
         TagsCommand::Rename(options) => {
             let accepted = options.accept.iter().copied().collect();
@@ -43,11 +42,6 @@ pub(super) async fn tags(
         let hint = error.hint().map(str::to_owned);
         CommandError::new(status, error, hint)
     })?;
-    let guard = match retags_to_another {
-        // To make room for another tag is no removal.
-        true => Guard { removals: None, ..guard(&options.guard, false)? },
-        false => guard(&options.guard, false)?,
-    };
     let filter = match filter(&options.filter)? {
         Some(NamedFilter { name, filter }) => {
             Some(MachineFilter::new(filter, &MACHINE_COLUMNS).map_err(|error| CommandError::filter(&name, &error))?)
@@ -56,13 +50,12 @@ pub(super) async fn tags(
     };
     let typed = filter.iter().fold(typed, |typed, filter| format!("{typed} --where {}", shell_word(filter.text())));
     let retagging = Retagging { change, typed, filter };
-    retag(retagging, guard, options, default_results, general, reserved, watched, screen).await
+    retag(retagging, options, default_results, general, reserved, watched, screen).await
 }
 
 /// Changes a tag, or shows what that would do.
 async fn retag(
     retagging: Retagging,
-    guard: Guard,
     options: RetagOptions,
     default_results: PathBuf,
     general: &GeneralOptions,
@@ -70,6 +63,10 @@ async fn retag(
     watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
+    let guard = guard(&options.guard, false)?;
+    // To make room for another tag is no removal.
+    let removals = guard.removals.filter(|_| retagging.change.new_tag().is_none());
+    let guard = Guard { removals, ..guard };
     let planning = PlanningOptions {
         settings: PlanSettings { limit: options.limit, guard, ..PlanSettings::default() },
         inventory: true,

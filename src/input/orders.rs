@@ -153,7 +153,7 @@ mod tests {
         let add = ["Tier 1", " Tier 1 ", "PCI"].map(str::to_owned);
         let orders =
             Orders::new(&add, &["old's".to_owned()], Some(DeviceValue::High), Accepted::default()).expect("orders");
-        assert_eq!(orders.options(), r#"--add 'Tier 1' --add PCI --remove 'old'\''s' --set-value High"#);
+        assert_eq!(orders.options(), r"--add 'Tier 1' --add PCI --remove 'old'\''s' --set-value High");
         assert!(orders.adds());
     }
 

@@ -32,7 +32,7 @@ pub struct Fields {
     cells: Vec<Box<str>>,
     bytes: usize,
     /// All machines as `inventory` writes them, where they are to be the rows of an input.
-    rows: Option<csv::Writer<SpooledTempFile>>,
+    rows: Option<Box<csv::Writer<SpooledTempFile>>>,
 }
 
 impl ListBuilder {
@@ -48,7 +48,7 @@ impl ListBuilder {
     /// Writes the machines down, too, as the rows of an input.
     #[must_use]
     pub fn writing_rows(mut self) -> Self {
-        self.fields.rows = Some(csv::Writer::from_writer(SpooledTempFile::new(ROWS_IN_MEMORY_BYTES)));
+        self.fields.rows = Some(Box::new(csv::Writer::from_writer(SpooledTempFile::new(ROWS_IN_MEMORY_BYTES))));
         self
     }
 
@@ -75,7 +75,6 @@ impl MachineSink for ListBuilder {
 
 impl Fields {
     /// The rows that were written, under the header of an exported list.
-    #[must_use]
     pub fn open_rows(&mut self) -> impl FnOnce() -> io::Result<Box<dyn Read>> + Send + use<> {
         let rows = self.rows.take();
         move || {

@@ -118,9 +118,9 @@ async fn prepare<T: Transport>(
     warn_of_unshown_tags(&read.inventory, desk);
     if machines.is_empty() {
         if all == 0 {
-            nobody_has(change, &read, desk)?
+            nobody_has(change, &read, desk)?;
         } else {
-            nobody_is_selected(change, &read, desk)?
+            nobody_is_selected(change, &read, desk)?;
         }
         return Ok(None);
     }

@@ -267,7 +267,7 @@ fn more_removals_than_the_guard_allows_are_all_withheld_and_a_canary_does_not_ni
     let sheet = sheet("#1,A,Remove,\n#2,A,Remove,\n#4,A,Remove,\n#3,A,Remove,High\n#1,B,Add,\n#2,B,Add,\n");
     let with = |bound, limit| {
         let guard = Guard { removals: Some(bound), ..Guard::default() };
-        let settings = PlanSettings { guard, limit, ..PlanSettings::default() };
+        let settings = PlanSettings { limit, guard, ..PlanSettings::default() };
         plan(&sheet, Some(&inventory), &RecentWrites::default(), settings)
     };
     let share = |count| Bound::Share { percent: 50, count };
