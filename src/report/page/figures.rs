@@ -161,16 +161,13 @@ impl Figures {
         let next_begins = self.sittings.iter().skip(1).map(|sitting| sitting.began_at);
         let until = next_begins.chain([self.details.entry.last_activity_at]);
         for (sitting, until) in self.sittings.iter().zip(until) {
-            match &sitting.end {
-                Some((_, end)) => {
-                    end.spent.iter().for_each(|(part, time)| *parts.entry(part).or_default() += *time);
-                }
+            if let Some((_, end)) = &sitting.end {
+                end.spent.iter().for_each(|(part, time)| *parts.entry(part).or_default() += *time);
+            } else {
                 // A process that died, or goes on: its last word is what is known of it.
-                None => {
-                    let until = until.min(self.details.entry.last_activity_at);
-                    let time = Duration::try_from(until.duration_since(sitting.began_at)).unwrap_or_default();
-                    *parts.entry(NOT_NOTED).or_default() += time;
-                }
+                let until = until.min(self.details.entry.last_activity_at);
+                let time = Duration::try_from(until.duration_since(sitting.began_at)).unwrap_or_default();
+                *parts.entry(NOT_NOTED).or_default() += time;
             }
         }
         let mut parts: Vec<_> = parts.into_iter().filter(|(_, time)| !time.is_zero()).collect();

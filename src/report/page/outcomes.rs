@@ -158,7 +158,9 @@ mod tests {
                 finished_at: Some(moment(random.i64(0..640))),
             })
             .collect();
-        operations.iter().for_each(|operation| outcomes.take(operation));
+        for operation in &operations {
+            outcomes.take(operation);
+        }
         (outcomes, operations)
     }
 

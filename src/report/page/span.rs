@@ -50,7 +50,10 @@ impl Span {
 
     /// The length of a piece.
     pub(super) const fn bin_length(self) -> i64 {
-        self.length() / BINS as i64
+        // There are few pieces.
+        #[expect(clippy::cast_possible_wrap, reason = "a small number")]
+        let bins = BINS as i64;
+        self.length() / bins
     }
 }
 

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_machine_that_is_started_anew_takes_its_calls_with_it() {
         let span = Span::new(moment(BEGAN), moment(BEGAN + 100_000_000));
-        let mut count = WindowCount::new(vec![Bucket::Tags], Duration::from_secs(60), vec![Some(2)], span);
+        let mut count = WindowCount::new(vec![Bucket::Tags], Duration::from_mins(1), vec![Some(2)], span);
         let calls = [(1, 900_000_000, 0), (1, 910_000_000, 10_000_000), (2, 1_000_000, 65_000_000)];
         for (timeline, started, after) in calls {
             count.take(&call(timeline, started, BEGAN + after));
