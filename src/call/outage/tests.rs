@@ -92,11 +92,7 @@ fn a_bucket_pauses_after_a_series_over_several_operations() {
             &Bucket::ALL,
         ),
         ("before anything was reached the address is wrong", series(NO_CONNECTION, 20), &[]),
-        (
-            "a service that fails was reached",
-            with(vec![(BUSY, Tags, one(1))], &series(NO_CONNECTION, 5)),
-            &Bucket::ALL,
-        ),
+        ("a service that fails was reached", with(vec![(BUSY, Tags, one(1))], &series(NO_CONNECTION, 5)), &Bucket::ALL),
         (
             "troubles of several kinds make one series",
             with(
