@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 14] = [
+const COMMANDS: [Entry; 15] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -114,6 +114,14 @@ const COMMANDS: [Entry; 14] = [
                 "Exit with status 10 if a machine has it",
                 "tagfleet tags remove Pilot-2025 --plan-only --detailed-exitcode",
             ),
+        ],
+    ),
+    (
+        "config",
+        &[0, 2, 7],
+        &[
+            ("See what a run would be given, and by whom", "tagfleet config --profile contoso"),
+            ("The same for a script", "tagfleet config --json"),
         ],
     ),
     (

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use crate::api::Transport;
 use crate::cli::{FilterOptions, InputOptions as InputArguments};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Profile};
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{InputOptions, encoding};
+use crate::input::{InputOptions, Tenants, encoding};
 use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::report::Screen;
@@ -36,7 +36,11 @@ pub(super) fn input_name(path: &Path) -> String {
 }
 
 /// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
-pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Result<InputOrder, CommandError> {
+pub(super) fn input_order(
+    arguments: &InputArguments,
+    settings: &Profile,
+    names_allowed: bool,
+) -> Result<InputOrder, CommandError> {
     let encoding = match &arguments.encoding {
         None => None,
         Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.clone()))?),
@@ -62,12 +66,19 @@ pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Re
             encoding,
             accepted: arguments.accept.iter().copied().collect(),
             tag_separator: arguments.tag_separator,
+            tenants: tenants(settings),
             ..InputOptions::default()
         },
         skip_invalid: arguments.skip_invalid,
         allow_empty: arguments.allow_empty,
         names_allowed,
     })
+}
+
+/// Whose rows may be, where a profile says whom the command is for.
+fn tenants(settings: &Profile) -> Option<Tenants> {
+    let (own, others) = (settings.own_tenant.clone(), settings.other_tenants.clone());
+    settings.name.is_some().then_some(Tenants { own, others })
 }
 
 /// The longest file of a filter that is read; longer ones are refused as filters.

@@ -63,6 +63,7 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         accepted: if is_set(1) { Accepted::ALL } else { Accepted::default() },
         tag_separator: is_set(2).then(|| choices.of([';', '|', ',', '\n', '/', '\u{ff1b}'])),
         ids_only: is_set(3),
+        tenants: None,
     }
 }
 

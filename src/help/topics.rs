@@ -23,13 +23,14 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 16] = topics! {
+pub const TOPICS: [Topic; 17] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
     "filters": "which rows and machines are meant: operators, functions, examples",
     "planning": "what apply would do, how few calls it takes, limits",
     "results": "the columns and statuses of a results file",
     "statuses": "exit statuses, and what to do about each",
+    "profiles": "settings in a file, where each is from, several tenants",
     "unattended": "cron, systemd, the JSON summary, deadlines",
     "metrics": "metrics for Prometheus, alerts, pings to a watching service",
     "quotas": "how the quota is kept, and what a 429 does",

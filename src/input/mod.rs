@@ -47,6 +47,7 @@ mod sheet;
 mod spool;
 mod tag_book;
 mod tag_gate;
+mod tenants;
 mod text;
 mod unicode;
 mod workbook;
@@ -78,6 +79,7 @@ pub use self::records::{Records, records};
 pub use self::selection::{MachineFields, is_of_machine, names_machine_fields};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
+pub use self::tenants::Tenants;
 pub use self::unicode::folded;
 pub use self::workbook::{Workbook, WorkbookError, is_workbook};
 pub use self::writer::SheetWriter;
@@ -96,6 +98,8 @@ pub struct InputOptions {
     pub tag_separator: Option<char>,
     /// Whether machines can be named by their ids only, since nothing is read to look names up in.
     pub ids_only: bool,
+    /// Whose rows may be: those of others are left out, and those of nobody in error; `None` where no row says whose it is.
+    pub tenants: Option<Tenants>,
 }
 
 /// Makes room for one more in a list that may become long. It is moved whenever it grows, so a long one grows by more than it

@@ -25,6 +25,7 @@ use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
+use super::tenants::TenantColumn;
 use super::text::Text;
 use super::{InputOptions, make_room};
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
@@ -64,6 +65,9 @@ struct Rows<'m> {
     tag_separator: Option<char>,
     allows_names: bool,
     selection: Option<Selection<'m>>,
+    tenants: Option<TenantColumn>,
+    /// How many are selected, where some may not be.
+    selected: Option<u32>,
     /// Those that are not selected included.
     row_count: u32,
     spool: SpoolWriter,
@@ -96,7 +100,10 @@ struct MachineColumn {
 impl<'m> Rows<'m> {
     fn new(opening: Opening, selection: Option<Selection<'m>>, options: &InputOptions) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
+        let tenants = TenantColumn::find(options.tenants.as_ref(), &header);
         Self {
+            selected: (selection.is_some() || tenants.is_some()).then_some(0),
+            tenants,
             header,
             dialect,
             columns,
@@ -138,8 +145,10 @@ impl<'m> Rows<'m> {
         let row = self.next_row(line)?;
         let (named, has_blanks) = self.named(record, machine);
         let fault = self.fault_of_record(record, machine, has_blanks);
+        let of_nobody = || self.tenants.as_ref().and_then(|tenants| tenants.fault(trim(record.cell(tenants.position))));
+        let fault = fault.or_else(|| Some((Field::Row, of_nobody()?)));
         // Cells that cannot be believed say nothing to a filter either.
-        if fault.is_none() && self.selection.as_mut().is_some_and(|selection| !selection.takes(record, machine)) {
+        if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
         }
         let start = self.spool.write(&self.kept(record))?;
@@ -151,6 +160,12 @@ impl<'m> Rows<'m> {
         }
         self.check_and_take(row, &named);
         Ok(())
+    }
+
+    /// Whether a row is of the tenant that is called, and of those that are meant.
+    fn selects<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
+        self.tenants.as_ref().is_none_or(|tenants| tenants.is_own(trim(record.cell(tenants.position))))
+            && self.selection.as_mut().is_none_or(|selection| selection.takes(record, machine))
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
@@ -173,10 +188,10 @@ impl<'m> Rows<'m> {
 
     /// Keeps a row of the run whose text begins there.
     fn keep(&mut self, row: RowNumber, start: u64) {
-        match &mut self.selection {
+        match &mut self.selected {
             None => self.chunks.add(row, start, self.spool.end()),
-            Some(selection) => {
-                selection.rows += 1;
+            Some(rows) => {
+                *rows += 1;
                 self.chunks.add_selected(row, start, self.spool.end());
             }
         }
@@ -369,7 +384,7 @@ impl<'m> Rows<'m> {
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
-        let selected = self.selection.as_ref().map(|selection| selection.rows);
+        let selected = self.selected;
         self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
         let notes = all_notes(

@@ -48,8 +48,6 @@ pub(super) struct Selection<'m> {
     width: usize,
     /// Present where the filter names fields of machines.
     machines: Option<&'m dyn MachineFields>,
-    /// Rows that are selected.
-    pub(super) rows: u32,
 }
 
 impl<'m> Selection<'m> {
@@ -62,12 +60,12 @@ impl<'m> Selection<'m> {
         let machines = machines.filter(|_| names_machine_fields(&filter));
         let columns = FileColumns { header: HeaderColumns::new(header), width: header.len(), machines };
         let filter = filter.bind(&columns)?;
-        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines, rows: 0 })
+        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines })
     }
 
     /// Whether a row is selected, whose machine stands in this cell.
     pub(super) fn takes<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
-        let Self { filter, unread, width, machines, .. } = self;
+        let Self { filter, unread, width, machines } = self;
         let machines = machines.map(|machines| (machines, reference(machine).and_then(|it| machines.find(&it))));
         filter.selects(&FileRow { record, width: *width, machines }, unread)
     }

@@ -130,7 +130,7 @@ impl<T: Transport> Run<'_, T> {
                 return Err(error.into());
             }
         };
-        let named_state_directory = desk.named_state_directory.as_deref();
+        let repeated_options = desk.repeated_options.as_str();
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -141,7 +141,7 @@ impl<T: Transport> Run<'_, T> {
                 let stored = self.tenant.store.run_details(self.id).await.ok().filter(|_| !is_damage);
                 screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
                 if stored.is_some() {
-                    let command = self.target.command_to_write_again(self.id, named_state_directory);
+                    let command = self.target.command_to_write_again(self.id, repeated_options);
                     let again = format!("the run is stored; write its results again with: {command}");
                     let hint = error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}"));
                     error.problem.hint = Some(hint);
@@ -158,7 +158,7 @@ impl<T: Transport> Run<'_, T> {
             totals: &totals,
             target: self.target,
             open,
-            named_state_directory,
+            repeated_options,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
             input: &run.description.input_path,

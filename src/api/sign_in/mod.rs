@@ -27,6 +27,7 @@ pub(crate) mod fuzzing;
 mod hints;
 mod ready;
 mod settings;
+mod tenant;
 mod token;
 mod transport;
 
@@ -41,6 +42,7 @@ use self::cache::{TokenCache, TokenSource};
 use self::certificate::CertificateKey;
 use self::ready::ReadyToken;
 use self::settings::{Application, named};
+use self::tenant::ExpectedTenant;
 use self::transport::{Route, SignInTransport};
 use crate::outside::secrets;
 
@@ -48,6 +50,7 @@ pub use self::error::{SignInError, Trouble};
 pub(super) use self::files::open_at_once;
 pub use self::files::read_secret_file;
 pub use self::settings::{AuthMethod, PlatformOffers, SignInMethod, SignInSettings};
+pub use self::tenant::is_tenant_id;
 pub use self::token::{BearerToken, TokenClaims};
 
 /// The sign-in of this process. Shared by reference; safe from any task.
@@ -56,6 +59,7 @@ pub struct SignIn {
     method: SignInMethod,
     application: Option<Application>,
     cache: TokenCache,
+    expected_tenant: Option<ExpectedTenant>,
 }
 
 impl SignIn {
@@ -81,7 +85,9 @@ impl SignIn {
             None => identity_source(method, settings)?,
         };
         let cache = TokenCache::new(method, source);
-        Ok(Self { method, application, cache })
+        let expected_tenant = settings.expected_tenant.as_deref();
+        let expected_tenant = expected_tenant.map(|tenant| ExpectedTenant::new(tenant, application.is_some()));
+        Ok(Self { method, application, cache, expected_tenant })
     }
 
     /// How the sign-in is done, with `auto` decided.
@@ -118,7 +124,7 @@ impl SignIn {
     /// Whatever kept the sign-in from giving a token, when there is no living one. Nothing has been
     /// repeated: [`SignInError::is_transient`] says whether trying again makes sense.
     pub async fn token(&self) -> Result<BearerToken, SignInError> {
-        self.cache.token().await
+        self.checked(self.cache.token().await?)
     }
 
     /// Another token than `refused`, which the API has answered 401 to. However many calls were
@@ -128,7 +134,21 @@ impl SignIn {
     /// As [`Self::token`], and [`SignInError::SameToken`] if signing in gave the refused token once
     /// more: always so for `TAGFLEET_TOKEN`, which cannot be renewed.
     pub async fn renew(&self, refused: &BearerToken) -> Result<BearerToken, SignInError> {
-        self.cache.renew(refused).await
+        self.checked(self.cache.renew(refused).await?)
+    }
+
+    /// Whether it is known beforehand whose tokens these must be.
+    #[must_use]
+    pub fn expects_tenant(&self) -> bool {
+        self.expected_tenant.is_some()
+    }
+
+    /// A token of another tenant than it must be of is none, however it came.
+    fn checked(&self, token: BearerToken) -> Result<BearerToken, SignInError> {
+        match &self.expected_tenant {
+            Some(expected) => expected.check(token),
+            None => Ok(token),
+        }
     }
 }
 
