@@ -33,8 +33,8 @@
 //! - [`exit`]: how a command ends; alone turns the errors of the other rooms into an exit status.
 //! - [`run`]: a run from its opening to its last line: reading, planning, recording, joining, claiming, carrying out, undoing.
 //!   Over any transport, and without a process around it: what comes from outside comes in as values.
-//! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
-//!   command.
+//! - [`cli`], [`config`]: what was typed, over files of settings, and what it means once the environment is read.
+//!   [`commands`]: one short file a command.
 //! - [`sandbox`]: the simulated API as a value of requests and moments, and its shells: HTTP on loopback, a transport in memory.
 //! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
@@ -61,6 +61,8 @@
 //! | to change | go to |
 //! | --- | --- |
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
+//! | a command for several profiles | `commands/several.rs`; whose a row is: `input/tenants.rs` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
 //! | an operator or function of filters | `filter/comparison.rs`, `filter/grammar.rs`, `filter/operand.rs`; what it asks of a cell: `filter/expression.rs` |
 //! | what the command line may ask of every row | `input/orders.rs`; which column of ids names the machines: `input/rivals.rs` |

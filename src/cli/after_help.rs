@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 16] = [
+const COMMANDS: [Entry; 17] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -130,6 +130,14 @@ const COMMANDS: [Entry; 16] = [
         &[
             ("Check everything before the first run", "tagfleet check"),
             ("Check another cloud", "tagfleet check --cloud gcc-high"),
+        ],
+    ),
+    (
+        "config",
+        &[0, 2, 7],
+        &[
+            ("See what a run would be given, and by whom", "tagfleet config --profile contoso"),
+            ("The same for a script", "tagfleet config --json"),
         ],
     ),
     (

@@ -8,6 +8,7 @@ use super::after_help::after_help;
 use super::options::{
     ChangingOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
+use super::origin::SettingInForce;
 use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
@@ -73,6 +74,12 @@ pub enum Command {
     /// reads one machine; nothing is changed.
     #[command(after_long_help = after_help("check"))]
     Check(Box<CheckOptions>),
+    /// Show each setting, and where it is from
+    ///
+    /// An option, a variable, a line of a file, or nobody: with the options given here, for the profile that is named.
+    /// Secrets are shown only as "set". Calls nobody.
+    #[command(after_long_help = after_help("config"))]
+    Config(Box<ConfigOptions>),
     /// Serve the simulated API on loopback
     #[command(after_long_help = after_help("sandbox"))]
     Sandbox(Box<SandboxArguments>),
@@ -84,6 +91,21 @@ pub enum Command {
     /// Write the manual pages, for man
     #[command(after_long_help = after_help("man"))]
     Man(ManOptions),
+}
+
+impl Command {
+    /// Who watches the command, if it can be watched.
+    #[must_use]
+    pub fn monitoring(&self) -> Option<&MonitoringOptions> {
+        match self {
+            Self::Apply(options) => Some(&options.changing.monitoring),
+            Self::Verify(options) => Some(&options.monitoring),
+            Self::Resume(options) => Some(&options.changing.monitoring),
+            Self::Undo(options) => Some(&options.changing.monitoring),
+            Self::Tags(options) => options.command.as_ref().map(|command| &command.options().changing.monitoring),
+            _ => None,
+        }
+    }
 }
 
 /// Options of `apply`.
@@ -248,6 +270,23 @@ pub struct ReportOptions {
     /// [default: RUN.report.html; with --json, no page is written]
     #[arg(short, long, value_name = "REPORT.html")]
     pub output: Option<PathBuf>,
+}
+
+/// Options of `config`: those of a run, so that it can be asked what becomes of them.
+#[derive(Debug, Args)]
+pub struct ConfigOptions {
+    /// How a run is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// What an unattended run may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
+    /// What every command takes that changes the tenant.
+    #[command(flatten)]
+    pub changing: ChangingOptions,
+    /// What there is to show.
+    #[arg(skip)]
+    pub in_force: Vec<SettingInForce>,
 }
 
 /// Options of `help`.

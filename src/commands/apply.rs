@@ -37,7 +37,11 @@ pub(super) async fn apply(
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let reading = Pending::check(input_order(&options.input, order.planning.inventory)?, options.sandbox, screen);
+    let reading = Pending::check(
+        input_order(&options.input, &general.settings, order.planning.inventory)?,
+        options.sandbox,
+        screen,
+    );
     let input = opening.before_the_deadline(reading).await?;
     if let Pending::Checked(input) = &input {
         order.target.check(reserved, input.header())?;

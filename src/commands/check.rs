@@ -49,8 +49,8 @@ pub(super) async fn check(
     let mut findings = Findings { preflight: Preflight::new(screen.clone(), general.json), failures: Vec::new() };
     let clock: SharedClock =
         Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
-    let directory = state_directory(general.state_dir.as_deref(), &|name| std::env::var_os(name));
-    let config = configuration(&options);
+    let directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name));
+    let config = configuration(&options, general);
     match &config {
         Ok(config) => findings
             .preflight
@@ -78,10 +78,10 @@ pub(super) async fn check(
     findings.end(general, screen)
 }
 
-fn configuration(options: &CheckOptions) -> Result<ServiceConfig, CommandError> {
+fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<ServiceConfig, CommandError> {
     process_limits::allow(options.quota.concurrency)?;
     check_certificates()?;
-    Ok(ServiceConfig::from_options(&options.service, &|name| std::env::var_os(name))?)
+    Ok(ServiceConfig::from_options(&options.service, &|name| general.settings.variable(name))?)
 }
 
 /// Opens the state, which checks that it is safe, ours and whole, and looks for room.

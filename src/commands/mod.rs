@@ -6,6 +6,7 @@
 mod apply;
 mod check;
 mod completions;
+mod config;
 mod confirm;
 mod help;
 mod input;
@@ -24,6 +25,7 @@ mod runs;
 mod runtime;
 mod sandbox;
 mod service;
+mod several;
 mod stop_signals;
 mod tags;
 mod undo;
@@ -40,7 +42,8 @@ use self::input::input_name;
 use self::watching::{Watch, Watched};
 use crate::api::sign_in::warn_if_readable_by_everybody;
 use crate::cli::{
-    ChangingOptions, Cli, Command, GuardOptions, Mistyped, PlanningOptions as PlanningArguments, message_and_hint,
+    ChangingOptions, Cli, Command, GuardOptions, Mistyped, PlanningOptions as PlanningArguments, Refusal,
+    message_and_hint,
 };
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
@@ -59,6 +62,7 @@ impl From<ConfigError> for CommandError {
             ConfigError::Client(_)
             | ConfigError::PingAddress(_)
             | ConfigError::Deadline(_)
+            | ConfigError::Settings(_)
             | ConfigError::Variable(_)
             | ConfigError::Encoding(_) => ExitStatus::Usage,
         };
@@ -85,8 +89,10 @@ pub fn run(cli: Cli) -> ExitStatus {
 
 /// Shows why a command line could not be understood, or the help that it asked for, and says how the process is to end.
 #[must_use]
-pub fn refuse(error: &clap::Error) -> ExitStatus {
-    if !error.use_stderr() {
+pub fn refuse(refusal: Refusal) -> ExitStatus {
+    if let Refusal::Typed(error) = &refusal
+        && !error.use_stderr()
+    {
         // Help and version are no errors; if nobody reads them, there is nobody to tell.
         let _closed = error.print();
         return ExitStatus::Done;
@@ -94,11 +100,13 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
     let Mistyped { json, log_format, input } = Mistyped::of(&std::env::args_os().collect::<Vec<_>>());
     let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
     let screen = Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation);
-    if json || log_format == LogFormat::Json {
-        let (message, hint) = message_and_hint(error);
-        show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
-    } else {
-        screen.line(screen.styled(&error.render()).trim_end());
+    match refusal {
+        Refusal::Settings(error) => show_error(&ConfigError::from(error).into(), json, &screen),
+        Refusal::Typed(error) if json || log_format == LogFormat::Json => {
+            let (message, hint) = message_and_hint(&error);
+            show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
+        }
+        Refusal::Typed(error) => screen.line(screen.styled(&error.render()).trim_end()),
     }
     ExitStatus::Usage
 }
@@ -124,6 +132,7 @@ fn input(command: &Command) -> Option<&Path> {
 }
 
 fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
+    let cli = several::naming::with_own_names(cli, apply::default_results);
     let general = &cli.general;
     process_limits::allow_to_begin()?;
     named_files::check_time_zone()?;
@@ -139,6 +148,9 @@ fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
     let json = general.json;
     let logging_screen = OnceCell::new();
     let status = runtime.block_on(async {
+        if !cli.several.is_empty() {
+            return several::several(&cli, screen).await;
+        }
         let watch = Watch::of(&cli, &reserved, screen).await?;
         let watched = watch.as_ref().map(Watch::watched);
         let command = carry_out(cli, reserved, watched.as_ref(), screen, &logging_screen);
@@ -165,7 +177,7 @@ async fn carry_out(
     logging_screen: &OnceCell<Screen>,
 ) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
-    if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.metrics_file.as_ref()) {
+    if let Some(path) = cli.command.monitoring().and_then(|options| options.metrics_file.as_ref()) {
         reserved = reserved.with("the metrics", path);
     }
     if let Some(path) = outputs::report(&cli.command) {
@@ -189,7 +201,7 @@ async fn carry_out(
     };
     logging::start(screen, general.log_format, level);
     // It was read before there was a log.
-    if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.ping_url_file.as_ref()) {
+    if let Some(path) = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref()) {
         warn_if_readable_by_everybody(path);
     }
     match cli.command {
@@ -204,6 +216,7 @@ async fn carry_out(
         Command::Runs(options) => runs::runs(options, general, screen).await,
         Command::Results(options) => results::results(options, general, &reserved, screen).await,
         Command::Report(options) => report::report(options, general, &reserved, screen).await,
+        Command::Config(options) => config::config(&options, general, screen),
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
         Command::Help(options) => help::help(&options, general, screen),
         Command::Completions(options) => completions::completions(&options, general, screen),

@@ -52,18 +52,26 @@ impl Opening {
     ) -> Result<Self, CommandError> {
         process_limits::allow(quota_options.concurrency)?;
         named_files::check_certificates()?;
-        let environment = |name: &str| std::env::var_os(name);
+        let environment = |name: &str| general.settings.variable(name);
         let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
         let service = if sandbox {
             state_directory = sandbox_state_directory(&state_directory);
             None
         } else {
-            Some(ServiceConfig::from_options(service, &environment)?)
+            let mut config = ServiceConfig::from_options(service, &environment)?;
+            config.sign_in.expected_tenant.clone_from(&general.settings.tenant);
+            Some(config)
         };
         let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
         let is_time_of_day = !matches!(argument, None | Some(DeadlineArgument::After(_)));
-        let deadline = argument.map(|argument| deadline(argument, &Zoned::now())).transpose();
-        let deadline = deadline.map_err(ConfigError::from)?;
+        let now = Zoned::now();
+        let begun_at = general.begun_at.map_or_else(|| now.clone(), |time| time.to_zoned(now.time_zone().clone()));
+        let deadline = argument.map(|argument| deadline(argument, &begun_at)).transpose();
+        let mut deadline = deadline.map_err(ConfigError::from)?;
+        if let Some(deadline) = &mut deadline {
+            let gone = now.duration_since(&begun_at);
+            deadline.left = deadline.left.saturating_sub(gone.try_into().unwrap_or_default());
+        }
         let (quota, scope) = quota(quota_options);
         let calls = CallOptions {
             quota,
@@ -161,7 +169,7 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<B
         quiet: general.quiet,
         json: general.json,
         bulletin,
-        named_state_directory: general.state_dir.clone(),
+        repeated_options: general.repeated(),
         tick: TICK,
         consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(screen),

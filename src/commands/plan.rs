@@ -16,7 +16,7 @@ pub(super) async fn plan(
 ) -> Result<ExitStatus, CommandError> {
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
-    let order = input_order(&options.input, planning.inventory)?;
+    let order = input_order(&options.input, &general.settings, planning.inventory)?;
     let input = Pending::check(order, options.sandbox, screen).await?;
     let connection = opening.connect_for(&input).await?;
     let plan = async |tenant: &_, desk: &mut _| {

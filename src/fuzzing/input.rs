@@ -65,6 +65,7 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         orders: is_set(4).then(|| Orders::new(&["A".to_owned()], &[], None, Accepted::ALL).ok()).flatten(),
         sheet: None,
         ids_only: is_set(3),
+        tenants: None,
     }
 }
 

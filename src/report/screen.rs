@@ -203,6 +203,25 @@ impl Screen {
         self.offer_error(&self.formatted(text));
     }
 
+    /// When this call of the program began.
+    #[must_use]
+    pub fn begun_at(&self) -> Timestamp {
+        self.invocation.started_at
+    }
+
+    /// Passes on a line that the process of a profile has said.
+    pub fn relay(&self, profile: &str, line: &str) {
+        let line = line.trim_end_matches('\r');
+        let text = match serde_json::from_str::<Map<String, Value>>(line).ok().filter(|_| self.json_lines) {
+            Some(mut object) => {
+                object.insert("profile".to_owned(), profile.into());
+                Value::Object(object).to_string() + "\n"
+            }
+            None => self.formatted(&format!("{profile}: {line}")),
+        };
+        self.write_error(&text);
+    }
+
     fn formatted(&self, text: &str) -> String {
         if self.json_lines { json_lines(text) } else { format!("{text}\n") }
     }

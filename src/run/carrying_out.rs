@@ -140,7 +140,7 @@ impl<T: Transport> Run<'_, T> {
                 return Err(error.into());
             }
         };
-        let named_state_directory = desk.named_state_directory.as_deref();
+        let repeated_options = desk.repeated_options.as_str();
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -151,7 +151,7 @@ impl<T: Transport> Run<'_, T> {
                 let stored = self.tenant.store.run_details(self.id).await.ok().filter(|_| !is_damage);
                 screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
                 if stored.is_some() {
-                    let command = self.target.command_to_write_again(self.id, named_state_directory);
+                    let command = self.target.command_to_write_again(self.id, repeated_options);
                     let again = format!("the run is stored; write its results again with: {command}");
                     let hint = error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}"));
                     error.problem.hint = Some(hint);
@@ -168,7 +168,7 @@ impl<T: Transport> Run<'_, T> {
             totals: &totals,
             target: self.target,
             open,
-            named_state_directory,
+            repeated_options,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
             input: &run.description.input_path,
@@ -190,8 +190,7 @@ impl<T: Transport> Run<'_, T> {
     /// A report that cannot be made changes nothing of the run.
     async fn report(&self, desk: &Desk) {
         let Some(target) = &self.options.report else { return };
-        let state_directory = desk.named_state_directory.as_deref();
-        let made = Page::of(&self.tenant.store, self.id, state_directory, self.tenant.clock.wall_time()).await;
+        let made = Page::of(&self.tenant.store, self.id, &desk.repeated_options, self.tenant.clock.wall_time()).await;
         let written = match made {
             Ok(page) => target.write(&page.html(), &desk.screen),
             Err(error) => Err(error.into()),

@@ -59,6 +59,7 @@ mod pings;
 mod planning;
 #[cfg(target_os = "linux")]
 mod process_limits;
+mod profiles;
 mod proxies;
 mod quota;
 mod readme;
@@ -70,6 +71,7 @@ mod resuming;
 mod runs;
 mod samples;
 mod secrecy;
+mod several_tenants;
 mod shown;
 mod sign_in;
 mod sizes;

@@ -7,8 +7,9 @@ use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
 
-/// The samples that tests below use by name; `cron/` is used as a whole, and `prometheus/` by those of the metrics.
-const USED: [&str; 9] = [
+/// The samples that tests below use by name; `cron/` is used as a whole, `prometheus/` by those of the metrics, and
+/// `config.toml` by those of the profiles.
+const USED: [&str; 10] = [
     "retag.csv",
     "values.csv",
     "names.csv",
@@ -18,6 +19,7 @@ const USED: [&str; 9] = [
     "bad-rows.csv",
     "cron",
     "prometheus",
+    "config.toml",
 ];
 
 /// Rehearses a copy of a sample, since results are written beside the input.

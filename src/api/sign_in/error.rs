@@ -65,6 +65,14 @@ pub enum SignInError {
         /// When, in UTC.
         ended_at: String,
     },
+    /// A token of another tenant than the one that is meant.
+    #[error("the token is {}, and not of {expected}", OfTenant(found))]
+    OtherTenant {
+        /// The tenant that is meant.
+        expected: String,
+        /// The tenant that the token names, if it names one.
+        found: Option<String>,
+    },
     /// No usable answer came.
     #[error("signing in {method} failed: {party} {trouble}")]
     Unreachable {
@@ -131,6 +139,18 @@ impl fmt::Display for Code {
     }
 }
 
+/// Whose token it is, as far as that is known.
+struct OfTenant<'a>(&'a Option<String>);
+
+impl fmt::Display for OfTenant<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(tenant) => write!(formatter, "of the tenant {}", shown(tenant)),
+            None => formatter.write_str("of an unknown tenant"),
+        }
+    }
+}
+
 impl SignInError {
     pub(super) fn settings(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Settings { problem: problem.into(), hint: Some(hint.into()) }
@@ -147,6 +167,7 @@ impl SignInError {
             | Self::File { .. }
             | Self::Refused { .. }
             | Self::SameToken { .. }
+            | Self::OtherTenant { .. }
             | Self::TokenEnded { .. } => false,
         }
     }
@@ -192,6 +213,11 @@ impl SignInError {
                 code.and_then(hints::for_code).or_else(|| hints::for_method(*method)).map(str::to_owned)
             }
             Self::SameToken { method } => Some(hints::for_same_token(*method).to_owned()),
+            Self::OtherTenant { .. } => Some(
+                "the profile names the tenant: sign in with a token of that one, name the tenant by its id, or choose the \
+                 profile that the token belongs to"
+                    .to_owned(),
+            ),
             Self::TokenEnded { .. } => Some(
                 "get a new token, check this computer's clock, or sign in by a method that can \
                  renew tokens"

@@ -29,6 +29,7 @@ mod hints;
 mod managed_identity;
 mod ready;
 mod settings;
+mod tenant;
 mod token;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ use self::endpoint::Endpoint;
 use self::managed_identity::ManagedIdentity;
 use self::ready::ReadyToken;
 use self::settings::{Application, named};
+use self::tenant::ExpectedTenant;
 use crate::outside::secrets;
 
 pub use self::error::{SignInError, Trouble};
@@ -50,6 +52,7 @@ pub(super) use self::files::open_at_once;
 pub use self::files::{read_secret_file, warn_if_readable_by_everybody};
 pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
 pub use self::settings::{AuthMethod, IdentityPlatform, PlatformOffers, SignInMethod, SignInSettings};
+pub use self::tenant::is_tenant_id;
 pub use self::token::{BearerToken, TokenClaims};
 
 /// The sign-in of this process. Shared by reference; safe from any task.
@@ -58,6 +61,7 @@ pub struct SignIn {
     method: SignInMethod,
     application: Option<Application>,
     cache: TokenCache,
+    expected_tenant: Option<ExpectedTenant>,
 }
 
 impl SignIn {
@@ -83,7 +87,9 @@ impl SignIn {
             None => identity_source(method, settings)?,
         };
         let cache = TokenCache::new(method, source);
-        Ok(Self { method, application, cache })
+        let expected_tenant = settings.expected_tenant.as_deref();
+        let expected_tenant = expected_tenant.map(|tenant| ExpectedTenant::new(tenant, application.is_some()));
+        Ok(Self { method, application, cache, expected_tenant })
     }
 
     /// How the sign-in is done, with `auto` decided.
@@ -132,7 +138,7 @@ impl SignIn {
     /// Whatever kept the sign-in from giving a token, when there is no living one. Nothing has been
     /// repeated: [`SignInError::is_transient`] says whether trying again makes sense.
     pub async fn token(&self) -> Result<BearerToken, SignInError> {
-        self.cache.token().await
+        self.checked(self.cache.token().await?)
     }
 
     /// Another token than `refused`, which the API has answered 401 to. However many calls were
@@ -142,7 +148,21 @@ impl SignIn {
     /// As [`Self::token`], and [`SignInError::SameToken`] if signing in gave the refused token once
     /// more: always so for `TAGFLEET_TOKEN`, which cannot be renewed.
     pub async fn renew(&self, refused: &BearerToken) -> Result<BearerToken, SignInError> {
-        self.cache.renew(refused).await
+        self.checked(self.cache.renew(refused).await?)
+    }
+
+    /// Whether it is known beforehand whose tokens these must be.
+    #[must_use]
+    pub fn expects_tenant(&self) -> bool {
+        self.expected_tenant.is_some()
+    }
+
+    /// A token of another tenant than it must be of is none, however it came.
+    fn checked(&self, token: BearerToken) -> Result<BearerToken, SignInError> {
+        match &self.expected_tenant {
+            Some(expected) => expected.check(token),
+            None => Ok(token),
+        }
     }
 }
 

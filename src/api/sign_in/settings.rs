@@ -87,6 +87,8 @@ pub struct SignInSettings {
     pub method: AuthMethod,
     /// The tenant's id or domain (`AZURE_TENANT_ID`).
     pub tenant_id: Option<String>,
+    /// The tenant that every token must be of; `None` where any will do.
+    pub expected_tenant: Option<String>,
     /// The app's or the user-assigned identity's client id (`AZURE_CLIENT_ID`).
     pub client_id: Option<String>,
     /// `AZURE_CLIENT_SECRET`, or what [`read_secret_file`](super::read_secret_file) read.
@@ -118,6 +120,7 @@ impl SignInSettings {
         Self {
             method: AuthMethod::Auto,
             tenant_id: None,
+            expected_tenant: None,
             client_id: None,
             client_secret: None,
             certificate_path: None,

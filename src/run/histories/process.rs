@@ -159,7 +159,7 @@ impl Process {
             quiet: false,
             json: false,
             bulletin: None,
-            named_state_directory: None,
+            repeated_options: String::new(),
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),
             stop_requests,
