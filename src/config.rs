@@ -143,6 +143,7 @@ impl ServiceConfig {
         let authority = text(environment, "AZURE_AUTHORITY_HOST")?.unwrap_or_else(|| cloud.authority().to_owned());
         let mut sign_in = SignInSettings::new(with_scheme(authority), cloud.scope());
         sign_in.method = options.auth;
+        sign_in.opens_browser = !options.no_browser;
         sign_in.loopback_authority_allowed = is_loopback(&base_url);
         sign_in.tenant_id = text(environment, "AZURE_TENANT_ID")?;
         sign_in.client_id = text(environment, "AZURE_CLIENT_ID")?;
@@ -253,6 +254,7 @@ mod tests {
             cloud: None,
             allow_host: false,
             auth: crate::api::sign_in::AuthMethod::Auto,
+            no_browser: false,
             client_secret_file: None,
             token_file: None,
             ca_file: None,

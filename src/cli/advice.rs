@@ -167,7 +167,7 @@ const COMMANDS: [(&[&str], &str); 13] = [
         "'tagfleet plan INPUT.csv' says what apply would do and changes nothing",
     ),
     (
-        &["check", "test", "audit", "compare"],
+        &["test", "audit", "compare"],
         "'tagfleet verify INPUT.csv' says which rows hold, 'tagfleet plan' what would change",
     ),
     (&["rollback", "revert", "restore", "back"], "'tagfleet undo RUN' takes back what a run changed"),

@@ -341,6 +341,11 @@ pub struct ServiceOptions {
     /// How to sign in
     #[arg(long, value_enum, default_value = "auto", value_name = "METHOD", help_heading = "Service")]
     pub auth: AuthMethod,
+    /// Do not start a browser; print the address to open
+    ///
+    /// For --auth browser.
+    #[arg(long, help_heading = "Service")]
+    pub no_browser: bool,
     /// Read the client secret from this file
     ///
     /// Instead of AZURE_CLIENT_SECRET.

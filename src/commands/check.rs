@@ -63,7 +63,7 @@ pub(super) async fn check(
         Err(error) => findings.took("state", Err(error.into()))?,
     };
     let connection = match &config {
-        Some(config) => findings.hosts_and_token(config).await?,
+        Some(config) => findings.hosts_and_token(config, screen).await?,
         None => {
             findings.skip(&["service", "sign-in service", "clock", "token"], "the configuration is not usable")?;
             None
@@ -143,7 +143,11 @@ impl Findings {
     }
 
     /// Looks for the hosts, compares clocks, and signs in.
-    async fn hosts_and_token(&mut self, config: &ServiceConfig) -> Result<Option<Connection>, CommandError> {
+    async fn hosts_and_token(
+        &mut self,
+        config: &ServiceConfig,
+        screen: &Screen,
+    ) -> Result<Option<Connection>, CommandError> {
         let http = match config.client.http().map_err(ConfigError::from) {
             Ok(http) => http,
             Err(error) => {
@@ -178,6 +182,7 @@ impl Findings {
             }
         };
         let Some(connection) = self.unless_failed("token", connection)? else { return Ok(None) };
+        connection.invite_on(screen);
         let sign_in = connection.client.sign_in();
         let token = sign_in.token().await.map_err(CommandError::sign_in);
         let Some(token) = self.unless_failed("token", token)? else { return Ok(None) };

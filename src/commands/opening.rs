@@ -148,6 +148,7 @@ impl Opening {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
         let store = Store::open(&self.state_directory, self.clock.clone()).await?;
+        connection.invite_on(&desk.screen);
         let (service, identity) = (connection.service(), connection.identity());
         let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {
             Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,

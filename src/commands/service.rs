@@ -1,17 +1,19 @@
 //! The service that a command talks to: the real one, or the sandbox in this process.
 
 use std::collections::HashSet;
+use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
 use crate::api::Client;
-use crate::api::sign_in::{SignIn, SignInError, TokenClaims, is_tenant_id};
+use crate::api::sign_in::{Invitation, SignIn, SignInError, TokenClaims, Usher, is_tenant_id};
 use crate::config::{ConfigError, ServiceConfig};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::quota::Quota;
+use crate::report::Screen;
 use crate::run::{Identity, Service};
 use crate::sandbox::{Sandbox, SandboxMachine, SandboxQuota, SandboxSettings};
 
@@ -33,6 +35,13 @@ impl Connection {
     pub(super) fn to_service(config: &ServiceConfig) -> Result<Self, CommandError> {
         let http = config.client.http().map_err(ConfigError::from)?;
         let sign_in = SignIn::new(&config.sign_in, http.clone()).map_err(ConfigError::from)?;
+        if sign_in.method().asks_a_person() && !std::io::stderr().is_terminal() {
+            return Err(CommandError::text(
+                ExitStatus::Usage,
+                format!("cannot sign in {}: stderr is not a terminal", sign_in.method()),
+                Some("run it in a terminal, or sign in as an app (tagfleet help sign-in)"),
+            ));
+        }
         let base_url = config.client.base_url.clone();
         let host = base_url.host_str().unwrap_or_default().to_owned();
         Ok(Self { client: Arc::new(Client::new(http, base_url, sign_in)), host, sandbox: None })
@@ -71,6 +80,11 @@ impl Connection {
             SecretString::from(credential.client_secret.expose().to_owned()),
         )?;
         Ok(Self { sandbox: Some(sandbox), ..Self::to_service(&config)? })
+    }
+
+    /// Lets a person who has to sign in be told on this screen.
+    pub(super) fn invite_on(&self, screen: &Screen) {
+        self.client.sign_in().welcome(Arc::new(Invitations(screen.clone())));
     }
 
     /// The service, for a run.
@@ -113,6 +127,27 @@ impl Connection {
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }
+    }
+}
+
+/// Tells people on a screen how to sign in.
+struct Invitations(Screen);
+
+impl Usher for Invitations {
+    fn invite(&self, invitation: &Invitation) {
+        self.0.line(&match invitation {
+            Invitation::Browser { address, is_opening: true } => {
+                format!(
+                    "Sign in with the browser that opens. If none does, open this address on this computer:\n{address}"
+                )
+            }
+            Invitation::Browser { address, is_opening: false } => {
+                format!("To sign in, open this address in a browser on this computer:\n{address}")
+            }
+            Invitation::DeviceCode { address, code } => {
+                format!("To sign in, open {address} on any device, and enter the code {code}")
+            }
+        });
     }
 }
 

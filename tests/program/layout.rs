@@ -117,7 +117,11 @@ const RESERVED: [(&str, &[&str], &str); 30] = [
     ("stdout()", &["report"], "nobody but the report prints"),
     ("stderr()", &["report"], "nobody but the report prints"),
     ("stdin()", &["report", "commands"], "asked by the one, read as a file by the other"),
-    ("time::sleep", &["clock", "call", "sandbox"], "waiting is a matter of one call; the wire never waits"),
+    (
+        "time::sleep",
+        &["clock", "call", "sandbox", "api"],
+        "waiting is a matter of one call; the wire waits for people only",
+    ),
     (".display()", &["sandbox"], "a path may hold anything; outside::shown takes the harm out of it"),
     (".print()", &["commands"], "see println!; the help alone is printed by the library that makes it"),
     ("std::env::", &["config", "commands", "report", "api", "store", "cli"], "pure rooms know no environment"),

@@ -55,6 +55,8 @@ mod names;
 mod objects;
 mod outputs;
 mod outside;
+#[cfg(unix)]
+mod people;
 mod pings;
 mod planning;
 #[cfg(target_os = "linux")]

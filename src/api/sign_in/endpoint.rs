@@ -110,9 +110,14 @@ impl Endpoint {
     pub(super) fn understood(&self, reply: &Reply) -> Result<Grant, SignInError> {
         if reply.status.is_success() {
             let grant = Grant::read(&reply.body, SystemTime::now());
-            return grant.ok_or_else(|| self.unreachable(Trouble::Unreadable, None));
+            return grant.ok_or_else(|| self.unreadable());
         }
         Err(self.refusal(reply))
+    }
+
+    /// What came is not what was asked for.
+    pub(super) fn unreadable(&self) -> SignInError {
+        self.unreachable(Trouble::Unreadable, None)
     }
 
     fn unreachable(&self, trouble: Trouble, retry_after: Option<Duration>) -> SignInError {
@@ -136,19 +141,22 @@ impl Endpoint {
         SignInError::Unreachable { method: self.method, party, trouble, retry_after: None, source }
     }
 
-    fn refusal(&self, reply: &Reply) -> SignInError {
+    /// Why an answer that is no success is none.
+    pub(super) fn refusal(&self, reply: &Reply) -> SignInError {
         let (status, reason) = (reply.status, Reason::read(&reply.body));
         if self.is_passing(status) || reason.error.as_deref() == Some("temporarily_unavailable") {
             return self.unreachable(Trouble::Status(status.as_u16()), retry_after(&reply.headers));
         }
-        let message = if status.is_redirection() {
-            format!("status {}, a redirect, which a sign-in never follows", status.as_u16())
-        } else {
-            match reason.text() {
-                Some(text) => Outside::new(text).kept(LONGEST_REASON_CHARACTERS).into(),
-                None => format!("status {} without a reason", status.as_u16()),
-            }
-        };
+        if status.is_redirection() {
+            let message = format!("status {}, a redirect, which a sign-in never follows", status.as_u16());
+            return self.refused(&Reason::default(), &message);
+        }
+        self.refused(&reason, &format!("status {} without a reason", status.as_u16()))
+    }
+
+    /// A refusal with its reason, or else with these words.
+    pub(super) fn refused(&self, reason: &Reason, otherwise: &str) -> SignInError {
+        let message = Outside::new(reason.text().unwrap_or(otherwise)).kept(LONGEST_REASON_CHARACTERS).into();
         SignInError::Refused { method: self.method, party: self.party().to_owned(), code: reason.code(), message }
     }
 

@@ -57,6 +57,12 @@ pub enum SignInError {
         /// How the sign-in was tried.
         method: SignInMethod,
     },
+    /// A person was asked, and did not finish in time.
+    #[error("nobody finished signing in {method} in time")]
+    Abandoned {
+        /// How the person was to sign in.
+        method: SignInMethod,
+    },
     /// A ready token that is over.
     #[error("the token in {place} ended at {ended_at} by this computer's clock")]
     TokenEnded {
@@ -168,6 +174,7 @@ impl SignInError {
             | Self::Refused { .. }
             | Self::SameToken { .. }
             | Self::OtherTenant { .. }
+            | Self::Abandoned { .. }
             | Self::TokenEnded { .. } => false,
         }
     }
@@ -210,8 +217,10 @@ impl SignInError {
                     .to_owned(),
             ),
             Self::Refused { method, code, .. } => {
-                code.and_then(hints::for_code).or_else(|| hints::for_method(*method)).map(str::to_owned)
+                let code = code.and_then(|code| hints::for_policy(*method, code).or_else(|| hints::for_code(code)));
+                code.or_else(|| hints::for_method(*method)).map(str::to_owned)
             }
+            Self::Abandoned { .. } => Some("run the same command again, and sign in as it says".to_owned()),
             Self::SameToken { method } => Some(hints::for_same_token(*method).to_owned()),
             Self::OtherTenant { .. } => Some(
                 "the profile names the tenant: sign in with a token of that one, name the tenant by its id, or choose the \
@@ -276,6 +285,9 @@ mod tests {
             (SignInMethod::Workload, Some(700_212), "federated"),
             (SignInMethod::Secret, Some(500_011), "Defender"),
             (SignInMethod::AzureCli, Some(700_082), "az login"),
+            (SignInMethod::Browser, Some(53_003), "--auth device-code"),
+            (SignInMethod::DeviceCode, Some(53_000), "--auth browser"),
+            (SignInMethod::Browser, Some(7_000_218), "Allow public client flows"),
             (SignInMethod::Secret, Some(1), "proxy"),
             (SignInMethod::AzureCli, None, "az login"),
             (SignInMethod::ManagedIdentity, None, "identity is assigned"),
