@@ -7,6 +7,7 @@ mod commands;
 mod mistyped;
 mod options;
 mod program;
+mod rules;
 mod tags;
 mod values;
 
@@ -28,6 +29,7 @@ pub use options::{
     OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
 pub use program::Cli;
+pub use rules::RulesOptions;
 pub use tags::{RetagOptions, TagsCommand, TagsOptions};
 pub use values::{DeadlineArgument, DurationArgument};
 

@@ -9,7 +9,7 @@
 //! help                               the manual
 //! filter                             which rows and machines are meant
 //! input ──> plan (pure) ──> dispatch ──> events ──> report
-//!             ^ inventory       │
+//!     rules ──^ inventory       │
 //!               └──────────> call ──> quota ──> store
 //!                              └────> api
 //! run: a run from its opening to its last line, over all of these; exit: how a command ends
@@ -24,6 +24,7 @@
 //! - [`filter`]: the predicates of KQL, over a row's cells or a machine's fields. Pure.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
+//! - [`rules`]: a fleet kept as declared: a file of rules and a list of machines to what is wished of each. Pure.
 //! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
 //! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
@@ -64,6 +65,7 @@
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
 //! | an operator or function of filters | `filter/comparison.rs`, `filter/parser.rs`; what it asks of a cell: `filter/expression.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
+//! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | when an outage is one | `call/outage.rs` |
@@ -114,6 +116,7 @@ pub mod outside;
 pub mod plan;
 pub mod quota;
 pub mod report;
+pub mod rules;
 pub mod run;
 pub mod sandbox;
 pub mod store;

@@ -18,10 +18,12 @@ mod plan;
 mod process_limits;
 mod results;
 mod resume;
+mod rules;
 mod runs;
 mod runtime;
 mod sandbox;
 mod service;
+mod settings;
 mod stop_signals;
 mod tags;
 mod undo;
@@ -36,16 +38,11 @@ use jiff::Timestamp;
 
 use self::input::input_name;
 use self::watching::{Watch, Watched};
-use crate::cli::{
-    ChangingOptions, Cli, Command, GuardOptions, Mistyped, PlanningOptions as PlanningArguments, message_and_hint,
-};
+use crate::cli::{Cli, Command, Mistyped, message_and_hint};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
-use crate::plan::changes::PlanSettings;
-use crate::plan::guard::Guard;
 use crate::report::logging::{self, LogFormat};
 use crate::report::{ColorChoice, Invocation, Reserved, Screen};
-use crate::run::{PlanningOptions, RunOptions};
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -191,40 +188,10 @@ async fn carry_out(
         Command::Tags(options) => tags::tags(*options, general, &reserved, watched, screen).await,
         Command::Runs(options) => runs::runs(options, general, screen).await,
         Command::Results(options) => results::results(options, general, &reserved, screen).await,
+        Command::Rules(options) => rules::rules(*options, general, screen).await,
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
         Command::Help(options) => help::help(&options, general, screen),
         Command::Completions(options) => completions::completions(&options, general, screen),
         Command::Man(options) => man::man(&options, general, screen),
-    }
-}
-
-/// How a run is carried out.
-fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
-    let ChangingOptions { limits, others, .. } = changing;
-    RunOptions {
-        asks,
-        bulk: !no_bulk,
-        maximum_errors: limits.max_errors,
-        skip_missing_machines: limits.skip_missing_machines,
-        lock_wait: others.lock_wait,
-        note: limits.note,
-        keep_runs: others.keep_runs,
-    }
-}
-
-/// What a run may do at most.
-fn guard(arguments: &GuardOptions) -> Guard {
-    let GuardOptions { guard_removals, guard_changes, allow_removals, allow_changes } = *arguments;
-    let guard = Guard { removals: guard_removals, changes: guard_changes, scope: None };
-    guard.with_ceilings(allow_removals, allow_changes)
-}
-
-/// How a plan is made.
-fn planning_options(arguments: &PlanningArguments, guard: Guard) -> PlanningOptions {
-    PlanningOptions {
-        settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit, guard },
-        inventory: !arguments.no_inventory,
-        bulk: !arguments.no_bulk,
-        max_changes: arguments.max_changes,
     }
 }

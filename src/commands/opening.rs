@@ -115,6 +115,14 @@ impl Opening {
         }
     }
 
+    /// Prepares the service; the sandbox holds a company of so many machines, of its own making.
+    pub(super) async fn connect_to_company(&self, machines: usize) -> Result<Connection, CommandError> {
+        match &self.service {
+            Some(config) => Connection::to_service(config),
+            None => Connection::to_sandbox_of(Vec::new(), machines, &self.calls.quota).await,
+        }
+    }
+
     /// Opens the state, finds out whose quota is used, has the work done, and leaves everything in order whatever came of it.
     pub(super) async fn work(
         self,
@@ -146,7 +154,7 @@ impl Opening {
 }
 
 /// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
-fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
+pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
     Desk {
         screen: screen.clone(),
         quiet: general.quiet,

@@ -35,6 +35,7 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
             let retagging = options.command.as_ref().map(|command| &command.options().changing.service);
             (None, retagging.or(Some(&options.service)), false)
         }
+        Command::Rules(options) => (None, Some(&options.service), false),
         Command::Runs(_)
         | Command::Results(_)
         | Command::Sandbox(_)
@@ -113,6 +114,7 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Verify(options) => (options.output.clone(), false),
         Command::Inventory(options) => (options.output.clone(), false),
         Command::Plan(_)
+        | Command::Rules(_)
         | Command::Runs(_)
         | Command::Sandbox(_)
         | Command::Help(_)

@@ -37,19 +37,24 @@ impl Connection {
 
     /// Starts the sandbox with these machines, under the quota that is asked for.
     pub(super) async fn to_sandbox(machines: &[MachineReference], quota: &Quota) -> Result<Self, CommandError> {
+        let machines = sandbox_machines(machines);
+        // Where no machine is named that can be one, the list has somebody else's; an empty one is a fault of the service.
+        let made_up = usize::from(machines.is_empty());
+        Self::to_sandbox_of(machines, made_up, quota).await
+    }
+
+    /// The same with these machines, and so many of a company of its own making.
+    pub(super) async fn to_sandbox_of(
+        machines: Vec<SandboxMachine>,
+        made_up_machines: usize,
+        quota: &Quota,
+    ) -> Result<Self, CommandError> {
         let quotas = quota
             .limits()
             .iter()
             .map(|limit| SandboxQuota { calls: limit.calls.get() as usize, window: limit.window })
             .collect();
-        let machines = sandbox_machines(machines);
-        // Where no machine is named that can be one, the list has somebody else's; an empty one is a fault of the service.
-        let settings = SandboxSettings {
-            made_up_machines: usize::from(machines.is_empty()),
-            machines,
-            quotas,
-            ..SandboxSettings::default()
-        };
+        let settings = SandboxSettings { made_up_machines, machines, quotas, ..SandboxSettings::default() };
         let failed = |error| CommandError::new(ExitStatus::Usage, error, None);
         let sandbox = Sandbox::start(settings, SANDBOX_ADDRESS).await.map_err(failed)?;
         let credential = sandbox.credential();

@@ -45,6 +45,7 @@ use jiff::Timestamp;
 pub use self::bound::{BoundFilter, Cell, Row, Unread, UnreadCells};
 pub use self::error::{FilterError, FilterErrorKind};
 pub use self::lists::ListForm;
+pub(crate) use self::names::nearest;
 pub use self::names::{Column, ColumnKind, ColumnName, Columns, Lookup};
 
 /// The longest filter. 1,500 ids in a list take 70 KB.

@@ -122,7 +122,7 @@ impl Mention {
 }
 
 /// The one of these names that a word was probably meant for.
-pub(super) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     /// Brackets and blanks are not what makes a name another.
     fn bare(name: &str) -> String {
         name.to_lowercase().replace(['[', ']', '\'', ' '], "")

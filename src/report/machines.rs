@@ -19,7 +19,7 @@ use crate::model::MachineId;
 use crate::outside::{Outside, shown};
 
 /// The columns. None must be one that says what to change, and the first is the one that names the machine.
-pub(super) const COLUMNS: [&str; 20] = [
+pub const COLUMNS: [&str; 20] = [
     "machineId",
     "computerDnsName",
     "lastSeen",

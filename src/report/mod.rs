@@ -42,7 +42,7 @@ pub(crate) use earlier::{Occupant, occupant_of, run_id};
 pub use frame::{Ending, Invocation, joined};
 pub use holder::describe_holders;
 pub use listed::{Fields, ListBuilder, ListedFields};
-pub use machines::{MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
+pub use machines::{COLUMNS as MACHINE_COLUMNS, MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
 pub use metrics_file::{ForeignFile, MetricsFile};
 pub use outlet::Importance;
 pub use pings::{PingFailure, PingOccasion, PingStyle, PingSubject};

@@ -13,8 +13,10 @@ use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
 use crate::report::{
-    ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, describe_end, kept_text, write_results,
+    ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, describe_end, joined, kept_text,
+    write_results,
 };
+use crate::rules::Account;
 use crate::store::{Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
@@ -46,6 +48,8 @@ pub(super) struct Run<'a, T> {
     pub(super) options: &'a RunOptions,
     /// How many rows its input has, where a filter selected among them and it is known.
     pub(super) selected_from: Option<u32>,
+    /// What the rules came to that made its rows, where that is known.
+    pub(super) account: Option<&'a Account>,
 }
 
 impl<T: Transport> Run<'_, T> {
@@ -165,7 +169,7 @@ impl<T: Transport> Run<'_, T> {
             input: &run.description.input_path,
             selected_from: self.selected_from,
         };
-        show(&summary, status, desk)?;
+        show(&summary, self.account, status, desk)?;
         Ok(status)
     }
 
@@ -212,7 +216,12 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     progress.spent.push((Spent::Machines, read.elapsed));
 }
 
-fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(), CommandError> {
+fn show(
+    summary: &RunSummary<'_>,
+    account: Option<&Account>,
+    status: ExitStatus,
+    desk: &Desk,
+) -> Result<(), CommandError> {
     let screen = &desk.screen;
     if status == ExitStatus::Bug {
         screen.line(
@@ -226,7 +235,8 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         } else if !summary.totals.kept.is_empty() {
             desk.say(&kept_text(&summary.totals.kept));
         }
-        screen.object(summary.json(), &summary.ending())
+        let own = account.map_or_else(|| summary.json(), |account| joined(summary.json(), account.json()));
+        screen.object(own, &summary.ending())
     } else if desk.quiet && status == ExitStatus::Done {
         Ok(())
     } else if *summary.target == ResultsTarget::StandardOutput || desk.quiet {

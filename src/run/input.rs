@@ -23,6 +23,8 @@ use crate::plan::identity::OrderedDigest;
 use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
 use crate::report::{ListBuilder, ListedFields, Screen};
+use crate::rules::Account;
+use crate::store::Declared;
 use crate::words::{counted, group_digits, selected_rows};
 
 /// The most contradictions that are listed.
@@ -135,6 +137,14 @@ pub(crate) struct CheckedInput {
     pub(super) invalid: Vec<InvalidRow>,
     /// What its rows come to where each spelling of a machine is one of its own; none of them contradicts another.
     pub(super) operations: Arc<Operations>,
+    /// What they come from, where rules made them.
+    pub(super) rules: Option<RulesOfInput>,
+}
+
+/// What the rules came to that made the rows of an input, and what they declare.
+pub(super) struct RulesOfInput {
+    pub(super) account: Account,
+    pub(super) declared: Declared,
 }
 
 impl CheckedInput {
@@ -146,7 +156,16 @@ impl CheckedInput {
     /// Rows of our own making, under this name. They contradict each other in nothing.
     pub(super) fn made(name: String, sheet: Sheet) -> Self {
         let operations = Arc::new(Operations::of(&Resolution::of(&sheet.requests, None)));
-        Self { path: name.clone(), name, is_file: false, sheet, order: None, invalid: Vec::new(), operations }
+        Self {
+            path: name.clone(),
+            name,
+            is_file: false,
+            sheet,
+            order: None,
+            invalid: Vec::new(),
+            operations,
+            rules: None,
+        }
     }
 
     /// The same of rows that are made anew from the tenant each time: under this name the same is meant next time.
@@ -157,6 +176,11 @@ impl CheckedInput {
     /// The columns that are carried along into the results.
     pub(crate) fn header(&self) -> &[String] {
         &self.sheet.header
+    }
+
+    /// What the rules came to that made it.
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.rules.as_ref().map(|rules| &rules.account)
     }
 
     /// Rows in error.
@@ -253,7 +277,8 @@ fn check_blocking(
         message: problem.kind.to_string(),
     };
     let invalid = sheet.problems.iter().map(in_error).collect();
-    Ok(CheckedInput { name, path, is_file, sheet, order, invalid, operations: Arc::new(operations) })
+    let operations = Arc::new(operations);
+    Ok(CheckedInput { name, path, is_file, sheet, order, invalid, operations, rules: None })
 }
 
 /// Refuses rows that contradict each other; all of them are listed.

@@ -162,6 +162,7 @@ impl Planned {
             calls,
             duration,
             has_quota: !tenant.gate.quota.is_off(),
+            rules: input.account(),
         })
     }
 

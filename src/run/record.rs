@@ -32,6 +32,9 @@ pub(super) async fn record(
     was_read: bool,
 ) -> Result<RunKey, CommandError> {
     let run = store.create_run(run).await?;
+    if let Some(rules) = &input.rules {
+        store.declare(run, rules.declared.clone()).await?;
+    }
     record_tags(store, run, &planned.plan.requests().tags).await?;
     record_operations(store, run, planned, was_read).await?;
     for part in input.invalid.chunks(ENTRIES_AT_ONCE) {

@@ -12,6 +12,7 @@ mod connection;
 #[cfg(test)]
 mod crashes;
 mod custody;
+mod declarations;
 mod directory;
 mod encoding;
 mod error;
@@ -50,6 +51,7 @@ pub use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
 pub use custody::{Uncertainty, UnknownCalls};
+pub use declarations::{DeclarationInForce, Declared};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{

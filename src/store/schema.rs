@@ -11,10 +11,10 @@ use rusqlite::Connection;
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
-pub(super) const SCHEMA_VERSION: i32 = 4;
+pub(super) const SCHEMA_VERSION: i32 = 5;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -204,6 +204,24 @@ CREATE TABLE custody (
     jumped_at INTEGER
 ) STRICT;
 INSERT INTO custody DEFAULT VALUES;
+";
+
+/// What files of rules declare: with the run that carries it out, and by name once that is over. The second outlives its run.
+const VERSION_5: &str = "
+CREATE TABLE declaration_of_run (
+    run_key INTEGER PRIMARY KEY REFERENCES run ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    content TEXT NOT NULL
+) STRICT;
+CREATE TABLE declaration (
+    account_key INTEGER NOT NULL REFERENCES account,
+    host TEXT NOT NULL,
+    name TEXT NOT NULL,
+    path TEXT NOT NULL,
+    content TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (account_key, host, name)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What [`prepare`] found wrong.

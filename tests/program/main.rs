@@ -61,6 +61,7 @@ mod refusals;
 mod rehearsing;
 mod results;
 mod resuming;
+mod rules;
 mod runs;
 mod samples;
 mod secrecy;

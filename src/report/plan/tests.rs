@@ -33,6 +33,7 @@ impl Made {
             calls: self.plan.calls(500),
             duration,
             has_quota,
+            rules: None,
         }
     }
 

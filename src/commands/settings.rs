@@ -1,0 +1,37 @@
+//! What was typed about a plan and a run, as values.
+
+use crate::cli::{ChangingOptions, GuardOptions, PlanningOptions as PlanningArguments};
+use crate::plan::changes::PlanSettings;
+use crate::plan::guard::Guard;
+use crate::run::{PlanningOptions, RunOptions};
+
+/// How a run is carried out.
+pub(super) fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
+    let ChangingOptions { limits, others, .. } = changing;
+    RunOptions {
+        asks,
+        bulk: !no_bulk,
+        maximum_errors: limits.max_errors,
+        skip_missing_machines: limits.skip_missing_machines,
+        lock_wait: others.lock_wait,
+        note: limits.note,
+        keep_runs: others.keep_runs,
+    }
+}
+
+/// What a run may do at most.
+pub(super) fn guard(arguments: &GuardOptions) -> Guard {
+    let GuardOptions { guard_removals, guard_changes, allow_removals, allow_changes } = *arguments;
+    let guard = Guard { removals: guard_removals, changes: guard_changes, scope: None };
+    guard.with_ceilings(allow_removals, allow_changes)
+}
+
+/// How a plan is made.
+pub(super) fn planning_options(arguments: &PlanningArguments, guard: Guard) -> PlanningOptions {
+    PlanningOptions {
+        settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit, guard },
+        inventory: !arguments.no_inventory,
+        bulk: !arguments.no_bulk,
+        max_changes: arguments.max_changes,
+    }
+}
