@@ -26,7 +26,7 @@ pub use commands::{
 pub use mistyped::{Mistyped, message_and_hint};
 pub use options::{
     ChangingOptions, FilterOptions, GeneralOptions, GuardOptions, InputOptions, LimitOptions, MonitoringOptions,
-    OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
+    OrderOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
 pub use program::Cli;
 pub use rules::RulesOptions;

@@ -22,7 +22,7 @@ use crate::store::StoreError;
 pub enum ExitStatus {
     /// Done, or nothing to do.
     Done = 0,
-    /// Finished, but rows are failed, unknown or invalid.
+    /// Finished, but rows are failed, unknown, invalid or withheld.
     RowsFailed = 1,
     /// The command line or the environment makes no sense.
     Usage = 2,

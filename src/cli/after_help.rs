@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Each exit status, with what it means in a line.
 pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
     (0, "done, or nothing to do"),
-    (1, "finished, but rows are failed, unknown or invalid"),
+    (1, "finished, but rows are failed, unknown, invalid or withheld"),
     (2, "usage: options or environment"),
     (3, "input or plan refused, or you did not say yes; nothing was changed"),
     (4, "refused by the service: sign-in or permission"),

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use super::values::{DeadlineArgument, DurationArgument, duration, prom_file, tag_separator};
+use super::values::{DeadlineArgument, DurationArgument, device_value, duration, prom_file, tag_separator};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
+use crate::model::DeviceValue;
 use crate::plan::changes::UnlistedPolicy;
 use crate::plan::guard::Bound;
 use crate::quota::{Quota, QuotaScope};
@@ -55,8 +56,8 @@ pub struct GeneralOptions {
 pub struct FilterOptions {
     /// Run only the rows that this filter selects
     ///
-    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine.
-    /// "tagfleet help filters" describes the language.
+    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine, and
+    /// where there is no file, NAME alone. "tagfleet help filters" describes the language.
     #[arg(long = "where", value_name = "EXPRESSION", conflicts_with = "where_file", help_heading = "Rows")]
     pub filter: Option<String>,
     /// Read the filter from this file
@@ -64,13 +65,47 @@ pub struct FilterOptions {
     pub where_file: Option<PathBuf>,
 }
 
+/// What is to be done with the machine of every row, where the file does not say it.
+#[derive(Debug, Default, Args)]
+pub struct OrderOptions {
+    /// Add this tag to the machine of every row
+    ///
+    /// The file is a list of machines then; its own tag, action and value columns are carried along unread. May be given
+    /// several times, together with --remove and --set-value. "tagfleet help exports" describes it.
+    #[arg(long, value_name = "TAG", conflicts_with = "tag_separator", help_heading = "Rows")]
+    pub add: Vec<String>,
+    /// Remove this tag from the machine of every row
+    ///
+    /// Exactly as it is written. May be given several times.
+    #[arg(long, value_name = "TAG", conflicts_with = "tag_separator", help_heading = "Rows")]
+    pub remove: Vec<String>,
+    /// Set the device value of the machine of every row
+    #[arg(
+        long,
+        value_name = "VALUE",
+        value_parser = device_value,
+        conflicts_with = "tag_separator",
+        help_heading = "Rows"
+    )]
+    pub set_value: Option<DeviceValue>,
+    /// Take all rows, where no filter chooses among them
+    #[arg(long, conflicts_with_all = ["filter", "where_file"], help_heading = "Rows")]
+    pub all: bool,
+}
+
 /// The file.
 #[derive(Debug, Args)]
 pub struct InputOptions {
-    /// The CSV file; - for standard input
+    /// The CSV file or .xlsx workbook; - for standard input
     ///
-    /// It has a column for the machine, and tag, action and value columns; "tagfleet help input" describes it.
+    /// It has a column for the machine, and tag, action and value columns; "tagfleet help input" describes it. With --add,
+    /// --remove or --set-value any list of machines will do, and @tenant is the tenant's own.
     pub input: PathBuf,
+    /// The worksheet of a workbook
+    ///
+    /// [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
     /// The file's encoding, where it is not UTF-8
     ///
     /// Needed for files without a byte order mark only, for example windows-1252.
@@ -99,6 +134,9 @@ pub struct InputOptions {
     /// Which of its rows are meant.
     #[command(flatten)]
     pub filter: FilterOptions,
+    /// What is to be done with their machines.
+    #[command(flatten)]
+    pub orders: OrderOptions,
 }
 
 /// What is planned.
@@ -132,12 +170,12 @@ pub struct GuardOptions {
     ///
     /// A share of the tenant's machines and a number, such as 10%,10. Rows whose tag stays are not_attempted, withheld, and
     /// the exit status is 1.
-    #[arg(long, value_name = "P%,N", conflicts_with = "no_inventory", help_heading = "Plan")]
+    #[arg(long, value_name = "P%,N", help_heading = "Plan")]
     pub guard_removals: Option<Bound>,
     /// Refuse a plan with more changes than both
     ///
     /// A share of the tenant's machines and a number, such as 30%,100.
-    #[arg(long, value_name = "P%,N", conflicts_with = "no_inventory", help_heading = "Plan")]
+    #[arg(long, value_name = "P%,N", help_heading = "Plan")]
     pub guard_changes: Option<Bound>,
     /// Let so many removals through in this run
     ///

@@ -9,6 +9,7 @@ use jiff::civil::Time;
 
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
+use crate::model::DeviceValue;
 use crate::plan::guard::Bound;
 use crate::quota::parse_duration;
 
@@ -39,6 +40,11 @@ pub enum DeadlineArgument {
 /// A duration for an option.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("\"{text}\" is not a duration such as 90s, 10m, 8h or 90d"))
+}
+
+/// A device value, in any case.
+pub(super) fn device_value(text: &str) -> Result<DeviceValue, String> {
+    DeviceValue::parse(text.trim()).ok_or_else(|| format!("\"{text}\" is not Low, Normal or High"))
 }
 
 /// A file that the textfile collector of the node exporter reads.

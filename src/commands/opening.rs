@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use super::confirm::Confirmation;
+use super::input::Pending;
 use super::service::Connection;
 use super::stop_signals;
 use super::watching::Watched;
@@ -115,12 +116,17 @@ impl Opening {
         }
     }
 
-    /// Prepares the service; the sandbox holds a company of so many machines, of its own making.
-    pub(super) async fn connect_to_company(&self, machines: usize) -> Result<Connection, CommandError> {
+    /// Prepares the service; the sandbox makes up a company's machines.
+    pub(super) async fn connect_to_company(&self) -> Result<Connection, CommandError> {
         match &self.service {
             Some(config) => Connection::to_service(config),
-            None => Connection::to_sandbox_of(Vec::new(), machines, &self.calls.quota).await,
+            None => Connection::to_company(&self.calls.quota).await,
         }
+    }
+
+    /// Prepares the service for an input; where that is the tenant's own list, the sandbox makes up a company's machines.
+    pub(super) async fn connect_for(&self, input: &Pending) -> Result<Connection, CommandError> {
+        if input.is_tenants_list() { self.connect_to_company().await } else { self.connect(input.machines()).await }
     }
 
     /// Opens the state, finds out whose quota is used, has the work done, and leaves everything in order whatever came of it.

@@ -11,7 +11,7 @@ use tracing::Level;
 use super::apply::default_results;
 use super::input::input_path;
 use super::undo;
-use crate::cli::{Cli, Command, InputOptions, MonitoringOptions, ServiceOptions, TagsCommand};
+use crate::cli::{Cli, Command, FilterOptions, MonitoringOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
@@ -46,7 +46,7 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
     if let Some(input) = input {
         reserved = reserved.with("the input", input);
     }
-    if let Some(filter) = input_options(&cli.command).and_then(|options| options.filter.where_file.as_ref()) {
+    if let Some(filter) = filter(&cli.command).and_then(|options| options.where_file.as_ref()) {
         reserved = reserved.with("the file of the filter", filter);
     }
     if let Some(path) = monitoring(&cli.command).and_then(|options| options.ping_url_file.as_ref()) {
@@ -70,12 +70,13 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
     reserved
 }
 
-/// The options of an input, if the command has one.
-fn input_options(command: &Command) -> Option<&InputOptions> {
+/// The filter's options, if the command takes a filter.
+fn filter(command: &Command) -> Option<&FilterOptions> {
     match command {
-        Command::Apply(options) => Some(&options.input),
-        Command::Plan(options) => Some(&options.input),
-        Command::Verify(options) => Some(&options.input),
+        Command::Apply(options) => Some(&options.input.filter),
+        Command::Plan(options) => Some(&options.input.filter),
+        Command::Verify(options) => Some(&options.input.filter),
+        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().filter),
         _ => None,
     }
 }

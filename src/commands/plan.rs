@@ -25,10 +25,10 @@ pub(super) async fn plan(
         return Err(CommandError::text(ExitStatus::Usage, message, Some(hint)));
     }
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
-    let planning = planning_options(&options.planning, guard(&options.guard));
+    let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     let order = input_order(&options.input, planning.inventory)?;
     let input = Pending::check(order, options.sandbox, screen).await?;
-    let connection = opening.connect(input.machines()).await?;
+    let connection = opening.connect_for(&input).await?;
     let plan = async |tenant: &_, desk: &mut _| {
         let input = input.finish(tenant, desk).await?;
         run::plan(tenant, planning, options.detailed_exitcode, &input, desk).await

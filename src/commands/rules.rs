@@ -25,8 +25,6 @@ use crate::run::{self, ApplyOrder, ExportedList, PlanningOptions, RulesOrder, re
 
 /// The longest file of rules that is read.
 const RULES_FILE_BYTES: u64 = 4 * 1024 * 1024;
-/// How many machines the company of a sandbox has, where no file names any.
-const SANDBOX_MACHINES: usize = 1_000;
 /// The column of machines' ids in an exported list.
 const ID_COLUMN: &str = "machineId";
 /// What files of rules end in.
@@ -59,8 +57,8 @@ pub(super) async fn apply(
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let connection = opening.connect_to_company(SANDBOX_MACHINES).await?;
-    let apply = async |tenant: &_, desk: &mut _| run::apply_rules(tenant, &order, rules, desk).await;
+    let connection = opening.connect_to_company().await?;
+    let apply = async |tenant: &_, desk: &mut _| Box::pin(run::apply_rules(tenant, &order, rules, desk)).await;
     opening.work(connection, general, screen, apply).await
 }
 
@@ -80,9 +78,9 @@ pub(super) async fn plan(
         return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &desk);
     }
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
-    let connection = opening.connect_to_company(SANDBOX_MACHINES).await?;
+    let connection = opening.connect_to_company().await?;
     let plan = async |tenant: &_, desk: &mut _| {
-        run::plan_rules(tenant, planning, tells_differences, explained.as_ref(), rules, desk).await
+        Box::pin(run::plan_rules(tenant, planning, tells_differences, explained.as_ref(), rules, desk)).await
     };
     opening.work(connection, general, screen, plan).await
 }
@@ -103,9 +101,10 @@ pub(super) async fn verify(
         target.check_for_verification(reserved)?;
     }
     let rules = read(&options.input.input, &no_guard, screen).await?;
-    let connection = opening.connect_to_company(SANDBOX_MACHINES).await?;
+    let connection = opening.connect_to_company().await?;
     let skip = options.skip_missing_machines;
-    let verify = async |tenant: &_, desk: &mut _| run::verify_rules(tenant, rules, target.as_ref(), skip, desk).await;
+    let verify =
+        async |tenant: &_, desk: &mut _| Box::pin(run::verify_rules(tenant, rules, target.as_ref(), skip, desk)).await;
     opening.work(connection, general, screen, verify).await
 }
 
@@ -138,6 +137,11 @@ fn reference(named: &str) -> MachineReference {
 /// Refuses what says how rows of a file are read, and what a file of rules says itself.
 fn refuse_options(input: &InputOptions, guard: &GuardOptions, no_inventory: bool) -> Result<(), CommandError> {
     let given = [
+        (!input.orders.add.is_empty(), "--add"),
+        (!input.orders.remove.is_empty(), "--remove"),
+        (input.orders.set_value.is_some(), "--set-value"),
+        (input.orders.all, "--all"),
+        (input.sheet.is_some(), "--sheet"),
         (input.encoding.is_some(), "--encoding"),
         (input.skip_invalid, "--skip-invalid"),
         (!input.accept.is_empty(), "--accept"),

@@ -18,6 +18,9 @@ use crate::sandbox::{Sandbox, SandboxMachine, SandboxQuota, SandboxSettings};
 /// The sandbox listens on a free port of loopback.
 const SANDBOX_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// How many machines a company has that is made up: as many as `tagfleet sandbox` serves.
+const COMPANY_MACHINES: usize = 1000;
+
 /// A way to a service.
 pub(super) struct Connection {
     client: Arc<Client>,
@@ -39,14 +42,17 @@ impl Connection {
     pub(super) async fn to_sandbox(machines: &[MachineReference], quota: &Quota) -> Result<Self, CommandError> {
         let machines = sandbox_machines(machines);
         // Where no machine is named that can be one, the list has somebody else's; an empty one is a fault of the service.
-        let made_up = usize::from(machines.is_empty());
-        Self::to_sandbox_of(machines, made_up, quota).await
+        Self::to_sandbox_of(usize::from(machines.is_empty()), machines, quota).await
     }
 
-    /// The same with these machines, and so many of a company of its own making.
-    pub(super) async fn to_sandbox_of(
-        machines: Vec<SandboxMachine>,
+    /// Starts the sandbox with the machines of a company that is made up, under the quota that is asked for.
+    pub(super) async fn to_company(quota: &Quota) -> Result<Self, CommandError> {
+        Self::to_sandbox_of(COMPANY_MACHINES, Vec::new(), quota).await
+    }
+
+    async fn to_sandbox_of(
         made_up_machines: usize,
+        machines: Vec<SandboxMachine>,
         quota: &Quota,
     ) -> Result<Self, CommandError> {
         let quotas = quota

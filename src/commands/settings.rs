@@ -1,6 +1,7 @@
 //! What was typed about a plan and a run, as values.
 
 use crate::cli::{ChangingOptions, GuardOptions, PlanningOptions as PlanningArguments};
+use crate::exit::{CommandError, ExitStatus};
 use crate::plan::changes::PlanSettings;
 use crate::plan::guard::Guard;
 use crate::run::{PlanningOptions, RunOptions};
@@ -20,10 +21,14 @@ pub(super) fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) 
 }
 
 /// What a run may do at most.
-pub(super) fn guard(arguments: &GuardOptions) -> Guard {
+pub(super) fn guard(arguments: &GuardOptions, no_inventory: bool) -> Result<Guard, CommandError> {
     let GuardOptions { guard_removals, guard_changes, allow_removals, allow_changes } = *arguments;
+    if no_inventory && (guard_removals.is_some() || guard_changes.is_some()) {
+        let message = "a guard counts the tenant's machines, which --no-inventory leaves unread";
+        return Err(CommandError::text(ExitStatus::Usage, message, Some("leave one out")));
+    }
     let guard = Guard { removals: guard_removals, changes: guard_changes, scope: None };
-    guard.with_ceilings(allow_removals, allow_changes)
+    Ok(guard.with_ceilings(allow_removals, allow_changes))
 }
 
 /// How a plan is made.

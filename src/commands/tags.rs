@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
+use super::input::filter;
 use super::opening::{Opening, asks, rows_target};
-use super::settings::run_options;
+use super::settings::{guard, run_options};
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
+use crate::input::MachineFilter;
+use crate::outside::shell_word;
 use crate::plan::changes::PlanSettings;
+use crate::plan::guard::Guard;
 use crate::plan::tag_change::TagChange;
-use crate::report::{Reserved, ResultsTarget, Screen};
-use crate::run::{self, ApplyOrder, PlanningOptions, Retagging};
+use crate::report::{MACHINE_COLUMNS, Reserved, ResultsTarget, Screen};
+use crate::run::{self, ApplyOrder, NamedFilter, PlanningOptions, Retagging};
 
 /// Reads all machines, and lists their tags or changes one.
 pub(super) async fn tags(
@@ -26,6 +30,7 @@ pub(super) async fn tags(
         return opening.work(connection, general, screen, async |tenant, desk| run::tags(tenant, desk).await).await;
     };
     let (typed, default_results) = (command.typed(), command.results());
+    let retags_to_another = matches!(command, TagsCommand::Rename(_));
     let (change, options) = match command {
         TagsCommand::Rename(options) => {
             let accepted = options.accept.iter().copied().collect();
@@ -38,13 +43,26 @@ pub(super) async fn tags(
         let hint = error.hint().map(str::to_owned);
         CommandError::new(status, error, hint)
     })?;
-    let retagging = Retagging { change, typed };
-    retag(retagging, options, default_results, general, reserved, watched, screen).await
+    let guard = match retags_to_another {
+        // To make room for another tag is no removal.
+        true => Guard { removals: None, ..guard(&options.guard, false)? },
+        false => guard(&options.guard, false)?,
+    };
+    let filter = match filter(&options.filter)? {
+        Some(NamedFilter { name, filter }) => {
+            Some(MachineFilter::new(filter, &MACHINE_COLUMNS).map_err(|error| CommandError::filter(&name, &error))?)
+        }
+        None => None,
+    };
+    let typed = filter.iter().fold(typed, |typed, filter| format!("{typed} --where {}", shell_word(filter.text())));
+    let retagging = Retagging { change, typed, filter };
+    retag(retagging, guard, options, default_results, general, reserved, watched, screen).await
 }
 
 /// Changes a tag, or shows what that would do.
 async fn retag(
     retagging: Retagging,
+    guard: Guard,
     options: RetagOptions,
     default_results: PathBuf,
     general: &GeneralOptions,
@@ -53,7 +71,7 @@ async fn retag(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let planning = PlanningOptions {
-        settings: PlanSettings { limit: options.limit, ..PlanSettings::default() },
+        settings: PlanSettings { limit: options.limit, guard, ..PlanSettings::default() },
         inventory: true,
         bulk: !options.no_bulk,
         max_changes: options.max_changes,

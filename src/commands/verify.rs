@@ -26,7 +26,7 @@ pub(super) async fn verify(
         target.check_for_verification(reserved)?;
     }
     let input = Pending::check(input_order(&options.input, true)?, options.sandbox, screen).await?;
-    let connection = opening.connect(input.machines()).await?;
+    let connection = opening.connect_for(&input).await?;
     let skip = options.skip_missing_machines;
     opening
         .work(connection, general, screen, async |tenant, desk| {

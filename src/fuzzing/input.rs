@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Choices, assert_harmless};
 use crate::api::MachineRecord;
-use crate::input::{Accepted, InputOptions, Sheet, encoding, read, records};
+use crate::input::{Accepted, InputOptions, Orders, Sheet, encoding, read, records};
 use crate::inventory::Inventory;
 use crate::model::Requests;
 use crate::plan::changes::{Plan, PlanSettings, UnlistedPolicy};
@@ -62,6 +62,8 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         spool_directory: None,
         accepted: if is_set(1) { Accepted::ALL } else { Accepted::default() },
         tag_separator: is_set(2).then(|| choices.of([';', '|', ',', '\n', '/', '\u{ff1b}'])),
+        orders: is_set(4).then(|| Orders::new(&["A".to_owned()], &[], None, Accepted::ALL).ok()).flatten(),
+        sheet: None,
         ids_only: is_set(3),
     }
 }

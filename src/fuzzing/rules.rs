@@ -1,6 +1,6 @@
 //! Files of rules and lookups: any text as a file, over machines of our own making.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -64,7 +64,7 @@ fn over_machines(mut declaration: Declaration) {
         let Ok(()) = lookup.join(&inventory) else { return };
     }
     let (listed, recent) = (ListedFields { inventory: &inventory, fields: &fields }, RecentWrites::default());
-    let (mut given, mut taken, nothing) = (HashSet::new(), HashSet::new(), HashMap::new());
+    let (mut given, mut taken, nothing) = (HashSet::new(), HashSet::new(), BTreeMap::new());
     let fleet = Fleet { inventory: &inventory, fields: &listed, recent: &recent };
     let account = wishes(&declaration, fleet, &nothing, |wish| {
         let Change::Tag(action, tag) = wish.change else { return };

@@ -23,10 +23,11 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 17] = topics! {
+pub const TOPICS: [Topic; 18] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
     "filters": "which rows and machines are meant: operators, functions, examples",
+    "exports": "lists of machines with a change on the command line, @tenant, workbooks",
     "planning": "what apply would do, how few calls it takes, limits",
     "results": "the columns and statuses of a results file",
     "statuses": "exit statuses, and what to do about each",

@@ -34,17 +34,21 @@ mod finding;
 mod header;
 mod list;
 mod machine;
+mod machine_filter;
 mod mentions;
 mod mishap;
 mod note;
 mod opening;
+mod orders;
 mod problem;
 mod record;
 mod records;
+mod rivals;
 mod rows;
 mod scan;
 mod selection;
 mod sheet;
+mod source;
 mod spool;
 mod tag_book;
 mod tag_gate;
@@ -61,7 +65,9 @@ use std::path::PathBuf;
 
 use encoding_rs::Encoding;
 
+use self::columns::Needed;
 use self::selection::Selection;
+use self::source::Source;
 use crate::filter::Filter;
 
 pub use self::accept::{Accepted, Doubt};
@@ -74,9 +80,12 @@ pub use self::finding::{Finding, Place};
 pub use self::header::{HeaderColumns, list_form};
 pub use self::list::{List, ListError, ListRow};
 pub use self::machine::Dress;
+pub use self::machine_filter::MachineFilter;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
+pub use self::orders::{Orders, OrdersError};
 pub use self::problem::{Problem, ProblemKind};
 pub use self::records::{Records, records};
+pub use self::rivals::ColumnChange;
 pub use self::selection::{MachineFields, is_of_machine, names_machine_fields};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
@@ -96,6 +105,10 @@ pub struct InputOptions {
     pub accepted: Accepted,
     /// What stands between the tags of one cell; `None` where a cell holds one tag.
     pub tag_separator: Option<char>,
+    /// What every row asks for; `None` where columns say it.
+    pub orders: Option<Orders>,
+    /// The worksheet that is meant, where the input is a workbook; `None` is the first.
+    pub sheet: Option<String>,
     /// Whether machines can be named by their ids only, since nothing is read to look names up in.
     pub ids_only: bool,
 }
@@ -128,8 +141,16 @@ pub fn read_selected(
     filter: Option<Filter>,
     machines: Option<&dyn MachineFields>,
 ) -> Result<Sheet, InputError> {
+    let source = Source::open(source, options.sheet.as_deref(), options.spool_directory.as_deref())?;
+    let workbook = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows()));
     let mut text = text::Text::open(source, options)?;
-    let opening = opening::Opening::read(&mut text, options.accepted)?;
+    let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
+    let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();
-    rows::read(text, opening, selection.map_err(InputError::Filter)?, options)
+    let mut sheet = rows::read(text, opening, selection.map_err(InputError::Filter)?, options)?;
+    if let Some((note, rows)) = workbook {
+        sheet.notes.extend(note);
+        sheet.number_as_in(&rows);
+    }
+    Ok(sheet)
 }

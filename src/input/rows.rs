@@ -18,6 +18,7 @@ use super::mentions::Mentions;
 use super::mishap::is_spreadsheet_error;
 use super::note::{Note, SkippedRows, Wardrobe};
 use super::opening::Opening;
+use super::orders::Orders;
 use super::problem::{Problem, ProblemKind};
 use super::record::{Record, swallows_row, trim};
 use super::scan::{Cells, QuotedPlace};
@@ -62,6 +63,8 @@ struct Rows<'m> {
     columns: Columns,
     accepted: Accepted,
     tag_separator: Option<char>,
+    /// What every row asks for, where the command line says it.
+    orders: Option<Orders>,
     allows_names: bool,
     selection: Option<Selection<'m>>,
     /// Those that are not selected included.
@@ -88,6 +91,7 @@ struct Rows<'m> {
 #[derive(Default)]
 struct MachineColumn {
     has_id: bool,
+    has_entra: bool,
     has_name: bool,
     /// The first row whose cell is not an id, with the cell.
     first: Option<(RowPlace, Excerpt)>,
@@ -102,6 +106,7 @@ impl<'m> Rows<'m> {
             columns,
             accepted: options.accepted,
             tag_separator: options.tag_separator,
+            orders: options.orders.clone(),
             allows_names: !options.ids_only,
             selection,
             row_count: 0,
@@ -139,7 +144,9 @@ impl<'m> Rows<'m> {
         let (named, has_blanks) = self.named(record, machine);
         let fault = self.fault_of_record(record, machine, has_blanks);
         // Cells that cannot be believed say nothing to a filter either.
-        if fault.is_none() && self.selection.as_mut().is_some_and(|selection| !selection.takes(record, machine)) {
+        if fault.is_none()
+            && self.selection.as_mut().is_some_and(|selection| !selection.takes(record, machine, &self.columns.rivals))
+        {
             return Ok(());
         }
         let start = self.spool.write(&self.kept(record))?;
@@ -307,13 +314,17 @@ impl<'m> Rows<'m> {
                 .map_err(|kind| self.faults.push((Field::Machine, kind)))
                 .ok(),
         };
-        let asked = check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags);
+        let asked = match &self.orders {
+            None => check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags),
+            Some(_) => self.faults.is_empty().then_some(Asked::NOTHING),
+        };
         match (id, other, asked) {
             (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Dresses::default(), asked),
             (None, Some((machine, dresses)), Some(asked)) => self.ask(place, machine, dresses, asked),
             (id, other, _) => {
                 let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
-                self.unmade_adds.extend(machine.filter(|_| check::may_add(named)));
+                let may_add = self.orders.as_ref().map_or_else(|| check::may_add(named), Orders::adds);
+                self.unmade_adds.extend(machine.filter(|_| may_add));
                 self.report(place);
             }
         }
@@ -328,6 +339,10 @@ impl<'m> Rows<'m> {
         self.machines.see(place, &machine);
         let machine = self.mentions.add(machine);
         let RowPlace { row, line } = place;
+        for change in self.orders.iter().flat_map(|orders| &orders.changes) {
+            make_room(&mut self.requests);
+            self.requests.push(Request { row, line, machine, change: *change });
+        }
         let mut allowed = [None, None, takes_state.then_some(Doubt::StateColumns)];
         for tag in self.asked_tags.drain(..) {
             let Some(action) = action else { continue };
@@ -382,7 +397,10 @@ impl<'m> Rows<'m> {
             &self.allowed,
         );
         let (tags, warnings, further_warnings) = self.tags.finish();
+        let tags = self.orders.map_or(tags, |orders| orders.tags);
         let own = &self.columns.own;
+        let is_rivalled = self.machines.has_entra && !self.columns.rivals.is_empty();
+        let rivals = if is_rivalled { kept_columns(&self.columns) } else { Vec::new() };
         let header = (0..).zip(self.header).filter(|(position, _)| own.binary_search(position).is_err());
         Ok(Sheet {
             dialect: self.dialect,
@@ -400,6 +418,7 @@ impl<'m> Rows<'m> {
             notes,
             warnings,
             further_warnings,
+            machine_columns: rivals,
             chunks: self.chunks,
             spool,
         })
@@ -408,8 +427,8 @@ impl<'m> Rows<'m> {
     /// A column of ids in which nothing is an id holds something else: the numbers of rows or assets. Where names stand in
     /// a column of their own, nothing in a column of ids can be meant as one.
     fn refuse_column_without_ids(&mut self) {
-        let MachineColumn { has_id, has_name, first } = std::mem::take(&mut self.machines);
-        let Some((place, found)) = first.filter(|_| self.columns.machine_by_id && !has_id) else { return };
+        let MachineColumn { has_id, has_name, ref first, .. } = self.machines;
+        let Some((place, found)) = first.clone().filter(|_| self.columns.machine_by_id && !has_id) else { return };
         if has_name && self.columns.names.is_none() {
             return;
         }
@@ -430,9 +449,19 @@ impl MachineColumn {
                 self.has_name |= machine.is_plausible();
                 self.first.get_or_insert_with(|| (place, Excerpt::new(name)));
             }
-            _ => self.has_id = true,
+            MachineReference::Entra(_) => (self.has_id, self.has_entra) = (true, true),
+            MachineReference::Id(_) => self.has_id = true,
         }
     }
+}
+
+/// The machines' column and those that may be it in its place, as the second pass finds them.
+fn kept_columns(columns: &Columns) -> Vec<Column> {
+    let kept = |column: &Column| {
+        let left_out = columns.own.partition_point(|own| *own < column.position);
+        Column { position: column.position - left_out, name: Arc::clone(&column.name) }
+    };
+    std::iter::once(&columns.machine).chain(&columns.rivals).map(kept).collect()
 }
 
 /// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::columns::Column;
 use super::dialect::Dialect;
 use super::error::InputError;
 use super::finding::{Finding, findings};
@@ -32,6 +33,8 @@ pub struct Sheet {
     pub warnings: Vec<TagWarning>,
     /// How many warnings there would have been beyond those.
     pub further_warnings: u32,
+    /// Where the machines' column holds GUIDs, it and the other columns of ids, by rank; none otherwise.
+    pub(super) machine_columns: Vec<Column>,
     pub(super) chunks: ChunkPlaces,
     pub(super) spool: Spool,
 }

@@ -24,7 +24,9 @@ use self::cells::{csv_cell, shown_value};
 use crate::outside::shown;
 
 /// Text up to this size stays in memory; beyond it, all of it is in a file.
-const MEMORY_BYTES: usize = 1024 * 1024;
+pub(super) const MEMORY_BYTES: usize = 1024 * 1024;
+/// The most bytes of a packed file.
+pub(super) const PACKED_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
 /// The most text that a sheet may become. A million rows of an export take 400 MB.
 const TEXT_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
 /// The most rows and columns of a sheet, by its format.
@@ -79,8 +81,32 @@ pub struct Workbook {
     text: SpooledTempFile,
     sheet: String,
     other_sheets: Vec<String>,
+    rows: SheetRows,
+}
+
+/// Which rows of a sheet the lines of its text are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct SheetRows {
     /// Lines that a record begins on, each with how many lines more than rows there are up to it.
     shifts: Vec<(u64, u64)>,
+}
+
+impl SheetRows {
+    /// Whether they have the same numbers.
+    pub(super) const fn are_lines(&self) -> bool {
+        self.shifts.is_empty()
+    }
+
+    /// The row whose record holds a line; both from 1.
+    pub(super) fn row(&self, line: u64) -> u64 {
+        let position = self.shifts.partition_point(|(first_line, _)| *first_line <= line);
+        let before = position.checked_sub(1).and_then(|last| self.shifts.get(last));
+        // Lines within a record belong to the row that it begins with.
+        let (first_line, shift) = before.copied().unwrap_or((0, 0));
+        let next = self.shifts.get(position).map(|(next_line, next_shift)| next_line - next_shift);
+        let row = line - shift;
+        if first_line == line { row } else { next.map_or(row, |next| row.min(next - 1)) }
+    }
 }
 
 impl Workbook {
@@ -114,7 +140,7 @@ impl Workbook {
             records.add(row, column, &shown_value(cell.get_value()))?;
         }
         let (text, shifts) = records.finish()?;
-        Ok(Self { text, sheet, other_sheets, shifts })
+        Ok(Self { text, sheet, other_sheets, rows: SheetRows { shifts } })
     }
 
     /// The name of the sheet.
@@ -132,13 +158,12 @@ impl Workbook {
     /// The sheet's row whose record holds a line of the text; both from 1.
     #[must_use]
     pub fn sheet_row(&self, line: u64) -> u64 {
-        let position = self.shifts.partition_point(|(first_line, _)| *first_line <= line);
-        let before = position.checked_sub(1).and_then(|last| self.shifts.get(last));
-        // Lines within a record belong to the row that it begins with.
-        let (first_line, shift) = before.copied().unwrap_or((0, 0));
-        let next = self.shifts.get(position).map(|(next_line, next_shift)| next_line - next_shift);
-        let row = line - shift;
-        if first_line == line { row } else { next.map_or(row, |next| row.min(next - 1)) }
+        self.rows.row(line)
+    }
+
+    /// The same for whoever reads its text.
+    pub(super) fn rows(&self) -> SheetRows {
+        self.rows.clone()
     }
 }
 

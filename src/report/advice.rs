@@ -40,7 +40,7 @@ impl Prospect<'_> {
             return Some(Advice { look_at: None, command: format!("tagfleet resume {}{directory}", self.run_id) });
         }
         let ResultsTarget::File { results, failed } = self.target else { return None };
-        if self.totals.failed_rows == 0 {
+        if self.totals.failed_rows == 0 || self.totals.lacks_orders {
             return None;
         }
         let went_wrong = [Status::Failed, Status::Unknown, Status::Invalid].map(|status| self.totals.count(status));

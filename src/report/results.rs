@@ -36,6 +36,8 @@ pub struct Totals {
     pub errors: BTreeMap<ErrorKey, ErrorGroup>,
     /// Rows in the file of those worth feeding back.
     pub failed_rows: u64,
+    /// Whether the rows themselves do not say what was to be done, so that another run of them must be told again.
+    pub lacks_orders: bool,
     /// Rows that were left alone because somebody else has changed what they are about.
     pub left_to_others: u64,
     /// Rows that were left alone, since nobody knows what was there before.

@@ -249,7 +249,8 @@ impl RunSummary<'_> {
             if let Some(failed) = self.target.failed().filter(|_| self.totals.failed_rows > 0) {
                 let (failed, rows) = (shown(failed), group_digits(self.totals.failed_rows));
                 // While the run can go on, its rows are not to be done by another one, too.
-                let what = if self.open > 0 { "Rows not done" } else { "Rows to feed back" };
+                let is_fed_back = self.open == 0 && !self.totals.lacks_orders;
+                let what = if is_fed_back { "Rows to feed back" } else { "Rows not done" };
                 let _written = writeln!(text, "{what}: {failed} ({rows})");
             }
         }

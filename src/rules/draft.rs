@@ -301,19 +301,18 @@ fn ownership(mut own: Section<'_>, faults: &mut Faults<'_>) -> Ownership {
     if prefixes.is_empty() && tags.is_empty() && retired.is_empty() {
         faults.at(&place, "[own] names nothing; add prefixes, tags or retired");
     }
-    let kinds: [(_, fn(&str) -> Owned); 3] = [
-        (prefixes, |text| Owned::Prefix(text.to_owned())),
-        (tags, |text| Owned::Tag(text.to_owned())),
-        (retired, Owned::retired),
-    ];
-    for (number, (entries, owned)) in kinds.into_iter().enumerate() {
+    for (number, entries) in [prefixes, tags, retired].into_iter().enumerate() {
         for entry in entries {
             let (text, line) = (entry.get_ref().as_str(), faults.line(&entry.span()));
             if let Err(error) = Tag::new(text) {
                 faults.at(&entry.span(), format!("no tag can begin with \"{}\": {error}", Excerpt::new(text)));
                 continue;
             }
-            let value = owned(text);
+            let value = match number {
+                0 => Owned::Prefix(text.to_owned()),
+                1 => Owned::Tag(text.to_owned()),
+                _ => Owned::retired(text),
+            };
             if let Some(earlier) = ownership
                 .all()
                 .find(|earlier| earlier.value.covers(&value) && number < 2 || value.covers(&earlier.value))

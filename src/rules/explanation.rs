@@ -1,6 +1,6 @@
 //! What every rule says of one machine, and why.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ impl Explanation {
         });
         let rules = rules.collect();
         let mut takes_off = Vec::new();
-        let given_last = HashMap::new();
+        let given_last = BTreeMap::new();
         // That two rules give two values stands below their names.
         let _conflict = of_one(declaration, &judgement, &held, &given_last, machine.position(), |wish| {
             if let Wish { change: Change::Tag(TagAction::Remove, tag), .. } = wish {

@@ -1,6 +1,6 @@
 //! From verdicts to what is asked of the tenant: what the rules give, and what is owned and given by none.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::account::{Account, ValueConflict};
 use super::columns::Sight;
@@ -83,7 +83,7 @@ impl<'m> TagsHeld<'m> {
 pub fn wishes<'d>(
     declaration: &'d Declaration,
     fleet: Fleet<'_>,
-    given_last: &'d HashMap<String, String>,
+    given_last: &'d BTreeMap<String, String>,
     mut see: impl FnMut(Wish<'d>),
 ) -> Account {
     let mut account = Account::new(declaration);
@@ -121,7 +121,7 @@ pub(super) fn of_one<'d>(
     declaration: &'d Declaration,
     judgement: &Judgement,
     held: &TagsHeld<'_>,
-    given_last: &'d HashMap<String, String>,
+    given_last: &'d BTreeMap<String, String>,
     position: MachinePosition,
     mut see: impl FnMut(Wish<'d>),
 ) -> Result<(), (usize, usize)> {
@@ -142,7 +142,7 @@ pub(super) fn of_one<'d>(
 struct OfMachine<'d, 'j> {
     declaration: &'d Declaration,
     judgement: &'j Judgement,
-    given_last: &'d HashMap<String, String>,
+    given_last: &'d BTreeMap<String, String>,
 }
 
 impl<'d> OfMachine<'d, '_> {

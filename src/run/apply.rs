@@ -46,10 +46,7 @@ pub(crate) async fn apply<T: Transport>(
         return application.give_up(reason.clone(), desk).await;
     }
     if let Some(unfinished) = application.same_command().await? {
-        let id = &unfinished.run.description.run_id;
-        desk.say(&format!(
-            "Run {id} of the same command is unfinished, and its rows are kept (--fresh begins a new one)."
-        ));
+        desk.say(&keeps_rows(&unfinished));
         return go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk).await;
     }
     loop {
@@ -262,6 +259,12 @@ impl<'a, T: Transport> Application<'a, T> {
             row_count: input.sheet.row_count,
         }
     }
+}
+
+/// Says that a run is gone on with whose rows are not selected again.
+pub(super) fn keeps_rows(unfinished: &UnfinishedRun) -> String {
+    let id = &unfinished.run.description.run_id;
+    format!("Run {id} of the same command is unfinished, and its rows are kept (--fresh begins a new one).")
 }
 
 /// Says that a run is gone on with.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
+use super::input::OrderDigest;
 use super::record::WITHHELD;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
@@ -60,7 +61,7 @@ impl<T: Transport> Run<'_, T> {
         desk: &mut Desk,
     ) -> Result<ExitStatus, CommandError> {
         tracing::info!(run = %self.id, host = self.tenant.host, "calls begin");
-        let mut outcome = self.send(desk).await;
+        let mut outcome = Box::pin(self.send(desk)).await;
         if let (Ok((_, progress)), Some(read)) = (&mut outcome, read) {
             add_read(progress, read);
         }
@@ -194,7 +195,10 @@ impl<T: Transport> Run<'_, T> {
 
     async fn write_from(&self, store: &Reader, desk: &Desk) -> Written {
         let run = store.run_by_id(self.id).await?;
-        let totals = write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+        let mut totals =
+            write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+        // Rows of rules that are fed back would pass by the guard: the rules are to be asked again.
+        totals.lacks_orders = self.account.is_some() || OrderDigest::says_changes(&run.description.input_digest);
         if let Some(bulletin) = &desk.bulletin {
             bulletin.note_rows(&totals);
         }

@@ -46,7 +46,10 @@ mod verify;
 pub(crate) use apply::{ApplyOrder, apply};
 pub(crate) use carrying_out::RunOptions;
 pub(crate) use desk::{Consent, Desk};
-pub(crate) use input::{CheckedInput, InputOrder, NamedFilter, OpenInput, check_input, check_input_with_machines};
+pub(crate) use input::{
+    CheckedInput, InputOrder, InputSource, NamedFilter, TENANT_INPUT, check_input, check_input_with_machines,
+    choose_machine_column,
+};
 pub(crate) use inventory::inventory;
 pub(crate) use plan::plan;
 pub(crate) use planning::PlanningOptions;

@@ -5,7 +5,7 @@
 //! fleet and one that was left is found again. What such a run has taken off is no longer in the list, and becomes a row
 //! again by what it has stored.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use super::Desk;
@@ -159,8 +159,7 @@ async fn prepare<T: Transport>(
         return Err(refuse_short_list(listed, last.machines, &declaration));
     }
     let own = tenant.own_writes(machines.began_at).await?;
-    let given_last: HashMap<String, String> =
-        last.map(|last| last.given.clone()).unwrap_or_default().into_iter().collect();
+    let given_last = last.map(|last| last.given.clone()).unwrap_or_default();
     let (asked, given_last) = beside_the_runtime(move || {
         let asked = ask(declaration, machines, fields, own, &given_last, &taken_off, as_listed);
         (asked, given_last)
@@ -178,7 +177,7 @@ async fn prepare<T: Transport>(
     let guard = guard(&declaration, ceilings, account.in_scope);
     let mut input = CheckedInput::made_again(path.clone(), sheet.map_err(not_kept)?);
     input.name.clone_from(&name);
-    input.rules = Some(RulesOfInput { account, declared });
+    input.rules = Some(Box::new(RulesOfInput { account, declared }));
     let rules = RulesOrder { name, path, declaration, ceilings };
     Ok(Prepared { rules, input, machines, fields, own, guard })
 }
@@ -189,7 +188,7 @@ fn ask(
     machines: MachinesRead,
     fields: Fields,
     own: OwnWrites,
-    given_last: &HashMap<String, String>,
+    given_last: &BTreeMap<String, String>,
     taken_off: &[(MachineId, Change)],
     as_listed: bool,
 ) -> Result<Box<Asked>, Fault> {
@@ -208,7 +207,7 @@ fn ask(
 pub(super) fn made_rows(
     declaration: &Declaration,
     fleet: Fleet<'_>,
-    given_last: &HashMap<String, String>,
+    given_last: &BTreeMap<String, String>,
     taken_off: &[(MachineId, Change)],
 ) -> (Result<Sheet, InputError>, Account) {
     let mut sheet = SheetWriter::new(&RULES_HEADER, None);
@@ -301,11 +300,12 @@ fn declared(
     declaration: &Declaration,
     inventory: &Inventory,
     account: &Account,
-    given_last: HashMap<String, String>,
+    given_last: BTreeMap<String, String>,
 ) -> Declared {
     let (counts, _) = inventory.tag_counts();
     let still_there = |tag: &String| declaration.own.holds(tag) && counts.contains_key(tag.as_str());
-    let mut given: BTreeMap<String, String> = given_last.into_iter().filter(|(tag, _)| still_there(tag)).collect();
+    let mut given = given_last;
+    given.retain(|tag, _| still_there(tag));
     given.extend(account.given.clone());
     let (mut prefixes, mut tags) = (Vec::new(), Vec::new());
     for own in declaration.own.all() {

@@ -1,6 +1,6 @@
 //! Rules tried over an exported list, without a tenant: what they would do to the machines that stand there.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,11 +62,11 @@ pub(crate) fn try_rules(
     if let Some(machine) = explained {
         return explain(&declaration, fleet, machine, desk);
     }
-    let (sheet, account) = made_rows(&declaration, fleet, &HashMap::new(), &[]);
+    let (sheet, account) = made_rows(&declaration, fleet, &BTreeMap::new(), &[]);
     refuse_faults(&name, &account.conflicts(), &desk.screen)?;
     planning.settings.guard = guard(&declaration, ceilings, account.in_scope);
     let mut input = CheckedInput::made_again(path, sheet.map_err(not_kept)?);
-    input.rules = Some(RulesOfInput { account, declared: Declared::default() });
+    input.rules = Some(Box::new(RulesOfInput { account, declared: Declared::default() }));
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
     let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings);
     let calls = plan.calls(if planning.bulk { BULK_MAXIMUM_MACHINES } else { 1 });

@@ -245,7 +245,8 @@ fn scripts_get_every_number() {
       "unlisted_calls": {
         "expected": 1,
         "worst_case": 1
-      }
+      },
+      "withheld": 0
     }
     "#);
 }

@@ -29,6 +29,7 @@ fn totals() -> Totals {
         (key, ErrorGroup { rows, example_row, message: message.to_owned() })
     };
     Totals {
+        lacks_orders: false,
         rows: 1703,
         statuses: [(Status::Succeeded, 1690), (Status::Failed, 10), (Status::Invalid, 3)].into(),
         errors: [

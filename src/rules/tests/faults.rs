@@ -126,6 +126,6 @@ fn a_lookup_has_one_row_for_a_machine() {
     line 7: the lookup cmdb: cmdb.csv cannot be used: line 2 has 1 cell, and the header has 2
     "#);
     let mut both = declaration_with(&text, &["Name\nber-1\nber-1.corp\n"]).expect("two keys");
-    let error = Listed::of([machine("ber-1.corp", &[])]).wishes(&mut both, &HashMap::new()).expect_err("one machine");
+    let error = Listed::of([machine("ber-1.corp", &[])]).wishes(&mut both, &BTreeMap::new()).expect_err("one machine");
     insta::assert_snapshot!(error, @"line 7: the lookup cmdb: lines 2 and 3 of cmdb.csv are both about machine ber-1.corp");
 }

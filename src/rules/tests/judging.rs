@@ -5,7 +5,7 @@ use super::*;
 /// What a file comes to for these machines, of which this stands below its ownership.
 fn wishes_of(rest: &str, machines: impl IntoIterator<Item = MachineRecord>) -> String {
     let mut declaration = declaration(&format!("{HEAD}{rest}")).expect(rest);
-    Listed::of(machines).wishes(&mut declaration, &HashMap::new()).expect("no conflict").join("\n")
+    Listed::of(machines).wishes(&mut declaration, &BTreeMap::new()).expect("no conflict").join("\n")
 }
 
 const SITE: &str = "[[rule]]\nname = 'site'\nwhere = \"computerDnsName startswith 'ber'\"\ntag = 'SITE-DE'\n";
@@ -113,7 +113,7 @@ fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
     let list = "Name;Department\nA;Sales\nb.corp;\ntwin;HR\n";
     let mut declaration = declaration_with(&format!("{HEAD}{rules}"), &[list]).expect("rules");
     let machines = ["a.corp", "b.corp", "c.corp", "twin.x", "twin.y"].map(|name| machine(name, &["DEPT-Old"]));
-    let given_last = HashMap::from([("DEPT-Old".to_owned(), "earlier".to_owned())]);
+    let given_last = BTreeMap::from([("DEPT-Old".to_owned(), "earlier".to_owned())]);
     let told = Listed::of(machines).wishes(&mut declaration, &given_last).expect("no conflict");
     insta::assert_snapshot!(told.join("\n"), @r#"
     a.corp: Add tag "DEPT-Sales" by department
@@ -127,7 +127,7 @@ fn two_values_for_one_machine_are_told_with_both_places() {
     let rules =
         "[[rule]]\nname = 'a'\nwhere = 'true'\nvalue = 'High'\n[[rule]]\nname = 'b'\nwhere = 'true'\nvalue = 'low'\n";
     let mut declaration = declaration(&format!("{HEAD}{rules}")).expect("rules");
-    let error = Listed::of([machine("x", &[])]).wishes(&mut declaration, &HashMap::new()).expect_err("two values");
+    let error = Listed::of([machine("x", &[])]).wishes(&mut declaration, &BTreeMap::new()).expect_err("two values");
     insta::assert_snapshot!(error, @r#"line 11: the rule "b" gives machine x another value than the rule "a" on line 7"#);
 }
 
@@ -141,7 +141,7 @@ fn a_dump_changes_nothing() {
     ]);
     let text = dump(&listed.inventory, "first \"one\"", &["SITE-".to_owned()]).expect("tags");
     let mut declaration = declaration(&text).expect(&text);
-    let told = listed.wishes(&mut declaration, &HashMap::new()).expect("no conflict");
+    let told = listed.wishes(&mut declaration, &BTreeMap::new()).expect("no conflict");
     let tags = |name: &str| {
         listed.inventory.machines().find(|machine| machine.name() == Some(name)).map(|it| it.tags().count())
     };

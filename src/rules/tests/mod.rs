@@ -4,7 +4,7 @@ mod faults;
 mod judging;
 mod naive;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -64,7 +64,7 @@ impl Listed {
     fn wishes(
         &self,
         declaration: &mut Declaration,
-        given_last: &HashMap<String, String>,
+        given_last: &BTreeMap<String, String>,
     ) -> Result<Vec<String>, String> {
         for lookup in &mut declaration.lookups {
             lookup.join(&self.inventory).map_err(|fault| fault.to_string())?;

@@ -1,6 +1,7 @@
 //! Rules as one would work them out on paper: machine by machine, tag by tag, without a thought for speed.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
@@ -48,11 +49,10 @@ impl Question {
     fn answer(self, machine: &SmallMachine) -> Option<bool> {
         match self {
             Self::Always => Some(true),
-            Self::Platform => machine.platform,
             Self::NotPlatform => machine.platform.map(|is_x| !is_x),
             Self::PlatformOrName if machine.is_a => Some(true),
             Self::PlatformAndName if !machine.is_a => Some(false),
-            Self::PlatformOrName | Self::PlatformAndName => machine.platform,
+            Self::Platform | Self::PlatformOrName | Self::PlatformAndName => machine.platform,
         }
     }
 }
@@ -109,7 +109,7 @@ proptest! {
             let set = rule.set.map(|set| format!("one-of = 's{set}'\n")).unwrap_or_default();
             let mode = if rule.reports { "mode = 'report'\n" } else { "" };
             let (question, tag) = (rule.question.text(), rule.tag);
-            text.push_str(&format!("[[rule]]\nname = 'r{number}'\nwhere = \"{question}\"\ntag = 'TIER-{tag}'\n{set}{mode}"));
+            let _infallible = writeln!(text, "[[rule]]\nname = 'r{number}'\nwhere = \"{question}\"\ntag = 'TIER-{tag}'\n{set}{mode}");
         }
         let mut declaration = declaration(&text).expect("rules");
         let mut expected = BTreeSet::new();
@@ -124,7 +124,7 @@ proptest! {
                 ..machine(&name, &tags.iter().map(String::as_str).collect::<Vec<_>>())
             }
         }));
-        let told = listed.wishes(&mut declaration, &HashMap::new()).expect("no values");
+        let told = listed.wishes(&mut declaration, &BTreeMap::new()).expect("no values");
         let told: BTreeSet<String> =
             told.iter().map(|wish| wish.split_once(" by ").map_or(wish.clone(), |(wish, _)| wish.to_owned())).collect();
         prop_assert_eq!(told, expected);

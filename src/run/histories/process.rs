@@ -27,8 +27,8 @@ use crate::plan::changes::{PlanSettings, UnlistedPolicy};
 use crate::quota::QuotaScope;
 use crate::report::{Reserved, ResultsTarget, Screen, Streams};
 use crate::run::{
-    ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, PlanningOptions, ResumeOrder, RunOptions, Tenant,
-    UndoOrder, apply, check_input, plan, resume, undo, verify,
+    ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, InputSource, PlanningOptions, ResumeOrder,
+    RunOptions, Tenant, UndoOrder, apply, check_input, plan, resume, undo, verify,
 };
 use crate::store::{RunCondition, Store};
 
@@ -222,7 +222,7 @@ impl Process {
             name: format!("file{number}.csv"),
             path: format!("/files/file{number}.csv"),
             is_file: true,
-            open: Box::new(move || Ok(Box::new(std::io::Cursor::new(text)))),
+            source: InputSource::Bytes(Box::new(move || Ok(Box::new(std::io::Cursor::new(text))))),
             filter: None,
             // Tags in every case are meant here.
             options: InputOptions { accepted: Accepted::ALL, ..InputOptions::default() },

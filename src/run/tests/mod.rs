@@ -299,7 +299,7 @@ impl World {
                     name: "rows.csv".to_owned(),
                     path: "/rows.csv".to_owned(),
                     is_file: true,
-                    open: Box::new(move || Ok(Box::new(io::Cursor::new(text)))),
+                    source: InputSource::Bytes(Box::new(move || Ok(Box::new(io::Cursor::new(text))))),
                     filter: None,
                     options: InputOptions::default(),
                     skip_invalid: false,
