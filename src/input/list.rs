@@ -8,7 +8,6 @@ use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::scan::Cells;
 use super::text::Text;
-use super::{InputOptions, make_room};
 use crate::words::counted;
 
 /// How much of the beginning must hold the header.
@@ -85,7 +84,7 @@ impl List {
     /// # Errors
     /// [`ListError`] when it cannot be read whole.
     pub fn read(source: impl Read, key_column: &str) -> Result<Self, ListError> {
-        let mut text = Text::open(source, &InputOptions::default())?;
+        let mut text = Text::open(source, None)?;
         let separator_line = SeparatorLine::find(text.look_ahead(HEADER_MAXIMUM_BYTES)?.text)?;
         let named = separator_line.map(|line| {
             text.skip(line.bytes, 1);
@@ -138,7 +137,6 @@ impl List {
             if bytes > LIST_MAXIMUM_BYTES {
                 return Err(ListError::TooLarge);
             }
-            make_room(&mut self.rows);
             self.rows.push(ListRow { line, text: row.into(), ends: ends.into() });
         }
         Ok(())

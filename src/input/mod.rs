@@ -143,7 +143,7 @@ pub fn read_selected(
 ) -> Result<Sheet, InputError> {
     let source = Source::open(source, options.sheet.as_deref(), options.spool_directory.as_deref())?;
     let workbook = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows()));
-    let mut text = text::Text::open(source, options)?;
+    let mut text = text::Text::open(source, options.encoding)?;
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();

@@ -61,7 +61,7 @@ impl<T: Transport> Run<'_, T> {
         desk: &mut Desk,
     ) -> Result<ExitStatus, CommandError> {
         tracing::info!(run = %self.id, host = self.tenant.host, "calls begin");
-        let mut outcome = Box::pin(self.send(desk)).await;
+        let mut outcome = self.send(desk).await;
         if let (Ok((_, progress)), Some(read)) = (&mut outcome, read) {
             add_read(progress, read);
         }
