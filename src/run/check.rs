@@ -70,7 +70,7 @@ impl<T: Transport> Tenant<T> {
         let quota = &self.gate.quota;
         let buckets: Vec<Option<Bucket>> = match self.gate.scope {
             QuotaScope::App => vec![None],
-            _ => Bucket::ALL.map(Some).to_vec(),
+            QuotaScope::Api => Bucket::ALL.map(Some).to_vec(),
         };
         let most = quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
         let mut left = Vec::new();

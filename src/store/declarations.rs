@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::sql::{SqlError, Transaction, params};
 use super::encoding::{damaged, timestamp};
 use super::forms::{AccountKey, RunKey};
+use super::sql::{SqlError, Transaction, params};
 use super::{Reader, Store, StoreError};
 
 /// What a file of rules declared, as far as later runs need it.

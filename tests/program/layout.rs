@@ -110,7 +110,7 @@ const ROOMS: [(&str, &[&str], &str); 24] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 31] = [
+const RESERVED: [(&str, &[&str], &str); 30] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("getrandom::", &["api"], "what nobody may guess is a matter of signing in"),
@@ -125,10 +125,9 @@ const RESERVED: [(&str, &[&str], &str); 31] = [
     ("calamine::", &["input"], "workbooks become records once"),
     ("zip::", &["input"], "nothing else is unpacked"),
     ("winnow::", &["filter"], "there is one language to parse"),
-    ("toml::", &["rules"], "files of rules are understood in one place"),
+    ("toml::", &["config", "rules"], "files of settings and of rules are understood in one place each"),
     ("regex::", &["filter"], "what users write as a pattern is bounded in one place"),
     ("csv::", &["input", "report"], "read by the one, written by the other"),
-    ("toml::", &["config"], "files of settings are read once"),
     ("clap::Parser", &["cli", "main"], "what was typed is understood once"),
     ("process::exit", &[], "a process that ends in the middle loses rows; main returns its status"),
     ("ExitCode", &["main"], "nobody but main ends the process"),
