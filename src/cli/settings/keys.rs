@@ -317,7 +317,7 @@ mod tests {
             let is_key = keys.iter().any(|key| key.name == *long);
             assert_ne!(is_key, reason(long).is_some(), "{long} is either a key or excluded");
         }
-        for (excluded, reason) in EXCLUDED.iter() {
+        for (excluded, reason) in &EXCLUDED {
             assert!(longs.contains(excluded) && reason.len() > 10, "{excluded} is no option any more");
         }
         for (_, key) in SYNONYMS {
