@@ -25,6 +25,7 @@ use crate::outside::shown;
 
 /// The variable that names the profile.
 const PROFILE_VARIABLE: &str = "TAGFLEET_PROFILE";
+
 /// What a command line comes to with the files of settings.
 pub(super) struct Chosen {
     /// The program with what is set as the defaults of its options.
@@ -66,6 +67,13 @@ impl Call {
 
     fn path(&self) -> Vec<&str> {
         self.command.iter().map(String::as_str).collect()
+    }
+
+    /// Whether the command goes to a tenant, and whoever it signs in as matters.
+    fn calls_service(&self) -> bool {
+        const OF_THE_STATE: [&str; 2] = ["runs", "results"];
+        let is_of_state = self.command.iter().any(|name| OF_THE_STATE.contains(&name.as_str()));
+        !is_of_state && !self.typed.contains("sandbox")
     }
 }
 
@@ -111,10 +119,9 @@ impl Book {
         call: &Call,
         environment: Environment<'_>,
     ) -> Result<Vec<&Setting>, SettingsError> {
-        let near = profile.map(|name| self.layer(Some(name))).unwrap_or_default();
+        let mut near = profile.map(|name| self.layer(Some(name))).unwrap_or_default();
         let mut far = self.layer(None);
         far.retain(|farther| !near.iter().any(|nearer| replaces(&nearer.key.name, &farther.key.name)));
-        let mut near = near;
         for layer in [&mut near, &mut far] {
             layer.retain(|setting| !call.typed.iter().any(|typed| replaces(typed, &setting.key.name)));
         }
@@ -136,7 +143,7 @@ impl Book {
     /// The tenant that a profile is for, whatever the environment says.
     fn tenant(&self, profile: &str) -> Option<String> {
         let own = self.layer(Some(profile)).into_iter().chain(self.layer(None));
-        own.into_iter().find(|setting| setting.key.name == "tenant").and_then(|setting| setting.text())
+        own.into_iter().find(|setting| setting.key.name == "tenant").and_then(Setting::text)
     }
 
     /// The profiles that are meant.
@@ -149,19 +156,19 @@ impl Book {
             names.clone_from(&self.profiles);
         }
         if names.is_empty() {
-            let named = environment(PROFILE_VARIABLE).and_then(|value| value.into_string().ok()).unwrap_or_default();
-            names = named.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+            let list = environment(PROFILE_VARIABLE).and_then(|value| value.into_string().ok()).unwrap_or_default();
+            names = list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
         }
-        let mut chosen: Vec<String> = Vec::new();
+        let mut meant: Vec<String> = Vec::new();
         for name in names {
             if !self.profiles.contains(&name) {
                 return Err(self.without_profile(format!("there is no profile \"{}\"", shown(&name)), environment));
             }
-            if !chosen.contains(&name) {
-                chosen.push(name);
+            if !meant.contains(&name) {
+                meant.push(name);
             }
         }
-        Ok(chosen)
+        Ok(meant)
     }
 
     fn without_profile(&self, message: String, environment: Environment<'_>) -> SettingsError {
@@ -172,15 +179,6 @@ impl Book {
             (files, profiles) => format!("{} has {}", listed(files), profiles.join(", ")),
         };
         SettingsError::new(message, Some(hint))
-    }
-}
-
-impl Call {
-    /// Whether the command goes to a tenant, and whoever it signs in as matters.
-    fn calls_service(&self) -> bool {
-        const OF_THE_STATE: [&str; 2] = ["runs", "results"];
-        let is_of_state = self.command.iter().any(|name| OF_THE_STATE.contains(&name.as_str()));
-        !is_of_state && !self.typed.contains("sandbox")
     }
 }
 

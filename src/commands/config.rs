@@ -62,8 +62,11 @@ fn text(settings: &[SettingInForce], general: &GeneralOptions) -> String {
         let _infallible = writeln!(text, "Profile {profile}");
     }
     let lines: Vec<[String; 3]> = settings.iter().map(line).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let (keys, values) = (width(0), width(1).min(WIDEST_VALUE_CHARACTERS));
+    let widest = |column: fn(&[String; 3]) -> &String| {
+        lines.iter().map(|line| column(line).chars().count()).max().unwrap_or_default()
+    };
+    let keys = widest(|[key, ..]| key);
+    let values = widest(|[_, value, _]| value).min(WIDEST_VALUE_CHARACTERS);
     for [key, value, origin] in &lines {
         let _infallible = writeln!(text, "{}", format!("{key:keys$}  {value:values$}  {origin}").trim_end());
     }

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use self::child::{Child, Ended};
 use super::stop_signals;
-use crate::cli::{Cli, Command, exit_statuses};
+use crate::cli::{Cli, Command, TagsCommand, exit_statuses};
 use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Ending, Screen};
@@ -129,7 +129,7 @@ fn refuse_what_is_for_one(command: &Command) -> Result<(), CommandError> {
             }
             (None, it.output.as_ref(), false, None)
         }
-        Command::Tags(it) => match it.command.as_ref().map(|command| command.options()) {
+        Command::Tags(it) => match it.command.as_ref().map(TagsCommand::options) {
             Some(retag) => (None, retag.output.as_ref(), !retag.plan_only && !retag.changing.limits.yes, None),
             None => (None, None, false, None),
         },

@@ -248,8 +248,7 @@ pub fn places(environment: Environment<'_>) -> Vec<PathBuf> {
 }
 
 fn line_of(text: &str, position: usize) -> usize {
-    let before = text.as_bytes().get(..position).unwrap_or(text.as_bytes());
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    1 + text.get(..position).unwrap_or(text).matches('\n').count()
 }
 
 #[cfg(unix)]

@@ -103,12 +103,12 @@ fn token_of(tenant: &str) -> String {
 #[test]
 fn a_token_of_another_tenant_than_the_profiles_ends_the_command_before_the_first_call() {
     let (mine, other) = ("11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555");
-    let server = StandIn::answering(|request| match request.path.contains("/token") {
-        true => Reply::json(
-            200,
-            format!(r#"{{"access_token":"{}","expires_in":3600}}"#, token_of("99999999-2222-3333-4444-555555555555")),
-        ),
-        false => Reply::json(200, format!(r#"{{"value":[],"id":"{}"}}"#, crate::machines::id(1))),
+    let server = StandIn::answering(|request| {
+        if request.path.contains("/token") {
+            let token = token_of("99999999-2222-3333-4444-555555555555");
+            return Reply::json(200, format!(r#"{{"access_token":"{token}","expires_in":3600}}"#));
+        }
+        Reply::json(200, format!(r#"{{"value":[],"id":"{}"}}"#, crate::machines::id(1)))
     });
     let folder = Folder::new();
     folder.write_private("secret", CANARY);

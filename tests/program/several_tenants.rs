@@ -71,7 +71,7 @@ fn each_tenant_gets_a_run_results_and_a_line_of_its_own() {
 #[test]
 fn the_object_has_one_for_each_and_the_status_is_the_gravest() {
     let tenants = Tenants::new("--fault redirect=100%", ROW);
-    let ended = tenants.run("apply input.csv --profile a,b --yes --json --jobs 2", 4);
+    let ended = tenants.run("apply input.csv --profile b,a --yes --json --jobs 2", 4);
     let object: Value = serde_json::from_slice(&ended.output).expect("one object");
     let of = |profile: &str| &object["profiles"][profile];
     assert_eq!((&of("a")["exit_status"], &of("b")["exit_status"]), (&0.into(), &4.into()), "{object}");
@@ -161,6 +161,15 @@ fn lines_that_are_objects_say_whose_they_are() {
         .map(|line| line["profile"].clone())
         .collect();
     assert!(profiles.contains(&"a".into()) && profiles.contains(&"b".into()), "{}", ended.messages);
+}
+
+#[test]
+fn a_deadline_counts_from_the_beginning_of_the_whole() {
+    let tenants = Tenants::new("", ROW);
+    // As a process is started whose turn came late.
+    let line = "--only-profile=a --begun-at=2026-01-01T00:00:00Z apply input.csv --all-profiles --yes --deadline 1h";
+    tenants.run(line, 5);
+    tenants.a.end().are_all_nought();
 }
 
 #[cfg(unix)]

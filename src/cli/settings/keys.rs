@@ -64,6 +64,9 @@ const SYNONYMS: [(&str, &str); 6] = [
     ("certificate-file", "client-certificate-file"),
 ];
 
+/// A name with so many slips of the pen is still the same name.
+const MOST_SLIPS: usize = 2;
+
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -241,7 +244,8 @@ impl Keys {
 
     fn unknown(&self, entry: &Entry) -> SettingsError {
         let name = entry.key.to_lowercase().replace('_', "-");
-        if is_secret(&name) {
+        let misspelt = self.0.iter().find(|key| strsim::osa_distance(&key.name, &name) <= MOST_SLIPS);
+        if misspelt.is_none() && is_secret(&name) {
             if let Written::Text(text) = &entry.value {
                 secrets::keep(&text.as_str().into());
             }
@@ -253,7 +257,7 @@ impl Keys {
             return SettingsError::at(&entry.place, &problem, None);
         }
         let of_variable = VARIABLES.iter().find(|(_, variable)| variable.eq_ignore_ascii_case(&entry.key));
-        let meant = of_variable.map(|(key, _)| *key);
+        let meant = misspelt.map(|key| key.name.as_str()).or(of_variable.map(|(key, _)| *key));
         let meant = meant.or_else(|| SYNONYMS.iter().find(|(other, _)| *other == name).map(|(_, key)| *key));
         let nearest = meant.or_else(|| {
             let resemblance = |key: &Key| strsim::jaro_winkler(&key.name, &name);
@@ -313,7 +317,7 @@ mod tests {
             let is_key = keys.iter().any(|key| key.name == *long);
             assert_ne!(is_key, reason(long).is_some(), "{long} is either a key or excluded");
         }
-        for (excluded, reason) in EXCLUDED.iter() {
+        for (excluded, reason) in &EXCLUDED {
             assert!(longs.contains(excluded) && reason.len() > 10, "{excluded} is no option any more");
         }
         for (_, key) in SYNONYMS {
@@ -323,6 +327,14 @@ mod tests {
             let exist = commands.iter().all(|name| program.find_subcommand(name).is_some());
             assert!(exist && keys.iter().any(|known| known.name == key), "{key}");
         }
+    }
+
+    /// An option that is added is a key at once, unless it is excluded: whoever adds one decides that, and writes it here.
+    #[test]
+    fn these_are_the_keys() {
+        let keys = Keys::of(&Cli::command());
+        let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+        insta::assert_snapshot!(names.join(" "), @"tenant app authority-host client-certificate-file federated-token-file state-dir log-format log-file color encoding skip-invalid accept tag-separator allow-empty output max-changes unlisted no-inventory no-bulk max-errors deadline skip-missing-machines lock-wait keep-runs metrics-file job ping-url-file ping-style ping-success base-url cloud allow-host auth client-secret-file token-file ca-file quota quota-scope quota-share concurrency max-outage");
     }
 
     #[test]

@@ -134,6 +134,7 @@ fn what_no_setting_can_be_is_named_with_its_line_and_what_is_meant() {
     for (line, said) in [
         ("concurency = 4", "config.toml:2: there is no setting \"concurency\"; the nearest is concurrency"),
         ("AZURE_TENANT_ID = \"t\"", "the nearest is tenant"),
+        ("client_secret_file = \"s\"", "there is no setting \"client_secret_file\"; the nearest is client-secret-file"),
         ("client_id = \"t\"", "the nearest is app"),
         (
             "client-secret = \"hunter2hunter2\"",
