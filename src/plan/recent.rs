@@ -63,7 +63,7 @@ impl Written {
     }
 
     /// Whether it is not known what our writes have left; a write in doubt that would leave what is there changes nothing.
-    fn is_in_doubt(&self) -> bool {
+    fn is_in_doubt(self) -> bool {
         !self.perhaps.is_nothing() && !self.surely.is_some_and(|ours| self.perhaps.is_only(ours))
     }
 

@@ -58,7 +58,7 @@ pub fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Option<St
         );
     }
     for (tag, Holders { count, names }) in holders.iter().filter(|(tag, _)| !odd.contains(tag)) {
-        let names: BTreeSet<String> = names.into_iter().map(shown).collect();
+        let names: BTreeSet<String> = names.iter().map(shown).collect();
         let examples = names.into_iter().collect::<Vec<_>>().join(", ");
         let machines = counted(*count, "machine", "machines");
         let examples = if examples.is_empty() { String::new() } else { format!(": {examples}") };

@@ -38,6 +38,7 @@ mod runs;
 mod schema;
 mod slots;
 mod soundness;
+#[expect(clippy::needless_pass_by_value, reason = "the values of a statement are made for it and for nothing else")]
 mod sql;
 mod tag_calls;
 mod tallies;
