@@ -92,7 +92,9 @@ fn the_numbers_add_up_and_are_those_of_the_run() {
         assert_eq!(*calls, summary["calls"][kind], "{kind}");
     }
     let quota = report["quota"].as_array().expect("windows");
-    assert!(quota.iter().any(|count| count["buckets"] == serde_json::json!(["tags"]) && count["limit"] == 6));
+    assert!(
+        quota.iter().any(|count| count["buckets"] == serde_json::json!(["tags", "bulk_tags"]) && count["limit"] == 6)
+    );
     for count in quota {
         assert!(count["beyond"] == 0 && number(&count["most"]) <= number(&count["limit"]), "{count}");
         let pieces = count["most_in_each_piece"].as_array().expect("pieces");

@@ -16,7 +16,7 @@ use crate::outside::{secrets, shown};
 pub(super) const WITHOUT_SETTINGS: [&str; 4] = ["help", "completions", "man", "sandbox"];
 
 /// Options that are no keys, and why.
-const EXCLUDED: [(&str, &str); 18] = [
+const EXCLUDED: [(&str, &str); 32] = [
     ("config", "a file cannot say which file is read"),
     ("profile", "a file cannot say which of its profiles is meant; TAGFLEET_PROFILE can"),
     ("all-profiles", "whoever starts tagfleet says for which tenants"),
@@ -33,6 +33,20 @@ const EXCLUDED: [(&str, &str); 18] = [
     ("limit", "a canary is one run; later ones would be cut short unseen"),
     ("where", "rows would be left out unseen"),
     ("where-file", "rows would be left out unseen"),
+    ("add", "what is to be changed is said of one command"),
+    ("remove", "what is to be changed is said of one command"),
+    ("set-value", "what is to be changed is said of one command"),
+    ("all", "which rows are meant is said of one command"),
+    ("sheet", "it is said of one input"),
+    ("allow-removals", "it lets one run through, not all that follow"),
+    ("allow-changes", "it lets one run through, not all that follow"),
+    ("report", "each run would write over the page of the last"),
+    ("explain", "it is said of one command"),
+    ("inventory", "it is said of one command"),
+    ("dump", "it is said of one command"),
+    ("prefix", "it is said of one command"),
+    ("name", "it is said of one command"),
+    ("release", "it is said of one command"),
     ("plan-only", "it is said of one command"),
     ("detailed-exitcode", "whoever reads the exit status asks for it"),
 ];
