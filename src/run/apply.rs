@@ -174,7 +174,7 @@ impl<'a, T: Transport> Application<'a, T> {
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
-        let joined = join(store, run, &mut planned, settings.limit).await?;
+        let joined = join(store, run, &mut planned, settings).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), desk).await {
             store.set_run_state(run, RunState::Stopped).await?;
             return Err(error);

@@ -148,7 +148,7 @@ async fn plan_and_ask<T: Transport>(
             Err(error) => return Ok(Err(end_reason(error))),
         };
         let decided_at = tenant.clock.boot_time();
-        refuse_too_many(decided.changes, planning.max_changes)?;
+        refuse_too_many(decided.changes, planning.max_changes, planning.settings.guard, decided.listed)?;
         if options.asks && decided.changes > 0 {
             let text = describe(stored, decided.changes, tenant);
             desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
