@@ -7,8 +7,9 @@ use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
 
-/// The samples that tests below use by name; `cron/` is used as a whole, and `prometheus/` by those of the metrics.
-const USED: [&str; 9] = [
+/// The samples that tests below use by name; `cron/` is used as a whole, `prometheus/` by those of the metrics, and
+/// `container/`, `kubernetes/` and `pipelines/` by those of the deployment.
+pub(crate) const USED: [&str; 12] = [
     "retag.csv",
     "values.csv",
     "names.csv",
@@ -18,6 +19,9 @@ const USED: [&str; 9] = [
     "bad-rows.csv",
     "cron",
     "prometheus",
+    "container",
+    "kubernetes",
+    "pipelines",
 ];
 
 /// Rehearses a copy of a sample, since results are written beside the input.
