@@ -164,3 +164,15 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
+
+/// As in an empty root: there the calls of a rehearsal go to loopback, which nobody vouches for.
+#[test]
+fn a_rehearsal_needs_no_root_certificates() {
+    let folder = Folder::new();
+    folder.write("values.csv", sample("values.csv"));
+    let (file, directory) = (repository("LICENSE"), repository("samples"));
+    let without_roots = format!("SSL_CERT_FILE='{}' SSL_CERT_DIR='{}'", file.display(), directory.display());
+    succeeds(&shell(&folder, &format!("{without_roots} tagfleet apply values.csv --sandbox --quota off")));
+    let output = shell(&folder, &format!("{without_roots} TAGFLEET_TOKEN=x tagfleet plan values.csv"));
+    assert_ne!(output.status.code(), Some(0), "a tenant is called with roots only");
+}
