@@ -190,8 +190,17 @@ mod platform {
     /// The start of the machine, and the offset of a time namespace: two containers show the same boot id and different
     /// boot times.
     pub(super) fn boot_id() -> std::io::Result<String> {
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        Ok(match offset() {
+        name_of_the_clock(std::fs::read_to_string("/proc/sys/kernel/random/boot_id"))
+    }
+
+    pub(super) fn name_of_the_clock(boot_id: std::io::Result<String>) -> std::io::Result<String> {
+        let (boot_id, offset) = match boot_id {
+            Ok(boot_id) => (boot_id.trim().to_owned(), offset()),
+            // A root in which nothing is mounted has no /proc.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (String::new(), Offset::Unknown),
+            Err(error) => return Err(error),
+        };
+        Ok(match offset {
             Offset::None => boot_id,
             Offset::Some(offset) => format!("{boot_id}+{offset}"),
             // Nobody else is known to read the same clock.
@@ -302,6 +311,17 @@ mod tests {
         assert!(!clock.boot_id().as_str().is_empty());
         let earlier = clock.boot_time();
         assert!(clock.boot_time() >= earlier);
+    }
+
+    /// Without `/proc` nobody can tell whose clock is the same, so that no two processes may take theirs for one.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn where_the_system_tells_no_start_every_process_has_a_clock_of_its_own() {
+        use std::io::{Error, ErrorKind};
+        let untold = || platform::name_of_the_clock(Err(ErrorKind::NotFound.into())).expect("a name");
+        assert_ne!(untold(), untold());
+        let forbidden: Error = ErrorKind::PermissionDenied.into();
+        assert!(platform::name_of_the_clock(Err(forbidden)).is_err(), "a /proc that is there is to be read");
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 21] = topics! {
+pub const TOPICS: [Topic; 22] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "check": "what is looked at before a run, and how a check ends",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
@@ -43,6 +43,7 @@ pub const TOPICS: [Topic; 21] = topics! {
     "rules": "a fleet kept as declared: files of rules, guards, ownership",
     "tags": "the tenant's tags: listing, renaming, removing them",
     "reading": "verify and inventory: looking without changing",
+    "packages": "installing, upgrading, containers, licences",
     "sandbox": "rehearsals, and the simulated API for other clients",
     "security": "what is protected, against whom, and what is not",
 };

@@ -35,6 +35,8 @@ mod certificates;
 mod checking;
 mod choosing;
 mod circles;
+#[cfg(unix)]
+mod deployment;
 mod dialects;
 mod environments;
 mod exports;

@@ -13,7 +13,7 @@ fn help(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tagfleet")).args(arguments).output().expect("the program")
 }
 
-fn stdout(arguments: &[&str]) -> String {
+pub(crate) fn stdout(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&help(arguments).stdout).into_owned()
 }
 
@@ -37,7 +37,7 @@ fn topic(name: &str) -> String {
 }
 
 /// The names of the commands, as the program lists them; those within another come after its name and a blank.
-fn commands() -> Vec<String> {
+pub(crate) fn commands() -> Vec<String> {
     let outer = listed_by(&[]);
     let inner = |outer: &String| listed_by(&[outer]).into_iter().map(|inner| format!("{outer} {inner}")).collect();
     let inner: Vec<Vec<String>> = outer.iter().filter(|outer| *outer != "help").map(inner).collect();

@@ -7,9 +7,9 @@ use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
 
-/// The samples that tests below use by name; `cron/` is used as a whole, `prometheus/` by those of the metrics, and
-/// `config.toml` by those of the profiles.
-const USED: [&str; 12] = [
+/// The samples that tests below use by name; `cron/` is used as a whole, `prometheus/` by those of the metrics,
+/// `container/`, `kubernetes/` and `pipelines/` by those of the deployment, and `config.toml` by those of the profiles.
+pub(crate) const USED: [&str; 15] = [
     "retag.csv",
     "values.csv",
     "names.csv",
@@ -22,6 +22,9 @@ const USED: [&str; 12] = [
     "cron",
     "prometheus",
     "config.toml",
+    "container",
+    "kubernetes",
+    "pipelines",
 ];
 
 /// Rehearses a copy of a sample, since results are written beside the input.
