@@ -4,6 +4,7 @@
 //! tests replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
 mod deadline;
+mod state;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,10 @@ use crate::api::{ClientError, ClientSettings, PingAddress, PingAddressError, Url
 use crate::cli::{MonitoringOptions, QuotaOptions, ServiceOptions};
 use crate::outside::{secrets, shown};
 use crate::quota::{Quota, QuotaScope};
-use crate::store::{StoreError, default_directory};
+use crate::store::{AddressError, StoreError, default_directory};
 
 pub use deadline::{Deadline, DeadlineError, deadline};
+pub use state::state_place;
 
 /// The variable that holds the address to ping.
 const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
@@ -41,6 +43,12 @@ pub enum ConfigError {
     /// Where the state lives.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The address of a state on a server.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The environment names two states.
+    #[error("TAGFLEET_STATE and TAGFLEET_STATE_DIR both say where the state is")]
+    TwoStates,
     /// The deadline.
     #[error(transparent)]
     Deadline(#[from] DeadlineError),
@@ -61,6 +69,8 @@ impl ConfigError {
             Self::SignIn(error) => error.hint(),
             Self::PingAddress(error) => Some(error.hint().to_owned()),
             Self::Store(error) => error.hint(),
+            Self::Address(error) => Some(error.hint().to_owned()),
+            Self::TwoStates => Some("unset one of them, or name the state on the command line".to_owned()),
             Self::Deadline(error) => error.hint(),
             Self::Variable(_) => None,
             Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
@@ -89,11 +99,12 @@ fn text(environment: Environment<'_>, name: &'static str) -> Result<Option<Strin
 /// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
 /// anything is shown, the command line's own errors.
 pub fn keep_secrets(environment: Environment<'_>) {
-    const SECRETS: [&str; 5] = [
+    const SECRETS: [&str; 6] = [
         "AZURE_CLIENT_SECRET",
         "AZURE_CLIENT_CERTIFICATE_PASSWORD",
         "TAGFLEET_TOKEN",
         "IDENTITY_HEADER",
+        "PGPASSWORD",
         PING_URL_VARIABLE,
     ];
     const PROXIES: [&str; 5] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"];

@@ -72,6 +72,7 @@
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
 //! | the window rule | `quota/window.rs`; its ledger: `store/ledger.rs` |
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, how they stand in columns: `store/encoding.rs` |
+//! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |

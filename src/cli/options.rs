@@ -18,13 +18,23 @@ use crate::report::logging::LogFormat;
 use crate::report::{ColorChoice, PingStyle};
 
 /// Options that every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct GeneralOptions {
     /// Keep runs and the quota's ledger in this directory
     ///
     /// [env: TAGFLEET_STATE_DIR] [default: the platform's state directory]
     #[arg(long, global = true, value_name = "DIRECTORY", help_heading = "General")]
     pub state_dir: Option<PathBuf>,
+    /// Keep them in a PostgreSQL database that hosts share
+    ///
+    /// "tagfleet help state" describes it. [env: TAGFLEET_STATE]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "state_dir", help_heading = "General")]
+    pub state: Option<String>,
+    /// Read the password of that database from this file
+    ///
+    /// Instead of PGPASSWORD, PGPASSFILE or ~/.pgpass. The file is read again for each connection.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "General")]
+    pub state_password_file: Option<PathBuf>,
     /// Print one JSON object on standard output
     ///
     /// The object is printed whatever the exit status is; "tagfleet help unattended" describes it.
@@ -47,6 +57,14 @@ pub struct GeneralOptions {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "General")]
     pub color: ColorChoice,
+}
+
+impl GeneralOptions {
+    /// The state, if it was named on the command line: a directory, or an address.
+    #[must_use]
+    pub fn named_state(&self) -> Option<PathBuf> {
+        self.state_dir.clone().or_else(|| self.state.as_ref().map(PathBuf::from))
+    }
 }
 
 /// Which rows are meant.

@@ -23,7 +23,7 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 16] = topics! {
+pub const TOPICS: [Topic; 17] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
     "filters": "which rows and machines are meant: operators, functions, examples",
@@ -35,6 +35,7 @@ pub const TOPICS: [Topic; 16] = topics! {
     "quotas": "how the quota is kept, and what a 429 does",
     "failures": "errors, retries, outages, interrupts, storage trouble",
     "runs": "resuming a run, several runs at once, the state directory",
+    "state": "a state in PostgreSQL that several hosts share",
     "undo": "taking a run back",
     "tags": "the tenant's tags: listing, renaming, removing them",
     "reading": "verify and inventory: looking without changing",

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::results::Totals;
-use super::target::ResultsTarget;
+use super::target::{ResultsTarget, state_option};
 use crate::model::Status;
 use crate::outside::{shell_word, shown};
 
@@ -34,8 +34,7 @@ pub(super) struct Prospect<'a> {
 impl Prospect<'_> {
     /// What to do next; nothing where all is done.
     pub(super) fn advice(&self) -> Option<Advice> {
-        let directory = self.named_state_directory.map(|path| format!(" --state-dir {}", shell_word(path)));
-        let directory = directory.unwrap_or_default();
+        let directory = state_option(self.named_state_directory);
         if self.open > 0 {
             return Some(Advice { look_at: None, command: format!("tagfleet resume {}{directory}", self.run_id) });
         }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::frame::joined;
 use super::screen::{Screen, Style};
 use super::summary::{calls_text, written};
+use super::target::state_option;
 use crate::api::CallKind;
 use crate::outside::{shell_word, shown};
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
@@ -203,9 +204,8 @@ impl RunView<'_> {
             RunCondition::Finished => "results",
             RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan => return None,
         };
-        let directory =
-            self.state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
-        Some(format!("tagfleet {verb} {}{directory}", shell_word(&run.run_id)))
+        let state = state_option(self.state_directory);
+        Some(format!("tagfleet {verb} {}{state}", shell_word(&run.run_id)))
     }
 }
 

@@ -11,6 +11,7 @@ use super::custody::unknown_until;
 use super::encoding::bucket_number;
 use super::forms::{AccountKey, OperationState, RunKey};
 use super::plausible::believed;
+use super::process::ProcessIdentity;
 use super::runs::note_activity;
 use super::slots::unheard_operations;
 use super::sql::{Optional, SqlError, Transaction, params};
@@ -23,6 +24,9 @@ use crate::quota::window::{self, Decision};
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
 pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 
+/// How long after it was let through a call may leave: the answer of a server may come late.
+const LONGEST_ADMISSION: Duration = Duration::from_secs(5);
+
 /// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
 const MOST_UNKNOWN_CALLS: u32 = 1_000_000;
 
@@ -32,6 +36,33 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails: the call must not be sent.
     pub async fn admit(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
+        loop {
+            let admission = self.admit_once(request.clone()).await?;
+            let Admission::Granted(ticket) = admission else { return Ok(admission) };
+            let is_late = self.clock.boot_time().since(ticket.started) >= LONGEST_ADMISSION;
+            if !(is_late && self.identity.is_on_server()) {
+                return Ok(admission);
+            }
+            self.strike_out(ticket).await?;
+        }
+    }
+
+    /// Takes back an attempt that was let through and must not leave any more.
+    async fn strike_out(&self, ticket: AttemptTicket) -> Result<(), StoreError> {
+        let settlement = Settlement {
+            attempt: ticket.attempt,
+            end: AttemptEnd::NeverSent,
+            verdict: "late",
+            http_status: None,
+            request_id: None,
+            counts_as_attempt: false,
+            effects: Vec::new(),
+            pause: None,
+        };
+        self.settle(settlement).await
+    }
+
+    async fn admit_once(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
         let announced = request.clone();
@@ -43,15 +74,17 @@ impl Store {
                 }
                 let mut timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
                 timelines.adopt_silent(transaction, &identity.seen)?;
-                admit(transaction, &request, &timelines, clock.as_ref(), identity.process_key).map(Some)
+                admit(transaction, &request, &timelines, clock.as_ref(), &identity).map(Some)
             })
             .await?
             .ok_or(StoreError::TakenOver)?;
         if let Admission::Granted(ticket) = admission {
             let (clock, process_key) = (self.clock.clone(), self.identity.process_key);
             self.note_in_copy(move |transaction| {
-                let key = Some(ticket.attempt.0);
-                announce(transaction, &announced, key, ticket.started, process_key, 0, clock.as_ref()).map(drop)
+                let started = (ticket.started, Duration::ZERO);
+                let noted = announce(transaction, &announced, started, process_key, 0, clock.as_ref())?;
+                let keys = [noted, ticket.attempt].map(|attempt| attempt.0);
+                transaction.execute("UPDATE attempt SET attempt_key = ?2 WHERE attempt_key = ?1", keys).map(drop)
             })
             .await;
         }
@@ -65,17 +98,19 @@ impl Store {
     pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
+        // It may be stored later, when a server is back that was away.
+        let heard = clock.boot_time();
         let (noted, noted_by) = (settlement.clone(), clock.clone());
         self.note_in_copy(move |transaction| {
             let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;
-            settle(transaction, &noted, &timelines, noted_by.as_ref()).map(drop)
+            settle(transaction, &noted, heard, &timelines, noted_by.as_ref()).map(drop)
         })
         .await;
         let is_ours = self
             .writer
             .run(move |transaction| {
                 let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
-                settle(transaction, &settlement, &timelines, clock.as_ref())
+                settle(transaction, &settlement, heard, &timelines, clock.as_ref())
             })
             .await?;
         if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
@@ -117,10 +152,10 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 let mean: Option<f64> = transaction.query_row(
-                    "SELECT avg(took) FROM (SELECT ended - started AS took FROM attempt
+                    "SELECT CAST(avg(took) AS DOUBLE PRECISION) FROM (SELECT ended - started AS took FROM attempt
                          WHERE attempt_key > (SELECT max(attempt_key) - 1000 FROM attempt) AND account_key = ?1
                              AND timeline_key = ?2 AND bucket <> ?3 AND http_status IS NOT NULL
-                         ORDER BY attempt_key DESC LIMIT 50)",
+                         ORDER BY attempt_key DESC LIMIT 50) AS latest",
                     params![account.0, timeline_key, bucket_number(Bucket::Machines)],
                     |row| row.get(0),
                 )?;
@@ -234,7 +269,7 @@ const LATEST_ENDS: &str = "SELECT ended FROM attempt
 fn is_ours(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, SqlError> {
     transaction
         .prepare_cached(
-            "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = ?2), TRUE)
+            "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = CAST(?2 AS BIGINT)), TRUE)
              FROM process WHERE process_key = ?1",
         )?
         .query_row(params![process_key, run.map(|run| run.0)], |row| row.get(0))
@@ -247,7 +282,7 @@ fn admit(
     request: &AttemptRequest,
     timelines: &Timelines,
     clock: &dyn Clock,
-    process_key: i64,
+    identity: &ProcessIdentity,
 ) -> Result<Admission, SqlError> {
     let now = timelines.now;
     let paused_until = believed(paused_until(transaction, request, timelines)?, now)?;
@@ -266,24 +301,25 @@ fn admit(
             Decision::WaitForAnswer { limit } => return Ok(Admission::Refused(Refusal::InFlight { limit })),
         }
     }
-    let attempt = announce(transaction, request, None, now, process_key, timelines.own, clock)?;
+    let may_leave_within = if identity.is_on_server() { LONGEST_ADMISSION } else { Duration::ZERO };
+    let started = (now, may_leave_within);
+    let attempt = announce(transaction, request, started, identity.process_key, timelines.own, clock)?;
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
 }
 
-/// Writes an attempt down that starts now, under this key or a new one.
+/// Writes an attempt down that starts now, or leaves so much later at the most.
 fn announce(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
-    key: Option<i64>,
-    now: BootTime,
+    (now, may_leave_within): (BootTime, Duration),
     process_key: i64,
     timeline_key: i64,
     clock: &dyn Clock,
 ) -> Result<AttemptKey, SqlError> {
     let announced = transaction.insert(
         "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, timeline_key, started,
-             assumed_end, started_at, attempt_key)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             assumed_end, started_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         "attempt_key",
         params![
             request.account.0,
@@ -294,9 +330,8 @@ fn announce(
             encode_operations(&request.operations),
             timeline_key,
             now.as_microseconds(),
-            now.plus(request.time_out).plus(HELD_ON_THE_WAY).as_microseconds(),
+            now.plus(request.time_out).plus(HELD_ON_THE_WAY + may_leave_within).as_microseconds(),
             clock.wall_time().as_microsecond(),
-            key,
         ],
     )?;
     Ok(AttemptKey(announced))
@@ -385,13 +420,14 @@ fn latest_ends(
 fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
+    heard: BootTime,
     timelines: &Timelines,
     clock: &dyn Clock,
 ) -> Result<bool, SqlError> {
     let now = timelines.now;
     let ended = match settlement.end {
-        AttemptEnd::Now => now,
-        AttemptEnd::GivenUp => now.plus(HELD_ON_THE_WAY),
+        AttemptEnd::Now => heard,
+        AttemptEnd::GivenUp => heard.plus(HELD_ON_THE_WAY),
         AttemptEnd::NeverSent => {
             transaction
                 .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
@@ -430,7 +466,7 @@ fn settle(
         transaction
             .prepare_cached(
                 "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5",
+                 ON CONFLICT (account_key, bucket) DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5",
             )?
             .execute(params![
                 account.0,
@@ -452,7 +488,7 @@ fn store_effect(
 ) -> Result<(), SqlError> {
     transaction
         .prepare_cached(
-            "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 THEN ?4 ELSE ambiguous OR ?4 END, attempts = attempts + ?5, http_status = ?6,
+            "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 = 1 THEN ?4 ELSE max(ambiguous, ?4) END, attempts = attempts + ?5, http_status = ?6,
                  error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11,
                  last_attempt = ?12
              WHERE run_key = ?1 AND operation_number = ?2",

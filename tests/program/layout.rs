@@ -92,7 +92,11 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
 /// What only some rooms may name, and why.
 const RESERVED: [(&str, &[&str], &str); 29] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
-    ("rustls::", &["api"], "whom to trust is a matter of the wire"),
+    (
+        "rustls::",
+        &["api", "store"],
+        "whom to trust is a matter of the wire, also of the one to a server that holds the state",
+    ),
     ("azure_identity::", &["api"], "signing in is a matter of the wire"),
     ("azure_core::", &["api"], "signing in is a matter of the wire"),
     ("rusqlite::", &["store"], "SQL lives in one place"),
