@@ -1,9 +1,12 @@
 //! What the options mean once the environment is read: where the API is, how to sign in, where the state lives.
 //!
-//! The environment is read here and nowhere else (but for what `azure_identity` reads itself), through a function that
-//! tests replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
+//! The environment is read here and nowhere else (but for what the Azure CLI is passed on), through a function that tests
+//! replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
 mod deadline;
+mod environment;
+mod profile;
+mod settings_file;
 mod state;
 
 use std::ffi::OsString;
@@ -20,13 +23,13 @@ use crate::quota::{Quota, QuotaScope};
 use crate::store::{AddressError, StoreError, default_directory};
 
 pub use deadline::{Deadline, DeadlineError, deadline};
+pub use environment::Environment;
+pub use profile::Profile;
+pub use settings_file::{Entry, Place, Section, SettingsError, SettingsFile, Written, places as settings_places};
 pub use state::state_place;
 
 /// The variable that holds the address to ping.
 const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
-
-/// Reads a variable of the environment.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Why the options and the environment make no sense together.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +49,15 @@ pub enum ConfigError {
     /// The address of a state on a server.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The environment names two states.
-    #[error("TAGFLEET_STATE and TAGFLEET_STATE_DIR both say where the state is")]
+    /// The environment, or a file of settings, names two states.
+    #[error("an address and a directory both say where the state is")]
     TwoStates,
     /// The deadline.
     #[error(transparent)]
     Deadline(#[from] DeadlineError),
+    /// A file of settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// A variable holds something that is no text.
     #[error("the environment variable {0} holds no valid text")]
     Variable(&'static str),
@@ -70,8 +76,11 @@ impl ConfigError {
             Self::PingAddress(error) => Some(error.hint().to_owned()),
             Self::Store(error) => error.hint(),
             Self::Address(error) => Some(error.hint().to_owned()),
-            Self::TwoStates => Some("unset one of them, or name the state on the command line".to_owned()),
+            Self::TwoStates => Some(
+                "set either TAGFLEET_STATE or TAGFLEET_STATE_DIR, or name the state on the command line".to_owned(),
+            ),
             Self::Deadline(error) => error.hint(),
+            Self::Settings(error) => error.hint(),
             Self::Variable(_) => None,
             Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
         }
@@ -107,15 +116,31 @@ pub fn keep_secrets(environment: Environment<'_>) {
         "PGPASSWORD",
         PING_URL_VARIABLE,
     ];
-    const PROXIES: [&str; 5] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"];
+    const ADDRESSES: [&str; 6] =
+        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", state::STATE_VARIABLE];
     let text = |name: &&str| environment(name).and_then(|value| value.into_string().ok());
     for secret in SECRETS.iter().filter_map(text) {
         secrets::keep(&secret.trim_start_matches("Bearer ").into());
     }
-    let proxies = PROXIES.iter().filter_map(text).filter_map(|proxy| Url::parse(&proxy).ok());
-    for password in proxies.filter_map(|proxy| proxy.password().map(str::to_owned)) {
-        secrets::keep(&password.into());
+    for address in ADDRESSES.iter().filter_map(text) {
+        keep_password_of(&address);
     }
+}
+
+/// Makes the password of an address known to whoever shows something; says whether there is one.
+pub fn keep_password_of(address: &str) -> bool {
+    let Ok(address) = Url::parse(address) else { return false };
+    let parameter = address.query_pairs().find(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
+    let passwords = [address.password().map(str::to_owned), parameter].into_iter().flatten();
+    passwords.inspect(|password| secrets::keep(&password.as_str().into())).count() > 0
+}
+
+/// The proxy that calls go through, and which variable names it.
+pub(crate) fn proxy_variable(environment: Environment<'_>) -> Option<(&'static str, Url)> {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| {
+        let text = environment(name)?.into_string().ok().filter(|text| !text.is_empty())?;
+        Url::parse(&text).ok().map(|address| (name, address))
+    })
 }
 
 fn secret(environment: Environment<'_>, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
@@ -139,6 +164,7 @@ impl ServiceConfig {
         let authority = text(environment, "AZURE_AUTHORITY_HOST")?.unwrap_or_else(|| cloud.authority().to_owned());
         let mut sign_in = SignInSettings::new(with_scheme(authority), cloud.scope());
         sign_in.method = options.auth;
+        sign_in.opens_browser = !options.no_browser;
         sign_in.loopback_authority_allowed = is_loopback(&base_url);
         sign_in.tenant_id = text(environment, "AZURE_TENANT_ID")?;
         sign_in.client_id = text(environment, "AZURE_CLIENT_ID")?;
@@ -249,6 +275,7 @@ mod tests {
             cloud: None,
             allow_host: false,
             auth: crate::api::sign_in::AuthMethod::Auto,
+            no_browser: false,
             client_secret_file: None,
             token_file: None,
             ca_file: None,

@@ -13,7 +13,8 @@ use crate::filter::FilterError;
 use crate::inventory::ReadError;
 use crate::model::is_sandbox_run;
 use crate::report::{
-    Ending, MachinesError, OutputError, Problem, ReservedError, ResultsError, joined, reading_code, reading_problem,
+    Ending, MachinesError, OutputError, PageError, Problem, ReservedError, ResultsError, joined, reading_code,
+    reading_problem,
 };
 use crate::store::StoreError;
 
@@ -22,7 +23,7 @@ use crate::store::StoreError;
 pub enum ExitStatus {
     /// Done, or nothing to do.
     Done = 0,
-    /// Finished, but rows are failed, unknown or invalid.
+    /// Finished, but rows are failed, unknown, invalid or withheld.
     RowsFailed = 1,
     /// The command line or the environment makes no sense.
     Usage = 2,
@@ -60,6 +61,16 @@ impl ExitStatus {
     /// The one that counts of two.
     pub(crate) fn and(self, other: Self) -> Self {
         Self::PRECEDENCE.into_iter().find(|status| *status == self || *status == other).unwrap_or(self)
+    }
+
+    /// The status that a process of ours ended with.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::PRECEDENCE.into_iter().find(|status| status.code() == code)
+    }
+
+    /// Whether a command came to its end with it, whatever it found.
+    pub(crate) const fn is_end(self) -> bool {
+        matches!(self, Self::Done | Self::RowsFailed | Self::Differences)
     }
 
     /// Why a command ended that could not do its work, in a word for scripts.
@@ -234,6 +245,20 @@ impl From<ResultsError> for CommandError {
             | ResultsError::Store(_) => ExitStatus::StorageFailed,
         };
         Self::new(status, error, hint)
+    }
+}
+
+impl From<PageError> for CommandError {
+    fn from(error: PageError) -> Self {
+        let (status, hint) = match error {
+            PageError::Run(error) => return error.into(),
+            PageError::File { ref source, .. } => (ExitStatus::StorageFailed, unwritable_hint(source)),
+            PageError::Reserved(_) => (ExitStatus::Usage, "name another file for the report"),
+            PageError::Occupied { .. } => {
+                (ExitStatus::StorageFailed, "move it away, or name another file for the report")
+            }
+        };
+        Self::new(status, error, Some(hint.to_owned()))
     }
 }
 

@@ -24,7 +24,7 @@
 //! - [`filter`]: the predicates of KQL, over a row's cells or a machine's fields. Pure.
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
-//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP and Azure crates; never retries, never waits.
+//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP crate; never retries, never waits.
 //! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
 //! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
@@ -33,8 +33,8 @@
 //! - [`exit`]: how a command ends; alone turns the errors of the other rooms into an exit status.
 //! - [`run`]: a run from its opening to its last line: reading, planning, recording, joining, claiming, carrying out, undoing.
 //!   Over any transport, and without a process around it: what comes from outside comes in as values.
-//! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
-//!   command.
+//! - [`cli`], [`config`]: what was typed, over files of settings, and what it means once the environment is read.
+//!   [`commands`]: one short file a command.
 //! - [`sandbox`]: the simulated API as a value of requests and moments, and its shells: HTTP on loopback, a transport in memory.
 //! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
@@ -61,22 +61,29 @@
 //! | to change | go to |
 //! | --- | --- |
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
+//! | a command for several profiles | `commands/several.rs`; whose a row is: `input/tenants.rs` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
-//! | an operator or function of filters | `filter/comparison.rs`, `filter/parser.rs`; what it asks of a cell: `filter/expression.rs` |
+//! | an operator or function of filters | `filter/comparison.rs`, `filter/grammar.rs`, `filter/operand.rs`; what it asks of a cell: `filter/expression.rs` |
+//! | what the command line may ask of every row | `input/orders.rs`; which column of ids names the machines: `input/rivals.rs` |
+//! | what an unattended run may do at most | `plan/guard.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
+//! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
 //! | when an outage is one | `call/outage.rs` |
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
-//! | the window rule | `quota/window.rs`; its ledger: `store/ledger.rs` |
+//! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs` |
+//! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/apart.rs` |
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, how they stand in columns: `store/encoding.rs` |
 //! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | `api/sign_in/` |
+//! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/preflight.rs` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
 //!
 //! # Tests

@@ -5,7 +5,7 @@ mod page;
 
 use serde::Deserialize;
 
-use super::network::CertificateProblem;
+use super::Loss;
 use crate::outside::Outside;
 
 pub use machine_record::MachineRecord;
@@ -55,59 +55,6 @@ pub struct Response {
     pub request_id: Option<String>,
     /// The body, complete and within the limit.
     pub body: Vec<u8>,
-}
-
-/// How a response was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// At which point.
-    pub kind: LossKind,
-    /// What the HTTP client says.
-    pub description: String,
-}
-
-/// The point at which a response was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LossKind {
-    /// The server's certificate is not accepted, which waiting does not change; the request never left.
-    Untrusted(CertificateProblem),
-    /// The proxy wants to know who is asking, which waiting does not change; the request never left.
-    ProxyAuthentication,
-    /// The proxy cannot be reached or does not connect to the host; the request never left.
-    Proxy,
-    /// The host's name could not be looked up; the request never left.
-    UnknownHost,
-    /// The host is there, but nobody listens at the port; the request never left.
-    ConnectionRefused,
-    /// The host answers at that port, but not by TLS; the request never left.
-    NotTls,
-    /// No connection came about for another reason; the request never left.
-    NotConnected,
-    /// No answer, or no end of one, within the time-out; the request may still arrive.
-    TimedOut,
-    /// The connection ended without an answer; the request may have arrived.
-    ConnectionLost,
-    /// An answer began and did not end; the request has arrived.
-    Truncated,
-    /// An answer was longer than any that the service sends; the request has arrived.
-    TooLong,
-}
-
-impl LossKind {
-    /// Whether no connection came about, so that the request surely never left.
-    #[must_use]
-    pub const fn never_left(self) -> bool {
-        match self {
-            Self::Untrusted(_)
-            | Self::ProxyAuthentication
-            | Self::Proxy
-            | Self::UnknownHost
-            | Self::ConnectionRefused
-            | Self::NotTls
-            | Self::NotConnected => true,
-            Self::TimedOut | Self::ConnectionLost | Self::Truncated | Self::TooLong => false,
-        }
-    }
 }
 
 /// The service's own words about an error: `{"error": {"code", "message", "target"}}`.

@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
-use super::answer::{Answer, Loss, LossKind, Response};
+use super::answer::{Answer, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
+use super::loss::{Loss, LossKind};
 use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError, open_at_once};
 use super::{ApiRequest, Method, TokenGeneration, Transport};

@@ -16,47 +16,7 @@ use reqwest::Url;
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
-use super::LossKind;
-
-/// What is wrong with a server's certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CertificateProblem {
-    /// No trusted root stands behind it.
-    UnknownIssuer,
-    /// Its time is over, by this computer's clock.
-    Expired,
-    /// Its time has not come, by this computer's clock.
-    NotYetValid,
-    /// It is another host's.
-    WrongName,
-    /// It was revoked, or is no certificate for a server.
-    Unusable,
-}
-
-impl CertificateProblem {
-    /// What the user can do about it.
-    #[must_use]
-    pub const fn hint(self) -> &'static str {
-        match self {
-            Self::UnknownIssuer => {
-                "if a proxy inspects the traffic, or the host has a certificate of your own, name the root certificate with \
-                 --ca-file; otherwise somebody else answers in the host's place"
-            }
-            Self::Expired | Self::NotYetValid => {
-                "check this computer's clock; if it is right, the certificate has to be renewed by whoever runs the host or \
-                 the proxy that inspects the traffic (then its root certificate goes into --ca-file)"
-            }
-            Self::WrongName => {
-                "check the host's name (--base-url, --cloud, AZURE_AUTHORITY_HOST) and the proxy settings: the certificate \
-                 is another host's, and --ca-file cannot change that"
-            }
-            Self::Unusable => {
-                "ask whoever runs the host, or the proxy that inspects the traffic (then its root certificate goes into \
-                 --ca-file), for a certificate that is meant for a server"
-            }
-        }
-    }
-}
+use super::{CertificateProblem, LossKind};
 
 /// An exchange that failed, without addresses' secrets and without any body.
 #[derive(Debug, thiserror::Error)]

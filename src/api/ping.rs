@@ -64,7 +64,12 @@ impl PingAddress {
     /// [`PingAddressError`] when it cannot be used.
     pub fn new(text: &SecretString) -> Result<Self, PingAddressError> {
         secrets::keep(text);
-        let url = Url::parse(text.expose_secret().trim()).map_err(|_no_url| PingAddressError::NoUrl)?;
+        let text = text.expose_secret().trim();
+        // Whoever parses URLs leaves line breaks out, and makes one of two.
+        if text.contains(|it: char| it.is_control() || it.is_whitespace()) {
+            return Err(PingAddressError::NoUrl);
+        }
+        let url = Url::parse(text).map_err(|_no_url| PingAddressError::NoUrl)?;
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         if host.is_empty() || !matches!(url.scheme(), "http" | "https") {
             return Err(PingAddressError::NoUrl);
@@ -243,6 +248,8 @@ mod tests {
             ("http://kuma.example/x", Some(PingAddressError::NotEncrypted)),
             ("ftp://kuma.example/x", Some(PingAddressError::NoUrl)),
             ("kuma.example/x", Some(PingAddressError::NoUrl)),
+            ("https://kuma.example/x\nhttps://kuma.example/y", Some(PingAddressError::NoUrl)),
+            ("https://kuma.example/\u{1b}[2J", Some(PingAddressError::NoUrl)),
             ("", Some(PingAddressError::NoUrl)),
         ] {
             assert_eq!(address(text).err(), expected, "{text}");

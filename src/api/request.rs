@@ -185,7 +185,16 @@ impl ApiRequest {
         }
     }
 
-    /// The bucket that it counts in.
+    /// The bucket that it counts in, where bulk calls count apart.
+    #[must_use]
+    pub const fn counted_in(&self) -> Bucket {
+        match self {
+            Self::ChangeTagOnMachines { .. } => Bucket::BulkTags,
+            _ => self.bucket(),
+        }
+    }
+
+    /// The API that it belongs to, by its bucket.
     #[must_use]
     pub const fn bucket(&self) -> Bucket {
         match self {

@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-/// The first step.
 const FIRST_STEP: Duration = Duration::from_millis(500);
-/// The longest step.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
 /// The first wait before it is tried whether the service is back.
 const FIRST_PROBE_STEP: Duration = Duration::from_secs(2);

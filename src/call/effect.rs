@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::judge::{
     FailReason, History, MachineVerdict, NOT_APPLIED, NOT_APPLIED_BELIEVED_AFTER, NOT_SHOWN, RetryReason, SplitReason,
-    after,
+    Verdict, after,
 };
-use super::{BulkRefusal, Call, CallEnd, CallOperation, OperationEnd, Repeat};
+use super::{BulkRefusal, Call, CallEnd, CallOperation, Notice, OperationEnd, Repeat};
 use crate::api::{Answer, LossKind, TokenGeneration};
 use crate::clock::BootTime;
 use crate::model::{AnswerFacts, Held, OperationId, Outcome, Status};
@@ -321,6 +321,24 @@ pub(super) const fn fail_code(why: FailReason) -> &'static str {
         FailReason::Disallowed => "disallowed",
         FailReason::NotApplied => "not_applied",
         FailReason::Rejected => "rejected",
+    }
+}
+
+/// What a verdict tells people besides.
+pub(super) fn notices(verdict: &Verdict) -> Vec<Notice> {
+    match verdict {
+        Verdict::Done { case_differs: true, .. } | Verdict::Retry { why: RetryReason::OtherCase, .. } => {
+            vec![Notice::TagCaseDiffers]
+        }
+        Verdict::Answered { machines, .. } => {
+            let differs = machines.iter().any(|machine| {
+                matches!(machine, MachineVerdict::OtherCase | MachineVerdict::Done { case_differs: true })
+            });
+            let shows_nothing = machines.contains(&MachineVerdict::Accepted);
+            let notices = [(differs, Notice::TagCaseDiffers), (shows_nothing, Notice::BulkAnswersShowNothing)];
+            notices.into_iter().filter_map(|(holds, notice)| holds.then_some(notice)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -5,21 +5,21 @@
 //! somebody sleeps. With the quota off there is no queue, only the ledger's record and its pauses. What surprises: after
 //! a 429 that the ledger cannot explain there is one queue for all buckets, and its pacer spreads calls evenly.
 
+mod counting;
+mod pass;
 mod turn;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
-use super::outage::Outages;
-use super::{Call, CallReport, Phase, Reports, ServiceTrouble, WaitCause, backoff};
+use super::outage::{Outages, Pause};
+use super::{Call, CallReport, Notice, Phase, Reports, StopReason, WaitCause, backoff};
 use crate::api::ApiRequest;
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::Bucket;
-use crate::quota::{Pacer, Quota, QuotaScope};
+use crate::quota::{Pacer, Quota, QuotaScope, ages};
 use crate::store::{
     AccountKey, Admission, AttemptEnd, AttemptRequest, AttemptTicket, Refusal, Settlement, Store, StoreError,
 };
@@ -28,8 +28,6 @@ use crate::store::{
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often to look for dead processes whose calls still count as in flight.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// An admission older than this is given back: its moment in the ledger would no longer be the moment of sending.
-const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// What the gate needs to know.
 #[derive(Clone, Debug)]
@@ -48,35 +46,6 @@ pub struct GateSettings {
     pub maximum_outage: Duration,
 }
 
-/// How a call leaves the gate.
-#[derive(Debug)]
-pub(super) enum Pass {
-    /// It may be sent; the place in flight is free again when the permit is dropped.
-    Admitted(AttemptTicket, OwnedSemaphorePermit),
-    /// It may not be sent any more.
-    Stopped(StopReason),
-    /// Its bucket pauses since it began to wait; it is to stand in line for a turn.
-    Paused,
-}
-
-/// Why a call is not made any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// The run drains.
-    Draining,
-    /// The next moment at which it could start lies beyond the deadline, and so it does for every call of its bucket.
-    Deadline,
-    /// It failed, and the moment at which it is to be made again lies beyond the deadline.
-    RepeatBeyondDeadline,
-    /// The service has been in trouble for too long.
-    Outage {
-        /// Since when.
-        since: Timestamp,
-        /// What was met last.
-        trouble: ServiceTrouble,
-    },
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Throttling {
     /// When the last pause was set, and until when it lasts.
@@ -92,7 +61,9 @@ struct Queue {
     evenly: bool,
 }
 
-pub(super) use turn::Turn;
+use counting::Counting;
+pub(super) use counting::Place;
+pub(super) use pass::{Pass, Turn};
 
 /// The gates of all buckets.
 pub(super) struct Gate {
@@ -104,7 +75,7 @@ pub(super) struct Gate {
     closed: watch::Sender<[bool; Bucket::ALL.len()]>,
     places: std::sync::Arc<Semaphore>,
     queues: [Mutex<Queue>; Bucket::ALL.len()],
-    merged: AtomicBool,
+    counting: Counting,
     throttling: SyncMutex<[Throttling; Bucket::ALL.len()]>,
     settled: Notify,
     last_sweep: SyncMutex<BootTime>,
@@ -119,8 +90,8 @@ impl Gate {
         let last_sweep = SyncMutex::new(clock.boot_time());
         Self {
             places: std::sync::Arc::new(Semaphore::new(settings.concurrency)),
-            queues: [queue(), queue(), queue()],
-            merged: AtomicBool::new(settings.scope == QuotaScope::App),
+            queues: [(); Bucket::ALL.len()].map(|()| queue()),
+            counting: Counting::new(settings.scope),
             throttling: SyncMutex::default(),
             settled: Notify::new(),
             last_sweep,
@@ -180,11 +151,11 @@ impl Gate {
             if self.is_closed_to(call, turn) {
                 return Ok(Pass::Paused);
             }
-            let merged = self.merged.load(Ordering::Acquire);
+            let scope = self.counting.scope();
             let attempt = if self.settings.quota.is_off() {
-                self.ask_ledger(call, turn, merged, reports).await?
+                self.ask_ledger(call, turn, scope, reports).await?
             } else {
-                self.queue_up(call, turn, merged, reports).await?
+                self.queue_up(call, turn, scope, reports).await?
             };
             match attempt {
                 Some(Pass::Admitted(ticket, place)) => {
@@ -205,18 +176,18 @@ impl Gate {
         &self,
         call: &Call,
         turn: &Turn,
-        merged: bool,
+        scope: QuotaScope,
         reports: &Reports,
     ) -> Result<Option<Pass>, StoreError> {
-        let index = if merged { 0 } else { call.request.bucket().position() };
-        let Some(queue) = self.queues.get(index) else { return Ok(None) };
+        let together = scope.together_with(call.request.counted_in());
+        let Some(queue) = together.first().and_then(|first| self.queues.get(first.position())) else { return Ok(None) };
         let Some(mut queue) = self.unless_draining(call.request.bucket(), queue.lock()).await else {
             return Ok(Some(Pass::Stopped(StopReason::Draining)));
         };
-        if self.merged.load(Ordering::Acquire) != merged || self.is_closed_to(call, turn) {
+        if self.counting.scope() != scope || self.is_closed_to(call, turn) {
             return Ok(None);
         }
-        if merged && !queue.evenly && self.settings.scope != QuotaScope::App {
+        if scope == QuotaScope::App && !queue.evenly && self.settings.scope != QuotaScope::App {
             queue.pacer = Pacer::evenly(&self.settings.quota, self.clock.clone());
             queue.evenly = true;
         }
@@ -225,16 +196,17 @@ impl Gate {
                 return Ok(Some(stopped));
             }
         }
-        self.ask_ledger(call, turn, merged, reports).await
+        self.ask_ledger(call, turn, scope, reports).await
     }
 
     async fn ask_ledger(
         &self,
         call: &Call,
         turn: &Turn,
-        merged: bool,
+        scope: QuotaScope,
         reports: &Reports,
     ) -> Result<Option<Pass>, StoreError> {
+        let mut trial = None;
         loop {
             if let Some(stopped) = self.stopped(call.request.bucket()) {
                 return Ok(Some(stopped));
@@ -247,27 +219,38 @@ impl Gate {
             if self.is_closed_to(call, turn) {
                 return Ok(None);
             }
-            match self.store.admit(self.request(call, merged)).await? {
-                Admission::Granted(ticket) => return Ok(Some(Pass::Admitted(ticket, place))),
-                Admission::Refused(refusal) => {
+            let is_sure = trial.is_some() || !self.counting.is_in_doubt(call.request.bucket());
+            let counted_as = if is_sure { scope } else { QuotaScope::Api };
+            match self.store.admit(self.request(call, counted_as)).await? {
+                Admission::Granted(ticket) => {
+                    return Ok(Some(Pass::Admitted(ticket, Place::new(place, trial))));
+                }
+                Admission::Refused(Refusal::Window { .. } | Refusal::InFlight { .. }) if !is_sure => {
                     drop(place);
+                    let turn = self.unless_draining(call.request.bucket(), self.counting.try_alone());
+                    let Some(alone) = turn.await else { return Ok(Some(Pass::Stopped(StopReason::Draining))) };
+                    trial = Some(alone).filter(|_| self.counting.is_in_doubt(call.request.bucket()));
+                }
+                Admission::Refused(refusal) => {
+                    // Others may have room to try.
+                    drop((place, trial.take()));
                     if let Some(stopped) = self.wait_out(call, refusal, reports).await? {
                         return Ok(Some(stopped));
                     }
                 }
             }
-            if self.merged.load(Ordering::Acquire) != merged {
+            if self.counting.scope() != scope {
                 return Ok(None);
             }
         }
     }
 
-    fn request(&self, call: &Call, merged: bool) -> AttemptRequest {
-        let bucket = call.request.bucket();
+    fn request(&self, call: &Call, scope: QuotaScope) -> AttemptRequest {
+        let bucket = call.request.counted_in();
         AttemptRequest {
             account: self.settings.account,
             bucket,
-            counted_buckets: if merged { Bucket::ALL.to_vec() } else { vec![bucket] },
+            counted_buckets: scope.together_with(bucket).to_vec(),
             quota: self.settings.quota.clone(),
             run: call.run,
             call_kind: call.request.kind().as_str(),
@@ -330,26 +313,42 @@ impl Gate {
     /// Whether an admission may still be used: it is fresh, and nobody was refused since.
     fn is_still_good(&self, ticket: AttemptTicket, call: &Call) -> bool {
         let now = self.clock.boot_time();
-        now.since(ticket.started) < STALE_AFTER
-            && self.paused_until(call.request.bucket()).is_none_or(|until| until <= now)
+        ages::may_still_be_sent(ticket.started, now)
+            && self.paused_until(&call.request).is_none_or(|until| until <= now)
     }
 
-    fn paused_until(&self, bucket: Bucket) -> Option<BootTime> {
-        let merged = self.merged.load(Ordering::Acquire);
+    /// Whether the call's bucket pauses and the turn to try is not the call's.
+    fn is_closed_to(&self, call: &Call, turn: &Turn) -> bool {
+        !turn.is_probe() && self.pause(call.request.bucket()).is_some()
+    }
+
+    /// The pause of a bucket, if there is one.
+    fn pause(&self, bucket: Bucket) -> Option<Pause> {
+        self.outages.borrow().pause(bucket)
+    }
+
+    fn paused_until(&self, request: &ApiRequest) -> Option<BootTime> {
+        let together = self.counting.scope().together_with(request.counted_in());
         let throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
-        let pauses = throttling.iter().enumerate().filter(|(index, _)| merged || *index == bucket.position());
-        pauses.filter_map(|(_, one)| one.set_and_until.map(|(_, until)| until)).max()
+        let pauses = together.iter().filter_map(|bucket| throttling.get(bucket.position())?.set_and_until);
+        pauses.map(|(_, until)| until).max()
+    }
+
+    /// The bucket in whose name a call is refused or accepted.
+    fn refused_as(&self, request: &ApiRequest) -> Bucket {
+        if self.counting.scope().counts_bulk_apart() { request.counted_in() } else { request.bucket() }
     }
 
     /// Notes a 429 and says until when the bucket is closed, in this process from now on.
     pub(super) fn throttle(
         &self,
-        bucket: Bucket,
+        request: &ApiRequest,
         ticket: AttemptTicket,
         named: Option<Duration>,
         fraction: f64,
     ) -> BootTime {
         let now = self.clock.boot_time();
+        let bucket = self.refused_as(request);
         let mut throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = throttling.get_mut(bucket.position()) else { return now };
         // Calls that left before the last pause was set belong to the same episode.
@@ -371,8 +370,8 @@ impl Gate {
 
     /// Whether this bucket has been refused for quota at least so many times in a row, and for longer than an outage may
     /// last.
-    pub(super) fn is_throttled_for_good(&self, bucket: Bucket, streak: u32) -> bool {
-        let now = self.clock.boot_time();
+    pub(super) fn is_throttled_for_good(&self, request: &ApiRequest, streak: u32) -> bool {
+        let (now, bucket) = (self.clock.boot_time(), self.refused_as(request));
         let throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
         throttling.get(bucket.position()).is_some_and(|state| {
             let lasts = state.since.is_some_and(|since| now.since(since) >= self.settings.maximum_outage);
@@ -381,16 +380,23 @@ impl Gate {
     }
 
     /// Ends a row of refusals: the quota let a call through.
-    pub(super) fn accepted(&self, bucket: Bucket) {
+    pub(super) fn accepted(&self, request: &ApiRequest, place: &Place) {
+        if place.is_trial() {
+            self.counting.note_apart();
+        }
+        let bucket = self.refused_as(request);
         let mut throttling = self.throttling.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = throttling.get_mut(bucket.position()) {
             (state.streak, state.since) = (0, None);
         }
     }
 
-    /// From now on there is one queue for everything, evenly spread. Says whether that is news.
-    pub(super) fn merge(&self) -> bool {
-        !self.settings.quota.is_off() && !self.merged.swap(true, Ordering::AcqRel)
+    /// A 429 came although the ledger had room: from now on more counts together. Says what, if that is news.
+    pub(super) fn merge(&self, request: &ApiRequest, ticket: AttemptTicket) -> Option<Notice> {
+        if self.settings.quota.is_off() {
+            return None;
+        }
+        self.counting.merge(request.bucket(), ticket.started, self.clock.boot_time())
     }
 
     /// Tells waiting calls that an attempt has ended.

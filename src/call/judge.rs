@@ -6,30 +6,30 @@
 //! living machine; an answer that shows the machine without the change, or the tag in another case only, is asked for
 //! once more before it is believed; and a service that fails may have done its work before (`is_ambiguous`).
 
+mod belief;
 mod bulk;
+mod facts;
 mod read;
+mod shown;
 mod verdict;
 
 use jiff::Timestamp;
 
-pub use read::ReadAnswer;
+pub(in crate::call) use belief::NOT_APPLIED_BELIEVED_AFTER;
+pub use belief::NOT_FOUND_BELIEVED_AFTER;
+pub use facts::is_disallowed_code;
 pub use verdict::{
-    AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, RetryReason, SplitReason, Verdict,
+    AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, ReadAnswer, RetryReason, SplitReason, Verdict,
 };
 
-use super::retry_after;
-use crate::api::{Answer, ApiRequest, LossKind, MachineRecord, Response};
-use crate::model::{AnswerFacts, Held, TagAction};
-use crate::outside::Outside;
+use facts::{PROXY_PAGE, cut, facts, is_disallowed};
+use shown::{Shown, shows};
+use verdict::{fail, retry};
 
-/// How often a machine must be answered as not found before that is believed, where nothing else speaks against it.
-pub const NOT_FOUND_BELIEVED_AFTER: u32 = 3;
-/// How often an answer must show the machine without the change before that is believed.
-pub(in crate::call) const NOT_APPLIED_BELIEVED_AFTER: u32 = 2;
-/// How often a bulk call must be put off before that is taken for a refusal of the group.
-const BUSY_BELIEVED_AFTER: u32 = 3;
-/// What is said of an answer that somebody else gave.
-const PROXY_PAGE: &str = "the answer is a page of HTML, as a proxy sends it, and not the service's";
+use super::retry_after;
+use crate::api::{Answer, ApiRequest, LossKind, Response};
+use crate::model::{AnswerFacts, Held};
+
 /// What is said of an answer that shows the machine as it was.
 pub(in crate::call) const NOT_APPLIED: &str = "the service accepted the call, but its answer shows the machine without the change; \
                                       an asset rule or a tag set in the registry may stand against it";
@@ -37,11 +37,6 @@ pub(in crate::call) const NOT_APPLIED: &str = "the service accepted the call, bu
 /// What is said of an answer that shows nothing of the change.
 pub(in crate::call) const NOT_SHOWN: &str =
     "the service accepted the call, but its answer does not show the change, and no read has shown it";
-/// The service's code for a machine, or a change of it, that is out of bounds while the app is not.
-const DISALLOWED_CODE: &str = "DisallowedOperation";
-
-/// The most characters kept of a service's message.
-const MESSAGE_MAXIMUM_CHARACTERS: usize = 500;
 
 /// Judges an answer. `wall_now` is what a `Retry-After` date counts from if the answer has no `Date`.
 #[must_use]
@@ -140,45 +135,6 @@ fn judge_success(request: &ApiRequest, response: &Response, history: History, mu
     }
 }
 
-/// What an answer shows of a change, the worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Shown {
-    AsAsked {
-        /// Whether the tag, removed, stands there in another case.
-        case_differs: bool,
-    },
-    /// A tag that was to be added stands there in another case only, which may be the same tag to the service.
-    OtherCase,
-    /// The answer leaves out what was to be changed.
-    Nothing,
-    Otherwise,
-}
-
-/// Compares the machine in an answer with what was asked for.
-fn shows(request: &ApiRequest, machine: &MachineRecord) -> Shown {
-    match request {
-        ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
-            let Some(tags) = &machine.machine_tags else { return Shown::Nothing };
-            let exactly = tags.iter().any(|shown| **shown == *tag.as_str());
-            let lower_case = tag.as_str().to_lowercase();
-            let case_differs = !exactly && tags.iter().any(|shown| shown.to_lowercase() == lower_case);
-            match action {
-                TagAction::Add if exactly => Shown::AsAsked { case_differs: false },
-                TagAction::Add if case_differs => Shown::OtherCase,
-                TagAction::Remove if !exactly => Shown::AsAsked { case_differs },
-                _ => Shown::Otherwise,
-            }
-        }
-        ApiRequest::SetDeviceValue { value, .. } => match &machine.device_value {
-            None => Shown::Nothing,
-            Some(shown) if shown.eq_ignore_ascii_case(value.as_str()) => Shown::AsAsked { case_differs: false },
-            Some(_) => Shown::Otherwise,
-        },
-        // Judged elsewhere; a read asks for no change.
-        ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => Shown::Nothing,
-    }
-}
-
 /// What holds once the request has taken effect; nothing is known where the tag stands there in another case, since nobody can
 /// tell whether that is the same tag to the service.
 pub(in crate::call) const fn after(request: &ApiRequest, case_differs: bool) -> Held {
@@ -188,52 +144,6 @@ pub(in crate::call) const fn after(request: &ApiRequest, case_differs: bool) -> 
         ApiRequest::SetDeviceValue { value, .. } => Held::Value(*value),
         ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => Held::Unknown,
     }
-}
-
-/// Whether a 403 is about a machine and not about the app.
-fn is_disallowed(response: &Response) -> bool {
-    response.service_error().is_some_and(|error| is_disallowed_code(error.code.exact()))
-}
-
-/// Whether this code of a 403 is about a machine, or a change of it, and not about the app.
-#[must_use]
-pub fn is_disallowed_code(code: &str) -> bool {
-    code.eq_ignore_ascii_case(DISALLOWED_CODE)
-}
-
-const fn retry(why: RetryReason, facts: AnswerFacts) -> Verdict {
-    Verdict::Retry { why, facts }
-}
-
-const fn fail(why: FailReason, facts: AnswerFacts) -> Verdict {
-    Verdict::Fail { why, facts }
-}
-
-fn facts(response: &Response) -> AnswerFacts {
-    let error = response.service_error().unwrap_or_default();
-    let text = |text: &str| if text.is_empty() { None } else { Some(cut(text)) };
-    let ours = || {
-        Some(match response.status {
-            200..=299 => return None,
-            300..=399 => format!(
-                "the answer leads elsewhere{} and was not followed",
-                response.location.as_ref().map(|host| format!(", to {host},")).unwrap_or_default()
-            ),
-            _ if response.looks_like_html() => PROXY_PAGE.to_owned(),
-            status => format!("the answer has the status {status} and gives no reason"),
-        })
-    };
-    AnswerFacts {
-        http_status: Some(response.status),
-        error_code: text(error.code.exact()),
-        error_message: text(error.message.exact()).or_else(|| ours().as_deref().map(cut)),
-        request_id: error.target.as_ref().map(Outside::exact).or(response.request_id.as_deref()).and_then(text),
-    }
-}
-
-/// A text of the service as people are to read it.
-fn cut(text: &str) -> Box<str> {
-    Outside::new(text).kept(MESSAGE_MAXIMUM_CHARACTERS)
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ pub(super) struct Memory {
 /// What comes before a call's next attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum BeforeNext {
-    /// Nothing.
     #[default]
     Nothing,
     /// It is to be found out if the service or the machine is in trouble.

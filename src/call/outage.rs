@@ -23,7 +23,6 @@ const FAILURES_BEFORE_PAUSE: u32 = 5;
 /// What an attempt says of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
-    /// It answers.
     Answers,
     /// It is in trouble, or cannot be reached.
     Trouble(ServiceTrouble),
@@ -113,11 +112,11 @@ impl Outages {
     pub(super) fn new(maximum: Duration) -> Self {
         Self {
             maximum,
-            buckets: [Health::default(); 3],
+            buckets: [Health::default(); Bucket::ALL.len()],
             unreachable: None,
             was_reached: false,
-            has_own_troubles: [false; 3],
-            has_stragglers: [false; 3],
+            has_own_troubles: [false; Bucket::ALL.len()],
+            has_stragglers: [false; Bucket::ALL.len()],
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::judge::{AbortReason, ConnectionTrouble, History, ReadAnswer, RetryReason};
-use super::{CallId, Questions, StopReason};
+use super::{CallId, Questions};
 use crate::api::sign_in::{SignInError, Trouble};
 use crate::api::{ApiRequest, CallKind};
 use crate::clock::BootTime;
@@ -110,6 +110,8 @@ pub enum Phase {
 pub enum Notice {
     /// A 429 came although the ledger had room; from now on all calls count together and are spread evenly.
     UnexplainedThrottling,
+    /// A 429 came although single tag calls had room, and bulk ones: from now on they count together.
+    TagCallsCountTogether,
     /// The service shows a tag in another case than was asked for.
     TagCaseDiffers,
     /// The service accepts bulk calls without showing what was changed.
@@ -260,6 +262,24 @@ pub enum CallEnd {
     Stopped(StopReason),
     /// Nothing sent after this can succeed. The outcome is that of each of its operations, if they were answered.
     Aborted(AbortCause, Option<Outcome>),
+}
+
+/// Why a call is not made any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The run drains.
+    Draining,
+    /// The next moment at which it could start lies beyond the deadline, and so it does for every call of its bucket.
+    Deadline,
+    /// It failed, and the moment at which it is to be made again lies beyond the deadline.
+    RepeatBeyondDeadline,
+    /// The service has been in trouble for too long.
+    Outage {
+        /// Since when.
+        since: Timestamp,
+        /// What was met last.
+        trouble: ServiceTrouble,
+    },
 }
 
 /// Why a bulk call was refused as a whole.

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::program::Cli;
 
 /// Options of other programs, and what does their work here.
-const OPTIONS: [(&[&str], &str); 35] = [
+const OPTIONS: [(&[&str], &str); 34] = [
     (
         &[
             "--dry-run",
@@ -47,10 +47,9 @@ const OPTIONS: [(&[&str], &str); 35] = [
         &["--output", "-o", "--out", "--outfile", "--output-file", "--results", "--result-file"],
         "apply, resume, results, undo, verify and inventory write their rows to -o FILE; the others print on standard output",
     ),
-    (&["--report"], "the summary is printed on standard output, with --json for machines; rows go to -o FILE"),
     (&["--format", "--output-format", "--jsonl"], "--json prints a summary for machines; rows are always CSV"),
     (
-        &["--threads", "--thread", "--parallel", "--parallelism", "--workers", "--jobs", "-j", "--max-concurrency"],
+        &["--threads", "--thread", "--parallel", "--parallelism", "--workers", "-j", "--max-concurrency"],
         "--concurrency N sets how many calls are in flight at the most; how fast they leave is a matter of --quota",
     ),
     (
@@ -151,7 +150,7 @@ const OPTIONS: [(&[&str], &str); 35] = [
 ];
 
 /// Commands of other programs, and what does their work here.
-const COMMANDS: [(&[&str], &str); 12] = [
+const COMMANDS: [(&[&str], &str); 13] = [
     (
         &[
             "run", "tag", "retag", "set", "add", "remove", "exec", "execute", "start", "push", "sync", "update",
@@ -168,7 +167,7 @@ const COMMANDS: [(&[&str], &str); 12] = [
         "'tagfleet plan INPUT.csv' says what apply would do and changes nothing",
     ),
     (
-        &["check", "test", "audit", "compare"],
+        &["test", "audit", "compare"],
         "'tagfleet verify INPUT.csv' says which rows hold, 'tagfleet plan' what would change",
     ),
     (&["rollback", "revert", "restore", "back"], "'tagfleet undo RUN' takes back what a run changed"),
@@ -177,7 +176,7 @@ const COMMANDS: [(&[&str], &str); 12] = [
         &["list", "ls", "history", "status", "log", "logs", "jobs", "ps", "show"],
         "'tagfleet runs' lists the runs, 'tagfleet runs RUN' shows one",
     ),
-    (&["report", "output", "result"], "'tagfleet results RUN' writes a run's results again"),
+    (&["output", "result"], "'tagfleet results RUN' writes a run's results again"),
     (
         &["export", "machines", "machine", "devices", "device", "dump", "get"],
         "'tagfleet inventory -o MACHINES.csv' exports the tenant's machines with their tags",
@@ -187,8 +186,12 @@ const COMMANDS: [(&[&str], &str); 12] = [
         "'tagfleet sandbox' serves the simulated API, and apply --sandbox rehearses against it",
     ),
     (
-        &["login", "auth", "signin", "sign-in", "configure", "config", "init"],
+        &["login", "auth", "signin", "sign-in"],
         "sign-in settings come from the environment, as those of Azure's own tools; see --auth in 'tagfleet apply --help'",
+    ),
+    (
+        &["configure", "settings", "profile", "profiles", "init"],
+        "'tagfleet config' shows each setting and where it is from; 'tagfleet help profiles' describes the file",
     ),
     (&["version"], "'tagfleet --version' prints it"),
 ];
@@ -253,7 +256,11 @@ fn commands_with(option: &str) -> Option<String> {
             (long.is_some() && known.get_long() == long) || (short.is_some() && known.get_short() == short)
         })
     };
-    let outer = command.get_subcommands().filter(|outer| has(outer)).map(|outer| outer.get_name().to_owned());
+    // One of them takes the options of the others, to show what becomes of them.
+    let outer = command
+        .get_subcommands()
+        .filter(|outer| has(outer) && outer.get_name() != "config")
+        .map(|outer| outer.get_name().to_owned());
     let inner = command.get_subcommands().flat_map(|outer| {
         let inner = outer.get_subcommands().filter(|inner| has(inner));
         inner.map(|inner| format!("{} {}", outer.get_name(), inner.get_name()))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Each exit status, with what it means in a line.
 pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
     (0, "done, or nothing to do"),
-    (1, "finished, but rows are failed, unknown or invalid"),
+    (1, "finished, but rows are failed, unknown, invalid or withheld"),
     (2, "usage: options or environment"),
     (3, "input or plan refused, or you did not say yes; nothing was changed"),
     (4, "refused by the service: sign-in or permission"),
@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 14] = [
+const COMMANDS: [Entry; 17] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -59,6 +59,14 @@ const COMMANDS: [Entry; 14] = [
         &[
             ("Write the results of a run again", "tagfleet results 20261126-220000-k3x9q2"),
             ("Print them", "tagfleet results 20261126-220000-k3x9q2 -o -"),
+        ],
+    ),
+    (
+        "report",
+        &[0, 2, 7],
+        &[
+            ("Make the page", "tagfleet report 20261126-220000-k3x9q2"),
+            ("Get its numbers", "tagfleet report 20261126-220000-k3x9q2 --json"),
         ],
     ),
     (
@@ -114,6 +122,22 @@ const COMMANDS: [Entry; 14] = [
                 "Exit with status 10 if a machine has it",
                 "tagfleet tags remove Pilot-2025 --plan-only --detailed-exitcode",
             ),
+        ],
+    ),
+    (
+        "check",
+        &[0, 2, 4, 5, 7],
+        &[
+            ("Check everything before the first run", "tagfleet check"),
+            ("Check another cloud", "tagfleet check --cloud gcc-high"),
+        ],
+    ),
+    (
+        "config",
+        &[0, 2, 7],
+        &[
+            ("See what a run would be given, and by whom", "tagfleet config --profile contoso"),
+            ("The same for a script", "tagfleet config --json"),
         ],
     ),
     (

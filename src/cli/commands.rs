@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
-use super::options::{ChangingOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions};
+use super::options::{
+    ChangingOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions,
+};
+use super::origin::SettingInForce;
 use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
@@ -35,6 +38,12 @@ pub enum Command {
     /// Write a run's results again
     #[command(after_long_help = after_help("results"))]
     Results(ResultsOptions),
+    /// Make a page about a run
+    ///
+    /// One file for a browser, from the state alone, at any time: how the run ended, its calls against the quota, where the
+    /// time went, what became of the rows, and why.
+    #[command(after_long_help = after_help("report"))]
+    Report(ReportOptions),
     /// Take back what a run changed
     ///
     /// As a run of its own, which asks, keeps the quota and can be resumed. What somebody else has changed since is left
@@ -59,6 +68,18 @@ pub enum Command {
         after_long_help = after_help("tags")
     )]
     Tags(Box<TagsOptions>),
+    /// Check sign-in, permission, service, state and quota
+    ///
+    /// Looks at everything that a run depends on, one line each, and says what to do where something is wrong. One call
+    /// reads one machine; nothing is changed.
+    #[command(after_long_help = after_help("check"))]
+    Check(Box<CheckOptions>),
+    /// Show each setting, and where it is from
+    ///
+    /// An option, a variable, a line of a file, or nobody: with the options given here, for the profile that is named.
+    /// Secrets are shown only as "set". Calls nobody.
+    #[command(after_long_help = after_help("config"))]
+    Config(Box<ConfigOptions>),
     /// Serve the simulated API on loopback
     #[command(after_long_help = after_help("sandbox"))]
     Sandbox(Box<SandboxArguments>),
@@ -70,6 +91,21 @@ pub enum Command {
     /// Write the manual pages, for man
     #[command(after_long_help = after_help("man"))]
     Man(ManOptions),
+}
+
+impl Command {
+    /// Who watches the command, if it can be watched.
+    #[must_use]
+    pub fn monitoring(&self) -> Option<&MonitoringOptions> {
+        match self {
+            Self::Apply(options) => Some(&options.changing.monitoring),
+            Self::Verify(options) => Some(&options.monitoring),
+            Self::Resume(options) => Some(&options.changing.monitoring),
+            Self::Undo(options) => Some(&options.changing.monitoring),
+            Self::Tags(options) => options.command.as_ref().map(|command| &command.options().changing.monitoring),
+            _ => None,
+        }
+    }
 }
 
 /// Options of `apply`.
@@ -94,6 +130,9 @@ pub struct ApplyOptions {
     /// What is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
+    /// What it may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
     /// What every command takes that changes the tenant.
     #[command(flatten)]
     pub changing: ChangingOptions,
@@ -158,6 +197,9 @@ pub struct PlanOptions {
     /// What is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
+    /// What it may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -218,6 +260,35 @@ pub struct ResultsOptions {
     pub output: Option<PathBuf>,
 }
 
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportOptions {
+    /// The run, as its results and summary name it
+    pub run: String,
+    /// Write the page here; - for standard output
+    ///
+    /// [default: RUN.report.html; with --json, no page is written]
+    #[arg(short, long, value_name = "REPORT.html")]
+    pub output: Option<PathBuf>,
+}
+
+/// Options of `config`: those of a run, so that it can be asked what becomes of them.
+#[derive(Debug, Args)]
+pub struct ConfigOptions {
+    /// How a run is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// What an unattended run may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
+    /// What every command takes that changes the tenant.
+    #[command(flatten)]
+    pub changing: ChangingOptions,
+    /// What there is to show.
+    #[arg(skip)]
+    pub in_force: Vec<SettingInForce>,
+}
+
 /// Options of `help`.
 #[derive(Debug, Args)]
 #[command(after_help = help_topics())]
@@ -245,6 +316,17 @@ pub struct ManOptions {
 
 fn help_topics() -> String {
     format!("Topics:\n{}", crate::help::list())
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The service and how to sign in.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// The quota.
+    #[command(flatten)]
+    pub quota: QuotaOptions,
 }
 
 /// Options of `inventory`.

@@ -6,13 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use jiff::Timestamp;
 
-use super::values::{DeadlineArgument, DurationArgument, duration, prom_file, tag_separator};
+use super::values::{DeadlineArgument, DurationArgument, device_value, duration, prom_file, tag_separator};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
+use crate::config::Profile;
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
+use crate::model::DeviceValue;
+use crate::outside::shell_word;
 use crate::plan::changes::UnlistedPolicy;
+use crate::plan::guard::Bound;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::logging::LogFormat;
 use crate::report::{ColorChoice, PingStyle};
@@ -57,13 +62,49 @@ pub struct GeneralOptions {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "General")]
     pub color: ColorChoice,
+    /// Use the settings of this profile
+    ///
+    /// Several go with commas between them, and are run one after the other, each as a run of its own. "tagfleet help
+    /// profiles" describes the file that they stand in.
+    ///
+    /// [env: TAGFLEET_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", value_delimiter = ',', help_heading = "Profiles")]
+    pub profile: Vec<String>,
+    /// Run the command for every profile
+    #[arg(long, global = true, conflicts_with = "profile", hide_short_help = true, help_heading = "Profiles")]
+    pub all_profiles: bool,
+    /// How many profiles are run side by side
+    #[arg(long, global = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), hide_short_help = true, help_heading = "Profiles")]
+    pub jobs: u8,
+    /// Read the settings from this file alone
+    ///
+    /// [default: /etc/tagfleet/config.toml, and tagfleet/config.toml in the folder for settings]
+    #[arg(long, global = true, value_name = "FILE.toml", hide_short_help = true, help_heading = "Profiles")]
+    pub config: Option<PathBuf>,
+    /// Run this one of the profiles
+    #[arg(long, global = true, value_name = "NAME", hide = true)]
+    pub only_profile: Option<String>,
+    /// When the command for all of them began
+    #[arg(long, global = true, value_name = "TIME", hide = true)]
+    pub begun_at: Option<Timestamp>,
+    /// What the files of settings say besides options.
+    #[arg(skip)]
+    pub settings: Profile,
 }
 
 impl GeneralOptions {
-    /// The state, if it was named on the command line: a directory, or an address.
+    /// What a command that is suggested after this one must repeat of these; each option with a blank before it.
     #[must_use]
-    pub fn named_state(&self) -> Option<PathBuf> {
-        self.state_dir.clone().or_else(|| self.state.as_ref().map(PathBuf::from))
+    pub fn repeated(&self) -> String {
+        let option =
+            |name: &str, word: Option<String>| word.map(|word| format!(" --{name} {word}")).unwrap_or_default();
+        let state = match &self.state {
+            Some(address) => option("state", Some(shell_word(address))),
+            None => option("state-dir", self.state_dir.as_ref().map(shell_word)),
+        };
+        let password = option("state-password-file", self.state_password_file.as_ref().map(shell_word));
+        let profile = option("profile", self.settings.name.as_ref().map(shell_word));
+        state + &password + &profile + &option("config", self.config.as_ref().map(shell_word))
     }
 }
 
@@ -72,8 +113,8 @@ impl GeneralOptions {
 pub struct FilterOptions {
     /// Run only the rows that this filter selects
     ///
-    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine.
-    /// "tagfleet help filters" describes the language.
+    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine, and
+    /// where there is no file, NAME alone. "tagfleet help filters" describes the language.
     #[arg(long = "where", value_name = "EXPRESSION", conflicts_with = "where_file", help_heading = "Rows")]
     pub filter: Option<String>,
     /// Read the filter from this file
@@ -81,13 +122,47 @@ pub struct FilterOptions {
     pub where_file: Option<PathBuf>,
 }
 
+/// What is to be done with the machine of every row, where the file does not say it.
+#[derive(Debug, Default, Args)]
+pub struct OrderOptions {
+    /// Add this tag to the machine of every row
+    ///
+    /// The file is a list of machines then; its own tag, action and value columns are carried along unread. May be given
+    /// several times, together with --remove and --set-value. "tagfleet help exports" describes it.
+    #[arg(long, value_name = "TAG", conflicts_with = "tag_separator", help_heading = "Rows")]
+    pub add: Vec<String>,
+    /// Remove this tag from the machine of every row
+    ///
+    /// Exactly as it is written. May be given several times.
+    #[arg(long, value_name = "TAG", conflicts_with = "tag_separator", help_heading = "Rows")]
+    pub remove: Vec<String>,
+    /// Set the device value of the machine of every row
+    #[arg(
+        long,
+        value_name = "VALUE",
+        value_parser = device_value,
+        conflicts_with = "tag_separator",
+        help_heading = "Rows"
+    )]
+    pub set_value: Option<DeviceValue>,
+    /// Take all rows, where no filter chooses among them
+    #[arg(long, conflicts_with_all = ["filter", "where_file"], help_heading = "Rows")]
+    pub all: bool,
+}
+
 /// The file.
 #[derive(Debug, Args)]
 pub struct InputOptions {
-    /// The CSV file; - for standard input
+    /// The CSV file or .xlsx workbook; - for standard input
     ///
-    /// It has a column for the machine, and tag, action and value columns; "tagfleet help input" describes it.
+    /// It has a column for the machine, and tag, action and value columns; "tagfleet help input" describes it. With --add,
+    /// --remove or --set-value any list of machines will do, and @tenant is the tenant's own.
     pub input: PathBuf,
+    /// The worksheet of a workbook
+    ///
+    /// [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
     /// The file's encoding, where it is not UTF-8
     ///
     /// Needed for files without a byte order mark only, for example windows-1252.
@@ -116,6 +191,9 @@ pub struct InputOptions {
     /// Which of its rows are meant.
     #[command(flatten)]
     pub filter: FilterOptions,
+    /// What is to be done with their machines.
+    #[command(flatten)]
+    pub orders: OrderOptions,
 }
 
 /// What is planned.
@@ -140,6 +218,32 @@ pub struct PlanningOptions {
     /// Make one call per change
     #[arg(long, help_heading = "Plan")]
     pub no_bulk: bool,
+}
+
+/// What an unattended run may do at most.
+#[derive(Debug, Args)]
+pub struct GuardOptions {
+    /// Withhold all removals when more than both are planned
+    ///
+    /// A share of the tenant's machines and a number, such as 10%,10. Rows whose tag stays are not_attempted, withheld, and
+    /// the exit status is 1.
+    #[arg(long, value_name = "P%,N", help_heading = "Plan")]
+    pub guard_removals: Option<Bound>,
+    /// Refuse a plan with more changes than both
+    ///
+    /// A share of the tenant's machines and a number, such as 30%,100.
+    #[arg(long, value_name = "P%,N", help_heading = "Plan")]
+    pub guard_changes: Option<Bound>,
+    /// Let so many removals through in this run
+    ///
+    /// Instead of what --guard-removals says. When more are planned, all are withheld.
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub allow_removals: Option<u32>,
+    /// Let so many changes through in this run
+    ///
+    /// Instead of what --guard-changes says. When more are planned, the plan is refused.
+    #[arg(long, value_name = "N", help_heading = "Plan")]
+    pub allow_changes: Option<u32>,
 }
 
 /// What may happen without asking, and when to stop.
@@ -200,7 +304,7 @@ pub struct MonitoringOptions {
     /// Call the job so in its metrics
     ///
     /// [default: the input's name]
-    #[arg(long, value_name = "NAME", requires = "metrics_file", hide_short_help = true, help_heading = "Monitoring")]
+    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = "Monitoring")]
     pub job: Option<String>,
     /// Ping the address in this file at start and end
     ///
@@ -251,6 +355,11 @@ pub struct ServiceOptions {
     /// How to sign in
     #[arg(long, value_enum, default_value = "auto", value_name = "METHOD", help_heading = "Service")]
     pub auth: AuthMethod,
+    /// Do not start a browser; print the address to open
+    ///
+    /// For --auth browser.
+    #[arg(long, help_heading = "Service")]
+    pub no_browser: bool,
     /// Read the client secret from this file
     ///
     /// Instead of AZURE_CLIENT_SECRET.
@@ -299,6 +408,11 @@ pub struct ChangingOptions {
     /// How the run gets on with others in the state directory.
     #[command(flatten)]
     pub others: OtherRunsOptions,
+    /// Write a report on the run at its end
+    ///
+    /// One page for a browser, as "tagfleet report" makes it. A report that cannot be made is one warning.
+    #[arg(long, value_name = "REPORT.html", help_heading = "Monitoring")]
+    pub report: Option<PathBuf>,
     /// Who watches it from afar.
     #[command(flatten)]
     pub monitoring: MonitoringOptions,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
-use super::options::{ChangingOptions, QuotaOptions, ServiceOptions};
+use super::options::{ChangingOptions, FilterOptions, GuardOptions, QuotaOptions, ServiceOptions};
 use super::values::odd_tags;
 use crate::input::Doubt;
 use crate::outside::shell_word;
@@ -59,6 +59,14 @@ impl TagsCommand {
             Self::Remove(_) => "tags-remove.results.csv",
         };
         self.options().output.clone().unwrap_or_else(|| PathBuf::from(default))
+    }
+
+    /// How it is done, for whoever decides that otherwise.
+    pub const fn options_mut(&mut self) -> &mut RetagOptions {
+        match self {
+            Self::Rename(options) => &mut options.retag,
+            Self::Remove(options) => &mut options.retag,
+        }
     }
 
     /// How it is done.
@@ -125,6 +133,12 @@ pub struct RetagOptions {
     /// Make one call per change
     #[arg(long, help_heading = "Plan")]
     pub no_bulk: bool,
+    /// Which of the machines that have the tag are meant.
+    #[command(flatten)]
+    pub filter: FilterOptions,
+    /// What it may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
     /// What every command takes that changes the tenant.
     #[command(flatten)]
     pub changing: ChangingOptions,

@@ -9,6 +9,8 @@ use jiff::civil::Time;
 
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
+use crate::model::DeviceValue;
+use crate::plan::guard::Bound;
 use crate::quota::parse_duration;
 
 /// A duration as typed.
@@ -38,6 +40,11 @@ pub enum DeadlineArgument {
 /// A duration for an option.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("\"{text}\" is not a duration such as 90s, 10m, 8h or 90d"))
+}
+
+/// A device value, in any case.
+pub(super) fn device_value(text: &str) -> Result<DeviceValue, String> {
+    DeviceValue::parse(text.trim()).ok_or_else(|| format!("\"{text}\" is not Low, Normal or High"))
 }
 
 /// A file that the textfile collector of the node exporter reads.
@@ -108,6 +115,18 @@ impl FromStr for MaximumErrors {
     }
 }
 
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once(',').and_then(|(percent, count)| {
+            let percent = percent.trim().strip_suffix('%')?.trim().parse().ok().filter(|percent| *percent <= 100)?;
+            Some(Self::Share { percent, count: count.trim().parse().ok()? })
+        });
+        parsed.ok_or_else(|| format!("\"{text}\" is not a share and a number such as 10%,10"))
+    }
+}
+
 /// What can be doubtful about a tag that stands in no file.
 pub(super) fn odd_tags() -> impl TypedValueParser<Value = Doubt> {
     PossibleValuesParser::new([Doubt::OddTags.name()]).map(|_name| Doubt::OddTags)
@@ -118,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deadlines_and_error_limits_are_read() {
+    fn deadlines_error_limits_and_bounds_are_read() {
         let hours = Duration::from_hours;
         assert_eq!("8h".parse(), Ok(DeadlineArgument::After(hours(8))));
         assert_eq!("06:00".parse(), Ok(DeadlineArgument::At(jiff::civil::time(6, 0, 0, 0))));
@@ -132,6 +151,11 @@ mod tests {
         assert_eq!("5%".parse(), Ok(MaximumErrors::Percent(5)));
         for text in ["", "-1", "101%", "%", "five"] {
             assert!(text.parse::<MaximumErrors>().is_err(), "{text}");
+        }
+        assert_eq!("10%,10".parse(), Ok(Bound::Share { percent: 10, count: 10 }));
+        assert_eq!(" 0 % , 0".parse(), Ok(Bound::Share { percent: 0, count: 0 }));
+        for text in ["", "10", "10%", "10,10", "10,10%", "101%,1", "10%,-1", "10%,1,1", "1.5%,3"] {
+            assert!(text.parse::<Bound>().is_err(), "{text}");
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::input::{Pending, input_order, input_path};
+use super::input::{Pending, input_order, is_standard_input, is_tenants_list};
 use super::opening::{Opening, asks, rows_target};
 use super::watching::Watched;
-use super::{planning_options, run_options};
+use super::{guard, planning_options, run_options};
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, ResultsTarget, Screen};
@@ -19,8 +19,8 @@ pub(super) async fn apply(
     watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
-    let input = input_path(&options.input);
-    if input.is_none() && options.output.is_none() {
+    let is_piped = is_standard_input(&options.input.input);
+    if is_piped && options.output.is_none() {
         return Err(CommandError::text(
             ExitStatus::Usage,
             "the input is standard input, so there is no name to make that of the results from",
@@ -28,21 +28,25 @@ pub(super) async fn apply(
         ));
     }
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let asks = asks(options.changing.limits.yes, options.sandbox, input.is_some())?;
+    let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
     let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,
-        planning: planning_options(&options.planning),
+        planning: planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?),
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let reading = Pending::check(input_order(&options.input, order.planning.inventory)?, options.sandbox, screen);
+    let reading = Pending::check(
+        input_order(&options.input, &general.settings, order.planning.inventory)?,
+        options.sandbox,
+        screen,
+    );
     let input = opening.before_the_deadline(reading).await?;
     if let Pending::Checked(input) = &input {
         order.target.check(reserved, input.header())?;
     }
-    let connection = opening.connect(input.machines()).await?;
+    let connection = opening.connect_for(&input).await?;
     let apply = async |tenant: &_, desk: &mut _| {
         let input = input.finish(tenant, desk).await?;
         order.target.check(reserved, input.header())?;
@@ -51,8 +55,9 @@ pub(super) async fn apply(
     opening.work(connection, general, screen, apply).await
 }
 
-/// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`.
+/// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`; the tenant's own list is called `tenant`.
 pub(super) fn default_results(input: &Path, sandbox: bool) -> PathBuf {
+    let input = if is_tenants_list(input) { Path::new("tenant") } else { input };
     input.with_extension(if sandbox { "sandbox.results.csv" } else { "results.csv" })
 }
 
@@ -65,5 +70,7 @@ mod tests {
         assert_eq!(default_results(Path::new("dir/x.csv"), false), Path::new("dir/x.results.csv"));
         assert_eq!(default_results(Path::new("x.failed.csv"), false), Path::new("x.failed.results.csv"));
         assert_eq!(default_results(Path::new("x"), true), Path::new("x.sandbox.results.csv"));
+        assert_eq!(default_results(Path::new("@tenant"), false), Path::new("tenant.results.csv"));
+        assert_eq!(default_results(Path::new("./@tenant"), true), Path::new("./@tenant.sandbox.results.csv"));
     }
 }

@@ -7,67 +7,120 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::api::Transport;
-use crate::cli::{FilterOptions, InputOptions as InputArguments};
-use crate::config::ConfigError;
+use crate::cli::{FilterOptions, InputOptions as InputArguments, OrderOptions};
+use crate::config::{ConfigError, Profile};
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{InputOptions, encoding};
+use crate::input::{InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::report::Screen;
 use crate::run::{
-    CheckedInput, Desk, InputOrder, NamedFilter, OpenInput, Tenant, check_input, check_input_with_machines,
+    CheckedInput, Desk, InputOrder, InputSource, NamedFilter, TENANT_INPUT, Tenant, check_input,
+    check_input_with_machines, choose_machine_column,
 };
 
 /// What standard input is called.
 pub(super) const STANDARD_INPUT: &str = "standard input";
 
-/// The path of the input's file; `None` for standard input.
+/// The path of the input's file; `None` for standard input and the tenant's own list.
 pub(super) fn input_path(arguments: &InputArguments) -> Option<&Path> {
-    Some(arguments.input.as_path()).filter(|path| *path != Path::new("-"))
+    Some(arguments.input.as_path()).filter(|path| !is_standard_input(path) && !is_tenants_list(path))
+}
+
+/// Whether the rows come from standard input.
+pub(super) fn is_standard_input(input: &Path) -> bool {
+    input == Path::new("-")
+}
+
+/// Whether the rows are the tenant's own list.
+pub(super) fn is_tenants_list(input: &Path) -> bool {
+    input == Path::new(TENANT_INPUT)
 }
 
 /// The name under which an input is known wherever it is named from.
 pub(super) fn input_name(path: &Path) -> String {
-    if path == Path::new("-") {
+    if is_standard_input(path) {
         return STANDARD_INPUT.to_owned();
+    }
+    if is_tenants_list(path) {
+        return TENANT_INPUT.to_owned();
     }
     let place = path.canonicalize().or_else(|_gone| std::path::absolute(path));
     place.unwrap_or_else(|_nowhere| path.to_owned()).to_string_lossy().into_owned()
 }
 
 /// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
-pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Result<InputOrder, CommandError> {
+pub(super) fn input_order(
+    arguments: &InputArguments,
+    settings: &Profile,
+    names_allowed: bool,
+) -> Result<InputOrder, CommandError> {
     let encoding = match &arguments.encoding {
         None => None,
         Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.clone()))?),
     };
-    let (name, path, open): (_, _, OpenInput) = match input_path(arguments) {
-        None => {
-            let name = STANDARD_INPUT.to_owned();
-            (name.clone(), name, Box::new(|| Ok(Box::new(io::stdin().lock()))))
-        }
+    let orders = orders(arguments)?;
+    let (name, source) = match input_path(arguments) {
+        None if is_tenants_list(&arguments.input) => (TENANT_INPUT.to_owned(), InputSource::Tenant),
+        None => (STANDARD_INPUT.to_owned(), InputSource::Bytes(Box::new(|| Ok(Box::new(io::stdin().lock()))))),
         Some(path) => {
             let file = path.to_owned();
             let open = move || Ok(Box::new(File::open(file)?) as Box<dyn io::Read>);
-            (shown(path), input_name(path), Box::new(open))
+            (shown(path), InputSource::Bytes(Box::new(open)))
         }
     };
     Ok(InputOrder {
         name,
-        path,
+        path: input_name(&arguments.input),
         is_file: input_path(arguments).is_some(),
-        open,
+        source,
         filter: filter(&arguments.filter)?,
         options: InputOptions {
             encoding,
             accepted: arguments.accept.iter().copied().collect(),
             tag_separator: arguments.tag_separator,
+            orders,
+            sheet: arguments.sheet.clone(),
+            tenants: tenants(settings),
             ..InputOptions::default()
         },
         skip_invalid: arguments.skip_invalid,
         allow_empty: arguments.allow_empty,
         names_allowed,
     })
+}
+
+/// What the command line asks for of every row, if it does. All rows are meant only where that is said.
+fn orders(arguments: &InputArguments) -> Result<Option<Orders>, CommandError> {
+    let OrderOptions { add, remove, set_value, all } = &arguments.orders;
+    let refused = |message: &str, hint: &str| Err(CommandError::text(ExitStatus::Usage, message, Some(hint)));
+    if add.is_empty() && remove.is_empty() && set_value.is_none() {
+        let hint = "add --add TAG, --remove TAG or --set-value VALUE";
+        return match all {
+            _ if is_tenants_list(&arguments.input) => {
+                refused("@tenant says which machines there are, not what for", hint)
+            }
+            true => refused("--all takes all rows, and nothing says what for", hint),
+            false => Ok(None),
+        };
+    }
+    let FilterOptions { filter, where_file } = &arguments.filter;
+    if filter.is_none() && where_file.is_none() && !all {
+        let hint = "choose rows with --where, or take all with --all";
+        return refused("nothing says which rows the changes on the command line are for", hint);
+    }
+    let orders = Orders::new(add, remove, *set_value, arguments.accept.iter().copied().collect());
+    orders.map(Some).map_err(|error| {
+        let status = if error.is_usage() { ExitStatus::Usage } else { ExitStatus::InputRefused };
+        let hint = error.doubt().map(|doubt| format!("write it in another way, or allow it with --accept {doubt}"));
+        CommandError::new(status, error, hint)
+    })
+}
+
+/// Whose rows may be, where a profile says whom the command is for.
+fn tenants(settings: &Profile) -> Option<Tenants> {
+    let (own, others) = (settings.own_tenant.clone(), settings.other_tenants.clone());
+    settings.name.is_some().then_some(Tenants { own, others })
 }
 
 /// The longest file of a filter that is read; longer ones are refused as filters.
@@ -104,7 +157,7 @@ impl Pending {
             return check_input(order, screen).await.map(|input| Self::Checked(Box::new(input)));
         }
         let refused = |message: &str, hint: &str| Err(CommandError::text(ExitStatus::Usage, message, Some(hint)));
-        if sandbox {
+        if sandbox && !order.is_tenants_list() {
             let hint = "start one with: tagfleet sandbox, and name it with --base-url";
             return refused(
                 "--sandbox has the machines that the rows name, so these cannot be chosen by machines",
@@ -112,9 +165,15 @@ impl Pending {
             );
         }
         if !order.names_allowed {
-            return refused("the filter names fields of machines, which --no-inventory leaves unread", "leave one out");
+            let what = if order.is_tenants_list() { "@tenant is" } else { "the filter names fields of" };
+            return refused(&format!("{what} machines, which --no-inventory leaves unread"), "leave one out");
         }
         Ok(Self::WaitsForMachines(Box::new(order)))
+    }
+
+    /// Whether its rows are the tenant's machines.
+    pub(super) fn is_tenants_list(&self) -> bool {
+        matches!(self, Self::WaitsForMachines(order) if order.is_tenants_list())
     }
 
     /// The machines that it names, as far as they are known.
@@ -132,7 +191,7 @@ impl Pending {
         desk: &mut Desk,
     ) -> Result<CheckedInput, CommandError> {
         match self {
-            Self::Checked(input) => Ok(*input),
+            Self::Checked(input) => choose_machine_column(tenant, *input, desk).await,
             Self::WaitsForMachines(order) => check_input_with_machines(tenant, *order, desk).await,
         }
     }

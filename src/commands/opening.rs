@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use super::confirm::Confirmation;
+use super::input::Pending;
 use super::service::Connection;
 use super::stop_signals;
 use super::watching::Watched;
@@ -51,13 +52,25 @@ impl Opening {
     ) -> Result<Self, CommandError> {
         process_limits::allow(quota_options.concurrency)?;
         named_files::check_certificates()?;
-        let environment = |name: &str| std::env::var_os(name);
+        let environment = |name: &str| general.settings.variable(name);
         let state = state_place(general, service.ca_file.as_deref(), sandbox, &environment)?;
-        let service = if sandbox { None } else { Some(ServiceConfig::from_options(service, &environment)?) };
+        let service = if sandbox {
+            None
+        } else {
+            let mut config = ServiceConfig::from_options(service, &environment)?;
+            config.sign_in.expected_tenant.clone_from(&general.settings.tenant);
+            Some(config)
+        };
         let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
         let is_time_of_day = !matches!(argument, None | Some(DeadlineArgument::After(_)));
-        let deadline = argument.map(|argument| deadline(argument, &Zoned::now())).transpose();
-        let deadline = deadline.map_err(ConfigError::from)?;
+        let now = Zoned::now();
+        let begun_at = general.begun_at.map_or_else(|| now.clone(), |time| time.to_zoned(now.time_zone().clone()));
+        let deadline = argument.map(|argument| deadline(argument, &begun_at)).transpose();
+        let mut deadline = deadline.map_err(ConfigError::from)?;
+        if let Some(deadline) = &mut deadline {
+            let gone = now.duration_since(&begun_at);
+            deadline.left = deadline.left.saturating_sub(gone.try_into().unwrap_or_default());
+        }
         let (quota, scope) = quota(quota_options);
         let calls = CallOptions {
             quota,
@@ -110,6 +123,14 @@ impl Opening {
         }
     }
 
+    /// Prepares the service for an input; where that is the tenant's own list, the sandbox makes up a company's machines.
+    pub(super) async fn connect_for(&self, input: &Pending) -> Result<Connection, CommandError> {
+        match &self.service {
+            None if input.is_tenants_list() => Connection::to_company(&self.calls.quota).await,
+            _ => self.connect(input.machines()).await,
+        }
+    }
+
     /// Opens the state, finds out whose quota is used, has the work done, and leaves everything in order whatever came of it.
     pub(super) async fn work(
         self,
@@ -126,6 +147,7 @@ impl Opening {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
         let store = self.state.open(self.clock.clone()).await?;
+        connection.invite_on(&desk.screen);
         let (service, identity) = (connection.service(), connection.identity());
         let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {
             Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,
@@ -141,13 +163,13 @@ impl Opening {
 }
 
 /// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
-fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
+pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
     Desk {
         screen: screen.clone(),
         quiet: general.quiet,
         json: general.json,
         bulletin,
-        named_state_directory: general.named_state(),
+        repeated_options: general.repeated(),
         tick: TICK,
         consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(screen),

@@ -11,11 +11,11 @@ use tracing::Level;
 use super::apply::default_results;
 use super::input::input_path;
 use super::undo;
-use crate::cli::{Cli, Command, InputOptions, MonitoringOptions, ServiceOptions, TagsCommand};
+use crate::cli::{Cli, Command, FilterOptions, GeneralOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
-use crate::report::{Problem, Reserved, ResultsTarget};
+use crate::report::{PageTarget, Problem, Reserved, ResultsTarget};
 use crate::store::{lock_directory, state_files};
 
 /// Bytes at the beginning of a log that are looked at.
@@ -31,12 +31,15 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
         Command::Resume(options) => (None, Some(&options.changing.service), options.sandbox),
         Command::Undo(options) => (None, Some(&options.changing.service), false),
         Command::Inventory(options) => (None, Some(&options.service), false),
+        Command::Check(options) => (None, Some(&options.service), false),
         Command::Tags(options) => {
             let retagging = options.command.as_ref().map(|command| &command.options().changing.service);
             (None, retagging.or(Some(&options.service)), false)
         }
         Command::Runs(_)
         | Command::Results(_)
+        | Command::Report(_)
+        | Command::Config(_)
         | Command::Sandbox(_)
         | Command::Help(_)
         | Command::Completions(_)
@@ -45,17 +48,19 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
     if let Some(input) = input {
         reserved = reserved.with("the input", input);
     }
-    if let Some(filter) = input_options(&cli.command).and_then(|options| options.filter.where_file.as_ref()) {
+    if let Some(filter) = filter(&cli.command).and_then(|options| options.where_file.as_ref()) {
         reserved = reserved.with("the file of the filter", filter);
     }
-    if let Some(path) = monitoring(&cli.command).and_then(|options| options.ping_url_file.as_ref()) {
+    if let Some(path) = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref()) {
         reserved = reserved.with("the file with the address to ping", path);
     }
-    for path in service.filter(|_| !sandbox).into_iter().flat_map(credentials) {
+    for path in service.filter(|_| !sandbox).into_iter().flat_map(|service| credentials(service, &cli.general)) {
         reserved = reserved.with("a file to sign in with", path);
     }
     // Where there is no state directory, the command says so itself.
-    if let Ok(directory) = state_directory(cli.general.state_dir.as_deref(), &|name| std::env::var_os(name)) {
+    if let Ok(directory) =
+        state_directory(cli.general.state_dir.as_deref(), &|name| cli.general.settings.variable(name))
+    {
         for directory in [sandbox_state_directory(&directory), directory] {
             // A file of the state may have a second name elsewhere.
             for path in state_files(&directory) {
@@ -69,32 +74,33 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
     reserved
 }
 
-/// The options of an input, if the command has one.
-fn input_options(command: &Command) -> Option<&InputOptions> {
+/// The filter's options, if the command takes a filter.
+fn filter(command: &Command) -> Option<&FilterOptions> {
     match command {
-        Command::Apply(options) => Some(&options.input),
-        Command::Plan(options) => Some(&options.input),
-        Command::Verify(options) => Some(&options.input),
+        Command::Apply(options) => Some(&options.input.filter),
+        Command::Plan(options) => Some(&options.input.filter),
+        Command::Verify(options) => Some(&options.input.filter),
+        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().filter),
         _ => None,
     }
 }
 
-/// Who watches the command, if it can be watched.
-pub(super) fn monitoring(command: &Command) -> Option<&MonitoringOptions> {
-    match command {
-        Command::Apply(options) => Some(&options.changing.monitoring),
-        Command::Verify(options) => Some(&options.monitoring),
-        Command::Resume(options) => Some(&options.changing.monitoring),
-        Command::Undo(options) => Some(&options.changing.monitoring),
-        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().changing.monitoring),
-        _ => None,
-    }
+/// Where the report on the run goes, if one is wanted at its end.
+pub(super) fn report(command: &Command) -> Option<&PathBuf> {
+    let changing = match command {
+        Command::Apply(options) => &options.changing,
+        Command::Resume(options) => &options.changing,
+        Command::Undo(options) => &options.changing,
+        Command::Tags(options) => &options.command.as_ref()?.options().changing,
+        _ => return None,
+    };
+    changing.report.as_ref()
 }
 
-fn credentials(service: &ServiceOptions) -> Vec<PathBuf> {
+fn credentials(service: &ServiceOptions, general: &GeneralOptions) -> Vec<PathBuf> {
     let named = [&service.client_secret_file, &service.token_file, &service.ca_file].into_iter().flatten().cloned();
     let variables = ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"].into_iter();
-    named.chain(variables.filter_map(std::env::var_os).map(PathBuf::from)).collect()
+    named.chain(variables.filter_map(|name| general.settings.variable(name)).map(PathBuf::from)).collect()
 }
 
 /// Where the command is going to write, as far as that is known before it has looked at any run.
@@ -112,8 +118,11 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Results(options) => (options.output.clone(), true),
         Command::Verify(options) => (options.output.clone(), false),
         Command::Inventory(options) => (options.output.clone(), false),
+        Command::Report(options) => (options.output.clone(), false),
         Command::Plan(_)
         | Command::Runs(_)
+        | Command::Check(_)
+        | Command::Config(_)
         | Command::Sandbox(_)
         | Command::Help(_)
         | Command::Completions(_)
@@ -132,6 +141,11 @@ pub(super) fn refuse_metrics(path: &Path, command: &Command, reserved: &Reserved
         let hint = Some("name another file with --metrics-file".to_owned());
         CommandError::of(ExitStatus::Usage, Problem { error: error.into(), hint })
     })
+}
+
+/// Refuses to write the report where it cannot be written, or into a file that has another purpose.
+pub(super) fn refuse_report(path: &Path, command: &Command, reserved: &Reserved) -> Result<(), CommandError> {
+    PageTarget::new(path.to_owned()).check(&with_results(reserved, command)).map_err(CommandError::from)
 }
 
 /// What is reserved, and the results of the command.

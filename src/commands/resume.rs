@@ -8,6 +8,7 @@ use super::{planning_options, run_options};
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};
+use crate::plan::guard::Guard;
 use crate::report::{Reserved, Screen};
 use crate::run::{self, ResumeOrder};
 use crate::store::{StatePlace, StoreError};
@@ -31,7 +32,7 @@ pub(super) async fn resume(
         run_id: options.run,
         target,
         reserved: reserved.clone(),
-        planning: planning_options(&options.planning),
+        planning: planning_options(&options.planning, Guard::default()),
         run: run_options(asks, options.planning.no_bulk, options.changing),
     };
     let machines = match &order.run_id {

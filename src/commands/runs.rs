@@ -15,9 +15,8 @@ pub(super) async fn runs(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-    let state = state_place(general, None, sandbox, &|name| std::env::var_os(name))?;
+    let state = state_place(general, None, sandbox, &|name| general.settings.variable(name))?;
     let reader = state.read().await?;
-    let named_state = general.named_state();
     if let Some(reader) = &reader
         && let Some(missing) = reader.what_is_missing().await?
     {
@@ -27,7 +26,7 @@ pub(super) async fn runs(
         (None, Some(run)) => return Err(StoreError::NoSuchRun(run).into()),
         (Some(reader), Some(run)) => {
             let details = reader.run_details(&run).await?;
-            let view = RunView { details: &details, state_directory: named_state.as_deref() };
+            let view = RunView { details: &details, repeated_options: &general.repeated() };
             (view.json(), view.text(screen))
         }
         (_, None) => {

@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
+use super::input::filter;
 use super::opening::{Opening, asks, rows_target};
-use super::run_options;
 use super::watching::Watched;
+use super::{guard, run_options};
 use crate::cli::{GeneralOptions, RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
+use crate::input::MachineFilter;
+use crate::outside::shell_word;
 use crate::plan::changes::PlanSettings;
+use crate::plan::guard::Guard;
 use crate::plan::tag_change::TagChange;
-use crate::report::{Reserved, ResultsTarget, Screen};
-use crate::run::{self, ApplyOrder, PlanningOptions, Retagging};
+use crate::report::{MACHINE_COLUMNS, Reserved, ResultsTarget, Screen};
+use crate::run::{self, ApplyOrder, NamedFilter, PlanningOptions, Retagging};
 
 /// Reads all machines, and lists their tags or changes one.
 pub(super) async fn tags(
@@ -38,7 +42,14 @@ pub(super) async fn tags(
         let hint = error.hint().map(str::to_owned);
         CommandError::new(status, error, hint)
     })?;
-    let retagging = Retagging { change, typed };
+    let filter = match filter(&options.filter)? {
+        Some(NamedFilter { name, filter }) => {
+            Some(MachineFilter::new(filter, &MACHINE_COLUMNS).map_err(|error| CommandError::filter(&name, &error))?)
+        }
+        None => None,
+    };
+    let typed = filter.iter().fold(typed, |typed, filter| format!("{typed} --where {}", shell_word(filter.text())));
+    let retagging = Retagging { change, typed, filter };
     retag(retagging, options, default_results, general, reserved, watched, screen).await
 }
 
@@ -52,8 +63,12 @@ async fn retag(
     watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
+    let guard = guard(&options.guard, false)?;
+    // To make room for another tag is no removal.
+    let removals = guard.removals.filter(|_| retagging.change.new_tag().is_none());
+    let guard = Guard { removals, ..guard };
     let planning = PlanningOptions {
-        settings: PlanSettings { limit: options.limit, ..PlanSettings::default() },
+        settings: PlanSettings { limit: options.limit, guard, ..PlanSettings::default() },
         inventory: true,
         bulk: !options.no_bulk,
         max_changes: options.max_changes,

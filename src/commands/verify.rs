@@ -21,8 +21,8 @@ pub(super) async fn verify(
     if let Some(target) = &target {
         target.check_for_verification(reserved)?;
     }
-    let input = Pending::check(input_order(&options.input, true)?, options.sandbox, screen).await?;
-    let connection = opening.connect(input.machines()).await?;
+    let input = Pending::check(input_order(&options.input, &general.settings, true)?, options.sandbox, screen).await?;
+    let connection = opening.connect_for(&input).await?;
     let skip = options.skip_missing_machines;
     opening
         .work(connection, general, screen, async |tenant, desk| {

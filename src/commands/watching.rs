@@ -239,6 +239,7 @@ impl Metrics {
         let books = Books::of(cli, subject.certificate_file.map(PathBuf::as_path), subject.is_sandbox).await;
         let about = books.about(&cli.command).await;
         let name = subject.options.job.clone().unwrap_or(about.job);
+        let name = cli.general.settings.distinct("job", name);
         let name = if subject.is_sandbox { format!("{SANDBOX_JOB_PREFIX}{name}") } else { name };
         let file = MetricsFile::new(path, &name, Timestamp::now()).map_err(|error| {
             let hint = "move it away, or name another file with --metrics-file".to_owned();
@@ -311,7 +312,7 @@ struct About {
 
 impl Books {
     async fn of(cli: &Cli, certificates: Option<&Path>, is_sandbox: bool) -> Self {
-        let state = state_place(&cli.general, certificates, is_sandbox, &|name| std::env::var_os(name));
+        let state = state_place(&cli.general, certificates, is_sandbox, &|name| cli.general.settings.variable(name));
         // Whatever is wrong with it, the command itself will say.
         let Ok(state) = state else { return Self(None) };
         Self(state.read().await.ok().flatten())

@@ -8,7 +8,7 @@ use crate::outside::secrets;
 use crate::store::{PasswordSource, ServerAddress, StatePlace};
 
 /// The variable that holds the address of a state on a server.
-const STATE_VARIABLE: &str = "TAGFLEET_STATE";
+pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
 
 /// Where the state is. A rehearsal is nobody else's concern, so that its state is always in a directory of this machine.
 ///
@@ -21,7 +21,9 @@ pub fn state_place(
     environment: Environment<'_>,
 ) -> Result<StatePlace, ConfigError> {
     let address = match (&general.state, &general.state_dir) {
-        (Some(address), _) => Some(address.clone()),
+        // What is typed goes before a file of settings; so one file says both.
+        (Some(_), Some(_)) => return Err(ConfigError::TwoStates),
+        (Some(address), None) => Some(address.clone()),
         (None, Some(_)) => None,
         (None, None) => text(environment, STATE_VARIABLE)?,
     };
@@ -89,7 +91,14 @@ mod tests {
             (None, None, false, &server[..], Ok(SERVER)),
             (None, None, false, &directory[..], Ok("/state")),
             (Some(SERVER), None, true, &directory[..], Ok("/state/sandbox")),
-            (None, None, false, &both[..], Err("TAGFLEET_STATE and TAGFLEET_STATE_DIR both say where the state is")),
+            (None, None, false, &both[..], Err("an address and a directory both say where the state is")),
+            (
+                Some(SERVER),
+                Some("/state"),
+                false,
+                &[][..],
+                Err("an address and a directory both say where the state is"),
+            ),
             (Some("/path"), None, false, &[][..], Err("a state is a postgresql:// address")),
         ];
         for (state, state_dir, sandbox, variables, expected) in table {

@@ -39,7 +39,6 @@ impl Books {
         self.progress.operations.saturating_sub(self.settled())
     }
 
-    /// When it began.
     pub(super) const fn started(&self) -> BootTime {
         self.started
     }

@@ -64,7 +64,6 @@ impl BulkCalls {
         }
     }
 
-    /// One was accepted.
     pub(super) const fn accepted(&mut self) {
         self.known = Known::Allowed;
     }

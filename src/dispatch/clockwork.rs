@@ -19,7 +19,6 @@ pub(super) enum Doing {
     Own,
     /// A request of this kind is on the way.
     Sending(CallKind),
-    /// It waits.
     Waiting(WaitCause, Option<BootTime>),
 }
 
@@ -67,7 +66,6 @@ impl Clockwork {
         Self { calls: HashMap::new(), in_the_way: None, last_change: now, spent: Vec::new() }
     }
 
-    /// A call begins.
     pub(super) fn begin(&mut self, call: CallId, bucket: Bucket, is_bulk: bool, now: BootTime) {
         self.account(now);
         self.calls.insert(call, Flight { bucket, is_bulk, doing: Doing::Own, since: now });
@@ -203,7 +201,7 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
         WaitCause::Throttled => Spent::Throttled,
         WaitCause::Retry(_) => Spent::Retries,
         WaitCause::Answer { .. } => Spent::Calls,
-        WaitCause::Token { .. } => Spent::Own,
+        WaitCause::Token { .. } => Spent::SignIn,
         WaitCause::ListLag => Spent::ListLag,
         WaitCause::Outage { .. } => Spent::Outage,
     }

@@ -9,15 +9,17 @@ use super::books::Books;
 use super::bulk::BulkCalls;
 use super::events::{EndReason, Event, ExpectedEnd, Progress};
 use super::forecast;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Room};
 use super::sending::{Due, Ended, Sending, Sequel};
 use super::settings::{DispatchSettings, StopRequest};
 use super::settling::{ReadBack, Reading};
 use super::step::{Action, Answer, Input, Moment, Next, Question, Step};
 use super::stopping::Stopping;
+use crate::api::CallKind;
 use crate::call::{Call, CallEnd, CallId, CallReport, Notice, Phase, Proof};
 use crate::clock::BootTime;
 use crate::model::{AnswerFacts, Bucket, OperationId, Outcome, Status};
+use crate::quota::{QuotaScope, relieves};
 use crate::store::{Doubt, RunKey};
 
 /// Calls in flight until the service has accepted one.
@@ -37,6 +39,8 @@ pub(super) struct Dispatcher {
     read_back: ReadBack,
     books: Books,
     stopping: Stopping,
+    /// Whether there are so many tag calls that bulk calls relieve single ones, where they count apart.
+    relieves: bool,
     /// When that happened which is being handled.
     at: Moment,
     /// What is to be done about it.
@@ -48,6 +52,7 @@ impl Dispatcher {
     pub(super) fn new(settings: DispatchSettings, run: RunKey, lanes: Lanes, bulk: BulkCalls, at: Moment) -> Self {
         Self {
             books: Books::new(lanes.left(|_| true), at.now),
+            relieves: relieves(&settings.gate.quota, lanes.calls_ahead(|bucket| bucket == Bucket::Tags)),
             sending: Sending::new(run, lanes, bulk),
             read_back: ReadBack::default(),
             stopping: Stopping::new(settings.maximum_errors),
@@ -60,6 +65,9 @@ impl Dispatcher {
     /// Decides what is to be done about something that has happened.
     pub(super) fn handle(&mut self, input: Input, at: Moment) -> Step {
         self.at = at;
+        if self.settings.gate.scope.counts_bulk_apart() && !self.sending.makes_bulk_calls() {
+            self.settings.gate.scope = QuotaScope::Api;
+        }
         let next = self.take(input).unwrap_or_else(|| self.advance());
         Step { actions: mem::take(&mut self.actions), next }
     }
@@ -108,7 +116,9 @@ impl Dispatcher {
         while !self.stopping.is_stopping() {
             let with_room: Vec<Bucket> = Bucket::ALL.into_iter().filter(|bucket| self.has_room(*bucket)).collect();
             let bulk_calls = self.books.clockwork.active_bulk_calls();
-            match self.sending.next(bulk_calls, &self.stopping.closed(), &with_room)? {
+            let relief = self.settings.gate.scope.counts_bulk_apart().then_some(self.relieves);
+            let room = Room { closed: &self.stopping.closed(), open: &with_room, may_begin_bulk: true, relief };
+            match self.sending.next(bulk_calls, room)? {
                 Due::Call(call) => self.begin(call, None),
                 Due::Ask(question) => return Some(question),
             }
@@ -120,7 +130,10 @@ impl Dispatcher {
         let concurrency = self.settings.gate.concurrency;
         let clockwork = &self.books.clockwork;
         if self.at.service_accepted {
-            return clockwork.active(bucket) < concurrency && clockwork.count() < 2 * concurrency + MAXIMUM_RETRYING;
+            let apart = self.settings.gate.scope.counts_bulk_apart();
+            let together = if apart { QuotaScope::Auto } else { QuotaScope::Api }.together_with(bucket);
+            let active: usize = together.iter().map(|bucket| clockwork.active(*bucket)).sum();
+            return active < concurrency && clockwork.count() < 2 * concurrency + MAXIMUM_RETRYING;
         }
         let scouts = if self.stopping.bounds.has_forbidden() { SCOUTS_OF_THE_FORBIDDEN } else { SCOUTS };
         let active: usize = Bucket::ALL.into_iter().map(|bucket| clockwork.active(bucket)).sum();
@@ -128,7 +141,8 @@ impl Dispatcher {
     }
 
     fn begin(&mut self, call: Call, not_before: Option<BootTime>) {
-        self.books.clockwork.begin(call.id, call.request.bucket(), call.operations.len() > 1, self.at.now);
+        let is_bulk = call.request.kind() == CallKind::Bulk;
+        self.books.clockwork.begin(call.id, call.request.counted_in(), is_bulk, self.at.now);
         self.actions.push(Action::Begin(Box::new(call), not_before));
     }
 
@@ -180,6 +194,9 @@ impl Dispatcher {
     fn note(&mut self, report: &CallReport) {
         self.books.note_phase(report.call, &report.phase, self.at.now);
         if let Phase::Notice(notice) = report.phase {
+            if notice == Notice::TagCallsCountTogether {
+                self.settings.gate.scope = QuotaScope::Api;
+            }
             self.notice(notice);
         }
     }

@@ -21,7 +21,6 @@ use crate::store::{AccountKey, RunKey, Store, StoreError};
 /// Reports that may wait to be heard.
 const REPORT_QUEUE_LENGTH: usize = 1024;
 
-/// What carries out.
 struct Engine<'a, T> {
     store: Store,
     clock: SharedClock,

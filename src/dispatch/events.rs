@@ -90,7 +90,9 @@ pub enum Spent {
     Outage,
     /// The list of machines was given the time to show the latest writes.
     ListLag,
-    /// Our own work: reading, storing, signing in.
+    /// Everybody waited for a token.
+    SignIn,
+    /// Our own work: reading and storing.
     Own,
 }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::books::Books;
+use super::lane::CallsAhead;
 use super::lanes::Lanes;
 use super::step::Question;
 use crate::call::GateSettings;
 use crate::clock::BootTime;
 use crate::model::Bucket;
 use crate::plan::schedule::Schedule;
-use crate::quota::QuotaScope;
+use crate::quota::{QuotaScope, side_by_side};
 
 /// How long a call takes, for estimates of the end.
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
@@ -17,8 +18,9 @@ const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 /// Buckets that share a quota.
 const fn groups(scope: QuotaScope) -> &'static [&'static [Bucket]] {
     match scope {
-        QuotaScope::Api => &[&[Bucket::Tags], &[Bucket::Value]],
+        QuotaScope::Api => &[&[Bucket::Tags, Bucket::BulkTags], &[Bucket::Value]],
         QuotaScope::App => &[&Bucket::ALL],
+        QuotaScope::Auto => &[&[Bucket::Tags], &[Bucket::BulkTags], &[Bucket::Value]],
     }
 }
 
@@ -47,9 +49,23 @@ pub(super) fn end_by_quota(
     let ends = groups(gate.scope).iter().zip(latest_ends).map(|(buckets, latest_ends)| {
         let schedule =
             Schedule { quota: &gate.quota, latest_ends, round_trip: ASSUMED_ROUND_TRIP, spacing: Duration::ZERO };
-        schedule.end(now, lanes.calls_ahead(|bucket| buckets.contains(&bucket) && !closed.contains(&bucket)))
+        schedule.end(now, calls_ahead(gate, lanes, closed, buckets))
     });
     ends.fold(now, BootTime::max)
+}
+
+/// The calls that such buckets will take, as far as can be told.
+fn calls_ahead(gate: &GateSettings, lanes: &Lanes, closed: &[Bucket], buckets: &[Bucket]) -> u64 {
+    let apart = || {
+        let CallsAhead { alone, others } = lanes.tag_calls_ahead();
+        side_by_side(&gate.quota, alone, others)
+    };
+    match buckets {
+        [Bucket::Tags | Bucket::BulkTags] if closed.contains(&Bucket::Tags) => 0,
+        [Bucket::Tags] => apart().0,
+        [Bucket::BulkTags] => apart().1,
+        buckets => lanes.calls_ahead(|bucket| buckets.contains(&bucket) && !closed.contains(&bucket)),
+    }
 }
 
 /// A count for an estimate; beyond 2^52 it is inexact, which no run reaches.

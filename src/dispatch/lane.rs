@@ -7,6 +7,7 @@
 //! what fails goes last, and so does what was sent by an earlier process; and single calls leave in an order that has
 //! nothing to do with the input's, the first of them from all over it, since bad machines stand together there.
 
+mod apart;
 mod errand;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -20,6 +21,8 @@ use crate::plan::isolation::{Isolation, Trial, TrialEnd};
 use crate::store::{WorkCount, WorkItem, WorkKind, WorkPlace};
 
 use super::bulk::Handling;
+use apart::SetAside;
+pub(super) use apart::{ApartOpenings, BulkOpening, CallsAhead, Openings};
 pub(super) use errand::Errand;
 use errand::{Member, Purpose};
 
@@ -68,11 +71,9 @@ pub(super) enum WorkRead {
 /// What a lane has for whoever wants to make a call.
 #[derive(Debug)]
 pub(super) enum Due {
-    /// A call.
     Errand(Errand),
     /// Operations are to be read from the store first.
     Read(WorkRead),
-    /// Nothing now.
     Nothing,
 }
 
@@ -95,6 +96,10 @@ pub(super) struct Lane {
     left: u64,
     /// Calls of the first round that were not started yet, as far as foreseen.
     fresh_calls: u64,
+    /// Those of them that hold a single machine.
+    fresh_alone: u64,
+    /// Calls that were packed and have no room yet.
+    set_aside: SetAside,
     buffer: VecDeque<(Change, Member)>,
     last_read: Option<WorkPlace>,
     reading: Reading,
@@ -126,6 +131,8 @@ impl Lane {
             kind,
             left: work.operations,
             fresh_calls: work.calls,
+            fresh_alone: work.alone,
+            set_aside: SetAside::default(),
             buffer: VecDeque::new(),
             last_read: None,
             reading: if work.operations == 0 { Reading::Over } else { Reading::FirstPass },
@@ -156,7 +163,7 @@ impl Lane {
 
     /// Whether every operation that the store had for it is on its way or done.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.reading == Reading::Over && self.buffer.is_empty()
+        self.reading == Reading::Over && self.buffer.is_empty() && self.set_aside.is_empty()
     }
 
     /// Whether nothing of it is on its way any more either, and everything has its outcome.
@@ -196,26 +203,35 @@ impl Lane {
 
     /// Calls that it will take, as far as can be told.
     pub(super) fn calls_ahead(&self) -> u64 {
-        let again = self.ready.len() + self.in_flight + self.second_trips.len() + self.put_off.len();
-        self.fresh_calls + again as u64
+        let begun = self.ready.len() + self.in_flight + self.second_trips.len() + self.put_off.len();
+        self.fresh_calls + (begun + self.set_aside.len()) as u64
     }
 
-    /// The next call to be made, of at most `limit` machines. Bulk calls that are sent for the first time are begun only if
-    /// that may be.
-    pub(super) fn next(&mut self, limit: usize, may_begin_bulk: bool) -> Due {
+    /// The next call to be made, of at most `limit` machines, where there is an opening for it.
+    pub(super) fn next(&mut self, limit: usize, openings: Openings) -> Due {
         let limit = limit_of(self.kind, limit);
         if self.ready.is_empty() && self.is_exhausted() && self.in_flight == 0 {
             self.begin_second_trips(limit);
         }
-        let errand = match (self.ready.pop_front(), self.next_read(limit)) {
+        let due = match openings {
+            Openings::Together { may_begin_bulk } => self.next_together(limit, may_begin_bulk),
+            Openings::Apart(openings) => self.next_apart(limit, openings),
+        };
+        self.in_flight += usize::from(matches!(due, Due::Errand(_)));
+        due
+    }
+
+    /// The next call where single and bulk calls count together. Bulk calls that are sent for the first time are begun only
+    /// if that may be.
+    fn next_together(&mut self, limit: usize, may_begin_bulk: bool) -> Due {
+        let ready = self.ready.pop_front().or_else(|| self.set_aside.pop());
+        let errand = match (ready, self.next_read(limit)) {
             (Some(errand), _) => self.fitted(errand, limit),
             _ if limit > 1 && !may_begin_bulk => None,
             (None, Some(read)) => return Due::Read(read),
             (None, None) => self.pack(limit),
         };
-        let errand = errand.or_else(|| self.next_put_off());
-        self.in_flight += usize::from(errand.is_some());
-        errand.map_or(Due::Nothing, Due::Errand)
+        errand.or_else(|| self.next_put_off()).map_or(Due::Nothing, Due::Errand)
     }
 
     /// What is to be read before a call of at most `limit` machines can be packed.
@@ -258,6 +274,7 @@ impl Lane {
             members.extend(self.buffer.pop_front().map(|(_, member)| member));
         }
         self.fresh_calls = self.fresh_calls.saturating_sub(1);
+        self.fresh_alone = self.fresh_alone.saturating_sub(u64::from(members.len() == 1));
         Some(Errand { change, members, purpose: Purpose::Fresh })
     }
 
@@ -380,7 +397,7 @@ impl Lane {
             }
             (Handling::Repack, Purpose::Trial { search, .. }) => self.go_on(search, TrialEnd::Named(others), limit),
             // Packed anew, together with what was not read yet.
-            (Handling::Repack, Purpose::Fresh) => {
+            (Handling::Repack, Purpose::Fresh | Purpose::Relief) => {
                 for member in others.into_iter().rev() {
                     self.buffer.push_front((change.clone(), member));
                 }

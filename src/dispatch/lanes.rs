@@ -4,7 +4,7 @@
 //! answered, may be done all the same. The removes that wait for such adds are held back while everybody else's go on; then
 //! the adds are read back, and only the removes of those that stay in doubt are left out.
 
-use super::lane::{Due, Errand, Lane, WorkRead, bucket_of};
+use super::lane::{ApartOpenings, BulkOpening, CallsAhead, Due, Errand, Lane, Openings, WorkRead, bucket_of};
 use crate::model::{Bucket, ChangeKind};
 use crate::store::{Guards, RemovesWithoutAdds, WorkKind};
 
@@ -20,6 +20,38 @@ pub(super) enum Choice {
     Read(WorkKind, WorkRead),
     /// The removes of this lane may begin, once those are left out whose adds did not succeed.
     Release(WorkKind),
+}
+
+/// Where calls may begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room<'a> {
+    /// Buckets in which no calls are made any more.
+    pub(super) closed: &'a [Bucket],
+    /// Buckets that have room for one more.
+    pub(super) open: &'a [Bucket],
+    /// Whether bulk calls may be sent for the first time.
+    pub(super) may_begin_bulk: bool,
+    /// Whether single and bulk calls count apart, and if so, whether bulk calls relieve single ones.
+    pub(super) relief: Option<bool>,
+}
+
+impl Room<'_> {
+    /// What may begin in a lane of this bucket; `None` where nothing may.
+    fn openings(&self, bucket: Bucket) -> Option<Openings> {
+        let single = self.open.contains(&bucket);
+        let Some(relief) = self.relief.filter(|_| bucket == Bucket::Tags) else {
+            return single.then_some(Openings::Together { may_begin_bulk: self.may_begin_bulk });
+        };
+        let bulk = if !self.open.contains(&Bucket::BulkTags) {
+            BulkOpening::Nothing
+        } else if self.may_begin_bulk {
+            BulkOpening::Any { relief }
+        } else {
+            BulkOpening::Again
+        };
+        let is_any = single || bulk != BulkOpening::Nothing;
+        is_any.then_some(Openings::Apart(ApartOpenings { single, bulk }))
+    }
 }
 
 /// The lanes of a run.
@@ -48,16 +80,10 @@ impl Lanes {
         self.all.iter_mut().find(|lane| lane.kind == kind)
     }
 
-    /// The next call, of at most `limit` machines, in a bucket that is not closed and has room for one more. A lane begins
-    /// when those before it in its bucket have nothing more to begin with.
-    pub(super) fn next(
-        &mut self,
-        limit: usize,
-        may_begin_bulk: bool,
-        closed: &[Bucket],
-        with_room: &[Bucket],
-    ) -> Option<Choice> {
-        let mut blocked = closed.to_vec();
+    /// The next call, of at most `limit` machines, where there is room for it. A lane begins when those before it in its
+    /// bucket have nothing more to begin with.
+    pub(super) fn next(&mut self, limit: usize, room: Room<'_>) -> Option<Choice> {
+        let mut blocked = room.closed.to_vec();
         let kinds: Vec<WorkKind> = self.all.iter().map(|lane| lane.kind).collect();
         for kind in kinds {
             let bucket = bucket_of(kind);
@@ -72,8 +98,8 @@ impl Lanes {
                 continue;
             }
             let lane = self.of(kind)?;
-            if with_room.contains(&bucket) {
-                match lane.next(limit, may_begin_bulk) {
+            if let Some(openings) = room.openings(bucket) {
+                match lane.next(limit, openings) {
                     Due::Errand(errand) => return Some(Choice::Errand(kind, errand)),
                     Due::Read(read) => return Some(Choice::Read(kind, read)),
                     Due::Nothing => {}
@@ -129,6 +155,15 @@ impl Lanes {
     /// The calls that such buckets will take, as far as can be told.
     pub(super) fn calls_ahead(&self, is_meant: impl Fn(Bucket) -> bool) -> u64 {
         self.all.iter().filter(|lane| is_meant(bucket_of(lane.kind))).map(Lane::calls_ahead).sum()
+    }
+
+    /// The tag calls, single and bulk, as far as can be told.
+    pub(super) fn tag_calls_ahead(&self) -> CallsAhead {
+        let of_tags = self.all.iter().filter(|lane| bucket_of(lane.kind) == Bucket::Tags).map(Lane::calls_ahead_apart);
+        of_tags.fold(CallsAhead::default(), |all, lane| CallsAhead {
+            alone: all.alone + lane.alone,
+            others: all.others + lane.others,
+        })
     }
 
     /// Buckets of which only a few operations are left, as was not known when this was asked last.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::bulk::BulkCalls;
 use super::events::EndReason;
 use super::lane::{Errand, Lane, WorkRead, bucket_of};
-use super::lanes::{Choice, Lanes};
+use super::lanes::{Choice, Lanes, Room};
 use super::step::Question;
 use crate::api::ApiRequest;
 use crate::call::{
@@ -25,10 +25,8 @@ pub(super) struct Sending {
     next_call: u64,
 }
 
-/// What is due.
 #[derive(Debug)]
 pub(super) enum Due {
-    /// A call.
     Call(Call),
     /// Something is to be known first.
     Ask(Question),
@@ -71,10 +69,15 @@ impl Sending {
         self.flights.is_empty()
     }
 
-    /// What is due in a bucket that is not closed and has room for one more call, beside so many bulk calls.
-    pub(super) fn next(&mut self, bulk_calls: usize, closed: &[Bucket], with_room: &[Bucket]) -> Option<Due> {
+    /// Whether bulk calls are made.
+    pub(super) const fn makes_bulk_calls(&self) -> bool {
+        self.bulk.limit() > 1
+    }
+
+    /// What is due where there is room for one more call, beside so many bulk calls.
+    pub(super) fn next(&mut self, bulk_calls: usize, room: Room<'_>) -> Option<Due> {
         let may_begin_bulk = self.bulk.may_begin(bulk_calls, self.lanes.are_searching());
-        Some(match self.lanes.next(self.bulk.limit(), may_begin_bulk, closed, with_room)? {
+        Some(match self.lanes.next(self.bulk.limit(), Room { may_begin_bulk, ..room })? {
             Choice::Errand(kind, errand) => {
                 let (operations, history) = (errand.operations(), errand.history());
                 let call = self.call(errand.request()?, operations, history, Questions::default());
@@ -118,7 +121,7 @@ impl Sending {
 
     /// Takes the end of a write, and learns from it for the rest of the run.
     pub(super) fn take_end(&mut self, (kind, errand): (WorkKind, Errand), end: CallEnd) -> Option<Ended> {
-        let (ids, machines) = (errand.ids(), errand.len());
+        let (ids, is_bulk) = (errand.ids(), errand.is_bulk());
         let lane = self.lanes.of(kind)?;
         let bulk_was_refused = self.bulk.are_refused();
         let mut ended = Ended {
@@ -131,7 +134,7 @@ impl Sending {
         };
         match end {
             CallEnd::Settled(ends) => {
-                if machines > 1 {
+                if is_bulk {
                     self.bulk.accepted();
                 }
                 lane.take_answers(errand, &ends, self.bulk.limit());

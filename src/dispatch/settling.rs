@@ -41,7 +41,6 @@ struct Settling {
     asked: Vec<OperationId>,
 }
 
-/// One read.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) request: ApiRequest,

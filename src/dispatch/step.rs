@@ -24,7 +24,6 @@ pub(super) struct Moment {
 /// Something that has happened.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// The run begins.
     Started,
     /// Somebody wants it to stop.
     StopRequested(StopRequest),

@@ -1,38 +1,15 @@
 //! A filter with its columns found, and what it says of rows.
 
-use super::error::FilterError;
+use super::cell::{Cell, Row};
+use super::error::{FilterError, FilterErrorKind};
 use super::expression::{Answer, Expression, Test};
 use super::names::{Column, Columns, Lookup};
-use super::{Filter, FilterErrorKind};
+use super::unbound::Filter;
 use crate::outside::{Outside, shown};
 use crate::words::counted;
 
 /// How much of a cell that cannot be read a note shows.
 const SHOWN_CHARACTERS: usize = 60;
-
-/// What stands in a column.
-#[derive(Clone, Copy, Debug)]
-pub enum Cell<'r> {
-    /// Nothing, and nobody knows what it would be: a field that the service does not show, a key that a list lacks.
-    Lacking,
-    /// A text; an empty one is there, and empty.
-    Text(&'r str),
-    /// A list that needs no reading.
-    List(&'r [&'r str]),
-}
-
-/// Whatever has cells.
-pub trait Row {
-    /// The cell in a column, by the position that [`Columns`] gave for it.
-    fn cell(&self, position: usize) -> Cell<'_>;
-}
-
-/// Texts, as in a record of a file; one that is left out at the end is empty.
-impl<S: AsRef<str>> Row for [S] {
-    fn cell(&self, position: usize) -> Cell<'_> {
-        Cell::Text(self.get(position).map_or("", AsRef::as_ref))
-    }
-}
 
 /// A filter that is ready for rows.
 #[derive(Debug)]

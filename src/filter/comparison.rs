@@ -7,7 +7,9 @@ use regex::RegexBuilder;
 use super::error::FilterErrorKind;
 use super::expression::{Check, Expression, Test};
 use super::literals::{self, Literal, Number};
-use super::names::{ColumnName, Takes, nearest};
+use super::mention::Takes;
+use super::names::nearest;
+use super::operand::{Form, Operand};
 use super::parser::Parser;
 use super::scale::{Comparison, Scale};
 use super::source::Span;
@@ -47,25 +49,6 @@ const WORD_OPERATORS: [&str; 27] = [
     "==",
     "!=",
 ];
-
-/// What is compared: a column's cell, or something made of it.
-pub(super) struct Operand {
-    pub(super) form: Form,
-    pub(super) name: ColumnName,
-    pub(super) span: Span,
-}
-
-/// What of a column is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Cell,
-    /// `tolower`.
-    Lower,
-    /// `strlen`.
-    Length,
-    /// `array_length`.
-    Count,
-}
 
 /// An operator, as it is written and what it means.
 struct Operator {
@@ -241,23 +224,6 @@ impl Parser<'_> {
         let written = form.function().map_or_else(|| operator.written.clone(), str::to_owned);
         let slot = self.mention(name, name_span, written, takes);
         Ok(Expression::Test(Box::new(Test { slot, check })))
-    }
-}
-
-impl Form {
-    const fn function(self) -> Option<&'static str> {
-        match self {
-            Self::Cell => None,
-            Self::Lower => Some("tolower"),
-            Self::Length => Some("strlen"),
-            Self::Count => Some("array_length"),
-        }
-    }
-
-    fn wrong_type(self, found: &'static str) -> FilterErrorKind {
-        let takes = if self == Self::Lower { "is compared with text" } else { "is compared with a number" };
-        let operator = self.function().unwrap_or_default().to_owned();
-        FilterErrorKind::WrongType { operator, takes, found, hint: None }
     }
 }
 

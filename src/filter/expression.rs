@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use super::address::AddressRange;
-use super::bound::Cell;
+use super::cell::Cell;
 use super::lists::ListForm;
 use super::literals::{self, Number};
 use super::names::ColumnKind;

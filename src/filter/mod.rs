@@ -23,66 +23,29 @@
 
 mod address;
 mod bound;
+mod cell;
 mod comparison;
 mod error;
 mod expression;
+mod grammar;
 mod lists;
 mod literals;
+mod mention;
 mod names;
+mod operand;
 mod parser;
 mod scale;
 mod source;
 mod text_test;
 mod tokens;
+mod unbound;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-
-pub use self::bound::{BoundFilter, Cell, Row, Unread, UnreadCells};
+pub use self::bound::{BoundFilter, Unread, UnreadCells};
+pub use self::cell::{Cell, Row};
 pub use self::error::{FilterError, FilterErrorKind};
 pub use self::lists::ListForm;
 pub use self::names::{Column, ColumnKind, ColumnName, Columns, Lookup};
-
-/// The longest filter. 1,500 ids in a list take 70 KB.
-const FILTER_MAXIMUM_BYTES: usize = 1024 * 1024;
-
-/// A filter that was understood; its names are not looked up yet.
-#[derive(Debug)]
-pub struct Filter {
-    source: Arc<str>,
-    names: Vec<ColumnName>,
-    mentions: Vec<names::Mention>,
-    expression: expression::Expression,
-}
-
-impl Filter {
-    /// Understands a filter. `now` is the time that `now()` and `ago()` count from.
-    ///
-    /// # Errors
-    /// [`FilterError`] with the place, if the text is none.
-    pub fn parse(text: &str, now: Timestamp) -> Result<Self, FilterError> {
-        if text.len() > FILTER_MAXIMUM_BYTES {
-            return Err(FilterError::new("", source::Span::default(), FilterErrorKind::TooLong));
-        }
-        let parsed = tokens::tokens(text).and_then(|tokens| parser::parse(text, &tokens, now));
-        let parsed = parsed.map_err(|fault| FilterError::new(text, fault.span, fault.kind))?;
-        let parser::Parsed { names, mentions, expression } = parsed;
-        Ok(Self { source: text.into(), names, mentions, expression })
-    }
-
-    /// The text as it was given.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.source
-    }
-
-    /// The names in it, each once for every way in which it is written.
-    #[must_use]
-    pub fn names(&self) -> &[ColumnName] {
-        &self.names
-    }
-}
+pub use self::unbound::Filter;

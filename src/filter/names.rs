@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use super::error::FilterErrorKind;
 use super::lists::ListForm;
-use super::source::Span;
 use crate::outside::shown;
 
 /// The longest name for which the nearest one is looked for; comparing takes time.
@@ -88,37 +86,6 @@ pub trait Columns {
 
     /// The names that could be meant behind this qualifier, as one writes them; for messages.
     fn known(&self, qualifier: Option<&str>) -> Vec<String>;
-}
-
-/// How a name is used at one place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mention {
-    /// Which of the filter's names.
-    pub(super) slot: usize,
-    pub(super) span: Span,
-    /// The operator or function, for messages.
-    pub(super) operator: String,
-    pub(super) takes: Takes,
-}
-
-/// The kinds of columns that an operator takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
-    Text,
-    List,
-    Either,
-}
-
-impl Mention {
-    /// Whether the operator takes the column.
-    pub(super) fn check(&self, name: &ColumnName, kind: ColumnKind) -> Result<(), FilterErrorKind> {
-        let (operator, column) = (self.operator.clone(), name.clone());
-        match (self.takes, kind) {
-            (Takes::Text, ColumnKind::List(_)) => Err(FilterErrorKind::ListColumn { operator, column }),
-            (Takes::List, ColumnKind::Text) => Err(FilterErrorKind::NoListColumn { function: operator, column }),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The one of these names that a word was probably meant for.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Choices, assert_harmless};
 use crate::api::MachineRecord;
-use crate::input::{Accepted, InputOptions, Sheet, encoding, read, records};
+use crate::input::{Accepted, InputOptions, Orders, Sheet, encoding, read, records};
 use crate::inventory::Inventory;
 use crate::model::Requests;
 use crate::plan::changes::{Plan, PlanSettings, UnlistedPolicy};
@@ -62,7 +62,10 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         spool_directory: None,
         accepted: if is_set(1) { Accepted::ALL } else { Accepted::default() },
         tag_separator: is_set(2).then(|| choices.of([';', '|', ',', '\n', '/', '\u{ff1b}'])),
+        orders: is_set(4).then(|| Orders::new(&["A".to_owned()], &[], None, Accepted::ALL).ok()).flatten(),
+        sheet: None,
         ids_only: is_set(3),
+        tenants: None,
     }
 }
 
@@ -130,7 +133,7 @@ fn plan(sheet: &Sheet) {
         for conflict in &operations.conflicts {
             assert_harmless(&conflict.describe(&sheet.requests));
         }
-        let settings = PlanSettings { unlisted: UnlistedPolicy::Try, limit: Some(3) };
+        let settings = PlanSettings { unlisted: UnlistedPolicy::Try, limit: Some(3), ..PlanSettings::default() };
         let plan = Plan::of(operations.into(), machines, inventory, &RecentWrites::default(), settings);
         assert_eq!(plan.decisions.len(), plan.operations.operations.len());
         for operation in &plan.operations.of_request {

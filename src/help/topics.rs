@@ -23,13 +23,17 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 17] = topics! {
+pub const TOPICS: [Topic; 21] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
+    "check": "what is looked at before a run, and how a check ends",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
     "filters": "which rows and machines are meant: operators, functions, examples",
+    "exports": "lists of machines with a change on the command line, @tenant, workbooks",
     "planning": "what apply would do, how few calls it takes, limits",
     "results": "the columns and statuses of a results file",
+    "report": "a page about a run: quota, time, outcomes, causes",
     "statuses": "exit statuses, and what to do about each",
+    "profiles": "settings in a file, where each is from, several tenants",
     "unattended": "cron, systemd, the JSON summary, deadlines",
     "metrics": "metrics for Prometheus, alerts, pings to a watching service",
     "quotas": "how the quota is kept, and what a 429 does",

@@ -58,6 +58,11 @@ enum Action {
     Unknown,
 }
 
+impl Asked {
+    /// For rows whose cells ask for nothing.
+    pub(super) const NOTHING: Self = Self { action: None, value: None, takes_state: false };
+}
+
 /// Checks a row but for its machine. Whatever is wrong goes to `faults`, which may hold what is wrong with the machine, its
 /// tags, judged beside those of the rows before, to `tags`, which is empty before; with a fault, nothing is asked for.
 pub(super) fn check(

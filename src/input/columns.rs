@@ -128,6 +128,15 @@ pub(super) struct Column {
     pub(super) name: Arc<str>,
 }
 
+/// What a header must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needed {
+    /// The machine, and what to do with it.
+    Orders,
+    /// The machine only: what to do, the command line says.
+    Machines,
+}
+
 /// The columns that rows are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
@@ -136,6 +145,8 @@ pub(super) struct Columns {
     pub(super) machine: Column,
     /// Whether the machines' column is one of ids; then, perhaps, another one holds their names.
     pub(super) machine_by_id: bool,
+    /// Other columns of ids, by rank: what is no id of this tenant there may be one here.
+    pub(super) rivals: Vec<Column>,
     pub(super) names: Option<Column>,
     pub(super) tag: Option<Column>,
     pub(super) action: Option<Column>,
@@ -150,7 +161,7 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Finds the columns by the header, which stands on `line`.
-    pub(super) fn find(header: &[String], line: u64) -> Result<Self, InputError> {
+    pub(super) fn find(header: &[String], line: u64, needed: Needed) -> Result<Self, InputError> {
         let bare: Vec<String> = header.iter().map(|name| bare_name(name)).collect();
         let only = |kind: &'static str, names: &[&str]| only_column(header, &bare, line, kind, names);
         let by_id = only("the machine", &MACHINE_BY_ID)?;
@@ -161,13 +172,20 @@ impl Columns {
         };
         let machine_by_id = by_id.is_some();
         let machine = by_id.or_else(|| names.clone());
-        let (tag, action, value) = (only("the tag", &TAG)?, only("the action", &ACTION)?, only("the value", &VALUE)?);
-        let is_enough = value.is_some() || (tag.is_some() && action.is_some());
+        let ordered = |kind, names: &[&str]| match needed {
+            Needed::Orders => only(kind, names),
+            Needed::Machines => Ok(None),
+        };
+        let (tag, action) = (ordered("the tag", &TAG)?, ordered("the action", &ACTION)?);
+        let value = ordered("the value", &VALUE)?;
+        let is_ordered = needed == Needed::Machines;
+        let is_enough = is_ordered || value.is_some() || (tag.is_some() && action.is_some());
         let gaps = ColumnGaps {
             has_machine: machine.is_some(),
-            has_tag: tag.is_some(),
-            has_action: action.is_some(),
-            has_value: value.is_some(),
+            has_tag: is_ordered || tag.is_some(),
+            has_action: is_ordered || action.is_some(),
+            has_value: is_ordered || value.is_some(),
+            only_machines: is_ordered,
         };
         let mut misnamed = misnamed_columns(header, &bare, gaps);
         misnamed.extend(machine.as_ref().and_then(|machine| better_machine(header, &bare, machine)));
@@ -181,9 +199,12 @@ impl Columns {
         };
         let is_state = value.as_ref().is_some_and(|value| bare.get(value.position).is_some_and(|it| it == STATE_VALUE));
         let of_export = bare.iter().position(|name| OF_EXPORTS.contains(&name.as_str())).filter(|_| is_state);
+        let is_rival = |column: &Column| machine_by_id && column.position != machine.position;
+        let rivals = MACHINE_BY_ID.iter().filter_map(|name| only("the machine", &[name]).ok().flatten());
+        let rivals = rivals.filter(is_rival).collect();
         let own = own_columns(header);
         let (count, state_beside) = (header.len(), of_export.map(column_at));
-        Ok(Self { count, machine, machine_by_id, names, tag, action, value, state_beside, misnamed, own })
+        Ok(Self { count, machine, machine_by_id, rivals, names, tag, action, value, state_beside, misnamed, own })
     }
 }
 

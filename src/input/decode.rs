@@ -124,10 +124,6 @@ fn check_utf8(bytes: &[u8], text: &mut String, is_last: bool) -> (DecoderResult,
 
 /// The encoding, and the length of its byte order mark at the beginning of the file.
 fn recognise(start: &[u8], chosen: Option<&'static Encoding>) -> Result<(&'static Encoding, usize), InputError> {
-    // ZIP, which holds .xlsx, and the compound file format, which holds .xls.
-    if [&b"PK\x03\x04"[..], b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"].iter().any(|magic| start.starts_with(magic)) {
-        return Err(InputError::Workbook);
-    }
     // The first of these also begins like the mark of UTF-16LE.
     if [b"\xFF\xFE\x00\x00", b"\x00\x00\xFE\xFF"].iter().any(|mark| start.starts_with(*mark)) {
         return Err(InputError::Utf32);

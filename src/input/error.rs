@@ -5,6 +5,7 @@ use std::io;
 
 use super::accept::Doubt;
 use super::excerpt::Excerpt;
+use super::workbook::WorkbookError;
 use crate::filter::FilterError;
 use crate::model::MachineReference;
 
@@ -20,9 +21,12 @@ pub enum InputError {
     /// There is no record at all.
     #[error("the input is empty; its first line must be a header, for example machineId,tag,action,value")]
     Empty,
-    /// A spreadsheet's own format.
-    #[error("this is an Excel workbook or another packed file; save it as \"CSV UTF-8\" and give that file")]
-    Workbook,
+    /// A spreadsheet's own format that cannot be read.
+    #[error(transparent)]
+    Workbook(#[from] WorkbookError),
+    /// A worksheet was named, and the file has none.
+    #[error("--sheet names a worksheet, and the input is no workbook; leave --sheet out")]
+    NoSheets,
     /// UTF-32, which no decoder here knows.
     #[error("the input looks like UTF-32, which cannot be read; save it as UTF-8")]
     Utf32,
@@ -128,7 +132,7 @@ pub enum InputError {
         line: u64,
     },
     /// Columns that are needed are not there.
-    #[error("the header on line {line} {gaps}; it has {found}; {}{}", MisnamedHint(misnamed), NEEDED)]
+    #[error("the header on line {line} {gaps}; it has {found}; {}{}", MisnamedHint(misnamed), gaps.needed())]
     MissingColumns {
         /// The physical line of the header, from 1.
         line: u64,
@@ -193,7 +197,7 @@ impl InputError {
             Self::Read(_) => "unreadable_file",
             Self::Spool(_) => "local_storage",
             Self::Empty => "empty_file",
-            Self::Workbook => "workbook",
+            Self::Workbook(_) | Self::NoSheets => "workbook",
             Self::Utf32 | Self::Utf16WithoutMark { .. } | Self::EncodingContradictsMark { .. } => "wrong_encoding",
             Self::Undecodable { .. } => "undecodable",
             Self::SeparatorLine { .. } => "separator_line",
@@ -244,8 +248,12 @@ impl InputError {
     }
 }
 
-const NEEDED: &str = "needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, \
-                      computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value";
+/// The columns of which one must be there in any case.
+macro_rules! machine_columns {
+    () => {
+        "machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name"
+    };
+}
 
 const fn decoding_hint(is_marked: bool) -> &'static str {
     if is_marked {
@@ -285,9 +293,20 @@ pub struct ColumnGaps {
     pub(super) has_tag: bool,
     pub(super) has_action: bool,
     pub(super) has_value: bool,
+    /// Whether the machine is all that is needed.
+    pub(super) only_machines: bool,
 }
 
 impl ColumnGaps {
+    /// What a header must have.
+    const fn needed(self) -> &'static str {
+        if self.only_machines {
+            concat!("needed is a machine column (", machine_columns!(), ")")
+        } else {
+            concat!("needed are a machine column (", machine_columns!(), ") and either tag and action, or value")
+        }
+    }
+
     /// How many of the columns are there.
     pub(super) fn recognised(self) -> usize {
         [self.has_machine, self.has_tag, self.has_action, self.has_value]

@@ -8,7 +8,7 @@ use std::thread::Builder;
 
 use foldhash::fast::RandomState;
 
-use super::make_room;
+use super::growing::make_room;
 use crate::model::{MachineReference, ReferenceNumber, Request};
 
 /// The machines of all rows so far. Names are the same whatever the case of their ASCII letters; the first spelling stays.

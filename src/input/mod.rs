@@ -31,22 +31,30 @@ mod dialect;
 mod error;
 mod excerpt;
 mod finding;
+mod growing;
 mod header;
 mod machine;
+mod machine_filter;
 mod mentions;
 mod mishap;
 mod note;
 mod opening;
+mod options;
+mod orders;
 mod problem;
 mod record;
+mod record_fault;
 mod records;
+mod rivals;
 mod rows;
 mod scan;
 mod selection;
 mod sheet;
+mod source;
 mod spool;
 mod tag_book;
 mod tag_gate;
+mod tenants;
 mod text;
 mod unicode;
 mod workbook;
@@ -56,11 +64,10 @@ mod writer;
 mod tests;
 
 use std::io::Read;
-use std::path::PathBuf;
 
-use encoding_rs::Encoding;
-
+use self::columns::Needed;
 use self::selection::Selection;
+use self::source::Source;
 use crate::filter::Filter;
 
 pub use self::accept::{Accepted, Doubt};
@@ -72,40 +79,20 @@ pub use self::excerpt::Excerpt;
 pub use self::finding::{Finding, Place};
 pub use self::header::{HeaderColumns, list_form};
 pub use self::machine::Dress;
+pub use self::machine_filter::MachineFilter;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
+pub use self::options::InputOptions;
+pub use self::orders::{Orders, OrdersError};
 pub use self::problem::{Problem, ProblemKind};
 pub use self::records::{Records, records};
+pub use self::rivals::ColumnChange;
 pub use self::selection::{MachineFields, is_of_machine, names_machine_fields};
 pub use self::sheet::{Chunk, Chunks, Sheet};
 pub use self::tag_gate::TagOddity;
+pub use self::tenants::Tenants;
 pub use self::unicode::folded;
 pub use self::workbook::{Workbook, WorkbookError, is_workbook};
 pub use self::writer::SheetWriter;
-
-/// What the caller decides about reading an input.
-#[derive(Clone, Debug, Default)]
-pub struct InputOptions {
-    /// The encoding that the user named; `None` takes it from the byte order mark, and UTF-8 without one.
-    pub encoding: Option<&'static Encoding>,
-    /// Where decoded text of more than 1 MiB is kept, in a file without a name that only this user can read; `None` is
-    /// the system's directory for temporary files.
-    pub spool_directory: Option<PathBuf>,
-    /// What the user allows although it is doubtful.
-    pub accepted: Accepted,
-    /// What stands between the tags of one cell; `None` where a cell holds one tag.
-    pub tag_separator: Option<char>,
-    /// Whether machines can be named by their ids only, since nothing is read to look names up in.
-    pub ids_only: bool,
-}
-
-/// Makes room for one more in a list that may become long. It is moved whenever it grows, so a long one grows by more than it
-/// would by itself; memory that is never touched costs nothing.
-fn make_room<Item>(list: &mut Vec<Item>) {
-    const LONG: usize = 10_000;
-    if list.len() == list.capacity() && list.len() >= LONG {
-        list.reserve_exact(3 * list.len());
-    }
-}
 
 /// Reads and checks a whole input, in one pass over `source`. It blocks.
 ///
@@ -126,8 +113,16 @@ pub fn read_selected(
     filter: Option<Filter>,
     machines: Option<&dyn MachineFields>,
 ) -> Result<Sheet, InputError> {
+    let source = Source::open(source, options.sheet.as_deref(), options.spool_directory.as_deref())?;
+    let workbook = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows()));
     let mut text = text::Text::open(source, options)?;
-    let opening = opening::Opening::read(&mut text, options.accepted)?;
+    let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
+    let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();
-    rows::read(text, opening, selection.map_err(InputError::Filter)?, options)
+    let mut sheet = rows::read(text, opening, selection.map_err(InputError::Filter)?, options)?;
+    if let Some((note, rows)) = workbook {
+        sheet.notes.extend(note);
+        sheet.number_as_in(&rows);
+    }
+    Ok(sheet)
 }

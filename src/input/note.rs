@@ -6,6 +6,7 @@ use super::accept::Doubt;
 use super::excerpt::Excerpt;
 use super::machine::{Dress, Dresses};
 use super::tag_gate::TagOddity;
+use super::workbook::Workbook;
 use crate::filter::UnreadCells;
 use crate::model::{RowNumber, Tag};
 use crate::words::group_digits;
@@ -52,6 +53,13 @@ pub enum Note {
         cells: u64,
         /// How many wore what; one may wear several.
         dresses: Vec<(Dress, u64)>,
+    },
+    /// Which sheet of a workbook is read, where it has several.
+    Sheet {
+        /// The one that is read.
+        read: Excerpt,
+        /// The others that can be seen.
+        others: Vec<Excerpt>,
     },
     /// Cells that a filter could not read as the type that it needs.
     UnreadCells(UnreadCells),
@@ -103,6 +111,14 @@ pub(super) fn listed(shown: &[String], more: u64) -> String {
     }
 }
 
+impl Note {
+    /// Which sheet is read of those that a workbook has; nothing where it has one.
+    pub(super) fn sheet(workbook: &Workbook) -> Option<Self> {
+        let others: Vec<Excerpt> = workbook.other_sheets().iter().map(|name| Excerpt::new(name)).collect();
+        (!others.is_empty()).then(|| Self::Sheet { read: Excerpt::new(workbook.sheet()), others })
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -119,6 +135,13 @@ impl fmt::Display for Note {
                     "the header is on line {header_line}; skipped {word} {} above it{first} \"{text}\"",
                     listed(&numbers, more)
                 )
+            }
+            Self::Sheet { read, others } => {
+                let shown: Vec<String> =
+                    others.iter().take(SkippedRows::SHOWN).map(|name| format!("\"{name}\"")).collect();
+                let more = others.len().saturating_sub(shown.len()) as u64;
+                let others = listed(&shown, more);
+                write!(formatter, "the worksheet \"{read}\" is read, and not {others} (--sheet names another one)")
             }
             Self::BlankRows(rows) => {
                 write!(formatter, "skipped {} of nothing but delimiters and blanks, on {rows}", counted(rows.count, "row"))

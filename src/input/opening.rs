@@ -7,7 +7,7 @@ use std::io::Read;
 
 use super::accept::{Accepted, Doubt};
 use super::check::is_action;
-use super::columns::Columns;
+use super::columns::{Columns, Needed};
 use super::dialect::{DELIMITERS, Dialect, SeparatorLine};
 use super::error::InputError;
 use super::excerpt::Excerpt;
@@ -41,7 +41,7 @@ impl Opening {
     ///
     /// The delimiter is the one under which a header is found; if there is none, the error is told for the likeliest, which
     /// as a rule is the one that splits a record most.
-    pub(super) fn read<R: Read>(text: &mut Text<R>, accepted: Accepted) -> Result<Self, InputError> {
+    pub(super) fn read<R: Read>(text: &mut Text<R>, accepted: Accepted, needed: Needed) -> Result<Self, InputError> {
         let mut notes = Vec::new();
         if skip_marks(text)? {
             text.require_ascii()?;
@@ -60,13 +60,13 @@ impl Opening {
         let named = separator_line.as_ref().map(|separator_line| separator_line.delimiter);
         let mut best: Option<Candidate> = None;
         for delimiter in named.map_or(DELIMITERS.to_vec(), |named| vec![named]) {
-            let candidate = Candidate::read(ahead, delimiter, accepted);
+            let candidate = Candidate::read(ahead, delimiter, accepted, needed);
             if best.as_ref().is_none_or(|best| candidate.rank() > best.rank()) {
                 best = Some(candidate);
             }
         }
         let best = best.ok_or(InputError::Empty)?;
-        let columns = best.columns.map_err(|error| quoted_lines(ahead, best.delimiter).unwrap_or(error))?;
+        let columns = best.columns.map_err(|error| quoted_lines(ahead, best.delimiter, needed).unwrap_or(error))?;
         let above = ahead.text.get(..best.start).unwrap_or_default();
         skip_above(above, first_line, best.line, best.delimiter, &mut notes)?;
         text.skip(best.end, best.line + best.inner_line_breaks + 1 - first_line);
@@ -176,7 +176,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn read(ahead: Ahead<'_>, delimiter: u8, accepted: Accepted) -> Self {
+    fn read(ahead: Ahead<'_>, delimiter: u8, accepted: Accepted, needed: Needed) -> Self {
         let mut records = Records::new(ahead, delimiter);
         let mut best = Self::without_header(delimiter, InputError::Empty);
         let mut seen = 0;
@@ -194,7 +194,7 @@ impl Candidate {
             let swallowed =
                 || records.swallowed_row(delimiter, columns).filter(|_| !accepted.allows(Doubt::LineBreaks));
             let stray_quote = records.stray_quote().or_else(swallowed);
-            let candidate = Self::of(delimiter, found);
+            let candidate = Self::of(delimiter, found, needed);
             match (&candidate.columns, stray_quote) {
                 (Ok(Columns { misnamed: Some(misnamed), .. }), None) if !accepted.allows(Doubt::MisnamedColumns) => {
                     let error = InputError::MisnamedColumn { line: candidate.line, misnamed: misnamed.clone() };
@@ -213,15 +213,15 @@ impl Candidate {
         best
     }
 
-    fn of(delimiter: u8, found: Found) -> Self {
+    fn of(delimiter: u8, found: Found, needed: Needed) -> Self {
         let Found { start, end, line, inner_line_breaks, cells: header } = found;
-        let mut columns = Columns::find(&header, line);
+        let mut columns = Columns::find(&header, line, needed);
         let recognised = match &columns {
             Err(InputError::MissingColumns { gaps, .. }) => gaps.recognised(),
             _ => 0,
         };
         let unquoted: Vec<String> = header.iter().map(|cell| without_late_quotes(cell).to_owned()).collect();
-        if columns.is_err() && unquoted != header && Columns::find(&unquoted, line).is_ok() {
+        if columns.is_err() && unquoted != header && Columns::find(&unquoted, line, needed).is_ok() {
             columns = Err(InputError::BlankBeforeQuote { line });
         }
         Self { delimiter, header, columns, start, end, line, inner_line_breaks, recognised }
@@ -257,7 +257,7 @@ fn without_late_quotes(cell: &str) -> &str {
 }
 
 /// Whether the header is there when a line that is one quoted cell, perhaps with empty ones behind it, is read once more.
-fn quoted_lines(ahead: Ahead<'_>, delimiter: u8) -> Option<InputError> {
+fn quoted_lines(ahead: Ahead<'_>, delimiter: u8, needed: Needed) -> Option<InputError> {
     let mut records = Records::new(ahead, delimiter);
     for _ in 0..RECORDS_MAXIMUM {
         let found = records.next().ok()??;
@@ -268,7 +268,7 @@ fn quoted_lines(ahead: Ahead<'_>, delimiter: u8) -> Option<InputError> {
         let has_header = |delimiter: &u8| {
             let inner = Ahead { text: cell, is_whole: true, line: found.line };
             let inner = Records::new(inner, *delimiter).next().ok().flatten();
-            inner.is_some_and(|inner| inner.cells.len() > 1 && Columns::find(&inner.cells, found.line).is_ok())
+            inner.is_some_and(|inner| inner.cells.len() > 1 && Columns::find(&inner.cells, found.line, needed).is_ok())
         };
         if DELIMITERS.iter().any(has_header) {
             return Some(InputError::QuotedLines { line: found.line });

@@ -13,20 +13,23 @@ use super::check::{self, Asked, Field, NamedCells, Rules};
 use super::columns::{Column, Columns, repeats, repeats_name};
 use super::error::InputError;
 use super::excerpt::Excerpt;
+use super::growing::make_room;
 use super::machine::Dresses;
 use super::mentions::Mentions;
-use super::mishap::is_spreadsheet_error;
 use super::note::{Note, SkippedRows, Wardrobe};
 use super::opening::Opening;
+use super::options::InputOptions;
+use super::orders::Orders;
 use super::problem::{Problem, ProblemKind};
-use super::record::{Record, swallows_row, trim};
-use super::scan::{Cells, QuotedPlace};
+use super::record::{Record, trim};
+use super::record_fault::Expected;
+use super::scan::Cells;
 use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
+use super::tenants::TenantColumn;
 use super::text::Text;
-use super::{InputOptions, make_room};
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
 
 /// The most rows that an input can have: whatever is counted of them fits into 32 bits.
@@ -62,8 +65,13 @@ struct Rows<'m> {
     columns: Columns,
     accepted: Accepted,
     tag_separator: Option<char>,
+    /// What every row asks for, where the command line says it.
+    orders: Option<Orders>,
     allows_names: bool,
     selection: Option<Selection<'m>>,
+    tenants: Option<TenantColumn>,
+    /// How many are selected, where some may not be.
+    selected: Option<u32>,
     /// Those that are not selected included.
     row_count: u32,
     spool: SpoolWriter,
@@ -88,6 +96,7 @@ struct Rows<'m> {
 #[derive(Default)]
 struct MachineColumn {
     has_id: bool,
+    has_entra: bool,
     has_name: bool,
     /// The first row whose cell is not an id, with the cell.
     first: Option<(RowPlace, Excerpt)>,
@@ -96,12 +105,16 @@ struct MachineColumn {
 impl<'m> Rows<'m> {
     fn new(opening: Opening, selection: Option<Selection<'m>>, options: &InputOptions) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
+        let tenants = TenantColumn::find(options.tenants.as_ref(), &header);
         Self {
+            selected: (selection.is_some() || tenants.is_some()).then_some(0),
+            tenants,
             header,
             dialect,
             columns,
             accepted: options.accepted,
             tag_separator: options.tag_separator,
+            orders: options.orders.clone(),
             allows_names: !options.ids_only,
             selection,
             row_count: 0,
@@ -137,9 +150,13 @@ impl<'m> Rows<'m> {
         }
         let row = self.next_row(line)?;
         let (named, has_blanks) = self.named(record, machine);
-        let fault = self.fault_of_record(record, machine, has_blanks);
+        let expected =
+            Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
+        let fault = expected.fault_of(record, machine, has_blanks, &mut self.allowed);
+        let of_nobody = || self.tenants.as_ref().and_then(|tenants| tenants.fault(trim(record.cell(tenants.position))));
+        let fault = fault.or_else(|| Some((Field::Row, of_nobody()?)));
         // Cells that cannot be believed say nothing to a filter either.
-        if fault.is_none() && self.selection.as_mut().is_some_and(|selection| !selection.takes(record, machine)) {
+        if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
         }
         let start = self.spool.write(&self.kept(record))?;
@@ -151,6 +168,12 @@ impl<'m> Rows<'m> {
         }
         self.check_and_take(row, &named);
         Ok(())
+    }
+
+    /// Whether a row is of the tenant that is called, and of those that are meant.
+    fn selects<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
+        self.tenants.as_ref().is_none_or(|tenants| tenants.is_own(trim(record.cell(tenants.position))))
+            && self.selection.as_mut().is_none_or(|selection| selection.takes(record, machine, &self.columns.rivals))
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
@@ -173,10 +196,10 @@ impl<'m> Rows<'m> {
 
     /// Keeps a row of the run whose text begins there.
     fn keep(&mut self, row: RowNumber, start: u64) {
-        match &mut self.selection {
+        match &mut self.selected {
             None => self.chunks.add(row, start, self.spool.end()),
-            Some(selection) => {
-                selection.rows += 1;
+            Some(rows) => {
+                *rows += 1;
                 self.chunks.add_selected(row, start, self.spool.end());
             }
         }
@@ -203,78 +226,6 @@ impl<'m> Rows<'m> {
 
     fn delimiter(&self) -> &str {
         std::str::from_utf8(std::slice::from_ref(&self.dialect.delimiter)).unwrap_or_default()
-    }
-
-    /// What is wrong with the record as such, so that its cells cannot be believed.
-    fn fault_of_record<R: Read>(
-        &mut self,
-        record: &Record<'_, R>,
-        machine: &str,
-        has_blanks: bool,
-    ) -> Option<(Field, ProblemKind)> {
-        if let Some(stray) = record.cells.stray_quote() {
-            let (opened, closed) = record.lines_of(stray);
-            return Some((Field::Row, ProblemKind::TextAfterQuote { opened, closed }));
-        }
-        let delimiter = char::from(self.dialect.delimiter);
-        let swallows = |quoted: &&QuotedPlace| swallows_row(record.quoted(**quoted), delimiter, self.columns.count);
-        if let Some(quoted) = record.cells.broken().iter().find(swallows) {
-            if !self.accepted.allows(Doubt::LineBreaks) {
-                let (opened, closed) = record.lines_of(*quoted);
-                return Some((Field::Row, ProblemKind::LineBreaks { opened, closed }));
-            }
-            *self.allowed.entry(Doubt::LineBreaks).or_default() += 1;
-        }
-        let (found, expected) = (record.cells.count(), self.columns.count);
-        if self.is_quoted_row(record, delimiter) {
-            return Some((Field::Row, ProblemKind::QuotedRow));
-        }
-        if self.is_comment(record, machine) {
-            return Some((Field::Row, ProblemKind::CommentRow));
-        }
-        let is_ragged = found > expected && (expected..found).any(|position| !record.cell(position).trim().is_empty());
-        if (has_blanks || is_ragged)
-            && let Some(late) = self.late_quote(record, is_ragged)
-        {
-            return Some(late);
-        }
-        is_ragged.then(|| {
-            let place = record.place;
-            let last_line = (place.last_line > place.first_line).then_some(place.last_line);
-            (Field::Row, ProblemKind::RaggedRow { found, expected, last_line })
-        })
-    }
-
-    /// Whether the first cell is quoted and holds a whole row, and nothing stands beside it.
-    fn is_quoted_row<R: Read>(&self, record: &Record<'_, R>, delimiter: char) -> bool {
-        let first = record.cell(0);
-        !record.cells.is_bare(record.text.window(), 0)
-            && first.contains(delimiter)
-            && record.cells().skip(1).all(|cell| cell.trim().is_empty())
-            && swallows_row(first, delimiter, self.columns.count)
-    }
-
-    /// Whether the row is a remark: a mark of a comment where its machine should be, or in front and no machine at all.
-    fn is_comment<R: Read>(&self, record: &Record<'_, R>, machine: &str) -> bool {
-        (machine.starts_with('#') && !is_spreadsheet_error(machine))
-            || (machine.is_empty() && self.columns.machine.position > 0 && record.cell(0).trim_start().starts_with('#'))
-    }
-
-    /// A quotation mark behind a blank, in a column that is read, or wherever it can be why there are too many cells.
-    fn late_quote<R: Read>(&self, record: &Record<'_, R>, is_ragged: bool) -> Option<(Field, ProblemKind)> {
-        let read = [
-            (Field::Machine, Some(&self.columns.machine)),
-            (Field::Tag, self.columns.tag.as_ref()),
-            (Field::Action, self.columns.action.as_ref()),
-            (Field::Value, self.columns.value.as_ref()),
-        ];
-        let of_column =
-            read.into_iter().find(|(_, column)| column.is_some_and(|it| record.has_late_quote(it.position)));
-        let anywhere = || is_ragged && (0..record.cells.count()).any(|position| record.has_late_quote(position));
-        of_column
-            .map(|(field, _)| field)
-            .or_else(|| anywhere().then_some(Field::Row))
-            .map(|field| (field, ProblemKind::BlankBeforeQuote))
     }
 
     /// The cells that matter, and whether one of them may begin with a blank.
@@ -307,13 +258,17 @@ impl<'m> Rows<'m> {
                 .map_err(|kind| self.faults.push((Field::Machine, kind)))
                 .ok(),
         };
-        let asked = check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags);
+        let asked = match &self.orders {
+            None => check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags),
+            Some(_) => self.faults.is_empty().then_some(Asked::NOTHING),
+        };
         match (id, other, asked) {
             (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Dresses::default(), asked),
             (None, Some((machine, dresses)), Some(asked)) => self.ask(place, machine, dresses, asked),
             (id, other, _) => {
                 let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
-                self.unmade_adds.extend(machine.filter(|_| check::may_add(named)));
+                let may_add = self.orders.as_ref().map_or_else(|| check::may_add(named), Orders::adds);
+                self.unmade_adds.extend(machine.filter(|_| may_add));
                 self.report(place);
             }
         }
@@ -328,6 +283,10 @@ impl<'m> Rows<'m> {
         self.machines.see(place, &machine);
         let machine = self.mentions.add(machine);
         let RowPlace { row, line } = place;
+        for change in self.orders.iter().flat_map(|orders| &orders.changes) {
+            make_room(&mut self.requests);
+            self.requests.push(Request { row, line, machine, change: *change });
+        }
         let mut allowed = [None, None, takes_state.then_some(Doubt::StateColumns)];
         for tag in self.asked_tags.drain(..) {
             let Some(action) = action else { continue };
@@ -369,7 +328,7 @@ impl<'m> Rows<'m> {
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
-        let selected = self.selection.as_ref().map(|selection| selection.rows);
+        let selected = self.selected;
         self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
         let notes = all_notes(
@@ -382,7 +341,10 @@ impl<'m> Rows<'m> {
             &self.allowed,
         );
         let (tags, warnings, further_warnings) = self.tags.finish();
+        let tags = self.orders.map_or(tags, |orders| orders.tags);
         let own = &self.columns.own;
+        let is_rivalled = self.machines.has_entra && !self.columns.rivals.is_empty();
+        let rivals = if is_rivalled { kept_columns(&self.columns) } else { Vec::new() };
         let header = (0..).zip(self.header).filter(|(position, _)| own.binary_search(position).is_err());
         Ok(Sheet {
             dialect: self.dialect,
@@ -394,6 +356,7 @@ impl<'m> Rows<'m> {
             notes,
             warnings,
             further_warnings,
+            machine_columns: rivals,
             chunks: self.chunks,
             spool,
         })
@@ -402,8 +365,8 @@ impl<'m> Rows<'m> {
     /// A column of ids in which nothing is an id holds something else: the numbers of rows or assets. Where names stand in
     /// a column of their own, nothing in a column of ids can be meant as one.
     fn refuse_column_without_ids(&mut self) {
-        let MachineColumn { has_id, has_name, first } = std::mem::take(&mut self.machines);
-        let Some((place, found)) = first.filter(|_| self.columns.machine_by_id && !has_id) else { return };
+        let MachineColumn { has_id, has_name, ref first, .. } = self.machines;
+        let Some((place, found)) = first.clone().filter(|_| self.columns.machine_by_id && !has_id) else { return };
         if has_name && self.columns.names.is_none() {
             return;
         }
@@ -424,9 +387,19 @@ impl MachineColumn {
                 self.has_name |= machine.is_plausible();
                 self.first.get_or_insert_with(|| (place, Excerpt::new(name)));
             }
-            _ => self.has_id = true,
+            MachineReference::Entra(_) => (self.has_id, self.has_entra) = (true, true),
+            MachineReference::Id(_) => self.has_id = true,
         }
     }
+}
+
+/// The machines' column and those that may be it in its place, as the second pass finds them.
+fn kept_columns(columns: &Columns) -> Vec<Column> {
+    let kept = |column: &Column| {
+        let left_out = columns.own.partition_point(|own| *own < column.position);
+        Column { position: column.position - left_out, name: Arc::clone(&column.name) }
+    };
+    std::iter::once(&columns.machine).chain(&columns.rivals).map(kept).collect()
 }
 
 /// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.

@@ -20,9 +20,7 @@ pub(super) struct Cells {
 /// Where the quotation marks of a cell stand in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QuotedPlace {
-    /// The opening mark.
     pub(super) opened: usize,
-    /// The closing mark.
     pub(super) closed: usize,
 }
 
@@ -91,7 +89,6 @@ impl Cells {
         .unwrap_or_default()
     }
 
-    /// All cells.
     pub(super) fn iter<'t>(&'t self, text: &'t str) -> impl Iterator<Item = &'t str> {
         (0..self.places.len()).map(|position| self.get(text, position))
     }

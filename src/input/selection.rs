@@ -3,10 +3,11 @@
 
 use std::io::Read;
 
+use super::columns::Column as Position;
 use super::header::HeaderColumns;
 use super::machine;
 use super::note::Note;
-use super::record::Record;
+use super::record::{Record, trim};
 use super::{bare_name, list_form};
 use crate::filter::{
     BoundFilter, Cell, Column, ColumnKind, ColumnName, Columns, Filter, FilterError, Lookup, Row, Unread,
@@ -48,8 +49,6 @@ pub(super) struct Selection<'m> {
     width: usize,
     /// Present where the filter names fields of machines.
     machines: Option<&'m dyn MachineFields>,
-    /// Rows that are selected.
-    pub(super) rows: u32,
 }
 
 impl<'m> Selection<'m> {
@@ -62,13 +61,14 @@ impl<'m> Selection<'m> {
         let machines = machines.filter(|_| names_machine_fields(&filter));
         let columns = FileColumns { header: HeaderColumns::new(header), width: header.len(), machines };
         let filter = filter.bind(&columns)?;
-        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines, rows: 0 })
+        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines })
     }
 
-    /// Whether a row is selected, whose machine stands in this cell.
-    pub(super) fn takes<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
-        let Self { filter, unread, width, machines, .. } = self;
-        let machines = machines.map(|machines| (machines, reference(machine).and_then(|it| machines.find(&it))));
+    /// Whether a row is selected, whose machine stands in this cell; or, where the tenant does not know its GUID, in one of
+    /// the rivals of its column.
+    pub(super) fn takes<R: Read>(&mut self, record: &Record<'_, R>, machine: &str, rivals: &[Position]) -> bool {
+        let Self { filter, unread, width, machines } = self;
+        let machines = machines.map(|machines| (machines, find(machines, record, machine, rivals)));
         filter.selects(&FileRow { record, width: *width, machines }, unread)
     }
 
@@ -78,7 +78,22 @@ impl<'m> Selection<'m> {
     }
 }
 
-fn reference(cell: &str) -> Option<MachineReference> {
+/// The machine of a row.
+fn find<R: Read>(
+    machines: &dyn MachineFields,
+    record: &Record<'_, R>,
+    machine: &str,
+    rivals: &[Position],
+) -> Option<usize> {
+    let named = reference(machine)?;
+    let is_guid = matches!(named, MachineReference::Entra(_));
+    machines.find(&named).or_else(|| {
+        let others = rivals.iter().filter(|_| is_guid).filter_map(|rival| reference(trim(record.cell(rival.position))));
+        others.into_iter().find_map(|other| machines.find(&other))
+    })
+}
+
+pub(super) fn reference(cell: &str) -> Option<MachineReference> {
     let id = MachineId::from_hexadecimal(cell).map(MachineReference::Id);
     id.or_else(|| machine::read(cell).ok().map(|(machine, _dresses)| machine))
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::columns::Column;
 use super::dialect::Dialect;
 use super::error::InputError;
 use super::finding::{Finding, findings};
+use super::growing::make_room;
 use super::note::{Note, TagWarning};
 use super::problem::Problem;
 use super::spool::Spool;
@@ -32,6 +34,8 @@ pub struct Sheet {
     pub warnings: Vec<TagWarning>,
     /// How many warnings there would have been beyond those.
     pub further_warnings: u32,
+    /// Where the machines' column holds GUIDs, it and the other columns of ids, by rank; none otherwise.
+    pub(super) machine_columns: Vec<Column>,
     pub(super) chunks: ChunkPlaces,
     pub(super) spool: Spool,
 }
@@ -144,7 +148,7 @@ impl ChunkPlaces {
 
     /// Adds a row that a filter selects, with its number in the file.
     pub(super) fn add_selected(&mut self, row: RowNumber, start: u64, end: u64) {
-        super::make_room(&mut self.numbers);
+        make_room(&mut self.numbers);
         self.numbers.push(row);
         self.add(RowNumber(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX)), start, end);
     }

@@ -59,7 +59,6 @@ impl SpoolWriter {
         self.handed_on + self.pending.len() as u64
     }
 
-    /// The text, complete.
     pub(super) fn finish(mut self) -> Result<Spool, InputError> {
         if self.writing.is_none() {
             return Ok(Spool::Memory(self.pending));

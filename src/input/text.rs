@@ -4,9 +4,9 @@ use std::io::Read;
 
 use encoding_rs::Encoding;
 
-use super::InputOptions;
 use super::decode::{Decoded, DecodingSource};
 use super::error::InputError;
+use super::options::InputOptions;
 use super::scan::{Cells, Stop, count_line_breaks, line_break_bytes};
 
 /// The longest record that is read. The longest sane one is a few hundred kilobytes: notes that people pasted.

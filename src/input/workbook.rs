@@ -9,6 +9,7 @@
 //! is bounded.
 
 mod cells;
+mod error;
 mod measure;
 
 #[cfg(test)]
@@ -21,10 +22,13 @@ use calamine::{Reader as _, SheetType, SheetVisible, Xlsx, XlsxError};
 use tempfile::SpooledTempFile;
 
 use self::cells::{csv_cell, shown_value};
-use crate::outside::shown;
+
+pub use self::error::WorkbookError;
 
 /// Text up to this size stays in memory; beyond it, all of it is in a file.
-const MEMORY_BYTES: usize = 1024 * 1024;
+pub(super) const MEMORY_BYTES: usize = 1024 * 1024;
+/// The most bytes of a packed file.
+pub(super) const PACKED_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
 /// The most text that a sheet may become. A million rows of an export take 400 MB.
 const TEXT_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
 /// The most rows and columns of a sheet, by its format.
@@ -32,41 +36,6 @@ const ROWS_MAXIMUM: u32 = 1_048_576;
 const COLUMNS_MAXIMUM: u32 = 16_384;
 /// How the compound file format begins, which holds old workbooks and those with a password.
 const COMPOUND_FILE: [u8; 8] = *b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
-
-/// Why a workbook cannot be read. The caller adds the file's name.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkbookError {
-    /// The source failed.
-    #[error("cannot read the workbook")]
-    Read(#[source] io::Error),
-    /// The temporary file failed: local storage is at fault.
-    #[error("cannot keep a copy of the workbook in a temporary file; is the disk full?")]
-    Spool(#[source] io::Error),
-    /// The format of old workbooks, and of those with a password.
-    #[error("this workbook is in the old format or has a password; save it as .xlsx without a password")]
-    OldFormat,
-    /// A packed file, or a part of one, that is something else.
-    #[error("this is no .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"")]
-    Damaged(#[source] Option<Box<XlsxError>>),
-    /// More than any sane workbook holds.
-    #[error("the workbook holds more than can be read; save the sheet as \"CSV UTF-8\" and give that file")]
-    TooLarge,
-    /// Nothing that holds cells.
-    #[error("the workbook has no visible worksheet")]
-    NoWorksheet,
-    /// No worksheet of the name that was asked for.
-    #[error("the workbook has no worksheet {}; it has {}", quoted(wanted), names.iter().map(quoted).collect::<Vec<_>>().join(", "))]
-    UnknownSheet {
-        /// The name.
-        wanted: String,
-        /// The names that there are.
-        names: Vec<String>,
-    },
-}
-
-fn quoted(name: &String) -> String {
-    format!("\"{}\"", shown(name))
-}
 
 /// Whether a file begins as a workbook does, of any format.
 #[must_use]
@@ -79,8 +48,32 @@ pub struct Workbook {
     text: SpooledTempFile,
     sheet: String,
     other_sheets: Vec<String>,
+    rows: SheetRows,
+}
+
+/// Which rows of a sheet the lines of its text are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct SheetRows {
     /// Lines that a record begins on, each with how many lines more than rows there are up to it.
     shifts: Vec<(u64, u64)>,
+}
+
+impl SheetRows {
+    /// Whether they have the same numbers.
+    pub(super) const fn are_lines(&self) -> bool {
+        self.shifts.is_empty()
+    }
+
+    /// The row whose record holds a line; both from 1.
+    pub(super) fn row(&self, line: u64) -> u64 {
+        let position = self.shifts.partition_point(|(first_line, _)| *first_line <= line);
+        let before = position.checked_sub(1).and_then(|last| self.shifts.get(last));
+        // Lines within a record belong to the row that it begins with.
+        let (first_line, shift) = before.copied().unwrap_or((0, 0));
+        let next = self.shifts.get(position).map(|(next_line, next_shift)| next_line - next_shift);
+        let row = line - shift;
+        if first_line == line { row } else { next.map_or(row, |next| row.min(next - 1)) }
+    }
 }
 
 impl Workbook {
@@ -114,7 +107,7 @@ impl Workbook {
             records.add(row, column, &shown_value(cell.get_value()))?;
         }
         let (text, shifts) = records.finish()?;
-        Ok(Self { text, sheet, other_sheets, shifts })
+        Ok(Self { text, sheet, other_sheets, rows: SheetRows { shifts } })
     }
 
     /// The name of the sheet.
@@ -132,13 +125,12 @@ impl Workbook {
     /// The sheet's row whose record holds a line of the text; both from 1.
     #[must_use]
     pub fn sheet_row(&self, line: u64) -> u64 {
-        let position = self.shifts.partition_point(|(first_line, _)| *first_line <= line);
-        let before = position.checked_sub(1).and_then(|last| self.shifts.get(last));
-        // Lines within a record belong to the row that it begins with.
-        let (first_line, shift) = before.copied().unwrap_or((0, 0));
-        let next = self.shifts.get(position).map(|(next_line, next_shift)| next_line - next_shift);
-        let row = line - shift;
-        if first_line == line { row } else { next.map_or(row, |next| row.min(next - 1)) }
+        self.rows.row(line)
+    }
+
+    /// The same for whoever reads its text.
+    pub(super) fn rows(&self) -> SheetRows {
+        self.rows.clone()
     }
 }
 

@@ -93,6 +93,7 @@ impl SheetWriter {
             notes: Vec::new(),
             warnings: Vec::new(),
             further_warnings: 0,
+            machine_columns: Vec::new(),
             chunks: self.chunks,
             spool,
         })

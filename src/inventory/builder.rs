@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::machines::{Inventory, NEVER, Record, UNKNOWN};
 use super::names::NameIndex;
 use super::texts::{TextNumber, Texts};
-use super::{Inventory, MachineRecord, NEVER, Record, UNKNOWN};
+use crate::api::MachineRecord;
 use crate::model::{EntraDeviceId, MachineId};
 
 /// The longest name that is kept, in bytes: no row can name a machine by a longer one, and DNS allows 253.
@@ -186,6 +187,18 @@ impl InventoryBuilder {
 
     fn keep_text(&mut self, text: Option<&str>) -> Option<TextNumber> {
         text.and_then(|text| self.texts.number(text))
+    }
+}
+
+impl Inventory {
+    /// An inventory of these machines, as if they had been read at this time; for tests and simulations. Of machines with
+    /// the same id there is one, which holds what the last of them says.
+    pub fn from_machines(read_at: Timestamp, machines: impl IntoIterator<Item = MachineRecord>) -> Self {
+        let mut builder = InventoryBuilder::new();
+        for machine in machines {
+            let _is_new = builder.add(&machine);
+        }
+        builder.finish(read_at, read_at)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::held::Held;
+use super::held::{Held, Slot};
 use super::machine::MachineId;
 use super::tag::{DeviceValue, Tag};
 
@@ -124,3 +124,11 @@ impl fmt::Display for Operation {
 /// The number of an operation within its run, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OperationId(pub u32);
+
+impl Operation {
+    /// The slot that it changes.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        Slot { machine: self.machine.clone(), tag: self.change.tag().cloned() }
+    }
+}

@@ -2,7 +2,6 @@
 //!
 //! A slot and not a row is what changes hands between runs: two rows of two files may be about the same one.
 
-use super::change::Operation;
 use super::machine::MachineId;
 use super::tag::{DeviceValue, Tag};
 
@@ -13,14 +12,6 @@ pub struct Slot {
     pub machine: MachineId,
     /// The tag; `None` for the device value.
     pub tag: Option<Tag>,
-}
-
-impl Operation {
-    /// The slot that it changes.
-    #[must_use]
-    pub fn slot(&self) -> Slot {
-        Slot { machine: self.machine.clone(), tag: self.change.tag().cloned() }
-    }
 }
 
 /// What is known of a slot.

@@ -112,15 +112,17 @@ pub struct AnswerFacts {
 pub enum Bucket {
     /// Reading machines: the list and a single one.
     Machines,
-    /// Tags: the single and the bulk call together.
+    /// Tags: the single and the bulk call together, or the single one where they count apart.
     Tags,
     /// Device values.
     Value,
+    /// Tags on many machines, where such calls count apart.
+    BulkTags,
 }
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Self; 3] = [Self::Machines, Self::Tags, Self::Value];
+    pub const ALL: [Self; 4] = [Self::Machines, Self::Tags, Self::Value, Self::BulkTags];
 
     /// Its place in [`Self::ALL`].
     #[must_use]
@@ -129,6 +131,7 @@ impl Bucket {
             Self::Machines => 0,
             Self::Tags => 1,
             Self::Value => 2,
+            Self::BulkTags => 3,
         }
     }
 
@@ -139,6 +142,7 @@ impl Bucket {
             Self::Machines => "machines",
             Self::Tags => "tags",
             Self::Value => "device values",
+            Self::BulkTags => "bulk tags",
         }
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub use super::decision::Decision;
+use super::guard::Guard;
 use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
@@ -23,29 +25,6 @@ pub enum UnlistedPolicy {
     Fail,
 }
 
-/// What is decided about an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It is to be sent.
-    Change,
-    /// It is already set.
-    Unchanged,
-    /// Its machine's name does not lead to one machine.
-    Unresolved,
-    /// The inventory lacks its machine, and such machines are not tried.
-    NotInInventory,
-    /// It is left out by a limit.
-    BeyondLimit,
-    /// It removes a tag from a machine that was to get another first, and the row that says which is in error.
-    AddInError,
-    /// Of an undo, or of a run that is gone on with: somebody has changed it since.
-    ChangedSince,
-    /// Of an undo: nobody knows what was there before.
-    UnknownBefore,
-    /// Of a run that is gone on with: its outcome stands.
-    Kept,
-}
-
 /// What a plan is made with.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlanSettings {
@@ -53,6 +32,8 @@ pub struct PlanSettings {
     pub unlisted: UnlistedPolicy,
     /// Only so many operations that change something are sent.
     pub limit: Option<u32>,
+    /// Removals beyond its bound are withheld.
+    pub guard: Guard,
 }
 
 /// A plan: every operation with what is decided about it.
@@ -103,8 +84,27 @@ impl Plan {
             });
         }
         let mut plan = Self { operations, machines, decisions, before, case_variants };
+        plan.withhold_removals(settings.guard, inventory.map_or(0, |inventory| inventory.len() as u64), |_| false);
         plan.apply_limit(settings.limit, |_| false);
         plan
+    }
+
+    /// Withholds all removals where the guard does not allow as many, of a list of so many machines. One that only makes
+    /// room for another tag is none.
+    pub fn withhold_removals(&mut self, guard: Guard, listed: u64, makes_room: impl Fn(&PlannedOperation) -> bool) {
+        let operations = self.decisions.iter_mut().zip(&self.operations.operations);
+        let removals: Vec<&mut Decision> = operations
+            .filter(|(decision, operation)| {
+                let is_planned = matches!(decision, Decision::Change | Decision::BeyondLimit);
+                is_planned && operation.change.kind() == ChangeKind::Remove && !makes_room(operation)
+            })
+            .map(|(decision, _)| decision)
+            .collect();
+        if guard.withholds(removals.len() as u64, listed) {
+            for decision in removals {
+                *decision = Decision::Withheld;
+            }
+        }
     }
 
     /// Leaves out what would be changed beyond the limit. Of what is kept, `is_done` tells whether it is done.
@@ -157,8 +157,8 @@ impl Plan {
         let mut seen = vec![0_u8; self.machines.len()];
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.kind() {
-                // What was put back by somebody is not waited for.
-                _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore) => 0,
+                // What was put back by somebody, or stays, is not waited for.
+                _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore | Decision::Withheld) => 0,
                 ChangeKind::Add => ADDS,
                 ChangeKind::Remove => REMOVES,
                 ChangeKind::DeviceValue => 0,
@@ -241,7 +241,6 @@ fn unmade_adds(requests: &Requests, inventory: Option<&Inventory>) -> HashSet<Ma
 /// What is shown of the tag or value that an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
-    /// This.
     Held(Held),
     /// A tag that differs in nothing but case: the service may take it for the one that is meant.
     CaseVariant,

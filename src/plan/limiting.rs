@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::changes::Decision;
+use super::decision::Decision;
 use crate::model::ChangeKind;
 
 /// How an operation stands before the limit is looked at.
@@ -27,7 +27,9 @@ impl Standing {
     pub const fn of(decision: Decision, is_done: bool) -> Self {
         match decision {
             Decision::Change | Decision::BeyondLimit => Self::Changes,
-            Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore => Self::Settled,
+            Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore | Decision::Withheld => {
+                Self::Settled
+            }
             Decision::Kept if is_done => Self::Settled,
             Decision::Kept | Decision::Unresolved | Decision::NotInInventory | Decision::AddInError => Self::Missing,
         }

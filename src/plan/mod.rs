@@ -2,8 +2,10 @@
 
 pub mod carrying;
 pub mod changes;
+pub mod decision;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod guard;
 pub mod identity;
 pub mod isolation;
 pub mod limiting;

@@ -30,6 +30,8 @@ pub struct Written {
     pub youngest: Option<Age>,
     /// What others left, if they took effect.
     pub perhaps: MayHold,
+    /// Those of them that may yet do so, and undo what surely was done since.
+    pub unanswered: MayHold,
     /// What a list that lags may still show: what was there before each of them, and what later ones replaced.
     pub earlier: MayHold,
 }
@@ -41,7 +43,7 @@ impl Written {
     #[must_use]
     pub fn over(&self, listed: Held, wanted: Held) -> Held {
         match self.surely {
-            Some(ours) if ours == wanted && self.age != Age::Young && self.perhaps.is_nothing() => listed,
+            Some(ours) if ours == wanted && self.age != Age::Young && !self.is_in_doubt() => listed,
             _ => self.outcome_over(listed, wanted),
         }
     }
@@ -54,10 +56,15 @@ impl Written {
             return if listed == wanted { Held::Unknown } else { listed };
         }
         match self.surely {
-            _ if !self.perhaps.is_nothing() => Held::Unknown,
+            _ if self.is_in_doubt() => Held::Unknown,
             Some(ours) if ours == wanted && self.age == Age::LooksOld => listed,
             ours => ours.unwrap_or(listed),
         }
+    }
+
+    /// Whether it is not known what our writes have left; a write in doubt that would leave what is there changes nothing.
+    fn is_in_doubt(&self) -> bool {
+        !self.perhaps.is_nothing() && !self.surely.is_some_and(|ours| self.perhaps.is_only(ours))
     }
 
     /// Whether somebody else must have made what the list shows: a device value that neither our writes left nor was
@@ -74,10 +81,10 @@ impl Written {
         came_last && self.perhaps.is_only(listed) && !self.earlier.allows(listed)
     }
 
-    /// What is so proven to be there; nothing is known where it is not.
+    /// What is so proven to be there, or by the age of all writes; nothing is known where it is not.
     #[must_use]
     pub fn proven(&self, listed: Held) -> Held {
-        if self.is_proven_by(listed) { listed } else { Held::Unknown }
+        if self.looks_old() || self.is_proven_by(listed) { listed } else { Held::Unknown }
     }
 
     /// Everything that it may hold where the list shows this.
@@ -109,6 +116,7 @@ impl RecentWrites {
     pub fn note(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
         let written = self.slot(slot, replaced, held, age);
         written.age = age;
+        written.perhaps = written.unanswered;
         if let Some(replaced) = written.surely.replace(held) {
             written.earlier = written.earlier.or(MayHold::only(replaced));
         }
@@ -116,6 +124,14 @@ impl RecentWrites {
 
     /// Notes a write that may have taken effect or not, or may do so yet.
     pub fn note_doubtful(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+        let written = self.slot(slot, replaced, held, age);
+        written.perhaps = written.perhaps.or(MayHold::only(held));
+        written.unanswered = written.unanswered.or(MayHold::only(held));
+    }
+
+    /// Notes a write to another form of the tag, which was answered and took effect on this one if the service takes the two
+    /// for one.
+    pub fn note_other_form(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
         let written = self.slot(slot, replaced, held, age);
         written.perhaps = written.perhaps.or(MayHold::only(held));
     }
@@ -182,11 +198,24 @@ mod tests {
         recent.note(slot(None), MayHold::only(high), low, Age::Young);
         recent.note_doubtful(slot(None), MayHold::only(low), high, Age::Young);
         recent.note_doubtful(slot(Some("c")), MayHold::only(absent), Held::Present, Age::Young);
+        recent.note(slot(Some("d")), MayHold::only(Held::Present), absent, Age::Young);
+        recent.note_other_form(slot(Some("d")), MayHold::only(Held::Present), absent, Age::Young);
+        recent.note_other_form(slot(Some("e")), MayHold::only(absent), Held::Present, Age::Young);
+        recent.note_doubtful(slot(Some("f")), MayHold::only(absent), Held::Present, Age::Young);
+        for tag in ["e", "f"] {
+            recent.note(slot(Some(tag)), MayHold::only(Held::Present), absent, Age::Young);
+        }
         let find = |tag| recent.find(&machine, slot(tag).tag.as_ref());
         let a = find(Some("a")).expect("a write");
         assert_eq!((a.over(Held::Present, absent), a.may_hold(Held::Present)), (absent, MayHold::only(absent)));
         let value = find(None).expect("a write");
         assert_eq!((value.over(low, low), value.may_hold(low).words().as_str()), (Held::Unknown, "Low|High"));
+        // A remove of another form that may have taken this one, too, has left nothing else.
+        let d = find(Some("d")).expect("a write");
+        assert_eq!([Held::Present, absent].map(|wanted| d.over(Held::Present, wanted)), [absent, absent]);
+        // What was surely done later stands, unless the doubt may yet arrive.
+        let of = |tag| find(Some(tag)).expect("a write").over(absent, Held::Present);
+        assert_eq!(["e", "f"].map(of), [absent, Held::Unknown]);
         let c = find(Some("c")).expect("a write");
         assert_eq!((c.over(absent, absent), c.may_hold(absent).words().as_str()), (Held::Unknown, "absent|present"));
         // The list shows that it was carried out; but nothing is called unchanged while it may still arrive.

@@ -27,11 +27,15 @@ impl Schedule<'_> {
     /// When the last of so many further calls will have its answer, if the first may start `now`.
     #[must_use]
     pub fn end(&self, now: BootTime, calls: u64) -> BootTime {
+        self.ends(now, calls).last().unwrap_or(now)
+    }
+
+    /// When each of so many further calls will have its answer, if the first may start `now`.
+    pub fn ends(&self, now: BootTime, calls: u64) -> impl Iterator<Item = BootTime> {
         let longest = self.quota.limits().iter().map(|limit| limit.calls.get() as usize).max().unwrap_or(0);
         let mut ends: VecDeque<BootTime> = self.latest_ends.iter().take(longest).rev().copied().collect();
         let mut start = now;
-        let mut last_end = now;
-        for call in 0..calls {
+        (0..calls).map(move |call| {
             if call > 0 {
                 start = start.plus(self.spacing);
             }
@@ -41,16 +45,50 @@ impl Schedule<'_> {
                     start = start.max(end.plus(counted_for(limit.window)));
                 }
             }
-            last_end = start.plus(self.round_trip);
+            let end = start.plus(self.round_trip);
             if longest > 0 {
                 if ends.len() == longest {
                     ends.pop_front();
                 }
-                ends.push_back(last_end);
+                ends.push_back(end);
             }
-        }
-        last_end
+            end
+        })
     }
+}
+
+/// How much will have been done when, with its calls spread evenly over the work: at most so many points as asked for, the
+/// last of which is the end.
+#[must_use]
+pub fn course(
+    schedule: &Schedule<'_>,
+    now: BootTime,
+    calls: u64,
+    operations: u64,
+    most_points: u64,
+) -> Vec<(Duration, u64)> {
+    let most_points = most_points.max(1);
+    let is_shown = |call: u64| call + 1 == calls || call * most_points / calls != (call + 1) * most_points / calls;
+    let shown = (0..).zip(schedule.ends(now, calls)).filter(|(call, _)| is_shown(*call));
+    let done = |call: u64| u128::from(operations) * u128::from(call + 1) / u128::from(calls);
+    shown.map(|(call, end)| (end.since(now), u64::try_from(done(call)).unwrap_or(u64::MAX))).collect()
+}
+
+/// Several courses as one: what will have been done of all of them.
+#[must_use]
+pub fn together(courses: &[Vec<(Duration, u64)>]) -> Vec<(Duration, u64)> {
+    let steps = courses.iter().flat_map(|course| {
+        let before = std::iter::once(0).chain(course.iter().map(|(_, done)| *done));
+        course.iter().zip(before).map(|((at, done), before)| (*at, done.saturating_sub(before)))
+    });
+    let mut steps: Vec<(Duration, u64)> = steps.collect();
+    steps.sort_unstable();
+    let mut all = 0;
+    for (_, done) in &mut steps {
+        all += *done;
+        *done = all;
+    }
+    steps
 }
 
 /// Calls of each bucket.
@@ -58,15 +96,17 @@ impl Schedule<'_> {
 pub struct BucketCalls {
     /// Reading machines.
     pub machines: u64,
-    /// Tags, single and in bulk.
+    /// Single tags.
     pub tags: u64,
+    /// Bulk tag calls.
+    pub bulk: u64,
     /// Device values.
     pub value: u64,
 }
 
 /// When everything will be over if the machines are read first, and tags and device values are written side by side
-/// then, or one after the other where all calls count together. `latest_ends` gives those of some buckets, as
-/// [`Schedule`] wants them.
+/// then, or one after the other where all calls count together; single and bulk tag calls, too, where they count apart.
+/// `latest_ends` gives those of a group of the scope, as [`Schedule`] wants them.
 pub fn finish_time(
     quota: &Quota,
     scope: QuotaScope,
@@ -80,13 +120,17 @@ pub fn finish_time(
             Schedule { quota, latest_ends: &latest_ends(buckets), round_trip, spacing: Pacer::spacing(quota) };
         if calls == 0 { start } else { schedule.end(start, calls) }
     };
-    match scope {
-        QuotaScope::App => end(now, &Bucket::ALL, calls.machines + calls.tags + calls.value),
-        QuotaScope::Api => {
-            let read = end(now, &[Bucket::Machines], calls.machines);
-            end(read, &[Bucket::Tags], calls.tags).max(end(read, &[Bucket::Value], calls.value))
-        }
+    if scope == QuotaScope::App {
+        return end(now, &Bucket::ALL, calls.machines + calls.tags + calls.bulk + calls.value);
     }
+    let of = |bucket| scope.together_with(bucket);
+    let read = end(now, of(Bucket::Machines), calls.machines);
+    let tags = if scope.counts_bulk_apart() {
+        end(read, of(Bucket::Tags), calls.tags).max(end(read, of(Bucket::BulkTags), calls.bulk))
+    } else {
+        end(read, of(Bucket::Tags), calls.tags + calls.bulk)
+    };
+    tags.max(end(read, of(Bucket::Value), calls.value))
 }
 
 /// The time that so many calls take at the very least, whatever sends them: for each limit, the windows that must pass
@@ -135,6 +179,37 @@ mod tests {
         assert_eq!(end("2/2s", &[at(-1001)], 1), 100);
         assert_eq!(end("2/2s", &[at(-1001)], 2), 1000 + 100);
         assert_eq!(end("1/1s,2/10s", &[], 3), 100 + 10_005 + 100);
+    }
+
+    #[test]
+    fn what_counts_apart_is_over_in_half_the_time() {
+        let quota: Quota = "2/2s".parse().expect("a quota");
+        let end = |scope, tags, bulk| {
+            let calls = BucketCalls { tags, bulk, ..BucketCalls::default() };
+            let end = finish_time(&quota, scope, at(0), calls, Duration::ZERO, |_group| Vec::new());
+            end.as_microseconds() / 1_000_000
+        };
+        // Each window takes two calls, and a little more than two seconds.
+        assert_eq!((end(QuotaScope::Api, 4, 4), end(QuotaScope::Auto, 4, 4)), (6, 2));
+        assert_eq!((end(QuotaScope::Auto, 0, 8), end(QuotaScope::Auto, 2, 6)), (6, 4));
+        assert_eq!(end(QuotaScope::App, 8, 0), 6);
+    }
+
+    #[test]
+    fn a_course_ends_with_its_schedule_whatever_is_shown_of_it() {
+        let quota: Quota = "2/2s".parse().expect("a quota");
+        let (round_trip, spacing) = (Duration::from_millis(100), Duration::from_millis(10));
+        let schedule = Schedule { quota: &quota, latest_ends: &[], round_trip, spacing };
+        let whole = course(&schedule, at(0), 4, 10, 100);
+        let after = |milliseconds| Duration::from_millis(milliseconds);
+        assert_eq!(whole, [(after(100), 2), (after(110), 5), (after(2201), 7), (after(2211), 10)]);
+        let (few, end) = (course(&schedule, at(0), 999, 999_000, 10), schedule.end(at(0), 999));
+        assert!(few.len() <= 11 && few.is_sorted(), "{few:?}");
+        assert_eq!(few.last(), Some(&(end.since(at(0)), 999_000)));
+        assert_eq!(course(&schedule, at(0), 0, 0, 10), []);
+        let other = vec![(after(105), 1), (after(5000), 4)];
+        let both = [2, 3, 6, 8, 11, 14];
+        assert_eq!(together(&[whole, other]).iter().map(|(_, done)| *done).collect::<Vec<_>>(), both);
     }
 
     #[test]

@@ -43,12 +43,15 @@ pub struct Quota {
 }
 
 /// Which calls count together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum QuotaScope {
     /// A bucket for each API: reading machines, tags, device values.
+    #[default]
     Api,
     /// One bucket for everything that the app calls.
     App,
+    /// As api, and single and bulk tag calls apart, until a refusal shows that they count together.
+    Auto,
 }
 
 /// The longest window that may be stated.

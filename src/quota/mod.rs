@@ -2,11 +2,14 @@
 //!
 //! Two gates stand before every attempt, because a token bucket alone lets through nearly twice the quota in one sliding
 //! window: [`Pacer`] spreads a window's calls a little, and [`window`] is the hard limit over the ledger that the store
-//! keeps. Nothing here does I/O.
+//! keeps. Between processes whose clocks do not agree, [`ages`] says how old a call is. Nothing here does I/O.
 
+pub mod ages;
 mod limits;
 mod pacer;
+mod scope;
 pub mod window;
 
 pub use limits::{Quota, QuotaError, QuotaLimit, QuotaScope, describe, parse_duration};
 pub use pacer::Pacer;
+pub use scope::{relieves, side_by_side};

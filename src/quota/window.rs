@@ -6,10 +6,8 @@
 //! stamps are taken when the whole answer has come, not when the call is sent. The margin W/2000 covers two clocks that
 //! run at different rates; it grows where a clock was seen to be slewed faster.
 //!
-//! What surprises: clocks of several processes need not agree, so an age is only ever read on the clock that stamped it.
-//! Each clock has a position, the highest time that anybody has reported of it before asking. A call that ended at E counts
-//! until its clock's position is E + W + W/2000, whatever the asker's own clock says ([`translated`]). Between E and the
-//! position that much time has really passed, and the call that is let through leaves later still.
+//! What surprises: clocks of several processes need not agree, so an age is only ever read on the clock that stamped it
+//! ([`translated`]); [`ages`](super::ages) has the rule and why it holds.
 
 use std::time::Duration;
 
@@ -109,9 +107,6 @@ pub fn decide<Failure>(
     }
     Ok(decision)
 }
-
-#[cfg(test)]
-mod timelines;
 
 #[cfg(test)]
 mod tests {

@@ -152,15 +152,11 @@ impl Books {
     /// What counts in each window, by the rule that admits calls. Of calls that nobody knows of, as many count as the limit
     /// has.
     async fn quota_use(&self) -> Result<Vec<QuotaUse>, StoreError> {
-        let buckets: Vec<Option<Bucket>> = match self.scope {
-            QuotaScope::Api => Bucket::ALL.map(Some).to_vec(),
-            QuotaScope::App => vec![None],
-        };
         let most = self.quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
         let mut all = Vec::new();
-        for bucket in buckets.into_iter().filter(|_| !self.quota.is_off()) {
-            let counted = bucket.map_or_else(|| Bucket::ALL.to_vec(), |bucket| vec![bucket]);
-            let ends = self.store.latest_ends(self.account, counted, most).await?;
+        for group in self.scope.groups().iter().filter(|_| !self.quota.is_off()) {
+            let bucket = group.first().copied().filter(|_| self.scope != QuotaScope::App);
+            let ends = self.store.latest_ends(self.account, group.to_vec(), most).await?;
             let now = self.clock.boot_time();
             all.extend(self.quota.limits().iter().map(|limit| {
                 let counting = ends.iter().filter(|end| now.since(**end) < counted_for(limit.window)).count();

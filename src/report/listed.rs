@@ -1,15 +1,20 @@
 //! The tenant's list as it is read before the rows of an input are: the inventory, and beside it those fields of every
 //! machine that a filter names.
 
-use std::io;
+use std::io::{self, BufReader, Read, Seek as _};
 
-use super::machines::{COLUMNS, cells, tags_cell};
+use tempfile::SpooledTempFile;
+
+use super::machines::{COLUMNS, cells, tags_cell, write_machine};
 use crate::input::{MachineFields, bare_name};
 use crate::inventory::{Inventory, InventoryBuilder, MachinePosition, MachineRecord, MachineSink, NameMatch};
 use crate::model::{MachineId, MachineReference};
 
 /// The most text of fields that is held in memory. A million machines with five fields take about 100 MB.
 const FIELDS_MAXIMUM_BYTES: usize = 512 * 1024 * 1024;
+
+/// Rows up to this size stay in memory; beyond it, all are in a file without a name.
+const ROWS_IN_MEMORY_BYTES: usize = 1024 * 1024;
 
 /// Machines that are being read ahead.
 #[derive(Debug, Default)]
@@ -26,6 +31,8 @@ pub struct Fields {
     /// The kept cells of one machine after the other.
     cells: Vec<Box<str>>,
     bytes: usize,
+    /// All machines as `inventory` writes them, where they are to be the rows of an input.
+    rows: Option<Box<csv::Writer<SpooledTempFile>>>,
 }
 
 impl ListBuilder {
@@ -36,6 +43,13 @@ impl ListBuilder {
         let kept = COLUMNS.iter().enumerate().filter(|(_, column)| wanted.contains(&bare_name(column)));
         let fields = Fields { kept: kept.map(|(position, _)| position).collect(), ..Fields::default() };
         Self { fields, ..Self::default() }
+    }
+
+    /// Writes the machines down, too, as the rows of an input.
+    #[must_use]
+    pub fn writing_rows(mut self) -> Self {
+        self.fields.rows = Some(Box::new(csv::Writer::from_writer(SpooledTempFile::new(ROWS_IN_MEMORY_BYTES))));
+        self
     }
 
     /// What was read.
@@ -52,11 +66,26 @@ impl MachineSink for ListBuilder {
             let place = self.inventory.place(&MachineId::from_service(&machine.id));
             self.fields.take(place.unwrap_or_default(), machine)?;
         }
+        if let Some(rows) = self.fields.rows.as_mut().filter(|_| is_new) {
+            write_machine(rows, machine, &MachineId::from_service(&machine.id).to_string())?;
+        }
         Ok(is_new)
     }
 }
 
 impl Fields {
+    /// The rows that were written, under the header of an exported list.
+    pub fn open_rows(&mut self) -> impl FnOnce() -> io::Result<Box<dyn Read>> + Send + use<> {
+        let rows = self.rows.take();
+        move || {
+            let header = io::Cursor::new(COLUMNS.join(",") + "\n");
+            let Some(rows) = rows else { return Ok(Box::new(header)) };
+            let mut rows = rows.into_inner().map_err(csv::IntoInnerError::into_error)?;
+            rows.rewind()?;
+            Ok(Box::new(header.chain(BufReader::new(rows))))
+        }
+    }
+
     /// Takes what the machine at this place of the list shows; of one that comes again, the later showing counts.
     fn take(&mut self, place: usize, machine: &MachineRecord) -> io::Result<()> {
         let (id, tags) = (MachineId::from_service(&machine.id).to_string(), tags_cell(machine)?);

@@ -19,7 +19,7 @@ use crate::model::MachineId;
 use crate::outside::{Outside, shown};
 
 /// The columns. None must be one that says what to change, and the first is the one that names the machine.
-pub(super) const COLUMNS: [&str; 20] = [
+pub const COLUMNS: [&str; 20] = [
     "machineId",
     "computerDnsName",
     "lastSeen",
@@ -202,6 +202,19 @@ pub(super) fn cells<'m>(
     ]
 }
 
+/// Writes the row of a machine.
+pub(super) fn write_machine<W: Write>(
+    writer: &mut csv::Writer<W>,
+    machine: &MachineRecord,
+    shown_id: &str,
+) -> io::Result<()> {
+    let tags = tags_cell(machine)?;
+    for cell in cells(machine, shown_id, tags.as_deref()) {
+        writer.write_field(Outside::new(cell.unwrap_or_default()).data_cell().as_bytes()).map_err(plain)?;
+    }
+    writer.write_record(None::<&[u8]>).map_err(plain)
+}
+
 impl MachineSink for MachinesSheet {
     fn take(&mut self, machine: &MachineRecord) -> io::Result<bool> {
         let id = MachineId::from_service(&machine.id);
@@ -209,11 +222,7 @@ impl MachineSink for MachinesSheet {
         if !self.seen.insert(id) {
             return Ok(false);
         }
-        let tags = tags_cell(machine)?;
-        for cell in cells(machine, &shown_id, tags.as_deref()) {
-            self.writer.write_field(Outside::new(cell.unwrap_or_default()).data_cell().as_bytes()).map_err(plain)?;
-        }
-        self.writer.write_record(None::<&[u8]>).map_err(plain)?;
+        write_machine(&mut self.writer, machine, &shown_id)?;
         Ok(true)
     }
 }

@@ -59,9 +59,11 @@ impl Job {
         Self { name: escaped(&shown(name)) }
     }
 
-    /// When it last succeeded, as the page says that was written before.
-    pub(super) fn last_success(&self, earlier: &Earlier) -> Option<f64> {
-        earlier.0.get(&self.series("run_last_success_timestamp_seconds", &[])).copied()
+    /// When it last succeeded, as the page says that was written before; a time to come, of a clock that was wrong, would
+    /// keep every alert silent.
+    pub(super) fn last_success(&self, earlier: &Earlier, now: Timestamp) -> Option<f64> {
+        let told = earlier.0.get(&self.series("run_last_success_timestamp_seconds", &[])).copied();
+        told.filter(|time| *time > 0.0 && *time <= now.as_duration().as_secs_f64())
     }
 
     fn series(&self, name: &str, labels: &[(&str, &str)]) -> String {
@@ -195,7 +197,7 @@ const fn wait_reason(part: Spent) -> Option<&'static str> {
         Spent::Retries => "retries",
         Spent::Outage => "outage",
         Spent::ListLag => "list_lag",
-        Spent::Calls | Spent::Machines | Spent::Own => return None,
+        Spent::Calls | Spent::Machines | Spent::SignIn | Spent::Own => return None,
     })
 }
 
@@ -210,6 +212,7 @@ fn write_quota(page: &mut Page<'_>, uses: &[QuotaUse]) {
                 Some(Bucket::Machines) => "machines",
                 Some(Bucket::Tags) => "tags",
                 Some(Bucket::Value) => "value",
+                Some(Bucket::BulkTags) => "bulk_tags",
                 None => "all",
             };
             let window = format!("{}s", one.limit.window.as_secs_f64());

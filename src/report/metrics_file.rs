@@ -68,7 +68,7 @@ impl MetricsFile {
         let job = Job::new(job);
         Ok(read_earlier(path)?.map(|earlier| Self {
             path: path.to_owned(),
-            last_success: job.last_success(&earlier),
+            last_success: job.last_success(&earlier, started_at),
             job,
             earlier,
             started_at,

@@ -50,6 +50,8 @@ pub struct PlanReport<'a> {
     pub duration: Duration,
     /// Whether there is a quota.
     pub has_quota: bool,
+    /// Whether single and bulk tag calls count apart and go at the same time.
+    pub tags_side_by_side: bool,
 }
 
 /// What happens to one tag or value.
@@ -113,6 +115,7 @@ impl<'a> PlanReport<'a> {
             "names_unresolved": self.plan.machines.names_unresolved(),
             "rows_unresolved": self.unresolved_rows(),
             "beyond_limit": self.plan.count(Decision::BeyondLimit),
+            "withheld": self.plan.count(Decision::Withheld),
             "not_in_inventory": self.plan.count(Decision::NotInInventory),
             "repeated": self.plan.operations.repeated,
             "machines": self.inventory.map(Inventory::len),
@@ -123,6 +126,7 @@ impl<'a> PlanReport<'a> {
                 "tags": self.calls.tags,
                 "value": self.calls.value,
             },
+            "tags_side_by_side": self.tags_side_by_side,
             "unlisted_calls": {
                 "expected": self.calls.unlisted,
                 "worst_case": self.calls.unlisted_worst_case,
@@ -154,6 +158,7 @@ impl<'a> PlanReport<'a> {
                 "about tags that stand there in another case, which the service is asked about",
             ),
             (self.plan.count(Decision::BeyondLimit), "left out by --limit", "left out by --limit"),
+            (self.plan.count(Decision::Withheld), "removal withheld by the guard", "removals withheld by the guard"),
             (
                 self.plan.count(Decision::NotInInventory),
                 "that fails, since the inventory lacks the machine",
@@ -276,7 +281,8 @@ impl<'a> PlanReport<'a> {
         let made = kinds.iter().filter(|(count, ..)| *count > 0);
         let listed: Vec<String> = made.map(|(count, one, many)| counted(*count, one, many)).collect();
         let all: u64 = kinds.iter().map(|(count, ..)| count).sum();
-        let _written = writeln!(text, "Calls: {} ({}).", group_digits(all), listed.join(", "));
+        let apart = if self.tags_side_by_side { ", of which single and bulk ones count apart" } else { "" };
+        let _written = writeln!(text, "Calls: {} ({}){apart}.", group_digits(all), listed.join(", "));
         let end = jiff::Timestamp::now().checked_add(self.duration).unwrap_or(jiff::Timestamp::MAX);
         let end = minute(end, &TimeZone::system());
         let took = describe_duration(self.duration);

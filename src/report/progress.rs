@@ -226,6 +226,10 @@ pub(super) fn notice_text(notice: Notice) -> Cow<'static, str> {
              --quota-share), the quota of this tenant is lower (see --quota), or calls were too expensive for the \
              service"
         }
+        Notice::TagCallsCountTogether => {
+            "the service refused a tag call for quota (429) although single and bulk calls each had room; from now on they \
+             count together, and for the next 30 days --quota-scope auto counts like api for this app"
+        }
         Notice::TagCaseDiffers => {
             "the service shows a tag in another case than asked for, also when asked again; it was taken for the same tag"
         }

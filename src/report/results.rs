@@ -36,6 +36,8 @@ pub struct Totals {
     pub errors: BTreeMap<ErrorKey, ErrorGroup>,
     /// Rows in the file of those worth feeding back.
     pub failed_rows: u64,
+    /// Whether the rows themselves do not say what was to be done, so that another run of them must be told again.
+    pub lacks_orders: bool,
     /// Rows that were left alone because somebody else has changed what they are about.
     pub left_to_others: u64,
     /// Rows that were left alone, since nobody knows what was there before.
@@ -97,6 +99,38 @@ pub async fn write_results(
         }
         ResultsTarget::File { results, failed } => write_files(store, run, results, failed, tolerates_missing).await,
     }
+}
+
+/// Counts the rows of a run as its results have them.
+pub(super) async fn tally(store: &Reader, run: &StoredRun) -> Result<Totals, ResultsError> {
+    let mut totals = Totals::default();
+    each_chunk(store, run, |chunk| {
+        for (place, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
+            totals.take(chunk.input.number(place), &answer_row(place, operations, chunk), false);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(totals)
+}
+
+/// Takes the pieces of a run one after the other; what was sent and never settled is in doubt there.
+async fn each_chunk(
+    store: &Reader,
+    run: &StoredRun,
+    mut take: impl FnMut(&StoredChunk) -> Result<(), ResultsError>,
+) -> Result<(), ResultsError> {
+    let mut next_row = 1;
+    let unsettled = store.unsettled_operations(run.key).await?;
+    while let Some(mut chunk) = store.chunk(run.key, next_row).await? {
+        for (id, operation) in &mut chunk.operations {
+            operation.ambiguous |= unsettled.contains(id);
+        }
+        let rows = u32::try_from(chunk.input.operations.len()).unwrap_or(u32::MAX);
+        take(&chunk)?;
+        next_row = next_row.saturating_add(rows.max(1));
+    }
+    Ok(())
 }
 
 async fn write_files(
@@ -191,16 +225,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
 
     async fn write_all_rows(&mut self, store: &Reader) -> Result<Totals, ResultsError> {
         let mut totals = Totals::default();
-        let mut next_row = 1;
-        let unsettled = store.unsettled_operations(self.run.key).await?;
-        while let Some(mut chunk) = store.chunk(self.run.key, next_row).await? {
-            for (id, operation) in &mut chunk.operations {
-                operation.ambiguous |= unsettled.contains(id);
-            }
-            let rows = u32::try_from(chunk.input.operations.len()).unwrap_or(u32::MAX);
-            self.write_chunk(&chunk, &mut totals)?;
-            next_row = next_row.saturating_add(rows.max(1));
-        }
+        each_chunk(store, self.run, |chunk| self.write_chunk(chunk, &mut totals)).await?;
         Ok(totals)
     }
 

@@ -24,6 +24,7 @@ use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
 use super::streams::{DataStream, StandardStreams, Streams};
 use super::terminal::{Canvas, PatientTerminal};
+use super::wrapping::wrapped;
 use crate::help;
 use crate::outside::{Outside, json_escaped, masked_ours, terminal_escaped};
 use crate::words::counted;
@@ -202,6 +203,25 @@ impl Screen {
         self.offer_error(&self.formatted(text));
     }
 
+    /// When this call of the program began.
+    #[must_use]
+    pub fn begun_at(&self) -> Timestamp {
+        self.invocation.started_at
+    }
+
+    /// Passes on a line that the process of a profile has said.
+    pub fn relay(&self, profile: &str, line: &str) {
+        let line = line.trim_end_matches('\r');
+        let text = match serde_json::from_str::<Map<String, Value>>(line).ok().filter(|_| self.json_lines) {
+            Some(mut object) => {
+                object.insert("profile".to_owned(), profile.into());
+                Value::Object(object).to_string() + "\n"
+            }
+            None => self.formatted(&format!("{profile}: {line}")),
+        };
+        self.write_error(&text);
+    }
+
     fn formatted(&self, text: &str) -> String {
         if self.json_lines { json_lines(text) } else { format!("{text}\n") }
     }
@@ -240,6 +260,7 @@ impl Screen {
     fn above_bar(&self, text: &str) -> String {
         let text = self.harmless(text, self.color);
         let Some(canvas) = &self.canvas else { return text };
+        let text = wrapped_for(&console::Term::stderr(), text);
         let canvas = canvas.lock().unwrap_or_else(PoisonError::into_inner);
         canvas.begin();
         self.bars.suspend(|| canvas.add(&text));
@@ -281,6 +302,17 @@ impl Screen {
         }
     }
 
+    /// Writes a text for people that was asked for to standard output.
+    ///
+    /// # Errors
+    /// As with [`Self::data`].
+    pub fn text(&self, text: &str) -> Result<(), OutputError> {
+        if !self.output_is_terminal {
+            return self.data(text);
+        }
+        self.data(&wrapped_for(&console::Term::stdout(), text.to_owned()))
+    }
+
     /// Writes a page of the manual to standard output: laid out where that is a terminal, as Markdown everywhere else.
     ///
     /// # Errors
@@ -317,7 +349,7 @@ impl Screen {
     /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on
     /// standard error. So it cannot fail.
     pub fn tell(&self, text: &str) {
-        if self.data(text).is_err() {
+        if self.text(text).is_err() {
             self.line(text.trim_end());
         }
     }
@@ -371,6 +403,14 @@ impl Screen {
             Style::Strong => "1",
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+/// A text at the width of a terminal, if that is known.
+fn wrapped_for(terminal: &console::Term, text: String) -> String {
+    match terminal.size_checked() {
+        Some((_rows, columns)) => wrapped(&text, usize::from(columns)),
+        None => text,
     }
 }
 

@@ -17,14 +17,14 @@ use super::reasons::{end_hint, end_text, hindrance, reason_code};
 use super::results::{ErrorGroup, ErrorKey, Totals};
 use super::runs::operations_text;
 use super::screen::{Screen, Style};
+use super::spent::{spent_name, spent_text};
 use super::target::ResultsTarget;
 use crate::api::CallKind;
 use crate::call::is_disallowed_code;
-use crate::dispatch::{EndReason, Progress, Spent};
+use crate::dispatch::{EndReason, Progress};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
-use crate::quota;
-use crate::store::RunEntry;
+use crate::store::{RunEntry, SittingEnd};
 use crate::words::{counted, describe_duration, group_digits, selected_rows};
 
 /// How many groups of errors the text shows.
@@ -48,8 +48,8 @@ pub struct RunSummary<'a> {
     pub target: &'a ResultsTarget,
     /// Operations that a resumed run would send.
     pub open: u32,
-    /// The state directory, if it was named on the command line: the next command must name it, too.
-    pub named_state_directory: Option<&'a Path>,
+    /// Options that the next command must repeat; each with a blank before it.
+    pub repeated_options: &'a str,
     /// Whether it was a rehearsal.
     pub sandbox: bool,
     /// The exit status of the process.
@@ -116,6 +116,14 @@ impl RunSummary<'_> {
         }
     }
 
+    /// How it ended, for the books.
+    #[must_use]
+    pub fn sitting_end(&self) -> SittingEnd {
+        let Ending { exit_status, ended, reason, hint, .. } = self.ending();
+        let spent = self.progress.spent.iter().map(|(part, time)| (spent_name(*part), *time)).collect();
+        SittingEnd { ended: ended.to_owned(), reason, hint, exit_status, spent }
+    }
+
     /// The text for people.
     #[must_use]
     pub fn text(&self, screen: &Screen) -> String {
@@ -152,8 +160,8 @@ impl RunSummary<'_> {
 
     /// What to do next.
     fn next(&self) -> Option<Advice> {
-        let Self { run_id, totals, target, open, named_state_directory, sandbox, .. } = *self;
-        Prospect { run_id, totals, target, open, named_state_directory, sandbox }.advice()
+        let Self { run_id, totals, target, open, repeated_options, sandbox, .. } = *self;
+        Prospect { run_id, totals, target, open, repeated_options, sandbox }.advice()
     }
 
     /// The errors, the most frequent first. What was never tried is no cause; it comes last, however often it is there.
@@ -249,7 +257,8 @@ impl RunSummary<'_> {
             if let Some(failed) = self.target.failed().filter(|_| self.totals.failed_rows > 0) {
                 let (failed, rows) = (shown(failed), group_digits(self.totals.failed_rows));
                 // While the run can go on, its rows are not to be done by another one, too.
-                let what = if self.open > 0 { "Rows not done" } else { "Rows to feed back" };
+                let is_fed_back = self.open == 0 && !self.totals.lacks_orders;
+                let what = if is_fed_back { "Rows to feed back" } else { "Rows not done" };
                 let _written = writeln!(text, "{what}: {failed} ({rows})");
             }
         }
@@ -322,7 +331,7 @@ fn rounded_seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-const fn status_text(status: Status) -> &'static str {
+pub(super) const fn status_text(status: Status) -> &'static str {
     match status {
         Status::Succeeded => "succeeded",
         Status::Unchanged => "unchanged (already set)",
@@ -346,28 +355,8 @@ pub(super) fn calls_text(kind: Option<CallKind>, count: u64) -> String {
     counted(count, one, many)
 }
 
-fn spent_text(part: Spent) -> String {
-    match part {
-        Spent::Calls => "in calls".to_owned(),
-        Spent::Quota(None) => "spreading calls".to_owned(),
-        Spent::Quota(Some(limit)) => {
-            format!(
-                "waiting for the quota of {} per {}",
-                group_digits(u64::from(limit.calls.get())),
-                quota::describe(limit.window)
-            )
-        }
-        Spent::Throttled => "waiting because the service asked to".to_owned(),
-        Spent::Retries => "waiting to try again".to_owned(),
-        Spent::Machines => "reading the tenant's machines".to_owned(),
-        Spent::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
-        Spent::Outage => "waiting for the service to come back".to_owned(),
-        Spent::Own => "in the program itself".to_owned(),
-    }
-}
-
 /// What to do about a group of errors.
-fn error_hint(key: &ErrorKey) -> Option<&'static str> {
+pub(super) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
     Some(match (key.status, key.http_status, key.code.as_str()) {
         (Status::NotAttempted, None, _) => return None,
         (Status::Unknown, ..) => "they may have been done; to repeat a tag or a value that is set does no harm",

@@ -104,12 +104,11 @@ impl ResultsTarget {
     }
 
     /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
-    /// must name the state directory if that was named on the command line.
+    /// repeats these options.
     #[must_use]
-    pub fn command_to_write_again(&self, run_id: &str, state_directory: Option<&Path>) -> String {
+    pub fn command_to_write_again(&self, run_id: &str, repeated_options: &str) -> String {
         let target = self.results().map(|results| format!(" -o {}", shell_word(results))).unwrap_or_default();
-        let state = state_option(state_directory);
-        format!("tagfleet results {run_id}{target}{state}")
+        format!("tagfleet results {run_id}{target}{repeated_options}")
     }
 
     /// Checks before the first call that the results of an input with this header can be written, and that they take the
@@ -205,16 +204,6 @@ pub(super) async fn keep_earlier_run(
 
 pub(super) fn new_file_beside(target: &Path) -> Result<NamedTempFile, ResultsError> {
     files::new_file_beside(target).map_err(|source| ResultsError::File { path: target.to_owned(), source })
-}
-
-/// The option that names the state again, as it was named on the command line: a directory, or an address.
-pub(super) fn state_option(named: Option<&Path>) -> String {
-    let is_address = |path: &Path| path.to_str().is_some_and(|name| name.contains("://"));
-    match named {
-        Some(address) if is_address(address) => format!(" --state {}", shell_word(address)),
-        Some(directory) => format!(" --state-dir {}", shell_word(directory)),
-        None => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -45,10 +45,7 @@ pub(crate) async fn apply<T: Transport>(
         return application.give_up(reason.clone(), desk).await;
     }
     if let Some(unfinished) = application.same_command().await? {
-        let id = &unfinished.run.description.run_id;
-        desk.say(&format!(
-            "Run {id} of the same command is unfinished, and its rows are kept (--fresh begins a new one)."
-        ));
+        desk.say(&keeps_rows(&unfinished));
         return go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk).await;
     }
     loop {
@@ -197,7 +194,8 @@ impl<'a, T: Transport> Application<'a, T> {
         unfinished: Option<&UnfinishedRun>,
         desk: &mut Desk,
     ) -> Result<(), CommandError> {
-        planned.refuse_too_many_changes(self.order.planning.max_changes)?;
+        let PlanningOptions { max_changes, settings, .. } = self.order.planning;
+        planned.refuse_too_many_changes(max_changes, settings.guard)?;
         let joins = unfinished.map(|unfinished| joins(unfinished, planned.changes()));
         if !self.order.run.asks || planned.changes() == 0 {
             if let Some(joins) = joins {
@@ -252,6 +250,12 @@ impl<'a, T: Transport> Application<'a, T> {
             row_count: input.sheet.row_count,
         }
     }
+}
+
+/// Says that a run is gone on with whose rows are not selected again.
+pub(super) fn keeps_rows(unfinished: &UnfinishedRun) -> String {
+    let id = &unfinished.run.description.run_id;
+    format!("Run {id} of the same command is unfinished, and its rows are kept (--fresh begins a new one).")
 }
 
 /// Says that a run is gone on with.

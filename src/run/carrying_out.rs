@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
+use super::foretelling::{foretell, sitting};
+use super::input::OrderDigest;
+use super::record::WITHHELD;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
 use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
+use crate::outside::shown;
 use crate::report::{
-    ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, describe_end, kept_text, write_results,
+    Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
+    kept_text, write_results,
 };
-use crate::store::{Reader, RunKey, RunState, StoreError, StoredRun};
+use crate::store::{NewSitting, Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
 /// How a run is carried out, whatever it does.
@@ -34,6 +39,8 @@ pub(crate) struct RunOptions {
     pub(crate) note: Option<String>,
     /// Runs that have been left alone for longer are forgotten.
     pub(crate) keep_runs: Duration,
+    /// Where its report goes, if one is wanted.
+    pub(crate) report: Option<PageTarget>,
 }
 
 /// A run that is stored.
@@ -66,6 +73,7 @@ impl<T: Transport> Run<'_, T> {
     pub(super) async fn give_up(&self, reason: EndReason, desk: &Desk) -> Result<ExitStatus, CommandError> {
         self.give_way(&reason, &desk.screen).await?;
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
+        self.tenant.store.begin_sitting(self.key, sitting(self.tenant)).await?;
         let mut progress = Progress::default();
         add_read(&mut progress, &self.tenant.failed_reading());
         self.conclude(Ok((reason, progress)), desk).await
@@ -81,6 +89,8 @@ impl<T: Transport> Run<'_, T> {
             seed: desk.random.u64(..),
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;
+        let foretold = foretell(tenant, *key, options.bulk).await?;
+        tenant.store.begin_sitting(*key, NewSitting { foretold, ..sitting(tenant) }).await?;
         tenant.store.keep_a_copy(*key).await;
         let mut report = (ProgressReport::new(desk.screen.clone(), desk.quiet), desk.bulletin.clone());
         let (transport, clock, stop_requests) =
@@ -130,7 +140,7 @@ impl<T: Transport> Run<'_, T> {
                 return Err(error.into());
             }
         };
-        let named_state_directory = desk.named_state_directory.as_deref();
+        let repeated_options = desk.repeated_options.as_str();
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -141,7 +151,7 @@ impl<T: Transport> Run<'_, T> {
                 let stored = self.tenant.store.run_details(self.id).await.ok().filter(|_| !is_damage);
                 screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
                 if stored.is_some() {
-                    let command = self.target.command_to_write_again(self.id, named_state_directory);
+                    let command = self.target.command_to_write_again(self.id, repeated_options);
                     let again = format!("the run is stored; write its results again with: {command}");
                     let hint = error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}"));
                     error.problem.hint = Some(hint);
@@ -158,14 +168,37 @@ impl<T: Transport> Run<'_, T> {
             totals: &totals,
             target: self.target,
             open,
-            named_state_directory,
+            repeated_options,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
             input: &run.description.input_path,
             selected_from: self.selected_from,
         };
-        show(&summary, status, desk)?;
-        Ok(status)
+        self.end_sitting(&summary).await;
+        let shown = show(&summary, status, desk);
+        self.report(desk).await;
+        shown.map(|()| status)
+    }
+
+    /// What cannot be noted is missing in the report, and nowhere else.
+    async fn end_sitting(&self, summary: &RunSummary<'_>) {
+        if let Err(error) = self.tenant.store.end_sitting(self.key, summary.sitting_end()).await {
+            tracing::debug!(%error, "the end of the run is not noted for its report");
+        }
+    }
+
+    /// A report that cannot be made changes nothing of the run.
+    async fn report(&self, desk: &Desk) {
+        let Some(target) = &self.options.report else { return };
+        let made = Page::of(&self.tenant.store, self.id, &desk.repeated_options, self.tenant.clock.wall_time()).await;
+        let written = match made {
+            Ok(page) => target.write(&page.html(), &desk.screen),
+            Err(error) => Err(error.into()),
+        };
+        match written {
+            Ok(()) => desk.say(&format!("Report: {target}")),
+            Err(error) => desk.screen.warning(&format!("{}; nothing else depends on it", shown(&causes(&error)))),
+        }
     }
 
     /// Writes the results from the state, or from the copy of the run where the state was harmed under way.
@@ -189,7 +222,9 @@ impl<T: Transport> Run<'_, T> {
 
     async fn write_from(&self, store: &Reader, desk: &Desk) -> Written {
         let run = store.run_by_id(self.id).await?;
-        let totals = write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+        let mut totals =
+            write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+        totals.lacks_orders = OrderDigest::says_changes(&run.description.input_digest);
         if let Some(bulletin) = &desk.bulletin {
             bulletin.note_rows(&totals);
         }
@@ -245,7 +280,9 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
 fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
     let bad_rows: u64 =
         [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
-    let rows = if bad_rows > totals.tolerated { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    // What the guard withholds somebody has to look at.
+    let withheld = totals.errors.keys().any(|key| key.code == WITHHELD && key.status == Status::NotAttempted);
+    let rows = if bad_rows > totals.tolerated || withheld { ExitStatus::RowsFailed } else { ExitStatus::Done };
     exit_status_of_end(reason).and(rows)
 }
 

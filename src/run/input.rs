@@ -15,9 +15,10 @@ use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::filter::Filter;
 use crate::input::{
-    Doubt, InputError, InputOptions, MachineFields, Problem, Sheet, is_of_machine, names_machine_fields, read_selected,
+    ColumnChange, Doubt, Excerpt, InputError, InputOptions, MachineFields, Orders, Problem, Sheet, WorkbookError,
+    is_of_machine, names_machine_fields, read_selected,
 };
-use crate::model::{MachineReference, Requests, RowNumber};
+use crate::model::{MachineReference, Requests, RowNumber, Tag};
 use crate::outside::shown;
 use crate::plan::identity::OrderedDigest;
 use crate::plan::operations::{Conflict, Operations};
@@ -28,8 +29,19 @@ use crate::words::{counted, group_digits, selected_rows};
 /// The most contradictions that are listed.
 const LISTED_CONFLICTS: usize = 5;
 
+/// The name of the tenant's own list, where a file could be named.
+pub(crate) const TENANT_INPUT: &str = "@tenant";
+
 /// Opens the bytes of an input; called once, on a thread that may block.
 pub(crate) type OpenInput = Box<dyn FnOnce() -> io::Result<Box<dyn Read>> + Send>;
+
+/// Where the rows of an input come from.
+pub(crate) enum InputSource {
+    /// These bytes.
+    Bytes(OpenInput),
+    /// The tenant's own list, as it is read now.
+    Tenant,
+}
 
 /// An input, and how it is to be read.
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that the user decides about the file")]
@@ -40,8 +52,8 @@ pub(crate) struct InputOrder {
     pub(crate) path: String,
     /// Whether the same path is the same input next time; it is not for standard input.
     pub(crate) is_file: bool,
-    /// The bytes.
-    pub(crate) open: OpenInput,
+    /// Its rows.
+    pub(crate) source: InputSource,
     /// Which rows are meant; all of them without a filter.
     pub(crate) filter: Option<NamedFilter>,
     /// How they are decoded.
@@ -54,6 +66,11 @@ pub(crate) struct InputOrder {
     pub(crate) names_allowed: bool,
 }
 
+/// What begins the digest of a run whose changes stood on the command line.
+const ORDERED: &str = "ordered-";
+/// What is digested of the tenant's list, which is another one as soon as something is done.
+const TENANTS_LIST: &str = "list";
+
 /// What makes two command lines the same of which the one says which rows of an input are meant. What is selected may hang
 /// on the time and on the tenant, so that the same command may mean other rows the next time.
 pub(super) struct OrderDigest {
@@ -64,8 +81,22 @@ pub(super) struct OrderDigest {
 }
 
 impl OrderDigest {
-    fn of(path: &str, filter: &str) -> Self {
-        Self { order: OrderedDigest::of(&(path, filter)), content: String::new() }
+    /// Of an input that a filter, or changes on the command line, say more of.
+    fn of(path: &str, filter: Option<&NamedFilter>, orders: Option<&Orders>) -> Option<Self> {
+        let filter = filter.map(|filter| filter.filter.text());
+        let order = match (filter, orders) {
+            (None, None) => return None,
+            (Some(filter), None) => OrderedDigest::of(&(path, filter)),
+            (filter, Some(orders)) => {
+                format!("{ORDERED}{}", OrderedDigest::of(&(path, filter, orders.options())))
+            }
+        };
+        Some(Self { order, content: String::new() })
+    }
+
+    /// Whether the command line said what the run was to change, in the digest of a run: its rows do not say it.
+    pub(super) fn says_changes(digest: &str) -> bool {
+        digest.starts_with(ORDERED)
     }
 
     /// The digest of a run that began with these rows.
@@ -117,7 +148,12 @@ impl NamedFilter {
 impl InputOrder {
     /// Whether the tenant's machines must be read before the rows are, since the filter names their fields.
     pub(crate) fn waits_for_machines(&self) -> bool {
-        self.filter.as_ref().is_some_and(|filter| names_machine_fields(&filter.filter))
+        self.is_tenants_list() || self.filter.as_ref().is_some_and(|filter| names_machine_fields(&filter.filter))
+    }
+
+    /// Whether its rows are the tenant's machines.
+    pub(crate) const fn is_tenants_list(&self) -> bool {
+        matches!(self.source, InputSource::Tenant)
     }
 }
 
@@ -133,6 +169,8 @@ pub(crate) struct CheckedInput {
     /// Which command line it is of, where that says which rows are meant.
     pub(super) order: Option<OrderDigest>,
     pub(super) invalid: Vec<InvalidRow>,
+    /// Whether the valid rows are run where there are bad ones.
+    skip_invalid: bool,
     /// What its rows come to where each spelling of a machine is one of its own; none of them contradicts another.
     pub(super) operations: Arc<Operations>,
 }
@@ -146,7 +184,16 @@ impl CheckedInput {
     /// Rows of our own making, under this name. They contradict each other in nothing.
     pub(super) fn made(name: String, sheet: Sheet) -> Self {
         let operations = Arc::new(Operations::of(&Resolution::of(&sheet.requests, None)));
-        Self { path: name.clone(), name, is_file: false, sheet, order: None, invalid: Vec::new(), operations }
+        Self {
+            path: name.clone(),
+            name,
+            is_file: false,
+            sheet,
+            order: None,
+            invalid: Vec::new(),
+            skip_invalid: false,
+            operations,
+        }
     }
 
     /// The same of rows that are made anew from the tenant each time: under this name the same is meant next time.
@@ -191,22 +238,49 @@ pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<Ch
 /// The same for an input whose rows hang on the tenant's machines. These are read first, and whoever plans uses what was read.
 pub(crate) async fn check_input_with_machines<T: Transport>(
     tenant: &Tenant<T>,
-    order: InputOrder,
+    mut order: InputOrder,
     desk: &mut Desk,
 ) -> Result<CheckedInput, CommandError> {
     tenant.refuse_unknown()?;
     let names = order.filter.iter().flat_map(|filter| filter.filter.names()).filter(|name| is_of_machine(name));
-    let list = ListBuilder::keeping(names.map(|name| name.name.as_str()));
-    let (machines, fields) = tenant.read_list(list, desk).await?;
+    let mut list = ListBuilder::keeping(names.map(|name| name.name.as_str()));
+    if order.is_tenants_list() {
+        list = list.writing_rows();
+    }
+    let (machines, mut fields) = tenant.read_list(list, desk).await?;
+    if order.is_tenants_list() {
+        order.source = InputSource::Bytes(Box::new(fields.open_rows()));
+    }
     let screen = desk.screen.clone();
     let checking = tokio::task::spawn_blocking(move || {
         let listed = ListedFields { inventory: &machines.inventory, fields: &fields };
         let checked = check_blocking(order, Some(&listed), &screen);
-        (checked, machines)
+        (checked.and_then(|input| input.with_machine_column(&listed, &screen)), machines)
     });
     let (checked, machines) = checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?;
     tenant.keep_read(machines);
     checked
+}
+
+/// The same for an input of which the tenant must say which column names the machines; any other stays as it is.
+pub(crate) async fn choose_machine_column<T: Transport>(
+    tenant: &Tenant<T>,
+    input: CheckedInput,
+    desk: &mut Desk,
+) -> Result<CheckedInput, CommandError> {
+    if !input.sheet.has_rival_columns() {
+        return Ok(input);
+    }
+    tenant.refuse_unknown()?;
+    let (machines, fields) = tenant.read_list(ListBuilder::default(), desk).await?;
+    let screen = desk.screen.clone();
+    let choosing = tokio::task::spawn_blocking(move || {
+        let listed = ListedFields { inventory: &machines.inventory, fields: &fields };
+        (input.with_machine_column(&listed, &screen), machines)
+    });
+    let (chosen, machines) = choosing.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?;
+    tenant.keep_read(machines);
+    chosen
 }
 
 fn check_blocking(
@@ -214,10 +288,16 @@ fn check_blocking(
     machines: Option<&dyn MachineFields>,
     screen: &Screen,
 ) -> Result<CheckedInput, CommandError> {
-    let InputOrder { name, path, is_file, open, filter, options, skip_invalid, allow_empty, names_allowed } = order;
+    let InputOrder { name, path, is_file, source, filter, options, skip_invalid, allow_empty, names_allowed } = order;
     let options = InputOptions { ids_only: !names_allowed, ..options };
-    let mut order = filter.as_ref().map(|filter| OrderDigest::of(&path, filter.filter.text()));
-    let sheet = read_sheet(&name, open, &options, filter, machines, order.as_mut())?;
+    let mut order = OrderDigest::of(&path, filter.as_ref(), options.orders.as_ref());
+    let sheet = read_sheet(&name, source, &options, filter, machines, order.as_mut())?;
+    if let (Some(order), TENANT_INPUT) = (&mut order, &*path) {
+        TENANTS_LIST.clone_into(&mut order.content);
+    }
+    for tag in options.orders.iter().flat_map(Orders::broken_in_portal) {
+        screen.warning(&portal_warning(tag));
+    }
     for note in &sheet.notes {
         screen.note(&format!("{name}: {note}"));
     }
@@ -232,16 +312,43 @@ fn check_blocking(
         ));
     }
     show_warnings(&name, &sheet, screen);
+    let (invalid, operations) = judge(&name, &sheet, skip_invalid, screen)?;
+    Ok(CheckedInput { name, path, is_file, sheet, order, invalid, skip_invalid, operations })
+}
+
+impl CheckedInput {
+    /// The same with the column of ids that counts by what the tenant knows.
+    fn with_machine_column(mut self, machines: &dyn MachineFields, screen: &Screen) -> Result<Self, CommandError> {
+        let change = self.sheet.choose_machine_column(|machine| machines.find(machine).is_some());
+        let change = change.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
+        let Some(ColumnChange { passed, chosen }) = change else { return Ok(self) };
+        let name = &self.name;
+        screen.note(&format!(
+            "{name}: the tenant knows no id in the column \"{passed}\", so \"{chosen}\" names the machines"
+        ));
+        (self.invalid, self.operations) = judge(name, &self.sheet, self.skip_invalid, screen)?;
+        Ok(self)
+    }
+}
+
+/// Shows what is wrong with rows, and refuses them where they are not to be skipped; gives those that are, and what the others
+/// come to.
+fn judge(
+    name: &str,
+    sheet: &Sheet,
+    skip_invalid: bool,
+    screen: &Screen,
+) -> Result<(Vec<InvalidRow>, Arc<Operations>), CommandError> {
     let findings = sheet.findings();
     let is_refused = sheet.is_refused() || !(findings.is_empty() || skip_invalid);
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    show_lines(&name, &lines, if is_refused { "error" } else { "warning" }, screen);
+    show_lines(name, &lines, if is_refused { "error" } else { "warning" }, screen);
     // Before anybody signs in, and also beside other findings; names may show further ones.
     let operations = Operations::of(&Resolution::of(&sheet.requests, None));
-    let conflicts = refuse_conflicts(&name, &sheet.requests, &operations, screen);
+    let conflicts = refuse_conflicts(name, &sheet.requests, &operations, screen);
     if is_refused {
         let bad_rows = sheet.problems.chunk_by(|one, next| one.row == next.row).count();
-        let mut error = refused(&name, bad_rows, &sheet);
+        let mut error = refused(name, bad_rows, sheet);
         error.findings = findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
         error.findings.extend(conflicts.err().into_iter().flat_map(|conflicts| conflicts.findings));
         return Err(error);
@@ -252,8 +359,7 @@ fn check_blocking(
         code: problem.kind.code(),
         message: problem.kind.to_string(),
     };
-    let invalid = sheet.problems.iter().map(in_error).collect();
-    Ok(CheckedInput { name, path, is_file, sheet, order, invalid, operations: Arc::new(operations) })
+    Ok((sheet.problems.iter().map(in_error).collect(), Arc::new(operations)))
 }
 
 /// Refuses rows that contradict each other; all of them are listed.
@@ -305,7 +411,7 @@ fn conflict_findings(conflicts: &[Conflict], requests: &Requests) -> Vec<Value> 
 
 fn read_sheet(
     name: &str,
-    open: OpenInput,
+    source: InputSource,
     options: &InputOptions,
     filter: Option<NamedFilter>,
     machines: Option<&dyn MachineFields>,
@@ -317,13 +423,17 @@ fn read_sheet(
             return CommandError::filter(filter_name.as_deref().unwrap_or_default(), error);
         }
         let status = match source {
-            InputError::Spool(_) => ExitStatus::StorageFailed,
+            InputError::Spool(_) | InputError::Workbook(WorkbookError::Spool(_)) => ExitStatus::StorageFailed,
             _ => ExitStatus::InputRefused,
         };
         let finding = unusable_json(&source);
         let mut error = CommandError::new(status, UnusableInput { name: name.to_owned(), source }, None);
         error.findings = vec![finding];
         error
+    };
+    let open: OpenInput = match source {
+        InputSource::Bytes(open) => open,
+        InputSource::Tenant => Box::new(|| Err(io::ErrorKind::Unsupported.into())),
     };
     let bytes = open().map_err(InputError::Read).map_err(unusable)?;
     let Some(order) = order else { return read_selected(bytes, options, filter, machines).map_err(unusable) };
@@ -381,4 +491,10 @@ fn show_warnings(name: &str, sheet: &Sheet, screen: &Screen) {
     if sheet.further_warnings > 0 {
         screen.warning(&format!("{name}: and {}", more_tags(u64::from(sheet.further_warnings))));
     }
+}
+
+/// What is said of a tag by which the portal cannot filter.
+pub(super) fn portal_warning(tag: &Tag) -> String {
+    let tag = Excerpt::new(tag.as_str());
+    format!("the tag \"{tag}\" holds a parenthesis or a comma, so the portal cannot filter by it")
 }

@@ -114,7 +114,9 @@ pub(super) async fn carry_into(
                         Some(CarriedOperation::Facts(id, *number))
                     }
                     Carried::DecidedAnew => {
-                        if known.before != Held::Unknown && is_unseen(planned, *number) {
+                        // What was already set, as far as one could tell, need not have stayed so.
+                        let was_to_change = ![Held::Unknown, known.operation.change.leaves()].contains(&known.before);
+                        if was_to_change && is_unseen(planned, *number) {
                             seen_before.push((*number, known.before));
                         }
                         None

@@ -22,9 +22,11 @@
 
 mod apply;
 mod carrying_out;
+mod check;
 mod claim;
 mod deciding_again;
 mod desk;
+mod foretelling;
 #[cfg(test)]
 mod histories;
 mod input;
@@ -42,8 +44,12 @@ mod verify;
 
 pub(crate) use apply::{ApplyOrder, apply};
 pub(crate) use carrying_out::RunOptions;
+pub(crate) use check::QuotaLeft;
 pub(crate) use desk::{Consent, Desk};
-pub(crate) use input::{CheckedInput, InputOrder, NamedFilter, OpenInput, check_input, check_input_with_machines};
+pub(crate) use input::{
+    CheckedInput, InputOrder, InputSource, NamedFilter, TENANT_INPUT, check_input, check_input_with_machines,
+    choose_machine_column,
+};
 pub(crate) use inventory::inventory;
 pub(crate) use plan::plan;
 pub(crate) use planning::PlanningOptions;

@@ -33,17 +33,18 @@ pub(super) async fn show<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     let report = planned.report(tenant, input, planning.bulk).await?;
     // What `apply` would end with.
-    let failing = report.invalid_rows + report.unresolved_rows() + planned.plan.count(Decision::NotInInventory);
+    let failing: u64 = [Decision::NotInInventory, Decision::Withheld].map(|left| planned.plan.count(left)).iter().sum();
+    let failing = failing + report.invalid_rows + report.unresolved_rows();
     let mut status = if failing > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
     if tells_differences && planned.changes() > 0 {
         status = status.and(ExitStatus::Differences);
     }
-    let refused = planned.refuse_too_many_changes(planning.max_changes);
+    let refused = planned.refuse_too_many_changes(planning.max_changes, planning.settings.guard);
     if desk.json {
         refused.map_err(|error| error.with_own(report.json()))?;
         desk.screen.object(report.json(), &Ending::finished(status.code()))?;
     } else {
-        desk.screen.data(&report.text())?;
+        desk.screen.text(&report.text())?;
         refused?;
     }
     Ok(status)

@@ -14,12 +14,14 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{Inventory, ReadError, ReadProgress};
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId, ReferenceNumber, Tag};
 use crate::plan::changes::{Decision, Plan, PlanSettings, held_today};
+use crate::plan::guard::Guard;
 use crate::plan::operations::{Operations, PlannedOperation};
 use crate::plan::other_forms::other_forms;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::{Resolution, ResolvedMachine};
 use crate::plan::schedule::BucketCalls;
 use crate::plan::tenant_tags::tenant_tag_warnings;
+use crate::quota::side_by_side;
 use crate::report::{PlanReport, Screen};
 use crate::words::{counted, group_digits};
 
@@ -144,10 +146,14 @@ impl Planned {
         input: &'a CheckedInput,
         bulk: bool,
     ) -> Result<PlanReport<'a>, CommandError> {
-        let calls = self.plan.calls(if bulk { BULK_MAXIMUM_MACHINES } else { 1 });
+        let mut calls = self.plan.calls(if bulk { BULK_MAXIMUM_MACHINES } else { 1 });
+        let counts_apart = bulk && tenant.gate.scope.counts_bulk_apart();
+        if counts_apart {
+            (calls.tags, calls.bulk) = side_by_side(&tenant.gate.quota, calls.tags, calls.bulk);
+        }
         // What had to be repeated this time need not be repeated the next.
         let list_calls = self.read.as_ref().map_or(0, |read| read.calls.saturating_sub(read.retried + read.throttled));
-        let of_buckets = BucketCalls { machines: list_calls, tags: calls.bulk + calls.tags, value: calls.value };
+        let of_buckets = BucketCalls { machines: list_calls, tags: calls.tags, bulk: calls.bulk, value: calls.value };
         let duration = tenant.foretell(of_buckets, self.read.as_ref()).await?;
         Ok(PlanReport {
             input: &input.name,
@@ -161,6 +167,7 @@ impl Planned {
             calls,
             duration,
             has_quota: !tenant.gate.quota.is_off(),
+            tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
         })
     }
 
@@ -205,8 +212,17 @@ impl Planned {
     }
 
     /// Refuses a plan that changes more than allowed.
-    pub(super) fn refuse_too_many_changes(&self, maximum: Option<u32>) -> Result<(), CommandError> {
-        refuse_too_many(self.changes(), maximum)
+    pub(super) fn refuse_too_many_changes(&self, maximum: Option<u32>, guard: Guard) -> Result<(), CommandError> {
+        let changes = self.changes();
+        refuse_too_many(changes, maximum)?;
+        let listed = self.inventory.as_ref().map_or(0, |inventory| inventory.len() as u64);
+        let Some(bound) = guard.refuses(changes, listed) else { return Ok(()) };
+        let operations = counted(changes, "operation would", "operations would");
+        Err(CommandError::text(
+            ExitStatus::InputRefused,
+            format!("{operations} change something, more than {bound}, which the guard allows; nothing was changed"),
+            Some(&format!("look at the plan (tagfleet plan); if it is meant, add --allow-changes {changes}")),
+        ))
     }
 
     /// What stands on the slot of an operation that is to be sent, by the list and by what our own writes make of that; `None`
@@ -224,7 +240,7 @@ impl Planned {
     }
 
     /// The id of an operation's machine; `None` for a name that leads to none.
-    fn machine_id(&self, operation: &PlannedOperation) -> Option<&MachineId> {
+    pub(super) fn machine_id(&self, operation: &PlannedOperation) -> Option<&MachineId> {
         self.plan.machines.id(operation.machine, self.inventory.as_ref())
     }
 

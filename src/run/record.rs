@@ -3,21 +3,31 @@
 //! In pieces of some thousand rows, so that neither memory nor the time for which other processes must wait grows with
 //! the input.
 
+use std::collections::HashMap;
+
 use super::input::{CheckedInput, InvalidRow};
 use super::planning::Planned;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{OperationId, Tag};
+use crate::outside::Outside;
 use crate::plan::changes::Decision;
 use crate::plan::operations::PlannedOperation;
-use crate::store::{InputChunk, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store};
+use crate::store::{
+    InputChunk, MachineKind, NO_KIND, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store,
+};
 
 /// Pieces of the input, of up to 1,000 rows each, in one transaction.
 const CHUNKS_AT_ONCE: usize = 20;
+/// Characters that are kept of a group's or a platform's name.
+const LONGEST_KIND: usize = 200;
 /// Operations, tags or rows in error in one transaction.
 const ENTRIES_AT_ONCE: usize = 20_000;
 
 /// The code of rows about which nothing was decided, since the machines could not be read.
 pub(super) const INVENTORY_NOT_READ: &str = "inventory_not_read";
+
+/// The code of rows whose removals the guard withholds.
+pub(super) const WITHHELD: &str = "withheld";
 
 /// Stores the run. Nothing is sent before this returns. Without a plan, since the machines could not be read, no operation
 /// is to be sent.
@@ -31,6 +41,7 @@ pub(super) async fn record(
     let run = store.create_run(run).await?;
     record_tags(store, run, &planned.plan.requests().tags).await?;
     record_operations(store, run, planned, was_read).await?;
+    record_machine_kinds(store, run, planned).await?;
     for part in input.invalid.chunks(ENTRIES_AT_ONCE) {
         let place = |invalid: &InvalidRow| input.sheet.place(invalid.row);
         let problems = part.iter().map(|invalid| (place(invalid), invalid.code, invalid.message.clone())).collect();
@@ -77,6 +88,41 @@ async fn record_operations(store: &Store, run: RunKey, planned: &Planned, was_re
     store.add_operations(run, part).await?;
     store.note_other_forms(run, forms).await?;
     store.note_decided(run, planned.own.as_of).await?;
+    Ok(())
+}
+
+/// Groups and platforms go with the run, for its report: the tenant may be another when that is made.
+async fn record_machine_kinds(store: &Store, run: RunKey, planned: &Planned) -> Result<(), CommandError> {
+    let Some(inventory) = &planned.inventory else { return Ok(()) };
+    let mut numbers: HashMap<(Option<&str>, Option<&str>), u32> = HashMap::new();
+    let mut first_operation = 0;
+    let mut part = Vec::new();
+    for (operation, ..) in planned.plan.iter() {
+        let machine = planned.machine_id(operation).and_then(|id| inventory.look_up(id));
+        let kind = machine.map(|machine| {
+            let next = u32::try_from(numbers.len()).unwrap_or(NO_KIND);
+            *numbers.entry((machine.group(), machine.os_platform())).or_insert(next)
+        });
+        part.push(kind.unwrap_or(NO_KIND));
+        if part.len() == ENTRIES_AT_ONCE {
+            let next = first_operation + u32::try_from(part.len()).unwrap_or(u32::MAX);
+            store.note_machine_kinds(run, first_operation, std::mem::take(&mut part)).await?;
+            first_operation = next;
+        }
+    }
+    store.note_machine_kinds(run, first_operation, part).await?;
+    let mut kinds: Vec<_> = numbers.into_iter().collect();
+    kinds.sort_unstable_by_key(|(_, number)| *number);
+    let text = |text: Option<&str>| text.map(|text| Outside::new(text).kept(LONGEST_KIND).into_string());
+    let kinds: Vec<MachineKind> = kinds
+        .into_iter()
+        .map(|((group, platform), _)| MachineKind { group: text(group), platform: text(platform) })
+        .collect();
+    let mut first_number = 0;
+    for part in kinds.chunks(ENTRIES_AT_ONCE) {
+        store.add_machine_kinds(run, first_number, part.to_vec()).await?;
+        first_number += u32::try_from(part.len()).unwrap_or(u32::MAX);
+    }
     Ok(())
 }
 
@@ -128,6 +174,11 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
         Decision::UnknownBefore => {
             let message = "what was there before the run is not known, so it is left as it is";
             (OperationState::NotAttempted, Some(("unknown_before", message.into())))
+        }
+        Decision::Withheld => {
+            let message =
+                "the plan takes off more tags than the guard allows, so none is; --allow-removals says how many may go";
+            (OperationState::NotAttempted, Some((WITHHELD, message.into())))
         }
         Decision::BeyondLimit => (OperationState::NotAttempted, Some(("beyond_limit", "left out by --limit".into()))),
     };

@@ -10,24 +10,25 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::Desk;
-use super::apply::{Application, ApplyOrder};
-use super::input::CheckedInput;
+use super::apply::{Application, ApplyOrder, keeps_rows};
+use super::input::{CheckedInput, portal_warning};
 use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
 use super::plan::show;
 use super::planning::{Planned, PlanningOptions, plan_over};
+use super::resume::go_on;
 use super::tenant::{MachinesRead, Tenant};
 use super::undo::not_kept;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{Excerpt, InputError, Sheet, SheetWriter};
+use crate::input::{Excerpt, InputError, MachineFilter, Sheet, SheetWriter};
 use crate::inventory::{Inventory, ReadProgress};
 use crate::model::{Change, MachineId, MachineReference};
 use crate::outside::Outside;
 use crate::plan::tag_change::TagChange;
 use crate::plan::tenant_tags::{nearest, tenant_tag_warnings};
 use crate::plan::undo::row_words;
-use crate::report::{Ending, joined, reading_json};
-use crate::store::KnownOperation;
+use crate::report::{Ending, ListBuilder, ListedFields, joined, reading_json};
+use crate::store::{KnownOperation, UnfinishedRun};
 use crate::words::counted;
 
 /// The columns of the rows that change a tag; `apply` takes them, too.
@@ -39,6 +40,8 @@ pub(crate) struct Retagging {
     pub(crate) change: TagChange,
     /// What was typed after the program's name, without options: the name of its rows.
     pub(crate) typed: String,
+    /// Which of the machines that have the tag are meant; all of them without a filter.
+    pub(crate) filter: Option<MachineFilter>,
 }
 
 /// Plans, asks, sends, and answers every machine that has the tag.
@@ -50,6 +53,11 @@ pub(crate) async fn retag<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    if let Some(unfinished) = same_selection(tenant, order, retagging).await? {
+        desk.say(&keeps_rows(&unfinished));
+        let went_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk);
+        return Box::pin(went_on).await;
+    }
     let mut calls = ReadProgress::default();
     loop {
         let begun_before = if order.joins { begun_before(tenant, &retagging.typed).await? } else { Vec::new() };
@@ -84,20 +92,37 @@ pub(crate) async fn plan_retagging<T: Transport>(
 /// when there are none: then that has been said.
 async fn prepare<T: Transport>(
     tenant: &Tenant<T>,
-    Retagging { change, typed }: &Retagging,
+    Retagging { change, typed, filter }: &Retagging,
     planning: PlanningOptions,
     begun_before: Vec<MachineId>,
     desk: &mut Desk,
 ) -> Result<Option<(CheckedInput, Planned)>, CommandError> {
-    let read = tenant.read_machines(desk).await?;
+    let names = filter.iter().flat_map(MachineFilter::names);
+    let (read, fields) = tenant.read_list(ListBuilder::keeping(names), desk).await?;
     let own = tenant.own_writes(read.began_at).await?;
     let mut machines = change.machines(&read.inventory, &own.recent);
+    let all = machines.len();
+    if let Some(filter) = filter {
+        let listed = ListedFields { inventory: &read.inventory, fields: &fields };
+        for note in filter.select(&listed, &mut machines) {
+            desk.screen.note(&note.to_string());
+        }
+        desk.screen.note(&format!(
+            "{} of {} that have the tag selected",
+            machines.len(),
+            counted(all as u64, "machine", "machines")
+        ));
+    }
     let known: HashSet<&MachineId> = machines.iter().collect();
     let others: Vec<MachineId> = begun_before.into_iter().filter(|machine| !known.contains(machine)).collect();
     machines.extend(others);
     warn_of_unshown_tags(&read.inventory, desk);
     if machines.is_empty() {
-        nobody_has(change, &read, desk)?;
+        if all == 0 {
+            nobody_has(change, &read, desk)?;
+        } else {
+            nobody_is_selected(change, &read, desk)?;
+        }
         return Ok(None);
     }
     let sheet = rows(change, &machines, &read.inventory).map_err(not_kept)?;
@@ -105,6 +130,19 @@ async fn prepare<T: Transport>(
     warn_of_new_tag(change, &input, &read.inventory, desk);
     let planned = plan_over(tenant, &input, Some(read), own, planning.settings, &desk.screen)?;
     Ok(Some((input, planned)))
+}
+
+/// An unfinished run of the same change with the same filter: it keeps the machines that were selected when it began.
+async fn same_selection<T: Transport>(
+    tenant: &Tenant<T>,
+    order: &ApplyOrder,
+    retagging: &Retagging,
+) -> Result<Option<UnfinishedRun>, CommandError> {
+    if retagging.filter.is_none() || !order.joins {
+        return Ok(None);
+    }
+    let candidates = candidates(tenant).await?;
+    Ok(candidates.into_iter().find(|candidate| is_of_input(candidate, &retagging.typed)))
 }
 
 /// The machines of which an unfinished run of the same name has changed something, or may have.
@@ -157,6 +195,18 @@ fn nobody_has(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<()
     Ok(())
 }
 
+/// Says that the filter selects none of those that have the tag.
+fn nobody_is_selected(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<(), CommandError> {
+    let tag = change.old().as_str();
+    if desk.json {
+        let own = joined(reading_json(&read.progress, None), json!({"rows": 0, "changes": 0, "tag": tag}));
+        desk.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+    } else {
+        desk.say(&format!("The filter selects no machine that has the tag \"{}\".", Excerpt::new(tag)));
+    }
+    Ok(())
+}
+
 /// Whether a machine has the tag that shows none, nobody can tell.
 fn warn_of_unshown_tags(inventory: &Inventory, desk: &Desk) {
     let unshown = inventory.machines().filter(|machine| !machine.shows_tags()).count() as u64;
@@ -174,8 +224,6 @@ fn warn_of_new_tag(change: &TagChange, input: &CheckedInput, inventory: &Invento
         desk.screen.warning(&warning.words());
     }
     if let Some(new) = change.new_tag().filter(|new| new.breaks_portal_filter()) {
-        let new = Excerpt::new(new.as_str());
-        let message = format!("the tag \"{new}\" holds a parenthesis or a comma, so the portal cannot filter by it");
-        desk.screen.warning(&message);
+        desk.screen.warning(&portal_warning(new));
     }
 }

@@ -16,17 +16,20 @@ use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress, WalkError};
-use crate::model::{Bucket, MayHold};
+use crate::model::MayHold;
 use crate::plan::recent::{LIST_LAG, RecentWrites};
 use crate::plan::schedule::{BucketCalls, finish_time};
 use crate::quota::window::counted_for;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::{Fields, ListBuilder, ReadingReport};
-use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, Store, UnknownCalls};
+use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, SlotWrite, Store, UnknownCalls};
 use crate::words::{counted, describe_duration, minute};
 
 /// How long a call takes, where nothing was measured yet.
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
+/// Why `auto` counts like `api`.
+const TAG_CALLS_COUNT_TOGETHER: &str = "Single and bulk tag calls count together, as a refusal for quota has shown for \
+    this app in the last 30 days.";
 /// What a tenant or app is called that nobody names.
 const UNNAMED: &str = "unnamed";
 
@@ -127,7 +130,11 @@ impl<T: Transport> Tenant<T> {
         };
         let tenant = identity.tenant.unwrap_or_else(|| format!("{UNNAMED} at {}", service.host));
         let account = store.account(&tenant, identity.app.as_deref().unwrap_or(UNNAMED)).await?;
-        let CallOptions { quota, scope, concurrency, deadline, maximum_outage } = calls;
+        let CallOptions { quota, mut scope, concurrency, deadline, maximum_outage } = calls;
+        if scope.counts_bulk_apart() && store.tag_calls_count_together(account).await? {
+            scope = QuotaScope::Api;
+            desk.screen.line(TAG_CALLS_COUNT_TOGETHER);
+        }
         if let Some(unknown) = store.unknown_calls().await?
             && let Some(text) = unknown_calls_text(&unknown, &quota, clock.boot_time())
         {
@@ -256,7 +263,7 @@ impl<T: Transport> Tenant<T> {
         }
     }
 
-    fn caller(&self, draining: watch::Receiver<bool>, desk: &mut Desk) -> Caller<T> {
+    pub(super) fn caller(&self, draining: watch::Receiver<bool>, desk: &mut Desk) -> Caller<T> {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         Caller::new(Arc::clone(&self.transport), store, clock, self.gate.clone(), desk.random.u64(..), draining)
     }
@@ -279,10 +286,14 @@ impl<T: Transport> Tenant<T> {
         for write in writes.into_iter().filter(|_| !self.is_sandbox) {
             // Nor what was there meanwhile.
             let replaced = if is_all_known { MayHold::only(write.before).or(write.found) } else { MayHold::ANYTHING };
-            if write.surely && is_all_known {
-                recent.note(write.slot, replaced, write.wrote, write.age);
-            } else {
-                recent.note_doubtful(write.slot, replaced, write.wrote, write.age);
+            match write {
+                SlotWrite { surely: true, .. } if is_all_known => {
+                    recent.note(write.slot, replaced, write.wrote, write.age);
+                }
+                SlotWrite { answered: true, .. } if is_all_known => {
+                    recent.note_other_form(write.slot, replaced, write.wrote, write.age);
+                }
+                _ => recent.note_doubtful(write.slot, replaced, write.wrote, write.age),
             }
         }
         Ok(OwnWrites { recent, as_of })
@@ -302,15 +313,15 @@ impl<T: Transport> Tenant<T> {
         let round_trip = measured.or(of_read).unwrap_or(ASSUMED_ROUND_TRIP);
         let quota = &self.gate.quota;
         if quota.is_off() {
-            let calls = calls.machines + calls.tags + calls.value;
+            let calls = calls.machines + calls.tags + calls.bulk + calls.value;
             let at_once = u64::try_from(self.gate.concurrency).unwrap_or(1).max(1);
             return Ok(round_trip * u32::try_from(calls.div_ceil(at_once)).unwrap_or(u32::MAX));
         }
         let longest = quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
         let mut latest = HashMap::new();
-        for buckets in [&Bucket::ALL[..], &[Bucket::Machines], &[Bucket::Tags], &[Bucket::Value]] {
+        for buckets in self.gate.scope.groups() {
             let ends = self.store.latest_ends(self.account, buckets.to_vec(), longest).await?;
-            latest.insert(buckets.to_vec(), ends);
+            latest.insert(*buckets, ends);
         }
         let now = self.clock.boot_time();
         let end = finish_time(quota, self.gate.scope, now, calls, round_trip, |buckets| {

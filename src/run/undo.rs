@@ -17,6 +17,7 @@ use crate::input::{Excerpt, InputError, SheetWriter};
 use crate::inventory::ReadProgress;
 use crate::model::{MachineReference, Operation};
 use crate::plan::changes::{Decision, Plan, PlanSettings};
+use crate::plan::guard::Guard;
 use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, Made, SlotChange, leave_what_changed_since, row_words};
@@ -137,7 +138,7 @@ async fn begin<T: Transport>(
         let Changes { sheet, left_behind, counts } = changes(tenant, undone).await?;
         let mut input = CheckedInput::made(name_of_undo(&order.run_id), sheet.finish().map_err(not_kept)?);
         let planned = plan(tenant, &input, &left_behind, machines, own);
-        planned.refuse_too_many_changes(order.max_changes)?;
+        planned.refuse_too_many_changes(order.max_changes, Guard::default())?;
         if order.run.asks && planned.changes() > 0 {
             let report = planned.report(tenant, &input, order.run.bulk).await?;
             let text = describe(undone, counts, &planned, &report);

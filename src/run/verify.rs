@@ -48,7 +48,7 @@ pub(crate) async fn verify<T: Transport>(
     } else if target == Some(&ResultsTarget::StandardOutput) {
         screen.line(format!("{}:\n{}", rows_of(&input), totals.text()).trim_end());
     } else if !(desk.quiet && status == ExitStatus::Done) {
-        screen.data(&match u64::from(input.sheet.row_count) {
+        screen.text(&match u64::from(input.sheet.row_count) {
             0 if input.sheet.selected_from.is_none() => {
                 format!("{} has no rows, so there is nothing to compare.\n", input.name)
             }

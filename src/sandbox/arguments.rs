@@ -10,11 +10,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::faults::{Fault, FaultScope, Faults};
-use super::settings::{
-    BulkAnswer, BulkRefusalStatus, DeadMachines, DeadNaming, NextLink, RetryAfter, SandboxQuota, SandboxSettings,
-};
+use super::settings::{BulkAnswer, BulkRefusalStatus, DeadMachines, DeadNaming, NextLink, RetryAfter, SandboxSettings};
 
-pub use values::MachinesFileError;
+pub use values::{MachinesFileError, Quotas};
 
 /// Options of the simulated API.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]
@@ -67,6 +65,10 @@ pub struct SandboxArguments {
     /// Count all calls together, instead of reading, tags and device values each for itself
     #[arg(long, help_heading = QUOTA)]
     pub one_bucket: bool,
+
+    /// Count bulk tag calls apart from single ones
+    #[arg(long, conflicts_with = "one_bucket", help_heading = QUOTA)]
+    pub bulk_apart: bool,
 
     /// How a 429 tells when to come again
     #[arg(long, value_name = "KIND", value_enum, default_value = "seconds", help_heading = QUOTA)]
@@ -128,10 +130,6 @@ const QUOTA: &str = "Quota";
 const BULK: &str = "Bulk calls";
 const FAULTS: &str = "Faults";
 
-/// Quotas as they were typed. (A bare list would be taken for an option that may be repeated.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quotas(pub Vec<SandboxQuota>);
-
 impl SandboxArguments {
     /// The settings that the options ask for. Reads the machines file, if there is one.
     ///
@@ -149,6 +147,7 @@ impl SandboxArguments {
         Ok(SandboxSettings {
             quotas: self.quota.0.clone(),
             one_bucket: self.one_bucket,
+            bulk_apart: self.bulk_apart,
             early_calls_prolong: self.early_calls_prolong,
             retry_after: self.retry_after,
             faults: Faults::of(&self.fault),

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::faults::Fault;
-
 /// A kind of call to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
@@ -79,13 +77,4 @@ impl SandboxCounters {
     pub const fn calls(&self) -> u64 {
         self.list + self.get + self.bulk + self.tags + self.value
     }
-}
-
-/// What the gate lets through: a call with its fate already drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Passage {
-    /// How long the answer takes.
-    pub(super) latency: Duration,
-    /// What goes wrong with it.
-    pub(super) fault: Option<Fault>,
 }

@@ -167,7 +167,6 @@ impl CompanyMachine {
         self.numbers.pick(5, from).unwrap_or(first)
     }
 
-    /// The machine group.
     pub(super) fn group(self) -> &'static str {
         if self.in_hundred(6, 4) {
             return "UnassignedGroup";

@@ -3,7 +3,7 @@
 //! One roll decides a call, so the probabilities add up to at most 1 and no call meets two faults.
 
 use super::calls::CallKind;
-use super::settings::SettingsError;
+use super::settings::error::SettingsError;
 
 /// One way to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

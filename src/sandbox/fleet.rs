@@ -41,7 +41,6 @@ pub(super) enum Change<'text> {
     SetDeviceValue(SandboxDeviceValue),
 }
 
-/// All machines.
 #[derive(Debug)]
 pub(super) struct Fleet {
     records: Vec<Record>,

@@ -7,10 +7,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::answers::ApiError;
-use super::calls::{Arrival, CallKind, Passage, SandboxCounters};
+use super::calls::{Arrival, CallKind, SandboxCounters};
 use super::faults::{Fault, FaultScope, Faults};
 use super::limiter::Limiter;
 use super::made_up::Guid;
+use super::people::People;
 use super::settings::{READ_ROLE, READ_WRITE_ROLE, RetryAfter, SandboxQuota, SandboxSettings};
 use super::sign_in::{Applicant, Tokens};
 
@@ -25,6 +26,8 @@ const FAULT_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Gate {
     limiter: Limiter,
     tokens: Tokens,
+    /// People who sign in.
+    pub(super) people: People,
     random: fastrand::Rng,
     faults: Faults,
     fault_scope: FaultScope,
@@ -41,8 +44,10 @@ impl Gate {
     pub(super) fn new(settings: &SandboxSettings) -> Self {
         let has = |role: &str| settings.roles.iter().any(|held| held == role);
         Self {
-            limiter: Limiter::new(settings.quotas.clone(), settings.one_bucket, settings.early_calls_prolong),
+            limiter: Limiter::new(settings.quotas.clone(), settings.one_bucket, settings.early_calls_prolong)
+                .with_bulk_apart(settings.bulk_apart),
             tokens: Tokens::new(settings.token_lifetime, settings.roles.clone()),
+            people: People::default(),
             random: fastrand::Rng::with_seed(settings.seed),
             faults: settings.faults,
             fault_scope: settings.fault_scope,
@@ -153,6 +158,15 @@ impl Gate {
     }
 }
 
+/// What the gate lets through: a call with its fate already drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Passage {
+    /// How long the answer takes.
+    pub(super) latency: Duration,
+    /// What goes wrong with it.
+    pub(super) fault: Option<Fault>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +174,8 @@ mod tests {
     fn gate(settings: &SandboxSettings) -> (Gate, String, Arrival) {
         let mut gate = Gate::new(settings);
         let now = Arrival { uptime: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
-        let (token, _) = gate.issue_token(Applicant { tenant: "t", client_id: "c", audience: "a" }, now);
+        let (token, _) =
+            gate.issue_token(Applicant { tenant: "t", client_id: "c", audience: "a", is_person: false }, now);
         (gate, token, now)
     }
 

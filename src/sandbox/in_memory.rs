@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::service::{Delivery, Head, Reaction, Service};
+use super::reaction::{Delivery, Reaction};
+use super::service::{Head, Service};
 use super::{Arrival, SandboxDeviceValue, SandboxMachine, SandboxSettings};
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, Loss, LossKind, Method, Response, TokenGeneration, Transport};
@@ -119,7 +120,7 @@ impl InMemory {
     }
 }
 
-const APPLICANT: Applicant<'_> = Applicant { tenant: "tenant", client_id: "app", audience: "memory" };
+const APPLICANT: Applicant<'_> = Applicant { tenant: "tenant", client_id: "app", audience: "memory", is_person: false };
 
 fn wire(request: &ApiRequest) -> (&'static str, String, String) {
     let method = match request.method() {

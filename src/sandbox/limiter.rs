@@ -27,6 +27,7 @@ pub(super) struct Limiter {
     machines: Bucket,
     tags: Bucket,
     value: Bucket,
+    bulk: Option<Bucket>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +41,12 @@ struct Bucket {
 impl Limiter {
     pub(super) fn new(quotas: Vec<SandboxQuota>, one_bucket: bool, early_calls_prolong: bool) -> Self {
         let [machines, tags, value] = [(); 3].map(|()| Bucket::default());
-        Self { quotas, one_bucket, early_calls_prolong, machines, tags, value }
+        Self { quotas, one_bucket, early_calls_prolong, machines, tags, value, bulk: None }
+    }
+
+    /// The same, which counts bulk tag calls on their own if asked for.
+    pub(super) fn with_bulk_apart(self, bulk_apart: bool) -> Self {
+        Self { bulk: bulk_apart.then(Bucket::default), ..self }
     }
 
     /// Whether a call that arrives now has room. It does not count until [`Limiter::record`].
@@ -75,20 +81,22 @@ impl Limiter {
         bucket.arrivals.push_back(now);
     }
 
-    const fn bucket(&self, kind: CallKind) -> &Bucket {
+    fn bucket(&self, kind: CallKind) -> &Bucket {
         match kind {
             _ if self.one_bucket => &self.machines,
             CallKind::List | CallKind::Get => &self.machines,
-            CallKind::Bulk | CallKind::Tags => &self.tags,
+            CallKind::Bulk => self.bulk.as_ref().unwrap_or(&self.tags),
+            CallKind::Tags => &self.tags,
             CallKind::Value => &self.value,
         }
     }
 
-    const fn bucket_mut(&mut self, kind: CallKind) -> &mut Bucket {
+    fn bucket_mut(&mut self, kind: CallKind) -> &mut Bucket {
         match kind {
             _ if self.one_bucket => &mut self.machines,
             CallKind::List | CallKind::Get => &mut self.machines,
-            CallKind::Bulk | CallKind::Tags => &mut self.tags,
+            CallKind::Bulk => self.bulk.as_mut().unwrap_or(&mut self.tags),
+            CallKind::Tags => &mut self.tags,
             CallKind::Value => &mut self.value,
         }
     }

@@ -30,6 +30,8 @@ mod limiter;
 mod list;
 mod made_up;
 mod names;
+mod people;
+mod reaction;
 mod routes;
 mod script;
 mod server;
@@ -54,8 +56,9 @@ use tokio::task::JoinHandle;
 pub use answers::Answer;
 pub use calls::{Arrival, CallKind, SandboxCounters};
 pub use faults::{Fault, FaultScope, Faults};
+pub use reaction::{Delivery, Reaction};
 pub use script::Mishap;
-pub use service::{Call, Delivery, Head, Reaction, Service};
+pub use service::{Call, Head, Service};
 pub use settings::{
     BulkAnswer, BulkRefusalStatus, DeadMachines, DeadNaming, MAXIMUM_MACHINES, NextLink, RetryAfter,
     SandboxDeviceValue, SandboxMachine, SandboxQuota, SandboxSecret, SandboxSettings, SettingsError,
@@ -184,7 +187,7 @@ impl Sandbox {
     /// A fresh token for the sandbox's own credential; it lives as long as any other.
     #[must_use]
     pub fn ready_token(&self) -> SandboxSecret {
-        let applicant = Applicant { tenant: TENANT_ID, client_id: CLIENT_ID, audience: AUDIENCE };
+        let applicant = Applicant { tenant: TENANT_ID, client_id: CLIENT_ID, audience: AUDIENCE, is_person: false };
         let now = self.server.now();
         SandboxSecret::new(self.service().issue_token(applicant, now))
     }

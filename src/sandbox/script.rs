@@ -24,7 +24,6 @@ pub struct Mishap {
     left: u64,
 }
 
-/// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
     /// One of the sandbox's own faults.

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use super::answers::Answer;
 use super::calls::Arrival;
-use super::service::{Delivery, Head, Reaction, Service};
+use super::reaction::{Delivery, Reaction};
+use super::service::{Head, Service};
 use super::wire::Connection;
 
 /// The largest body that is read, in bytes; a bulk call of 500 machines takes about 22,000.

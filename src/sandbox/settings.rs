@@ -3,6 +3,8 @@
 //! Plain data; [`SandboxSettings::default`] is a healthy tenant without machines that keeps the documented quotas. What
 //! surprises: nothing here is validated until [`SandboxSettings::check`], which [`super::Sandbox::start`] calls.
 
+pub(super) mod error;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use jiff::Timestamp;
 use super::faults::{FaultScope, Faults};
 use super::made_up;
 use super::script::Mishap;
+
+pub use error::SettingsError;
 
 /// The most machines that one sandbox holds, those made on first use included.
 pub const MAXIMUM_MACHINES: usize = 2_000_000;
@@ -30,6 +34,8 @@ pub struct SandboxSettings {
     pub quotas: Vec<SandboxQuota>,
     /// One count for all calls, instead of one each for reading machines, for tags and for device values.
     pub one_bucket: bool,
+    /// A count of their own for bulk tag calls, unless all calls are counted together.
+    pub bulk_apart: bool,
     /// A call that comes before the time that a 429 named starts that wait again ("calling again too early keeps the
     /// caller refused", says the API's documentation).
     pub early_calls_prolong: bool,
@@ -91,6 +97,7 @@ impl Default for SandboxSettings {
                 SandboxQuota { calls: 1500, window: Duration::from_hours(1) },
             ],
             one_bucket: false,
+            bulk_apart: false,
             early_calls_prolong: false,
             retry_after: RetryAfter::Seconds,
             faults: Faults::default(),
@@ -156,16 +163,6 @@ fn is_span(span: Duration) -> bool {
 
 fn within(setting: &'static str, holds: bool, problem: &'static str) -> Result<(), SettingsError> {
     if holds { Ok(()) } else { Err(SettingsError { setting, problem: problem.to_owned() }) }
-}
-
-/// A setting that cannot be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("sandbox setting {setting}: {problem}")]
-pub struct SettingsError {
-    /// The setting's name in plain words.
-    pub setting: &'static str,
-    /// What is wrong with it.
-    pub problem: String,
 }
 
 /// So many calls in any span of time as long as the window.

@@ -18,13 +18,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::encoding::timestamp;
 use super::forms::{OperationState, RunState};
-use super::ledger::HELD_ON_THE_WAY;
 use super::soundness::journal_of;
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::{Timeline, Timelines, WALL_TIME_DOUBT_MICROSECONDS};
 use super::witness::{Testimony, system_time_microseconds};
 use super::{Reader, Store, StoreError, schema};
 use crate::clock::{BootTime, Clock};
+use crate::quota::ages::given_up;
 
 /// How long ago somebody may have changed the witness that it still matters: the longest window, and what wall time is
 /// trusted by.
@@ -211,7 +211,7 @@ pub(super) fn take_over(
     )?;
     let Some(why) = finding.uncertainty else { return Ok(()) };
     // What was in flight when its process died or lost this state may still arrive.
-    let ended_by = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
+    let ended_by = given_up(clock.boot_time()).as_microseconds();
     let now = clock.wall_time().as_microsecond();
     transaction.execute(
         "UPDATE custody SET unknown_why = ?1, unknown_timeline = ?2, unknown_until = ?3, unknown_until_at = ?4",

@@ -4,13 +4,27 @@ use jiff::Timestamp;
 
 use super::sql::{Row, SqlError};
 use crate::model::{Bucket, Change, ChangeKind, DeviceValue, Held, OperationId, TagNumber};
+use crate::quota::QuotaScope;
 
 pub(super) const fn bucket_number(bucket: Bucket) -> u8 {
     match bucket {
         Bucket::Machines => 0,
         Bucket::Tags => 1,
         Bucket::Value => 2,
+        Bucket::BulkTags => 3,
     }
+}
+
+/// How the scope of a quota stands in its column: by its place here.
+const QUOTA_SCOPES: [QuotaScope; 3] = [QuotaScope::Api, QuotaScope::App, QuotaScope::Auto];
+
+pub(super) fn quota_scope_number(scope: QuotaScope) -> u8 {
+    (0..).zip(QUOTA_SCOPES).find(|(_, known)| *known == scope).map_or(0, |(number, _)| number)
+}
+
+pub(super) fn read_quota_scope(row: &Row<'_>, column: usize) -> Result<QuotaScope, SqlError> {
+    let scope = QUOTA_SCOPES.get(usize::from(row.get::<u8>(column)?));
+    scope.copied().ok_or_else(|| damaged(column, "the scope of a quota"))
 }
 
 pub(super) const CHANGE_ADD_TAG: u8 = 0;

@@ -373,6 +373,8 @@ pub struct WorkCount {
     pub operations: u64,
     /// The calls that take them, if each holds only one change and at most so many machines as asked.
     pub calls: u64,
+    /// Those of them that hold a single machine.
+    pub alone: u64,
 }
 
 /// A write of ours.
@@ -390,6 +392,9 @@ pub struct SlotWrite {
     pub wrote: Held,
     /// Whether it surely took effect; otherwise it may have, or may do so yet.
     pub surely: bool,
+    /// Whether its call was answered, so that it cannot take effect later. Then it is in doubt since the call was about another
+    /// form of the tag.
+    pub answered: bool,
     /// The attempt that made it: of two writes the later one has the greater.
     pub attempt: Option<AttemptKey>,
     /// Whether it is as young as was asked for.

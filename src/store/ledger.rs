@@ -11,7 +11,6 @@ use super::custody::unknown_until;
 use super::encoding::bucket_number;
 use super::forms::{AccountKey, OperationState, RunKey};
 use super::plausible::believed;
-use super::process::ProcessIdentity;
 use super::runs::note_activity;
 use super::slots::unheard_operations;
 use super::sql::{Optional, SqlError, Transaction, params};
@@ -19,13 +18,8 @@ use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
+use crate::quota::ages::{assumed_end, given_up, may_still_be_sent};
 use crate::quota::window::{self, Decision};
-
-/// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
-pub(super) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
-
-/// How long after it was let through a call may leave: the answer of a server may come late.
-const LONGEST_ADMISSION: Duration = Duration::from_secs(5);
 
 /// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
 const MOST_UNKNOWN_CALLS: u32 = 1_000_000;
@@ -39,8 +33,7 @@ impl Store {
         loop {
             let admission = self.admit_once(request.clone()).await?;
             let Admission::Granted(ticket) = admission else { return Ok(admission) };
-            let is_late = self.clock.boot_time().since(ticket.started) >= LONGEST_ADMISSION;
-            if !(is_late && self.identity.is_on_server()) {
+            if !self.identity.is_on_server() || may_still_be_sent(ticket.started, self.clock.boot_time()) {
                 return Ok(admission);
             }
             self.strike_out(ticket).await?;
@@ -74,15 +67,14 @@ impl Store {
                 }
                 let mut timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
                 timelines.adopt_silent(transaction, &identity.seen)?;
-                admit(transaction, &request, &timelines, clock.as_ref(), &identity).map(Some)
+                admit(transaction, &request, &timelines, clock.as_ref(), identity.process_key).map(Some)
             })
             .await?
             .ok_or(StoreError::TakenOver)?;
         if let Admission::Granted(ticket) = admission {
             let (clock, process_key) = (self.clock.clone(), self.identity.process_key);
             self.note_in_copy(move |transaction| {
-                let started = (ticket.started, Duration::ZERO);
-                let noted = announce(transaction, &announced, started, process_key, 0, clock.as_ref())?;
+                let noted = announce(transaction, &announced, ticket.started, process_key, 0, clock.as_ref())?;
                 let keys = [noted, ticket.attempt].map(|attempt| attempt.0);
                 transaction.execute("UPDATE attempt SET attempt_key = ?2 WHERE attempt_key = ?1", keys).map(drop)
             })
@@ -126,7 +118,7 @@ impl Store {
         let process_key = self.identity.process_key;
         self.writer
             .run(move |transaction| {
-                let ended = clock.boot_time().plus(HELD_ON_THE_WAY).as_microseconds();
+                let ended = given_up(clock.boot_time()).as_microseconds();
                 close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
             })
             .await
@@ -282,7 +274,7 @@ fn admit(
     request: &AttemptRequest,
     timelines: &Timelines,
     clock: &dyn Clock,
-    identity: &ProcessIdentity,
+    process_key: i64,
 ) -> Result<Admission, SqlError> {
     let now = timelines.now;
     let paused_until = believed(paused_until(transaction, request, timelines)?, now)?;
@@ -301,17 +293,15 @@ fn admit(
             Decision::WaitForAnswer { limit } => return Ok(Admission::Refused(Refusal::InFlight { limit })),
         }
     }
-    let may_leave_within = if identity.is_on_server() { LONGEST_ADMISSION } else { Duration::ZERO };
-    let started = (now, may_leave_within);
-    let attempt = announce(transaction, request, started, identity.process_key, timelines.own, clock)?;
+    let attempt = announce(transaction, request, now, process_key, timelines.own, clock)?;
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
 }
 
-/// Writes an attempt down that starts now, or leaves so much later at the most.
+/// Writes an attempt down that starts now.
 fn announce(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
-    (now, may_leave_within): (BootTime, Duration),
+    now: BootTime,
     process_key: i64,
     timeline_key: i64,
     clock: &dyn Clock,
@@ -330,7 +320,7 @@ fn announce(
             encode_operations(&request.operations),
             timeline_key,
             now.as_microseconds(),
-            now.plus(request.time_out).plus(HELD_ON_THE_WAY + may_leave_within).as_microseconds(),
+            assumed_end(now, request.time_out).as_microseconds(),
             clock.wall_time().as_microsecond(),
         ],
     )?;
@@ -379,13 +369,21 @@ fn nth_latest_end(
     timelines: &Timelines,
     n: u32,
 ) -> Result<Option<BootTime>, SqlError> {
-    if let ([bucket], []) = (request.counted_buckets.as_slice(), timelines.others.as_slice()) {
+    // One bucket, or a pair that is merged in the order of the index; a bucket that is not there has no attempt.
+    let pair = match request.counted_buckets.as_slice() {
+        [bucket] => Some((bucket_number(*bucket), None)),
+        [bucket, other] => Some((bucket_number(*bucket), Some(bucket_number(*other)))),
+        _ => None,
+    };
+    if let (Some((bucket, other)), []) = (pair, timelines.others.as_slice()) {
         let mut statement = transaction.prepare_cached(
             "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
-             ORDER BY ended DESC LIMIT 1 OFFSET ?4",
+             UNION ALL
+             SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?4 AND ended IS NOT NULL
+             ORDER BY ended DESC LIMIT 1 OFFSET ?5",
         )?;
         let end = statement
-            .query_row(params![request.account.0, timelines.own, bucket_number(*bucket), n - 1], |row| row.get(0))
+            .query_row(params![request.account.0, timelines.own, bucket, other, n - 1], |row| row.get(0))
             .optional()?;
         return Ok(end.map(BootTime::from_microseconds).max(unknown_until(transaction, timelines)?));
     }
@@ -427,7 +425,7 @@ fn settle(
     let now = timelines.now;
     let ended = match settlement.end {
         AttemptEnd::Now => heard,
-        AttemptEnd::GivenUp => heard.plus(HELD_ON_THE_WAY),
+        AttemptEnd::GivenUp => given_up(heard),
         AttemptEnd::NeverSent => {
             transaction
                 .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?

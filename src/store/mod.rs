@@ -7,7 +7,9 @@
 //! only reads has a [`Reader`] on a connection of its own: it takes no lock, notes no process, makes nothing that is not
 //! there, and can still read when nothing can be written any more.
 
+mod accounts;
 mod attempt;
+mod chronicle;
 mod connection;
 #[cfg(test)]
 mod crashes;
@@ -30,6 +32,7 @@ mod process;
 mod prune;
 mod reader;
 mod resumption;
+mod room;
 mod rows;
 mod runs;
 mod schema;
@@ -37,6 +40,7 @@ mod server;
 mod slots;
 mod soundness;
 mod sql;
+mod tag_calls;
 mod tallies;
 mod timelines;
 mod witness;
@@ -49,9 +53,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use accounts::{CallRecord, NO_KIND, OperationRecord};
 pub use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
+pub use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
 pub use custody::{Uncertainty, UnknownCalls};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
@@ -68,6 +74,7 @@ pub use presence::lose_shared_memory;
 pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
+pub use room::free_bytes;
 pub use server::{AddressError, PasswordSource, ServerAddress};
 pub use tallies::CallTally;
 

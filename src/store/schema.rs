@@ -11,10 +11,11 @@ use rusqlite::Connection;
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
-pub(super) const SCHEMA_VERSION: i32 = 4;
+pub(super) const SCHEMA_VERSION: i32 = 6;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
-pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -204,6 +205,46 @@ CREATE TABLE custody (
     jumped_at INTEGER
 ) STRICT;
 INSERT INTO custody DEFAULT VALUES;
+";
+
+/// Bulk tag calls are told apart from single ones, which the service may count apart; an app remembers that it does not.
+const VERSION_5: &str = "
+UPDATE attempt SET bucket = 3 WHERE call_kind = 'bulk';
+ALTER TABLE account ADD COLUMN tag_calls_together_at INTEGER;
+";
+
+/// A run notes for its report who sat at it and how that went, and of which kind the machine of each operation is.
+const VERSION_6: &str = "
+CREATE TABLE sitting (
+    sitting_key INTEGER PRIMARY KEY,
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    process_key INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    limits TEXT NOT NULL,
+    quota_scope INTEGER NOT NULL,
+    foretold TEXT NOT NULL,
+    began_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended TEXT,
+    reason TEXT,
+    hint TEXT,
+    exit_status INTEGER,
+    spent TEXT
+) STRICT;
+CREATE INDEX sitting_run ON sitting (run_key);
+CREATE TABLE machine_kind (
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    kind_number INTEGER NOT NULL,
+    machine_group TEXT,
+    platform TEXT,
+    PRIMARY KEY (run_key, kind_number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE operation_kinds (
+    run_key INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    first_operation INTEGER NOT NULL,
+    kinds BLOB NOT NULL,
+    PRIMARY KEY (run_key, first_operation)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What [`prepare`] found wrong.

@@ -9,6 +9,8 @@
 
 mod address;
 #[cfg(test)]
+mod between;
+#[cfg(test)]
 pub(crate) mod cluster;
 mod heartbeats;
 mod preparing;

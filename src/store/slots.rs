@@ -253,6 +253,7 @@ fn of_history(run: RunKey, slot: &RunSlot, age: Age) -> Vec<SlotWrite> {
         found: MayHold::NOTHING,
         wrote,
         surely,
+        answered: surely,
         attempt,
         age,
     };

@@ -12,7 +12,8 @@ use super::custody;
 use super::plausible::LARGEST_EXCESS_MILLIONTHS;
 use super::sql::{Optional, SqlError, Transaction, params};
 use crate::clock::{BootTime, Clock};
-use crate::quota::window::{Margin, translated};
+use crate::quota::ages::Position;
+use crate::quota::window::Margin;
 
 /// Wall time is trusted to tell another clock's stamps old only beyond this: no zone or daylight mistake is larger.
 pub(super) const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
@@ -96,7 +97,7 @@ impl Timelines {
     /// What a stamp of a timeline is on our clock.
     pub(super) fn on_our_clock(&self, timeline: i64, stamp: BootTime) -> BootTime {
         let other = self.others.iter().find(|other| other.key == timeline);
-        other.map_or(stamp, |other| translated(stamp, other.position, self.now))
+        other.map_or(stamp, |other| Position::new(other.position).on_clock_of_asker(stamp, self.now))
     }
 
     /// Adopts what ended on clocks whose positions stand still, by what our clock showed when that was first seen: their

@@ -33,7 +33,9 @@ impl Store {
                 for count in counts {
                     let count = u64::from(count?);
                     work.operations += count;
-                    work.calls += count.div_ceil(u64::from(batch_limit.max(1)));
+                    let limit = u64::from(batch_limit.max(1));
+                    work.calls += count.div_ceil(limit);
+                    work.alone += if limit == 1 { count } else { u64::from(count % limit == 1) };
                 }
                 Ok(work)
             })

@@ -1,7 +1,9 @@
 //! Files of the program that need each other, directly or by way of others, cannot be read one by one: there are to be none.
 //!
 //! Reads the source as text. A file needs another when it imports, by `use` or by a path in its code, something that the
-//! other defines; what a module only hands on is followed to where it is defined. Tests may name what they like.
+//! other defines; what a module only hands on is followed to where it is defined. So it does when it calls a method that the
+//! other adds to a type of its own. Tests may name what they like.
+//! `TAGFLEET_CIRCLES=1 cargo test --test program circles -- --nocapture` prints who stands in a circle, and by what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +73,12 @@ fn named(text: &str) -> Vec<Import> {
         }
     }
     code.push_str(rest);
+    // How far something may be seen is no need of it.
+    let code: String = code
+        .split("pub(in ")
+        .enumerate()
+        .map(|(index, part)| if index == 0 { part } else { part.split_once(')').map_or(part, |(_whom, rest)| rest) })
+        .collect();
     let is_part = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
     for word in code.split(|character: char| !is_part(character)).filter(|word| word.contains("::")) {
         imports(word.trim_matches(':'), &[], &mut found);
@@ -136,19 +144,63 @@ impl Tree {
     }
 }
 
+/// The name behind a keyword such as `struct` at the beginning of an item.
+fn name_behind<'text>(keyword: &str, line: &'text str) -> Option<&'text str> {
+    let (before, after) = line.split_once(keyword)?;
+    let is_item = before.split_whitespace().all(|word| word.starts_with("pub") || matches!(word, "const" | "async"));
+    is_item.then(|| after.split(|character: char| !character.is_alphanumeric() && character != '_').next()).flatten()
+}
+
+/// The methods that a file gives to types, with the type's name first.
+fn methods(text: &str) -> Vec<(&str, &str)> {
+    let mut of = None;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("impl") {
+            let ends = line.rfind(" {").filter(|_| !line.contains(" for "));
+            let whole = ends.and_then(|end| line.get(..end)).unwrap_or_default();
+            of = whole.rsplit(' ').next().and_then(|name| name.split('<').next()).filter(|name| !name.is_empty());
+        }
+        let method = line.strip_prefix("    ").filter(|inner| !inner.starts_with(' '));
+        if let (Some(of), Some(method)) = (of, method.and_then(|inner| name_behind("fn ", inner))) {
+            found.push((of, method));
+        }
+    }
+    found
+}
+
+/// What needs what without naming it: a file that calls methods of its own type, which another file adds to that.
+fn unnamed_needs(sources: &[Source]) -> Vec<(Module, Module)> {
+    let defines = |source: &Source, of: &str| {
+        source.text.lines().any(|line| ["struct ", "enum "].iter().any(|word| name_behind(word, line) == Some(of)))
+    };
+    let mut found = Vec::new();
+    for adding in sources {
+        for (of, method) in methods(&adding.text) {
+            let owners = sources.iter().filter(|owner| owner.names[0] == adding.names[0] && defines(owner, of));
+            let calls = [format!(".{method}("), format!("Self::{method}(")];
+            let calling = owners.filter(|owner| calls.iter().any(|call| owner.text.contains(call)));
+            found.extend(calling.filter(|_| !defines(adding, of)).map(|owner| (module_of(owner), module_of(adding))));
+        }
+    }
+    found
+}
+
 /// So many files still stand in circles. Whoever takes one out lowers the number; nobody may raise it.
-const STANDING: usize = 121;
+const STANDING: usize = 49;
 
 #[test]
 fn no_more_files_need_each_other_than_before() {
     let sources = sources();
     let tree = Tree { modules: sources.iter().map(|source| (module_of(source), named(&source.text))).collect() };
+    let unnamed = unnamed_needs(&sources);
     let needs: BTreeMap<&Module, BTreeSet<Module>> = tree
         .modules
         .iter()
         .map(|(module, imports)| {
             let needed = imports.iter().filter_map(|import| tree.definition(module, import, 0));
-            (module, needed.filter(|needed| needed != module && !needed.is_empty()).collect())
+            let unnamed = unnamed.iter().filter(|(calling, _)| calling == module).map(|(_, adding)| adding.clone());
+            (module, needed.filter(|needed| needed != module && !needed.is_empty()).chain(unnamed).collect())
         })
         .collect();
     let arrows: usize = needs.values().map(BTreeSet::len).sum();
@@ -172,5 +224,14 @@ fn no_more_files_need_each_other_than_before() {
             format!("{module} needs {back:?}")
         })
         .collect();
+    if std::env::var_os("TAGFLEET_CIRCLES").is_some() {
+        println!("{}", within.join("\n"));
+    }
     assert!(within.len() <= STANDING, "{} files need each other:\n{}", within.len(), within.join("\n"));
+}
+
+#[test]
+fn methods_are_found_by_their_types() {
+    let text = "impl<T: Transport> Caller<T> {\n    pub(super) async fn renew(&self) {}\n}\nimpl Display for Call {\n    fn fmt() {}\n}\nimpl Gate {\n    const fn pause(\n";
+    assert_eq!(methods(text), [("Caller", "renew"), ("Gate", "pause")]);
 }

@@ -13,6 +13,8 @@
     reason = "a test ends with a panic, its helpers are tests, too, and the texts of tests are short"
 )]
 
+#[cfg(unix)]
+mod browser;
 mod machines;
 mod process;
 mod rehearsal;
@@ -30,12 +32,16 @@ mod bad_files;
 mod bad_rows;
 mod bulk;
 mod certificates;
+mod checking;
+mod choosing;
 mod circles;
 mod dialects;
 mod environments;
+mod exports;
 mod failed_rows;
 mod faults;
 mod filtering;
+mod guards;
 mod inventory;
 mod layout;
 mod limits;
@@ -49,22 +55,28 @@ mod names;
 mod objects;
 mod outputs;
 mod outside;
+#[cfg(unix)]
+mod people;
 mod pings;
 mod planning;
 #[cfg(target_os = "linux")]
 mod process_limits;
+mod profiles;
 mod proxies;
 mod quota;
 mod readme;
 mod refusals;
 mod rehearsing;
+mod report;
 mod results;
 mod resuming;
 mod runs;
 mod samples;
 mod secrecy;
+mod several_tenants;
 mod shown;
 mod sign_in;
+mod sizes;
 #[cfg(target_os = "linux")]
 mod stalled;
 mod stopping;

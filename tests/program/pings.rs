@@ -91,6 +91,24 @@ fn the_others_hear_it_in_their_own_words() {
     assert!(kuma[0].0 == "GET" && kuma[0].1.starts_with(&format!("/{KEY}?status=down&msg=apply+ended")), "{kuma:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_address_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::holding(&[1]);
+    let service = StandIn::answering(|_request| Reply::json(200, ""));
+    let folder = Folder::new();
+    folder.write_private("address", &address(&service));
+    let rehearse = || {
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A,Add,");
+        rehearsal.with("--ping-url-file address --ping-style cronitor").run().exits(0).messages().to_owned()
+    };
+    assert!(!rehearse().contains("can be read by"));
+    let everybody = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(folder.path("address"), everybody).expect("our own file");
+    assert!(rehearse().contains("address can be read by every account on this computer"), "{}", rehearse());
+}
+
 /// What a run that nobody pings leaves.
 fn unwatched(sandbox: &Sandbox) -> Outcome {
     Rehearsal::at(sandbox).rows("#1,A,Add,").run().exits(0)

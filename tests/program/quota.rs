@@ -97,6 +97,41 @@ fn one_quota_for_all_calls_of_the_app_is_kept() {
     assert_eq!(sandbox.end().of("refused_by_quota"), 0);
 }
 
+/// A tag of its own for each machine.
+fn rows_adding_a_tag_each(count: u32) -> String {
+    (1..=count).map(|machine| format!("#{machine},Tag {machine},Add,\n")).collect()
+}
+
+#[test]
+fn single_and_bulk_tag_calls_go_side_by_side_where_they_count_apart() {
+    let sandbox = strict_sandbox("1s", "--bulk-apart");
+    let rows = rows_adding_a_tag_each(80);
+    let options = "--no-inventory --quota-scope auto --json";
+    let plan = Rehearsal::at(&sandbox).only_plan().rows(&rows).quota("20/1s").with(options).run().exits(0).summary();
+    assert_eq!((&plan["tags_side_by_side"], &plan["calls"]["bulk"]), (&true.into(), &40.into()));
+    let outcome = Rehearsal::at(&sandbox).planned().rows(&rows).quota("20/1s").with(options).run().exits(0);
+    assert_eq!((outcome.count("succeeded"), &outcome.summary()["throttled"]), (80, &0.into()));
+    let counters = sandbox.end();
+    assert_eq!((counters.of("tags") + counters.of("bulk"), counters.of("refused_by_quota")), (80, 0));
+    assert!(counters.of("bulk") >= 20 && counters.of("tags") >= 20, "{counters:?}");
+}
+
+#[test]
+fn an_app_whose_tag_calls_count_together_is_remembered() {
+    let sandbox = strict_sandbox("1s", "");
+    let folder = Folder::new();
+    let start = |tags| {
+        let rehearsal = Rehearsal::at(&sandbox).planned().in_folder(&folder).rows(&rows_adding_a_tag_each(tags));
+        rehearsal.quota("20/1s").with("--no-inventory --quota-scope auto --json").run().exits(0)
+    };
+    let outcome = start(40).says(&["warning: the service refused a tag call for quota (429) although"]);
+    let throttled = outcome.summary()["throttled"].as_u64();
+    assert!(throttled.is_some_and(|throttled| (1..=5).contains(&throttled)), "{throttled:?}");
+    let outcome = start(60).says(&["Single and bulk tag calls count together, as a refusal for quota has shown"]);
+    assert_eq!((outcome.count("succeeded"), &outcome.summary()["throttled"]), (60, &0.into()));
+    assert_eq!(Some(sandbox.end().of("refused_by_quota")), throttled);
+}
+
 #[test]
 fn a_share_of_the_quota_leaves_the_rest_to_others() {
     let sandbox = strict_sandbox("400ms", "");

@@ -7,16 +7,19 @@ use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
 
-/// The samples that tests below use by name; `cron/` is used as a whole, and `prometheus/` by those of the metrics.
-const USED: [&str; 8] = [
+/// The samples that tests below use by name; `cron/` is used as a whole, `prometheus/` by those of the metrics, and
+/// `config.toml` by those of the profiles.
+const USED: [&str; 10] = [
     "retag.csv",
     "values.csv",
     "names.csv",
     "semicolon-excel.csv",
     "portal-export.csv",
+    "servers.kql",
     "bad-rows.csv",
     "cron",
     "prometheus",
+    "config.toml",
 ];
 
 /// Rehearses a copy of a sample, since results are written beside the input.
@@ -107,6 +110,52 @@ fn the_portals_export_with_two_columns_added_is_an_input() {
         results.rows.iter().map(|row| if &row["Action"] == "Remove" { "unchanged" } else { "succeeded" }).collect();
     assert_eq!(results.column("status"), statuses);
     assert!(results.header.iter().any(|name| name == "Onboarding Status"));
+}
+
+#[test]
+fn an_export_with_a_filter_needs_no_columns_of_orders() {
+    let filter = repository("samples/servers.kql");
+    let filter = filter.to_str().expect("UTF-8");
+    let options = ["--quota", "off", "--where-file", filter, "--add", "Tier 1"];
+    let (folder, ended) = rehearse_sample("portal-export.csv", &options);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let results = Table::read(&folder.read("portal-export.sandbox.results.csv").expect("results"), ',');
+    let sample = Table::read(&folder.read("portal-export.csv").expect("a sample"), ',');
+    let is_meant = |row: &&Row| {
+        let platform = &row["OS Platform"];
+        (platform.starts_with("WindowsServer") || platform == "Linux")
+            && (&row["Health Status"], &row["Onboarding Status"]) == ("Active", "Onboarded")
+            && !row["Device Name"].starts_with("build")
+    };
+    let meant: Vec<&str> = sample.rows.iter().filter(is_meant).map(|row| &row["Device ID"]).collect();
+    assert!((1..sample.rows.len()).contains(&meant.len()));
+    assert_eq!(results.column("Device ID"), meant);
+    assert!(results.column("after").iter().all(|after| *after == "present"));
+}
+
+/// Silent when all is well; a list that nobody has exported anew is refused.
+#[cfg(unix)]
+#[test]
+fn the_nightly_job_over_an_export_takes_a_fresh_one_only() {
+    let folder = Folder::new();
+    folder.write("export.csv", std::fs::read(repository("samples/portal-export.csv")).expect("a sample"));
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_tagfleet")).parent().expect("a folder");
+    let run = || {
+        let mut command = Command::new("sh");
+        command.arg(repository("samples/cron/tag-export-nightly.sh")).arg(folder.path("export.csv"));
+        command.arg(repository("samples/servers.kql")).args(["Tier 1", "--sandbox", "--quota", "off"]);
+        command.env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default()));
+        command.env("TAGFLEET_STATE_DIR", folder.path("state")).output().expect("a shell")
+    };
+    let output = run();
+    assert_eq!((output.status.code(), output.stderr, output.stdout), (Some(0), Vec::new(), Vec::new()));
+    assert!(folder.read("export.sandbox.results.csv").is_some());
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(37);
+    let file = std::fs::File::options().write(true).open(folder.path("export.csv")).expect("our own file");
+    file.set_modified(old).expect("our own file");
+    let output = run();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("older than 36 hours"));
 }
 
 #[test]

@@ -105,13 +105,25 @@ fn without_what_differs(text: &str, folder: &Folder) -> String {
 #[test]
 fn help() {
     let mut short = Session::new();
-    for name in
-        ["", "apply", "plan", "resume", "runs", "results", "undo", "verify", "inventory", "tags", "sandbox", "man"]
-    {
+    for name in [
+        "",
+        "apply",
+        "plan",
+        "resume",
+        "runs",
+        "results",
+        "undo",
+        "verify",
+        "inventory",
+        "check",
+        "tags",
+        "sandbox",
+        "man",
+    ] {
         short = short.typed(format!("tagfleet {name} -h").replace("  ", " ").as_str());
     }
     short.agreed("help-short");
-    for name in ["apply", "undo", "verify", "inventory", "tags", "runs", "results", "completions", "man"] {
+    for name in ["apply", "undo", "verify", "inventory", "check", "tags", "runs", "results", "completions", "man"] {
         Session::new().typed(&format!("tagfleet {name} --help")).agreed(&format!("help-{name}"));
     }
     Session::new().typed("tagfleet tags rename --help").agreed("help-tags-rename");

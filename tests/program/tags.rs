@@ -188,3 +188,59 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
     let twin = exits(tags(&server, &folder, &["rename", "Tier 1", "MARKETTING", "--plan-only"]), 0);
     assert!(twin.messages.contains("is new to the tenant, where 1 machine has \"marketting\""), "{}", twin.messages);
 }
+
+#[test]
+fn a_filter_says_which_of_the_machines_that_have_the_tag_are_meant() {
+    let tenant = Tenant::of([
+        machine(1).tagged("Old").running("Linux"),
+        machine(2).tagged("Old").running("Windows11"),
+        machine(3).tagged("Old").running("Linux"),
+        machine(4).running("Linux"),
+    ]);
+    let (server, folder) = (tenant.serve(), Folder::new());
+    let linux = ["--where", "osPlatform=='Linux'"];
+    let plan = tags(&server, &folder, &[&["remove", "Old", "--plan-only", "--json"], &linux[..]].concat());
+    assert_eq!(object(&exits(plan, 0))["changes"], 2);
+    let renamed = tags(&server, &folder, &[&["rename", "Old", "New", "--yes", "--json"], &linux[..]].concat());
+    assert_eq!(object(&exits(renamed, 0))["input"], r"tags rename Old New --where 'osPlatform=='\''Linux'\'''");
+    assert_eq!(held(&tenant, 4), [&["New"][..], &["Old"], &["New"], &[]]);
+    let nobody = exits(tags(&server, &folder, &[&["remove", "Old", "--yes"], &linux[..]].concat()), 0);
+    assert!(nobody.messages.contains("The filter selects no machine that has the tag \"Old\"."), "{}", nobody.messages);
+    folder.write("windows.kql", "machine.osPlatform startswith 'windows'");
+    let by_file = ["remove", "Old", "--yes", "--where-file", "windows.kql"];
+    exits(tags(&server, &folder, &[&by_file[..], &["-o", "windows.kql"]].concat()), 2);
+    exits(tags(&server, &folder, &by_file), 0);
+    assert_eq!(held(&tenant, 4), [&["New"][..], &[], &["New"], &[]]);
+    let unknown = exits(tags(&server, &folder, &["remove", "New", "--where", "platform == 'x'", "--yes"]), 2);
+    assert!(unknown.messages.contains("unknown column \"platform\""), "{}", unknown.messages);
+}
+
+#[test]
+fn a_filtered_change_of_a_tag_that_was_stopped_keeps_its_machines() {
+    let tenant = Tenant::of((1..=3).map(|number| machine(number).tagged("Old").tagged("X")));
+    let folder = Folder::new();
+    let by_tags = ["remove", "Old", "--where", "array_length(machineTags) == 2", "--yes", "--json", "--no-bulk"];
+    let first = std::sync::atomic::AtomicBool::new(true);
+    // The second write is refused for good, and with it the run ends.
+    let stops = tenant.serve_unless(move |request| {
+        let is_late = request.path.ends_with("/tags") && !first.swap(false, std::sync::atomic::Ordering::SeqCst);
+        is_late.then(|| crate::stand_in::Reply::json(401, crate::tenant::error("Unauthorized", "no")))
+    });
+    let stopped = tags(&stops, &folder, &[&by_tags[..], &["--concurrency", "1"]].concat());
+    assert_eq!(object(&stopped)["rows"], 3);
+    let server = tenant.serve();
+    let again = exits(tags(&server, &folder, &by_tags), 0);
+    assert_eq!((&object(&again)["rows"], &object(&again)["status"]["succeeded"]), (&json!(3), &json!(3)));
+    assert_eq!(held(&tenant, 3), [["X"]; 3]);
+}
+
+#[test]
+fn a_tag_that_too_many_have_is_not_removed_by_a_guarded_job_and_can_be_renamed() {
+    let (tenant, folder) = (fleet(), Folder::new());
+    let server = tenant.serve();
+    let guarded = ["Marketting", "--yes", "--guard-removals", "10%,2"];
+    exits(tags(&server, &folder, &[&["remove"], &guarded[..]].concat()), 1);
+    assert_eq!(writes(&server), 0);
+    exits(tags(&server, &folder, &["rename", "Marketting", "Marketing", "--yes", "--guard-removals", "10%,2"]), 0);
+    assert_eq!(held(&tenant, 4), [&["Marketing", "Tier 1"][..], &["Marketing"], &["marketting"], &["Marketing"]]);
+}

@@ -3,24 +3,63 @@
 //! Only named fields are ever taken out of a body, so that a page of a proxy, or a token in an
 //! unexpected place, is not shown by accident.
 
-use serde_json::Value;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::cache::AcquiredToken;
 use super::token::is_token_text;
 
-/// Whether a body can be handed to `azure_identity` as a token's answer. The crate takes a missing
-/// token for an empty one, and adds `expires_in` to the time without a check, which panics on a
-/// number that no calendar can hold.
-pub(super) fn is_plausible_token_answer(body: &[u8]) -> bool {
-    /// Ten years, in seconds: beyond any token, within any calendar.
-    const LONGEST_PLAUSIBLE_LIFE_SECONDS: i64 = 10 * 365 * 24 * 60 * 60;
-    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
-        return false;
-    };
-    let has_token = fields.get("access_token").and_then(Value::as_str).is_some_and(is_token_text);
-    let life_is_plausible = fields.get("expires_in").and_then(Value::as_number).is_none_or(|seconds| {
-        seconds.as_i64().is_some_and(|seconds| (0..=LONGEST_PLAUSIBLE_LIFE_SECONDS).contains(&seconds))
-    });
-    has_token && life_is_plausible
+/// What signing in brings (RFC 6749, section 5.1).
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) token: AcquiredToken,
+    /// Brings the next token without the person, where a person signs in.
+    pub(super) refresh_token: Option<SecretString>,
+}
+
+impl Grant {
+    /// Reads an answer; `None` if it holds no token, or names an end that no calendar can hold. The end is `expires_on`, in
+    /// seconds since 1970, which platforms add and which stays true for a token that they have kept for a while; else
+    /// `expires_in`, in seconds from now. Some write numbers as texts.
+    pub(super) fn read(body: &[u8], now: SystemTime) -> Option<Self> {
+        /// Ten years, in seconds: beyond any token, within any calendar.
+        const LONGEST_PLAUSIBLE_LIFE_SECONDS: i64 = 10 * 365 * 24 * 60 * 60;
+        let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return None };
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| is_token_text(text));
+        let secret = SecretString::from(text("access_token")?);
+        let life = seconds(&fields, "expires_in")?;
+        if life.is_some_and(|seconds| !(0..=LONGEST_PLAUSIBLE_LIFE_SECONDS).contains(&seconds)) {
+            return None;
+        }
+        let now_seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
+        let end = seconds(&fields, "expires_on")?.or_else(|| Some(now_seconds.saturating_add(life?)));
+        let token = match end {
+            Some(end) => AcquiredToken::ending_at(secret, i128::from(end) * 1_000_000_000, now),
+            None => AcquiredToken { secret, life: None },
+        };
+        Some(Self { token, refresh_token: text("refresh_token").map(SecretString::from) })
+    }
+}
+
+/// The token that the Azure CLI prints, with its end in seconds since 1970.
+pub(super) fn cli_token(output: &[u8], now: SystemTime) -> Option<AcquiredToken> {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(output) else { return None };
+    let secret = fields.get("accessToken").and_then(Value::as_str).filter(|text| is_token_text(text))?;
+    let end = seconds(&fields, "expires_on")??;
+    Some(AcquiredToken::ending_at(secret.into(), i128::from(end) * 1_000_000_000, now))
+}
+
+/// A number, as such or as text: `Some(None)` if it is not there, `None` if it is something else.
+#[expect(clippy::option_option, reason = "not there is not the same as wrong")]
+fn seconds(fields: &Map<String, Value>, name: &str) -> Option<Option<i64>> {
+    match fields.get(name) {
+        None | Some(Value::Null) => Some(None),
+        Some(Value::Number(number)) => number.as_i64().map(Some),
+        Some(Value::String(text)) => text.parse().ok().map(Some),
+        Some(_) => None,
+    }
 }
 
 /// What an error body says: `error` and `error_description` (RFC 6749, section 5.2), Entra's
@@ -33,6 +72,11 @@ pub(super) struct Reason {
 }
 
 impl Reason {
+    /// What came back by another way than a body.
+    pub(super) fn new(error: String, description: Option<String>) -> Self {
+        Self { error: Some(error), description, codes: Vec::new() }
+    }
+
     pub(super) fn read(body: &[u8]) -> Self {
         let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
             return Self::default();
@@ -81,25 +125,32 @@ pub(super) fn aadsts_reason(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn only_plausible_answers_reach_the_crate() {
+    fn only_plausible_answers_are_tokens() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000);
         let cases = [
-            (r#"{"access_token":"t","expires_in":3599}"#, true),
-            (r#"{"access_token":"t"}"#, true),
-            (r#"{"access_token":"t","expires_on":"1700000000"}"#, true),
-            (r#"{"access_token":"t","expires_in":9223372036854775807}"#, false),
-            (r#"{"access_token":"t","expires_in":1e300}"#, false),
-            (r#"{"access_token":"t","expires_in":-1}"#, false),
-            (r#"{"access_token":""}"#, false),
-            (r#"{"access_token":"a b"}"#, false),
-            (r#"{"expires_in":3599}"#, false),
-            ("[]", false),
-            ("<html>", false),
+            (r#"{"access_token":"t","expires_in":3599}"#, Some(Some(3599))),
+            (r#"{"access_token":"t","expires_in":"3599"}"#, Some(Some(3599))),
+            (r#"{"access_token":"t"}"#, Some(None)),
+            (r#"{"access_token":"t","expires_on":"1700","expires_in":"86400"}"#, Some(Some(700))),
+            (r#"{"access_token":"t","expires_on":1700}"#, Some(Some(700))),
+            (r#"{"access_token":"t","expires_on":"soon"}"#, None),
+            (r#"{"access_token":"t","expires_in":9223372036854775807}"#, None),
+            (r#"{"access_token":"t","expires_in":1e300}"#, None),
+            (r#"{"access_token":"t","expires_in":-1}"#, None),
+            (r#"{"access_token":""}"#, None),
+            (r#"{"access_token":"a b"}"#, None),
+            (r#"{"expires_in":3599}"#, None),
+            ("[]", None),
+            ("<html>", None),
         ];
         for (body, expected) in cases {
-            assert_eq!(is_plausible_token_answer(body.as_bytes()), expected, "{body}");
+            let life = Grant::read(body.as_bytes(), now).map(|grant| grant.token.life);
+            assert_eq!(life, expected.map(|seconds| seconds.map(Duration::from_secs)), "{body}");
         }
     }
 

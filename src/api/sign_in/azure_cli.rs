@@ -1,19 +1,13 @@
-//! Starting the Azure CLI.
-//!
-//! `azure_identity` builds the command (`az account get-access-token` with scope and tenant:
-//! nothing secret) and reads its output; this runs it, with the bounds of [`super::child`]. The crate's own runner would
-//! let `az` read our standard input, which may be the input file, would give it all variables, would wait for it and
-//! read what it prints for ever, and would put that into the error.
+//! Starting the Azure CLI, whose command line holds nothing secret, with the bounds of [`super::child`], and reading what it
+//! prints.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::process::Output;
-use std::time::Duration;
+use std::ffi::OsStr;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use azure_identity::Executor;
 
-use super::answer::{aadsts_code, aadsts_reason};
+use super::answer::{aadsts_code, aadsts_reason, cli_token};
+use super::cache::{AcquiredToken, TokenSource};
 use super::child::{self, Ended};
 use super::error::{SignInError, Trouble};
 use super::settings::SignInMethod;
@@ -28,13 +22,23 @@ const LONGEST_REASON_CHARACTERS: usize = 300;
 const NOT_FOUND_STATUS: i32 = 127;
 /// Closes what whoever started us has left open beyond the standard streams, as far as a shell can name it. Our own files
 /// are closed by the system when another program starts.
-const CLOSING: &str = "exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; ";
+const CLOSING: &str = "exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; cd /bin && ";
 
-/// Runs the Azure CLI and turns its failures into sign-in errors.
+/// Signs in as whoever is signed in to the Azure CLI.
 #[derive(Debug)]
-pub(super) struct AzureCliRunner;
+pub(super) struct AzureCli {
+    /// For a shell. Scope and tenant have been checked: they hold nothing that a shell takes for its own.
+    command: String,
+}
 
-impl AzureCliRunner {
+impl AzureCli {
+    pub(super) fn new(scope: &str, tenant_id: Option<&str>) -> Self {
+        // `az` is a script of its own on Windows. It is looked for on the PATH, and not in the working directory.
+        let place = if cfg!(windows) { "cd /d %SYSTEMROOT% && " } else { CLOSING };
+        let tenant = tenant_id.map(|id| format!(" --tenant {id}")).unwrap_or_default();
+        Self { command: format!("{place}az account get-access-token -o json --scope {scope}{tenant}") }
+    }
+
     /// What a failure means, from the exit status and the standard error of `az`.
     pub(super) fn failure(status: Option<i32>, complaint: &str) -> SignInError {
         if status == Some(NOT_FOUND_STATUS) || complaint.contains("is not recognized") {
@@ -68,10 +72,15 @@ impl AzureCliRunner {
             message: Outside::new(aadsts_reason(line)).kept(LONGEST_REASON_CHARACTERS).into(),
         }
     }
+
+    /// The token that `az` prints.
+    pub(super) fn token(output: &[u8]) -> Result<AcquiredToken, SignInError> {
+        cli_token(output, SystemTime::now()).ok_or_else(|| unreachable(PARTY, Trouble::Unreadable))
+    }
 }
 
 /// As messages name it.
-pub(super) const PARTY: &str = "az";
+const PARTY: &str = "az";
 
 fn unreachable(party: &str, trouble: Trouble) -> SignInError {
     SignInError::Unreachable {
@@ -90,33 +99,21 @@ fn is_about_the_network(complaint: &str) -> bool {
         .any(|words| complaint.contains(words))
 }
 
-/// The arguments of a shell, closing descriptors before anything else; those of another program as they are.
-fn closing_descriptors(args: &[&OsStr]) -> Vec<OsString> {
-    let mut args: Vec<OsString> = args.iter().map(|argument| OsString::from(*argument)).collect();
-    if let [switch, script] = args.as_mut_slice()
-        && switch == "-c"
-    {
-        let rest = std::mem::replace(script, CLOSING.into());
-        script.push(rest);
-    }
-    args
-}
-
 #[async_trait]
-impl Executor for AzureCliRunner {
-    async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<Output> {
-        let args = closing_descriptors(args);
-        let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
-        let output = match child::run(program, &args, TIME_LIMIT).await? {
-            Ended::ByItself(output) => output,
-            Ended::TooLate => return Err(io::Error::other(unreachable(PARTY, Trouble::TimedOut))),
-            Ended::TooMuch => return Err(io::Error::other(unreachable(PARTY, Trouble::TooLarge))),
+impl TokenSource for AzureCli {
+    async fn acquire(&self) -> Result<AcquiredToken, SignInError> {
+        let (shell, switch) = if cfg!(windows) { ("cmd", "/C") } else { ("/bin/sh", "-c") };
+        let ended = child::run(OsStr::new(shell), &[OsStr::new(switch), OsStr::new(&self.command)], TIME_LIMIT).await;
+        let output = match ended {
+            Ok(Ended::ByItself(output)) => output,
+            Ok(Ended::TooLate) => return Err(unreachable(PARTY, Trouble::TimedOut)),
+            Ok(Ended::TooMuch) => return Err(unreachable(PARTY, Trouble::TooLarge)),
+            Err(_not_started) => return Err(unreachable(PARTY, Trouble::Unreadable)),
         };
         if output.status.success() {
-            return Ok(output);
+            return Self::token(&output.stdout);
         }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(io::Error::other(Self::failure(output.status.code(), &complaint)))
+        Err(Self::failure(output.status.code(), &String::from_utf8_lossy(&output.stderr)))
     }
 }
 
@@ -155,31 +152,46 @@ mod tests {
             ),
         ];
         for (status, complaint, expected) in cases {
-            let error = AzureCliRunner::failure(status, complaint);
+            let error = AzureCli::failure(status, complaint);
             assert!(error.to_string().contains(expected), "{error}");
             let network = complaint.contains("ConnectionPool");
             assert_eq!(error.is_transient(), network, "{error}");
         }
     }
 
+    #[test]
+    fn it_is_asked_for_the_scope_in_the_tenant() {
+        let asked = |tenant| AzureCli::new("https://api.example/.default", tenant).command;
+        let expected = "az account get-access-token -o json --scope https://api.example/.default";
+        assert!(asked(None).ends_with(expected), "{}", asked(None));
+        assert!(asked(Some("tenant")).ends_with(&format!("{expected} --tenant tenant")), "{}", asked(Some("tenant")));
+    }
+
+    #[test]
+    fn what_it_prints_is_a_token_or_nothing() {
+        let printed = r#"{"accessToken":"one","expires_on":4102444800,"tokenType":"Bearer"}"#;
+        let token = AzureCli::token(printed.as_bytes()).expect("a token");
+        assert_eq!(secrecy::ExposeSecret::expose_secret(&token.secret), "one");
+        // Before version 2.54 it printed the end in local time only.
+        for printed in ["not json", "", r#"{"accessToken":"one","expiresOn":"2030-01-02 03:04:05"}"#] {
+            let error = AzureCli::token(printed.as_bytes()).expect_err("no token");
+            assert!(error.to_string().ends_with("az answered with something that is not a token"), "{error}");
+        }
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn it_gets_no_input_and_its_failure_comes_back_as_ours() {
-        let shell = |script: &'static str| async move {
-            AzureCliRunner.run(OsStr::new("/bin/sh"), &[OsStr::new("-c"), OsStr::new(script)]).await
+        let shell = |script: &str| {
+            let source = AzureCli { command: format!("{CLOSING}{script}") };
+            async move { source.acquire().await.map_err(|error| error.to_string()) }
         };
-        let output = shell("cat; echo done").await.expect("it runs");
-        assert_eq!(output.stdout, b"done\n");
-        let error = shell("yes").await.expect_err("it is ended");
-        let own = error.get_ref().and_then(|e| e.downcast_ref::<SignInError>()).map(ToString::to_string);
-        assert_eq!(
-            own.as_deref(),
-            Some("signing in through the Azure CLI failed: az answered with more than a token can be")
-        );
+        let token = shell(r#"cat; echo '{"accessToken":"one","expires_on":4102444800}'"#).await;
+        assert!(token.is_ok(), "{token:?}");
+        let too_much = "signing in through the Azure CLI failed: az answered with more than a token can be";
+        assert_eq!(shell("yes").await.expect_err("it is ended"), too_much);
         let error = shell("echo 'ERROR: no eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ4In0.c2ln' >&2; exit 1").await;
         let error = error.expect_err("it fails");
-        let own = error.get_ref().and_then(|e| e.downcast_ref::<SignInError>());
-        let shown = own.expect("our own error").to_string();
-        assert!(shown.ends_with(": no ***"), "{shown}");
+        assert!(error.ends_with(": no ***"), "{error}");
     }
 }

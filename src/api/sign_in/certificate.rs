@@ -1,9 +1,7 @@
 //! Signing in with a certificate: the file, and the assertion that is signed with its key.
 //!
-//! `azure_identity` has a credential for this, but it brings openssl; this signs the same assertion
-//! with `jsonwebtoken`. The form is Microsoft's page on certificate credentials: PS256, the
-//! certificate's SHA-256 thumbprint as `x5t#S256`, the token endpoint as audience. Entra takes RSA
-//! keys only.
+//! The form is Microsoft's page on certificate credentials: PS256, the certificate's SHA-256 thumbprint as `x5t#S256`, the
+//! token endpoint as audience. Entra takes RSA keys only.
 
 use std::fmt;
 use std::io;
@@ -18,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::SignInError;
 use super::files::read_private_text;
+use super::token::unguessable;
 use crate::outside::shown;
 
 /// The documentation asks for five to ten minutes at most; each assertion is used at once, and
@@ -135,24 +134,21 @@ impl CertificateKey {
 
     /// A fresh assertion that `client_id` owns the certificate, for the token endpoint `audience`
     /// and no one else.
-    pub(super) fn sign(
-        &self,
-        client_id: &str,
-        audience: &str,
-        now_unix_seconds: u64,
-    ) -> jsonwebtoken::errors::Result<String> {
+    pub(super) fn sign(&self, client_id: &str, audience: &str, now_unix_seconds: u64) -> Result<String, SignInError> {
         let mut header = Header::new(Algorithm::PS256);
         header.x5t_s256 = Some(self.thumbprint.clone());
         let claims = Claims {
             aud: audience,
             iss: client_id,
             sub: client_id,
-            jti: azure_core::Uuid::new_v4().to_string(),
+            jti: unguessable()?,
             iat: now_unix_seconds,
             nbf: now_unix_seconds,
             exp: now_unix_seconds.saturating_add(ASSERTION_LIFE_SECONDS),
         };
-        jsonwebtoken::encode(&header, &claims, &self.key)
+        jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_unusable| {
+            SignInError::settings("the certificate's key cannot sign", "use an RSA key of 2048 to 8192 bits")
+        })
     }
 }
 

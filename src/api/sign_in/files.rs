@@ -95,7 +95,8 @@ fn wide_text(bytes: &[u8]) -> Option<io::Result<String>> {
     Some(text.ok().filter(|_| rest.is_empty()).ok_or_else(invalid))
 }
 
-fn warn_if_readable_by_everybody(path: &Path) {
+/// Warns of a file with a secret that every account of this computer can read.
+pub fn warn_if_readable_by_everybody(path: &Path) {
     if is_readable_by_everybody(path) {
         tracing::warn!(
             "{} can be read by every account on this computer; take that permission away \

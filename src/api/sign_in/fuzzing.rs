@@ -1,34 +1,21 @@
 //! What a sign-in is answered, by anybody: by a token endpoint, by a platform's metadata service, by `az`.
 #![expect(clippy::expect_used, reason = "a panic is how a target reports")]
 
-use std::ffi::OsStr;
-use std::io;
-use std::process::{ExitStatus, Output};
-use std::sync::{Arc, LazyLock, Once};
-use std::time::SystemTime;
+use std::sync::{LazyLock, Once};
 
-use async_trait::async_trait;
-use azure_core::credentials::{Secret, TokenCredential};
-use azure_core::error::ErrorKind;
-use azure_core::http::{AsyncRawResponse, ClientOptions, HttpClient, Request, RetryOptions, Transport};
-use azure_identity::{
-    AzureCliCredential, AzureCliCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, Executor,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-};
-use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use reqwest::{StatusCode, Url};
 use secrecy::SecretString;
 
 use super::SignInMethod;
-use super::azure_cli::AzureCliRunner;
+use super::azure_cli::AzureCli;
 use super::cache::AcquiredToken;
+use super::endpoint::{Endpoint, Reply};
 use super::files::text_of;
-use super::token::{BearerToken, is_token_text};
-use super::transport::{Route, SignInTransport};
+use super::token::BearerToken;
 use crate::outside::{Outside, secrets, shown};
 
 const SECRET: &str = "s3cret-of-the-app";
-const SCOPE: &str = "https://api.securitycenter.microsoft.com/.default";
-const TENANT: &str = "00000000-0000-0000-0000-000000000001";
 
 /// Signs in against an authority, or another program, that answers what it likes. The first byte chooses which, the second
 /// the status.
@@ -45,83 +32,30 @@ pub(crate) fn sign_in(data: &[u8]) {
     }
 }
 
-/// An authority behind the gate that every real answer passes.
-#[derive(Debug)]
-struct Answering {
-    gate: Arc<SignInTransport>,
-    status: StatusCode,
-    body: Vec<u8>,
-}
-
-#[async_trait]
-impl HttpClient for Answering {
-    async fn execute_request(&self, _request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let understood = self.gate.understood(self.status, None, self.body.clone());
-        understood.map_err(|error| azure_core::Error::new(ErrorKind::Other, error))
-    }
-}
-
 fn by_http(method: SignInMethod, status: u8, body: &[u8]) {
     static HTTP: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
     let statuses = [200, 200, 200, 400, 401, 302, 404, 429, 500, 503];
     let status = statuses.get(usize::from(status) % statuses.len()).copied().unwrap_or(200);
     let status = StatusCode::from_u16(status).expect("a status");
-    let route = Route::to_identity_endpoint(None).expect("the address of the metadata service");
-    let gate = Arc::new(SignInTransport::new(HTTP.clone(), route, method));
-    if let Err(error) = gate.understood(status, None, body.to_vec()) {
-        is_one_harmless_line(&error.to_string());
-    }
-    let client_options = || ClientOptions {
-        retry: RetryOptions::none(),
-        transport: Some(Transport::new(Arc::new(Answering { gate: Arc::clone(&gate), status, body: body.to_vec() }))),
-        ..ClientOptions::default()
-    };
-    let credential: Arc<dyn TokenCredential> = if method == SignInMethod::ManagedIdentity {
-        let options = ManagedIdentityCredentialOptions {
-            client_options: client_options(),
-            ..ManagedIdentityCredentialOptions::default()
-        };
-        ManagedIdentityCredential::new(Some(options)).expect("a credential")
-    } else {
-        let options = ClientSecretCredentialOptions { client_options: client_options() };
-        ClientSecretCredential::new(TENANT, "app".to_owned(), Secret::new(SECRET), Some(options)).expect("a credential")
-    };
-    acquire(credential.as_ref());
-}
-
-/// Another program's output.
-#[derive(Debug)]
-struct Printing(Vec<u8>);
-
-#[async_trait]
-impl Executor for Printing {
-    async fn run(&self, _program: &OsStr, _args: &[&OsStr]) -> io::Result<Output> {
-        Ok(Output { status: ExitStatus::default(), stdout: self.0.clone(), stderr: Vec::new() })
+    let address = Url::parse("https://login.example/tenant/token").expect("an address");
+    let endpoint = Endpoint::new(HTTP.clone(), address, method);
+    match endpoint.understood(&Reply { status, headers: HeaderMap::new(), body: body.to_vec() }) {
+        Ok(grant) => is_usable(&grant.token),
+        Err(error) => is_one_harmless_line(&error.to_string()),
     }
 }
 
 fn by_azure_cli(status: u8, output: &[u8]) {
-    let error = AzureCliRunner::failure(Some(i32::from(status)), &String::from_utf8_lossy(output));
+    let error = AzureCli::failure(Some(i32::from(status)), &String::from_utf8_lossy(output));
     is_one_harmless_line(&error.to_string());
-    let options = AzureCliCredentialOptions {
-        executor: Some(Arc::new(Printing(output.to_vec()))),
-        ..AzureCliCredentialOptions::default()
-    };
-    acquire(AzureCliCredential::new(Some(options)).expect("a credential").as_ref());
+    if let Ok(token) = AzureCli::token(output) {
+        is_usable(&token);
+    }
 }
 
-/// Takes a token, as the source of tokens does, and reads what it says of itself.
-fn acquire(credential: &dyn TokenCredential) {
-    static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-        LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
-    let Ok(token) = RUNTIME.block_on(credential.get_token(&[SCOPE], None)) else { return };
-    let secret = token.token.secret();
-    if !is_token_text(secret) {
-        return;
-    }
-    let ends = token.expires_on.unix_timestamp_nanos();
-    let acquired = AcquiredToken::ending_at(secret.into(), ends, SystemTime::UNIX_EPOCH);
-    let bearer = BearerToken::new(&acquired.secret, 1).expect("a token's text");
+/// Takes a token, as the cache does, and reads what it says of itself.
+fn is_usable(token: &AcquiredToken) {
+    let bearer = BearerToken::new(&token.secret, 1).expect("a token's text");
     for claim in bearer.claims().into_iter().flat_map(|claims| claims.roles.iter().chain(&claims.tenant_id)) {
         is_one_harmless_line(claim);
     }

@@ -32,6 +32,10 @@ pub enum AuthMethod {
     AzureCli,
     /// A ready token
     Token,
+    /// You, in a browser on this computer
+    Browser,
+    /// You, with a code on any device
+    DeviceCode,
 }
 
 /// How the sign-in is done: [`AuthMethod`] with `auto` decided.
@@ -49,9 +53,19 @@ pub enum SignInMethod {
     AzureCli,
     /// A ready token.
     Token,
+    /// A person in a browser.
+    Browser,
+    /// A person with a code on any device.
+    DeviceCode,
 }
 
 impl SignInMethod {
+    /// Whether a person is asked, who has to be there.
+    #[must_use]
+    pub const fn asks_a_person(self) -> bool {
+        matches!(self, Self::Browser | Self::DeviceCode)
+    }
+
     /// The method's name, as `--auth` takes it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -62,6 +76,8 @@ impl SignInMethod {
             Self::ManagedIdentity => "managed-identity",
             Self::AzureCli => "azure-cli",
             Self::Token => "token",
+            Self::Browser => "browser",
+            Self::DeviceCode => "device-code",
         }
     }
 }
@@ -76,6 +92,8 @@ impl fmt::Display for SignInMethod {
             Self::ManagedIdentity => "with a managed identity",
             Self::AzureCli => "through the Azure CLI",
             Self::Token => "with a ready token",
+            Self::Browser => "in a browser",
+            Self::DeviceCode => "with a device code",
         })
     }
 }
@@ -87,6 +105,8 @@ pub struct SignInSettings {
     pub method: AuthMethod,
     /// The tenant's id or domain (`AZURE_TENANT_ID`).
     pub tenant_id: Option<String>,
+    /// The tenant that every token must be of; `None` where any will do.
+    pub expected_tenant: Option<String>,
     /// The app's or the user-assigned identity's client id (`AZURE_CLIENT_ID`).
     pub client_id: Option<String>,
     /// `AZURE_CLIENT_SECRET`, or what [`read_secret_file`](super::read_secret_file) read.
@@ -107,6 +127,8 @@ pub struct SignInSettings {
     pub ready_token: Option<SecretString>,
     /// `--token-file`; it goes before `TAGFLEET_TOKEN`.
     pub token_file: Option<PathBuf>,
+    /// Whether a browser is started for a person who signs in with one.
+    pub opens_browser: bool,
     /// What the platform offers.
     pub offers: PlatformOffers,
 }
@@ -118,6 +140,7 @@ impl SignInSettings {
         Self {
             method: AuthMethod::Auto,
             tenant_id: None,
+            expected_tenant: None,
             client_id: None,
             client_secret: None,
             certificate_path: None,
@@ -127,6 +150,7 @@ impl SignInSettings {
             scope: scope.into(),
             ready_token: None,
             token_file: None,
+            opens_browser: true,
             offers: PlatformOffers::default(),
         }
     }
@@ -141,6 +165,8 @@ impl SignInSettings {
             AuthMethod::ManagedIdentity => SignInMethod::ManagedIdentity,
             AuthMethod::AzureCli => SignInMethod::AzureCli,
             AuthMethod::Token => SignInMethod::Token,
+            AuthMethod::Browser => SignInMethod::Browser,
+            AuthMethod::DeviceCode => SignInMethod::DeviceCode,
             AuthMethod::Auto => return self.first_possible_method(),
         })
     }
@@ -152,7 +178,7 @@ impl SignInSettings {
             (is_held(self.client_secret.as_ref()), SignInMethod::Secret),
             (named(self.certificate_path.as_ref()).is_some(), SignInMethod::Certificate),
             (named(self.federated_token_file.as_ref()).is_some(), SignInMethod::Workload),
-            (filled(self.offers.identity_endpoint.as_deref()).is_some(), SignInMethod::ManagedIdentity),
+            (self.offers.identity.is_announced(), SignInMethod::ManagedIdentity),
             (self.offers.azure_cli, SignInMethod::AzureCli),
         ];
         candidates.into_iter().find_map(|(possible, method)| possible.then_some(method)).ok_or_else(|| {
@@ -171,34 +197,73 @@ impl SignInSettings {
 /// What the platform offers for signing in without anything being set.
 #[derive(Debug, Clone, Default)]
 pub struct PlatformOffers {
-    /// The address that hands out managed identity tokens, if the platform names one that can be
-    /// used.
-    pub identity_endpoint: Option<String>,
-    /// What that address wants to see in return. Read by `azure_identity` itself; here only so that
-    /// it can be masked.
-    pub identity_header: Option<SecretString>,
+    /// Who knows the identity of this machine, if it has one.
+    pub identity: IdentityPlatform,
     /// Whether the Azure CLI is installed.
     pub azure_cli: bool,
 }
 
+/// Who hands out the tokens of a managed identity, and what it wants to see in return.
+#[derive(Debug, Clone, Default)]
+pub enum IdentityPlatform {
+    /// A virtual machine's metadata service. It announces itself by nothing, and guessing would mean a request into any
+    /// network: it takes `--auth managed-identity`.
+    #[default]
+    VirtualMachine,
+    /// App Service and what is built on it.
+    AppService {
+        /// `IDENTITY_ENDPOINT`.
+        endpoint: String,
+        /// `IDENTITY_HEADER`.
+        header: SecretString,
+    },
+    /// A server of one's own, connected by Azure Arc.
+    Arc {
+        /// `IDENTITY_ENDPOINT`.
+        endpoint: String,
+        /// Where its agent keeps the files that prove who is asking.
+        key_directory: PathBuf,
+    },
+    /// A platform whose dialect is not spoken here. In Cloud Shell the Azure CLI is there and signed in.
+    Unsupported(&'static str),
+}
+
+impl IdentityPlatform {
+    /// Looks at the variables by which Azure's own tools tell the platforms apart.
+    fn detect(set: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let has = |name: &str| set(name).is_some();
+        match (text("IDENTITY_ENDPOINT"), text("IDENTITY_HEADER")) {
+            (Some(_), Some(_)) if has("IDENTITY_SERVER_THUMBPRINT") => Self::Unsupported("Service Fabric"),
+            (Some(endpoint), Some(header)) => Self::AppService { endpoint, header: header.into() },
+            (Some(endpoint), None) if has("IMDS_ENDPOINT") => {
+                Self::Arc { endpoint, key_directory: arc_key_directory(set("PROGRAMDATA")) }
+            }
+            (None, _) if has("MSI_SECRET") && has("MSI_ENDPOINT") => Self::Unsupported("Azure Machine Learning"),
+            (None, _) if has("MSI_ENDPOINT") => Self::Unsupported("Cloud Shell"),
+            _ => Self::VirtualMachine,
+        }
+    }
+
+    const fn is_announced(&self) -> bool {
+        matches!(self, Self::AppService { .. } | Self::Arc { .. })
+    }
+}
+
+fn arc_key_directory(program_data: Option<OsString>) -> PathBuf {
+    match program_data {
+        Some(folder) if cfg!(windows) => Path::new(&folder).join("AzureConnectedMachineAgent").join("Tokens"),
+        _ => PathBuf::from("/var/opt/azcmagent/tokens"),
+    }
+}
+
 impl PlatformOffers {
     /// Looks around, with `variable` reading the environment.
-    ///
-    /// An identity endpoint counts if `azure_identity` can talk to it: App Service's kind, which
-    /// sets `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`. Cloud Shell, Azure Arc, Azure ML and Service
-    /// Fabric speak other dialects; on the first of these the Azure CLI is there and signed in. A
-    /// virtual machine's metadata service announces itself by nothing, and guessing would mean a
-    /// request into any network: it takes `--auth managed-identity`.
     #[must_use]
     pub fn detect(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
-        let identity_header = text("IDENTITY_HEADER");
-        let identity_endpoint = text("IDENTITY_ENDPOINT")
-            .filter(|_| identity_header.is_some() && set("IDENTITY_SERVER_THUMBPRINT").is_none());
         Self {
-            identity_endpoint,
-            identity_header: identity_header.map(SecretString::from),
+            identity: IdentityPlatform::detect(&set),
             azure_cli: set("PATH").is_some_and(|path| has_azure_cli(&path)),
         }
     }
@@ -220,8 +285,15 @@ pub(super) struct Application {
 
 impl Application {
     /// Where tokens are asked for.
-    pub(super) fn token_endpoint(&self) -> String {
-        format!("{}{}/oauth2/v2.0/token", self.authority, self.tenant_id)
+    pub(super) fn token_endpoint(&self) -> Url {
+        self.endpoint("token")
+    }
+
+    /// The tenant's address for this part of signing in.
+    pub(super) fn endpoint(&self, part: &str) -> Url {
+        let mut endpoint = self.authority.clone();
+        endpoint.set_path(&format!("{}/oauth2/v2.0/{part}", self.tenant_id));
+        endpoint
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sign-in from outside: real requests to an authority on loopback, in real time.
 
-mod authority;
+pub(super) mod authority;
 mod flows;
 mod refusals;
 mod secrecy;

@@ -9,6 +9,8 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::error::SignInError;
+
 /// A longer token would not fit into any server's header limits.
 pub(super) const LONGEST_TOKEN_BYTES: usize = 64 * 1024;
 /// A longer name or role is no name or role; it is left out of the claims.
@@ -75,6 +77,18 @@ pub(super) fn is_token_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_TOKEN_BYTES && text.bytes().all(is_fit)
 }
 
+/// A text that nobody guesses: 32 bytes of the system's randomness, in characters that an address takes as they are.
+pub(super) fn unguessable() -> Result<String, SignInError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_none| {
+        SignInError::settings(
+            "the system gives no random numbers",
+            "check that this process may use the system's randomness",
+        )
+    })?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
 /// The payload of an Entra access token, as far as it is of use. Every part is optional, since the
 /// format is the service's own affair.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,6 +108,12 @@ pub struct TokenClaims {
 }
 
 impl TokenClaims {
+    /// Whether it is a person's: whose list shows only the machines of the groups that the person may see.
+    #[must_use]
+    pub fn is_delegated(&self) -> bool {
+        !self.scopes.is_empty()
+    }
+
     /// Reads the payload of a JSON Web Token (RFC 7519) without verifying it.
     pub(super) fn read(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
@@ -165,11 +185,13 @@ mod tests {
             scopes: vec![],
             expires_at_unix_seconds: Some(17),
         };
+        assert!(!expected.is_delegated());
         assert_eq!(claims(&app), Some(expected));
         let person = web_token(r#"{"azp":"a-2","scp":"Machine.Read Machine.ReadWrite"}"#);
         let person = claims(&person).expect("readable");
         assert_eq!(person.application_id.as_deref(), Some("a-2"));
         assert_eq!(person.scopes, ["Machine.Read", "Machine.ReadWrite"]);
+        assert!(person.is_delegated());
     }
 
     #[test]

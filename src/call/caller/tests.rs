@@ -13,11 +13,16 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::api::sign_in::SignInError;
-use crate::api::{Loss, LossKind, Response};
+use crate::api::{Answer, ApiRequest, Loss, LossKind, Response, TokenGeneration};
+use crate::call::judge::{History, RetryReason};
+use crate::call::{
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, Notice, OperationEnd, Phase, Questions,
+    Repeat, RepeatCause, Reports, WaitCause,
+};
 use crate::clock::{BootId, VirtualClock};
-use crate::model::{Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
+use crate::model::{Change, DeviceValue, Held, MachineId, OperationId, Status, Tag, TagAction, TagNumber};
 use crate::quota::QuotaScope;
-use crate::store::{InputChunk, NewOperation, NewRun, RunKey, RunState};
+use crate::store::{InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState};
 
 /// How long the service may be in trouble in these tests.
 const MAXIMUM_OUTAGE: Duration = Duration::from_hours(2);
@@ -32,7 +37,6 @@ fn lost(kind: LossKind) -> Answer {
     Answer::Lost(Loss { kind, description: "lost".into() })
 }
 
-/// The service's refusal.
 fn refusal(status: u16) -> Answer {
     response(status, r#"{"error": {"code": "C", "message": "m"}}"#)
 }

@@ -3,19 +3,19 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{
-    AbortCause, BeforeNext, BulkRefusal, Call, CallEnd, CallId, CallOperation, Caller, EarlierTrouble,
-    MAXIMUM_TOKEN_REFUSALS, Memory, OperationEnd, PUT_OFF_AFTER, Questions, Repeat, RepeatCause, Reports,
-    ServiceTrouble, SignInTrouble, StopReason, backoff,
-};
+use super::{Caller, MAXIMUM_TOKEN_REFUSALS, PUT_OFF_AFTER};
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::call::effect::Next;
 use crate::call::gate::Turn;
 use crate::call::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
+use crate::call::memory::{BeforeNext, Memory};
 use crate::call::outage::{Attempted, Concern, Pause, Sign, sign};
+use crate::call::{
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, EarlierTrouble, OperationEnd, Questions, Repeat,
+    RepeatCause, ServiceTrouble, SignInTrouble, StopReason, backoff,
+};
 use crate::model::{AnswerFacts, Outcome};
-use crate::store::StoreError;
 
 /// How many failed attempts of a bulk call may be chance while the service is well otherwise.
 const TROUBLE_BELIEVED_AFTER: u32 = 3;
@@ -81,43 +81,6 @@ impl<T: Transport> Caller<T> {
         }
     }
 
-    /// Asks the service something that has nothing to do with the call's machine, and waits until it answers. So the
-    /// attempts of a call that is alone in its trouble are not spent in an outage. Says how the call ends if there is
-    /// no point in that attempt.
-    pub(super) async fn end_unless_service_is_there(
-        &self,
-        call: &Call,
-        memory: &mut Memory,
-        reports: &Reports,
-    ) -> Result<Option<CallEnd>, StoreError> {
-        let mut asked = Memory::default();
-        let end = Box::pin(self.go_on(&call.neutral_question(), &mut asked, reports)).await?;
-        if asked.in_trouble_since.is_some() {
-            // It was an outage, so the call begins anew.
-            (memory.attempts, memory.failures, memory.troubled_attempts) = (0, 0, 0);
-        }
-        Ok(match end {
-            CallEnd::Stopped(_) => Some(end),
-            CallEnd::Aborted(cause, _) => Some(CallEnd::Aborted(cause, None)),
-            _ if asked.in_trouble_since.is_none() && call.is_bulk() => Some(self.taken_apart(call, memory)),
-            // It may not be allowed to read, but that is an answer, too.
-            _ => None,
-        })
-    }
-
-    /// Asks the service once something that has nothing to do with the call's machine, during a pause that may come from
-    /// the machines of the few operations that are left. If it answers, the pause is over.
-    pub(super) async fn ask_something_neutral(&self, call: &Call, reports: &Reports) -> Result<(), StoreError> {
-        let question = call.neutral_question();
-        let began = self.clock.boot_time();
-        // What becomes of the question is no end of the call.
-        let _next = Box::pin(self.attempt(&question, &mut Memory::default(), reports)).await?;
-        if self.gate.was_answered_since(question.request.bucket(), began) {
-            self.gate.note_neutral_answer(call.request.bucket());
-        }
-        Ok(())
-    }
-
     /// Notes an attempt of a bulk call that failed for a reason which may lie in one of its machines. After a few of them
     /// the call is over if others are answered meanwhile; where there are no others, the service is asked first.
     pub(super) fn look_for_culprit(&self, why: RetryReason, call: &Call, memory: &mut Memory) -> Option<CallEnd> {
@@ -139,7 +102,7 @@ impl<T: Transport> Caller<T> {
     }
 
     /// The end of a bulk call at which the service fails, although it is well: one of its machines may be why.
-    fn taken_apart(&self, call: &Call, memory: &Memory) -> CallEnd {
+    pub(super) fn taken_apart(&self, call: &Call, memory: &Memory) -> CallEnd {
         let trouble = EarlierTrouble { attempts: 0, was_alone: false, ..self.trouble(call, memory) };
         let again = |operation: &CallOperation| {
             OperationEnd::Again(History { trouble: Some(trouble), ..operation.history.also(memory.history) })
@@ -249,7 +212,7 @@ impl Call {
     }
 
     /// A question in its name that has nothing to do with its machines.
-    fn neutral_question(&self) -> Self {
+    pub(super) fn neutral_question(&self) -> Self {
         Self {
             id: self.id,
             request: ApiRequest::ListMachines { top: 1, skip: 0 },

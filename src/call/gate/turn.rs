@@ -3,34 +3,12 @@
 //! The turns go round, so that no single call's fate decides for all. What surprises: whoever has the turn still needs a
 //! place from the pacer and the ledger like any call, and keeps the turn until its answer has been noted.
 
-use tokio::sync::OwnedMutexGuard;
-
-use super::{Gate, Pass, StopReason};
+use super::Gate;
+use super::pass::{Pass, Turn};
 use crate::call::outage::{Attempted, Moment, Outages, Pause, Sign};
-use crate::call::{Call, CallReport, Phase, Reports, WaitCause};
+use crate::call::{Call, CallReport, Phase, Reports, StopReason, WaitCause};
 use crate::clock::BootTime;
 use crate::model::Bucket;
-
-/// How a call may go on while the service is in trouble, or is not.
-#[derive(Debug)]
-pub(in crate::call) enum Turn {
-    /// Its bucket does not pause.
-    Open,
-    /// It alone tries whether the service is back, until this is dropped.
-    Probe {
-        /// The turn, which nobody else has.
-        _turn: OwnedMutexGuard<()>,
-    },
-    /// It may not be sent any more.
-    Stopped(StopReason),
-}
-
-impl Turn {
-    /// Whether it is to try if the service is back.
-    pub(in crate::call) const fn is_probe(&self) -> bool {
-        matches!(self, Self::Probe { .. })
-    }
-}
 
 impl Pause {
     /// What a call waits for meanwhile.
@@ -77,11 +55,6 @@ impl Gate {
         }
     }
 
-    /// Whether the call's bucket pauses and the turn to try is not the call's.
-    pub(super) fn is_closed_to(&self, call: &Call, turn: &Turn) -> bool {
-        !turn.is_probe() && self.pause(call.request.bucket()).is_some()
-    }
-
     /// Notes what an attempt says of the service's health, and gives the pause that its bucket is in from now on.
     pub(in crate::call) fn note_health(&self, sign: Sign, attempted: Attempted, fraction: f64) -> Option<Pause> {
         let now = Moment { boot: self.clock.boot_time(), wall: self.clock.wall_time(), fraction };
@@ -123,10 +96,5 @@ impl Gate {
     /// Whether calls of this bucket were answered since.
     pub(in crate::call) fn was_answered_since(&self, bucket: Bucket, since: BootTime) -> bool {
         self.outages.borrow().was_answered_since(bucket, since)
-    }
-
-    /// The pause of a bucket, if there is one.
-    fn pause(&self, bucket: Bucket) -> Option<Pause> {
-        self.outages.borrow().pause(bucket)
     }
 }

@@ -7,11 +7,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    AnswerFacts, ApiRequest, BUSY_BELIEVED_AFTER, History, MachineVerdict, PROXY_PAGE, Response, RetryReason, Shown,
-    SplitReason, Verdict, is_disallowed, retry, shows,
-};
-use crate::model::MachineId;
+use super::belief::BUSY_BELIEVED_AFTER;
+use super::facts::{PROXY_PAGE, is_disallowed};
+use super::shown::{Shown, shows};
+use super::verdict::{History, MachineVerdict, RetryReason, SplitReason, Verdict, retry};
+use crate::api::{ApiRequest, Response};
+use crate::model::{AnswerFacts, MachineId};
 
 /// The service's code for a call with too many machines.
 const TOO_MANY_CODE: &str = "MaximumBatchSizeExceeded";

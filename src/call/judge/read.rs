@@ -1,20 +1,11 @@
 //! Judging the answers to calls that change nothing. Whatever is no matter of reading (a refused token, a quota, a
 //! service in trouble, a redirect) is judged as it is for writes.
 
-use super::{History, NOT_FOUND_BELIEVED_AFTER, PROXY_PAGE, RetryReason, Verdict, cut, facts, retry};
-use crate::api::{ApiRequest, MachinePage, MachineRecord, Response};
+use super::belief::NOT_FOUND_BELIEVED_AFTER;
+use super::facts::{PROXY_PAGE, cut, facts};
+use super::verdict::{History, ReadAnswer, RetryReason, Verdict, retry};
+use crate::api::{ApiRequest, Response};
 use crate::model::AnswerFacts;
-
-/// What a read has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadAnswer {
-    /// A page of the list of machines.
-    Page(MachinePage),
-    /// The machine that was asked for.
-    Machine(Box<MachineRecord>),
-    /// No machine: the list has no more, or does not have the one that was asked for.
-    NotFound,
-}
 
 /// The verdict on an answer to a read; `None` where reads and writes do not differ.
 pub(super) fn judge_read(request: &ApiRequest, response: &Response, history: History) -> Option<Verdict> {

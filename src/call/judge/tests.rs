@@ -5,7 +5,7 @@ mod success;
 
 use super::*;
 use crate::api::{CertificateProblem, Loss};
-use crate::model::{DeviceValue, MachineId, Tag};
+use crate::model::{DeviceValue, MachineId, Tag, TagAction};
 
 const MACHINE: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
 

@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use super::ReadAnswer;
-use crate::api::{CertificateProblem, LossKind};
+use crate::api::{CertificateProblem, LossKind, MachinePage, MachineRecord};
 use crate::call::EarlierTrouble;
 use crate::model::AnswerFacts;
 
@@ -141,6 +140,25 @@ impl Verdict {
             Self::Throttled { .. } | Self::Abort { .. } => false,
         }
     }
+}
+
+pub(super) const fn retry(why: RetryReason, facts: AnswerFacts) -> Verdict {
+    Verdict::Retry { why, facts }
+}
+
+pub(super) const fn fail(why: FailReason, facts: AnswerFacts) -> Verdict {
+    Verdict::Fail { why, facts }
+}
+
+/// What a read has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadAnswer {
+    /// A page of the list of machines.
+    Page(MachinePage),
+    /// The machine that was asked for.
+    Machine(Box<MachineRecord>),
+    /// No machine: the list has no more, or does not have the one that was asked for.
+    NotFound,
 }
 
 /// What the accepted answer to a bulk call says of one machine.

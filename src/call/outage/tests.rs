@@ -84,19 +84,15 @@ fn a_bucket_pauses_after_a_series_over_several_operations() {
         (
             "one machine to which no connection comes about is no machine's trouble",
             with(vec![(Answers, Tags, one(1))], &[(NO_CONNECTION, Value, one(1)); 5]),
-            &[Machines, Tags, Value],
+            &Bucket::ALL,
         ),
         (
             "nor one for which nobody can sign in",
             with(vec![(Answers, Tags, one(1))], &[(NO_TOKEN, Value, one(1)); 5]),
-            &[Machines, Tags, Value],
+            &Bucket::ALL,
         ),
         ("before anything was reached the address is wrong", series(NO_CONNECTION, 20), &[]),
-        (
-            "a service that fails was reached",
-            with(vec![(BUSY, Tags, one(1))], &series(NO_CONNECTION, 5)),
-            &[Machines, Tags, Value],
-        ),
+        ("a service that fails was reached", with(vec![(BUSY, Tags, one(1))], &series(NO_CONNECTION, 5)), &Bucket::ALL),
         (
             "troubles of several kinds make one series",
             with(
@@ -188,7 +184,7 @@ fn an_answer_in_one_bucket_shows_the_way_to_the_host_for_all() {
     let reached = (Answers, Machines, Concern::Many);
     let gone = (NO_CONNECTION, Tags, Concern::Many);
     let mut outages = after(&[reached, gone, gone, gone, gone, gone]);
-    assert_eq!(paused(&outages), [Machines, Tags, Value]);
+    assert_eq!(paused(&outages), Bucket::ALL);
     // The host is there again, but the service behind it fails: each bucket finds out for itself.
     let probe = |bucket| Attempted { is_probe: true, ..first(bucket, Concern::Many) };
     outages.note(BUSY, probe(Tags), moment(20));

@@ -24,6 +24,8 @@ pub(in crate::dispatch) struct Errand {
 pub(super) enum Purpose {
     /// It is sent for the first time.
     Fresh,
+    /// The same as a bulk call, though it holds one machine: single calls have no room.
+    Relief,
     /// It is part of a search for bad ids.
     Trial {
         search: u64,
@@ -40,7 +42,7 @@ impl Errand {
     /// What is sent; `None` for several device values, which have no bulk call and are packed one by one.
     pub(in crate::dispatch) fn request(&self) -> Option<ApiRequest> {
         match (self.members.as_slice(), &self.change) {
-            ([only], change) => {
+            ([only], change) if !self.is_bulk() => {
                 let operation = Operation { machine: only.machine.clone(), change: change.clone() };
                 Some(ApiRequest::for_operation(operation))
             }
@@ -50,6 +52,11 @@ impl Errand {
             }
             (_, Change::DeviceValue(_)) => None,
         }
+    }
+
+    /// Whether it is made as a bulk call.
+    pub(in crate::dispatch) fn is_bulk(&self) -> bool {
+        self.members.len() > 1 || self.purpose == Purpose::Relief
     }
 
     /// How many operations it carries.
@@ -79,7 +86,8 @@ impl Errand {
 
     /// What is known of the call as a whole: the refusal of a trial needs no second look.
     pub(in crate::dispatch) fn history(&self) -> History {
-        let believed_at_once = self.purpose != Purpose::Fresh || self.members.iter().all(|one| one.history.unlisted);
+        let is_first = matches!(self.purpose, Purpose::Fresh | Purpose::Relief);
+        let believed_at_once = !is_first || self.members.iter().all(|one| one.history.unlisted);
         let trouble = self.members.first().and_then(|member| member.history.trouble);
         let trouble = trouble.filter(|_| self.is_suspected());
         History { not_found: u32::from(believed_at_once), trouble, ..History::default() }

@@ -36,7 +36,7 @@ impl Table {
     fn with(work: &[(WorkKind, u64)], guards: Guards, quota: &str, concurrency: usize) -> Self {
         let lane = |kind| {
             let operations = work.iter().find(|(other, _)| *other == kind).map_or(0, |(_, operations)| *operations);
-            Lane::new(kind, WorkCount { operations, calls: operations }, Vec::new())
+            Lane::new(kind, WorkCount { operations, calls: operations, alone: 0 }, Vec::new())
         };
         let settings = DispatchSettings {
             gate: gate(AccountKey(1), quota, concurrency),

@@ -138,7 +138,7 @@ async fn a_foretold_end_holds_within_a_tenth() {
         if quota.is_off() {
             continue;
         }
-        let calls = BucketCalls { machines: 0, tags: fleet.floor(), value: u64::from(values) };
+        let calls = BucketCalls { machines: 0, tags: fleet.floor(), bulk: 0, value: u64::from(values) };
         let now = BootTime::from_microseconds(0);
         let foretold = finish_time(&quota, QuotaScope::Api, now, calls, latency, |_buckets| Vec::new()).since(now);
         let (least, most) = (foretold.mul_f64(0.9), foretold.mul_f64(1.1) + latency);

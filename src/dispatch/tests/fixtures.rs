@@ -16,7 +16,6 @@ use crate::store::{AccountKey, NewOperation, NewRun, RunKey, RunState, Store, St
 /// When every test begins, in microseconds of boot time.
 pub(super) const ORIGIN: i64 = 1_000_000_000;
 
-/// Observes nothing.
 pub(super) struct Silent;
 
 impl Observer for Silent {

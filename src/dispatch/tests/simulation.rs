@@ -3,6 +3,7 @@
 //! Around the service stands an auditor with exact windows of its own, who notes whatever a client must not do.
 //! A failure prints its seed; the same seed gives the same run.
 
+mod apart;
 mod buckets;
 mod doubt;
 mod outages;

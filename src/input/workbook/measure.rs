@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::WorkbookError;
+use super::error::WorkbookError;
 
 /// The most parts. A workbook of a hundred sheets has some hundred.
 const PARTS_MAXIMUM: usize = 10_000;

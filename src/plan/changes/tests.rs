@@ -8,6 +8,7 @@ use super::*;
 use crate::inventory::MachineRecord;
 use crate::model::{DeviceValue, MayHold};
 use crate::plan::fixtures::{inventory, listed, machine_id, plan, sheet, slot, tagged};
+use crate::plan::guard::Bound;
 use crate::plan::recent::Age;
 
 fn decided(plan: &Plan) -> Vec<(Decision, Held)> {
@@ -54,7 +55,7 @@ fn every_row_is_decided_by_what_the_inventory_shows() {
         let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings);
         assert_eq!(decided(&plan), [(decision, before)], "{row}");
     }
-    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: None };
+    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, ..PlanSettings::default() };
     let sheet = sheet("#9,A,Add,\n#1,A,Add,\n");
     let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings);
     assert_eq!(decided(&plan), [(NotInInventory, Held::Unknown), (Unchanged, Held::Present)]);
@@ -69,7 +70,7 @@ fn without_an_inventory_everything_is_a_change() {
     let sheet = sheet("#1,A,Add,High\n#2,A,Remove,\n");
     let mut recent = RecentWrites::default();
     recent.note(slot(1, ""), MayHold::only(Held::Value(DeviceValue::Low)), Held::Value(DeviceValue::High), Age::Young);
-    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: None };
+    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, ..PlanSettings::default() };
     let plan = plan(&sheet, None, &recent, settings);
     assert_eq!(decided(&plan), [(Decision::Change, Held::Unknown); 3]);
     assert_eq!(plan.machines.id(MachineNumber(0), None), Some(&machine_id(1)));
@@ -257,4 +258,34 @@ fn a_machine_whose_add_is_in_error_keeps_its_tags() {
     let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), PlanSettings::default());
     let (waits, goes) = (Decision::AddInError, Decision::Change);
     assert_eq!(plan.decisions, [waits, waits, waits, goes, goes]);
+}
+
+#[test]
+fn more_removals_than_the_guard_allows_are_all_withheld_and_a_canary_does_not_nibble_at_them() {
+    use Decision::{BeyondLimit, Change, Unchanged, Withheld};
+    let inventory = inventory([tagged(1, &["A"]), tagged(2, &["A"]), tagged(3, &["A"]), listed(4)]);
+    let sheet = sheet("#1,A,Remove,\n#2,A,Remove,\n#4,A,Remove,\n#3,A,Remove,High\n#1,B,Add,\n#2,B,Add,\n");
+    let with = |bound, limit| {
+        let guard = Guard { removals: Some(bound), ..Guard::default() };
+        let settings = PlanSettings { limit, guard, ..PlanSettings::default() };
+        plan(&sheet, Some(&inventory), &RecentWrites::default(), settings)
+    };
+    let share = |count| Bound::Share { percent: 50, count };
+    let withheld = [Withheld, Withheld, Unchanged, Withheld, Change, Change, Change];
+    let free = [Change, Change, Unchanged, Change, Change, Change, Change];
+    for (bound, expected) in
+        [(share(2), withheld), (share(3), free), (Bound::Ceiling(2), withheld), (Bound::Ceiling(3), free)]
+    {
+        assert_eq!(with(bound, None).decisions, expected, "{bound:?}");
+    }
+    assert_eq!(with(share(2), None).guarded_machines(), [false; 4], "nothing waits");
+    let canary = [Withheld, Withheld, Unchanged, Withheld, Change, BeyondLimit, BeyondLimit];
+    assert_eq!(with(share(2), Some(1)).decisions, canary);
+    // What only makes room is no removal, and neither is counted nor withheld.
+    let mut plan = with(share(3), None);
+    let guard = Guard { removals: Some(Bound::Ceiling(1)), ..Guard::default() };
+    plan.withhold_removals(guard, 4, |operation| operation.machine.0 < 2);
+    assert_eq!(plan.decisions, free);
+    plan.withhold_removals(guard, 4, |operation| operation.machine.0 < 1);
+    assert_eq!(plan.decisions[..4], [Change, Withheld, Unchanged, Withheld]);
 }

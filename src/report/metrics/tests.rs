@@ -7,7 +7,7 @@ use crate::report::VerificationTotals;
 fn moment<'a>(job: &'a Job, earlier: &'a Earlier, standing: &'a Standing, exit_status: Option<u8>) -> Moment<'a> {
     let started_at: Timestamp = "2026-11-26T03:00:00Z".parse().expect("a time");
     let elapsed = Duration::from_millis(90_250);
-    let last_success = job.last_success(earlier);
+    let last_success = job.last_success(earlier, started_at + elapsed);
     Moment { job, earlier, last_success, started_at, now: started_at + elapsed, elapsed, exit_status, standing }
 }
 
@@ -102,6 +102,17 @@ fn whatever_a_job_is_called_it_is_one_label_and_found_again() {
         let job = Job::new(name);
         let page = moment(&job, &Earlier::default(), &Standing::default(), Some(0)).page();
         assert_eq!(samples(&page, "run_in_progress"), [format!("tagfleet_run_in_progress{{job=\"{label}\"}} 0")]);
-        assert!(job.last_success(&Earlier::of(&page)).is_some(), "{name}");
+        assert!(job.last_success(&Earlier::of(&page), Timestamp::MAX).is_some(), "{name}");
     }
+}
+
+#[test]
+fn a_success_of_a_time_to_come_is_none() {
+    let (job, now) = (Job::new("j"), "2026-11-26T03:00:00Z".parse().expect("a time"));
+    let told = |time: &str| {
+        let page = format!("tagfleet_run_last_success_timestamp_seconds{{job=\"j\"}} {time}\n");
+        job.last_success(&Earlier::of(&page), now)
+    };
+    assert_eq!(told("1700000000"), Some(1.7e9));
+    assert_eq!(["99999999999", "-5", "0", "NaN", "1e400", "x"].map(told), [None; 6]);
 }

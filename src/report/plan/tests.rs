@@ -32,6 +32,7 @@ impl Made {
             list_calls: u64::from(self.inventory.is_some()),
             calls: self.plan.calls(500),
             duration,
+            tags_side_by_side: false,
             has_quota,
         }
     }
@@ -70,7 +71,7 @@ fn one_of_each_is_told_in_the_singular() {
 fn everything_that_keeps_rows_from_being_sent_is_told() {
     let rows =
         "#1,New,Add,High\n#1,New,Add,\n#2,Old,Add,\n#3,New,Add,\nnobody,New,Add,High\n#9,New,Add,\n#2,New,Add,Low\n";
-    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: Some(3) };
+    let settings = PlanSettings { unlisted: UnlistedPolicy::Fail, limit: Some(3), ..PlanSettings::default() };
     let made = Made::new(rows, Some(tenant()), settings);
     let report = PlanReport { invalid_rows: 4, ..made.report(Duration::from_millis(1500), false) };
     insta::assert_snapshot!(report.text(), @r#"
@@ -239,12 +240,14 @@ fn scripts_get_every_number() {
       "repeated": 1,
       "rows": 6,
       "rows_unresolved": 1,
+      "tags_side_by_side": false,
       "unchanged": 1,
       "unlisted": 1,
       "unlisted_calls": {
         "expected": 1,
         "worst_case": 1
-      }
+      },
+      "withheld": 0
     }
     "#);
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, WaitCause};
+use crate::dispatch::Spent;
 use crate::quota::Quota;
 use crate::report::reasons::reason_hint;
 use crate::report::{ColorChoice, ErrorGroup, Invocation};
@@ -29,6 +30,7 @@ fn totals() -> Totals {
         (key, ErrorGroup { rows, example_row, message: message.to_owned() })
     };
     Totals {
+        lacks_orders: false,
         rows: 1703,
         statuses: [(Status::Succeeded, 1690), (Status::Failed, 10), (Status::Invalid, 3)].into(),
         errors: [
@@ -56,7 +58,7 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
         totals: &totals,
         target: &target,
         open: 0,
-        named_state_directory: None,
+        repeated_options: "",
         sandbox: false,
         exit_status: 1,
         input: "/data/x.csv",
@@ -99,7 +101,7 @@ fn the_json_object_has_the_fields_of_the_contract() {
         totals: &totals,
         target: &target,
         open: 0,
-        named_state_directory: None,
+        repeated_options: "",
         sandbox: false,
         exit_status: 5,
         input: "/data/x.csv",
@@ -130,7 +132,7 @@ fn a_run_that_its_deadline_ended_says_why_nothing_moved() {
         totals: &totals,
         target: &ResultsTarget::StandardOutput,
         open: 0,
-        named_state_directory: None,
+        repeated_options: "",
         sandbox: false,
         exit_status: 5,
         input: "/data/x.csv",

@@ -27,8 +27,8 @@ use crate::plan::changes::{PlanSettings, UnlistedPolicy};
 use crate::quota::QuotaScope;
 use crate::report::{Reserved, ResultsTarget, Screen, Streams};
 use crate::run::{
-    ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, PlanningOptions, ResumeOrder, RunOptions, Tenant,
-    UndoOrder, apply, check_input, plan, resume, undo, verify,
+    ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, InputSource, PlanningOptions, ResumeOrder,
+    RunOptions, Tenant, UndoOrder, apply, check_input, plan, resume, undo, verify,
 };
 use crate::store::{RunCondition, Store};
 
@@ -159,7 +159,7 @@ impl Process {
             quiet: false,
             json: false,
             bulletin: None,
-            named_state_directory: None,
+            repeated_options: String::new(),
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),
             stop_requests,
@@ -222,7 +222,7 @@ impl Process {
             name: format!("file{number}.csv"),
             path: format!("/files/file{number}.csv"),
             is_file: true,
-            open: Box::new(move || Ok(Box::new(std::io::Cursor::new(text)))),
+            source: InputSource::Bytes(Box::new(move || Ok(Box::new(std::io::Cursor::new(text))))),
             filter: None,
             // Tags in every case are meant here.
             options: InputOptions { accepted: Accepted::ALL, ..InputOptions::default() },
@@ -246,7 +246,7 @@ impl Process {
         let options = self.options();
         let unlisted = if options.unlisted_fail { UnlistedPolicy::Fail } else { UnlistedPolicy::Try };
         PlanningOptions {
-            settings: PlanSettings { unlisted, limit: options.limit },
+            settings: PlanSettings { unlisted, limit: options.limit, ..PlanSettings::default() },
             inventory: !options.no_inventory,
             bulk: !options.no_bulk,
             max_changes: options.max_changes,
@@ -262,6 +262,7 @@ impl Process {
             lock_wait: options.lock_wait,
             note: None,
             keep_runs: Duration::from_hours(24 * 90),
+            report: None,
             skip_missing_machines: false,
         }
     }

@@ -214,7 +214,7 @@ impl World {
             quiet: false,
             json: false,
             bulletin: None,
-            named_state_directory: None,
+            repeated_options: String::new(),
             tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
             stop_requests,
@@ -299,7 +299,7 @@ impl World {
                     name: "rows.csv".to_owned(),
                     path: "/rows.csv".to_owned(),
                     is_file: true,
-                    open: Box::new(move || Ok(Box::new(io::Cursor::new(text)))),
+                    source: InputSource::Bytes(Box::new(move || Ok(Box::new(io::Cursor::new(text))))),
                     filter: None,
                     options: InputOptions::default(),
                     skip_invalid: false,
@@ -359,7 +359,7 @@ impl World {
 impl Invocation {
     fn planning(&self) -> PlanningOptions {
         PlanningOptions {
-            settings: PlanSettings { unlisted: self.unlisted, limit: self.limit },
+            settings: PlanSettings { unlisted: self.unlisted, limit: self.limit, ..PlanSettings::default() },
             inventory: self.inventory,
             bulk: false,
             max_changes: self.max_changes,
@@ -375,6 +375,7 @@ impl Invocation {
             lock_wait: self.lock_wait,
             note: self.note.map(str::to_owned),
             keep_runs: Duration::from_hours(24 * 90),
+            report: None,
         }
     }
 }

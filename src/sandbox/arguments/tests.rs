@@ -3,6 +3,7 @@ use clap::Parser;
 use super::values::{Problem, duration, duration_range, fault, machines, percent, quotas};
 use super::*;
 use crate::sandbox::settings::SandboxMachine;
+use crate::sandbox::settings::SandboxQuota;
 
 #[derive(Debug, Parser)]
 struct Program {

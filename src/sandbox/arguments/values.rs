@@ -6,12 +6,15 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Quotas;
 use crate::sandbox::faults::Fault;
 use crate::sandbox::settings::{MAXIMUM_MACHINES, SandboxMachine, SandboxQuota};
 
 /// The longest line of a machines file, in bytes.
 const MAXIMUM_LINE_BYTES: u64 = 4096;
+
+/// Quotas as they were typed. (A bare list would be taken for an option that may be repeated.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quotas(pub Vec<SandboxQuota>);
 
 /// A span of time: a whole number and one of ms, s, m, h, d.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -88,6 +88,19 @@ fn buckets_are_apart_unless_there_is_one() {
 }
 
 #[test]
+fn bulk_calls_are_counted_apart_where_asked_for() {
+    let mut limiter = Limiter::new(vec![quota(1, 60)], false, false).with_bulk_apart(true);
+    limiter.record(CallKind::Tags, START);
+    assert!(limiter.check(CallKind::Tags, START + SECOND).is_err());
+    assert!(limiter.check(CallKind::Bulk, START + SECOND).is_ok());
+    limiter.record(CallKind::Bulk, START + SECOND);
+    assert!(limiter.check(CallKind::Bulk, START + SECOND).is_err());
+    let mut limiter = Limiter::new(vec![quota(1, 60)], true, false).with_bulk_apart(true);
+    limiter.record(CallKind::Tags, START);
+    assert!(limiter.check(CallKind::Bulk, START + SECOND).is_err());
+}
+
+#[test]
 fn an_early_call_starts_the_wait_again_only_where_asked_for() {
     for (prolong, expected) in [(false, [true, false, false, true]), (true, [true, false, false, false])] {
         let mut limiter = Limiter::new(vec![quota(1, 10)], false, prolong);

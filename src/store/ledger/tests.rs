@@ -107,6 +107,27 @@ async fn buckets_do_not_count_for_each_other_unless_they_are_merged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_ends_of_two_buckets_that_count_together_are_taken_in_their_order() {
+    let fixture = fixture().await;
+    let both = |quota| AttemptRequest {
+        counted_buckets: vec![Bucket::Tags, Bucket::BulkTags],
+        ..fixture.request(Bucket::Tags, quota)
+    };
+    let began = fixture.clock.boot_time();
+    for bucket in [Bucket::Tags, Bucket::BulkTags, Bucket::Tags, Bucket::BulkTags] {
+        let ticket = fixture.granted(fixture.request(bucket, "9/20s")).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        fixture.end(ticket, AttemptEnd::Now).await;
+    }
+    // They ended one second after the other, from the first on.
+    for (quota, end) in [("4/20s", 1), ("3/20s", 2), ("2/20s", 3), ("1/20s", 4)] {
+        let Refusal::Window { until, .. } = fixture.refused(both(quota)).await else { panic!("no window") };
+        assert_eq!(until, began.plus(Duration::from_millis(end * 1000 + 20_010)), "{quota}");
+    }
+    fixture.granted(both("5/20s")).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_app_of_the_tenant_has_a_quota_of_its_own() {
     let fixture = fixture().await;
     fixture.granted(fixture.request(Bucket::Tags, "1/2s")).await;

@@ -175,5 +175,6 @@ fn succeed(transaction: &Transaction<'_>, from: RunKey, to: RunKey, now: i64) ->
         params![to.0, run_id, created_at, now, RunState::Stopped.as_str(), from.0],
     )?;
     transaction.execute("UPDATE attempt SET run_key = ?2 WHERE run_key = ?1", params![from.0, to.0])?;
+    transaction.execute("UPDATE sitting SET run_key = ?2 WHERE run_key = ?1", params![from.0, to.0])?;
     Ok(())
 }

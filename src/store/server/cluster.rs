@@ -50,6 +50,28 @@ pub(crate) fn new_database() -> Option<ServerAddress> {
     Some(cluster.address(&name))
 }
 
+/// The same, with where it is.
+pub(crate) fn new_place() -> Option<Place> {
+    let address = new_database()?;
+    let name = address.name().to_string_lossy().into_owned();
+    let database = name.rsplit('/').next().unwrap_or_default().to_owned();
+    CLUSTER.as_ref().map(|cluster| Place { address, database, socket: cluster.socket.clone() })
+}
+
+/// A database on the server of the tests.
+pub(crate) struct Place {
+    pub(crate) address: ServerAddress,
+    pub(crate) database: String,
+    /// The directory that the server's socket is in.
+    pub(crate) socket: PathBuf,
+}
+
+/// The address of a database behind the socket in this directory.
+pub(crate) fn on_socket(directory: &Path, database: &str) -> ServerAddress {
+    let text = format!("postgresql://tagfleet@/{database}?host={}", directory.display());
+    ServerAddress::parse(&text, PasswordSource::None, None).expect("an address")
+}
+
 /// Says something to a database outside of all stores.
 pub(crate) fn tell(address: &ServerAddress, sql: &str) -> Option<String> {
     let (address, sql) = (address.clone(), sql.to_owned());
@@ -144,8 +166,7 @@ impl Cluster {
     }
 
     fn address(&self, database: &str) -> ServerAddress {
-        let text = format!("postgresql://tagfleet@/{database}?host={}", self.socket.display());
-        ServerAddress::parse(&text, PasswordSource::None, None).expect("an address")
+        on_socket(&self.socket, database)
     }
 
     fn ask(&self, database: &str, sql: &str) {

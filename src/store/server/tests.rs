@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::between::{Line, Pooler};
 use super::*;
 use crate::clock::{BootId, BootTime, Clock, SharedClock};
 use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, MachineId, OperationId};
@@ -169,4 +170,50 @@ async fn what_the_server_does_to_connections_is_made_good() {
     let attempts = cluster::tell(&address, "SELECT count(*) || ' ' || count(ended) FROM tagfleet.attempt");
     assert_eq!(attempts.as_deref(), Some("5 5"));
     assert_eq!(store.open_operations(run).await.expect("the reader comes back, too"), 0);
+}
+
+/// Makes so many calls of a run, one after the other.
+async fn make_calls(store: &Store, account: AccountKey, run: Option<RunKey>, count: usize, before: impl Fn()) {
+    for _ in 0..count {
+        before();
+        let admission = store.admit(request(account, run, "off")).await.expect("an answer");
+        let Admission::Granted(ticket) = admission else { panic!("{admission:?}") };
+        before();
+        store.settle(settlement(ticket)).await.expect("an outcome");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_takes_place_once() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = new_run(&store, account, "first").await;
+    store.claim_run(run).await.expect("an answer");
+    make_calls(&store, account, Some(run), 5, || line.lose_an_answer()).await;
+    assert_eq!(line.lost(), 10, "of each call's two commits the answers are lost");
+    let written = "SELECT (SELECT count(*) || ' ' || count(ended) FROM tagfleet.attempt) || ' ' ||
+        (SELECT attempts FROM tagfleet.operation)";
+    assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("5 5 5"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_may_lend_every_transaction_another_connection() {
+    let Some(place) = cluster::new_place() else { return };
+    let Some(pooler) = Pooler::to(&place) else { return };
+    let address = pooler.address(&place);
+    let one = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let other = Store::open_on(&address, up_for(9)).await.expect("a store");
+    let account = one.account("tenant", "app").await.expect("an account");
+    let run = new_run(&one, account, "first").await;
+    assert_eq!(one.claim_run(run).await.expect("an answer"), Claim::Granted);
+    tokio::join!(make_calls(&one, account, Some(run), 10, || {}), make_calls(&other, account, None, 10, || {}),);
+    assert_eq!(other.open_operations(run).await.expect("an answer"), 0);
+    let granted = async |store: &Store| {
+        let answer = store.admit(request(account, None, "22/1h")).await.expect("an answer");
+        matches!(answer, Admission::Granted(_))
+    };
+    assert!(granted(&one).await && granted(&other).await, "20 calls count");
+    assert!(!granted(&one).await && !granted(&other).await, "22 calls count");
 }

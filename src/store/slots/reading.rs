@@ -44,6 +44,7 @@ pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, SqlError> {
         found: MayHold::parse(&row.get::<String>(5)?),
         wrote: read_wrote(row)?,
         surely: row.get(8)?,
+        answered: row.get(8)?,
         attempt: row.get::<Option<i64>>(9)?.map(AttemptKey),
         age: read_age(row, 10)?,
     };

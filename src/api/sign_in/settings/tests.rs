@@ -17,11 +17,8 @@ fn auto_takes_the_first_method_that_something_was_set_for() {
     everything.client_secret = Some("secret".into());
     everything.certificate_path = Some("pem".into());
     everything.federated_token_file = Some("jwt".into());
-    everything.offers = PlatformOffers {
-        identity_endpoint: Some("http://127.0.0.1/".into()),
-        identity_header: Some("x".into()),
-        azure_cli: true,
-    };
+    let identity = IdentityPlatform::AppService { endpoint: "http://127.0.0.1/".into(), header: "x".into() };
+    everything.offers = PlatformOffers { identity, azure_cli: true };
     let steps: [(SignInMethod, TakeAway); 7] = [
         (SignInMethod::Token, |s| s.token_file = Some("".into())),
         (SignInMethod::Token, |s| s.ready_token = Some(" ".into())),
@@ -31,7 +28,7 @@ fn auto_takes_the_first_method_that_something_was_set_for() {
         }),
         (SignInMethod::Workload, |s| s.federated_token_file = None),
         (SignInMethod::ManagedIdentity, |s| {
-            s.offers.identity_endpoint = None;
+            s.offers.identity = IdentityPlatform::Unsupported("Cloud Shell");
         }),
         (SignInMethod::AzureCli, |s| s.offers.azure_cli = false),
     ];
@@ -68,14 +65,18 @@ fn the_platforms_offers_are_read_from_the_variables_it_sets() {
     let with_azure_cli = directory.path().to_str().expect("text");
     let endpoint = ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token");
     let header = ("IDENTITY_HEADER", "x");
-    let cases: [(&[Variable], bool, bool); 7] = [
-        (&[], false, false),
-        (&[endpoint, header], true, false),
-        (&[endpoint], false, false),
-        (&[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "x")], false, false),
-        (&[("MSI_ENDPOINT", "http://127.0.0.1:1/")], false, false),
-        (&[("PATH", with_azure_cli)], false, true),
-        (&[("PATH", "/nonexistent")], false, false),
+    let (arc, machine_learning) = (("IMDS_ENDPOINT", "http://127.0.0.1:1/"), ("MSI_SECRET", "x"));
+    let msi = ("MSI_ENDPOINT", "http://127.0.0.1:1/");
+    let cases: [(&[Variable], &str, bool); 9] = [
+        (&[], "VirtualMachine", false),
+        (&[endpoint, header], "AppService {", false),
+        (&[endpoint], "VirtualMachine", false),
+        (&[endpoint, arc], "Arc {", false),
+        (&[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "x")], "Unsupported(\"Service Fabric\")", false),
+        (&[msi], "Unsupported(\"Cloud Shell\")", false),
+        (&[msi, machine_learning], "Unsupported(\"Azure Machine Learning\")", false),
+        (&[("PATH", with_azure_cli)], "VirtualMachine", true),
+        (&[("PATH", "/nonexistent")], "VirtualMachine", false),
     ];
     for (variables, identity, azure_cli) in cases {
         let read = |name: &str| {
@@ -83,7 +84,7 @@ fn the_platforms_offers_are_read_from_the_variables_it_sets() {
             found.map(|(_, value)| OsString::from(value))
         };
         let offers = PlatformOffers::detect(&read);
-        assert_eq!(offers.identity_endpoint.is_some(), identity, "{variables:?}");
+        assert!(format!("{:?}", offers.identity).starts_with(identity), "{variables:?}: {:?}", offers.identity);
         assert_eq!(offers.azure_cli, azure_cli, "{variables:?}");
     }
 }

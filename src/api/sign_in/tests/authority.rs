@@ -13,32 +13,32 @@ use crate::api::sign_in::{SignIn, SignInSettings};
 
 /// What the endpoint was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
+pub(in crate::api::sign_in) struct Asked {
+    pub(in crate::api::sign_in) path: String,
+    pub(in crate::api::sign_in) headers: HeaderMap,
     /// The form of a POST, or the query of a GET.
-    pub(super) fields: HashMap<String, String>,
+    pub(in crate::api::sign_in) fields: HashMap<String, String>,
 }
 
 /// One answer.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) header: Option<(&'static str, String)>,
-    pub(super) body: String,
+pub(in crate::api::sign_in) struct Answer {
+    pub(in crate::api::sign_in) status: u16,
+    pub(in crate::api::sign_in) header: Option<(&'static str, String)>,
+    pub(in crate::api::sign_in) body: String,
 }
 
 impl Answer {
-    pub(super) fn new(status: u16, body: impl Into<String>) -> Self {
+    pub(in crate::api::sign_in) fn new(status: u16, body: impl Into<String>) -> Self {
         Self { status, header: None, body: body.into() }
     }
 
-    pub(super) fn token(secret: &str) -> Self {
+    pub(in crate::api::sign_in) fn token(secret: &str) -> Self {
         let body = format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"{secret}"}}"#);
         Self::new(200, body)
     }
 
-    pub(super) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(in crate::api::sign_in) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.header = Some((name, value.into()));
         self
     }
@@ -62,14 +62,14 @@ struct Book {
 
 /// The running endpoint.
 #[derive(Debug, Clone)]
-pub(super) struct Authority {
-    pub(super) address: String,
+pub(in crate::api::sign_in) struct Authority {
+    pub(in crate::api::sign_in) address: String,
     book: Arc<Mutex<Book>>,
 }
 
 impl Authority {
     /// Starts an endpoint that gives these answers, one a request, and 418 after the last.
-    pub(super) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(in crate::api::sign_in) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let book = Arc::new(Mutex::new(Book { answers: answers.into_iter().collect(), asked: Vec::new() }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -78,12 +78,12 @@ impl Authority {
         Self { address, book }
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(in crate::api::sign_in) fn asked(&self) -> Vec<Asked> {
         self.book.lock().expect("no panic").asked.clone()
     }
 
     /// Settings of an app whose authority this is.
-    pub(super) fn settings(&self) -> SignInSettings {
+    pub(in crate::api::sign_in) fn settings(&self) -> SignInSettings {
         let mut settings = SignInSettings::new(&self.address, "https://api.example/.default");
         settings.tenant_id = Some("tenant".into());
         settings.client_id = Some("client".into());
@@ -92,7 +92,7 @@ impl Authority {
     }
 
     /// A sign-in with a client secret.
-    pub(super) fn sign_in_with(&self, secret: &str) -> SignIn {
+    pub(in crate::api::sign_in) fn sign_in_with(&self, secret: &str) -> SignIn {
         let mut settings = self.settings();
         settings.client_secret = Some(secret.into());
         SignIn::new(&settings, client()).expect("complete settings")
@@ -115,7 +115,7 @@ async fn answer(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Answe
 }
 
 /// The program's client, as far as the sign-in depends on it.
-pub(super) fn client() -> reqwest::Client {
+pub(in crate::api::sign_in) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
@@ -125,6 +125,6 @@ pub(super) fn client() -> reqwest::Client {
 }
 
 /// The secret of a token, as the API would get it.
-pub(super) fn shown(token: &crate::api::sign_in::BearerToken) -> String {
+pub(in crate::api::sign_in) fn shown(token: &crate::api::sign_in::BearerToken) -> String {
     token.header_value().to_str().expect("text").replace("Bearer ", "")
 }

@@ -1,22 +1,14 @@
 //! Every method, from settings to a token.
 
-use std::ffi::OsStr;
-use std::io;
 use std::path::Path;
-use std::process::Output;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use reqwest::Url;
 use serde_json::Value;
 
 use super::authority::{Answer, Authority, client, shown};
-use crate::api::sign_in::azure::{AzureSource, Plan};
-use crate::api::sign_in::cache::TokenCache;
 use crate::api::sign_in::test_keys::{CERTIFICATE, RSA_KEY, RSA_PUBLIC_KEY};
-use crate::api::sign_in::transport::{Route, SignInTransport};
-use crate::api::sign_in::{AuthMethod, SignIn, SignInError, SignInMethod, SignInSettings};
+use crate::api::sign_in::{AuthMethod, IdentityPlatform, SignIn, SignInError, SignInMethod, SignInSettings};
 use crate::outside::Outside;
 
 #[tokio::test]
@@ -117,96 +109,6 @@ async fn a_workload_identity_sends_what_the_platform_wrote_last() {
     assert!(error.to_string().contains("holds no token"), "{error}");
 }
 
-/// A source that believes to talk to the metadata service.
-fn metadata_cache(authority: &Authority, client_id: Option<&str>) -> TokenCache {
-    let route = Route::between(
-        Url::parse("http://169.254.169.254").expect("an address"),
-        Url::parse(&authority.address).expect("an address"),
-    );
-    let method = SignInMethod::ManagedIdentity;
-    let transport = SignInTransport::new(client(), route, method);
-    let plan = Plan::ManagedIdentity { client_id: client_id.map(str::to_owned), transport: Arc::new(transport) };
-    let source = AzureSource::new("https://api.example/.default".into(), plan);
-    TokenCache::new(method, Box::new(source.expect("a supported platform")))
-}
-
-#[tokio::test]
-async fn a_managed_identity_asks_the_metadata_service() {
-    let end = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
-    let end = end.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let body = format!(r#"{{"access_token":"one","expires_on":"{end}","token_type":"Bearer","resource":"x"}}"#);
-    let authority = Authority::start([Answer::new(200, body)]).await;
-    let token = metadata_cache(&authority, Some("identity")).token().await.expect("a token");
-    assert_eq!(shown(&token), "one");
-    let asked = &authority.asked()[0];
-    assert_eq!(asked.path, "/metadata/identity/oauth2/token");
-    assert_eq!(asked.fields["resource"], "https://api.example");
-    assert_eq!(asked.fields["client_id"], "identity");
-    assert_eq!(asked.headers["metadata"], "true");
-}
-
-#[tokio::test]
-async fn a_managed_identity_is_not_retried_behind_the_callers_back() {
-    // Status, and whether it may pass. The crate's own policy would repeat most of these six times.
-    for (status, transient) in [(404, true), (410, true), (429, true), (503, true), (400, false)] {
-        let refusal = Answer::new(status, r#"{"error":"invalid_request","error_description":"Identity not found"}"#);
-        let authority = Authority::start([refusal]).await;
-        let error = metadata_cache(&authority, None).token().await.expect_err("refused");
-        assert_eq!(error.is_transient(), transient, "{error}");
-        assert_eq!(authority.asked().len(), 1, "{status}");
-        if !transient {
-            assert!(error.to_string().ends_with("Identity not found"), "{error}");
-        }
-    }
-}
-
-/// Stands in for the Azure CLI, and remembers its command line.
-#[derive(Debug, Default)]
-struct FakeCli {
-    output: &'static str,
-    command_lines: Mutex<Vec<String>>,
-}
-
-#[async_trait]
-impl azure_identity::Executor for FakeCli {
-    async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<Output> {
-        let line = [&[program], args].concat().join(OsStr::new(" "));
-        let line = line.to_string_lossy().into_owned();
-        self.command_lines.lock().expect("no panic").push(line);
-        if self.output.is_empty() {
-            return Err(io::Error::other(SignInError::SameToken { method: SignInMethod::AzureCli }));
-        }
-        Ok(Output { status: std::process::ExitStatus::default(), stdout: self.output.into(), stderr: Vec::new() })
-    }
-}
-
-async fn ask_cli(cli: &Arc<FakeCli>) -> Result<String, SignInError> {
-    let plan = Plan::AzureCli { tenant_id: Some("tenant".into()), runner: Arc::clone(cli) as _ };
-    let source = AzureSource::new("https://api.example/.default".into(), plan)?;
-    let cache = TokenCache::new(SignInMethod::AzureCli, Box::new(source));
-    cache.token().await.map(|token| shown(&token))
-}
-
-#[tokio::test]
-async fn the_azure_cli_is_asked_for_the_scope_in_the_tenant() {
-    let output = r#"{"accessToken":"one","expires_on":4102444800,"tokenType":"Bearer"}"#;
-    let cli = Arc::new(FakeCli { output, ..FakeCli::default() });
-    assert_eq!(ask_cli(&cli).await.expect("a token"), "one");
-    let lines = cli.command_lines.lock().expect("no panic");
-    let expected = "az account get-access-token -o json --scope https://api.example/.default --tenant tenant";
-    assert!(lines[0].ends_with(expected), "{}", lines[0]);
-}
-
-#[tokio::test]
-async fn what_the_azure_cli_says_wrong_comes_back_as_our_error() {
-    let cases = [("not json", "az answered with something that is not a token"), ("", "gave the same one")];
-    for (output, expected) in cases {
-        let cli = Arc::new(FakeCli { output, ..FakeCli::default() });
-        let error = ask_cli(&cli).await.expect_err("no token");
-        assert!(error.to_string().ends_with(expected), "{error}");
-    }
-}
-
 fn ready(token: Option<&str>, file: Option<&Path>) -> Result<SignIn, SignInError> {
     let mut settings = SignInSettings::new("https://login.example", "scope");
     settings.method = AuthMethod::Token;
@@ -275,7 +177,13 @@ fn what_is_missing_is_found_before_anything_is_sent() {
     let mut no_token_file = settings(AuthMethod::Token);
     no_token_file.token_file = Some(missing.to_owned());
     let mut strange_endpoint = settings(AuthMethod::ManagedIdentity);
-    strange_endpoint.offers.identity_endpoint = Some("http://identity.example/".into());
+    strange_endpoint.offers.identity =
+        IdentityPlatform::AppService { endpoint: "http://identity.example/".into(), header: "x".into() };
+    let mut unsupported = settings(AuthMethod::ManagedIdentity);
+    unsupported.offers.identity = IdentityPlatform::Unsupported("Cloud Shell");
+    let mut arc_with_client = settings(AuthMethod::ManagedIdentity);
+    arc_with_client.offers.identity =
+        IdentityPlatform::Arc { endpoint: "http://127.0.0.1:1/".into(), key_directory: missing.into() };
     let mut open_authority = settings(AuthMethod::Secret);
     open_authority.authority_host = "http://login.example".into();
     open_authority.loopback_authority_allowed = true;
@@ -289,6 +197,8 @@ fn what_is_missing_is_found_before_anything_is_sent() {
         (no_federated_file, "could not read /nonexistent/file"),
         (no_token_file, "could not read /nonexistent/file"),
         (strange_endpoint, "IDENTITY_ENDPOINT"),
+        (unsupported, "cannot use the managed identity of Cloud Shell"),
+        (arc_with_client, "no user-assigned identities"),
         (open_authority, "must be https"),
     ];
     for (settings, expected) in cases {

@@ -39,7 +39,6 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// Calls about tags.
     pub(super) const fn tag_calls(&self) -> u64 {
         self.bulk_calls + self.single_calls
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::layers::Layers;
 use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Slot, Told, alike};
 use crate::run::histories::telling::End;
-use crate::run::histories::truth::Applied;
+use crate::run::histories::truth::{Applied, Wish};
 
 /// Judges an undo that came to its end.
 pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
@@ -197,7 +197,16 @@ impl Undoing<'_> {
 
     /// Whether another run of ours may have changed the slot shortly before, so that no list is to be believed.
     fn was_doubtful_before(&self, slot: &Slot, index: usize) -> bool {
-        self.written_shortly_before(slot, index).any(|write| self.case.is_in_doubt(write))
+        self.written_shortly_before(slot, index)
+            .any(|write| self.case.is_in_doubt(write) || self.may_have_taken_another_form(slot, write))
+    }
+
+    /// Whether a call has removed a tag that was there in another case only: nobody knows whether the service takes the two
+    /// for one.
+    fn may_have_taken_another_form(&self, slot: &Slot, write: &CallStory<'_>) -> bool {
+        let Wish::Remove(form) = &write.wish else { return false };
+        let content = self.case.log.content_before(slot, write.sent);
+        matches!(content, Content::Tag(forms) if !forms.is_empty() && !forms.contains(form))
     }
 
     /// Whether another run of ours wrote to the slot shortly before.

@@ -20,6 +20,7 @@ fn writes(words: &str) -> Vec<SlotWrite> {
             found: MayHold::NOTHING,
             wrote: Held::parse(value.trim_end_matches('?')),
             surely: !value.ends_with('?'),
+            answered: !value.ends_with('?'),
             attempt: None,
             age: Age::Young,
         }

@@ -1,0 +1,312 @@
+//! `tagfleet check`: whatever a run depends on, looked at one after the other, before anything is at stake.
+//!
+//! What is wrong stops nothing that can be known without it. What surprises: the hosts are asked for their roots, without a
+//! token, since only a call of the API counts in the quota; one such call is made, and it counts.
+
+mod settings;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::named_files::check_certificates;
+use super::opening::desk;
+use super::process_limits;
+use super::service::Connection;
+use crate::api::sign_in::SignInMethod;
+use crate::api::{Client, Loss, Url, reach};
+use crate::cli::{CheckOptions, GeneralOptions};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{ConfigError, ServiceConfig, quota, state_place};
+use crate::exit::{CommandError, ExitStatus};
+use crate::model::Bucket;
+use crate::outside::shown;
+use crate::report::{Ending, Preflight, Screen};
+use crate::run::{CallOptions, Desk, QuotaLeft, Tenant};
+use crate::store::{StatePlace, Store, free_bytes};
+use crate::words::{clock_time, describe_duration, group_digits};
+
+/// How long the one call may take, waits and repeats included.
+const CALL_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the service may be in trouble before that is what was found.
+const MAXIMUM_OUTAGE: Duration = Duration::from_secs(20);
+/// Sign-in services let clocks differ by so much.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(5);
+/// A run of a million rows takes about so much in the state directory.
+const ROOM_BYTES: u64 = 512 << 20;
+const MEBIBYTE: u64 = 1 << 20;
+
+/// Looks at everything, says what it finds, and ends as a run would.
+pub(super) async fn check(
+    options: CheckOptions,
+    general: &GeneralOptions,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    let mut findings = Findings { preflight: Preflight::new(screen.clone(), general.json), failures: Vec::new() };
+    let clock: SharedClock =
+        Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
+    let environment = |name: &str| general.settings.variable(name);
+    let place = state_place(general, options.service.ca_file.as_deref(), false, &environment);
+    let config = configuration(&options, general);
+    match &config {
+        Ok(config) => findings
+            .preflight
+            .settings("configuration", &settings::in_force(&options, general, config, place.as_ref().ok()))?,
+        Err(_) => {}
+    }
+    let config = findings.unless_failed("configuration", config)?;
+    let store = match place {
+        Ok(place) => findings.took("state", state(&place, &clock).await)?,
+        Err(error) => findings.took("state", Err(error.into()))?,
+    };
+    let connection = match &config {
+        Some(config) => findings.hosts_and_token(config, screen).await?,
+        None => {
+            findings.skip(&["service", "sign-in service", "clock", "token"], "the configuration is not usable")?;
+            None
+        }
+    };
+    match (connection, store) {
+        (Some(connection), Some(store)) => {
+            findings.calls(&options, general, screen, connection, store, clock).await?;
+        }
+        _ => findings.skip(&["call", "quota"], "what comes before has to be right first")?,
+    }
+    findings.end(general, screen)
+}
+
+fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<ServiceConfig, CommandError> {
+    process_limits::allow(options.quota.concurrency)?;
+    check_certificates()?;
+    Ok(ServiceConfig::from_options(&options.service, &|name| general.settings.variable(name))?)
+}
+
+/// Opens the state, which checks that it is safe, ours and whole, and looks for room.
+async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String), CommandError> {
+    let store = place.open(clock.clone()).await?;
+    if let Some(loss) = store.loss() {
+        return Err(loss.clone().into());
+    }
+    let Some(directory) = place.directory() else {
+        return Ok((store, format!("{} answers, and its tables are up to date", shown(&place.name()))));
+    };
+    let place = shown(directory);
+    let room = match free_bytes(directory) {
+        Some(free) if free < ROOM_BYTES => {
+            let message = format!("{place} has only {} MiB of room", free / MEBIBYTE);
+            let hint =
+                format!("a large run needs {} MiB; make room, or choose another --state-dir", ROOM_BYTES / MEBIBYTE);
+            return Err(CommandError::text(ExitStatus::StorageFailed, message, Some(&hint)));
+        }
+        Some(free) => format!(", {} MiB free", free / MEBIBYTE),
+        None => String::new(),
+    };
+    Ok((store, format!("{place} is private and intact{room}")))
+}
+
+/// What was found, and what was wrong with it.
+struct Findings {
+    preflight: Preflight,
+    failures: Vec<CommandError>,
+}
+
+impl Findings {
+    /// What is there if nothing is wrong with it, which is told.
+    fn unless_failed<T>(
+        &mut self,
+        name: &'static str,
+        found: Result<T, CommandError>,
+    ) -> Result<Option<T>, CommandError> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => {
+                self.preflight.failed(name, &error.problem, error.status.code())?;
+                self.failures.push(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The same, where something is to be told of what is right, too.
+    fn took<T>(
+        &mut self,
+        name: &'static str,
+        found: Result<(T, String), CommandError>,
+    ) -> Result<Option<T>, CommandError> {
+        let Some((found, text)) = self.unless_failed(name, found)? else { return Ok(None) };
+        self.preflight.passed(name, &text)?;
+        Ok(Some(found))
+    }
+
+    fn skip(&mut self, names: &[&'static str], why: &str) -> Result<(), CommandError> {
+        names.iter().try_for_each(|name| Ok(self.preflight.skipped(name, why)?))
+    }
+
+    /// Looks for the hosts, compares clocks, and signs in.
+    async fn hosts_and_token(
+        &mut self,
+        config: &ServiceConfig,
+        screen: &Screen,
+    ) -> Result<Option<Connection>, CommandError> {
+        let http = match config.client.http().map_err(ConfigError::from) {
+            Ok(http) => http,
+            Err(error) => {
+                self.unless_failed::<()>("service", Err(error.into()))?;
+                self.skip(&["sign-in service", "clock", "token"], "the network client cannot be set up")?;
+                return Ok(None);
+            }
+        };
+        let base_url = &config.client.base_url;
+        let asked = reach(&http, base_url).await;
+        let mut date = self.took("service", reached(base_url, asked, "--base-url"))?;
+        let connection = Connection::to_service(config);
+        let asks_nobody =
+            |method| matches!(method, SignInMethod::Token | SignInMethod::ManagedIdentity | SignInMethod::AzureCli);
+        match (&connection, Url::parse(&config.sign_in.authority_host)) {
+            (Ok(connection), _) if asks_nobody(connection.client.sign_in().method()) => {
+                let method = connection.client.sign_in().method();
+                self.skip(&["sign-in service"], &format!("tagfleet does not ask it itself, signing in {method}"))?;
+            }
+            (_, Ok(authority)) => {
+                let asked = reach(&http, &authority).await;
+                let other = self.took("sign-in service", reached(&authority, asked, "AZURE_AUTHORITY_HOST"))?;
+                date = date.flatten().or(other.flatten()).map(Some);
+            }
+            (_, Err(_)) => self.skip(&["sign-in service"], "its address cannot be read")?,
+        }
+        match date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
+            Some(theirs) => self.took("clock", compared(Timestamp::try_from(theirs).ok()))?,
+            None => {
+                self.skip(&["clock"], "no host that could be reached says what time it is")?;
+                None
+            }
+        };
+        let Some(connection) = self.unless_failed("token", connection)? else { return Ok(None) };
+        connection.invite_on(screen);
+        let sign_in = connection.client.sign_in();
+        let token = sign_in.token().await.map_err(CommandError::sign_in);
+        let Some(token) = self.unless_failed("token", token)? else { return Ok(None) };
+        let verdict = token::judged(token.claims(), &config.sign_in, Timestamp::now()).map(|text| ((), text));
+        self.took("token", verdict)?;
+        Ok(Some(connection))
+    }
+
+    /// Makes the one call, if the quota has room, and says what is left.
+    async fn calls(
+        &mut self,
+        options: &CheckOptions,
+        general: &GeneralOptions,
+        screen: &Screen,
+        connection: Connection,
+        store: Store,
+        clock: SharedClock,
+    ) -> Result<(), CommandError> {
+        let (quota, scope) = quota(&options.quota);
+        let calls = CallOptions {
+            quota,
+            scope,
+            concurrency: 1,
+            deadline: Some(clock.boot_time().plus(CALL_PATIENCE)),
+            maximum_outage: MAXIMUM_OUTAGE.min(options.quota.max_outage.0),
+        };
+        let mut desk = desk(general, screen, None);
+        let (service, identity) = (connection.service(), connection.identity());
+        let tenant = Tenant::open(service, identity, store.clone(), clock, calls, &mut desk).await;
+        if let Some(tenant) = self.unless_failed("call", tenant)? {
+            self.call_and_quota(&tenant, &mut desk).await?;
+        } else {
+            self.skip(&["quota"], "it is not known whose it is")?;
+        }
+        store.put_in_order().await;
+        connection.close().await;
+        Ok(())
+    }
+
+    async fn call_and_quota(&mut self, tenant: &Tenant<Client>, desk: &mut Desk) -> Result<(), CommandError> {
+        let before = tenant.quota_left().await?;
+        let reading = |left: &&QuotaLeft| left.bucket.is_none_or(|bucket| bucket == Bucket::Machines);
+        match before.iter().filter(reading).find(|left| left.calls == 0) {
+            Some(full) => self.skip(&["call"], &format!("the quota is used up until {}", time(full.next_at)))?,
+            None => {
+                let called = tenant.ask_for_one_machine(desk).await;
+                self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
+            }
+        }
+        let left = tenant.quota_left().await?;
+        Ok(self.preflight.passed("quota", &quota_text(&left))?)
+    }
+
+    /// The end of the command: as a run would end that finds the same.
+    fn end(self, general: &GeneralOptions, screen: &Screen) -> Result<ExitStatus, CommandError> {
+        let status = self.failures.iter().fold(ExitStatus::Done, |status, error| status.and(error.status));
+        if general.json {
+            let gravest = self.failures.iter().find(|error| error.status == status);
+            let ending = gravest.map_or_else(|| Ending::finished(status.code()), |error| error.object().1);
+            screen.object(self.preflight.json(), &ending)?;
+        }
+        Ok(status)
+    }
+}
+
+/// What is said of a host that was asked, and the time that it says it is.
+fn reached(
+    host: &Url,
+    asked: Result<Option<String>, Loss>,
+    named_by: &str,
+) -> Result<(Option<String>, String), CommandError> {
+    match asked {
+        Ok(date) => {
+            let how = if host.scheme() == "https" { "by TLS, and its certificate is trusted" } else { "by http" };
+            Ok((date, format!("{} answers {how}", host.host_str().unwrap_or_default())))
+        }
+        Err(Loss { kind, description }) => {
+            let status = if kind.is_final() { ExitStatus::ServiceRefused } else { ExitStatus::StoppedEarly };
+            let hint = kind.hint().map_or_else(
+                || format!("check the network, the proxy settings (HTTPS_PROXY, NO_PROXY), --cloud and {named_by}"),
+                str::to_owned,
+            );
+            Err(CommandError::text(status, description, Some(&hint)))
+        }
+    }
+}
+
+/// How this computer's clock stands to the service's.
+fn compared(theirs: Option<Timestamp>) -> Result<((), String), CommandError> {
+    let ours = Timestamp::now();
+    let difference = theirs.map_or(Duration::ZERO, |theirs| ours.duration_since(theirs).unsigned_abs());
+    let text = match difference.as_secs() {
+        0..=1 => "shows the same time as the service's".to_owned(),
+        _ => format!("differs from the service's by {}", describe_duration(difference)),
+    };
+    if difference <= CLOCK_TOLERANCE {
+        return Ok(((), text));
+    }
+    let hint = "set the clock: certificates and assertions are not valid at another time";
+    Err(CommandError::text(ExitStatus::ServiceRefused, format!("this computer's clock {text}"), Some(hint)))
+}
+
+/// What of the quota is left, on one line: a bucket that is whole needs few words.
+fn quota_text(left: &[QuotaLeft]) -> String {
+    if left.is_empty() {
+        return "off: no quota is kept".to_owned();
+    }
+    let bucket = |left: &[QuotaLeft]| {
+        let name = left.first().and_then(|first| first.bucket).map_or("all calls", Bucket::as_str);
+        if left.iter().all(|left| left.whole_at.is_none()) {
+            return format!("{name}: whole");
+        }
+        let limits = left.iter().map(|QuotaLeft { limit, calls, whole_at, .. }| {
+            let calls = group_digits(u64::from(*calls));
+            format!("{calls} of {limit}, whole again at {}", time(*whole_at))
+        });
+        format!("{name}: {}", limits.collect::<Vec<_>>().join(", "))
+    };
+    left.chunk_by(|one, next| one.bucket == next.bucket).map(bucket).collect::<Vec<_>>().join("; ")
+}
+
+fn time(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "any time".to_owned(), |time| clock_time(time, Timestamp::now(), &TimeZone::system()))
+}

@@ -1,0 +1,205 @@
+//! The rule of ages: how old a call is when the clocks that know it do not agree. Pure, and the same for every engine that
+//! keeps the ledger.
+//!
+//! # What is kept
+//! Several processes, on hosts of their own, share one ledger and no clock. So each keeps a *position* Λ there, the highest
+//! boot time that it has reported of its own clock; it reads that clock **before** it sends an admission, a settlement or a
+//! heartbeat, and the ledger keeps the larger ([`Position::report`]). A call is
+//!
+//! - *open* from its admission, which is committed before the call leaves;
+//! - *ended* at E, which its process reads on its own clock once the whole answer is there, or half a minute later if it
+//!   was given up ([`given_up`]). E may be stored much later; until then the call stays open.
+//!
+//! An ended call of a process counts in a window W while E > Λ − W − margin ([`Position::counts_after`]), an open one
+//! always. One more may start if fewer than C count. All of that is decided under the lock of the account, one admission
+//! after the other.
+//!
+//! # Why no window is ever over quota
+//! Take any window of length W at the service, and in it the call X that was admitted last. Let Y be an earlier admission in
+//! the ledger that did not count when X was let through: then Y had ended, at E by its process's clock, and that process's
+//! position was at least E + W + margin. Position and E are two readings of *one* clock, so between the two moments more
+//! than W really passed, and the margin is what that clock may run too fast. Y arrived before E was read, since an answer
+//! follows an arrival. The position was read before X was admitted, and X left after that. So X arrived more than W after
+//! Y, and Y lies outside the window. Every other call of the window counted, and with X they are at most C.
+//!
+//! No other clock occurs in this: neither the server's, which steps and which a failover replaces, nor a difference between
+//! two of them. A position that is behind makes calls look younger, never older. An admission whose answer is late only
+//! moves X to later, and X is open meanwhile; a settlement that is late keeps Y open for longer.
+//!
+//! # What could break it, and does not
+//! - *A process dies.* Its position stands still, so what it ended would count for ever: whoever lives **adopts** it.
+//!   [`Adoption::of`] takes the position first and reads the adopter's clock r after it; the end becomes
+//!   E′ = r − (Λ − E). When r was read the call was at least Λ − E old, so its age on the new clock is never more than its
+//!   true one, and it does not matter whether the old process lives after all. Adopting again only makes it younger.
+//! - *It dies with calls in flight.* Only when it is known to be dead are they closed, at [`assumed_end`]: they left within
+//!   [`SENT_WITHIN`] of their admission, were awaited for their time-out, and nothing holds a request for longer than
+//!   [`HELD_ON_THE_WAY`] after that.
+//! - *It sleeps between admission and sending.* Then X would leave late, which is harmless, but assumed ends would not
+//!   hold: [`may_still_be_sent`] says no, and the admission is struck out.
+//! - *A pause after a 429* stands on the clock of whoever was refused, and is adopted by the same rule.
+//! - *A clock is slewed.* Λ − E is then too large by what was seen, and the margin grows with it
+//!   ([`Margin`]); 500 millionths are always added.
+//! - *Two containers of one machine* may show one boot id and two boot times. A position belongs to a process, or to
+//!   processes that provably read one clock.
+//! - *The ledger loses its last commits*, in a failover. Every process keeps its own calls of the longest window and stores
+//!   them again with their own ends, before it is admitted. Nobody is admitted before everybody has done so who was alive;
+//!   whoever died meanwhile is waited for until [`lost_calls_end`] and a window. What was admitted by a commit that is lost
+//!   left before, so it is among the calls that are stored again, or it is not sent. Who takes part must not be lost: a
+//!   process begins to call when its own entry is on every server that may take over.
+//! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
+//!   [`credit`] believes the shorter of two, less five minutes.
+
+use std::time::Duration;
+
+use super::window::{Margin, translated};
+use crate::clock::{BootTime, Clock};
+
+/// An admission may be used for so long; later its moment in the ledger would not be the moment of sending.
+pub const SENT_WITHIN: Duration = Duration::from_secs(5);
+/// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
+pub const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
+/// What two wall clocks that were set by people are not believed.
+const WALL_CLOCK_DOUBT: Duration = Duration::from_mins(5);
+
+/// How far a clock is known to have come: the highest time that was reported of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(BootTime);
+
+impl Position {
+    /// The position as the ledger has it.
+    #[must_use]
+    pub const fn new(reported: BootTime) -> Self {
+        Self(reported)
+    }
+
+    /// The time that was reported.
+    #[must_use]
+    pub const fn time(self) -> BootTime {
+        self.0
+    }
+
+    /// The position once this was reported as well, which was read before it was sent: the larger of the two.
+    #[must_use]
+    pub fn report(self, read: BootTime) -> Self {
+        Self(self.0.max(read))
+    }
+
+    /// Calls of this clock count in a window if they ended after this moment on it.
+    #[must_use]
+    pub fn counts_after(self, window: Duration, margin: Margin) -> BootTime {
+        let counted = i64::try_from(margin.counted_for(window).as_micros()).unwrap_or(i64::MAX);
+        BootTime::from_microseconds(self.0.as_microseconds().saturating_sub(counted))
+    }
+
+    /// What a stamp of this clock is on the asker's, which showed `now` after the position was read.
+    #[must_use]
+    pub const fn on_clock_of_asker(self, stamp: BootTime, now: BootTime) -> BootTime {
+        translated(stamp, self.0, now)
+    }
+}
+
+/// Calls and pauses change over from one clock to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    position: Position,
+    read: BootTime,
+}
+
+impl Adoption {
+    /// Adopts what stands on a clock whose position was read before: the adopter's is read now.
+    #[must_use]
+    pub fn of(position: Position, adopter: &dyn Clock) -> Self {
+        Self { position, read: adopter.boot_time() }
+    }
+
+    /// The same where the adopter's clock showed `read` at some moment after the position was read.
+    #[must_use]
+    pub const fn read_at(position: Position, read: BootTime) -> Self {
+        Self { position, read }
+    }
+
+    /// What an end, or the end of a pause, is on the adopter's clock: E′ = r − (Λ − E).
+    #[must_use]
+    pub const fn moved(self, stamp: BootTime) -> BootTime {
+        self.position.on_clock_of_asker(stamp, self.read)
+    }
+}
+
+/// Whether a call may leave now that was admitted then, by the same clock.
+#[must_use]
+pub fn may_still_be_sent(admitted: BootTime, now: BootTime) -> bool {
+    now.since(admitted) < SENT_WITHIN
+}
+
+/// When a call ends that is given up now and may still arrive.
+#[must_use]
+pub fn given_up(now: BootTime) -> BootTime {
+    now.plus(HELD_ON_THE_WAY)
+}
+
+/// When a call has surely arrived, or never will, that was admitted then and whose process died.
+#[must_use]
+pub fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
+    admitted.plus(SENT_WITHIN).plus(time_out).plus(HELD_ON_THE_WAY)
+}
+
+/// When the calls have arrived of which the ledger knew before it lost its last commits: `seen` is when whoever asks heard of
+/// that. Until a window after this, nobody is admitted beside a process that has died and can store them no more.
+#[must_use]
+pub fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
+    assumed_end(seen, time_out)
+}
+
+/// How much older calls are than when anybody looked last, where nobody lived to see it: what the ledger's server and our
+/// own wall clock agree upon, less a doubt.
+#[must_use]
+pub fn credit(by_server: Duration, by_own_wall_clock: Duration) -> Duration {
+    by_server.min(by_own_wall_clock).saturating_sub(WALL_CLOCK_DOUBT)
+}
+
+#[cfg(test)]
+mod hosts;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: i64) -> BootTime {
+        BootTime::from_microseconds(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_call_counts_by_the_position_of_its_own_clock() {
+        let margin = Margin::for_excess(0);
+        let position = Position::new(at(100)).report(at(90)).report(at(200));
+        assert_eq!(position, Position::new(at(200)));
+        // A window of 60 s counts for 60.03 s.
+        assert_eq!(position.counts_after(Duration::from_mins(1), margin).as_microseconds(), 139_970_000);
+        assert_eq!(position.on_clock_of_asker(at(140), at(5000)), at(4940));
+    }
+
+    #[test]
+    fn adoption_keeps_an_age_and_adopting_again_makes_nobody_older() {
+        let first = Adoption::read_at(Position::new(at(200)), at(5000));
+        assert_eq!(first.moved(at(140)), at(4940));
+        assert_eq!(first.moved(at(230)), at(5030), "what was given up ends later on every clock");
+        // The adopter's own position is at least what it read.
+        let second = Adoption::read_at(Position::new(at(5010)), at(70));
+        assert_eq!(second.moved(first.moved(at(140))), at(0));
+    }
+
+    #[test]
+    fn calls_of_the_dead_end_after_all_that_may_have_held_them() {
+        assert_eq!(assumed_end(at(10), Duration::from_secs(30)), at(75));
+        assert_eq!(given_up(at(10)), at(40));
+        assert!(may_still_be_sent(at(10), at(14)) && !may_still_be_sent(at(10), at(15)));
+    }
+
+    #[test]
+    fn wall_clocks_are_believed_where_they_agree_less_a_doubt() {
+        let minutes = Duration::from_mins;
+        for (server, own, believed) in [(60, 40, 35), (40, 60, 35), (4, 60, 0), (0, 0, 0)] {
+            assert_eq!(credit(minutes(server), minutes(own)), minutes(believed));
+        }
+    }
+}

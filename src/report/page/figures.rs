@@ -1,0 +1,244 @@
+//! The numbers of a page, read from the store in one pass over the calls and one over the operations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answers::{AnswerFigure, AnswerTimes};
+use super::outcomes::{Breakdown, Outcomes, Part};
+use super::span::Span;
+use super::trouble::Trouble;
+use super::window::WindowCount;
+use crate::model::{Bucket, Change, TagAction, TagNumber};
+use crate::outside::Outside;
+use crate::quota::QuotaScope;
+use crate::report::advice::Prospect;
+use crate::report::results::{Totals, tally};
+use crate::report::target::{ResultsError, ResultsTarget};
+use crate::store::{CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunState, Sitting, StoreError, StoredRun};
+
+/// The windows that are looked at where no quota was kept.
+const USUAL_WINDOWS: [Duration; 2] = [Duration::from_mins(1), Duration::from_hours(1)];
+/// What time is called of which nobody noted where it went.
+pub(super) const NOT_NOTED: &str = "not_noted";
+
+/// Everything that a page says.
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) details: RunDetails,
+    pub(super) input_digest: String,
+    pub(super) sittings: Vec<Sitting>,
+    pub(super) totals: Totals,
+    pub(super) span: Span,
+    pub(super) calls: CallFigures,
+    pub(super) answers: Vec<AnswerFigure>,
+    pub(super) outcomes: Outcomes,
+    pub(super) changes: Breakdown<String>,
+    pub(super) groups: Option<Breakdown<Option<String>>>,
+    pub(super) platforms: Option<Breakdown<Option<String>>>,
+    /// What to type next, if anything, and what to look at first.
+    pub(super) next: Option<String>,
+    pub(super) is_sandbox: bool,
+    pub(super) made_at: Timestamp,
+}
+
+/// What the calls come to.
+#[derive(Clone, Debug)]
+pub(super) struct CallFigures {
+    pub(super) windows: Vec<WindowCount>,
+    pub(super) trouble: Trouble,
+    /// Calls of the run by kind, under the names that the ledger has for them.
+    pub(super) of_kinds: BTreeMap<String, u64>,
+    answers: AnswerTimes,
+}
+
+impl CallFigures {
+    fn new(sittings: &[Sitting], span: Span) -> Self {
+        let limits = |sitting: &Sitting| sitting.limits.iter().map(|limit| limit.window).collect::<Vec<_>>();
+        let mut windows: BTreeSet<Duration> = sittings.iter().flat_map(limits).collect();
+        if windows.is_empty() {
+            windows.extend(USUAL_WINDOWS);
+        }
+        let scope = sittings.last().map_or(QuotaScope::Api, |sitting| sitting.quota_scope);
+        let buckets: Vec<Vec<Bucket>> = scope.groups().iter().map(|group| group.to_vec()).collect();
+        let of_window = |window: Duration| {
+            let allowed = move |limit: &&KeptLimit| limit.window == window;
+            sittings.iter().map(|sitting| sitting.limits.iter().find(allowed).map(|limit| limit.calls)).collect()
+        };
+        let windows = windows.iter().flat_map(|window| {
+            buckets.iter().map(|buckets| WindowCount::new(buckets.clone(), *window, of_window(*window), span))
+        });
+        Self {
+            windows: windows.collect(),
+            trouble: Trouble::new(span),
+            of_kinds: BTreeMap::new(),
+            answers: AnswerTimes::default(),
+        }
+    }
+
+    fn longest_window(&self) -> Duration {
+        self.windows.iter().map(|count| count.window).max().unwrap_or_default()
+    }
+
+    fn take(&mut self, call: &CallRecord) {
+        self.windows.iter_mut().for_each(|window| window.take(call));
+        self.trouble.take(call);
+        self.answers.take(call);
+        if call.sitting.is_some() {
+            match self.of_kinds.get_mut(&call.kind) {
+                Some(calls) => *calls += 1,
+                None => drop(self.of_kinds.insert(call.kind.clone(), 1)),
+            }
+        }
+    }
+
+    fn finish(self) -> Self {
+        let windows = self.windows.into_iter().map(WindowCount::finish).filter(|count| count.calls > 0).collect();
+        Self { windows, trouble: self.trouble.finish(), ..self }
+    }
+}
+
+impl Figures {
+    /// Reads what there is to say of a run at this moment.
+    pub(super) async fn read(
+        reader: &Reader,
+        run_id: &str,
+        repeated_options: &str,
+        is_sandbox: bool,
+        made_at: Timestamp,
+    ) -> Result<Self, ResultsError> {
+        let run = reader.run_by_id(run_id).await?;
+        let details = reader.run_details(run_id).await?;
+        let totals = match reader.check_rows(&run).await {
+            Ok(()) => tally(reader, &run).await?,
+            // Nothing was sent, and its rows may not all be there.
+            Err(StoreError::NeverBegan(_)) => Totals::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let sittings = reader.sittings(run.key).await?;
+        let span = span(reader, &run, &sittings).await?;
+        let calls = CallFigures::new(&sittings, span);
+        let before = calls.longest_window();
+        let mut calls = reader.tell_calls(run.key, before, calls, CallFigures::take).await?.finish();
+        let answers = std::mem::take(&mut calls.answers).figures();
+        let outcomes = reader.tell_operations(run.key, Outcomes::new(span), Outcomes::take).await?;
+        let kinds = reader.machine_kinds(run.key).await?;
+        let open = reader.open_operations(run.key).await?;
+        let next = next(&run, &details, &totals, open, repeated_options, is_sandbox);
+        Ok(Self {
+            input_digest: run.description.input_digest.clone(),
+            changes: named_changes(reader, &run, outcomes.by_change()).await?,
+            groups: outcomes.by_kind(&kinds, |kind| kind.group.as_ref()),
+            platforms: outcomes.by_kind(&kinds, |kind| kind.platform.as_ref()),
+            details,
+            sittings,
+            totals,
+            span,
+            calls,
+            answers,
+            outcomes,
+            next,
+            is_sandbox,
+            made_at,
+        })
+    }
+
+    /// Whether somebody is at it.
+    pub(super) const fn is_under_way(&self) -> bool {
+        matches!(self.details.entry.condition, RunCondition::Preparing | RunCondition::Running)
+    }
+
+    /// The sitting that ended last, if it did.
+    pub(super) fn last_end(&self) -> Option<&crate::store::SittingEnd> {
+        self.sittings.last().and_then(|sitting| sitting.end.as_ref()).map(|(_, end)| end)
+    }
+
+    /// Where the time of all sittings went, most of it first; what nobody noted comes last.
+    pub(super) fn time(&self) -> Vec<(String, Duration)> {
+        let mut parts: BTreeMap<&str, Duration> = BTreeMap::new();
+        let next_begins = self.sittings.iter().skip(1).map(|sitting| sitting.began_at);
+        let until = next_begins.chain([self.details.entry.last_activity_at]);
+        for (sitting, until) in self.sittings.iter().zip(until) {
+            if let Some((_, end)) = &sitting.end {
+                end.spent.iter().for_each(|(part, time)| *parts.entry(part).or_default() += *time);
+            } else {
+                // A process that died, or goes on: its last word is what is known of it.
+                let until = until.min(self.details.entry.last_activity_at);
+                let time = Duration::try_from(until.duration_since(sitting.began_at)).unwrap_or_default();
+                *parts.entry(NOT_NOTED).or_default() += time;
+            }
+        }
+        let mut parts: Vec<_> = parts.into_iter().filter(|(_, time)| !time.is_zero()).collect();
+        parts.sort_by_key(|(part, time)| (*part == NOT_NOTED, std::cmp::Reverse(*time)));
+        parts.into_iter().map(|(part, time)| (part.to_owned(), time)).collect()
+    }
+
+    /// What each sitting foretold: operations done at moments, from what was done when it began.
+    pub(super) fn foretold(&self) -> Vec<Vec<(i64, u64)>> {
+        let course = self.outcomes.course();
+        let foretold = self.sittings.iter().filter(|sitting| !sitting.foretold.is_empty()).map(|sitting| {
+            let began_at = sitting.began_at.as_microsecond();
+            let done = self.span.bin(began_at).checked_sub(1).and_then(|bin| course.get(bin)).copied().unwrap_or(0);
+            let later = sitting.foretold.iter().map(|point| {
+                let after = i64::try_from(point.after.as_micros()).unwrap_or(i64::MAX);
+                (began_at.saturating_add(after), done + point.done)
+            });
+            std::iter::once((began_at, done)).chain(later).collect()
+        });
+        foretold.collect()
+    }
+}
+
+/// From the first call, or the beginning of the run, to the last that was heard of it.
+async fn span(reader: &Reader, run: &StoredRun, sittings: &[Sitting]) -> Result<Span, StoreError> {
+    let calls = reader.call_span(run.key).await?;
+    let ends = sittings.iter().filter_map(|sitting| sitting.end.as_ref()).map(|(ended_at, _)| *ended_at);
+    let from = calls.map_or(run.created_at, |(first, _)| first.min(run.created_at));
+    let to = ends.chain(calls.map(|(_, last)| last)).fold(run.last_activity_at, Timestamp::max);
+    Ok(Span::new(from, to))
+}
+
+/// What to do next about a run that nobody is at.
+fn next(
+    run: &StoredRun,
+    details: &RunDetails,
+    totals: &Totals,
+    open: u32,
+    repeated_options: &str,
+    sandbox: bool,
+) -> Option<String> {
+    let is_left = !matches!(details.entry.condition, RunCondition::Preparing | RunCondition::Running);
+    let target = match &run.description.results_path {
+        Some(path) => ResultsTarget::file(PathBuf::from(path)),
+        None => ResultsTarget::StandardOutput,
+    };
+    let run_id = &run.description.run_id;
+    let prospect = Prospect { run_id, totals, target: &target, open, repeated_options, sandbox };
+    let advice = (is_left && run.state != RunState::Preparing).then(|| prospect.advice()).flatten();
+    advice.map(|advice| advice.text())
+}
+
+/// The changes in words; the tags are those of the run.
+async fn named_changes(
+    reader: &Reader,
+    run: &StoredRun,
+    breakdown: Breakdown<Change<TagNumber>>,
+) -> Result<Breakdown<String>, StoreError> {
+    let tag_of = |change: &Change<TagNumber>| match change {
+        Change::Tag(_, tag) => Some(*tag),
+        Change::DeviceValue(_) => None,
+    };
+    let numbers: Vec<TagNumber> = breakdown.parts.iter().filter_map(|part| tag_of(&part.name)).collect();
+    let mut tags = reader.tags_of(run.key, numbers).await?.into_iter();
+    let mut words = |change: Change<TagNumber>| match change {
+        Change::Tag(action, _) => {
+            let verb = if action == TagAction::Add { "Add" } else { "Remove" };
+            format!("{verb} {}", Outside::new(tags.next().unwrap_or_default()).line())
+        }
+        Change::DeviceValue(value) => format!("Device value {value}"),
+    };
+    let parts = breakdown.parts.into_iter().map(|part| Part { name: words(part.name), counts: part.counts });
+    Ok(Breakdown { parts: parts.collect(), others: breakdown.others })
+}

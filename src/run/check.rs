@@ -1,0 +1,99 @@
+//! What a preflight asks of a tenant: one call, and what of the quota is left.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::desk::{Desk, Waited};
+use super::tenant::{Tenant, interrupted};
+use crate::api::{ApiRequest, Transport};
+use crate::call::{Call, CallEnd, CallId, History, Questions, ReadAnswer, Reports, StopReason};
+use crate::clock::BootTime;
+use crate::exit::CommandError;
+use crate::inventory::{ReadError, WalkError};
+use crate::model::Bucket;
+use crate::quota::window::counted_for;
+use crate::quota::{QuotaLimit, QuotaScope};
+
+/// What of one limit is left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QuotaLeft {
+    /// The bucket; `None` where all calls count together.
+    pub(crate) bucket: Option<Bucket>,
+    /// The limit.
+    pub(crate) limit: QuotaLimit,
+    /// Calls that may start now.
+    pub(crate) calls: u32,
+    /// When one may start, if none may now.
+    pub(crate) next_at: Option<Timestamp>,
+    /// When all of it is there again, if it is not now.
+    pub(crate) whole_at: Option<Timestamp>,
+}
+
+impl<T: Transport> Tenant<T> {
+    /// Asks for the first machine of the list, as every call is asked: counted, and waited for where it must be.
+    pub(crate) async fn ask_for_one_machine(&self, desk: &mut Desk) -> Result<(), CommandError> {
+        self.refuse_unknown()?;
+        let (_going_on, draining) = watch::channel(false);
+        let caller = self.caller(draining, desk);
+        // Nobody is told of its phases.
+        let reports = Reports::new(mpsc::channel(1).0);
+        let call = Call {
+            id: CallId(0),
+            request: ApiRequest::ListMachines { top: 1, skip: 0 },
+            run: None,
+            operations: Vec::new(),
+            history: History::default(),
+            questions: Questions::default(),
+        };
+        let performing = caller.perform(&call, &reports);
+        let end = match desk.wait(self.clock.as_ref(), self.gate.deadline, performing).await {
+            Waited::Ended(end) => end?,
+            Waited::TimeIsUp => CallEnd::Stopped(StopReason::Deadline),
+            Waited::Interrupted => return Err(interrupted()),
+        };
+        let error = match end {
+            CallEnd::Read(ReadAnswer::Page(page)) if page.item_count() > 0 => return Ok(()),
+            CallEnd::Read(_) | CallEnd::Settled(_) | CallEnd::Refused(..) => ReadError::Walk(WalkError::Nobody),
+            CallEnd::ReadFailed(outcome) if outcome.send_again => ReadError::Forbidden { facts: outcome.answer },
+            CallEnd::ReadFailed(outcome) => ReadError::Failed { facts: outcome.answer },
+            CallEnd::Stopped(StopReason::Deadline) => ReadError::TimeIsUp { in_the_way: None },
+            CallEnd::Stopped(reason) => ReadError::Stopped(reason),
+            CallEnd::Aborted(cause, _) => ReadError::Aborted(cause),
+        };
+        Err(error.into())
+    }
+
+    /// What of the quota is left now, of each limit in each bucket; nothing where no quota is kept.
+    pub(crate) async fn quota_left(&self) -> Result<Vec<QuotaLeft>, CommandError> {
+        let quota = &self.gate.quota;
+        let buckets: Vec<Option<Bucket>> = match self.gate.scope {
+            QuotaScope::App => vec![None],
+            _ => Bucket::ALL.map(Some).to_vec(),
+        };
+        let most = quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
+        let mut left = Vec::new();
+        for bucket in buckets.into_iter().filter(|_| !quota.is_off()) {
+            let counted = bucket.map_or_else(|| Bucket::ALL.to_vec(), |bucket| vec![bucket]);
+            let ends = self.store.latest_ends(self.account, counted, most).await?;
+            let now = self.clock.boot_time();
+            let in_time = |wait: Duration| self.clock.wall_time().checked_add(wait).ok();
+            left.extend(quota.limits().iter().map(|limit| {
+                // Newest first. A call counts until its window has passed.
+                let counts_for = |end: &BootTime| end.plus(counted_for(limit.window)).since(now);
+                let waits: Vec<Duration> = ends.iter().map(counts_for).filter(|wait| !wait.is_zero()).collect();
+                let used = u32::try_from(waits.len()).unwrap_or(u32::MAX).min(limit.calls.get());
+                let in_the_way = waits.get(limit.calls.get() as usize - 1).copied();
+                QuotaLeft {
+                    bucket,
+                    limit: *limit,
+                    calls: limit.calls.get() - used,
+                    next_at: in_the_way.and_then(in_time),
+                    whole_at: waits.first().copied().and_then(in_time),
+                }
+            }));
+        }
+        Ok(left)
+    }
+}

@@ -1,0 +1,270 @@
+//! What a run notes of itself for its report: who sat at it, under which quota, what was foretold, where the time went and
+//! why it ended; and of which group and platform the machine of each operation is.
+//!
+//! Nothing here decides anything, and a run goes on as well without it. What surprises: a command that goes on with a run is
+//! a sitting of its own, and one whose process died has no end. The kinds of machines stand beside the operations, four
+//! bytes each in pieces of some thousand, since a column of theirs would be written a million times.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::encoding::{damaged, quota_scope_number, read_quota_scope, timestamp};
+use super::forms::RunKey;
+use super::sql::{Row, SqlError, Transaction, params};
+use super::{Reader, Store, StoreError};
+use crate::quota::QuotaScope;
+
+/// A limit of the quota as it is kept: calls, and the microseconds of their window.
+type StoredLimit = (u32, u64);
+/// A point of a schedule as it is kept: microseconds since the beginning, and operations that are done by then.
+type StoredPoint = (u64, u64);
+
+/// A limit that calls were made under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeptLimit {
+    /// Length of the window.
+    pub window: Duration,
+    /// Calls in any window of that length.
+    pub calls: u32,
+}
+
+/// A moment of a schedule, from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForetoldPoint {
+    /// How long after the beginning.
+    pub after: Duration,
+    /// Operations that are done by then.
+    pub done: u64,
+}
+
+/// A command that begins to carry a run out.
+#[derive(Clone, Debug, Default)]
+pub struct NewSitting {
+    /// The version of the program.
+    pub version: &'static str,
+    /// The limits that it keeps.
+    pub limits: Vec<KeptLimit>,
+    /// Whether all calls count together.
+    pub quota_scope: QuotaScope,
+    /// What its plan foretells.
+    pub foretold: Vec<ForetoldPoint>,
+}
+
+/// How a sitting ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SittingEnd {
+    /// Why, as a word.
+    pub ended: String,
+    /// Why it stopped early, as the rest of a sentence; `None` where it did not.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub hint: Option<String>,
+    /// The exit status.
+    pub exit_status: u8,
+    /// Where the time went, by names that the report has for it.
+    pub spent: Vec<(String, Duration)>,
+}
+
+/// A command that carried a run out, or tried to.
+#[derive(Clone, Debug)]
+pub struct Sitting {
+    /// The version of the program.
+    pub version: String,
+    /// The limits that it kept, shortest window first.
+    pub limits: Vec<KeptLimit>,
+    /// Whether all calls counted together.
+    pub quota_scope: QuotaScope,
+    /// What its plan foretold.
+    pub foretold: Vec<ForetoldPoint>,
+    /// When its calls began.
+    pub began_at: Timestamp,
+    /// When it ended, and how; `None` while it goes on, and where its process died.
+    pub end: Option<(Timestamp, SittingEnd)>,
+    /// The process, which tells its calls.
+    pub(super) process_key: i64,
+}
+
+/// Of what kind a machine is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MachineKind {
+    /// Its machine group.
+    pub group: Option<String>,
+    /// Its platform.
+    pub platform: Option<String>,
+}
+
+impl Store {
+    /// Notes that this process begins to carry a run out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn begin_sitting(&self, run: RunKey, sitting: NewSitting) -> Result<(), StoreError> {
+        let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
+        let limits: Vec<StoredLimit> =
+            sitting.limits.iter().map(|limit| (limit.calls, microseconds(limit.window))).collect();
+        let foretold: Vec<StoredPoint> =
+            sitting.foretold.iter().map(|point| (microseconds(point.after), point.done)).collect();
+        let (limits, foretold) = (json(&limits), json(&foretold));
+        self.writer
+            .run(move |transaction| {
+                transaction.execute(
+                    "INSERT INTO sitting (run_key, process_key, version, limits, quota_scope, foretold, began_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        run.0,
+                        process_key,
+                        sitting.version,
+                        limits,
+                        quota_scope_number(sitting.quota_scope),
+                        foretold,
+                        now
+                    ],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Notes how the sitting of this process at a run ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn end_sitting(&self, run: RunKey, end: SittingEnd) -> Result<(), StoreError> {
+        let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
+        let spent: Vec<(String, u64)> = end.spent.into_iter().map(|(part, time)| (part, microseconds(time))).collect();
+        let spent = json(&spent);
+        self.writer
+            .run(move |transaction| {
+                transaction.execute(
+                    "UPDATE sitting SET ended_at = ?2, ended = ?3, reason = ?4, hint = ?5, exit_status = ?6, spent = ?7
+                     WHERE sitting_key = (SELECT max(sitting_key) FROM sitting WHERE run_key = ?1 AND process_key = ?8)",
+                    params![run.0, now, end.ended, end.reason, end.hint, end.exit_status, spent, process_key],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Adds kinds of machines, numbered from `first_number` on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn add_machine_kinds(
+        &self,
+        run: RunKey,
+        first_number: u32,
+        kinds: Vec<MachineKind>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "INSERT INTO machine_kind (run_key, kind_number, machine_group, platform) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                for (number, kind) in (first_number..).zip(&kinds) {
+                    statement.execute(params![run.0, number, kind.group, kind.platform])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Notes the kinds of the machines of operations, by number, from this operation on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn note_machine_kinds(
+        &self,
+        run: RunKey,
+        first_operation: u32,
+        kinds: Vec<u32>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let bytes: Vec<u8> = kinds.iter().flat_map(|kind| kind.to_le_bytes()).collect();
+                transaction.execute(
+                    "INSERT INTO operation_kinds (run_key, first_operation, kinds) VALUES (?1, ?2, ?3)",
+                    params![run.0, first_operation, bytes],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+impl Reader {
+    /// Who sat at a run, in the order in which they did.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn sittings(&self, run: RunKey) -> Result<Vec<Sitting>, StoreError> {
+        self.connection.run(move |transaction| sittings(transaction, run)).await
+    }
+
+    /// The kinds of machines of a run, by number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn machine_kinds(&self, run: RunKey) -> Result<Vec<MachineKind>, StoreError> {
+        self.connection
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "SELECT machine_group, platform FROM machine_kind WHERE run_key = ?1 ORDER BY kind_number",
+                )?;
+                let rows = statement
+                    .query_map([run.0], |row| Ok(MachineKind { group: row.get(0)?, platform: row.get(1)? }))?;
+                rows.collect()
+            })
+            .await
+    }
+}
+
+pub(super) fn sittings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Sitting>, SqlError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT process_key, version, limits, quota_scope, foretold, began_at, ended_at, ended, reason, hint,
+             exit_status, spent
+         FROM sitting WHERE run_key = ?1 ORDER BY sitting_key",
+    )?;
+    let rows = statement.query_map([run.0], read_sitting)?;
+    rows.collect()
+}
+
+fn read_sitting(row: &Row<'_>) -> Result<Sitting, SqlError> {
+    let limits: Vec<StoredLimit> = read_json(row, 2, "the quota of a run")?;
+    let foretold: Vec<StoredPoint> = read_json(row, 4, "the schedule of a run")?;
+    let end = match row.get::<Option<i64>>(6)? {
+        None => None,
+        Some(ended_at) => {
+            let spent: Vec<(String, u64)> = read_json(row, 11, "the time of a run")?;
+            let spent = spent.into_iter().map(|(part, time)| (part, Duration::from_micros(time))).collect();
+            let (ended, exit_status) = (row.get(7)?, row.get(10)?);
+            let end = SittingEnd { ended, reason: row.get(8)?, hint: row.get(9)?, exit_status, spent };
+            Some((timestamp(ended_at), end))
+        }
+    };
+    let limit = |(calls, window): StoredLimit| KeptLimit { window: Duration::from_micros(window), calls };
+    let point = |(after, done): StoredPoint| ForetoldPoint { after: Duration::from_micros(after), done };
+    Ok(Sitting {
+        process_key: row.get(0)?,
+        version: row.get(1)?,
+        limits: limits.into_iter().map(limit).collect(),
+        quota_scope: read_quota_scope(row, 3)?,
+        foretold: foretold.into_iter().map(point).collect(),
+        began_at: timestamp(row.get(5)?),
+        end,
+    })
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Lists of numbers and words always have a form in JSON.
+fn json(list: &impl serde::Serialize) -> String {
+    serde_json::to_string(list).unwrap_or_else(|_never| "[]".to_owned())
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize, what: &'static str) -> Result<T, SqlError> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|_not_json| damaged(column, what))
+}
