@@ -8,6 +8,7 @@ mod mistyped;
 mod options;
 mod origin;
 mod program;
+mod rules;
 mod settings;
 mod tags;
 mod values;
@@ -32,6 +33,7 @@ pub use options::{
 };
 pub use origin::{Origin, SettingInForce};
 pub use program::Cli;
+pub use rules::RulesOptions;
 pub use tags::{RetagOptions, TagsCommand, TagsOptions};
 pub use values::{DeadlineArgument, DurationArgument};
 

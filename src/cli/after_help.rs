@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 17] = [
+const COMMANDS: [Entry; 18] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -103,6 +103,17 @@ const COMMANDS: [Entry; 17] = [
         &[
             ("List the tags of the tenant", "tagfleet tags"),
             ("See what renaming one would do", "tagfleet tags rename Marketting Marketing --plan-only"),
+        ],
+    ),
+    (
+        "rules",
+        &[0, 2, 3, 4, 5, 7],
+        &[
+            (
+                "Write a first file from the tags that the tenant has",
+                "tagfleet rules --dump --prefix SITE- > fleet.toml",
+            ),
+            ("Let another file own what this one owned", "tagfleet rules --release fleet-eu"),
         ],
     ),
     (

@@ -9,6 +9,7 @@ use super::options::{
     ChangingOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
 use super::origin::SettingInForce;
+use super::rules::RulesOptions;
 use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
@@ -68,6 +69,12 @@ pub enum Command {
         after_long_help = after_help("tags")
     )]
     Tags(Box<TagsOptions>),
+    /// Write a first file of rules, or give back what one owns
+    ///
+    /// A file of rules declares which machines have which tags; apply, plan and verify take it. "tagfleet help rules"
+    /// describes it.
+    #[command(after_long_help = after_help("rules"))]
+    Rules(Box<RulesOptions>),
     /// Check sign-in, permission, service, state and quota
     ///
     /// Looks at everything that a run depends on, one line each, and says what to do where something is wrong. One call
@@ -194,6 +201,16 @@ pub struct PlanOptions {
     /// Exit with status 10 when something would be changed
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Say what each rule says of one machine
+    ///
+    /// Of a file of rules. The machine is named by its id, or by its name, full or short.
+    #[arg(long, value_name = "MACHINE", help_heading = "Rules", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub explain: Option<String>,
+    /// Try rules on this exported list, without a tenant
+    ///
+    /// One that "tagfleet inventory" wrote. Nobody signs in, and an empty cell counts as lacking.
+    #[arg(long, value_name = "MACHINES.csv", conflicts_with = "sandbox", help_heading = "Rules")]
+    pub inventory: Option<PathBuf>,
     /// What is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,

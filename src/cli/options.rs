@@ -221,7 +221,7 @@ pub struct PlanningOptions {
 }
 
 /// What an unattended run may do at most.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct GuardOptions {
     /// Withhold all removals when more than both are planned
     ///

@@ -30,7 +30,7 @@ use crate::store::{StatePlace, Store, free_bytes};
 use crate::words::{clock_time, describe_duration, group_digits};
 
 /// How long the one call may take, waits and repeats included.
-const CALL_PATIENCE: Duration = Duration::from_secs(60);
+const CALL_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the service may be in trouble before that is what was found.
 const MAXIMUM_OUTAGE: Duration = Duration::from_secs(20);
 /// Sign-in services let clocks differ by so much.
@@ -51,23 +51,20 @@ pub(super) async fn check(
     let environment = |name: &str| general.settings.variable(name);
     let place = state_place(general, options.service.ca_file.as_deref(), false, &environment);
     let config = configuration(&options, general);
-    match &config {
-        Ok(config) => findings
-            .preflight
-            .settings("configuration", &settings::in_force(&options, general, config, place.as_ref().ok()))?,
-        Err(_) => {}
+    if let Ok(config) = &config {
+        let in_force = settings::in_force(&options, general, config, place.as_ref().ok());
+        findings.preflight.settings("configuration", &in_force)?;
     }
     let config = findings.unless_failed("configuration", config)?;
     let store = match place {
         Ok(place) => findings.took("state", state(&place, &clock).await)?,
         Err(error) => findings.took("state", Err(error.into()))?,
     };
-    let connection = match &config {
-        Some(config) => findings.hosts_and_token(config, screen).await?,
-        None => {
-            findings.skip(&["service", "sign-in service", "clock", "token"], "the configuration is not usable")?;
-            None
-        }
+    let connection = if let Some(config) = &config {
+        findings.hosts_and_token(config, screen).await?
+    } else {
+        findings.skip(&["service", "sign-in service", "clock", "token"], "the configuration is not usable")?;
+        None
     };
     match (connection, store) {
         (Some(connection), Some(store)) => {
@@ -177,13 +174,11 @@ impl Findings {
             }
             (_, Err(_)) => self.skip(&["sign-in service"], "its address cannot be read")?,
         }
-        match date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
-            Some(theirs) => self.took("clock", compared(Timestamp::try_from(theirs).ok()))?,
-            None => {
-                self.skip(&["clock"], "no host that could be reached says what time it is")?;
-                None
-            }
-        };
+        if let Some(theirs) = date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
+            self.took("clock", compared(Timestamp::try_from(theirs).ok()))?;
+        } else {
+            self.skip(&["clock"], "no host that could be reached says what time it is")?;
+        }
         let Some(connection) = self.unless_failed("token", connection)? else { return Ok(None) };
         connection.invite_on(screen);
         let sign_in = connection.client.sign_in();
@@ -228,12 +223,11 @@ impl Findings {
     async fn call_and_quota(&mut self, tenant: &Tenant<Client>, desk: &mut Desk) -> Result<(), CommandError> {
         let before = tenant.quota_left().await?;
         let reading = |left: &&QuotaLeft| left.bucket.is_none_or(|bucket| bucket == Bucket::Machines);
-        match before.iter().filter(reading).find(|left| left.calls == 0) {
-            Some(full) => self.skip(&["call"], &format!("the quota is used up until {}", time(full.next_at)))?,
-            None => {
-                let called = tenant.ask_for_one_machine(desk).await;
-                self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
-            }
+        if let Some(full) = before.iter().filter(reading).find(|left| left.calls == 0) {
+            self.skip(&["call"], &format!("the quota is used up until {}", time(full.next_at)))?;
+        } else {
+            let called = tenant.ask_for_one_machine(desk).await;
+            self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
         }
         let left = tenant.quota_left().await?;
         Ok(self.preflight.passed("quota", &quota_text(&left))?)

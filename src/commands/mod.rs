@@ -21,10 +21,12 @@ mod process_limits;
 mod report;
 mod results;
 mod resume;
+mod rules;
 mod runs;
 mod runtime;
 mod sandbox;
 mod service;
+mod settings;
 mod several;
 mod stop_signals;
 mod tags;
@@ -41,17 +43,11 @@ use jiff::Timestamp;
 use self::input::input_name;
 use self::watching::{Watch, Watched};
 use crate::api::sign_in::warn_if_readable_by_everybody;
-use crate::cli::{
-    ChangingOptions, Cli, Command, GuardOptions, Mistyped, PlanningOptions as PlanningArguments, Refusal,
-    message_and_hint,
-};
+use crate::cli::{Cli, Command, Mistyped, Refusal, message_and_hint};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
-use crate::plan::changes::PlanSettings;
-use crate::plan::guard::Guard;
 use crate::report::logging::{self, LogFormat};
-use crate::report::{ColorChoice, Invocation, PageTarget, Reserved, Screen};
-use crate::run::{PlanningOptions, RunOptions};
+use crate::report::{ColorChoice, Invocation, Reserved, Screen};
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -219,45 +215,10 @@ async fn carry_out(
         Command::Results(options) => results::results(options, general, &reserved, screen).await,
         Command::Report(options) => report::report(options, general, &reserved, screen).await,
         Command::Config(options) => config::config(&options, general, screen),
+        Command::Rules(options) => rules::rules(*options, general, screen).await,
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
         Command::Help(options) => help::help(&options, general, screen),
         Command::Completions(options) => completions::completions(&options, general, screen),
         Command::Man(options) => man::man(&options, general, screen),
-    }
-}
-
-/// How a run is carried out.
-fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
-    let ChangingOptions { limits, others, report, .. } = changing;
-    RunOptions {
-        asks,
-        bulk: !no_bulk,
-        maximum_errors: limits.max_errors,
-        skip_missing_machines: limits.skip_missing_machines,
-        lock_wait: others.lock_wait,
-        note: limits.note,
-        keep_runs: others.keep_runs,
-        report: report.map(PageTarget::new),
-    }
-}
-
-/// What a run may do at most.
-fn guard(arguments: &GuardOptions, no_inventory: bool) -> Result<Guard, CommandError> {
-    let GuardOptions { guard_removals, guard_changes, allow_removals, allow_changes } = *arguments;
-    if no_inventory && (guard_removals.is_some() || guard_changes.is_some()) {
-        let message = "a guard counts the tenant's machines, which --no-inventory leaves unread";
-        return Err(CommandError::text(ExitStatus::Usage, message, Some("leave one out")));
-    }
-    let guard = Guard { removals: guard_removals, changes: guard_changes, scope: None };
-    Ok(guard.with_ceilings(allow_removals, allow_changes))
-}
-
-/// How a plan is made.
-fn planning_options(arguments: &PlanningArguments, guard: Guard) -> PlanningOptions {
-    PlanningOptions {
-        settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit, guard },
-        inventory: !arguments.no_inventory,
-        bulk: !arguments.no_bulk,
-        max_changes: arguments.max_changes,
     }
 }

@@ -123,12 +123,17 @@ impl Opening {
         }
     }
 
+    /// Prepares the service; the sandbox makes up a company's machines.
+    pub(super) async fn connect_to_company(&self) -> Result<Connection, CommandError> {
+        match &self.service {
+            Some(config) => Connection::to_service(config),
+            None => Connection::to_company(&self.calls.quota).await,
+        }
+    }
+
     /// Prepares the service for an input; where that is the tenant's own list, the sandbox makes up a company's machines.
     pub(super) async fn connect_for(&self, input: &Pending) -> Result<Connection, CommandError> {
-        match &self.service {
-            None if input.is_tenants_list() => Connection::to_company(&self.calls.quota).await,
-            _ => self.connect(input.machines()).await,
-        }
+        if input.is_tenants_list() { self.connect_to_company().await } else { self.connect(input.machines()).await }
     }
 
     /// Opens the state, finds out whose quota is used, has the work done, and leaves everything in order whatever came of it.

@@ -36,6 +36,7 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
             let retagging = options.command.as_ref().map(|command| &command.options().changing.service);
             (None, retagging.or(Some(&options.service)), false)
         }
+        Command::Rules(options) => (None, Some(&options.service), false),
         Command::Runs(_)
         | Command::Results(_)
         | Command::Report(_)
@@ -120,6 +121,7 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Inventory(options) => (options.output.clone(), false),
         Command::Report(options) => (options.output.clone(), false),
         Command::Plan(_)
+        | Command::Rules(_)
         | Command::Runs(_)
         | Command::Check(_)
         | Command::Config(_)

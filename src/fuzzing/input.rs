@@ -78,7 +78,7 @@ fn told(sheet: &Sheet) -> Vec<String> {
     for line in &said {
         assert_harmless(line);
     }
-    let Requests { machines, tags, all, unmade_adds } = &*sheet.requests;
+    let Requests { machines, tags, all, unmade_adds, .. } = &*sheet.requests;
     let rest = format!("{sheet:?} {all:?} {machines:?} {tags:?} {unmade_adds:?}");
     said.into_iter().chain([rest]).collect()
 }

@@ -33,6 +33,7 @@ mod excerpt;
 mod finding;
 mod growing;
 mod header;
+mod list;
 mod machine;
 mod machine_filter;
 mod mentions;
@@ -78,6 +79,7 @@ pub use self::error::{ColumnGaps, FoundColumns, InputError, MisnamedColumn};
 pub use self::excerpt::Excerpt;
 pub use self::finding::{Finding, Place};
 pub use self::header::{HeaderColumns, list_form};
+pub use self::list::{List, ListError, ListRow};
 pub use self::machine::Dress;
 pub use self::machine_filter::MachineFilter;
 pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
@@ -115,7 +117,7 @@ pub fn read_selected(
 ) -> Result<Sheet, InputError> {
     let source = Source::open(source, options.sheet.as_deref(), options.spool_directory.as_deref())?;
     let workbook = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows()));
-    let mut text = text::Text::open(source, options)?;
+    let mut text = text::Text::open(source, options.encoding)?;
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();

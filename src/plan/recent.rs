@@ -166,6 +166,12 @@ impl RecentWrites {
             .filter_map(move |(known, _)| known.as_ref().filter(|known| known.is_case_variant_of(tag.as_str())))
     }
 
+    /// The tags of a machine that were written there, with what is known of that.
+    pub fn tags_of(&self, machine: &MachineId) -> impl Iterator<Item = (&Tag, &Written)> {
+        let writes = self.0.get(machine).into_iter().flatten();
+        writes.filter_map(|(tag, written)| Some((tag.as_ref()?, written)))
+    }
+
     /// The machines that were written to, sorted.
     #[must_use]
     pub fn machines(&self) -> Vec<&MachineId> {

@@ -17,8 +17,9 @@ use crate::model::{SANDBOX_RUN_PREFIX, Status};
 use crate::outside::shown;
 use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
-    kept_text, write_results,
+    joined, kept_text, write_results,
 };
+use crate::rules::Account;
 use crate::store::{NewSitting, Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
@@ -52,6 +53,8 @@ pub(super) struct Run<'a, T> {
     pub(super) options: &'a RunOptions,
     /// How many rows its input has, where a filter selected among them and it is known.
     pub(super) selected_from: Option<u32>,
+    /// What the rules came to that made its rows, where that is known.
+    pub(super) account: Option<&'a Account>,
 }
 
 impl<T: Transport> Run<'_, T> {
@@ -175,7 +178,7 @@ impl<T: Transport> Run<'_, T> {
             selected_from: self.selected_from,
         };
         self.end_sitting(&summary).await;
-        let shown = show(&summary, status, desk);
+        let shown = show(&summary, self.account, status, desk);
         self.report(desk).await;
         shown.map(|()| status)
     }
@@ -224,7 +227,8 @@ impl<T: Transport> Run<'_, T> {
         let run = store.run_by_id(self.id).await?;
         let mut totals =
             write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
-        totals.lacks_orders = OrderDigest::says_changes(&run.description.input_digest);
+        // Rows of rules that are fed back would pass by the guard: the rules are to be asked again.
+        totals.lacks_orders = self.account.is_some() || OrderDigest::says_changes(&run.description.input_digest);
         if let Some(bulletin) = &desk.bulletin {
             bulletin.note_rows(&totals);
         }
@@ -246,7 +250,12 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     progress.spent.push((Spent::Machines, read.elapsed));
 }
 
-fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(), CommandError> {
+fn show(
+    summary: &RunSummary<'_>,
+    account: Option<&Account>,
+    status: ExitStatus,
+    desk: &Desk,
+) -> Result<(), CommandError> {
     let screen = &desk.screen;
     if status == ExitStatus::Bug {
         screen.line(
@@ -260,7 +269,8 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         } else if !summary.totals.kept.is_empty() {
             desk.say(&kept_text(&summary.totals.kept));
         }
-        screen.object(summary.json(), &summary.ending())
+        let own = account.map_or_else(|| summary.json(), |account| joined(summary.json(), account.json()));
+        screen.object(own, &summary.ending())
     } else if desk.quiet && status == ExitStatus::Done {
         Ok(())
     } else if *summary.target == ResultsTarget::StandardOutput || desk.quiet {

@@ -168,6 +168,7 @@ impl Planned {
             duration,
             has_quota: !tenant.gate.quota.is_off(),
             tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
+            rules: input.account(),
         })
     }
 

@@ -76,7 +76,7 @@ pub(super) async fn go_on<T: Transport>(
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
     tenant.forget_old_runs(options.keep_runs, desk).await?;
-    let run = Run { tenant, key, id, target, options, selected_from: None };
+    let run = Run { tenant, key, id, target, options, selected_from: None, account: None };
     let mut calls = ReadProgress::default();
     let decided = match plan_and_ask(tenant, stored, planning, options, &mut calls, desk).await {
         Ok(Ok(decided)) => decided,

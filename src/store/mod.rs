@@ -14,6 +14,7 @@ mod connection;
 #[cfg(test)]
 mod crashes;
 mod custody;
+mod declarations;
 mod directory;
 mod encoding;
 mod error;
@@ -59,6 +60,7 @@ pub use attempt::{
 };
 pub use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
 pub use custody::{Uncertainty, UnknownCalls};
+pub use declarations::{DeclarationInForce, Declared};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{

@@ -70,6 +70,7 @@ mod rehearsing;
 mod report;
 mod results;
 mod resuming;
+mod rules;
 mod runs;
 mod samples;
 mod secrecy;

@@ -168,14 +168,12 @@ impl Loopbacks {
                     let state = state.clone();
                     asking.spawn(async move {
                         let target = timeout(REQUEST_TIME_LIMIT, target(&mut connection)).await.ok()?;
-                        match target.as_deref().and_then(|target| answer_in(target, &state)) {
-                            Some(answer) => Some((connection, answer)),
-                            None => {
-                                let page = show(&mut connection, "404 Not Found", NOT_AWAITED);
-                                let _gone = timeout(REQUEST_TIME_LIMIT, page).await;
-                                None
-                            }
+                        if let Some(answer) = target.as_deref().and_then(|target| answer_in(target, &state)) {
+                            return Some((connection, answer));
                         }
+                        let page = show(&mut connection, "404 Not Found", NOT_AWAITED);
+                        let _gone = timeout(REQUEST_TIME_LIMIT, page).await;
+                        None
                     });
                 }
                 Some(Ok(Some(answered))) = asking.join_next() => return answered,

@@ -155,7 +155,7 @@ mod tests {
     async fn outcome(answers: impl IntoIterator<Item = Asked>) -> (bool, u64) {
         let mut script = Script(answers.into_iter().collect());
         let began = Instant::now();
-        let (interval, life) = (Duration::from_secs(5), Duration::from_secs(60));
+        let (interval, life) = (Duration::from_secs(5), Duration::from_mins(1));
         let granted = wait_for(interval, life, &mut script).await;
         let seconds = began.elapsed().as_secs();
         assert!(granted.is_ok() || matches!(granted, Err(SignInError::Abandoned { .. })));

@@ -1,7 +1,7 @@
 //! One request for a token, and what its answer comes to.
 //!
 //! Whoever hands out tokens, a tenant's token endpoint or a platform's identity endpoint, is asked through here, by our own
-//! HTTP client. There is no library between: `oauth2` was tried and would have had to be worked around in the same places
+//! HTTP client. There is no library between: `oauth2` was weighed and would have had to be worked around in the same places
 //! as this module's lines. It keeps the body of a refusal in its errors, knows neither AADSTS numbers nor `Retry-After`,
 //! waits by itself between the questions of a device code, brings a second calendar and a second source of randomness, and
 //! is of no use for managed identities and the Azure CLI. What it would have taken off us is a form of five fields.
