@@ -82,6 +82,8 @@ impl Cli {
         let matches = program.clone().try_get_matches_from(typed)?;
         let chosen = settings::choose(program, &matches, environment)?;
         let mut cli = Self::from_arg_matches(&chosen.program.try_get_matches_from(typed)?)?;
+        // It is refused where it is used; and repeated nowhere.
+        cli.general.state.as_deref().map(crate::config::keep_password_of);
         if let Command::Config(options) = &mut cli.command {
             options.in_force = chosen.in_force;
         }

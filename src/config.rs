@@ -7,6 +7,7 @@ mod deadline;
 mod environment;
 mod profile;
 mod settings_file;
+mod state;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,12 +20,13 @@ use crate::api::{ClientError, ClientSettings, PingAddress, PingAddressError, Url
 use crate::cli::{MonitoringOptions, QuotaOptions, ServiceOptions};
 use crate::outside::{secrets, shown};
 use crate::quota::{Quota, QuotaScope};
-use crate::store::{StoreError, default_directory};
+use crate::store::{AddressError, StoreError, default_directory};
 
 pub use deadline::{Deadline, DeadlineError, deadline};
 pub use environment::Environment;
 pub use profile::Profile;
 pub use settings_file::{Entry, Place, Section, SettingsError, SettingsFile, Written, places as settings_places};
+pub use state::state_place;
 
 /// The variable that holds the address to ping.
 const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
@@ -44,6 +46,12 @@ pub enum ConfigError {
     /// Where the state lives.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The address of a state on a server.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The environment, or a file of settings, names two states.
+    #[error("an address and a directory both say where the state is")]
+    TwoStates,
     /// The deadline.
     #[error(transparent)]
     Deadline(#[from] DeadlineError),
@@ -67,6 +75,10 @@ impl ConfigError {
             Self::SignIn(error) => error.hint(),
             Self::PingAddress(error) => Some(error.hint().to_owned()),
             Self::Store(error) => error.hint(),
+            Self::Address(error) => Some(error.hint().to_owned()),
+            Self::TwoStates => Some(
+                "set either TAGFLEET_STATE or TAGFLEET_STATE_DIR, or name the state on the command line".to_owned(),
+            ),
             Self::Deadline(error) => error.hint(),
             Self::Settings(error) => error.hint(),
             Self::Variable(_) => None,
@@ -96,22 +108,31 @@ fn text(environment: Environment<'_>, name: &'static str) -> Result<Option<Strin
 /// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
 /// anything is shown, the command line's own errors.
 pub fn keep_secrets(environment: Environment<'_>) {
-    const SECRETS: [&str; 5] = [
+    const SECRETS: [&str; 6] = [
         "AZURE_CLIENT_SECRET",
         "AZURE_CLIENT_CERTIFICATE_PASSWORD",
         "TAGFLEET_TOKEN",
         "IDENTITY_HEADER",
+        "PGPASSWORD",
         PING_URL_VARIABLE,
     ];
-    const PROXIES: [&str; 5] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"];
+    const ADDRESSES: [&str; 6] =
+        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", state::STATE_VARIABLE];
     let text = |name: &&str| environment(name).and_then(|value| value.into_string().ok());
     for secret in SECRETS.iter().filter_map(text) {
         secrets::keep(&secret.trim_start_matches("Bearer ").into());
     }
-    let proxies = PROXIES.iter().filter_map(text).filter_map(|proxy| Url::parse(&proxy).ok());
-    for password in proxies.filter_map(|proxy| proxy.password().map(str::to_owned)) {
-        secrets::keep(&password.into());
+    for address in ADDRESSES.iter().filter_map(text) {
+        keep_password_of(&address);
     }
+}
+
+/// Makes the password of an address known to whoever shows something; says whether there is one.
+pub fn keep_password_of(address: &str) -> bool {
+    let Ok(address) = Url::parse(address) else { return false };
+    let parameter = address.query_pairs().find(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
+    let passwords = [address.password().map(str::to_owned), parameter].into_iter().flatten();
+    passwords.inspect(|password| secrets::keep(&password.as_str().into())).count() > 0
 }
 
 /// The proxy that calls go through, and which variable names it.

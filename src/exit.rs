@@ -202,10 +202,11 @@ impl From<StoreError> for CommandError {
     }
 }
 
-/// A run that another process has taken over is not the disk's fault.
-pub(crate) const fn storage_status(error: &StoreError) -> ExitStatus {
+/// A run that another process has taken over is not the disk's fault, nor is a wrong password that of a server.
+pub(crate) fn storage_status(error: &StoreError) -> ExitStatus {
     match error {
         StoreError::TakenOver => ExitStatus::AnotherRun,
+        error if error.is_setting() => ExitStatus::Usage,
         _ => ExitStatus::StorageFailed,
     }
 }

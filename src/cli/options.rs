@@ -23,13 +23,23 @@ use crate::report::logging::LogFormat;
 use crate::report::{ColorChoice, PingStyle};
 
 /// Options that every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct GeneralOptions {
     /// Keep runs and the quota's ledger in this directory
     ///
     /// [env: TAGFLEET_STATE_DIR] [default: the platform's state directory]
     #[arg(long, global = true, value_name = "DIRECTORY", help_heading = "General")]
     pub state_dir: Option<PathBuf>,
+    /// Keep them in a PostgreSQL database that hosts share
+    ///
+    /// "tagfleet help state" describes it. [env: TAGFLEET_STATE]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "state_dir", help_heading = "General")]
+    pub state: Option<String>,
+    /// Read the password of that database from this file
+    ///
+    /// Instead of PGPASSWORD, PGPASSFILE or ~/.pgpass. The file is read again for each connection.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "General")]
+    pub state_password_file: Option<PathBuf>,
     /// Print one JSON object on standard output
     ///
     /// The object is printed whatever the exit status is; "tagfleet help unattended" describes it.
@@ -88,9 +98,13 @@ impl GeneralOptions {
     pub fn repeated(&self) -> String {
         let option =
             |name: &str, word: Option<String>| word.map(|word| format!(" --{name} {word}")).unwrap_or_default();
-        let state_directory = option("state-dir", self.state_dir.as_ref().map(shell_word));
+        let state = match &self.state {
+            Some(address) => option("state", Some(shell_word(address))),
+            None => option("state-dir", self.state_dir.as_ref().map(shell_word)),
+        };
+        let password = option("state-password-file", self.state_password_file.as_ref().map(shell_word));
         let profile = option("profile", self.settings.name.as_ref().map(shell_word));
-        state_directory + &profile + &option("config", self.config.as_ref().map(shell_word))
+        state + &password + &profile + &option("config", self.config.as_ref().map(shell_word))
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Command};
 
 use self::keys::{Keys, WITHOUT_SETTINGS};
-use self::setting::{Setting, is_credential, is_set, replaces};
+use self::setting::{Setting, is_credential, is_overruled, is_set, replaces};
 use super::origin::SettingInForce;
 use crate::config::{Environment, Profile, SettingsError, SettingsFile, settings_places};
 use crate::outside::shown;
@@ -133,7 +133,7 @@ impl Book {
         }
         let mut both = far;
         both.extend(near);
-        both.retain(|setting| !setting.key.variable.is_some_and(|name| is_set(environment, name)));
+        both.retain(|setting| !is_overruled(&setting.key, environment));
         both.retain(|setting| setting.key.is_for(&call.path()));
         let has_metrics = call.typed.contains("metrics-file") || both.iter().any(|it| it.key.name == "metrics-file");
         both.retain(|setting| has_metrics || setting.key.name != "job");

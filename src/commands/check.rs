@@ -6,7 +6,6 @@
 mod settings;
 mod token;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +20,13 @@ use crate::api::sign_in::SignInMethod;
 use crate::api::{Client, Loss, Url, reach};
 use crate::cli::{CheckOptions, GeneralOptions};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{ConfigError, ServiceConfig, quota, state_directory};
+use crate::config::{ConfigError, ServiceConfig, quota, state_place};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::Bucket;
 use crate::outside::shown;
 use crate::report::{Ending, Preflight, Screen};
 use crate::run::{CallOptions, Desk, QuotaLeft, Tenant};
-use crate::store::{Store, free_bytes};
+use crate::store::{StatePlace, Store, free_bytes};
 use crate::words::{clock_time, describe_duration, group_digits};
 
 /// How long the one call may take, waits and repeats included.
@@ -49,15 +48,16 @@ pub(super) async fn check(
     let mut findings = Findings { preflight: Preflight::new(screen.clone(), general.json), failures: Vec::new() };
     let clock: SharedClock =
         Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
-    let directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name));
+    let environment = |name: &str| general.settings.variable(name);
+    let place = state_place(general, options.service.ca_file.as_deref(), false, &environment);
     let config = configuration(&options, general);
     if let Ok(config) = &config {
-        let in_force = settings::in_force(&options, general, config, directory.as_deref().ok());
+        let in_force = settings::in_force(&options, general, config, place.as_ref().ok());
         findings.preflight.settings("configuration", &in_force)?;
     }
     let config = findings.unless_failed("configuration", config)?;
-    let store = match directory {
-        Ok(directory) => findings.took("state", state(&directory, &clock).await)?,
+    let store = match place {
+        Ok(place) => findings.took("state", state(&place, &clock).await)?,
         Err(error) => findings.took("state", Err(error.into()))?,
     };
     let connection = if let Some(config) = &config {
@@ -82,11 +82,14 @@ fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<Ser
 }
 
 /// Opens the state, which checks that it is safe, ours and whole, and looks for room.
-async fn state(directory: &Path, clock: &SharedClock) -> Result<(Store, String), CommandError> {
-    let store = Store::open(directory, clock.clone()).await?;
+async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String), CommandError> {
+    let store = place.open(clock.clone()).await?;
     if let Some(loss) = store.loss() {
         return Err(loss.clone().into());
     }
+    let Some(directory) = place.directory() else {
+        return Ok((store, format!("{} answers, and its tables are up to date", shown(&place.name()))));
+    };
     let place = shown(directory);
     let room = match free_bytes(directory) {
         Some(free) if free < ROOM_BYTES => {

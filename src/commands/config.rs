@@ -39,6 +39,7 @@ fn resolved(setting: &SettingInForce, options: &ConfigOptions, general: &General
         "base-url" => Some(cloud.base_url().to_owned()),
         "authority-host" => Some(cloud.authority().to_owned()),
         "cloud" => Some("commercial".to_owned()),
+        "state-dir" if general.state.is_some() || general.settings.variable("TAGFLEET_STATE").is_some() => None,
         "state-dir" => state_directory(None, &|name| general.settings.variable(name)).ok().map(|path| shown(&path)),
         _ => return setting.clone(),
     };

@@ -56,6 +56,8 @@ impl From<ConfigError> for CommandError {
             ConfigError::Store(_) => ExitStatus::StorageFailed,
             ConfigError::SignIn(error) => sign_in_status(error),
             ConfigError::Client(_)
+            | ConfigError::Address(_)
+            | ConfigError::TwoStates
             | ConfigError::PingAddress(_)
             | ConfigError::Deadline(_)
             | ConfigError::Settings(_)

@@ -2,7 +2,7 @@
 //! sits at.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,19 +17,19 @@ use super::{named_files, process_limits};
 use crate::api::Client;
 use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
-use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, sandbox_state_directory, state_directory};
+use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, state_place};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::report::{Bulletin, ResultsTarget, Screen};
 use crate::run::{CallOptions, Desk, Tenant};
-use crate::store::Store;
+use crate::store::StatePlace;
 
 /// How often the progress of a run is shown.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Where the state is, which service is meant, and how it is called.
 pub(super) struct Opening {
-    pub(super) state_directory: PathBuf,
+    pub(super) state: StatePlace,
     /// The service; none is the sandbox.
     service: Option<ServiceConfig>,
     clock: SharedClock,
@@ -53,9 +53,8 @@ impl Opening {
         process_limits::allow(quota_options.concurrency)?;
         named_files::check_certificates()?;
         let environment = |name: &str| general.settings.variable(name);
-        let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
+        let state = state_place(general, service.ca_file.as_deref(), sandbox, &environment)?;
         let service = if sandbox {
-            state_directory = sandbox_state_directory(&state_directory);
             None
         } else {
             let mut config = ServiceConfig::from_options(service, &environment)?;
@@ -82,7 +81,7 @@ impl Opening {
         };
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { state_directory, service, clock: Arc::new(clock), calls, ends_at, deadline, watched: None })
+        Ok(Self { state, service, clock: Arc::new(clock), calls, ends_at, deadline, watched: None })
     }
 
     /// The same for a command that changes the tenant.
@@ -152,7 +151,7 @@ impl Opening {
         if let Some(deadline) = &self.deadline {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
-        let store = Store::open(&self.state_directory, self.clock.clone()).await?;
+        let store = self.state.open(self.clock.clone()).await?;
         connection.invite_on(&desk.screen);
         let (service, identity) = (connection.service(), connection.identity());
         let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::cli::{GeneralOptions, ReportOptions};
-use crate::config::{sandbox_state_directory, state_directory};
+use crate::config::state_place;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::report::{Page, PageTarget, Reserved, Screen};
-use crate::store::{Reader, StoreError};
+use crate::store::StoreError;
 
 /// Reads the run, and writes the page, or the object, or both.
 pub(super) async fn report(
@@ -23,11 +23,8 @@ pub(super) async fn report(
         let message = "the report and --json cannot both go to standard output";
         return Err(CommandError::text(ExitStatus::Usage, message, Some("name a file with -o")));
     }
-    let mut directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name))?;
-    if is_sandbox_run(&options.run) {
-        directory = sandbox_state_directory(&directory);
-    }
-    let Some(reader) = Reader::open(&directory).await? else {
+    let state = state_place(general, None, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
+    let Some(reader) = state.read().await? else {
         return Err(StoreError::NoSuchRun(options.run).into());
     };
     let run = reader.run_by_id(&options.run).await?.description;

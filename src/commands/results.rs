@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use super::opening::rows_target;
 use crate::cli::{GeneralOptions, ResultsOptions};
-use crate::config::{sandbox_state_directory, state_directory};
+use crate::config::state_place;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::outside::shown;
 use crate::report::{Ending, Reserved, ResultsTarget, Screen, kept_text, results_json, write_results};
-use crate::store::{Reader, StoreError};
+use crate::store::StoreError;
 use crate::words::counted;
 
 /// Finds the run and writes its results.
@@ -20,11 +20,8 @@ pub(super) async fn results(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let mut directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name))?;
-    if is_sandbox_run(&options.run) {
-        directory = sandbox_state_directory(&directory);
-    }
-    let Some(reader) = Reader::open(&directory).await? else {
+    let state = state_place(general, None, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
+    let Some(reader) = state.read().await? else {
         return Err(StoreError::NoSuchRun(options.run).into());
     };
     let run = reader.run_by_id(&options.run).await?;

@@ -1,7 +1,6 @@
 //! `tagfleet resume`: goes on with an unfinished run; needs no file.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::opening::{Opening, asks, rows_target};
 use super::settings::{planning_options, run_options};
@@ -12,7 +11,7 @@ use crate::model::{MachineReference, is_sandbox_run};
 use crate::plan::guard::Guard;
 use crate::report::{Reserved, Screen};
 use crate::run::{self, ResumeOrder};
-use crate::store::{Reader, StoreError};
+use crate::store::{StatePlace, StoreError};
 
 /// Operations that are read in one transaction.
 const OPERATIONS_AT_ONCE: u32 = 10_000;
@@ -37,7 +36,7 @@ pub(super) async fn resume(
         run: run_options(asks, options.planning.no_bulk, options.changing),
     };
     let machines = match &order.run_id {
-        Some(run_id) if sandbox => machines_of(&opening.state_directory, run_id).await?,
+        Some(run_id) if sandbox => machines_of(&opening.state, run_id).await?,
         _ => Vec::new(),
     };
     let connection = opening.connect(&machines).await?;
@@ -45,8 +44,8 @@ pub(super) async fn resume(
 }
 
 /// The machines of a stored run, for a sandbox that holds them again.
-async fn machines_of(directory: &Path, run_id: &str) -> Result<Vec<MachineReference>, CommandError> {
-    let Some(reader) = Reader::open(directory).await? else {
+async fn machines_of(state: &StatePlace, run_id: &str) -> Result<Vec<MachineReference>, CommandError> {
+    let Some(reader) = state.read().await? else {
         return Err(StoreError::NoSuchRun(run_id.to_owned()).into());
     };
     let run = reader.run_by_id(run_id).await?;

@@ -1,12 +1,12 @@
 //! `tagfleet runs`: lists the runs, or shows one. Reads, and keeps nobody waiting.
 
 use crate::cli::{GeneralOptions, RunsOptions};
-use crate::config::{sandbox_state_directory, state_directory};
+use crate::config::state_place;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::outside::shown;
 use crate::report::{Ending, RunList, RunView, Screen};
-use crate::store::{Reader, StoreError};
+use crate::store::StoreError;
 
 /// Reads the runs and shows them.
 pub(super) async fn runs(
@@ -14,11 +14,9 @@ pub(super) async fn runs(
     general: &GeneralOptions,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
-    let mut directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name))?;
-    if options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run) {
-        directory = sandbox_state_directory(&directory);
-    }
-    let reader = Reader::open(&directory).await?;
+    let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
+    let state = state_place(general, None, sandbox, &|name| general.settings.variable(name))?;
+    let reader = state.read().await?;
     if let Some(reader) = &reader
         && let Some(missing) = reader.what_is_missing().await?
     {
@@ -46,7 +44,7 @@ pub(super) async fn runs(
     if general.json {
         screen.object(object, &Ending::finished(ExitStatus::Done.code()))?;
     } else if text.is_empty() {
-        screen.line(&format!("There are no runs in {}.", shown(&directory)));
+        screen.line(&format!("There are no runs in {}.", shown(&state.name())));
     } else {
         screen.data(&text)?;
     }

@@ -21,7 +21,7 @@ use super::{outputs, stop_signals};
 use crate::api::PingClient;
 use crate::cli::{Cli, Command, MonitoringOptions};
 use crate::clock::SystemClock;
-use crate::config::{ConfigError, ping_address, sandbox_state_directory, state_directory};
+use crate::config::{ConfigError, ping_address, state_place};
 use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
@@ -236,7 +236,7 @@ impl Metrics {
         screen: &Screen,
     ) -> Result<Option<Self>, CommandError> {
         outputs::refuse_metrics(path, &cli.command, reserved)?;
-        let books = Books::of(cli, subject.is_sandbox).await;
+        let books = Books::of(cli, subject.certificate_file.map(PathBuf::as_path), subject.is_sandbox).await;
         let about = books.about(&cli.command).await;
         let name = subject.options.job.clone().unwrap_or(about.job);
         let name = cli.general.settings.distinct("job", name);
@@ -311,12 +311,11 @@ struct About {
 }
 
 impl Books {
-    async fn of(cli: &Cli, is_sandbox: bool) -> Self {
-        let directory = state_directory(cli.general.state_dir.as_deref(), &|name| cli.general.settings.variable(name));
+    async fn of(cli: &Cli, certificates: Option<&Path>, is_sandbox: bool) -> Self {
+        let state = state_place(&cli.general, certificates, is_sandbox, &|name| cli.general.settings.variable(name));
         // Whatever is wrong with it, the command itself will say.
-        let Ok(directory) = directory else { return Self(None) };
-        let directory = if is_sandbox { sandbox_state_directory(&directory) } else { directory };
-        Self(Reader::open(&directory).await.ok().flatten())
+        let Ok(state) = state else { return Self(None) };
+        Self(state.read().await.ok().flatten())
     }
 
     async fn about(&self, command: &Command) -> About {

@@ -23,7 +23,7 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 22] = topics! {
+pub const TOPICS: [Topic; 23] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "check": "what is looked at before a run, and how a check ends",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
@@ -39,6 +39,7 @@ pub const TOPICS: [Topic; 22] = topics! {
     "quotas": "how the quota is kept, and what a 429 does",
     "failures": "errors, retries, outages, interrupts, storage trouble",
     "runs": "resuming a run, several runs at once, the state directory",
+    "state": "a state in PostgreSQL that several hosts share",
     "undo": "taking a run back",
     "rules": "a fleet kept as declared: files of rules, guards, ownership",
     "tags": "the tenant's tags: listing, renaming, removing them",

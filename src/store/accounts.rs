@@ -81,12 +81,12 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn tell_calls<State: Send + 'static>(
+    pub async fn tell_calls<State: Clone + Send + 'static>(
         &self,
         run: RunKey,
         before: std::time::Duration,
         mut state: State,
-        tell: impl Fn(&mut State, &CallRecord) + Send + 'static,
+        tell: impl Fn(&mut State, &CallRecord) + Clone + Send + 'static,
     ) -> Result<State, StoreError> {
         self.connection
             .run(move |transaction| {
@@ -111,11 +111,11 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn tell_operations<State: Send + 'static>(
+    pub async fn tell_operations<State: Clone + Send + 'static>(
         &self,
         run: RunKey,
         mut state: State,
-        tell: impl Fn(&mut State, &OperationRecord) + Send + 'static,
+        tell: impl Fn(&mut State, &OperationRecord) + Clone + Send + 'static,
     ) -> Result<State, StoreError> {
         self.connection
             .run(move |transaction| {
@@ -162,7 +162,7 @@ fn call_range(transaction: &Transaction<'_>, run: RunKey) -> Result<Option<CallR
                  SELECT attempt_key FROM attempt JOIN run ON run.run_key = ?1 AND run.account_key = attempt.account_key
                  WHERE attempt.run_key IS NULL AND call_kind IN ('list', 'get')
                      AND attempt.process_key IN (SELECT process_key FROM sitting WHERE run_key = ?1))
-             SELECT min(own.attempt_key), max(own.attempt_key), account_key
+             SELECT min(own.attempt_key), max(own.attempt_key), min(account_key)
              FROM own, run WHERE run_key = ?1 HAVING count(*) > 0",
         )?
         .query_row([run.0], |row| Ok(CallRange { first: row.get(0)?, last: row.get(1)?, account_key: row.get(2)? }))

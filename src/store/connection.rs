@@ -11,6 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
+use super::server::Server;
 use super::sql::{SqlError, Transaction};
 use super::witness::Witness;
 use super::{StoreError, custody};
@@ -21,8 +22,10 @@ const QUEUE_LENGTH: usize = 1024;
 const MAXIMUM_BATCH: usize = 256;
 
 /// One caller's part of a transaction.
-trait Job: Send {
-    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), SqlError>;
+pub(super) trait Job: Send {
+    /// Does it, and keeps what is needed to do it over where that may come to pass.
+    fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError>;
+    /// Tells the caller what came of it.
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
@@ -34,11 +37,12 @@ struct TypedJob<Work, Answer> {
 
 impl<Work, Answer> Job for TypedJob<Work, Answer>
 where
-    Work: FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Send,
+    Work: FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send,
     Answer: Send,
 {
-    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), SqlError> {
-        if let Some(work) = self.work.take() {
+    fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError> {
+        let work = if may_come_again { self.work.clone() } else { self.work.take() };
+        if let Some(work) = work {
             self.answer = Some(work(transaction)?);
         }
         Ok(())
@@ -62,7 +66,7 @@ pub(super) struct SharedConnection {
 impl SharedConnection {
     /// Takes a connection that only reads this database over. Must be called within a runtime.
     pub(super) fn start_reading(connection: Connection, path: &Path) -> Self {
-        Self::start(Database {
+        Self::start_with_file(Database {
             connection,
             path: path.to_owned(),
             behavior: TransactionBehavior::Deferred,
@@ -74,7 +78,7 @@ impl SharedConnection {
 
     /// The same for one that writes; a database on a disk is watched. Must be called within a runtime.
     pub(super) fn start_writing(connection: Connection, path: &Path, watch: Option<Watch>) -> Self {
-        Self::start(Database {
+        Self::start_with_file(Database {
             connection,
             path: path.to_owned(),
             behavior: TransactionBehavior::Immediate,
@@ -84,18 +88,27 @@ impl SharedConnection {
         })
     }
 
-    fn start(database: Database) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+    /// Takes over what is asked of a server. Must be called within a runtime.
+    pub(super) fn start_on(server: Server) -> Self {
+        Self::start(Engine::Server(server), None)
+    }
+
+    fn start_with_file(database: Database) -> Self {
         let file =
             database.connection.path().filter(|path| !path.is_empty()).map(|_| Arc::from(database.path.as_path()));
-        tokio::spawn(serve(database, jobs));
+        Self::start(Engine::File(database), file)
+    }
+
+    fn start(engine: Engine, file: Option<Arc<Path>>) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+        tokio::spawn(serve(engine, jobs));
         Self { queue, file }
     }
 
     /// Runs `work` inside a transaction and answers once that is on the disk.
     pub(super) async fn run<Answer: Send + 'static>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
     ) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(TypedJob { work: Some(work), answer: None, reply });
@@ -155,30 +168,59 @@ impl Watch {
 }
 
 fn run_each(batch: &mut [Box<dyn Job>], transaction: &Transaction<'_>) -> Result<(), SqlError> {
-    batch.iter_mut().try_for_each(|job| job.run(transaction))
+    batch.iter_mut().try_for_each(|job| job.run(transaction, false))
 }
 
-async fn serve(mut database: Database, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut batch = Vec::with_capacity(MAXIMUM_BATCH);
-    let keeps_nobody_waiting = database.keeps_nobody_waiting();
+    let keeps_nobody_waiting = engine.keeps_nobody_waiting();
     while jobs.recv_many(&mut batch, MAXIMUM_BATCH).await > 0 {
         if keeps_nobody_waiting {
-            batch = database.commit(batch);
+            batch = engine.commit(batch);
             continue;
         }
         let current = std::mem::take(&mut batch);
         let done = tokio::task::spawn_blocking(move || {
-            let current = database.commit(current);
-            (database, current)
+            let current = engine.commit(current);
+            (engine, current)
         });
         match done.await {
             Ok((returned, emptied)) => {
-                database = returned;
+                engine = returned;
                 batch = emptied;
             }
             // The runtime is shutting down, or SQL code panicked: callers see a closed store.
             Err(_stopped) => return,
         }
+    }
+}
+
+/// What carries transactions out.
+enum Engine {
+    /// A file, or memory.
+    File(Database),
+    /// A server.
+    Server(Server),
+}
+
+impl Engine {
+    /// Whether a commit is over at once.
+    fn keeps_nobody_waiting(&self) -> bool {
+        match self {
+            Self::File(database) => database.keeps_nobody_waiting(),
+            Self::Server(_) => false,
+        }
+    }
+
+    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let outcome = match self {
+            Self::File(database) => database.commit(&mut batch),
+            Self::Server(server) => server.run(&mut batch),
+        };
+        for job in batch.drain(..) {
+            job.finish(outcome.clone());
+        }
+        batch
     }
 }
 
@@ -190,15 +232,12 @@ impl Database {
         self.connection.path().is_none_or(str::is_empty) || is_synchronous.is_ok_and(|mode| mode == 0)
     }
 
-    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let outcome = self.harm.clone().map_or_else(|| self.run_all(&mut batch), Err);
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let outcome = self.harm.clone().map_or_else(|| self.run_all(batch), Err);
         if let Err(harm @ StoreError::Harmed { .. }) = &outcome {
             self.harm = Some(harm.clone());
         }
-        for job in batch.drain(..) {
-            job.finish(outcome.clone());
-        }
-        batch
+        outcome
     }
 
     fn run_all(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {

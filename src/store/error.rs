@@ -146,6 +146,7 @@ pub struct DatabaseFailure {
 impl From<SqlError> for DatabaseFailure {
     fn from(error: SqlError) -> Self {
         let text = match &error {
+            SqlError::Postgres(refusal) => words_of_server(refusal),
             SqlError::Sqlite(rusqlite::Error::SqliteFailure(failure, Some(text))) => {
                 format!("{text} (SQLite error {})", failure.extended_code)
             }
@@ -153,6 +154,14 @@ impl From<SqlError> for DatabaseFailure {
         };
         Self { trouble: trouble(&error), text: Outside::new(text).kept(LONGEST_TEXT_CHARACTERS) }
     }
+}
+
+/// What a server says, or what is beneath the failure of a connection.
+fn words_of_server(refusal: &tokio_postgres::Error) -> String {
+    if let Some(said) = refusal.as_db_error() {
+        return format!("{} (PostgreSQL error {})", said.message(), said.code().code());
+    }
+    std::error::Error::source(refusal).map_or_else(|| refusal.to_string(), |cause| format!("{refusal}: {cause}"))
 }
 
 /// What ails the database, as far as it makes a difference to whoever must mend it.
@@ -165,6 +174,24 @@ enum Trouble {
     Disk,
     /// A file of this process may not grow any more.
     FileSize,
+    /// What stands in a database on a server is not what this program stores there.
+    DamagedOnServer,
+    /// A server that nobody can reach.
+    Unreachable,
+    /// A server that is not who it should be.
+    Untrusted,
+    /// It does not let us in.
+    NotLetIn,
+    /// It has no such database.
+    NoDatabase,
+    /// It does not let this role do that.
+    NotAllowed,
+    /// It only reads.
+    Standby,
+    /// It has lost what was committed.
+    CommitsLost,
+    /// A file that a connection needs.
+    ConnectionFile,
     Other,
 }
 
@@ -178,6 +205,15 @@ impl Trouble {
             Self::NotWritable => "cannot be opened or written",
             Self::Disk => "cannot be read or written: its disk fails",
             Self::FileSize => "cannot grow: this process may not write larger files",
+            Self::DamagedOnServer => "holds what tagfleet does not store there",
+            Self::Unreachable => "cannot be reached",
+            Self::Untrusted => "cannot prove that it is who it should be",
+            Self::NotLetIn => "does not let this user in",
+            Self::NoDatabase => "does not exist",
+            Self::NotAllowed => "does not allow this user what tagfleet needs",
+            Self::Standby => "is on a standby server, which cannot be written",
+            Self::CommitsLost => "has lost what was stored last: another server has taken over that lacks it",
+            Self::ConnectionFile => "cannot be opened: a file that the connection needs cannot be read",
             Self::Other => "failed",
         }
     }
@@ -188,6 +224,37 @@ fn trouble(error: &SqlError) -> Trouble {
         // Values that this program never writes, or a row that something else refers to and that is gone.
         SqlError::Damaged { .. } | SqlError::NoRow => Trouble::Damaged,
         SqlError::Sqlite(error) => trouble_of_sqlite(error),
+        SqlError::Postgres(refusal) => trouble_of_server(error, refusal),
+        SqlError::NoAnswer => Trouble::Unreachable,
+        SqlError::CommitsLost => Trouble::CommitsLost,
+        SqlError::File { .. } => Trouble::ConnectionFile,
+        SqlError::Tls(_) => Trouble::Untrusted,
+        SqlError::Thread(_) => Trouble::Other,
+    }
+}
+
+fn trouble_of_server(error: &SqlError, refusal: &tokio_postgres::Error) -> Trouble {
+    let Some(code) = refusal.code().map(tokio_postgres::error::SqlState::code) else {
+        let cause = std::error::Error::source(refusal).and_then(|source| source.downcast_ref::<std::io::Error>());
+        return match cause {
+            Some(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => Trouble::Standby,
+            _ if error.is_lost_connection() => Trouble::Unreachable,
+            Some(_) => Trouble::Untrusted,
+            None if words_of_server(refusal).contains("TLS") => Trouble::Untrusted,
+            None => Trouble::NotLetIn,
+        };
+    };
+    match code {
+        "28000" | "28P01" => Trouble::NotLetIn,
+        "3D000" => Trouble::NoDatabase,
+        "42501" => Trouble::NotAllowed,
+        "25006" => Trouble::Standby,
+        "53100" => Trouble::Full,
+        "55P03" | "57014" => Trouble::Busy,
+        _ if error.is_lost_connection() => Trouble::Unreachable,
+        // A table or a column is not there, a value breaks a rule, or a page is damaged.
+        code if ["42", "23", "XX"].iter().any(|class| code.starts_with(class)) => Trouble::DamagedOnServer,
+        _ => Trouble::Other,
     }
 }
 
@@ -247,7 +314,7 @@ impl StoreError {
             | Self::Incomplete { .. }
             | Self::Harmed { .. }
             | Self::NoSuchRun(_) => true,
-            Self::Database { source, .. } => source.trouble == Trouble::Damaged,
+            Self::Database { source, .. } => matches!(source.trouble, Trouble::Damaged | Trouble::DamagedOnServer),
             _ => false,
         }
     }
@@ -255,6 +322,14 @@ impl StoreError {
     /// What is said of the database at this path.
     pub(super) fn database(path: &Path, source: impl Into<SqlError>) -> Self {
         Self::Database { path: path.to_owned(), source: Arc::new(source.into().into()) }
+    }
+
+    /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
+    #[must_use]
+    pub fn is_setting(&self) -> bool {
+        use Trouble::{ConnectionFile, NoDatabase, NotAllowed, NotLetIn, Standby, Untrusted};
+        let Self::Database { source, .. } = self else { return false };
+        matches!(source.trouble, ConnectionFile | NoDatabase | NotAllowed | NotLetIn | Standby | Untrusted)
     }
 
     /// What the user can do about it.
@@ -296,6 +371,7 @@ impl StoreError {
                 Trouble::Full => {
                     "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
                 }
+                Trouble::Damaged if is_on_server(path) => "put back a copy of the database, or use another".to_owned(),
                 Trouble::Damaged => move_away(path),
                 Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
                 Trouble::NotWritable => format!(
@@ -311,6 +387,33 @@ impl StoreError {
                     "raise the limit (ulimit -f unlimited), then run the same command again; whatever was stored holds"
                         .to_owned()
                 }
+                Trouble::DamagedOnServer => {
+                    "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database"
+                        .to_owned()
+                }
+                Trouble::Unreachable => {
+                    "check host and port, the server, and the network between; then run the same command again"
+                        .to_owned()
+                }
+                Trouble::Untrusted => {
+                    "check the host name and the certificate, or name the authority that issued it with --ca-file"
+                        .to_owned()
+                }
+                Trouble::NotLetIn => {
+                    "check the user and the password (PGPASSWORD, PGPASSFILE or --state-password-file)".to_owned()
+                }
+                Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
+                Trouble::NotAllowed => {
+                    "grant this user the schema tagfleet with its tables and sequences, or let it create that schema"
+                        .to_owned()
+                }
+                Trouble::Standby => "name the primary server in --state".to_owned(),
+                Trouble::CommitsLost => {
+                    "nothing more was sent: see how the run stands with tagfleet runs, then run the same command again"
+                        .to_owned()
+                }
+                Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
+                Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
                 Trouble::Other => "check the disk that holds the state directory".to_owned(),
             },
             Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
@@ -318,6 +421,11 @@ impl StoreError {
             Self::NoSuchRun(_) | Self::Closed => return None,
         })
     }
+}
+
+/// Whether a state is not in a file.
+fn is_on_server(path: &Path) -> bool {
+    path.to_str().is_some_and(|name| name.starts_with("postgresql://"))
 }
 
 /// The database to which this file belongs.

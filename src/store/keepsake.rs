@@ -54,7 +54,7 @@ impl Store {
     /// Notes in the copy what is about to be written into the books, or could not be.
     pub(super) async fn note_in_copy(
         &self,
-        note: impl FnOnce(&Transaction<'_>) -> Result<(), SqlError> + Send + 'static,
+        note: impl FnOnce(&Transaction<'_>) -> Result<(), SqlError> + Clone + Send + 'static,
     ) {
         let Some(copy) = self.keepsake.as_ref().and_then(|keepsake| keepsake.get()) else { return };
         if let Err(error) = copy.run(note).await {
@@ -95,6 +95,7 @@ mod tests {
     #[tokio::test]
     async fn what_became_of_a_run_can_be_told_when_its_database_is_overwritten_under_way() {
         let directory = tempfile::tempdir().expect("a directory");
+        crate::store::server::cluster::keep_in_files(directory.path());
         let path = directory.path().join("state");
         let clock: SharedClock = Arc::new(SystemClock::new().expect("clocks"));
         let store = Store::open(&path, clock).await.expect("a store");

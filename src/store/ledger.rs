@@ -18,7 +18,7 @@ use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
-use crate::quota::ages::{assumed_end, given_up};
+use crate::quota::ages::{assumed_end, given_up, may_still_be_sent};
 use crate::quota::window::{self, Decision};
 
 /// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
@@ -30,6 +30,32 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails: the call must not be sent.
     pub async fn admit(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
+        loop {
+            let admission = self.admit_once(request.clone()).await?;
+            let Admission::Granted(ticket) = admission else { return Ok(admission) };
+            if !self.identity.is_on_server() || may_still_be_sent(ticket.started, self.clock.boot_time()) {
+                return Ok(admission);
+            }
+            self.strike_out(ticket).await?;
+        }
+    }
+
+    /// Takes back an attempt that was let through and must not leave any more.
+    async fn strike_out(&self, ticket: AttemptTicket) -> Result<(), StoreError> {
+        let settlement = Settlement {
+            attempt: ticket.attempt,
+            end: AttemptEnd::NeverSent,
+            verdict: "late",
+            http_status: None,
+            request_id: None,
+            counts_as_attempt: false,
+            effects: Vec::new(),
+            pause: None,
+        };
+        self.settle(settlement).await
+    }
+
+    async fn admit_once(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
         let announced = request.clone();
@@ -48,8 +74,9 @@ impl Store {
         if let Admission::Granted(ticket) = admission {
             let (clock, process_key) = (self.clock.clone(), self.identity.process_key);
             self.note_in_copy(move |transaction| {
-                let key = Some(ticket.attempt.0);
-                announce(transaction, &announced, key, ticket.started, process_key, 0, clock.as_ref()).map(drop)
+                let noted = announce(transaction, &announced, ticket.started, process_key, 0, clock.as_ref())?;
+                let keys = [noted, ticket.attempt].map(|attempt| attempt.0);
+                transaction.execute("UPDATE attempt SET attempt_key = ?2 WHERE attempt_key = ?1", keys).map(drop)
             })
             .await;
         }
@@ -63,17 +90,19 @@ impl Store {
     pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
+        // It may be stored later, when a server is back that was away.
+        let heard = clock.boot_time();
         let (noted, noted_by) = (settlement.clone(), clock.clone());
         self.note_in_copy(move |transaction| {
             let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;
-            settle(transaction, &noted, &timelines, noted_by.as_ref()).map(drop)
+            settle(transaction, &noted, heard, &timelines, noted_by.as_ref()).map(drop)
         })
         .await;
         let is_ours = self
             .writer
             .run(move |transaction| {
                 let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
-                settle(transaction, &settlement, &timelines, clock.as_ref())
+                settle(transaction, &settlement, heard, &timelines, clock.as_ref())
             })
             .await?;
         if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
@@ -115,10 +144,10 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 let mean: Option<f64> = transaction.query_row(
-                    "SELECT avg(took) FROM (SELECT ended - started AS took FROM attempt
+                    "SELECT CAST(avg(took) AS DOUBLE PRECISION) FROM (SELECT ended - started AS took FROM attempt
                          WHERE attempt_key > (SELECT max(attempt_key) - 1000 FROM attempt) AND account_key = ?1
                              AND timeline_key = ?2 AND bucket <> ?3 AND http_status IS NOT NULL
-                         ORDER BY attempt_key DESC LIMIT 50)",
+                         ORDER BY attempt_key DESC LIMIT 50) AS latest",
                     params![account.0, timeline_key, bucket_number(Bucket::Machines)],
                     |row| row.get(0),
                 )?;
@@ -232,7 +261,7 @@ const LATEST_ENDS: &str = "SELECT ended FROM attempt
 fn is_ours(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, SqlError> {
     transaction
         .prepare_cached(
-            "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = ?2), TRUE)
+            "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = CAST(?2 AS BIGINT)), TRUE)
              FROM process WHERE process_key = ?1",
         )?
         .query_row(params![process_key, run.map(|run| run.0)], |row| row.get(0))
@@ -264,15 +293,14 @@ fn admit(
             Decision::WaitForAnswer { limit } => return Ok(Admission::Refused(Refusal::InFlight { limit })),
         }
     }
-    let attempt = announce(transaction, request, None, now, process_key, timelines.own, clock)?;
+    let attempt = announce(transaction, request, now, process_key, timelines.own, clock)?;
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
 }
 
-/// Writes an attempt down that starts now, under this key or a new one.
+/// Writes an attempt down that starts now.
 fn announce(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
-    key: Option<i64>,
     now: BootTime,
     process_key: i64,
     timeline_key: i64,
@@ -280,8 +308,8 @@ fn announce(
 ) -> Result<AttemptKey, SqlError> {
     let announced = transaction.insert(
         "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, timeline_key, started,
-             assumed_end, started_at, attempt_key)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             assumed_end, started_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         "attempt_key",
         params![
             request.account.0,
@@ -294,7 +322,6 @@ fn announce(
             now.as_microseconds(),
             assumed_end(now, request.time_out).as_microseconds(),
             clock.wall_time().as_microsecond(),
-            key,
         ],
     )?;
     Ok(AttemptKey(announced))
@@ -391,13 +418,14 @@ fn latest_ends(
 fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
+    heard: BootTime,
     timelines: &Timelines,
     clock: &dyn Clock,
 ) -> Result<bool, SqlError> {
     let now = timelines.now;
     let ended = match settlement.end {
-        AttemptEnd::Now => now,
-        AttemptEnd::GivenUp => given_up(now),
+        AttemptEnd::Now => heard,
+        AttemptEnd::GivenUp => given_up(heard),
         AttemptEnd::NeverSent => {
             transaction
                 .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
@@ -436,7 +464,7 @@ fn settle(
         transaction
             .prepare_cached(
                 "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5",
+                 ON CONFLICT (account_key, bucket) DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5",
             )?
             .execute(params![
                 account.0,
@@ -458,7 +486,7 @@ fn store_effect(
 ) -> Result<(), SqlError> {
     transaction
         .prepare_cached(
-            "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 THEN ?4 ELSE ambiguous OR ?4 END, attempts = attempts + ?5, http_status = ?6,
+            "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 = 1 THEN ?4 ELSE max(ambiguous, ?4) END, attempts = attempts + ?5, http_status = ?6,
                  error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11,
                  last_attempt = ?12
              WHERE run_key = ?1 AND operation_number = ?2",

@@ -12,6 +12,7 @@ use super::encoding::{damaged, timestamp};
 use super::forms::{OperationState, RunKey, RunState, StoredRun};
 use super::process::dead_processes;
 use super::rows::read_delimiter;
+use super::server::the_dead;
 use super::slots::{open_operations, unheard_operations};
 use super::sql::{Optional, Row, SqlError, Transaction, params};
 use super::{Reader, StoreError};
@@ -171,6 +172,9 @@ impl Reader {
 
     /// Processes that have died without anybody having noted it.
     async fn dead_processes(&self) -> Result<HashSet<i64>, StoreError> {
+        if self.shows_heartbeats {
+            return self.connection.run(|transaction| Ok(the_dead(transaction)?.into_iter().collect())).await;
+        }
         let Some(lock_directory) = self.lock_directory.clone() else { return Ok(HashSet::new()) };
         self.connection
             .run(move |transaction| {
@@ -284,7 +288,7 @@ fn read_details(
     let (first_call_at, last_call_at): (Option<i64>, Option<i64>) = transaction.query_row(
         "SELECT (SELECT started_at FROM attempt WHERE attempt_key = earliest),
              (SELECT started_at FROM attempt WHERE attempt_key = latest)
-         FROM (SELECT min(attempt_key) AS earliest, max(attempt_key) AS latest FROM attempt WHERE run_key = ?1)",
+         FROM (SELECT min(attempt_key) AS earliest, max(attempt_key) AS latest FROM attempt WHERE run_key = ?1) AS calls",
         [run_key],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;

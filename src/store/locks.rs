@@ -15,8 +15,11 @@ use jiff::Timestamp;
 
 use super::encoding::{CHANGE_DEVICE_VALUE, timestamp};
 use super::forms::{OperationState, RunKey, RunState};
+use super::process::ProcessIdentity;
 use super::sql::{Optional, Row, SqlError, Transaction, params};
+use super::timelines::Timelines;
 use super::{Store, StoreError};
+use crate::clock::{BootTime, Clock};
 
 /// Operations or tags that are read in one transaction.
 const PAGE: u32 = 20_000;
@@ -127,7 +130,7 @@ impl Store {
     async fn try_claim(&self, run: RunKey, checked: HashSet<(i64, i64)>) -> Result<Attempt, StoreError> {
         let identity = self.identity.clone();
         let now = self.clock.wall_time().as_microsecond();
-        let is_alive = move |transaction: &Transaction<'_>, process_key| identity.is_alive(transaction, process_key);
+        let clock = self.clock.clone();
         let own_process = self.identity.process_key;
         self.writer
             .run(move |transaction| {
@@ -136,16 +139,21 @@ impl Store {
                 };
                 if holder.process_key != own_process {
                     let is_taken = state == RunState::Preparing.as_str() || state == RunState::Running.as_str();
-                    if is_taken && is_alive(transaction, holder.process_key)? {
+                    if is_taken && identity.is_alive(transaction, holder.process_key)? {
                         return Ok(Attempt::SameRun(holder));
                     }
                     if state == RunState::Preparing.as_str() {
                         return Ok(Attempt::NeverBegan(holder.run_id));
                     }
+                    // Elsewhere a process that seems dead may still be sending.
+                    if identity.is_on_server() && may_still_arrive(transaction, run, &identity, clock.as_ref())? {
+                        return Ok(Attempt::SameRun(holder));
+                    }
                 }
                 let mut unchecked = Vec::new();
                 for other in runs_under_way(transaction, run, account_key, &host, own_process)? {
-                    if !checked.contains(&(other.key.0, other.process_key)) && is_alive(transaction, other.process_key)?
+                    if !checked.contains(&(other.key.0, other.process_key))
+                        && identity.is_alive(transaction, other.process_key)?
                     {
                         unchecked.push(other);
                     }
@@ -327,6 +335,28 @@ fn read_claimant(
         .prepare_cached(&format!("{HOLDERS} WHERE run_key = ?1 AND state <> 'removing'"))?
         .query_row([run.0], |row| Ok((read_holder(row)?, row.get(8)?, row.get(9)?, row.get(10)?)))
         .optional()
+}
+
+/// Whether calls of a run that its last process was not told the end of may still arrive.
+fn may_still_arrive(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    identity: &ProcessIdentity,
+    clock: &dyn Clock,
+) -> Result<bool, SqlError> {
+    identity.sweep(transaction, clock)?;
+    let timelines = Timelines::report(transaction, identity.timeline_key, clock)?;
+    let mut statement = transaction
+        .prepare_cached("SELECT timeline_key, ended FROM attempt WHERE run_key = ?1 AND verdict = 'lost'")?;
+    let mut rows = statement.query([run.0])?;
+    while let Some(row) = rows.next()? {
+        let ended = row.get::<Option<i64>>(1)?.map(BootTime::from_microseconds);
+        if ended.is_some_and(|ended| timelines.on_our_clock(row.get(0).unwrap_or(timelines.own), ended) > timelines.now)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Other runs of this account that are running, if their processes live. A process that takes one of its own runs back

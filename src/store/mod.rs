@@ -26,6 +26,7 @@ mod ledger;
 mod listing;
 mod liveness;
 mod locks;
+mod place;
 mod plausible;
 mod presence;
 mod process;
@@ -36,9 +37,9 @@ mod room;
 mod rows;
 mod runs;
 mod schema;
+mod server;
 mod slots;
 mod soundness;
-#[expect(clippy::needless_pass_by_value, reason = "the values of a statement are made for it and for nothing else")]
 mod sql;
 mod tag_calls;
 mod tallies;
@@ -70,11 +71,13 @@ pub use forms::{
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 
 pub use locks::{Claim, Holder, Overlap};
+pub use place::StatePlace;
 pub use presence::lose_shared_memory;
 pub use prune::KeptInDoubt;
 pub use reader::Reader;
 pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
 pub use room::free_bytes;
+pub use server::{AddressError, PasswordSource, ServerAddress};
 pub use tallies::CallTally;
 
 use crate::clock::SharedClock;
@@ -113,6 +116,30 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    /// Opens or makes the state on this server, notes this process, and closes the books of dead ones. Must be called
+    /// within a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the server cannot be used.
+    pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
+        let asked = address.clone();
+        let preparing = tokio::task::spawn_blocking(move || server::prepare(&asked));
+        preparing.await.map_err(|_stopped| StoreError::Closed)??;
+        let entering = connection::SharedConnection::start_on(server::Server::new(address.clone(), true));
+        let entering_clock = Arc::clone(&clock);
+        let enter =
+            move |transaction: &sql::Transaction<'_>| process::note_on_server(transaction, entering_clock.as_ref());
+        let (process_key, timeline_key) = entering.run(enter).await?;
+        let server = server::Server::new(address.clone(), true).of_process(process_key);
+        let writer = connection::SharedConnection::start_on(server);
+        let heartbeats = server::Heartbeats::start(writer.clone(), Arc::clone(&clock), process_key, timeline_key);
+        let identity = Arc::new(process::ProcessIdentity::on_server(process_key, timeline_key, heartbeats));
+        let reader = Reader::on(address);
+        let store = Self { reader, writer, clock, identity, loss: None, keepsake: None };
+        store.sweep_dead_processes().await?;
+        Ok(store)
+    }
+
     /// Opens or makes the database in this directory, notes this process, and closes the books of dead ones. Must be
     /// called within a runtime.
     ///
@@ -129,6 +156,10 @@ impl Store {
     /// # Errors
     /// As [`Self::open`].
     pub(crate) async fn open_at_once(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
+        #[cfg(test)]
+        if let Some(address) = server::cluster::in_place_of(directory) {
+            return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
+        }
         let path = directory.to_owned();
         let opening_clock = Arc::clone(&clock);
         let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock));
@@ -156,7 +187,7 @@ impl Store {
 
     /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.
     pub async fn put_in_order(self) {
-        let Some(directory) = self.identity.state_directory() else { return };
+        let Some(directory) = self.identity.state_directory() else { return self.take_leave().await };
         // A database that is not to be touched any more stays as it is.
         if self.writer.run(|_transaction| Ok(())).await.is_err() {
             return;
@@ -189,6 +220,9 @@ impl Store {
     /// A store on a directory that several processes of a simulation share: it neither waits for the disk nor leaves the
     /// runtime's thread, so that all of them do everything in the same order each time.
     pub(crate) async fn open_for_simulation(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
+        if let Some(address) = server::cluster::in_place_of(directory) {
+            return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
+        }
         let opened = open_blocking(directory, &clock)?;
         let file = directory.join(DATABASE_NAME);
         for connection in [&opened.writing, &opened.reading] {
@@ -209,7 +243,7 @@ impl Store {
         let mut is_this_one = true;
         self.writer
             .run(move |transaction| {
-                transaction.sqlite().commit_hook(Some(move || {
+                transaction.sqlite().expect("a file").commit_hook(Some(move || {
                     !std::mem::take(&mut is_this_one)
                         && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= limit
                 }))?;

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::connection::SharedConnection;
 use super::custody::Uncertainty;
 use super::liveness::LOCK_DIRECTORY;
+use super::server::{self, ServerAddress};
 use super::sql::params;
 use super::witness::Testimony;
 use super::{DATABASE_NAME, StoreError, custody, directory, presence, schema, schema_error, wait_patiently, witness};
@@ -19,6 +20,8 @@ pub struct Reader {
     pub(super) connection: SharedConnection,
     /// Where the locks of processes are; in memory there are none.
     pub(super) lock_directory: Option<PathBuf>,
+    /// Whether processes show by themselves that they live, as they do on a server.
+    pub(super) shows_heartbeats: bool,
     /// Why something may be missing of which the database knows nothing.
     uncertainty: Option<Uncertainty>,
 }
@@ -36,6 +39,10 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the directory is not safe or the database cannot be used.
     pub async fn open(directory: &Path) -> Result<Option<Self>, StoreError> {
+        #[cfg(test)]
+        if let Some(address) = server::cluster::in_place_of(directory) {
+            return Self::open_on(&address).await;
+        }
         let path = directory.to_owned();
         let opening = tokio::task::spawn_blocking(move || open_blocking(&path));
         let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
@@ -43,16 +50,33 @@ impl Reader {
         Ok(opened.map(|(connection, uncertainty)| Self { uncertainty, ..Self::start(connection, directory) }))
     }
 
+    /// Opens the state on this server; `None` when there is none yet. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the server cannot be used.
+    pub async fn open_on(address: &ServerAddress) -> Result<Option<Self>, StoreError> {
+        let asked = address.clone();
+        let asking = tokio::task::spawn_blocking(move || server::is_there(&asked));
+        let is_there = asking.await.map_err(|_stopped| StoreError::Closed)??;
+        Ok(is_there.then(|| Self::on(address)))
+    }
+
+    /// Reads what is on a server.
+    pub(super) fn on(address: &ServerAddress) -> Self {
+        let connection = SharedConnection::start_on(server::Server::new(address.clone(), false));
+        Self { shows_heartbeats: true, ..Self::in_memory(connection) }
+    }
+
     /// Readers see the state as it was when they began to look, whatever is written meanwhile.
     pub(super) fn start(connection: Connection, directory: &Path) -> Self {
         let path = directory.join(DATABASE_NAME);
         let connection = SharedConnection::start_reading(connection, &path);
-        Self { connection, lock_directory: Some(directory.join(LOCK_DIRECTORY)), uncertainty: None }
+        Self { lock_directory: Some(directory.join(LOCK_DIRECTORY)), ..Self::in_memory(connection) }
     }
 
     /// What is in memory has one connection, which reads and writes.
     pub(super) const fn in_memory(connection: SharedConnection) -> Self {
-        Self { connection, lock_directory: None, uncertainty: None }
+        Self { connection, lock_directory: None, shows_heartbeats: false, uncertainty: None }
     }
 
     /// What is known to be missing, or may be, in a sentence without its full stop.
@@ -191,6 +215,7 @@ mod tests {
     #[tokio::test]
     async fn a_state_whose_making_was_cut_off_holds_no_runs_for_whoever_reads_it_first() {
         let place = tempfile::tempdir().expect("a directory");
+        server::cluster::keep_in_files(place.path());
         let state = place.path().join("state");
         half_made(&state);
         for time in ["first", "second"] {

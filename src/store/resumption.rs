@@ -89,7 +89,7 @@ impl Reader {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {RUN_COLUMNS},
                          EXISTS (SELECT 1 FROM operation WHERE operation.run_key = run.run_key AND state = 5
-                             AND error_code IS NOT 'waits_for_add'),
+                             AND error_code IS DISTINCT FROM 'waits_for_add'),
                          earlier_paths
                      FROM run WHERE account_key = ?1 AND host = ?2 AND state NOT IN ('preparing', 'removing')
                      ORDER BY created_at DESC, run_key DESC"
@@ -116,7 +116,7 @@ impl Reader {
         self.connection
             .run(move |transaction| {
                 transaction.query_row(
-                    "SELECT EXISTS (SELECT 1 FROM attempt WHERE run_key = ?1 AND operations <> x''
+                    "SELECT EXISTS (SELECT 1 FROM attempt WHERE run_key = ?1 AND length(operations) > 0
                          AND attempt_key > (SELECT decided_after FROM run WHERE run_key = ?2))",
                     [run.0, other.0],
                     |row| row.get(0),
@@ -217,13 +217,13 @@ impl Store {
             .run(move |transaction| {
                 transaction.execute(
                     "UPDATE operation SET state = ?2, ambiguous = 1 WHERE run_key = ?1 AND (state = 4 OR
-                         (state IN (0, 6) AND ambiguous))",
+                         (state IN (0, 6) AND ambiguous = 1))",
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;
                 transaction.execute(
                     "UPDATE operation SET state = ?2, error_code = 'undone',
                          error_message = 'the run was undone before the turn of this row'
-                     WHERE run_key = ?1 AND (state IN (0, 6) OR (state = ?2 AND NOT ambiguous
+                     WHERE run_key = ?1 AND (state IN (0, 6) OR (state = ?2 AND ambiguous = 0
                          AND error_code IN ('beyond_limit', 'inventory_not_read', 'waits_for_add')))",
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;

@@ -163,7 +163,7 @@ impl Store {
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "INSERT INTO row_problem (run_key, row, code, message) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET message = message || '; ' || ?4",
+                     ON CONFLICT (run_key, row) DO UPDATE SET message = row_problem.message || '; ' || ?4",
                 )?;
                 for (row, code, message) in &problems {
                     statement.execute(params![run.0, row, code, message])?;

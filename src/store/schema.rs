@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
 pub(super) const SCHEMA_VERSION: i32 = 7;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
+pub(super) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
     [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 const VERSION_1: &str = "
@@ -359,6 +359,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_the_first_version_is_brought_up_to_date_by_whoever_opens_it_first() {
         let place = tempfile::tempdir().expect("a directory");
+        crate::store::server::cluster::keep_in_files(place.path());
         let path = place.path().join("state");
         file_of_version_1(&path);
         let reader = Reader::open(&path).await.expect("a reader").expect("a state");

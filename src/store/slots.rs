@@ -196,12 +196,12 @@ fn writes_since(
     let mut writes = Vec::new();
     let mut written = transaction.prepare_cached(&format!(
         "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt,
-             attempt.timeline_key = ?5 AND NOT attempt.adopted AND coalesce(attempt.ended > ?6, TRUE),
+             attempt.timeline_key = ?5 AND attempt.adopted = 0 AND coalesce(attempt.ended > ?6, TRUE),
              attempt.started_at > ?7
          FROM run JOIN operation ON operation.run_key = run.run_key {WITH_TAG}
              LEFT JOIN attempt ON attempt.attempt_key = operation.last_attempt
          WHERE {of_runs} AND run.run_key IN (SELECT run_key FROM attempt WHERE attempt_key >= ?4)
-             AND operation.last_attempt >= ?4 AND (operation.state = 1 OR operation.ambiguous)"
+             AND operation.last_attempt >= ?4 AND (operation.state = 1 OR operation.ambiguous = 1)"
     ))?;
     let Young { timeline, ended_after, started_after } = young;
     let mut rows = written.query(params![account, host, but, since, timeline, ended_after, started_after])?;
@@ -232,7 +232,7 @@ fn age(transaction: &Transaction<'_>, attempt: Option<AttemptKey>, young: Young)
     let Young { timeline, ended_after, started_after } = young;
     let found = transaction
         .prepare_cached(
-            "SELECT timeline_key = ?2 AND NOT adopted AND coalesce(ended > ?3, TRUE), started_at > ?4
+            "SELECT timeline_key = ?2 AND adopted = 0 AND coalesce(ended > ?3, TRUE), started_at > ?4
              FROM attempt WHERE attempt_key = ?1",
         )?
         .query_row(params![attempt.map(|attempt| attempt.0), timeline, ended_after, started_after], |row| {
@@ -320,7 +320,7 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
     }
     let mut changed = transaction.prepare_cached(&format!(
         "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE FROM operation {WITH_TAG}
-         WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous) ORDER BY last_attempt, finished_at, operation_number"
+         WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous = 1) ORDER BY last_attempt, finished_at, operation_number"
     ))?;
     let mut rows = changed.query([run.0])?;
     while let Some(row) = rows.next()? {

@@ -2,9 +2,15 @@
 //!
 //! Thin on purpose: what is here is what the statements of this room need, and no more. They are written once, in the words
 //! that every engine understands.
+#![expect(clippy::needless_pass_by_value, reason = "a list of values is made for one statement")]
+
+pub(super) mod dialect;
+mod session;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, params_from_iter};
+
+pub(super) use self::session::Session;
 
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +29,30 @@ pub(super) enum SqlError {
     /// `SQLite` refused.
     #[error(transparent)]
     Sqlite(rusqlite::Error),
+    /// The server refused, or the connection to it has ended.
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+    /// The server did not answer in time.
+    #[error("the server does not answer")]
+    NoAnswer,
+    /// The system refused what a connection needs.
+    #[error(transparent)]
+    Thread(std::io::Error),
+    /// A file that a connection needs cannot be read.
+    #[error("cannot read {}", crate::outside::shown(path))]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nothing can be encrypted.
+    #[error(transparent)]
+    Tls(rustls::Error),
+    /// A server lacks what was committed on another.
+    #[error("another server has taken over without the latest commits")]
+    CommitsLost,
 }
 
 impl From<rusqlite::Error> for SqlError {
@@ -32,6 +62,35 @@ impl From<rusqlite::Error> for SqlError {
             error => Self::Sqlite(error),
         }
     }
+}
+
+impl SqlError {
+    /// Whether the connection to a server was lost, or the server will be back in a moment: then the whole transaction may be
+    /// done over.
+    pub(super) fn is_lost_connection(&self) -> bool {
+        let Self::Postgres(error) = self else { return matches!(self, Self::NoAnswer) };
+        match error.code() {
+            Some(code) => COMES_BACK.contains(&code.code()),
+            None => error.is_closed() || self.is_unreachable(),
+        }
+    }
+
+    /// Whether nobody answers there.
+    fn is_unreachable(&self) -> bool {
+        let Self::Postgres(error) = self else { return matches!(self, Self::NoAnswer) };
+        let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        cause.is_some_and(|cause| !is_of_tls(cause) && cause.kind() != std::io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// What a server says that will be back: it shuts down or starts, has no place for another connection, has ended ours for its
+/// silence, or has chosen our transaction to give way.
+const COMES_BACK: [&str; 10] =
+    ["57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25P03", "40001", "40P01"];
+
+/// Whether an error of reading and writing is one of encryption.
+fn is_of_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// Makes `None` of a row that is not there.
@@ -202,23 +261,41 @@ pub(super) use params;
 
 /// A transaction, to be asked and told within.
 pub(super) struct Transaction<'a> {
-    connection: &'a Connection,
+    engine: Engine<'a>,
+}
+
+/// Where a transaction is.
+#[derive(Clone, Copy)]
+enum Engine<'a> {
+    Sqlite(&'a Connection),
+    Postgres(&'a Session),
 }
 
 impl<'a> Transaction<'a> {
     /// What goes on within a transaction of this connection.
     pub(super) const fn within(connection: &'a Connection) -> Self {
-        Self { connection }
+        Self { engine: Engine::Sqlite(connection) }
+    }
+
+    /// What goes on within a transaction on a server.
+    pub(super) const fn on(session: &'a Session) -> Self {
+        Self { engine: Engine::Postgres(session) }
     }
 
     /// The connection beneath, for what is a matter of `SQLite` alone.
-    pub(super) const fn sqlite(&self) -> &'a Connection {
-        self.connection
+    pub(super) const fn sqlite(&self) -> Option<&'a Connection> {
+        match self.engine {
+            Engine::Sqlite(connection) => Some(connection),
+            Engine::Postgres(_) => None,
+        }
     }
 
     /// A statement that is prepared once and kept for the next time.
     pub(super) fn prepare_cached(&self, sql: &str) -> Result<Statement<'a>, SqlError> {
-        Ok(Statement { prepared: self.connection.prepare_cached(sql)? })
+        Ok(match self.engine {
+            Engine::Sqlite(connection) => Statement::Sqlite(connection.prepare_cached(sql)?),
+            Engine::Postgres(session) => Statement::Postgres(session, sql.into()),
+        })
     }
 
     /// Carries a statement out, and says how many rows it has touched.
@@ -227,19 +304,27 @@ impl<'a> Transaction<'a> {
         sql: &str,
         parameters: [impl Parameter; COUNT],
     ) -> Result<usize, SqlError> {
-        let mut prepared = self.connection.prepare(sql)?;
-        Ok(prepared.execute(params_from_iter(parameters.iter().map(Parameter::value)))?)
+        let values = parameters.each_ref().map(Parameter::value);
+        match self.engine {
+            Engine::Sqlite(connection) => Ok(connection.execute(sql, params_from_iter(values))?),
+            Engine::Postgres(session) => session.execute(sql, &values),
+        }
     }
 
     /// Carries a statement out that adds one row, and says which number the row was given in its `key` column.
     pub(super) fn insert<const COUNT: usize>(
         &self,
         sql: &str,
-        _key: &str,
+        key: &str,
         parameters: [impl Parameter; COUNT],
     ) -> Result<i64, SqlError> {
-        self.prepare_cached(sql)?.execute(parameters)?;
-        Ok(self.connection.last_insert_rowid())
+        match self.engine {
+            Engine::Sqlite(connection) => {
+                self.prepare_cached(sql)?.execute(parameters)?;
+                Ok(connection.last_insert_rowid())
+            }
+            Engine::Postgres(_) => self.query_row(&format!("{sql} RETURNING {key}"), parameters, |row| row.get(0)),
+        }
     }
 
     /// What the first row says; [`SqlError::NoRow`] where there is none.
@@ -249,15 +334,26 @@ impl<'a> Transaction<'a> {
         parameters: [impl Parameter; COUNT],
         read: impl FnOnce(&Row<'_>) -> Result<Answer, SqlError>,
     ) -> Result<Answer, SqlError> {
-        let mut prepared = self.connection.prepare(sql)?;
-        let mut rows = prepared.query(params_from_iter(parameters.iter().map(Parameter::value)))?;
-        read(&Row(rows.next()?.ok_or(SqlError::NoRow)?))
+        let values = parameters.each_ref().map(Parameter::value);
+        match self.engine {
+            Engine::Sqlite(connection) => {
+                let mut prepared = connection.prepare(sql)?;
+                let mut rows = prepared.query(params_from_iter(values))?;
+                read(&Row::Sqlite(rows.next()?.ok_or(SqlError::NoRow)?))
+            }
+            Engine::Postgres(session) => {
+                read(&Row::Postgres(session.query(sql, &values)?.first().ok_or(SqlError::NoRow)?))
+            }
+        }
     }
 }
 
 /// A statement that can be carried out many times.
-pub(super) struct Statement<'a> {
-    prepared: CachedStatement<'a>,
+pub(super) enum Statement<'a> {
+    /// Prepared, and kept with the connection.
+    Sqlite(CachedStatement<'a>),
+    /// To be sent whole each time.
+    Postgres(&'a Session, Box<str>),
 }
 
 impl Statement<'_> {
@@ -266,7 +362,11 @@ impl Statement<'_> {
         &mut self,
         parameters: [impl Parameter; COUNT],
     ) -> Result<usize, SqlError> {
-        Ok(self.prepared.execute(params_from_iter(parameters.iter().map(Parameter::value)))?)
+        let values = parameters.each_ref().map(Parameter::value);
+        match self {
+            Self::Sqlite(prepared) => Ok(prepared.execute(params_from_iter(values))?),
+            Self::Postgres(session, sql) => session.execute(sql, &values),
+        }
     }
 
     /// All rows, one after the other.
@@ -274,7 +374,11 @@ impl Statement<'_> {
         &mut self,
         parameters: [impl Parameter; COUNT],
     ) -> Result<Rows<'_>, SqlError> {
-        Ok(Rows(self.prepared.query(params_from_iter(parameters.iter().map(Parameter::value)))?))
+        let values = parameters.each_ref().map(Parameter::value);
+        Ok(match self {
+            Self::Sqlite(prepared) => Rows::Sqlite(prepared.query(params_from_iter(values))?),
+            Self::Postgres(session, sql) => Rows::Postgres { rows: session.query(sql, &values)?, next: 0 },
+        })
     }
 
     /// What each row says.
@@ -301,30 +405,54 @@ impl Statement<'_> {
 }
 
 /// Rows that come one after the other.
-pub(super) struct Rows<'a>(rusqlite::Rows<'a>);
+pub(super) enum Rows<'a> {
+    /// Found one by one.
+    Sqlite(rusqlite::Rows<'a>),
+    /// All of them are here.
+    Postgres {
+        /// The whole answer.
+        rows: Vec<tokio_postgres::Row>,
+        /// The place of the next one.
+        next: usize,
+    },
+}
 
 impl Rows<'_> {
     /// The next one; `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, SqlError> {
-        Ok(self.0.next()?.map(Row))
+        match self {
+            Self::Sqlite(rows) => Ok(rows.next()?.map(Row::Sqlite)),
+            Self::Postgres { rows, next } => {
+                *next += 1;
+                Ok(rows.get(*next - 1).map(Row::Postgres))
+            }
+        }
     }
 }
 
 /// One row of an answer.
-pub(super) struct Row<'a>(&'a rusqlite::Row<'a>);
+pub(super) enum Row<'a> {
+    /// As one engine gives it.
+    Sqlite(&'a rusqlite::Row<'a>),
+    /// As the other does.
+    Postgres(&'a tokio_postgres::Row),
+}
 
 impl Row<'_> {
     /// What stands in a column, counted from 0.
     pub(super) fn get<Answer: Column>(&self, column: usize) -> Result<Answer, SqlError> {
-        let value = match self.0.get_ref(column)? {
-            ValueRef::Null => Value::Null,
-            ValueRef::Integer(number) => Value::Integer(number),
-            ValueRef::Real(number) => Value::Real(number),
-            ValueRef::Text(text) => Value::Text(
-                str::from_utf8(text)
-                    .map_err(|_no_text| SqlError::Damaged { column, what: "a text is not in UTF-8" })?,
-            ),
-            ValueRef::Blob(bytes) => Value::Blob(bytes),
+        let value = match self {
+            Self::Sqlite(row) => match row.get_ref(column)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(number) => Value::Integer(number),
+                ValueRef::Real(number) => Value::Real(number),
+                ValueRef::Text(text) => Value::Text(
+                    str::from_utf8(text)
+                        .map_err(|_no_text| SqlError::Damaged { column, what: "a text is not in UTF-8" })?,
+                ),
+                ValueRef::Blob(bytes) => Value::Blob(bytes),
+            },
+            Self::Postgres(row) => row.try_get(column)?,
         };
         Answer::read(value).ok_or(SqlError::Damaged { column, what: "a value is none that tagfleet stores there" })
     }

@@ -42,6 +42,12 @@ pub(super) fn enter(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<
     }
 }
 
+/// Notes a timeline that nobody else reads, of the clock that this process reads.
+pub(super) fn enter_alone(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, SqlError> {
+    let name = format!("{}?{:016x}", clock.boot_id().as_str(), fastrand::u64(..));
+    insert(transaction, &name, clock.boot_time().as_microseconds())
+}
+
 fn insert(transaction: &Transaction<'_>, clock: &str, now: i64) -> Result<i64, SqlError> {
     let new = "INSERT INTO timeline (clock, position) VALUES (?1, ?2)";
     transaction.insert(new, "timeline_key", params![clock, now])
@@ -177,7 +183,7 @@ fn adopt_ended(
                  SELECT attempt_key AS key, ?4 - ended - max(?3 - ended,
                      coalesce(?5 - (started_at + ended - started) - ?6, ?3 - ended)) AS shift
                  FROM attempt WHERE timeline_key = ?1 AND ended IS NOT NULL
-                     AND (?5 IS NULL OR started_at > ?5 - ?7)
+                     AND (CAST(?5 AS BIGINT) IS NULL OR started_at > ?5 - ?7)
              ) AS other
              WHERE attempt_key = other.key",
         )?

@@ -200,7 +200,7 @@ impl Store {
                     &format!(
                         "UPDATE operation SET state = ?3, error_code = 'waits_for_add', finished_at = ?4,
                              error_message = 'a tag that this machine was to get first was not added, or may not have been, so none is removed'
-                         WHERE {waits} AND NOT (?5 AND {}))",
+                         WHERE {waits} AND NOT (?5 = 1 AND {}))",
                         in_doubt("addition")
                     ),
                     params![run.0, unlisted, OperationState::NotAttempted.number(), now, doubt == Doubt::MayBeSettled],

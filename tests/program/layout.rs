@@ -112,7 +112,11 @@ const ROOMS: [(&str, &[&str], &str); 24] = [
 /// What only some rooms may name, and why.
 const RESERVED: [(&str, &[&str], &str); 30] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
-    ("rustls::", &["api"], "whom to trust is a matter of the wire"),
+    (
+        "rustls::",
+        &["api", "store"],
+        "whom to trust is a matter of the wire, also of the one to a server that holds the state",
+    ),
     ("getrandom::", &["api"], "what nobody may guess is a matter of signing in"),
     ("rusqlite::", &["store"], "SQL lives in one place"),
     ("axum::", &["sandbox"], "nothing else serves anything"),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, Command};
 
 use crate::cli::mistyped::message_and_hint;
-use crate::config::{Entry, Place, SettingsError, Written};
+use crate::config::{Entry, Place, SettingsError, Written, keep_password_of};
 use crate::dispatch::MaximumErrors;
 use crate::outside::{secrets, shown};
 
@@ -52,7 +52,7 @@ const EXCLUDED: [(&str, &str); 32] = [
 ];
 
 /// The variable that goes before a key. Where none of our options is called like the key, the key stands for the variable.
-const VARIABLES: [(&str, &str); 10] = [
+const VARIABLES: [(&str, &str); 11] = [
     ("tenant", "AZURE_TENANT_ID"),
     ("app", "AZURE_CLIENT_ID"),
     ("authority-host", "AZURE_AUTHORITY_HOST"),
@@ -60,6 +60,7 @@ const VARIABLES: [(&str, &str); 10] = [
     ("federated-token-file", "AZURE_FEDERATED_TOKEN_FILE"),
     ("base-url", "TAGFLEET_BASE_URL"),
     ("state-dir", "TAGFLEET_STATE_DIR"),
+    ("state", "TAGFLEET_STATE"),
     ("client-secret-file", "AZURE_CLIENT_SECRET"),
     ("token-file", "TAGFLEET_TOKEN"),
     ("ping-url-file", "TAGFLEET_PING_URL"),
@@ -178,6 +179,11 @@ impl Key {
             let problem = "ping-url-file is no file: an address to ping is a secret, and no secret stands in this file";
             let hint = "write the address into a file that only you can read, and name that file".to_owned();
             return Err(SettingsError::at(place, problem, Some(hint)));
+        }
+        if self.name == "state" && keep_password_of(text) {
+            let problem = "the address of the state holds a password, and no secret stands in this file";
+            let hint = "write it into a file that only you can read, and name that file with state-password-file";
+            return Err(SettingsError::at(place, problem, Some(hint.to_owned())));
         }
         let value = match self.kind {
             Kind::Path if text != "-" => place.path.parent().unwrap_or(Path::new("")).join(text).into_os_string(),

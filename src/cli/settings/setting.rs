@@ -9,6 +9,9 @@ use crate::config::{Environment, Place};
 pub(super) const CREDENTIAL_FILES: [&str; 4] =
     ["client-secret-file", "token-file", "client-certificate-file", "federated-token-file"];
 
+/// What says where the state is, and its variable.
+const PLACES_OF_STATE: [(&str, &str); 2] = [("state", "TAGFLEET_STATE"), ("state-dir", "TAGFLEET_STATE_DIR")];
+
 /// A key that a file sets.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
@@ -29,9 +32,17 @@ impl Setting {
 /// Whether a nearer setting leaves a farther one without a meaning.
 pub(super) fn replaces(nearer: &str, farther: &str) -> bool {
     let is_file = |name| CREDENTIAL_FILES.contains(&name);
+    let is_place = |name| PLACES_OF_STATE.iter().any(|(key, _)| *key == name);
     nearer == farther
+        || (is_place(nearer) && is_place(farther))
         || (nearer == "cloud" && matches!(farther, "base-url" | "authority-host"))
         || (is_file(nearer) && is_credential(farther))
+}
+
+/// Whether a variable goes before a setting: its own, or one that leaves it without a meaning.
+pub(super) fn is_overruled(key: &Key, environment: Environment<'_>) -> bool {
+    let places = PLACES_OF_STATE.iter().filter(|(place, _)| replaces(place, &key.name));
+    places.map(|(_, variable)| *variable).chain(key.variable).any(|name| is_set(environment, name))
 }
 
 /// Whether it says how to sign in.

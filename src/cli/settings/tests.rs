@@ -102,6 +102,22 @@ fn a_nearer_setting_takes_its_like_along() {
 }
 
 #[test]
+fn a_nearer_place_of_the_state_leaves_a_farther_one_without_a_meaning() {
+    const SERVER: &str = "postgresql://u@h/d";
+    let of_file = |key: &str, value: &str| Computer::new(&format!("[defaults]\n{key} = \"{value}\"\n"));
+    let state = |computer: &Computer, line: &str| {
+        let general = computer.read(line).expect("a command").general;
+        (general.state, general.state_dir)
+    };
+    assert_eq!(state(&of_file("state", SERVER), "runs"), (Some(SERVER.to_owned()), None));
+    assert_eq!(state(&of_file("state", SERVER), "runs --state-dir /t"), (None, Some("/t".into())));
+    assert_eq!(state(&of_file("state-dir", "/s"), "runs --state postgresql://u@h/d"), (Some(SERVER.to_owned()), None));
+    for (key, value, variable) in [("state", SERVER, "TAGFLEET_STATE_DIR"), ("state-dir", "/s", "TAGFLEET_STATE")] {
+        assert_eq!(state(&of_file(key, value).with(variable, "x"), "runs"), (None, None), "{variable}");
+    }
+}
+
+#[test]
 fn a_profile_and_a_variable_that_are_for_different_tenants_end_the_command() {
     let settings = "[profile.a]\ntenant = \"t-a\"\napp = \"app-a\"\ncloud = \"eu\"\nclient-secret-file = \"s\"\n\
                     [profile.c]\nauth = \"certificate\"\n[defaults]\ntenant = \"t-far\"\n";
@@ -143,6 +159,10 @@ fn what_no_setting_can_be_is_named_with_its_line_and_what_is_meant() {
         ("TAGFLEET_TOKEN = \"hunter2hunter2\"", "name that file with token-file"),
         ("ping-url = \"https://hunter2hunter2\"", "name that file with ping-url-file"),
         ("ping-url-file = \"https://h/hunter2hunter2\"", "an address to ping is a secret"),
+        (
+            "state = \"postgresql://u:hunter2hunter2@h/d\"",
+            "the address of the state holds a password, and no secret stands in this file; write it",
+        ),
         ("yes = true", "yes cannot be set here: consent is given"),
         ("concurrency = \"4\"", "config.toml:2: concurrency is a whole number, without quotation marks"),
         ("concurrency = 0", "config.toml:2: invalid value '0' for concurrency: 0 is not in 1..=256"),

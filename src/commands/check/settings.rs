@@ -1,19 +1,18 @@
 //! The settings in force, and where each is from.
 
-use std::path::Path;
-
 use crate::api::Url;
 use crate::cli::{CheckOptions, GeneralOptions};
 use crate::config::{ServiceConfig, proxy_variable};
 use crate::outside::shown;
 use crate::report::Setting;
+use crate::store::StatePlace;
 
 /// What counts for this command.
 pub(super) fn in_force(
     options: &CheckOptions,
     general: &GeneralOptions,
     config: &ServiceConfig,
-    state_directory: Option<&Path>,
+    state: Option<&StatePlace>,
 ) -> Vec<Setting> {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let service = &options.service;
@@ -25,10 +24,12 @@ pub(super) fn in_force(
         (None, None) => "default",
     };
     let authority_origin = if is_set("AZURE_AUTHORITY_HOST") { "AZURE_AUTHORITY_HOST" } else { by_cloud };
-    let state_origin = match &general.state_dir {
-        Some(_) => "--state-dir",
-        None if is_set("TAGFLEET_STATE_DIR") => "TAGFLEET_STATE_DIR",
-        None => "default",
+    let state_origin = match (&general.state, &general.state_dir) {
+        (Some(_), _) => "--state",
+        (None, Some(_)) => "--state-dir",
+        (None, None) if is_set("TAGFLEET_STATE") => "TAGFLEET_STATE",
+        (None, None) if is_set("TAGFLEET_STATE_DIR") => "TAGFLEET_STATE_DIR",
+        (None, None) => "default",
     };
     let setting = |name, value: String, origin| Setting { name, value, origin };
     let mut settings = vec![
@@ -38,7 +39,7 @@ pub(super) fn in_force(
         setting("app", known(config.sign_in.client_id.as_deref()), "AZURE_CLIENT_ID"),
         setting("quota", options.quota.quota.to_string(), "--quota"),
     ];
-    settings.extend(state_directory.map(|path| setting("state", shown(path), state_origin)));
+    settings.extend(state.map(|place| setting("state", shown(&place.name()), state_origin)));
     settings.extend(service.ca_file.as_deref().map(|path| setting("further root", shown(path), "--ca-file")));
     let proxy = proxy_variable(&|name| general.settings.variable(name));
     settings.extend(proxy.map(|(origin, address)| setting("proxy", place_of(&address), origin)));

@@ -45,7 +45,7 @@ pub(super) struct Figures {
 }
 
 /// What the calls come to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CallFigures {
     pub(super) windows: Vec<WindowCount>,
     pub(super) trouble: Trouble,

@@ -51,7 +51,9 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let clock = Arc::new(SystemClock::new().expect("clocks"));
-        Self { directory: tempfile::tempdir().expect("a directory"), clock }
+        let directory = tempfile::tempdir().expect("a directory");
+        crate::store::server::cluster::keep_in_files(directory.path());
+        Self { directory, clock }
     }
 
     fn state(&self) -> PathBuf {

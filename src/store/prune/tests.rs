@@ -28,6 +28,12 @@ impl Place {
         Self { directory: tempfile::tempdir().expect("a directory"), clock: Arc::new(clock) }
     }
 
+    /// The same for what is a matter of files.
+    fn in_files(self) -> Self {
+        crate::store::server::cluster::keep_in_files(self.directory.path());
+        self
+    }
+
     fn state(&self) -> PathBuf {
         self.directory.path().join("state")
     }
@@ -62,7 +68,11 @@ impl Place {
     /// How long the database is.
     async fn pages(&self) -> u32 {
         let reader = Reader::open(&self.state()).await.expect("a reader").expect("a database");
-        reader.connection.run(|transaction| Ok(all_pages(transaction.sqlite())?)).await.expect("the store works")
+        reader
+            .connection
+            .run(|transaction| Ok(all_pages(transaction.sqlite().expect("a file"))?))
+            .await
+            .expect("the store works")
     }
 
     fn lock_files(&self) -> usize {
@@ -164,7 +174,8 @@ impl Process {
 
 #[tokio::test(start_paused = true)]
 async fn runs_go_when_nothing_has_happened_in_them_for_long_and_nobody_is_at_them() {
-    let place = Place::new();
+    // The calls of a process that has died age by the clock of another from then on only, where each has its own.
+    let place = Place::new().in_files();
     place.process().await.finish("old", 3).await;
     let crashed = place.process().await;
     let run = crashed.prepare("crashed", 3).await;
@@ -287,7 +298,7 @@ async fn a_run_that_gives_way_leaves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_runs_take_no_more_room_than_a_few() {
-    let place = Place::new();
+    let place = Place::new().in_files();
     let mut after_ten = 0;
     for number in 0..100 {
         let process = place.process().await;
@@ -304,7 +315,7 @@ async fn a_hundred_runs_take_no_more_room_than_a_few() {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_run_gives_its_room_back_to_the_disk() {
-    let place = Place::new();
+    let place = Place::new().in_files();
     place.process().await.finish("large", 40_000).await;
     let large = place.pages().await;
     tokio::time::sleep(2 * MONTHS).await;

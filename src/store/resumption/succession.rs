@@ -122,7 +122,7 @@ fn carry_operation(
                 .execute(params![from.0, old.0, to.0, new.0])?
         }
         CarriedOperation::History(old, other) => {
-            note_history(transaction, from, to, old, "(state = 1 OR ambiguous)")?;
+            note_history(transaction, from, to, old, "(state = 1 OR ambiguous = 1)")?;
             let Some(other) = other else { return Ok(()) };
             transaction
                 .prepare_cached(
@@ -146,9 +146,11 @@ pub(super) fn note_history(
 ) -> Result<(), SqlError> {
     let wrote = "CASE change_kind WHEN 0 THEN 'present' WHEN 1 THEN 'absent'
         ELSE CASE change_argument WHEN 0 THEN 'Low' WHEN 1 THEN 'Normal' ELSE 'High' END END";
-    let on_conflict = "ON CONFLICT DO UPDATE SET after = coalesce(excluded.after, after),
-        doubtful = CASE WHEN excluded.doubtful = '' THEN doubtful
-            WHEN doubtful = '' THEN excluded.doubtful ELSE doubtful || '|' || excluded.doubtful END,
+    let on_conflict =
+        "ON CONFLICT (run_key, machine, tag) DO UPDATE SET after = coalesce(excluded.after, slot_history.after),
+        doubtful = CASE WHEN excluded.doubtful = '' THEN slot_history.doubtful
+            WHEN slot_history.doubtful = '' THEN excluded.doubtful
+            ELSE slot_history.doubtful || '|' || excluded.doubtful END,
         last_attempt = excluded.last_attempt";
     transaction
         .prepare_cached(&format!(
@@ -186,7 +188,7 @@ fn succeed(transaction: &Transaction<'_>, from: RunKey, to: RunKey, now: i64) ->
     )?;
     transaction.execute(
         "UPDATE run SET run_id = ?2, created_at = ?3, last_activity_at = ?4, state = ?5,
-             earlier_paths = (SELECT earlier_paths || char(10) || input_path FROM run WHERE run_key = ?6)
+             earlier_paths = (SELECT earlier_paths || '\n' || input_path FROM run WHERE run_key = ?6)
          WHERE run_key = ?1",
         params![to.0, run_id, created_at, now, RunState::Stopped.as_str(), from.0],
     )?;

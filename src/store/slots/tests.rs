@@ -404,11 +404,11 @@ async fn a_doubt_goes_when_nothing_of_it_can_arrive_any_more_before_the_next_wri
         let slots = process.slots(run).await;
         assert_eq!(slots[0].replace("Low|Normal|High", "Low|High"), expected, "after {pause} s");
         process.store.set_run_state(run, RunState::Finished).await.expect("the store works");
-        let rename = "UPDATE run SET run_id = run_id || hex(randomblob(8))";
+        let rename = format!("UPDATE run SET run_id = run_id || '{:x}'", fastrand::u64(..));
         process
             .store
             .writer
-            .run(move |transaction| transaction.execute(rename, params![]))
+            .run(move |transaction| transaction.execute(&rename, params![]))
             .await
             .expect("the store works");
     }

@@ -1,0 +1,109 @@
+//! Where the state is: what was typed, what the environment says, or the platform's directory.
+
+use std::path::{Path, PathBuf};
+
+use super::{ConfigError, Environment, sandbox_state_directory, secret, state_directory, text};
+use crate::cli::GeneralOptions;
+use crate::outside::secrets;
+use crate::store::{PasswordSource, ServerAddress, StatePlace};
+
+/// The variable that holds the address of a state on a server.
+pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
+
+/// Where the state is. A rehearsal is nobody else's concern, so that its state is always in a directory of this machine.
+///
+/// # Errors
+/// [`ConfigError`] when an address is wrong, or a directory is named as well, or neither is and the platform tells none.
+pub fn state_place(
+    general: &GeneralOptions,
+    certificates: Option<&Path>,
+    sandbox: bool,
+    environment: Environment<'_>,
+) -> Result<StatePlace, ConfigError> {
+    let address = match (&general.state, &general.state_dir) {
+        // What is typed goes before a file of settings; so one file says both.
+        (Some(_), Some(_)) => return Err(ConfigError::TwoStates),
+        (Some(address), None) => Some(address.clone()),
+        (None, Some(_)) => None,
+        (None, None) => text(environment, STATE_VARIABLE)?,
+    };
+    let names_directory = environment("TAGFLEET_STATE_DIR").is_some_and(|value| !value.is_empty());
+    if general.state.is_none() && address.is_some() && names_directory {
+        return Err(ConfigError::TwoStates);
+    }
+    if sandbox {
+        let directory = state_directory(general.state_dir.as_deref(), environment)?;
+        return Ok(StatePlace::Directory(sandbox_state_directory(&directory)));
+    }
+    let Some(address) = address else {
+        return Ok(StatePlace::Directory(state_directory(general.state_dir.as_deref(), environment)?));
+    };
+    let password = password(general.state_password_file.clone(), environment)?;
+    let address = ServerAddress::parse(&address, password, certificates.map(Path::to_owned))?;
+    Ok(StatePlace::Server(Box::new(address)))
+}
+
+fn password(file: Option<PathBuf>, environment: Environment<'_>) -> Result<PasswordSource, ConfigError> {
+    if let Some(file) = file {
+        return Ok(PasswordSource::File(file));
+    }
+    if let Some(password) = secret(environment, "PGPASSWORD")? {
+        secrets::keep(&password);
+        return Ok(PasswordSource::Given(password));
+    }
+    let named = environment("PGPASSFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let at_home = || environment("HOME").map(|home| PathBuf::from(home).join(".pgpass"));
+    Ok(named.or_else(at_home).map_or(PasswordSource::None, PasswordSource::List))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn place(
+        state: Option<&str>,
+        state_dir: Option<&str>,
+        sandbox: bool,
+        variables: &[(&str, &str)],
+    ) -> Result<String, String> {
+        let general = GeneralOptions {
+            state: state.map(str::to_owned),
+            state_dir: state_dir.map(PathBuf::from),
+            ..GeneralOptions::default()
+        };
+        let environment =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
+        let place = state_place(&general, None, sandbox, &environment);
+        place.map(|place| place.name().display().to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_was_typed_comes_before_the_environment_and_a_rehearsal_stays_here() {
+        const SERVER: &str = "postgresql://u@db.example:5432/d";
+        let directory = [("TAGFLEET_STATE_DIR", "/state")];
+        let server = [("TAGFLEET_STATE", SERVER)];
+        let both = [directory[0], server[0]];
+        let table = [
+            (Some(SERVER), None, false, &directory[..], Ok(SERVER)),
+            (None, Some("/typed"), false, &server[..], Ok("/typed")),
+            (None, None, false, &server[..], Ok(SERVER)),
+            (None, None, false, &directory[..], Ok("/state")),
+            (Some(SERVER), None, true, &directory[..], Ok("/state/sandbox")),
+            (None, None, false, &both[..], Err("an address and a directory both say where the state is")),
+            (
+                Some(SERVER),
+                Some("/state"),
+                false,
+                &[][..],
+                Err("an address and a directory both say where the state is"),
+            ),
+            (Some("/path"), None, false, &[][..], Err("a state is a postgresql:// address")),
+        ];
+        for (state, state_dir, sandbox, variables, expected) in table {
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(place(state, state_dir, sandbox, variables), expected, "{state:?} {state_dir:?} {variables:?}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Where a state is: in a directory of this machine, or on a server that several hosts share.
+
+use std::path::{Path, PathBuf};
+
+use super::{Reader, ServerAddress, Store, StoreError};
+use crate::clock::SharedClock;
+
+/// Where a state is.
+#[derive(Clone, Debug)]
+pub enum StatePlace {
+    /// In a directory of this machine.
+    Directory(PathBuf),
+    /// In a database on a server.
+    Server(Box<ServerAddress>),
+}
+
+impl StatePlace {
+    /// Opens or makes the state there. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be used.
+    pub async fn open(&self, clock: SharedClock) -> Result<Store, StoreError> {
+        match self {
+            Self::Directory(directory) => Store::open(directory, clock).await,
+            Self::Server(address) => Store::open_on(address, clock).await,
+        }
+    }
+
+    /// Opens it to be read; `None` when there is none yet. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be used.
+    pub async fn read(&self) -> Result<Option<Reader>, StoreError> {
+        match self {
+            Self::Directory(directory) => Reader::open(directory).await,
+            Self::Server(address) => Reader::open_on(address).await,
+        }
+    }
+
+    /// The directory, if it is one.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(directory) => Some(directory),
+            Self::Server(_) => None,
+        }
+    }
+
+    /// How it is called in messages: a path, or an address.
+    #[must_use]
+    pub fn name(&self) -> PathBuf {
+        match self {
+            Self::Directory(directory) => directory.clone(),
+            Self::Server(address) => address.name(),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! State on a `PostgreSQL` server, which several hosts share.
+//!
+//! Whoever writes has the whole state to himself until he commits, as with a file: the first statement of each such
+//! transaction counts it in the one row of `custody`, and that row is the lock. So what is read afterwards is all that was
+//! committed, and nothing else is being decided meanwhile: what holds of the statements of this room with a file holds of
+//! them here. What surprises: the count also tells what became of a commit whose answer was lost. Each process notes the
+//! number of its last commit with that commit; whoever has the lock again can read there whether it took place, and does it
+//! over if not. And a count that goes back means that another server has taken over which lacks the latest commits.
+
+mod address;
+#[cfg(test)]
+mod between;
+#[cfg(test)]
+pub(crate) mod cluster;
+mod heartbeats;
+mod preparing;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use self::address::{AddressError, PasswordSource, ServerAddress};
+pub(super) use self::heartbeats::{Heartbeats, is_alive, mark_the_dead, show, the_dead};
+use super::StoreError;
+use super::connection::Job;
+use super::sql::{Session, SqlError, Transaction};
+
+/// What every transaction begins with. Nothing of it outlasts the transaction, so that a pooler may lend the connection to
+/// others in between.
+const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '30s';
+    SET LOCAL lock_timeout TO '30s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
+/// How long a server that cannot be reached is asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A server that holds a state, and the connection to it, if there is one.
+pub(super) struct Server {
+    address: ServerAddress,
+    session: Option<Session>,
+    /// Whether transactions write.
+    writes: bool,
+    /// Whose commits are noted.
+    process_key: Option<i64>,
+    /// The highest count that was read.
+    commits: i64,
+}
+
+impl Server {
+    /// A server that only reads, or also writes. Nothing is asked of it yet.
+    pub(super) const fn new(address: ServerAddress, writes: bool) -> Self {
+        Self { address, session: None, writes, process_key: None, commits: 0 }
+    }
+
+    /// The same with the process whose commits are to be noted.
+    pub(super) fn of_process(self, process_key: i64) -> Self {
+        Self { process_key: Some(process_key), ..self }
+    }
+
+    /// How it is called in messages.
+    pub(super) fn name(&self) -> PathBuf {
+        self.address.name()
+    }
+
+    /// Carries out what each of these has to do, all of it or nothing. To be called on a thread that may wait.
+    pub(super) fn run(&mut self, work: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let mut pauses = Pauses::new();
+        // The count that the transaction would have, of which it is not known whether it was committed.
+        let mut doubtful = None;
+        loop {
+            let failed = match self.try_run(work, &mut doubtful) {
+                Ok(()) => return Ok(()),
+                Err(failed) => failed,
+            };
+            if !failed.is_lost_connection() {
+                if let Some(session) = &self.session
+                    && session.simple("ROLLBACK").is_err()
+                {
+                    self.session = None;
+                }
+                return Err(StoreError::database(&self.name(), failed));
+            }
+            self.session = None;
+            if !pauses.wait() {
+                return Err(StoreError::database(&self.name(), failed));
+            }
+        }
+    }
+
+    fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
+        let session = match &self.session {
+            Some(session) if !session.is_closed() => session,
+            _ => self.session.insert(self.address.connect()?),
+        };
+        if !self.writes {
+            session.simple(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;
+            let transaction = Transaction::on(session);
+            work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
+            return session.simple("COMMIT").map(drop);
+        }
+        let begin = format!(
+            "BEGIN; {SETTINGS}; SET LOCAL synchronous_commit TO on;
+             UPDATE custody SET commits = commits + 1 RETURNING commits"
+        );
+        let count = session.simple(&begin)?.and_then(|count| count.parse().ok()).ok_or(SqlError::NoRow)?;
+        if count <= self.commits {
+            return Err(SqlError::CommitsLost);
+        }
+        let transaction = Transaction::on(session);
+        if let Some(process_key) = self.process_key {
+            let noted = "SELECT last_commit FROM process WHERE process_key = ?1";
+            if let Some(doubted) = *doubtful
+                && transaction
+                    .query_row(noted, [process_key], |row| row.get::<i64>(0))
+                    .is_ok_and(|last| last >= doubted)
+            {
+                self.commits = doubted;
+                return session.simple("ROLLBACK").map(drop);
+            }
+            let note = "UPDATE process SET last_commit = ?2 WHERE process_key = ?1";
+            transaction.execute(note, [process_key, count])?;
+        }
+        work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
+        *doubtful = Some(count);
+        session.simple("COMMIT")?;
+        self.commits = count;
+        Ok(())
+    }
+}
+
+/// Waits between tries, longer each time.
+struct Pauses {
+    began: Instant,
+    longest: Duration,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self { began: Instant::now(), longest: Duration::from_millis(50) }
+    }
+
+    /// Waits for a while; `false` when it has been long enough.
+    fn wait(&mut self) -> bool {
+        if self.began.elapsed() >= PATIENCE {
+            return false;
+        }
+        std::thread::sleep(self.longest.mul_f64(fastrand::f64()));
+        self.longest = (self.longest * 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+/// Opens the state on this server: makes its tables if they are missing, or brings them up to date.
+pub(super) fn prepare(address: &ServerAddress) -> Result<(), StoreError> {
+    let mut pauses = Pauses::new();
+    loop {
+        match preparing::prepare(address) {
+            Err(preparing::Problem::Sql(failed)) if failed.is_lost_connection() && pauses.wait() => {}
+            done => return done.map_err(|problem| problem.into_store_error(&address.name())),
+        }
+    }
+}
+
+/// Whether there is a state on this server; one of an older form is brought up to date.
+pub(super) fn is_there(address: &ServerAddress) -> Result<bool, StoreError> {
+    let mut pauses = Pauses::new();
+    loop {
+        match preparing::is_there(address) {
+            Err(preparing::Problem::Sql(failed)) if failed.is_lost_connection() && pauses.wait() => {}
+            done => return done.map_err(|problem| problem.into_store_error(&address.name())),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What tests put between a store and its server: a line that loses the answers to commits, and a pooler that lends every
+//! transaction another connection.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::ServerAddress;
+use super::cluster::{Place, on_socket};
+
+/// The name of a server's socket in its directory.
+const SOCKET: &str = ".s.PGSQL.5432";
+/// A statement that commits, as it ends on the wire.
+const COMMIT: &[u8] = b"COMMIT\0";
+
+/// A line to a server that can lose what the server says to a commit.
+pub(super) struct Line {
+    directory: tempfile::TempDir,
+    to_lose: Arc<AtomicU32>,
+    lost: Arc<AtomicU32>,
+}
+
+impl Line {
+    pub(super) fn to(server: &Place) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket");
+        let line = Self { directory, to_lose: Arc::default(), lost: Arc::default() };
+        let (far, to_lose, lost) = (server.socket.join(SOCKET), line.to_lose.clone(), line.lost.clone());
+        // It ends with the process: whoever listens is told nothing of the end of a test.
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = UnixStream::connect(&far) else { continue };
+                carry(near, far, &to_lose, &lost);
+            }
+        });
+        line
+    }
+
+    pub(super) fn address(&self, server: &Place) -> ServerAddress {
+        on_socket(self.directory.path(), &server.database)
+    }
+
+    /// Loses the answer to the next commit, and the connection.
+    pub(super) fn lose_an_answer(&self) {
+        self.to_lose.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn lost(&self) -> u32 {
+        self.lost.load(Ordering::SeqCst)
+    }
+}
+
+/// Carries everything both ways until one side is gone.
+fn carry(near: UnixStream, far: UnixStream, to_lose: &Arc<AtomicU32>, lost: &Arc<AtomicU32>) {
+    let loses = Arc::new(AtomicBool::new(false));
+    let copies = || (near.try_clone().expect("a stream"), far.try_clone().expect("a stream"));
+    let ((from_near, to_far), (to_near, from_far)) = (copies(), copies());
+    let (to_lose, loses_too) = (to_lose.clone(), loses.clone());
+    std::thread::spawn(move || {
+        pass(&from_near, &to_far, |bytes| {
+            let takes_one = |count: u32| count.checked_sub(1);
+            if bytes.ends_with(COMMIT) && to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, takes_one).is_ok() {
+                loses.store(true, Ordering::SeqCst);
+            }
+            true
+        });
+    });
+    let lost = lost.clone();
+    std::thread::spawn(move || {
+        pass(&from_far, &to_near, |_answer| {
+            let is_lost = loses_too.load(Ordering::SeqCst);
+            lost.fetch_add(is_lost.into(), Ordering::SeqCst);
+            !is_lost
+        });
+    });
+}
+
+/// Passes on what comes, as long as it may; then both sides are told that the line is gone.
+fn pass(mut from: &UnixStream, mut to: &UnixStream, mut may_pass: impl FnMut(&[u8]) -> bool) {
+    let mut buffer = [0; 1 << 16];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let bytes = buffer.get(..length).unwrap_or_default();
+        if !may_pass(bytes) || to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    for side in [from, to] {
+        // The other side may have gone first.
+        let _gone = side.shutdown(Shutdown::Both);
+    }
+}
+
+/// A pooler with two connections to the server, each lent for one transaction.
+pub(super) struct Pooler {
+    socket: PathBuf,
+    _keeper: Child,
+}
+
+impl Pooler {
+    /// Starts one; `None`, and a line that says so, where pgbouncer is not installed.
+    pub(super) fn to(server: &Place) -> Option<Self> {
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+        let Some(program) = program else {
+            let may_skip = std::env::var_os("TAGFLEET_TESTS_SKIP_NOTHING").is_none();
+            assert!(may_skip, "pgbouncer is not installed");
+            tracing::warn!("pgbouncer is not installed, so what needs it is left out");
+            return None;
+        };
+        let place = tempfile::Builder::new().prefix("tagfleet-pooler-").tempdir().expect("a directory").keep();
+        let settings = format!(
+            "[databases]\n* = user=tagfleet host={far}\n[pgbouncer]\nunix_socket_dir = {near}\nlisten_port = 5432\nauth_type = any\n\
+             pool_mode = transaction\ndefault_pool_size = 2\nlogfile = {near}/log\n",
+            far = server.socket.display(),
+            near = place.display()
+        );
+        std::fs::write(place.join("settings.ini"), settings).expect("a file");
+        let is_root = rustix::process::geteuid().is_root();
+        let script = r#"
+            place=$1 program=$2 user=$3
+            as() { if [ -n "$user" ]; then exec setpriv --reuid "$user" --regid "$user" --clear-groups "$@"; else exec "$@"; fi; }
+            [ -z "$user" ] || chown -R "$user" "$place"
+            as "$program" -q "$place/settings.ini" >/dev/null 2>&1 </dev/null &
+            pooler=$!
+            cat >/dev/null
+            kill -QUIT "$pooler"
+            wait "$pooler"
+            rm -rf "$place"
+        "#;
+        let keeper = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .args([place.as_os_str(), program.as_ref()])
+            .arg(if is_root { "postgres" } else { "" })
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        let began = Instant::now();
+        while UnixStream::connect(place.join(SOCKET)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(30), "the pooler of the tests does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(Self { socket: place, _keeper: keeper })
+    }
+
+    pub(super) fn address(&self, server: &Place) -> ServerAddress {
+        on_socket(&self.socket, &server.database)
+    }
+}

@@ -1,0 +1,93 @@
+//! Who lives, where no kernel can say so: whoever has shown himself within half a minute by the server's clock.
+//!
+//! A process that is stopped for longer, or cut off, is taken for dead, and finds that out at its next call. What it has in
+//! flight then ends when it must have.
+
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use crate::clock::{SharedClock, sleep_until};
+use crate::store::connection::SharedConnection;
+use crate::store::sql::{Optional, SqlError, Transaction, params};
+use crate::store::timelines::Timelines;
+
+/// How often a process shows itself.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The server's time of day in microseconds.
+pub(in crate::store) const SERVER_TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+/// How long nothing may be heard of a process that lives, in microseconds.
+const SILENCE: &str = "30000000";
+
+/// Shows that this process lives, for as long as this does.
+#[derive(Debug)]
+pub(in crate::store) struct Heartbeats(AbortHandle);
+
+impl Drop for Heartbeats {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Heartbeats {
+    /// Shows nothing any more.
+    pub(in crate::store) fn stop(&self) {
+        self.0.abort();
+    }
+}
+
+impl Heartbeats {
+    /// Begins with it. Must be called within a runtime.
+    pub(in crate::store) fn start(
+        writer: SharedConnection,
+        clock: SharedClock,
+        process_key: i64,
+        timeline_key: i64,
+    ) -> Self {
+        let beating = async move {
+            loop {
+                sleep_until(clock.as_ref(), clock.boot_time().plus(INTERVAL)).await;
+                let clock = SharedClock::clone(&clock);
+                let beat = move |transaction: &Transaction<'_>| {
+                    Timelines::report(transaction, timeline_key, clock.as_ref())?;
+                    show(transaction, process_key)
+                };
+                // Whoever asks for a call next finds out the same.
+                if let Err(error) = writer.run(beat).await {
+                    tracing::info!(%error, "this process could not show that it lives");
+                }
+            }
+        };
+        Self(tokio::spawn(beating).abort_handle())
+    }
+}
+
+/// Notes that a process lives. Whoever was taken for dead stays so.
+pub(in crate::store) fn show(transaction: &Transaction<'_>, process_key: i64) -> Result<(), SqlError> {
+    let sql = format!("UPDATE process SET seen_at = {SERVER_TIME} WHERE process_key = ?1");
+    transaction.prepare_cached(&sql)?.execute([process_key]).map(drop)
+}
+
+/// Whether a process lives. One that does not is marked as ended, and so finds out before its next call.
+pub(in crate::store) fn is_alive(transaction: &Transaction<'_>, process_key: i64) -> Result<bool, SqlError> {
+    let sql = format!("SELECT seen_at + {SILENCE} > {SERVER_TIME} FROM process WHERE process_key = ?1 AND ended = 0");
+    let is_alive = transaction.query_row(&sql, [process_key], |row| row.get(0)).optional()?;
+    if is_alive == Some(false) {
+        transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])?;
+    }
+    Ok(is_alive == Some(true))
+}
+
+/// Marks all processes but our own as ended that do not live any more.
+pub(in crate::store) fn mark_the_dead(transaction: &Transaction<'_>, own: i64) -> Result<(), SqlError> {
+    let sql = format!(
+        "UPDATE process SET ended = 1 WHERE ended = 0 AND process_key <> ?1 AND seen_at + {SILENCE} <= {SERVER_TIME}"
+    );
+    transaction.execute(&sql, [own]).map(drop)
+}
+
+/// Processes that have died without anybody having noted it.
+pub(in crate::store) fn the_dead(transaction: &Transaction<'_>) -> Result<Vec<i64>, SqlError> {
+    let sql = format!("SELECT process_key FROM process WHERE ended = 0 AND seen_at + {SILENCE} <= {SERVER_TIME}");
+    transaction.prepare_cached(&sql)?.query_map(params![], |row| row.get(0))?.collect()
+}
