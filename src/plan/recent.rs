@@ -299,4 +299,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_a_list_shows_is_proven_where_every_write_is_old() {
+        let machine = MachineId::from_service("m");
+        for (ages, is_proven) in
+            [(&[Age::LooksOld][..], true), (&[Age::Young], false), (&[Age::LooksOld, Age::Young], false)]
+        {
+            let mut recent = RecentWrites::default();
+            for age in ages {
+                let slot = Slot { machine: machine.clone(), tag: None };
+                recent.note_doubtful(slot, MayHold::ANYTHING, Held::Value(DeviceValue::Low), *age);
+            }
+            let high = Held::Value(DeviceValue::High);
+            let proven = recent.find(&machine, None).expect("a write").proven(high);
+            assert_eq!(proven, if is_proven { high } else { Held::Unknown }, "{ages:?}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ pub(super) struct History {
 }
 
 /// How the service does things.
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 #[derive(Clone, Debug)]
 pub(super) struct Habits {
     pub(super) quota: &'static str,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::history::{Command, Deed, Fate, Habits, History, Label, Machine, Nature, Options, Reference, Row, Step};
+use super::history::{
+    Bound, Choice, Command, Deed, Fate, Habits, History, Label, Machine, Nature, Options, Order, Reference, Row, Step,
+};
 use super::judge;
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
@@ -303,4 +305,51 @@ fn what_a_list_that_lags_shows_of_a_time_before_the_last_call_is_not_somebody_el
         let flipped = [rows(DeviceValue::Normal), apply(1, Fate::Undisturbed), rows(DeviceValue::Low)];
         holds(history.clone(), flipped.into_iter().chain(again(label, Deed::Apply(0))));
     }
+}
+
+#[test]
+fn what_an_earlier_version_of_a_file_may_have_done_says_so_when_it_is_asked_for_again() {
+    let mut history = plain();
+    history.habits.latency = Duration::from_secs(3);
+    let none = Options { limit: Some(0), ..Options::default() };
+    for milliseconds in (500..7000).step_by(800) {
+        let dying = Fate::KilledAfter(Duration::from_millis(milliseconds));
+        holds_whenever_it_dies(&history, |fate| {
+            let last = Command { options: none.clone(), ..command(3, Deed::Apply(0), Fate::Undisturbed) };
+            let other = file(&[(set(DeviceValue::Normal), 2)]);
+            let asked = file(&[(add("new"), 0)]);
+            vec![asked.clone(), apply(1, dying), other, apply(2, fate), asked, Step::Command(last)]
+        });
+    }
+}
+
+#[test]
+fn a_guard_holds_for_what_is_carried_over_and_lets_go_what_another_has_withheld() {
+    let mut history = plain();
+    history.machines.iter_mut().for_each(|machine| machine.tags.push("old".into()));
+    // It keeps the run open.
+    history.machines[2].nature = Nature::Broken;
+    let guarded = |label, choice, most: Option<u32>, fate| {
+        let order = Order { file: None, add: Some("new"), remove: Some("old"), value: None };
+        let guard_removals = most.map(|count| Bound { percent: 0, count });
+        let options = Options { choice, guard_removals, ..Options::default() };
+        Step::Command(Command { options, ..command(label, Deed::Order(order), fate) })
+    };
+    let well = Fate::Undisturbed;
+    for choice in [None, Some(Choice::Valued(DeviceValue::High))] {
+        // The guard comes later, or goes when it was too narrow.
+        for most in [None, Some(0), Some(2)] {
+            holds_whenever_it_dies(&history, |fate| {
+                let first = guarded(1, choice, most, fate);
+                vec![first, guarded(2, choice, Some(1), well), guarded(3, choice, Some(3), well)]
+            });
+        }
+    }
+    let files = [file(&[(remove("old"), 0)]), file(&[(remove("old"), 0), (remove("old"), 1), (remove("old"), 2)])];
+    holds_whenever_it_dies(&history, |fate| {
+        let options = Options { guard_removals: Some(Bound { percent: 0, count: 1 }), ..Options::default() };
+        let last = Command { options, ..command(2, Deed::Apply(0), Fate::Undisturbed) };
+        let [first, second] = files.clone();
+        vec![first, apply(1, fate), second, Step::Command(last)]
+    });
 }

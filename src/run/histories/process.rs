@@ -374,7 +374,7 @@ fn file_text(rows: &[Row], is_ordered: bool) -> String {
     let mut text = COLUMNS[..columns].join(",") + ",team\n";
     for row in rows {
         let team = if row.machine % 2 == 1 { "odd" } else { "even" };
-        text.push_str(&format!("{},{team}\n", cells(row)[..columns].join(",")));
+        text += &(cells(row)[..columns].join(",") + "," + team + "\n");
     }
     text
 }

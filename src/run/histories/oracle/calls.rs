@@ -216,6 +216,6 @@ fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<Cow<'a, [Row]
         return Some(chosen.cloned().collect());
     }
     let run = told.run.as_deref()?;
-    let earlier = case.told.iter().filter(|other| other.number < told.number && other.run.as_deref() == Some(run));
-    rows_in_force(case, earlier.filter(|other| other.deed.orders().is_some() || other.file.is_some()).next_back()?)
+    let mut earlier = case.told.iter().filter(|other| other.number < told.number && other.run.as_deref() == Some(run));
+    rows_in_force(case, earlier.rfind(|other| other.deed.orders().is_some() || other.file.is_some())?)
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{CallStory, Case, Deed, Event, Kind, Told};
+use super::{CallStory, Case, Deed, Event, Kind, ResultRow, Told};
 use crate::run::histories::history::{Bound, Retag};
+use crate::run::histories::telling::End;
 use crate::run::histories::truth::{Slot, Wish};
 
 /// The code of what a guard has withheld.
@@ -14,7 +15,7 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     let is_removal = |write: &&CallStory<'_>| matches!(write.wish, Wish::Remove(_));
     let own = || writes.iter().filter(|write| write.command == told.number);
     let removals = slots(own().filter(is_removal));
-    let (withheld, goes_whole) = (withheld(told), removals.is_empty());
+    let (withheld, goes_whole) = (removals_in(told, |row| row.code == WITHHELD), removals.is_empty());
     if let (Some(slot), Some(removed)) = (withheld.first(), removals.first()) {
         note(Kind::GuardPassed, format!("{slot} is withheld, and {removed} is not"));
     }
@@ -33,8 +34,11 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
     let began_it =
         case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);
-    let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.len(), listed));
-    if began_it && goes_whole && !withheld.is_empty() && !is_too_much {
+    let in_doubt = removals_in(told, |row| row.status == "unknown").len();
+    let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.len() + in_doubt, listed));
+    // Who goes on with a run without a guard of its own leaves what another has withheld.
+    let has_decided = (began_it || of_removals.is_some()) && matches!(told.end, End::Exited(0 | 1));
+    if has_decided && goes_whole && !withheld.is_empty() && !is_too_much {
         note(Kind::GuardPassed, format!("{} removals are withheld, and {of_removals:?} allows them", withheld.len()));
     }
 }
@@ -44,9 +48,9 @@ fn slots<'a>(writes: impl Iterator<Item = &'a CallStory<'a>>) -> BTreeSet<Slot> 
     writes.flat_map(|write| write.machines.iter().map(|machine| write.wish.slot(*machine))).collect()
 }
 
-/// What the results say was withheld.
-fn withheld(told: &Told) -> BTreeSet<Slot> {
-    let rows = told.results.iter().flatten().filter(|row| row.code == WITHHELD);
+/// The removals of these rows of the results.
+fn removals_in(told: &Told, is_meant: impl Fn(&&ResultRow) -> bool) -> BTreeSet<Slot> {
+    let rows = told.results.iter().flatten().filter(is_meant);
     let slots = rows.flat_map(|row| {
         let removals = row.wishes.iter().filter(|wish| matches!(wish, Wish::Remove(_)));
         removals.filter_map(|wish| Some(wish.slot(row.machine?)))
@@ -73,16 +77,13 @@ mod tests {
     use super::super::tale::Tale;
     use super::*;
     use crate::run::histories::history::Options;
-    use crate::run::histories::telling::End;
     use crate::run::histories::truth::Content;
 
     #[test]
     fn a_guard_lets_nothing_through_beyond_its_bound_and_withholds_nothing_in_part() {
         const NONE: Option<Bound> = None;
-        const fn number(count: u32) -> Option<Bound> {
-            Some(Bound { percent: 0, count })
-        }
         const HALF: Option<Bound> = Some(Bound { percent: 50, count: 0 });
+        let number = |count| Some(Bound { percent: 0, count });
         // How many of two tags are taken off and how many are withheld, under which guards.
         for (removed, withheld, guard_removals, guard_changes, is_well) in [
             (2, 0, NONE, NONE, true),

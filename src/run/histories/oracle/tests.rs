@@ -424,3 +424,24 @@ fn when_all_is_well_the_file_has_to_come_about() {
     tale.told[1].was_calm = false;
     tale.comes_to(&[Kind::NoProgress, Kind::UnknownWithoutCall]);
 }
+
+#[test]
+fn a_tag_that_was_removed_in_another_case_shortly_before_may_have_been_gone() {
+    for (other_removes, violations) in [(false, &[Kind::UndoRefused][..]), (true, &[])] {
+        let mut tale = Tale::new();
+        tale.log.initial.insert(remove("old").slot(0), Content::Tag(["OLD".to_owned()].into()));
+        tale.begin(Deed::Apply(0), "other");
+        tale.look();
+        if other_removes {
+            tale.change(&remove("old"), 0);
+        }
+        tale.end(DONE, &[("succeeded", 0, remove("old"))]);
+        tale.begin(Deed::Apply(1), "a");
+        tale.look();
+        tale.change(&remove("OLD"), 0);
+        tale.end(DONE, &[("succeeded", 0, remove("OLD"))]);
+        tale.begin(Deed::Undo(1), "u");
+        tale.end(End::Exited(3), &[]);
+        tale.comes_to(violations);
+    }
+}
