@@ -6,43 +6,88 @@ mod after_help;
 mod commands;
 mod mistyped;
 mod options;
+mod origin;
 mod program;
+mod rules;
+mod settings;
 mod tags;
 mod values;
 
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
+use crate::config::{Environment, SettingsError};
 use crate::outside::shown;
 
 pub(crate) use after_help::{examples, exit_statuses};
 pub use commands::{
-    ApplyOptions, CheckOptions, Command, CompletionsOptions, HelpOptions, InventoryOptions, ManOptions, PlanOptions,
-    ReportOptions, ResultsOptions, ResumeOptions, RunsOptions, UndoOptions, VerifyOptions,
+    ApplyOptions, CheckOptions, Command, CompletionsOptions, ConfigOptions, HelpOptions, InventoryOptions, ManOptions,
+    PlanOptions, ReportOptions, ResultsOptions, ResumeOptions, RunsOptions, UndoOptions, VerifyOptions,
 };
 pub use mistyped::{Mistyped, message_and_hint};
 pub use options::{
     ChangingOptions, FilterOptions, GeneralOptions, GuardOptions, InputOptions, LimitOptions, MonitoringOptions,
     OrderOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
+pub use origin::{Origin, SettingInForce};
 pub use program::Cli;
+pub use rules::RulesOptions;
 pub use tags::{RetagOptions, TagsCommand, TagsOptions};
 pub use values::{DeadlineArgument, DurationArgument};
 
+/// A command line that cannot be carried out, or help that it asks for.
+#[derive(Debug)]
+pub enum Refusal {
+    /// What was typed makes no sense, or is help or version.
+    Typed(clap::Error),
+    /// What a file of settings says makes none.
+    Settings(SettingsError),
+}
+
+impl From<clap::Error> for Refusal {
+    fn from(error: clap::Error) -> Self {
+        Self::Typed(error)
+    }
+}
+
+impl From<SettingsError> for Refusal {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
+
 impl Cli {
-    /// Reads the command line of this process.
+    /// Reads the command line of this process, and the files of settings under it.
     ///
     /// # Errors
     /// What to print, and the status to end with, where it makes no sense; for help and version, too.
-    pub fn read() -> Result<Self, clap::Error> {
-        crate::config::keep_secrets(&|name| std::env::var_os(name));
-        Self::understand(std::env::args_os()).map_err(|error| {
-            // An error repeats what was typed; so it is made from what can be shown of that.
-            let shown = std::env::args_os().map(|argument| shown(&argument).into());
-            advice::advised(Self::understand(shown).err().unwrap_or(error))
+    pub fn read() -> Result<Self, Refusal> {
+        let environment = |name: &str| std::env::var_os(name);
+        crate::config::keep_secrets(&environment);
+        let typed: Vec<OsString> = std::env::args_os().collect();
+        Self::with_settings(&typed, &environment).map_err(|refusal| match refusal {
+            Refusal::Typed(error) => {
+                // An error repeats what was typed; so it is made from what can be shown of that.
+                let shown = typed.iter().map(|argument| shown(argument).into());
+                advice::advised(Self::understand(shown).err().unwrap_or(error)).into()
+            }
+            settings @ Refusal::Settings(_) => settings,
         })
+    }
+
+    fn with_settings(typed: &[OsString], environment: Environment<'_>) -> Result<Self, Refusal> {
+        let program = Self::command();
+        let matches = program.clone().try_get_matches_from(typed)?;
+        let chosen = settings::choose(program, &matches, environment)?;
+        let mut cli = Self::from_arg_matches(&chosen.program.try_get_matches_from(typed)?)?;
+        if let Command::Config(options) = &mut cli.command {
+            options.in_force = chosen.in_force;
+        }
+        cli.general.settings = chosen.profile;
+        cli.several = chosen.several;
+        Ok(cli.checked()?)
     }
 
     /// The same for these words, of which the first is the program's name.
@@ -62,6 +107,14 @@ impl Cli {
             let message =
                 "the argument '--quiet' cannot be used with '--verbose...' unless '--log-file <FILE>' takes the log";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        if let Some(monitoring) = self.command.monitoring()
+            && monitoring.job.is_some()
+            && monitoring.metrics_file.is_none()
+        {
+            let message =
+                "the argument '--job <NAME>' needs '--metrics-file <FILE.prom>', here or in a file of settings";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
         }
         Ok(self)
     }

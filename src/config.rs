@@ -4,6 +4,9 @@
 //! replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
 mod deadline;
+mod environment;
+mod profile;
+mod settings_file;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,12 +22,12 @@ use crate::quota::{Quota, QuotaScope};
 use crate::store::{StoreError, default_directory};
 
 pub use deadline::{Deadline, DeadlineError, deadline};
+pub use environment::Environment;
+pub use profile::Profile;
+pub use settings_file::{Entry, Place, Section, SettingsError, SettingsFile, Written, places as settings_places};
 
 /// The variable that holds the address to ping.
 const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
-
-/// Reads a variable of the environment.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Why the options and the environment make no sense together.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,9 @@ pub enum ConfigError {
     /// The deadline.
     #[error(transparent)]
     Deadline(#[from] DeadlineError),
+    /// A file of settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// A variable holds something that is no text.
     #[error("the environment variable {0} holds no valid text")]
     Variable(&'static str),
@@ -62,6 +68,7 @@ impl ConfigError {
             Self::PingAddress(error) => Some(error.hint().to_owned()),
             Self::Store(error) => error.hint(),
             Self::Deadline(error) => error.hint(),
+            Self::Settings(error) => error.hint(),
             Self::Variable(_) => None,
             Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
         }
@@ -136,6 +143,7 @@ impl ServiceConfig {
         let authority = text(environment, "AZURE_AUTHORITY_HOST")?.unwrap_or_else(|| cloud.authority().to_owned());
         let mut sign_in = SignInSettings::new(with_scheme(authority), cloud.scope());
         sign_in.method = options.auth;
+        sign_in.opens_browser = !options.no_browser;
         sign_in.loopback_authority_allowed = is_loopback(&base_url);
         sign_in.tenant_id = text(environment, "AZURE_TENANT_ID")?;
         sign_in.client_id = text(environment, "AZURE_CLIENT_ID")?;
@@ -246,6 +254,7 @@ mod tests {
             cloud: None,
             allow_host: false,
             auth: crate::api::sign_in::AuthMethod::Auto,
+            no_browser: false,
             client_secret_file: None,
             token_file: None,
             ca_file: None,

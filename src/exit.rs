@@ -63,6 +63,16 @@ impl ExitStatus {
         Self::PRECEDENCE.into_iter().find(|status| *status == self || *status == other).unwrap_or(self)
     }
 
+    /// The status that a process of ours ended with.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::PRECEDENCE.into_iter().find(|status| status.code() == code)
+    }
+
+    /// Whether a command came to its end with it, whatever it found.
+    pub(crate) const fn is_end(self) -> bool {
+        matches!(self, Self::Done | Self::RowsFailed | Self::Differences)
+    }
+
     /// Why a command ended that could not do its work, in a word for scripts.
     pub(crate) const fn word(self) -> &'static str {
         match self {

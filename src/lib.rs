@@ -9,7 +9,7 @@
 //! help                               the manual
 //! filter                             which rows and machines are meant
 //! input ──> plan (pure) ──> dispatch ──> events ──> report
-//!             ^ inventory       │
+//!     rules ──^ inventory       │
 //!               └──────────> call ──> quota ──> store
 //!                              └────> api
 //! run: a run from its opening to its last line, over all of these; exit: how a command ends
@@ -25,6 +25,7 @@
 //! - [`input`]: bytes to rows. Knows no API.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
 //! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP crate; never retries, never waits.
+//! - [`rules`]: a fleet kept as declared: a file of rules and a list of machines to what is wished of each. Pure.
 //! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
 //! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
@@ -33,8 +34,8 @@
 //! - [`exit`]: how a command ends; alone turns the errors of the other rooms into an exit status.
 //! - [`run`]: a run from its opening to its last line: reading, planning, recording, joining, claiming, carrying out, undoing.
 //!   Over any transport, and without a process around it: what comes from outside comes in as values.
-//! - [`cli`], [`config`]: what was typed, and what it means once the environment is read. [`commands`]: one short file a
-//!   command.
+//! - [`cli`], [`config`]: what was typed, over files of settings, and what it means once the environment is read.
+//!   [`commands`]: one short file a command.
 //! - [`sandbox`]: the simulated API as a value of requests and moments, and its shells: HTTP on loopback, a transport in memory.
 //! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
@@ -61,11 +62,14 @@
 //! | to change | go to |
 //! | --- | --- |
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
+//! | a command for several profiles | `commands/several.rs`; whose a row is: `input/tenants.rs` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
 //! | an operator or function of filters | `filter/comparison.rs`, `filter/grammar.rs`, `filter/operand.rs`; what it asks of a cell: `filter/expression.rs` |
 //! | what the command line may ask of every row | `input/orders.rs`; which column of ids names the machines: `input/rivals.rs` |
 //! | what an unattended run may do at most | `plan/guard.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
+//! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
 //! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
@@ -119,6 +123,7 @@ pub mod outside;
 pub mod plan;
 pub mod quota;
 pub mod report;
+pub mod rules;
 pub mod run;
 pub mod sandbox;
 pub mod store;

@@ -22,6 +22,6 @@ fn main() -> ExitCode {
 fn run() -> ExitCode {
     match Cli::read() {
         Ok(cli) => ExitCode::from(tagfleet::commands::run(cli).code()),
-        Err(error) => ExitCode::from(tagfleet::commands::refuse(&error).code()),
+        Err(error) => ExitCode::from(tagfleet::commands::refuse(error).code()),
     }
 }

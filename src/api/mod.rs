@@ -1,6 +1,6 @@
 //! The wire: the calls of the machine API, the client that sends one attempt, sign-in, and the clouds.
 //!
-//! This room alone names `reqwest`. It never retries and never waits: one `send` is one request on
+//! This room alone names `reqwest`. It never retries and never waits (but for a person who signs in): one `send` is one request on
 //! the wire, since retries, redirects and protocol fallbacks of the HTTP client are off. What comes back is an
 //! [`Answer`], not yet judged.
 

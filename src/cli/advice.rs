@@ -49,7 +49,7 @@ const OPTIONS: [(&[&str], &str); 34] = [
     ),
     (&["--format", "--output-format", "--jsonl"], "--json prints a summary for machines; rows are always CSV"),
     (
-        &["--threads", "--thread", "--parallel", "--parallelism", "--workers", "--jobs", "-j", "--max-concurrency"],
+        &["--threads", "--thread", "--parallel", "--parallelism", "--workers", "-j", "--max-concurrency"],
         "--concurrency N sets how many calls are in flight at the most; how fast they leave is a matter of --quota",
     ),
     (
@@ -150,7 +150,7 @@ const OPTIONS: [(&[&str], &str); 34] = [
 ];
 
 /// Commands of other programs, and what does their work here.
-const COMMANDS: [(&[&str], &str); 12] = [
+const COMMANDS: [(&[&str], &str); 13] = [
     (
         &[
             "run", "tag", "retag", "set", "add", "remove", "exec", "execute", "start", "push", "sync", "update",
@@ -167,7 +167,7 @@ const COMMANDS: [(&[&str], &str); 12] = [
         "'tagfleet plan INPUT.csv' says what apply would do and changes nothing",
     ),
     (
-        &["check", "test", "audit", "compare"],
+        &["test", "audit", "compare"],
         "'tagfleet verify INPUT.csv' says which rows hold, 'tagfleet plan' what would change",
     ),
     (&["rollback", "revert", "restore", "back"], "'tagfleet undo RUN' takes back what a run changed"),
@@ -186,8 +186,12 @@ const COMMANDS: [(&[&str], &str); 12] = [
         "'tagfleet sandbox' serves the simulated API, and apply --sandbox rehearses against it",
     ),
     (
-        &["login", "auth", "signin", "sign-in", "configure", "config", "init"],
+        &["login", "auth", "signin", "sign-in"],
         "sign-in settings come from the environment, as those of Azure's own tools; see --auth in 'tagfleet apply --help'",
+    ),
+    (
+        &["configure", "settings", "profile", "profiles", "init"],
+        "'tagfleet config' shows each setting and where it is from; 'tagfleet help profiles' describes the file",
     ),
     (&["version"], "'tagfleet --version' prints it"),
 ];
@@ -252,7 +256,11 @@ fn commands_with(option: &str) -> Option<String> {
             (long.is_some() && known.get_long() == long) || (short.is_some() && known.get_short() == short)
         })
     };
-    let outer = command.get_subcommands().filter(|outer| has(outer)).map(|outer| outer.get_name().to_owned());
+    // One of them takes the options of the others, to show what becomes of them.
+    let outer = command
+        .get_subcommands()
+        .filter(|outer| has(outer) && outer.get_name() != "config")
+        .map(|outer| outer.get_name().to_owned());
     let inner = command.get_subcommands().flat_map(|outer| {
         let inner = outer.get_subcommands().filter(|inner| has(inner));
         inner.map(|inner| format!("{} {}", outer.get_name(), inner.get_name()))

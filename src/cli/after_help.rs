@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 16] = [
+const COMMANDS: [Entry; 18] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -106,6 +106,17 @@ const COMMANDS: [Entry; 16] = [
         ],
     ),
     (
+        "rules",
+        &[0, 2, 3, 4, 5, 7],
+        &[
+            (
+                "Write a first file from the tags that the tenant has",
+                "tagfleet rules --dump --prefix SITE- > fleet.toml",
+            ),
+            ("Let another file own what this one owned", "tagfleet rules --release fleet-eu"),
+        ],
+    ),
+    (
         "tags rename",
         &[0, 1, 2, 3, 4, 5, 6, 7, 10, 70],
         &[
@@ -130,6 +141,14 @@ const COMMANDS: [Entry; 16] = [
         &[
             ("Check everything before the first run", "tagfleet check"),
             ("Check another cloud", "tagfleet check --cloud gcc-high"),
+        ],
+    ),
+    (
+        "config",
+        &[0, 2, 7],
+        &[
+            ("See what a run would be given, and by whom", "tagfleet config --profile contoso"),
+            ("The same for a script", "tagfleet config --json"),
         ],
     ),
     (

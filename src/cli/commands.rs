@@ -8,6 +8,8 @@ use super::after_help::after_help;
 use super::options::{
     ChangingOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions,
 };
+use super::origin::SettingInForce;
+use super::rules::RulesOptions;
 use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
@@ -67,12 +69,24 @@ pub enum Command {
         after_long_help = after_help("tags")
     )]
     Tags(Box<TagsOptions>),
+    /// Write a first file of rules, or give back what one owns
+    ///
+    /// A file of rules declares which machines have which tags; apply, plan and verify take it. "tagfleet help rules"
+    /// describes it.
+    #[command(after_long_help = after_help("rules"))]
+    Rules(Box<RulesOptions>),
     /// Check sign-in, permission, service, state and quota
     ///
     /// Looks at everything that a run depends on, one line each, and says what to do where something is wrong. One call
     /// reads one machine; nothing is changed.
     #[command(after_long_help = after_help("check"))]
     Check(Box<CheckOptions>),
+    /// Show each setting, and where it is from
+    ///
+    /// An option, a variable, a line of a file, or nobody: with the options given here, for the profile that is named.
+    /// Secrets are shown only as "set". Calls nobody.
+    #[command(after_long_help = after_help("config"))]
+    Config(Box<ConfigOptions>),
     /// Serve the simulated API on loopback
     #[command(after_long_help = after_help("sandbox"))]
     Sandbox(Box<SandboxArguments>),
@@ -84,6 +98,21 @@ pub enum Command {
     /// Write the manual pages, for man
     #[command(after_long_help = after_help("man"))]
     Man(ManOptions),
+}
+
+impl Command {
+    /// Who watches the command, if it can be watched.
+    #[must_use]
+    pub fn monitoring(&self) -> Option<&MonitoringOptions> {
+        match self {
+            Self::Apply(options) => Some(&options.changing.monitoring),
+            Self::Verify(options) => Some(&options.monitoring),
+            Self::Resume(options) => Some(&options.changing.monitoring),
+            Self::Undo(options) => Some(&options.changing.monitoring),
+            Self::Tags(options) => options.command.as_ref().map(|command| &command.options().changing.monitoring),
+            _ => None,
+        }
+    }
 }
 
 /// Options of `apply`.
@@ -172,6 +201,16 @@ pub struct PlanOptions {
     /// Exit with status 10 when something would be changed
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Say what each rule says of one machine
+    ///
+    /// Of a file of rules. The machine is named by its id, or by its name, full or short.
+    #[arg(long, value_name = "MACHINE", help_heading = "Rules", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub explain: Option<String>,
+    /// Try rules on this exported list, without a tenant
+    ///
+    /// One that "tagfleet inventory" wrote. Nobody signs in, and an empty cell counts as lacking.
+    #[arg(long, value_name = "MACHINES.csv", conflicts_with = "sandbox", help_heading = "Rules")]
+    pub inventory: Option<PathBuf>,
     /// What is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
@@ -248,6 +287,23 @@ pub struct ReportOptions {
     /// [default: RUN.report.html; with --json, no page is written]
     #[arg(short, long, value_name = "REPORT.html")]
     pub output: Option<PathBuf>,
+}
+
+/// Options of `config`: those of a run, so that it can be asked what becomes of them.
+#[derive(Debug, Args)]
+pub struct ConfigOptions {
+    /// How a run is planned.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// What an unattended run may do at most.
+    #[command(flatten)]
+    pub guard: GuardOptions,
+    /// What every command takes that changes the tenant.
+    #[command(flatten)]
+    pub changing: ChangingOptions,
+    /// What there is to show.
+    #[arg(skip)]
+    pub in_force: Vec<SettingInForce>,
 }
 
 /// Options of `help`.

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use jiff::Timestamp;
 
 use super::values::{DeadlineArgument, DurationArgument, device_value, duration, prom_file, tag_separator};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
+use crate::config::Profile;
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
 use crate::model::DeviceValue;
+use crate::outside::shell_word;
 use crate::plan::changes::UnlistedPolicy;
 use crate::plan::guard::Bound;
 use crate::quota::{Quota, QuotaScope};
@@ -49,6 +52,46 @@ pub struct GeneralOptions {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "General")]
     pub color: ColorChoice,
+    /// Use the settings of this profile
+    ///
+    /// Several go with commas between them, and are run one after the other, each as a run of its own. "tagfleet help
+    /// profiles" describes the file that they stand in.
+    ///
+    /// [env: TAGFLEET_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", value_delimiter = ',', help_heading = "Profiles")]
+    pub profile: Vec<String>,
+    /// Run the command for every profile
+    #[arg(long, global = true, conflicts_with = "profile", hide_short_help = true, help_heading = "Profiles")]
+    pub all_profiles: bool,
+    /// How many profiles are run side by side
+    #[arg(long, global = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), hide_short_help = true, help_heading = "Profiles")]
+    pub jobs: u8,
+    /// Read the settings from this file alone
+    ///
+    /// [default: /etc/tagfleet/config.toml, and tagfleet/config.toml in the folder for settings]
+    #[arg(long, global = true, value_name = "FILE.toml", hide_short_help = true, help_heading = "Profiles")]
+    pub config: Option<PathBuf>,
+    /// Run this one of the profiles
+    #[arg(long, global = true, value_name = "NAME", hide = true)]
+    pub only_profile: Option<String>,
+    /// When the command for all of them began
+    #[arg(long, global = true, value_name = "TIME", hide = true)]
+    pub begun_at: Option<Timestamp>,
+    /// What the files of settings say besides options.
+    #[arg(skip)]
+    pub settings: Profile,
+}
+
+impl GeneralOptions {
+    /// What a command that is suggested after this one must repeat of these; each option with a blank before it.
+    #[must_use]
+    pub fn repeated(&self) -> String {
+        let option =
+            |name: &str, word: Option<String>| word.map(|word| format!(" --{name} {word}")).unwrap_or_default();
+        let state_directory = option("state-dir", self.state_dir.as_ref().map(shell_word));
+        let profile = option("profile", self.settings.name.as_ref().map(shell_word));
+        state_directory + &profile + &option("config", self.config.as_ref().map(shell_word))
+    }
 }
 
 /// Which rows are meant.
@@ -164,7 +207,7 @@ pub struct PlanningOptions {
 }
 
 /// What an unattended run may do at most.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct GuardOptions {
     /// Withhold all removals when more than both are planned
     ///
@@ -247,7 +290,7 @@ pub struct MonitoringOptions {
     /// Call the job so in its metrics
     ///
     /// [default: the input's name]
-    #[arg(long, value_name = "NAME", requires = "metrics_file", hide_short_help = true, help_heading = "Monitoring")]
+    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = "Monitoring")]
     pub job: Option<String>,
     /// Ping the address in this file at start and end
     ///
@@ -298,6 +341,11 @@ pub struct ServiceOptions {
     /// How to sign in
     #[arg(long, value_enum, default_value = "auto", value_name = "METHOD", help_heading = "Service")]
     pub auth: AuthMethod,
+    /// Do not start a browser; print the address to open
+    ///
+    /// For --auth browser.
+    #[arg(long, help_heading = "Service")]
+    pub no_browser: bool,
     /// Read the client secret from this file
     ///
     /// Instead of AZURE_CLIENT_SECRET.

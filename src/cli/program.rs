@@ -16,4 +16,7 @@ pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub general: GeneralOptions,
+    /// The profiles that it is for, where each is a process of its own; none where this process does it.
+    #[arg(skip)]
+    pub several: Vec<String>,
 }

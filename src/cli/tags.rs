@@ -61,6 +61,14 @@ impl TagsCommand {
         self.options().output.clone().unwrap_or_else(|| PathBuf::from(default))
     }
 
+    /// How it is done, for whoever decides that otherwise.
+    pub const fn options_mut(&mut self) -> &mut RetagOptions {
+        match self {
+            Self::Rename(options) => &mut options.retag,
+            Self::Remove(options) => &mut options.retag,
+        }
+    }
+
     /// How it is done.
     #[must_use]
     pub const fn options(&self) -> &RetagOptions {

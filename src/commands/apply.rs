@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::input::{Pending, input_order, is_standard_input, is_tenants_list};
 use super::opening::{Opening, asks, rows_target};
+use super::rules::{self, is_rules};
+use super::settings::{guard, planning_options, run_options};
 use super::watching::Watched;
-use super::{guard, planning_options, run_options};
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, ResultsTarget, Screen};
@@ -19,6 +20,9 @@ pub(super) async fn apply(
     watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
+    if is_rules(&options.input.input) {
+        return rules::apply(options, general, reserved, watched, screen).await;
+    }
     let is_piped = is_standard_input(&options.input.input);
     if is_piped && options.output.is_none() {
         return Err(CommandError::text(
@@ -37,7 +41,11 @@ pub(super) async fn apply(
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let reading = Pending::check(input_order(&options.input, order.planning.inventory)?, options.sandbox, screen);
+    let reading = Pending::check(
+        input_order(&options.input, &general.settings, order.planning.inventory)?,
+        options.sandbox,
+        screen,
+    );
     let input = opening.before_the_deadline(reading).await?;
     if let Pending::Checked(input) = &input {
         order.target.check(reserved, input.header())?;

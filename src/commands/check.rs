@@ -31,7 +31,7 @@ use crate::store::{Store, free_bytes};
 use crate::words::{clock_time, describe_duration, group_digits};
 
 /// How long the one call may take, waits and repeats included.
-const CALL_PATIENCE: Duration = Duration::from_secs(60);
+const CALL_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the service may be in trouble before that is what was found.
 const MAXIMUM_OUTAGE: Duration = Duration::from_secs(20);
 /// Sign-in services let clocks differ by so much.
@@ -49,25 +49,22 @@ pub(super) async fn check(
     let mut findings = Findings { preflight: Preflight::new(screen.clone(), general.json), failures: Vec::new() };
     let clock: SharedClock =
         Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
-    let directory = state_directory(general.state_dir.as_deref(), &|name| std::env::var_os(name));
-    let config = configuration(&options);
-    match &config {
-        Ok(config) => findings
-            .preflight
-            .settings("configuration", &settings::in_force(&options, general, config, directory.as_deref().ok()))?,
-        Err(_) => {}
+    let directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name));
+    let config = configuration(&options, general);
+    if let Ok(config) = &config {
+        let in_force = settings::in_force(&options, general, config, directory.as_deref().ok());
+        findings.preflight.settings("configuration", &in_force)?;
     }
     let config = findings.unless_failed("configuration", config)?;
     let store = match directory {
         Ok(directory) => findings.took("state", state(&directory, &clock).await)?,
         Err(error) => findings.took("state", Err(error.into()))?,
     };
-    let connection = match &config {
-        Some(config) => findings.hosts_and_token(config).await?,
-        None => {
-            findings.skip(&["service", "sign-in service", "clock", "token"], "the configuration is not usable")?;
-            None
-        }
+    let connection = if let Some(config) = &config {
+        findings.hosts_and_token(config, screen).await?
+    } else {
+        findings.skip(&["service", "sign-in service", "clock", "token"], "the configuration is not usable")?;
+        None
     };
     match (connection, store) {
         (Some(connection), Some(store)) => {
@@ -78,10 +75,10 @@ pub(super) async fn check(
     findings.end(general, screen)
 }
 
-fn configuration(options: &CheckOptions) -> Result<ServiceConfig, CommandError> {
+fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<ServiceConfig, CommandError> {
     process_limits::allow(options.quota.concurrency)?;
     check_certificates()?;
-    Ok(ServiceConfig::from_options(&options.service, &|name| std::env::var_os(name))?)
+    Ok(ServiceConfig::from_options(&options.service, &|name| general.settings.variable(name))?)
 }
 
 /// Opens the state, which checks that it is safe, ours and whole, and looks for room.
@@ -143,7 +140,11 @@ impl Findings {
     }
 
     /// Looks for the hosts, compares clocks, and signs in.
-    async fn hosts_and_token(&mut self, config: &ServiceConfig) -> Result<Option<Connection>, CommandError> {
+    async fn hosts_and_token(
+        &mut self,
+        config: &ServiceConfig,
+        screen: &Screen,
+    ) -> Result<Option<Connection>, CommandError> {
         let http = match config.client.http().map_err(ConfigError::from) {
             Ok(http) => http,
             Err(error) => {
@@ -170,14 +171,13 @@ impl Findings {
             }
             (_, Err(_)) => self.skip(&["sign-in service"], "its address cannot be read")?,
         }
-        match date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
-            Some(theirs) => self.took("clock", compared(Timestamp::try_from(theirs).ok()))?,
-            None => {
-                self.skip(&["clock"], "no host that could be reached says what time it is")?;
-                None
-            }
-        };
+        if let Some(theirs) = date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
+            self.took("clock", compared(Timestamp::try_from(theirs).ok()))?;
+        } else {
+            self.skip(&["clock"], "no host that could be reached says what time it is")?;
+        }
         let Some(connection) = self.unless_failed("token", connection)? else { return Ok(None) };
+        connection.invite_on(screen);
         let sign_in = connection.client.sign_in();
         let token = sign_in.token().await.map_err(CommandError::sign_in);
         let Some(token) = self.unless_failed("token", token)? else { return Ok(None) };
@@ -220,12 +220,11 @@ impl Findings {
     async fn call_and_quota(&mut self, tenant: &Tenant<Client>, desk: &mut Desk) -> Result<(), CommandError> {
         let before = tenant.quota_left().await?;
         let reading = |left: &&QuotaLeft| left.bucket.is_none_or(|bucket| bucket == Bucket::Machines);
-        match before.iter().filter(reading).find(|left| left.calls == 0) {
-            Some(full) => self.skip(&["call"], &format!("the quota is used up until {}", time(full.next_at)))?,
-            None => {
-                let called = tenant.ask_for_one_machine(desk).await;
-                self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
-            }
+        if let Some(full) = before.iter().filter(reading).find(|left| left.calls == 0) {
+            self.skip(&["call"], &format!("the quota is used up until {}", time(full.next_at)))?;
+        } else {
+            let called = tenant.ask_for_one_machine(desk).await;
+            self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
         }
         let left = tenant.quota_left().await?;
         Ok(self.preflight.passed("quota", &quota_text(&left))?)

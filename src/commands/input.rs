@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use crate::api::Transport;
 use crate::cli::{FilterOptions, InputOptions as InputArguments, OrderOptions};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Profile};
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{InputOptions, Orders, encoding};
+use crate::input::{InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::report::Screen;
@@ -50,7 +50,11 @@ pub(super) fn input_name(path: &Path) -> String {
 }
 
 /// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
-pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Result<InputOrder, CommandError> {
+pub(super) fn input_order(
+    arguments: &InputArguments,
+    settings: &Profile,
+    names_allowed: bool,
+) -> Result<InputOrder, CommandError> {
     let encoding = match &arguments.encoding {
         None => None,
         Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.clone()))?),
@@ -77,6 +81,7 @@ pub(super) fn input_order(arguments: &InputArguments, names_allowed: bool) -> Re
             tag_separator: arguments.tag_separator,
             orders,
             sheet: arguments.sheet.clone(),
+            tenants: tenants(settings),
             ..InputOptions::default()
         },
         skip_invalid: arguments.skip_invalid,
@@ -110,6 +115,12 @@ fn orders(arguments: &InputArguments) -> Result<Option<Orders>, CommandError> {
         let hint = error.doubt().map(|doubt| format!("write it in another way, or allow it with --accept {doubt}"));
         CommandError::new(status, error, hint)
     })
+}
+
+/// Whose rows may be, where a profile says whom the command is for.
+fn tenants(settings: &Profile) -> Option<Tenants> {
+    let (own, others) = (settings.own_tenant.clone(), settings.other_tenants.clone());
+    settings.name.is_some().then_some(Tenants { own, others })
 }
 
 /// The longest file of a filter that is read; longer ones are refused as filters.

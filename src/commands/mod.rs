@@ -6,6 +6,7 @@
 mod apply;
 mod check;
 mod completions;
+mod config;
 mod confirm;
 mod help;
 mod input;
@@ -20,10 +21,13 @@ mod process_limits;
 mod report;
 mod results;
 mod resume;
+mod rules;
 mod runs;
 mod runtime;
 mod sandbox;
 mod service;
+mod settings;
+mod several;
 mod stop_signals;
 mod tags;
 mod undo;
@@ -39,16 +43,11 @@ use jiff::Timestamp;
 use self::input::input_name;
 use self::watching::{Watch, Watched};
 use crate::api::sign_in::warn_if_readable_by_everybody;
-use crate::cli::{
-    ChangingOptions, Cli, Command, GuardOptions, Mistyped, PlanningOptions as PlanningArguments, message_and_hint,
-};
+use crate::cli::{Cli, Command, Mistyped, Refusal, message_and_hint};
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
-use crate::plan::changes::PlanSettings;
-use crate::plan::guard::Guard;
 use crate::report::logging::{self, LogFormat};
-use crate::report::{ColorChoice, Invocation, PageTarget, Reserved, Screen};
-use crate::run::{PlanningOptions, RunOptions};
+use crate::report::{ColorChoice, Invocation, Reserved, Screen};
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -59,6 +58,7 @@ impl From<ConfigError> for CommandError {
             ConfigError::Client(_)
             | ConfigError::PingAddress(_)
             | ConfigError::Deadline(_)
+            | ConfigError::Settings(_)
             | ConfigError::Variable(_)
             | ConfigError::Encoding(_) => ExitStatus::Usage,
         };
@@ -85,8 +85,10 @@ pub fn run(cli: Cli) -> ExitStatus {
 
 /// Shows why a command line could not be understood, or the help that it asked for, and says how the process is to end.
 #[must_use]
-pub fn refuse(error: &clap::Error) -> ExitStatus {
-    if !error.use_stderr() {
+pub fn refuse(refusal: Refusal) -> ExitStatus {
+    if let Refusal::Typed(error) = &refusal
+        && !error.use_stderr()
+    {
         // Help and version are no errors; if nobody reads them, there is nobody to tell.
         let _closed = error.print();
         return ExitStatus::Done;
@@ -94,11 +96,13 @@ pub fn refuse(error: &clap::Error) -> ExitStatus {
     let Mistyped { json, log_format, input } = Mistyped::of(&std::env::args_os().collect::<Vec<_>>());
     let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
     let screen = Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation);
-    if json || log_format == LogFormat::Json {
-        let (message, hint) = message_and_hint(error);
-        show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
-    } else {
-        screen.line(screen.styled(&error.render()).trim_end());
+    match refusal {
+        Refusal::Settings(error) => show_error(&ConfigError::from(error).into(), json, &screen),
+        Refusal::Typed(error) if json || log_format == LogFormat::Json => {
+            let (message, hint) = message_and_hint(&error);
+            show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
+        }
+        Refusal::Typed(error) => screen.line(screen.styled(&error.render()).trim_end()),
     }
     ExitStatus::Usage
 }
@@ -124,6 +128,7 @@ fn input(command: &Command) -> Option<&Path> {
 }
 
 fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
+    let cli = several::naming::with_own_names(cli, apply::default_results);
     let general = &cli.general;
     process_limits::allow_to_begin()?;
     named_files::check_time_zone()?;
@@ -139,6 +144,9 @@ fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
     let json = general.json;
     let logging_screen = OnceCell::new();
     let status = runtime.block_on(async {
+        if !cli.several.is_empty() {
+            return several::several(&cli, screen).await;
+        }
         let watch = Watch::of(&cli, &reserved, screen).await?;
         let watched = watch.as_ref().map(Watch::watched);
         let command = carry_out(cli, reserved, watched.as_ref(), screen, &logging_screen);
@@ -165,7 +173,7 @@ async fn carry_out(
     logging_screen: &OnceCell<Screen>,
 ) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
-    if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.metrics_file.as_ref()) {
+    if let Some(path) = cli.command.monitoring().and_then(|options| options.metrics_file.as_ref()) {
         reserved = reserved.with("the metrics", path);
     }
     if let Some(path) = outputs::report(&cli.command) {
@@ -189,7 +197,7 @@ async fn carry_out(
     };
     logging::start(screen, general.log_format, level);
     // It was read before there was a log.
-    if let Some(path) = outputs::monitoring(&cli.command).and_then(|options| options.ping_url_file.as_ref()) {
+    if let Some(path) = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref()) {
         warn_if_readable_by_everybody(path);
     }
     match cli.command {
@@ -204,45 +212,11 @@ async fn carry_out(
         Command::Runs(options) => runs::runs(options, general, screen).await,
         Command::Results(options) => results::results(options, general, &reserved, screen).await,
         Command::Report(options) => report::report(options, general, &reserved, screen).await,
+        Command::Config(options) => config::config(&options, general, screen),
+        Command::Rules(options) => rules::rules(*options, general, screen).await,
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
         Command::Help(options) => help::help(&options, general, screen),
         Command::Completions(options) => completions::completions(&options, general, screen),
         Command::Man(options) => man::man(&options, general, screen),
-    }
-}
-
-/// How a run is carried out.
-fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
-    let ChangingOptions { limits, others, report, .. } = changing;
-    RunOptions {
-        asks,
-        bulk: !no_bulk,
-        maximum_errors: limits.max_errors,
-        skip_missing_machines: limits.skip_missing_machines,
-        lock_wait: others.lock_wait,
-        note: limits.note,
-        keep_runs: others.keep_runs,
-        report: report.map(PageTarget::new),
-    }
-}
-
-/// What a run may do at most.
-fn guard(arguments: &GuardOptions, no_inventory: bool) -> Result<Guard, CommandError> {
-    let GuardOptions { guard_removals, guard_changes, allow_removals, allow_changes } = *arguments;
-    if no_inventory && (guard_removals.is_some() || guard_changes.is_some()) {
-        let message = "a guard counts the tenant's machines, which --no-inventory leaves unread";
-        return Err(CommandError::text(ExitStatus::Usage, message, Some("leave one out")));
-    }
-    let guard = Guard { removals: guard_removals, changes: guard_changes, scope: None };
-    Ok(guard.with_ceilings(allow_removals, allow_changes))
-}
-
-/// How a plan is made.
-fn planning_options(arguments: &PlanningArguments, guard: Guard) -> PlanningOptions {
-    PlanningOptions {
-        settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit, guard },
-        inventory: !arguments.no_inventory,
-        bulk: !arguments.no_bulk,
-        max_changes: arguments.max_changes,
     }
 }

@@ -52,18 +52,26 @@ impl Opening {
     ) -> Result<Self, CommandError> {
         process_limits::allow(quota_options.concurrency)?;
         named_files::check_certificates()?;
-        let environment = |name: &str| std::env::var_os(name);
+        let environment = |name: &str| general.settings.variable(name);
         let mut state_directory = state_directory(general.state_dir.as_deref(), &environment)?;
         let service = if sandbox {
             state_directory = sandbox_state_directory(&state_directory);
             None
         } else {
-            Some(ServiceConfig::from_options(service, &environment)?)
+            let mut config = ServiceConfig::from_options(service, &environment)?;
+            config.sign_in.expected_tenant.clone_from(&general.settings.tenant);
+            Some(config)
         };
         let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
         let is_time_of_day = !matches!(argument, None | Some(DeadlineArgument::After(_)));
-        let deadline = argument.map(|argument| deadline(argument, &Zoned::now())).transpose();
-        let deadline = deadline.map_err(ConfigError::from)?;
+        let now = Zoned::now();
+        let begun_at = general.begun_at.map_or_else(|| now.clone(), |time| time.to_zoned(now.time_zone().clone()));
+        let deadline = argument.map(|argument| deadline(argument, &begun_at)).transpose();
+        let mut deadline = deadline.map_err(ConfigError::from)?;
+        if let Some(deadline) = &mut deadline {
+            let gone = now.duration_since(&begun_at);
+            deadline.left = deadline.left.saturating_sub(gone.try_into().unwrap_or_default());
+        }
         let (quota, scope) = quota(quota_options);
         let calls = CallOptions {
             quota,
@@ -116,12 +124,17 @@ impl Opening {
         }
     }
 
+    /// Prepares the service; the sandbox makes up a company's machines.
+    pub(super) async fn connect_to_company(&self) -> Result<Connection, CommandError> {
+        match &self.service {
+            Some(config) => Connection::to_service(config),
+            None => Connection::to_company(&self.calls.quota).await,
+        }
+    }
+
     /// Prepares the service for an input; where that is the tenant's own list, the sandbox makes up a company's machines.
     pub(super) async fn connect_for(&self, input: &Pending) -> Result<Connection, CommandError> {
-        match &self.service {
-            None if input.is_tenants_list() => Connection::to_company(&self.calls.quota).await,
-            _ => self.connect(input.machines()).await,
-        }
+        if input.is_tenants_list() { self.connect_to_company().await } else { self.connect(input.machines()).await }
     }
 
     /// Opens the state, finds out whose quota is used, has the work done, and leaves everything in order whatever came of it.
@@ -140,6 +153,7 @@ impl Opening {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
         let store = Store::open(&self.state_directory, self.clock.clone()).await?;
+        connection.invite_on(&desk.screen);
         let (service, identity) = (connection.service(), connection.identity());
         let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {
             Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,
@@ -161,7 +175,7 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<B
         quiet: general.quiet,
         json: general.json,
         bulletin,
-        named_state_directory: general.state_dir.clone(),
+        repeated_options: general.repeated(),
         tick: TICK,
         consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(screen),

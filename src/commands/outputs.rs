@@ -11,7 +11,7 @@ use tracing::Level;
 use super::apply::default_results;
 use super::input::input_path;
 use super::undo;
-use crate::cli::{Cli, Command, FilterOptions, MonitoringOptions, ServiceOptions, TagsCommand};
+use crate::cli::{Cli, Command, FilterOptions, GeneralOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
@@ -36,9 +36,11 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
             let retagging = options.command.as_ref().map(|command| &command.options().changing.service);
             (None, retagging.or(Some(&options.service)), false)
         }
+        Command::Rules(options) => (None, Some(&options.service), false),
         Command::Runs(_)
         | Command::Results(_)
         | Command::Report(_)
+        | Command::Config(_)
         | Command::Sandbox(_)
         | Command::Help(_)
         | Command::Completions(_)
@@ -50,14 +52,16 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
     if let Some(filter) = filter(&cli.command).and_then(|options| options.where_file.as_ref()) {
         reserved = reserved.with("the file of the filter", filter);
     }
-    if let Some(path) = monitoring(&cli.command).and_then(|options| options.ping_url_file.as_ref()) {
+    if let Some(path) = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref()) {
         reserved = reserved.with("the file with the address to ping", path);
     }
-    for path in service.filter(|_| !sandbox).into_iter().flat_map(credentials) {
+    for path in service.filter(|_| !sandbox).into_iter().flat_map(|service| credentials(service, &cli.general)) {
         reserved = reserved.with("a file to sign in with", path);
     }
     // Where there is no state directory, the command says so itself.
-    if let Ok(directory) = state_directory(cli.general.state_dir.as_deref(), &|name| std::env::var_os(name)) {
+    if let Ok(directory) =
+        state_directory(cli.general.state_dir.as_deref(), &|name| cli.general.settings.variable(name))
+    {
         for directory in [sandbox_state_directory(&directory), directory] {
             // A file of the state may have a second name elsewhere.
             for path in state_files(&directory) {
@@ -82,18 +86,6 @@ fn filter(command: &Command) -> Option<&FilterOptions> {
     }
 }
 
-/// Who watches the command, if it can be watched.
-pub(super) fn monitoring(command: &Command) -> Option<&MonitoringOptions> {
-    match command {
-        Command::Apply(options) => Some(&options.changing.monitoring),
-        Command::Verify(options) => Some(&options.monitoring),
-        Command::Resume(options) => Some(&options.changing.monitoring),
-        Command::Undo(options) => Some(&options.changing.monitoring),
-        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().changing.monitoring),
-        _ => None,
-    }
-}
-
 /// Where the report on the run goes, if one is wanted at its end.
 pub(super) fn report(command: &Command) -> Option<&PathBuf> {
     let changing = match command {
@@ -106,10 +98,10 @@ pub(super) fn report(command: &Command) -> Option<&PathBuf> {
     changing.report.as_ref()
 }
 
-fn credentials(service: &ServiceOptions) -> Vec<PathBuf> {
+fn credentials(service: &ServiceOptions, general: &GeneralOptions) -> Vec<PathBuf> {
     let named = [&service.client_secret_file, &service.token_file, &service.ca_file].into_iter().flatten().cloned();
     let variables = ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"].into_iter();
-    named.chain(variables.filter_map(std::env::var_os).map(PathBuf::from)).collect()
+    named.chain(variables.filter_map(|name| general.settings.variable(name)).map(PathBuf::from)).collect()
 }
 
 /// Where the command is going to write, as far as that is known before it has looked at any run.
@@ -129,8 +121,10 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
         Command::Inventory(options) => (options.output.clone(), false),
         Command::Report(options) => (options.output.clone(), false),
         Command::Plan(_)
+        | Command::Rules(_)
         | Command::Runs(_)
         | Command::Check(_)
+        | Command::Config(_)
         | Command::Sandbox(_)
         | Command::Help(_)
         | Command::Completions(_)

@@ -2,7 +2,8 @@
 
 use super::input::{Pending, input_order};
 use super::opening::Opening;
-use super::{guard, planning_options};
+use super::rules::{self, is_rules};
+use super::settings::{guard, planning_options};
 use crate::cli::{GeneralOptions, PlanOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::Screen;
@@ -14,9 +15,18 @@ pub(super) async fn plan(
     general: &GeneralOptions,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
+    if is_rules(&options.input.input) {
+        return rules::plan(options, general, screen).await;
+    }
+    let of_rules = [(options.explain.is_some(), "--explain"), (options.inventory.is_some(), "--inventory")];
+    if let Some((_, option)) = of_rules.into_iter().find(|(is_given, _)| *is_given) {
+        let message = format!("{option} is for a file of rules, and this is none");
+        let hint = "the name of a file of rules ends in .toml";
+        return Err(CommandError::text(ExitStatus::Usage, message, Some(hint)));
+    }
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
-    let order = input_order(&options.input, planning.inventory)?;
+    let order = input_order(&options.input, &general.settings, planning.inventory)?;
     let input = Pending::check(order, options.sandbox, screen).await?;
     let connection = opening.connect_for(&input).await?;
     let plan = async |tenant: &_, desk: &mut _| {

@@ -23,7 +23,7 @@ pub(super) async fn report(
         let message = "the report and --json cannot both go to standard output";
         return Err(CommandError::text(ExitStatus::Usage, message, Some("name a file with -o")));
     }
-    let mut directory = state_directory(general.state_dir.as_deref(), &|name| std::env::var_os(name))?;
+    let mut directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name))?;
     if is_sandbox_run(&options.run) {
         directory = sandbox_state_directory(&directory);
     }
@@ -36,7 +36,7 @@ pub(super) async fn report(
     if let Some(target) = &target {
         target.check(&reserved.clone().with("the input", &run.input_path))?;
     }
-    let page = Page::of(&reader, &run.run_id, general.state_dir.as_deref(), Timestamp::now()).await?;
+    let page = Page::of(&reader, &run.run_id, &general.repeated(), Timestamp::now()).await?;
     if to_standard_output {
         screen.data(&page.html())?;
         return Ok(ExitStatus::Done);

@@ -20,7 +20,7 @@ pub(super) async fn results(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let mut directory = state_directory(general.state_dir.as_deref(), &|name| std::env::var_os(name))?;
+    let mut directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name))?;
     if is_sandbox_run(&options.run) {
         directory = sandbox_state_directory(&directory);
     }

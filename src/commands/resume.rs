@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::opening::{Opening, asks, rows_target};
+use super::settings::{planning_options, run_options};
 use super::watching::Watched;
-use super::{planning_options, run_options};
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};

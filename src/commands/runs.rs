@@ -14,7 +14,7 @@ pub(super) async fn runs(
     general: &GeneralOptions,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
-    let mut directory = state_directory(general.state_dir.as_deref(), &|name| std::env::var_os(name))?;
+    let mut directory = state_directory(general.state_dir.as_deref(), &|name| general.settings.variable(name))?;
     if options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run) {
         directory = sandbox_state_directory(&directory);
     }
@@ -28,7 +28,7 @@ pub(super) async fn runs(
         (None, Some(run)) => return Err(StoreError::NoSuchRun(run).into()),
         (Some(reader), Some(run)) => {
             let details = reader.run_details(&run).await?;
-            let view = RunView { details: &details, state_directory: general.state_dir.as_deref() };
+            let view = RunView { details: &details, repeated_options: &general.repeated() };
             (view.json(), view.text(screen))
         }
         (_, None) => {

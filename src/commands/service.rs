@@ -1,17 +1,19 @@
 //! The service that a command talks to: the real one, or the sandbox in this process.
 
 use std::collections::HashSet;
+use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
 use crate::api::Client;
-use crate::api::sign_in::{SignIn, SignInError, TokenClaims};
+use crate::api::sign_in::{Invitation, SignIn, SignInError, TokenClaims, Usher, is_tenant_id};
 use crate::config::{ConfigError, ServiceConfig};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::quota::Quota;
+use crate::report::Screen;
 use crate::run::{Identity, Service};
 use crate::sandbox::{Sandbox, SandboxMachine, SandboxQuota, SandboxSettings};
 
@@ -33,6 +35,13 @@ impl Connection {
     pub(super) fn to_service(config: &ServiceConfig) -> Result<Self, CommandError> {
         let http = config.client.http().map_err(ConfigError::from)?;
         let sign_in = SignIn::new(&config.sign_in, http.clone()).map_err(ConfigError::from)?;
+        if sign_in.method().asks_a_person() && !std::io::stderr().is_terminal() {
+            return Err(CommandError::text(
+                ExitStatus::Usage,
+                format!("cannot sign in {}: stderr is not a terminal", sign_in.method()),
+                Some("run it in a terminal, or sign in as an app (tagfleet help sign-in)"),
+            ));
+        }
         let base_url = config.client.base_url.clone();
         let host = base_url.host_str().unwrap_or_default().to_owned();
         Ok(Self { client: Arc::new(Client::new(http, base_url, sign_in)), host, sandbox: None })
@@ -73,6 +82,11 @@ impl Connection {
         Ok(Self { sandbox: Some(sandbox), ..Self::to_service(&config)? })
     }
 
+    /// Lets a person who has to sign in be told on this screen.
+    pub(super) fn invite_on(&self, screen: &Screen) {
+        self.client.sign_in().welcome(Arc::new(Invitations(screen.clone())));
+    }
+
     /// The service, for a run.
     pub(super) fn service(&self) -> Service<Client> {
         let sign_in = self.client.sign_in();
@@ -89,7 +103,14 @@ impl Connection {
     pub(super) async fn identity(&self) -> Result<Identity, SignInError> {
         let sign_in = self.client.sign_in();
         let (tenant, app) = (sign_in.tenant_id().map(str::to_owned), sign_in.client_id().map(str::to_owned));
-        if app.is_some() && tenant.as_deref().is_some_and(is_identifier) {
+        if app.is_some() && tenant.as_deref().is_some_and(is_tenant_id) {
+            // A sign-in service in trouble is for the calls to wait for; a token of somebody else's is known before any.
+            if sign_in.expects_tenant()
+                && let Err(error) = sign_in.token().await
+                && !error.is_transient()
+            {
+                return Err(error);
+            }
             return Ok(Identity { tenant, app });
         }
         let token = sign_in.token().await?;
@@ -109,10 +130,25 @@ impl Connection {
     }
 }
 
-/// Whether a tenant is named by its id: 32 hexadecimal digits with hyphens (RFC 9562).
-fn is_identifier(tenant: &str) -> bool {
-    let groups: Vec<usize> = tenant.split('-').map(str::len).collect();
-    groups == [8, 4, 4, 4, 12] && tenant.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+/// Tells people on a screen how to sign in.
+struct Invitations(Screen);
+
+impl Usher for Invitations {
+    fn invite(&self, invitation: &Invitation) {
+        self.0.line(&match invitation {
+            Invitation::Browser { address, is_opening: true } => {
+                format!(
+                    "Sign in with the browser that opens. If none does, open this address on this computer:\n{address}"
+                )
+            }
+            Invitation::Browser { address, is_opening: false } => {
+                format!("To sign in, open this address in a browser on this computer:\n{address}")
+            }
+            Invitation::DeviceCode { address, code } => {
+                format!("To sign in, open {address} on any device, and enter the code {code}")
+            }
+        });
+    }
 }
 
 /// The machines that an input names, as a tenant would hold them: what no machine can be called is nobody's name, and a
@@ -174,15 +210,5 @@ mod tests {
         assert_eq!(names, [None, Some("WEB1.corp.example"), Some("db1"), None]);
         assert_eq!(machines[0].id, id);
         assert_eq!(machines[3].aad_device_id.as_deref(), Some("3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b"));
-    }
-
-    #[test]
-    fn a_tenants_id_is_told_from_its_domain() {
-        assert!(is_identifier("12345678-9ABC-def0-1234-56789abcdef0"));
-        for other in
-            ["contoso.onmicrosoft.com", "", "12345678-9abc-def0-1234-56789abcdefg", "123456789abcdef0123456789abcdef0"]
-        {
-            assert!(!is_identifier(other), "{other}");
-        }
     }
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::input::filter;
 use super::opening::{Opening, asks, rows_target};
+use super::settings::{guard, run_options};
 use super::watching::Watched;
-use super::{guard, run_options};
 use crate::cli::{GeneralOptions, RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::MachineFilter;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::opening::{Opening, asks, rows_target};
-use super::run_options;
+use super::settings::run_options;
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};

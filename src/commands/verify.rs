@@ -2,6 +2,7 @@
 
 use super::input::{Pending, input_order};
 use super::opening::{Opening, rows_target};
+use super::rules::{self, is_rules};
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, VerifyOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -16,12 +17,15 @@ pub(super) async fn verify(
     watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
+    if is_rules(&options.input.input) {
+        return rules::verify(options, general, reserved, watched, screen).await;
+    }
     let target = rows_target("the rows", options.output.as_deref(), general)?;
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
     if let Some(target) = &target {
         target.check_for_verification(reserved)?;
     }
-    let input = Pending::check(input_order(&options.input, true)?, options.sandbox, screen).await?;
+    let input = Pending::check(input_order(&options.input, &general.settings, true)?, options.sandbox, screen).await?;
     let connection = opening.connect_for(&input).await?;
     let skip = options.skip_missing_machines;
     opening

@@ -239,6 +239,7 @@ impl Metrics {
         let books = Books::of(cli, subject.is_sandbox).await;
         let about = books.about(&cli.command).await;
         let name = subject.options.job.clone().unwrap_or(about.job);
+        let name = cli.general.settings.distinct("job", name);
         let name = if subject.is_sandbox { format!("{SANDBOX_JOB_PREFIX}{name}") } else { name };
         let file = MetricsFile::new(path, &name, Timestamp::now()).map_err(|error| {
             let hint = "move it away, or name another file with --metrics-file".to_owned();
@@ -311,7 +312,7 @@ struct About {
 
 impl Books {
     async fn of(cli: &Cli, is_sandbox: bool) -> Self {
-        let directory = state_directory(cli.general.state_dir.as_deref(), &|name| std::env::var_os(name));
+        let directory = state_directory(cli.general.state_dir.as_deref(), &|name| cli.general.settings.variable(name));
         // Whatever is wrong with it, the command itself will say.
         let Ok(directory) = directory else { return Self(None) };
         let directory = if is_sandbox { sandbox_state_directory(&directory) } else { directory };

@@ -72,6 +72,14 @@ impl BoundFilter {
         self.verdict(row, unread) == Some(true)
     }
 
+    /// The names whose cells are lacking in a row, as one writes them.
+    #[must_use]
+    pub fn lacking<R: Row + ?Sized>(&self, row: &R) -> Vec<String> {
+        let named = self.filter.names.iter().zip(&self.columns);
+        let is_lacking = |column: &Column| matches!(row.cell(column.position), Cell::Lacking);
+        named.filter(|(_, column)| is_lacking(column)).map(|(name, _)| name.written()).collect()
+    }
+
     /// What the filter's columns held that could not be read, for notes; in the order in which the filter names them.
     #[must_use]
     pub fn unread_cells(&self, unread: &Unread) -> Vec<UnreadCells> {

@@ -47,5 +47,6 @@ pub use self::bound::{BoundFilter, Unread, UnreadCells};
 pub use self::cell::{Cell, Row};
 pub use self::error::{FilterError, FilterErrorKind};
 pub use self::lists::ListForm;
+pub(crate) use self::names::nearest;
 pub use self::names::{Column, ColumnKind, ColumnName, Columns, Lookup};
 pub use self::unbound::Filter;

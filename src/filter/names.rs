@@ -89,7 +89,7 @@ pub trait Columns {
 }
 
 /// The one of these names that a word was probably meant for.
-pub(super) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     /// Brackets and blanks are not what makes a name another.
     fn bare(name: &str) -> String {
         name.to_lowercase().replace(['[', ']', '\'', ' '], "")

@@ -65,6 +65,7 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         orders: is_set(4).then(|| Orders::new(&["A".to_owned()], &[], None, Accepted::ALL).ok()).flatten(),
         sheet: None,
         ids_only: is_set(3),
+        tenants: None,
     }
 }
 
@@ -77,7 +78,7 @@ fn told(sheet: &Sheet) -> Vec<String> {
     for line in &said {
         assert_harmless(line);
     }
-    let Requests { machines, tags, all, unmade_adds } = &*sheet.requests;
+    let Requests { machines, tags, all, unmade_adds, .. } = &*sheet.requests;
     let rest = format!("{sheet:?} {all:?} {machines:?} {tags:?} {unmade_adds:?}");
     said.into_iter().chain([rest]).collect()
 }

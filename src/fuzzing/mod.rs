@@ -12,19 +12,21 @@ mod filters;
 mod input;
 mod masking;
 mod results;
+mod rules;
 mod state;
 
 /// A function that tries something with any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("answers", answers::answers),
     ("arguments", arguments::arguments),
     ("filters", filters::filters),
     ("input", input::input),
     ("masking", masking::masking),
     ("results", results::results),
+    ("rules", rules::rules),
     ("sign-in", crate::api::sign_in::fuzzing::sign_in),
     ("state", state::damaged_file),
     ("state-values", state::damaged_values),

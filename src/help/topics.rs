@@ -23,7 +23,7 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 20] = topics! {
+pub const TOPICS: [Topic; 22] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "check": "what is looked at before a run, and how a check ends",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
@@ -33,12 +33,14 @@ pub const TOPICS: [Topic; 20] = topics! {
     "results": "the columns and statuses of a results file",
     "report": "a page about a run: quota, time, outcomes, causes",
     "statuses": "exit statuses, and what to do about each",
+    "profiles": "settings in a file, where each is from, several tenants",
     "unattended": "cron, systemd, the JSON summary, deadlines",
     "metrics": "metrics for Prometheus, alerts, pings to a watching service",
     "quotas": "how the quota is kept, and what a 429 does",
     "failures": "errors, retries, outages, interrupts, storage trouble",
     "runs": "resuming a run, several runs at once, the state directory",
     "undo": "taking a run back",
+    "rules": "a fleet kept as declared: files of rules, guards, ownership",
     "tags": "the tenant's tags: listing, renaming, removing them",
     "reading": "verify and inventory: looking without changing",
     "packages": "installing, upgrading, containers, licences",

@@ -6,6 +6,7 @@ use encoding_rs::Encoding;
 
 use super::accept::Accepted;
 use super::orders::Orders;
+use super::tenants::Tenants;
 
 /// What the caller decides about reading an input.
 #[derive(Clone, Debug, Default)]
@@ -25,4 +26,6 @@ pub struct InputOptions {
     pub sheet: Option<String>,
     /// Whether machines can be named by their ids only, since nothing is read to look names up in.
     pub ids_only: bool,
+    /// Whose rows may be: those of others are left out, and those of nobody in error; `None` where no row says whose it is.
+    pub tenants: Option<Tenants>,
 }

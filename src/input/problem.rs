@@ -100,6 +100,15 @@ pub enum ProblemKind {
     /// A remark between rows.
     #[error("the row begins with # like a comment, and there are no comments between rows; remove the line")]
     CommentRow,
+    /// No tenant, in a file whose rows say whose they are.
+    #[error("the tenant is missing; name it as its profile does, or by the name of the profile")]
+    MissingTenant,
+    /// A tenant that no profile is for.
+    #[error("no profile is for the tenant \"{found}\"; write a profile for it, or correct the cell")]
+    UnknownTenant {
+        /// The cell.
+        found: Excerpt,
+    },
     /// No machine.
     #[error("the machine is missing; fill in its id or DNS name")]
     MissingMachine,
@@ -268,6 +277,8 @@ impl ProblemKind {
             Self::RaggedRow { .. } => "ragged_row",
             Self::QuotedRow => "quoted_row",
             Self::CommentRow => "comment_row",
+            Self::MissingTenant => "missing_tenant",
+            Self::UnknownTenant { .. } => "unknown_tenant",
             Self::MissingMachine => "missing_machine",
             Self::MachinePlaceholder { .. } => "machine_placeholder",
             Self::DamagedId { .. } | Self::MachineNumber { .. } => "damaged_id",

@@ -98,7 +98,7 @@ impl Sheet {
         let machines = mentions.finish(&mut all);
         let Requests { tags, unmade_adds, .. } = &*requests;
         let (tags, unmade_adds) = (tags.clone(), unmade_adds.clone());
-        self.requests = Arc::new(Requests { machines, tags, all, unmade_adds });
+        self.requests = Arc::new(Requests { machines, tags, all, unmade_adds, exchanges: Vec::new() });
         self.problems.extend(problems);
         self.problems.sort_by_key(|problem| problem.row);
         Ok(())

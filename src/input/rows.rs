@@ -28,6 +28,7 @@ use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
+use super::tenants::TenantColumn;
 use super::text::Text;
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
 
@@ -68,6 +69,9 @@ struct Rows<'m> {
     orders: Option<Orders>,
     allows_names: bool,
     selection: Option<Selection<'m>>,
+    tenants: Option<TenantColumn>,
+    /// How many are selected, where some may not be.
+    selected: Option<u32>,
     /// Those that are not selected included.
     row_count: u32,
     spool: SpoolWriter,
@@ -101,7 +105,10 @@ struct MachineColumn {
 impl<'m> Rows<'m> {
     fn new(opening: Opening, selection: Option<Selection<'m>>, options: &InputOptions) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
+        let tenants = TenantColumn::find(options.tenants.as_ref(), &header);
         Self {
+            selected: (selection.is_some() || tenants.is_some()).then_some(0),
+            tenants,
             header,
             dialect,
             columns,
@@ -146,10 +153,10 @@ impl<'m> Rows<'m> {
         let expected =
             Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
         let fault = expected.fault_of(record, machine, has_blanks, &mut self.allowed);
+        let of_nobody = || self.tenants.as_ref().and_then(|tenants| tenants.fault(trim(record.cell(tenants.position))));
+        let fault = fault.or_else(|| Some((Field::Row, of_nobody()?)));
         // Cells that cannot be believed say nothing to a filter either.
-        if fault.is_none()
-            && self.selection.as_mut().is_some_and(|selection| !selection.takes(record, machine, &self.columns.rivals))
-        {
+        if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
         }
         let start = self.spool.write(&self.kept(record))?;
@@ -161,6 +168,12 @@ impl<'m> Rows<'m> {
         }
         self.check_and_take(row, &named);
         Ok(())
+    }
+
+    /// Whether a row is of the tenant that is called, and of those that are meant.
+    fn selects<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
+        self.tenants.as_ref().is_none_or(|tenants| tenants.is_own(trim(record.cell(tenants.position))))
+            && self.selection.as_mut().is_none_or(|selection| selection.takes(record, machine, &self.columns.rivals))
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
@@ -183,10 +196,10 @@ impl<'m> Rows<'m> {
 
     /// Keeps a row of the run whose text begins there.
     fn keep(&mut self, row: RowNumber, start: u64) {
-        match &mut self.selection {
+        match &mut self.selected {
             None => self.chunks.add(row, start, self.spool.end()),
-            Some(selection) => {
-                selection.rows += 1;
+            Some(rows) => {
+                *rows += 1;
                 self.chunks.add_selected(row, start, self.spool.end());
             }
         }
@@ -315,7 +328,7 @@ impl<'m> Rows<'m> {
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
-        let selected = self.selection.as_ref().map(|selection| selection.rows);
+        let selected = self.selected;
         self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
         let notes = all_notes(
@@ -338,7 +351,13 @@ impl<'m> Rows<'m> {
             header: header.map(|(_, name)| name).collect(),
             row_count: selected.unwrap_or(self.row_count),
             selected_from: selected.map(|_| self.row_count),
-            requests: Arc::new(Requests { machines, tags, all: self.requests, unmade_adds: self.unmade_adds }),
+            requests: Arc::new(Requests {
+                machines,
+                tags,
+                all: self.requests,
+                unmade_adds: self.unmade_adds,
+                exchanges: Vec::new(),
+            }),
             problems: self.problems,
             notes,
             warnings,

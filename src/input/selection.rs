@@ -49,8 +49,6 @@ pub(super) struct Selection<'m> {
     width: usize,
     /// Present where the filter names fields of machines.
     machines: Option<&'m dyn MachineFields>,
-    /// Rows that are selected.
-    pub(super) rows: u32,
 }
 
 impl<'m> Selection<'m> {
@@ -63,13 +61,13 @@ impl<'m> Selection<'m> {
         let machines = machines.filter(|_| names_machine_fields(&filter));
         let columns = FileColumns { header: HeaderColumns::new(header), width: header.len(), machines };
         let filter = filter.bind(&columns)?;
-        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines, rows: 0 })
+        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines })
     }
 
     /// Whether a row is selected, whose machine stands in this cell; or, where the tenant does not know its GUID, in one of
     /// the rivals of its column.
     pub(super) fn takes<R: Read>(&mut self, record: &Record<'_, R>, machine: &str, rivals: &[Position]) -> bool {
-        let Self { filter, unread, width, machines, .. } = self;
+        let Self { filter, unread, width, machines } = self;
         let machines = machines.map(|machines| (machines, find(machines, record, machine, rivals)));
         filter.selects(&FileRow { record, width: *width, machines }, unread)
     }

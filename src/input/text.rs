@@ -6,7 +6,6 @@ use encoding_rs::Encoding;
 
 use super::decode::{Decoded, DecodingSource};
 use super::error::InputError;
-use super::options::InputOptions;
 use super::scan::{Cells, Stop, count_line_breaks, line_break_bytes};
 
 /// The longest record that is read. The longest sane one is a few hundred kilobytes: notes that people pasted.
@@ -40,9 +39,9 @@ pub(super) struct RecordPlace {
 }
 
 impl<R: Read> Text<R> {
-    pub(super) fn open(source: R, options: &InputOptions) -> Result<Self, InputError> {
+    pub(super) fn open(source: R, encoding: Option<&'static Encoding>) -> Result<Self, InputError> {
         Ok(Self {
-            source: DecodingSource::open(source, options.encoding)?,
+            source: DecodingSource::open(source, encoding)?,
             window: String::new(),
             position: 0,
             line: 1,

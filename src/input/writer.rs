@@ -27,6 +27,7 @@ pub struct SheetWriter {
     mentions: Mentions,
     tags: IndexSet<Tag, RandomState>,
     requests: Vec<Request>,
+    exchanges: Vec<u32>,
 }
 
 impl SheetWriter {
@@ -42,6 +43,7 @@ impl SheetWriter {
             mentions: Mentions::default(),
             tags: IndexSet::default(),
             requests: Vec::new(),
+            exchanges: Vec::new(),
         }
     }
 
@@ -70,6 +72,12 @@ impl SheetWriter {
         self.requests.push(Request { row, line: self.row_count + 1, machine, change });
     }
 
+    /// The same of a tag that goes only to make room for another: no guard counts it as removed.
+    pub fn ask_in_exchange(&mut self, machine: MachineReference, change: &Change) {
+        self.exchanges.push(u32::try_from(self.requests.len()).unwrap_or(u32::MAX));
+        self.ask(machine, change);
+    }
+
     fn tag_number(&mut self, tag: &Tag) -> TagNumber {
         let position = self.tags.get_index_of(tag).unwrap_or_else(|| self.tags.insert_full(tag.clone()).0);
         TagNumber(u32::try_from(position).unwrap_or(u32::MAX))
@@ -88,7 +96,13 @@ impl SheetWriter {
             header: self.header,
             row_count: self.row_count,
             selected_from: None,
-            requests: Arc::new(Requests { machines, tags, all: self.requests, unmade_adds: Vec::new() }),
+            requests: Arc::new(Requests {
+                machines,
+                tags,
+                all: self.requests,
+                unmade_adds: Vec::new(),
+                exchanges: self.exchanges,
+            }),
             problems: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),

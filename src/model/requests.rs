@@ -36,6 +36,8 @@ pub struct Requests {
     pub all: Vec<Request>,
     /// The machines to which rows in error would add a tag, or may mean to.
     pub unmade_adds: Vec<MachineReference>,
+    /// The places among all of those that take off a tag only to make room for another, ascending.
+    pub exchanges: Vec<u32>,
 }
 
 impl Requests {
@@ -60,7 +62,7 @@ impl Requests {
 
 impl fmt::Debug for Requests {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machines, tags, all, unmade_adds } = self;
+        let Self { machines, tags, all, unmade_adds, exchanges: _ } = self;
         let counts = [machines.len(), tags.len(), all.len(), unmade_adds.len()];
         formatter.debug_tuple("Requests").field(&counts).finish()
     }

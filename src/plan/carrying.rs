@@ -4,7 +4,7 @@
 //! machines. So an outcome is never simply believed again: one that is contradicted is sent again, and one of which it is
 //! not known what became of it is asked for, whatever the list shows.
 
-use super::changes::{Decision, Plan};
+use super::changes::{Decision, Plan, PlanSettings};
 use super::recent::Held;
 
 /// How far an operation had come when its run was left.
@@ -61,18 +61,19 @@ pub struct EarlierOutcome {
 
 impl Plan {
     /// Takes the outcomes of the run that is gone on with into the plan, by the numbers of its operations, and says what
-    /// becomes of each. The limit counts what is still to be changed.
+    /// becomes of each. The guard, of a list of so many machines, and the limit count what is still to be changed.
     #[must_use]
     pub fn carry(
         &mut self,
         earlier: impl Fn(usize) -> Option<EarlierOutcome>,
-        limit: Option<u32>,
+        settings: PlanSettings,
+        listed: u64,
     ) -> Vec<Option<Carried>> {
         let before = self.before.iter().zip(&self.operations.operations);
         let mut fates = Vec::with_capacity(self.decisions.len());
         let is_done = |number| earlier(number).is_some_and(|outcome| outcome.earlier == Earlier::Succeeded);
         for (number, (decision, (held, operation))) in self.decisions.iter_mut().zip(before).enumerate() {
-            if *decision == Decision::BeyondLimit {
+            if matches!(*decision, Decision::BeyondLimit | Decision::Withheld) {
                 *decision = Decision::Change;
             }
             let fate = earlier(number).map(|outcome| {
@@ -86,7 +87,8 @@ impl Plan {
             }
             fates.push(fate);
         }
-        self.apply_limit(limit, is_done);
+        self.withhold_removals(settings.guard, listed, |_| false);
+        self.apply_limit(settings.limit, is_done);
         fates
     }
 }
@@ -125,14 +127,14 @@ mod tests {
         let inventory = inventory([tagged(1, &["Done"]), tagged(2, &[]), tagged(3, &["Lost"]), tagged(4, &[])]);
         let sheet = sheet("#1,Done,Add,\n#2,Gone,Add,\n#3,Lost,Add,\n#4,New,Add,\n#4,Never,Remove,\n");
         let nothing = RecentWrites::default();
-        let settings = PlanSettings { limit: Some(0), ..PlanSettings::default() };
+        let limited = |limit| PlanSettings { limit, ..PlanSettings::default() };
         let earlier =
             [Earlier::Succeeded, Earlier::Succeeded, Earlier::MayBeDone, Earlier::NotSent, Earlier::Unchanged];
         let outcome =
             |number: usize| Some(EarlierOutcome { earlier: earlier[number], written_later: None, held: None });
         let decisions = |limit| {
-            let mut plan = plan(&sheet, Some(&inventory), &nothing, settings);
-            let fates = plan.carry(outcome, limit);
+            let mut plan = plan(&sheet, Some(&inventory), &nothing, limited(Some(0)));
+            let fates = plan.carry(outcome, limited(limit), 4);
             assert_eq!(fates[..3], [Carried::Kept, Carried::SentAgain, Carried::SentAgain].map(Some));
             plan.decisions
         };

@@ -84,7 +84,10 @@ impl Plan {
             });
         }
         let mut plan = Self { operations, machines, decisions, before, case_variants };
-        plan.withhold_removals(settings.guard, inventory.map_or(0, |inventory| inventory.len() as u64), |_| false);
+        let requests = Arc::clone(plan.machines.requests());
+        plan.withhold_removals(settings.guard, inventory.map_or(0, |inventory| inventory.len() as u64), |operation| {
+            requests.exchanges.binary_search(&operation.first_request.0).is_ok()
+        });
         plan.apply_limit(settings.limit, |_| false);
         plan
     }
@@ -158,7 +161,7 @@ impl Plan {
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.kind() {
                 // What was put back by somebody, or stays, is not waited for.
-                _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore | Decision::Withheld) => 0,
+                _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore) => 0,
                 ChangeKind::Add => ADDS,
                 ChangeKind::Remove => REMOVES,
                 ChangeKind::DeviceValue => 0,

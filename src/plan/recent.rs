@@ -63,7 +63,7 @@ impl Written {
     }
 
     /// Whether it is not known what our writes have left; a write in doubt that would leave what is there changes nothing.
-    fn is_in_doubt(&self) -> bool {
+    fn is_in_doubt(self) -> bool {
         !self.perhaps.is_nothing() && !self.surely.is_some_and(|ours| self.perhaps.is_only(ours))
     }
 
@@ -164,6 +164,12 @@ impl RecentWrites {
         writes
             .filter(|(_, written)| written.may_have_left(Held::Present))
             .filter_map(move |(known, _)| known.as_ref().filter(|known| known.is_case_variant_of(tag.as_str())))
+    }
+
+    /// The tags of a machine that were written there, with what is known of that.
+    pub fn tags_of(&self, machine: &MachineId) -> impl Iterator<Item = (&Tag, &Written)> {
+        let writes = self.0.get(machine).into_iter().flatten();
+        writes.filter_map(|(tag, written)| Some((tag.as_ref()?, written)))
     }
 
     /// The machines that were written to, sorted.

@@ -3,8 +3,6 @@
 //! A run that can go on is gone on with, for feeding its rows back would do again what is only waiting. Otherwise rows
 //! that were not done are fed back, after a look at why.
 
-use std::path::Path;
-
 use super::results::Totals;
 use super::target::ResultsTarget;
 use crate::model::Status;
@@ -26,18 +24,17 @@ pub(super) struct Prospect<'a> {
     pub(super) target: &'a ResultsTarget,
     /// Operations that a resumed run would send.
     pub(super) open: u32,
-    /// The state directory, if it was named on the command line.
-    pub(super) named_state_directory: Option<&'a Path>,
+    /// Options that the command must repeat; each with a blank before it.
+    pub(super) repeated_options: &'a str,
     pub(super) sandbox: bool,
 }
 
 impl Prospect<'_> {
     /// What to do next; nothing where all is done.
     pub(super) fn advice(&self) -> Option<Advice> {
-        let directory = self.named_state_directory.map(|path| format!(" --state-dir {}", shell_word(path)));
-        let directory = directory.unwrap_or_default();
+        let repeated = self.repeated_options;
         if self.open > 0 {
-            return Some(Advice { look_at: None, command: format!("tagfleet resume {}{directory}", self.run_id) });
+            return Some(Advice { look_at: None, command: format!("tagfleet resume {}{repeated}", self.run_id) });
         }
         let ResultsTarget::File { results, failed } = self.target else { return None };
         if self.totals.failed_rows == 0 || self.totals.lacks_orders {
@@ -46,7 +43,7 @@ impl Prospect<'_> {
         let went_wrong = [Status::Failed, Status::Unknown, Status::Invalid].map(|status| self.totals.count(status));
         let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| shown(results));
         let sandbox = if self.sandbox { " --sandbox" } else { "" };
-        Some(Advice { look_at, command: format!("tagfleet apply {}{sandbox}{directory}", shell_word(failed)) })
+        Some(Advice { look_at, command: format!("tagfleet apply {}{sandbox}{repeated}", shell_word(failed)) })
     }
 }
 
@@ -69,8 +66,7 @@ mod tests {
         let target = ResultsTarget::file("x.results.csv".into());
         let advice = |open, status, failed_rows, target: &ResultsTarget| {
             let totals = Totals { failed_rows, statuses: [(status, 3)].into(), ..Totals::default() };
-            let ending =
-                Prospect { run_id: "R", totals: &totals, target, open, named_state_directory: None, sandbox: false };
+            let ending = Prospect { run_id: "R", totals: &totals, target, open, repeated_options: "", sandbox: false };
             ending.advice().map(|advice| advice.text())
         };
         for (open, status, failed_rows, expected) in [

@@ -45,6 +45,14 @@ impl ListBuilder {
         Self { fields, ..Self::default() }
     }
 
+    /// Adds a machine as an exported list has it: by the names of its columns. An empty cell shows nothing.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn add_exported<'c>(&mut self, id: &str, cell: impl Fn(&str) -> Option<&'c str>) -> io::Result<()> {
+        self.take(&machine_record(id, cell)).map(|_is_new| ())
+    }
+
     /// Writes the machines down, too, as the rows of an input.
     #[must_use]
     pub fn writing_rows(mut self) -> Self {
@@ -70,6 +78,35 @@ impl MachineSink for ListBuilder {
             write_machine(rows, machine, &MachineId::from_service(&machine.id).to_string())?;
         }
         Ok(is_new)
+    }
+}
+
+/// A machine as an exported list has it: by the names of its columns, whatever their case, blanks, `_` and `-`. An empty
+/// cell shows nothing.
+fn machine_record<'c>(id: &str, cell: impl Fn(&str) -> Option<&'c str>) -> MachineRecord {
+    let text = |column: &str| cell(column).map(str::trim).filter(|text| !text.is_empty()).map(Into::into);
+    let tags = cell("machineTags").and_then(|tags| serde_json::from_str::<Vec<Box<str>>>(tags).ok());
+    MachineRecord {
+        id: id.into(),
+        computer_dns_name: text("computerDnsName"),
+        first_seen: text("firstSeen"),
+        last_seen: text("lastSeen"),
+        os_platform: text("osPlatform"),
+        os_version: text("osVersion"),
+        os_build: text("osBuild"),
+        version: text("version"),
+        os_architecture: text("osArchitecture"),
+        health_status: text("healthStatus"),
+        onboarding_status: text("onboardingStatus"),
+        rbac_group_name: text("rbacGroupName"),
+        risk_score: text("riskScore"),
+        exposure_level: text("exposureLevel"),
+        aad_device_id: text("aadDeviceId"),
+        managed_by: text("managedBy"),
+        last_ip_address: text("lastIpAddress"),
+        last_external_ip_address: text("lastExternalIpAddress"),
+        machine_tags: tags,
+        device_value: text("currentDeviceValue"),
     }
 }
 

@@ -8,11 +8,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::frame::joined;
 use crate::input::Excerpt;
 use crate::inventory::Inventory;
 use crate::model::{Change, Request, Tag, TagNumber};
 use crate::plan::changes::{CallsNeeded, Decision, Plan};
 use crate::plan::resolution::{MachineNumber, ResolvedMachine};
+use crate::rules::Account;
 use crate::words::{counted, describe_duration, group_digits, minute, selected_rows};
 
 /// The most kinds of change that the text lists.
@@ -52,6 +54,8 @@ pub struct PlanReport<'a> {
     pub has_quota: bool,
     /// Whether single and bulk tag calls count apart and go at the same time.
     pub tags_side_by_side: bool,
+    /// What the rules came to that made it.
+    pub rules: Option<&'a Account>,
 }
 
 /// What happens to one tag or value.
@@ -105,7 +109,7 @@ impl<'a> PlanReport<'a> {
                 })
             })
             .collect();
-        json!({
+        let plan = json!({
             "rows": self.rows,
             "changes": self.plan.count(Decision::Change),
             "unchanged": self.plan.count(Decision::Unchanged),
@@ -133,7 +137,11 @@ impl<'a> PlanReport<'a> {
             },
             "eta_seconds": (self.duration.as_secs_f64() * 1000.0).round() / 1000.0,
             "by_change": by_change,
-        })
+        });
+        match self.rules {
+            Some(rules) => joined(plan, rules.json()),
+            None => plan,
+        }
     }
 
     /// The text for people.
@@ -185,6 +193,7 @@ impl<'a> PlanReport<'a> {
         self.write_changes(&mut text);
         self.write_names(&mut text);
         self.write_calls(&mut text, changes);
+        text.extend(self.rules.map(Account::text));
         text
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -33,8 +32,8 @@ pub struct RunList<'a> {
 pub struct RunView<'a> {
     /// The run.
     pub details: &'a RunDetails,
-    /// The state directory as it was named on the command line: commands about this run must name it, too.
-    pub state_directory: Option<&'a Path>,
+    /// Options that commands about this run must repeat; each with a blank before it.
+    pub repeated_options: &'a str,
 }
 
 impl RunList<'_> {
@@ -203,9 +202,7 @@ impl RunView<'_> {
             RunCondition::Finished => "results",
             RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan => return None,
         };
-        let directory =
-            self.state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
-        Some(format!("tagfleet {verb} {}{directory}", shell_word(&run.run_id)))
+        Some(format!("tagfleet {verb} {}{}", shell_word(&run.run_id), self.repeated_options))
     }
 }
 
@@ -340,7 +337,7 @@ mod tests {
             unsettled_calls: 3,
         };
         let screen = Screen::new(ColorChoice::Never, false);
-        let view = RunView { details: &details, state_directory: Some(Path::new("my state")) };
+        let view = RunView { details: &details, repeated_options: " --state-dir 'my state'" };
         insta::assert_snapshot!(view.text_in(&screen, &TimeZone::UTC), @r"
         Run 20260501-140510-aaaaaa is unfinished and not running.
           Kind           apply

@@ -7,6 +7,8 @@
 //! escaped, whoever put the text together. Only line breaks are taken as they come, since our own texts have them; so a
 //! piece from outside has its own escaped before it becomes a part of one ([`crate::outside`]).
 
+mod log_line;
+
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,10 +26,12 @@ use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
 use super::streams::{DataStream, StandardStreams, Streams};
 use super::terminal::{Canvas, PatientTerminal};
-use super::wrapping::wrapped;
+use super::wrapping::wrapped_for;
 use crate::help;
 use crate::outside::{Outside, json_escaped, masked_ours, terminal_escaped};
 use crate::words::counted;
+
+pub(super) use self::log_line::LogLine;
 
 /// Wider lines are hard to read.
 const WIDEST_PAGE_COLUMNS: usize = 110;
@@ -201,6 +205,25 @@ impl Screen {
     /// Writes a line to standard error, above the bar, without ever waiting: it is dropped where nobody reads.
     pub fn remark(&self, text: &str) {
         self.offer_error(&self.formatted(text));
+    }
+
+    /// When this call of the program began.
+    #[must_use]
+    pub fn begun_at(&self) -> Timestamp {
+        self.invocation.started_at
+    }
+
+    /// Passes on a line that the process of a profile has said.
+    pub fn relay(&self, profile: &str, line: &str) {
+        let line = line.trim_end_matches('\r');
+        let text = match serde_json::from_str::<Map<String, Value>>(line).ok().filter(|_| self.json_lines) {
+            Some(mut object) => {
+                object.insert("profile".to_owned(), profile.into());
+                Value::Object(object).to_string() + "\n"
+            }
+            None => self.formatted(&format!("{profile}: {line}")),
+        };
+        self.write_error(&text);
     }
 
     fn formatted(&self, text: &str) -> String {
@@ -387,14 +410,6 @@ impl Screen {
     }
 }
 
-/// A text at the width of a terminal, if that is known.
-fn wrapped_for(terminal: &console::Term, text: String) -> String {
-    match terminal.size_checked() {
-        Some((_rows, columns)) => wrapped(&text, usize::from(columns)),
-        None => text,
-    }
-}
-
 /// What is written for people, as JSON objects: lists of errors and warnings one by one, any other text whole.
 fn json_lines(text: &str) -> String {
     let levels = [("error: ", Level::ERROR), ("warning: ", Level::WARN)];
@@ -406,46 +421,6 @@ fn json_lines(text: &str) -> String {
     match listed {
         Some(listed) => listed,
         None => json_line(Level::INFO, Map::new(), text),
-    }
-}
-
-/// Where log lines go: the file, or standard error above the bar.
-pub(super) struct LogLine(Screen, Vec<u8>);
-
-impl Screen {
-    pub(super) fn log_line(&self) -> LogLine {
-        LogLine(self.clone(), Vec::new())
-    }
-}
-
-impl Write for LogLine {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.1.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for LogLine {
-    /// A line is written whole. A log that cannot be written must not stop a run.
-    fn drop(&mut self) {
-        let Self(screen, line) = self;
-        // What ends a line within one would be a line that nobody logged.
-        let line = String::from_utf8_lossy(line);
-        let line = line.strip_suffix('\n').unwrap_or(&line).replace('\n', "\\u{a}");
-        let line = screen.harmless(&line, screen.log_has_color()) + "\n";
-        match &screen.log_file {
-            Some(file) => {
-                if let Some(text) = screen.dropped_text(file.dropped_until_now()) {
-                    file.offer(text.as_bytes(), Importance::Line);
-                }
-                file.offer(line.as_bytes(), Importance::Line);
-            }
-            None => screen.offer_error(&line),
-        }
     }
 }
 

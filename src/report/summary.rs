@@ -48,8 +48,8 @@ pub struct RunSummary<'a> {
     pub target: &'a ResultsTarget,
     /// Operations that a resumed run would send.
     pub open: u32,
-    /// The state directory, if it was named on the command line: the next command must name it, too.
-    pub named_state_directory: Option<&'a Path>,
+    /// Options that the next command must repeat; each with a blank before it.
+    pub repeated_options: &'a str,
     /// Whether it was a rehearsal.
     pub sandbox: bool,
     /// The exit status of the process.
@@ -160,8 +160,8 @@ impl RunSummary<'_> {
 
     /// What to do next.
     fn next(&self) -> Option<Advice> {
-        let Self { run_id, totals, target, open, named_state_directory, sandbox, .. } = *self;
-        Prospect { run_id, totals, target, open, named_state_directory, sandbox }.advice()
+        let Self { run_id, totals, target, open, repeated_options, sandbox, .. } = *self;
+        Prospect { run_id, totals, target, open, repeated_options, sandbox }.advice()
     }
 
     /// The errors, the most frequent first. What was never tried is no cause; it comes last, however often it is there.

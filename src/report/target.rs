@@ -104,12 +104,11 @@ impl ResultsTarget {
     }
 
     /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
-    /// must name the state directory if that was named on the command line.
+    /// repeats these options.
     #[must_use]
-    pub fn command_to_write_again(&self, run_id: &str, state_directory: Option<&Path>) -> String {
+    pub fn command_to_write_again(&self, run_id: &str, repeated_options: &str) -> String {
         let target = self.results().map(|results| format!(" -o {}", shell_word(results))).unwrap_or_default();
-        let state = state_directory.map(|path| format!(" --state-dir {}", shell_word(path))).unwrap_or_default();
-        format!("tagfleet results {run_id}{target}{state}")
+        format!("tagfleet results {run_id}{target}{repeated_options}")
     }
 
     /// Checks before the first call that the results of an input with this header can be written, and that they take the

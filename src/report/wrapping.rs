@@ -15,9 +15,17 @@ const LABELS: [&str; 4] = ["error:", "hint:", "warning:", "note:"];
 /// What follows is there to be copied whole.
 const COPIED: [&str; 2] = ["Next: ", "tagfleet "];
 
+/// A text at the width of a terminal, if that is known.
+pub(super) fn wrapped_for(terminal: &console::Term, text: String) -> String {
+    match terminal.size_checked() {
+        Some((_rows, columns)) => wrapped(&text, usize::from(columns)),
+        None => text,
+    }
+}
+
 /// A text with its lines broken between words, so that none is wider. Columns of figures, what is there to be copied, and a
 /// line that the next one points into stay whole.
-pub(super) fn wrapped(text: &str, width_columns: usize) -> String {
+fn wrapped(text: &str, width_columns: usize) -> String {
     if width_columns < NARROWEST_COLUMNS {
         return text.to_owned();
     }

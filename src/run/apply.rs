@@ -21,6 +21,7 @@ use crate::report::ResultsTarget;
 use crate::store::{NewRun, RunKey, RunKind, RunState, UnfinishedRun};
 
 /// What `apply` was asked to do with its input.
+#[derive(Clone)]
 pub(crate) struct ApplyOrder {
     /// Where the results go.
     pub(crate) target: ResultsTarget,
@@ -90,8 +91,8 @@ impl<'a, T: Transport> Application<'a, T> {
     /// Sends what is to be sent, and answers every row.
     pub(super) async fn carry_out(&self, (key, id): Begun, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
         let Self { tenant, order, .. } = *self;
-        let selected_from = self.input.sheet.selected_from;
-        let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from };
+        let (selected_from, account) = (self.input.sheet.selected_from, self.input.account());
+        let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from, account };
         run.carry_out(order.planning.inventory.then_some(&self.calls), desk).await
     }
 
@@ -173,7 +174,7 @@ impl<'a, T: Transport> Application<'a, T> {
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
-        let joined = join(store, run, &mut planned, settings.limit).await?;
+        let joined = join(store, run, &mut planned, settings).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), desk).await {
             store.set_run_state(run, RunState::Stopped).await?;
             return Err(error);
@@ -217,7 +218,15 @@ impl<'a, T: Transport> Application<'a, T> {
         let is_same = |one: &&UnfinishedRun| one.run.description.input_digest == self.input_digest;
         if let Some(UnfinishedRun { run, .. }) = candidates.iter().find(is_same) {
             claim(&tenant.store, run.key, &tenant.patience(options.lock_wait), desk).await?;
-            let run = Run { tenant, key: run.key, id: &run.description.run_id, target, options, selected_from };
+            let run = Run {
+                tenant,
+                key: run.key,
+                id: &run.description.run_id,
+                target,
+                options,
+                selected_from,
+                account: None,
+            };
             return run.give_up(reason, desk).await;
         }
         let machines = Resolution::of(&self.input.sheet.requests, None);
@@ -229,7 +238,7 @@ impl<'a, T: Transport> Application<'a, T> {
         let new_run = self.new_run(digest, String::new(), desk);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
-        Run { tenant, key, id: &id, target, options, selected_from }.give_up(reason, desk).await
+        Run { tenant, key, id: &id, target, options, selected_from, account: None }.give_up(reason, desk).await
     }
 
     fn new_run(&self, input_digest: String, operations_digest: String, desk: &mut Desk) -> NewRun {

@@ -17,8 +17,9 @@ use crate::model::{SANDBOX_RUN_PREFIX, Status};
 use crate::outside::shown;
 use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
-    kept_text, write_results,
+    joined, kept_text, write_results,
 };
+use crate::rules::Account;
 use crate::store::{NewSitting, Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
@@ -52,6 +53,8 @@ pub(super) struct Run<'a, T> {
     pub(super) options: &'a RunOptions,
     /// How many rows its input has, where a filter selected among them and it is known.
     pub(super) selected_from: Option<u32>,
+    /// What the rules came to that made its rows, where that is known.
+    pub(super) account: Option<&'a Account>,
 }
 
 impl<T: Transport> Run<'_, T> {
@@ -140,7 +143,7 @@ impl<T: Transport> Run<'_, T> {
                 return Err(error.into());
             }
         };
-        let named_state_directory = desk.named_state_directory.as_deref();
+        let repeated_options = desk.repeated_options.as_str();
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -151,7 +154,7 @@ impl<T: Transport> Run<'_, T> {
                 let stored = self.tenant.store.run_details(self.id).await.ok().filter(|_| !is_damage);
                 screen.line(&describe_end(self.id, &reason, stored.as_ref().map(|run| &run.entry), &progress));
                 if stored.is_some() {
-                    let command = self.target.command_to_write_again(self.id, named_state_directory);
+                    let command = self.target.command_to_write_again(self.id, repeated_options);
                     let again = format!("the run is stored; write its results again with: {command}");
                     let hint = error.problem.hint.map_or(again.clone(), |hint| format!("{hint}; {again}"));
                     error.problem.hint = Some(hint);
@@ -168,14 +171,14 @@ impl<T: Transport> Run<'_, T> {
             totals: &totals,
             target: self.target,
             open,
-            named_state_directory,
+            repeated_options,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
             input: &run.description.input_path,
             selected_from: self.selected_from,
         };
         self.end_sitting(&summary).await;
-        let shown = show(&summary, status, desk);
+        let shown = show(&summary, self.account, status, desk);
         self.report(desk).await;
         shown.map(|()| status)
     }
@@ -190,8 +193,7 @@ impl<T: Transport> Run<'_, T> {
     /// A report that cannot be made changes nothing of the run.
     async fn report(&self, desk: &Desk) {
         let Some(target) = &self.options.report else { return };
-        let state_directory = desk.named_state_directory.as_deref();
-        let made = Page::of(&self.tenant.store, self.id, state_directory, self.tenant.clock.wall_time()).await;
+        let made = Page::of(&self.tenant.store, self.id, &desk.repeated_options, self.tenant.clock.wall_time()).await;
         let written = match made {
             Ok(page) => target.write(&page.html(), &desk.screen),
             Err(error) => Err(error.into()),
@@ -225,7 +227,8 @@ impl<T: Transport> Run<'_, T> {
         let run = store.run_by_id(self.id).await?;
         let mut totals =
             write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
-        totals.lacks_orders = OrderDigest::says_changes(&run.description.input_digest);
+        // Rows of rules that are fed back would pass by the guard: the rules are to be asked again.
+        totals.lacks_orders = self.account.is_some() || OrderDigest::says_changes(&run.description.input_digest);
         if let Some(bulletin) = &desk.bulletin {
             bulletin.note_rows(&totals);
         }
@@ -247,7 +250,12 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     progress.spent.push((Spent::Machines, read.elapsed));
 }
 
-fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(), CommandError> {
+fn show(
+    summary: &RunSummary<'_>,
+    account: Option<&Account>,
+    status: ExitStatus,
+    desk: &Desk,
+) -> Result<(), CommandError> {
     let screen = &desk.screen;
     if status == ExitStatus::Bug {
         screen.line(
@@ -261,7 +269,8 @@ fn show(summary: &RunSummary<'_>, status: ExitStatus, desk: &Desk) -> Result<(),
         } else if !summary.totals.kept.is_empty() {
             desk.say(&kept_text(&summary.totals.kept));
         }
-        screen.object(summary.json(), &summary.ending())
+        let own = account.map_or_else(|| summary.json(), |account| joined(summary.json(), account.json()));
+        screen.object(own, &summary.ending())
     } else if desk.quiet && status == ExitStatus::Done {
         Ok(())
     } else if *summary.target == ResultsTarget::StandardOutput || desk.quiet {

@@ -13,8 +13,8 @@ use crate::clock::BootTime;
 use crate::exit::CommandError;
 use crate::inventory::{ReadError, WalkError};
 use crate::model::Bucket;
+use crate::quota::QuotaLimit;
 use crate::quota::window::counted_for;
-use crate::quota::{QuotaLimit, QuotaScope};
 
 /// What of one limit is left.
 #[derive(Clone, Copy, Debug)]
@@ -68,15 +68,12 @@ impl<T: Transport> Tenant<T> {
     /// What of the quota is left now, of each limit in each bucket; nothing where no quota is kept.
     pub(crate) async fn quota_left(&self) -> Result<Vec<QuotaLeft>, CommandError> {
         let quota = &self.gate.quota;
-        let buckets: Vec<Option<Bucket>> = match self.gate.scope {
-            QuotaScope::App => vec![None],
-            _ => Bucket::ALL.map(Some).to_vec(),
-        };
         let most = quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
         let mut left = Vec::new();
-        for bucket in buckets.into_iter().filter(|_| !quota.is_off()) {
-            let counted = bucket.map_or_else(|| Bucket::ALL.to_vec(), |bucket| vec![bucket]);
-            let ends = self.store.latest_ends(self.account, counted, most).await?;
+        for counted in self.gate.scope.groups().iter().filter(|_| !quota.is_off()) {
+            // A group of several is named by its first, and that of all has no name.
+            let bucket = counted.first().copied().filter(|_| counted.len() < Bucket::ALL.len());
+            let ends = self.store.latest_ends(self.account, counted.to_vec(), most).await?;
             let now = self.clock.boot_time();
             let in_time = |wait: Duration| self.clock.wall_time().checked_add(wait).ok();
             left.extend(quota.limits().iter().map(|limit| {

@@ -4,14 +4,15 @@
 use super::Desk;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading, found};
-use super::record::{INVENTORY_NOT_READ, left_out};
+use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
 use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::model::{Held, MachineId, MayHold, Operation, OperationId, Slot};
+use crate::model::{ChangeKind, Held, MachineId, MayHold, Operation, OperationId, Slot};
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, held_today, outcome_today, proven_today};
+use crate::plan::guard::Guard;
 use crate::plan::limiting::{Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
@@ -31,6 +32,8 @@ pub(super) struct DecidedRun {
     pub(super) changes: u64,
     /// Operations on machines that are known by their names only, since the run ended before it could look them up.
     pub(super) unread: u64,
+    /// Machines of the list.
+    pub(super) listed: u64,
     /// The last attempt that was let through until then.
     as_of: AttemptKey,
     /// Outcomes that do not stand any more.
@@ -83,11 +86,13 @@ pub(super) async fn decide_again<T: Transport>(
         None => (None, tenant.own_writes(tenant.clock.boot_time()).await?),
     };
     run.as_of = own.as_of;
+    run.listed = inventory.as_ref().map_or(0, |inventory| inventory.len() as u64);
+    let guard = planning.settings.guard;
     let later = later_writes(&tenant.store, stored.key).await?;
     let mut decided = Vec::with_capacity(known.len());
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
-        if !known.state.is_open() && !may_be_decided_again(known, listing) {
+        if !known.state.is_open() && !may_be_decided_again(known, listing, guard) {
             run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
             decided.push((Held::Unknown, listing, Decision::Kept));
             continue;
@@ -102,6 +107,7 @@ pub(super) async fn decide_again<T: Transport>(
         let today = Today { held, written_later: written_after(&later, known) };
         decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
     }
+    withhold_removals(guard, run.listed, &known, &mut decided);
     if let Some(limit) = planning.settings.limit {
         leave_out_beyond(limit, &known, &mut decided);
     }
@@ -136,6 +142,22 @@ impl DecidedRun {
     }
 }
 
+/// Withholds all removals where the guard does not allow as many, or has withheld some that stay so.
+fn withhold_removals(guard: Guard, listed: u64, known: &[KnownOperation], decided: &mut [(Held, Listing, Decision)]) {
+    let stays_withheld = known
+        .iter()
+        .zip(decided.iter())
+        .any(|(known, (.., decision))| *decision == Decision::Kept && is_withheld(known));
+    let is_removal = |known: &KnownOperation| known.operation.change.kind() == ChangeKind::Remove;
+    let removals = known.iter().zip(decided).filter(|(known, _)| is_removal(known)).map(|(_, (.., decision))| decision);
+    let removals: Vec<&mut Decision> = removals.filter(|decision| **decision == Decision::Change).collect();
+    if stays_withheld || guard.withholds(removals.len() as u64, listed) {
+        for decision in removals {
+            *decision = Decision::Withheld;
+        }
+    }
+}
+
 /// Leaves out what would be changed beyond the limit.
 fn leave_out_beyond(limit: u32, known: &[KnownOperation], decided: &mut [(Held, Listing, Decision)]) {
     let as_they_stand = known.iter().zip(decided.iter()).map(|(known, (.., decision))| {
@@ -164,13 +186,18 @@ fn is_left_out(known: &KnownOperation) -> bool {
     known.error_code.as_deref().is_some_and(|code| LEFT_OUT_BY_OPTIONS.contains(&code))
 }
 
+fn is_withheld(known: &KnownOperation) -> bool {
+    known.error_code.as_deref() == Some(WITHHELD)
+}
+
 /// Whether an outcome may be decided about again. What was left out for a reason that stays, or whose machine is but a name,
-/// is not.
-fn may_be_decided_again(known: &KnownOperation, listing: Listing) -> bool {
+/// is not. What a guard has withheld only another guard lets go.
+fn may_be_decided_again(known: &KnownOperation, listing: Listing, guard: Guard) -> bool {
     match earlier(known) {
         Earlier::NotSent | Earlier::FailedUnsent => {
             let machine = known.operation.machine.to_string();
-            is_left_out(known) && (listing == Listing::Listed || MachineId::from_hexadecimal(&machine).is_some())
+            let is_left_out = is_left_out(known) || (guard.removals.is_some() && is_withheld(known));
+            is_left_out && (listing == Listing::Listed || MachineId::from_hexadecimal(&machine).is_some())
         }
         _ => true,
     }

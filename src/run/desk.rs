@@ -3,7 +3,6 @@
 //! Whatever a run has from outside, but for the tenant and its clock, comes through this one value, so that a simulation
 //! can take the place of terminal, user and signals.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +34,8 @@ pub(crate) struct Desk {
     pub(crate) json: bool,
     /// Where the command says how it stands, if anybody watches it from afar.
     pub(crate) bulletin: Option<Bulletin>,
-    /// The state directory as it was named on the command line, for commands that are suggested.
-    pub(crate) named_state_directory: Option<PathBuf>,
+    /// Options that commands which are suggested must repeat, such as the state directory; each with a blank before it.
+    pub(crate) repeated_options: String,
     /// How often the progress of a run is shown.
     pub(crate) tick: Duration,
     /// Who is asked.

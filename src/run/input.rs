@@ -24,6 +24,8 @@ use crate::plan::identity::OrderedDigest;
 use crate::plan::operations::{Conflict, Operations};
 use crate::plan::resolution::Resolution;
 use crate::report::{ListBuilder, ListedFields, Screen};
+use crate::rules::Account;
+use crate::store::Declared;
 use crate::words::{counted, group_digits, selected_rows};
 
 /// The most contradictions that are listed.
@@ -173,6 +175,14 @@ pub(crate) struct CheckedInput {
     skip_invalid: bool,
     /// What its rows come to where each spelling of a machine is one of its own; none of them contradicts another.
     pub(super) operations: Arc<Operations>,
+    /// What they come from, where rules made them.
+    pub(super) rules: Option<Box<RulesOfInput>>,
+}
+
+/// What the rules came to that made the rows of an input, and what they declare.
+pub(super) struct RulesOfInput {
+    pub(super) account: Account,
+    pub(super) declared: Declared,
 }
 
 impl CheckedInput {
@@ -193,6 +203,7 @@ impl CheckedInput {
             invalid: Vec::new(),
             skip_invalid: false,
             operations,
+            rules: None,
         }
     }
 
@@ -204,6 +215,11 @@ impl CheckedInput {
     /// The columns that are carried along into the results.
     pub(crate) fn header(&self) -> &[String] {
         &self.sheet.header
+    }
+
+    /// What the rules came to that made it.
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.rules.as_ref().map(|rules| &rules.account)
     }
 
     /// Rows in error.
@@ -313,7 +329,8 @@ fn check_blocking(
     }
     show_warnings(&name, &sheet, screen);
     let (invalid, operations) = judge(&name, &sheet, skip_invalid, screen)?;
-    Ok(CheckedInput { name, path, is_file, sheet, order, invalid, skip_invalid, operations })
+    let rules = None;
+    Ok(CheckedInput { name, path, is_file, sheet, order, invalid, skip_invalid, operations, rules })
 }
 
 impl CheckedInput {

@@ -11,10 +11,10 @@ use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{Held, Operation, OperationId, Slot};
 use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
-use crate::plan::changes::outcome_today;
+use crate::plan::changes::{Decision, PlanSettings, outcome_today};
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
-    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, SlotWrite, Store, UnfinishedRun,
+    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, SlotWrite, Store, UnfinishedRun,
 };
 
 /// A run is joined until this long after its last activity.
@@ -71,16 +71,18 @@ pub(super) struct Joined {
 }
 
 /// Takes the outcomes of the run into the plan: what the list of today and our own later writes do not contradict stands,
-/// and the limit counts what is still to be changed. The run must have been taken over, and the plan know its writes.
+/// and guard and limit count what is still to be changed. The run must have been taken over, and the plan know its writes.
 pub(super) async fn join(
     store: &Store,
     run: RunKey,
     planned: &mut Planned,
-    limit: Option<u32>,
+    settings: PlanSettings,
 ) -> Result<Joined, CommandError> {
     let numbers: HashMap<Operation, OperationId> = planned.identities().collect();
     let outcomes = earlier_outcomes(store, run, planned, &numbers).await?;
-    let fates = planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), limit);
+    let listed = planned.listed();
+    let fates =
+        planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), settings, listed);
     Ok(Joined { run, numbers, fates })
 }
 
@@ -140,6 +142,7 @@ pub(super) async fn carry_into(
     written_before.extend(before.iter().map(|(number, _)| *number));
     store.set_before(successor, before).await?;
     note_found(store, successor, planned, &written_before).await?;
+    note_in_doubt(store, successor, planned, &on_slot).await?;
     store.succeed(run, successor).await?;
     Ok(successor)
 }
@@ -156,6 +159,29 @@ async fn note_found(
     let found: Vec<_> = written.filter_map(|(operation, number)| Some((number, planned.found(&operation)?))).collect();
     for part in found.chunks(OPERATIONS_AT_ONCE as usize) {
         store.note_found(run, part.to_vec()).await?;
+    }
+    Ok(())
+}
+
+/// Notes what an earlier version of the file may have done that one since left out, and this one asks for again: whatever
+/// becomes of it now, it may have been done.
+async fn note_in_doubt(
+    store: &Store,
+    run: RunKey,
+    planned: &Planned,
+    on_slot: &HashMap<Slot, OperationId>,
+) -> Result<(), CommandError> {
+    let history: HashMap<Slot, RunSlot> =
+        store.slot_history(run).await?.into_iter().map(|earlier| (earlier.slot.clone(), earlier)).collect();
+    let is_in_doubt = |(operation, number): &(Operation, OperationId)| {
+        let is_open = !matches!(planned.decision(*number), Some(Decision::Unchanged | Decision::Kept));
+        let wanted = operation.change.leaves();
+        let earlier = history.get(&operation.slot()).filter(|_| on_slot.get(&operation.slot()) == Some(number));
+        is_open && earlier.is_some_and(|earlier| earlier.before != wanted && earlier.after.allows(wanted))
+    };
+    let in_doubt: Vec<_> = planned.identities().filter(is_in_doubt).map(|(_, number)| number).collect();
+    for part in in_doubt.chunks(OPERATIONS_AT_ONCE as usize) {
+        store.note_in_doubt(run, part.to_vec()).await?;
     }
     Ok(())
 }

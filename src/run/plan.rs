@@ -7,7 +7,7 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::plan::changes::Decision;
-use crate::report::Ending;
+use crate::report::{Ending, PlanReport};
 
 /// Plans and says what is planned. With `tells_differences`, a plan that changes something has a status of its own.
 pub(crate) async fn plan<T: Transport>(
@@ -32,6 +32,17 @@ pub(super) async fn show<T: Transport>(
     desk: &Desk,
 ) -> Result<ExitStatus, CommandError> {
     let report = planned.report(tenant, input, planning.bulk).await?;
+    tell(&report, planned, planning, tells_differences, desk)
+}
+
+/// Says what a report says of a plan.
+pub(super) fn tell(
+    report: &PlanReport<'_>,
+    planned: &Planned,
+    planning: PlanningOptions,
+    tells_differences: bool,
+    desk: &Desk,
+) -> Result<ExitStatus, CommandError> {
     // What `apply` would end with.
     let failing: u64 = [Decision::NotInInventory, Decision::Withheld].map(|left| planned.plan.count(left)).iter().sum();
     let failing = failing + report.invalid_rows + report.unresolved_rows();

@@ -168,6 +168,7 @@ impl Planned {
             duration,
             has_quota: !tenant.gate.quota.is_off(),
             tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
+            rules: input.account(),
         })
     }
 
@@ -206,23 +207,24 @@ impl Planned {
         is_stale(self.made_at, tenant, desk)
     }
 
+    /// What is decided about an operation.
+    pub(super) fn decision(&self, number: OperationId) -> Option<Decision> {
+        self.plan.decisions.get(number.0 as usize).copied()
+    }
+
     /// Operations that change something.
     pub(super) fn changes(&self) -> u64 {
         self.plan.count(Decision::Change)
     }
 
+    /// How many machines the list has.
+    pub(super) fn listed(&self) -> u64 {
+        self.inventory.as_ref().map_or(0, |inventory| inventory.len() as u64)
+    }
+
     /// Refuses a plan that changes more than allowed.
     pub(super) fn refuse_too_many_changes(&self, maximum: Option<u32>, guard: Guard) -> Result<(), CommandError> {
-        let changes = self.changes();
-        refuse_too_many(changes, maximum)?;
-        let listed = self.inventory.as_ref().map_or(0, |inventory| inventory.len() as u64);
-        let Some(bound) = guard.refuses(changes, listed) else { return Ok(()) };
-        let operations = counted(changes, "operation would", "operations would");
-        Err(CommandError::text(
-            ExitStatus::InputRefused,
-            format!("{operations} change something, more than {bound}, which the guard allows; nothing was changed"),
-            Some(&format!("look at the plan (tagfleet plan); if it is meant, add --allow-changes {changes}")),
-        ))
+        refuse_too_many(self.changes(), maximum, guard, self.listed())
     }
 
     /// What stands on the slot of an operation that is to be sent, by the list and by what our own writes make of that; `None`
@@ -299,20 +301,28 @@ pub(super) fn add_reading(all: &mut ReadProgress, read: &ReadProgress) {
     all.retried += read.retried;
 }
 
-/// Refuses more changes than allowed.
-pub(super) fn refuse_too_many(changes: u64, maximum: Option<u32>) -> Result<(), CommandError> {
-    match maximum {
-        Some(maximum) if changes > u64::from(maximum) => Err(CommandError::text(
+/// Refuses more changes than allowed, where the list has so many machines.
+pub(super) fn refuse_too_many(
+    changes: u64,
+    maximum: Option<u32>,
+    guard: Guard,
+    listed: u64,
+) -> Result<(), CommandError> {
+    let operations = counted(changes, "operation would", "operations would");
+    if let Some(maximum) = maximum.filter(|maximum| changes > u64::from(*maximum)) {
+        let allowed = group_digits(u64::from(maximum));
+        return Err(CommandError::text(
             ExitStatus::InputRefused,
-            format!(
-                "{} change something, and --max-changes allows {}; nothing was changed",
-                counted(changes, "operation would", "operations would"),
-                group_digits(u64::from(maximum)),
-            ),
+            format!("{operations} change something, and --max-changes allows {allowed}; nothing was changed"),
             Some("look at the plan (tagfleet plan), or raise --max-changes"),
-        )),
-        _ => Ok(()),
+        ));
     }
+    let Some(bound) = guard.refuses(changes, listed) else { return Ok(()) };
+    Err(CommandError::text(
+        ExitStatus::InputRefused,
+        format!("{operations} change something, more than {bound}, which the guard allows; nothing was changed"),
+        Some(&format!("look at the plan (tagfleet plan); if it is meant, add --allow-changes {changes}")),
+    ))
 }
 
 /// Why a run ends whose machines could not be read.

@@ -39,6 +39,9 @@ pub(super) async fn record(
     was_read: bool,
 ) -> Result<RunKey, CommandError> {
     let run = store.create_run(run).await?;
+    if let Some(rules) = &input.rules {
+        store.declare(run, rules.declared.clone()).await?;
+    }
     record_tags(store, run, &planned.plan.requests().tags).await?;
     record_operations(store, run, planned, was_read).await?;
     record_machine_kinds(store, run, planned).await?;

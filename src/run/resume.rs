@@ -76,7 +76,7 @@ pub(super) async fn go_on<T: Transport>(
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
     tenant.forget_old_runs(options.keep_runs, desk).await?;
-    let run = Run { tenant, key, id, target, options, selected_from: None };
+    let run = Run { tenant, key, id, target, options, selected_from: None, account: None };
     let mut calls = ReadProgress::default();
     let decided = match plan_and_ask(tenant, stored, planning, options, &mut calls, desk).await {
         Ok(Ok(decided)) => decided,
@@ -148,7 +148,7 @@ async fn plan_and_ask<T: Transport>(
             Err(error) => return Ok(Err(end_reason(error))),
         };
         let decided_at = tenant.clock.boot_time();
-        refuse_too_many(decided.changes, planning.max_changes)?;
+        refuse_too_many(decided.changes, planning.max_changes, planning.settings.guard, decided.listed)?;
         if options.asks && decided.changes > 0 {
             let text = describe(stored, decided.changes, tenant);
             desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;

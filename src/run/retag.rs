@@ -55,7 +55,8 @@ pub(crate) async fn retag<T: Transport>(
     tenant.forget_old_runs(order.run.keep_runs, desk).await?;
     if let Some(unfinished) = same_selection(tenant, order, retagging).await? {
         desk.say(&keeps_rows(&unfinished));
-        return go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk).await;
+        let went_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk);
+        return Box::pin(went_on).await;
     }
     let mut calls = ReadProgress::default();
     loop {

@@ -112,7 +112,8 @@ async fn take_back<T: Transport>(
     let Begun { key, id, read } = begin(tenant, order, undone, patience, desk).await?;
     // Going on with it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
-    let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None };
+    let run =
+        Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None, account: None };
     run.carry_out(read.as_ref(), desk).await
 }
 

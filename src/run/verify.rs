@@ -15,7 +15,7 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::verification::{Finding, findings};
 use crate::report::{
-    Ending, ResultsTarget, RowFinding, Screen, VerificationTotals, row_findings, write_verification_to,
+    Ending, ResultsTarget, RowFinding, Screen, VerificationTotals, joined, row_findings, write_verification_to,
 };
 use crate::words::{counted, selected_rows};
 
@@ -44,7 +44,9 @@ pub(crate) async fn verify<T: Transport>(
         write_verification_to(&mut input.sheet, &rows, target, screen)?;
     }
     if desk.json {
-        screen.object(totals.json(read.calls, output.as_deref()), &Ending::finished(status.code()))?;
+        let own = totals.json(read.calls, output.as_deref());
+        let own = input.account().map_or_else(|| own.clone(), |account| joined(own.clone(), account.json()));
+        screen.object(own, &Ending::finished(status.code()))?;
     } else if target == Some(&ResultsTarget::StandardOutput) {
         screen.line(format!("{}:\n{}", rows_of(&input), totals.text()).trim_end());
     } else if !(desk.quiet && status == ExitStatus::Done) {

@@ -47,6 +47,19 @@ impl Answer {
         Self::new(200, HTML, page.as_bytes().to_vec(), request_id)
     }
 
+    /// A page for a person.
+    pub(super) fn page(text: &str, request_id: Guid) -> Self {
+        let page = format!("<!DOCTYPE html><html><head><title>Sandbox</title></head><body>{text}</body></html>");
+        Self::new(200, HTML, page.into_bytes(), request_id)
+    }
+
+    /// Sends a browser elsewhere.
+    pub(super) fn elsewhere(address: String, request_id: Guid) -> Self {
+        let mut answer = Self::new(302, HTML, Vec::new(), request_id);
+        answer.headers.push(("location", address));
+        answer
+    }
+
     /// One of its headers.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -11,6 +11,7 @@ use super::calls::{Arrival, CallKind, SandboxCounters};
 use super::faults::{Fault, FaultScope, Faults};
 use super::limiter::Limiter;
 use super::made_up::Guid;
+use super::people::People;
 use super::settings::{READ_ROLE, READ_WRITE_ROLE, RetryAfter, SandboxQuota, SandboxSettings};
 use super::sign_in::{Applicant, Tokens};
 
@@ -25,6 +26,8 @@ const FAULT_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Gate {
     limiter: Limiter,
     tokens: Tokens,
+    /// People who sign in.
+    pub(super) people: People,
     random: fastrand::Rng,
     faults: Faults,
     fault_scope: FaultScope,
@@ -44,6 +47,7 @@ impl Gate {
             limiter: Limiter::new(settings.quotas.clone(), settings.one_bucket, settings.early_calls_prolong)
                 .with_bulk_apart(settings.bulk_apart),
             tokens: Tokens::new(settings.token_lifetime, settings.roles.clone()),
+            people: People::default(),
             random: fastrand::Rng::with_seed(settings.seed),
             faults: settings.faults,
             fault_scope: settings.fault_scope,
@@ -170,7 +174,8 @@ mod tests {
     fn gate(settings: &SandboxSettings) -> (Gate, String, Arrival) {
         let mut gate = Gate::new(settings);
         let now = Arrival { uptime: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
-        let (token, _) = gate.issue_token(Applicant { tenant: "t", client_id: "c", audience: "a" }, now);
+        let (token, _) =
+            gate.issue_token(Applicant { tenant: "t", client_id: "c", audience: "a", is_person: false }, now);
         (gate, token, now)
     }
 

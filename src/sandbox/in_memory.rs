@@ -120,7 +120,7 @@ impl InMemory {
     }
 }
 
-const APPLICANT: Applicant<'_> = Applicant { tenant: "tenant", client_id: "app", audience: "memory" };
+const APPLICANT: Applicant<'_> = Applicant { tenant: "tenant", client_id: "app", audience: "memory", is_person: false };
 
 fn wire(request: &ApiRequest) -> (&'static str, String, String) {
     let method = match request.method() {

@@ -30,6 +30,7 @@ mod limiter;
 mod list;
 mod made_up;
 mod names;
+mod people;
 mod reaction;
 mod routes;
 mod script;
@@ -186,7 +187,7 @@ impl Sandbox {
     /// A fresh token for the sandbox's own credential; it lives as long as any other.
     #[must_use]
     pub fn ready_token(&self) -> SandboxSecret {
-        let applicant = Applicant { tenant: TENANT_ID, client_id: CLIENT_ID, audience: AUDIENCE };
+        let applicant = Applicant { tenant: TENANT_ID, client_id: CLIENT_ID, audience: AUDIENCE, is_person: false };
         let now = self.server.now();
         SandboxSecret::new(self.service().issue_token(applicant, now))
     }

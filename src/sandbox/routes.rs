@@ -12,6 +12,12 @@ use super::calls::CallKind;
 pub(super) enum Route {
     /// The token endpoint of a tenant.
     SignIn { tenant: String },
+    /// Where a person's browser is sent to sign in, with the query as it came.
+    Authorize { tenant: String, query: String },
+    /// Where a device asks for a code.
+    DeviceCode { tenant: String },
+    /// Where a person enters it.
+    DeviceLogin,
     /// A page of the list, with the query as it came.
     List { query: String },
     /// One machine, by id or name.
@@ -35,6 +41,11 @@ impl Route {
         let segments: Vec<&str> = path.split('/').collect();
         let (only_method, route) = match segments.as_slice() {
             ["", tenant, "oauth2", "v2.0", "token"] => ("POST", Self::SignIn { tenant: decoded(tenant) }),
+            ["", tenant, "oauth2", "v2.0", "authorize"] => {
+                ("GET", Self::Authorize { tenant: decoded(tenant), query: query.to_owned() })
+            }
+            ["", tenant, "oauth2", "v2.0", "devicecode"] => ("POST", Self::DeviceCode { tenant: decoded(tenant) }),
+            ["", "devicelogin"] => ("GET", Self::DeviceLogin),
             ["", "api", "machines"] => ("GET", Self::List { query: query.to_owned() }),
             ["", "api", "machines", "AddOrRemoveTagForMultipleMachines"] => ("POST", Self::Bulk),
             ["", "api", "machines", id, rest @ ..] if !id.is_empty() => {
@@ -59,7 +70,12 @@ impl Route {
             Self::Bulk => Some(CallKind::Bulk),
             Self::Tags { .. } => Some(CallKind::Tags),
             Self::Value { .. } => Some(CallKind::Value),
-            Self::SignIn { .. } | Self::Nowhere | Self::WrongMethod => None,
+            Self::SignIn { .. }
+            | Self::Authorize { .. }
+            | Self::DeviceCode { .. }
+            | Self::DeviceLogin
+            | Self::Nowhere
+            | Self::WrongMethod => None,
         }
     }
 }

@@ -20,7 +20,7 @@ use super::settings::SandboxSecret;
 /// The most tokens that are remembered; past it, the one that ends soonest is forgotten.
 const MAXIMUM_TOKENS: usize = 10_000;
 
-/// The form of a client credentials request (RFC 6749, section 4.4, and RFC 7523 for assertions).
+/// The form of a request for a token: of a client (RFC 6749, section 4.4, and RFC 7523 for assertions), or of a person.
 #[derive(Default)]
 pub(super) struct TokenRequest {
     pub(super) grant_type: Option<String>,
@@ -29,6 +29,11 @@ pub(super) struct TokenRequest {
     pub(super) client_assertion: Option<String>,
     pub(super) client_assertion_type: Option<String>,
     pub(super) scope: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) code_verifier: Option<String>,
+    pub(super) refresh_token: Option<String>,
+    pub(super) device_code: Option<String>,
 }
 
 impl TokenRequest {
@@ -43,6 +48,11 @@ impl TokenRequest {
                 "client_assertion" => &mut request.client_assertion,
                 "client_assertion_type" => &mut request.client_assertion_type,
                 "scope" => &mut request.scope,
+                "code" => &mut request.code,
+                "redirect_uri" => &mut request.redirect_uri,
+                "code_verifier" => &mut request.code_verifier,
+                "refresh_token" => &mut request.refresh_token,
+                "device_code" => &mut request.device_code,
                 _ => continue,
             };
             *field = Some(value.into_owned());
@@ -61,7 +71,7 @@ pub(super) struct SignInError {
 }
 
 impl SignInError {
-    const fn bad_request(error: &'static str, number: u32, description: &'static str) -> Self {
+    pub(super) const fn bad_request(error: &'static str, number: u32, description: &'static str) -> Self {
         Self { status: 400, error, number, description }
     }
 
@@ -102,6 +112,8 @@ pub(super) struct Applicant<'text> {
     pub(super) tenant: &'text str,
     pub(super) client_id: &'text str,
     pub(super) audience: &'text str,
+    /// Whether it is a person, whose token names what it may do in another way.
+    pub(super) is_person: bool,
 }
 
 /// Checks a request for a token.
@@ -142,7 +154,7 @@ pub(super) fn check<'text>(
             return Err(SignInError::bad_credential(7_000_216, "A client_secret or client_assertion is required."));
         }
     }
-    Ok(Applicant { tenant, client_id, audience })
+    Ok(Applicant { tenant, client_id, audience, is_person: false })
 }
 
 /// The tokens that were issued and still live.
@@ -186,7 +198,10 @@ impl Tokens {
             exp: i64,
             appid: &'text str,
             tid: &'text str,
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
             roles: &'text [String],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            scp: Option<&'static str>,
             uti: Guid,
             ver: &'static str,
         }
@@ -199,7 +214,8 @@ impl Tokens {
             exp: issued.saturating_add(i64::try_from(self.expires_in()).unwrap_or(i64::MAX)),
             appid: applicant.client_id,
             tid: applicant.tenant,
-            roles: &self.roles,
+            roles: if applicant.is_person { &[] } else { &self.roles },
+            scp: applicant.is_person.then_some("Machine.ReadWrite"),
             uti: Guid::from_random(random.u128(..)),
             ver: "1.0",
         };

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::answers::{Answer, ApiError, json};
 use super::fleet::{Change, Place};
 use super::list::{self, ListQuery, Paging};
+use super::people::SignedIn;
 use super::routes::Route;
 use super::service::{Call, Service};
 use super::settings::{BulkAnswer, SandboxDeviceValue};
-use super::sign_in::{self, SignInError, TokenRequest};
+use super::sign_in::{self, Applicant, SignInError, TokenRequest};
 use super::view::MachineView;
 
 /// The most characters of a tag; documented for tags set in the registry only, taken here for all.
@@ -39,6 +40,12 @@ struct DeviceValueBody {
 pub(super) fn answer(service: &mut Service, call: &Call, body: Option<&[u8]>) -> Answer {
     let done = match &call.route {
         Route::SignIn { tenant } => return issue_token(service, call, tenant, body),
+        Route::Authorize { query, .. } => return send_back(service, call, query),
+        Route::DeviceCode { .. } => return give_device_code(service, call, body),
+        Route::DeviceLogin => {
+            let text = "There is nothing to enter here: the sandbox signs in whoever asks.";
+            return Answer::page(text, call.request_id);
+        }
         Route::List { query } => list_machines(service, call, query),
         Route::Get { machine } => get_machine(service, call, machine),
         Route::Bulk => change_tag_of_many(service, call, body),
@@ -71,21 +78,60 @@ fn issue_token(service: &mut Service, call: &Call, tenant: &str, body: Option<&[
         expires_in: u64,
         ext_expires_in: u64,
         access_token: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refresh_token: Option<String>,
     }
-    let form = body.filter(|_| call.has_type("application/x-www-form-urlencoded")).map(TokenRequest::read);
-    let applicant = form.as_ref().ok_or_else(SignInError::no_form);
+    let Some(request) = form(call, body) else { return refused(SignInError::no_form(), call) };
+    let person = match service.gate.people.exchange(&request) {
+        Some(Err(refusal)) => return refused(refusal, call),
+        Some(Ok(person)) => Some(person),
+        None => None,
+    };
     let only_secret = service.settings.client_secret.as_ref();
-    match applicant.and_then(|request| sign_in::check(tenant, request, only_secret)) {
+    let applicant = match &person {
+        Some(SignedIn { client_id, audience }) => Ok(Applicant { tenant, client_id, audience, is_person: true }),
+        None => sign_in::check(tenant, &request, only_secret),
+    };
+    match applicant {
         Ok(applicant) => {
             let (access_token, expires_in) = service.gate.issue_token(applicant, call.arrival);
-            let grant = Grant { token_type: "Bearer", expires_in, ext_expires_in: expires_in, access_token };
+            let refresh_token = person.map(|person| {
+                let refresh_token = format!("{}-renewal", service.gate.fresh_id());
+                service.gate.people.keep_renewal(refresh_token.clone(), &person);
+                refresh_token
+            });
+            let grant =
+                Grant { token_type: "Bearer", expires_in, ext_expires_in: expires_in, access_token, refresh_token };
             Answer::success(json(&grant), call.request_id)
         }
-        Err(refusal) => {
-            let body = refusal.body(call.arrival.wall, call.request_id);
-            Answer::with_status(refusal.status, body, call.request_id)
-        }
+        Err(refusal) => refused(refusal, call),
     }
+}
+
+fn send_back(service: &mut Service, call: &Call, query: &str) -> Answer {
+    let code = format!("{}-code", service.gate.fresh_id());
+    match service.gate.people.send_back(query, code) {
+        Ok(address) => Answer::elsewhere(address, call.request_id),
+        Err(refusal) => refused(refusal, call),
+    }
+}
+
+fn give_device_code(service: &mut Service, call: &Call, body: Option<&[u8]>) -> Answer {
+    let Some(request) = form(call, body) else { return refused(SignInError::no_form(), call) };
+    let code = format!("{}-device", service.gate.fresh_id());
+    match service.gate.people.give_device_code(&request, code, &service.base_url) {
+        Ok(body) => Answer::success(body, call.request_id),
+        Err(refusal) => refused(refusal, call),
+    }
+}
+
+/// The form of a call to the sign-in service, if it is one.
+fn form(call: &Call, body: Option<&[u8]>) -> Option<TokenRequest> {
+    body.filter(|_| call.has_type("application/x-www-form-urlencoded")).map(TokenRequest::read)
+}
+
+fn refused(refusal: SignInError, call: &Call) -> Answer {
+    Answer::with_status(refusal.status, refusal.body(call.arrival.wall, call.request_id), call.request_id)
 }
 
 fn list_machines(service: &Service, call: &Call, query: &str) -> Result<Vec<u8>, ApiError> {

@@ -14,6 +14,7 @@ mod connection;
 #[cfg(test)]
 mod crashes;
 mod custody;
+mod declarations;
 mod directory;
 mod encoding;
 mod error;
@@ -37,6 +38,7 @@ mod runs;
 mod schema;
 mod slots;
 mod soundness;
+#[expect(clippy::needless_pass_by_value, reason = "the values of a statement are made for it and for nothing else")]
 mod sql;
 mod tag_calls;
 mod tallies;
@@ -57,6 +59,7 @@ pub use attempt::{
 };
 pub use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
 pub use custody::{Uncertainty, UnknownCalls};
+pub use declarations::{DeclarationInForce, Declared};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{

@@ -1,5 +1,6 @@
 //! Writing a run down before its first call: who, what, every row and every operation.
 
+use super::declarations::take_effect;
 use super::encoding::{change_argument, encode_links, encode_records, kind_number};
 use super::forms::{AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState};
 use super::sql::{SqlError, Transaction, params};
@@ -197,7 +198,7 @@ impl Store {
                     "UPDATE run SET state = ?2, last_activity_at = ?3 WHERE run_key = ?1",
                     params![run.0, state.as_str(), now],
                 )?;
-                Ok(())
+                if state == RunState::Finished { take_effect(transaction, run, now) } else { Ok(()) }
             })
             .await
     }

@@ -11,10 +11,11 @@ use rusqlite::Connection;
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
-pub(super) const SCHEMA_VERSION: i32 = 6;
+pub(super) const SCHEMA_VERSION: i32 = 7;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -243,6 +244,24 @@ CREATE TABLE operation_kinds (
     first_operation INTEGER NOT NULL,
     kinds BLOB NOT NULL,
     PRIMARY KEY (run_key, first_operation)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What files of rules declare: with the run that carries it out, and by name once that is over. The second outlives its run.
+const VERSION_7: &str = "
+CREATE TABLE declaration_of_run (
+    run_key INTEGER PRIMARY KEY REFERENCES run ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    content TEXT NOT NULL
+) STRICT;
+CREATE TABLE declaration (
+    account_key INTEGER NOT NULL REFERENCES account,
+    host TEXT NOT NULL,
+    name TEXT NOT NULL,
+    path TEXT NOT NULL,
+    content TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (account_key, host, name)
 ) STRICT, WITHOUT ROWID;
 ";
 

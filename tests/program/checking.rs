@@ -83,9 +83,12 @@ fn port_of_nobody() -> String {
 
 /// A service that lists one machine, and answers everybody.
 fn lists_one_machine() -> StandIn {
-    StandIn::answering(|request| match request.path.starts_with("/api/machines") {
-        true => Reply::json(200, json!({"value": [{"id": "a".repeat(40)}]}).to_string()),
-        false => Reply::json(404, "{}"),
+    StandIn::answering(|request| {
+        if request.path.starts_with("/api/machines") {
+            Reply::json(200, json!({"value": [{"id": "a".repeat(40)}]}).to_string())
+        } else {
+            Reply::json(404, "{}")
+        }
     })
 }
 

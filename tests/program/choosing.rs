@@ -50,7 +50,7 @@ fn fleet() -> Vec<Device> {
             seen: seen.to_owned(),
             updated: updated.to_owned(),
             tags: one_of(number, 16, &[&[][..], &["PCI"], &["PCI", "SITE-BER"], &["pci", "Tier 0", "SITE-MUC"]]),
-            address: if number % 11 == 0 { String::new() } else { format!("{network}.{number}") },
+            address: if number.is_multiple_of(11) { String::new() } else { format!("{network}.{number}") },
             risk: one_of(number, 19, &["High", "high", "Low", "None", ""]),
             group: one_of(number, 20, &["Servers", "Workstations", ""]),
             facing: one_of(number, 18, &["True", "False", "1", ""]),

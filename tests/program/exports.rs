@@ -250,9 +250,12 @@ fn workbook(sheets: &[(&str, &str)]) -> Vec<u8> {
     };
     let (mut named, mut targets) = (String::new(), String::new());
     for (number, (name, rows)) in (1..).zip(sheets) {
-        named += &format!("<sheet name=\"{name}\" sheetId=\"{number}\" r:id=\"rId{number}\"/>");
+        named.push_str(&format_args!("<sheet name=\"{name}\" sheetId=\"{number}\" r:id=\"rId{number}\"/>").to_string());
         let target = format!("worksheets/sheet{number}.xml");
-        targets += &format!("<Relationship Id=\"rId{number}\" Type=\"{relations}/worksheet\" Target=\"{target}\"/>");
+        targets.push_str(
+            &format_args!("<Relationship Id=\"rId{number}\" Type=\"{relations}/worksheet\" Target=\"{target}\"/>")
+                .to_string(),
+        );
         part(&format!("xl/{target}"), format!("<worksheet xmlns=\"{main}\"><sheetData>{rows}</sheetData></worksheet>"));
     }
     let book = format!("<workbook xmlns=\"{main}\" xmlns:r=\"{relations}\"><sheets>{named}</sheets></workbook>");

@@ -13,7 +13,7 @@ use crate::rehearsal::repository;
 const EVERYBODYS: &str = "outside";
 
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 23] = [
+const ROOMS: [(&str, &[&str], &str); 24] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
     ("words", &[], "how numbers and times are written depends on nothing that is written about"),
@@ -36,13 +36,32 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
         "holds machines as they were listed, and decides nothing",
     ),
     (
+        "rules",
+        &["model", "filter", "input", "inventory", "plan", "quota", "words"],
+        "pure: what is declared must not hang on a service or a disk",
+    ),
+    (
         "dispatch",
         &["model", "clock", "quota", "plan", "inventory", "api", "store", "call"],
         "the engine speaks events: it never names who shows them",
     ),
     (
         "report",
-        &["model", "clock", "quota", "input", "inventory", "plan", "api", "store", "call", "dispatch", "words", "help"],
+        &[
+            "model",
+            "clock",
+            "quota",
+            "input",
+            "inventory",
+            "plan",
+            "rules",
+            "api",
+            "store",
+            "call",
+            "dispatch",
+            "words",
+            "help",
+        ],
         "shows what the engine tells and the store holds",
     ),
     ("sandbox", &[], "what the program is checked against shares no code with it"),
@@ -72,6 +91,7 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
             "inventory",
             "dispatch",
             "report",
+            "rules",
             "exit",
             "words",
         ],
@@ -80,8 +100,8 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
     (
         "commands",
         &[
-            "model", "clock", "quota", "input", "plan", "api", "store", "dispatch", "run", "report", "sandbox", "cli",
-            "config", "exit", "words", "help",
+            "model", "clock", "quota", "input", "plan", "rules", "api", "store", "dispatch", "run", "report",
+            "sandbox", "cli", "config", "exit", "words", "help",
         ],
         "commands turn what was typed into values; the work is done in the rooms",
     ),
@@ -90,7 +110,7 @@ const ROOMS: [(&str, &[&str], &str); 23] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 29] = [
+const RESERVED: [(&str, &[&str], &str); 30] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("rustls::", &["api"], "whom to trust is a matter of the wire"),
     ("getrandom::", &["api"], "what nobody may guess is a matter of signing in"),
@@ -105,6 +125,7 @@ const RESERVED: [(&str, &[&str], &str); 29] = [
     ("calamine::", &["input"], "workbooks become records once"),
     ("zip::", &["input"], "nothing else is unpacked"),
     ("winnow::", &["filter"], "there is one language to parse"),
+    ("toml::", &["config", "rules"], "files of settings and of rules are understood in one place each"),
     ("regex::", &["filter"], "what users write as a pattern is bounded in one place"),
     ("csv::", &["input", "report"], "read by the one, written by the other"),
     ("clap::Parser", &["cli", "main"], "what was typed is understood once"),
@@ -116,14 +137,18 @@ const RESERVED: [(&str, &[&str], &str); 29] = [
     ("stdout()", &["report"], "nobody but the report prints"),
     ("stderr()", &["report"], "nobody but the report prints"),
     ("stdin()", &["report", "commands"], "asked by the one, read as a file by the other"),
-    ("time::sleep", &["clock", "call", "sandbox"], "waiting is a matter of one call; the wire never waits"),
+    (
+        "time::sleep",
+        &["clock", "call", "sandbox", "api"],
+        "waiting is a matter of one call; the wire waits for people only",
+    ),
     (".display()", &["sandbox"], "a path may hold anything; outside::shown takes the harm out of it"),
     (".print()", &["commands"], "see println!; the help alone is printed by the library that makes it"),
     ("std::env::", &["config", "commands", "report", "api", "store", "cli"], "pure rooms know no environment"),
 ];
 
 /// Rooms that touch neither disk nor network, and what touching looks like.
-const PURE: [&str; 4] = ["model", "filter", "plan", "quota"];
+const PURE: [&str; 5] = ["model", "filter", "plan", "rules", "quota"];
 const EFFECTS: [&str; 8] =
     ["std::fs", "std::net", "std::process", "tokio::fs", "tokio::net", "tokio::process", "std::io", "Timestamp::now"];
 

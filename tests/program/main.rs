@@ -57,10 +57,13 @@ mod names;
 mod objects;
 mod outputs;
 mod outside;
+#[cfg(unix)]
+mod people;
 mod pings;
 mod planning;
 #[cfg(target_os = "linux")]
 mod process_limits;
+mod profiles;
 mod proxies;
 mod quota;
 mod readme;
@@ -69,9 +72,11 @@ mod rehearsing;
 mod report;
 mod results;
 mod resuming;
+mod rules;
 mod runs;
 mod samples;
 mod secrecy;
+mod several_tenants;
 mod shown;
 mod sign_in;
 mod sizes;

@@ -92,7 +92,9 @@ fn the_numbers_add_up_and_are_those_of_the_run() {
         assert_eq!(*calls, summary["calls"][kind], "{kind}");
     }
     let quota = report["quota"].as_array().expect("windows");
-    assert!(quota.iter().any(|count| count["buckets"] == serde_json::json!(["tags"]) && count["limit"] == 6));
+    assert!(
+        quota.iter().any(|count| count["buckets"] == serde_json::json!(["tags", "bulk_tags"]) && count["limit"] == 6)
+    );
     for count in quota {
         assert!(count["beyond"] == 0 && number(&count["most"]) <= number(&count["limit"]), "{count}");
         let pieces = count["most_in_each_piece"].as_array().expect("pieces");
@@ -161,9 +163,12 @@ fn whatever_a_text_from_outside_holds_it_is_text() {
 #[test]
 fn a_secret_that_the_service_repeats_is_not_on_the_page() {
     const CANARY: &str = "canary~Tweety.1942_in-a-cage";
-    let repeats = StandIn::answering(move |request| match request.path.contains("token") {
-        true => Reply::json(200, r#"{"access_token": "x", "token_type": "Bearer", "expires_in": 3600}"#),
-        false => Reply::json(400, format!(r#"{{"error": {{"code": "{CANARY}", "message": "it is {CANARY}"}}}}"#)),
+    let repeats = StandIn::answering(move |request| {
+        if request.path.contains("token") {
+            Reply::json(200, r#"{"access_token": "x", "token_type": "Bearer", "expires_in": 3600}"#)
+        } else {
+            Reply::json(400, format!(r#"{{"error": {{"code": "{CANARY}", "message": "it is {CANARY}"}}}}"#))
+        }
     });
     let rehearsal =
         Rehearsal::at_stand_in(&repeats).variable("TAGFLEET_TOKEN", CANARY).variable("AZURE_CLIENT_SECRET", "");

@@ -7,9 +7,9 @@ use crate::process::{Ended, Program};
 use crate::rehearsal::{Folder, repository};
 use crate::table::{Row, Table};
 
-/// The samples that tests below use by name; `cron/` is used as a whole, `prometheus/` by those of the metrics, and
-/// `container/`, `kubernetes/` and `pipelines/` by those of the deployment.
-pub(crate) const USED: [&str; 12] = [
+/// The samples that tests below use by name; `cron/` is used as a whole, `prometheus/` by those of the metrics,
+/// `container/`, `kubernetes/` and `pipelines/` by those of the deployment, and `config.toml` by those of the profiles.
+pub(crate) const USED: [&str; 15] = [
     "retag.csv",
     "values.csv",
     "names.csv",
@@ -17,8 +17,11 @@ pub(crate) const USED: [&str; 12] = [
     "portal-export.csv",
     "servers.kql",
     "bad-rows.csv",
+    "fleet.toml",
+    "fleet-cmdb.csv",
     "cron",
     "prometheus",
+    "config.toml",
     "container",
     "kubernetes",
     "pipelines",
@@ -70,6 +73,60 @@ fn the_first_run_that_anybody_makes_works() {
         let has = |row: &&Row| (&row["status"], &row["after"]) == (status, after);
         assert_eq!(results.rows.iter().filter(has).count(), count, "{status} {after}");
     }
+}
+
+#[test]
+fn a_fleet_is_kept_as_declared_with_the_lookup_beside_it() {
+    let folder = Folder::new();
+    for name in ["fleet.toml", "fleet-cmdb.csv"] {
+        folder.write(name, std::fs::read(repository("samples").join(name)).expect("a sample"));
+    }
+    let run = |options: &[&str]| {
+        let mut command = folder.command();
+        command.args(options).args(["fleet.toml", "--sandbox", "--quota", "off"]);
+        Program::start(command, None, true).end()
+    };
+    let plan = run(&["plan"]);
+    let text = String::from_utf8_lossy(&plan.output).into_owned();
+    assert_eq!(plan.status, Some(0), "{text}{}", plan.messages);
+    for part in ["remove tag \"Standort-Berlin\"", "add tag \"DEPT-Sales\"", "\"kiosks\" only reports"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let ended = run(&["apply"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let results = Table::read(&folder.read("fleet.sandbox.results.csv").expect("results"), ',');
+    assert!(results.rows.iter().all(|row| ["succeeded", "unchanged"].contains(&&row["status"])), "{}", ended.messages);
+    assert!(results.column("tag").iter().all(|tag| *tag != "TIER-3"), "what only reports is not done");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_nightly_script_of_a_fleet_is_silent_when_the_fleet_is_as_declared() {
+    let folder = Folder::new();
+    let fleet = "schema = 1\nname = 'a'\n[own]\nprefixes = ['NIGHT-']\n";
+    folder.write("fleet.toml", fleet);
+    let run = |fleet: &str| {
+        let program = folder.command();
+        let directory = std::path::Path::new(program.get_program()).parent().expect("a folder").display();
+        let mut command = Command::new("sh");
+        command
+            .arg(repository("samples/cron/fleet-nightly.sh"))
+            .args([&folder.path(fleet), &folder.path("night.csv")])
+            .args(["--sandbox", "--quota", "off"])
+            .env("PATH", format!("{directory}:{}", std::env::var("PATH").unwrap_or_default()))
+            .env("TAGFLEET_STATE_DIR", folder.path("state"));
+        command.output().expect("a shell")
+    };
+    let silent = run("fleet.toml");
+    assert_eq!(
+        (silent.status.code(), silent.stderr.as_slice(), silent.stdout.as_slice()),
+        (Some(0), &b""[..], &b""[..])
+    );
+    assert!(folder.read("night.csv").is_some());
+    folder.write("broken.toml", fleet.replace("prefixes", "prefixs"));
+    let told = run("broken.toml");
+    assert_eq!(told.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("did you mean prefixes?"));
 }
 
 #[test]

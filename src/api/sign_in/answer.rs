@@ -15,6 +15,8 @@ use super::token::is_token_text;
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: AcquiredToken,
+    /// Brings the next token without the person, where a person signs in.
+    pub(super) refresh_token: Option<SecretString>,
 }
 
 impl Grant {
@@ -37,7 +39,7 @@ impl Grant {
             Some(end) => AcquiredToken::ending_at(secret, i128::from(end) * 1_000_000_000, now),
             None => AcquiredToken { secret, life: None },
         };
-        Some(Self { token })
+        Some(Self { token, refresh_token: text("refresh_token").map(SecretString::from) })
     }
 }
 
@@ -70,6 +72,11 @@ pub(super) struct Reason {
 }
 
 impl Reason {
+    /// What came back by another way than a body.
+    pub(super) fn new(error: String, description: Option<String>) -> Self {
+        Self { error: Some(error), description, codes: Vec::new() }
+    }
+
     pub(super) fn read(body: &[u8]) -> Self {
         let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
             return Self::default();

@@ -98,6 +98,26 @@ pub(super) async fn run(program: &OsStr, args: &[&OsStr], time_limit: Duration) 
     }
 }
 
+/// The variables by which a program of the desktop finds it, besides [`PASSED_ON`].
+const OF_THE_DESKTOP: [&str; 8] = [
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "BROWSER",
+    "XDG_CURRENT_DESKTOP",
+    "XDG_DATA_DIRS",
+    "XDG_SESSION_TYPE",
+    "DESKTOP_SESSION",
+];
+
+/// Starts a program of the desktop, such as a browser, and leaves it to itself: it goes on when we end.
+pub(super) fn start(program: &OsStr, args: &[&OsStr]) -> io::Result<()> {
+    let desktop = OF_THE_DESKTOP.into_iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value)));
+    let mut command = command(program, args, std::env::vars_os());
+    command.envs(desktop).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(false);
+    command.spawn().map(drop)
+}
+
 fn command(program: &OsStr, args: &[&OsStr], variables: impl Iterator<Item = (OsString, OsString)>) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

@@ -1,7 +1,7 @@
 //! One request for a token, and what its answer comes to.
 //!
 //! Whoever hands out tokens, a tenant's token endpoint or a platform's identity endpoint, is asked through here, by our own
-//! HTTP client. There is no library between: `oauth2` was tried and would have had to be worked around in the same places
+//! HTTP client. There is no library between: `oauth2` was weighed and would have had to be worked around in the same places
 //! as this module's lines. It keeps the body of a refusal in its errors, knows neither AADSTS numbers nor `Retry-After`,
 //! waits by itself between the questions of a device code, brings a second calendar and a second source of randomness, and
 //! is of no use for managed identities and the Azure CLI. What it would have taken off us is a form of five fields.
@@ -110,9 +110,14 @@ impl Endpoint {
     pub(super) fn understood(&self, reply: &Reply) -> Result<Grant, SignInError> {
         if reply.status.is_success() {
             let grant = Grant::read(&reply.body, SystemTime::now());
-            return grant.ok_or_else(|| self.unreachable(Trouble::Unreadable, None));
+            return grant.ok_or_else(|| self.unreadable());
         }
         Err(self.refusal(reply))
+    }
+
+    /// What came is not what was asked for.
+    pub(super) fn unreadable(&self) -> SignInError {
+        self.unreachable(Trouble::Unreadable, None)
     }
 
     fn unreachable(&self, trouble: Trouble, retry_after: Option<Duration>) -> SignInError {
@@ -136,19 +141,22 @@ impl Endpoint {
         SignInError::Unreachable { method: self.method, party, trouble, retry_after: None, source }
     }
 
-    fn refusal(&self, reply: &Reply) -> SignInError {
+    /// Why an answer that is no success is none.
+    pub(super) fn refusal(&self, reply: &Reply) -> SignInError {
         let (status, reason) = (reply.status, Reason::read(&reply.body));
         if self.is_passing(status) || reason.error.as_deref() == Some("temporarily_unavailable") {
             return self.unreachable(Trouble::Status(status.as_u16()), retry_after(&reply.headers));
         }
-        let message = if status.is_redirection() {
-            format!("status {}, a redirect, which a sign-in never follows", status.as_u16())
-        } else {
-            match reason.text() {
-                Some(text) => Outside::new(text).kept(LONGEST_REASON_CHARACTERS).into(),
-                None => format!("status {} without a reason", status.as_u16()),
-            }
-        };
+        if status.is_redirection() {
+            let message = format!("status {}, a redirect, which a sign-in never follows", status.as_u16());
+            return self.refused(&Reason::default(), &message);
+        }
+        self.refused(&reason, &format!("status {} without a reason", status.as_u16()))
+    }
+
+    /// A refusal with its reason, or else with these words.
+    pub(super) fn refused(&self, reason: &Reason, otherwise: &str) -> SignInError {
+        let message = Outside::new(reason.text().unwrap_or(otherwise)).kept(LONGEST_REASON_CHARACTERS).into();
         SignInError::Refused { method: self.method, party: self.party().to_owned(), code: reason.code(), message }
     }
 

@@ -57,6 +57,12 @@ pub enum SignInError {
         /// How the sign-in was tried.
         method: SignInMethod,
     },
+    /// A person was asked, and did not finish in time.
+    #[error("nobody finished signing in {method} in time")]
+    Abandoned {
+        /// How the person was to sign in.
+        method: SignInMethod,
+    },
     /// A ready token that is over.
     #[error("the token in {place} ended at {ended_at} by this computer's clock")]
     TokenEnded {
@@ -64,6 +70,14 @@ pub enum SignInError {
         place: String,
         /// When, in UTC.
         ended_at: String,
+    },
+    /// A token of another tenant than the one that is meant.
+    #[error("the token is {}, and not of {expected}", OfTenant(found))]
+    OtherTenant {
+        /// The tenant that is meant.
+        expected: String,
+        /// The tenant that the token names, if it names one.
+        found: Option<String>,
     },
     /// No usable answer came.
     #[error("signing in {method} failed: {party} {trouble}")]
@@ -131,6 +145,18 @@ impl fmt::Display for Code {
     }
 }
 
+/// Whose token it is, as far as that is known.
+struct OfTenant<'a>(&'a Option<String>);
+
+impl fmt::Display for OfTenant<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(tenant) => write!(formatter, "of the tenant {}", shown(tenant)),
+            None => formatter.write_str("of an unknown tenant"),
+        }
+    }
+}
+
 impl SignInError {
     pub(super) fn settings(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Settings { problem: problem.into(), hint: Some(hint.into()) }
@@ -147,6 +173,8 @@ impl SignInError {
             | Self::File { .. }
             | Self::Refused { .. }
             | Self::SameToken { .. }
+            | Self::OtherTenant { .. }
+            | Self::Abandoned { .. }
             | Self::TokenEnded { .. } => false,
         }
     }
@@ -189,9 +217,16 @@ impl SignInError {
                     .to_owned(),
             ),
             Self::Refused { method, code, .. } => {
-                code.and_then(hints::for_code).or_else(|| hints::for_method(*method)).map(str::to_owned)
+                let code = code.and_then(|code| hints::for_policy(*method, code).or_else(|| hints::for_code(code)));
+                code.or_else(|| hints::for_method(*method)).map(str::to_owned)
             }
+            Self::Abandoned { .. } => Some("run the same command again, and sign in as it says".to_owned()),
             Self::SameToken { method } => Some(hints::for_same_token(*method).to_owned()),
+            Self::OtherTenant { .. } => Some(
+                "the profile names the tenant: sign in with a token of that one, name the tenant by its id, or choose the \
+                 profile that the token belongs to"
+                    .to_owned(),
+            ),
             Self::TokenEnded { .. } => Some(
                 "get a new token, check this computer's clock, or sign in by a method that can \
                  renew tokens"
@@ -250,6 +285,9 @@ mod tests {
             (SignInMethod::Workload, Some(700_212), "federated"),
             (SignInMethod::Secret, Some(500_011), "Defender"),
             (SignInMethod::AzureCli, Some(700_082), "az login"),
+            (SignInMethod::Browser, Some(53_003), "--auth device-code"),
+            (SignInMethod::DeviceCode, Some(53_000), "--auth browser"),
+            (SignInMethod::Browser, Some(7_000_218), "Allow public client flows"),
             (SignInMethod::Secret, Some(1), "proxy"),
             (SignInMethod::AzureCli, None, "az login"),
             (SignInMethod::ManagedIdentity, None, "identity is assigned"),

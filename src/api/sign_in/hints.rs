@@ -41,10 +41,37 @@ pub(super) fn for_code(code: u32) -> Option<&'static str> {
             "this tenant does not offer the API of the chosen cloud: check --cloud, and that \
              the tenant has Microsoft Defender for Endpoint"
         }
+        7_000_218 => {
+            "the app is not registered for people: in its registration, under Authentication, switch on Allow public \
+             client flows"
+        }
+        50_011 | 500_113 => {
+            "the app has no place to come back to: in its registration, under Authentication, add http://localhost as a \
+             redirect URI of mobile and desktop applications"
+        }
+        65_001 => "the app lacks consent: give it the delegated permission Machine.ReadWrite of WindowsDefenderATP",
         53_003 => "a Conditional Access policy blocks this sign-in: ask whoever keeps the policies",
         50_076 | 50_079 | 50_078 | 50_173 | 70_043 | 700_082 => "run `az login` again, then repeat the command",
         _ => return None,
     })
+}
+
+/// What to do where a policy does not let a person sign in like this: there is another way.
+pub(super) fn for_policy(method: SignInMethod, code: u32) -> Option<&'static str> {
+    if !matches!(code, 53_000..=53_003 | 530_031..=530_035) {
+        return None;
+    }
+    match method {
+        SignInMethod::Browser => Some(
+            "a Conditional Access policy blocks this browser: sign in from a managed device, with --auth device-code on \
+             one, or as an app; whoever keeps the policies knows what is allowed",
+        ),
+        SignInMethod::DeviceCode => Some(
+            "a Conditional Access policy blocks device codes: sign in with --auth browser on a managed device, or as an \
+             app; whoever keeps the policies knows what is allowed",
+        ),
+        _ => None,
+    }
 }
 
 /// What to check when the refusal's number says nothing.
@@ -55,6 +82,10 @@ pub(super) fn for_method(method: SignInMethod) -> Option<&'static str> {
              AZURE_CLIENT_ID to its client id",
         ),
         SignInMethod::AzureCli => Some("run `az login`, or choose another method with --auth"),
+        SignInMethod::Browser | SignInMethod::DeviceCode => Some(
+            "check AZURE_TENANT_ID, AZURE_CLIENT_ID and --cloud; the app needs the delegated permission \
+             Machine.ReadWrite and public client flows (tagfleet help sign-in)",
+        ),
         SignInMethod::Secret | SignInMethod::Certificate | SignInMethod::Workload => Some(
             "check AZURE_TENANT_ID, AZURE_CLIENT_ID, --cloud, and whether a proxy answered in \
              the authority's place",
@@ -74,9 +105,11 @@ pub(super) fn for_same_token(method: SignInMethod) -> &'static str {
             "tokens are kept by the platform until they end, permissions given since then \
              included: wait for that, or sign in anew; check --cloud, too"
         }
-        SignInMethod::Secret | SignInMethod::Certificate | SignInMethod::Workload => {
-            "check --cloud and --base-url: the token may be for another API"
-        }
+        SignInMethod::Secret
+        | SignInMethod::Certificate
+        | SignInMethod::Workload
+        | SignInMethod::Browser
+        | SignInMethod::DeviceCode => "check --cloud and --base-url: the token may be for another API",
     }
 }
 

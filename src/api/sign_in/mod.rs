@@ -7,19 +7,22 @@
 //! settings ─> choose a method ─> cache ────────> source
 //!                                (when to ask)   (whom to ask)
 //!   source is application (with certificate), managed_identity: by one request to an endpoint
+//!          or person: in a browser, or with a device_code; after that by one request, too
 //!          or azure_cli (with child), ready: TAGFLEET_TOKEN, --token-file
 //! ```
 //!
-//! Surprises: nothing here repeats a failed request, that is the caller's one retry layer. Secrets
+//! Surprises: nothing here repeats a failed request, that is the caller's one retry layer; only a person is waited for. Secrets
 //! are in no error, no log and no argument of another process: each is made known to
 //! [`secrets`] before it is used.
 
 mod answer;
 mod application;
 mod azure_cli;
+mod browser;
 mod cache;
 mod certificate;
 mod child;
+mod device_code;
 mod endpoint;
 mod error;
 mod files;
@@ -27,29 +30,39 @@ mod files;
 pub(crate) mod fuzzing;
 mod hints;
 mod managed_identity;
+mod person;
 mod ready;
 mod settings;
+mod tenant;
 mod token;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use self::application::{ApplicationSource, Proof};
 use self::azure_cli::AzureCli;
+use self::browser::Browser;
 use self::cache::{TokenCache, TokenSource};
 use self::certificate::CertificateKey;
+use self::device_code::DeviceCode;
 use self::endpoint::Endpoint;
 use self::managed_identity::ManagedIdentity;
+use self::person::{Door, Person, PublicClient, Renewal, Way};
 use self::ready::ReadyToken;
 use self::settings::{Application, named};
+use self::tenant::ExpectedTenant;
 use crate::outside::secrets;
 
 pub use self::error::{SignInError, Trouble};
 pub(super) use self::files::open_at_once;
 pub use self::files::{read_secret_file, warn_if_readable_by_everybody};
 pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
+pub use self::person::{Invitation, Usher};
 pub use self::settings::{AuthMethod, IdentityPlatform, PlatformOffers, SignInMethod, SignInSettings};
+pub use self::tenant::is_tenant_id;
 pub use self::token::{BearerToken, TokenClaims};
 
 /// The sign-in of this process. Shared by reference; safe from any task.
@@ -57,8 +70,13 @@ pub use self::token::{BearerToken, TokenClaims};
 pub struct SignIn {
     method: SignInMethod,
     application: Option<Application>,
+    door: Door,
     cache: TokenCache,
+    expected_tenant: Option<ExpectedTenant>,
 }
+
+/// How long a person has to sign in with a browser.
+const PERSON_PATIENCE: Duration = Duration::from_mins(5);
 
 impl SignIn {
     /// Decides how to sign in and checks what that needs, files included. Sends nothing.
@@ -73,17 +91,25 @@ impl SignIn {
         let method = settings.choose_method()?;
         settings.secrets().for_each(secrets::keep);
         let application = match method {
-            SignInMethod::Secret | SignInMethod::Certificate | SignInMethod::Workload => {
-                Some(settings.application(method)?)
-            }
+            SignInMethod::Secret
+            | SignInMethod::Certificate
+            | SignInMethod::Workload
+            | SignInMethod::Browser
+            | SignInMethod::DeviceCode => Some(settings.application(method)?),
             SignInMethod::ManagedIdentity | SignInMethod::AzureCli | SignInMethod::Token => None,
         };
+        let door = Door::default();
         let source: Box<dyn TokenSource> = match &application {
+            Some(application) if method.asks_a_person() => {
+                Box::new(person(method, application, settings, &http, door.clone()))
+            }
             Some(application) => Box::new(application_source(method, application, settings, http)?),
             None => identity_source(method, settings)?,
         };
         let cache = TokenCache::new(method, source);
-        Ok(Self { method, application, cache })
+        let expected_tenant = settings.expected_tenant.as_deref();
+        let expected_tenant = expected_tenant.map(|tenant| ExpectedTenant::new(tenant, application.is_some()));
+        Ok(Self { method, application, door, cache, expected_tenant })
     }
 
     /// How the sign-in is done, with `auto` decided.
@@ -112,16 +138,27 @@ impl SignIn {
         self.application.as_ref().map(|application| application.client_id.as_str())
     }
 
+    /// From now on a person who has to sign in is told by this usher.
+    pub fn welcome(&self, usher: Arc<dyn Usher>) {
+        self.door.set(usher);
+    }
+
     /// Whether a person signs in, whose list of machines shows only those of the groups that the person may see. Apps and
     /// managed identities see all; of the other methods only the token knows, so that one is asked for.
     ///
     /// # Errors
     /// As [`Self::token`].
     pub async fn is_delegated(&self) -> Result<bool, SignInError> {
-        if self.application.is_some() || self.method == SignInMethod::ManagedIdentity {
-            return Ok(false);
-        }
-        Ok(self.token().await?.claims().is_some_and(TokenClaims::is_delegated))
+        Ok(match self.method {
+            SignInMethod::Browser | SignInMethod::DeviceCode => true,
+            SignInMethod::AzureCli | SignInMethod::Token => {
+                self.token().await?.claims().is_some_and(TokenClaims::is_delegated)
+            }
+            SignInMethod::Secret
+            | SignInMethod::Certificate
+            | SignInMethod::Workload
+            | SignInMethod::ManagedIdentity => false,
+        })
     }
 
     /// A living token: the one in use, or a new one. However many ask at once, one sign-in serves
@@ -132,7 +169,7 @@ impl SignIn {
     /// Whatever kept the sign-in from giving a token, when there is no living one. Nothing has been
     /// repeated: [`SignInError::is_transient`] says whether trying again makes sense.
     pub async fn token(&self) -> Result<BearerToken, SignInError> {
-        self.cache.token().await
+        self.checked(self.cache.token().await?)
     }
 
     /// Another token than `refused`, which the API has answered 401 to. However many calls were
@@ -142,7 +179,21 @@ impl SignIn {
     /// As [`Self::token`], and [`SignInError::SameToken`] if signing in gave the refused token once
     /// more: always so for `TAGFLEET_TOKEN`, which cannot be renewed.
     pub async fn renew(&self, refused: &BearerToken) -> Result<BearerToken, SignInError> {
-        self.cache.renew(refused).await
+        self.checked(self.cache.renew(refused).await?)
+    }
+
+    /// Whether it is known beforehand whose tokens these must be.
+    #[must_use]
+    pub fn expects_tenant(&self) -> bool {
+        self.expected_tenant.is_some()
+    }
+
+    /// A token of another tenant than it must be of is none, however it came.
+    fn checked(&self, token: BearerToken) -> Result<BearerToken, SignInError> {
+        match &self.expected_tenant {
+            Some(expected) => expected.check(token),
+            None => Ok(token),
+        }
     }
 }
 
@@ -163,6 +214,26 @@ fn application_source(
     };
     let endpoint = Endpoint::new(http, address, method);
     Ok(ApplicationSource { endpoint, client_id: application.client_id.clone(), scope: settings.scope.clone(), proof })
+}
+
+/// The source for the methods by which a person signs in to an app of a tenant. One that may be renewed is asked for.
+fn person(
+    method: SignInMethod,
+    application: &Application,
+    settings: &SignInSettings,
+    http: &reqwest::Client,
+    door: Door,
+) -> Person {
+    let endpoint = |part: &str| Endpoint::new(http.clone(), application.endpoint(part), method);
+    let way = if method == SignInMethod::Browser {
+        let authorize = application.endpoint("authorize");
+        Way::Browser(Browser { authorize, opens: settings.opens_browser, patience: PERSON_PATIENCE })
+    } else {
+        Way::DeviceCode(DeviceCode { codes: endpoint("devicecode") })
+    };
+    let scope = format!("{}/Machine.ReadWrite offline_access", settings.scope.trim_end_matches("/.default"));
+    let client = PublicClient { tokens: endpoint("token"), client_id: application.client_id.clone(), scope };
+    Person { client, way, door, renewal: std::sync::Mutex::new(Renewal::default()) }
 }
 
 /// The source for the methods that sign in as somebody the platform, or the user, has settled

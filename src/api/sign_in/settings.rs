@@ -32,6 +32,10 @@ pub enum AuthMethod {
     AzureCli,
     /// A ready token
     Token,
+    /// You, in a browser on this computer
+    Browser,
+    /// You, with a code on any device
+    DeviceCode,
 }
 
 /// How the sign-in is done: [`AuthMethod`] with `auto` decided.
@@ -49,9 +53,19 @@ pub enum SignInMethod {
     AzureCli,
     /// A ready token.
     Token,
+    /// A person in a browser.
+    Browser,
+    /// A person with a code on any device.
+    DeviceCode,
 }
 
 impl SignInMethod {
+    /// Whether a person is asked, who has to be there.
+    #[must_use]
+    pub const fn asks_a_person(self) -> bool {
+        matches!(self, Self::Browser | Self::DeviceCode)
+    }
+
     /// The method's name, as `--auth` takes it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -62,6 +76,8 @@ impl SignInMethod {
             Self::ManagedIdentity => "managed-identity",
             Self::AzureCli => "azure-cli",
             Self::Token => "token",
+            Self::Browser => "browser",
+            Self::DeviceCode => "device-code",
         }
     }
 }
@@ -76,6 +92,8 @@ impl fmt::Display for SignInMethod {
             Self::ManagedIdentity => "with a managed identity",
             Self::AzureCli => "through the Azure CLI",
             Self::Token => "with a ready token",
+            Self::Browser => "in a browser",
+            Self::DeviceCode => "with a device code",
         })
     }
 }
@@ -87,6 +105,8 @@ pub struct SignInSettings {
     pub method: AuthMethod,
     /// The tenant's id or domain (`AZURE_TENANT_ID`).
     pub tenant_id: Option<String>,
+    /// The tenant that every token must be of; `None` where any will do.
+    pub expected_tenant: Option<String>,
     /// The app's or the user-assigned identity's client id (`AZURE_CLIENT_ID`).
     pub client_id: Option<String>,
     /// `AZURE_CLIENT_SECRET`, or what [`read_secret_file`](super::read_secret_file) read.
@@ -107,6 +127,8 @@ pub struct SignInSettings {
     pub ready_token: Option<SecretString>,
     /// `--token-file`; it goes before `TAGFLEET_TOKEN`.
     pub token_file: Option<PathBuf>,
+    /// Whether a browser is started for a person who signs in with one.
+    pub opens_browser: bool,
     /// What the platform offers.
     pub offers: PlatformOffers,
 }
@@ -118,6 +140,7 @@ impl SignInSettings {
         Self {
             method: AuthMethod::Auto,
             tenant_id: None,
+            expected_tenant: None,
             client_id: None,
             client_secret: None,
             certificate_path: None,
@@ -127,6 +150,7 @@ impl SignInSettings {
             scope: scope.into(),
             ready_token: None,
             token_file: None,
+            opens_browser: true,
             offers: PlatformOffers::default(),
         }
     }
@@ -141,6 +165,8 @@ impl SignInSettings {
             AuthMethod::ManagedIdentity => SignInMethod::ManagedIdentity,
             AuthMethod::AzureCli => SignInMethod::AzureCli,
             AuthMethod::Token => SignInMethod::Token,
+            AuthMethod::Browser => SignInMethod::Browser,
+            AuthMethod::DeviceCode => SignInMethod::DeviceCode,
             AuthMethod::Auto => return self.first_possible_method(),
         })
     }
@@ -260,8 +286,13 @@ pub(super) struct Application {
 impl Application {
     /// Where tokens are asked for.
     pub(super) fn token_endpoint(&self) -> Url {
+        self.endpoint("token")
+    }
+
+    /// The tenant's address for this part of signing in.
+    pub(super) fn endpoint(&self, part: &str) -> Url {
         let mut endpoint = self.authority.clone();
-        endpoint.set_path(&format!("{}/oauth2/v2.0/token", self.tenant_id));
+        endpoint.set_path(&format!("{}/oauth2/v2.0/{part}", self.tenant_id));
         endpoint
     }
 }

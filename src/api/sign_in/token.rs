@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_header_is_no_token() {
-        let long = "x".repeat(LONGEST_TOKEN_BYTES + 1);
+        let long = "t0ken".repeat(LONGEST_TOKEN_BYTES);
         for text in ["", " ", "a b", "a\nb", "ä", long.as_str()] {
             assert!(BearerToken::new(&text.into(), 1).is_none(), "{text:?}");
         }

@@ -40,7 +40,7 @@ pub(super) fn in_force(
     ];
     settings.extend(state_directory.map(|path| setting("state", shown(path), state_origin)));
     settings.extend(service.ca_file.as_deref().map(|path| setting("further root", shown(path), "--ca-file")));
-    let proxy = proxy_variable(&|name| std::env::var_os(name));
+    let proxy = proxy_variable(&|name| general.settings.variable(name));
     settings.extend(proxy.map(|(origin, address)| setting("proxy", place_of(&address), origin)));
     settings
 }

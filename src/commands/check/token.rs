@@ -45,10 +45,8 @@ pub(super) fn judged(
         let message = format!("the token is of tenant {}, and not of {ours}", Outside::new(theirs).line());
         return refused(message, "check AZURE_TENANT_ID, and who is signed in");
     }
-    let (permissions, needed) = match claims.is_delegated() {
-        true => (&claims.scopes, PERSON_PERMISSION),
-        false => (&claims.roles, APP_PERMISSION),
-    };
+    let (permissions, needed) =
+        if claims.is_delegated() { (&claims.scopes, PERSON_PERMISSION) } else { (&claims.roles, APP_PERMISSION) };
     if !permissions.iter().any(|permission| permission == needed) {
         let held = if permissions.is_empty() { "no permission".to_owned() } else { permissions.join(", ") };
         let message = format!("the token has {}, and not {needed}", Outside::new(held).line());

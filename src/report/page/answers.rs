@@ -31,7 +31,7 @@ impl AnswerTimes {
         let tenths = u32::try_from(ended.since(call.started).as_micros() / 100).unwrap_or(u32::MAX);
         match self.of_kinds.get_mut(&call.kind) {
             Some(times) => times.push(tenths),
-            None => drop(self.of_kinds.insert(call.kind.to_owned(), vec![tenths])),
+            None => drop(self.of_kinds.insert(call.kind.clone(), vec![tenths])),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The numbers of a page, read from the store in one pass over the calls and one over the operations.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -105,7 +105,7 @@ impl Figures {
     pub(super) async fn read(
         reader: &Reader,
         run_id: &str,
-        state_directory: Option<&Path>,
+        repeated_options: &str,
         is_sandbox: bool,
         made_at: Timestamp,
     ) -> Result<Self, ResultsError> {
@@ -126,7 +126,7 @@ impl Figures {
         let outcomes = reader.tell_operations(run.key, Outcomes::new(span), Outcomes::take).await?;
         let kinds = reader.machine_kinds(run.key).await?;
         let open = reader.open_operations(run.key).await?;
-        let next = next(&run, &details, &totals, open, state_directory, is_sandbox);
+        let next = next(&run, &details, &totals, open, repeated_options, is_sandbox);
         Ok(Self {
             input_digest: run.description.input_digest.clone(),
             changes: named_changes(reader, &run, outcomes.by_change()).await?,
@@ -206,7 +206,7 @@ fn next(
     details: &RunDetails,
     totals: &Totals,
     open: u32,
-    named_state_directory: Option<&Path>,
+    repeated_options: &str,
     sandbox: bool,
 ) -> Option<String> {
     let is_left = !matches!(details.entry.condition, RunCondition::Preparing | RunCondition::Running);
@@ -215,7 +215,7 @@ fn next(
         None => ResultsTarget::StandardOutput,
     };
     let run_id = &run.description.run_id;
-    let prospect = Prospect { run_id, totals, target: &target, open, named_state_directory, sandbox };
+    let prospect = Prospect { run_id, totals, target: &target, open, repeated_options, sandbox };
     let advice = (is_left && run.state != RunState::Preparing).then(|| prospect.advice()).flatten();
     advice.map(|advice| advice.text())
 }

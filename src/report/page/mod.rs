@@ -19,8 +19,6 @@ mod trouble;
 mod verdict;
 mod window;
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -38,18 +36,18 @@ use crate::store::Reader;
 pub struct Page(Figures);
 
 impl Page {
-    /// Reads what there is to say of a run. The state directory is the one that was named on the command line: commands about
-    /// this run must name it, too.
+    /// Reads what there is to say of a run. Commands about this run that the page suggests must repeat these options; each has a
+    /// blank before it.
     ///
     /// # Errors
     /// [`ResultsError`] when the store cannot be read, or has no such run.
     pub async fn of(
         reader: &Reader,
         run_id: &str,
-        state_directory: Option<&Path>,
+        repeated_options: &str,
         made_at: Timestamp,
     ) -> Result<Self, ResultsError> {
-        Figures::read(reader, run_id, state_directory, is_sandbox_run(run_id), made_at).await.map(Self)
+        Figures::read(reader, run_id, repeated_options, is_sandbox_run(run_id), made_at).await.map(Self)
     }
 
     /// The page itself.

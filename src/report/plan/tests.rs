@@ -34,6 +34,7 @@ impl Made {
             duration,
             tags_side_by_side: false,
             has_quota,
+            rules: None,
         }
     }
 

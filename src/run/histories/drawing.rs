@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::faults::{Fault, Outage};
 use super::history::{
-    Command, Deed, Fate, FileNumber, Habits, History, Label, Machine, Nature, Options, Reference, Row, Step, Weather,
+    Bound, Choice, Command, Deed, Fate, FileNumber, Habits, History, Label, Machine, Nature, Options, Order, Reference,
+    Retag, Row, Step, Weather,
 };
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
@@ -25,6 +26,7 @@ pub(super) fn draw(seed: u64) -> History {
         files: Default::default(),
         runs: Vec::new(),
         label: 0,
+        ordered: None,
         mixes_case: false,
         has_odd_machines: false,
         is_stormy: false,
@@ -39,6 +41,8 @@ struct Drawing {
     /// Commands that may have begun a run.
     runs: Vec<Label>,
     label: Label,
+    /// The last changes that stood on the command line.
+    ordered: Option<Deed>,
     mixes_case: bool,
     /// Whether machines are odd.
     has_odd_machines: bool,
@@ -100,6 +104,8 @@ impl Drawing {
             naming: self.of(&[DeadNaming::All, DeadNaming::One, DeadNaming::Absent, DeadNaming::Everybody]),
             tells_case_apart: self.random.bool(),
             forbids_bulk: self.one_in(15),
+            counts_bulk_apart: self.random.bool(),
+            finds_out_scope: self.one_in(4),
             latency: Duration::from_millis(self.of(&[0, 50, 400, 3000])),
         }
     }
@@ -231,7 +237,12 @@ impl Drawing {
     fn step(&mut self, steps: &mut Vec<Step>) {
         let file = usize::from(self.one_in(6));
         let machine = self.random.usize(0..self.machines.len());
-        match self.random.u32(0..100) {
+        match self.random.u32(0..126) {
+            100.. => {
+                let deed = self.order();
+                let command = self.command(deed);
+                steps.push(Step::Command(command));
+            }
             0..26 => {
                 let rows = if self.files[file].is_empty() { self.rows() } else { self.edited(file) };
                 let written = self.write(file, rows);
@@ -272,7 +283,7 @@ impl Drawing {
             88..90 => steps.push(Step::SetClock { seconds: self.random.i64(-12 * 3600..12 * 3600) }),
             90..92 => steps.push(Step::List(machine.max(1), self.random.bool())),
             92..96 => self.chain(steps),
-            _ => {
+            96.. => {
                 let deeds = [self.deed(), self.deed()];
                 let [first, second] = deeds.map(|deed| self.command(deed));
                 let after = self.seconds(90);
@@ -289,7 +300,8 @@ impl Drawing {
             let rows = self.flipped();
             let written = self.write(0, rows);
             steps.push(written);
-            let command = self.link(Deed::Apply(0), is_calm);
+            let deed = if self.one_in(4) { self.order() } else { Deed::Apply(0) };
+            let command = self.link(deed, is_calm);
             labels.push(command.label);
             steps.push(Step::Command(command));
             self.pause(steps);
@@ -344,12 +356,34 @@ impl Drawing {
     }
 
     fn deed(&mut self) -> Deed {
-        match self.random.u32(0..6) {
+        match self.random.u32(0..7) {
             0 => Deed::Resume(self.run()),
             1 => Deed::Undo(self.run()),
             2 => Deed::Apply(1),
+            3 => self.order(),
             _ => Deed::Apply(0),
         }
+    }
+
+    /// Changes that stand on the command line; often those that stood there before.
+    fn order(&mut self) -> Deed {
+        if let Some(deed) = self.ordered.filter(|_| self.random.bool()) {
+            return deed;
+        }
+        let [old, new] = [self.of(&TAGS), self.of(&TAGS)];
+        let deed = match self.random.u32(0..6) {
+            0 | 1 if old != new => Deed::Retag(Retag { old, new: Some(new) }),
+            0..3 => Deed::Retag(Retag { old, new: None }),
+            kind => {
+                let add = (self.random.bool()).then_some(new);
+                let remove = (old != new && self.random.bool()).then_some(old);
+                let needs_value = add.is_none() && remove.is_none();
+                let value = (needs_value || self.one_in(4)).then(|| self.of(&VALUES));
+                Deed::Order(Order { file: (kind < 4).then_some(0), add, remove, value })
+            }
+        };
+        self.ordered = Some(deed);
+        deed
     }
 
     /// A command whose run may be gone on with or taken back; mostly one of the latest.
@@ -368,7 +402,7 @@ impl Drawing {
         Command {
             label: self.label,
             deed,
-            options: self.options(),
+            options: self.options(deed),
             fate: self.fate(),
             weather: self.weather(),
             meanwhile,
@@ -381,7 +415,41 @@ impl Drawing {
         if self.one_in(4) { Step::List(machine.max(1), self.random.bool()) } else { Step::Others(machine, self.wish()) }
     }
 
-    fn options(&mut self) -> Options {
+    /// Options for a command: machines are chosen, and guards count them, only where the list is read.
+    fn options(&mut self, deed: Deed) -> Options {
+        let options = self.options_of_any();
+        let choice = match deed {
+            Deed::Apply(_) | Deed::Order(_) | Deed::Retag(_)
+                if self.one_in(if deed.orders().is_some() { 2 } else { 8 }) =>
+            {
+                Some(self.choice(deed))
+            }
+            _ => None,
+        };
+        let is_guarded = !matches!(deed, Deed::Plan(_) | Deed::Verify(_) | Deed::Resume(_) | Deed::Undo(_));
+        let mut guard = || {
+            let bound = Bound { percent: self.of(&[0, 20, 50]), count: self.random.u32(0..4) };
+            (is_guarded && self.one_in(5)).then_some(bound)
+        };
+        let (guard_removals, guard_changes) = (guard(), guard());
+        let needs_list = guard_removals.or(guard_changes).is_some()
+            || choice.is_some_and(|choice| choice != Choice::Odd)
+            || (deed.orders().is_some() && deed.file().is_none());
+        let no_inventory = options.no_inventory && !needs_list;
+        Options { choice, guard_removals, guard_changes, no_inventory, ..options }
+    }
+
+    fn choice(&mut self, deed: Deed) -> Choice {
+        let tag = self.of(&TAGS);
+        match self.random.u32(0..4) {
+            0 => Choice::Tagged(tag),
+            1 => Choice::Untagged(tag),
+            2 if deed.file().is_some() => Choice::Odd,
+            _ => Choice::Valued(self.of(&VALUES)),
+        }
+    }
+
+    fn options_of_any(&mut self) -> Options {
         Options {
             fresh: self.one_in(10),
             limit: self.one_in(8).then(|| self.random.u32(0..6)),
@@ -393,6 +461,7 @@ impl Drawing {
             skip_invalid: self.random.bool(),
             lock_wait: self.one_in(3).then(|| self.seconds(300)),
             answered_after: self.one_in(10).then(|| self.seconds(1500)),
+            ..Options::default()
         }
     }
 

@@ -21,6 +21,10 @@ pub(super) struct History {
 #[derive(Clone, Debug)]
 pub(super) struct Habits {
     pub(super) quota: &'static str,
+    /// Whether single and bulk tag calls count apart.
+    pub(super) counts_bulk_apart: bool,
+    /// Whether the program finds out by itself whether they do; otherwise it counts them together.
+    pub(super) finds_out_scope: bool,
     /// How far the list lies behind at the most.
     pub(super) list_lag: Duration,
     /// Machines on a page at the most.
@@ -130,6 +134,83 @@ pub(super) enum Deed {
     Resume(Label),
     /// Takes the run of that command back.
     Undo(Label),
+    /// Takes a tag off wherever it is, or puts another in its place.
+    Retag(Retag),
+    /// Does what the command line asks for to the machines of a file or of the tenant's list.
+    Order(Order),
+}
+
+/// What becomes of a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Retag {
+    pub(super) old: &'static str,
+    pub(super) new: Option<&'static str>,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    /// The machines of this file; those of the tenant's list if there is none.
+    pub(super) file: Option<FileNumber>,
+    pub(super) add: Option<&'static str>,
+    pub(super) remove: Option<&'static str>,
+    pub(super) value: Option<DeviceValue>,
+}
+
+impl Deed {
+    /// What the command line asks for of every machine, if it does.
+    pub(super) fn orders(&self) -> Option<Vec<Wish>> {
+        let add = |tag: &str| Wish::Add(tag.to_owned());
+        let remove = |tag: &str| Wish::Remove(tag.to_owned());
+        match self {
+            Self::Retag(Retag { old, new }) => Some(new.map(add).into_iter().chain([remove(old)]).collect()),
+            Self::Order(order) => {
+                let tags = order.add.map(add).into_iter().chain(order.remove.map(remove));
+                Some(tags.chain(order.value.map(Wish::Set)).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The file that it is about.
+    pub(super) const fn file(&self) -> Option<FileNumber> {
+        match self {
+            Self::Apply(file) | Self::Plan(file) | Self::Verify(file) => Some(*file),
+            Self::Order(order) => order.file,
+            Self::Resume(_) | Self::Undo(_) | Self::Retag(_) => None,
+        }
+    }
+}
+
+/// Which rows or machines are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Machines that the list shows with this tag.
+    Tagged(&'static str),
+    /// Those that it shows without it.
+    Untagged(&'static str),
+    Valued(DeviceValue),
+    /// Rows whose machine has an odd number: the file says so itself.
+    Odd,
+}
+
+impl Choice {
+    /// As it is typed.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Tagged(tag) => format!("set_has_element(machine.machineTags, '{tag}')"),
+            Self::Untagged(tag) => format!("not(set_has_element(machine.machineTags, '{tag}'))"),
+            Self::Valued(value) => format!("machine.currentDeviceValue == '{value}'"),
+            Self::Odd => "team == 'odd'".to_owned(),
+        }
+    }
+}
+
+/// A share of the listed machines and a number: what exceeds both is too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) percent: u8,
+    pub(super) count: u32,
 }
 
 /// Options as they are typed.
@@ -147,6 +228,10 @@ pub(super) struct Options {
     pub(super) lock_wait: Option<Duration>,
     /// Somebody is asked, and says yes after that time.
     pub(super) answered_after: Option<Duration>,
+    /// Which rows or machines are meant; all without it.
+    pub(super) choice: Option<Choice>,
+    pub(super) guard_removals: Option<Bound>,
+    pub(super) guard_changes: Option<Bound>,
 }
 
 /// How a command comes to its end.

@@ -20,6 +20,8 @@ fn plain() -> History {
         naming: DeadNaming::All,
         tells_case_apart: true,
         forbids_bulk: false,
+        counts_bulk_apart: false,
+        finds_out_scope: false,
         latency: Duration::ZERO,
     };
     History { seed: 0, habits, machines: vec![machine(), machine(), machine()], steps: Vec::new() }

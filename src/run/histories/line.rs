@@ -85,7 +85,8 @@ impl Transport for Line {
             Asked::Read
         } else {
             let (wish, machines) = write_of(request);
-            Asked::Write { wish, machines }
+            let is_bulk = matches!(request, ApiRequest::ChangeTagOnMachines { .. });
+            Asked::Write { wish, machines, is_bulk }
         };
         let (call, token) = {
             let now = self.service.now();

@@ -12,7 +12,7 @@ use super::history::{Command, Deed, History, Label, Row, Step};
 use super::process::Process;
 use super::service::{BEGINNING, Service};
 use super::telling::Told;
-use super::truth::{CommandNumber, Log, Moment};
+use super::truth::{CommandNumber, Log, Moment, Wish};
 use crate::clock::{BootId, BootTime, Clock, SharedClock};
 
 /// A history that was performed.
@@ -59,8 +59,7 @@ impl Clock for MachineClock {
 }
 
 /// Everything that a history is about.
-struct World<'a> {
-    history: &'a History,
+struct World {
     service: Arc<Service>,
     directory: TempDir,
     clock: SharedClock,
@@ -71,13 +70,12 @@ struct World<'a> {
     commands: CommandNumber,
 }
 
-impl<'a> World<'a> {
-    fn new(history: &'a History) -> Self {
+impl World {
+    fn new(history: &History) -> Self {
         let service = Arc::new(Service::new(history.habits.clone(), &history.machines));
         let set_by = Arc::new(Mutex::new(0));
         let clock = machine_clock(0, Duration::ZERO, &set_by);
         Self {
-            history,
             service,
             directory: directory(),
             clock,
@@ -132,23 +130,27 @@ impl<'a> World<'a> {
             Deed::Resume(label) | Deed::Undo(label) => Some(self.run_of(label)?),
             _ => None,
         };
-        let file = match command.deed {
-            Deed::Apply(file) | Deed::Plan(file) | Deed::Verify(file) => Some((file, self.files[file].clone())),
-            Deed::Resume(_) | Deed::Undo(_) => None,
-        };
+        let file = command.deed.file().map(|file| (file, self.files[file].clone()));
+        let orders = command.deed.orders().or_else(|| self.orders_of(run.as_deref()?));
         self.commands += 1;
         Some(Process {
             number: self.commands - 1,
             command: command.clone(),
             run,
             file,
+            orders,
             has_company,
-            quota: self.history.habits.quota,
             service: Arc::clone(&self.service),
             clock: Arc::clone(&self.clock),
             directory: self.directory.path().join("state"),
             paper: Arc::default(),
         })
+    }
+
+    /// What the command line asked for of which the run is; its results do not say it.
+    fn orders_of(&self, run: &str) -> Option<Vec<Wish>> {
+        let of_run = self.told.iter().rev().filter(|told| told.run.as_deref() == Some(run));
+        of_run.filter(|told| !matches!(told.deed, Deed::Retag(_))).find_map(|told| told.deed.orders())
     }
 
     fn run_of(&self, label: Label) -> Option<String> {

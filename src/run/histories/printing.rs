@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::history::{Command, Deed, Fate, History, Nature, Options, Row, Step};
+use super::history::{Bound, Choice, Command, Deed, Fate, History, Nature, Options, Order, Retag, Row, Step};
 use super::performing::Performance;
 use super::telling::{End, Told};
 use super::truth::{Asked, Event, Moment};
@@ -31,7 +31,7 @@ fn line(text: &mut String, line: &str) {
 fn tenant(history: &History) -> String {
     let habits = &history.habits;
     let mut text = format!(
-        "history of seed {}; service: quota {}, list up to {:?} behind, pages of {}, bulk of {}, names {:?}{}{}, latency {:?}\n",
+        "history of seed {}; service: quota {}, list up to {:?} behind, pages of {}, bulk of {}, names {:?}{}{}{}{}, latency {:?}\n",
         history.seed,
         habits.quota,
         habits.list_lag,
@@ -40,6 +40,8 @@ fn tenant(history: &History) -> String {
         habits.naming,
         if habits.tells_case_apart { ", tells case apart" } else { "" },
         if habits.forbids_bulk { ", forbids bulk" } else { "" },
+        if habits.counts_bulk_apart { ", counts bulk apart" } else { "" },
+        if habits.finds_out_scope { ", --quota-scope auto" } else { "" },
         habits.latency,
     );
     for (number, machine) in history.machines.iter().enumerate() {
@@ -81,6 +83,13 @@ fn describe_command(command: &Command) -> String {
         Deed::Verify(file) => format!("verify file{file}.csv"),
         Deed::Resume(label) => format!("resume [{label}]"),
         Deed::Undo(label) => format!("undo [{label}]"),
+        Deed::Retag(Retag { old, new: Some(new) }) => format!("tags rename {old} {new}"),
+        Deed::Retag(Retag { old, new: None }) => format!("tags remove {old}"),
+        Deed::Order(Order { file, .. }) => {
+            let input = file.map_or("@tenant".to_owned(), |file| format!("file{file}.csv"));
+            let wishes = command.deed.orders().unwrap_or_default();
+            format!("apply {input} to {}", wishes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "))
+        }
     };
     let mut text = format!("[{}] {deed}{}", command.label, options(&command.options));
     if command.fate != Fate::Undisturbed {
@@ -115,6 +124,10 @@ fn options(options: &Options) -> String {
             let _written = write!(text, " {name} {value}");
         }
     };
+    let share = |bound: Bound| format!("{}%,{}", bound.percent, bound.count);
+    value(options.choice.map(Choice::text), "--where");
+    value(options.guard_removals.map(share), "--guard-removals");
+    value(options.guard_changes.map(share), "--guard-changes");
     value(options.limit.map(|limit| limit.to_string()), "--limit");
     value(options.max_changes.map(|most| most.to_string()), "--max-changes");
     value(options.deadline.map(|after| format!("{after:?}")), "--deadline");
@@ -173,8 +186,9 @@ fn clock_time(at: Moment) -> String {
 fn describe_event(performance: &Performance, told: &Told, event: &Event) -> Option<String> {
     let is_own = |call: &usize| performance.log.commands[*call] == told.number;
     Some(match event {
-        Event::Sent { call, asked: Asked::Write { wish, machines }, .. } if is_own(call) => {
-            format!("call {call}: {wish} on {machines:?}")
+        Event::Sent { call, asked: Asked::Write { wish, machines, is_bulk }, .. } if is_own(call) => {
+            let bulk = if *is_bulk { " in bulk" } else { "" };
+            format!("call {call}: {wish} on {machines:?}{bulk}")
         }
         Event::Applied { slot, before, after, call } => {
             let whose = call.map_or("others".into(), |call| format!("call {call}"));
@@ -186,6 +200,7 @@ fn describe_event(performance: &Performance, told: &Told, event: &Event) -> Opti
             format!("call {call} shows {}", contents.collect::<Vec<_>>().join(", "))
         }
         Event::Answered { call, reply } if is_own(call) => format!("call {call} answered: {reply:?}"),
+        Event::Crowded { call } if is_own(call) => format!("call {call} has room only in a bucket of its own"),
         Event::Trespass(what) => what.clone(),
         _ => return None,
     })

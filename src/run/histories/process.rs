@@ -12,23 +12,26 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::history::{Command, Deed, Fate, FileNumber, Options, Row};
+use super::history::{Command, Deed, Fate, FileNumber, Options, Order, Retag, Row};
 use super::line::Line;
 use super::oracle::cells;
 use super::performing::happen;
 use super::service::Service;
 use super::telling::{COLUMNS, End, Told, read_results};
-use super::truth::CommandNumber;
+use super::truth::{CommandNumber, Wish};
 use crate::clock::SharedClock;
 use crate::dispatch::{MaximumErrors, StopRequest};
 use crate::exit::CommandError;
-use crate::input::{Accepted, InputOptions};
+use crate::input::{Accepted, InputOptions, MachineFilter, Orders};
 use crate::plan::changes::{PlanSettings, UnlistedPolicy};
+use crate::plan::guard::{Bound, Guard};
+use crate::plan::tag_change::TagChange;
 use crate::quota::QuotaScope;
-use crate::report::{Reserved, ResultsTarget, Screen, Streams};
+use crate::report::{MACHINE_COLUMNS, Reserved, ResultsTarget, Screen, Streams};
 use crate::run::{
-    ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, InputSource, PlanningOptions, ResumeOrder,
-    RunOptions, Tenant, UndoOrder, apply, check_input, plan, resume, undo, verify,
+    ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, InputSource, NamedFilter, PlanningOptions,
+    ResumeOrder, Retagging, RunOptions, TENANT_INPUT, Tenant, UndoOrder, apply, check_input, check_input_with_machines,
+    plan, resume, retag, undo, verify,
 };
 use crate::store::{RunCondition, Store};
 
@@ -46,8 +49,9 @@ pub(super) struct Process {
     /// The run that it is about, if it is named.
     pub(super) run: Option<String>,
     pub(super) file: Option<(FileNumber, Vec<Row>)>,
+    /// What is asked for of every row that does not say it.
+    pub(super) orders: Option<Vec<Wish>>,
     pub(super) has_company: bool,
-    pub(super) quota: &'static str,
     pub(super) service: Arc<Service>,
     pub(super) clock: SharedClock,
     pub(super) directory: PathBuf,
@@ -65,7 +69,7 @@ impl Process {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let data = String::from_utf8_lossy(&self.paper.data.lock().expect("nobody panicked")).into_owned();
         let text = String::from_utf8_lossy(&self.paper.errors.lock().expect("nobody panicked")).into_owned();
-        let results = if matches!(end, End::Exited(_)) { read_results(&data) } else { None };
+        let results = if matches!(end, End::Exited(_)) { read_results(&data, self.orders.as_deref()) } else { None };
         let named = results.iter().flatten().map(|row| row.run.clone()).find(|run| !run.is_empty());
         let run = match named {
             Some(run) => Some(run),
@@ -159,16 +163,17 @@ impl Process {
             quiet: false,
             json: false,
             bulletin: None,
-            named_state_directory: None,
+            repeated_options: String::new(),
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),
             stop_requests,
             random: fastrand::Rng::with_seed(self.command.seed),
         };
         let done = async {
-            let input = match &self.file {
-                Some((number, rows)) => Some(check_input(self.input(*number, rows), &desk.screen).await?),
-                None => None,
+            let (input, waiting) = match self.input()? {
+                Some(order) if order.waits_for_machines() => (None, Some(order)),
+                Some(order) => (Some(check_input(order, &desk.screen).await?), None),
+                None => (None, None),
             };
             let store = Store::open_for_simulation(&self.directory, Arc::clone(&self.clock)).await?;
             if most_commits < usize::MAX {
@@ -189,8 +194,17 @@ impl Process {
             let identity = async { Ok(Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()) }) };
             let clock = Arc::clone(&self.clock);
             let tenant = Tenant::open(service, identity, store, clock, self.calls(), &mut desk).await?;
+            let input = match waiting {
+                Some(order) => Some(check_input_with_machines(&tenant, order, &mut desk).await?),
+                None => input,
+            };
             match (self.command.deed, input) {
-                (Deed::Apply(_), Some(input)) => apply(&tenant, &self.apply_order(), input, &mut desk).await,
+                (Deed::Retag(change), _) => {
+                    retag(&tenant, &self.apply_order(), &self.retagging(change)?, &mut desk).await
+                }
+                (Deed::Apply(_) | Deed::Order(_), Some(input)) => {
+                    apply(&tenant, &self.apply_order(), input, &mut desk).await
+                }
                 (Deed::Plan(_), Some(input)) => plan(&tenant, self.planning(), false, &input, &mut desk).await,
                 (Deed::Verify(_), Some(input)) => {
                     verify(&tenant, input, Some(&ResultsTarget::StandardOutput), false, &mut desk).await
@@ -213,32 +227,79 @@ impl Process {
         &self.command.options
     }
 
-    fn input(&self, number: FileNumber, rows: &[Row]) -> InputOrder {
-        let mut text = COLUMNS.join(",") + "\n";
-        for row in rows {
-            text.push_str(&(cells(row).join(",") + "\n"));
-        }
-        InputOrder {
-            name: format!("file{number}.csv"),
-            path: format!("/files/file{number}.csv"),
-            is_file: true,
-            source: InputSource::Bytes(Box::new(move || Ok(Box::new(std::io::Cursor::new(text))))),
-            filter: None,
+    /// The input that the command names, if it does.
+    fn input(&self) -> Result<Option<InputOrder>, CommandError> {
+        let orders = match self.command.deed {
+            Deed::Order(order) => Some(orders(order)),
+            _ => None,
+        };
+        let (name, path, source) = match &self.file {
+            None if orders.is_none() => return Ok(None),
+            None => (TENANT_INPUT.to_owned(), TENANT_INPUT.to_owned(), InputSource::Tenant),
+            Some((number, rows)) => {
+                let text = file_text(rows, orders.is_some());
+                let open =
+                    move || -> std::io::Result<Box<dyn std::io::Read>> { Ok(Box::new(std::io::Cursor::new(text))) };
+                let name = format!("file{number}.csv");
+                (name.clone(), format!("/files/{name}"), InputSource::Bytes(Box::new(open)))
+            }
+        };
+        Ok(Some(InputOrder {
+            name,
+            path,
+            is_file: self.file.is_some(),
+            source,
+            filter: self.filter()?,
             // Tags in every case are meant here.
-            options: InputOptions { accepted: Accepted::ALL, ..InputOptions::default() },
+            options: InputOptions { accepted: Accepted::ALL, orders, ..InputOptions::default() },
             skip_invalid: self.options().skip_invalid,
             allow_empty: true,
             names_allowed: !self.options().no_inventory || matches!(self.command.deed, Deed::Verify(_)),
-        }
+        }))
+    }
+
+    fn filter(&self) -> Result<Option<NamedFilter>, CommandError> {
+        let now = self.clock.wall_time();
+        let filter = self.options().choice.map(|choice| NamedFilter::parse("--where".to_owned(), &choice.text(), now));
+        filter.transpose()
+    }
+
+    /// The change of a tag, as it was typed.
+    fn retagging(&self, Retag { old, new }: Retag) -> Result<Retagging, CommandError> {
+        let change = match new {
+            Some(new) => TagChange::rename(old, new, Accepted::ALL),
+            None => TagChange::remove(old),
+        };
+        let filter = self.filter()?.map(|named| MachineFilter::new(named.filter, &MACHINE_COLUMNS));
+        let typed = format!("tags {old} {new:?} {:?}", self.options().choice);
+        let filter = filter.transpose().expect("fields of the list");
+        Ok(Retagging { change: change.expect("tags of ours"), typed, filter })
     }
 
     fn calls(&self) -> CallOptions {
+        let habits = &self.service.habits;
         CallOptions {
-            quota: self.quota.parse().expect("a quota"),
-            scope: QuotaScope::Api,
+            quota: habits.quota.parse().expect("a quota"),
+            scope: if habits.finds_out_scope { QuotaScope::Auto } else { QuotaScope::Api },
             concurrency: 4,
             deadline: self.options().deadline.map(|after| self.clock.boot_time().plus(after)),
             maximum_outage: MAXIMUM_OUTAGE,
+        }
+    }
+
+    /// The guards of the command line; whoever goes on with a run has none.
+    fn guard(&self) -> Guard {
+        let share = |bound: super::history::Bound| Bound::Share { percent: bound.percent, count: bound.count };
+        let Options { guard_removals, guard_changes, .. } = self.options();
+        // To make room for another tag is no removal.
+        let makes_room = matches!(self.command.deed, Deed::Retag(Retag { new: Some(_), .. }));
+        match self.command.deed {
+            Deed::Resume(_) | Deed::Undo(_) => Guard::default(),
+            _ => Guard {
+                removals: guard_removals.filter(|_| !makes_room).map(share),
+                changes: guard_changes.map(share),
+                scope: None,
+            },
         }
     }
 
@@ -246,7 +307,7 @@ impl Process {
         let options = self.options();
         let unlisted = if options.unlisted_fail { UnlistedPolicy::Fail } else { UnlistedPolicy::Try };
         PlanningOptions {
-            settings: PlanSettings { unlisted, limit: options.limit, ..PlanSettings::default() },
+            settings: PlanSettings { unlisted, limit: options.limit, guard: self.guard() },
             inventory: !options.no_inventory,
             bulk: !options.no_bulk,
             max_changes: options.max_changes,
@@ -305,6 +366,22 @@ impl Process {
         });
         own.next().map(|run| run.run_id)
     }
+}
+
+/// A file as it stands on the disk; where the command line says what is asked for, no column does.
+fn file_text(rows: &[Row], is_ordered: bool) -> String {
+    let columns = if is_ordered { 1 } else { COLUMNS.len() };
+    let mut text = COLUMNS[..columns].join(",") + ",team\n";
+    for row in rows {
+        let team = if row.machine % 2 == 1 { "odd" } else { "even" };
+        text.push_str(&format!("{},{team}\n", cells(row)[..columns].join(",")));
+    }
+    text
+}
+
+fn orders(Order { add, remove, value, .. }: Order) -> Orders {
+    let [add, remove] = [add, remove].map(|tag| tag.map(str::to_owned));
+    Orders::new(add.as_slice(), remove.as_slice(), value, Accepted::ALL).expect("orders that make sense")
 }
 
 /// What a command says.

@@ -11,7 +11,7 @@ use super::history::{Habits, Machine, Nature};
 use super::line::Letter;
 use super::truth::{CallNumber, Content, Event, Log, MachineNumber, Moment, Reply, Slot, Wish};
 use crate::api::{Answer, ApiRequest, Response};
-use crate::model::{Bucket, DeviceValue, MachineId, TagAction};
+use crate::model::{DeviceValue, MachineId, TagAction};
 use crate::quota::Quota;
 use crate::sandbox::in_memory::{InMemory, is_success};
 use crate::sandbox::{CallKind, Mishap, SandboxDeviceValue, SandboxMachine, SandboxSettings};
@@ -32,7 +32,8 @@ pub(super) struct Service {
 /// What changes.
 pub(super) struct State {
     pub(super) log: Log,
-    arrivals: [Vec<Moment>; 3],
+    /// Of reads, single tag calls, device values, and bulk tag calls.
+    arrivals: [Vec<Moment>; 4],
     pub(super) token: u64,
 }
 
@@ -127,28 +128,37 @@ impl Service {
     }
 
     /// Takes a call in; one that is over the quota is a trespass.
-    fn admit(&self, bucket: Bucket, call: CallNumber) -> Option<Reaction> {
+    fn admit(&self, request: &ApiRequest, call: CallNumber) -> Option<Reaction> {
         let now = self.now();
         let mut state = self.state();
         state.log.note(now, Event::Arrived { call });
-        let mut is_over = false;
+        let mut is_refused = false;
+        let own = place_of(request);
         for limit in self.quota.limits() {
-            let arrivals = &state.arrivals[bucket.position()];
-            let inside =
-                arrivals.iter().rev().take_while(|arrival| now.saturating_sub(**arrival) <= limit.window).count();
-            if inside >= limit.calls.get() as usize {
-                is_over = true;
-                let text = format!("call {call} is over the quota of {limit} for {}", bucket.as_str());
+            let inside = |place: usize| {
+                let arrivals = state.arrivals[place].iter().rev();
+                arrivals.take_while(|arrival| now.saturating_sub(**arrival) <= limit.window).count()
+            };
+            let is_full = |calls: usize| calls >= limit.calls.get() as usize;
+            let together: usize =
+                if TAG_CALLS.contains(&own) { TAG_CALLS.map(inside).iter().sum() } else { inside(own) };
+            let (is_full_alone, is_full_together) = (is_full(inside(own)), is_full(together));
+            let Habits { counts_bulk_apart, finds_out_scope, .. } = self.habits;
+            is_refused |= is_full_alone || (is_full_together && !counts_bulk_apart);
+            if is_full_alone || (is_full_together && !finds_out_scope) {
+                let text = format!("call {call} is over the quota of {limit} for {}", BUCKETS[own]);
                 state.log.note(now, Event::Trespass(text));
+            } else if is_full_together && !counts_bulk_apart {
+                state.log.note(now, Event::Crowded { call });
             }
         }
-        state.arrivals[bucket.position()].push(now);
-        is_over.then(|| throttled(None))
+        state.arrivals[own].push(now);
+        is_refused.then(|| throttled(None))
     }
 
     /// What the service makes of a call that has come.
     pub(super) fn serve(&self, letter: &Letter) -> Reaction {
-        if let Some(refusal) = self.admit(letter.request.bucket(), letter.call) {
+        if let Some(refusal) = self.admit(&letter.request, letter.call) {
             return refusal;
         }
         let mut random = fastrand::Rng::with_seed(letter.seed);
@@ -258,6 +268,20 @@ impl Service {
         let as_of = if is_list { state.log.count_at(now.saturating_sub(lag)) } else { state.log.events.len() };
         let displayed = shown_in(&body_of(&answer)).into_iter().map(|number| (number, as_of)).collect();
         Reaction { answer, reply: Reply::Read, displayed }
+    }
+}
+
+/// What is counted, each on its own or together with others.
+const BUCKETS: [&str; 4] = ["reads", "single tag calls", "device values", "bulk tag calls"];
+/// The places of those of which nobody knows whether they count together.
+const TAG_CALLS: [usize; 2] = [1, 3];
+
+const fn place_of(request: &ApiRequest) -> usize {
+    match request {
+        ApiRequest::ListMachines { .. } | ApiRequest::GetMachine { .. } => 0,
+        ApiRequest::ChangeTag { .. } => 1,
+        ApiRequest::SetDeviceValue { .. } => 2,
+        ApiRequest::ChangeTagOnMachines { .. } => 3,
     }
 }
 

@@ -132,6 +132,9 @@ fn simpler_commands(command: &Command) -> Vec<Command> {
         Options { deadline: None, ..options.clone() },
         Options { lock_wait: None, ..options.clone() },
         Options { answered_after: None, ..options.clone() },
+        Options { choice: None, ..options.clone() },
+        Options { guard_removals: None, ..options.clone() },
+        Options { guard_changes: None, ..options.clone() },
     ];
     let plainer = plainer.into_iter().filter(|plainer| plainer != options);
     simpler.extend(plainer.map(|options| Command { options, ..command.clone() }));
@@ -164,6 +167,12 @@ fn simpler_worlds(history: &History) -> Vec<History> {
     }
     if habits.forbids_bulk {
         with(&|history| history.habits.forbids_bulk = false);
+    }
+    if habits.finds_out_scope {
+        with(&|history| history.habits.finds_out_scope = false);
+    }
+    if habits.counts_bulk_apart {
+        with(&|history| history.habits.counts_bulk_apart = false);
     }
     if habits.quota != "100/1m,1500/1h" {
         with(&|history| history.habits.quota = "100/1m,1500/1h");

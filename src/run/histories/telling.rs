@@ -62,13 +62,14 @@ pub(super) struct ResultRow {
 /// The columns of every file.
 pub(super) const COLUMNS: [&str; 4] = ["machineId", "tag", "action", "value"];
 
-/// Reads results; `None` when they are none.
-pub(super) fn read_results(text: &str) -> Option<Vec<ResultRow>> {
+/// Reads results; `None` when they are none. Rows that do not say what was asked for were asked for `orders`.
+pub(super) fn read_results(text: &str, orders: Option<&[Wish]>) -> Option<Vec<ResultRow>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().ok()?.clone();
     // Where the input has a column of that name, too, ours is the later one.
     let place = |name: &str| header.iter().collect::<Vec<_>>().iter().rposition(|column| *column == name);
     let status = place("status").or_else(|| place("result"))?;
+    let orders = orders.filter(|_| place(COLUMNS[2]).is_none());
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.ok()?;
@@ -76,7 +77,7 @@ pub(super) fn read_results(text: &str) -> Option<Vec<ResultRow>> {
         let cells: Vec<String> = COLUMNS.iter().map(|name| cell(name)).collect();
         rows.push(ResultRow {
             machine: number_of_machine(&cells[0]),
-            wishes: wishes(&cells),
+            wishes: orders.map_or_else(|| wishes(&cells), <[Wish]>::to_vec),
             cells,
             number: cell("row").parse().ok()?,
             status: record.get(status)?.to_owned(),
@@ -126,11 +127,11 @@ mod tests {
              after,finished_at,run_id\n{id},a,Add,High,1,failed,404,NotFound,\"gone, alas\",1,,absent,,x,r\n\
              host3,a,,Low,2,unchanged,,,,0,,,,,r\n"
         );
-        let rows = read_results(&text).expect("rows");
+        let rows = read_results(&text, None).expect("rows");
         assert_eq!((rows[0].machine, rows[1].machine), (Some(7), Some(3)));
         assert_eq!(rows[0].wishes, [Wish::Add("a".into()), Wish::Set(DeviceValue::High)]);
         assert_eq!(rows[1].wishes, [Wish::Set(DeviceValue::Low)]);
         assert_eq!((rows[0].code.as_str(), rows[0].message.as_str(), rows[1].number), ("NotFound", "gone, alas", 2));
-        assert!(read_results("a,b\n1,2\n").is_none());
+        assert!(read_results("a,b\n1,2\n", None).is_none());
     }
 }

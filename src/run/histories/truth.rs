@@ -122,7 +122,7 @@ impl fmt::Display for Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A change of these machines.
-    Write { wish: Wish, machines: Vec<MachineNumber> },
+    Write { wish: Wish, machines: Vec<MachineNumber>, is_bulk: bool },
     /// The list, or one machine.
     Read,
 }
@@ -175,6 +175,10 @@ pub(super) enum Event {
     },
     /// A call that the service's quota does not allow, or one during a wait that it had asked for.
     Trespass(String),
+    /// A call for which there was room only if single and bulk tag calls counted apart, and they do not.
+    Crowded {
+        call: CallNumber,
+    },
 }
 
 /// Everything that happened, in its order.

@@ -214,7 +214,7 @@ impl World {
             quiet: false,
             json: false,
             bulletin: None,
-            named_state_directory: None,
+            repeated_options: String::new(),
             tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
             stop_requests,

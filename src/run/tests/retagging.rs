@@ -23,7 +23,7 @@ impl World {
         let retagging = Retagging { change: change.clone(), typed, filter: None };
         let ended = self.command(how, async |world, mut desk| {
             let outcome = match world.tenant(&mut desk, how).await {
-                Ok(tenant) => retag(&tenant, &order, &retagging, &mut desk).await,
+                Ok(tenant) => Box::pin(retag(&tenant, &order, &retagging, &mut desk)).await,
                 Err(error) => Err(error),
             };
             (desk, outcome)

@@ -1,7 +1,11 @@
 use super::*;
 
-const APPLICANT: Applicant<'_> =
-    Applicant { tenant: "contoso", client_id: "app", audience: "https://api.securitycenter.microsoft.com" };
+const APPLICANT: Applicant<'_> = Applicant {
+    tenant: "contoso",
+    client_id: "app",
+    audience: "https://api.securitycenter.microsoft.com",
+    is_person: false,
+};
 
 fn request() -> TokenRequest {
     TokenRequest {
@@ -11,6 +15,7 @@ fn request() -> TokenRequest {
         client_assertion: None,
         client_assertion_type: None,
         scope: Some("https://api.securitycenter.microsoft.com/.default".into()),
+        ..TokenRequest::default()
     }
 }
 

@@ -62,6 +62,24 @@ impl Store {
             .await
     }
 
+    /// Notes that these operations may have been done, although nobody has answered so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn note_in_doubt(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut statement = transaction.prepare_cached(
+                    "UPDATE operation SET ambiguous = 1 WHERE run_key = ?1 AND operation_number = ?2",
+                )?;
+                for operation in operations {
+                    statement.execute(params![run.0, operation.0])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Puts a successor into the place of a run: it takes its name and its beginning, and its calls.
     ///
     /// # Errors

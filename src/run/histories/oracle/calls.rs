@@ -1,5 +1,7 @@
 //! What a command sent, against what it had to send and what it must not.
 
+use std::borrow::Cow;
+
 use super::endings::differs_in_case;
 use super::{AT_ONCE, CallStory, Case, Deed, Event, Kind, LAG, Reply, Slot, Told, Wish};
 use crate::run::histories::history::{Reference, Row};
@@ -23,7 +25,8 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
         );
     }
     forbidden(&own, note);
-    waits(&own, note);
+    waits(case, &own, note);
+    crowds(case, told, note);
     for write in &own {
         for machine in write.machines {
             let slot = write.wish.slot(*machine);
@@ -58,16 +61,18 @@ fn forbidden(own: &[&CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
 }
 
 /// Nobody calls before the time that a 429 named to this very command.
-fn waits(own: &[&CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
+fn waits(case: &Case<'_>, own: &[&CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
     let throttled = own.iter().filter_map(|write| match write.answered {
         Some((index, at, Reply::Throttled(Some(until)))) => Some((write, index, at, *until)),
         _ => None,
     });
-    let is_value = |wish: &Wish| matches!(wish, Wish::Set(_));
+    // Where they may count apart, a refusal of single tag calls says nothing of bulk calls.
+    let bucket =
+        |write: &CallStory<'_>| (matches!(write.wish, Wish::Set(_)), write.is_bulk && case.habits().finds_out_scope);
     for (first, index, at, until) in throttled {
         let early = own.iter().find(|write| {
             write.sent > index
-                && is_value(write.wish) == is_value(first.wish)
+                && bucket(write) == bucket(first)
                 && write.sent_at > at + AT_ONCE
                 && write.sent_at + AT_ONCE < until
         });
@@ -78,6 +83,33 @@ fn waits(own: &[&CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
             );
             note(Kind::Trespass, text);
         }
+    }
+}
+
+/// Once a command has found out that single and bulk tag calls count together, none of the later ones finds it out again.
+fn crowds(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, String)) {
+    let crowded = |told: &Told| {
+        let mut events = case.log.events.iter();
+        events.any(|(_, event)| match event {
+            Event::Crowded { call } => {
+                case.log.commands[*call] == told.number
+                    && case.log.events[told.began..told.ended].iter().any(|(_, event)| {
+                        matches!(event, Event::Answered { call: answered, reply: Reply::Throttled(_) } if answered == call)
+                    })
+            }
+            _ => false,
+        })
+    };
+    let has_learned =
+        |other: &&Told| other.ended <= told.began && matches!(other.end, End::Exited(_)) && crowded(other);
+    if crowded(told)
+        && let Some(earlier) = case.told.iter().find(has_learned)
+    {
+        let text = format!(
+            "single and bulk tag calls were counted apart again, and command {} had learned that they are not",
+            earlier.label
+        );
+        note(Kind::Trespass, text);
     }
 }
 
@@ -136,6 +168,7 @@ fn breaks_before_it_makes(case: &Case<'_>, told: &Told, write: &CallStory<'_>, s
     let run = told.run.as_deref()?;
     let began = case.beginning_of(run)?;
     let rows = rows_in_force(case, told)?;
+    let rows = rows.as_ref();
     // Whom no list shows has no name, and a row in error asks for nothing.
     let is_known = |row: &&Row| {
         let has_names = case.is_always_listed(row.machine) && !began.options.no_inventory && !told.options.no_inventory;
@@ -169,11 +202,20 @@ fn breaks_before_it_makes(case: &Case<'_>, told: &Told, write: &CallStory<'_>, s
 }
 
 /// The rows that the command's run is about: of its own file, or of the command that it goes on from.
-fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<&'a [Row]> {
+fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<Cow<'a, [Row]>> {
+    if let Some(wishes) = told.deed.orders() {
+        // Whomever a call is about, all of it was asked of.
+        let row = |machine| Row { machine, reference: Reference::Id, wishes: wishes.clone() };
+        return Some((0..case.history.machines.len()).map(row).collect());
+    }
     if let Some((_, rows)) = &told.file {
-        return Some(rows);
+        if told.options.choice.is_none() {
+            return Some(Cow::Borrowed(rows));
+        }
+        let chosen = told.results.iter().flatten().filter_map(|result| rows.get(result.number.checked_sub(1)?));
+        return Some(chosen.cloned().collect());
     }
     let run = told.run.as_deref()?;
     let earlier = case.told.iter().filter(|other| other.number < told.number && other.run.as_deref() == Some(run));
-    earlier.filter_map(|other| other.file.as_ref()).next_back().map(|(_, rows)| rows.as_slice())
+    rows_in_force(case, earlier.filter(|other| other.deed.orders().is_some() || other.file.is_some()).next_back()?)
 }

@@ -1,5 +1,6 @@
 //! How a command ends: that it does, with a status that fits its rows, and with every row of its file.
 
+use super::guarding::WITHHELD;
 use super::{Case, Deed, Kind, ResultRow, Row, Told};
 use crate::run::histories::drawing::LAST_LABELS;
 use crate::run::histories::history::{Nature, Reference};
@@ -26,13 +27,13 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, Str
     if matches!(status, 70 | 7) && !told.was_calm {
         note(Kind::ExitStatus, format!("it ended with {status}: {}", last_words(&told.text)));
     }
-    if let (Deed::Apply(_), Some(results), Some((_, file))) = (told.deed, &told.results, &told.file) {
-        rows_are_all_there(told, results, file, note);
+    if let (Deed::Apply(_) | Deed::Order(_), Some(results), Some((_, file))) = (told.deed, &told.results, &told.file) {
+        rows_are_all_there(case, told, results, file, note);
     }
-    if matches!(told.deed, Deed::Apply(_)) && matches!(status, 0 | 1) && told.results.is_none() {
+    if matches!(told.deed, Deed::Apply(_) | Deed::Order(_)) && matches!(status, 0 | 1) && told.results.is_none() {
         note(Kind::RowsDiffer, format!("it ended with {status} and wrote no results"));
     }
-    if let (Deed::Apply(_) | Deed::Resume(_) | Deed::Undo(_), Some(results)) = (told.deed, &told.results) {
+    if let (false, Some(results)) = (matches!(told.deed, Deed::Plan(_) | Deed::Verify(_)), &told.results) {
         status_fits(status, results, note);
     }
     if told.label == LAST_LABELS + 1 {
@@ -89,7 +90,8 @@ fn unexplained(case: &Case<'_>, told: &Told, status: u8) -> Option<String> {
 }
 
 fn status_fits(status: u8, results: &[ResultRow], note: &mut dyn FnMut(Kind, String)) {
-    let is_bad = |row: &&ResultRow| matches!(row.status.as_str(), "failed" | "unknown" | "invalid");
+    let is_bad =
+        |row: &&ResultRow| matches!(row.status.as_str(), "failed" | "unknown" | "invalid") || row.code == WITHHELD;
     let first_bad = results.iter().find(is_bad);
     match (status, first_bad) {
         (0, Some(row)) => {
@@ -130,15 +132,32 @@ pub(in crate::run::histories) fn cells(row: &Row) -> Vec<String> {
     cells
 }
 
-fn rows_are_all_there(told: &Told, results: &[ResultRow], file: &[Row], note: &mut dyn FnMut(Kind, String)) {
-    if results.len() != file.len() {
+fn rows_are_all_there(
+    case: &Case<'_>,
+    told: &Told,
+    results: &[ResultRow],
+    file: &[Row],
+    note: &mut dyn FnMut(Kind, String),
+) {
+    // Rows that are not meant are no rows of the run; which are meant is judged elsewhere.
+    let all_are_meant = told.options.choice.is_none() && !keeps_rows(case, told);
+    if all_are_meant && results.len() != file.len() {
         return note(
             Kind::RowsDiffer,
             format!("{} rows were answered, and the file has {}", results.len(), file.len()),
         );
     }
-    for (number, (result, row)) in (1..).zip(results.iter().zip(file)) {
-        if result.number != number || result.cells != cells(row) {
+    if !results.is_sorted_by(|one, next| one.number < next.number) {
+        return note(Kind::RowsDiffer, "rows are answered twice, or not in their order".into());
+    }
+    let says_it = told.deed.orders().is_none();
+    for result in results {
+        let number = result.number;
+        let Some(row) = number.checked_sub(1).and_then(|place| file.get(place)) else {
+            return note(Kind::RowsDiffer, format!("row {number} is none of the file's"));
+        };
+        let columns = if says_it { 4 } else { 1 };
+        if result.cells[..columns] != cells(row)[..columns] {
             let text =
                 format!("row {number} of the results is {:?}, and that of the file {:?}", result.cells, cells(row));
             return note(Kind::RowsDiffer, text);
@@ -147,12 +166,19 @@ fn rows_are_all_there(told: &Told, results: &[ResultRow], file: &[Row], note: &m
         // Without an inventory there are no names; and a tag that the file writes in two ways is a mistake of its own.
         let is_name = matches!(row.reference, Reference::Name | Reference::ShortName);
         let is_variant = result.code == "case_variant" && file.iter().any(|other| differs_in_case(row, other));
-        let must_be_invalid = row.wishes.is_empty() || (is_name && told.options.no_inventory);
+        let must_be_invalid = (says_it && row.wishes.is_empty()) || (is_name && told.options.no_inventory);
         let fits = (result.status == "invalid") == (must_be_invalid || is_variant);
         if !known.contains(&result.status.as_str()) || !fits {
             note(Kind::RowsDiffer, format!("row {number} says {:?}", result.status));
         }
     }
+}
+
+/// Whether the command may have gone on with a run that keeps the rows which it selected when it began.
+fn keeps_rows(case: &Case<'_>, told: &Told) -> bool {
+    let began_it =
+        case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);
+    told.deed.orders().is_some() && !began_it
 }
 
 /// Whether two rows name the same tag in different ways.

@@ -15,7 +15,9 @@
 //! change that a list would have shown which the program did not read when it went on with a run.
 
 mod calls;
+mod choosing;
 mod endings;
+mod guarding;
 mod layers;
 mod rows;
 #[cfg(test)]
@@ -72,6 +74,10 @@ pub(in crate::run::histories) enum Kind {
     UndoRefused,
     /// What was done was sent again.
     SentAgain,
+    /// A machine was changed that was not meant, or one was left out that was.
+    MeantOthers,
+    /// A guard let through more than it allows, or withheld a part, or what it allows.
+    GuardPassed,
     /// A tag was taken before the other was there.
     BreakBeforeMake,
     /// More calls than the quota allows, or calls during a wait.
@@ -113,6 +119,7 @@ struct CallStory<'a> {
     sent_at: Moment,
     wish: &'a Wish,
     machines: &'a [MachineNumber],
+    is_bulk: bool,
     answered: Option<(usize, Moment, &'a Reply)>,
 }
 
@@ -138,6 +145,8 @@ impl<'a> Case<'a> {
             rows::judge(self, told, &writes, &mut note);
             undoing::judge(self, told, &writes, &mut note);
             calls::judge(self, told, &writes, &mut note);
+            choosing::judge(self, told, &writes, &mut note);
+            guarding::judge(self, told, &writes, &mut note);
         }
         violations.sort_by_key(|violation| violation.label);
         violations
@@ -152,10 +161,10 @@ impl<'a> Case<'a> {
         let mut stories: BTreeMap<CallNumber, CallStory<'a>> = BTreeMap::new();
         for (index, (at, event)) in self.log.events.iter().enumerate() {
             match event {
-                Event::Sent { call, command, asked: Asked::Write { wish, machines } } => {
-                    let (number, command) = (*call, *command);
-                    let story =
-                        CallStory { number, command, sent: index, sent_at: *at, wish, machines, answered: None };
+                Event::Sent { call, command, asked: Asked::Write { wish, machines, is_bulk } } => {
+                    let (number, command, is_bulk) = (*call, *command, *is_bulk);
+                    let (sent, sent_at) = (index, *at);
+                    let story = CallStory { number, command, sent, sent_at, wish, machines, is_bulk, answered: None };
                     stories.insert(number, story);
                 }
                 Event::Answered { call, reply } => {

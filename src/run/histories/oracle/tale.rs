@@ -28,6 +28,8 @@ impl Tale {
             naming: DeadNaming::All,
             tells_case_apart: true,
             forbids_bulk: false,
+            counts_bulk_apart: false,
+            finds_out_scope: false,
             latency: Duration::ZERO,
         };
         let machines = vec![machine(), machine()];
@@ -100,7 +102,11 @@ impl Tale {
 
     pub(super) fn send(&mut self, wish: &Wish, machine: MachineNumber) -> CallNumber {
         let (call, command) = (self.log.next_call(), self.told.len() - 1);
-        self.note(Event::Sent { call, command, asked: Asked::Write { wish: wish.clone(), machines: vec![machine] } });
+        self.note(Event::Sent {
+            call,
+            command,
+            asked: Asked::Write { wish: wish.clone(), machines: vec![machine], is_bulk: false },
+        });
         call
     }
 

@@ -1,0 +1,45 @@
+//! A setting as it stands in a file, and which other ones it leaves without a meaning.
+
+use std::ffi::OsString;
+
+use super::keys::Key;
+use crate::config::{Environment, Place};
+
+/// Files to sign in with; each is another way.
+pub(super) const CREDENTIAL_FILES: [&str; 4] =
+    ["client-secret-file", "token-file", "client-certificate-file", "federated-token-file"];
+
+/// A key that a file sets.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    /// The profile that it belongs to; `None` for all.
+    pub(super) profile: Option<String>,
+    pub(super) key: Key,
+    pub(super) values: Vec<OsString>,
+    pub(super) place: Place,
+}
+
+impl Setting {
+    /// The value, of one that has one.
+    pub(super) fn text(&self) -> Option<String> {
+        self.values.first().and_then(|value| value.to_str()).map(str::to_owned)
+    }
+}
+
+/// Whether a nearer setting leaves a farther one without a meaning.
+pub(super) fn replaces(nearer: &str, farther: &str) -> bool {
+    let is_file = |name| CREDENTIAL_FILES.contains(&name);
+    nearer == farther
+        || (nearer == "cloud" && matches!(farther, "base-url" | "authority-host"))
+        || (is_file(nearer) && is_credential(farther))
+}
+
+/// Whether it says how to sign in.
+pub(super) fn is_credential(key: &str) -> bool {
+    key == "auth" || CREDENTIAL_FILES.contains(&key)
+}
+
+/// Whether a variable says something; an empty one does not.
+pub(super) fn is_set(environment: Environment<'_>, name: &str) -> bool {
+    environment(name).is_some_and(|value| !value.is_empty())
+}

@@ -1,0 +1,247 @@
+//! Files of rules on the command line: `apply`, `plan` and `verify` of one, and `tagfleet rules`.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use super::input::input_name;
+use super::opening::{Opening, asks, desk, rows_target};
+use super::settings::{planning_options, run_options};
+use super::watching::Watched;
+use crate::cli::{ApplyOptions, GeneralOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
+use crate::config::quota;
+use crate::exit::{CommandError, ExitStatus};
+use crate::input::{List, bare_name};
+use crate::model::MachineReference;
+use crate::outside::shown;
+use crate::plan::guard::Guard;
+use crate::quota::{Quota, QuotaScope};
+use crate::report::{ListBuilder, MACHINE_COLUMNS, Reserved, ResultsTarget, Screen};
+use crate::rules::{Draft, Fault, Lookup, LookupOrder};
+use crate::run::{self, ApplyOrder, ExportedList, PlanningOptions, RulesOrder, refuse_faults};
+
+/// The longest file of rules that is read.
+const RULES_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// The column of machines' ids in an exported list.
+const ID_COLUMN: &str = "machineId";
+/// What files of rules end in.
+const RULES_EXTENSION: &str = "toml";
+
+/// Whether an input is a file of rules.
+pub(super) fn is_rules(input: &Path) -> bool {
+    input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(RULES_EXTENSION))
+}
+
+/// Asks the rules about the tenant, shows the plan, asks, and carries it out.
+pub(super) async fn apply(
+    options: ApplyOptions,
+    general: &GeneralOptions,
+    reserved: &Reserved,
+    watched: Option<&Watched>,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    refuse_options(&options.input, &options.guard, options.planning.no_inventory)?;
+    let target = rows_target("results", options.output.as_deref(), general)?;
+    let asks = asks(options.changing.limits.yes, options.sandbox, true)?;
+    let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
+    let default = super::apply::default_results(&options.input.input, options.sandbox);
+    let target = target.unwrap_or_else(|| ResultsTarget::file(default));
+    target.check(reserved, &run::RULES_HEADER.map(str::to_owned))?;
+    let rules = opening.before_the_deadline(read(&options.input.input, &options.guard, screen)).await?;
+    let order = ApplyOrder {
+        target,
+        planning: planning(planning_options(&options.planning, Guard::default())),
+        run: run_options(asks, options.planning.no_bulk, options.changing),
+        joins: !options.fresh,
+    };
+    let connection = opening.connect_to_company().await?;
+    let apply = async |tenant: &_, desk: &mut _| Box::pin(run::apply_rules(tenant, &order, rules, desk)).await;
+    opening.work(connection, general, screen, apply).await
+}
+
+/// Says what `apply` would do, or what the rules say of one machine.
+pub(super) async fn plan(
+    options: PlanOptions,
+    general: &GeneralOptions,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    refuse_options(&options.input, &options.guard, options.planning.no_inventory)?;
+    let rules = read(&options.input.input, &options.guard, screen).await?;
+    let planning = planning(planning_options(&options.planning, Guard::default()));
+    let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
+    if let Some(path) = &options.inventory {
+        let list = exported_list(path, &rules, quota(&options.quota)).await?;
+        let desk = desk(general, screen, None);
+        return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &desk);
+    }
+    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
+    let connection = opening.connect_to_company().await?;
+    let plan = async |tenant: &_, desk: &mut _| {
+        Box::pin(run::plan_rules(tenant, planning, tells_differences, explained.as_ref(), rules, desk)).await
+    };
+    opening.work(connection, general, screen, plan).await
+}
+
+/// Says which of what the rules ask for the tenant holds.
+pub(super) async fn verify(
+    options: VerifyOptions,
+    general: &GeneralOptions,
+    reserved: &Reserved,
+    watched: Option<&Watched>,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    let no_guard = GuardOptions::default();
+    refuse_options(&options.input, &no_guard, false)?;
+    let target = rows_target("the rows", options.output.as_deref(), general)?;
+    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
+    if let Some(target) = &target {
+        target.check_for_verification(reserved)?;
+    }
+    let rules = read(&options.input.input, &no_guard, screen).await?;
+    let connection = opening.connect_to_company().await?;
+    let skip = options.skip_missing_machines;
+    let verify =
+        async |tenant: &_, desk: &mut _| Box::pin(run::verify_rules(tenant, rules, target.as_ref(), skip, desk)).await;
+    opening.work(connection, general, screen, verify).await
+}
+
+/// Writes a first file of rules, or gives back what one owns.
+pub(super) async fn rules(
+    options: RulesOptions,
+    general: &GeneralOptions,
+    screen: &Screen,
+) -> Result<ExitStatus, CommandError> {
+    let RulesOptions { dump: _, prefix, name, release, service, quota } = options;
+    let opening = Opening::new(general, false, &service, &quota, None)?;
+    let connection = opening.connect(&[]).await?;
+    let work = async |tenant: &_, desk: &mut _| match release {
+        Some(released) => run::release_rules(tenant, &released, desk).await,
+        None => run::dump_rules(tenant, &name, &prefix, desk).await,
+    };
+    opening.work(connection, general, screen, work).await
+}
+
+/// Every machine is in the list, whatever else is planned.
+fn planning(options: PlanningOptions) -> PlanningOptions {
+    PlanningOptions { inventory: true, ..options }
+}
+
+/// What a machine is named by.
+fn reference(named: &str) -> MachineReference {
+    MachineReference::parse(named.trim())
+}
+
+/// Refuses what says how rows of a file are read, and what a file of rules says itself.
+fn refuse_options(input: &InputOptions, guard: &GuardOptions, no_inventory: bool) -> Result<(), CommandError> {
+    let given = [
+        (!input.orders.add.is_empty(), "--add"),
+        (!input.orders.remove.is_empty(), "--remove"),
+        (input.orders.set_value.is_some(), "--set-value"),
+        (input.orders.all, "--all"),
+        (input.sheet.is_some(), "--sheet"),
+        (input.encoding.is_some(), "--encoding"),
+        (input.skip_invalid, "--skip-invalid"),
+        (!input.accept.is_empty(), "--accept"),
+        (input.tag_separator.is_some(), "--tag-separator"),
+        (input.allow_empty, "--allow-empty"),
+        (input.filter.filter.is_some(), "--where"),
+        (input.filter.where_file.is_some(), "--where-file"),
+        (guard.guard_removals.is_some(), "--guard-removals"),
+        (guard.guard_changes.is_some(), "--guard-changes"),
+        (no_inventory, "--no-inventory"),
+    ];
+    match given.into_iter().find(|(is_given, _)| *is_given) {
+        None => Ok(()),
+        Some((_, option)) => Err(CommandError::text(
+            ExitStatus::Usage,
+            format!("{option} is for files of orders, and this is a file of rules"),
+            Some("leave it out; what a file of rules is about and may do stands in the file (tagfleet help rules)"),
+        )),
+    }
+}
+
+/// Reads a file of rules and its lookups; whatever is wrong is shown with its line.
+async fn read(path: &Path, guard: &GuardOptions, screen: &Screen) -> Result<RulesOrder, CommandError> {
+    let (path, screen) = (path.to_owned(), screen.clone());
+    let ceilings = (guard.allow_removals, guard.allow_changes);
+    let reading = tokio::task::spawn_blocking(move || read_blocking(&path, ceilings, &screen));
+    reading.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
+}
+
+fn read_blocking(
+    path: &Path,
+    ceilings: (Option<u32>, Option<u32>),
+    screen: &Screen,
+) -> Result<RulesOrder, CommandError> {
+    let name = shown(path);
+    let unreadable = |error: io::Error| {
+        let hint = format!("a file of rules is a file of text in UTF-8 that can be read, and {name} is none");
+        CommandError::new(ExitStatus::InputRefused, error, Some(hint))
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(RULES_FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 == RULES_FILE_BYTES {
+        return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
+    }
+    let refused =
+        |faults: Vec<Fault>| refuse_faults(&name, &faults, screen).err().unwrap_or_else(CommandError::cancelled);
+    let draft = Draft::read(text.trim_start_matches('\u{feff}'), Timestamp::now()).map_err(refused)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let (mut lookups, mut faults) = (Vec::new(), Vec::new());
+    for order in draft.lookups() {
+        match lookup(order, directory) {
+            Ok(lookup) => lookups.push(lookup),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    refuse_faults(&name, &faults, screen)?;
+    let declaration = draft.bind(&MACHINE_COLUMNS, lookups).map_err(refused)?;
+    Ok(RulesOrder { path: input_name(path), name, declaration, ceilings })
+}
+
+/// Reads a lookup, which is named from where the file of rules is.
+fn lookup(order: &LookupOrder, directory: &Path) -> Result<Lookup, Fault> {
+    let unusable = |why: &dyn std::error::Error| order.unusable(&why.to_string());
+    let file = File::open(directory.join(&order.file)).map_err(|error| unusable(&error))?;
+    let written = file.metadata().and_then(|metadata| metadata.modified()).map_err(|error| unusable(&error))?;
+    order.check_age(SystemTime::now().duration_since(written).unwrap_or(Duration::ZERO))?;
+    let list = List::read(file, &order.key_column).map_err(|error| unusable(&error))?;
+    Lookup::new(order.clone(), list)
+}
+
+/// Reads a list of machines that was exported.
+async fn exported_list(
+    path: &Path,
+    rules: &RulesOrder,
+    quota: (Quota, QuotaScope),
+) -> Result<ExportedList, CommandError> {
+    let (path, fields) = (path.to_owned(), rules.declaration.fields().collect::<Vec<_>>());
+    let reading = tokio::task::spawn_blocking(move || {
+        let name = shown(&path);
+        let unusable = |why: &dyn std::error::Error| {
+            let message = format!("{name} cannot be used as a list of machines: {why}");
+            let hint = "write one with: tagfleet inventory -o MACHINES.csv";
+            CommandError::text(ExitStatus::InputRefused, message, Some(hint))
+        };
+        let file = File::open(&path).map_err(|error| unusable(&error))?;
+        let list = List::read(file, ID_COLUMN).map_err(|error| unusable(&error))?;
+        let header: Vec<String> = list.header().iter().map(|column| bare_name(column)).collect();
+        let mut machines = ListBuilder::keeping(fields);
+        for row in list.rows() {
+            let cell = |name: &str| {
+                let wanted = bare_name(name);
+                header.iter().position(|column| *column == wanted).map(|column| row.cell(column))
+            };
+            let id = row.cell(list.key()).trim();
+            if !id.is_empty() {
+                machines.add_exported(id, cell).map_err(|error| unusable(&error))?;
+            }
+        }
+        Ok(ExportedList { name, machines, read_at: Timestamp::now(), quota })
+    });
+    reading.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
+}

@@ -1,0 +1,83 @@
+//! What a profile's process writes, where it is one of several: each file under a name that has the profile in it.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Cli, Command, MonitoringOptions};
+
+/// The same command with names of its own for all that it writes. What the profile's own section names is its own already.
+/// `default_results` names the results of an input.
+pub(crate) fn with_own_names(mut cli: Cli, default_results: impl Fn(&Path, bool) -> PathBuf) -> Cli {
+    let settings = &cli.general.settings;
+    let Some(profile) = settings.name.clone().filter(|_| settings.is_one_of_several) else { return cli };
+    let is_own = |key: &str| settings.own_keys.iter().any(|own| own == key);
+    let (own_output, own_metrics, own_log) = (is_own("output"), is_own("metrics-file"), is_own("log-file"));
+    let rename = |path: &mut Option<PathBuf>, is_own: bool| {
+        if let Some(path) = path.as_mut().filter(|_| !is_own) {
+            *path = named(path, &profile);
+        }
+    };
+    rename(&mut cli.general.log_file, own_log);
+    match &mut cli.command {
+        Command::Apply(options) => {
+            let default = || default_results(&options.input.input, options.sandbox);
+            options.output.get_or_insert_with(default);
+            rename(&mut options.output, own_output);
+        }
+        Command::Resume(options) => rename(&mut options.output, false),
+        Command::Verify(options) => rename(&mut options.output, false),
+        Command::Inventory(options) => rename(&mut options.output, false),
+        Command::Tags(options) => {
+            if let Some(command) = &mut options.command {
+                let results = command.results();
+                command.options_mut().output = Some(named(&results, &profile));
+            }
+        }
+        _ => {}
+    }
+    if let Some(monitoring) = monitoring(&mut cli.command) {
+        rename(&mut monitoring.metrics_file, own_metrics);
+    }
+    cli
+}
+
+fn monitoring(command: &mut Command) -> Option<&mut MonitoringOptions> {
+    match command {
+        Command::Apply(options) => Some(&mut options.changing.monitoring),
+        Command::Verify(options) => Some(&mut options.monitoring),
+        Command::Resume(options) => Some(&mut options.changing.monitoring),
+        Command::Tags(options) => options.command.as_mut().map(|it| &mut it.options_mut().changing.monitoring),
+        _ => None,
+    }
+}
+
+/// `x.results.csv` of the profile `a` is `x.a.results.csv`.
+fn named(path: &Path, profile: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let endings = [".sandbox.results.csv", ".results.csv"];
+    let ending = endings.into_iter().find(|ending| name.ends_with(ending) && name.len() > ending.len());
+    let begin = match ending {
+        Some(ending) => name.len() - ending.len(),
+        None => name.rfind('.').filter(|position| *position > 0).unwrap_or(name.len()),
+    };
+    let (stem, ending) = name.split_at_checked(begin).unwrap_or((&name, ""));
+    path.with_file_name(format!("{stem}.{profile}{ending}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_stands_before_the_ending() {
+        for (path, expected) in [
+            ("dir/retag.results.csv", "dir/retag.a.results.csv"),
+            ("retag.sandbox.results.csv", "retag.a.sandbox.results.csv"),
+            ("x.prom", "x.a.prom"),
+            ("/v/run.log", "/v/run.a.log"),
+            ("rows", "rows.a"),
+            (".results.csv", ".results.a.csv"),
+        ] {
+            assert_eq!(named(Path::new(path), "a"), Path::new(expected), "{path}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The environment as a value, so that tests can replace it.
+
+use std::ffi::OsString;
+
+/// Reads a variable of the environment.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;

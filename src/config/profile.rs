@@ -1,0 +1,41 @@
+//! The profile of this call: what files of settings say below the options and the variables.
+
+use std::ffi::OsString;
+
+/// What the files of settings come to for one call of the program.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    /// The profile that is in force, if one is.
+    pub name: Option<String>,
+    /// The tenant that every token must be of; `None` where no file names one.
+    pub tenant: Option<String>,
+    /// What rows of an input call the tenant of this profile: as the profile does, or by the profile's name.
+    pub own_tenant: Vec<String>,
+    /// What they call the tenants of the other profiles.
+    pub other_tenants: Vec<String>,
+    /// What stands in the place of variables that are not set.
+    pub variables: Vec<(&'static str, OsString)>,
+    /// The keys that the profile's own section sets.
+    pub own_keys: Vec<String>,
+    /// Whether it is one of several that were asked for at once, so that what it writes carries its name.
+    pub is_one_of_several: bool,
+}
+
+impl Profile {
+    /// A name that other profiles at work would give, too, made this one's; but for what its own section names.
+    #[must_use]
+    pub fn distinct(&self, key: &str, name: String) -> String {
+        let is_shared = self.is_one_of_several && !self.own_keys.iter().any(|own| own == key);
+        match self.name.as_ref().filter(|_| is_shared) {
+            Some(profile) => format!("{name}.{profile}"),
+            None => name,
+        }
+    }
+
+    /// A variable of the environment; one that is not set, or empty, is what the profile says in its place.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<OsString> {
+        let set = std::env::var_os(name).filter(|value| !value.is_empty());
+        set.or_else(|| self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
+    }
+}

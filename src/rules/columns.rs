@@ -1,0 +1,114 @@
+//! What rules may name: the fields of machines, and the columns of lookups.
+
+use super::lookup::Lookup;
+use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup as Found, Row};
+use crate::input::{HeaderColumns, MachineFields, bare_name, list_form};
+
+/// What the API calls fields that an exported list has under another name.
+const ALIASES: [(&str, &str); 2] = [("id", "machineid"), ("devicevalue", "currentdevicevalue")];
+/// The field that holds a machine's tags.
+const TAGS: &str = "machineTags";
+/// What may stand before the dot of a machine's own field.
+const OF_MACHINES: &str = "machine";
+
+/// The columns of a file of rules: those of machines, and behind them those of each lookup.
+pub(super) struct FleetColumns<'l> {
+    fields: &'static [&'static str],
+    /// Of each lookup its name, the position of its first column, and its columns.
+    lookups: Vec<(&'l str, usize, HeaderColumns)>,
+}
+
+impl<'l> FleetColumns<'l> {
+    /// Of these fields and these lookups.
+    pub(super) fn new(fields: &'static [&'static str], lookups: &'l [Lookup]) -> Self {
+        let mut start = fields.len();
+        let place = |lookup: &'l Lookup| {
+            let begins = start;
+            start += lookup.header().len();
+            (lookup.name(), begins, HeaderColumns::new(lookup.header()))
+        };
+        Self { fields, lookups: lookups.iter().map(place).collect() }
+    }
+
+    /// The name of the machine's field at this position.
+    pub(super) fn field(&self, position: usize) -> Option<&'static str> {
+        self.fields.get(position).copied()
+    }
+
+    fn find_field(&self, name: &str) -> Found {
+        let bare = bare_name(name);
+        let wanted = ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare.as_str(), |(_, field)| *field);
+        let Some(position) = self.fields.iter().position(|field| bare_name(field) == wanted) else {
+            return Found::Unknown;
+        };
+        let kind = list_form(name).map_or(ColumnKind::Text, ColumnKind::List);
+        Found::Found(Column { position, kind })
+    }
+}
+
+impl Columns for FleetColumns<'_> {
+    fn find(&self, name: &ColumnName) -> Found {
+        let qualifier = name.qualifier.as_deref().map(bare_name).filter(|qualifier| qualifier != OF_MACHINES);
+        let Some(qualifier) = qualifier else { return self.find_field(&name.name) };
+        let lookup = self.lookups.iter().find(|(lookup, ..)| bare_name(lookup) == qualifier);
+        let Some((_, start, header)) = lookup else { return Found::Unknown };
+        match header.find(&ColumnName { qualifier: None, name: name.name.clone() }) {
+            // What a lookup's cell holds is a text, whatever its column is called.
+            Found::Found(Column { position, .. }) => {
+                Found::Found(Column { position: start + position, kind: ColumnKind::Text })
+            }
+            other => other,
+        }
+    }
+
+    fn known(&self, qualifier: Option<&str>) -> Vec<String> {
+        let Some(qualifier) = qualifier.map(bare_name).filter(|qualifier| qualifier != OF_MACHINES) else {
+            return self.fields.iter().map(|field| (*field).to_owned()).collect();
+        };
+        let is_meant = |lookup: &str| bare_name(lookup) == qualifier;
+        let is_known = self.lookups.iter().any(|(lookup, ..)| is_meant(lookup));
+        // Of a lookup that is not there, every one could be meant.
+        let meant = self.lookups.iter().filter(|(lookup, ..)| !is_known || is_meant(lookup));
+        let names = meant.flat_map(|(lookup, _, header)| {
+            header.known(None).into_iter().map(move |column| format!("{lookup}.{column}"))
+        });
+        names.collect()
+    }
+}
+
+/// A machine as rules see it.
+#[derive(Clone, Copy)]
+pub struct Sight<'m> {
+    /// What the list shows.
+    pub fields: &'m dyn MachineFields,
+    /// The place of the machine in the list.
+    pub place: usize,
+    /// Its tags, the list's and our own of late; `None` when they are not known.
+    pub tags: Option<&'m [&'m str]>,
+    /// The lookups, joined to the list.
+    pub lookups: &'m [Lookup],
+}
+
+/// What a list leaves empty is lacking, and so is the row that a lookup does not have; an empty cell of one is there.
+impl Row for Sight<'_> {
+    fn cell(&self, position: usize) -> Cell<'_> {
+        let names = self.fields.names();
+        if let Some(field) = names.get(position) {
+            if *field == TAGS {
+                return self.tags.map_or(Cell::Lacking, Cell::List);
+            }
+            return match self.fields.cell(self.place, position) {
+                "" => Cell::Lacking,
+                text => Cell::Text(text),
+            };
+        }
+        let mut column = position - names.len();
+        for lookup in self.lookups {
+            match column.checked_sub(lookup.header().len()) {
+                Some(rest) => column = rest,
+                None => return lookup.cell(self.place, column).map_or(Cell::Lacking, Cell::Text),
+            }
+        }
+        Cell::Lacking
+    }
+}

@@ -1,0 +1,157 @@
+//! What every rule says of one machine, and why.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::columns::Sight;
+use super::declaration::{Declaration, Gift};
+use super::judging::Verdict;
+use super::wishes::{Fleet, TagsHeld, Wish, of_one};
+use crate::input::Excerpt;
+use crate::inventory::{ListedMachine, NameMatch};
+use crate::model::{Change, MachineId, MachineReference, TagAction};
+use crate::outside::shown;
+
+/// What the rules say of a machine.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    machine: String,
+    name: Option<String>,
+    in_scope: Option<bool>,
+    lacking_for_scope: Vec<String>,
+    rules: Vec<Explained>,
+    takes_off: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Explained {
+    name: String,
+    line: usize,
+    word: &'static str,
+    words: String,
+}
+
+impl Explanation {
+    /// Of the machine that is named so.
+    ///
+    /// # Errors
+    /// Why it is none, or several.
+    pub fn of(declaration: &Declaration, fleet: Fleet<'_>, machine: &MachineReference) -> Result<Self, String> {
+        let machine = find(fleet, machine)?;
+        let held = TagsHeld::of(machine, fleet.recent);
+        let place = machine.position().index();
+        let sight = Sight { fields: fleet.fields, place, tags: held.known(), lookups: &declaration.lookups };
+        let judgement = declaration.judge(&sight);
+        let rules = declaration.rules.iter().zip(&judgement.verdicts).map(|(rule, verdict)| {
+            let (word, words) = match verdict {
+                Verdict::Gives(gift) => ("gives", format!("gives {}", gift_words(gift, &held))),
+                Verdict::Reports(gift) => {
+                    ("reports", format!("would give {}, and only reports", gift_words(gift, &held)))
+                }
+                Verdict::DoesNot => ("does_not", "does not match".to_owned()),
+                Verdict::Surpassed => ("surpassed", "an earlier rule of its set has won".to_owned()),
+                Verdict::SurpassedByReport => {
+                    ("surpassed", "an earlier rule of its set would win, and only reports".to_owned())
+                }
+                Verdict::Undecided => {
+                    let lacking = declaration.lacking(rule, &sight).join(", ");
+                    ("undecided", format!("undecided, since the machine lacks {}", shown(&lacking)))
+                }
+                Verdict::Waits => ("undecided", "undecided, as an earlier rule of its set is".to_owned()),
+                Verdict::Odd(tag, why) => ("odd", format!("gives nothing: the tag \"{}\" {why}", Excerpt::new(tag))),
+            };
+            Explained { name: rule.name.clone(), line: rule.line, word, words }
+        });
+        let rules = rules.collect();
+        let mut takes_off = Vec::new();
+        let given_last = BTreeMap::new();
+        // That two rules give two values stands below their names.
+        let _conflict = of_one(declaration, &judgement, &held, &given_last, machine.position(), |wish| {
+            if let Wish { change: Change::Tag(TagAction::Remove, tag), .. } = wish {
+                takes_off.push(tag.as_str().to_owned());
+            }
+        });
+        Ok(Self {
+            machine: machine.id().to_string(),
+            name: machine.name().map(str::to_owned),
+            in_scope: judgement.in_scope,
+            lacking_for_scope: declaration.lacking_for_scope(&sight),
+            rules,
+            takes_off,
+        })
+    }
+
+    /// The text for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let name = self.name.as_deref().map(|name| format!("{} ", shown(name))).unwrap_or_default();
+        let scope = match self.in_scope {
+            Some(true) => "is in scope".to_owned(),
+            Some(false) => "is out of scope, and stays as it is".to_owned(),
+            None => format!(
+                "lacks {}, which the scope asks for, and stays as it is",
+                shown(&self.lacking_for_scope.join(", "))
+            ),
+        };
+        let mut text = format!("Machine {name}({}) {scope}.\n", self.machine);
+        for rule in &self.rules {
+            // Writing into a string cannot fail.
+            let _written = writeln!(text, "  line {}, \"{}\": {}", rule.line, shown(&rule.name), rule.words);
+        }
+        for tag in &self.takes_off {
+            let _written = writeln!(text, "  taken off, since no rule gives it: \"{}\"", Excerpt::new(tag));
+        }
+        text
+    }
+
+    /// What an object for scripts says.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let rules = self
+            .rules
+            .iter()
+            .map(|rule| json!({"name": rule.name, "line": rule.line, "verdict": rule.word, "why": rule.words}));
+        json!({
+            "machine": self.machine,
+            "computer_dns_name": self.name,
+            "in_scope": self.in_scope,
+            "rules": rules.collect::<Vec<_>>(),
+            "takes_off": self.takes_off,
+        })
+    }
+}
+
+fn gift_words(gift: &Gift, held: &TagsHeld<'_>) -> String {
+    let tag = gift.tag.as_ref().map(|tag| {
+        let has_it = if held.tags.contains(&tag.as_str()) { ", which it has" } else { "" };
+        format!("the tag \"{}\"{has_it}", Excerpt::new(tag.as_str()))
+    });
+    let value = gift.value.map(|value| format!("the value {value}"));
+    tag.into_iter().chain(value).collect::<Vec<_>>().join(" and ")
+}
+
+fn find<'f>(fleet: Fleet<'f>, machine: &MachineReference) -> Result<ListedMachine<'f>, String> {
+    let inventory = fleet.inventory;
+    let found = match machine {
+        MachineReference::Id(id) => inventory.find(id).map_or(NameMatch::None, NameMatch::One),
+        MachineReference::Entra(device) => inventory.find_entra(*device),
+        MachineReference::Name(name) => match inventory.find(&MachineId::from_service(name)) {
+            Some(position) => NameMatch::One(position),
+            None => inventory.find_name(name),
+        },
+    };
+    let named = Excerpt::new(&machine.to_string());
+    match found {
+        NameMatch::One(position) => {
+            inventory.machine(position).ok_or_else(|| format!("there is no machine \"{named}\""))
+        }
+        NameMatch::None => Err(format!("no machine of the list is called \"{named}\"")),
+        NameMatch::Several(positions) => {
+            let ids = positions.iter().filter_map(|position| inventory.machine(*position));
+            let ids: Vec<String> = ids.map(|machine| machine.id().to_string()).take(5).collect();
+            Err(format!("{} machines are called \"{named}\": {}", positions.len(), ids.join(", ")))
+        }
+    }
+}

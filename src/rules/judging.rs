@@ -1,0 +1,144 @@
+//! What each rule says of a machine.
+
+use super::columns::Sight;
+use super::declaration::{Declaration, Gift, Mode, Rule, TagForm};
+use super::template::Filled;
+use crate::filter::{BoundFilter, Unread};
+
+/// What a rule says of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It gives this.
+    Gives(Gift),
+    /// It would, and only reports.
+    Reports(Gift),
+    /// It does not.
+    DoesNot,
+    /// An earlier rule of its set has won.
+    Surpassed,
+    /// An earlier rule of its set would have won, and only reports: what is there stays as it is.
+    SurpassedByReport,
+    /// Something that it needs is lacking.
+    Undecided,
+    /// It waits for an earlier rule of its set that is undecided.
+    Waits,
+    /// The tag that it would give is no tag to create: its text, and why not, to be read after "the tag … ".
+    Odd(String, String),
+}
+
+/// What the rules say of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether the machine is in scope; `None` when that cannot be decided.
+    pub in_scope: Option<bool>,
+    /// For each rule what it says. Nothing where the machine is not in scope for certain.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// How a set of which one rule counts stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SetState {
+    Open,
+    Won,
+    WonByReport,
+    Undecided,
+}
+
+impl Verdict {
+    /// Whether the rule's tag must stay as it is, there or not.
+    #[must_use]
+    pub const fn protects(&self) -> bool {
+        matches!(self, Self::SurpassedByReport | Self::Undecided | Self::Waits | Self::Odd(..))
+    }
+
+    /// Whether it cannot be told what the rule gives.
+    #[must_use]
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self, Self::Undecided | Self::Waits)
+    }
+
+    /// What the rule gives, whether that is done or only reported.
+    #[must_use]
+    pub const fn gift(&self) -> Option<&Gift> {
+        match self {
+            Self::Gives(gift) | Self::Reports(gift) => Some(gift),
+            _ => None,
+        }
+    }
+}
+
+impl Declaration {
+    /// Judges a machine.
+    #[must_use]
+    pub fn judge(&self, machine: &Sight<'_>) -> Judgement {
+        let in_scope = self.scope.as_ref().map_or(Some(true), |scope| holds(scope, machine));
+        if in_scope != Some(true) {
+            return Judgement { in_scope, verdicts: Vec::new() };
+        }
+        let sets = self.rules.iter().filter_map(|rule| rule.one_of).max().map_or(0, |last| last + 1);
+        let mut sets = vec![SetState::Open; sets];
+        let verdicts = self.rules.iter().map(|rule| {
+            let Some(set) = rule.one_of.and_then(|set| sets.get_mut(set)) else { return rule.verdict(machine) };
+            match *set {
+                SetState::Won => Verdict::Surpassed,
+                SetState::WonByReport => Verdict::SurpassedByReport,
+                SetState::Undecided => Verdict::Waits,
+                SetState::Open => {
+                    let verdict = rule.verdict(machine);
+                    *set = match verdict {
+                        Verdict::Gives(_) => SetState::Won,
+                        Verdict::Reports(_) => SetState::WonByReport,
+                        Verdict::Undecided | Verdict::Odd(..) => SetState::Undecided,
+                        _ => SetState::Open,
+                    };
+                    verdict
+                }
+            }
+        });
+        Judgement { in_scope, verdicts: verdicts.collect() }
+    }
+
+    /// Why a rule is undecided about a machine: what its condition or its tag needs and the machine lacks.
+    #[must_use]
+    pub fn lacking(&self, rule: &Rule, machine: &Sight<'_>) -> Vec<String> {
+        let mut lacking = rule.condition.lacking(machine);
+        if lacking.is_empty()
+            && let Some(TagForm::Template { template, .. }) = &rule.tag
+        {
+            lacking.extend(template.lacking(machine));
+        }
+        lacking
+    }
+
+    /// The same of the scope.
+    #[must_use]
+    pub fn lacking_for_scope(&self, machine: &Sight<'_>) -> Vec<String> {
+        self.scope.as_ref().map_or_else(Vec::new, |scope| scope.lacking(machine))
+    }
+}
+
+fn holds(filter: &BoundFilter, machine: &Sight<'_>) -> Option<bool> {
+    filter.verdict(machine, &mut Unread::default())
+}
+
+impl Rule {
+    /// What it says by itself, whatever other rules of its set say.
+    fn verdict(&self, machine: &Sight<'_>) -> Verdict {
+        match holds(&self.condition, machine) {
+            None => return Verdict::Undecided,
+            Some(false) => return Verdict::DoesNot,
+            Some(true) => {}
+        }
+        let tag = match &self.tag {
+            None => None,
+            Some(TagForm::Literal(tag)) => Some(tag.clone()),
+            Some(TagForm::Template { template, .. }) => match template.fill(machine) {
+                Filled::Tag(tag) => Some(tag),
+                Filled::Lacking => return Verdict::Undecided,
+                Filled::Odd(text, why) => return Verdict::Odd(text, why),
+            },
+        };
+        let gift = Gift { tag, value: self.value };
+        if self.mode == Mode::Report { Verdict::Reports(gift) } else { Verdict::Gives(gift) }
+    }
+}

@@ -1,0 +1,242 @@
+//! Lookups: other lists that say more of machines, with one row for each.
+//!
+//! A row is that of a machine by its id, by its Entra device id, or by its name as machines' names match: a whole name, or
+//! the part before the first dot, where no two machines of different names begin with that. A device that was onboarded
+//! anew has one row for all its records.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::fault::Fault;
+use crate::input::{Excerpt, List};
+use crate::inventory::{Inventory, MachinePosition, NameMatch};
+use crate::model::{EntraDeviceId, MachineId};
+use crate::outside::shown;
+use crate::words::{counted, describe_duration, group_digits};
+
+/// What a row of a lookup is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    Id,
+    EntraDevice,
+    Name,
+}
+
+impl KeyKind {
+    /// The fields of machines that can be keys.
+    pub(super) const ALL: [(Self, &'static str); 3] =
+        [(Self::Name, "computerDnsName"), (Self::Id, "id"), (Self::EntraDevice, "aadDeviceId")];
+}
+
+/// A lookup as the file of rules asks for it.
+#[derive(Clone, Debug)]
+pub struct LookupOrder {
+    /// What rules call it.
+    pub name: String,
+    /// Where it stands in the file of rules, from 1.
+    pub line: usize,
+    /// The file that holds it, as it is named there.
+    pub file: String,
+    /// The column of its keys.
+    pub key_column: String,
+    pub(super) key: KeyKind,
+    /// How old it may be.
+    pub max_age: Option<Duration>,
+    /// The share of the rows of the last finished run that it must have.
+    pub rows_percent: Option<u8>,
+}
+
+/// A lookup with its rows.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    order: LookupOrder,
+    list: List,
+    /// For each place of the tenant's list the row that it has here.
+    of_machine: Vec<Option<u32>>,
+}
+
+/// A key in the form in which keys are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Id(MachineId),
+    EntraDevice(EntraDeviceId),
+    Name(String),
+}
+
+impl LookupOrder {
+    fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault::new(self.line, format!("the lookup {}: {}", shown(&self.name), message.into()))
+    }
+
+    /// A fault of the file that holds it, whose text says why it cannot be used.
+    #[must_use]
+    pub fn unusable(&self, why: &str) -> Fault {
+        self.fault(format!("{} cannot be used: {why}", shown(&self.file)))
+    }
+
+    /// Refuses a file that is older than it may be.
+    ///
+    /// # Errors
+    /// [`Fault`] if it is.
+    pub fn check_age(&self, age: Duration) -> Result<(), Fault> {
+        match self.max_age {
+            Some(most) if age > most => Err(self.fault(format!(
+                "{} was written {} ago, and max-age allows {}",
+                shown(&self.file),
+                describe_duration(age),
+                describe_duration(most)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a file that has shrunk since a run that is over, when it had so many rows.
+    ///
+    /// # Errors
+    /// [`Fault`] if it has.
+    pub fn check_rows(&self, rows: u64, before: u64) -> Result<(), Fault> {
+        match self.rows_percent {
+            Some(percent) if rows.saturating_mul(100) < before.saturating_mul(u64::from(percent)) => {
+                Err(self.fault(format!(
+                    "{} has {}, and rows asks for {percent}% of the {} of the last finished run",
+                    shown(&self.file),
+                    counted(rows, "row", "rows"),
+                    group_digits(before)
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Lookup {
+    /// The rows of a list by their keys.
+    ///
+    /// # Errors
+    /// [`Fault`] when a key is none, or stands there twice.
+    pub fn new(order: LookupOrder, list: List) -> Result<Self, Fault> {
+        let mut lines: HashMap<Key, u64> = HashMap::new();
+        for row in list.rows() {
+            let cell = row.cell(list.key()).trim();
+            let Some(key) = key(order.key, cell) else {
+                if cell.is_empty() {
+                    continue;
+                }
+                let message = format!(
+                    "line {} of {} has the key \"{}\", which is no Entra device id",
+                    row.line,
+                    shown(&order.file),
+                    Excerpt::new(cell)
+                );
+                return Err(order.fault(message));
+            };
+            if let Some(earlier) = lines.insert(key, row.line) {
+                let (file, key) = (shown(&order.file), Excerpt::new(cell));
+                return Err(
+                    order.fault(format!("{file} has the key \"{key}\" twice, on lines {earlier} and {}", row.line))
+                );
+            }
+        }
+        Ok(Self { order, list, of_machine: Vec::new() })
+    }
+
+    /// What rules call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.order.name
+    }
+
+    /// How it was asked for.
+    #[must_use]
+    pub const fn order(&self) -> &LookupOrder {
+        &self.order
+    }
+
+    /// Its columns.
+    #[must_use]
+    pub fn header(&self) -> &[String] {
+        self.list.header()
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.list.rows().count() as u64
+    }
+
+    /// Whether it has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many machines of the list have a row.
+    #[must_use]
+    pub fn machines(&self) -> u64 {
+        self.of_machine.iter().flatten().count() as u64
+    }
+
+    /// Finds the row of every machine of a list.
+    ///
+    /// # Errors
+    /// [`Fault`] when two rows are about one machine.
+    pub fn join(&mut self, inventory: &Inventory) -> Result<(), Fault> {
+        let mut of_machine: Vec<Option<u32>> = vec![None; inventory.len()];
+        for (number, row) in (0_u32..).zip(self.list.rows()) {
+            let Some(key) = key(self.order.key, row.cell(self.list.key()).trim()) else { continue };
+            for position in found(&key, inventory) {
+                let Some(place) = of_machine.get_mut(position.index()) else { continue };
+                if let Some(earlier) = place.replace(number) {
+                    let earlier = self.list.row(earlier as usize).map_or(0, |row| row.line);
+                    let machine = inventory.machine(position).map(|machine| machine.id().to_string());
+                    let (file, line) = (shown(&self.order.file), row.line);
+                    return Err(self.order.fault(format!(
+                        "lines {earlier} and {line} of {file} are both about machine {}",
+                        machine.unwrap_or_default()
+                    )));
+                }
+            }
+        }
+        self.of_machine = of_machine;
+        Ok(())
+    }
+
+    /// The cell of the machine at this place of the list; `None` where it has no row.
+    pub(super) fn cell(&self, place: usize, column: usize) -> Option<&str> {
+        let row = self.of_machine.get(place).copied().flatten()?;
+        self.list.row(row as usize).map(|row| row.cell(column))
+    }
+}
+
+fn key(kind: KeyKind, cell: &str) -> Option<Key> {
+    if cell.is_empty() {
+        return None;
+    }
+    match kind {
+        KeyKind::Id => Some(Key::Id(MachineId::from_service(cell))),
+        KeyKind::EntraDevice => EntraDeviceId::parse(cell).map(Key::EntraDevice),
+        KeyKind::Name => Some(Key::Name(cell.strip_suffix('.').unwrap_or(cell).to_ascii_lowercase())),
+    }
+}
+
+/// The records of the one device that a key means.
+fn found(key: &Key, inventory: &Inventory) -> Vec<MachinePosition> {
+    let matched = match key {
+        Key::Id(id) => return inventory.find(id).into_iter().collect(),
+        Key::EntraDevice(device) => inventory.find_entra(*device),
+        Key::Name(name) => inventory.find_name(name),
+    };
+    match matched {
+        NameMatch::None => Vec::new(),
+        NameMatch::One(position) => vec![position],
+        NameMatch::Several(positions) => {
+            let name = |position: &MachinePosition| {
+                let name = inventory.machine(*position).and_then(|machine| machine.name()).unwrap_or_default();
+                name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+            };
+            let is_one = !matches!(key, Key::Name(_))
+                || positions.windows(2).all(|two| two.iter().map(name).is_sorted_by(|one, other| one == other));
+            if is_one { positions } else { Vec::new() }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What rules say of machines, and what that comes to.
+
+use super::*;
+
+/// What a file comes to for these machines, of which this stands below its ownership.
+fn wishes_of(rest: &str, machines: impl IntoIterator<Item = MachineRecord>) -> String {
+    let mut declaration = declaration(&format!("{HEAD}{rest}")).expect(rest);
+    Listed::of(machines).wishes(&mut declaration, &BTreeMap::new()).expect("no conflict").join("\n")
+}
+
+const SITE: &str = "[[rule]]\nname = 'site'\nwhere = \"computerDnsName startswith 'ber'\"\ntag = 'SITE-DE'\n";
+
+#[test]
+fn what_is_owned_and_given_by_no_rule_is_taken_off_and_nothing_else() {
+    let told = wishes_of(
+        SITE,
+        [
+            machine("ber-1", &["SITE-DE", "SITE-FR", "Standort-Berlin", "Old", "Older", "VIP", "site-fr", "site-de"]),
+            machine("muc-1", &["SITE-DE", "Crown jewel", "Crown jewels"]),
+            MachineRecord { machine_tags: None, ..machine("ber-2", &[]) },
+        ],
+    );
+    insta::assert_snapshot!(told, @r#"
+    ber-1: Add tag "SITE-DE" by site
+    ber-1: Remove tag "SITE-FR" by [own]
+    ber-1: Remove tag "Standort-Berlin" by [own]
+    ber-1: Remove tag "Old" by [own]
+    muc-1: Remove tag "SITE-DE" by [own]
+    muc-1: Remove tag "Crown jewel" by [own]
+    ber-2: Add tag "SITE-DE" by site
+    "#);
+}
+
+#[test]
+fn machines_out_of_scope_and_those_that_cannot_be_placed_stay_as_they_are() {
+    let scope = "[scope]\nwhere = \"onboardingStatus == 'Onboarded'\"\n";
+    let told = wishes_of(
+        &format!("{scope}{SITE}"),
+        [
+            MachineRecord { onboarding_status: Some("Onboarded".into()), ..machine("ber-1", &["SITE-FR"]) },
+            MachineRecord { onboarding_status: Some("CanBeOnboarded".into()), ..machine("ber-2", &["SITE-FR"]) },
+            machine("ber-3", &["SITE-FR"]),
+        ],
+    );
+    insta::assert_snapshot!(told, @r#"
+    ber-1: Add tag "SITE-DE" by site
+    ber-1: Remove tag "SITE-FR" by [own]
+    "#);
+}
+
+#[test]
+fn what_cannot_be_decided_is_not_false() {
+    let rules = "[[rule]]\nname = 'os'\nwhere = \"osPlatform == 'Linux'\"\ntag = 'SITE-LX'\n\
+                 [[rule]]\nname = 'group'\nwhere = 'true'\ntag = 'DEPT-{rbacGroupName}'\n\
+                 [[rule]]\nname = 'either'\nwhere = \"osPlatform == 'x' or computerDnsName == 'a'\"\ntag = 'TIER-1'\n";
+    let told = wishes_of(
+        rules,
+        [
+            machine("a", &["SITE-LX", "SITE-MUC", "DEPT-Sales", "TIER-2"]),
+            machine("b", &["SITE-LX", "DEPT-Sales", "TIER-1", "TIER-2"]),
+            MachineRecord {
+                os_platform: Some("Windows11".into()),
+                rbac_group_name: Some("a;b".into()),
+                ..machine("c", &["SITE-LX", "DEPT-Sales", "TIER-1"])
+            },
+        ],
+    );
+    insta::assert_snapshot!(told, @r#"
+    a: Add tag "TIER-1" by either
+    a: Remove tag "SITE-MUC" by [own]
+    a: Remove tag "TIER-2" by [own]
+    b: Remove tag "TIER-2" by [own]
+    c: Remove tag "SITE-LX" by [own]
+    c: Remove tag "TIER-1" by [own]
+    "#);
+}
+
+#[test]
+fn of_a_set_the_first_that_matches_counts_and_a_swap_is_no_removal() {
+    let rules = "[[rule]]\nname = 'zero'\none-of = 'tier'\nwhere = \"computerDnsName startswith 'dc'\"\ntag = 'TIER-0'\nvalue = 'High'\n\
+                 [[rule]]\nname = 'one'\none-of = 'tier'\nwhere = \"osPlatform == 'Server'\"\ntag = 'TIER-1'\n\
+                 [[rule]]\nname = 'two'\none-of = 'tier'\nwhere = 'true'\ntag = 'TIER-2'\n";
+    let of = |name: &str, platform: Option<&str>, tags: &[&str]| MachineRecord {
+        os_platform: platform.map(Into::into),
+        ..machine(name, tags)
+    };
+    let told = wishes_of(
+        rules,
+        [
+            of("dc1", None, &["TIER-2", "TIER-9"]),
+            of("srv", Some("Server"), &["TIER-1"]),
+            of("pc", Some("Client"), &["TIER-1"]),
+            of("who", None, &["TIER-1", "TIER-2"]),
+        ],
+    );
+    insta::assert_snapshot!(told, @r#"
+    dc1: Add tag "TIER-0" by zero
+    dc1: set device value High by zero
+    dc1: Remove tag "TIER-2" by [own], a swap
+    dc1: Remove tag "TIER-9" by [own]
+    srv: Add tag "TIER-1" by one
+    pc: Add tag "TIER-2" by two
+    pc: Remove tag "TIER-1" by [own], a swap
+    "#);
+    let reported = rules.replacen("value = 'High'", "mode = 'report'", 1);
+    insta::assert_snapshot!(wishes_of(&reported, [of("dc1", None, &["TIER-0", "TIER-2", "TIER-9"])]), @r#"dc1: Remove tag "TIER-9" by [own]"#);
+}
+
+#[test]
+fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
+    let rules = "[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = { computerDnsName = 'Name' }\n\
+                 [[rule]]\nname = 'department'\nwhere = 'isnotempty(cmdb.Department)'\ntag = 'DEPT-{cmdb.Department}'\n";
+    let list = "Name;Department\nA;Sales\nb.corp;\ntwin;HR\n";
+    let mut declaration = declaration_with(&format!("{HEAD}{rules}"), &[list]).expect("rules");
+    let machines = ["a.corp", "b.corp", "c.corp", "twin.x", "twin.y"].map(|name| machine(name, &["DEPT-Old"]));
+    let given_last = BTreeMap::from([("DEPT-Old".to_owned(), "earlier".to_owned())]);
+    let told = Listed::of(machines).wishes(&mut declaration, &given_last).expect("no conflict");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    a.corp: Add tag "DEPT-Sales" by department
+    a.corp: Remove tag "DEPT-Old" by earlier
+    b.corp: Remove tag "DEPT-Old" by earlier
+    "#);
+}
+
+#[test]
+fn two_values_for_one_machine_are_told_with_both_places() {
+    let rules =
+        "[[rule]]\nname = 'a'\nwhere = 'true'\nvalue = 'High'\n[[rule]]\nname = 'b'\nwhere = 'true'\nvalue = 'low'\n";
+    let mut declaration = declaration(&format!("{HEAD}{rules}")).expect("rules");
+    let error = Listed::of([machine("x", &[])]).wishes(&mut declaration, &BTreeMap::new()).expect_err("two values");
+    insta::assert_snapshot!(error, @r#"line 11: the rule "b" gives machine x another value than the rule "a" on line 7"#);
+}
+
+#[test]
+fn a_dump_changes_nothing() {
+    let listed = Listed::of([
+        machine("a", &["SITE-DE", "SITE-Köln 'x'", "SITE-de", "VIP"]),
+        machine("b", &["SITE-DE", "SITE-a\\b", "SITE-{x}"]),
+        machine("c", &["SITE-a;b", "SITE-DE"]),
+        machine("d", &[]),
+    ]);
+    let text = dump(&listed.inventory, "first \"one\"", &["SITE-".to_owned()]).expect("tags");
+    let mut declaration = declaration(&text).expect(&text);
+    let told = listed.wishes(&mut declaration, &BTreeMap::new()).expect("no conflict");
+    let tags = |name: &str| {
+        listed.inventory.machines().find(|machine| machine.name() == Some(name)).map(|it| it.tags().count())
+    };
+    // Whoever has an odd tag is left alone; of the others every tag is given where it is, and nowhere else.
+    assert_eq!((tags("a"), tags("b")), (Some(4), Some(3)));
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    a: Add tag "SITE-DE" by SITE-DE
+    a: Add tag "SITE-Köln 'x'" by SITE-Köln 'x'
+    a: Add tag "SITE-de" by SITE-de
+    "#);
+    insta::assert_snapshot!(text, @r#"
+    # Written by tagfleet rules --dump: each rule keeps a tag where it is. Put what the tag stands for in the place of its
+    # condition, for example "computerDnsName startswith 'ber-'".
+    schema = 1
+    name = "first \"one\""
+
+    [own]
+    prefixes = ["SITE-"]
+
+    [scope] # leaves out who has one of 2 odd tags, which no rule may give
+    where = "not(set_has_element(machineTags, 'SITE-a;b')) and not(set_has_element(machineTags, 'SITE-{x}'))"
+
+    [[rule]] # 3 machines: a, b, c
+    name = "SITE-DE"
+    where = "set_has_element(machineTags, 'SITE-DE')"
+    tag = "SITE-DE"
+
+    [[rule]] # 1 machine: a
+    name = "SITE-Köln 'x'"
+    where = "set_has_element(machineTags, 'SITE-Köln \\'x\\'')"
+    tag = "SITE-Köln 'x'"
+
+    [[rule]] # 1 machine: b
+    name = "SITE-a\\b"
+    where = "set_has_element(machineTags, 'SITE-a\\\\b')"
+    tag = "SITE-a\\b"
+
+    [[rule]] # 1 machine: a
+    name = "SITE-de"
+    where = "set_has_element(machineTags, 'SITE-de')"
+    tag = "SITE-de"
+    "#);
+    assert_eq!(dump(&listed.inventory, "x", &["NONE-".to_owned()]), None);
+}

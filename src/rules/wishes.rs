@@ -1,0 +1,206 @@
+//! From verdicts to what is asked of the tenant: what the rules give, and what is owned and given by none.
+
+use std::collections::BTreeMap;
+
+use super::account::{Account, ValueConflict};
+use super::columns::Sight;
+use super::declaration::Declaration;
+use super::judging::{Judgement, Verdict};
+use crate::input::MachineFields;
+use crate::inventory::{Inventory, ListedMachine, MachinePosition};
+use crate::model::{Change, DeviceValue, Held, Tag, TagAction};
+use crate::plan::recent::RecentWrites;
+
+/// One thing that is asked of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish<'d> {
+    /// The machine.
+    pub position: MachinePosition,
+    /// What to make of it.
+    pub change: Change,
+    /// The rule that gives it; of a removal the one that gave the tag last, or `[own]`.
+    pub rule: &'d str,
+    /// Whether it takes off what another tag of the same set takes the place of: that is no removal.
+    pub is_swap: bool,
+}
+
+impl Wish<'_> {
+    /// What a removal is put down to whose tag no rule has ever given.
+    pub const OWN: &'static str = "[own]";
+}
+
+/// What the rules are asked over.
+#[derive(Clone, Copy)]
+pub struct Fleet<'f> {
+    /// The machines.
+    pub inventory: &'f Inventory,
+    /// What the list shows of them.
+    pub fields: &'f dyn MachineFields,
+    /// Our own writes that go before the list.
+    pub recent: &'f RecentWrites,
+}
+
+/// The tags of a machine, as far as the list and our own writes of late tell.
+#[derive(Debug, Default)]
+pub struct TagsHeld<'m> {
+    /// Those that it has, or may have by a write of ours that is in doubt.
+    pub tags: Vec<&'m str>,
+    /// Whether that is all, and sure.
+    pub are_known: bool,
+}
+
+impl<'m> TagsHeld<'m> {
+    /// Of a machine.
+    #[must_use]
+    pub fn of(machine: ListedMachine<'m>, recent: &'m RecentWrites) -> Self {
+        let mut held = Self { tags: machine.tags().collect(), are_known: machine.shows_tags() };
+        for (tag, written) in recent.tags_of(machine.id()) {
+            let listed = match machine.has_tag(tag.as_str()) {
+                Some(true) => Held::Present,
+                Some(false) => Held::Absent,
+                None => Held::Unknown,
+            };
+            let today = written.over(listed, Held::Absent);
+            held.are_known &= today != Held::Unknown;
+            match today {
+                Held::Absent => held.tags.retain(|known| *known != tag.as_str()),
+                _ if held.tags.contains(&tag.as_str()) => {}
+                _ => held.tags.push(tag.as_str()),
+            }
+        }
+        held
+    }
+
+    /// The tags, where they are known for certain.
+    #[must_use]
+    pub fn known(&self) -> Option<&[&'m str]> {
+        self.are_known.then_some(self.tags.as_slice())
+    }
+}
+
+/// Asks the rules about every machine, and shows what is wished in the order of the list: of a machine first what the rules
+/// give, in their order, and then what is taken off. `given_last` says which rule gave a tag in the last finished run.
+pub fn wishes<'d>(
+    declaration: &'d Declaration,
+    fleet: Fleet<'_>,
+    given_last: &'d BTreeMap<String, String>,
+    mut see: impl FnMut(Wish<'d>),
+) -> Account {
+    let mut account = Account::new(declaration);
+    for machine in fleet.inventory.machines() {
+        let held = TagsHeld::of(machine, fleet.recent);
+        let sight = Sight {
+            fields: fleet.fields,
+            place: machine.position().index(),
+            tags: held.known(),
+            lookups: &declaration.lookups,
+        };
+        let judgement = declaration.judge(&sight);
+        account.count(&judgement);
+        if judgement.in_scope != Some(true) {
+            continue;
+        }
+        account.count_unshown(machine.shows_tags());
+        let seen = of_one(declaration, &judgement, &held, given_last, machine.position(), |wish| {
+            if let Change::Tag(TagAction::Add, tag) = &wish.change
+                && !account.given.contains_key(tag.as_str())
+            {
+                account.given.insert(tag.as_str().to_owned(), wish.rule.to_owned());
+            }
+            see(wish);
+        });
+        if let Err((earlier, later)) = seen {
+            account.conflicts.push(ValueConflict { machine: machine.id().clone(), earlier, later });
+        }
+    }
+    account
+}
+
+/// Shows what is wished of one machine in scope. Where two rules give it two values, nothing is: those are their numbers.
+pub(super) fn of_one<'d>(
+    declaration: &'d Declaration,
+    judgement: &Judgement,
+    held: &TagsHeld<'_>,
+    given_last: &'d BTreeMap<String, String>,
+    position: MachinePosition,
+    mut see: impl FnMut(Wish<'d>),
+) -> Result<(), (usize, usize)> {
+    if judgement.in_scope != Some(true) {
+        return Ok(());
+    }
+    let of_machine = OfMachine { declaration, judgement, given_last };
+    for (change, rule) in of_machine.gifts()? {
+        see(Wish { position, change, rule, is_swap: false });
+    }
+    for (tag, rule, is_swap) in of_machine.removals(held) {
+        see(Wish { position, change: Change::Tag(TagAction::Remove, tag), rule, is_swap });
+    }
+    Ok(())
+}
+
+/// The rules, and what they say of one machine.
+struct OfMachine<'d, 'j> {
+    declaration: &'d Declaration,
+    judgement: &'j Judgement,
+    given_last: &'d BTreeMap<String, String>,
+}
+
+impl<'d> OfMachine<'d, '_> {
+    /// What is given, each once, with the first rule that gives it; two rules that give two values are an error.
+    fn gifts(&self) -> Result<Vec<(Change, &'d str)>, (usize, usize)> {
+        let mut gifts: Vec<(Change, &'d str)> = Vec::new();
+        let mut value: Option<(usize, DeviceValue)> = None;
+        for (number, (rule, verdict)) in self.declaration.rules.iter().zip(&self.judgement.verdicts).enumerate() {
+            let Some(gift) = verdict.gift() else { continue };
+            if let Some(new) = gift.value {
+                match value {
+                    Some((earlier, known)) if known != new => return Err((earlier, number)),
+                    Some(_) => {}
+                    None => value = Some((number, new)),
+                }
+            }
+            if !matches!(verdict, Verdict::Gives(_)) {
+                continue;
+            }
+            let tag = gift.tag.iter().map(|tag| Change::Tag(TagAction::Add, tag.clone()));
+            for change in tag.chain(gift.value.map(Change::DeviceValue)) {
+                if !gifts.iter().any(|(known, _)| *known == change) {
+                    gifts.push((change, &rule.name));
+                }
+            }
+        }
+        Ok(gifts)
+    }
+
+    /// What is taken off.
+    fn removals(&self, held: &TagsHeld<'_>) -> Vec<(Tag, &'d str, bool)> {
+        let stale = held.tags.iter().filter(|tag| self.declaration.own.holds(tag) && !self.is_kept(tag));
+        let removals = stale.filter_map(|tag| {
+            let rule = self.given_last.get(*tag).map_or(Wish::OWN, String::as_str);
+            // What is no tag by our rules was never given by one, and cannot be taken off by a call either.
+            Some((Tag::new(tag).ok()?, rule, self.is_replaced(tag)))
+        });
+        removals.collect()
+    }
+
+    /// Whether a tag stays: a rule gives it, or may, or gives one that the service may take for it.
+    fn is_kept(&self, tag: &str) -> bool {
+        let judged = self.declaration.rules.iter().zip(&self.judgement.verdicts);
+        judged.into_iter().any(|(rule, verdict)| match verdict.gift().and_then(|gift| gift.tag.as_ref()) {
+            Some(given) => given.as_str() == tag || given.is_case_variant_of(tag),
+            None => verdict.protects() && rule.could_give(tag),
+        })
+    }
+
+    /// Whether another tag of a set takes the place of this one.
+    fn is_replaced(&self, tag: &str) -> bool {
+        let winners = self
+            .declaration
+            .rules
+            .iter()
+            .zip(&self.judgement.verdicts)
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Gives(gift) if gift.tag.is_some()));
+        let mut sets = winners.filter_map(|(rule, _)| rule.one_of);
+        sets.any(|set| self.declaration.rules.iter().any(|rule| rule.one_of == Some(set) && rule.could_give(tag)))
+    }
+}

@@ -1,0 +1,122 @@
+//! What a guard lets through: no more than its bound, and of what it withholds nothing.
+
+use std::collections::BTreeSet;
+
+use super::{CallStory, Case, Deed, Event, Kind, Told};
+use crate::run::histories::history::{Bound, Retag};
+use crate::run::histories::truth::{Slot, Wish};
+
+/// The code of what a guard has withheld.
+pub(super) const WITHHELD: &str = "withheld";
+
+/// Judges what a command has sent under its guards, and what it says to have withheld.
+pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
+    let is_removal = |write: &&CallStory<'_>| matches!(write.wish, Wish::Remove(_));
+    let own = || writes.iter().filter(|write| write.command == told.number);
+    let removals = slots(own().filter(is_removal));
+    let (withheld, goes_whole) = (withheld(told), removals.is_empty());
+    if let (Some(slot), Some(removed)) = (withheld.first(), removals.first()) {
+        note(Kind::GuardPassed, format!("{slot} is withheld, and {removed} is not"));
+    }
+    if matches!(told.deed, Deed::Resume(_) | Deed::Undo(_)) {
+        return;
+    }
+    // To make room for another tag is no removal.
+    let makes_room = matches!(told.deed, Deed::Retag(Retag { new: Some(_), .. }));
+    let of_removals = told.options.guard_removals.filter(|_| !makes_room);
+    let sent = [(of_removals, removals, "removals"), (told.options.guard_changes, slots(own()), "changes")];
+    let listed = listed(case, told, writes);
+    for (bound, sent, what) in sent {
+        if let Some(bound) = bound.filter(|bound| !allows(*bound, sent.len(), listed)) {
+            note(Kind::GuardPassed, format!("{} {what} passed {bound:?} of {listed} machines", sent.len()));
+        }
+    }
+    let began_it =
+        case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);
+    let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.len(), listed));
+    if began_it && goes_whole && !withheld.is_empty() && !is_too_much {
+        note(Kind::GuardPassed, format!("{} removals are withheld, and {of_removals:?} allows them", withheld.len()));
+    }
+}
+
+/// What calls are about, each slot once.
+fn slots<'a>(writes: impl Iterator<Item = &'a CallStory<'a>>) -> BTreeSet<Slot> {
+    writes.flat_map(|write| write.machines.iter().map(|machine| write.wish.slot(*machine))).collect()
+}
+
+/// What the results say was withheld.
+fn withheld(told: &Told) -> BTreeSet<Slot> {
+    let rows = told.results.iter().flatten().filter(|row| row.code == WITHHELD);
+    let slots = rows.flat_map(|row| {
+        let removals = row.wishes.iter().filter(|wish| matches!(wish, Wish::Remove(_)));
+        removals.filter_map(|wish| Some(wish.slot(row.machine?)))
+    });
+    slots.collect()
+}
+
+/// How many machines the command was shown before its first call.
+fn listed(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>]) -> usize {
+    let first = writes.iter().find(|write| write.command == told.number).map_or(told.ended, |write| write.sent);
+    let shown = case.log.events[told.began..first].iter().filter_map(|(_, event)| match event {
+        Event::Displayed { call, machine, .. } if case.log.commands[*call] == told.number => Some(*machine),
+        _ => None,
+    });
+    shown.collect::<BTreeSet<_>>().len()
+}
+
+fn allows(bound: Bound, count: usize, listed: usize) -> bool {
+    count <= bound.count as usize || count * 100 <= listed * usize::from(bound.percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tale::Tale;
+    use super::*;
+    use crate::run::histories::history::Options;
+    use crate::run::histories::telling::End;
+    use crate::run::histories::truth::Content;
+
+    #[test]
+    fn a_guard_lets_nothing_through_beyond_its_bound_and_withholds_nothing_in_part() {
+        const NONE: Option<Bound> = None;
+        const fn number(count: u32) -> Option<Bound> {
+            Some(Bound { percent: 0, count })
+        }
+        const HALF: Option<Bound> = Some(Bound { percent: 50, count: 0 });
+        // How many of two tags are taken off and how many are withheld, under which guards.
+        for (removed, withheld, guard_removals, guard_changes, is_well) in [
+            (2, 0, NONE, NONE, true),
+            (2, 0, number(2), NONE, true),
+            (2, 0, number(1), NONE, false),
+            (2, 0, HALF, NONE, false),
+            (1, 0, HALF, NONE, true),
+            (0, 2, HALF, NONE, true),
+            (0, 2, number(1), NONE, true),
+            (0, 2, number(2), NONE, false),
+            (0, 2, NONE, NONE, false),
+            (1, 1, number(1), NONE, false),
+            (2, 0, NONE, number(1), false),
+            (2, 0, NONE, number(2), true),
+        ] {
+            let mut tale = Tale::new();
+            let remove = Wish::Remove("old".into());
+            for machine in 0..2 {
+                tale.log.initial.insert(remove.slot(machine), Content::Tag(["old".to_owned()].into()));
+            }
+            tale.begin(Deed::Apply(0), "a");
+            tale.told[0].options = Options { guard_removals, guard_changes, ..Options::default() };
+            tale.look();
+            let mut rows = Vec::new();
+            for machine in 0..removed {
+                tale.change(&remove, machine);
+                rows.push(("succeeded", machine, remove.clone()));
+            }
+            rows.extend(
+                (removed..removed + withheld).map(|machine| ("not_attempted withheld", machine, remove.clone())),
+            );
+            tale.end(End::Exited(u8::from(withheld > 0)), &rows);
+            let violations = if is_well { &[][..] } else { &[Kind::GuardPassed] };
+            tale.comes_to(violations);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Runs whose rows come from a file of rules: planned, carried out, compared.
+//!
+//! The list is read first, then the rules are asked about every machine, and from there on it is a run like any other. What
+//! surprises: everything that the rules give is a row, also what is so already, so that a run of the file answers for the
+//! fleet and one that was left is found again. What such a run has taken off is no longer in the list, and becomes a row
+//! again by what it has stored.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+
+use super::Desk;
+use super::apply::{Application, ApplyOrder};
+use super::input::{CheckedInput, RulesOfInput};
+use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
+use super::plan::plan;
+use super::planning::{PlanningOptions, plan_over};
+use super::rules_report::{refuse_faults, refuse_short_list};
+use super::tenant::{MachinesRead, OwnWrites, Tenant};
+use super::undo::not_kept;
+use super::verify::verify;
+use crate::api::Transport;
+use crate::call::beside_the_runtime;
+use crate::exit::{CommandError, ExitStatus};
+use crate::input::{InputError, Sheet, SheetWriter};
+use crate::inventory::{Inventory, ReadProgress};
+use crate::model::{Change, MachineId, MachineReference, TagAction};
+use crate::outside::{Outside, shown};
+use crate::plan::guard::Guard;
+use crate::plan::recent::RecentWrites;
+use crate::plan::undo::row_words;
+use crate::report::{Ending, Fields, ListBuilder, ListedFields, ResultsTarget};
+use crate::rules::{Account, Declaration, Explanation, Fault, Fleet, Owned, Wish, wishes};
+use crate::store::{DeclarationInForce, Declared, KnownOperation};
+use crate::words::counted;
+
+/// The columns of the rows that rules make; `apply` takes them, too.
+pub(crate) const RULES_HEADER: [&str; 6] = ["machineId", "computerDnsName", "tag", "action", "value", "rule"];
+
+/// A file of rules, read with its lookups.
+pub(crate) struct RulesOrder {
+    /// The file in messages.
+    pub(crate) name: String,
+    /// The file in the database.
+    pub(crate) path: String,
+    /// What it says.
+    pub(crate) declaration: Declaration,
+    /// Ceilings of this run, in the place of its guards: removals and changes.
+    pub(crate) ceilings: (Option<u32>, Option<u32>),
+}
+
+/// The list, asked by the rules.
+pub(super) struct Asked {
+    pub(super) declaration: Declaration,
+    pub(super) machines: MachinesRead,
+    pub(super) fields: Fields,
+    pub(super) own: OwnWrites,
+    sheet: Result<Sheet, InputError>,
+    account: Account,
+}
+
+/// Plans, asks, sends, and answers for everything that the rules give or take off.
+pub(crate) async fn apply_rules<T: Transport>(
+    tenant: &Tenant<T>,
+    order: &ApplyOrder,
+    mut rules: RulesOrder,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    let mut calls = ReadProgress::default();
+    loop {
+        let taken_off = if order.joins { taken_off(tenant, &rules.path).await? } else { Vec::new() };
+        let prepared = prepare(tenant, rules, taken_off, false, desk).await?;
+        let (input, guard) = (prepared.input, prepared.guard);
+        rules = prepared.rules;
+        let mut order = order.clone();
+        order.planning.settings.guard = guard;
+        if let (false, Some(account)) = (order.run.asks, input.account()) {
+            desk.say(account.text().trim_end());
+        }
+        let planned =
+            plan_over(tenant, &input, Some(prepared.machines), prepared.own, order.planning.settings, &desk.screen)?;
+        let mut application = Application::new(tenant, &order, input, calls)?;
+        match application.begin(planned, desk).await? {
+            Some(begun) => return application.carry_out(begun, desk).await,
+            None => calls = application.calls,
+        }
+    }
+}
+
+/// Plans and says what is planned, or what the rules say of one machine; changes nothing.
+pub(crate) async fn plan_rules<T: Transport>(
+    tenant: &Tenant<T>,
+    mut planning: PlanningOptions,
+    tells_differences: bool,
+    explained: Option<&MachineReference>,
+    rules: RulesOrder,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    let prepared = prepare(tenant, rules, Vec::new(), false, desk).await?;
+    if let Some(machine) = explained {
+        let inventory = &prepared.machines.inventory;
+        let fleet = Fleet { inventory, fields: &prepared.listed(), recent: &prepared.own.recent };
+        return explain(&prepared.rules.declaration, fleet, machine, desk);
+    }
+    planning.settings.guard = prepared.guard;
+    tenant.keep_read(prepared.machines);
+    plan(tenant, planning, tells_differences, &prepared.input, desk).await
+}
+
+/// Reads the tenant and says what of the rules holds. Our own writes of late are no excuse: what they are to have made is
+/// pending until the list shows it.
+pub(crate) async fn verify_rules<T: Transport>(
+    tenant: &Tenant<T>,
+    rules: RulesOrder,
+    target: Option<&ResultsTarget>,
+    skip_missing_machines: bool,
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    let prepared = prepare(tenant, rules, Vec::new(), true, desk).await?;
+    tenant.keep_read(prepared.machines);
+    verify(tenant, prepared.input, target, skip_missing_machines, desk).await
+}
+
+/// Rows of rules, ready to be planned.
+struct Prepared {
+    rules: RulesOrder,
+    input: CheckedInput,
+    machines: MachinesRead,
+    fields: Fields,
+    own: OwnWrites,
+    guard: Guard,
+}
+
+impl Prepared {
+    fn listed(&self) -> ListedFields<'_> {
+        ListedFields { inventory: &self.machines.inventory, fields: &self.fields }
+    }
+}
+
+/// Reads the list and asks the rules about it. Whatever makes the list or a lookup doubtful ends here.
+async fn prepare<T: Transport>(
+    tenant: &Tenant<T>,
+    rules: RulesOrder,
+    taken_off: Vec<(MachineId, Change)>,
+    as_listed: bool,
+    desk: &mut Desk,
+) -> Result<Prepared, CommandError> {
+    let RulesOrder { name, path, declaration, ceilings } = rules;
+    let in_force = tenant.store.declarations(tenant.account, &tenant.host).await?;
+    let last = in_force.iter().find(|one| one.declared.name == declaration.name).map(|one| &one.declared);
+    refuse_faults(&name, &overlaps(&declaration, &in_force), &desk.screen)?;
+    refuse_faults(&name, &shrunk(&declaration, last), &desk.screen)?;
+    let (machines, fields) = tenant.read_list(ListBuilder::keeping(declaration.fields()), desk).await?;
+    let listed = machines.inventory.len() as u64;
+    if let Some(last) = last.filter(|last| declaration.guards.is_too_short(listed, last.machines)) {
+        return Err(refuse_short_list(listed, last.machines, &declaration));
+    }
+    let own = tenant.own_writes(machines.began_at).await?;
+    let given_last = last.map(|last| last.given.clone()).unwrap_or_default();
+    let (asked, given_last) = beside_the_runtime(move || {
+        let asked = ask(declaration, machines, fields, own, &given_last, &taken_off, as_listed);
+        (asked, given_last)
+    })
+    .await;
+    let asked = match asked {
+        Ok(asked) => *asked,
+        Err(fault) => {
+            return Err(refuse_faults(&name, &[fault], &desk.screen).err().unwrap_or_else(CommandError::cancelled));
+        }
+    };
+    refuse_faults(&name, &asked.account.conflicts(), &desk.screen)?;
+    let Asked { declaration, machines, fields, own, sheet, account } = asked;
+    let declared = declared(&declaration, &machines.inventory, &account, given_last);
+    let guard = guard(&declaration, ceilings, account.in_scope);
+    let mut input = CheckedInput::made_again(path.clone(), sheet.map_err(not_kept)?);
+    input.name.clone_from(&name);
+    input.rules = Some(Box::new(RulesOfInput { account, declared }));
+    let rules = RulesOrder { name, path, declaration, ceilings };
+    Ok(Prepared { rules, input, machines, fields, own, guard })
+}
+
+/// Joins the lookups to the list, and asks the rules about every machine.
+fn ask(
+    mut declaration: Declaration,
+    machines: MachinesRead,
+    fields: Fields,
+    own: OwnWrites,
+    given_last: &BTreeMap<String, String>,
+    taken_off: &[(MachineId, Change)],
+    as_listed: bool,
+) -> Result<Box<Asked>, Fault> {
+    let inventory = &machines.inventory;
+    for lookup in &mut declaration.lookups {
+        lookup.join(inventory)?;
+    }
+    let nothing = RecentWrites::default();
+    let recent = if as_listed { &nothing } else { &own.recent };
+    let listed = ListedFields { inventory, fields: &fields };
+    let (sheet, account) = made_rows(&declaration, Fleet { inventory, fields: &listed, recent }, given_last, taken_off);
+    Ok(Box::new(Asked { declaration, machines, fields, own, sheet, account }))
+}
+
+/// A row for everything that the rules give or take off.
+pub(super) fn made_rows(
+    declaration: &Declaration,
+    fleet: Fleet<'_>,
+    given_last: &BTreeMap<String, String>,
+    taken_off: &[(MachineId, Change)],
+) -> (Result<Sheet, InputError>, Account) {
+    let mut sheet = SheetWriter::new(&RULES_HEADER, None);
+    let mut asked: HashSet<(MachineId, String)> = HashSet::new();
+    let mut failed = None;
+    let account = wishes(declaration, fleet, given_last, |wish| {
+        let Some(machine) = fleet.inventory.machine(wish.position) else { return };
+        if !taken_off.is_empty() {
+            asked.extend(wish.change.tag().map(|tag| (machine.id().clone(), tag.as_str().to_lowercase())));
+        }
+        let added = add_row(&mut sheet, machine.id(), machine.name().unwrap_or_default(), &wish);
+        failed = failed.take().or(added.err());
+    });
+    for (machine, change) in taken_off {
+        let Some((tag, listed)) = change.tag().zip(fleet.inventory.look_up(machine)) else { continue };
+        let is_asked = asked.contains(&(machine.clone(), tag.as_str().to_lowercase()));
+        if is_asked || listed.has_tag(tag.as_str()) == Some(true) {
+            continue;
+        }
+        let rule = given_last.get(tag.as_str()).map_or(Wish::OWN, String::as_str);
+        let wish = Wish { position: listed.position(), change: change.clone(), rule, is_swap: true };
+        let added = add_row(&mut sheet, machine, listed.name().unwrap_or_default(), &wish);
+        failed = failed.take().or(added.err());
+    }
+    (failed.map_or_else(|| sheet.finish(), Err), account)
+}
+
+fn add_row(sheet: &mut SheetWriter, machine: &MachineId, name: &str, wish: &Wish<'_>) -> Result<(), InputError> {
+    let (tag, action, value) = row_words(&wish.change);
+    let (name, rule) = (Outside::new(name), Outside::new(wish.rule));
+    sheet.begin_row(&[&machine.to_string(), &name.data_cell(), tag, action, value, &rule.data_cell()])?;
+    let reference = MachineReference::Id(machine.clone());
+    if wish.is_swap {
+        sheet.ask_in_exchange(reference, &wish.change);
+    } else {
+        sheet.ask(reference, &wish.change);
+    }
+    Ok(())
+}
+
+/// What an unfinished run of the file has taken off, or may have.
+async fn taken_off<T: Transport>(tenant: &Tenant<T>, path: &str) -> Result<Vec<(MachineId, Change)>, CommandError> {
+    let candidates = candidates(tenant).await?;
+    let Some(unfinished) = candidates.iter().find(|candidate| is_of_input(candidate, path)) else {
+        return Ok(Vec::new());
+    };
+    let (mut taken_off, mut last) = (Vec::new(), None);
+    loop {
+        let known = tenant.store.known_operations(unfinished.run.key, last, OPERATIONS_AT_ONCE).await?;
+        let Some(end) = known.last() else { return Ok(taken_off) };
+        last = Some(end.id);
+        let done = known.into_iter().filter(KnownOperation::may_be_done).map(|known| known.operation);
+        let removed = done.filter(|operation| matches!(operation.change, Change::Tag(TagAction::Remove, _)));
+        taken_off.extend(removed.map(|operation| (operation.machine, operation.change)));
+    }
+}
+
+/// What another file owns, too.
+fn overlaps(declaration: &Declaration, in_force: &[DeclarationInForce]) -> Vec<Fault> {
+    let others = in_force.iter().filter(|other| other.declared.name != declaration.name);
+    let faults = others.filter_map(|other| {
+        let prefixes = other.declared.prefixes.iter().cloned().map(Owned::Prefix);
+        let theirs: Vec<Owned> = prefixes.chain(other.declared.tags.iter().cloned().map(Owned::Tag)).collect();
+        let (own, their) = declaration.own.first_overlap(&theirs)?;
+        let (name, path) = (shown(&other.declared.name), shown(&other.path));
+        let since = other.since.strftime("%Y-%m-%d");
+        Some(Fault {
+            line: own.line,
+            message: format!(
+                "{} overlaps with {their}, which the rules \"{name}\" of {path} own since {since}",
+                own.value
+            ),
+            hint: Some(format!("own something else, or give theirs back: tagfleet rules --release \"{name}\"")),
+        })
+    });
+    faults.collect()
+}
+
+/// Lookups that have shrunk since the last finished run.
+fn shrunk(declaration: &Declaration, last: Option<&Declared>) -> Vec<Fault> {
+    let lookups = declaration.lookups.iter().filter_map(|lookup| {
+        let before = last?.lookups.get(lookup.name())?;
+        lookup.order().check_rows(lookup.len(), *before).err()
+    });
+    lookups.collect()
+}
+
+/// What later runs of the file need to know of this one.
+fn declared(
+    declaration: &Declaration,
+    inventory: &Inventory,
+    account: &Account,
+    given_last: BTreeMap<String, String>,
+) -> Declared {
+    let (counts, _) = inventory.tag_counts();
+    let still_there = |tag: &String| declaration.own.holds(tag) && counts.contains_key(tag.as_str());
+    let mut given = given_last;
+    given.retain(|tag, _| still_there(tag));
+    given.extend(account.given.clone());
+    let (mut prefixes, mut tags) = (Vec::new(), Vec::new());
+    for own in declaration.own.all() {
+        match &own.value {
+            Owned::Prefix(prefix) => prefixes.push(prefix.clone()),
+            Owned::Tag(tag) => tags.push(tag.clone()),
+        }
+    }
+    let lookups = declaration.lookups.iter().map(|lookup| (lookup.name().to_owned(), lookup.len()));
+    Declared {
+        name: declaration.name.clone(),
+        prefixes,
+        tags,
+        machines: inventory.len() as u64,
+        lookups: lookups.collect(),
+        given,
+    }
+}
+
+/// The guards of the file, of the machines in scope, under the ceilings of this run.
+pub(super) fn guard(
+    declaration: &Declaration,
+    (removals, changes): (Option<u32>, Option<u32>),
+    in_scope: u64,
+) -> Guard {
+    let guards = declaration.guards;
+    let guard = Guard {
+        removals: Some(guards.removals),
+        changes: Some(guards.changes),
+        scope: Some(u32::try_from(in_scope).unwrap_or(u32::MAX)),
+    };
+    guard.with_ceilings(removals, changes)
+}
+
+/// Says what every rule says of one machine.
+pub(super) fn explain(
+    declaration: &Declaration,
+    fleet: Fleet<'_>,
+    machine: &MachineReference,
+    desk: &Desk,
+) -> Result<ExitStatus, CommandError> {
+    let explanation = Explanation::of(declaration, fleet, machine).map_err(|why| {
+        CommandError::text(ExitStatus::InputRefused, why, Some("name the machine by its id, or by its name in full"))
+    })?;
+    if desk.json {
+        desk.screen.object(explanation.json(), &Ending::finished(ExitStatus::Done.code()))?;
+    } else {
+        desk.screen.data(&explanation.text())?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Gives back what the rules of a name own in the tenant.
+pub(crate) async fn release_rules<T: Transport>(
+    tenant: &Tenant<T>,
+    name: &str,
+    desk: &Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    let in_force = tenant.store.declarations(tenant.account, &tenant.host).await?;
+    if !tenant.store.release(tenant.account, &tenant.host, name).await? {
+        let names: Vec<String> = in_force.iter().map(|one| format!("\"{}\"", shown(&one.declared.name))).collect();
+        let known = match names.as_slice() {
+            [] => "no file of rules owns anything in this tenant".to_owned(),
+            names => format!("what is owned, is owned by {}", names.join(", ")),
+        };
+        let message = format!("no rules called \"{}\" own anything in this tenant", shown(name));
+        return Err(CommandError::text(ExitStatus::Usage, message, Some(&known)));
+    }
+    let released = in_force.iter().find(|one| one.declared.name == name).map(|one| &one.declared);
+    let own: Vec<&String> = released.iter().flat_map(|own| own.prefixes.iter().chain(&own.tags)).collect();
+    if desk.json {
+        let own = serde_json::json!({"declaration": name, "released": own});
+        desk.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+    } else {
+        let entries = counted(own.len() as u64, "entry of [own] is", "entries of [own] are");
+        let mut text = format!("The rules \"{}\" own nothing any more; {entries} free", shown(name));
+        for (number, entry) in own.iter().enumerate() {
+            // Writing into a string cannot fail.
+            let _written = write!(text, "{} \"{}\"", if number == 0 { ":" } else { "," }, shown(entry.as_str()));
+        }
+        desk.say(&format!("{text}."));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Writes a first file of rules for the tags that begin so.
+pub(crate) async fn dump_rules<T: Transport>(
+    tenant: &Tenant<T>,
+    name: &str,
+    prefixes: &[String],
+    desk: &mut Desk,
+) -> Result<ExitStatus, CommandError> {
+    tenant.refuse_unknown()?;
+    let MachinesRead { inventory, .. } = tenant.read_machines(desk).await?;
+    let Some(text) = crate::rules::dump(&inventory, name, prefixes) else {
+        let begins = prefixes.iter().map(|prefix| format!("\"{}\"", shown(prefix))).collect::<Vec<_>>().join(" or ");
+        let message = format!("no machine has a tag that begins with {begins}, so there is no file to write");
+        return Err(CommandError::text(ExitStatus::InputRefused, message, Some("tagfleet tags lists the tags")));
+    };
+    if desk.json {
+        desk.screen.object(serde_json::json!({"rules": text}), &Ending::finished(ExitStatus::Done.code()))?;
+    } else {
+        desk.screen.data(&text)?;
+    }
+    Ok(ExitStatus::Done)
+}
