@@ -98,7 +98,7 @@ fn succeeds(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The arguments of the CronJob, on its volumes, but with a rehearsal in the place of the tenant.
+/// The arguments of the `CronJob`, on its volumes, but with a rehearsal in the place of the tenant.
 #[test]
 fn the_job_of_the_cluster_tags_the_servers_of_the_tenant() {
     let job = sample("kubernetes/tag-servers.yaml");
@@ -153,7 +153,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     let mut units = Vec::new();
     for (path, text) in deployed() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if name.ends_with(".service") || name.ends_with(".timer") {
+        if path.extension().is_some_and(|ending| ending == "service" || ending == "timer") {
             assert!(!name.ends_with(".service") || text.contains("\nExecStart=/usr/local/lib/tagfleet/"), "{name}");
             folder.write(&name, text.replace("/usr/local/lib/tagfleet", scripts.to_str().expect("UTF-8")));
             units.push(folder.path(&name));
