@@ -127,7 +127,7 @@ impl Pooler {
             as "$program" -q "$place/settings.ini" >/dev/null 2>&1 </dev/null &
             pooler=$!
             cat >/dev/null
-            kill -QUIT "$pooler"
+            kill "$pooler"
             wait "$pooler"
             rm -rf "$place"
         "#;
