@@ -149,8 +149,8 @@ impl Book {
             names.clone_from(&self.profiles);
         }
         if names.is_empty() {
-            let named = environment(PROFILE_VARIABLE).and_then(|value| value.into_string().ok()).unwrap_or_default();
-            names = named.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+            let variable = environment(PROFILE_VARIABLE).and_then(|value| value.into_string().ok()).unwrap_or_default();
+            names = variable.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
         }
         let mut chosen: Vec<String> = Vec::new();
         for name in names {

@@ -35,7 +35,7 @@ impl StateView<'_> {
             "state": self.name,
             "exists": self.overview.is_some(),
             "engine": self.overview.map(|overview| &overview.engine),
-            "schema_version": self.overview.map(|overview| overview.form),
+            "form": self.overview.map(|overview| overview.form),
             "bytes": self.overview.map(|overview| overview.bytes),
             "runs": self.overview.map_or(0, |overview| overview.runs),
             "at_work": self.overview.map(|it| it.at_work.iter().map(process).collect::<Vec<_>>()).unwrap_or_default(),
