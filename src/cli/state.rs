@@ -1,5 +1,4 @@
 //! What `state` and the commands within it take.
-#![expect(clippy::doc_markdown, reason = "the doc comments of options are their help text")]
 
 use clap::{Args, Subcommand};
 

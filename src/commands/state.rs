@@ -73,11 +73,9 @@ async fn copy(from: &StatePlace, to: &StatePlace) -> Result<u64, CommandError> {
         let message = format!("{who} is at work with the state");
         return refused(ExitStatus::AnotherRun, message, "wait until it is done; tagfleet state shows who is at work");
     }
-    match from.copy_to(to, clock()?).await? {
-        Some(rows) => Ok(rows),
-        None => {
-            let message = format!("{} holds a state already", shown(&to.name()));
-            refused(ExitStatus::Usage, message, "name an empty database, or another directory")
-        }
+    if let Some(rows) = from.copy_to(to, clock()?).await? {
+        return Ok(rows);
     }
+    let message = format!("{} holds a state already", shown(&to.name()));
+    refused(ExitStatus::Usage, message, "name an empty database, or another directory")
 }
