@@ -10,6 +10,7 @@ mod origin;
 mod program;
 mod rules;
 mod settings;
+mod state;
 mod tags;
 mod values;
 
@@ -34,6 +35,7 @@ pub use options::{
 pub use origin::{Origin, SettingInForce};
 pub use program::Cli;
 pub use rules::RulesOptions;
+pub use state::{StateCommand, StateOptions};
 pub use tags::{RetagOptions, TagsCommand, TagsOptions};
 pub use values::{DeadlineArgument, DurationArgument};
 

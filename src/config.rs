@@ -26,7 +26,7 @@ pub use deadline::{Deadline, DeadlineError, deadline};
 pub use environment::Environment;
 pub use profile::Profile;
 pub use settings_file::{Entry, Place, Section, SettingsError, SettingsFile, Written, places as settings_places};
-pub use state::state_place;
+pub use state::{other_state_place, state_place};
 
 /// The variable that holds the address to ping.
 const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";

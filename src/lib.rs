@@ -80,6 +80,7 @@
 //! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs` |
 //! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/apart.rs` |
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, how they stand in columns: `store/encoding.rs` |
+//! | what `state` shows, copies | `store/overview.rs`, `store/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |

@@ -19,7 +19,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
 /// Commands, how each can end, and examples: what one is for, and what is typed.
 type Entry = (&'static str, &'static [u8], &'static [(&'static str, &'static str)]);
 
-const COMMANDS: [Entry; 18] = [
+const COMMANDS: [Entry; 21] = [
     (
         "apply",
         &[0, 1, 2, 3, 4, 5, 6, 7, 70],
@@ -105,6 +105,19 @@ const COMMANDS: [Entry; 18] = [
             ("See what renaming one would do", "tagfleet tags rename Marketting Marketing --plan-only"),
         ],
     ),
+    (
+        "state",
+        &[0, 2, 7],
+        &[
+            ("Show where the state is, and who is at work", "tagfleet state"),
+            (
+                "Move it to a database that hosts share",
+                "tagfleet state move --to postgresql://tagfleet@db.example/tagfleet",
+            ),
+        ],
+    ),
+    ("state init", &[0, 2, 7], &[]),
+    ("state move", &[0, 2, 6, 7], &[]),
     (
         "rules",
         &[0, 2, 3, 4, 5, 7],

@@ -10,6 +10,7 @@ use super::options::{
 };
 use super::origin::SettingInForce;
 use super::rules::RulesOptions;
+use super::state::StateOptions;
 use super::tags::TagsOptions;
 use crate::sandbox::arguments::SandboxArguments;
 
@@ -87,6 +88,15 @@ pub enum Command {
     /// Secrets are shown only as "set". Calls nobody.
     #[command(after_long_help = after_help("config"))]
     Config(Box<ConfigOptions>),
+    /// Show where the state is and who is at work, or move it
+    ///
+    /// The state holds the runs and the quota's ledger. Calls no tenant.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        disable_help_subcommand = true,
+        after_long_help = after_help("state")
+    )]
+    State(StateOptions),
     /// Serve the simulated API on loopback
     #[command(after_long_help = after_help("sandbox"))]
     Sandbox(Box<SandboxArguments>),

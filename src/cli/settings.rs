@@ -71,7 +71,7 @@ impl Call {
 
     /// Whether the command goes to a tenant, and whoever it signs in as matters.
     fn calls_service(&self) -> bool {
-        const OF_THE_STATE: [&str; 2] = ["runs", "results"];
+        const OF_THE_STATE: [&str; 4] = ["runs", "results", "report", "state"];
         let is_of_state = self.command.iter().any(|name| OF_THE_STATE.contains(&name.as_str()));
         !is_of_state && !self.typed.contains("sandbox")
     }

@@ -28,6 +28,7 @@ mod sandbox;
 mod service;
 mod settings;
 mod several;
+mod state;
 mod stop_signals;
 mod tags;
 mod undo;
@@ -216,6 +217,7 @@ async fn carry_out(
         Command::Report(options) => report::report(options, general, &reserved, screen).await,
         Command::Config(options) => config::config(&options, general, screen),
         Command::Rules(options) => rules::rules(*options, general, screen).await,
+        Command::State(options) => state::state(options, general, screen).await,
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
         Command::Help(options) => help::help(&options, general, screen),
         Command::Completions(options) => completions::completions(&options, general, screen),

@@ -35,11 +35,35 @@ pub fn state_place(
         let directory = state_directory(general.state_dir.as_deref(), environment)?;
         return Ok(StatePlace::Directory(sandbox_state_directory(&directory)));
     }
-    let Some(address) = address else {
-        return Ok(StatePlace::Directory(state_directory(general.state_dir.as_deref(), environment)?));
-    };
+    match address {
+        Some(address) => server(&address, general, certificates, environment),
+        None => Ok(StatePlace::Directory(state_directory(general.state_dir.as_deref(), environment)?)),
+    }
+}
+
+/// Where another state is that was named: a directory, or an address.
+///
+/// # Errors
+/// [`ConfigError`] when it is an address that is wrong.
+pub fn other_state_place(
+    named: &str,
+    general: &GeneralOptions,
+    environment: Environment<'_>,
+) -> Result<StatePlace, ConfigError> {
+    if named.contains("://") {
+        return server(named, general, None, environment);
+    }
+    Ok(StatePlace::Directory(PathBuf::from(named)))
+}
+
+fn server(
+    address: &str,
+    general: &GeneralOptions,
+    certificates: Option<&Path>,
+    environment: Environment<'_>,
+) -> Result<StatePlace, ConfigError> {
     let password = password(general.state_password_file.clone(), environment)?;
-    let address = ServerAddress::parse(&address, password, certificates.map(Path::to_owned))?;
+    let address = ServerAddress::parse(address, password, certificates.map(Path::to_owned))?;
     Ok(StatePlace::Server(Box::new(address)))
 }
 

@@ -171,7 +171,7 @@ impl Reader {
     }
 
     /// Processes that have died without anybody having noted it.
-    async fn dead_processes(&self) -> Result<HashSet<i64>, StoreError> {
+    pub(super) async fn dead_processes(&self) -> Result<HashSet<i64>, StoreError> {
         if self.shows_heartbeats {
             return self.connection.run(|transaction| Ok(the_dead(transaction)?.into_iter().collect())).await;
         }

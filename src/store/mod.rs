@@ -26,6 +26,8 @@ mod ledger;
 mod listing;
 mod liveness;
 mod locks;
+mod moving;
+mod overview;
 mod place;
 mod plausible;
 mod presence;
@@ -71,6 +73,7 @@ pub use forms::{
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 
 pub use locks::{Claim, Holder, Overlap};
+pub use overview::{AtWork, Overview};
 pub use place::StatePlace;
 pub use presence::lose_shared_memory;
 pub use prune::KeptInDoubt;
@@ -122,9 +125,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the server cannot be used.
     pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
-        let asked = address.clone();
-        let preparing = tokio::task::spawn_blocking(move || server::prepare(&asked));
-        preparing.await.map_err(|_stopped| StoreError::Closed)??;
+        Self::prepare_on(address).await?;
         let entering = connection::SharedConnection::start_on(server::Server::new(address.clone(), true));
         let entering_clock = Arc::clone(&clock);
         let enter =
@@ -138,6 +139,13 @@ impl Store {
         let store = Self { reader, writer, clock, identity, loss: None, keepsake: None };
         store.sweep_dead_processes().await?;
         Ok(store)
+    }
+
+    /// Makes the tables on this server, or brings them up to date.
+    async fn prepare_on(address: &ServerAddress) -> Result<(), StoreError> {
+        let asked = address.clone();
+        let preparing = tokio::task::spawn_blocking(move || server::prepare(&asked));
+        preparing.await.map_err(|_stopped| StoreError::Closed)?
     }
 
     /// Opens or makes the database in this directory, notes this process, and closes the books of dead ones. Must be

@@ -37,6 +37,18 @@ impl StatePlace {
         }
     }
 
+    /// Makes the state there, or brings its tables up to date. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be used.
+    pub async fn prepare(&self, clock: SharedClock) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(directory) => Store::open(directory, clock).await?.put_in_order().await,
+            Self::Server(address) => Store::prepare_on(address).await?,
+        }
+        Ok(())
+    }
+
     /// The directory, if it is one.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {

@@ -130,6 +130,16 @@ impl Server {
     }
 }
 
+/// Looks at what is on this server, all at one moment. To be called on a thread that may wait.
+pub(super) fn read<Answer>(
+    address: &ServerAddress,
+    work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError>,
+) -> Result<Answer, SqlError> {
+    let session = address.connect()?;
+    session.simple(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;
+    work(&Transaction::on(&session))
+}
+
 /// Waits between tries, longer each time.
 struct Pauses {
     began: Instant,

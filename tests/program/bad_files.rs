@@ -24,7 +24,12 @@ fn a_file_that_cannot_be_used_is_refused_before_any_call() {
         ("blank lines only", "\n\r\n\n".into(), "", "the input is empty"),
         ("a mark only", "\u{feff}".into(), "", "the input is empty"),
         ("a workbook", b"PK\x03\x04\x14\x00".to_vec(), "", "this is no .xlsx workbook, or a damaged one"),
-        ("an old workbook", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(), "", "this is an Excel workbook"),
+        (
+            "an old workbook",
+            b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(),
+            "",
+            "this workbook is in the old format or has a password",
+        ),
         ("UTF-32", b"\xFF\xFE\x00\x00m\x00\x00\x00".to_vec(), "", "the input looks like UTF-32"),
         ("UTF-16 without a mark", utf_16(&good), "", "say so with --encoding utf-16le"),
         (
