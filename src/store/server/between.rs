@@ -35,7 +35,7 @@ impl Line {
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = UnixStream::connect(&far) else { continue };
-                carry(near, far, &to_lose, &lost);
+                carry(&near, &far, &to_lose, &lost);
             }
         });
         line
@@ -56,7 +56,7 @@ impl Line {
 }
 
 /// Carries everything both ways until one side is gone.
-fn carry(near: UnixStream, far: UnixStream, to_lose: &Arc<AtomicU32>, lost: &Arc<AtomicU32>) {
+fn carry(near: &UnixStream, far: &UnixStream, to_lose: &Arc<AtomicU32>, lost: &Arc<AtomicU32>) {
     let loses = Arc::new(AtomicBool::new(false));
     let copies = || (near.try_clone().expect("a stream"), far.try_clone().expect("a stream"));
     let ((from_near, to_far), (to_near, from_far)) = (copies(), copies());
@@ -82,7 +82,7 @@ fn carry(near: UnixStream, far: UnixStream, to_lose: &Arc<AtomicU32>, lost: &Arc
 
 /// Passes on what comes, as long as it may; then both sides are told that the line is gone.
 fn pass(mut from: &UnixStream, mut to: &UnixStream, mut may_pass: impl FnMut(&[u8]) -> bool) {
-    let mut buffer = [0; 1 << 16];
+    let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let bytes = buffer.get(..length).unwrap_or_default();
         if !may_pass(bytes) || to.write_all(bytes).is_err() {
