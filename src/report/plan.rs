@@ -191,10 +191,39 @@ impl<'a> PlanReport<'a> {
         }
         text.push('\n');
         self.write_changes(&mut text);
+        self.write_withheld(&mut text);
         self.write_names(&mut text);
         self.write_calls(&mut text, changes);
         text.extend(self.rules.map(Account::text));
         text
+    }
+
+    /// What the guard withholds, and how it is let through.
+    fn write_withheld(&self, text: &mut String) {
+        let mut counts: HashMap<Change<TagNumber>, u64> = HashMap::new();
+        for (operation, ..) in self.plan.iter().filter(|(_, decision, _)| *decision == Decision::Withheld) {
+            *counts.entry(operation.change).or_default() += 1;
+        }
+        let withheld: u64 = counts.values().sum();
+        if withheld == 0 {
+            return;
+        }
+        let mut sorted: Vec<_> =
+            counts.into_iter().map(|(change, count)| (Reverse(count), self.words(change).1)).collect();
+        sorted.sort_unstable();
+        let _written = writeln!(
+            text,
+            "Withheld by the guard, since so many removals are seldom meant; --allow-removals {withheld} lets them through in \
+             this run:"
+        );
+        for (Reverse(count), tag) in sorted.iter().take(LISTED_CHANGES) {
+            let tag = Excerpt::new(tag.unwrap_or_default());
+            let _written = writeln!(text, "  {:>9} × remove tag \"{tag}\"", group_digits(*count));
+        }
+        if sorted.len() > LISTED_CHANGES {
+            let more = (sorted.len() - LISTED_CHANGES) as u64;
+            let _written = writeln!(text, "  and {}", counted(more, "more tag", "more tags"));
+        }
     }
 
     fn write_changes(&self, text: &mut String) {
@@ -278,7 +307,9 @@ impl<'a> PlanReport<'a> {
             };
         }
         if changes == 0 {
-            text.push_str("There is nothing to change.\n");
+            if self.plan.count(Decision::Withheld) == 0 {
+                text.push_str("There is nothing to change.\n");
+            }
             return;
         }
         let kinds = [

@@ -124,12 +124,14 @@ impl BoundTemplate {
     pub(super) fn fill(&self, row: &impl Row) -> Filled {
         let mut text = String::new();
         let mut is_empty = false;
+        let mut odd_cell = None;
         for piece in &self.pieces {
             match piece {
                 BoundPiece::Text(piece) => text.push_str(piece),
                 BoundPiece::Hole(_, column) => match row.cell(*column) {
                     Cell::Text(cell) => {
                         is_empty |= cell.trim().is_empty();
+                        odd_cell = odd_cell.or_else(|| TagOddity::of(cell.trim()).filter(|it| is_odd_in_a_cell(*it)));
                         text.push_str(cell.trim());
                     }
                     Cell::Lacking | Cell::List(_) => return Filled::Lacking,
@@ -139,6 +141,9 @@ impl BoundTemplate {
         if is_empty {
             return Filled::Odd(text, "would be made of an empty cell".to_owned());
         }
+        if let Some(oddity) = odd_cell {
+            return Filled::Odd(text, format!("would be made of a cell that {}", oddity.words()));
+        }
         let tag = match Tag::new(text.trim()) {
             Ok(tag) => tag,
             Err(error) => return Filled::Odd(text, format!("cannot be one: {error}")),
@@ -146,6 +151,38 @@ impl BoundTemplate {
         match TagOddity::of(tag.as_str()) {
             Some(oddity) => Filled::Odd(text, oddity.words()),
             None => Filled::Tag(tag),
+        }
+    }
+}
+
+/// Whether a cell is odd also where it is but a part of a tag.
+const fn is_odd_in_a_cell(oddity: TagOddity) -> bool {
+    matches!(oddity, TagOddity::SpreadsheetError | TagOddity::Nothing | TagOddity::Quotes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct OneCell(&'static str);
+
+    impl Row for OneCell {
+        fn cell(&self, _column: usize) -> Cell<'_> {
+            Cell::Text(self.0)
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_in_a_cell_is_no_part_of_a_tag() {
+        let hole = BoundPiece::Hole(ColumnName { qualifier: None, name: "x".to_owned() }, 0);
+        let template = BoundTemplate { pieces: vec![BoundPiece::Text("DEPT-".to_owned()), hole] };
+        for cell in ["#N/A", "NULL", " nan ", "'IT", "", "a;b", "a\u{200b}"] {
+            assert!(matches!(template.fill(&OneCell(cell)), Filled::Odd(..)), "{cell}");
+        }
+        for cell in ["IT", "R&D", "Sales (EMEA)", "7"] {
+            assert!(
+                matches!(template.fill(&OneCell(cell)), Filled::Tag(tag) if tag.as_str() == format!("DEPT-{cell}"))
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ use super::Desk;
 use super::foretelling::{foretell, sitting};
 use super::input::OrderDigest;
 use super::record::WITHHELD;
+use super::rules::RULES_HEADER;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
@@ -227,8 +228,11 @@ impl<T: Transport> Run<'_, T> {
         let run = store.run_by_id(self.id).await?;
         let mut totals =
             write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
-        // Rows of rules that are fed back would pass by the guard: the rules are to be asked again.
-        totals.lacks_orders = self.account.is_some() || OrderDigest::says_changes(&run.description.input_digest);
+        // Rows of rules, and rows that were withheld, would pass by the guard as a file of their own: the same input is to be
+        // run again.
+        totals.lacks_orders = run.description.header == RULES_HEADER
+            || has_withheld(&totals)
+            || OrderDigest::says_changes(&run.description.input_digest);
         if let Some(bulletin) = &desk.bulletin {
             bulletin.note_rows(&totals);
         }
@@ -286,13 +290,18 @@ fn show(
     })
 }
 
+/// Whether the guard has withheld rows.
+fn has_withheld(totals: &Totals) -> bool {
+    totals.errors.keys().any(|key| key.code == WITHHELD && key.status == Status::NotAttempted)
+}
+
 /// How a run that ended for this reason ends the process.
 fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
     let bad_rows: u64 =
         [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
     // What the guard withholds somebody has to look at.
-    let withheld = totals.errors.keys().any(|key| key.code == WITHHELD && key.status == Status::NotAttempted);
-    let rows = if bad_rows > totals.tolerated || withheld { ExitStatus::RowsFailed } else { ExitStatus::Done };
+    let rows =
+        if bad_rows > totals.tolerated || has_withheld(totals) { ExitStatus::RowsFailed } else { ExitStatus::Done };
     exit_status_of_end(reason).and(rows)
 }
 

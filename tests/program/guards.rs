@@ -24,12 +24,15 @@ fn removals_beyond_both_bounds_are_withheld_and_the_rest_is_done() {
     let server = tenant.serve();
     let plan = orders(&server, "--guard-removals 10%,3").only_plan().run().exits(1);
     assert!(plan.output().contains("3 changes, 0 already set, 4 removals withheld by the guard"), "{}", plan.output());
+    assert!(plan.output().contains("--allow-removals 4 lets them through in this run:\n"), "{}", plan.output());
     let outcome = orders(&server, "--guard-removals 10%,3 --json").run().exits(1);
     let expected = [["not_attempted"; 4].as_slice(), &["succeeded"; 3]].concat();
     assert_eq!(outcome.statuses(), expected);
     assert_eq!(outcome.results().column("error_code"), [["withheld"; 4].as_slice(), &[""; 3]].concat());
     assert_eq!(tenant.holds(1).0, ["A", "B"]);
     assert_eq!((&outcome.summary()["exit_status"], &outcome.summary()["open"]), (&1.into(), &0.into()));
+    // As a file of their own they would pass by the guard.
+    assert!(outcome.summary()["next"].is_null(), "{}", outcome.summary());
     // Either bound lets them through, and so does a ceiling for one run, down to the number.
     orders(&server, "--guard-removals 10%,3 --allow-removals 3").only_plan().run().exits(1);
     for enough in ["--guard-removals 20%,3", "--guard-removals 10%,4", "--guard-removals 10%,3 --allow-removals 4"] {
