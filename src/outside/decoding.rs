@@ -94,9 +94,13 @@ fn escape(text: &[Glyph]) -> Option<(Meaning, usize)> {
         '%' | '=' => byte(text, 1),
         '&' => entity(text),
         ESCAPE if at(1) == Some('[') => {
-            let parameters = text.iter().skip(2).take_while(|it| matches!(it.character, ' '..='?')).count();
-            let is_whole = at(2 + parameters).is_some_and(|end| matches!(end, '@'..='~'));
-            Some((Meaning::Nothing, if is_whole { parameters + 3 } else { 1 }))
+            let parameters = text.iter().skip(2).take_while(|it| matches!(it.character, '0'..='?')).count();
+            // Of these no terminal takes more, and a row of entities looks like many.
+            let behind =
+                text.iter().skip(2 + parameters).take(2).take_while(|it| matches!(it.character, ' '..='/')).count();
+            let length = 2 + parameters + behind;
+            let is_whole = at(length).is_some_and(|end| matches!(end, '@'..='~'));
+            Some((Meaning::Nothing, if is_whole { length + 1 } else { 1 }))
         }
         // What is encoded behind it may be the rest of what moves a terminal.
         ESCAPE if !at(1).is_some_and(may_begin) => Some((Meaning::Nothing, 1)),
