@@ -78,7 +78,9 @@ pub(super) async fn check(
 fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<ServiceConfig, CommandError> {
     process_limits::allow(options.quota.concurrency)?;
     check_certificates()?;
-    Ok(ServiceConfig::from_options(&options.service, &|name| general.settings.variable(name))?)
+    let mut config = ServiceConfig::from_options(&options.service, &|name| general.settings.variable(name))?;
+    config.sign_in.expected_tenant.clone_from(&general.settings.tenant);
+    Ok(config)
 }
 
 /// Opens the state, which checks that it is safe, ours and whole, and looks for room.

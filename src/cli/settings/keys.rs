@@ -16,7 +16,7 @@ use crate::outside::{secrets, shown};
 pub(super) const WITHOUT_SETTINGS: [&str; 4] = ["help", "completions", "man", "sandbox"];
 
 /// Options that are no keys, and why.
-const EXCLUDED: [(&str, &str); 32] = [
+const EXCLUDED: [(&str, &str); 33] = [
     ("config", "a file cannot say which file is read"),
     ("profile", "a file cannot say which of its profiles is meant; TAGFLEET_PROFILE can"),
     ("all-profiles", "whoever starts tagfleet says for which tenants"),
@@ -47,6 +47,7 @@ const EXCLUDED: [(&str, &str); 32] = [
     ("prefix", "it is said of one command"),
     ("name", "it is said of one command"),
     ("release", "it is said of one command"),
+    ("to", "it is said of one command"),
     ("plan-only", "it is said of one command"),
     ("detailed-exitcode", "whoever reads the exit status asks for it"),
 ];
@@ -184,6 +185,10 @@ impl Key {
             let problem = "the address of the state holds a password, and no secret stands in this file";
             let hint = "write it into a file that only you can read, and name that file with state-password-file";
             return Err(SettingsError::at(place, problem, Some(hint.to_owned())));
+        }
+        if ["base-url", "authority-host"].contains(&self.name.as_str()) && keep_password_of(text) {
+            let problem = format!("{} holds a password, and no secret stands in this file", self.name);
+            return Err(SettingsError::at(place, &problem, Some("leave it out; the service asks for none".to_owned())));
         }
         let value = match self.kind {
             Kind::Path if text != "-" => place.path.parent().unwrap_or(Path::new("")).join(text).into_os_string(),
@@ -354,7 +359,7 @@ mod tests {
     fn these_are_the_keys() {
         let keys = Keys::of(&Cli::command());
         let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-        insta::assert_snapshot!(names.join(" "), @"tenant app authority-host client-certificate-file federated-token-file state-dir log-format log-file color encoding skip-invalid accept tag-separator allow-empty output max-changes unlisted no-inventory no-bulk guard-removals guard-changes max-errors deadline skip-missing-machines lock-wait keep-runs metrics-file job ping-url-file ping-style ping-success base-url cloud allow-host auth no-browser client-secret-file token-file ca-file quota quota-scope quota-share concurrency max-outage");
+        insta::assert_snapshot!(names.join(" "), @"tenant app authority-host client-certificate-file federated-token-file state-dir state state-password-file log-format log-file color encoding skip-invalid accept tag-separator allow-empty output max-changes unlisted no-inventory no-bulk guard-removals guard-changes max-errors deadline skip-missing-machines lock-wait keep-runs metrics-file job ping-url-file ping-style ping-success base-url cloud allow-host auth no-browser client-secret-file token-file ca-file quota quota-scope quota-share concurrency max-outage");
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn what_no_setting_can_be_is_named_with_its_line_and_what_is_meant() {
             "state = \"postgresql://u:hunter2hunter2@h/d\"",
             "the address of the state holds a password, and no secret stands in this file; write it",
         ),
+        ("base-url = \"https://u:hunter2hunter2@h\"", "base-url holds a password, and no secret stands in this file"),
         ("yes = true", "yes cannot be set here: consent is given"),
         ("concurrency = \"4\"", "config.toml:2: concurrency is a whole number, without quotation marks"),
         ("concurrency = 0", "config.toml:2: invalid value '0' for concurrency: 0 is not in 1..=256"),

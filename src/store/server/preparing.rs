@@ -132,7 +132,8 @@ fn form(transaction: &Transaction<'_>) -> Result<Form, Problem> {
         (_, 0) => return Err(Problem::Foreign),
         _ => {}
     }
-    let form = transaction.query_row("SELECT tables, beside FROM form", params![], |row| {
+    // Named in full, so that whoever may not look into the schema is told that, and not that there is no table.
+    let form = transaction.query_row("SELECT tables, beside FROM tagfleet.form", params![], |row| {
         Ok(Form { tables: row.get(0)?, beside: row.get(1)? })
     })?;
     if form.tables > Form::NEWEST.tables || form.beside > Form::NEWEST.beside {
