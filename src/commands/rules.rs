@@ -49,7 +49,7 @@ pub(super) async fn apply(
     let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
     let default = super::apply::default_results(&options.input.input, options.sandbox);
     let target = target.unwrap_or_else(|| ResultsTarget::file(default));
-    target.check(reserved, &run::RULES_HEADER.map(str::to_owned))?;
+    target.check(reserved, &crate::rules::RULES_HEADER.map(str::to_owned))?;
     let rules = opening.before_the_deadline(read(&options.input.input, &options.guard, screen)).await?;
     let order = ApplyOrder {
         target,

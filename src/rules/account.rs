@@ -13,6 +13,9 @@ use crate::model::MachineId;
 use crate::outside::shown;
 use crate::words::{counted, group_digits};
 
+/// The columns of the rows that rules make; `apply` takes them, too.
+pub(crate) const RULES_HEADER: [&str; 6] = ["machineId", "computerDnsName", "tag", "action", "value", "rule"];
+
 /// The most machines with two values that are told.
 const TOLD_CONFLICTS: usize = 5;
 

@@ -28,6 +28,7 @@ mod tests;
 mod wishes;
 
 pub use self::account::Account;
+pub(crate) use self::account::RULES_HEADER;
 pub use self::columns::Sight;
 pub use self::declaration::{Declaration, Gift, Guards, Mode, Rule};
 pub use self::draft::Draft;

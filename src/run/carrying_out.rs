@@ -8,7 +8,6 @@ use super::Desk;
 use super::foretelling::{foretell, sitting};
 use super::input::OrderDigest;
 use super::record::WITHHELD;
-use super::rules::RULES_HEADER;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
@@ -20,7 +19,7 @@ use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
     joined, kept_text, write_results,
 };
-use crate::rules::Account;
+use crate::rules::{Account, RULES_HEADER};
 use crate::store::{NewSitting, Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 

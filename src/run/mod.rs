@@ -58,7 +58,7 @@ pub(crate) use plan::plan;
 pub(crate) use planning::PlanningOptions;
 pub(crate) use resume::{ResumeOrder, resume};
 pub(crate) use retag::{RETAG_HEADER, Retagging, plan_retagging, retag};
-pub(crate) use rules::{RULES_HEADER, RulesOrder, apply_rules, dump_rules, plan_rules, release_rules, verify_rules};
+pub(crate) use rules::{RulesOrder, apply_rules, dump_rules, plan_rules, release_rules, verify_rules};
 pub(crate) use rules_report::refuse_faults;
 pub(crate) use rules_trial::{ExportedList, try_rules};
 pub(crate) use tags::tags;

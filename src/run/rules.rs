@@ -29,12 +29,9 @@ use crate::plan::guard::Guard;
 use crate::plan::recent::RecentWrites;
 use crate::plan::undo::row_words;
 use crate::report::{Ending, Fields, ListBuilder, ListedFields, ResultsTarget};
-use crate::rules::{Account, Declaration, Explanation, Fault, Fleet, Owned, Wish, wishes};
+use crate::rules::{Account, Declaration, Explanation, Fault, Fleet, Owned, RULES_HEADER, Wish, wishes};
 use crate::store::{DeclarationInForce, Declared, KnownOperation};
 use crate::words::counted;
-
-/// The columns of the rows that rules make; `apply` takes them, too.
-pub(crate) const RULES_HEADER: [&str; 6] = ["machineId", "computerDnsName", "tag", "action", "value", "rule"];
 
 /// A file of rules, read with its lookups.
 pub(crate) struct RulesOrder {
