@@ -125,6 +125,10 @@ fn a_token_of_another_tenant_than_the_profiles_ends_the_command_before_the_first
         let outcome = at_nobody(&folder).with("--config c.toml --profile a").run().exits(4);
         let said = "the token is of the tenant 99999999-2222-3333-4444-555555555555, and not of 11111111";
         assert!(outcome.output().contains(said), "{way}: {}", outcome.output());
+        let mut check = folder.command();
+        check.args(["check", "--config", "c.toml", "--profile", "a"]);
+        let checked = Program::start(check, None, true).end();
+        assert_eq!(checked.status, Some(4), "{way}: {}", checked.messages);
         let calls = server.requests().into_iter().filter(|request| request.path.contains("/api/")).count();
         assert_eq!(calls, 0, "{way}");
     }

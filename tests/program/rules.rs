@@ -278,6 +278,19 @@ fn a_run_that_was_left_goes_on_with_what_was_decided_and_the_same_command_decide
 }
 
 #[test]
+fn rows_of_rules_are_not_fed_back_as_a_file_of_their_own_whatever_the_run_was_gone_on_with() {
+    let dead = machine(4).named("ber-4.corp").dead();
+    let (tenant, folder) = (Tenant::of([machine(1).named("ber-1.corp"), dead]), Folder::new());
+    let server = tenant.serve();
+    let begun = object(&exits(over(&server, &folder, FLEET, "apply fleet.toml --yes --json --limit 1"), 0));
+    let run_id = begun["run_id"].as_str().expect("a run").to_owned();
+    let ended = exits(run(&server, &folder, &format!("resume {run_id} --yes --json")), 1);
+    let told = object(&ended);
+    assert_eq!((&told["status"]["failed"], &told["open"], &told["next"]), (&json!(1), &json!(0), &Value::Null));
+    assert!(ended.messages.contains("Rows not done: "), "{}", ended.messages);
+}
+
+#[test]
 fn rules_can_be_tried_on_an_exported_list_without_a_tenant() {
     let server = Tenant::of(machines()).serve();
     let folder = Folder::new();

@@ -133,8 +133,11 @@ fn what_is_for_one_profile_is_refused_before_any_call() {
 #[test]
 fn whatever_is_written_has_the_profile_in_its_name() {
     let tenants = Tenants::new("", ROW);
-    tenants.run("apply input.csv --all-profiles --yes -o rows.csv --metrics-file m.prom --log-file l.log -v", 0);
-    for name in ["rows.a.csv", "rows.b.csv", "m.a.prom", "m.b.prom", "l.a.log", "l.b.log"] {
+    tenants.run(
+        "apply input.csv --all-profiles --yes -o rows.csv --metrics-file m.prom --log-file l.log --report r.html -v",
+        0,
+    );
+    for name in ["rows.a.csv", "rows.b.csv", "m.a.prom", "m.b.prom", "l.a.log", "l.b.log", "r.a.html", "r.b.html"] {
         assert!(
             tenants.folder.read(name).is_some_and(|bytes| !bytes.is_empty()),
             "{name}: {:?}",

@@ -102,6 +102,16 @@ fn a_rehearsal_asks_as_well() {
 }
 
 #[test]
+fn a_message_is_broken_where_the_terminal_ends() {
+    let folder = Folder::new();
+    let mut command = folder.command();
+    command.args(["apply", "no-such.csv", "--sandbox", "--color", "never"]);
+    let mut terminal = Terminal::start(command, 24);
+    assert_eq!(terminal.end(), Some(3), "{}", terminal.shown());
+    assert!(terminal.shown().contains("error: no-such.csv\r\n       cannot be used\r\n"), "{}", terminal.shown());
+}
+
+#[test]
 fn whoever_says_yes_gets_what_the_plan_says() {
     at_once([80, 140], |columns| {
         let (mut terminal, sandbox, folder) = asked(columns);

@@ -197,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn a_call_counts_until_a_whole_window_has_gone_and_no_longer() {
+        let span = Span::new(moment(BEGAN), moment(BEGAN + 100_000_000));
+        let mut count = WindowCount::new(vec![Bucket::Tags], Duration::from_secs(30), vec![Some(1)], span);
+        let mut most_after = |after: i64| {
+            count.take(&call(1, 900_000_000 + after, BEGAN + after));
+            (count.peak, count.beyond)
+        };
+        assert_eq!([0, 30_000_000, 59_999_999].map(&mut most_after), [(1, 0), (1, 0), (2, 1)]);
+    }
+
+    #[test]
     fn a_machine_that_is_started_anew_takes_its_calls_with_it() {
         let span = Span::new(moment(BEGAN), moment(BEGAN + 100_000_000));
         let mut count = WindowCount::new(vec![Bucket::Tags], Duration::from_mins(1), vec![Some(2)], span);

@@ -116,6 +116,37 @@ async fn a_value_that_goes_back_and_forth_between_versions_of_a_file_is_set_each
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_set_when_a_run_began_is_not_taken_for_what_it_has_found_later() {
+    let world = World::of(40);
+    world.service.change(1, |machine| machine.tag("A"));
+    let run = interrupted(&world).await;
+    world.service.change(1, |machine| machine.tags.clear());
+    world.service.list(1, false);
+    let said = world.apply(&adding("A", 40), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((said.run_id(), &*said.rows()[0]["status"]), (run.clone(), "succeeded"));
+    // The tag may be the run's own, so undo does not pass over it in silence.
+    let said = world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
+    let rows = said.rows();
+    let row = rows.iter().find(|row| row["machineId"] == id(1).to_string()).expect("a row");
+    assert_eq!(["status", "error_code"].map(|name| row[name].as_str()), ["not_attempted", "unknown_before"]);
+    assert_eq!(world.service.tagged("A"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_changed_file_goes_on_with_keeps_what_was_noted_of_its_beginning() {
+    let world = World::of(40);
+    let run = interrupted(&world).await;
+    let changed = adding("A", 40) + &row(1, "B", "Add", "");
+    let said = world.apply(&changed, &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(said.run_id(), run);
+    let store = world.store().await;
+    let key = store.run_by_id(&run).await.expect("the run").key;
+    let sittings = store.sittings(key).await.expect("its sittings");
+    let ended: Vec<u8> = sittings.iter().filter_map(|sitting| Some(sitting.end.as_ref()?.1.exit_status)).collect();
+    assert_eq!(ended, [ExitStatus::StoppedEarly.code(), ExitStatus::Done.code()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_that_waited_for_its_answer_is_made_again() {
     let (quick, slow) = (Duration::from_mins(9), Duration::from_mins(11));
     for (answered_after, plans) in [(quick, 1), (slow, 2)] {

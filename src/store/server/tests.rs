@@ -167,6 +167,22 @@ async fn what_the_server_does_to_connections_is_made_good() {
     assert_eq!(store.open_operations(run).await.expect("the reader comes back, too"), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_not_look_into_the_schema_is_told_that() {
+    let Some(place) = cluster::new_place() else { return };
+    drop(Store::open_on(&place.address, up_for(1)).await.expect("a store"));
+    cluster::tell(&place.address, "CREATE ROLE stranger LOGIN");
+    let text = format!("postgresql://stranger@/{}?host={}", place.database, place.socket.display());
+    let stranger = ServerAddress::parse(&text, PasswordSource::None, None).expect("an address");
+    for refused in [
+        Store::open_on(&stranger, up_for(1)).await.map(drop).expect_err("no right to look"),
+        Reader::open_on(&stranger).await.map(drop).expect_err("no right to look"),
+    ] {
+        assert!(refused.to_string().contains("does not allow this user what tagfleet needs"), "{refused}");
+        assert_eq!(crate::exit::storage_status(&refused).code(), 2, "{refused}");
+    }
+}
+
 /// Makes so many calls of a run, one after the other.
 async fn make_calls(store: &Store, account: AccountKey, run: Option<RunKey>, count: usize, before: impl Fn()) {
     for _ in 0..count {
