@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::absence::Patience;
 use super::attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
@@ -61,7 +62,7 @@ impl Store {
         let announced = request.clone();
         let admission = self
             .writer
-            .run(move |transaction| {
+            .run_while_wanted(move |transaction| {
                 if !is_ours(transaction, identity.process_key, request.run)? {
                     return Ok(None);
                 }
@@ -92,6 +93,7 @@ impl Store {
         let identity = self.identity.clone();
         // It may be stored later, when a server is back that was away.
         let heard = clock.boot_time();
+        let _kept = identity.patience().map(Patience::keep_answer);
         let (noted, noted_by) = (settlement.clone(), clock.clone());
         self.note_in_copy(move |transaction| {
             let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;
