@@ -221,7 +221,12 @@ impl Gate {
             }
             let is_sure = trial.is_some() || !self.counting.is_in_doubt(call.request.bucket());
             let counted_as = if is_sure { scope } else { QuotaScope::Api };
-            match self.store.admit(self.request(call, counted_as)).await? {
+            let admission = tokio::select! {
+                biased;
+                admission = self.store.admit(self.request(call, counted_as)) => admission?,
+                () = self.drain_without_state() => return Ok(Some(Pass::Stopped(StopReason::Draining))),
+            };
+            match admission {
                 Admission::Granted(ticket) => {
                     return Ok(Some(Pass::Admitted(ticket, Place::new(place, trial))));
                 }
@@ -242,6 +247,16 @@ impl Gate {
             if self.counting.scope() != scope {
                 return Ok(None);
             }
+        }
+    }
+
+    /// Waits until the run drains while the state is away: what is asked of it then nobody needs any more.
+    async fn drain_without_state(&self) {
+        let Some(mut absences) = self.store.absences() else { return std::future::pending().await };
+        let mut drain = self.drain.clone();
+        // Whoever could say so is gone only when the run is.
+        if drain.wait_for(|draining| *draining).await.is_err() || absences.wait_for(Option::is_some).await.is_err() {
+            std::future::pending().await
         }
     }
 

@@ -145,6 +145,11 @@ pub enum WaitCause {
     },
     /// The list of machines does not show the latest writes yet.
     ListLag,
+    /// The state is on a server that is away, so that nothing can be stored.
+    State {
+        /// Since when.
+        since: Timestamp,
+    },
     /// The service does not answer, or only with failures; one call at a time tries whether it is back.
     Outage {
         /// Since when.
@@ -164,6 +169,7 @@ impl WaitCause {
             | Self::Retry(_)
             | Self::Answer { .. }
             | Self::Token { .. }
+            | Self::State { .. }
             | Self::Outage { .. } => true,
             Self::Pacing | Self::ListLag => false,
         }

@@ -2,11 +2,13 @@
 //! sits at.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Zoned;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use tokio::sync::watch;
 
 use super::confirm::Confirmation;
 use super::input::Pending;
@@ -20,9 +22,11 @@ use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, state_place};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
+use crate::outside::shown;
 use crate::report::{Bulletin, ResultsTarget, Screen};
 use crate::run::{CallOptions, Desk, Tenant};
-use crate::store::StatePlace;
+use crate::store::{Absence, StatePlace};
+use crate::words::clock_time;
 
 /// How often the progress of a run is shown.
 const TICK: Duration = Duration::from_millis(500);
@@ -152,6 +156,10 @@ impl Opening {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
         let store = self.state.open(self.clock.clone()).await?;
+        store.bear_absences(self.calls.maximum_outage, self.ends_at);
+        if let Some(absences) = store.absences() {
+            tokio::spawn(tell_absences(absences, self.state.name(), screen.clone()));
+        }
         connection.invite_on(&desk.screen);
         let (service, identity) = (connection.service(), connection.identity());
         let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {
@@ -164,6 +172,20 @@ impl Opening {
         store.put_in_order().await;
         connection.close().await;
         status
+    }
+}
+
+/// Warns, once for each time, that the server of the state is away. Ends with the store.
+async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: PathBuf, screen: Screen) {
+    let mut told = None;
+    while absences.changed().await.is_ok() {
+        let absence = *absences.borrow_and_update();
+        let since = absence.map(|absence| absence.since);
+        if let Some(Absence { until, .. }) = absence.filter(|_| since != told) {
+            let until = clock_time(until, Timestamp::now(), &TimeZone::system());
+            screen.warning(&format!("cannot reach the state {}; waiting until {until}", shown(&state)));
+        }
+        told = since.or(told);
     }
 }
 

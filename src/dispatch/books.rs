@@ -8,6 +8,7 @@ use super::step::Moment;
 use crate::call::{CallId, Notice, Phase, WaitCause};
 use crate::clock::BootTime;
 use crate::model::Status;
+use crate::store::Absence;
 
 /// The books of a run.
 #[derive(Debug)]
@@ -113,7 +114,9 @@ impl Books {
         } else {
             clockwork.outage().or_else(|| clockwork.waiting()).or(met).or_else(unanswered)
         };
-        let (waiting, in_the_way) = (waiting.map(shown), in_the_way.or_else(unanswered).map(shown));
+        let without_state = at.absence.map(|Absence { since, until }| (WaitCause::State { since }, Some(until)));
+        let waiting = without_state.or_else(|| waiting.map(shown));
+        let in_the_way = in_the_way.or_else(unanswered).map(shown);
         let (awaited, awaited_until) = clockwork.awaited();
         (self.progress.waiting, self.progress.in_the_way) = (waiting, in_the_way);
         (self.progress.awaited, self.progress.awaited_until) = (awaited as u64, awaited_until.and_then(wall));

@@ -204,6 +204,7 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
         WaitCause::Token { .. } => Spent::SignIn,
         WaitCause::ListLag => Spent::ListLag,
         WaitCause::Outage { .. } => Spent::Outage,
+        WaitCause::State { .. } => Spent::Own,
     }
 }
 

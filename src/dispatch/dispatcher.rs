@@ -72,6 +72,13 @@ impl Dispatcher {
         Step { actions: mem::take(&mut self.actions), next }
     }
 
+    /// Shows how the run stands, and decides nothing: what was asked is not answered yet.
+    pub(super) fn stand_still(&mut self, at: Moment) -> Vec<Action> {
+        self.at = at;
+        self.tell_tick(None);
+        mem::take(&mut self.actions)
+    }
+
     /// Takes an input into the state; says what comes next, unless that is to go on as usual.
     fn take(&mut self, input: Input) -> Option<Next> {
         match input {

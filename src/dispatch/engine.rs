@@ -1,9 +1,11 @@
 //! The loop of a run: waits for something to happen, has it decided upon, and carries out what was decided.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Interval;
 
 use super::bulk::BulkCalls;
 use super::dispatcher::Dispatcher;
@@ -20,6 +22,8 @@ use crate::store::{AccountKey, RunKey, Store, StoreError};
 
 /// Reports that may wait to be heard.
 const REPORT_QUEUE_LENGTH: usize = 1024;
+/// How long the server of a state that is away is still waited for once somebody wants to stop.
+const LONGEST_ABSENCE_AFTER_INTERRUPT: Duration = Duration::from_secs(10);
 
 struct Engine<'a, T> {
     store: Store,
@@ -85,7 +89,8 @@ impl<T: Transport> Engine<'_, T> {
 
     fn moment(&self) -> Moment {
         let service_accepted = self.caller.service_accepted();
-        Moment { now: self.clock.boot_time(), wall_now: self.clock.wall_time(), service_accepted }
+        let absence = self.store.absence();
+        Moment { now: self.clock.boot_time(), wall_now: self.clock.wall_time(), service_accepted, absence }
     }
 
     /// Goes on until there is nothing more to wait for.
@@ -112,10 +117,10 @@ impl<T: Transport> Engine<'_, T> {
             self.carry_out(step.actions)?;
             input = match step.next {
                 Next::End => return Ok(()),
-                Next::Ask(question) => Input::Answered(self.ask(question).await),
+                Next::Ask(question) => self.ask(question, dispatcher, &mut tick, stop_requests).await?,
                 Next::Await => tokio::select! {
                     biased;
-                    Some(request) = stop_requests.recv() => Input::StopRequested(request),
+                    Some(request) = stop_requests.recv() => self.hear(request),
                     Some(report) = self.reports.recv() => Input::Reported(report),
                     Some(joined) = self.tasks.join_next() => {
                         let (call, end) = joined.map_err(DispatchError::Task)?;
@@ -151,32 +156,41 @@ impl<T: Transport> Engine<'_, T> {
         Ok(())
     }
 
-    async fn ask(&self, question: Question) -> Result<Answer, StoreError> {
-        let (store, run) = (&self.store, self.run);
-        Ok(match question {
-            Question::Work(kind, read) => {
-                let items = match read {
-                    WorkRead::Spread { all, count } => store.spread_work(run, kind, all, count).await?,
-                    WorkRead::Page { after, limit } => store.next_work(run, kind, after, limit).await?,
-                };
-                Answer::Work(kind, read, items)
-            }
-            Question::RemovesWithoutAdds(kinds, doubt) => {
-                let mut removes = Vec::with_capacity(kinds.len());
-                for kind in kinds {
-                    removes.push((kind, store.leave_out_removes_without_adds(run, kind.unlisted, doubt).await?));
+    /// Takes notice that somebody wants the run to stop: then the server of the state is not waited for much longer.
+    fn hear(&self, request: StopRequest) -> Input {
+        self.store.shorten_absence(match request {
+            StopRequest::Drain => LONGEST_ABSENCE_AFTER_INTERRUPT,
+            StopRequest::Halt => Duration::ZERO,
+        });
+        Input::StopRequested(request)
+    }
+
+    /// Asks the store. Where that does not answer, since its server is away, the run is shown all the same and may be stopped.
+    async fn ask(
+        &mut self,
+        question: Question,
+        dispatcher: &mut Dispatcher,
+        tick: &mut Interval,
+        stop_requests: &mut mpsc::Receiver<StopRequest>,
+    ) -> Result<Input, DispatchError> {
+        let asking = answer(self.store.clone(), self.account, self.run, question);
+        if self.store.absences().is_none() {
+            return Ok(Input::Answered(asking.await));
+        }
+        tokio::pin!(asking);
+        loop {
+            let is_away = self.store.absence().is_some();
+            tokio::select! {
+                biased;
+                answer = &mut asking => return Ok(Input::Answered(answer)),
+                // When it stops, nothing of what was asked for is begun.
+                Some(request) = stop_requests.recv(), if is_away => return Ok(self.hear(request)),
+                _ = tick.tick() => {
+                    let actions = if is_away { dispatcher.stand_still(self.moment()) } else { Vec::new() };
+                    self.carry_out(actions)?;
                 }
-                Answer::RemovesWithoutAdds(removes, doubt)
             }
-            Question::UnknownOperations => Answer::UnknownOperations(store.unknown_operations(run).await?),
-            Question::LatestEnds { groups, count } => {
-                let mut ends = Vec::with_capacity(groups.len());
-                for buckets in groups {
-                    ends.push(store.latest_ends(self.account, buckets.to_vec(), count).await?);
-                }
-                Answer::LatestEnds(ends)
-            }
-        })
+        }
     }
 
     /// Stores what the end of the run has shown, and tells it.
@@ -191,4 +205,32 @@ impl<T: Transport> Engine<'_, T> {
         self.observer.observe(&Event::Ended(reason.clone()), &progress).map_err(DispatchError::Observer)?;
         Ok((reason, progress))
     }
+}
+
+/// Looks up in the store what was asked.
+async fn answer(store: Store, account: AccountKey, run: RunKey, question: Question) -> Result<Answer, StoreError> {
+    Ok(match question {
+        Question::Work(kind, read) => {
+            let items = match read {
+                WorkRead::Spread { all, count } => store.spread_work(run, kind, all, count).await?,
+                WorkRead::Page { after, limit } => store.next_work(run, kind, after, limit).await?,
+            };
+            Answer::Work(kind, read, items)
+        }
+        Question::RemovesWithoutAdds(kinds, doubt) => {
+            let mut removes = Vec::with_capacity(kinds.len());
+            for kind in kinds {
+                removes.push((kind, store.leave_out_removes_without_adds(run, kind.unlisted, doubt).await?));
+            }
+            Answer::RemovesWithoutAdds(removes, doubt)
+        }
+        Question::UnknownOperations => Answer::UnknownOperations(store.unknown_operations(run).await?),
+        Question::LatestEnds { groups, count } => {
+            let mut ends = Vec::with_capacity(groups.len());
+            for buckets in groups {
+                ends.push(store.latest_ends(account, buckets.to_vec(), count).await?);
+            }
+            Answer::LatestEnds(ends)
+        }
+    })
 }

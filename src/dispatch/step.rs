@@ -10,7 +10,7 @@ use super::settings::StopRequest;
 use crate::call::{Call, CallEnd, CallId, CallReport};
 use crate::clock::BootTime;
 use crate::model::Bucket;
-use crate::store::{Doubt, RemovesWithoutAdds, StoreError, UnknownOperations, WorkItem, WorkKind};
+use crate::store::{Absence, Doubt, RemovesWithoutAdds, StoreError, UnknownOperations, WorkItem, WorkKind};
 
 /// When something happened.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Moment {
     pub(super) wall_now: Timestamp,
     /// Whether the service had accepted any write by then.
     pub(super) service_accepted: bool,
+    /// The server of the state, if it was away then.
+    pub(super) absence: Option<Absence>,
 }
 
 /// Something that has happened.

@@ -33,6 +33,7 @@ pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) ->
         WaitCause::Outage { since, trouble } => {
             Cow::Owned(format!("no service since {}, {}", clock_time(since, time_zone), trouble_text(trouble)))
         }
+        WaitCause::State { since } => Cow::Owned(format!("no state since {}", clock_time(since, time_zone))),
         WaitCause::Pacing | WaitCause::ListLag => Cow::Borrowed("calls had to wait"),
     };
     let next = until.map(|until| format!(", next call {}", clock_time(until, time_zone))).unwrap_or_default();
@@ -51,6 +52,7 @@ pub(super) const fn hindrance_hint((cause, _): Hindrance) -> Option<&'static str
         WaitCause::Retry(_) | WaitCause::Answer { .. } | WaitCause::Outage { .. } => {
             "the service, or a proxy on the way, is failing; resume when it is back"
         }
+        WaitCause::State { .. } => "the server of the state is away; resume when it is back",
         WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => return None,
     })
 }
@@ -89,6 +91,7 @@ pub(super) fn hindrance_cause(hindrance: Hindrance, rows: u64) -> Value {
         WaitCause::Throttled => ("throttled", Some(429)),
         WaitCause::Answer { .. } => ("timed_out", None),
         WaitCause::Token { .. } => ("sign_in_failed", None),
+        WaitCause::State { .. } => ("storage_failed", None),
         WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => ("quota", None),
     };
     json!({

@@ -38,7 +38,7 @@ impl LinePace {
 
     /// Whether the quota makes everybody wait for the first time, or an outage has begun: that is worth a line at once.
     fn is_first_wait(&mut self, waiting: Option<(WaitCause, Option<Timestamp>)>) -> bool {
-        if let Some((WaitCause::Outage { since, .. }, Some(_))) = waiting {
+        if let Some((WaitCause::Outage { since, .. } | WaitCause::State { since }, Some(_))) = waiting {
             return self.told_outage.replace(since) != Some(since);
         }
         let waits = match waiting {

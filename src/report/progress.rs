@@ -117,7 +117,11 @@ fn expected_end(progress: &Progress) -> Option<ExpectedEnd> {
     let end = progress.expected_end?;
     match progress.waiting {
         Some((
-            WaitCause::Outage { .. } | WaitCause::Answer { .. } | WaitCause::Token { .. } | WaitCause::Retry(_),
+            WaitCause::Outage { .. }
+            | WaitCause::State { .. }
+            | WaitCause::Answer { .. }
+            | WaitCause::Token { .. }
+            | WaitCause::Retry(_),
             _,
         )) => None,
         Some((_, Some(next))) => Some(ExpectedEnd { at: end.at.max(next), ..end }),
@@ -138,6 +142,10 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         WaitCause::Retry(repeat) => {
             let next = until.map(|until| format!(", next {}", clock_time(until, time_zone))).unwrap_or_default();
             return format!("{}{next}", repeat_text(repeat));
+        }
+        WaitCause::State { since } => {
+            let until = until.map(|until| format!(", waiting until {}", clock_time(until, time_zone)));
+            return format!("no state since {}{}", clock_time(since, time_zone), until.unwrap_or_default());
         }
         WaitCause::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
         WaitCause::Outage { since, trouble } => {
@@ -360,6 +368,8 @@ mod tests {
             assert_eq!(end_of(&progress), None, "nobody knows when there will be an answer");
         }
         insta::assert_snapshot!(line(&progress), @"no answer in time, try 2 of 10; 1,500 of 12,000 operations, 10 failed, 1,512 calls");
+        progress.waiting = Some((WaitCause::State { since: far }, Some(far)));
+        insta::assert_snapshot!(line(&progress), @"no state since 2020-05-01 14:05 UTC, waiting until 2020-05-01 14:05 UTC; 1,500 of 12,000 operations, 10 failed, 1,512 calls");
         progress.waiting = Some((WaitCause::Throttled, None));
         insta::assert_snapshot!(line(&progress), @"waiting because the service refused a call for quota (429); 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
     }

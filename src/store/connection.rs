@@ -31,6 +31,8 @@ pub(super) trait Job: Send {
 
 struct TypedJob<Work, Answer> {
     work: Option<Work>,
+    /// Whether it is left undone where the caller has gone away before.
+    while_wanted: bool,
     answer: Option<Answer>,
     reply: oneshot::Sender<Result<Answer, StoreError>>,
 }
@@ -41,6 +43,9 @@ where
     Answer: Send,
 {
     fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError> {
+        if self.while_wanted && self.reply.is_closed() {
+            return Ok(());
+        }
         let work = if may_come_again { self.work.clone() } else { self.work.take() };
         if let Some(work) = work {
             self.answer = Some(work(transaction)?);
@@ -110,8 +115,24 @@ impl SharedConnection {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
     ) -> Result<Answer, StoreError> {
+        self.do_job(work, false).await
+    }
+
+    /// The same, but nothing is done where the caller has gone away before its turn.
+    pub(super) async fn run_while_wanted<Answer: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
+    ) -> Result<Answer, StoreError> {
+        self.do_job(work, true).await
+    }
+
+    async fn do_job<Answer: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
+        while_wanted: bool,
+    ) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(TypedJob { work: Some(work), answer: None, reply });
+        let job = Box::new(TypedJob { work: Some(work), while_wanted, answer: None, reply });
         let done = async {
             self.queue.send(job).await.map_err(|_closed| StoreError::Closed)?;
             answer.await.map_err(|_closed| StoreError::Closed)?

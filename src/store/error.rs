@@ -8,6 +8,7 @@ use rusqlite::{ErrorCode, ffi};
 
 use super::sql::SqlError;
 use crate::outside::{Outside, shown};
+use crate::words::counted;
 
 /// Why the state cannot be read or written. Clones share the cause.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -115,6 +116,21 @@ pub enum StoreError {
     Database {
         /// The file.
         path: PathBuf,
+        /// Why.
+        source: Arc<DatabaseFailure>,
+    },
+    /// A server was waited for in vain while answers were here that it was to store.
+    #[error(
+        "the state database {} {}, and {} could not be stored",
+        shown(path),
+        source.trouble.text(),
+        counted(*answers as u64, "answer of the service", "answers of the service")
+    )]
+    AnswersLost {
+        /// The server.
+        path: PathBuf,
+        /// How many answers.
+        answers: usize,
         /// Why.
         source: Arc<DatabaseFailure>,
     },
@@ -237,7 +253,7 @@ fn trouble_of_server(error: &SqlError, refusal: &tokio_postgres::Error) -> Troub
     let Some(code) = refusal.code().map(tokio_postgres::error::SqlState::code) else {
         let cause = std::error::Error::source(refusal).and_then(|source| source.downcast_ref::<std::io::Error>());
         return match cause {
-            Some(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => Trouble::Standby,
+            _ if error.is_standby() => Trouble::Standby,
             _ if error.is_lost_connection() => Trouble::Unreachable,
             Some(_) => Trouble::Untrusted,
             None if words_of_server(refusal).contains("TLS") => Trouble::Untrusted,
@@ -322,6 +338,12 @@ impl StoreError {
     /// What is said of the database at this path.
     pub(super) fn database(path: &Path, source: impl Into<SqlError>) -> Self {
         Self::Database { path: path.to_owned(), source: Arc::new(source.into().into()) }
+    }
+
+    /// The same of a server that was waited for in vain while so many answers were to be stored.
+    pub(super) fn given_up(path: &Path, source: SqlError, answers: usize) -> Self {
+        let (path, source) = (path.to_owned(), Arc::new(source.into()));
+        if answers == 0 { Self::Database { path, source } } else { Self::AnswersLost { path, answers, source } }
     }
 
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
@@ -416,6 +438,11 @@ impl StoreError {
                 Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
                 Trouble::Other => "check the disk that holds the state directory".to_owned(),
             },
+            Self::AnswersLost { .. } => {
+                "what was in flight may have been done: run the same command again once the server is \
+                                         back, and it finds out"
+                    .to_owned()
+            }
             Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
             Self::TakenOver => "nothing more was sent from here; see how the run stands with: tagfleet runs".to_owned(),
             Self::NoSuchRun(_) | Self::Closed => return None,

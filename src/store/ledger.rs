@@ -57,7 +57,7 @@ impl Store {
         let announced = request.clone();
         let admission = self
             .writer
-            .run(move |transaction| {
+            .run_while_wanted(move |transaction| {
                 if !is_ours(transaction, identity.process_key, request.run)? {
                     return Ok(None);
                 }

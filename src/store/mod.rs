@@ -7,6 +7,7 @@
 //! only reads has a [`Reader`] on a connection of its own: it takes no lock, notes no process, makes nothing that is not
 //! there, and can still read when nothing can be written any more.
 
+mod absence;
 mod accounts;
 mod attempt;
 mod chronicle;
@@ -54,11 +55,13 @@ mod work_item;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::watch;
 
+pub use absence::Absence;
 pub use accounts::{CallRecord, NO_KIND, OperationRecord};
 pub use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
@@ -129,26 +132,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the server cannot be used.
     pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
-        Self::prepare_on(address).await?;
-        let entering = connection::SharedConnection::start_on(server::Server::new(address.clone(), true));
+        let patience = absence::Patience::default();
+        Self::prepare_on(address, patience.clone()).await?;
+        let new = || server::Server::new(address.clone(), true, patience.clone());
+        let entering = connection::SharedConnection::start_on(new());
         let entering_clock = Arc::clone(&clock);
         let enter =
             move |transaction: &sql::Transaction<'_>| process::note_on_server(transaction, entering_clock.as_ref());
         let (process_key, timeline_key) = entering.run(enter).await?;
-        let server = server::Server::new(address.clone(), true).of_process(process_key);
-        let writer = connection::SharedConnection::start_on(server);
-        let heartbeats = server::Heartbeats::start(writer.clone(), Arc::clone(&clock), process_key, timeline_key);
+        let writer = connection::SharedConnection::start_on(new().of_process(process_key));
+        let heartbeats =
+            server::Heartbeats::start(writer.clone(), Arc::clone(&clock), process_key, timeline_key, patience.clone());
         let identity = Arc::new(process::ProcessIdentity::on_server(process_key, timeline_key, heartbeats));
-        let reader = Reader::on(address);
+        let reader = Reader::on(address, patience);
         let store = Self { reader, writer, clock, identity, loss: None, keepsake: None };
         store.sweep_dead_processes().await?;
         Ok(store)
     }
 
     /// Makes the tables on this server, or brings them up to date.
-    async fn prepare_on(address: &ServerAddress) -> Result<(), StoreError> {
+    async fn prepare_on(address: &ServerAddress, patience: absence::Patience) -> Result<(), StoreError> {
         let asked = address.clone();
-        let preparing = tokio::task::spawn_blocking(move || server::prepare(&asked));
+        let preparing = tokio::task::spawn_blocking(move || server::prepare(&asked, &patience));
         preparing.await.map_err(|_stopped| StoreError::Closed)?
     }
 
@@ -195,6 +200,33 @@ impl Store {
     #[must_use]
     pub const fn loss(&self) -> Option<&StoreError> {
         self.loss.as_ref()
+    }
+
+    /// Waits for a server that is away for as long as this in the middle of work, and not beyond `ends`; until then it is
+    /// asked for as long as at the beginning.
+    pub fn bear_absences(&self, longest: Duration, ends: Option<Instant>) {
+        if let Some(patience) = self.identity.patience() {
+            patience.set(longest, ends);
+        }
+    }
+
+    /// Waits no longer than this for a server that is away: somebody wants to go.
+    pub fn shorten_absence(&self, left: Duration) {
+        if let Some(patience) = self.identity.patience() {
+            patience.shorten(left);
+        }
+    }
+
+    /// Tells when the server goes away, and when it is back; `None` where there is none.
+    #[must_use]
+    pub fn absences(&self) -> Option<watch::Receiver<Option<Absence>>> {
+        self.identity.patience().map(absence::Patience::absences)
+    }
+
+    /// Since when the server is away, and until when it is waited for, if it is.
+    #[must_use]
+    pub fn absence(&self) -> Option<Absence> {
+        self.absences().and_then(|absences| *absences.borrow())
     }
 
     /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.

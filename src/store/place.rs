@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::absence::Patience;
 use super::{Reader, ServerAddress, Store, StoreError};
 use crate::clock::SharedClock;
 
@@ -44,7 +45,7 @@ impl StatePlace {
     pub async fn prepare(&self, clock: SharedClock) -> Result<(), StoreError> {
         match self {
             Self::Directory(directory) => Store::open(directory, clock).await?.put_in_order().await,
-            Self::Server(address) => Store::prepare_on(address).await?,
+            Self::Server(address) => Store::prepare_on(address, Patience::default()).await?,
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::absence::Patience;
 use super::custody::{Finding, Uncertainty};
 use super::liveness::{LOCK_DIRECTORY, Life, LockName, OwnLock, look, put_if_gone};
 use super::server::{self, Heartbeats};
@@ -79,6 +80,11 @@ impl ProcessIdentity {
         }
     }
 
+    /// How long a server is waited for that is away, and whether it is; `None` where there is none.
+    pub(super) fn patience(&self) -> Option<&Patience> {
+        self.heartbeats.as_ref().map(Heartbeats::patience)
+    }
+
     /// Where its database is, unless that is in memory or on a server.
     pub(super) fn state_directory(&self) -> Option<PathBuf> {
         self.lock_directory.as_deref().and_then(Path::parent).map(Path::to_owned)
@@ -90,8 +96,8 @@ impl ProcessIdentity {
         if process_key == self.process_key {
             return Ok(true);
         }
-        if self.is_on_server() {
-            return server::is_alive(transaction, process_key);
+        if let Some(patience) = self.patience() {
+            return server::is_alive(transaction, process_key, patience);
         }
         let lock_name: Option<LockName> = transaction
             .prepare_cached("SELECT lock_name FROM process WHERE process_key = ?1 AND ended = 0")?
@@ -196,8 +202,10 @@ impl ProcessIdentity {
                     }
                 }
             }
-            None if self.is_on_server() => server::mark_the_dead(transaction, self.process_key)?,
-            None => return Ok(0),
+            None => match self.patience() {
+                Some(patience) => server::mark_the_dead(transaction, self.process_key, patience)?,
+                None => return Ok(0),
+            },
         }
         let ended = end_attempts_of_the_dead(transaction)?;
         timelines::adopt_abandoned(transaction, self.timeline_key, clock)?;
@@ -208,7 +216,8 @@ impl ProcessIdentity {
 impl Store {
     /// Says to the others on a server that this process has come to its end, so that nobody waits for it.
     pub(super) async fn take_leave(&self) {
-        if !self.identity.is_on_server() {
+        // Nobody waits for a server only to take leave.
+        if !self.identity.is_on_server() || self.absence().is_some() {
             return;
         }
         let process_key = self.identity.process_key;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
+use super::absence::Patience;
 use super::connection::SharedConnection;
 use super::custody::Uncertainty;
 use super::liveness::LOCK_DIRECTORY;
@@ -58,12 +59,12 @@ impl Reader {
         let asked = address.clone();
         let asking = tokio::task::spawn_blocking(move || server::is_there(&asked));
         let is_there = asking.await.map_err(|_stopped| StoreError::Closed)??;
-        Ok(is_there.then(|| Self::on(address)))
+        Ok(is_there.then(|| Self::on(address, Patience::default())))
     }
 
     /// Reads what is on a server.
-    pub(super) fn on(address: &ServerAddress) -> Self {
-        let connection = SharedConnection::start_on(server::Server::new(address.clone(), false));
+    pub(super) fn on(address: &ServerAddress, patience: Patience) -> Self {
+        let connection = SharedConnection::start_on(server::Server::new(address.clone(), false, patience));
         Self { shows_heartbeats: true, ..Self::in_memory(connection) }
     }
 

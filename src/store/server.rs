@@ -13,17 +13,20 @@ mod between;
 #[cfg(test)]
 pub(crate) mod cluster;
 mod heartbeats;
+#[cfg(test)]
+mod outages;
 mod preparing;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use self::address::{AddressError, PasswordSource, ServerAddress};
 pub(super) use self::heartbeats::{Heartbeats, is_alive, mark_the_dead, show, the_dead};
 use super::StoreError;
+use super::absence::{Contact, Patience};
 use super::connection::Job;
 use super::sql::{Session, SqlError, Transaction};
 
@@ -31,8 +34,6 @@ use super::sql::{Session, SqlError, Transaction};
 /// others in between.
 const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '30s';
     SET LOCAL lock_timeout TO '30s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
-/// How long a server that cannot be reached is asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -46,12 +47,17 @@ pub(super) struct Server {
     process_key: Option<i64>,
     /// The highest count that was read.
     commits: i64,
+    /// Whether it answers, and how long it is waited for if not.
+    contact: Contact,
+    /// Whether it has done what was asked of it before.
+    has_worked: bool,
 }
 
 impl Server {
     /// A server that only reads, or also writes. Nothing is asked of it yet.
-    pub(super) const fn new(address: ServerAddress, writes: bool) -> Self {
-        Self { address, session: None, writes, process_key: None, commits: 0 }
+    pub(super) const fn new(address: ServerAddress, writes: bool, patience: Patience) -> Self {
+        let contact = Contact::new(patience);
+        Self { address, session: None, writes, process_key: None, commits: 0, contact, has_worked: false }
     }
 
     /// The same with the process whose commits are to be noted.
@@ -71,10 +77,17 @@ impl Server {
         let mut doubtful = None;
         loop {
             let failed = match self.try_run(work, &mut doubtful) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.has_worked = true;
+                    self.contact.regain();
+                    return Ok(());
+                }
                 Err(failed) => failed,
             };
-            if !failed.is_lost_connection() {
+            // Where one server takes another's place, there is none for a moment that can be written.
+            let is_away = failed.is_lost_connection() || (self.has_worked && failed.is_standby());
+            if !is_away {
+                self.contact.regain();
                 if let Some(session) = &self.session
                     && session.simple("ROLLBACK").is_err()
                 {
@@ -83,9 +96,11 @@ impl Server {
                 return Err(StoreError::database(&self.name(), failed));
             }
             self.session = None;
-            if !pauses.wait() {
-                return Err(StoreError::database(&self.name(), failed));
-            }
+            let Some(left) = self.contact.lose(failed.is_silence()) else {
+                let answers = self.contact.patience().unstored_answers();
+                return Err(StoreError::given_up(&self.name(), failed, answers));
+            };
+            pauses.wait_at_most(left);
         }
     }
 
@@ -142,44 +157,48 @@ pub(super) fn read<Answer>(
 
 /// Waits between tries, longer each time.
 struct Pauses {
-    began: Instant,
     longest: Duration,
 }
 
 impl Pauses {
-    fn new() -> Self {
-        Self { began: Instant::now(), longest: Duration::from_millis(50) }
+    const fn new() -> Self {
+        Self { longest: Duration::from_millis(50) }
     }
 
-    /// Waits for a while; `false` when it has been long enough.
-    fn wait(&mut self) -> bool {
-        if self.began.elapsed() >= PATIENCE {
-            return false;
-        }
-        std::thread::sleep(self.longest.mul_f64(fastrand::f64()));
+    /// Waits for a while.
+    fn wait_at_most(&mut self, left: Duration) {
+        std::thread::sleep(self.longest.mul_f64(fastrand::f64()).min(left));
         self.longest = (self.longest * 2).min(LONGEST_PAUSE);
-        true
     }
 }
 
 /// Opens the state on this server: makes its tables if they are missing, or brings them up to date.
-pub(super) fn prepare(address: &ServerAddress) -> Result<(), StoreError> {
-    let mut pauses = Pauses::new();
-    loop {
-        match preparing::prepare(address) {
-            Err(preparing::Problem::Sql(failed)) if failed.is_lost_connection() && pauses.wait() => {}
-            done => return done.map_err(|problem| problem.into_store_error(&address.name())),
-        }
-    }
+pub(super) fn prepare(address: &ServerAddress, patience: &Patience) -> Result<(), StoreError> {
+    patiently(address, patience, preparing::prepare)
 }
 
 /// Whether there is a state on this server; one of an older form is brought up to date.
 pub(super) fn is_there(address: &ServerAddress) -> Result<bool, StoreError> {
-    let mut pauses = Pauses::new();
+    patiently(address, &Patience::default(), preparing::is_there)
+}
+
+/// Asks again for as long as the server cannot be reached, but not for ever.
+fn patiently<Answer>(
+    address: &ServerAddress,
+    patience: &Patience,
+    ask: impl Fn(&ServerAddress) -> Result<Answer, preparing::Problem>,
+) -> Result<Answer, StoreError> {
+    let (mut pauses, mut contact) = (Pauses::new(), Contact::new(patience.clone()));
     loop {
-        match preparing::is_there(address) {
-            Err(preparing::Problem::Sql(failed)) if failed.is_lost_connection() && pauses.wait() => {}
-            done => return done.map_err(|problem| problem.into_store_error(&address.name())),
-        }
+        let left = match ask(address) {
+            Err(preparing::Problem::Sql(failed)) if failed.is_lost_connection() => {
+                contact.lose(true).ok_or(preparing::Problem::Sql(failed))
+            }
+            done => {
+                contact.regain();
+                return done.map_err(|problem| problem.into_store_error(&address.name()));
+            }
+        };
+        pauses.wait_at_most(left.map_err(|problem| problem.into_store_error(&address.name()))?);
     }
 }

@@ -1,5 +1,6 @@
 //! Closing attempts: with their answers, in one transaction with what those did, or without, when nobody will hear them.
 
+use super::absence::Patience;
 use super::attempt::{AttemptEnd, OperationEffect, Settlement};
 use super::encoding::bucket_number;
 use super::forms::{OperationState, RunKey};
@@ -21,6 +22,7 @@ impl Store {
         let identity = self.identity.clone();
         // It may be stored later, when a server is back that was away.
         let heard = clock.boot_time();
+        let _kept = identity.patience().map(Patience::keep_answer);
         let (noted, noted_by) = (settlement.clone(), clock.clone());
         self.note_in_copy(move |transaction| {
             let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;

@@ -76,11 +76,24 @@ impl SqlError {
         }
     }
 
+    /// Whether the server kept us waiting until we gave up.
+    pub(super) const fn is_silence(&self) -> bool {
+        matches!(self, Self::NoAnswer)
+    }
+
+    /// Whether the server only reads.
+    pub(super) fn is_standby(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        match error.code() {
+            Some(code) => code.code() == "25006",
+            None => cause_of(error).is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied),
+        }
+    }
+
     /// Whether nobody answers there.
     fn is_unreachable(&self) -> bool {
         let Self::Postgres(error) = self else { return matches!(self, Self::NoAnswer) };
-        let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-        cause.is_some_and(|cause| !is_of_tls(cause) && cause.kind() != std::io::ErrorKind::PermissionDenied)
+        cause_of(error).is_some_and(|cause| !is_of_tls(cause) && cause.kind() != std::io::ErrorKind::PermissionDenied)
     }
 }
 
@@ -88,6 +101,11 @@ impl SqlError {
 /// silence, or has chosen our transaction to give way.
 const COMES_BACK: [&str; 10] =
     ["57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25P03", "40001", "40P01"];
+
+/// What the system said.
+fn cause_of(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+}
 
 /// Whether an error of reading and writing is one of encryption.
 fn is_of_tls(error: &std::io::Error) -> bool {

@@ -3,7 +3,7 @@
 use super::fixtures::{ORIGIN, gate, machine};
 use super::*;
 use crate::call::{
-    AbortCause, BulkRefusal, CallEnd, CallId, CallReport, History, Notice, OperationEnd, Phase, StopReason,
+    AbortCause, BulkRefusal, CallEnd, CallId, CallReport, History, Notice, OperationEnd, Phase, StopReason, WaitCause,
 };
 use crate::dispatch::bulk::BulkCalls;
 use crate::dispatch::dispatcher::Dispatcher;
@@ -13,7 +13,9 @@ use crate::dispatch::step::{Action, Answer, Input, Moment, Next, Question};
 use crate::model::{AnswerFacts, Change, ChangeKind, DeviceValue, Held, Operation, OperationId, Outcome, Status};
 use crate::model::{Tag, TagAction};
 use crate::store::WorkPlace;
-use crate::store::{AccountKey, Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind};
+use crate::store::{
+    Absence, AccountKey, Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind,
+};
 
 const ADD: WorkKind = WorkKind { change: ChangeKind::Add, unlisted: false };
 const REMOVE: WorkKind = WorkKind { change: ChangeKind::Remove, unlisted: false };
@@ -95,7 +97,7 @@ impl Table {
 
 fn moment(seconds: i64, service_accepted: bool) -> Moment {
     let now = BootTime::from_microseconds(ORIGIN + seconds * 1_000_000);
-    Moment { now, wall_now: jiff::Timestamp::UNIX_EPOCH, service_accepted }
+    Moment { now, wall_now: jiff::Timestamp::UNIX_EPOCH, service_accepted, absence: None }
 }
 
 fn words(action: &Action) -> String {
@@ -333,4 +335,15 @@ fn whom_the_last_call_of_a_full_page_left_out_is_sent_again() {
     let said = table.after(ends(1, all(left_out)));
     assert_eq!(said.last().map(String::as_str), Some("read Add"));
     table.does(page(ADD, 1000, 0), &["call 2 of 1", "few left in Tags", "wait"]);
+}
+
+#[test]
+fn a_state_that_is_away_is_what_is_shown_and_nothing_is_begun() {
+    let mut table = Table::begun(&[(VALUE, 2)]);
+    let [since, until] = [1, 2].map(|second| jiff::Timestamp::from_second(second).expect("a time"));
+    let at = Moment { absence: Some(Absence { since, until }), ..moment(9, true) };
+    let actions = table.dispatcher.stand_still(at);
+    let [Action::Tell(Event::Tick, progress)] = actions.as_slice() else { panic!("{actions:?}") };
+    assert_eq!(progress.waiting, Some((WaitCause::State { since }, Some(until))));
+    assert_eq!(progress.expected_end, None);
 }

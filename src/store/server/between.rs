@@ -1,4 +1,4 @@
-//! What tests put between a store and its server: a line that loses the answers to commits, and a pooler that lends every
+//! What tests put between a store and its server: a line that loses the answers to commits and can be cut, and a pooler that lends every
 //! transaction another connection.
 
 use std::io::{Read, Write};
@@ -6,8 +6,8 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ServerAddress;
@@ -23,18 +23,33 @@ pub(super) struct Line {
     directory: tempfile::TempDir,
     to_lose: Arc<AtomicU32>,
     lost: Arc<AtomicU32>,
+    /// Whether nothing comes through, and what has come through before.
+    is_cut: Arc<AtomicBool>,
+    carried: Arc<Mutex<Vec<UnixStream>>>,
 }
 
 impl Line {
     pub(super) fn to(server: &Place) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket");
-        let line = Self { directory, to_lose: Arc::default(), lost: Arc::default() };
+        let line = Self {
+            directory,
+            to_lose: Arc::default(),
+            lost: Arc::default(),
+            is_cut: Arc::default(),
+            carried: Arc::default(),
+        };
+        let (is_cut, carried) = (line.is_cut.clone(), line.carried.clone());
         let (far, to_lose, lost) = (server.socket.join(SOCKET), line.to_lose.clone(), line.lost.clone());
         // It ends with the process: whoever listens is told nothing of the end of a test.
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = UnixStream::connect(&far) else { continue };
+                let mut carried = carried.lock().unwrap_or_else(PoisonError::into_inner);
+                if is_cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                carried.push(near.try_clone().expect("a stream"));
                 carry(&near, &far, &to_lose, &lost);
             }
         });
@@ -48,6 +63,20 @@ impl Line {
     /// Loses the answer to the next commit, and the connection.
     pub(super) fn lose_an_answer(&self) {
         self.to_lose.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Lets nothing through from now on: connections end, and no new one comes about.
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+        for near in self.carried.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // It may have ended before.
+            let _gone = near.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets everything through again.
+    pub(super) fn mend(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
     }
 
     pub(super) fn lost(&self) -> u32 {

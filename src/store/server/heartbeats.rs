@@ -1,6 +1,6 @@
 //! Who lives, where no kernel can say so: whoever has shown himself within half a minute by the server's clock.
 //!
-//! A process that is stopped for longer, or cut off, is taken for dead, and finds that out at its next call. What it has in
+//! Whoever has missed the server itself takes nobody for dead until it was back for as long. A process that is stopped for longer, or cut off, is taken for dead, and finds that out at its next call. What it has in
 //! flight then ends when it must have.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use crate::clock::{SharedClock, sleep_until};
+use crate::store::absence::Patience;
 use crate::store::connection::SharedConnection;
 use crate::store::sql::{Optional, SqlError, Transaction, params};
 use crate::store::timelines::Timelines;
@@ -16,12 +17,15 @@ use crate::store::timelines::Timelines;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The server's time of day in microseconds.
 pub(in crate::store) const SERVER_TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
-/// How long nothing may be heard of a process that lives, in microseconds.
-const SILENCE: &str = "30000000";
+/// Whether nothing was heard of a process for so long that it is dead.
+const IS_SILENT: &str = "seen_at + 30000000 <= CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
 /// Shows that this process lives, for as long as this does.
 #[derive(Debug)]
-pub(in crate::store) struct Heartbeats(AbortHandle);
+pub(in crate::store) struct Heartbeats {
+    beating: AbortHandle,
+    patience: Patience,
+}
 
 impl Drop for Heartbeats {
     fn drop(&mut self) {
@@ -32,7 +36,12 @@ impl Drop for Heartbeats {
 impl Heartbeats {
     /// Shows nothing any more.
     pub(in crate::store) fn stop(&self) {
-        self.0.abort();
+        self.beating.abort();
+    }
+
+    /// How long the server is waited for that is shown them.
+    pub(in crate::store) const fn patience(&self) -> &Patience {
+        &self.patience
     }
 }
 
@@ -43,6 +52,7 @@ impl Heartbeats {
         clock: SharedClock,
         process_key: i64,
         timeline_key: i64,
+        patience: Patience,
     ) -> Self {
         let beating = async move {
             loop {
@@ -58,7 +68,7 @@ impl Heartbeats {
                 }
             }
         };
-        Self(tokio::spawn(beating).abort_handle())
+        Self { beating: tokio::spawn(beating).abort_handle(), patience }
     }
 }
 
@@ -69,9 +79,14 @@ pub(in crate::store) fn show(transaction: &Transaction<'_>, process_key: i64) ->
 }
 
 /// Whether a process lives. One that does not is marked as ended, and so finds out before its next call.
-pub(in crate::store) fn is_alive(transaction: &Transaction<'_>, process_key: i64) -> Result<bool, SqlError> {
-    let sql = format!("SELECT seen_at + {SILENCE} > {SERVER_TIME} FROM process WHERE process_key = ?1 AND ended = 0");
+pub(in crate::store) fn is_alive(
+    transaction: &Transaction<'_>,
+    process_key: i64,
+    patience: &Patience,
+) -> Result<bool, SqlError> {
+    let sql = format!("SELECT NOT ({IS_SILENT}) FROM process WHERE process_key = ?1 AND ended = 0");
     let is_alive = transaction.query_row(&sql, [process_key], |row| row.get(0)).optional()?;
+    let is_alive = is_alive.map(|is_alive: bool| is_alive || patience.has_just_returned());
     if is_alive == Some(false) {
         transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])?;
     }
@@ -79,15 +94,20 @@ pub(in crate::store) fn is_alive(transaction: &Transaction<'_>, process_key: i64
 }
 
 /// Marks all processes but our own as ended that do not live any more.
-pub(in crate::store) fn mark_the_dead(transaction: &Transaction<'_>, own: i64) -> Result<(), SqlError> {
-    let sql = format!(
-        "UPDATE process SET ended = 1 WHERE ended = 0 AND process_key <> ?1 AND seen_at + {SILENCE} <= {SERVER_TIME}"
-    );
+pub(in crate::store) fn mark_the_dead(
+    transaction: &Transaction<'_>,
+    own: i64,
+    patience: &Patience,
+) -> Result<(), SqlError> {
+    if patience.has_just_returned() {
+        return Ok(());
+    }
+    let sql = format!("UPDATE process SET ended = 1 WHERE ended = 0 AND process_key <> ?1 AND {IS_SILENT}");
     transaction.execute(&sql, [own]).map(drop)
 }
 
 /// Processes that have died without anybody having noted it.
 pub(in crate::store) fn the_dead(transaction: &Transaction<'_>) -> Result<Vec<i64>, SqlError> {
-    let sql = format!("SELECT process_key FROM process WHERE ended = 0 AND seen_at + {SILENCE} <= {SERVER_TIME}");
+    let sql = format!("SELECT process_key FROM process WHERE ended = 0 AND {IS_SILENT}");
     transaction.prepare_cached(&sql)?.query_map(params![], |row| row.get(0))?.collect()
 }

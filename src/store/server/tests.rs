@@ -36,7 +36,7 @@ impl Clock for HostClock {
 }
 
 /// The clock of a host that has been up for so long. All of them show the same start of the machine, as containers do.
-fn up_for(hours: u64) -> SharedClock {
+pub(super) fn up_for(hours: u64) -> SharedClock {
     Arc::new(HostClock {
         boot_id: BootId::new("the same".into()),
         origin: std::time::Instant::now(),
@@ -44,7 +44,7 @@ fn up_for(hours: u64) -> SharedClock {
     })
 }
 
-fn request(account: AccountKey, run: Option<RunKey>, quota: &str) -> AttemptRequest {
+pub(super) fn request(account: AccountKey, run: Option<RunKey>, quota: &str) -> AttemptRequest {
     AttemptRequest {
         account,
         bucket: Bucket::Value,
@@ -57,7 +57,7 @@ fn request(account: AccountKey, run: Option<RunKey>, quota: &str) -> AttemptRequ
     }
 }
 
-fn settlement(ticket: crate::store::AttemptTicket) -> Settlement {
+pub(super) fn settlement(ticket: crate::store::AttemptTicket) -> Settlement {
     Settlement::of(
         ticket.attempt,
         AttemptEnd::Now,
@@ -71,7 +71,7 @@ fn settlement(ticket: crate::store::AttemptTicket) -> Settlement {
     )
 }
 
-async fn new_run(store: &Store, account: AccountKey, run_id: &str) -> RunKey {
+pub(super) async fn new_run(store: &Store, account: AccountKey, run_id: &str) -> RunKey {
     let run = NewRun { run_id: run_id.into(), ..NewRun::sample(account) };
     let run = store.create_run(run).await.expect("a run");
     let operation = NewOperation {

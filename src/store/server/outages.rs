@@ -1,0 +1,118 @@
+//! A server that is away in the middle of work.
+
+use std::time::Duration;
+
+use super::between::Line;
+use super::cluster;
+use super::tests::{new_run, request, settlement, up_for};
+use crate::clock::BootTime;
+use crate::store::{AccountKey, Admission, AttemptTicket, RunKey, Store, StoreError};
+
+/// A store on a line to a database of its own, with a run that makes calls.
+async fn at_work(line: &Line, place: &cluster::Place) -> (Store, AccountKey, RunKey) {
+    let store = Store::open_on(&line.address(place), up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = new_run(&store, account, "first").await;
+    store.claim_run(run).await.expect("an answer");
+    store.bear_absences(Duration::from_mins(1), None);
+    (store, account, run)
+}
+
+async fn call(store: &Store, account: AccountKey, run: RunKey) -> AttemptTicket {
+    let admission = store.admit(request(account, Some(run), "off")).await.expect("an answer");
+    let Admission::Granted(ticket) = admission else { panic!("{admission:?}") };
+    ticket
+}
+
+async fn until_away(store: &Store) {
+    let mut absences = store.absences().expect("a server");
+    absences.wait_for(Option::is_some).await.expect("the store is there");
+}
+
+fn number(place: &cluster::Place, sql: &str) -> i64 {
+    cluster::tell(&place.address, sql).and_then(|text| text.parse().ok()).expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_answered_while_the_server_is_away_is_stored_with_its_own_end_and_no_call_starts_before() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let (store, account, run) = at_work(&line, &place).await;
+    let ticket = call(&store, account, run).await;
+    line.cut();
+    let (settling, asking) = (store.clone(), store.clone());
+    let settled = tokio::spawn(async move { settling.settle(settlement(ticket)).await });
+    let begun = tokio::spawn(async move { call(&asking, account, run).await });
+    until_away(&store).await;
+    let still_away = store.clock.boot_time();
+    assert!(!settled.is_finished() && !begun.is_finished());
+    line.mend();
+    settled.await.expect("no panic").expect("an outcome");
+    let later = begun.await.expect("no panic");
+    assert!(later.started > still_away, "it starts when it is written down");
+    let ended = number(&place, "SELECT ended FROM tagfleet.attempt WHERE verdict = 'done'");
+    assert!(BootTime::from_microseconds(ended) < still_away, "it ended when it was answered");
+    assert_eq!(store.absence(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stays_away_is_given_up_with_the_number_of_answers_that_are_lost() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let (store, account, run) = at_work(&line, &place).await;
+    let tickets = [call(&store, account, run).await, call(&store, account, run).await];
+    line.cut();
+    let settling = tickets.map(|ticket| {
+        let store = store.clone();
+        tokio::spawn(async move { store.settle(settlement(ticket)).await })
+    });
+    until_away(&store).await;
+    store.shorten_absence(Duration::ZERO);
+    for settled in settling {
+        let error = settled.await.expect("no panic").expect_err("nobody is there");
+        assert!(matches!(error, StoreError::AnswersLost { answers: 2, .. }), "{error:?}");
+        assert!(error.to_string().ends_with("cannot be reached, and 2 answers of the service could not be stored"));
+        assert!(!error.is_setting() && error.hint().is_some());
+    }
+    let refused = store.admit(request(account, Some(run), "off")).await.expect_err("nobody is there");
+    assert!(matches!(refused, StoreError::Database { .. }), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_nobody_waits_for_any_more_is_not_written_down_when_the_server_is_back() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let (store, account, run) = at_work(&line, &place).await;
+    line.cut();
+    let asking = store.clone();
+    let unwanted = tokio::spawn(async move { call(&asking, account, run).await });
+    until_away(&store).await;
+    unwanted.abort();
+    assert!(unwanted.await.is_err_and(|error| error.is_cancelled()));
+    line.mend();
+    assert_eq!(store.open_operations(run).await.expect("an answer"), 1);
+    call(&store, account, run).await;
+    assert_eq!(number(&place, "SELECT count(*) FROM tagfleet.attempt"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_taken_for_dead_by_whoever_has_missed_the_server_itself() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let (store, ..) = at_work(&line, &place).await;
+    let silent = Store::open_on(&place.address, up_for(9)).await.expect("a store");
+    silent.seem_dead();
+    cluster::tell(&place.address, "UPDATE tagfleet.process SET seen_at = seen_at - 60000000 WHERE process_key = 2");
+    let dead = || number(&place, "SELECT count(*) FROM tagfleet.process WHERE ended = 1");
+    line.cut();
+    let sweeping = store.clone();
+    let swept = tokio::spawn(async move { sweeping.sweep_dead_processes().await });
+    until_away(&store).await;
+    line.mend();
+    swept.await.expect("no panic").expect("an answer");
+    store.sweep_dead_processes().await.expect("an answer");
+    assert_eq!(dead(), 0);
+    let fresh = Store::open_on(&place.address, up_for(2)).await.expect("a store");
+    assert_eq!(dead(), 1, "whoever was never without it knows better");
+    drop((silent, fresh));
+}
