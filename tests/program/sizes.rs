@@ -15,8 +15,7 @@ const FUNCTION_MAXIMUM_LINES: usize = 70;
 
 /// The files that are longer, with the lines that they have. Whoever shortens one lowers its figure or takes it out; nobody
 /// raises one or adds a file.
-const LONG_FILES: [(&str, usize); 7] = [
-    ("src/dispatch/lane.rs", 458),
+const LONG_FILES: [(&str, usize); 6] = [
     ("src/rules/draft.rs", 469),
     ("src/run/histories/process.rs", 452),
     ("src/store/error.rs", 470),
