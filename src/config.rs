@@ -5,87 +5,33 @@
 
 mod deadline;
 mod environment;
+mod error;
 mod profile;
 mod settings_file;
 mod state;
+mod variables;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use self::variables::{secret, text};
 use crate::api::cloud::{Cloud, is_loopback_host};
-use crate::api::sign_in::{PlatformOffers, SignInError, SignInSettings, read_secret_file};
-use crate::api::{ClientError, ClientSettings, PingAddress, PingAddressError, Url, parse_base_url};
+use crate::api::sign_in::{PlatformOffers, SignInSettings, read_secret_file};
+use crate::api::{ClientSettings, PingAddress, PingAddressError, Url, parse_base_url};
 use crate::cli::{MonitoringOptions, QuotaOptions, ServiceOptions};
-use crate::outside::{secrets, shown};
+use crate::outside::secrets;
 use crate::quota::{Quota, QuotaScope};
-use crate::store::{AddressError, StoreError, default_directory};
 
 pub use deadline::{Deadline, DeadlineError, deadline};
 pub use environment::Environment;
+pub use error::ConfigError;
 pub use profile::Profile;
 pub use settings_file::{Entry, Place, Section, SettingsError, SettingsFile, Written, places as settings_places};
-pub use state::{other_state_place, state_place};
+pub use state::{other_state_place, sandbox_state_directory, state_directory, state_place};
 
 /// The variable that holds the address to ping.
 const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
-
-/// Why the options and the environment make no sense together.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The base URL or the certificate file.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// How to sign in.
-    #[error(transparent)]
-    SignIn(#[from] SignInError),
-    /// The address to ping.
-    #[error(transparent)]
-    PingAddress(#[from] PingAddressError),
-    /// Where the state lives.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The address of a state on a server.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// The environment, or a file of settings, names two states.
-    #[error("an address and a directory both say where the state is")]
-    TwoStates,
-    /// The deadline.
-    #[error(transparent)]
-    Deadline(#[from] DeadlineError),
-    /// A file of settings.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// A variable holds something that is no text.
-    #[error("the environment variable {0} holds no valid text")]
-    Variable(&'static str),
-    /// No encoding is called so.
-    #[error("\"{}\" is not a known encoding", shown(.0))]
-    Encoding(String),
-}
-
-impl ConfigError {
-    /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Client(error) => error.hint().map(str::to_owned),
-            Self::SignIn(error) => error.hint(),
-            Self::PingAddress(error) => Some(error.hint().to_owned()),
-            Self::Store(error) => error.hint(),
-            Self::Address(error) => Some(error.hint().to_owned()),
-            Self::TwoStates => Some(
-                "set either TAGFLEET_STATE or TAGFLEET_STATE_DIR, or name the state on the command line".to_owned(),
-            ),
-            Self::Deadline(error) => error.hint(),
-            Self::Settings(error) => error.hint(),
-            Self::Variable(_) => None,
-            Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
-        }
-    }
-}
 
 /// The service that a run talks to.
 #[derive(Debug)]
@@ -94,15 +40,6 @@ pub struct ServiceConfig {
     pub client: ClientSettings,
     /// How to sign in.
     pub sign_in: SignInSettings,
-}
-
-/// Reads a variable as text; an empty one counts as not set.
-fn text(environment: Environment<'_>, name: &'static str) -> Result<Option<String>, ConfigError> {
-    match environment(name).map(OsString::into_string) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
-        Some(Err(_not_text)) => Err(ConfigError::Variable(name)),
-    }
 }
 
 /// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
@@ -141,10 +78,6 @@ pub(crate) fn proxy_variable(environment: Environment<'_>) -> Option<(&'static s
         let text = environment(name)?.into_string().ok().filter(|text| !text.is_empty())?;
         Url::parse(&text).ok().map(|address| (name, address))
     })
-}
-
-fn secret(environment: Environment<'_>, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
-    Ok(text(environment, name)?.map(SecretString::from))
 }
 
 impl ServiceConfig {
@@ -237,28 +170,10 @@ pub fn quota(options: &QuotaOptions) -> (Quota, QuotaScope) {
     (options.quota.share(options.quota_share), options.quota_scope)
 }
 
-/// The state directory: the option, the variable, or the platform's.
-///
-/// # Errors
-/// [`ConfigError`] when none is named and the platform tells none.
-pub fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
-    if let Some(path) = option {
-        return Ok(path.to_owned());
-    }
-    match environment("TAGFLEET_STATE_DIR").filter(|value| !value.is_empty()) {
-        Some(path) => Ok(PathBuf::from(path)),
-        None => Ok(default_directory()?),
-    }
-}
-
-/// Where rehearsals keep their state, apart from that of real runs.
-#[must_use]
-pub fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
-    state_directory.join("sandbox")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     #[test]

@@ -62,6 +62,7 @@
 //! | to change | go to |
 //! | --- | --- |
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
 //! | a command for several profiles | `commands/several.rs`; whose a row is: `input/tenants.rs` |
 //! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
@@ -78,7 +79,7 @@
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
 //! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs`, `store/settlement.rs` |
-//! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/apart.rs` |
+//! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/choosing.rs` |
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, `store/slot_write.rs`, `store/work_item.rs`, how they stand in columns: `store/encoding.rs` |
 //! | what `state` shows, copies | `store/overview.rs`, `store/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
@@ -130,6 +131,18 @@ pub mod run;
 pub mod sandbox;
 pub mod store;
 pub mod words;
+
+pub use cli::Cli;
+pub use commands::{refuse, run};
+
+/// What the benchmarks measure. Nothing else is reached for from outside, but for the sandbox by the tests of the program.
+#[doc(hidden)]
+pub mod measured {
+    pub use super::filter::{BoundFilter, Cell, Filter, Row, Unread};
+    pub use super::input::{Accepted, HeaderColumns, InputOptions, Orders, read, read_selected};
+    pub use super::plan::operations::Operations;
+    pub use super::plan::resolution::Resolution;
+}
 
 /// The system's own takes and returns pages for each large list, which is a sixth of the time in which a million rows are
 /// checked; and that of musl is slow wherever threads share it. Fuzzers bring their own, which finds faults.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::thread;
 
-use tagfleet::cli::Cli;
+use tagfleet::Cli;
 
 /// Enough for the deepest that any command goes, whatever `ulimit -s` leaves the first thread of a process.
 const STACK_BYTES: usize = 8 << 20;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     match Cli::read() {
-        Ok(cli) => ExitCode::from(tagfleet::commands::run(cli).code()),
-        Err(error) => ExitCode::from(tagfleet::commands::refuse(error).code()),
+        Ok(cli) => ExitCode::from(tagfleet::run(cli).code()),
+        Err(error) => ExitCode::from(tagfleet::refuse(error).code()),
     }
 }

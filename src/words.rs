@@ -1,4 +1,5 @@
 //! How numbers, durations and times are written for people, in one place, so that they look the same wherever they stand.
+#![doc = include_str!("words/messages.md")]
 
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
 //! `tagfleet apply`: makes the tenant match the file.
 
-use std::path::{Path, PathBuf};
-
-use super::input::{Pending, input_order, is_standard_input, is_tenants_list};
+use super::default_results::results_of_input;
+use super::input::{Pending, input_order, is_standard_input};
 use super::opening::{Opening, asks, rows_target};
 use super::rules::{self, is_rules};
 use super::settings::{guard, planning_options, run_options};
@@ -34,7 +33,7 @@ pub(super) async fn apply(
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
     let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
-    let target = target.unwrap_or_else(|| ResultsTarget::file(default_results(&options.input.input, options.sandbox)));
+    let target = target.unwrap_or_else(|| ResultsTarget::file(results_of_input(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,
         planning: planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?),
@@ -57,24 +56,4 @@ pub(super) async fn apply(
         run::apply(tenant, &order, input, desk).await
     };
     opening.work(connection, general, screen, apply).await
-}
-
-/// `x.csv` gives `x.results.csv`, a rehearsal `x.sandbox.results.csv`; the tenant's own list is called `tenant`.
-pub(super) fn default_results(input: &Path, sandbox: bool) -> PathBuf {
-    let input = if is_tenants_list(input) { Path::new("tenant") } else { input };
-    input.with_extension(if sandbox { "sandbox.results.csv" } else { "results.csv" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_are_named_after_the_input() {
-        assert_eq!(default_results(Path::new("dir/x.csv"), false), Path::new("dir/x.results.csv"));
-        assert_eq!(default_results(Path::new("x.failed.csv"), false), Path::new("x.failed.results.csv"));
-        assert_eq!(default_results(Path::new("x"), true), Path::new("x.sandbox.results.csv"));
-        assert_eq!(default_results(Path::new("@tenant"), false), Path::new("tenant.results.csv"));
-        assert_eq!(default_results(Path::new("./@tenant"), true), Path::new("./@tenant.sandbox.results.csv"));
-    }
 }

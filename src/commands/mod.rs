@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod config;
 mod confirm;
+mod default_results;
 mod help;
 mod input;
 mod inventory;
@@ -131,7 +132,7 @@ fn input(command: &Command) -> Option<&Path> {
 }
 
 fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
-    let cli = several::naming::with_own_names(cli, apply::default_results);
+    let cli = several::naming::with_own_names(cli, default_results::results_of_input);
     let general = &cli.general;
     process_limits::allow_to_begin()?;
     named_files::check_time_zone()?;

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::apply::default_results;
+use super::default_results::{results_of_input, results_of_undo};
 use super::input::input_path;
-use super::undo;
 use crate::cli::{Cli, Command, FilterOptions, GeneralOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
@@ -109,12 +108,10 @@ fn credentials(service: &ServiceOptions, general: &GeneralOptions) -> Vec<PathBu
 fn outputs(command: &Command) -> Vec<PathBuf> {
     let (output, has_failed_rows) = match command {
         Command::Apply(options) => {
-            let default = || default_results(&options.input.input, options.sandbox);
+            let default = || results_of_input(&options.input.input, options.sandbox);
             (Some(options.output.clone().unwrap_or_else(default)), true)
         }
-        Command::Undo(options) => {
-            (Some(options.output.clone().unwrap_or_else(|| undo::default_results(&options.run))), true)
-        }
+        Command::Undo(options) => (Some(options.output.clone().unwrap_or_else(|| results_of_undo(&options.run))), true),
         Command::Tags(options) => (options.command.as_ref().map(TagsCommand::results), true),
         Command::Resume(options) => (options.output.clone(), true),
         Command::Results(options) => (options.output.clone(), true),

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
+use super::default_results::results_of_input;
 use super::input::input_name;
 use super::opening::{Opening, asks, desk, rows_target};
 use super::settings::{planning_options, run_options};
@@ -47,7 +48,7 @@ pub(super) async fn apply(
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, true)?;
     let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
-    let default = super::apply::default_results(&options.input.input, options.sandbox);
+    let default = results_of_input(&options.input.input, options.sandbox);
     let target = target.unwrap_or_else(|| ResultsTarget::file(default));
     target.check(reserved, &crate::rules::RULES_HEADER.map(str::to_owned))?;
     let rules = opening.before_the_deadline(read(&options.input.input, &options.guard, screen)).await?;

@@ -1,7 +1,6 @@
 //! `tagfleet undo`: takes back what a run changed, as a run of its own.
 
-use std::path::PathBuf;
-
+use super::default_results::results_of_undo;
 use super::opening::{Opening, asks, rows_target};
 use super::settings::run_options;
 use super::watching::Watched;
@@ -28,7 +27,7 @@ pub(super) async fn undo(
     }
     let asks = asks(options.changing.limits.yes, false, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?
-        .unwrap_or_else(|| ResultsTarget::file(default_results(&options.run)));
+        .unwrap_or_else(|| ResultsTarget::file(results_of_undo(&options.run)));
     target.check(reserved, &run::UNDO_HEADER.map(str::to_owned))?;
     let opening = Opening::to_change(general, false, &options.changing, watched)?;
     let order = UndoOrder {
@@ -39,9 +38,4 @@ pub(super) async fn undo(
     };
     let connection = opening.connect(&[]).await?;
     opening.work(connection, general, screen, async |tenant, desk| run::undo(tenant, order, desk).await).await
-}
-
-/// Where the results go unless somebody says otherwise.
-pub(super) fn default_results(run_id: &str) -> PathBuf {
-    PathBuf::from(format!("undo-{run_id}.results.csv"))
 }

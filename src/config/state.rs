@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, Environment, sandbox_state_directory, secret, state_directory, text};
+use super::environment::Environment;
+use super::error::ConfigError;
+use super::variables::{secret, text};
 use crate::cli::GeneralOptions;
 use crate::outside::secrets;
-use crate::store::{PasswordSource, ServerAddress, StatePlace};
+use crate::store::{PasswordSource, ServerAddress, StatePlace, default_directory};
 
 /// The variable that holds the address of a state on a server.
 pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
@@ -54,6 +56,26 @@ pub fn other_state_place(
         return server(named, general, None, environment);
     }
     Ok(StatePlace::Directory(PathBuf::from(named)))
+}
+
+/// The state directory: the option, the variable, or the platform's.
+///
+/// # Errors
+/// [`ConfigError`] when none is named and the platform tells none.
+pub fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = option {
+        return Ok(path.to_owned());
+    }
+    match environment("TAGFLEET_STATE_DIR").filter(|value| !value.is_empty()) {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Ok(default_directory()?),
+    }
+}
+
+/// Where rehearsals keep their state, apart from that of real runs.
+#[must_use]
+pub fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
+    state_directory.join("sandbox")
 }
 
 fn server(

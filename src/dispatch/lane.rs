@@ -7,8 +7,10 @@
 //! what fails goes last, and so does what was sent by an earlier process; and single calls leave in an order that has
 //! nothing to do with the input's, the first of them from all over it, since bad machines stand together there.
 
-mod apart;
+mod choosing;
 mod errand;
+mod openings;
+mod set_aside;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -21,10 +23,10 @@ use crate::plan::isolation::{Isolation, Trial, TrialEnd};
 use crate::store::{WorkCount, WorkItem, WorkKind, WorkPlace};
 
 use super::bulk::Handling;
-use apart::SetAside;
-pub(super) use apart::{ApartOpenings, BulkOpening, CallsAhead, Openings};
 pub(super) use errand::Errand;
 use errand::{Member, Purpose};
+pub(super) use openings::{ApartOpenings, BulkOpening, CallsAhead, Openings};
+use set_aside::SetAside;
 
 /// Operations read from the store at a time.
 const WORK_PAGE: u32 = 1000;
@@ -205,33 +207,6 @@ impl Lane {
     pub(super) fn calls_ahead(&self) -> u64 {
         let begun = self.ready.len() + self.in_flight + self.second_trips.len() + self.put_off.len();
         self.fresh_calls + (begun + self.set_aside.len()) as u64
-    }
-
-    /// The next call to be made, of at most `limit` machines, where there is an opening for it.
-    pub(super) fn next(&mut self, limit: usize, openings: Openings) -> Due {
-        let limit = limit_of(self.kind, limit);
-        if self.ready.is_empty() && self.is_exhausted() && self.in_flight == 0 {
-            self.begin_second_trips(limit);
-        }
-        let due = match openings {
-            Openings::Together { may_begin_bulk } => self.next_together(limit, may_begin_bulk),
-            Openings::Apart(openings) => self.next_apart(limit, openings),
-        };
-        self.in_flight += usize::from(matches!(due, Due::Errand(_)));
-        due
-    }
-
-    /// The next call where single and bulk calls count together. Bulk calls that are sent for the first time are begun only
-    /// if that may be.
-    fn next_together(&mut self, limit: usize, may_begin_bulk: bool) -> Due {
-        let ready = self.ready.pop_front().or_else(|| self.set_aside.pop());
-        let errand = match (ready, self.next_read(limit)) {
-            (Some(errand), _) => self.fitted(errand, limit),
-            _ if limit > 1 && !may_begin_bulk => None,
-            (None, Some(read)) => return Due::Read(read),
-            (None, None) => self.pack(limit),
-        };
-        errand.or_else(|| self.next_put_off()).map_or(Due::Nothing, Due::Errand)
     }
 
     /// What is to be read before a call of at most `limit` machines can be packed.

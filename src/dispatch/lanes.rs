@@ -99,7 +99,7 @@ impl Lanes {
             }
             let lane = self.of(kind)?;
             if let Some(openings) = room.openings(bucket) {
-                match lane.next(limit, openings) {
+                match lane.next_due(limit, openings) {
                     Due::Errand(errand) => return Some(Choice::Errand(kind, errand)),
                     Due::Read(read) => return Some(Choice::Read(kind, read)),
                     Due::Nothing => {}

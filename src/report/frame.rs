@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::summary::written;
 use crate::outside::{json_document, masked_ours};
 
 /// The version of all JSON objects; fields may be added under it, never changed.
@@ -119,6 +118,11 @@ fn causes_of(findings: &[Value], hint: Option<&str>) -> Vec<Value> {
         })
     };
     causes.into_iter().map(cause).collect()
+}
+
+/// A time for scripts.
+pub(super) fn written(time: Timestamp) -> String {
+    format!("{time:.3}")
 }
 
 #[cfg(test)]

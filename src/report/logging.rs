@@ -3,25 +3,16 @@
 //! What surprises: the HTTP, TLS and Azure crates never log below warnings, at any verbosity, since their details hold
 //! headers and bodies. `RUST_LOG` is not read for the same reason.
 
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::screen::{LogLine, Screen};
+use super::screen::Screen;
+use super::screen::log_line::LogLine;
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+pub use super::log_format::LogFormat;
 
 struct LogWriter(Screen);
 
@@ -29,17 +20,8 @@ impl<'a> MakeWriter<'a> for LogWriter {
     type Writer = LogLine;
 
     fn make_writer(&'a self) -> LogLine {
-        self.0.log_line()
+        LogLine::on(&self.0)
     }
-}
-
-/// A line of our own, as the log has them in JSON.
-pub(super) fn json_line(level: Level, mut fields: Map<String, Value>, message: &str) -> String {
-    fields.insert("message".to_owned(), message.into());
-    let timestamp = format!("{:.6}", Timestamp::now());
-    let line =
-        json!({"timestamp": timestamp, "level": level.as_str(), "fields": fields, "target": env!("CARGO_CRATE_NAME")});
-    format!("{line}\n")
 }
 
 /// Turns logging on for the rest of the process. Our own events show up to `level`; everybody else's warnings at most.

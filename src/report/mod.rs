@@ -5,12 +5,14 @@
 
 mod advice;
 mod bulletin;
+mod counts;
 mod earlier;
 mod files;
 mod frame;
 mod hindrance;
 mod holder;
 mod listed;
+mod log_format;
 pub mod logging;
 mod machines;
 mod metrics;
@@ -34,6 +36,7 @@ mod spent;
 mod standard_output;
 mod state;
 mod streams;
+mod style;
 mod summary;
 mod tags;
 mod target;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::screen::{OutputError, Screen, Style};
+use super::screen::{OutputError, Screen};
+use super::style::Style;
 use crate::outside::masked_ours;
 
 /// Columns of the longest name of what is looked at.

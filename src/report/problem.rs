@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use super::screen::{Screen, Style};
+use super::style::Style;
 use crate::outside::shown;
 
 /// An error with what to do about it.
@@ -33,8 +33,8 @@ impl Problem {
 
     /// The error as text: `error:`, `caused by:` for each cause, `hint:`.
     #[must_use]
-    pub fn render(&self, screen: &Screen) -> String {
-        let mut text = format!("{} {}", screen.paint(Style::Bad, "error:"), self.error);
+    pub fn render(&self, in_color: bool) -> String {
+        let mut text = format!("{} {}", Style::Bad.paint("error:", in_color), self.error);
         let mut cause = self.error.source();
         while let Some(error) = cause {
             // Writing into a string cannot fail.
@@ -42,7 +42,7 @@ impl Problem {
             cause = error.source();
         }
         if let Some(hint) = &self.hint {
-            let _written = write!(text, "\n  {} {hint}", screen.paint(Style::Strong, "hint:"));
+            let _written = write!(text, "\n  {} {hint}", Style::Strong.paint("hint:", in_color));
         }
         text
     }
@@ -51,7 +51,6 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::ColorChoice;
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot open the book")]
@@ -61,7 +60,7 @@ mod tests {
     fn an_error_shows_its_causes_and_what_to_do() {
         let problem =
             Problem { error: Box::new(Outer(std::io::Error::other("it is glued"))), hint: Some("take another".into()) };
-        insta::assert_snapshot!(problem.render(&Screen::new(ColorChoice::Never, false)), @r"
+        insta::assert_snapshot!(problem.render(false), @r"
         error: cannot open the book
           caused by: it is glued
           hint: take another

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::frame::joined;
-use super::screen::{Screen, Style};
-use super::summary::{calls_text, written};
+use super::counts::{calls_text, operations_text};
+use super::frame::{joined, written};
+use super::screen::Screen;
+use super::style::Style;
 use crate::api::CallKind;
 use crate::outside::{shell_word, shown};
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
@@ -243,27 +244,6 @@ const fn condition_text(condition: RunCondition) -> &'static str {
         RunCondition::NeverBegan => "never began",
         other => other.as_str(),
     }
-}
-
-/// The counts in words, those that are still to be sent last.
-pub(super) fn operations_text(operations: &BTreeMap<OperationState, u32>) -> String {
-    const ORDER: [(OperationState, &str); 7] = [
-        (OperationState::Succeeded, "succeeded"),
-        (OperationState::Unchanged, "unchanged"),
-        (OperationState::Failed, "failed"),
-        (OperationState::Unknown, "unknown"),
-        (OperationState::NotAttempted, "not attempted"),
-        (OperationState::Refused, "refused"),
-        (OperationState::Pending, "left"),
-    ];
-    let counts: Vec<String> = ORDER
-        .into_iter()
-        .filter_map(|(state, text)| {
-            let count = operations.get(&state).filter(|count| **count > 0)?;
-            Some(format!("{} {text}", group_digits((*count).into())))
-        })
-        .collect();
-    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! escaped, whoever put the text together. Only line breaks are taken as they come, since our own texts have them; so a
 //! piece from outside has its own escaped before it becomes a part of one ([`crate::outside`]).
 
-mod log_line;
+pub(super) mod log_line;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -21,17 +21,16 @@ use serde_json::{Map, Value};
 use tracing::Level;
 
 use super::frame::{Ending, Invocation};
-use super::logging::{LogFormat, json_line};
+use super::log_format::{LogFormat, json_line};
 use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
 use super::streams::{DataStream, StandardStreams, Streams};
+use super::style::Style;
 use super::terminal::{Canvas, PatientTerminal};
 use super::wrapping::wrapped_for;
 use crate::help;
 use crate::outside::{Outside, json_escaped, masked_ours, terminal_escaped};
 use crate::words::counted;
-
-pub(super) use self::log_line::LogLine;
 
 /// Wider lines are hard to read.
 const WIDEST_PAGE_COLUMNS: usize = 110;
@@ -79,15 +78,6 @@ pub struct Screen {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 pub struct OutputError(#[source] io::Error);
-
-/// How a word is set off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    Good,
-    Bad,
-    Doubtful,
-    Strong,
-}
 
 impl Screen {
     /// Looks at standard error once: is it a terminal, may it have colours? A quiet screen shows no warnings.
@@ -233,7 +223,7 @@ impl Screen {
     /// Shows an error: what happened, why, and what to do.
     pub fn problem(&self, problem: &Problem) {
         if !self.json_lines {
-            return self.line(&problem.render(self));
+            return self.line(&problem.render(self.color));
         }
         let hint = problem.hint.as_deref().map(|hint| ("hint".to_owned(), hint.into()));
         self.write_error(&json_line(Level::ERROR, hint.into_iter().collect(), &problem.on_one_line()));
@@ -397,16 +387,7 @@ impl Screen {
 
     /// Sets a word off, if colours are wanted.
     pub(super) fn paint(&self, style: Style, text: &str) -> String {
-        if !self.color {
-            return text.to_owned();
-        }
-        let code = match style {
-            Style::Good => "32",
-            Style::Bad => "31",
-            Style::Doubtful => "33",
-            Style::Strong => "1",
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        style.paint(text, self.color)
     }
 }
 

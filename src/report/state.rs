@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::summary::written;
+use super::frame::written;
 use crate::outside::shown;
 use crate::store::{AtWork, Overview};
 use crate::words::{counted, group_digits, minute};

@@ -6,18 +6,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::advice::{Advice, Prospect};
+use super::counts::{calls_text, operations_text};
 use super::frame::{Ending, joined};
 use super::hindrance::hindrance_cause;
 use super::progress::elapsed_text;
 use super::reasons::{end_hint, end_text, hindrance, reason_code};
 use super::results::{ErrorGroup, ErrorKey, Totals};
-use super::runs::operations_text;
-use super::screen::{Screen, Style};
+use super::screen::Screen;
 use super::spent::{spent_name, spent_text};
+use super::style::Style;
 use super::target::ResultsTarget;
 use crate::api::CallKind;
 use crate::call::is_disallowed_code;
@@ -317,11 +317,6 @@ pub(super) fn cause_object((key, group): (&ErrorKey, &ErrorGroup)) -> Value {
     })
 }
 
-/// A time for scripts.
-pub(super) fn written(time: Timestamp) -> String {
-    format!("{time:.3}")
-}
-
 /// How many calls of each kind, under the names that JSON has for them.
 pub(super) fn calls_object(count: impl Fn(CallKind) -> u64) -> BTreeMap<&'static str, u64> {
     CallKind::ALL.into_iter().map(|kind| (kind.as_str(), count(kind))).collect()
@@ -341,19 +336,6 @@ pub(super) const fn status_text(status: Status) -> &'static str {
         Status::NotAttempted => "not attempted",
         Status::Invalid => "invalid (not sent)",
     }
-}
-
-/// So many calls of a kind, in words; of a kind that is not known any more, where there is none.
-pub(super) fn calls_text(kind: Option<CallKind>, count: u64) -> String {
-    let (one, many) = match kind {
-        Some(CallKind::List) => ("page of machines", "pages of machines"),
-        Some(CallKind::Get) => ("single machine", "single machines"),
-        Some(CallKind::Bulk) => ("bulk call", "bulk calls"),
-        Some(CallKind::Tags) => ("tag", "tags"),
-        Some(CallKind::Value) => ("device value", "device values"),
-        None => ("other", "others"),
-    };
-    counted(count, one, many)
 }
 
 /// What to do about a group of errors.

@@ -14,8 +14,9 @@ use std::hint::black_box;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use tagfleet::filter::{BoundFilter, Cell, Filter, Row, Unread};
-use tagfleet::input::{Accepted, HeaderColumns, InputOptions, Orders, read_selected};
+use tagfleet::measured::{
+    Accepted, BoundFilter, Cell, Filter, HeaderColumns, InputOptions, Orders, Row, Unread, read_selected,
+};
 use timing::{shortest, timed};
 
 const ROWS: u32 = 1_000_000;

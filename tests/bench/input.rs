@@ -13,9 +13,7 @@ use std::hint::black_box;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use tagfleet::input::{self, InputOptions};
-use tagfleet::plan::operations::Operations;
-use tagfleet::plan::resolution::Resolution;
+use tagfleet::measured::{self, InputOptions, Operations, Resolution};
 use timing::{shortest, timed};
 
 const ROWS: u32 = 1_000_000;
@@ -33,7 +31,7 @@ fn main() {
     for _ in 0..PASSES {
         bare_passes.push(timed(|| bare_pass(&path)));
         reads.push(timed(|| {
-            let sheet = input::read(File::open(&path).expect("the input file"), &options).expect("a sheet");
+            let sheet = measured::read(File::open(&path).expect("the input file"), &options).expect("a sheet");
             assert_eq!((sheet.row_count, sheet.problems.len()), (ROWS, 0));
             let operations = Operations::of(&Resolution::of(&sheet.requests, None));
             assert_eq!(operations.conflicts.len(), 0);

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use super::answer::{aadsts_code, aadsts_reason, cli_token};
 use super::cache::{AcquiredToken, TokenSource};
 use super::child::{self, Ended};
-use super::error::{SignInError, Trouble};
-use super::settings::SignInMethod;
+use super::error::SignInError;
+use super::method::SignInMethod;
+use super::trouble::Trouble;
 use crate::outside::Outside;
 
 /// The CLI is a Python program that may have to renew its own token; half a minute is not unheard

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use super::answer::{Grant, Reason};
 use super::child;
 use super::error::SignInError;
+use super::method::SignInMethod;
 use super::person::{Door, Invitation, PublicClient};
-use super::settings::SignInMethod;
 use super::token::unguessable;
 use crate::outside::secrets;
 

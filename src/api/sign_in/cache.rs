@@ -19,9 +19,10 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::error::{SignInError, Trouble};
-use super::settings::SignInMethod;
+use super::error::SignInError;
+use super::method::SignInMethod;
 use super::token::BearerToken;
+use super::trouble::Trouble;
 use crate::outside::secrets;
 
 /// Entra's tokens live for about an hour, at the most a little over a day (with continuous access

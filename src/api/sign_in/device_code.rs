@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::answer::{Grant, Reason};
 use super::endpoint::{Endpoint, Reply};
 use super::error::SignInError;
+use super::method::SignInMethod;
 use super::person::{Door, Invitation, PublicClient};
-use super::settings::SignInMethod;
 use crate::outside::{Outside, secrets};
 
 /// How long to wait between two questions, where nothing else is asked for.

@@ -17,8 +17,9 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
 use super::answer::{Grant, Reason};
-use super::error::{SignInError, Trouble};
-use super::settings::SignInMethod;
+use super::error::SignInError;
+use super::method::SignInMethod;
+use super::trouble::Trouble;
 use crate::api::LossKind;
 use crate::api::network::NetworkError;
 use crate::outside::Outside;

@@ -14,8 +14,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::hints;
-use super::settings::SignInMethod;
-use crate::api::{CertificateProblem, LossKind, NetworkError};
+use super::method::SignInMethod;
+use super::trouble::Trouble;
+use crate::api::{LossKind, NetworkError};
 use crate::outside::shown;
 
 /// A sign-in that failed.
@@ -94,43 +95,6 @@ pub enum SignInError {
         #[source]
         source: Option<Arc<NetworkError>>,
     },
-}
-
-/// What went wrong on the way to the authority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Trouble {
-    /// No connection: name, network, proxy.
-    NoConnection,
-    /// A connection, but to somebody whose certificate is not accepted.
-    Untrusted(CertificateProblem),
-    /// A proxy on the way that wants to know who is asking.
-    ProxyAuthentication,
-    /// No answer in time.
-    TimedOut,
-    /// The answer broke off.
-    BrokenOff,
-    /// A status that means "not now".
-    Status(u16),
-    /// An answer that is no token and no error either.
-    Unreadable,
-    /// An answer larger than any token's.
-    TooLarge,
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoConnection => formatter.write_str("could not be reached"),
-            Self::Untrusted(_) => formatter.write_str("showed a certificate that is not accepted"),
-            Self::ProxyAuthentication => formatter.write_str("is behind a proxy that wants a sign-in"),
-            Self::TimedOut => formatter.write_str("did not answer in time"),
-            Self::BrokenOff => formatter.write_str("broke off its answer"),
-            Self::Status(status) => write!(formatter, "answered with status {status}"),
-            Self::Unreadable => formatter.write_str("answered with something that is not a token"),
-            Self::TooLarge => formatter.write_str("answered with more than a token can be"),
-        }
-    }
 }
 
 /// The AADSTS number in brackets, or nothing.
@@ -240,6 +204,7 @@ impl SignInError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::CertificateProblem;
 
     fn refused(method: SignInMethod, code: Option<u32>) -> SignInError {
         SignInError::Refused { method, party: "login.example".into(), code, message: "because".into() }

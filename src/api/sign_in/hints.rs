@@ -1,7 +1,7 @@
 //! What to do about a sign-in that failed, as data: one sentence's worth per cause.
 
-use super::error::Trouble;
-use super::settings::SignInMethod;
+use super::method::SignInMethod;
+use super::trouble::Trouble;
 
 /// What to do for the numbers that a misconfigured app meets. The numbers are Microsoft's; its page
 /// on authentication error codes warns that they may change, so nothing but the hint depends on

@@ -14,8 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::cache::{AcquiredToken, TokenSource};
 use super::endpoint::{Endpoint, Reply};
 use super::error::SignInError;
+use super::method::SignInMethod;
 use super::ready::read_in_background;
-use super::settings::{IdentityPlatform, SignInMethod};
+use super::settings::IdentityPlatform;
 use crate::api::cloud::{ip_address, is_loopback_host};
 use crate::outside::secrets;
 

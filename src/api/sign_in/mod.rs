@@ -30,11 +30,13 @@ mod files;
 pub(crate) mod fuzzing;
 mod hints;
 mod managed_identity;
+mod method;
 mod person;
 mod ready;
 mod settings;
 mod tenant;
 mod token;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,14 +58,16 @@ use self::settings::{Application, named};
 use self::tenant::ExpectedTenant;
 use crate::outside::secrets;
 
-pub use self::error::{SignInError, Trouble};
+pub use self::error::SignInError;
 pub(super) use self::files::open_at_once;
 pub use self::files::{read_secret_file, warn_if_readable_by_everybody};
 pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
+pub use self::method::{AuthMethod, SignInMethod};
 pub use self::person::{Invitation, Usher};
-pub use self::settings::{AuthMethod, IdentityPlatform, PlatformOffers, SignInMethod, SignInSettings};
+pub use self::settings::{IdentityPlatform, PlatformOffers, SignInSettings};
 pub use self::tenant::is_tenant_id;
 pub use self::token::{BearerToken, TokenClaims};
+pub use self::trouble::Trouble;
 
 /// The sign-in of this process. Shared by reference; safe from any task.
 #[derive(Debug)]

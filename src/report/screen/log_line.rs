@@ -8,9 +8,10 @@ use crate::report::outlet::Importance;
 /// Where log lines go: the file, or standard error above the bar.
 pub(in crate::report) struct LogLine(Screen, Vec<u8>);
 
-impl Screen {
-    pub(in crate::report) fn log_line(&self) -> LogLine {
-        LogLine(self.clone(), Vec::new())
+impl LogLine {
+    /// An empty line that goes where the log of this screen goes.
+    pub(in crate::report) fn on(screen: &Screen) -> Self {
+        Self(screen.clone(), Vec::new())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use secrecy::SecretString;
 
+use super::log_line::LogLine;
 use super::*;
 use crate::outside::secrets;
 
@@ -44,7 +45,7 @@ fn nothing_that_is_said_moves_a_terminal_or_shows_a_secret() {
 
 #[test]
 fn a_line_of_the_log_is_one_line() {
-    let line = |text: &str| written(LogFormat::Text, |screen| drop(screen.log_line().write_all(text.as_bytes())));
+    let line = |text: &str| written(LogFormat::Text, |screen| drop(LogLine::on(screen).write_all(text.as_bytes())));
     assert_eq!(line("INFO a\nERROR forged\u{9b}2J\n"), "INFO a\\u{a}ERROR forged\\u{9b}2J\n");
 }
 

@@ -217,7 +217,7 @@ impl Process {
         match done {
             Ok(status) => status.code(),
             Err(error) => {
-                screen.line(&error.problem.render(&screen));
+                screen.line(&error.problem.render(false));
                 error.status.code()
             }
         }

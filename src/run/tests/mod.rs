@@ -278,7 +278,7 @@ impl World {
             () = interrupting => return None,
         };
         let status = outcome.unwrap_or_else(|error| {
-            desk.screen.line(&error.problem.render(&desk.screen));
+            desk.screen.line(&error.problem.render(false));
             error.status
         });
         let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8(bytes.lock().expect("text").clone()).expect("UTF-8");

@@ -1,3 +1,5 @@
+use clap::ValueEnum;
+
 use super::*;
 
 /// An environment variable and its value.

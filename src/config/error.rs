@@ -1,0 +1,64 @@
+//! Why what the user says and what the environment says make no sense together, and what to do about it.
+
+use super::deadline::DeadlineError;
+use super::settings_file::SettingsError;
+use crate::api::sign_in::SignInError;
+use crate::api::{ClientError, PingAddressError};
+use crate::outside::shown;
+use crate::store::{AddressError, StoreError};
+
+/// Why the options and the environment make no sense together.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The base URL or the certificate file.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// How to sign in.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// The address to ping.
+    #[error(transparent)]
+    PingAddress(#[from] PingAddressError),
+    /// Where the state lives.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address of a state on a server.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The environment, or a file of settings, names two states.
+    #[error("an address and a directory both say where the state is")]
+    TwoStates,
+    /// The deadline.
+    #[error(transparent)]
+    Deadline(#[from] DeadlineError),
+    /// A file of settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A variable holds something that is no text.
+    #[error("the environment variable {0} holds no valid text")]
+    Variable(&'static str),
+    /// No encoding is called so.
+    #[error("\"{}\" is not a known encoding", shown(.0))]
+    Encoding(String),
+}
+
+impl ConfigError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => error.hint().map(str::to_owned),
+            Self::SignIn(error) => error.hint(),
+            Self::PingAddress(error) => Some(error.hint().to_owned()),
+            Self::Store(error) => error.hint(),
+            Self::Address(error) => Some(error.hint().to_owned()),
+            Self::TwoStates => Some(
+                "set either TAGFLEET_STATE or TAGFLEET_STATE_DIR, or name the state on the command line".to_owned(),
+            ),
+            Self::Deadline(error) => error.hint(),
+            Self::Settings(error) => error.hint(),
+            Self::Variable(_) => None,
+            Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
+        }
+    }
+}
