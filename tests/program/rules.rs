@@ -4,7 +4,7 @@ use std::time::Instant;
 
 #[cfg(unix)]
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::machines::id;
 use crate::process::{Ended, PATIENCE, Program};
@@ -282,10 +282,10 @@ fn rows_of_rules_are_not_fed_back_as_a_file_of_their_own_whatever_the_run_was_go
     let dead = machine(4).named("ber-4.corp").dead();
     let (tenant, folder) = (Tenant::of([machine(1).named("ber-1.corp"), dead]), Folder::new());
     let server = tenant.serve();
-    let begun = object(&exits(over(&server, &folder, FLEET, "apply fleet.toml --yes --json --limit 1"), 0));
+    let begun = exits(over(&server, &folder, FLEET, "apply fleet.toml --yes --json --limit 1"), 0).object();
     let run_id = begun["run_id"].as_str().expect("a run").to_owned();
     let ended = exits(run(&server, &folder, &format!("resume {run_id} --yes --json")), 1);
-    let told = object(&ended);
+    let told = ended.object();
     assert_eq!((&told["status"]["failed"], &told["open"], &told["next"]), (&json!(1), &json!(0), &Value::Null));
     assert!(ended.messages.contains("Rows not done: "), "{}", ended.messages);
 }
