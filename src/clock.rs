@@ -313,6 +313,34 @@ mod tests {
         assert!(clock.boot_time() >= earlier);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn boot_time_is_what_the_system_shows() {
+        let text = std::fs::read_to_string("/proc/uptime").expect("a system that is up");
+        let seconds = text.split(' ').next().and_then(|seconds| seconds.parse().ok()).expect("seconds");
+        let (shown, ours) = (BootTime(0).plus(Duration::from_secs_f64(seconds)), platform::boot_time());
+        assert!(ours >= shown && ours.since(shown) < Duration::from_mins(1), "{ours:?} is not {shown:?}");
+    }
+
+    /// A suspend is not to be had in a test; a namespace whose boot clock is a day ahead of all other clocks is.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn boot_time_goes_on_while_other_clocks_stand_still() {
+        let apart = |program: &std::ffi::OsStr, arguments: &[&str]| {
+            let mut unshare = std::process::Command::new("unshare");
+            unshare.args(["--user", "--map-root-user", "--time", "--boottime", "86400", "--fork"]);
+            unshare.arg(program).args(arguments).output()
+        };
+        // Not every system lets its users have one.
+        if !apart("true".as_ref(), &[]).is_ok_and(|ended| ended.status.success()) {
+            return;
+        }
+        let tests = std::env::current_exe().expect("a path");
+        let ended = apart(tests.as_os_str(), &["--exact", "clock::tests::boot_time_is_what_the_system_shows"]);
+        let said = String::from_utf8_lossy(&ended.expect("an end").stdout).into_owned();
+        assert!(said.contains("1 passed"), "{said}");
+    }
+
     /// Without `/proc` nobody can tell whose clock is the same, so that no two processes may take theirs for one.
     #[cfg(target_os = "linux")]
     #[test]

@@ -119,6 +119,7 @@ mod tests {
     use crate::model::DeviceValue;
     use crate::plan::changes::PlanSettings;
     use crate::plan::fixtures::{inventory, plan, sheet, tagged};
+    use crate::plan::guard::Guard;
     use crate::plan::recent::RecentWrites;
 
     #[test]
@@ -141,6 +142,28 @@ mod tests {
         assert_eq!(decisions(None), [Kept, Change, Change, Change, Unchanged]);
         assert_eq!(decisions(Some(2)), [Kept, Change, Change, BeyondLimit, Unchanged]);
         assert_eq!(decisions(Some(0)), [Kept, BeyondLimit, BeyondLimit, BeyondLimit, Unchanged]);
+    }
+
+    #[test]
+    fn the_guard_of_this_invocation_counts_the_removals_that_are_still_to_be_made() {
+        use Decision::{Change, Kept, Withheld};
+        let inventory = inventory([tagged(1, &[]), tagged(2, &["Old"]), tagged(3, &["Old"])]);
+        let sheet = sheet("#1,Old,Remove,\n#2,Old,Remove,\n#3,Old,Remove,\n");
+        let outcome = |number: usize| {
+            let earlier = if number == 0 { Earlier::Succeeded } else { Earlier::NotSent };
+            Some(EarlierOutcome { earlier, written_later: None, held: None })
+        };
+        let decisions = |planned_under: Guard, most: u32| {
+            let settings = |guard| PlanSettings { guard, ..PlanSettings::default() };
+            let mut plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings(planned_under));
+            let guard = Guard::default().with_ceilings(Some(most), None);
+            let _fates = plan.carry(outcome, settings(guard), 3);
+            plan.decisions
+        };
+        for planned_under in [Guard::default(), Guard::default().with_ceilings(Some(0), None)] {
+            assert_eq!(decisions(planned_under, 2), [Kept, Change, Change]);
+            assert_eq!(decisions(planned_under, 1), [Kept, Withheld, Withheld]);
+        }
     }
 
     #[test]

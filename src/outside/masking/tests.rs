@@ -179,4 +179,7 @@ fn whatever_a_text_holds_it_can_be_masked() {
     for text in ["mask~gr%C3%B6%C3%9Fe%269", "mask~gr\\u00f6\\u00dfe&9", "mask~größe&amp;9"] {
         assert_eq!(masked(text), "***");
     }
+    // No terminal takes so much for one sequence.
+    let entities: String = "mask~größe&9".chars().map(|character| format!("&#{};", u32::from(character))).collect();
+    assert_eq!(masked(&format!("\u{1b}[{entities}m")), "\u{1b}[***m");
 }

@@ -116,6 +116,21 @@ async fn a_value_that_goes_back_and_forth_between_versions_of_a_file_is_set_each
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_that_comes_back_into_the_file_says_what_held_before_the_run() {
+    let world = World::of(40);
+    let how =
+        Invocation { interrupted_after: Some(Duration::from_millis(900)), concurrency: 1, ..Invocation::default() };
+    let rows = |value: &str| format!("#1,,Set,{value}\n{}", adding("A", 40));
+    world.apply(&rows("High"), &how).await.exits(ExitStatus::StoppedEarly);
+    assert_eq!(world.service.machine(1).value, DeviceValue::High);
+    world.apply(&adding("A", 40), &how).await.exits(ExitStatus::StoppedEarly);
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let said = world.apply(&rows("Low"), &Invocation::default()).await.exits(ExitStatus::Done);
+    let rows = said.rows();
+    assert_eq!(["status", "before", "after"].map(|name| &*rows[0][name]), ["succeeded", "Normal", "Low"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_set_when_a_run_began_is_not_taken_for_what_it_has_found_later() {
     let world = World::of(40);
     world.service.change(1, |machine| machine.tag("A"));

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::{SharedClock, SystemClock};
 use crate::model::{self, Bucket, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
-use crate::store::{AttemptRequest, NewOperation, NewRun};
+use crate::store::{AccountKey, Admission, AttemptEnd, AttemptRequest, NewOperation, NewRun, Settlement};
 
 /// A change to a machine: its number, and what to do.
 #[derive(Clone, Copy)]
@@ -19,6 +19,20 @@ enum Change {
 use Change::{Add, Remove, Value};
 
 type Changes = &'static [(u32, Change)];
+
+/// A call that no quota holds up.
+fn call(account: AccountKey, run: Option<RunKey>) -> AttemptRequest {
+    AttemptRequest {
+        account,
+        bucket: Bucket::Value,
+        counted_buckets: vec![Bucket::Value],
+        quota: "off".parse().expect("a quota"),
+        run,
+        call_kind: "value",
+        operations: vec![],
+        time_out: std::time::Duration::from_secs(10),
+    }
+}
 
 /// A state directory for several processes.
 struct Place {
@@ -232,19 +246,9 @@ async fn whoever_was_taken_for_dead_sends_nothing_more_even_if_nobody_took_its_r
         let run = one.prepare("one", &[(1, Value), (2, Value)]).await;
         let opposite = other.prepare("opposite", &[(1, Value)]).await;
         let account = one.0.account("tenant", "app").await.expect("an account");
-        let call = |run| AttemptRequest {
-            account,
-            bucket: Bucket::Value,
-            counted_buckets: vec![Bucket::Value],
-            quota: "off".parse().expect("a quota"),
-            run,
-            call_kind: "value",
-            operations: vec![],
-            time_out: std::time::Duration::from_secs(10),
-        };
         assert_eq!(one.claim(run).await, Claim::Granted);
         let holders = other.holders(opposite).await;
-        assert!(one.0.admit(call(Some(run))).await.is_ok());
+        assert!(one.0.admit(call(account, Some(run))).await.is_ok());
         one.0.seem_dead();
         if waits {
             assert!(!other.0.still_holds(&holders[0]).await.expect("the store works"));
@@ -252,9 +256,32 @@ async fn whoever_was_taken_for_dead_sends_nothing_more_even_if_nobody_took_its_r
             assert_eq!(other.claim(opposite).await, Claim::Granted);
         }
         for run in [Some(run), None] {
-            let refused = one.0.admit(call(run)).await;
+            let refused = one.0.admit(call(account, run)).await;
             assert!(matches!(refused, Err(StoreError::TakenOver)), "waits: {waits}, {run:?}: {refused:?}");
         }
-        assert!(other.0.admit(call(Some(opposite))).await.is_ok());
+        assert!(other.0.admit(call(account, Some(opposite))).await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn an_answer_to_whoever_was_taken_for_dead_comes_too_late() {
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let run = one.prepare("one", &[(1, Value)]).await;
+    let account = one.0.account("tenant", "app").await.expect("an account");
+    assert_eq!(one.claim(run).await, Claim::Granted);
+    let Ok(Admission::Granted(ticket)) = one.0.admit(call(account, Some(run))).await else { panic!("refused") };
+    one.0.seem_dead();
+    assert_eq!(other.0.sweep_dead_processes().await.expect("the store works"), 1);
+    let settlement = Settlement {
+        attempt: ticket.attempt,
+        end: AttemptEnd::Now,
+        verdict: "done",
+        http_status: Some(200),
+        request_id: None,
+        counts_as_attempt: true,
+        effects: vec![],
+        pause: None,
+    };
+    assert!(matches!(one.0.settle(settlement).await, Err(StoreError::TakenOver)));
 }
