@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
-use super::claim::claim;
+use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
 use super::join::{candidates, carry_into, input_digest, is_of_input, join, operations_digest};
 use super::order_digest::OrderDigest;
@@ -219,7 +219,7 @@ impl<'a, T: Transport> Application<'a, T> {
         let candidates = if self.order.joins { candidates(tenant).await? } else { Vec::new() };
         let is_same = |one: &&UnfinishedRun| one.run.description.input_digest == self.input_digest;
         if let Some(UnfinishedRun { run, .. }) = candidates.iter().find(is_same) {
-            claim(&tenant.store, run.key, &tenant.patience(options.lock_wait), desk).await?;
+            let run = claim_by_name(tenant, run, options.lock_wait, desk).await?;
             let run = Run {
                 tenant,
                 key: run.key,

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::desk::{Desk, Waited};
+use super::tenant::Tenant;
+use crate::api::Transport;
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::describe_holders;
-use crate::store::{Claim, Holder, RunKey, Store};
+use crate::store::{Claim, Holder, RunKey, Store, StoredRun};
+use crate::words::{clock_time, describe_duration};
 
 /// How often to look whether a run that is in the way is over.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -20,6 +25,48 @@ pub(super) struct Patience {
     pub(super) clock: SharedClock,
 }
 
+impl Patience {
+    /// Until when, from now on.
+    fn end(&self) -> Option<BootTime> {
+        let end = self.clock.boot_time().plus(self.lock_wait?);
+        Some(self.deadline.map_or(end, |deadline| deadline.min(end)))
+    }
+
+    /// What is said of a wait until then.
+    fn text(&self, end: BootTime, holders: &[Holder]) -> String {
+        let (now, left) = (self.clock.wall_time(), end.since(self.clock.boot_time()));
+        let until = now.checked_add(left).map(|until| clock_time(until, now, &TimeZone::system()));
+        format!(
+            "Waiting until {} ({} at most) for what is in the way: {}",
+            until.unwrap_or_else(|_beyond_the_calendar| "it is over".to_owned()),
+            describe_duration(left),
+            describe_holders(holders, now),
+        )
+    }
+}
+
+/// Lets a run that is known by its name go on in this process. Whoever was at it may have put it into a new form while it was
+/// waited for: then it is that one which goes on, and what is left of the wait is for its sake.
+pub(super) async fn claim_by_name<T: Transport>(
+    tenant: &Tenant<T>,
+    run: &StoredRun,
+    lock_wait: Option<Duration>,
+    desk: &mut Desk,
+) -> Result<StoredRun, CommandError> {
+    let (store, began) = (&tenant.store, tenant.clock.boot_time());
+    let mut run = run.clone();
+    loop {
+        let waited = tenant.clock.boot_time().since(began);
+        let patience = tenant.patience(lock_wait.map(|wait| wait.saturating_sub(waited)));
+        let Err(error) = claim(store, run.key, &patience, desk).await else { return Ok(run) };
+        let today = store.run_by_id(&run.description.run_id).await?;
+        if today.key == run.key {
+            return Err(error);
+        }
+        run = today;
+    }
+}
+
 /// Lets the run begin when no other is in its way. If one is and stays so, nothing is left of a run that has not begun.
 pub(super) async fn claim(
     store: &Store,
@@ -27,20 +74,18 @@ pub(super) async fn claim(
     patience: &Patience,
     desk: &mut Desk,
 ) -> Result<(), CommandError> {
-    let give_up = patience.lock_wait.map(|wait| patience.clock.boot_time().plus(wait));
-    let give_up = give_up.map(|give_up| patience.deadline.map_or(give_up, |deadline| deadline.min(give_up)));
-    let mut told = Vec::new();
+    let give_up = patience.end();
+    let mut told: Vec<Holder> = Vec::new();
     loop {
         let holders = match store.claim_run(run).await? {
             Claim::Granted => return Ok(()),
             Claim::Held(holders) => holders,
         };
-        let described = describe_holders(&holders);
         let waited = match give_up {
             None => Waited::TimeIsUp,
             Some(give_up) => {
-                if told != holders {
-                    desk.say(&format!("Waiting for {described}"));
+                if !told.iter().map(Holder::hindrance).eq(holders.iter().map(Holder::hindrance)) {
+                    desk.say(&patience.text(give_up, &holders));
                     told.clone_from(&holders);
                 }
                 desk.wait(patience.clock.as_ref(), Some(give_up), until_over(store, &holders, &patience.clock)).await
@@ -62,6 +107,7 @@ pub(super) async fn claim(
             None => "nothing was sent; wait for it with --lock-wait 30m, or run the same command later",
             Some(_) => "nothing was sent; run the same command later",
         };
+        let described = describe_holders(&holders, patience.clock.wall_time());
         let message = format!("another run is in the way{why}: {described}");
         return Err(CommandError::text(ExitStatus::AnotherRun, message, Some(hint)));
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Desk;
 use super::carrying_out::{Run, RunOptions};
-use super::claim::claim;
+use super::claim::claim_by_name;
 use super::deciding_again::{DecidedRun, decide_again};
 use super::planning::{PlanningOptions, end_reason, is_stale, refuse_too_many};
 use super::tenant::Tenant;
@@ -71,8 +71,8 @@ pub(super) async fn go_on<T: Transport>(
     options: &RunOptions,
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
+    let stored = &claim_by_name(tenant, stored, options.lock_wait, desk).await?;
     let (key, id) = (stored.key, &stored.description.run_id);
-    claim(&tenant.store, key, &tenant.patience(options.lock_wait), desk).await?;
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
     tenant.forget_old_runs(options.keep_runs, desk).await?;

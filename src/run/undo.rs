@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
-use super::claim::{Patience, claim};
+use super::claim::{Patience, claim, claim_by_name};
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
 use super::planning::{Planned, PlanningOptions};
@@ -67,7 +67,7 @@ pub(crate) async fn undo<T: Transport>(
     let undone = named(tenant, &order.run_id).await?;
     let patience = tenant.patience(order.run.lock_wait);
     // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
-    claim(&tenant.store, undone.key, &patience, desk).await?;
+    let undone = claim_by_name(tenant, &undone, order.run.lock_wait, desk).await?;
     tenant.store.take_over(undone.key).await?;
     // What is taken back is young from now on.
     tenant.forget_old_runs(order.run.keep_runs, desk).await?;

@@ -52,6 +52,16 @@ pub struct Holder {
     pub note: Option<String>,
     /// What it changes that the other wants to change; `None` when it is the very run that is asked for.
     pub overlap: Option<Overlap>,
+    /// When nothing that it sent can arrive any more, if its process is dead; it is under way as long as that is open.
+    pub silent_from: Option<Timestamp>,
+}
+
+impl Holder {
+    /// What tells it from others that are in the way, or from itself when it was in the way by something else.
+    #[must_use]
+    pub fn hindrance(&self) -> (&str, i64, Option<&Overlap>, bool) {
+        (&self.run_id, self.process_key, self.overlap.as_ref(), self.silent_from.is_some())
+    }
 }
 
 /// What two runs both change.
@@ -134,7 +144,7 @@ impl Store {
         let own_process = self.identity.process_key;
         self.writer
             .run(move |transaction| {
-                let Some((holder, state, account_key, host)) = read_claimant(transaction, run)? else {
+                let Some((mut holder, state, account_key, host)) = read_claimant(transaction, run)? else {
                     return Ok(Attempt::NoSuchRun);
                 };
                 if holder.process_key != own_process {
@@ -146,7 +156,10 @@ impl Store {
                         return Ok(Attempt::NeverBegan(holder.run_id));
                     }
                     // Elsewhere a process that seems dead may still be sending.
-                    if identity.is_on_server() && may_still_arrive(transaction, run, &identity, clock.as_ref())? {
+                    if identity.is_on_server()
+                        && let Some(silent_from) = silent_from(transaction, run, &identity, clock.as_ref())?
+                    {
+                        holder.silent_from = Some(silent_from);
                         return Ok(Attempt::SameRun(holder));
                     }
                 }
@@ -323,6 +336,7 @@ fn read_holder(row: &Row<'_>) -> Result<Holder, SqlError> {
         input_path: row.get(6)?,
         note: row.get(7)?,
         overlap: None,
+        silent_from: None,
     })
 }
 
@@ -337,26 +351,27 @@ fn read_claimant(
         .optional()
 }
 
-/// Whether calls of a run that its last process was not told the end of may still arrive.
-fn may_still_arrive(
+/// When no call of a run that its last process was not told the end of can arrive any more, if that is to come.
+fn silent_from(
     transaction: &Transaction<'_>,
     run: RunKey,
     identity: &ProcessIdentity,
     clock: &dyn Clock,
-) -> Result<bool, SqlError> {
+) -> Result<Option<Timestamp>, SqlError> {
     identity.sweep(transaction, clock)?;
     let timelines = Timelines::report(transaction, identity.timeline_key, clock)?;
     let mut statement = transaction
         .prepare_cached("SELECT timeline_key, ended FROM attempt WHERE run_key = ?1 AND verdict = 'lost'")?;
     let mut rows = statement.query([run.0])?;
+    let mut last = timelines.now;
     while let Some(row) = rows.next()? {
         let ended = row.get::<Option<i64>>(1)?.map(BootTime::from_microseconds);
-        if ended.is_some_and(|ended| timelines.on_our_clock(row.get(0).unwrap_or(timelines.own), ended) > timelines.now)
-        {
-            return Ok(true);
+        if let Some(ended) = ended {
+            last = last.max(timelines.on_our_clock(row.get(0).unwrap_or(timelines.own), ended));
         }
     }
-    Ok(false)
+    let to_come = Some(last.since(timelines.now)).filter(|to_come| !to_come.is_zero());
+    Ok(to_come.map(|to_come| clock.wall_time().checked_add(to_come).unwrap_or(Timestamp::MAX)))
 }
 
 /// Other runs of this account that are running, if their processes live. A process that takes one of its own runs back

@@ -328,7 +328,7 @@ async fn a_run_that_another_process_has_put_into_a_new_form_is_looked_for_again(
     let first = async { world.apply(&grown, &asked).await.exits(ExitStatus::Done) };
     let second = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        world.apply(&grown, &waiting).await.exits(ExitStatus::Done).says("Waiting for")
+        world.apply(&grown, &waiting).await.exits(ExitStatus::Done).says("Waiting until")
     };
     let (first, second) = tokio::join!(first, second);
     assert_eq!(first.run_id(), run);
@@ -336,6 +336,37 @@ async fn a_run_that_another_process_has_put_into_a_new_form_is_looked_for_again(
         assert_eq!(counts(said)[..2].iter().sum::<usize>(), 45, "{}", said.messages);
     }
     assert_eq!(world.service.writes().len(), 45, "each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_run_by_its_name_goes_on_waiting_for_its_new_form() {
+    // What is sent after the question takes some ten minutes.
+    for (undoes, lock_wait, expected) in [
+        (false, Duration::from_hours(1), ExitStatus::Done),
+        (false, Duration::from_secs(50), ExitStatus::AnotherRun),
+        (true, Duration::from_hours(1), ExitStatus::Done),
+        (true, Duration::from_secs(50), ExitStatus::AnotherRun),
+    ] {
+        let world = World::of(45);
+        let run = interrupted(&world).await;
+        let asked =
+            Invocation { answered_after: Some(Duration::from_secs(30)), quota: "3/1m", ..Invocation::default() };
+        let waiting = Invocation { lock_wait: Some(lock_wait), ..Invocation::default() };
+        let first = async { world.apply(&adding("A", 45), &asked).await.exits(ExitStatus::Done) };
+        let second = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let began = world.clock.boot_time();
+            let said = if undoes { world.undo(&run, &waiting).await } else { world.resume(Some(&run), &waiting).await };
+            (said.exits(expected), world.clock.boot_time().since(began))
+        };
+        let (_first, (second, took)) = tokio::join!(first, second);
+        if expected == ExitStatus::AnotherRun {
+            assert_eq!(took, lock_wait, "not again as long for the new form: {}", second.messages);
+            second.says("another run is in the way: run ").says("(50 s at most) for what is in the way: run ");
+        } else {
+            assert_eq!(world.service.tagged("A"), if undoes { 0 } else { 45 }, "{}", second.messages);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
