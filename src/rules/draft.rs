@@ -16,7 +16,7 @@ use super::own::{Owned, Ownership, Placed};
 use super::sections::{Faults, Section, table};
 use super::template::Template;
 use crate::filter::{BoundFilter, Columns, Filter, FilterError, nearest};
-use crate::input::{Excerpt, TagOddity, bare_name};
+use crate::input::{Excerpt, TagOddity, bare_name, folded};
 use crate::model::{DeviceValue, Tag};
 use crate::outside::shown;
 use crate::plan::guard::Bound;
@@ -117,6 +117,7 @@ impl Draft {
             }
             rules.push(rule);
         }
+        refuse_two_spellings(&rules, faults);
         Self { name, own, scope, guards, lookups, rules }
     }
 
@@ -207,6 +208,20 @@ impl DraftRule {
             parsed
         });
         Some(Self { name: name?, line, one_of, condition: condition?, tag, tag_line, value, mode })
+    }
+}
+
+/// Refuses tags that differ only in case or width: two to the service, and hardly ever two to whoever wrote them.
+fn refuse_two_spellings(rules: &[DraftRule], faults: &mut Faults<'_>) {
+    let mut first: HashMap<String, (&Tag, usize)> = HashMap::new();
+    for rule in rules {
+        let Some(DraftTag::Literal(tag)) = &rule.tag else { continue };
+        let (other, line) = *first.entry(folded(tag.as_str())).or_insert((tag, rule.tag_line));
+        if other != tag {
+            let (tag, other) = (Excerpt::new(tag.as_str()), Excerpt::new(other.as_str()));
+            let message = format!("the tag \"{tag}\" differs only in case or width from \"{other}\" on line {line}");
+            faults.add(Fault::new(rule.tag_line, message).hint("write both in the same way"));
+        }
     }
 }
 

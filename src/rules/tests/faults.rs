@@ -29,6 +29,8 @@ fn every_fault_is_told_with_its_line() {
         "[[rule]]\nname = 'a'\nwhere = \"osPlatfrom == 'x'\"\ntag = 'SITE-A'\n",
         "[[rule]]\nname = 'a'\nwhere = '''\ntrue and\nosPlatform = 'x'\n'''\ntag = 'SITE-A'\n",
         "[[rule]]\nname = 'a'\nwhere = 'isempty(cmdb.X)'\ntag = 'SITE-A'\n",
+        "[[rule]]\nname = 'a'\nwhere = 'true'\ntag = 'SITE-A'\n[[rule]]\nname = 'b'\nwhere = 'true'\ntag = 'SITE-a'\n\
+         [[rule]]\nname = 'c'\nwhere = 'true'\ntag = 'SITE-Ａ'\n[[rule]]\nname = 'd'\nwhere = 'true'\ntag = 'SITE-A'\n",
         "[guard]\nremovals = { percent = 101, count = 10 }\n",
         "[guard]\nmachines = 90\n",
         "[guard]\nchanges = { percents = 3 }\n",
@@ -70,6 +72,8 @@ fn every_fault_is_told_with_its_line() {
         isempty(cmdb.X)
                 ^^^^^^
         hint: there are no columns of that kind
+    line 14: the tag "SITE-a" differs only in case or width from "SITE-A" on line 10; write both in the same way
+    line 18: the tag "SITE-Ａ" differs only in case or width from "SITE-A" on line 10; write both in the same way
     line 8: percent of removals of guard needs a whole number from 0 to 100
     line 8: machines of guard needs a text in quotation marks
     line 8: unknown key "percents" in changes of guard; did you mean percent?

@@ -3,6 +3,7 @@
 mod faults;
 mod judging;
 mod naive;
+mod spellings;
 
 use std::collections::BTreeMap;
 
