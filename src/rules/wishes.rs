@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, ValueConflict};
+use super::account::Account;
 use super::columns::Sight;
 use super::declaration::Declaration;
 use super::judging::{Judgement, Verdict};
@@ -121,8 +121,8 @@ pub fn wishes<'d>(
             }
             see(wish);
         });
-        if let Err((earlier, later)) = seen {
-            account.conflicts.push(ValueConflict { machine: machine.id().clone(), earlier, later });
+        if let Err(rules) = seen {
+            account.count_conflict(rules, machine);
         }
     }
     account

@@ -49,6 +49,7 @@ pub(crate) async fn apply<T: Transport>(
         desk.say(&keeps_rows(&unfinished));
         return go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk).await;
     }
+    application.input.note_selection(&desk.screen);
     loop {
         let planned = match make_plan(tenant, &application.input, order.planning, desk).await? {
             Ok(planned) => planned,

@@ -129,6 +129,9 @@ fn two_values_for_one_machine_are_told_with_both_places() {
     let mut declaration = declaration(&format!("{HEAD}{rules}")).expect("rules");
     let error = Listed::of([machine("x", &[])]).wishes(&mut declaration, &BTreeMap::new()).expect_err("two values");
     insta::assert_snapshot!(error, @r#"line 11: the rule "b" gives machine x another value than the rule "a" on line 7"#);
+    let machines = (1..=7).map(|number| machine(&format!("m{number}"), &[]));
+    let error = Listed::of(machines).wishes(&mut declaration, &BTreeMap::new()).expect_err("two values");
+    insta::assert_snapshot!(error, @r#"line 11: the rule "b" gives 7 machines another value than the rule "a" on line 7: m1, m2, m3, m4, m5 and 2 more"#);
 }
 
 #[test]
