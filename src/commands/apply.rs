@@ -30,21 +30,20 @@ pub(super) async fn apply(
             Some("name the results with -o"),
         ));
     }
+    let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
+    // What the command line lacks is told before the consent that it lacks, too.
+    let input = input_order(&options.input, &general.settings, planning.inventory)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
     let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(results_of_input(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,
-        planning: planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?),
+        planning,
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let reading = Pending::check(
-        input_order(&options.input, &general.settings, order.planning.inventory)?,
-        options.sandbox,
-        screen,
-    );
+    let reading = Pending::check(input, options.sandbox, screen);
     let input = opening.before_the_deadline(reading).await?;
     if let Pending::Checked(input) = &input {
         order.target.check(reserved, input.header())?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 
@@ -15,19 +15,18 @@ use super::watching::Watched;
 use crate::cli::{ApplyOptions, GeneralOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
 use crate::config::quota;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{List, bare_name};
+use crate::input::{List, MACHINE_BY_ID_WRITTEN};
 use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::plan::guard::Guard;
 use crate::quota::{Quota, QuotaScope};
-use crate::report::{ListBuilder, MACHINE_COLUMNS, Reserved, ResultsTarget, Screen};
+use crate::report::{ExportedColumns, ListBuilder, MACHINE_COLUMNS, Reserved, ResultsTarget, Screen};
 use crate::rules::{Draft, Fault, Lookup, LookupOrder};
 use crate::run::{self, ApplyOrder, ExportedList, PlanningOptions, RulesOrder, refuse_faults};
+use crate::words::counted;
 
 /// The longest file of rules that is read.
 const RULES_FILE_BYTES: u64 = 4 * 1024 * 1024;
-/// The column of machines' ids in an exported list.
-const ID_COLUMN: &str = "machineId";
 /// What files of rules end in.
 const RULES_EXTENSION: &str = "toml";
 
@@ -74,7 +73,7 @@ pub(super) async fn plan(
     let planning = planning(planning_options(&options.planning, Guard::default()));
     let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
     if let Some(path) = &options.inventory {
-        let list = exported_list(path, &rules, quota(&options.quota)).await?;
+        let list = exported_list(path, &rules, quota(&options.quota), screen).await?;
         let desk = desk(general, screen, None);
         return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &desk);
     }
@@ -209,8 +208,8 @@ fn lookup(order: &LookupOrder, directory: &Path) -> Result<Lookup, Fault> {
     let unusable = |why: &dyn std::error::Error| order.unusable(&why.to_string());
     let file = File::open(directory.join(&order.file)).map_err(|error| unusable(&error))?;
     let written = file.metadata().and_then(|metadata| metadata.modified()).map_err(|error| unusable(&error))?;
-    order.check_age(SystemTime::now().duration_since(written).unwrap_or(Duration::ZERO))?;
-    let list = List::read(file, &order.key_column).map_err(|error| unusable(&error))?;
+    order.check_age(written, SystemTime::now())?;
+    let list = List::read(file, &[&order.key_column]).map_err(|error| unusable(&error))?;
     Lookup::new(order.clone(), list)
 }
 
@@ -219,28 +218,39 @@ async fn exported_list(
     path: &Path,
     rules: &RulesOrder,
     quota: (Quota, QuotaScope),
+    screen: &Screen,
 ) -> Result<ExportedList, CommandError> {
     let (path, fields) = (path.to_owned(), rules.declaration.fields().collect::<Vec<_>>());
+    let screen = screen.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let name = shown(&path);
         let unusable = |why: &dyn std::error::Error| {
             let message = format!("{name} cannot be used as a list of machines: {why}");
-            let hint = "write one with: tagfleet inventory -o MACHINES.csv";
+            let hint = "name an export that has a column of ids (machineId, Device ID), or write one with: \
+                        tagfleet inventory -o MACHINES.csv";
             CommandError::text(ExitStatus::InputRefused, message, Some(hint))
         };
         let file = File::open(&path).map_err(|error| unusable(&error))?;
-        let list = List::read(file, ID_COLUMN).map_err(|error| unusable(&error))?;
-        let header: Vec<String> = list.header().iter().map(|column| bare_name(column)).collect();
+        let list = List::read(file, &MACHINE_BY_ID_WRITTEN).map_err(|error| unusable(&error))?;
+        let columns = ExportedColumns::find(list.header());
+        let lacking = columns.lacking(fields.iter().copied());
+        if !lacking.is_empty() {
+            let lacking = lacking.join(", ");
+            screen.note(&format!("{name} has no column for {lacking}; what the rules ask of that is undecided"));
+        }
         let mut machines = ListBuilder::keeping(fields);
+        let mut nameless = 0;
         for row in list.rows() {
-            let cell = |name: &str| {
-                let wanted = bare_name(name);
-                header.iter().position(|column| *column == wanted).map(|column| row.cell(column))
-            };
             let id = row.cell(list.key()).trim();
-            if !id.is_empty() {
-                machines.add_exported(id, cell).map_err(|error| unusable(&error))?;
+            if id.is_empty() {
+                nameless += 1;
+                continue;
             }
+            machines.add_exported(id, &columns, |position| row.cell(position)).map_err(|error| unusable(&error))?;
+        }
+        if nameless > 0 {
+            let rows = counted(nameless, "row has no id and is", "rows have no id and are");
+            screen.note(&format!("{name}: {rows} left out"));
         }
         Ok(ExportedList { name, machines, read_at: Timestamp::now(), quota })
     });

@@ -41,8 +41,7 @@ impl Filter {
                         return Err(error(mention.span, FilterErrorKind::AmbiguousColumn { name, columns }));
                     }
                     Lookup::Unknown => {
-                        let known = columns.known(name.qualifier.as_deref());
-                        return Err(error(mention.span, FilterErrorKind::unknown_column(name.clone(), known)));
+                        return Err(error(mention.span, FilterErrorKind::unknown_column(name.clone(), columns)));
                     }
                 },
             };
@@ -140,7 +139,12 @@ impl BoundFilter {
 }
 
 impl FilterErrorKind {
-    fn unknown_column(name: super::ColumnName, known: Vec<String>) -> Self {
+    fn unknown_column(name: super::ColumnName, columns: &dyn Columns) -> Self {
+        let qualifier = name.qualifier.as_deref();
+        if let Some((message, hint)) = qualifier.and_then(|qualifier| columns.unknown_qualifier(qualifier)) {
+            return Self::UnknownQualifier { message, hint };
+        }
+        let known = columns.known(qualifier);
         let nearest = super::names::nearest(&name.written(), known.iter().map(String::as_str)).map(str::to_owned);
         Self::UnknownColumn { name, nearest, known }
     }

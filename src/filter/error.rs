@@ -132,6 +132,14 @@ pub enum FilterErrorKind {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// Nothing is called as what stands before the dot.
+    #[error("{message}")]
+    UnknownQualifier {
+        /// In the words of whoever knows the columns.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
     /// Several columns of one name.
     #[error("{name} can be any of the columns {}", listed(columns))]
     AmbiguousColumn {
@@ -178,6 +186,7 @@ impl FilterErrorKind {
             Self::UnknownFunction { nearest, .. } => return Some(nearest_or(*nearest, "the functions are", FUNCTIONS)),
             Self::WrongType { hint, .. } => return hint.clone(),
             Self::UnknownColumn { nearest, known, .. } => return Some(column_hint(nearest.as_deref(), known)),
+            Self::UnknownQualifier { hint, .. } => return Some(hint.clone()),
             Self::AmbiguousColumn { .. } => "rename all but one of them",
             Self::ListColumn { operator, column } => return list_hint(operator, column),
             Self::NoListColumn { .. } => {

@@ -15,7 +15,7 @@ pub enum ListForm {
 
 impl ListForm {
     /// Shows every element of a trimmed cell; `None` if the cell is no such list, whatever was shown by then.
-    pub(super) fn visit(self, cell: &str, mut see: impl FnMut(&str)) -> Option<()> {
+    pub(crate) fn visit(self, cell: &str, mut see: impl FnMut(&str)) -> Option<()> {
         match self {
             _ if cell.is_empty() => {}
             Self::Commas => cell.split(',').map(str::trim).filter(|element| !element.is_empty()).for_each(see),

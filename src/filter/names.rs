@@ -86,6 +86,11 @@ pub trait Columns {
 
     /// The names that could be meant behind this qualifier, as one writes them; for messages.
     fn known(&self, qualifier: Option<&str>) -> Vec<String>;
+
+    /// What is to be said where nothing is called as this qualifier is: what is wrong, and what to do.
+    fn unknown_qualifier(&self, _qualifier: &str) -> Option<(String, String)> {
+        None
+    }
 }
 
 /// The one of these names that a word was probably meant for.

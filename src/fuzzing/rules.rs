@@ -29,7 +29,7 @@ fn declaration(file: &str, list: &str) -> Result<Declaration, Vec<Fault>> {
     let draft = Draft::read(file, Timestamp::UNIX_EPOCH)?;
     let lookup = |order: &crate::rules::LookupOrder| {
         let list =
-            List::read(list.as_bytes(), &order.key_column).map_err(|error| order.unusable(&error.to_string()))?;
+            List::read(list.as_bytes(), &[&order.key_column]).map_err(|error| order.unusable(&error.to_string()))?;
         Lookup::new(order.clone(), list)
     };
     let lookups: Result<Vec<Lookup>, Fault> = draft.lookups().iter().map(lookup).collect();

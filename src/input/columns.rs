@@ -24,8 +24,8 @@ const ACTION: [&str; 1] = ["action"];
 const VALUE: [&str; 2] = ["value", STATE_VALUE];
 const STATE_VALUE: &str = "devicevalue";
 
-/// The same as people write them.
-const MACHINE_BY_ID_WRITTEN: [&str; 8] = [
+/// The columns of machines' ids as people write them; the first that is there counts.
+pub const MACHINE_BY_ID_WRITTEN: [&str; 8] = [
     "machineId",
     "MdeDeviceId",
     "Device ID",

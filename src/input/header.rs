@@ -14,6 +14,19 @@ pub fn list_form(name: &str) -> Option<ListForm> {
     LISTS.into_iter().find_map(|(list, form)| (list == bare).then_some(form))
 }
 
+/// The elements of the list in a cell of a column of this name, if it holds one. An empty cell is no list but between commas,
+/// where nothing else could be an empty one.
+#[must_use]
+pub fn list_elements(name: &str, cell: &str) -> Option<Vec<Box<str>>> {
+    let (form, cell) = (list_form(name)?, cell.trim());
+    if cell.is_empty() && form == ListForm::Json {
+        return None;
+    }
+    let mut elements = Vec::new();
+    form.visit(cell, |element| elements.push(element.into()))?;
+    Some(elements)
+}
+
 /// The columns of a header. Filters name them as orders do: whatever their case, blanks, `_` and `-`.
 #[derive(Clone, Debug)]
 pub struct HeaderColumns {

@@ -1,6 +1,6 @@
 //! Another list than one of orders: any columns, of which one holds the keys of its rows. It is read whole or not at all.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use super::columns::bare_name;
 use super::dialect::{DELIMITERS, SeparatorLine};
@@ -8,10 +8,13 @@ use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::scan::Cells;
 use super::text::Text;
+use super::workbook::is_workbook;
 use crate::words::counted;
 
 /// How much of the beginning must hold the header.
 const HEADER_MAXIMUM_BYTES: usize = 256 * 1024;
+/// What tells a workbook.
+const SIGNATURE_BYTES: u64 = 8;
 /// The most text that a list holds in memory.
 const LIST_MAXIMUM_BYTES: usize = 512 * 1024 * 1024;
 
@@ -21,6 +24,15 @@ pub enum ListError {
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] InputError),
+    /// There is no record at all.
+    #[error("it is empty; its first line must be a header that has the column {wanted}")]
+    Empty {
+        /// The column.
+        wanted: Excerpt,
+    },
+    /// A spreadsheet's own format.
+    #[error("it is a workbook, and only a list of text can be read here; save it as \"CSV UTF-8\", and name that file")]
+    Workbook,
     /// It lacks the column of keys, or has it twice.
     #[error("its header has {} column {wanted}", if *is_twice { "more than one" } else { "no" })]
     KeyColumn {
@@ -79,12 +91,17 @@ impl ListRow {
 }
 
 impl List {
-    /// Reads a list whose keys stand in the column of this name. It blocks.
+    /// Reads a list whose keys stand in the column of one of these names; the first that is there counts. It blocks.
     ///
     /// # Errors
     /// [`ListError`] when it cannot be read whole.
-    pub fn read(source: impl Read, key_column: &str) -> Result<Self, ListError> {
-        let mut text = Text::open(source, None)?;
+    pub fn read(mut source: impl Read, key_columns: &[&str]) -> Result<Self, ListError> {
+        let mut start = Vec::new();
+        source.by_ref().take(SIGNATURE_BYTES).read_to_end(&mut start).map_err(InputError::Read)?;
+        if is_workbook(&start) {
+            return Err(ListError::Workbook);
+        }
+        let mut text = Text::open(Cursor::new(start).chain(source), None)?;
         let separator_line = SeparatorLine::find(text.look_ahead(HEADER_MAXIMUM_BYTES)?.text)?;
         let named = separator_line.map(|line| {
             text.skip(line.bytes, 1);
@@ -92,11 +109,11 @@ impl List {
         });
         text.skip_empty_lines()?;
         let ahead = text.look_ahead(HEADER_MAXIMUM_BYTES)?;
+        let first = || Excerpt::new(key_columns.first().copied().unwrap_or_default());
         if ahead.text.is_empty() {
-            return Err(InputError::Empty.into());
+            return Err(ListError::Empty { wanted: first() });
         }
-        let wanted = bare_name(key_column);
-        let keys = |delimiter: u8| {
+        let keys = |delimiter: u8, wanted: &str| {
             let mut cells = Cells::new(delimiter);
             let scanned = cells.scan(ahead.text, 0, ahead.is_whole);
             let columns =
@@ -104,9 +121,16 @@ impl List {
             columns.unwrap_or_default()
         };
         let delimiters = named.map_or(DELIMITERS.to_vec(), |named| vec![named]);
-        let is_twice = delimiters.iter().any(|delimiter| keys(*delimiter) > 1);
-        let Some(delimiter) = delimiters.into_iter().find(|delimiter| keys(*delimiter) == 1) else {
-            return Err(ListError::KeyColumn { wanted: Excerpt::new(key_column), is_twice });
+        let found = key_columns.iter().find_map(|name| {
+            let wanted = bare_name(name);
+            let columns = delimiters.iter().map(|delimiter| (*delimiter, keys(*delimiter, &wanted)));
+            let (delimiter, count) = columns.filter(|(_, count)| *count > 0).min_by_key(|(_, count)| *count)?;
+            Some((name, wanted, delimiter, count))
+        });
+        let (wanted, delimiter) = match found {
+            Some((_, wanted, delimiter, 1)) => (wanted, delimiter),
+            Some((name, ..)) => return Err(ListError::KeyColumn { wanted: Excerpt::new(name), is_twice: true }),
+            None => return Err(ListError::KeyColumn { wanted: first(), is_twice: false }),
         };
         let mut cells = Cells::new(delimiter);
         text.next_record(&mut cells)?;
@@ -171,7 +195,7 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> Result<List, String> {
-        List::read(text.as_bytes(), "Name").map_err(|error| error.to_string())
+        List::read(text.as_bytes(), &["Name", "Host"]).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -186,23 +210,32 @@ mod tests {
             assert_eq!(rows, [("ber-1", "Sales", ""), ("ber-2", "a, b", "")], "{text}");
         }
         assert_eq!(list("Name\n").expect("no row").rows().count(), 0);
+        for (text, key) in [("Host;Name\n", 1), ("Owner;Host\n", 1), ("host,Owner\n", 0), ("Host,Host,name\n", 2)] {
+            assert_eq!(list(text).expect(text).key(), key, "{text}");
+        }
     }
 
     #[test]
     fn a_list_that_is_not_whole_is_none() {
         let told = [
             "",
+            "\n\n",
+            "PK\u{3}\u{4}xl",
             "Owner,Dept\nx,y\n",
             "Name,name\na,b\n",
+            "Host,HOST\na,b\n",
             "Name,Dept\na,b\nc\n",
             "Name,Dept\na,b,c\n",
             "Name,Dept\n\"a,b\n",
         ]
         .map(|text| list(text).expect_err(text));
         insta::assert_snapshot!(told.join("\n"), @r#"
-        the input is empty; its first line must be a header, for example machineId,tag,action,value
+        it is empty; its first line must be a header that has the column Name
+        it is empty; its first line must be a header that has the column Name
+        it is a workbook, and only a list of text can be read here; save it as "CSV UTF-8", and name that file
         its header has no column Name
         its header has more than one column Name
+        its header has more than one column Host
         line 3 has 1 cell, and the header has 2
         line 2 has 3 cells, and the header has 2
         the quotation mark opened on line 2 is never closed, which makes the rest of the input one cell; close it, or write it twice inside a quoted cell

@@ -72,13 +72,15 @@ use self::source::Source;
 use crate::filter::Filter;
 
 pub use self::accept::{Accepted, Doubt};
-pub use self::columns::{RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, bare_name, is_added_name};
+pub use self::columns::{
+    MACHINE_BY_ID_WRITTEN, RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, bare_name, is_added_name,
+};
 pub use self::decode::encoding;
 pub use self::dialect::Dialect;
 pub use self::error::{ColumnGaps, FoundColumns, InputError, MisnamedColumn};
 pub use self::excerpt::Excerpt;
 pub use self::finding::{Finding, Place};
-pub use self::header::{HeaderColumns, list_form};
+pub use self::header::{HeaderColumns, list_elements, list_form};
 pub use self::list::{List, ListError, ListRow};
 pub use self::machine::Dress;
 pub use self::machine_filter::MachineFilter;

@@ -47,6 +47,12 @@ impl Requests {
         self.machines.get(number.0 as usize)
     }
 
+    /// What a row asks for.
+    pub fn of_row(&self, row: RowNumber) -> impl Iterator<Item = &Request> {
+        let first = self.all.partition_point(|request| request.row < row);
+        self.all.iter().skip(first).take_while(move |request| request.row == row)
+    }
+
     /// The tag that a change is about; `None` for a device value.
     #[must_use]
     pub fn tag(&self, change: Change<TagNumber>) -> Option<&Tag> {

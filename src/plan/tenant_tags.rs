@@ -40,10 +40,14 @@ pub enum TenantTagKind {
     },
 }
 
-/// The first warnings, in the order of rows, and how many more there are. Where the service did not show the tags of all
-/// machines, nobody can say that a tag is not there.
+/// The first warnings of these actions, in the order of rows, and how many more there are. Where the service did not show the
+/// tags of all machines, nobody can say that a tag is not there.
 #[must_use]
-pub fn tenant_tag_warnings(requests: &Requests, inventory: &Inventory) -> (Vec<TenantTagWarning>, usize) {
+pub fn tenant_tag_warnings(
+    requests: &Requests,
+    actions: &[TagAction],
+    inventory: &Inventory,
+) -> (Vec<TenantTagWarning>, usize) {
     let (counts, are_all_shown) = inventory.tag_counts();
     let mut by_fold: HashMap<String, (&str, u64)> = HashMap::new();
     for (tag, machines) in &counts {
@@ -62,7 +66,7 @@ pub fn tenant_tag_warnings(requests: &Requests, inventory: &Inventory) -> (Vec<T
             TagAction::Add => other.is_some(),
             TagAction::Remove => are_all_shown,
         };
-        if !is_warned {
+        if !is_warned || !actions.contains(&action) {
             continue;
         }
         if warnings.len() >= WARNINGS_MAXIMUM {
@@ -113,6 +117,15 @@ impl TenantTagWarning {
         matches!(&self.kind, TenantTagKind::OtherSpelling { other, .. } if other != known)
     }
 
+    /// What was to be done with the tag.
+    #[must_use]
+    pub const fn action(&self) -> TagAction {
+        match self.kind {
+            TenantTagKind::NobodyHas(_) => TagAction::Remove,
+            TenantTagKind::OtherSpelling { .. } => TagAction::Add,
+        }
+    }
+
     /// What is said, without the place.
     #[must_use]
     pub fn words(&self) -> String {
@@ -145,7 +158,13 @@ mod tests {
     use crate::input::{InputOptions, read};
     use crate::inventory::MachineRecord;
 
+    const BOTH: [TagAction; 2] = [TagAction::Add, TagAction::Remove];
+
     fn told(rows: &str, tags: &[Option<&[&str]>]) -> Vec<String> {
+        told_of(&BOTH, rows, tags)
+    }
+
+    fn told_of(actions: &[TagAction], rows: &str, tags: &[Option<&[&str]>]) -> Vec<String> {
         let sheet =
             read(format!("machineId,tag,action\n{rows}").as_bytes(), &InputOptions::default()).expect("a sheet");
         let machines = (0..).zip(tags).map(|(number, tags): (u32, _)| MachineRecord {
@@ -154,7 +173,7 @@ mod tests {
             ..MachineRecord::default()
         });
         let inventory = Inventory::from_machines(jiff::Timestamp::UNIX_EPOCH, machines);
-        let (warnings, more) = tenant_tag_warnings(&sheet.requests, &inventory);
+        let (warnings, more) = tenant_tag_warnings(&sheet.requests, actions, &inventory);
         assert_eq!(more, 0);
         warnings.iter().map(ToString::to_string).collect()
     }
@@ -171,6 +190,15 @@ mod tests {
         row 4, line 5: no machine of the tenant has the tag "tier 0", which is to be removed; the nearest is "Tier 0"
         row 5, line 6: no machine of the tenant has the tag "Xyz", which is to be removed
         "#);
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_told() {
+        let tags: &[Option<&[&str]>] = &[Some(&["Marketing"])];
+        for action in BOTH {
+            let told = told_of(&[action], "a,MARKETING,Add\nb,MARKETING,Remove\n", tags);
+            assert!(told.len() == 1 && told[0].contains("to be removed") == (action == TagAction::Remove), "{told:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Seek as _};
 
 use tempfile::SpooledTempFile;
 
+use super::exported::ExportedColumns;
 use super::machines::{COLUMNS, cells, tags_cell, write_machine};
 use crate::input::{MachineFields, bare_name};
 use crate::inventory::{Inventory, InventoryBuilder, MachinePosition, MachineRecord, MachineSink, NameMatch};
@@ -45,12 +46,17 @@ impl ListBuilder {
         Self { fields, ..Self::default() }
     }
 
-    /// Adds a machine as an exported list has it: by the names of its columns. An empty cell shows nothing.
+    /// Adds a machine as an exported list has it, by the cells of its row.
     ///
     /// # Errors
     /// When there is no room for it.
-    pub fn add_exported<'c>(&mut self, id: &str, cell: impl Fn(&str) -> Option<&'c str>) -> io::Result<()> {
-        self.take(&machine_record(id, cell)).map(|_is_new| ())
+    pub fn add_exported<'c>(
+        &mut self,
+        id: &str,
+        columns: &ExportedColumns,
+        cell: impl Fn(usize) -> &'c str,
+    ) -> io::Result<()> {
+        self.take(&columns.machine(id, cell)).map(|_is_new| ())
     }
 
     /// Writes the machines down, too, as the rows of an input.
@@ -78,35 +84,6 @@ impl MachineSink for ListBuilder {
             write_machine(rows, machine, &MachineId::from_service(&machine.id).to_string())?;
         }
         Ok(is_new)
-    }
-}
-
-/// A machine as an exported list has it: by the names of its columns, whatever their case, blanks, `_` and `-`. An empty
-/// cell shows nothing.
-fn machine_record<'c>(id: &str, cell: impl Fn(&str) -> Option<&'c str>) -> MachineRecord {
-    let text = |column: &str| cell(column).map(str::trim).filter(|text| !text.is_empty()).map(Into::into);
-    let tags = cell("machineTags").and_then(|tags| serde_json::from_str::<Vec<Box<str>>>(tags).ok());
-    MachineRecord {
-        id: id.into(),
-        computer_dns_name: text("computerDnsName"),
-        first_seen: text("firstSeen"),
-        last_seen: text("lastSeen"),
-        os_platform: text("osPlatform"),
-        os_version: text("osVersion"),
-        os_build: text("osBuild"),
-        version: text("version"),
-        os_architecture: text("osArchitecture"),
-        health_status: text("healthStatus"),
-        onboarding_status: text("onboardingStatus"),
-        rbac_group_name: text("rbacGroupName"),
-        risk_score: text("riskScore"),
-        exposure_level: text("exposureLevel"),
-        aad_device_id: text("aadDeviceId"),
-        managed_by: text("managedBy"),
-        last_ip_address: text("lastIpAddress"),
-        last_external_ip_address: text("lastExternalIpAddress"),
-        machine_tags: tags,
-        device_value: text("currentDeviceValue"),
     }
 }
 

@@ -7,6 +7,7 @@ mod advice;
 mod bulletin;
 mod counts;
 mod earlier;
+mod exported;
 mod files;
 mod frame;
 mod hindrance;
@@ -47,6 +48,7 @@ mod wrapping;
 pub use bulletin::{Bulletin, Standing};
 #[cfg(any(test, fuzzing))]
 pub(crate) use earlier::{Occupant, occupant_of, run_id};
+pub use exported::ExportedColumns;
 pub use frame::{Ending, Invocation, joined};
 pub use holder::describe_holders;
 pub use listed::{Fields, ListBuilder, ListedFields};

@@ -9,15 +9,16 @@ use super::declaration::{Declaration, Mode};
 use super::fault::Fault;
 use super::judging::{Judgement, Verdict};
 use crate::input::Excerpt;
-use crate::model::MachineId;
+use crate::inventory::ListedMachine;
+use crate::model::Tag;
 use crate::outside::shown;
 use crate::words::{counted, group_digits};
 
 /// The columns of the rows that rules make; `apply` takes them, too.
 pub(crate) const RULES_HEADER: [&str; 6] = ["machineId", "computerDnsName", "tag", "action", "value", "rule"];
 
-/// The most machines with two values that are told.
-const TOLD_CONFLICTS: usize = 5;
+/// The most machines with two values that are named.
+const NAMED_MACHINES: usize = 5;
 
 /// What the rules came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct Account {
     pub unshown: u64,
     /// The tags that were given, each with the first rule that gave it.
     pub given: BTreeMap<String, String>,
-    /// Machines to which two rules give two values.
-    pub(super) conflicts: Vec<ValueConflict>,
+    /// Machines to which two rules give two values, by the numbers of the rules.
+    conflicts: BTreeMap<(usize, usize), ValueConflict>,
     rules: Vec<RuleAccount>,
 }
 
@@ -54,13 +55,12 @@ struct RuleAccount {
     first_odd: Option<(String, String)>,
 }
 
-/// Two values for one machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ValueConflict {
-    pub(super) machine: MachineId,
-    /// The numbers of the two rules.
-    pub(super) earlier: usize,
-    pub(super) later: usize,
+/// Machines to which the same two rules give two values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ValueConflict {
+    machines: u64,
+    /// What the first of them are called.
+    names: Vec<String>,
 }
 
 impl Account {
@@ -91,8 +91,25 @@ impl Account {
         self.undecided_machines += u64::from(is_undecided);
     }
 
+    /// Notes that these two rules, by their numbers, give a machine two values.
+    pub(super) fn count_conflict(&mut self, rules: (usize, usize), machine: ListedMachine<'_>) {
+        let conflict = self.conflicts.entry(rules).or_default();
+        conflict.machines += 1;
+        if conflict.names.len() < NAMED_MACHINES {
+            conflict.names.push(machine.name().map_or_else(|| machine.id().to_string(), shown));
+        }
+    }
+
     pub(super) fn count_unshown(&mut self, shows_tags: bool) {
         self.unshown += u64::from(!shows_tags);
+    }
+
+    /// Where a tag comes from that was given, to stand in front of what is said of it: the line and the name of its rule.
+    #[must_use]
+    pub fn place_of(&self, tag: &Tag) -> String {
+        let name = self.given.get(tag.as_str());
+        let rule = self.rules.iter().find(|rule| Some(&rule.name) == name);
+        rule.map_or_else(String::new, |rule| format!("line {}, rule \"{}\": ", rule.line, shown(&rule.name)))
     }
 
     /// Tags that were not created, since they are odd.
@@ -101,25 +118,29 @@ impl Account {
         self.rules.iter().map(|rule| rule.odd).sum()
     }
 
-    /// Machines to which two rules give two values: a fault for each, the first of them with its machine.
+    /// Machines to which two rules give two values: a fault for every two rules.
     #[must_use]
     pub fn conflicts(&self) -> Vec<Fault> {
         let rule = |number: usize| self.rules.get(number).map_or(("", 0), |rule| (rule.name.as_str(), rule.line));
-        let told = self.conflicts.iter().take(TOLD_CONFLICTS).map(|conflict| {
-            let ((earlier, line), (later, later_line)) = (rule(conflict.earlier), rule(conflict.later));
+        let told = self.conflicts.iter().map(|((earlier, later), ValueConflict { machines, names })| {
+            let ((earlier, line), (later, later_line)) = (rule(*earlier), rule(*later));
             let (earlier, later) = (shown(earlier), shown(later));
+            let named = names.join(", ");
+            let (whom, which) = match machines - names.len() as u64 {
+                _ if *machines == 1 => (format!("machine {named}"), String::new()),
+                0 => (format!("{machines} machines"), format!(": {named}")),
+                more => (
+                    format!("{} machines", group_digits(*machines)),
+                    format!(": {named} and {} more", group_digits(more)),
+                ),
+            };
             let message = format!(
-                "the rule \"{later}\" gives machine {} another value than the rule \"{earlier}\" on line {line}",
-                conflict.machine
+                "the rule \"{later}\" gives {whom} another value than the rule \"{earlier}\" on line {line}{which}"
             );
             Fault::new(later_line, message)
         });
         let mut told: Vec<Fault> = told.collect();
-        let more = self.conflicts.len().saturating_sub(told.len()) as u64;
-        if let Some(last) = told.last_mut().filter(|_| more > 0) {
-            let machines = counted(more, "more machine gets", "more machines get");
-            last.hint = Some(format!("{machines} two values"));
-        }
+        told.sort_by_key(|fault| fault.line);
         told
     }
 

@@ -1,8 +1,9 @@
 //! What rules may name: the fields of machines, and the columns of lookups.
 
 use super::lookup::Lookup;
-use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup as Found, Row};
+use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup as Found, Row, nearest};
 use crate::input::{HeaderColumns, MachineFields, bare_name, list_form};
+use crate::outside::shown;
 
 /// What the API calls fields that an exported list has under another name.
 const ALIASES: [(&str, &str); 2] = [("id", "machineid"), ("devicevalue", "currentdevicevalue")];
@@ -65,14 +66,26 @@ impl Columns for FleetColumns<'_> {
         let Some(qualifier) = qualifier.map(bare_name).filter(|qualifier| qualifier != OF_MACHINES) else {
             return self.fields.iter().map(|field| (*field).to_owned()).collect();
         };
-        let is_meant = |lookup: &str| bare_name(lookup) == qualifier;
-        let is_known = self.lookups.iter().any(|(lookup, ..)| is_meant(lookup));
-        // Of a lookup that is not there, every one could be meant.
-        let meant = self.lookups.iter().filter(|(lookup, ..)| !is_known || is_meant(lookup));
+        let meant = self.lookups.iter().filter(|(lookup, ..)| bare_name(lookup) == qualifier);
         let names = meant.flat_map(|(lookup, _, header)| {
             header.known(None).into_iter().map(move |column| format!("{lookup}.{column}"))
         });
         names.collect()
+    }
+
+    fn unknown_qualifier(&self, qualifier: &str) -> Option<(String, String)> {
+        let bare = bare_name(qualifier);
+        if bare == OF_MACHINES || self.lookups.iter().any(|(lookup, ..)| bare_name(lookup) == bare) {
+            return None;
+        }
+        let names: Vec<String> = self.lookups.iter().map(|(name, ..)| shown(*name)).collect();
+        let called = shown(qualifier);
+        let hint = match nearest(&bare, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}?"),
+            None if names.is_empty() => format!("add [lookup.{called}], with the file that holds it and its key"),
+            None => format!("the lookups are {}", names.join(", ")),
+        };
+        Some((format!("no lookup is called {called}"), hint))
     }
 }
 

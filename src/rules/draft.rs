@@ -16,7 +16,7 @@ use super::own::{Owned, Ownership, Placed};
 use super::sections::{Faults, Section, table};
 use super::template::Template;
 use crate::filter::{BoundFilter, Columns, Filter, FilterError, nearest};
-use crate::input::{Excerpt, TagOddity, bare_name};
+use crate::input::{Excerpt, TagOddity, bare_name, folded};
 use crate::model::{DeviceValue, Tag};
 use crate::outside::shown;
 use crate::plan::guard::Bound;
@@ -97,7 +97,12 @@ impl Draft {
             faults.at(&place, "this program understands schema = 1, and the file must say so");
         }
         let name = named(file, faults).unwrap_or_default();
-        let own = file.section("own", faults).map(|own| ownership(own, faults)).unwrap_or_default();
+        // Of what is owned by an ownership in error nothing can be said.
+        let is_without = !file.has("own");
+        let own = match file.section("own", faults) {
+            Some(own) => ownership(own, faults),
+            None => is_without.then(Ownership::default),
+        };
         let scope = file.section("scope", faults).and_then(|mut scope| {
             let condition = condition(&mut scope, now, faults);
             scope.end(faults);
@@ -109,7 +114,7 @@ impl Draft {
         let mut rules: Vec<DraftRule> = Vec::new();
         for rule in rule_sections(file, faults) {
             let place = rule.place.clone();
-            let Some(rule) = DraftRule::read(rule, &own, &mut sets, now, faults) else { continue };
+            let Some(rule) = DraftRule::read(rule, own.as_ref(), &mut sets, now, faults) else { continue };
             if let Some(earlier) = rules.iter().find(|earlier| earlier.name == rule.name) {
                 let message =
                     format!("two rules are called \"{}\", here and on line {}", shown(&rule.name), earlier.line);
@@ -117,7 +122,8 @@ impl Draft {
             }
             rules.push(rule);
         }
-        Self { name, own, scope, guards, lookups, rules }
+        refuse_two_spellings(&rules, faults);
+        Self { name, own: own.unwrap_or_default(), scope, guards, lookups, rules }
     }
 
     /// The name under which it owns its tags.
@@ -177,7 +183,7 @@ impl Draft {
 impl DraftRule {
     fn read(
         mut rule: Section<'_>,
-        own: &Ownership,
+        own: Option<&Ownership>,
         sets: &mut HashMap<String, usize>,
         now: Timestamp,
         faults: &mut Faults<'_>,
@@ -185,6 +191,7 @@ impl DraftRule {
         let line = faults.line(&rule.place);
         let name = named(&mut rule, faults);
         let condition = condition(&mut rule, now, faults);
+        let gives_nothing = !rule.has("tag") && !rule.has("value");
         let tag_text = rule.text("tag", faults);
         let value = rule.text("value", faults);
         let one_of = rule.text("one-of", faults).map(|set| {
@@ -194,7 +201,7 @@ impl DraftRule {
         let mode = mode(&mut rule, faults);
         let place = rule.place.clone();
         rule.end(faults);
-        if tag_text.is_none() && value.is_none() {
+        if gives_nothing {
             faults.at(&place, "the rule gives nothing; name a tag or a value");
         }
         let tag_line = tag_text.as_ref().map_or(line, |tag| faults.line(&tag.span()));
@@ -210,13 +217,26 @@ impl DraftRule {
     }
 }
 
+/// Refuses tags that differ only in case or width: two to the service, and hardly ever two to whoever wrote them.
+fn refuse_two_spellings(rules: &[DraftRule], faults: &mut Faults<'_>) {
+    let mut first: HashMap<String, (&Tag, usize)> = HashMap::new();
+    for rule in rules {
+        let Some(DraftTag::Literal(tag)) = &rule.tag else { continue };
+        let (other, line) = *first.entry(folded(tag.as_str())).or_insert((tag, rule.tag_line));
+        if other != tag {
+            let (tag, other) = (Excerpt::new(tag.as_str()), Excerpt::new(other.as_str()));
+            let message = format!("the tag \"{tag}\" differs only in case or width from \"{other}\" on line {line}");
+            faults.add(Fault::new(rule.tag_line, message).hint("write both in the same way"));
+        }
+    }
+}
+
 /// The name of a file or a rule.
 fn named(section: &mut Section<'_>, faults: &mut Faults<'_>) -> Option<String> {
-    let place = section.place.clone();
-    let Some(name) = section.text("name", faults) else {
-        faults.at(&place, "a name is missing, as in name = \"fleet-eu\"");
-        return None;
-    };
+    if !section.has("name") {
+        faults.at(&section.place, "a name is missing, as in name = \"fleet-eu\"");
+    }
+    let name = section.text("name", faults)?;
     let text = name.get_ref().trim();
     let is_sound =
         !text.is_empty() && text.chars().count() <= NAME_MAXIMUM_CHARACTERS && !text.chars().any(char::is_control);
@@ -243,11 +263,10 @@ fn rule_sections<'t>(file: &mut Section<'t>, faults: &mut Faults<'_>) -> Vec<Sec
 }
 
 fn condition(section: &mut Section<'_>, now: Timestamp, faults: &mut Faults<'_>) -> Option<Condition> {
-    let place = section.place.clone();
-    let Some(text) = section.text("where", faults) else {
-        faults.at(&place, "where is missing; \"true\" means every machine");
-        return None;
-    };
+    if !section.has("where") {
+        faults.at(&section.place, "where is missing; \"true\" means every machine");
+    }
+    let text = section.text("where", faults)?;
     let lines = faults.text_lines(&text.span());
     match Filter::parse(text.get_ref(), now) {
         Ok(filter) => Some(Condition { filter, lines }),
@@ -291,14 +310,16 @@ fn bound(
     }
 }
 
-fn ownership(mut own: Section<'_>, faults: &mut Faults<'_>) -> Ownership {
+/// What a file owns; nothing where something is wrong with it.
+fn ownership(mut own: Section<'_>, faults: &mut Faults<'_>) -> Option<Ownership> {
     let mut ownership = Ownership::default();
+    let known_faults = faults.count();
     let prefixes = own.texts("prefixes", faults);
     let tags = own.texts("tags", faults);
     let retired = own.texts("retired", faults);
     let place = own.place.clone();
     own.end(faults);
-    if prefixes.is_empty() && tags.is_empty() && retired.is_empty() {
+    if prefixes.is_empty() && tags.is_empty() && retired.is_empty() && faults.count() == known_faults {
         faults.at(&place, "[own] names nothing; add prefixes, tags or retired");
     }
     for (number, entries) in [prefixes, tags, retired].into_iter().enumerate() {
@@ -325,7 +346,7 @@ fn ownership(mut own: Section<'_>, faults: &mut Faults<'_>) -> Ownership {
             list.push(Placed { value, line });
         }
     }
-    ownership
+    (faults.count() == known_faults).then_some(ownership)
 }
 
 fn guards(mut guard: Section<'_>, faults: &mut Faults<'_>) -> Guards {
@@ -370,16 +391,16 @@ fn lookup_orders(lookups: Section<'_>, faults: &mut Faults<'_>) -> Vec<LookupOrd
 
 fn lookup_order(name: String, mut section: Section<'_>, faults: &mut Faults<'_>) -> Option<LookupOrder> {
     let (line, place) = (faults.line(&section.place), section.place.clone());
+    let has_file = section.has("file");
     let file = section.text("file", faults);
-    if file.as_ref().is_none_or(|file| file.get_ref().trim().is_empty()) {
+    if file.as_ref().map_or(!has_file, |file| file.get_ref().trim().is_empty()) {
         faults.at(&place, format!("the lookup {} names no file", shown(&name)));
     }
-    let key = section.section("key", faults);
-    if key.is_none() {
+    if !section.has("key") {
         let message = format!("the lookup {} needs a key, as in key = {{ computerDnsName = \"Name\" }}", shown(&name));
         faults.at(&place, message);
     }
-    let key = key.and_then(|key| lookup_key(key, faults));
+    let key = section.section("key", faults).and_then(|key| lookup_key(key, faults));
     let max_age = section.text("max-age", faults).and_then(|age| {
         let parsed = parse_duration(age.get_ref());
         if parsed.is_none() {
@@ -397,12 +418,15 @@ fn lookup_order(name: String, mut section: Section<'_>, faults: &mut Faults<'_>)
 fn lookup_key(key: Section<'_>, faults: &mut Faults<'_>) -> Option<(KeyKind, String)> {
     let place = key.place.clone();
     let mut key = key;
+    let named = KeyKind::ALL.iter().filter(|(_, field)| key.has(field)).count();
     let mut found: Vec<(KeyKind, String)> = Vec::new();
     for (kind, field) in KeyKind::ALL {
         found.extend(key.text(field, faults).map(|column| (kind, column.into_inner())));
     }
+    // One of another name is told as such.
+    let is_none = named == 0 && key.is_empty();
     key.end(faults);
-    if found.len() != 1 || found.iter().any(|(_, column)| column.trim().is_empty()) {
+    if is_none || named > 1 || found.iter().any(|(_, column)| column.trim().is_empty()) {
         faults.at(&place, "a key is one of computerDnsName, id and aadDeviceId, with the name of a column");
         return None;
     }
@@ -425,7 +449,7 @@ fn mode(rule: &mut Section<'_>, faults: &mut Faults<'_>) -> Mode {
 }
 
 /// The tag of a rule: one that its file owns and that is no mishap.
-fn draft_tag(text: &Spanned<String>, own: &Ownership, faults: &mut Faults<'_>) -> Option<DraftTag> {
+fn draft_tag(text: &Spanned<String>, own: Option<&Ownership>, faults: &mut Faults<'_>) -> Option<DraftTag> {
     let (place, written) = (text.span(), text.get_ref().trim());
     let excerpt = Excerpt::new(written);
     let line = faults.line(&place);
@@ -436,9 +460,9 @@ fn draft_tag(text: &Spanned<String>, own: &Ownership, faults: &mut Faults<'_>) -
         }
         Ok(Some(template)) => {
             let prefix = template.prefix();
-            if own.is_retired(prefix) {
+            if own.is_some_and(|own| own.is_retired(prefix)) {
                 faults.at(&place, format!("the tag \"{excerpt}\" begins like one that is retired"));
-            } else if !own.may_give_all(prefix) {
+            } else if own.is_some_and(|own| !own.may_give_all(prefix)) {
                 let fault = Fault::new(line, format!("the tag \"{excerpt}\" does not begin with a prefix of [own]"));
                 faults.add(fault.hint("add its beginning to prefixes"));
             } else {
@@ -457,9 +481,9 @@ fn draft_tag(text: &Spanned<String>, own: &Ownership, faults: &mut Faults<'_>) -
     };
     if let Some(oddity) = TagOddity::of(written) {
         faults.at(&place, format!("the tag \"{excerpt}\" {}", oddity.words()));
-    } else if own.is_retired(written) {
+    } else if own.is_some_and(|own| own.is_retired(written)) {
         faults.at(&place, format!("the tag \"{excerpt}\" is retired"));
-    } else if !own.may_give(written) {
+    } else if own.is_some_and(|own| !own.may_give(written)) {
         let fault = Fault::new(line, format!("the tag \"{excerpt}\" is not owned by this file"));
         faults.add(fault.hint("add it to tags of [own], or its beginning to prefixes"));
     } else {

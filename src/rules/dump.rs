@@ -3,10 +3,10 @@
 //! Its rules say of each tag that whoever has it shall have it. What the tags stand for, only whoever reads the file can
 //! say, by another condition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use crate::input::TagOddity;
+use crate::input::{TagOddity, folded};
 use crate::inventory::Inventory;
 use crate::model::Tag;
 use crate::outside::shown;
@@ -36,8 +36,16 @@ pub fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Option<St
     if holders.is_empty() {
         return None;
     }
-    // A rule cannot give an odd tag, so whoever has one is left alone.
-    let odd: Vec<&str> = holders.keys().copied().filter(|tag| is_odd(tag)).collect();
+    // A rule cannot give an odd tag, nor one that another gives in another spelling, so whoever has one is left alone.
+    let mut spellings: HashMap<String, (u64, &str)> = HashMap::new();
+    for (tag, Holders { count, .. }) in holders.iter().filter(|(tag, _)| !is_odd(tag)) {
+        let most = spellings.entry(folded(tag)).or_insert((*count, tag));
+        if *count > most.0 {
+            *most = (*count, tag);
+        }
+    }
+    let is_given = |tag: &str| spellings.get(folded(tag).as_str()).is_some_and(|(_, given)| *given == tag);
+    let odd: Vec<&str> = holders.keys().copied().filter(|tag| !is_given(tag)).collect();
     let mut text = String::new();
     // Writing into a string cannot fail.
     let _written = write!(
@@ -50,7 +58,8 @@ pub fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Option<St
     );
     if !odd.is_empty() {
         let conditions: Vec<String> = odd.iter().map(|tag| format!("not({})", has_tag(tag))).collect();
-        let machines = counted(odd.len() as u64, "odd tag", "odd tags");
+        let machines =
+            counted(odd.len() as u64, "tag that is odd or a second spelling", "tags that are odd or second spellings");
         let condition = toml_text(&conditions.join(" and "));
         let _written = write!(
             text,

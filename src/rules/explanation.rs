@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::columns::Sight;
 use super::declaration::{Declaration, Gift};
 use super::judging::Verdict;
+use super::spellings::Spellings;
 use super::wishes::{Fleet, TagsHeld, Wish, of_one};
 use crate::input::Excerpt;
 use crate::inventory::{ListedMachine, NameMatch};
@@ -41,9 +41,8 @@ impl Explanation {
     pub fn of(declaration: &Declaration, fleet: Fleet<'_>, machine: &MachineReference) -> Result<Self, String> {
         let machine = find(fleet, machine)?;
         let held = TagsHeld::of(machine, fleet.recent);
-        let place = machine.position().index();
-        let sight = Sight { fields: fleet.fields, place, tags: held.known(), lookups: &declaration.lookups };
-        let judgement = declaration.judge(&sight);
+        let sight = fleet.sight(declaration, machine, &held);
+        let judgement = declaration.judge(&sight, &Spellings::of(declaration, fleet));
         let rules = declaration.rules.iter().zip(&judgement.verdicts).map(|(rule, verdict)| {
             let (word, words) = match verdict {
                 Verdict::Gives(gift) => ("gives", format!("gives {}", gift_words(gift, &held))),

@@ -2,8 +2,11 @@
 
 use super::columns::Sight;
 use super::declaration::{Declaration, Gift, Mode, Rule, TagForm};
+use super::spellings::Spellings;
 use super::template::Filled;
 use crate::filter::{BoundFilter, Unread};
+use crate::input::Excerpt;
+use crate::model::Tag;
 
 /// What a rule says of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,9 +71,9 @@ impl Verdict {
 }
 
 impl Declaration {
-    /// Judges a machine.
+    /// Judges a machine. Of tags that differ only in case or width, those are given that `spellings` chose.
     #[must_use]
-    pub fn judge(&self, machine: &Sight<'_>) -> Judgement {
+    pub(super) fn judge(&self, machine: &Sight<'_>, spellings: &Spellings) -> Judgement {
         let in_scope = self.scope.as_ref().map_or(Some(true), |scope| holds(scope, machine));
         if in_scope != Some(true) {
             return Judgement { in_scope, verdicts: Vec::new() };
@@ -78,13 +81,15 @@ impl Declaration {
         let sets = self.rules.iter().filter_map(|rule| rule.one_of).max().map_or(0, |last| last + 1);
         let mut sets = vec![SetState::Open; sets];
         let verdicts = self.rules.iter().map(|rule| {
-            let Some(set) = rule.one_of.and_then(|set| sets.get_mut(set)) else { return rule.verdict(machine) };
+            let Some(set) = rule.one_of.and_then(|set| sets.get_mut(set)) else {
+                return self.verdict(rule, machine, spellings);
+            };
             match *set {
                 SetState::Won => Verdict::Surpassed,
                 SetState::WonByReport => Verdict::SurpassedByReport,
                 SetState::Undecided => Verdict::Waits,
                 SetState::Open => {
-                    let verdict = rule.verdict(machine);
+                    let verdict = self.verdict(rule, machine, spellings);
                     *set = match verdict {
                         Verdict::Gives(_) => SetState::Won,
                         Verdict::Reports(_) => SetState::WonByReport,
@@ -115,30 +120,44 @@ impl Declaration {
     pub fn lacking_for_scope(&self, machine: &Sight<'_>) -> Vec<String> {
         self.scope.as_ref().map_or_else(Vec::new, |scope| scope.lacking(machine))
     }
-}
 
-fn holds(filter: &BoundFilter, machine: &Sight<'_>) -> Option<bool> {
-    filter.verdict(machine, &mut Unread::default())
-}
-
-impl Rule {
-    /// What it says by itself, whatever other rules of its set say.
-    fn verdict(&self, machine: &Sight<'_>) -> Verdict {
-        match holds(&self.condition, machine) {
+    /// What a rule says by itself, whatever other rules of its set say.
+    fn verdict(&self, rule: &Rule, machine: &Sight<'_>, spellings: &Spellings) -> Verdict {
+        match holds(&rule.condition, machine) {
             None => return Verdict::Undecided,
             Some(false) => return Verdict::DoesNot,
             Some(true) => {}
         }
-        let tag = match &self.tag {
+        let tag = match &rule.tag {
             None => None,
             Some(TagForm::Literal(tag)) => Some(tag.clone()),
             Some(TagForm::Template { template, .. }) => match template.fill(machine) {
-                Filled::Tag(tag) => Some(tag),
+                Filled::Tag(tag) => match self.oddity(&tag, spellings) {
+                    Some(why) => return Verdict::Odd(tag.as_str().to_owned(), why),
+                    None => Some(tag),
+                },
                 Filled::Lacking => return Verdict::Undecided,
                 Filled::Odd(text, why) => return Verdict::Odd(text, why),
             },
         };
-        let gift = Gift { tag, value: self.value };
-        if self.mode == Mode::Report { Verdict::Reports(gift) } else { Verdict::Gives(gift) }
+        let gift = Gift { tag, value: rule.value };
+        if rule.mode == Mode::Report { Verdict::Reports(gift) } else { Verdict::Gives(gift) }
     }
+
+    /// Why a tag that was made of data may not be given, to be read after "the tag … ": what refuses the file where it is
+    /// spelled out there.
+    fn oddity(&self, tag: &Tag, spellings: &Spellings) -> Option<String> {
+        if self.own.is_retired(tag.as_str()) {
+            return Some("is retired by this file".to_owned());
+        }
+        if !self.own.may_give(tag.as_str()) {
+            return Some("is not owned by this file".to_owned());
+        }
+        let other = Excerpt::new(spellings.other(tag)?.as_str());
+        Some(format!("differs only in case or width from \"{other}\", which this file gives"))
+    }
+}
+
+fn holds(filter: &BoundFilter, machine: &Sight<'_>) -> Option<bool> {
+    filter.verdict(machine, &mut Unread::default())
 }

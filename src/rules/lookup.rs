@@ -5,7 +5,7 @@
 //! anew has one row for all its records.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::fault::Fault;
 use crate::input::{Excerpt, List};
@@ -13,6 +13,9 @@ use crate::inventory::{Inventory, MachinePosition, NameMatch};
 use crate::model::{EntraDeviceId, MachineId};
 use crate::outside::shown;
 use crate::words::{counted, describe_duration, group_digits};
+
+/// How far two clocks may differ: a file that is from later than this is not from now.
+const CLOCKS_DIFFER_BY: Duration = Duration::from_mins(5);
 
 /// What a row of a lookup is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +77,18 @@ impl LookupOrder {
         self.fault(format!("{} cannot be used: {why}", shown(&self.file)))
     }
 
-    /// Refuses a file that is older than it may be.
+    /// Refuses a file that is older than it may be, or whose age nobody can tell since it is from the future.
     ///
     /// # Errors
     /// [`Fault`] if it is.
-    pub fn check_age(&self, age: Duration) -> Result<(), Fault> {
+    pub fn check_age(&self, written: SystemTime, now: SystemTime) -> Result<(), Fault> {
+        let ahead = written.duration_since(now).unwrap_or_default();
+        if self.max_age.is_some() && ahead > CLOCKS_DIFFER_BY {
+            let (file, ahead) = (shown(&self.file), describe_duration(ahead));
+            let message = format!("{file} was written {ahead} from now, so its age cannot be held against max-age");
+            return Err(self.fault(message).hint("set the clock right, or write the file again"));
+        }
+        let age = now.duration_since(written).unwrap_or_default();
         match self.max_age {
             Some(most) if age > most => Err(self.fault(format!(
                 "{} was written {} ago, and max-age allows {}",

@@ -22,6 +22,7 @@ mod judging;
 mod lookup;
 mod own;
 mod sections;
+mod spellings;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::input::folded;
 use crate::outside::shown;
 
 /// What stands in a file, and on which line.
@@ -40,14 +41,23 @@ impl Owned {
         }
     }
 
-    /// Whether some tag could be among both.
+    /// Whether some tag could be among both, or one among these and another among those that differ only in case or width.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
+        let meet = |one: &Self, other: &Self| match (one, other) {
             (Self::Prefix(one), Self::Prefix(other)) => {
                 one.starts_with(other.as_str()) || other.starts_with(one.as_str())
             }
             (pattern, Self::Tag(tag)) | (Self::Tag(tag), pattern) => pattern.holds(tag),
+        };
+        // What is folded may be composed anew where a prefix ends, so that only the texts themselves begin alike.
+        meet(self, other) || meet(&self.folded(), &other.folded())
+    }
+
+    fn folded(&self) -> Self {
+        match self {
+            Self::Prefix(prefix) => Self::Prefix(folded(prefix)),
+            Self::Tag(tag) => Self::Tag(folded(tag)),
         }
     }
 

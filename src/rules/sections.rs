@@ -45,6 +45,11 @@ impl<'t> Faults<'t> {
         self.add(Fault::new(line, message));
     }
 
+    /// How much was found wrong so far.
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
     /// All that is wrong, by line.
     pub(super) fn into_found(mut self) -> Vec<Fault> {
         self.found.sort_by_key(|fault| fault.line);
@@ -67,6 +72,16 @@ pub(super) type Entry<'t> = Spanned<DeValue<'t>>;
 impl<'t> Section<'t> {
     pub(super) fn new(name: impl Into<String>, table: DeTable<'t>, place: Range<usize>) -> Self {
         Self { name: name.into(), table, place, known: Vec::new() }
+    }
+
+    /// Whether something stands behind a key; asked before it is taken out, for what is there and of no use is told already.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     /// What stands behind a key.

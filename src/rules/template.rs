@@ -94,6 +94,10 @@ impl Template {
                 Lookup::Found(Column { position, .. }) => Ok(BoundPiece::Hole(name.clone(), position)),
                 Lookup::Ambiguous(_) => Err(format!("{name} can be any of several columns")),
                 Lookup::Unknown => {
+                    let qualifier = name.qualifier.as_deref();
+                    if let Some((why, hint)) = qualifier.and_then(|qualifier| columns.unknown_qualifier(qualifier)) {
+                        return Err(format!("{why}; {hint}"));
+                    }
                     let known = columns.known(name.qualifier.as_deref());
                     Err(format!("unknown column {name}; the columns are {}", shown(&known.join(", "))))
                 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, ValueConflict};
+use super::account::Account;
 use super::columns::Sight;
 use super::declaration::Declaration;
 use super::judging::{Judgement, Verdict};
+use super::spellings::Spellings;
 use crate::input::MachineFields;
 use crate::inventory::{Inventory, ListedMachine, MachinePosition};
 use crate::model::{Change, DeviceValue, Held, Tag, TagAction};
@@ -38,6 +39,22 @@ pub struct Fleet<'f> {
     pub fields: &'f dyn MachineFields,
     /// Our own writes that go before the list.
     pub recent: &'f RecentWrites,
+}
+
+impl<'f> Fleet<'f> {
+    /// One of the machines, as rules see it, with these tags.
+    pub(super) fn sight<'m>(
+        &self,
+        declaration: &'m Declaration,
+        machine: ListedMachine<'_>,
+        held: &'m TagsHeld<'m>,
+    ) -> Sight<'m>
+    where
+        'f: 'm,
+    {
+        let place = machine.position().index();
+        Sight { fields: self.fields, place, tags: held.known(), lookups: &declaration.lookups }
+    }
 }
 
 /// The tags of a machine, as far as the list and our own writes of late tell.
@@ -87,15 +104,10 @@ pub fn wishes<'d>(
     mut see: impl FnMut(Wish<'d>),
 ) -> Account {
     let mut account = Account::new(declaration);
+    let spellings = Spellings::of(declaration, fleet);
     for machine in fleet.inventory.machines() {
         let held = TagsHeld::of(machine, fleet.recent);
-        let sight = Sight {
-            fields: fleet.fields,
-            place: machine.position().index(),
-            tags: held.known(),
-            lookups: &declaration.lookups,
-        };
-        let judgement = declaration.judge(&sight);
+        let judgement = declaration.judge(&fleet.sight(declaration, machine, &held), &spellings);
         account.count(&judgement);
         if judgement.in_scope != Some(true) {
             continue;
@@ -109,8 +121,8 @@ pub fn wishes<'d>(
             }
             see(wish);
         });
-        if let Err((earlier, later)) = seen {
-            account.conflicts.push(ValueConflict { machine: machine.id().clone(), earlier, later });
+        if let Err(rules) = seen {
+            account.count_conflict(rules, machine);
         }
     }
     account
@@ -188,7 +200,8 @@ impl<'d> OfMachine<'d, '_> {
         let judged = self.declaration.rules.iter().zip(&self.judgement.verdicts);
         judged.into_iter().any(|(rule, verdict)| match verdict.gift().and_then(|gift| gift.tag.as_ref()) {
             Some(given) => given.as_str() == tag || given.is_case_variant_of(tag),
-            None => verdict.protects() && rule.could_give(tag),
+            // No rule may give what is retired, whatever it waits for.
+            None => verdict.protects() && rule.could_give(tag) && !self.declaration.own.is_retired(tag),
         })
     }
 

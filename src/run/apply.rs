@@ -51,6 +51,7 @@ pub(crate) async fn apply<T: Transport>(
         let going_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk);
         return Box::pin(going_on).await;
     }
+    application.input.note_selection(&desk.screen);
     loop {
         let planned = match make_plan(tenant, &application.input, order.planning, desk).await? {
             Ok(planned) => planned,

@@ -153,6 +153,24 @@ impl CheckedInput {
         self.rules.as_ref().map(|rules| &rules.account)
     }
 
+    /// Whether the command line says what is changed, and not the rows.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| OrderDigest::says_changes(&order.order))
+    }
+
+    /// Whether its rows have numbers that people can look up: those of a file do, and those that were made of the tenant's
+    /// list do not.
+    pub(super) fn has_numbered_rows(&self) -> bool {
+        self.rules.is_none() && self.path != TENANT_INPUT
+    }
+
+    /// Says how many rows the filter selected, where it is these that are meant and not those of an earlier run.
+    pub(super) fn note_selection(&self, screen: &Screen) {
+        if let Some(all) = self.sheet.selected_from {
+            screen.note(&format!("{}: {}", self.name, selected_rows(u64::from(self.sheet.row_count), Some(all))));
+        }
+    }
+
     /// Rows in error.
     pub(super) fn invalid_rows(&self) -> u64 {
         count_rows(&self.invalid) as u64
@@ -247,9 +265,6 @@ fn check_blocking(
     }
     for note in &sheet.notes {
         screen.note(&format!("{name}: {note}"));
-    }
-    if let Some(all) = sheet.selected_from {
-        screen.note(&format!("{name}: {}", selected_rows(u64::from(sheet.row_count), Some(all))));
     }
     if sheet.selected_from.unwrap_or(sheet.row_count) == 0 && !allow_empty {
         return Err(CommandError::text(

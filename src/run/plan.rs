@@ -18,6 +18,7 @@ pub(crate) async fn plan<T: Transport>(
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    input.note_selection(&desk.screen);
     let planned = make_plan(tenant, input, planning, desk).await??;
     show(tenant, planning, tells_differences, input, &planned, desk).await
 }

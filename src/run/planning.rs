@@ -13,7 +13,7 @@ use crate::clock::BootTime;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::model::{Held, MachineId, MayHold, Operation, OperationId, ReferenceNumber, Tag};
+use crate::model::{Held, MachineId, MayHold, Operation, OperationId, ReferenceNumber, Tag, TagAction};
 use crate::plan::changes::{Decision, Plan, PlanSettings, held_today};
 use crate::plan::guard::Guard;
 use crate::plan::operations::{Operations, PlannedOperation};
@@ -107,12 +107,28 @@ async fn own_writes<T: Transport>(tenant: &Tenant<T>, read_from: Option<BootTime
 /// Says which tags of the input the tenant does not have as they are written. A sandbox that was made for this input has
 /// none at all.
 pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventory: &Inventory, screen: &Screen) {
-    if tenant.is_sandbox {
-        return;
+    if !tenant.is_sandbox {
+        tell_new_tags(input, inventory, screen);
     }
-    let (warnings, more) = tenant_tag_warnings(&input.sheet.requests, inventory);
-    for warning in warnings {
-        screen.warning(&format!("{}: {warning}", input.name));
+}
+
+/// The same, over any list of machines. What rules take off is what the list has, or what this very run has taken off already.
+pub(super) fn tell_new_tags(input: &CheckedInput, inventory: &Inventory, screen: &Screen) {
+    let actions = if input.account().is_some() { &[TagAction::Add][..] } else { &[TagAction::Add, TagAction::Remove] };
+    let requests = &input.sheet.requests;
+    let (warnings, more) = tenant_tag_warnings(requests, actions, inventory);
+    for warning in &warnings {
+        screen.warning(&match input.account() {
+            Some(account) => {
+                let tag = requests.of_row(warning.row).find_map(|request| requests.tag(request.change));
+                let place = tag.map_or_else(String::new, |tag| account.place_of(tag));
+                format!("{}: {place}{}", input.name, warning.words())
+            }
+            None if input.is_ordered() => {
+                format!("--{}: {}", warning.action().as_str().to_lowercase(), warning.words())
+            }
+            None => format!("{}: {warning}", input.name),
+        });
     }
     if more > 0 {
         screen.warning(&format!("{}: and {}", input.name, more_tags(more as u64)));

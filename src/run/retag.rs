@@ -23,7 +23,7 @@ use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Excerpt, InputError, MachineFilter, Sheet, SheetWriter};
 use crate::inventory::{Inventory, ReadProgress};
-use crate::model::{Change, MachineId, MachineReference};
+use crate::model::{Change, MachineId, MachineReference, TagAction};
 use crate::outside::Outside;
 use crate::plan::tag_change::TagChange;
 use crate::plan::tenant_tags::{nearest, tenant_tag_warnings};
@@ -220,7 +220,7 @@ fn warn_of_unshown_tags(inventory: &Inventory, desk: &Desk) {
 /// Says that the new tag is there in another spelling, of which the old one is none, and that the portal cannot filter by it.
 fn warn_of_new_tag(change: &TagChange, input: &CheckedInput, inventory: &Inventory, desk: &Desk) {
     let old = Excerpt::new(change.old().as_str());
-    let (warnings, _) = tenant_tag_warnings(&input.sheet.requests, inventory);
+    let (warnings, _) = tenant_tag_warnings(&input.sheet.requests, &[TagAction::Add], inventory);
     for warning in warnings.iter().filter(|warning| warning.is_about_other_spelling_than(&old)) {
         desk.screen.warning(&warning.words());
     }

@@ -13,7 +13,7 @@ use super::apply::{Application, ApplyOrder};
 use super::input::{CheckedInput, RulesOfInput};
 use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
 use super::plan::plan;
-use super::planning::{PlanningOptions, plan_over};
+use super::planning::{PlanningOptions, plan_over, warn_of_tags};
 use super::rules_report::{refuse_faults, refuse_short_list};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use super::undo::not_kept;
@@ -75,6 +75,7 @@ pub(crate) async fn apply_rules<T: Transport>(
         if let (false, Some(account)) = (order.run.asks, input.account()) {
             desk.say(account.text().trim_end());
         }
+        warn_of_tags(tenant, &input, &prepared.machines.inventory, &desk.screen);
         let planned =
             plan_over(tenant, &input, Some(prepared.machines), prepared.own, order.planning.settings, &desk.screen)?;
         let mut application = Application::new(tenant, &order, input, calls)?;
@@ -147,7 +148,12 @@ async fn prepare<T: Transport>(
 ) -> Result<Prepared, CommandError> {
     let RulesOrder { name, path, declaration, ceilings } = rules;
     let in_force = tenant.store.declarations(tenant.account, &tenant.host).await?;
-    let last = in_force.iter().find(|one| one.declared.name == declaration.name).map(|one| &one.declared);
+    let before = in_force.iter().find(|one| one.declared.name == declaration.name);
+    if let Some(before) = before.filter(|before| before.path != path) {
+        // It may be about to take off another file's tags, which no quiet hides.
+        desk.screen.line(&format!("warning: {}", another_path(&name, before)));
+    }
+    let last = before.map(|one| &one.declared);
     refuse_faults(&name, &overlaps(&declaration, &in_force), &desk.screen)?;
     refuse_faults(&name, &shrunk(&declaration, last), &desk.screen)?;
     let (machines, fields) = tenant.read_list(ListBuilder::keeping(declaration.fields()), desk).await?;
@@ -281,6 +287,15 @@ fn overlaps(declaration: &Declaration, in_force: &[DeclarationInForce]) -> Vec<F
         })
     });
     faults.collect()
+}
+
+/// Says that the name of a file is that of another one, whose tags it takes over.
+fn another_path(file: &str, before: &DeclarationInForce) -> String {
+    let (name, path, since) = (shown(&before.declared.name), shown(&before.path), before.since.strftime("%Y-%m-%d"));
+    format!(
+        "{file}: the rules \"{name}\" were those of {path} (since {since}), and what these own and no longer give is taken off; \
+         if that file is still in use, give this one another name"
+    )
 }
 
 /// Lookups that have shrunk since the last finished run.

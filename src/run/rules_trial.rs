@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Desk;
 use super::input::{CheckedInput, RulesOfInput};
 use super::plan::tell;
-use super::planning::{Planned, PlanningOptions};
+use super::planning::{Planned, PlanningOptions, tell_new_tags};
 use super::rules::{RulesOrder, explain, guard, made_rows};
 use super::rules_report::refuse_faults;
 use super::tenant::OwnWrites;
@@ -66,7 +66,9 @@ pub(crate) fn try_rules(
     refuse_faults(&name, &account.conflicts(), &desk.screen)?;
     planning.settings.guard = guard(&declaration, ceilings, account.in_scope);
     let mut input = CheckedInput::made_again(path, sheet.map_err(not_kept)?);
+    input.name.clone_from(&name);
     input.rules = Some(Box::new(RulesOfInput { account, declared: Declared::default() }));
+    tell_new_tags(&input, &inventory, &desk.screen);
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
     let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings);
     let mut calls = plan.calls(if planning.bulk { BULK_MAXIMUM_MACHINES } else { 1 });

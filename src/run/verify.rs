@@ -10,7 +10,8 @@ use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::Inventory;
-use crate::model::RowNumber;
+use crate::model::{MachineReference, RowNumber};
+use crate::outside::shown;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::verification::{Finding, findings};
@@ -28,6 +29,7 @@ pub(crate) async fn verify<T: Transport>(
     desk: &mut Desk,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    input.note_selection(&desk.screen);
     let MachinesRead { inventory, progress: read, began_at } = tenant.read_machines(desk).await?;
     let OwnWrites { recent, .. } = tenant.own_writes(began_at).await?;
     let screen = &desk.screen;
@@ -55,7 +57,12 @@ pub(crate) async fn verify<T: Transport>(
                 format!("{} has no rows, so there is nothing to compare.\n", input.name)
             }
             0 => format!("{}, so there is nothing to compare.\n", rows_of(&input)),
-            _ => format!("{}:\n{}{}", rows_of(&input), totals.text(), examples(&rows, target.is_some())),
+            _ => format!(
+                "{}:\n{}{}",
+                rows_of(&input),
+                totals.text(),
+                examples(&input, &inventory, &rows, target.is_some())
+            ),
         })?;
     }
     Ok(status)
@@ -99,8 +106,25 @@ fn exit_status(totals: &VerificationTotals, skip_missing_machines: bool) -> Exit
     differences.and(invalid)
 }
 
+/// The machine of a row and what is asked of it, where the number of the row says nothing to people.
+fn asked(input: &CheckedInput, inventory: &Inventory, row: RowNumber) -> Option<String> {
+    if input.has_numbered_rows() {
+        return None;
+    }
+    let requests = &input.sheet.requests;
+    let machine = requests.machine(requests.of_row(row).next()?.machine)?;
+    let listed = match machine {
+        MachineReference::Id(id) => inventory.look_up(id),
+        _ => None,
+    };
+    let name = listed.and_then(|listed| listed.name().map(shown)).unwrap_or_else(|| machine.to_string());
+    let changes = requests.of_row(row).filter_map(|request| requests.change(request.change));
+    let changes: Vec<String> = changes.map(|change| change.to_string()).collect();
+    Some(format!("{name}, {}", changes.join(", ")))
+}
+
 /// The first rows that do not hold, for people.
-fn examples(rows: &[RowFinding], listed_elsewhere: bool) -> String {
+fn examples(input: &CheckedInput, inventory: &Inventory, rows: &[RowFinding], listed_elsewhere: bool) -> String {
     const SHOWN: usize = 10;
     let bad: Vec<&RowFinding> =
         rows.iter().filter(|row| matches!(row.finding, Some(Finding::Differs | Finding::UnknownMachine))).collect();
@@ -112,7 +136,10 @@ fn examples(rows: &[RowFinding], listed_elsewhere: bool) -> String {
             _ => format!("there is: {}", row.found),
         };
         // Writing into a string cannot fail.
-        let _written = writeln!(text, "  row {}: {what}", row.row);
+        let _written = match asked(input, inventory, row.row) {
+            Some(asked) => writeln!(text, "  {asked}: {what}"),
+            None => writeln!(text, "  row {}: {what}", row.row),
+        };
     }
     if bad.len() > SHOWN {
         let hint = if listed_elsewhere { "" } else { "; -o FILE.csv lists all" };

@@ -95,6 +95,9 @@ fn what_makes_no_sense_is_refused_before_the_file_is_read() {
         tagfleet(&server, &folder, arguments, 2);
     }
     tagfleet(&server, &folder, &["plan", "@tenant", "--all", "--add", "A", "--no-inventory"], 2);
+    // What to do comes before whether.
+    let nothing_to_do = tagfleet(&server, &folder, &["apply", "@tenant", "--where", "true"], 2);
+    assert!(nothing_to_do.messages.contains("not what for"), "{}", nothing_to_do.messages);
     let nameless = Rehearsal::at_stand_in(&server).file("Owner,Tags\nx,y\n").with("--all --add A").run().exits(3);
     nameless.says(&["has no machine column", "needed is a machine column (machineId"]);
     assert_eq!(server.writes(), 0);

@@ -197,6 +197,7 @@ fn the_same_command_goes_on_with_the_rows_that_it_selected() {
     let again = by_tags(&server).run().exits(0).says(&[&format!("Run {run} of the same command is unfinished")]);
     assert_eq!((again.summary()["run_id"].clone(), again.summary()["rows"].clone()), (run.into(), 4.into()));
     assert_eq!(again.statuses(), ["succeeded"; 4]);
-    let third = by_tags(&server).run().exits(0);
+    assert!(!again.messages().contains("rows selected"), "it is not what is selected now: {}", again.messages());
+    let third = by_tags(&server).run().exits(0).says(&["0 of 4 rows selected"]);
     assert_eq!(third.summary()["rows"], 0, "a new run, for which nothing is left");
 }

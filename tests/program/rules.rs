@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::machines::id;
+use crate::machines::{id, with_ids};
 use crate::process::{Ended, PATIENCE, Program};
 use crate::rehearsal::Folder;
 use crate::sandbox_server::{Machine, Sandbox};
@@ -202,6 +202,49 @@ fn what_a_name_owns_no_other_file_may_own_until_it_is_released() {
 }
 
 #[test]
+fn who_takes_over_a_name_is_told_whose_it_was() {
+    let server = Tenant::of(machines()).serve();
+    let folder = Folder::new();
+    exits(over(&server, &folder, FLEET, "apply fleet.toml --yes"), 0);
+    folder.write("other.toml", FLEET);
+    let told = |ended: Ended| ended.messages.matches("other.toml: the rules \"fleet-eu\" were those of ").count();
+    for (command, count) in [("plan", 1), ("apply --yes -q", 1), ("apply --yes -q", 0), ("verify", 0)] {
+        let ended = exits(run(&server, &folder, &format!("{command} other.toml")), 0);
+        assert!(count == 0 || ended.messages.contains("fleet.toml (since 20"), "{}", ended.messages);
+        assert_eq!(told(ended), count, "{command}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_tag_names_its_rule_and_what_does_not_hold_its_machine() {
+    let machines = [machine(1).named("ber-1.corp").tagged("Standort-Berlin"), machine(2).named("x").tagged("site-de")];
+    let server = Tenant::of(machines).serve();
+    let folder = Folder::new();
+    let told =
+        "warning: fleet.toml: line 6, rule \"berlin\": the tag \"SITE-DE\" is new to the tenant, where 1 machine has";
+    let verified = exits(over(&server, &folder, FLEET, "verify fleet.toml"), 10);
+    insta::assert_snapshot!(text(&verified), @r#"
+    2 rows of fleet.toml:
+                2 differ
+      ber-1.corp, Add tag "SITE-DE": there is: absent
+      ber-1.corp, Remove tag "Standort-Berlin": there is: present
+    "#);
+    let listed = exits(run(&server, &folder, "verify @tenant --all --add SITE-DE"), 10);
+    assert!(text(&listed).contains("  ber-1.corp, Add tag \"SITE-DE\": there is: absent\n"), "{}", text(&listed));
+    let added = "warning: --add: the tag \"SITE-DE\" is new to the tenant, where 1 machine has \"site-de\"";
+    let removed = "warning: --remove: no machine of the tenant has the tag \"Nix\", which is to be removed";
+    let planned = exits(run(&server, &folder, "plan @tenant --all --add SITE-DE --remove Nix"), 0);
+    assert!(planned.messages.contains(added) && planned.messages.contains(removed), "{}", planned.messages);
+    for ended in [
+        verified,
+        exits(run(&server, &folder, "plan fleet.toml"), 0),
+        exits(run(&server, &folder, "apply fleet.toml --yes"), 0),
+    ] {
+        assert!(ended.messages.contains(told) && !ended.messages.contains("row "), "{}", ended.messages);
+    }
+}
+
+#[test]
 fn a_list_that_has_shrunk_is_not_believed() {
     let folder = Folder::new();
     let all: Vec<_> = (1..=10).map(|number| machine(number).named(&format!("ber-{number}.corp"))).collect();
@@ -277,6 +320,16 @@ fn a_run_that_was_left_goes_on_with_what_was_decided_and_the_same_command_decide
     assert_eq!(tenant.holds(3).0, Vec::<String>::new());
 }
 
+/// The machines of the fleet as the portal exports them, and as advanced hunting does.
+const PORTAL: &str = "Device ID,Device Name,OS Platform,Tags,Group\n\
+                      #1,ber-1.corp,WindowsServer2022,Standort-Berlin,Workstations\n\
+                      #2,ber-2.corp,Windows11,\"SITE-DE, VIP\",Workstations\n,ber-9.corp,Windows11,,\n\
+                      #3,muc-1.corp,Windows11,SITE-DE,Workstations\n";
+const HUNTED: &str = "DeviceId;DeviceName;OSPlatform;MachineGroup;DeviceManualTags\n\
+                      #1;ber-1.corp;WindowsServer2022;Workstations;\"[\"\"Standort-Berlin\"\"]\"\n\
+                      #2;ber-2.corp;Windows11;Workstations;\"[\"\"SITE-DE\"\",\"\"VIP\"\"]\"\n;ber-9.corp;Windows11;;\n\
+                      #3;muc-1.corp;Windows11;Workstations;\"[\"\"SITE-DE\"\"]\"\n";
+
 #[test]
 fn rows_of_rules_are_not_fed_back_as_a_file_of_their_own_whatever_the_run_was_gone_on_with() {
     let dead = machine(4).named("ber-4.corp").dead();
@@ -301,6 +354,26 @@ fn rules_can_be_tried_on_an_exported_list_without_a_tenant() {
     for key in ["rows", "changes", "unchanged", "machines_in_scope", "by_change", "rules"] {
         assert_eq!(tried[key], at_tenant[key], "{key}");
     }
+    for (name, export) in [("portal.csv", PORTAL), ("hunted.csv", HUNTED)] {
+        folder.write(name, with_ids(export));
+        let tried = exits(run(&server, &folder, &format!("plan fleet.toml --inventory {name} --json")), 0);
+        for key in ["rows", "changes", "unchanged", "machines_in_scope", "by_change", "rules"] {
+            assert_eq!(object(&tried)[key], at_tenant[key], "{name}: {key}");
+        }
+        assert!(tried.messages.contains("1 row has no id and is left out"), "{}", tried.messages);
+    }
+    folder.write("short.csv", with_ids("AAD Device Id,Device ID,Device Name\n,#1,x\n,#2,ber\n"));
+    let short = exits(run(&server, &folder, "plan fleet.toml --inventory short.csv"), 0);
+    let lacking = "no column for osPlatform, machineTags; what the rules ask of that is undecided";
+    assert!(short.messages.contains(lacking), "{}", short.messages);
+    folder.write("other.csv", with_ids("Device ID,Device Name,Tags\n#1,ber,\"site-de, x\"\n"));
+    let other = exits(run(&server, &folder, "plan fleet.toml --inventory other.csv"), 0);
+    let told =
+        "warning: fleet.toml: line 6, rule \"berlin\": the tag \"SITE-DE\" is new to the tenant, where 1 machine has";
+    assert!(other.messages.contains(told), "{}", other.messages);
+    folder.write("names.csv", "Device Name,Tags\nber,\n");
+    let nameless = exits(run(&server, &folder, "plan fleet.toml --inventory names.csv"), 3);
+    assert!(nameless.messages.contains("an export that has a column of ids"), "{}", nameless.messages);
     exits(run(&server, &folder, "plan fleet.toml --inventory machines.csv --explain ber-1"), 0);
     exits(run(&server, &folder, "plan fleet.toml --inventory fleet.toml"), 3);
     folder.write("orders.csv", format!("machineId,tag,action\n{},A,Add\n", id(1)));

@@ -1,5 +1,7 @@
 //! Whatever is wrong with a file is told with its line.
 
+use std::time::{Duration, SystemTime};
+
 use super::*;
 
 /// What is wrong with a file of which this stands below its ownership; the line is counted from there.
@@ -29,6 +31,8 @@ fn every_fault_is_told_with_its_line() {
         "[[rule]]\nname = 'a'\nwhere = \"osPlatfrom == 'x'\"\ntag = 'SITE-A'\n",
         "[[rule]]\nname = 'a'\nwhere = '''\ntrue and\nosPlatform = 'x'\n'''\ntag = 'SITE-A'\n",
         "[[rule]]\nname = 'a'\nwhere = 'isempty(cmdb.X)'\ntag = 'SITE-A'\n",
+        "[[rule]]\nname = 'a'\nwhere = 'true'\ntag = 'SITE-A'\n[[rule]]\nname = 'b'\nwhere = 'true'\ntag = 'SITE-a'\n\
+         [[rule]]\nname = 'c'\nwhere = 'true'\ntag = 'SITE-Ａ'\n[[rule]]\nname = 'd'\nwhere = 'true'\ntag = 'SITE-A'\n",
         "[guard]\nremovals = { percent = 101, count = 10 }\n",
         "[guard]\nmachines = 90\n",
         "[guard]\nchanges = { percents = 3 }\n",
@@ -36,6 +40,11 @@ fn every_fault_is_told_with_its_line() {
         "[lookup.cmdb]\nfile = 'x.csv'\nkey = { id = 'a', computerDnsName = 'Name' }\n",
         "[lookup.cmdb]\nfile = 'x.csv'\nkey = { id = 'a' }\nmax-age = 'soon'\n",
         "[lookup.cmdb]\nkey = { id = 'a' }\n",
+        "[[rule]]\nname = 'a'\nwhere = 'true'\ntag = 5\n",
+        "[[rule]]\nname = 5\nwhere = 5\nvalue = 5\n",
+        "[lookup.cmdb]\nfile = 5\nkey = 5\n",
+        "[lookup.cmdb]\nfile = 'x.csv'\nkey = { id = 5 }\n",
+        "[[rule]]\nname = 'a'\nwhere = 'true'\ntag = 'SITE-{cmdb.Site}'\n",
         "[scope]\n",
         "[rules]\n",
         "x = [\n",
@@ -66,18 +75,27 @@ fn every_fault_is_told_with_its_line() {
         osPlatform = 'x'
                    ^
         hint: write == to compare, or =~ to compare in either case
-    line 9: where, column 9: unknown column "cmdb.X"
+    line 9: where, column 9: no lookup is called cmdb
         isempty(cmdb.X)
                 ^^^^^^
-        hint: there are no columns of that kind
+        hint: add [lookup.cmdb], with the file that holds it and its key
+    line 14: the tag "SITE-a" differs only in case or width from "SITE-A" on line 10; write both in the same way
+    line 18: the tag "SITE-Ａ" differs only in case or width from "SITE-A" on line 10; write both in the same way
     line 8: percent of removals of guard needs a whole number from 0 to 100
     line 8: machines of guard needs a text in quotation marks
     line 8: unknown key "percents" in changes of guard; did you mean percent?
     line 9: unknown key "osPlatform" in key of [lookup.cmdb]; the keys are computerDnsName, id, aadDeviceId
     line 9: a key is one of computerDnsName, id and aadDeviceId, with the name of a column
-    line 9: a key is one of computerDnsName, id and aadDeviceId, with the name of a column
     line 10: max-age needs a duration, as in "36h"
     line 7: the lookup cmdb names no file
+    line 10: tag of [[rule]] needs a text in quotation marks
+    line 8: name of [[rule]] needs a text in quotation marks
+    line 9: where of [[rule]] needs a text in quotation marks
+    line 10: value of [[rule]] needs a text in quotation marks
+    line 8: file of [lookup.cmdb] needs a text in quotation marks
+    line 9: key of [lookup.cmdb] needs to be a table
+    line 9: id of key of [lookup.cmdb] needs a text in quotation marks
+    line 10: the tag of rule "a": no lookup is called cmdb; add [lookup.cmdb], with the file that holds it and its key
     line 7: where is missing; "true" means every machine
     line 7: unknown key "rules"; did you mean rule?
     line 7: unclosed array, expected `]`
@@ -91,7 +109,7 @@ fn the_head_of_a_file_is_checked_as_well() {
         "schema = 2\nname = 'a'\n[own]\nprefixes = ['A-']\n",
         "schema = 1\n[own]\nprefixes = ['A-']\n",
         "schema = 1\nname = 'a'\n[own]\n",
-        "schema = 1\nname = 'a'\n[own]\nprefixes = ['']\n",
+        "schema = 1\nname = 'a'\n[own]\nprefixes = ['']\n[[rule]]\nname = 'a'\nwhere = 'true'\ntag = 'A-1'\n",
         "schema = 1\nname = 'a'\n[own]\nprefixes = ['A-', 'A-B-']\n",
         "schema = 1\nname = 'a'\n[own]\nprefixes = ['A-']\ntags = ['A-x']\n",
         "schema = 1\nname = 'a'\n[own]\nprefixes = ['A-B-']\nretired = ['A-']\n",
@@ -108,7 +126,6 @@ fn the_head_of_a_file_is_checked_as_well() {
     line 4: the prefix "A-B-" is owned already by the prefix "A-" on line 4
     line 5: the tag "A-x" is owned already by the prefix "A-" on line 4
     line 5: the prefix "A-" is owned already by the prefix "A-B-" on line 4
-    line 3: [own] names nothing; add prefixes, tags or retired
     line 4: prefixes of own needs a list of texts, as in ["SITE-"]
     "#);
     // A part of what is owned may be retired.
@@ -128,4 +145,44 @@ fn a_lookup_has_one_row_for_a_machine() {
     let mut both = declaration_with(&text, &["Name\nber-1\nber-1.corp\n"]).expect("two keys");
     let error = Listed::of([machine("ber-1.corp", &[])]).wishes(&mut both, &BTreeMap::new()).expect_err("one machine");
     insta::assert_snapshot!(error, @"line 7: the lookup cmdb: lines 2 and 3 of cmdb.csv are both about machine ber-1.corp");
+}
+
+#[test]
+fn a_lookup_that_is_not_called_so_is_told_with_those_that_are() {
+    let text = |name: &str| {
+        format!(
+            "{HEAD}[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = {{ computerDnsName = 'Name' }}\n\
+             [[rule]]\nname = 'a'\nwhere = 'true'\ntag = 'SITE-{{{name}.Site}}'\n"
+        )
+    };
+    let told = ["cmbd", "assets", "cmdb", "machine"].map(|name| {
+        declaration_with(&text(name), &["Name,Place\n"]).expect_err(name).chars().take(100).collect::<String>()
+    });
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    line 13: the tag of rule "a": no lookup is called cmbd; did you mean cmdb?
+    line 13: the tag of rule "a": no lookup is called assets; the lookups are cmdb
+    line 13: the tag of rule "a": unknown column "cmdb.Site"; the columns are cmdb.Name, cmdb.Place
+    line 13: the tag of rule "a": unknown column "machine.Site"; the columns are machineId, computerDnsN
+    "#);
+}
+
+#[test]
+fn a_lookup_is_neither_too_old_nor_from_the_future() {
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    let told = |max_age: &str, written: SystemTime| {
+        let text = format!("{HEAD}[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = {{ id = 'a' }}\n{max_age}\n");
+        let draft = Draft::read(&text, now()).expect("rules");
+        let now = SystemTime::UNIX_EPOCH + minutes(100_000);
+        draft.lookups()[0].check_age(written, now).err().map(|fault| fault.to_string())
+    };
+    let now = SystemTime::UNIX_EPOCH + minutes(100_000);
+    for written in [now, now - minutes(60), now + minutes(5)] {
+        assert_eq!(told("max-age = '1h'", written), None);
+    }
+    let refused = [now - minutes(61), now + minutes(6)].map(|written| told("max-age = '1h'", written).expect("an age"));
+    insta::assert_snapshot!(refused.join("\n"), @r#"
+    line 7: the lookup cmdb: cmdb.csv was written 1 h 1 min ago, and max-age allows 1 h 0 min
+    line 7: the lookup cmdb: cmdb.csv was written 6 min 0 s from now, so its age cannot be held against max-age; set the clock right, or write the file again
+    "#);
+    assert_eq!(told("", now + minutes(6)), None, "nothing is asked of its age");
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod judging;
 mod naive;
+mod spellings;
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ fn declaration_with(text: &str, lists: &[&str]) -> Result<Declaration, String> {
         .zip(lists)
         .map(|(order, list)| {
             let list =
-                List::read(list.as_bytes(), &order.key_column).map_err(|error| order.unusable(&error.to_string()));
+                List::read(list.as_bytes(), &[&order.key_column]).map_err(|error| order.unusable(&error.to_string()));
             Lookup::new(order.clone(), list?)
         })
         .collect();
