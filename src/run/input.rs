@@ -155,7 +155,7 @@ impl CheckedInput {
 
     /// Whether the command line says what is changed, and not the rows.
     pub(super) fn is_ordered(&self) -> bool {
-        self.order.as_ref().is_some_and(|order| OrderDigest::says_changes(&order.order))
+        self.order.as_ref().is_some_and(|order| OrderDigest::says_changes(&order.text()))
     }
 
     /// Whether its rows have numbers that people can look up: those of a file do, and those that were made of the tenant's

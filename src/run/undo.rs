@@ -75,9 +75,9 @@ pub(crate) async fn undo<T: Transport>(
         Some(earlier) => {
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
             let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
-            go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, desk).await
+            Box::pin(go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, desk)).await
         }
-        None => take_back(tenant, &order, &undone, &patience, desk).await,
+        None => Box::pin(take_back(tenant, &order, &undone, &patience, desk)).await,
     };
     if taken_back.is_err() && !tenant.store.is_closed(undone.key).await? {
         let state = if undone.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };

@@ -358,7 +358,7 @@ fn rules_can_be_tried_on_an_exported_list_without_a_tenant() {
         folder.write(name, with_ids(export));
         let tried = exits(run(&server, &folder, &format!("plan fleet.toml --inventory {name} --json")), 0);
         for key in ["rows", "changes", "unchanged", "machines_in_scope", "by_change", "rules"] {
-            assert_eq!(object(&tried)[key], at_tenant[key], "{name}: {key}");
+            assert_eq!(tried.object()[key], at_tenant[key], "{name}: {key}");
         }
         assert!(tried.messages.contains("1 row has no id and is left out"), "{}", tried.messages);
     }
