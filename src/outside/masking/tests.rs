@@ -180,7 +180,6 @@ fn whatever_a_text_holds_it_can_be_masked() {
         assert_eq!(masked(text), "***");
     }
     // No terminal takes so much for one sequence.
-    let entities: Vec<_> = "mask~größe&9".chars().map(|character| format!("&#{};", u32::from(character))).collect();
-    let entities = entities.concat();
-    assert_eq!(masked(&format!("\u{1b}[{entities}m")), "\u{1b}[***m");
+    let entities: Vec<String> = "mask~größe&9".chars().map(|it| format!("&#{};", u32::from(it))).collect();
+    assert_eq!(masked(&format!("\u{1b}[{}m", entities.concat())), "\u{1b}[***m");
 }

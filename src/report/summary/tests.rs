@@ -114,6 +114,13 @@ fn the_json_object_has_the_fields_of_the_contract() {
 }
 
 #[test]
+fn a_run_without_results_says_what_became_of_its_operations_or_that_there_were_none() {
+    let described = |progress: &Progress| describe_end("R", &EndReason::Finished, None, progress);
+    assert_eq!(described(&progress()), "Run R is finished. Its operations: 1,690 succeeded, 10 failed.");
+    assert_eq!(described(&Progress::default()), "Run R is finished. Its operations: none to be sent.");
+}
+
+#[test]
 fn a_run_that_was_refused_names_the_permission() {
     let hint = reason_hint(&EndReason::Forbidden { message: None }).expect("a hint");
     assert!(hint.contains("Machine.ReadWrite.All"), "{hint}");
