@@ -207,13 +207,10 @@ impl Client {
             Method::Get => self.http.get(url).header(ACCEPT, "application/json"),
             Method::Post => self.http.post(url).header(CONTENT_TYPE, "application/json").body(request.body()),
         };
-        let sent = prepared
-            .timeout(request.time_out())
-            .header(AUTHORIZATION, token.header_value())
-            .send()
-            .await
-            .map_err(|error| self.loss(error))?;
-        self.read(sent, request.answer_maximum_bytes()).await
+        match prepared.timeout(request.time_out()).header(AUTHORIZATION, token.header_value()).send().await {
+            Ok(sent) => self.read(sent, request.answer_maximum_bytes()).await,
+            Err(error) => Err(loss_of(&NetworkError::of_request(error, &self.base_url).await)),
+        }
     }
 
     async fn read(&self, mut answer: reqwest::Response, maximum_bytes: usize) -> Result<Response, Loss> {
@@ -250,10 +247,6 @@ impl Client {
             Ok(url) => url.host_str().unwrap_or_default().to_owned(),
             Err(_no_url) => String::new(),
         }
-    }
-
-    fn loss(&self, error: reqwest::Error) -> Loss {
-        loss_of(&NetworkError::of_request(error, &self.base_url))
     }
 }
 

@@ -14,6 +14,7 @@ mod reach;
 mod request;
 pub mod sign_in;
 mod transport;
+mod tunnel;
 
 pub use answer::{Answer, MachinePage, MachineRecord, Response, ServiceError, UnreadableList};
 pub use client::{Client, ClientError, ClientSettings, parse_base_url};

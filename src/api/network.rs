@@ -3,7 +3,8 @@
 //! What waiting may mend (a name server, a port, a proxy that is restarted) is told from what it never does: a
 //! certificate that is not accepted, and a proxy that wants to know who is asking. What surprises: `reqwest` gives its
 //! causes no types but those of `rustls` and of the system, so a proxy's refusal and a name that nobody bears are known
-//! by their texts; the tests hold those against the library. And `io::Error` leaves the error that it wraps out of its
+//! by their texts; the tests hold those against the library. What a proxy says that the library does not tell, it is asked
+//! for again. And `io::Error` leaves the error that it wraps out of its
 //! own chain of causes.
 
 use std::error::Error;
@@ -16,7 +17,11 @@ use reqwest::Url;
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
+use super::tunnel::Proxy;
 use super::{CertificateProblem, LossKind};
+
+/// A proxy that wants to know who is asking.
+const PROXY_WANTS_A_SIGN_IN: &str = "the proxy requires a sign-in (407)";
 
 /// An exchange that failed, without addresses' secrets and without any body.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +32,28 @@ pub struct NetworkError {
 }
 
 impl NetworkError {
-    /// An exchange that failed before the head of an answer had come.
-    pub(in crate::api) fn of_request(error: reqwest::Error, target: &Url) -> Self {
+    /// An exchange that failed before the head of an answer had come. Where a proxy may be why, it is asked for its status.
+    pub(in crate::api) async fn of_request(error: reqwest::Error, target: &Url) -> Self {
+        Self::of_library(error, target).as_told_by(Proxy::on_the_way_to(target), target).await
+    }
+
+    /// The same, by what a proxy says to a request to connect; whoever signs in at a proxy is known by that alone.
+    async fn as_told_by(self, proxy: Option<Proxy>, target: &Url) -> Self {
+        let Some(proxy) = proxy.filter(|_| matches!(self.kind, LossKind::Proxy | LossKind::NotConnected)) else {
+            return self;
+        };
+        match proxy.status_for(target).await {
+            Some(407) => Self { kind: LossKind::ProxyAuthentication, text: PROXY_WANTS_A_SIGN_IN.to_owned() },
+            Some(status) if status >= 300 => Self {
+                kind: LossKind::Proxy,
+                text: format!("the proxy does not connect to {}: it answers {status}", place(target)),
+            },
+            _ => self,
+        }
+    }
+
+    /// By what the HTTP library says.
+    fn of_library(error: reqwest::Error, target: &Url) -> Self {
         let host = target.host_str().unwrap_or_default();
         let (is_early, is_late) = (error.is_connect() || error.is_builder(), error.is_timeout());
         let error = error.without_url();
@@ -47,11 +72,7 @@ impl NetworkError {
             }
             return Self::with_cause(LossKind::ConnectionLost, "the connection ended before an answer came", &error);
         }
-        let place = match target.port_or_known_default() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        let (kind, text) = connection_problem(&error, host, &place, is_late);
+        let (kind, text) = connection_problem(&error, host, &place(target), is_late);
         Self { kind, text }
     }
 
@@ -71,6 +92,12 @@ impl NetworkError {
     pub(in crate::api) const fn kind(&self) -> LossKind {
         self.kind
     }
+}
+
+/// Host and port.
+fn place(target: &Url) -> String {
+    let host = target.host_str().unwrap_or_default();
+    target.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// The causes of an error from the outside in, itself first.
@@ -99,7 +126,7 @@ fn connection_problem(error: &reqwest::Error, host: &str, place: &str, is_late: 
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     let says = |words: &str| texts.iter().any(|text| text.starts_with(words));
     if says("tunnel error: proxy authorization required") {
-        return (LossKind::ProxyAuthentication, "the proxy requires a sign-in (407)".to_owned());
+        return (LossKind::ProxyAuthentication, PROXY_WANTS_A_SIGN_IN.to_owned());
     }
     if says("tunnel error: failed to create underlying connection") {
         return (LossKind::Proxy, with_innermost_cause("no connection to the proxy", error));

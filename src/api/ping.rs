@@ -198,8 +198,10 @@ impl PingClient {
             None => self.http.get(url),
             Some(body) => self.http.post(url).body(body.clone()),
         };
-        let lost = |error| PingLoss(NetworkError::of_request(error, &self.address.0).kind());
-        let mut answer = request.timeout(PING_TIME_OUT).send().await.map_err(lost)?;
+        let mut answer = match request.timeout(PING_TIME_OUT).send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(PingLoss(NetworkError::of_request(error, &self.address.0).await.kind())),
+        };
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         // It has arrived, whatever happens to the rest of the answer.

@@ -20,11 +20,13 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 pub async fn reach(http: &reqwest::Client, host: &Url) -> Result<Option<String>, Loss> {
     let mut root = host.clone();
     root.set_path("/");
-    let answer = http.get(root).timeout(TIME_LIMIT).send().await.map_err(|error| {
-        let error = NetworkError::of_request(error, host);
-        Loss { kind: error.kind(), description: error.to_string() }
-    })?;
-    Ok(answer.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned))
+    match http.get(root).timeout(TIME_LIMIT).send().await {
+        Ok(answer) => Ok(answer.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned)),
+        Err(error) => {
+            let error = NetworkError::of_request(error, host).await;
+            Err(Loss { kind: error.kind(), description: error.to_string() })
+        }
+    }
 }
 
 impl LossKind {

@@ -209,7 +209,7 @@ impl Findings {
             deadline: Some(clock.boot_time().plus(CALL_PATIENCE)),
             maximum_outage: MAXIMUM_OUTAGE.min(options.quota.max_outage.0),
         };
-        let mut desk = desk(general, screen, None);
+        let mut desk = desk(general, screen, None, clock.boot_time());
         let (service, identity) = (connection.service(), connection.identity());
         let tenant = Tenant::open(service, identity, store.clone(), clock, calls, &mut desk).await;
         if let Some(tenant) = self.unless_failed("call", tenant)? {

@@ -18,7 +18,7 @@ use super::watching::Watched;
 use super::{named_files, process_limits};
 use crate::api::Client;
 use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
-use crate::clock::{Clock, SharedClock, SystemClock, sleep_until};
+use crate::clock::{BootTime, Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, state_place};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
@@ -37,6 +37,8 @@ pub(super) struct Opening {
     /// The service; none is the sandbox.
     service: Option<ServiceConfig>,
     clock: SharedClock,
+    /// When the command began.
+    began: BootTime,
     calls: CallOptions,
     /// When the deadline comes, after which nobody waits for a reader.
     ends_at: Option<Instant>,
@@ -54,6 +56,8 @@ impl Opening {
         quota_options: &QuotaOptions,
         argument: Option<DeadlineArgument>,
     ) -> Result<Self, CommandError> {
+        let clock = system_clock()?;
+        let began = clock.boot_time();
         process_limits::allow(quota_options.concurrency)?;
         named_files::check_certificates()?;
         let environment = |name: &str| general.settings.variable(name);
@@ -65,7 +69,6 @@ impl Opening {
             config.sign_in.expected_tenant.clone_from(&general.settings.tenant);
             Some(config)
         };
-        let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
         let is_time_of_day = !matches!(argument, None | Some(DeadlineArgument::After(_)));
         let now = Zoned::now();
         let begun_at = general.begun_at.map_or_else(|| now.clone(), |time| time.to_zoned(now.time_zone().clone()));
@@ -85,7 +88,7 @@ impl Opening {
         };
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { state, service, clock: Arc::new(clock), calls, ends_at, deadline, watched: None })
+        Ok(Self { state, service, clock: Arc::new(clock), began, calls, ends_at, deadline, watched: None })
     }
 
     /// The same for a command that changes the tenant.
@@ -148,7 +151,7 @@ impl Opening {
         screen: &Screen,
         work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
     ) -> Result<ExitStatus, CommandError> {
-        let mut desk = desk(general, screen, self.watched.as_ref().map(Watched::bulletin));
+        let mut desk = desk(general, screen, self.watched.as_ref().map(Watched::bulletin), self.began);
         if let Some(time) = self.ends_at {
             desk.screen.end_at(time);
         }
@@ -190,7 +193,7 @@ async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: Pa
 }
 
 /// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
-pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>) -> Desk {
+pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>, began: BootTime) -> Desk {
     Desk {
         screen: screen.clone(),
         quiet: general.quiet,
@@ -201,7 +204,14 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<B
         consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(screen),
         random: fastrand::Rng::new(),
+        began,
+        waits: Vec::new(),
     }
+}
+
+/// The clock of this process.
+pub(super) fn system_clock() -> Result<SystemClock, CommandError> {
+    SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))
 }
 
 /// Where rows go that were asked for with `-o`, called so in messages; they cannot go where the summary for machines goes.

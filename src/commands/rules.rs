@@ -9,10 +9,11 @@ use jiff::Timestamp;
 
 use super::default_results::results_of_input;
 use super::input::input_name;
-use super::opening::{Opening, asks, desk, rows_target};
+use super::opening::{Opening, asks, desk, rows_target, system_clock};
 use super::settings::{planning_options, run_options};
 use super::watching::Watched;
 use crate::cli::{ApplyOptions, GeneralOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
+use crate::clock::Clock as _;
 use crate::config::quota;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{List, MACHINE_BY_ID_WRITTEN};
@@ -74,7 +75,7 @@ pub(super) async fn plan(
     let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
     if let Some(path) = &options.inventory {
         let list = exported_list(path, &rules, quota(&options.quota), screen).await?;
-        let desk = desk(general, screen, None);
+        let desk = desk(general, screen, None, system_clock()?.boot_time());
         return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &desk);
     }
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;

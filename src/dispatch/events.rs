@@ -92,7 +92,11 @@ pub enum Spent {
     ListLag,
     /// Everybody waited for a token.
     SignIn,
-    /// Our own work: reading and storing.
+    /// Somebody was asked whether it may begin.
+    Question,
+    /// Another run was in its way.
+    OtherRun,
+    /// Our own work: reading, storing, and writing results.
     Own,
 }
 
@@ -129,7 +133,7 @@ pub struct Progress {
     pub in_the_way: Option<(WaitCause, Option<Timestamp>)>,
     /// When the run will be over, as far as can be told.
     pub expected_end: Option<ExpectedEnd>,
-    /// How long it has been going on.
+    /// How long it has been going on: its calls, and the whole command once that is over.
     pub elapsed: Duration,
     /// Where that time went.
     pub spent: Vec<(Spent, Duration)>,
@@ -146,6 +150,21 @@ impl Progress {
     #[must_use]
     pub fn count(&self, status: Status) -> u64 {
         self.outcomes.get(&status).copied().unwrap_or(0)
+    }
+
+    /// Counts time as spent so.
+    pub fn spend(&mut self, part: Spent, time: Duration) {
+        match self.spent.iter_mut().find(|(known, _)| *known == part) {
+            Some((_, spent)) => *spent += time,
+            None => self.spent.push((part, time)),
+        }
+    }
+
+    /// Everything is over, and took so long from the start of the command: what nothing else took was our own work.
+    pub fn end(&mut self, elapsed: Duration) {
+        let known: Duration = self.spent.iter().map(|(_, time)| *time).sum();
+        self.spend(Spent::Own, elapsed.saturating_sub(known));
+        self.elapsed = elapsed;
     }
 
     /// The time in which nothing was on its way.

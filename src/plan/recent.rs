@@ -139,7 +139,8 @@ impl RecentWrites {
     /// What is known of a slot that is written to. What was there before a run that only restored it, nobody has noted.
     fn slot(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) -> &mut Written {
         let replaced = if replaced.is_only(held) { MayHold::ANYTHING } else { replaced };
-        let writes = self.0.entry(slot.machine).or_default();
+        // Most machines have one write, and there may be a million of them.
+        let writes = self.0.entry(slot.machine).or_insert_with(|| Vec::with_capacity(1));
         let position = writes.iter().position(|(known, _)| *known == slot.tag).unwrap_or_else(|| {
             writes.push((slot.tag, Written::default()));
             writes.len() - 1

@@ -197,7 +197,7 @@ const fn wait_reason(part: Spent) -> Option<&'static str> {
         Spent::Retries => "retries",
         Spent::Outage => "outage",
         Spent::ListLag => "list_lag",
-        Spent::Calls | Spent::Machines | Spent::SignIn | Spent::Own => return None,
+        Spent::Calls | Spent::Machines | Spent::SignIn | Spent::Question | Spent::OtherRun | Spent::Own => return None,
     })
 }
 

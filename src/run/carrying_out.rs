@@ -134,7 +134,7 @@ impl<T: Transport> Run<'_, T> {
     ) -> Result<ExitStatus, CommandError> {
         let screen = &desk.screen;
         let written = self.write(&outcome, desk).await;
-        let (reason, progress) = match outcome {
+        let (reason, mut progress) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
                 if let Err(error) = written {
@@ -164,6 +164,8 @@ impl<T: Transport> Run<'_, T> {
         };
         let status = exit_status(&reason, &totals).and(balance(&run, &totals));
         tracing::info!(run = %self.id, exit_status = status.code(), rows = totals.rows, "run is over");
+        desk.waits.iter().for_each(|(whom, time)| progress.spend(*whom, *time));
+        progress.end(self.tenant.clock.boot_time().since(desk.began));
         let summary = RunSummary {
             run_id: self.id,
             reason: &reason,
@@ -248,9 +250,8 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     *progress.calls.entry(CallKind::List).or_default() += read.calls;
     progress.throttled += read.throttled;
     progress.retried += read.retried;
-    progress.elapsed += read.elapsed;
     progress.in_the_way = progress.in_the_way.or(read.in_the_way);
-    progress.spent.push((Spent::Machines, read.elapsed));
+    progress.spend(Spent::Machines, read.elapsed);
 }
 
 fn show(

@@ -8,6 +8,7 @@ use super::desk::{Desk, Waited};
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::clock::{BootTime, SharedClock, sleep_until};
+use crate::dispatch::Spent;
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::describe_holders;
 use crate::store::{Claim, Holder, RunKey, Store, StoredRun};
@@ -88,7 +89,8 @@ pub(super) async fn claim(
                     desk.say(&patience.text(give_up, &holders));
                     told.clone_from(&holders);
                 }
-                desk.wait(patience.clock.as_ref(), Some(give_up), until_over(store, &holders, &patience.clock)).await
+                let over = until_over(store, &holders, &patience.clock);
+                desk.wait_for(Spent::OtherRun, patience.clock.as_ref(), Some(give_up), over).await
             }
         };
         let why = match waited {

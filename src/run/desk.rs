@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::clock::{BootTime, Clock, sleep_until};
-use crate::dispatch::StopRequest;
+use crate::dispatch::{Spent, StopRequest};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Bulletin, Screen};
 
@@ -44,6 +44,10 @@ pub(crate) struct Desk {
     pub(crate) stop_requests: mpsc::Receiver<StopRequest>,
     /// Chance: for jitter, and for the names of runs.
     pub(crate) random: fastrand::Rng,
+    /// When the command began, by the tenant's clock.
+    pub(crate) began: BootTime,
+    /// How long it has waited for whom, beside its calls.
+    pub(crate) waits: Vec<(Spent, Duration)>,
 }
 
 impl Desk {
@@ -76,6 +80,20 @@ impl Desk {
         }
     }
 
+    /// The same of a wait that the summary names.
+    pub(super) async fn wait_for<Output>(
+        &mut self,
+        whom: Spent,
+        clock: &dyn Clock,
+        until: Option<BootTime>,
+        future: impl Future<Output = Output>,
+    ) -> Waited<Output> {
+        let since = clock.boot_time();
+        let waited = self.wait(clock, until, future).await;
+        self.waits.push((whom, clock.boot_time().since(since)));
+        waited
+    }
+
     /// Asks whether what is described may happen; no answer comes after the deadline.
     pub(super) async fn ask(
         &mut self,
@@ -84,7 +102,7 @@ impl Desk {
         description: &str,
     ) -> Result<(), CommandError> {
         let (screen, consent) = (self.screen.clone(), Arc::clone(&self.consent));
-        match self.wait(clock, deadline, consent.ask(&screen, description)).await {
+        match self.wait_for(Spent::Question, clock, deadline, consent.ask(&screen, description)).await {
             Waited::Ended(answer) => answer,
             Waited::Interrupted => {
                 // What comes next begins on a line of its own.

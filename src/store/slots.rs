@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 pub(super) use self::overtaken::open_operations;
-use self::reading::{WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
+use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
 use self::standing::Undos;
 use self::table::SlotTable;
 use super::attempt::AttemptKey;
@@ -205,9 +205,10 @@ fn writes_since(
              AND operation.last_attempt >= ?4 AND (operation.state = 1 OR operation.ambiguous = 1)"
     ))?;
     let Young { timeline, ended_after, started_after } = young;
+    let mut tags = KnownTags::default();
     let mut rows = written.query(params![account, host, but, since, timeline, ended_after, started_after])?;
     while let Some(row) = rows.next()? {
-        writes.extend(read_writes(&row)?);
+        writes.extend(read_writes(&row, &mut tags)?);
     }
     for run in runs_with_unheard_attempts(transaction, account, &host, but)? {
         writes.extend(in_flight(transaction, run)?);
@@ -285,10 +286,11 @@ fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite
         "SELECT {WRITE_COLUMNS}, FALSE, ?3, TRUE, TRUE FROM operation {WITH_TAG}
          WHERE operation.run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)"
     ))?;
-    let mut writes = Vec::new();
+    let (mut writes, mut tags) = (Vec::new(), KnownTags::default());
     for (attempt, numbers) in unheard_attempts(transaction, run)? {
         for number in numbers {
-            let found = operation.query_row(params![run.0, number.0, attempt.0], read_writes).optional()?;
+            let key = params![run.0, number.0, attempt.0];
+            let found = operation.query_row(key, |row| read_writes(row, &mut tags)).optional()?;
             writes.extend(found.into_iter().flatten());
         }
     }
@@ -323,9 +325,9 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>,
         "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE FROM operation {WITH_TAG}
          WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous = 1) ORDER BY last_attempt, finished_at, operation_number"
     ))?;
-    let mut rows = changed.query([run.0])?;
+    let (mut rows, mut tags) = (changed.query([run.0])?, KnownTags::default());
     while let Some(row) = rows.next()? {
-        for write in read_writes(&row)? {
+        for write in read_writes(&row, &mut tags)? {
             note_write(transaction, &mut slots, write)?;
         }
     }

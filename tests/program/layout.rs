@@ -110,8 +110,9 @@ const ROOMS: [(&str, &[&str], &str); 24] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 30] = [
+const RESERVED: [(&str, &[&str], &str); 31] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
+    ("hyper_util::", &["api"], "which proxy is on the way is known where requests leave"),
     (
         "rustls::",
         &["api", "store"],

@@ -9,8 +9,9 @@ use crate::stand_in::{Reply, StandIn};
 
 #[test]
 fn a_proxy_that_wants_a_sign_in_ends_the_run_at_once_with_what_to_do() {
-    at_once([false, true], |signs_in| {
-        let proxy = StandIn::answering(|_request| Reply::json(407, ""));
+    let odd = "HTTP/1.1 407 P\r\nProxy-Authenticate: Basic realm=\"\u{1b}]52;c;aGk=\u{7}\"\r\n\r\n";
+    at_once([(false, None), (true, None), (false, Some(odd)), (true, Some(odd))], |(signs_in, odd)| {
+        let proxy = StandIn::answering(move |_request| odd.map_or_else(|| Reply::json(407, ""), Reply::Trickle));
         let address = proxy.variables()[0].1.replace("http://", "http://jane:hunter2@");
         let rehearsal = Rehearsal::at_nobody()
             .variable("HTTPS_PROXY", &address)
@@ -23,12 +24,13 @@ fn a_proxy_that_wants_a_sign_in_ends_the_run_at_once_with_what_to_do() {
         assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
         let text = format!("{}{}", outcome.output(), outcome.messages());
         for words in ["proxy", "put the proxy's user name and password into HTTPS_PROXY"] {
-            assert!(text.contains(words), "sign-in {signs_in}: {words:?} is not in: {text}");
+            assert!(text.contains(words), "sign-in {signs_in}, {odd:?}: {words:?} is not in: {text}");
         }
         let asked: Vec<String> =
             proxy.requests().into_iter().map(|request| format!("{} {}", request.method, request.path)).collect();
         let host = if signs_in { "login.microsoftonline.com" } else { "api.security.microsoft.com" };
-        assert_eq!(asked, [format!("CONNECT {host}:443")]);
+        // Of a head that is odd, the status is asked for once more.
+        assert_eq!(asked, vec![format!("CONNECT {host}:443"); if odd.is_some() { 2 } else { 1 }]);
         assert!(!text.contains("hunter2") && outcome.folder().files_holding("hunter2").is_empty(), "{text}");
     });
 }

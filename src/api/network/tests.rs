@@ -26,7 +26,7 @@ fn client() -> reqwest::ClientBuilder {
 async fn error(client: reqwest::ClientBuilder, target: &str) -> (LossKind, String) {
     let target = Url::parse(target).expect("an address");
     let sent = client.build().expect("a client").get(target.clone()).send().await;
-    let error = NetworkError::of_request(sent.expect_err("no answer"), &target);
+    let error = NetworkError::of_library(sent.expect_err("no answer"), &target);
     (error.kind(), error.to_string())
 }
 
@@ -141,4 +141,48 @@ fn what_a_library_wraps_in_an_error_of_the_system_is_found() {
     let found = causes(&wrapped).find_map(|cause| certificate_problem(cause, "host"));
     let text = "the certificate of host has expired by this computer's clock".to_owned();
     assert_eq!(found, Some((CertificateProblem::Expired, text)));
+}
+
+/// What a request comes to whose proxy answers so and holds the line, once the proxy has been asked again.
+async fn asked_again(answer: String, connect_time_out: std::time::Duration) -> (LossKind, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = tokio::spawn(async move {
+        let mut lines = Vec::new();
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let _read = connection.read(&mut [0; 4096]).await;
+            // The client may have had enough.
+            let _written = connection.write_all(answer.as_bytes()).await;
+            lines.push(connection);
+        }
+    });
+    let target = Url::parse("https://api.security.microsoft.com/api/machines").expect("an address");
+    let client = client().connect_timeout(connect_time_out).proxy(reqwest::Proxy::all(&address).expect("a proxy"));
+    let sent = client.build().expect("a client").get(target.clone()).send().await;
+    let error = NetworkError::of_library(sent.expect_err("no answer"), &target);
+    let error = error.as_told_by(Proxy::at(&address, &target), &target).await;
+    serving.abort();
+    (error.kind(), error.to_string())
+}
+
+#[tokio::test]
+async fn the_status_of_a_proxy_decides_whatever_the_library_makes_of_its_head() {
+    let patience = std::time::Duration::from_mins(1);
+    let many_headers = "Set-Cookie: a=b\r\n".repeat(200);
+    for head in ["X: \u{1b}]52;c;aGk=\u{7}\r\n\r\n", "X: \0\r\n\r\n", &many_headers, &"a".repeat(9000)] {
+        let (kind, text) = asked_again(format!("HTTP/1.1 407 P\r\n{head}"), patience).await;
+        let expected = (LossKind::ProxyAuthentication, "the proxy requires a sign-in (407)");
+        assert_eq!((kind, text.as_str()), expected, "{head:?}");
+    }
+    let brief = std::time::Duration::from_millis(200);
+    let (kind, _) = asked_again("HTTP/1.1 407 P\r\nX: y\r\n".to_owned(), brief).await;
+    assert_eq!(kind, LossKind::ProxyAuthentication, "a head without an end");
+    let refused = asked_again("HTTP/1.1 403 \u{1b}[2J\r\n\r\n".to_owned(), patience).await;
+    let text = "the proxy does not connect to api.security.microsoft.com:443: it answers 403".to_owned();
+    assert_eq!(refused, (LossKind::Proxy, text));
+    let (kind, text) = asked_again("HTTP/1.1 200 OK\r\nX: \0\r\n\r\n".to_owned(), patience).await;
+    assert_eq!(
+        (kind, text.as_str()),
+        (LossKind::Proxy, "the proxy does not connect to api.security.microsoft.com:443")
+    );
 }

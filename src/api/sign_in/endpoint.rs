@@ -95,8 +95,10 @@ impl Endpoint {
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Reply, SignInError> {
-        let sent = request.timeout(TIME_LIMIT).send().await;
-        let mut answer = sent.map_err(|error| self.network(NetworkError::of_request(error, &self.address)))?;
+        let mut answer = match request.timeout(TIME_LIMIT).send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.network(NetworkError::of_request(error, &self.address).await)),
+        };
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.network(NetworkError::of_body(error)))? {
             if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {

@@ -168,6 +168,8 @@ impl Process {
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),
             stop_requests,
             random: fastrand::Rng::with_seed(self.command.seed),
+            began: self.clock.boot_time(),
+            waits: Vec::new(),
         };
         let done = async {
             let (input, waiting) = match self.input()? {

@@ -112,6 +112,8 @@ struct Invocation {
     concurrency: usize,
     identity: Result<Identity, SignInError>,
     signing_in_takes: Duration,
+    /// How long ago the command began when its desk was ready.
+    reading_took: Duration,
 }
 
 impl Default for Invocation {
@@ -133,6 +135,7 @@ impl Default for Invocation {
             concurrency: 4,
             identity: Ok(identity),
             signing_in_takes: Duration::ZERO,
+            reading_took: Duration::ZERO,
         }
     }
 }
@@ -219,6 +222,8 @@ impl World {
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
             stop_requests,
             random: fastrand::Rng::with_seed(*seed),
+            began: self.clock.boot_time().minus(how.reading_took),
+            waits: Vec::new(),
         }
     }
 

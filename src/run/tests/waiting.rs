@@ -68,6 +68,15 @@ async fn a_question_hears_interrupts_and_ends_with_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_of_a_run_is_that_of_the_whole_command_and_says_who_was_waited_for() {
+    let world = World::of(2);
+    let reading_took = Duration::from_hours(2);
+    let how = Invocation { answered_after: Some(9 * MINUTE), reading_took, ..Invocation::default() };
+    let said = world.apply(&adding("A", 2), &how).await.exits(ExitStatus::Done);
+    said.says("Time: 2 h 9 min (2 h 0 min in the program itself, 9 min 0 s waiting for an answer to its question");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_its_deadline_ends_names_what_stood_in_its_way_and_waits_no_longer() {
     use super::service::Trouble;
     use crate::api::sign_in::{SignInMethod, Trouble as NoToken};

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::later_writes;
-use super::reading::{WITH_TAG, WRITE_COLUMNS, read_writes};
+use super::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_writes};
 use crate::model::{OperationId, Slot};
 use crate::store::forms::{OperationState, RunKey};
 use crate::store::slot_write::SlotWrite;
@@ -91,11 +91,12 @@ fn operations(
         "SELECT {WRITE_COLUMNS}, FALSE, operation.last_attempt, TRUE, TRUE, operation_number FROM operation {WITH_TAG}
          WHERE operation.run_key = ?1 AND operation.state = ?2"
     ))?;
+    let mut tags = KnownTags::default();
     for state in states {
         let mut rows = statement.query(params![run.0, state.number()])?;
         while let Some(row) = rows.next()? {
             // What it wants itself is the last of its writes.
-            if read_writes(&row)?.last().is_some_and(&holds) {
+            if read_writes(&row, &mut tags)?.last().is_some_and(&holds) {
                 found.push(OperationId(row.get(12)?));
             }
         }

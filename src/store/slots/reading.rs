@@ -1,6 +1,8 @@
 //! What the rows of the database say of slots and of what was written there.
 
-use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag};
+use std::collections::HashSet;
+
+use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag, TagError};
 use crate::store::attempt::AttemptKey;
 use crate::store::encoding::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, damaged, read_held};
 use crate::store::forms::RunKey;
@@ -14,14 +16,30 @@ pub(super) const WRITE_COLUMNS: &str = "operation.machine, tag.tag, operation.ch
 pub(super) const WITH_TAG: &str = "LEFT JOIN tag ON tag.run_key = operation.run_key
     AND tag.tag_number = operation.change_argument AND operation.change_kind <> 2";
 
+/// Tags that have been read, so that each is held once however many slots bear it.
+#[derive(Default)]
+pub(super) struct KnownTags(HashSet<Tag>);
+
+impl KnownTags {
+    fn tag(&mut self, text: &str) -> Result<Tag, TagError> {
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
+        }
+        let tag = Tag::new(text)?;
+        self.0.insert(tag.clone());
+        Ok(tag)
+    }
+}
+
 pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, SqlError> {
     let mut statement = transaction.prepare_cached(
         "SELECT machine, tag, before, after, doubtful, last_attempt FROM slot_history WHERE run_key = ?1",
     )?;
+    let mut tags = KnownTags::default();
     let rows = statement.query_map([run.0], |row| {
         let machine = MachineId::from_service(&row.get::<String>(0)?);
         let tag: String = row.get(1)?;
-        let tag = if tag.is_empty() { None } else { Some(Tag::new(&tag).map_err(|_no_tag| damaged(1, "a tag"))?) };
+        let tag = if tag.is_empty() { None } else { Some(tags.tag(&tag).map_err(|_no_tag| damaged(1, "a tag"))?) };
         let before = read_held(row, 2)?;
         let surely = row.get::<Option<String>>(3)?.map_or(before, |word| Held::parse(&word));
         Ok(RunSlot {
@@ -36,8 +54,8 @@ pub(super) fn read_history(transaction: &Transaction<'_>, run: RunKey) -> Result
 }
 
 /// The writes of an operation. There is none where its tag is none that this program would write.
-pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, SqlError> {
-    let Some(slot) = read_slot(row)? else { return Ok(Vec::new()) };
+pub(super) fn read_writes(row: &Row<'_>, tags: &mut KnownTags) -> Result<Vec<SlotWrite>, SqlError> {
+    let Some(slot) = read_slot(row, tags)? else { return Ok(Vec::new()) };
     let mut write = SlotWrite {
         run: RunKey(row.get(7)?),
         slot,
@@ -58,7 +76,7 @@ pub(super) fn read_writes(row: &Row<'_>) -> Result<Vec<SlotWrite>, SqlError> {
         write.before = Held::Absent;
     }
     let mut writes = Vec::with_capacity(other_forms.len() + 1);
-    for tag in other_forms.iter().filter_map(|form| Tag::new(form).ok()) {
+    for tag in other_forms.iter().filter_map(|form| tags.tag(form).ok()) {
         let slot = Slot { machine: write.slot.machine.clone(), tag: Some(tag) };
         // Whether the service takes the two for one, nobody knows: then what is removed is this one, and none is added.
         let (before, surely) = (Held::Present, false);
@@ -78,13 +96,13 @@ pub(super) fn read_age(row: &Row<'_>, column: usize) -> Result<Age, SqlError> {
 }
 
 /// The slot of an operation; `None` where its tag is none that this program would write.
-fn read_slot(row: &Row<'_>) -> Result<Option<Slot>, SqlError> {
+fn read_slot(row: &Row<'_>, tags: &mut KnownTags) -> Result<Option<Slot>, SqlError> {
     let machine = MachineId::from_service(&row.get::<String>(0)?);
     if row.get::<u8>(2)? == CHANGE_DEVICE_VALUE {
         return Ok(Some(Slot { machine, tag: None }));
     }
     let tag: Option<String> = row.get(1)?;
-    Ok(tag.and_then(|tag| Tag::new(&tag).ok()).map(|tag| Slot { machine, tag: Some(tag) }))
+    Ok(tag.and_then(|tag| tags.tag(&tag).ok()).map(|tag| Slot { machine, tag: Some(tag) }))
 }
 
 /// What an operation leaves.
@@ -97,4 +115,18 @@ fn read_wrote(row: &Row<'_>) -> Result<Held, SqlError> {
         CHANGE_ADD_TAG => Held::Present,
         _ => Held::Absent,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_held_once_however_many_slots_bear_it() {
+        let mut tags = KnownTags::default();
+        let [one, other, again] = ["Tier 0", "Tier 1", "Tier 0"].map(|text| tags.tag(text).expect("a tag"));
+        assert_eq!((one.as_str(), other.as_str()), ("Tier 0", "Tier 1"));
+        assert!(std::ptr::eq(one.as_str(), again.as_str()));
+        assert!(tags.tag("a\tb").is_err());
+    }
 }
