@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
+use super::deciding_again::open_undone;
 use super::foretelling::{foretell, sitting};
 use super::order_digest::OrderDigest;
 use super::record::WITHHELD;
@@ -75,6 +76,7 @@ impl<T: Transport> Run<'_, T> {
     /// Answers the rows of a run that ended before its first write.
     pub(super) async fn give_up(&self, reason: EndReason, desk: &Desk) -> Result<ExitStatus, CommandError> {
         self.give_way(&reason, &desk.screen).await?;
+        open_undone(&self.tenant.store, self.key).await?;
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
         self.tenant.store.begin_sitting(self.key, sitting(self.tenant)).await?;
         let mut progress = Progress::default();

@@ -142,6 +142,26 @@ impl DecidedRun {
     }
 }
 
+/// Opens again what a run says to have done where a later run of ours has surely made something else of it. Our own books are
+/// enough to know that it is not so; whatever is to become of it is decided when the list can be read.
+pub(super) async fn open_undone(store: &Store, run: RunKey) -> Result<(), CommandError> {
+    let later = later_writes(store, run).await?;
+    if later.is_empty() {
+        return Ok(());
+    }
+    let known = known_operations(store, run).await?;
+    let is_undone = |known: &&KnownOperation| {
+        let wanted = known.operation.change.leaves();
+        let written = written_after(&later, known).filter(|written| *written != Held::Unknown);
+        known.state == OperationState::Succeeded && written.is_some_and(|written| written != wanted)
+    };
+    let undone: Vec<OperationId> = known.iter().filter(is_undone).map(|known| known.id).collect();
+    for part in undone.chunks(CHANGES_AT_ONCE) {
+        store.send_again(run, part.to_vec()).await?;
+    }
+    Ok(())
+}
+
 /// Withholds all removals where the guard does not allow as many, or has withheld some that stay so.
 fn withhold_removals(guard: Guard, listed: u64, known: &[KnownOperation], decided: &mut [(Held, Listing, Decision)]) {
     let stays_withheld = known

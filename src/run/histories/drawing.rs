@@ -1,5 +1,6 @@
 //! Draws a history from a seed.
 
+mod declaring;
 mod ordering;
 
 use std::time::Duration;
@@ -8,11 +9,13 @@ use super::faults::{Fault, Outage};
 use super::history::{
     Command, Deed, Fate, FileNumber, Habits, History, Label, Machine, Nature, Options, Reference, Row, Step, Weather,
 };
+use super::rules_file::RulesFile;
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
 use crate::sandbox::DeadNaming;
 
-const TAGS: [&str; 3] = ["old", "new", "tier0"];
+/// The tags that anything is about.
+pub(super) const TAGS: [&str; 3] = ["old", "new", "tier0"];
 const VALUES: [DeviceValue; 3] = [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High];
 const QUOTAS: [&str; 5] = ["100/1m,1500/1h", "100/1m,1500/1h", "5/10s,30/5m", "3/1m", "20/10s"];
 /// The commands that show at the end whether the file can be brought about.
@@ -25,6 +28,7 @@ pub(super) fn draw(seed: u64) -> History {
         random,
         machines: Vec::new(),
         files: Default::default(),
+        rules: Default::default(),
         runs: Vec::new(),
         label: 0,
         ordered: None,
@@ -39,6 +43,7 @@ struct Drawing {
     random: fastrand::Rng,
     machines: Vec<Machine>,
     files: [Vec<Row>; 2],
+    rules: [Option<RulesFile>; 2],
     /// Commands that may have begun a run.
     runs: Vec<Label>,
     label: Label,
@@ -82,13 +87,14 @@ impl Drawing {
         for _ in 0..self.random.usize(1..9) {
             self.step(&mut steps);
         }
-        let last_file = steps.iter().rev().find_map(|step| match step {
-            Step::Write { file, .. } => Some(*file),
+        let last = steps.iter().rev().find_map(|step| match step {
+            Step::Write { file, .. } => Some((Deed::Apply(*file), Deed::Verify(*file))),
+            Step::Declare { file, .. } => Some((Deed::ApplyRules(*file), Deed::VerifyRules(*file))),
             _ => None,
         });
-        let last_file = last_file.unwrap_or(0);
+        let (apply, verify) = last.unwrap_or((Deed::Apply(0), Deed::Verify(0)));
         steps.push(Step::Wait(Duration::from_mins(20)));
-        let deeds = [Deed::Apply(last_file), Deed::Apply(last_file), Deed::Verify(last_file)];
+        let deeds = [apply, apply, verify];
         for (label, deed) in (LAST_LABELS..).zip(deeds) {
             steps.push(Step::Command(Command::plain(label, deed, seed ^ u64::from(label))));
         }
@@ -238,8 +244,9 @@ impl Drawing {
     fn step(&mut self, steps: &mut Vec<Step>) {
         let file = usize::from(self.one_in(6));
         let machine = self.random.usize(0..self.machines.len());
-        match self.random.u32(0..126) {
-            100.. => {
+        match self.random.u32(0..146) {
+            126.. => self.declare(steps),
+            100..126 => {
                 let deed = self.order();
                 let command = self.command(deed);
                 steps.push(Step::Command(command));
@@ -362,6 +369,7 @@ impl Drawing {
             1 => Deed::Undo(self.run()),
             2 => Deed::Apply(1),
             3 => self.order(),
+            4 if self.rules[0].is_some() => Deed::ApplyRules(0),
             _ => Deed::Apply(0),
         }
     }
@@ -374,7 +382,7 @@ impl Drawing {
 
     fn command(&mut self, deed: Deed) -> Command {
         self.label += 1;
-        if !matches!(deed, Deed::Plan(_) | Deed::Verify(_)) {
+        if !deed.only_looks() {
             self.runs.push(self.label);
         }
         let meanwhile = if self.one_in(5) { self.random.usize(1..4) } else { 0 };

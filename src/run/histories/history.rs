@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::faults::{Fault, Outage};
+use super::rules_file::RulesFile;
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
 use crate::sandbox::DeadNaming;
@@ -95,6 +96,11 @@ pub(super) enum Step {
         file: FileNumber,
         rows: Vec<Row>,
     },
+    /// Writes a file of rules anew.
+    Declare {
+        file: FileNumber,
+        rules: RulesFile,
+    },
     Command(Command),
     /// The second begins while the first is under way.
     Together(Command, Command, Duration),
@@ -139,6 +145,9 @@ pub(super) enum Deed {
     Retag(Retag),
     /// Does what the command line asks for to the machines of a file or of the tenant's list.
     Order(Order),
+    /// Makes the tenant match a file of rules.
+    ApplyRules(FileNumber),
+    VerifyRules(FileNumber),
 }
 
 /// What becomes of a tag.
@@ -178,8 +187,21 @@ impl Deed {
         match self {
             Self::Apply(file) | Self::Plan(file) | Self::Verify(file) => Some(*file),
             Self::Order(order) => order.file,
-            Self::Resume(_) | Self::Undo(_) | Self::Retag(_) => None,
+            _ => None,
         }
+    }
+
+    /// The file of rules that it is about.
+    pub(super) const fn rules(&self) -> Option<FileNumber> {
+        match self {
+            Self::ApplyRules(file) | Self::VerifyRules(file) => Some(*file),
+            _ => None,
+        }
+    }
+
+    /// Whether it leaves the tenant as it is.
+    pub(super) const fn only_looks(&self) -> bool {
+        matches!(self, Self::Plan(_) | Self::Verify(_) | Self::VerifyRules(_))
     }
 }
 

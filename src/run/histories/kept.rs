@@ -7,6 +7,7 @@ use super::history::{
     Bound, Choice, Command, Deed, Fate, Habits, History, Label, Machine, Nature, Options, Order, Reference, Row, Step,
 };
 use super::judge;
+use super::rules_file::{Condition, Manner, OwnTag, Rule, RulesFile};
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
 use crate::sandbox::DeadNaming;
@@ -319,6 +320,50 @@ fn what_an_earlier_version_of_a_file_may_have_done_says_so_when_it_is_asked_for_
             let other = file(&[(set(DeviceValue::Normal), 2)]);
             let asked = file(&[(add("new"), 0)]);
             vec![asked.clone(), apply(1, dying), other, apply(2, fate), asked, Step::Command(last)]
+        });
+    }
+}
+
+#[test]
+fn what_another_run_of_ours_has_undone_is_not_said_to_be_so_where_no_list_could_be_read() {
+    let mut history = plain();
+    history.habits.latency = Duration::from_secs(3);
+    // It keeps the run open.
+    history.machines[1].nature = Nature::Broken;
+    for milliseconds in (0..9000).step_by(1500) {
+        for deed in [Deed::Apply(0), Deed::Resume(1)] {
+            let first = file(&[(set(DeviceValue::Low), 0), (add("new"), 1)]);
+            let other = Row { machine: 0, reference: Reference::Id, wishes: vec![set(DeviceValue::Normal)] };
+            let second = Step::Command(command(2, Deed::Apply(1), Fate::Undisturbed));
+            let fate = Fate::Interrupted(Duration::from_millis(milliseconds));
+            let last = Step::Command(command(3, deed, fate));
+            let steps = [first, apply(1, Fate::Undisturbed), Step::Write { file: 1, rows: vec![other] }, second, last];
+            holds(history.clone(), steps);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_rules_is_brought_about_gone_on_with_and_taken_back_whenever_it_dies() {
+    let mut history = plain();
+    history.machines[0].tags.push("old".into());
+    history.machines[2].tags.push("old".into());
+    let wide = Bound { percent: 100, count: 100 };
+    let rule = |condition, tag| Rule { condition, is_one_of: true, tag: Some(tag), value: None, only_reports: false };
+    let rules = RulesFile {
+        name: "one",
+        own: ["old", "new"].map(|tag| OwnTag { tag, manner: Manner::Prefix }).to_vec(),
+        scope: None,
+        guard_removals: wide,
+        guard_changes: wide,
+        rules: vec![rule(Condition::Grouped, "new"), rule(Condition::Chosen(Choice::Odd), "old")],
+    };
+    let well = |label, deed| Step::Command(command(label, deed, Fate::Undisturbed));
+    for goes_on in [Deed::ApplyRules(0), Deed::Resume(1)] {
+        holds_whenever_it_dies(&history, |fate| {
+            let declared = Step::Declare { file: 0, rules: rules.clone() };
+            let first = Step::Command(command(1, Deed::ApplyRules(0), fate));
+            vec![declared, first, well(2, goes_on), well(3, Deed::VerifyRules(0)), undo(4, 1)]
         });
     }
 }

@@ -26,6 +26,8 @@
 //! - A run whose machines could not be read was gone on with, did nothing, and ended with 0.
 //! - A remove was left out although the add that it waited for was proven a moment later.
 //! - Two processes at one run: a list that was older than the other's write was held against its outcome.
+//! - A run that was gone on with and interrupted before the list was read said `succeeded` of what a later run of ours had
+//!   undone.
 
 mod drawing;
 mod faults;
@@ -36,6 +38,7 @@ mod oracle;
 mod performing;
 mod printing;
 mod process;
+mod rules_file;
 mod service;
 mod shrinking;
 mod telling;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::history::{Command, Deed, History, Label, Row, Step};
 use super::process::Process;
+use super::rules_file::RulesFile;
 use super::service::{BEGINNING, Service};
 use super::telling::Told;
 use super::truth::{CommandNumber, Log, Moment, Wish};
@@ -66,6 +67,7 @@ struct World {
     set_by: Arc<Mutex<i64>>,
     boots: u64,
     files: [Vec<Row>; 2],
+    rules: [Option<RulesFile>; 2],
     told: Vec<Told>,
     commands: CommandNumber,
 }
@@ -82,6 +84,7 @@ impl World {
             set_by,
             boots: 0,
             files: Default::default(),
+            rules: Default::default(),
             told: Vec::new(),
             commands: 0,
         }
@@ -92,6 +95,7 @@ impl World {
         tokio::time::sleep(Duration::from_millis(7)).await;
         match step {
             Step::Write { file, rows } => self.files[*file].clone_from(rows),
+            Step::Declare { file, rules } => self.rules[*file] = Some(rules.clone()),
             Step::Wait(duration) => tokio::time::sleep(*duration).await,
             Step::Restart => {
                 tokio::time::sleep(Duration::from_secs(20)).await;
@@ -124,11 +128,15 @@ impl World {
         self.told.extend(other);
     }
 
-    /// The process of a command; none if it is about a run that there is not.
+    /// The process of a command; none if it is about a run, or a file of rules, that there is not.
     fn process(&mut self, command: &Command, has_company: bool) -> Option<Process> {
         let run = match command.deed {
             Deed::Resume(label) | Deed::Undo(label) => Some(self.run_of(label)?),
             _ => None,
+        };
+        let rules = match command.deed.rules() {
+            Some(file) => Some(self.rules[file].clone()?),
+            None => None,
         };
         let file = command.deed.file().map(|file| (file, self.files[file].clone()));
         let orders = command.deed.orders().or_else(|| self.orders_of(run.as_deref()?));
@@ -138,6 +146,7 @@ impl World {
             command: command.clone(),
             run,
             file,
+            rules,
             orders,
             has_company,
             service: Arc::clone(&self.service),

@@ -58,6 +58,9 @@ fn describe(step: &Step) -> String {
             let rows: Vec<String> = rows.iter().map(describe_row).collect();
             format!("file{file}.csv: {}", rows.join("; "))
         }
+        Step::Declare { file, rules } => {
+            format!("rules{file}.toml:\n        {}", rules.text().trim_end().replace('\n', "\n        "))
+        }
         Step::Command(command) => describe_command(command),
         Step::Together(first, second, after) => {
             format!("{}\n    and after {after:?} {}", describe_command(first), describe_command(second))
@@ -81,6 +84,8 @@ fn describe_command(command: &Command) -> String {
         Deed::Apply(file) => format!("apply file{file}.csv"),
         Deed::Plan(file) => format!("plan file{file}.csv"),
         Deed::Verify(file) => format!("verify file{file}.csv"),
+        Deed::ApplyRules(file) => format!("apply rules{file}.toml"),
+        Deed::VerifyRules(file) => format!("verify rules{file}.toml"),
         Deed::Resume(label) => format!("resume [{label}]"),
         Deed::Undo(label) => format!("undo [{label}]"),
         Deed::Retag(Retag { old, new: Some(new) }) => format!("tags rename {old} {new}"),

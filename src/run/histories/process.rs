@@ -1,5 +1,7 @@
 //! A command in a process of its own, from its beginning to whatever end its fate has for it.
 
+mod asking;
+
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -16,22 +18,18 @@ use super::history::{Command, Deed, Fate, FileNumber, Options, Order, Retag, Row
 use super::line::Line;
 use super::oracle::cells;
 use super::performing::happen;
+use super::rules_file::RulesFile;
 use super::service::Service;
 use super::telling::{COLUMNS, End, Told, read_results};
 use super::truth::{CommandNumber, Wish};
 use crate::clock::SharedClock;
 use crate::dispatch::{MaximumErrors, StopRequest};
-use crate::exit::CommandError;
-use crate::input::{Accepted, InputOptions, MachineFilter, Orders};
-use crate::plan::changes::{PlanSettings, UnlistedPolicy};
-use crate::plan::guard::{Bound, Guard};
-use crate::plan::tag_change::TagChange;
-use crate::quota::QuotaScope;
-use crate::report::{MACHINE_COLUMNS, Reserved, ResultsTarget, Screen, Streams};
+use crate::exit::{CommandError, ExitStatus};
+use crate::report::{Reserved, ResultsTarget, Screen, Streams};
 use crate::run::{
-    ApplyOrder, CallOptions, Consent, Desk, Identity, InputOrder, InputSource, NamedFilter, PlanningOptions,
-    ResumeOrder, Retagging, RunOptions, TENANT_INPUT, Tenant, UndoOrder, apply, check_input, check_input_with_machines,
-    plan, resume, retag, undo, verify,
+    ApplyOrder, CheckedInput, Consent, Desk, Identity, InputOrder, ResumeOrder, Retagging, RulesOrder, Tenant,
+    UndoOrder, apply, apply_rules, check_input, check_input_with_machines, plan, resume, retag, undo, verify,
+    verify_rules,
 };
 use crate::store::{RunCondition, Store};
 
@@ -49,6 +47,7 @@ pub(super) struct Process {
     /// The run that it is about, if it is named.
     pub(super) run: Option<String>,
     pub(super) file: Option<(FileNumber, Vec<Row>)>,
+    pub(super) rules: Option<RulesFile>,
     /// What is asked for of every row that does not say it.
     pub(super) orders: Option<Vec<Wish>>,
     pub(super) has_company: bool,
@@ -91,6 +90,7 @@ impl Process {
             ended_at,
             end,
             file: self.file,
+            rules: self.rules,
             results,
             text: text + if matches!(deed, Deed::Plan(_)) { &data } else { "" },
         }
@@ -177,6 +177,7 @@ impl Process {
                 Some(order) => (Some(check_input(order, &desk.screen).await?), None),
                 None => (None, None),
             };
+            let rules = self.rules(&desk.screen)?;
             let store = Store::open_for_simulation(&self.directory, Arc::clone(&self.clock)).await?;
             if most_commits < usize::MAX {
                 store.count_commits(most_commits, commits).await?;
@@ -200,20 +201,7 @@ impl Process {
                 Some(order) => Some(check_input_with_machines(&tenant, order, &mut desk).await?),
                 None => input,
             };
-            match (self.command.deed, input) {
-                (Deed::Retag(change), _) => {
-                    retag(&tenant, &self.apply_order(), &self.retagging(change)?, &mut desk).await
-                }
-                (Deed::Apply(_) | Deed::Order(_), Some(input)) => {
-                    apply(&tenant, &self.apply_order(), input, &mut desk).await
-                }
-                (Deed::Plan(_), Some(input)) => plan(&tenant, self.planning(), false, &input, &mut desk).await,
-                (Deed::Verify(_), Some(input)) => {
-                    verify(&tenant, input, Some(&ResultsTarget::StandardOutput), false, &mut desk).await
-                }
-                (Deed::Undo(_), _) => undo(&tenant, self.undo_order(), &mut desk).await,
-                (_, _) => resume(&tenant, self.resume_order(), &mut desk).await,
-            }
+            self.carry_out(&tenant, input, rules, &mut desk).await
         };
         let done: Result<_, CommandError> = Box::pin(done).await;
         match done {
@@ -225,136 +213,26 @@ impl Process {
         }
     }
 
-    fn options(&self) -> &Options {
-        &self.command.options
-    }
-
-    /// The input that the command names, if it does.
-    fn input(&self) -> Result<Option<InputOrder>, CommandError> {
-        let orders = match self.command.deed {
-            Deed::Order(order) => Some(orders(order)),
-            _ => None,
-        };
-        let (name, path, source) = match &self.file {
-            None if orders.is_none() => return Ok(None),
-            None => (TENANT_INPUT.to_owned(), TENANT_INPUT.to_owned(), InputSource::Tenant),
-            Some((number, rows)) => {
-                let text = file_text(rows, orders.is_some());
-                let open =
-                    move || -> std::io::Result<Box<dyn std::io::Read>> { Ok(Box::new(std::io::Cursor::new(text))) };
-                let name = format!("file{number}.csv");
-                (name.clone(), format!("/files/{name}"), InputSource::Bytes(Box::new(open)))
+    /// The deed itself, over a tenant that is open.
+    async fn carry_out(
+        &self,
+        tenant: &Tenant<Line>,
+        input: Option<CheckedInput>,
+        rules: Option<RulesOrder>,
+        desk: &mut Desk,
+    ) -> Result<ExitStatus, CommandError> {
+        let (order, standard_output) = (self.apply_order(), ResultsTarget::StandardOutput);
+        match (self.command.deed, input, rules) {
+            (Deed::Retag(change), ..) => retag(tenant, &order, &self.retagging(change)?, desk).await,
+            (Deed::Apply(_) | Deed::Order(_), Some(input), _) => apply(tenant, &order, input, desk).await,
+            (Deed::Plan(_), Some(input), _) => plan(tenant, self.planning(), false, &input, desk).await,
+            (Deed::Verify(_), Some(input), _) => verify(tenant, input, Some(&standard_output), false, desk).await,
+            (Deed::ApplyRules(_), _, Some(rules)) => apply_rules(tenant, &order, rules, desk).await,
+            (Deed::VerifyRules(_), _, Some(rules)) => {
+                verify_rules(tenant, rules, Some(&standard_output), false, desk).await
             }
-        };
-        Ok(Some(InputOrder {
-            name,
-            path,
-            is_file: self.file.is_some(),
-            source,
-            filter: self.filter()?,
-            // Tags in every case are meant here.
-            options: InputOptions { accepted: Accepted::ALL, orders, ..InputOptions::default() },
-            skip_invalid: self.options().skip_invalid,
-            allow_empty: true,
-            names_allowed: !self.options().no_inventory || matches!(self.command.deed, Deed::Verify(_)),
-        }))
-    }
-
-    fn filter(&self) -> Result<Option<NamedFilter>, CommandError> {
-        let now = self.clock.wall_time();
-        let filter = self.options().choice.map(|choice| NamedFilter::parse("--where".to_owned(), &choice.text(), now));
-        filter.transpose()
-    }
-
-    /// The change of a tag, as it was typed.
-    fn retagging(&self, Retag { old, new }: Retag) -> Result<Retagging, CommandError> {
-        let change = match new {
-            Some(new) => TagChange::rename(old, new, Accepted::ALL),
-            None => TagChange::remove(old),
-        };
-        let filter = self.filter()?.map(|named| MachineFilter::new(named.filter, &MACHINE_COLUMNS));
-        let typed = format!("tags {old} {new:?} {:?}", self.options().choice);
-        let filter = filter.transpose().expect("fields of the list");
-        Ok(Retagging { change: change.expect("tags of ours"), typed, filter })
-    }
-
-    fn calls(&self) -> CallOptions {
-        let habits = &self.service.habits;
-        CallOptions {
-            quota: habits.quota.parse().expect("a quota"),
-            scope: if habits.finds_out_scope { QuotaScope::Auto } else { QuotaScope::Api },
-            concurrency: 4,
-            deadline: self.options().deadline.map(|after| self.clock.boot_time().plus(after)),
-            maximum_outage: MAXIMUM_OUTAGE,
-        }
-    }
-
-    /// The guards of the command line; whoever goes on with a run has none.
-    fn guard(&self) -> Guard {
-        let share = |bound: super::history::Bound| Bound::Share { percent: bound.percent, count: bound.count };
-        let Options { guard_removals, guard_changes, .. } = self.options();
-        // To make room for another tag is no removal.
-        let makes_room = matches!(self.command.deed, Deed::Retag(Retag { new: Some(_), .. }));
-        match self.command.deed {
-            Deed::Resume(_) | Deed::Undo(_) => Guard::default(),
-            _ => Guard {
-                removals: guard_removals.filter(|_| !makes_room).map(share),
-                changes: guard_changes.map(share),
-                scope: None,
-            },
-        }
-    }
-
-    fn planning(&self) -> PlanningOptions {
-        let options = self.options();
-        let unlisted = if options.unlisted_fail { UnlistedPolicy::Fail } else { UnlistedPolicy::Try };
-        PlanningOptions {
-            settings: PlanSettings { unlisted, limit: options.limit, guard: self.guard() },
-            inventory: !options.no_inventory,
-            bulk: !options.no_bulk,
-            max_changes: options.max_changes,
-        }
-    }
-
-    fn run_options(&self) -> RunOptions {
-        let options = self.options();
-        RunOptions {
-            asks: options.answered_after.is_some(),
-            bulk: !options.no_bulk,
-            maximum_errors: MaximumErrors::Percent(50),
-            lock_wait: options.lock_wait,
-            note: None,
-            keep_runs: Duration::from_hours(24 * 90),
-            report: None,
-            skip_missing_machines: false,
-        }
-    }
-
-    fn apply_order(&self) -> ApplyOrder {
-        ApplyOrder {
-            target: ResultsTarget::StandardOutput,
-            planning: self.planning(),
-            run: self.run_options(),
-            joins: !self.options().fresh,
-        }
-    }
-
-    fn undo_order(&self) -> UndoOrder {
-        UndoOrder {
-            run_id: self.run.clone().unwrap_or_default(),
-            target: ResultsTarget::StandardOutput,
-            max_changes: self.options().max_changes,
-            run: self.run_options(),
-        }
-    }
-
-    fn resume_order(&self) -> ResumeOrder {
-        ResumeOrder {
-            run_id: self.run.clone(),
-            target: Some(ResultsTarget::StandardOutput),
-            reserved: Reserved::default(),
-            planning: self.planning(),
-            run: self.run_options(),
+            (Deed::Undo(_), ..) => undo(tenant, self.undo_order(), desk).await,
+            (..) => resume(tenant, self.resume_order(), desk).await,
         }
     }
 
@@ -368,22 +246,6 @@ impl Process {
         });
         own.next().map(|run| run.run_id)
     }
-}
-
-/// A file as it stands on the disk; where the command line says what is asked for, no column does.
-fn file_text(rows: &[Row], is_ordered: bool) -> String {
-    let columns = if is_ordered { 1 } else { COLUMNS.len() };
-    let mut text = COLUMNS[..columns].join(",") + ",team\n";
-    for row in rows {
-        let team = if row.machine % 2 == 1 { "odd" } else { "even" };
-        text += &(cells(row)[..columns].join(",") + "," + team + "\n");
-    }
-    text
-}
-
-fn orders(Order { add, remove, value, .. }: Order) -> Orders {
-    let [add, remove] = [add, remove].map(|tag| tag.map(str::to_owned));
-    Orders::new(add.as_slice(), remove.as_slice(), value, Accepted::ALL).expect("orders that make sense")
 }
 
 /// What a command says.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::faults::{Effect, Fault, response};
 use super::history::{Habits, Machine, Nature};
 use super::line::Letter;
+use super::rules_file::is_grouped;
 use super::truth::{CallNumber, Content, Event, Log, MachineNumber, Moment, Reply, Slot, Wish};
 use crate::api::{Answer, ApiRequest, Response};
 use crate::model::{DeviceValue, MachineId, TagAction};
@@ -289,6 +290,7 @@ const fn place_of(request: &ApiRequest) -> usize {
 fn described(number: MachineNumber, machine: &Machine) -> SandboxMachine {
     SandboxMachine {
         computer_dns_name: Some(machine_name(number)),
+        group: Some(if is_grouped(number) { "Servers" } else { "" }.to_owned()),
         tags: machine.tags.clone(),
         device_value: sandbox_value(machine.value),
         listed: machine.is_listed,

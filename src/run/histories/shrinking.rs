@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::history::{Command, Fate, History, Nature, Options, Reference, Row, Step, Weather};
+use super::rules_file::{Condition, Rule, RulesFile};
 use crate::sandbox::DeadNaming;
 
 /// The shortest history found that still fails, by `fails`, within a time that a person waits.
@@ -59,6 +60,9 @@ fn simpler_steps(step: &Step) -> Vec<Step> {
         Step::Write { file, rows } => {
             simpler_rows(rows).into_iter().map(|rows| Step::Write { file: *file, rows }).collect()
         }
+        Step::Declare { file, rules } => {
+            simpler_rules(rules).into_iter().map(|rules| Step::Declare { file: *file, rules }).collect()
+        }
         Step::Wait(wait) => {
             let plain = [Duration::from_mins(1), Duration::from_mins(20)].into_iter();
             plain.filter(|plain| plain != wait).take(1).map(Step::Wait).collect()
@@ -71,6 +75,36 @@ fn simpler_steps(step: &Step) -> Vec<Step> {
             *step.commands_mut()[number] = command;
             step
         }));
+    }
+    simpler
+}
+
+fn simpler_rules(file: &RulesFile) -> Vec<RulesFile> {
+    let mut simpler = Vec::new();
+    if file.scope.is_some() {
+        simpler.push(RulesFile { scope: None, ..file.clone() });
+    }
+    for (place, rule) in file.rules.iter().enumerate() {
+        let mut fewer = file.clone();
+        fewer.rules.remove(place);
+        simpler.push(fewer);
+        let plainer = [
+            Rule { condition: Condition::Always, ..rule.clone() },
+            Rule { is_one_of: false, ..rule.clone() },
+            Rule { only_reports: false, ..rule.clone() },
+            Rule { value: rule.value.filter(|_| rule.tag.is_none()), ..rule.clone() },
+        ];
+        simpler.extend(plainer.into_iter().filter(|plainer| plainer != rule).map(|plainer| {
+            let mut file = file.clone();
+            file.rules[place] = plainer;
+            file
+        }));
+    }
+    for place in 0..file.own.len() {
+        let mut fewer = file.clone();
+        let own = fewer.own.remove(place);
+        let is_given = file.rules.iter().any(|rule| rule.tag == Some(own.tag));
+        simpler.extend((!is_given).then_some(fewer));
     }
     simpler
 }

@@ -1,6 +1,7 @@
 //! What a command tells a person: its exit status, what it said, and its results as a CSV reader finds them.
 
 use super::history::{Deed, FileNumber, Label, Options, Row};
+use super::rules_file::RulesFile;
 use super::service::{machine_id, machine_name};
 use super::truth::{CommandNumber, MachineNumber, Moment, Wish};
 use crate::model::DeviceValue;
@@ -26,6 +27,8 @@ pub(super) struct Told {
     pub(super) end: End,
     /// The rows of its file when it began.
     pub(super) file: Option<(FileNumber, Vec<Row>)>,
+    /// Its file of rules, likewise.
+    pub(super) rules: Option<RulesFile>,
     pub(super) results: Option<Vec<ResultRow>>,
     pub(super) text: String,
 }

@@ -29,14 +29,14 @@ impl Drawing {
     pub(super) fn options(&mut self, deed: Deed) -> Options {
         let options = self.options_of_any();
         let choice = match deed {
-            Deed::Apply(_) | Deed::Order(_) | Deed::Retag(_)
+            Deed::Apply(_) | Deed::Verify(_) | Deed::Order(_) | Deed::Retag(_)
                 if self.one_in(if deed.orders().is_some() { 2 } else { 8 }) =>
             {
                 Some(self.choice(deed))
             }
             _ => None,
         };
-        let is_guarded = !matches!(deed, Deed::Plan(_) | Deed::Verify(_) | Deed::Resume(_) | Deed::Undo(_));
+        let is_guarded = matches!(deed, Deed::Apply(_) | Deed::Order(_) | Deed::Retag(_));
         let mut guard = || {
             let bound = Bound { percent: self.of(&[0, 20, 50]), count: self.random.u32(0..4) };
             (is_guarded && self.one_in(5)).then_some(bound)
@@ -44,7 +44,8 @@ impl Drawing {
         let (guard_removals, guard_changes) = (guard(), guard());
         let needs_list = guard_removals.or(guard_changes).is_some()
             || choice.is_some_and(|choice| choice != Choice::Odd)
-            || (deed.orders().is_some() && deed.file().is_none());
+            || (deed.orders().is_some() && deed.file().is_none())
+            || deed.rules().is_some();
         let no_inventory = options.no_inventory && !needs_list;
         Options { no_inventory, choice, guard_removals, guard_changes, ..options }
     }

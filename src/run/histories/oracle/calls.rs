@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::endings::differs_in_case;
-use super::{AT_ONCE, CallStory, Case, Deed, Event, Kind, LAG, Reply, Slot, Told, Wish};
+use super::{AT_ONCE, CallStory, Case, Event, Kind, LAG, Reply, Slot, Told, Wish};
 use crate::run::histories::history::{Reference, Row, Step};
 use crate::run::histories::telling::End;
 
@@ -14,7 +14,7 @@ const FORBIDDEN_CALLS: usize = 12;
 pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
     trespasses(case, told, note);
     let own: Vec<&CallStory<'_>> = writes.iter().filter(|write| write.command == told.number).collect();
-    let changes_nothing = matches!(told.deed, Deed::Plan(_) | Deed::Verify(_));
+    let changes_nothing = told.deed.only_looks();
     let was_refused = matches!(told.end, End::Exited(2 | 3 | 6));
     if let Some(first) = own.first()
         && (changes_nothing || was_refused)
@@ -213,6 +213,12 @@ fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<Cow<'a, [Row]
         // Whomever a call is about, all of it was asked of.
         let row = |machine| Row { machine, reference: Reference::Id, wishes: wishes.clone() };
         return Some((0..case.history.machines.len()).map(row).collect());
+    }
+    if told.rules.is_some() {
+        let rows = told.results.iter().flatten().filter_map(|result| {
+            Some(Row { machine: result.machine?, reference: Reference::Id, wishes: result.wishes.clone() })
+        });
+        return Some(rows.collect());
     }
     if let Some((_, rows)) = &told.file {
         if told.options.choice.is_none() {

@@ -11,7 +11,7 @@ use crate::run::histories::truth::{Content, MachineNumber, Slot, Wish};
 
 /// Judges whom a command has touched and answered.
 pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
-    if matches!(told.deed, Deed::Undo(_) | Deed::Plan(_) | Deed::Verify(_)) {
+    if matches!(told.deed, Deed::Undo(_) | Deed::Plan(_)) || told.deed.rules().is_some() {
         return;
     }
     let choosing = Choosing { case, writes };
@@ -20,14 +20,15 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
             note(Kind::MeantOthers, what);
         }
     }
-    if let Some(what) = choosing.left_out(told) {
+    if let Some(what) = choosing.answered_amiss(told) {
         note(Kind::MeantOthers, what);
     }
 }
 
-struct Choosing<'a> {
-    case: &'a Case<'a>,
-    writes: &'a [CallStory<'a>],
+/// What may be known of a command's choice.
+pub(super) struct Choosing<'a> {
+    pub(super) case: &'a Case<'a>,
+    pub(super) writes: &'a [CallStory<'a>],
 }
 
 impl Choosing<'_> {
@@ -59,10 +60,11 @@ impl Choosing<'_> {
         Some(format!("call {} ({}) is about m{machine}, which was not meant", write.number, write.wish))
     }
 
-    /// A machine that was meant, and that the results of a run which this command began do not answer.
-    fn left_out(&self, told: &Told) -> Option<String> {
+    /// A machine that was meant, and that the results of a run which this command began do not answer, or one that they
+    /// answer and that was not meant.
+    fn answered_amiss(&self, told: &Told) -> Option<String> {
         let began_it = self.sayings(told).all(|saying| saying.number == told.number);
-        let is_over = matches!(told.end, End::Exited(0 | 1));
+        let is_over = matches!(told.end, End::Exited(0 | 1 | 10));
         let chooses = told.deed.orders().is_some() || told.options.choice.is_some();
         // A run of the same name may be gone on with of which nobody outside knows.
         if !began_it || !is_over || !chooses || matches!(told.deed, Deed::Resume(_)) || told.had_company {
@@ -70,6 +72,9 @@ impl Choosing<'_> {
         }
         let machines = 0..self.case.history.machines.len();
         let answered: Vec<MachineNumber> = told.results.iter().flatten().filter_map(|row| row.machine).collect();
+        if let Some(unmeant) = answered.iter().find(|machine| !self.may_mean(told, **machine)) {
+            return Some(format!("a row is about m{unmeant}, which was not meant"));
+        }
         let mut meant = machines.filter(|machine| self.must_mean(told, *machine));
         let left = meant.find(|machine| !answered.contains(machine))?;
         Some(format!("m{left} was meant, and no row is about it"))
@@ -138,7 +143,7 @@ impl Choosing<'_> {
 
     /// Whether our own writes make that the list is not to be believed about the slot. How old a write is nobody knows after
     /// the machine has started again.
-    fn may_have_written(&self, told: &Told, slot: &Slot) -> bool {
+    pub(super) fn may_have_written(&self, told: &Told, slot: &Slot) -> bool {
         let is_of_clocks = |step: &Step| matches!(step, Step::Restart | Step::SetClock { .. });
         let ages_are_known = !self.case.history.steps.iter().any(is_of_clocks);
         self.writes.iter().any(|write| {
@@ -223,8 +228,8 @@ mod tests {
     fn a_tag_is_renamed_where_it_was_seen_and_nowhere_else() {
         for (machines, violations) in [
             (&[0][..], &[][..]),
-            // A call each for the tag that comes and the one that goes.
-            (&[0, 1], &[Kind::MeantOthers, Kind::MeantOthers]),
+            // A call each for the tag that comes and the one that goes, and a row.
+            (&[0, 1], &[Kind::MeantOthers; 3]),
             (&[], &[Kind::MeantOthers]),
         ] {
             let mut tale = told();
@@ -232,7 +237,7 @@ mod tests {
             tale.comes_to(violations);
         }
         // Our own write of late goes before what a list shows that lags.
-        for (minutes, violations) in [(1, &[][..]), (60, &[Kind::MeantOthers, Kind::MeantOthers][..])] {
+        for (minutes, violations) in [(1, &[][..]), (60, &[Kind::MeantOthers; 3][..])] {
             let mut tale = told();
             tale.begin(Deed::Order(Order { file: None, add: None, remove: Some("old"), value: None }), "a");
             tale.look();

@@ -30,10 +30,13 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, Str
     if let (Deed::Apply(_) | Deed::Order(_), Some(results), Some((_, file))) = (told.deed, &told.results, &told.file) {
         rows_are_all_there(case, told, results, file, note);
     }
-    if matches!(told.deed, Deed::Apply(_) | Deed::Order(_)) && matches!(status, 0 | 1) && told.results.is_none() {
+    if matches!(told.deed, Deed::Apply(_) | Deed::Order(_) | Deed::ApplyRules(_))
+        && matches!(status, 0 | 1)
+        && told.results.is_none()
+    {
         note(Kind::RowsDiffer, format!("it ended with {status} and wrote no results"));
     }
-    if let (false, Some(results)) = (matches!(told.deed, Deed::Plan(_) | Deed::Verify(_)), &told.results) {
+    if let (false, Some(results)) = (told.deed.only_looks(), &told.results) {
         status_fits(status, results, note);
     }
     if told.label == LAST_LABELS + 1 {
@@ -62,7 +65,7 @@ fn progress(case: &Case<'_>, told: &Told, status: u8, note: &mut dyn FnMut(Kind,
         let mut others = told.results.iter().flatten();
         let waits = row.code == "waits_for_add"
             && others.any(|other| other.status == "invalid" && other.machine == row.machine);
-        row.status != "invalid" && !waits && (is_listed || row.code != "machine_not_found")
+        row.status != "invalid" && row.code != WITHHELD && !waits && (is_listed || row.code != "machine_not_found")
     };
     let left = told.results.iter().flatten().filter(is_well).filter(is_in_order).find(|row| !is_done(row));
     if let Some(row) = left {
@@ -72,7 +75,7 @@ fn progress(case: &Case<'_>, told: &Told, status: u8, note: &mut dyn FnMut(Kind,
 
 /// What cannot be explained where nothing went wrong.
 fn unexplained(case: &Case<'_>, told: &Told, status: u8) -> Option<String> {
-    let is_verify = matches!(told.deed, Deed::Verify(_));
+    let is_verify = matches!(told.deed, Deed::Verify(_) | Deed::VerifyRules(_));
     let has_company = told.had_company;
     let nobody_is_listed = !(0..case.history.machines.len()).any(|machine| case.is_always_listed(machine));
     // An app that may touch no machine of a file cannot be told from one that may touch none.

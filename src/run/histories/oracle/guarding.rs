@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ruling::Ruling;
 use super::{CallStory, Case, Deed, Event, Kind, ResultRow, Told};
 use crate::run::histories::history::{Bound, Retag};
 use crate::run::histories::telling::End;
@@ -14,7 +15,9 @@ pub(super) const WITHHELD: &str = "withheld";
 pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
     let is_removal = |write: &&CallStory<'_>| matches!(write.wish, Wish::Remove(_));
     let own = || writes.iter().filter(|write| write.command == told.number);
-    let removals = slots(own().filter(is_removal));
+    let mut removals = slots(own().filter(is_removal));
+    let ruling = Ruling { case, writes };
+    removals.retain(|slot| !ruling.may_be_exchanged(told, slot));
     let (withheld, goes_whole) = (removals_in(told, |row| row.code == WITHHELD), removals.is_empty());
     if let (Some(slot), Some(removed)) = (withheld.first(), removals.first()) {
         note(Kind::GuardPassed, format!("{slot} is withheld, and {removed} is not"));
@@ -24,20 +27,26 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
     // To make room for another tag is no removal.
     let makes_room = matches!(told.deed, Deed::Retag(Retag { new: Some(_), .. }));
-    let of_removals = told.options.guard_removals.filter(|_| !makes_room);
-    let sent = [(of_removals, removals, "removals"), (told.options.guard_changes, slots(own()), "changes")];
-    let listed = listed(case, told, writes);
+    let (of_removals, of_changes, [fewest, most]) = match &told.rules {
+        Some(rules) => (Some(rules.guard_removals), Some(rules.guard_changes), ruling.count_in_scope(told)),
+        None => {
+            let of_removals = told.options.guard_removals.filter(|_| !makes_room);
+            (of_removals, told.options.guard_changes, [listed(case, told, writes); 2])
+        }
+    };
+    let sent = [(of_removals, removals, "removals"), (of_changes, slots(own()), "changes")];
     for (bound, sent, what) in sent {
-        if let Some(bound) = bound.filter(|bound| !allows(*bound, sent.len(), listed)) {
-            note(Kind::GuardPassed, format!("{} {what} passed {bound:?} of {listed} machines", sent.len()));
+        if let Some(bound) = bound.filter(|bound| !allows(*bound, sent.len(), most)) {
+            note(Kind::GuardPassed, format!("{} {what} passed {bound:?} of {most} machines", sent.len()));
         }
     }
     let began_it =
         case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);
     let in_doubt = removals_in(told, |row| row.status == "unknown").len();
-    let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.len() + in_doubt, listed));
+    let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.len() + in_doubt, fewest));
     // Who goes on with a run without a guard of its own leaves what another has withheld.
-    let has_decided = (began_it || of_removals.is_some()) && matches!(told.end, End::Exited(0 | 1));
+    let has_decided =
+        (began_it || (of_removals.is_some() && told.rules.is_none())) && matches!(told.end, End::Exited(0 | 1));
     if has_decided && goes_whole && !withheld.is_empty() && !is_too_much {
         note(Kind::GuardPassed, format!("{} removals are withheld, and {of_removals:?} allows them", withheld.len()));
     }

@@ -11,6 +11,8 @@
 //! - A call of its own that was still on the way, since its process had died or its time was over, and that took effect
 //!   when it should have been long gone.
 //!
+//! So an undo may go back to what an own write of another run had left shortly before, though somebody had changed it since.
+//!
 //! What another command of ours has written before this one began is no excuse: the program keeps books of that. Nor is a
 //! change that a list would have shown which the program did not read when it went on with a run.
 
@@ -20,6 +22,7 @@ mod endings;
 mod guarding;
 mod layers;
 mod rows;
+mod ruling;
 #[cfg(test)]
 mod tale;
 #[cfg(test)]
@@ -146,6 +149,7 @@ impl<'a> Case<'a> {
             undoing::judge(self, told, &writes, &mut note);
             calls::judge(self, told, &writes, &mut note);
             choosing::judge(self, told, &writes, &mut note);
+            ruling::judge(self, told, &writes, &mut note);
             guarding::judge(self, told, &writes, &mut note);
         }
         violations.sort_by_key(|violation| violation.label);

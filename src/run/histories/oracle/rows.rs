@@ -10,7 +10,7 @@ const NAMED_NOBODY: [&str; 2] = ["not_in_inventory", "machine_not_found"];
 
 /// Judges every row of a command's results.
 pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
-    if matches!(told.deed, Deed::Verify(_)) {
+    if matches!(told.deed, Deed::Verify(_) | Deed::VerifyRules(_)) {
         return judge_verification(case, told, note);
     }
     for row in told.results.iter().flatten() {
@@ -253,6 +253,12 @@ impl Claim<'_> {
 
 /// What `verify` says of a row, against what it was shown.
 fn judge_verification(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, String)) {
+    if let (Some((_, file)), Some(results), None) = (&told.file, &told.results, told.options.choice)
+        && file.len() != results.len()
+    {
+        let text = format!("{} rows were compared, and the file has {}", results.len(), file.len());
+        note(Kind::RowsDiffer, text);
+    }
     for row in told.results.iter().flatten() {
         let (Some(machine), [wish]) = (row.machine, row.wishes.as_slice()) else { continue };
         let slot = wish.slot(machine);

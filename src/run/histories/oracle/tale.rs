@@ -65,6 +65,7 @@ impl Tale {
             ended_at: self.now,
             end: End::Killed,
             file: None,
+            rules: None,
             results: None,
             text: String::new(),
         });

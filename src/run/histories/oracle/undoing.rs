@@ -75,6 +75,7 @@ impl Undoing<'_> {
         let mut good = vec![first.before.clone()];
         good.extend(before_run);
         good.extend(self.seen_before(slot, first.index));
+        good.extend(self.believed_before(slot, first.index));
         good.extend(others.iter().map(|change| change.after.clone()));
         let row = self.row(slot);
         let says_so = row.is_some_and(|row| matches!(row.status.as_str(), "failed" | "unknown"));
@@ -225,6 +226,13 @@ impl Undoing<'_> {
         })
     }
 
+    /// What another run of ours has made of the slot so shortly before that its list is not to be believed, and that write is.
+    fn believed_before(&self, slot: &Slot, index: usize) -> Option<Content> {
+        let write = self.written_shortly_before(slot, index).last()?;
+        let before = self.case.log.content_before(slot, write.sent);
+        Some(write.wish.carried_out(&before, self.case.habits().tells_case_apart))
+    }
+
     /// Whether another run of ours has written there since, even in vain: it wants it so, unless it was taken back.
     fn was_written_since(&self, slot: &Slot, index: usize, gone: &BTreeSet<&str>) -> bool {
         self.writes.iter().any(|write| {
@@ -298,5 +306,40 @@ impl Undoing<'_> {
                 self.seen_before(&slot, first.index).filter(|_| !self.was_doubtful_before(&slot, first.index))?;
             Some(format!("{slot} was changed by the run, which had seen it {seen} before; it was refused all the same"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tale::Tale;
+    use super::*;
+    use crate::model::DeviceValue::{High, Low, Normal};
+
+    #[test]
+    fn shortly_after_a_write_of_ours_an_undo_goes_back_to_that_and_later_to_what_the_list_showed() {
+        for (back, minutes, violations) in [
+            (Low, 1, &[][..]),
+            (Normal, 1, &[]),
+            (Normal, 60, &[]),
+            (Low, 60, &[Kind::NotUndone]),
+            (High, 1, &[Kind::NotUndone]),
+        ] {
+            let mut tale = Tale::new();
+            let mut set = |deed, run: &str, value| {
+                tale.begin(deed, run);
+                tale.look();
+                let rows = [("succeeded", 1, Wish::Set(value))];
+                tale.change(&rows[0].2, 1);
+                tale.end(End::Exited(0), &rows);
+                if run == "a" {
+                    tale.others(&Wish::Set(Normal), 1);
+                    tale.wait(minutes);
+                }
+            };
+            set(Deed::Apply(0), "a", Low);
+            set(Deed::Apply(0), "b", High);
+            set(Deed::Undo(1), "c", back);
+            tale.comes_to(violations);
+        }
     }
 }
