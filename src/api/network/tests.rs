@@ -142,3 +142,21 @@ fn what_a_library_wraps_in_an_error_of_the_system_is_found() {
     let text = "the certificate of host has expired by this computer's clock".to_owned();
     assert_eq!(found, Some((CertificateProblem::Expired, text)));
 }
+
+#[test]
+fn what_the_library_has_only_a_name_for_is_said_in_words() {
+    let other = |name: &str| CertificateError::Other(rustls::OtherError(std::sync::Arc::new(io::Error::other(name))));
+    for (error, expected) in [
+        (other("CaUsedAsEndEntity"), "is not one for a server: it is self-signed, or may sign others"),
+        (other("PathLenConstraintViolated"), "is not accepted: path len constraint violated"),
+        (CertificateError::UnhandledCriticalExtension, "is not accepted: unhandled critical extension"),
+        (CertificateError::InvalidPurpose, "is not one for a server"),
+        (CertificateError::Revoked, "was revoked"),
+        (other("two words"), "is not accepted: two words"),
+        (other("UnknownThing { code: 5 }"), "is not accepted: unknown thing"),
+    ] {
+        let error = rustls::Error::InvalidCertificate(error);
+        let found = certificate_problem(&error, "host");
+        assert_eq!(found, Some((CertificateProblem::Unusable, format!("the certificate of host {expected}"))));
+    }
+}
