@@ -152,6 +152,11 @@ pub enum WaitCause {
         /// What was met last.
         trouble: ServiceTrouble,
     },
+    /// The state's database does not answer, so that nothing can be counted or stored.
+    State {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 impl WaitCause {
@@ -164,7 +169,8 @@ impl WaitCause {
             | Self::Retry(_)
             | Self::Answer { .. }
             | Self::Token { .. }
-            | Self::Outage { .. } => true,
+            | Self::Outage { .. }
+            | Self::State { .. } => true,
             Self::Pacing | Self::ListLag => false,
         }
     }

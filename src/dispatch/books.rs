@@ -113,7 +113,11 @@ impl Books {
         } else {
             clockwork.outage().or_else(|| clockwork.waiting()).or(met).or_else(unanswered)
         };
-        let (waiting, in_the_way) = (waiting.map(shown), in_the_way.or_else(unanswered).map(shown));
+        let silent_for = at.state_silent_for;
+        let silence = silent_for.and_then(|silent| wall_now.checked_sub(silent).ok());
+        let silence = silence.map(|since| (WaitCause::State { since }, None));
+        let waiting = silence.or_else(|| waiting.map(shown));
+        let in_the_way = silence.or_else(|| in_the_way.or_else(unanswered).map(shown));
         let (awaited, awaited_until) = clockwork.awaited();
         (self.progress.waiting, self.progress.in_the_way) = (waiting, in_the_way);
         (self.progress.awaited, self.progress.awaited_until) = (awaited as u64, awaited_until.and_then(wall));

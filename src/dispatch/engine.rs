@@ -85,7 +85,9 @@ impl<T: Transport> Engine<'_, T> {
 
     fn moment(&self) -> Moment {
         let service_accepted = self.caller.service_accepted();
-        Moment { now: self.clock.boot_time(), wall_now: self.clock.wall_time(), service_accepted }
+        let (now, wall_now, state_silent_for) =
+            (self.clock.boot_time(), self.clock.wall_time(), self.store.silent_for());
+        Moment { now, wall_now, service_accepted, state_silent_for }
     }
 
     /// Goes on until there is nothing more to wait for.
@@ -112,7 +114,20 @@ impl<T: Transport> Engine<'_, T> {
             self.carry_out(step.actions)?;
             input = match step.next {
                 Next::End => return Ok(()),
-                Next::Ask(question) => Input::Answered(self.ask(question).await),
+                Next::Ask(question) => {
+                    let asking = ask(self.store.clone(), self.run, self.account, question);
+                    tokio::pin!(asking);
+                    loop {
+                        tokio::select! {
+                            biased;
+                            answer = &mut asking => break Input::Answered(answer),
+                            () = tokio::time::sleep(settings.tick) => {
+                                let actions = dispatcher.look(self.moment());
+                                self.carry_out(actions)?;
+                            }
+                        }
+                    }
+                }
                 Next::Await => tokio::select! {
                     biased;
                     Some(request) = stop_requests.recv() => Input::StopRequested(request),
@@ -151,34 +166,6 @@ impl<T: Transport> Engine<'_, T> {
         Ok(())
     }
 
-    async fn ask(&self, question: Question) -> Result<Answer, StoreError> {
-        let (store, run) = (&self.store, self.run);
-        Ok(match question {
-            Question::Work(kind, read) => {
-                let items = match read {
-                    WorkRead::Spread { all, count } => store.spread_work(run, kind, all, count).await?,
-                    WorkRead::Page { after, limit } => store.next_work(run, kind, after, limit).await?,
-                };
-                Answer::Work(kind, read, items)
-            }
-            Question::RemovesWithoutAdds(kinds, doubt) => {
-                let mut removes = Vec::with_capacity(kinds.len());
-                for kind in kinds {
-                    removes.push((kind, store.leave_out_removes_without_adds(run, kind.unlisted, doubt).await?));
-                }
-                Answer::RemovesWithoutAdds(removes, doubt)
-            }
-            Question::UnknownOperations => Answer::UnknownOperations(store.unknown_operations(run).await?),
-            Question::LatestEnds { groups, count } => {
-                let mut ends = Vec::with_capacity(groups.len());
-                for buckets in groups {
-                    ends.push(store.latest_ends(self.account, buckets.to_vec(), count).await?);
-                }
-                Answer::LatestEnds(ends)
-            }
-        })
-    }
-
     /// Stores what the end of the run has shown, and tells it.
     async fn conclude(self, dispatcher: Dispatcher) -> Result<(EndReason, Progress), DispatchError> {
         let (reason, progress, believed) = dispatcher.conclude(self.moment());
@@ -191,4 +178,32 @@ impl<T: Transport> Engine<'_, T> {
         self.observer.observe(&Event::Ended(reason.clone()), &progress).map_err(DispatchError::Observer)?;
         Ok((reason, progress))
     }
+}
+
+/// What the store has to say.
+async fn ask(store: Store, run: RunKey, account: AccountKey, question: Question) -> Result<Answer, StoreError> {
+    Ok(match question {
+        Question::Work(kind, read) => {
+            let items = match read {
+                WorkRead::Spread { all, count } => store.spread_work(run, kind, all, count).await?,
+                WorkRead::Page { after, limit } => store.next_work(run, kind, after, limit).await?,
+            };
+            Answer::Work(kind, read, items)
+        }
+        Question::RemovesWithoutAdds(kinds, doubt) => {
+            let mut removes = Vec::with_capacity(kinds.len());
+            for kind in kinds {
+                removes.push((kind, store.leave_out_removes_without_adds(run, kind.unlisted, doubt).await?));
+            }
+            Answer::RemovesWithoutAdds(removes, doubt)
+        }
+        Question::UnknownOperations => Answer::UnknownOperations(store.unknown_operations(run).await?),
+        Question::LatestEnds { groups, count } => {
+            let mut ends = Vec::with_capacity(groups.len());
+            for buckets in groups {
+                ends.push(store.latest_ends(account, buckets.to_vec(), count).await?);
+            }
+            Answer::LatestEnds(ends)
+        }
+    })
 }

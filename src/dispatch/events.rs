@@ -92,6 +92,8 @@ pub enum Spent {
     ListLag,
     /// Everybody waited for a token.
     SignIn,
+    /// The state's database did not answer, whatever else was awaited.
+    State,
     /// Our own work: reading and storing.
     Own,
 }

@@ -2,6 +2,8 @@
 //!
 //! What surprises: reading the store is a question, and no action among others. Nothing else is heard until it is answered.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::events::{Event, Progress};
@@ -19,6 +21,8 @@ pub(super) struct Moment {
     pub(super) wall_now: Timestamp,
     /// Whether the service had accepted any write by then.
     pub(super) service_accepted: bool,
+    /// For how long the state's database had not answered by then, if that was long.
+    pub(super) state_silent_for: Option<Duration>,
 }
 
 /// Something that has happened.

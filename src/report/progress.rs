@@ -117,7 +117,11 @@ fn expected_end(progress: &Progress) -> Option<ExpectedEnd> {
     let end = progress.expected_end?;
     match progress.waiting {
         Some((
-            WaitCause::Outage { .. } | WaitCause::Answer { .. } | WaitCause::Token { .. } | WaitCause::Retry(_),
+            WaitCause::Outage { .. }
+            | WaitCause::Answer { .. }
+            | WaitCause::Token { .. }
+            | WaitCause::Retry(_)
+            | WaitCause::State { .. },
             _,
         )) => None,
         Some((_, Some(next))) => Some(ExpectedEnd { at: end.at.max(next), ..end }),
@@ -135,6 +139,7 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         WaitCause::Token { since } => {
             return format!("waiting for the sign-in service since {}", clock_time(since, time_zone));
         }
+        WaitCause::State { since } => return state_text(since, time_zone),
         WaitCause::Retry(repeat) => {
             let next = until.map(|until| format!(", next {}", clock_time(until, time_zone))).unwrap_or_default();
             return format!("{}{next}", repeat_text(repeat));
@@ -150,6 +155,11 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         Some(until) => format!("next call {}, {what}", clock_time(until, time_zone)),
         None => what,
     }
+}
+
+/// That the state's database does not answer.
+pub(super) fn state_text(since: Timestamp, time_zone: &TimeZone) -> String {
+    format!("the state's database has not answered since {}", clock_time(since, time_zone))
 }
 
 /// What was met, and which try comes next: "503 from the service, try 3 of 10".

@@ -23,6 +23,7 @@ pub(super) fn spent_name(part: Spent) -> String {
         Spent::ListLag => "list_lag",
         Spent::Outage => "outage",
         Spent::SignIn => "sign_in",
+        Spent::State => "state",
         Spent::Own => "own",
     };
     name.to_owned()
@@ -44,6 +45,7 @@ pub(super) fn named_text(name: &str) -> String {
         "list_lag" => "waiting for the service's list to show the latest writes",
         "outage" => "waiting for the service to come back",
         "sign_in" => "signing in",
+        "state" => "waiting for the state's database",
         "own" => "in the program itself",
         other => return limit_text(other).unwrap_or_else(|| "for another reason".to_owned()),
     };
