@@ -70,16 +70,16 @@
 //! | what an unattended run may do at most | `plan/guard.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
-//! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs` |
+//! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs`; together, as they are told: `run/input_faults.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
 //! | when an outage is one | `call/outage.rs` |
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
-//! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs` |
+//! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs`, `store/settlement.rs` |
 //! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/apart.rs` |
-//! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, how they stand in columns: `store/encoding.rs` |
+//! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, `store/slot_write.rs`, `store/work_item.rs`, how they stand in columns: `store/encoding.rs` |
 //! | what `state` shows, copies | `store/overview.rs`, `store/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
 //! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |

@@ -304,7 +304,8 @@ fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
     }
 }
 
-fn cause_object((key, group): (&ErrorKey, &ErrorGroup)) -> Value {
+/// Why rows are not done, for scripts.
+pub(super) fn cause_object((key, group): (&ErrorKey, &ErrorGroup)) -> Value {
     json!({
         "code": Outside::new(&key.code).json(),
         "status": key.status.as_str(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Desk;
 use super::foretelling::{foretell, sitting};
-use super::input::OrderDigest;
+use super::order_digest::OrderDigest;
 use super::record::WITHHELD;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};

@@ -1,35 +1,29 @@
 //! Reading the input for a command: where it is, what is wrong with it, what it comes to.
 
-use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::Desk;
-use super::planning::more_tags;
+use super::input_faults::{portal_warning, refuse_conflicts, refused, show_lines, show_warnings, unusable_json};
+use super::order_digest::{Digesting, OrderDigest};
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::filter::Filter;
 use crate::input::{
-    ColumnChange, Doubt, Excerpt, InputError, InputOptions, MachineFields, Orders, Problem, Sheet, WorkbookError,
-    is_of_machine, names_machine_fields, read_selected,
+    ColumnChange, InputError, InputOptions, MachineFields, Orders, Problem, Sheet, WorkbookError, is_of_machine,
+    names_machine_fields, read_selected,
 };
-use crate::model::{MachineReference, Requests, RowNumber, Tag};
+use crate::model::{MachineReference, RowNumber};
 use crate::outside::shown;
-use crate::plan::identity::OrderedDigest;
-use crate::plan::operations::{Conflict, Operations};
+use crate::plan::operations::Operations;
 use crate::plan::resolution::Resolution;
 use crate::report::{ListBuilder, ListedFields, Screen};
 use crate::rules::Account;
 use crate::store::Declared;
-use crate::words::{counted, group_digits, selected_rows};
-
-/// The most contradictions that are listed.
-const LISTED_CONFLICTS: usize = 5;
+use crate::words::selected_rows;
 
 /// The name of the tenant's own list, where a file could be named.
 pub(crate) const TENANT_INPUT: &str = "@tenant";
@@ -66,69 +60,6 @@ pub(crate) struct InputOrder {
     pub(crate) allow_empty: bool,
     /// Whether machines may be named; without an inventory there is nothing to look their names up in.
     pub(crate) names_allowed: bool,
-}
-
-/// What begins the digest of a run whose changes stood on the command line.
-const ORDERED: &str = "ordered-";
-/// What is digested of the tenant's list, which is another one as soon as something is done.
-const TENANTS_LIST: &str = "list";
-
-/// What makes two command lines the same of which the one says which rows of an input are meant. What is selected may hang
-/// on the time and on the tenant, so that the same command may mean other rows the next time.
-pub(super) struct OrderDigest {
-    /// Where the rows come from, and what the command line says of them.
-    order: String,
-    /// What stands there; nothing before that is read.
-    content: String,
-}
-
-impl OrderDigest {
-    /// Of an input that a filter, or changes on the command line, say more of.
-    fn of(path: &str, filter: Option<&NamedFilter>, orders: Option<&Orders>) -> Option<Self> {
-        let filter = filter.map(|filter| filter.filter.text());
-        let order = match (filter, orders) {
-            (None, None) => return None,
-            (Some(filter), None) => OrderedDigest::of(&(path, filter)),
-            (filter, Some(orders)) => {
-                format!("{ORDERED}{}", OrderedDigest::of(&(path, filter, orders.options())))
-            }
-        };
-        Some(Self { order, content: String::new() })
-    }
-
-    /// Whether the command line said what the run was to change, in the digest of a run: its rows do not say it.
-    pub(super) fn says_changes(digest: &str) -> bool {
-        digest.starts_with(ORDERED)
-    }
-
-    /// The digest of a run that began with these rows.
-    pub(super) fn text(&self) -> String {
-        format!("{}:{}", self.order, self.content)
-    }
-
-    /// The digest of a run that never knew what becomes of its rows.
-    pub(super) fn without_content(&self) -> String {
-        format!("{}:", self.order)
-    }
-
-    /// The order in the digest of a run, if it is one of a command line.
-    pub(super) fn order_of(digest: &str) -> Option<&str> {
-        digest.split_once(':').map(|(order, _content)| order)
-    }
-}
-
-/// Digests what is read through it.
-struct Digesting<R> {
-    bytes: R,
-    digest: Sha256,
-}
-
-impl<R: Read> Read for Digesting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.bytes.read(buffer)?;
-        self.digest.update(buffer.get(..count).unwrap_or_default());
-        Ok(count)
-    }
 }
 
 /// A filter and where it stands, for messages.
@@ -306,10 +237,10 @@ fn check_blocking(
 ) -> Result<CheckedInput, CommandError> {
     let InputOrder { name, path, is_file, source, filter, options, skip_invalid, allow_empty, names_allowed } = order;
     let options = InputOptions { ids_only: !names_allowed, ..options };
-    let mut order = OrderDigest::of(&path, filter.as_ref(), options.orders.as_ref());
+    let mut order = OrderDigest::of(&path, filter.as_ref().map(|filter| &filter.filter), options.orders.as_ref());
     let sheet = read_sheet(&name, source, &options, filter, machines, order.as_mut())?;
     if let (Some(order), TENANT_INPUT) = (&mut order, &*path) {
-        TENANTS_LIST.clone_into(&mut order.content);
+        order.note_tenants_list();
     }
     for tag in options.orders.iter().flat_map(Orders::broken_in_portal) {
         screen.warning(&portal_warning(tag));
@@ -379,53 +310,6 @@ fn judge(
     Ok((sheet.problems.iter().map(in_error).collect(), Arc::new(operations)))
 }
 
-/// Refuses rows that contradict each other; all of them are listed.
-pub(super) fn refuse_conflicts(
-    name: &str,
-    requests: &Requests,
-    operations: &Operations,
-    screen: &Screen,
-) -> Result<(), CommandError> {
-    if operations.conflicts.is_empty() {
-        return Ok(());
-    }
-    let mut lines: Vec<String> =
-        operations.conflicts.iter().take(LISTED_CONFLICTS).map(|conflict| conflict.describe(requests)).collect();
-    let more = operations.conflicts.len() - lines.len();
-    if more > 0 {
-        let rows: Vec<String> = operations
-            .conflicts
-            .iter()
-            .skip(LISTED_CONFLICTS)
-            .take(LISTED_CONFLICTS)
-            .map(|conflict| conflict.later.row.to_string())
-            .collect();
-        let ellipsis = if more > rows.len() { ", …" } else { "" };
-        let more = counted(more as u64, "more contradiction, in row", "more contradictions, in rows");
-        lines.push(format!("and {more} {}{ellipsis}", rows.join(", ")));
-    }
-    show_lines(name, &lines, "error", screen);
-    let mut error = CommandError::text(
-        ExitStatus::InputRefused,
-        format!("{name} contradicts itself, so nothing was sent"),
-        Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
-    );
-    error.findings = conflict_findings(&operations.conflicts, requests);
-    Err(error)
-}
-
-/// A few contradictions one by one; many are one finding, as many problems of one kind are.
-fn conflict_findings(conflicts: &[Conflict], requests: &Requests) -> Vec<Value> {
-    let rows_of_one = if conflicts.len() > LISTED_CONFLICTS { conflicts.len() } else { 1 };
-    let place = |conflict: &Conflict| json!({"row": conflict.later.row, "line": conflict.later.line});
-    let finding = |group: &[Conflict]| {
-        let (first, places) = (group.first()?, group.iter().take(LISTED_CONFLICTS).map(place));
-        Some(json!({"code": "contradiction", "row": first.later.row, "line": first.later.line, "column": null,
-            "message": first.describe(requests), "accept": null, "rows": group.len(), "places": places.collect::<Vec<_>>()}))
-    };
-    conflicts.chunks(rows_of_one).filter_map(finding).collect()
-}
-
 fn read_sheet(
     name: &str,
     source: InputSource,
@@ -454,64 +338,13 @@ fn read_sheet(
     };
     let bytes = open().map_err(InputError::Read).map_err(unusable)?;
     let Some(order) = order else { return read_selected(bytes, options, filter, machines).map_err(unusable) };
-    let mut bytes = Digesting { bytes, digest: Sha256::new() };
+    let mut bytes = Digesting::new(bytes);
     let sheet = read_selected(&mut bytes, options, filter, machines).map_err(unusable)?;
-    order.content = OrderedDigest::of(bytes.digest.finalize().as_slice());
+    order.note_content(bytes);
     Ok(sheet)
-}
-
-fn unusable_json(error: &InputError) -> Value {
-    json!({"code": error.code(), "row": null, "line": error.line(), "column": null, "message": error.to_string(),
-        "accept": error.doubt().map(Doubt::name), "rows": null, "places": []})
-}
-
-fn refused(name: &str, bad_rows: usize, sheet: &Sheet) -> CommandError {
-    let (message, hint) = if sheet.is_refused() {
-        (
-            format!("the structure of {name} is in error, so nothing was sent"),
-            "fix the findings above; --skip-invalid does not help here, since rows may be missing",
-        )
-    } else {
-        (
-            format!("{name} has {} in error, so nothing was sent", rows_text(bad_rows, sheet.row_count)),
-            "fix these rows, or add --skip-invalid to run the others",
-        )
-    };
-    CommandError::text(ExitStatus::InputRefused, message, Some(hint))
 }
 
 /// Rows with at least one problem; `invalid` is sorted by row.
 fn count_rows(invalid: &[InvalidRow]) -> usize {
     invalid.chunk_by(|one, next| one.row == next.row).count()
-}
-
-fn rows_text(count: usize, of: u32) -> String {
-    format!("{} of {}", counted(count as u64, "row", "rows"), group_digits(u64::from(of)))
-}
-
-fn show_lines(name: &str, lines: &[String], word: &str, screen: &Screen) {
-    if lines.is_empty() {
-        return;
-    }
-    let mut text = String::new();
-    for line in lines {
-        // Writing into a string cannot fail.
-        let _written = writeln!(text, "{word}: {name}: {line}");
-    }
-    screen.line(text.trim_end());
-}
-
-fn show_warnings(name: &str, sheet: &Sheet, screen: &Screen) {
-    for warning in &sheet.warnings {
-        screen.warning(&format!("{name}: {warning}"));
-    }
-    if sheet.further_warnings > 0 {
-        screen.warning(&format!("{name}: and {}", more_tags(u64::from(sheet.further_warnings))));
-    }
-}
-
-/// What is said of a tag by which the portal cannot filter.
-pub(super) fn portal_warning(tag: &Tag) -> String {
-    let tag = Excerpt::new(tag.as_str());
-    format!("the tag \"{tag}\" holds a parenthesis or a comma, so the portal cannot filter by it")
 }

@@ -30,8 +30,10 @@ mod foretelling;
 #[cfg(test)]
 mod histories;
 mod input;
+mod input_faults;
 mod inventory;
 mod join;
+mod order_digest;
 mod plan;
 mod planning;
 mod record;

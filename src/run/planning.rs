@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Desk;
-use super::input::{CheckedInput, refuse_conflicts};
+use super::input::CheckedInput;
+use super::input_faults::{more_tags, refuse_conflicts};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
 use crate::call::StopReason;
@@ -116,11 +117,6 @@ pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventor
     if more > 0 {
         screen.warning(&format!("{}: and {}", input.name, more_tags(more as u64)));
     }
-}
-
-/// Tags that are as odd as those that were named.
-pub(super) fn more_tags(more: u64) -> String {
-    counted(more, "more tag like these", "more tags like these")
 }
 
 /// The operations of an input whose machines were looked up: those that are known, unless two spellings were found to mean one

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::Desk;
 use super::apply::{Application, ApplyOrder, keeps_rows};
-use super::input::{CheckedInput, portal_warning};
+use super::input::CheckedInput;
+use super::input_faults::portal_warning;
 use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
 use super::plan::show;
 use super::planning::{Planned, PlanningOptions, plan_over};

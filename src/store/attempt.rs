@@ -118,3 +118,20 @@ pub struct Settlement {
     /// A pause of its bucket for every process, and until when.
     pub pause: Option<(AccountKey, Bucket, BootTime)>,
 }
+
+#[cfg(any(test, fuzzing))]
+impl Settlement {
+    /// One for tests: that of an attempt which ended so, and did this.
+    pub(super) fn of(attempt: AttemptKey, end: AttemptEnd, effects: Vec<OperationEffect>) -> Self {
+        Self {
+            attempt,
+            http_status: (end == AttemptEnd::Now).then_some(200),
+            end,
+            verdict: "test",
+            request_id: None,
+            counts_as_attempt: true,
+            effects,
+            pause: None,
+        }
+    }
+}

@@ -140,16 +140,8 @@ impl World {
         }
         let (ticket, started) = process.in_flight.swap_remove(self.random.usize(..process.in_flight.len()));
         let answered = self.random.bool();
-        let settlement = Settlement {
-            attempt: ticket.attempt,
-            end: if answered { AttemptEnd::Now } else { AttemptEnd::GivenUp },
-            verdict: "test",
-            http_status: answered.then_some(200),
-            request_id: None,
-            counts_as_attempt: true,
-            effects: vec![],
-            pause: None,
-        };
+        let settlement =
+            Settlement::of(ticket.attempt, if answered { AttemptEnd::Now } else { AttemptEnd::GivenUp }, vec![]);
         process.store.settle(settlement).await.expect("the store works");
         let until = if answered { self.now() } else { self.now() + HELD };
         self.arrives(started, until);
@@ -320,16 +312,7 @@ async fn a_call_counts_for_a_process_with_another_clock_until_it_is_old_enough_b
             (process.store.admit(request).await.expect("the store works"), process.clock.boot_time())
         };
         let (Admission::Granted(ticket), _) = ask(0).await else { panic!("refused") };
-        let settlement = Settlement {
-            attempt: ticket.attempt,
-            end: AttemptEnd::Now,
-            verdict: "test",
-            http_status: Some(200),
-            request_id: None,
-            counts_as_attempt: true,
-            effects: vec![],
-            pause: None,
-        };
+        let settlement = Settlement::of(ticket.attempt, AttemptEnd::Now, vec![]);
         world.processes[0].store.settle(settlement).await.expect("the store works");
         for seconds in [10, 0] {
             let (admission, now) = ask(1).await;

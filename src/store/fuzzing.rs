@@ -194,14 +194,8 @@ async fn send(store: &Store, account: AccountKey, run: RunKey, operation: Operat
         after: if is_lost { Held::Unknown } else { Held::Present },
     };
     let settlement = Settlement {
-        attempt: ticket.attempt,
-        end: if is_lost { AttemptEnd::GivenUp } else { AttemptEnd::Now },
-        verdict: "done",
-        http_status: (!is_lost).then_some(200),
-        request_id: None,
-        counts_as_attempt: true,
-        effects: vec![effect],
         pause: is_lost.then_some((account, Bucket::Tags, ticket.started)),
+        ..Settlement::of(ticket.attempt, if is_lost { AttemptEnd::GivenUp } else { AttemptEnd::Now }, vec![effect])
     };
     store.settle(settlement).await.expect("an outcome");
 }

@@ -132,22 +132,17 @@ mod tests {
         for name in [DATABASE_NAME.to_owned(), format!("{DATABASE_NAME}-wal")] {
             std::fs::write(path.join(name), [7; 9000]).expect("our own file");
         }
-        let settlement = Settlement {
-            attempt: ticket.attempt,
-            end: AttemptEnd::Now,
-            verdict: "done",
-            http_status: Some(200),
-            request_id: None,
-            counts_as_attempt: true,
-            effects: vec![OperationEffect {
+        let settlement = Settlement::of(
+            ticket.attempt,
+            AttemptEnd::Now,
+            vec![OperationEffect {
                 operation: OperationId(0),
                 state: Some(OperationState::Succeeded),
                 ambiguous: false,
                 answer: AnswerFacts::default(),
                 after: Held::Value(DeviceValue::High),
             }],
-            pause: None,
-        };
+        );
         let settled = store.settle(settlement).await;
         assert!(matches!(settled, Err(StoreError::Harmed { .. })), "{settled:?}");
         let again = store.admit(request(2)).await;

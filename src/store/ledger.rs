@@ -1,24 +1,20 @@
-//! Every attempt, announced before it is sent and closed when its answer has come: admission and settlement, each in one
-//! transaction.
+//! Every attempt, announced in one transaction before it is sent, and what the ledger tells of those that were.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::attempt::{
-    Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
-};
+use super::attempt::{Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Refusal, Settlement};
 use super::custody::unknown_until;
 use super::encoding::bucket_number;
-use super::forms::{AccountKey, OperationState, RunKey};
+use super::forms::{AccountKey, RunKey};
 use super::plausible::believed;
-use super::runs::note_activity;
 use super::slots::unheard_operations;
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
-use crate::quota::ages::{assumed_end, given_up, may_still_be_sent};
+use crate::quota::ages::{assumed_end, may_still_be_sent};
 use crate::quota::window::{self, Decision};
 
 /// Schedules reckon with at most so many calls of which nobody knows; no service allows more in a window.
@@ -83,57 +79,6 @@ impl Store {
         Ok(admission)
     }
 
-    /// Closes an attempt and writes down what it did.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails: nothing of the answer may be shown.
-    pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
-        let clock = self.clock.clone();
-        let identity = self.identity.clone();
-        // It may be stored later, when a server is back that was away.
-        let heard = clock.boot_time();
-        let (noted, noted_by) = (settlement.clone(), clock.clone());
-        self.note_in_copy(move |transaction| {
-            let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;
-            settle(transaction, &noted, heard, &timelines, noted_by.as_ref()).map(drop)
-        })
-        .await;
-        let is_ours = self
-            .writer
-            .run(move |transaction| {
-                let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
-                settle(transaction, &settlement, heard, &timelines, clock.as_ref())
-            })
-            .await?;
-        if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
-    }
-
-    /// Closes the attempts of a run that this process will not hear of any more: each may still arrive, and its operations
-    /// may have taken effect.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
-    pub async fn abandon_open_attempts(&self, run: RunKey) -> Result<(), StoreError> {
-        let clock = self.clock.clone();
-        let process_key = self.identity.process_key;
-        self.writer
-            .run(move |transaction| {
-                let ended = given_up(clock.boot_time()).as_microseconds();
-                close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
-            })
-            .await
-    }
-
-    /// The same for attempts whose process died, or could not store their answers.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
-    pub(super) async fn settle_lost_attempts(&self, run: RunKey) -> Result<(), StoreError> {
-        self.writer
-            .run(move |transaction| close_unheard_attempts(transaction, &Unheard::OfRun(run), None, "lost"))
-            .await
-    }
-
     /// How long the latest writes of this account took from start to answer, on average; `None` when there were none since
     /// the machine was started.
     ///
@@ -196,52 +141,6 @@ impl Reader {
     pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
         self.connection.run(move |transaction| unheard_operations(transaction, run)).await
     }
-}
-
-/// Whose attempts are closed.
-pub(super) enum Unheard {
-    /// Those of a run, whoever made them: nobody is at it any more.
-    OfRun(RunKey),
-    /// Those of a run that this process has in flight.
-    InFlight(RunKey, i64),
-    /// Those of a process that is dead.
-    OfProcess(i64),
-}
-
-/// Gives attempts without a verdict one, and notes that their operations may have taken effect. Those that have no end
-/// yet get this one, or the one that was assumed when they were let through.
-pub(super) fn close_unheard_attempts(
-    transaction: &Transaction<'_>,
-    whose: &Unheard,
-    ended: Option<i64>,
-    verdict: &str,
-) -> Result<(), SqlError> {
-    let condition = match whose {
-        Unheard::OfRun(run) => format!("run_key = {}", run.0),
-        Unheard::InFlight(run, process) => format!("run_key = {} AND process_key = {process} AND ended IS NULL", run.0),
-        Unheard::OfProcess(process) => format!("run_key IS NOT NULL AND process_key = {process}"),
-    };
-    let attempts = transaction
-        .prepare_cached(&format!(
-            "SELECT attempt_key, run_key, operations FROM attempt WHERE verdict IS NULL AND {condition}"
-        ))?
-        .query_map(params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<Vec<(i64, i64, Vec<u8>)>, _>>()?;
-    let mut close = transaction.prepare_cached(
-        "UPDATE attempt SET ended = coalesce(ended, ?2, assumed_end), verdict = ?3 WHERE attempt_key = ?1",
-    )?;
-    let mut doubt = transaction.prepare_cached(
-        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, last_attempt = ?3, error_code = 'interrupted',
-             error_message = 'the run was stopped before the answer came'
-         WHERE run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)",
-    )?;
-    for (attempt_key, run_key, operations) in attempts {
-        close.execute(params![attempt_key, ended, verdict])?;
-        for number in decode_operations(&operations) {
-            doubt.execute(params![run_key, number, attempt_key])?;
-        }
-    }
-    Ok(())
 }
 
 /// The operations of an attempt, four bytes each, least significant first.
@@ -340,7 +239,7 @@ fn paused_until(
 }
 
 /// Until when a bucket pauses, on our clock.
-fn pause(
+pub(super) fn pause(
     transaction: &Transaction<'_>,
     account: AccountKey,
     bucket: Bucket,
@@ -413,106 +312,6 @@ fn latest_ends(
     ends.sort_unstable_by(|left, right| right.cmp(left));
     ends.truncate(count as usize);
     Ok(ends)
-}
-
-fn settle(
-    transaction: &Transaction<'_>,
-    settlement: &Settlement,
-    heard: BootTime,
-    timelines: &Timelines,
-    clock: &dyn Clock,
-) -> Result<bool, SqlError> {
-    let now = timelines.now;
-    let ended = match settlement.end {
-        AttemptEnd::Now => heard,
-        AttemptEnd::GivenUp => given_up(heard),
-        AttemptEnd::NeverSent => {
-            transaction
-                .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
-                .execute([settlement.attempt.0])?;
-            return Ok(true);
-        }
-    };
-    let settled = transaction
-        .prepare_cached(
-            "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5
-             WHERE attempt_key = ?1 AND verdict IS NULL",
-        )?
-        .execute(params![
-            settlement.attempt.0,
-            ended.as_microseconds(),
-            settlement.http_status,
-            settlement.verdict,
-            settlement.request_id,
-        ])?;
-    if settled == 0 {
-        // Somebody took us for dead and closed it; what became of it is theirs to find out.
-        return Ok(false);
-    }
-    let run_key: Option<i64> = transaction
-        .prepare_cached("SELECT run_key FROM attempt WHERE attempt_key = ?1")?
-        .query_row([settlement.attempt.0], |row| row.get(0))?;
-    if let Some(run_key) = run_key {
-        note_activity(transaction, run_key, clock)?;
-        for effect in &settlement.effects {
-            store_effect(transaction, run_key, effect, settlement, clock)?;
-        }
-    }
-    if let Some((account, bucket, until)) = settlement.pause
-        && pause(transaction, account, bucket, timelines)?.is_none_or(|known| known < until)
-    {
-        transaction
-            .prepare_cached(
-                "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (account_key, bucket) DO UPDATE SET timeline_key = ?3, until = ?4, until_at = ?5",
-            )?
-            .execute(params![
-                account.0,
-                bucket_number(bucket),
-                timelines.own,
-                until.as_microseconds(),
-                clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - now.as_microseconds()),
-            ])?;
-    }
-    Ok(true)
-}
-
-fn store_effect(
-    transaction: &Transaction<'_>,
-    run_key: i64,
-    effect: &OperationEffect,
-    settlement: &Settlement,
-    clock: &dyn Clock,
-) -> Result<(), SqlError> {
-    transaction
-        .prepare_cached(
-            "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 = 1 THEN ?4 ELSE max(ambiguous, ?4) END, attempts = attempts + ?5, http_status = ?6,
-                 error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11,
-                 last_attempt = ?12
-             WHERE run_key = ?1 AND operation_number = ?2",
-        )?
-        .execute(params![
-            run_key,
-            effect.operation.0,
-            effect.state.unwrap_or(OperationState::Pending).number(),
-            effect.ambiguous,
-            settlement.counts_as_attempt,
-            effect.answer.http_status,
-            effect.answer.error_code,
-            effect.answer.error_message,
-            effect.answer.request_id,
-            effect.after.as_str(),
-            effect.state.map(|_| clock.wall_time().as_microsecond()),
-            settlement.attempt.0,
-            is_settled_by_answer(effect),
-        ])?;
-    Ok(())
-}
-
-/// Whether an answer showed the machine as it is, and that was believed: then nothing of earlier attempts is in doubt but
-/// what the caller says.
-fn is_settled_by_answer(effect: &OperationEffect) -> bool {
-    effect.state == Some(OperationState::Failed) && effect.answer.error_code.as_deref() == Some("not_applied")
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ mod rows;
 mod runs;
 mod schema;
 mod server;
+mod settlement;
+mod slot_write;
 mod slots;
 mod soundness;
 mod sql;
@@ -48,6 +50,7 @@ mod tallies;
 mod timelines;
 mod witness;
 mod work;
+mod work_item;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -66,11 +69,12 @@ pub use declarations::{DeclarationInForce, Declared};
 pub use directory::{default_directory, lock_directory, state_files};
 pub use error::{DatabaseFailure, StoreError};
 pub use forms::{
-    AccountKey, Doubt, Guards, InputChunk, NewOperation, NewRun, OperationState, RecentSlotWrites, RemovesWithoutAdds,
-    RunKey, RunKind, RunSlot, RunState, SettledOperation, SlotWrite, StoredChunk, StoredOperation, StoredRun,
-    UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace, name_of_undo,
+    AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, SettledOperation,
+    StoredChunk, StoredOperation, StoredRun, name_of_undo,
 };
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
+pub use slot_write::{RecentSlotWrites, RunSlot, SlotWrite};
+pub use work_item::{Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace};
 
 pub use locks::{Claim, Holder, Overlap};
 pub use overview::{AtWork, Overview};

@@ -11,9 +11,9 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::custody::{Finding, Uncertainty};
-use super::ledger::{Unheard, close_unheard_attempts};
 use super::liveness::{LOCK_DIRECTORY, Life, LockName, OwnLock, look, put_if_gone};
 use super::server::{self, Heartbeats};
+use super::settlement::{Unheard, close_unheard_attempts};
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::{Store, StoreError, custody, liveness, plausible, timelines};
 use crate::clock::{BootTime, Clock, sleep_until};

@@ -3,11 +3,11 @@
 use super::encoding::{
     CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, damaged, kind_number, timestamp,
 };
-use super::forms::{
-    Doubt, Guards, OperationState, RemovesWithoutAdds, RunKey, UnknownOperations, WorkCount, WorkItem, WorkKind,
-    WorkPlace,
-};
+use super::forms::{OperationState, RunKey};
 use super::sql::{Row, SqlError, params};
+use super::work_item::{
+    Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+};
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 

@@ -118,7 +118,7 @@ fn a_certificate_that_is_not_accepted_ends_the_run_at_once_with_the_cause_and_wh
         for words in case.says {
             assert!(text.contains(words), "{} (sign-in: {signs_in}): {words:?} is not in: {text}", case.name);
         }
-        assert!(took < Duration::from_secs(10), "{}: {took:?}", case.name);
+        assert!(took < Duration::from_secs(20), "{}: {took:?}", case.name);
         assert_eq!(server.requests().len(), 0, "{}: nothing was sent", case.name);
         assert!(!text.contains("hunter2"), "{text}");
     });

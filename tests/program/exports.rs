@@ -43,16 +43,6 @@ fn tagfleet(server: &StandIn, folder: &Folder, arguments: &[&str], status: i32) 
     ended
 }
 
-#[track_caller]
-fn object(ended: &Ended) -> Value {
-    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
-}
-
-/// The calls that change something.
-fn writes(server: &StandIn) -> usize {
-    server.requests().iter().filter(|request| request.method == "POST" && request.path.starts_with("/api/")).count()
-}
-
 #[test]
 fn every_selected_row_asks_for_what_the_command_line_says_and_its_own_orders_are_carried_along() {
     let tenant = tenant();
@@ -72,11 +62,11 @@ fn every_selected_row_asks_for_what_the_command_line_says_and_its_own_orders_are
     assert_eq!(tenant.holds(1), (["New", "PCI", "Tier 1"].map(str::to_owned).to_vec(), "High".to_owned()));
     assert_eq!(tenant.holds(3), (["New", "Tier 1"].map(str::to_owned).to_vec(), "High".to_owned()));
     assert_eq!(tenant.holds(2).0, Vec::<String>::new());
-    let before = writes(&server);
+    let before = server.writes();
     let verify = change(portal(&server).only_verify()).with("--json").run().exits(0);
     assert_eq!(verify.summary()["holds"], 3);
     let again = change(portal(&server)).run().exits(0);
-    assert_eq!((again.statuses(), writes(&server)), (vec!["unchanged".to_owned(); 3], before), "nothing is left to do");
+    assert_eq!((again.statuses(), server.writes()), (vec!["unchanged".to_owned(); 3], before), "nothing is left to do");
 }
 
 #[test]
@@ -107,7 +97,7 @@ fn what_makes_no_sense_is_refused_before_the_file_is_read() {
     tagfleet(&server, &folder, &["plan", "@tenant", "--all", "--add", "A", "--no-inventory"], 2);
     let nameless = Rehearsal::at_stand_in(&server).file("Owner,Tags\nx,y\n").with("--all --add A").run().exits(3);
     nameless.says(&["has no machine column", "needed is a machine column (machineId"]);
-    assert_eq!(writes(&server), 0);
+    assert_eq!(server.writes(), 0);
 }
 
 #[test]
@@ -132,7 +122,7 @@ fn the_tenants_own_list_is_read_selected_changed_and_taken_back() {
     let text = String::from_utf8_lossy(&plan.output).into_owned();
     assert!(text.starts_with("Plan for @tenant, 1 of 3 rows selected, on "), "{text}");
     let applied = tagfleet(&server, &folder, &[&["apply", "--yes", "--json"], &change[..]].concat(), 0);
-    let told = object(&applied);
+    let told = applied.object();
     assert_eq!(
         (&told["input"], &told["rows"], &told["results"]),
         (&json!("@tenant"), &json!(1), &json!("tenant.results.csv"))
@@ -145,9 +135,9 @@ fn the_tenants_own_list_is_read_selected_changed_and_taken_back() {
     // The list that was read for the rows is that of the plan.
     let lists = server.requests().iter().filter(|request| request.path.contains("/machines?")).count();
     assert_eq!(lists, 2);
-    let before = writes(&server);
-    let again = object(&tagfleet(&server, &folder, &[&["apply", "--yes", "--json"], &change[..]].concat(), 0));
-    assert_eq!((&again["rows"], writes(&server)), (&json!(0), before), "nothing is left to select");
+    let before = server.writes();
+    let again = tagfleet(&server, &folder, &[&["apply", "--yes", "--json"], &change[..]].concat(), 0).object();
+    assert_eq!((&again["rows"], server.writes()), (&json!(0), before), "nothing is left to select");
     let run = told["run_id"].as_str().expect("a run");
     tagfleet(&server, &folder, &["undo", run, "--yes"], 0);
     assert_eq!(tenant.holds(2), (Vec::new(), "Normal".to_owned()));
@@ -176,12 +166,12 @@ fn a_run_over_the_tenants_list_keeps_its_selection_when_it_was_killed() {
         assert_eq!(tenant.holds(1).0.len() + tenant.holds(2).0.len() + tenant.holds(3).0.len(), 3 + 1, "one is done");
         let server = tenant.serve();
         let arguments = if way == "again" { change.to_vec() } else { vec!["resume", "--yes", "--json"] };
-        let told = object(&tagfleet(&server, &folder, &arguments, 0));
+        let told = tagfleet(&server, &folder, &arguments, 0).object();
         assert_eq!((&told["rows"], &told["status"]["succeeded"]), (&json!(3), &json!(3)), "{way}");
         for number in 1..=3 {
             assert!(tenant.holds(number).0.contains(&"A".to_owned()), "{way}");
         }
-        let last = object(&tagfleet(&server, &folder, &change, 0));
+        let last = tagfleet(&server, &folder, &change, 0).object();
         assert_eq!(last["rows"], 0, "{way}: a new run, for which nothing is left");
     }
     // Another change of the same list is another run.
@@ -193,7 +183,7 @@ fn a_run_over_the_tenants_list_keeps_its_selection_when_it_was_killed() {
     let server = tenant.serve();
     let other =
         ["apply", "@tenant", "--where", "machineTags !contains 'A'", "--add", "B", "--yes", "--json", "--no-bulk"];
-    let told = object(&tagfleet(&server, &folder, &other, 0));
+    let told = tagfleet(&server, &folder, &other, 0).object();
     assert_eq!((&told["rows"], tenant.holds(2).0), (&json!(3), vec!["B".to_owned()]));
 }
 
@@ -203,7 +193,7 @@ fn the_sandbox_makes_up_a_list_where_the_tenants_own_is_asked_for() {
     let plan =
         folder.run(&["plan", "@tenant", "--sandbox", "--where", "osPlatform == 'Linux'", "--add", "A", "--json"]);
     assert_eq!(plan.status, Some(0), "{}", plan.messages);
-    assert!(object(&plan)["rows"].as_u64().is_some_and(|rows| (1..1000).contains(&rows)), "{}", plan.messages);
+    assert!(plan.object()["rows"].as_u64().is_some_and(|rows| (1..1000).contains(&rows)), "{}", plan.messages);
 }
 
 /// Intune's list: its own ids, and those of Entra beside them.

@@ -79,6 +79,14 @@ pub(crate) struct Ended {
     pub(crate) messages: String,
 }
 
+impl Ended {
+    /// The object that it wrote to standard output.
+    #[track_caller]
+    pub(crate) fn object(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.output).unwrap_or_else(|error| panic!("{error}: {}", self.messages))
+    }
+}
+
 impl Program {
     /// The command for the program under test, with nothing of this process's environment.
     pub(crate) fn command() -> Command {

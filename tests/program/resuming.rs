@@ -51,11 +51,6 @@ fn command(sandbox: &Sandbox, folder: &Folder, arguments: &str) -> Ended {
     Program::start(command, None, true).end()
 }
 
-#[track_caller]
-fn object(ended: &Ended) -> serde_json::Value {
-    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
-}
-
 /// Every machine has the tag, and no more writes were made than there are rows.
 #[track_caller]
 fn each_was_written_once(sandbox: Sandbox) {
@@ -71,7 +66,7 @@ fn resume_goes_on_without_the_file_and_writes_everything_once() {
     std::fs::remove_file(folder.path("input.csv")).expect("our own file");
     let ended = command(&sandbox, &folder, "resume --yes --json --quota off --no-bulk");
     assert_eq!(ended.status, Some(0), "{}", ended.messages);
-    let summary = object(&ended);
+    let summary = ended.object();
     assert_eq!((&summary["run_id"], &summary["status"]["succeeded"]), (&run.into(), &ROWS.into()));
     let results = folder.read("input.results.csv").expect("the run's own results");
     assert_eq!(String::from_utf8_lossy(&results).matches(",succeeded,").count(), ROWS as usize);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 #[cfg(unix)]
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::machines::id;
 use crate::process::{Ended, PATIENCE, Program};
@@ -51,17 +51,8 @@ fn exits(ended: Ended, status: i32) -> Ended {
     ended
 }
 
-#[track_caller]
-fn object(ended: &Ended) -> Value {
-    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
-}
-
 fn text(ended: &Ended) -> String {
     String::from_utf8_lossy(&ended.output).into_owned()
-}
-
-fn writes(server: &StandIn) -> usize {
-    server.requests().iter().filter(|request| request.method == "POST" && request.path.starts_with("/api/")).count()
 }
 
 fn answer(row: &Row) -> String {
@@ -99,9 +90,9 @@ fn a_fleet_is_made_as_declared_and_the_second_night_writes_nothing() {
     "#);
     assert_eq!(exits(run(&server, &folder, "plan fleet.toml --detailed-exitcode"), 10).status, Some(10));
     exits(run(&server, &folder, "verify fleet.toml"), 10);
-    assert_eq!(writes(&server), 0);
+    assert_eq!(server.writes(), 0);
 
-    let told = object(&exits(run(&server, &folder, "apply fleet.toml --yes --json"), 0));
+    let told = exits(run(&server, &folder, "apply fleet.toml --yes --json"), 0).object();
     assert_eq!((&told["declaration"], &told["machines_in_scope"]), (&json!("fleet-eu"), &json!(3)));
     let header = String::from_utf8(folder.read("fleet.results.csv").expect("results")).expect("UTF-8");
     assert!(header.starts_with("machineId,computerDnsName,tag,action,value,rule,row,status,"), "{header}");
@@ -116,10 +107,10 @@ fn a_fleet_is_made_as_declared_and_the_second_night_writes_nothing() {
     assert_eq!(tenant.holds(1), (vec!["SITE-DE".to_owned(), "TIER-1".to_owned()], "High".to_owned()));
     assert_eq!((tenant.holds(2).0, tenant.holds(3).0), (vec!["SITE-DE".to_owned(), "VIP".to_owned()], vec![]));
 
-    let before = writes(&server);
+    let before = server.writes();
     let again = exits(run(&server, &folder, "apply fleet.toml --yes -q"), 0);
     assert_eq!((again.messages.as_str(), text(&again).as_str()), ("", ""));
-    assert_eq!(writes(&server), before);
+    assert_eq!(server.writes(), before);
     exits(run(&server, &folder, "verify fleet.toml"), 0);
 
     let run_id = told["run_id"].as_str().expect("a run").to_owned();
@@ -154,7 +145,7 @@ fn whatever_is_wrong_with_a_file_is_told_with_its_line_before_anything_is_sent()
             assert!(ended.messages.contains(part), "{}", ended.messages);
         }
     }
-    let told = object(&exits(run(&server, &folder, "plan fleet.toml --json"), 3));
+    let told = exits(run(&server, &folder, "plan fleet.toml --json"), 3).object();
     assert_eq!(told["findings"][0]["line"], json!(6));
     let lookup =
         format!("{FLEET}[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = {{ computerDnsName = 'Name' }}\nmax-age = '36h'\n");
@@ -177,17 +168,17 @@ fn removals_beyond_the_guard_are_withheld_and_a_ceiling_lets_them_through() {
     let machines = (1..=20).map(|number| machine(number).named(&format!("muc-{number}.corp")).tagged("SITE-DE"));
     let (tenant, folder) = (Tenant::of(machines), Folder::new());
     let server = tenant.serve();
-    let ended = object(&exits(over(&server, &folder, FLEET, "apply fleet.toml --yes --json"), 1));
+    let ended = exits(over(&server, &folder, FLEET, "apply fleet.toml --yes --json"), 1).object();
     assert_eq!(ended["status"]["not_attempted"], json!(20));
     assert_eq!(answers(&folder)[0], "1 muc-1 Remove SITE-DE not_attempted withheld, [own]");
-    assert_eq!(writes(&server), 0);
+    assert_eq!(server.writes(), 0);
     exits(run(&server, &folder, "plan fleet.toml --allow-removals 19"), 1);
     exits(run(&server, &folder, "plan fleet.toml --allow-removals 20"), 0);
     let guarded =
         format!("{FLEET}[guard]\nremovals = {{ percent = 100, count = 0 }}\nchanges = {{ percent = 1, count = 3 }}\n");
     exits(over(&server, &folder, &guarded, "apply fleet.toml --yes"), 3);
     exits(run(&server, &folder, "apply fleet.toml --yes --allow-changes 19"), 3);
-    assert_eq!(writes(&server), 0);
+    assert_eq!(server.writes(), 0);
     exits(run(&server, &folder, "apply fleet.toml --yes --allow-changes 20"), 0);
     assert_eq!(tenant.holds(20).0, Vec::<String>::new());
 }
@@ -240,7 +231,7 @@ fn what_cannot_be_decided_is_counted_and_left() {
         machine(3).named("ber-3.corp").tagged("TIER-7"),
     ]);
     let server = tenant.serve();
-    let told = object(&exits(over(&server, &folder, &rules, "apply fleet.toml --yes --json -q"), 0));
+    let told = exits(over(&server, &folder, &rules, "apply fleet.toml --yes --json -q"), 0).object();
     assert_eq!(told["undecided_machines"], json!(1));
     let tags = [1, 2, 3].map(|number| tenant.holds(number).0.join(" "));
     assert_eq!(tags, ["SITE-DE TIER-2", "SITE-DE", "SITE-DE TIER-7"]);
@@ -265,7 +256,7 @@ fn a_fresh_dump_changes_nothing() {
     let server = Tenant::of(machines()).serve();
     let folder = Folder::new();
     let dumped = exits(run(&server, &folder, "rules --dump --prefix SITE- --prefix Standort-"), 0);
-    let told = object(&exits(over(&server, &folder, &text(&dumped), "plan fleet.toml --json"), 0));
+    let told = exits(over(&server, &folder, &text(&dumped), "plan fleet.toml --json"), 0).object();
     assert_eq!((&told["changes"], &told["unchanged"]), (&json!(0), &json!(3)));
     exits(run(&server, &folder, "rules --dump --prefix NONE-"), 3);
     exits(run(&server, &folder, "rules --dump"), 2);
@@ -279,7 +270,7 @@ fn a_run_that_was_left_goes_on_with_what_was_decided_and_the_same_command_decide
     // A canary leaves a part of it.
     exits(over(&server, &folder, FLEET, "apply fleet.toml --yes --limit 2"), 0);
     let after = FLEET.replace("'ber'", "'nobody'");
-    let plan = object(&exits(over(&server, &folder, &after, "plan fleet.toml --json"), 0));
+    let plan = exits(over(&server, &folder, &after, "plan fleet.toml --json"), 0).object();
     assert!(plan["changes"].as_u64().is_some_and(|changes| changes > 0), "{plan}");
     exits(over(&server, &folder, FLEET, "apply fleet.toml --yes"), 0);
     exits(run(&server, &folder, "verify fleet.toml"), 0);
@@ -291,9 +282,9 @@ fn rules_can_be_tried_on_an_exported_list_without_a_tenant() {
     let server = Tenant::of(machines()).serve();
     let folder = Folder::new();
     exits(run(&server, &folder, "inventory -o machines.csv"), 0);
-    let at_tenant = object(&exits(over(&server, &folder, FLEET, "plan fleet.toml --json"), 0));
+    let at_tenant = exits(over(&server, &folder, FLEET, "plan fleet.toml --json"), 0).object();
     let requests = server.requests().len();
-    let tried = object(&exits(run(&server, &folder, "plan fleet.toml --inventory machines.csv --json"), 0));
+    let tried = exits(run(&server, &folder, "plan fleet.toml --inventory machines.csv --json"), 0).object();
     for key in ["rows", "changes", "unchanged", "machines_in_scope", "by_change", "rules"] {
         assert_eq!(tried[key], at_tenant[key], "{key}");
     }
@@ -336,7 +327,7 @@ fn a_killed_run_goes_on_when_the_command_is_given_again_and_answers_for_all_of_i
     }
     running.signal(Signal::KILL);
     let _killed = running.end();
-    let told = object(&exits(start("apply fleet.toml --yes --json").end(), 0));
+    let told = exits(start("apply fleet.toml --yes --json").end(), 0).object();
     // A row for every machine, and one for every tag that went, before and after the process died.
     let rows = before.len() + before.values().map(|machine| sites(machine).len()).sum::<usize>();
     assert_eq!((told["rows"].as_u64(), told["status"]["succeeded"].as_u64()), (Some(rows as u64), Some(rows as u64)));

@@ -53,6 +53,11 @@ struct Shared {
 }
 
 impl StandIn {
+    /// The calls that came and change something.
+    pub(crate) fn writes(&self) -> usize {
+        self.requests().iter().filter(|request| request.method == "POST" && request.path.starts_with("/api/")).count()
+    }
+
     /// Answers every request as this function says.
     pub(crate) fn answering(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start(None, Box::new(answer))

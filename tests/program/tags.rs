@@ -1,6 +1,6 @@
 //! `tagfleet tags`: what a tenant's machines have, and a tag renamed or removed on all of them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::process::{Ended, Program};
 use crate::rehearsal::Folder;
@@ -20,15 +20,6 @@ fn tags(server: &StandIn, folder: &Folder, arguments: &[&str]) -> Ended {
 fn exits(ended: Ended, status: i32) -> Ended {
     assert_eq!(ended.status, Some(status), "{}", ended.messages);
     ended
-}
-
-#[track_caller]
-fn object(ended: &Ended) -> Value {
-    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
-}
-
-fn writes(server: &StandIn) -> usize {
-    server.requests().iter().filter(|request| request.method == "POST" && request.path.starts_with("/api/")).count()
 }
 
 /// The tags of the machines 1 to `machines`.
@@ -77,7 +68,7 @@ fn every_tag_is_listed_with_its_machines_and_what_looks_like_it() {
             2  Tier 1
     4 tags on 3 of 4 machines.
     "#);
-    let told = object(&exits(tags(&server, &folder, &["--json"]), 0));
+    let told = exits(tags(&server, &folder, &["--json"]), 0).object();
     let expected = json!([
         {"tag": "a\u{202e}b", "machines": 1, "twins": []},
         {"tag": "Marketing", "machines": 2, "twins": ["MARKETING"]},
@@ -85,7 +76,7 @@ fn every_tag_is_listed_with_its_machines_and_what_looks_like_it() {
         {"tag": "Tier 1", "machines": 2, "twins": []},
     ]);
     assert_eq!((&told["tags"], &told["schema_version"], &told["machines"]), (&expected, &json!(1), &json!(4)));
-    assert_eq!(writes(&server), 0);
+    assert_eq!(server.writes(), 0);
 }
 
 #[test]
@@ -100,9 +91,9 @@ fn a_tag_is_renamed_on_every_machine_that_has_it_and_back_again() {
     exits(tags(&server, &folder, &[&rename[..], &["--plan-only", "--detailed-exitcode"]].concat()), 10);
     // Nobody is there to say yes.
     exits(tags(&server, &folder, &rename), 2);
-    assert_eq!((writes(&server), folder.read("tags-rename.results.csv")), (0, None));
+    assert_eq!((server.writes(), folder.read("tags-rename.results.csv")), (0, None));
 
-    let told = object(&exits(tags(&server, &folder, &[&rename[..], &["--yes", "--json"]].concat()), 0));
+    let told = exits(tags(&server, &folder, &[&rename[..], &["--yes", "--json"]].concat()), 0).object();
     assert_eq!(held(&tenant, 4), [&["Marketing", "Tier 1"][..], &["Marketing"], &["marketting"], &["Marketing"]]);
     assert_eq!((&told["rows"], &told["input"]), (&json!(6), &json!("tags rename Marketting Marketing")));
     insta::assert_snapshot!(answers(&folder, "tags-rename.results.csv").join("\n"), @r#"
@@ -119,7 +110,7 @@ fn a_tag_is_renamed_on_every_machine_that_has_it_and_back_again() {
         again.messages.contains("No machine of the tenant has the tag \"Marketting\"; the nearest is \"marketting\"")
     );
     let again = exits(tags(&server, &folder, &[&rename[..], &["--yes", "--json", "-q"]].concat()), 0);
-    assert_eq!((&object(&again)["nearest"], &object(&again)["changes"]), (&json!("marketting"), &json!(0)));
+    assert_eq!((&again.object()["nearest"], &again.object()["changes"]), (&json!("marketting"), &json!(0)));
     assert_eq!(again.messages, "");
 
     let mut undo = folder.command();
@@ -146,7 +137,7 @@ fn a_machine_to_which_the_new_tag_could_not_be_added_keeps_the_old_one() {
     // What was not done can be fed back as it stands.
     let mut apply = folder.command();
     apply.envs(server.variables()).args(["plan", "tags-rename.failed.csv", "--quota", "off", "--json"]);
-    let plan = object(&exits(Program::start(apply, None, true).end(), 0));
+    let plan = exits(Program::start(apply, None, true).end(), 0).object();
     assert_eq!((&plan["rows"], &plan["changes"]), (&json!(2), &json!(2)));
 }
 
@@ -156,7 +147,7 @@ fn a_tag_is_removed_exactly_and_within_limits() {
     let server = tenant.serve();
     let refused = exits(tags(&server, &folder, &["remove", "Marketting", "--yes", "--max-changes", "2"]), 3);
     assert!(refused.messages.contains("3 operations would change something"), "{}", refused.messages);
-    assert_eq!(writes(&server), 0);
+    assert_eq!(server.writes(), 0);
     exits(tags(&server, &folder, &["remove", "Marketting", "--yes", "--limit", "1"]), 0);
     assert_eq!(held(&tenant, 4), [&["Tier 1"][..], &["Marketing", "Marketting"], &["marketting"], &["Marketting"]]);
     exits(tags(&server, &folder, &["remove", "Marketting", "--yes"]), 0);
@@ -182,7 +173,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
     assert_eq!(server.requests().len(), 0);
     let odd = ["rename", "Marketting", "B;C", "--accept", "odd-tags", "--yes"];
     exits(tags(&server, &folder, &odd), 0);
-    assert_eq!(writes(&server), 2, "a bulk call each");
+    assert_eq!(server.writes(), 2, "a bulk call each");
     let hidden = exits(tags(&server, &folder, &["rename", "Tier 1", "Tier 1 (old)", "--plan-only"]), 0);
     assert!(hidden.messages.contains("the portal cannot filter by it"), "{}", hidden.messages);
     let twin = exits(tags(&server, &folder, &["rename", "Tier 1", "MARKETTING", "--plan-only"]), 0);
@@ -200,9 +191,9 @@ fn a_filter_says_which_of_the_machines_that_have_the_tag_are_meant() {
     let (server, folder) = (tenant.serve(), Folder::new());
     let linux = ["--where", "osPlatform=='Linux'"];
     let plan = tags(&server, &folder, &[&["remove", "Old", "--plan-only", "--json"], &linux[..]].concat());
-    assert_eq!(object(&exits(plan, 0))["changes"], 2);
+    assert_eq!(exits(plan, 0).object()["changes"], 2);
     let renamed = tags(&server, &folder, &[&["rename", "Old", "New", "--yes", "--json"], &linux[..]].concat());
-    assert_eq!(object(&exits(renamed, 0))["input"], r"tags rename Old New --where 'osPlatform=='\''Linux'\'''");
+    assert_eq!(exits(renamed, 0).object()["input"], r"tags rename Old New --where 'osPlatform=='\''Linux'\'''");
     assert_eq!(held(&tenant, 4), [&["New"][..], &["Old"], &["New"], &[]]);
     let nobody = exits(tags(&server, &folder, &[&["remove", "Old", "--yes"], &linux[..]].concat()), 0);
     assert!(nobody.messages.contains("The filter selects no machine that has the tag \"Old\"."), "{}", nobody.messages);
@@ -227,10 +218,10 @@ fn a_filtered_change_of_a_tag_that_was_stopped_keeps_its_machines() {
         is_late.then(|| crate::stand_in::Reply::json(401, crate::tenant::error("Unauthorized", "no")))
     });
     let stopped = tags(&stops, &folder, &[&by_tags[..], &["--concurrency", "1"]].concat());
-    assert_eq!(object(&stopped)["rows"], 3);
+    assert_eq!(stopped.object()["rows"], 3);
     let server = tenant.serve();
     let again = exits(tags(&server, &folder, &by_tags), 0);
-    assert_eq!((&object(&again)["rows"], &object(&again)["status"]["succeeded"]), (&json!(3), &json!(3)));
+    assert_eq!((&again.object()["rows"], &again.object()["status"]["succeeded"]), (&json!(3), &json!(3)));
     assert_eq!(held(&tenant, 3), [["X"]; 3]);
 }
 
@@ -240,7 +231,7 @@ fn a_tag_that_too_many_have_is_not_removed_by_a_guarded_job_and_can_be_renamed()
     let server = tenant.serve();
     let guarded = ["Marketting", "--yes", "--guard-removals", "10%,2"];
     exits(tags(&server, &folder, &[&["remove"], &guarded[..]].concat()), 1);
-    assert_eq!(writes(&server), 0);
+    assert_eq!(server.writes(), 0);
     exits(tags(&server, &folder, &["rename", "Marketting", "Marketing", "--yes", "--guard-removals", "10%,2"]), 0);
     assert_eq!(held(&tenant, 4), [&["Marketing", "Tier 1"][..], &["Marketing"], &["marketting"], &["Marketing"]]);
 }

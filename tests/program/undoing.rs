@@ -19,7 +19,7 @@ fn command(sandbox: &Sandbox, folder: &Folder, arguments: &str) -> Ended {
 #[track_caller]
 fn object(ended: &Ended, status: i32) -> serde_json::Value {
     assert_eq!(ended.status, Some(status), "{}", ended.messages);
-    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
+    ended.object()
 }
 
 /// A run of these rows in the folder; its name.

@@ -12,7 +12,7 @@ use super::verdict::{Verdict, quota_text};
 use super::window::WindowCount;
 use crate::model::{Bucket, Status};
 use crate::outside::Outside;
-use crate::report::summary::{error_hint, written};
+use crate::report::summary::{cause_object, written};
 
 /// The object, but for what every one of them has.
 pub(super) fn object(figures: &Figures) -> Value {
@@ -112,20 +112,7 @@ fn breakdown<Name>(breakdown: &Breakdown<Name>, name: impl Fn(&Name) -> Option<S
 
 /// Why rows are not done.
 pub(super) fn causes(figures: &Figures) -> Vec<Value> {
-    let errors = figures.totals.errors.iter();
-    errors
-        .map(|(key, group)| {
-            json!({
-                "code": Outside::new(&key.code).json(),
-                "status": key.status.as_str(),
-                "http_status": key.http_status,
-                "message": Outside::new(&group.message).json(),
-                "count": group.rows,
-                "first_row": group.example_row,
-                "hint": error_hint(key),
-            })
-        })
-        .collect()
+    figures.totals.errors.iter().map(cause_object).collect()
 }
 
 fn answers(figures: &Figures) -> Vec<Value> {

@@ -119,16 +119,7 @@ async fn call(store: &Store, quota: &str) -> Result<Admission, StoreError> {
     };
     let admission = store.admit(request).await?;
     if let Admission::Granted(ticket) = admission {
-        let settlement = Settlement {
-            attempt: ticket.attempt,
-            end: AttemptEnd::Now,
-            verdict: "test",
-            http_status: Some(200),
-            request_id: None,
-            counts_as_attempt: true,
-            effects: vec![],
-            pause: None,
-        };
+        let settlement = Settlement::of(ticket.attempt, AttemptEnd::Now, vec![]);
         store.settle(settlement).await?;
     }
     Ok(admission)

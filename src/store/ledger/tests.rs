@@ -57,16 +57,7 @@ impl Fixture {
 }
 
 fn settlement(ticket: AttemptTicket, end: AttemptEnd, pause: Option<(AccountKey, Bucket, BootTime)>) -> Settlement {
-    Settlement {
-        attempt: ticket.attempt,
-        end,
-        verdict: "done",
-        http_status: None,
-        request_id: None,
-        counts_as_attempt: true,
-        effects: vec![],
-        pause,
-    }
+    Settlement { pause, ..Settlement::of(ticket.attempt, end, vec![]) }
 }
 
 #[tokio::test(start_paused = true)]

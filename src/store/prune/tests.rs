@@ -147,16 +147,7 @@ impl Process {
             answer: AnswerFacts::default(),
             after: Held::Unknown,
         };
-        let settlement = Settlement {
-            attempt: ticket.attempt,
-            end: AttemptEnd::Now,
-            verdict: "done",
-            http_status: Some(200),
-            request_id: None,
-            counts_as_attempt: true,
-            effects: operations.into_iter().map(effect).collect(),
-            pause: None,
-        };
+        let settlement = Settlement::of(ticket.attempt, AttemptEnd::Now, operations.into_iter().map(effect).collect());
         self.store.settle(settlement).await.expect("the store works");
     }
 

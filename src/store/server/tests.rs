@@ -58,22 +58,17 @@ fn request(account: AccountKey, run: Option<RunKey>, quota: &str) -> AttemptRequ
 }
 
 fn settlement(ticket: crate::store::AttemptTicket) -> Settlement {
-    Settlement {
-        attempt: ticket.attempt,
-        end: AttemptEnd::Now,
-        verdict: "done",
-        http_status: Some(200),
-        request_id: None,
-        counts_as_attempt: true,
-        effects: vec![OperationEffect {
+    Settlement::of(
+        ticket.attempt,
+        AttemptEnd::Now,
+        vec![OperationEffect {
             operation: OperationId(0),
             state: Some(OperationState::Succeeded),
             ambiguous: false,
             answer: AnswerFacts { error_message: Some("a\0b".into()), ..AnswerFacts::default() },
             after: Held::Value(DeviceValue::High),
         }],
-        pause: None,
-    }
+    )
 }
 
 async fn new_run(store: &Store, account: AccountKey, run_id: &str) -> RunKey {

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use super::later_writes;
 use super::reading::{WITH_TAG, WRITE_COLUMNS, read_writes};
 use crate::model::{OperationId, Slot};
-use crate::store::forms::{OperationState, RunKey, SlotWrite};
+use crate::store::forms::{OperationState, RunKey};
+use crate::store::slot_write::SlotWrite;
 use crate::store::sql::{SqlError, Transaction, params};
 use crate::store::{Reader, Store, StoreError};
 

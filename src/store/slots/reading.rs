@@ -3,7 +3,8 @@
 use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag};
 use crate::store::attempt::AttemptKey;
 use crate::store::encoding::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, damaged, read_held};
-use crate::store::forms::{RunKey, RunSlot, SlotWrite};
+use crate::store::forms::RunKey;
+use crate::store::slot_write::{RunSlot, SlotWrite};
 use crate::store::sql::{Row, SqlError, Transaction};
 
 /// The columns of a write, of `operation` with `tag` joined to it. Whether it surely took effect, its attempt and two columns

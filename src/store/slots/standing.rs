@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 
 use crate::model::{MayHold, Slot};
-use crate::store::forms::{RunKey, SlotWrite, UNDO_PREFIX};
+use crate::store::forms::{RunKey, UNDO_PREFIX};
+use crate::store::slot_write::SlotWrite;
 use crate::store::sql::{SqlError, Transaction};
 
 /// The runs that take others back, each with the run that it takes back; `None` where that one is forgotten.

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::model::Slot;
-use crate::store::forms::RunSlot;
+use crate::store::slot_write::RunSlot;
 
 /// What a run made of slots, found by the slot.
 #[derive(Default)]

@@ -144,16 +144,8 @@ impl Process {
             answer: AnswerFacts { error_code: code.map(Into::into), ..AnswerFacts::default() },
             after: Held::Unknown,
         };
-        let settlement = Settlement {
-            attempt,
-            end: if ambiguous { AttemptEnd::GivenUp } else { AttemptEnd::Now },
-            verdict: "test",
-            http_status: None,
-            request_id: None,
-            counts_as_attempt: true,
-            effects: vec![effect],
-            pause: None,
-        };
+        let settlement =
+            Settlement::of(attempt, if ambiguous { AttemptEnd::GivenUp } else { AttemptEnd::Now }, vec![effect]);
         self.store.settle(settlement).await.expect("the store works");
     }
 
