@@ -176,9 +176,37 @@ fn certificate_problem(cause: &(dyn Error + 'static), host: &str) -> Option<(Cer
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             (CertificateProblem::WrongName, "is for another name".to_owned())
         }
-        other => (CertificateProblem::Unusable, format!("is not accepted: {other}")),
+        CertificateError::Other(other) => (CertificateProblem::Unusable, unusable(&other.to_string())),
+        other => (CertificateProblem::Unusable, unusable(&other.to_string())),
     };
     Some((problem, format!("the certificate of {host} {what}")))
+}
+
+/// Why a certificate is of no use, by the library's text for that, which often is but a name, or one with what belongs to it.
+fn unusable(text: &str) -> String {
+    let name_end = text.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let (name, rest) = text.split_at(name_end);
+    if !(rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {")) {
+        return format!("is not accepted: {text}");
+    }
+    match name {
+        // What `openssl req -x509` makes of itself.
+        "CaUsedAsEndEntity" => "is not one for a server: it is self-signed, or may sign others".to_owned(),
+        "InvalidPurpose" | "InvalidPurposeContext" | "RequiredEkuNotFound" => "is not one for a server".to_owned(),
+        "Revoked" => "was revoked".to_owned(),
+        "BadSignature" => "bears a signature that is wrong".to_owned(),
+        "BadEncoding" | "BadDer" => "cannot be read".to_owned(),
+        name => {
+            let words = name.chars().fold(String::new(), |mut words, letter| {
+                if letter.is_ascii_uppercase() && !words.is_empty() {
+                    words.push(' ');
+                }
+                words.push(letter.to_ascii_lowercase());
+                words
+            });
+            format!("is not accepted: {words}")
+        }
+    }
 }
 
 /// A name without the kind of name that the library puts around it: `other.example` of `DnsName("other.example")`.

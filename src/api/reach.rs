@@ -10,7 +10,7 @@ use super::sign_in::PROXY_AUTHENTICATION_HINT;
 use super::{Loss, LossKind};
 
 /// How long a host may take to answer.
-const TIME_LIMIT: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Asks a host for its root, without a token: no call of the API. Whatever it answers, it can be reached; the time that it
 /// says it is, if it says so, comes back as it came.

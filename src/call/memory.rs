@@ -1,6 +1,6 @@
 //! What one call remembers between its attempts.
 
-use super::judge::History;
+use super::judge::{History, RetryReason};
 use super::outage::Pause;
 use crate::clock::BootTime;
 
@@ -24,6 +24,8 @@ pub(super) struct Memory {
     /// in a pause.
     pub(super) troubled_attempts: u32,
     pub(super) before_next: BeforeNext,
+    /// What its latest attempt met that is to be made again, but for a refusal for quota.
+    pub(super) met: Option<(RetryReason, Option<u16>)>,
     /// Whether what is sent next was sent before, and had no answer that ends the call.
     pub(super) repeats: bool,
 }

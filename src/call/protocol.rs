@@ -145,17 +145,17 @@ pub enum WaitCause {
     },
     /// The list of machines does not show the latest writes yet.
     ListLag,
-    /// The state is on a server that is away, so that nothing can be stored.
-    State {
-        /// Since when.
-        since: Timestamp,
-    },
     /// The service does not answer, or only with failures; one call at a time tries whether it is back.
     Outage {
         /// Since when.
         since: Timestamp,
         /// What was met last.
         trouble: ServiceTrouble,
+    },
+    /// The state's database does not answer, so that nothing can be counted or stored.
+    State {
+        /// Since when.
+        since: Timestamp,
     },
 }
 

@@ -78,8 +78,8 @@ pub enum Command {
     Rules(Box<RulesOptions>),
     /// Check sign-in, permission, service, state and quota
     ///
-    /// Looks at everything that a run depends on, one line each, and says what to do where something is wrong. One call
-    /// reads one machine; nothing is changed.
+    /// Looks at everything that a run depends on, one line each, and says what to do where something is wrong. One call, which
+    /// is not made again, reads one machine; nothing is changed.
     #[command(after_long_help = after_help("check"))]
     Check(Box<CheckOptions>),
     /// Show each setting, and where it is from
@@ -354,6 +354,9 @@ pub struct CheckOptions {
     /// The quota.
     #[command(flatten)]
     pub quota: QuotaOptions,
+    /// Each setting, and where it is from.
+    #[arg(skip)]
+    pub in_force: Vec<SettingInForce>,
 }
 
 /// Options of `inventory`.

@@ -1,5 +1,7 @@
 //! A setting as it is in force, and where it is from.
 
+use std::borrow::Cow;
+
 use crate::config::Place;
 
 /// Where a value is from.
@@ -26,4 +28,18 @@ pub struct SettingInForce {
     pub value: Option<String>,
     /// Where that is from.
     pub origin: Origin,
+}
+
+impl SettingInForce {
+    /// Where it is from, as it is called there: the option, the variable, or file and line.
+    #[must_use]
+    pub fn source(&self) -> Cow<'static, str> {
+        match &self.origin {
+            Origin::Option => Cow::Owned(format!("--{}", self.key)),
+            Origin::Variable(name) => Cow::Borrowed(name),
+            Origin::File(place) => Cow::Owned(place.to_string()),
+            Origin::Default => Cow::Borrowed("default"),
+            Origin::Nobody => Cow::Borrowed("not set"),
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! `tagfleet check`: whatever a run depends on, looked at one after the other, before anything is at stake.
 //!
 //! What is wrong stops nothing that can be known without it. What surprises: the hosts are asked for their roots, without a
-//! token, since only a call of the API counts in the quota; one such call is made, and it counts.
+//! token, since only a call of the API counts in the quota; one such call is made, once, and it counts. Whoever looks before a
+//! run does not want to wait for as long as a run would: nobody is waited for longer than some seconds, but a person who signs
+//! in.
 
 mod settings;
 mod token;
@@ -16,7 +18,7 @@ use super::named_files::check_certificates;
 use super::opening::desk;
 use super::process_limits;
 use super::service::Connection;
-use crate::api::sign_in::SignInMethod;
+use crate::api::sign_in::{BearerToken, SignInMethod};
 use crate::api::{Client, Loss, Url, reach};
 use crate::cli::{CheckOptions, GeneralOptions};
 use crate::clock::{SharedClock, SystemClock};
@@ -29,10 +31,10 @@ use crate::run::{CallOptions, Desk, QuotaLeft, Tenant};
 use crate::store::{StatePlace, Store, free_bytes};
 use crate::words::{clock_time, describe_duration, group_digits};
 
-/// How long the one call may take, waits and repeats included.
-const CALL_PATIENCE: Duration = Duration::from_mins(1);
-/// How long the service may be in trouble before that is what was found.
-const MAXIMUM_OUTAGE: Duration = Duration::from_secs(20);
+/// How long the one call may take, waits included.
+const CALL_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a token may take from a host that has been reached.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(20);
 /// Sign-in services let clocks differ by so much.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(5);
 /// A run of a million rows takes about so much in the state directory.
@@ -45,9 +47,15 @@ pub(super) async fn check(
     general: &GeneralOptions,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
-    let mut findings = Findings { preflight: Preflight::new(screen.clone(), general.json), failures: Vec::new() };
     let clock: SharedClock =
         Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
+    let mut findings = Findings {
+        preflight: Preflight::new(screen.clone(), general.json),
+        failures: Vec::new(),
+        desk: desk(general, screen, None, clock.boot_time()),
+        clock: clock.clone(),
+        service_is_reached: false,
+    };
     let environment = |name: &str| general.settings.variable(name);
     let place = state_place(general, options.service.ca_file.as_deref(), false, &environment);
     let config = configuration(&options, general);
@@ -57,7 +65,10 @@ pub(super) async fn check(
     }
     let config = findings.unless_failed("configuration", config)?;
     let store = match place {
-        Ok(place) => findings.took("state", state(&place, &clock).await)?,
+        Ok(place) => match findings.desk.look(clock.as_ref(), None, state(&place, &clock)).await? {
+            Some(opened) => findings.took("state", opened)?,
+            None => None,
+        },
         Err(error) => findings.took("state", Err(error.into()))?,
     };
     let connection = if let Some(config) = &config {
@@ -68,7 +79,7 @@ pub(super) async fn check(
     };
     match (connection, store) {
         (Some(connection), Some(store)) => {
-            findings.calls(&options, general, screen, connection, store, clock).await?;
+            findings.calls(&options, connection, store).await?;
         }
         _ => findings.skip(&["call", "quota"], "what comes before has to be right first")?,
     }
@@ -110,6 +121,11 @@ async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String
 struct Findings {
     preflight: Preflight,
     failures: Vec<CommandError>,
+    /// Who is told, and who may interrupt.
+    desk: Desk,
+    clock: SharedClock,
+    /// Whether the API's host answers.
+    service_is_reached: bool,
 }
 
 impl Findings {
@@ -158,23 +174,37 @@ impl Findings {
                 return Ok(None);
             }
         };
-        let base_url = &config.client.base_url;
-        let asked = reach(&http, base_url).await;
-        let mut date = self.took("service", reached(base_url, asked, "--base-url"))?;
         let connection = Connection::to_service(config);
+        let method = connection.as_ref().ok().map(|connection| connection.client.sign_in().method());
         let asks_nobody =
-            |method| matches!(method, SignInMethod::Token | SignInMethod::ManagedIdentity | SignInMethod::AzureCli);
-        match (&connection, Url::parse(&config.sign_in.authority_host)) {
-            (Ok(connection), _) if asks_nobody(connection.client.sign_in().method()) => {
-                let method = connection.client.sign_in().method();
-                self.skip(&["sign-in service"], &format!("tagfleet does not ask it itself, signing in {method}"))?;
-            }
-            (_, Ok(authority)) => {
-                let asked = reach(&http, &authority).await;
-                let other = self.took("sign-in service", reached(&authority, asked, "AZURE_AUTHORITY_HOST"))?;
+            matches!(method, Some(SignInMethod::Token | SignInMethod::ManagedIdentity | SignInMethod::AzureCli));
+        let (base_url, authority) = (&config.client.base_url, Url::parse(&config.sign_in.authority_host).ok());
+        let asked = authority.as_ref().filter(|_| !asks_nobody);
+        let reaching = async {
+            let authority = async {
+                match asked {
+                    Some(authority) => Some((authority, reach(&http, authority).await)),
+                    None => None,
+                }
+            };
+            tokio::join!(reach(&http, base_url), authority)
+        };
+        let Some((service, sign_in)) = self.desk.look(self.clock.as_ref(), None, reaching).await? else {
+            return Ok(None);
+        };
+        let mut date = self.took("service", reached(base_url, service, "--base-url"))?;
+        self.service_is_reached = date.is_some();
+        let mut has_way_to_token = true;
+        match (sign_in, method) {
+            (Some((authority, asked)), _) => {
+                let other = self.took("sign-in service", reached(authority, asked, "AZURE_AUTHORITY_HOST"))?;
+                has_way_to_token = other.is_some();
                 date = date.flatten().or(other.flatten()).map(Some);
             }
-            (_, Err(_)) => self.skip(&["sign-in service"], "its address cannot be read")?,
+            (None, Some(method)) if asks_nobody => {
+                self.skip(&["sign-in service"], &format!("tagfleet does not ask it itself, signing in {method}"))?;
+            }
+            (None, _) => self.skip(&["sign-in service"], "its address cannot be read")?,
         }
         if let Some(theirs) = date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
             self.took("clock", compared(Timestamp::try_from(theirs).ok()))?;
@@ -182,38 +212,54 @@ impl Findings {
             self.skip(&["clock"], "no host that could be reached says what time it is")?;
         }
         let Some(connection) = self.unless_failed("token", connection)? else { return Ok(None) };
+        if !has_way_to_token {
+            self.skip(&["token"], "the sign-in service was not reached")?;
+            return Ok(None);
+        }
         connection.invite_on(screen);
-        let sign_in = connection.client.sign_in();
-        let token = sign_in.token().await.map_err(CommandError::sign_in);
+        let token = self.token(&connection).await?;
         let Some(token) = self.unless_failed("token", token)? else { return Ok(None) };
         let verdict = token::judged(token.claims(), &config.sign_in, Timestamp::now()).map(|text| ((), text));
         self.took("token", verdict)?;
         Ok(Some(connection))
     }
 
-    /// Makes the one call, if the quota has room, and says what is left.
+    /// Signs in; a person, and a program of somebody else, take as long as they take.
+    async fn token(&mut self, connection: &Connection) -> Result<Result<BearerToken, CommandError>, CommandError> {
+        let sign_in = connection.client.sign_in();
+        let method = sign_in.method();
+        let takes_its_time = method.asks_a_person() || method == SignInMethod::AzureCli;
+        let until = (!takes_its_time).then(|| self.clock.boot_time().plus(TOKEN_PATIENCE));
+        let token = self.desk.look(self.clock.as_ref(), until, sign_in.token()).await?;
+        Ok(token.map_or_else(
+            || {
+                let message = format!("no token has come within {}", describe_duration(TOKEN_PATIENCE));
+                let hint = "whoever gives the tokens can be reached, but does not answer; try again later";
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, Some(hint)))
+            },
+            |token| token.map_err(CommandError::sign_in),
+        ))
+    }
+
+    /// Makes the one call, if there is a way to the service and the quota has room, and says what is left.
     async fn calls(
         &mut self,
         options: &CheckOptions,
-        general: &GeneralOptions,
-        screen: &Screen,
         connection: Connection,
         store: Store,
-        clock: SharedClock,
     ) -> Result<(), CommandError> {
         let (quota, scope) = quota(&options.quota);
         let calls = CallOptions {
             quota,
             scope,
             concurrency: 1,
-            deadline: Some(clock.boot_time().plus(CALL_PATIENCE)),
-            maximum_outage: MAXIMUM_OUTAGE.min(options.quota.max_outage.0),
+            deadline: Some(self.clock.boot_time().plus(CALL_PATIENCE)),
+            maximum_outage: CALL_PATIENCE,
         };
-        let mut desk = desk(general, screen, None, clock.boot_time());
         let (service, identity) = (connection.service(), connection.identity());
-        let tenant = Tenant::open(service, identity, store.clone(), clock, calls, &mut desk).await;
+        let tenant = Tenant::open(service, identity, store.clone(), self.clock.clone(), calls, &mut self.desk).await;
         if let Some(tenant) = self.unless_failed("call", tenant)? {
-            self.call_and_quota(&tenant, &mut desk).await?;
+            self.call_and_quota(&tenant).await?;
         } else {
             self.skip(&["quota"], "it is not known whose it is")?;
         }
@@ -222,13 +268,15 @@ impl Findings {
         Ok(())
     }
 
-    async fn call_and_quota(&mut self, tenant: &Tenant<Client>, desk: &mut Desk) -> Result<(), CommandError> {
+    async fn call_and_quota(&mut self, tenant: &Tenant<Client>) -> Result<(), CommandError> {
         let before = tenant.quota_left().await?;
         let reading = |left: &&QuotaLeft| left.bucket.is_none_or(|bucket| bucket == Bucket::Machines);
-        if let Some(full) = before.iter().filter(reading).find(|left| left.calls == 0) {
+        if !self.service_is_reached {
+            self.skip(&["call"], "the service was not reached")?;
+        } else if let Some(full) = before.iter().filter(reading).find(|left| left.calls == 0) {
             self.skip(&["call"], &format!("the quota is used up until {}", time(full.next_at)))?;
         } else {
-            let called = tenant.ask_for_one_machine(desk).await;
+            let called = tenant.ask_for_one_machine(&mut self.desk).await;
             self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
         }
         let left = tenant.quota_left().await?;

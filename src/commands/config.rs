@@ -39,8 +39,9 @@ fn resolved(setting: &SettingInForce, options: &ConfigOptions, general: &General
         "base-url" => Some(cloud.base_url().to_owned()),
         "authority-host" => Some(cloud.authority().to_owned()),
         "cloud" => Some("commercial".to_owned()),
-        "state-dir" if general.state.is_some() || general.settings.variable("TAGFLEET_STATE").is_some() => None,
-        "state-dir" => state_directory(None, &|name| general.settings.variable(name)).ok().map(|path| shown(&path)),
+        "state-dir" if options.in_force.iter().all(|other| other.key != "state" || other.origin == Origin::Nobody) => {
+            state_directory(None, &|name| general.settings.variable(name)).ok().map(|path| shown(&path))
+        }
         _ => return setting.clone(),
     };
     SettingInForce { value, origin: Origin::Default, ..setting.clone() }
@@ -78,12 +79,11 @@ fn text(settings: &[SettingInForce], general: &GeneralOptions) -> String {
 const WIDEST_VALUE_CHARACTERS: usize = 48;
 
 fn line(setting: &SettingInForce) -> [String; 3] {
-    let origin = match &setting.origin {
-        Origin::Option => format!("option --{}", setting.key),
-        Origin::Variable(name) => format!("variable {name}"),
-        Origin::File(place) => place.to_string(),
-        Origin::Default => "default".to_owned(),
-        Origin::Nobody => "not set".to_owned(),
+    let kind = match &setting.origin {
+        Origin::Option => "option ",
+        Origin::Variable(_) => "variable ",
+        Origin::File(_) | Origin::Default | Origin::Nobody => "",
     };
+    let origin = format!("{kind}{}", setting.source());
     [setting.key.clone(), setting.value.as_deref().map_or_else(|| "-".to_owned(), shown), origin]
 }

@@ -114,9 +114,12 @@ impl Books {
         } else {
             clockwork.outage().or_else(|| clockwork.waiting()).or(met).or_else(unanswered)
         };
-        let without_state = at.absence.map(|Absence { since, until }| (WaitCause::State { since }, Some(until)));
+        let silence = at.state_silent_for.and_then(|silent| wall_now.checked_sub(silent).ok());
+        let silence = silence.map(|since| (WaitCause::State { since }, None));
+        let absence = at.absence.map(|Absence { since, until }| (WaitCause::State { since }, Some(until)));
+        let without_state = absence.or(silence);
         let waiting = without_state.or_else(|| waiting.map(shown));
-        let in_the_way = in_the_way.or_else(unanswered).map(shown);
+        let in_the_way = without_state.or_else(|| in_the_way.or_else(unanswered).map(shown));
         let (awaited, awaited_until) = clockwork.awaited();
         (self.progress.waiting, self.progress.in_the_way) = (waiting, in_the_way);
         (self.progress.awaited, self.progress.awaited_until) = (awaited as u64, awaited_until.and_then(wall));

@@ -58,12 +58,14 @@ pub(super) struct Clockwork {
     /// What was waited for last that is in the way, unless a call was answered as it should be since.
     in_the_way: Option<(WaitCause, Option<BootTime>)>,
     last_change: BootTime,
+    /// Whether the state's database does not answer.
+    is_state_silent: bool,
     spent: Vec<(Spent, Duration)>,
 }
 
 impl Clockwork {
     pub(super) fn new(now: BootTime) -> Self {
-        Self { calls: HashMap::new(), in_the_way: None, last_change: now, spent: Vec::new() }
+        Self { calls: HashMap::new(), in_the_way: None, last_change: now, is_state_silent: false, spent: Vec::new() }
     }
 
     pub(super) fn begin(&mut self, call: CallId, bucket: Bucket, is_bulk: bool, now: BootTime) {
@@ -81,6 +83,22 @@ impl Clockwork {
             && cause.is_in_the_way()
         {
             self.in_the_way = Some((cause, until));
+        }
+    }
+
+    /// The state's database has not answered for so long, or does. What was taken for time of calls, or our own, was spent on
+    /// waiting for it.
+    pub(super) fn note_state(&mut self, silent_for: Option<Duration>, now: BootTime) {
+        self.account(now);
+        let was_silent = std::mem::replace(&mut self.is_state_silent, silent_for.is_some());
+        let mut owed = silent_for.filter(|_| !was_silent).unwrap_or_default();
+        for mistaken in [Spent::Calls, Spent::Own] {
+            if let Some((_, time)) = self.spent.iter_mut().find(|(part, _)| *part == mistaken) {
+                let taken = owed.min(*time);
+                *time -= taken;
+                owed -= taken;
+                self.add(Spent::State, taken);
+            }
         }
     }
 
@@ -182,13 +200,19 @@ impl Clockwork {
             return;
         }
         let part = match self.waiting() {
+            _ if self.is_state_silent => Spent::State,
             _ if self.in_flight() > 0 => Spent::Calls,
             // Whoever waits to try again will find the same.
             Some((WaitCause::Retry(_) | WaitCause::Pacing, _)) if self.outage().is_some() => Spent::Outage,
             waiting => waiting.map_or(Spent::Own, spent_on),
         };
+        self.add(part, passed);
+    }
+
+    fn add(&mut self, part: Spent, passed: Duration) {
         match self.spent.iter_mut().find(|(known, _)| *known == part) {
             Some((_, time)) => *time += passed,
+            None if passed.is_zero() => {}
             None => self.spent.push((part, passed)),
         }
     }
@@ -204,7 +228,7 @@ const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
         WaitCause::Token { .. } => Spent::SignIn,
         WaitCause::ListLag => Spent::ListLag,
         WaitCause::Outage { .. } => Spent::Outage,
-        WaitCause::State { .. } => Spent::Own,
+        WaitCause::State { .. } => Spent::State,
     }
 }
 
@@ -246,5 +270,20 @@ mod tests {
                 (Spent::Throttled, seconds(3)),
             ]
         );
+    }
+
+    #[test]
+    fn the_time_of_a_database_that_does_not_answer_is_that_of_nothing_else() {
+        let mut clockwork = Clockwork::new(at(0));
+        clockwork.begin(CallId(1), Bucket::Tags, false, at(0));
+        clockwork.change(CallId(1), Doing::Sending(CallKind::Tags), at(1));
+        let seconds = Duration::from_secs;
+        // It was silent from the fourth second on, which is known in the seventh, until the tenth.
+        clockwork.note_state(None, at(6));
+        clockwork.note_state(Some(seconds(3)), at(7));
+        clockwork.note_state(Some(seconds(5)), at(9));
+        clockwork.note_state(None, at(10));
+        let parts = [(Spent::Own, seconds(1)), (Spent::Calls, seconds(5)), (Spent::State, seconds(6))];
+        assert_eq!(clockwork.spent(at(12)), parts);
     }
 }

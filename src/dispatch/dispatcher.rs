@@ -64,7 +64,7 @@ impl Dispatcher {
 
     /// Decides what is to be done about something that has happened.
     pub(super) fn handle(&mut self, input: Input, at: Moment) -> Step {
-        self.at = at;
+        self.note_moment(at);
         if self.settings.gate.scope.counts_bulk_apart() && !self.sending.makes_bulk_calls() {
             self.settings.gate.scope = QuotaScope::Api;
         }
@@ -72,11 +72,18 @@ impl Dispatcher {
         Step { actions: mem::take(&mut self.actions), next }
     }
 
-    /// Shows how the run stands, and decides nothing: what was asked is not answered yet.
-    pub(super) fn stand_still(&mut self, at: Moment) -> Vec<Action> {
-        self.at = at;
-        self.tell_tick(None);
+    /// Says how the run stands while an answer of the store is awaited, if that does not come; decides nothing.
+    pub(super) fn look(&mut self, at: Moment) -> Vec<Action> {
+        self.note_moment(at);
+        if at.is_without_state() {
+            self.tell_tick(None);
+        }
         mem::take(&mut self.actions)
+    }
+
+    fn note_moment(&mut self, at: Moment) {
+        self.at = at;
+        self.books.clockwork.note_state(at.state_silent_for, at.now);
     }
 
     /// Takes an input into the state; says what comes next, unless that is to go on as usual.
@@ -293,7 +300,8 @@ impl Dispatcher {
 
     /// Says how far the run is; what is to be known before, if anything is. Of a run that stops nobody knows its end.
     fn tick(&mut self) -> Option<Question> {
-        let question = if self.stopping.is_stopping() { None } else { forecast::question(&self.settings.gate) };
+        let asks_nothing = self.stopping.is_stopping() || self.at.state_silent_for.is_some();
+        let question = if asks_nothing { None } else { forecast::question(&self.settings.gate) };
         if question.is_none() {
             let end = forecast::end_by_pace(&self.books, self.at.now).filter(|_| !self.stopping.is_stopping());
             self.tell_tick(end);

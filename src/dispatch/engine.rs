@@ -89,8 +89,9 @@ impl<T: Transport> Engine<'_, T> {
 
     fn moment(&self) -> Moment {
         let service_accepted = self.caller.service_accepted();
-        let absence = self.store.absence();
-        Moment { now: self.clock.boot_time(), wall_now: self.clock.wall_time(), service_accepted, absence }
+        let (now, wall_now) = (self.clock.boot_time(), self.clock.wall_time());
+        let (absence, state_silent_for) = (self.store.absence(), self.store.silent_for());
+        Moment { now, wall_now, service_accepted, absence, state_silent_for }
     }
 
     /// Goes on until there is nothing more to wait for.
@@ -165,7 +166,7 @@ impl<T: Transport> Engine<'_, T> {
         Input::StopRequested(request)
     }
 
-    /// Asks the store. Where that does not answer, since its server is away, the run is shown all the same and may be stopped.
+    /// Asks the store. Where that does not answer, the run is shown all the same, and where its server is away it may be stopped.
     async fn ask(
         &mut self,
         question: Question,
@@ -174,9 +175,6 @@ impl<T: Transport> Engine<'_, T> {
         stop_requests: &mut mpsc::Receiver<StopRequest>,
     ) -> Result<Input, DispatchError> {
         let asking = answer(self.store.clone(), self.account, self.run, question);
-        if self.store.absences().is_none() {
-            return Ok(Input::Answered(asking.await));
-        }
         tokio::pin!(asking);
         loop {
             let is_away = self.store.absence().is_some();
@@ -186,7 +184,7 @@ impl<T: Transport> Engine<'_, T> {
                 // When it stops, nothing of what was asked for is begun.
                 Some(request) = stop_requests.recv(), if is_away => return Ok(self.hear(request)),
                 _ = tick.tick() => {
-                    let actions = if is_away { dispatcher.stand_still(self.moment()) } else { Vec::new() };
+                    let actions = dispatcher.look(self.moment());
                     self.carry_out(actions)?;
                 }
             }

@@ -96,6 +96,8 @@ pub enum Spent {
     Question,
     /// Another run was in its way.
     OtherRun,
+    /// The state's database did not answer, whatever else was awaited.
+    State,
     /// Our own work: reading, storing, and writing results.
     Own,
 }

@@ -2,6 +2,8 @@
 //!
 //! What surprises: reading the store is a question, and no action among others. Nothing else is heard until it is answered.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::events::{Event, Progress};
@@ -21,6 +23,15 @@ pub(super) struct Moment {
     pub(super) service_accepted: bool,
     /// The server of the state, if it was away then.
     pub(super) absence: Option<Absence>,
+    /// For how long the state's database had not answered by then, if that was long.
+    pub(super) state_silent_for: Option<Duration>,
+}
+
+impl Moment {
+    /// Whether the state is not to be had.
+    pub(super) const fn is_without_state(&self) -> bool {
+        self.absence.is_some() || self.state_silent_for.is_some()
+    }
 }
 
 /// Something that has happened.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::progress::{clock_time, met_text, sign_in_text, trouble_text};
+use super::problem::Problem;
+use super::progress::{clock_time, met_text, sign_in_text, state_text, trouble_text};
 use crate::api::sign_in::Trouble;
 use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, ServiceTrouble, SignInTrouble, WaitCause};
 
@@ -33,11 +34,21 @@ pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) ->
         WaitCause::Outage { since, trouble } => {
             Cow::Owned(format!("no service since {}, {}", clock_time(since, time_zone), trouble_text(trouble)))
         }
-        WaitCause::State { since } => Cow::Owned(format!("no state since {}", clock_time(since, time_zone))),
+        WaitCause::State { since } => Cow::Owned(state_text(since, time_zone)),
         WaitCause::Pacing | WaitCause::ListLag => Cow::Borrowed("calls had to wait"),
     };
     let next = until.map(|until| format!(", next call {}", clock_time(until, time_zone))).unwrap_or_default();
     format!("{what}{next}")
+}
+
+/// What cannot be had, since this stands in the way of a call that is not made again.
+#[must_use]
+pub fn hindrance_problem(what: &str, in_the_way: WaitCause) -> Problem {
+    let hindrance = (in_the_way, None);
+    Problem {
+        error: format!("{what}: {}", hindrance_text(hindrance, &TimeZone::system())).into(),
+        hint: hindrance_hint(hindrance).map(str::to_owned),
+    }
 }
 
 /// What to do about it.
@@ -48,11 +59,13 @@ pub(super) const fn hindrance_hint((cause, _): Hindrance) -> Option<&'static str
         WaitCause::Retry(Repeat { why: RepeatCause::Answer(RetryReason::NotConnected(trouble), _), .. })
         | WaitCause::Outage { trouble: ServiceTrouble::NotConnected(trouble), .. } => connection_hint(trouble),
         WaitCause::Token { .. } => SIGN_IN_WAY,
+        WaitCause::State { .. } => {
+            "see what keeps the database busy (tagfleet state names who is at work), and whether its server is there"
+        }
         WaitCause::Throttled => "find out what else uses the quota of this app, or resume when the service allows it",
         WaitCause::Retry(_) | WaitCause::Answer { .. } | WaitCause::Outage { .. } => {
             "the service, or a proxy on the way, is failing; resume when it is back"
         }
-        WaitCause::State { .. } => "the server of the state is away; resume when it is back",
         WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => return None,
     })
 }
@@ -91,7 +104,7 @@ pub(super) fn hindrance_cause(hindrance: Hindrance, rows: u64) -> Value {
         WaitCause::Throttled => ("throttled", Some(429)),
         WaitCause::Answer { .. } => ("timed_out", None),
         WaitCause::Token { .. } => ("sign_in_failed", None),
-        WaitCause::State { .. } => ("storage_failed", None),
+        WaitCause::State { .. } => ("state_silent", None),
         WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => ("quota", None),
     };
     json!({

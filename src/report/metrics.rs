@@ -29,7 +29,7 @@ const INVALID: &str = "invalid";
 const CALL_RESULTS: [&str; 5] = ["ok", "throttled", "refused", "failed", "lost"];
 
 /// For what everybody can wait.
-const WAIT_REASONS: [&str; 6] = ["pacing", "quota", "throttled", "retries", "outage", "list_lag"];
+const WAIT_REASONS: [&str; 7] = ["pacing", "quota", "throttled", "retries", "outage", "list_lag", "state"];
 
 /// The values of a page that was written before, by their names with all labels.
 #[derive(Clone, Debug, Default)]
@@ -197,6 +197,7 @@ const fn wait_reason(part: Spent) -> Option<&'static str> {
         Spent::Retries => "retries",
         Spent::Outage => "outage",
         Spent::ListLag => "list_lag",
+        Spent::State => "state",
         Spent::Calls | Spent::Machines | Spent::SignIn | Spent::Question | Spent::OtherRun | Spent::Own => return None,
     })
 }

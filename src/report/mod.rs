@@ -50,6 +50,7 @@ pub use bulletin::{Bulletin, Standing};
 pub(crate) use earlier::{Occupant, occupant_of, run_id};
 pub use exported::ExportedColumns;
 pub use frame::{Ending, Invocation, joined};
+pub use hindrance::hindrance_problem;
 pub use holder::describe_holders;
 pub use listed::{Fields, ListBuilder, ListedFields};
 pub use machines::{COLUMNS as MACHINE_COLUMNS, MachinesError, MachinesFile, MachinesSheet, MachinesTarget};

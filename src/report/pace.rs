@@ -17,11 +17,18 @@ pub(super) struct LinePace {
     pause: Duration,
     has_told_of_wait: bool,
     told_outage: Option<Timestamp>,
+    is_state_silent: bool,
 }
 
 impl Default for LinePace {
     fn default() -> Self {
-        Self { next_line: FIRST_LINE_PAUSE, pause: FIRST_LINE_PAUSE, has_told_of_wait: false, told_outage: None }
+        Self {
+            next_line: FIRST_LINE_PAUSE,
+            pause: FIRST_LINE_PAUSE,
+            has_told_of_wait: false,
+            told_outage: None,
+            is_state_silent: false,
+        }
     }
 }
 
@@ -36,9 +43,15 @@ impl LinePace {
         is_due
     }
 
-    /// Whether the quota makes everybody wait for the first time, or an outage has begun: that is worth a line at once.
+    /// Whether the quota makes everybody wait for the first time, or an outage has begun, of the service or the state's
+    /// database: that is worth a line at once.
     fn is_first_wait(&mut self, waiting: Option<(WaitCause, Option<Timestamp>)>) -> bool {
-        if let Some((WaitCause::Outage { since, .. } | WaitCause::State { since }, Some(_))) = waiting {
+        let is_silent = matches!(waiting, Some((WaitCause::State { .. }, _)));
+        let was_silent = std::mem::replace(&mut self.is_state_silent, is_silent);
+        if is_silent {
+            return !was_silent;
+        }
+        if let Some((WaitCause::Outage { since, .. }, Some(_))) = waiting {
             return self.told_outage.replace(since) != Some(since);
         }
         let waits = match waiting {
@@ -88,5 +101,9 @@ mod tests {
         let due: Vec<bool> =
             [1, 1, 2].into_iter().map(|since| pace.is_due(Duration::from_secs(3), outage(since))).collect();
         assert_eq!(due, [true, false, true], "each outage is told once");
+        let silent = Some((WaitCause::State { since: Timestamp::UNIX_EPOCH }, None));
+        let mut pace = LinePace::default();
+        let due: Vec<bool> = [silent, silent, None, silent].map(|wait| pace.is_due(Duration::ZERO, wait)).into();
+        assert_eq!(due, [true, false, false, true], "and each silence of the state");
     }
 }

@@ -1,5 +1,6 @@
 //! What a preflight finds, a line each: as it is found for people, at its end for scripts.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -27,8 +28,8 @@ pub struct Setting {
     pub name: &'static str,
     /// To what. Never a secret.
     pub value: String,
-    /// The option, the variable, or why it is so otherwise.
-    pub origin: &'static str,
+    /// The option, the variable, file and line, or why it is so otherwise.
+    pub origin: Cow<'static, str>,
 }
 
 impl Preflight {
@@ -78,7 +79,7 @@ impl Preflight {
         }
         self.add(name, &mark, "passed", &text, None, None)?;
         let listed = settings.iter().map(
-            |Setting { name, value, origin }| json!({"name": name, "value": masked_ours(value), "origin": origin}),
+            |Setting { name, value, origin }| json!({"name": name, "value": masked_ours(value), "origin": masked_ours(origin)}),
         );
         if let Some(Value::Object(check)) = self.checks.last_mut() {
             check.insert("settings".to_owned(), listed.collect());

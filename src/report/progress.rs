@@ -145,7 +145,7 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         }
         WaitCause::State { since } => {
             let until = until.map(|until| format!(", waiting until {}", clock_time(until, time_zone)));
-            return format!("no state since {}{}", clock_time(since, time_zone), until.unwrap_or_default());
+            return format!("{}{}", state_text(since, time_zone), until.unwrap_or_default());
         }
         WaitCause::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
         WaitCause::Outage { since, trouble } => {
@@ -158,6 +158,11 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         Some(until) => format!("next call {}, {what}", clock_time(until, time_zone)),
         None => what,
     }
+}
+
+/// That the state's database does not answer.
+pub(super) fn state_text(since: Timestamp, time_zone: &TimeZone) -> String {
+    format!("the state's database has not answered since {}", clock_time(since, time_zone))
 }
 
 /// What was met, and which try comes next: "503 from the service, try 3 of 10".
@@ -369,7 +374,7 @@ mod tests {
         }
         insta::assert_snapshot!(line(&progress), @"no answer in time, try 2 of 10; 1,500 of 12,000 operations, 10 failed, 1,512 calls");
         progress.waiting = Some((WaitCause::State { since: far }, Some(far)));
-        insta::assert_snapshot!(line(&progress), @"no state since 2020-05-01 14:05 UTC, waiting until 2020-05-01 14:05 UTC; 1,500 of 12,000 operations, 10 failed, 1,512 calls");
+        insta::assert_snapshot!(line(&progress), @"the state's database has not answered since 2020-05-01 14:05 UTC, waiting until 2020-05-01 14:05 UTC; 1,500 of 12,000 operations, 10 failed, 1,512 calls");
         progress.waiting = Some((WaitCause::Throttled, None));
         insta::assert_snapshot!(line(&progress), @"waiting because the service refused a call for quota (429); 1,500 of 12,000 operations, 10 failed, 1,512 calls; done about 2020-05-01 14:05 UTC");
     }

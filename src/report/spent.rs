@@ -25,6 +25,7 @@ pub(super) fn spent_name(part: Spent) -> String {
         Spent::SignIn => "sign_in",
         Spent::Question => "question",
         Spent::OtherRun => "other_run",
+        Spent::State => "state",
         Spent::Own => "own",
     };
     name.to_owned()
@@ -48,6 +49,7 @@ pub(super) fn named_text(name: &str) -> String {
         "sign_in" => "signing in",
         "question" => "waiting for an answer to its question",
         "other_run" => "waiting for another run",
+        "state" => "waiting for the state's database",
         "own" => "in the program itself",
         other => return limit_text(other).unwrap_or_else(|| "for another reason".to_owned()),
     };

@@ -5,16 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::desk::{Desk, Waited};
-use super::tenant::{Tenant, interrupted};
+use super::desk::Desk;
+use super::tenant::Tenant;
 use crate::api::{ApiRequest, Transport};
-use crate::call::{Call, CallEnd, CallId, History, Questions, ReadAnswer, Reports, StopReason};
+use crate::call::{Call, CallEnd, CallId, History, Questions, ReadAnswer, Reports, WaitCause};
 use crate::clock::BootTime;
-use crate::exit::CommandError;
+use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{ReadError, WalkError};
 use crate::model::Bucket;
 use crate::quota::QuotaLimit;
 use crate::quota::window::counted_for;
+use crate::report::hindrance_problem;
 
 /// What of one limit is left.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct QuotaLeft {
 }
 
 impl<T: Transport> Tenant<T> {
-    /// Asks for the first machine of the list, as every call is asked: counted, and waited for where it must be.
+    /// Asks for the first machine of the list, once: counted, and waited for where it must be, but not made again.
     pub(crate) async fn ask_for_one_machine(&self, desk: &mut Desk) -> Result<(), CommandError> {
         self.refuse_unknown()?;
         let (_going_on, draining) = watch::channel(false);
@@ -47,18 +48,20 @@ impl<T: Transport> Tenant<T> {
             history: History::default(),
             questions: Questions::default(),
         };
-        let performing = caller.perform(&call, &reports);
-        let end = match desk.wait(self.clock.as_ref(), self.gate.deadline, performing).await {
-            Waited::Ended(end) => end?,
-            Waited::TimeIsUp => CallEnd::Stopped(StopReason::Deadline),
-            Waited::Interrupted => return Err(interrupted()),
+        let since = self.clock.wall_time();
+        let asking = caller.perform_once(&call, &reports);
+        let end = match desk.look(self.clock.as_ref(), self.gate.deadline, asking).await? {
+            Some(asked) => match asked? {
+                Ok(end) => end,
+                Err(in_the_way) => return Err(unanswered(in_the_way)),
+            },
+            None => return Err(unanswered(WaitCause::Answer { since })),
         };
         let error = match end {
             CallEnd::Read(ReadAnswer::Page(page)) if page.item_count() > 0 => return Ok(()),
             CallEnd::Read(_) | CallEnd::Settled(_) | CallEnd::Refused(..) => ReadError::Walk(WalkError::Nobody),
             CallEnd::ReadFailed(outcome) if outcome.send_again => ReadError::Forbidden { facts: outcome.answer },
             CallEnd::ReadFailed(outcome) => ReadError::Failed { facts: outcome.answer },
-            CallEnd::Stopped(StopReason::Deadline) => ReadError::TimeIsUp { in_the_way: None },
             CallEnd::Stopped(reason) => ReadError::Stopped(reason),
             CallEnd::Aborted(cause, _) => ReadError::Aborted(cause),
         };
@@ -93,4 +96,9 @@ impl<T: Transport> Tenant<T> {
         }
         Ok(left)
     }
+}
+
+/// The one call has come to no end.
+fn unanswered(in_the_way: WaitCause) -> CommandError {
+    CommandError::of(ExitStatus::StoppedEarly, hindrance_problem("the service does not list its machines", in_the_way))
 }

@@ -36,6 +36,8 @@ impl Patience {
     /// What is said of a wait until then.
     fn text(&self, end: BootTime, holders: &[Holder]) -> String {
         let (now, left) = (self.clock.wall_time(), end.since(self.clock.boot_time()));
+        // What has passed since the wait began is no reason to round down.
+        let left = u64::try_from(left.as_millis().div_ceil(1000)).map_or(left, Duration::from_secs);
         let until = now.checked_add(left).map(|until| clock_time(until, now, &TimeZone::system()));
         format!(
             "Waiting until {} ({} at most) for what is in the way: {}",

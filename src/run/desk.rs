@@ -94,6 +94,26 @@ impl Desk {
         waited
     }
 
+    /// What the future gives, unless the time is up first; for what changes nothing.
+    ///
+    /// # Errors
+    /// When somebody interrupts.
+    pub(crate) async fn look<Output>(
+        &mut self,
+        clock: &dyn Clock,
+        until: Option<BootTime>,
+        future: impl Future<Output = Output>,
+    ) -> Result<Option<Output>, CommandError> {
+        match self.wait(clock, until, future).await {
+            Waited::Ended(output) => Ok(Some(output)),
+            Waited::TimeIsUp => Ok(None),
+            Waited::Interrupted => {
+                let message = "interrupted; nothing was changed";
+                Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("interrupted"))
+            }
+        }
+    }
+
     /// Asks whether what is described may happen; no answer comes after the deadline.
     pub(super) async fn ask(
         &mut self,

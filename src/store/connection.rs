@@ -5,7 +5,8 @@
 //! never on a thread of its own, because under a paused clock an idle runtime would skip ahead during the write.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -66,6 +67,30 @@ pub(super) struct SharedConnection {
     queue: mpsc::Sender<Box<dyn Job>>,
     /// The file that others share; `None` for a database that is in memory or has no name.
     file: Option<Arc<Path>>,
+    waiting: Waiting,
+}
+
+/// Since when somebody else is waited for, if he is: who holds the lock, the disk, or the server; not our own work. By real
+/// time: a database is outside of every simulation.
+#[derive(Clone, Default)]
+struct Waiting(Arc<Mutex<Option<Instant>>>);
+
+impl Waiting {
+    fn begin(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    fn end(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl SharedConnection {
@@ -78,6 +103,7 @@ impl SharedConnection {
             shared_memory: SharedMemory::of(path),
             watch: None,
             harm: None,
+            waiting: Waiting::default(),
         })
     }
 
@@ -90,24 +116,31 @@ impl SharedConnection {
             shared_memory: SharedMemory::of(path),
             watch,
             harm: None,
+            waiting: Waiting::default(),
         })
     }
 
     /// Takes over what is asked of a server. Must be called within a runtime.
     pub(super) fn start_on(server: Server) -> Self {
-        Self::start(Engine::Server(server), None)
+        Self::start(Engine::Server(server), None, Waiting::default())
     }
 
     fn start_with_file(database: Database) -> Self {
         let file =
             database.connection.path().filter(|path| !path.is_empty()).map(|_| Arc::from(database.path.as_path()));
-        Self::start(Engine::File(database), file)
+        let waiting = database.waiting.clone();
+        Self::start(Engine::File(database), file, waiting)
     }
 
-    fn start(engine: Engine, file: Option<Arc<Path>>) -> Self {
+    fn start(engine: Engine, file: Option<Arc<Path>>, waiting: Waiting) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        tokio::spawn(serve(engine, jobs));
-        Self { queue, file }
+        tokio::spawn(serve(engine, jobs, waiting.clone()));
+        Self { queue, file, waiting }
+    }
+
+    /// For how long the database has not answered, if it is waited for.
+    pub(super) fn waiting_for(&self) -> Option<Duration> {
+        self.waiting.since().map(|since| since.elapsed())
     }
 
     /// Runs `work` inside a transaction and answers once that is on the disk.
@@ -153,6 +186,7 @@ struct Database {
     watch: Option<Watch>,
     /// What was found once, after which the database is not touched any more.
     harm: Option<StoreError>,
+    waiting: Waiting,
 }
 
 /// What is looked at before each transaction that writes, and told of each commit.
@@ -192,7 +226,7 @@ fn run_each(batch: &mut [Box<dyn Job>], transaction: &Transaction<'_>) -> Result
     batch.iter_mut().try_for_each(|job| job.run(transaction, false))
 }
 
-async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>, waiting: Waiting) {
     let mut batch = Vec::with_capacity(MAXIMUM_BATCH);
     let keeps_nobody_waiting = engine.keeps_nobody_waiting();
     while jobs.recv_many(&mut batch, MAXIMUM_BATCH).await > 0 {
@@ -201,11 +235,14 @@ async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
             continue;
         }
         let current = std::mem::take(&mut batch);
+        waiting.begin();
         let done = tokio::task::spawn_blocking(move || {
             let current = engine.commit(current);
             (engine, current)
         });
-        match done.await {
+        let done = done.await;
+        waiting.end();
+        match done {
             Ok((returned, emptied)) => {
                 engine = returned;
                 batch = emptied;
@@ -255,6 +292,7 @@ impl Database {
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         let outcome = self.harm.clone().map_or_else(|| self.run_all(batch), Err);
+        self.waiting.end();
         if let Err(harm @ StoreError::Harmed { .. }) = &outcome {
             self.harm = Some(harm.clone());
         }
@@ -266,14 +304,18 @@ impl Database {
         self.shared_memory.look()?;
         let Some(watch) = &mut self.watch else {
             let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
+            self.waiting.end();
             run_each(batch, &Transaction::within(&transaction))
                 .map_err(|error| StoreError::database(&self.path, error))?;
+            self.waiting.begin();
             return transaction.commit().map_err(failed);
         };
         watch.look()?;
         let changes = self.connection.total_changes();
         let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
+        self.waiting.end();
         run_each(batch, &Transaction::within(&transaction)).map_err(|error| StoreError::database(&self.path, error))?;
+        self.waiting.begin();
         if transaction.total_changes() == changes {
             return transaction.commit().map_err(failed);
         }
@@ -285,5 +327,39 @@ impl Database {
         }
         transaction.commit().map_err(failed)?;
         watch.note(commits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::params;
+
+    #[tokio::test]
+    async fn whoever_asks_is_told_how_long_a_locked_database_has_not_answered() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("db");
+        let ours = Connection::open(&path).expect("a database");
+        ours.execute_batch("CREATE TABLE x (y INTEGER)").expect("a table");
+        ours.busy_timeout(Duration::from_secs(20)).expect("patience");
+        let other = Connection::open(&path).expect("the same");
+        let shared = SharedConnection::start_writing(ours, &path, None);
+        let store = || shared.run(|transaction| transaction.execute("INSERT INTO x VALUES (1)", params![]));
+        assert_eq!(store().await.expect("nobody has a lock"), 1);
+        other.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+        let storing = store();
+        let looking = async {
+            while shared.waiting_for().is_none_or(|busy| busy < Duration::from_millis(20)) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            other.execute_batch("COMMIT").expect("an end");
+        };
+        let looking = tokio::time::timeout(Duration::from_secs(10), looking);
+        let (stored, looked) = tokio::join!(storing, looking);
+        looked.expect("it is known for how long");
+        assert_eq!(stored.expect("the lock is free"), 1);
+        while shared.waiting_for().is_some() {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -125,7 +125,17 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// A database that has not answered by then is in trouble: a commit takes milliseconds.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+
 impl Store {
+    /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
+    #[must_use]
+    pub fn silent_for(&self) -> Option<Duration> {
+        let connections = [&self.writer, &self.reader.connection];
+        connections.into_iter().filter_map(|one| one.waiting_for()).max().filter(|waiting| *waiting >= SILENT_AFTER)
+    }
+
     /// Opens or makes the state on this server, notes this process, and closes the books of dead ones. Must be called
     /// within a runtime.
     ///
@@ -359,6 +369,13 @@ fn wait_patiently(connection: &Connection) -> Result<(), rusqlite::Error> {
     const STEP: Duration = Duration::from_millis(1);
     connection.busy_handler(Some(|tries| {
         std::thread::sleep(STEP);
-        u128::try_from(tries).unwrap_or(0) < BUSY_TIMEOUT.as_millis() / STEP.as_millis()
+        let tries = u128::try_from(tries).unwrap_or(0);
+        if tries == SILENT_AFTER.as_millis() / STEP.as_millis() {
+            tracing::warn!(
+                "another program holds the state's database; tagfleet waits up to {} s for it",
+                BUSY_TIMEOUT.as_secs()
+            );
+        }
+        tries < BUSY_TIMEOUT.as_millis() / STEP.as_millis()
     }))
 }

@@ -23,6 +23,8 @@ pub struct Reader {
     pub(super) lock_directory: Option<PathBuf>,
     /// Whether processes show by themselves that they live, as they do on a server.
     pub(super) shows_heartbeats: bool,
+    /// Which server it is on, if it is on one.
+    server: Option<String>,
     /// Why something may be missing of which the database knows nothing.
     uncertainty: Option<Uncertainty>,
 }
@@ -65,7 +67,11 @@ impl Reader {
     /// Reads what is on a server.
     pub(super) fn on(address: &ServerAddress, patience: Patience) -> Self {
         let connection = SharedConnection::start_on(server::Server::new(address.clone(), false, patience));
-        Self { shows_heartbeats: true, ..Self::in_memory(connection) }
+        Self {
+            shows_heartbeats: true,
+            server: Some(address.name().display().to_string()),
+            ..Self::in_memory(connection)
+        }
     }
 
     /// Readers see the state as it was when they began to look, whatever is written meanwhile.
@@ -77,7 +83,13 @@ impl Reader {
 
     /// What is in memory has one connection, which reads and writes.
     pub(super) const fn in_memory(connection: SharedConnection) -> Self {
-        Self { connection, lock_directory: None, shows_heartbeats: false, uncertainty: None }
+        Self { connection, lock_directory: None, shows_heartbeats: false, server: None, uncertainty: None }
+    }
+
+    /// The address of the server that the state is on; `None` for a directory of this machine.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
     }
 
     /// What is known to be missing, or may be, in a sentence without its full stop.

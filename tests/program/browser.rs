@@ -35,6 +35,13 @@ const LOOK: &str = r"(() => {
     }
     for (const element of document.querySelectorAll('main *'))
         if (visible(element) && box(element).right > innerWidth + 0.5) faults.push(`${element.tagName} ${element.className.baseVal ?? element.className} is too wide`);
+    const range = document.createRange();
+    for (const cell of document.querySelectorAll('td, th'))
+        for (const node of [...cell.childNodes].filter(node => node.nodeType === Node.TEXT_NODE))
+            for (const word of node.data.matchAll(/(?<!\S)\S{1,14}(?!\S)/g)) {
+                range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+                if (new Set([...range.getClientRects()].map(line => line.top)).size > 1) faults.push(`${word[0]} is broken`);
+            }
     const count = (picture, what) => picture.querySelectorAll(what).length;
     return {
         faults,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 
 use crate::machines::rows_adding;
@@ -71,16 +71,21 @@ pub(crate) fn certificate(host: &str, (from, until): (i32, i32)) -> (Arc<rustls:
     (server.not_before, server.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
     let key = KeyPair::generate().expect("a key");
     let server = server.signed_by(&key, &root).expect("a certificate");
+    let base64 = base64::engine::general_purpose::STANDARD.encode(root.der());
+    let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("ASCII")).collect();
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
+    (serving(&server, &key), pem)
+}
+
+/// A server that shows this certificate.
+fn serving(certificate: &Certificate, key: &KeyPair) -> Arc<rustls::ServerConfig> {
     let configuration =
         rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![server.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()));
-    let base64 = base64::engine::general_purpose::STANDARD.encode(root.der());
-    let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("ASCII")).collect();
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
-    (Arc::new(configuration.expect("a server")), pem)
+            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()));
+    Arc::new(configuration.expect("a server"))
 }
 
 /// A run against a server with a certificate like this; says how long it took, too.
@@ -117,6 +122,20 @@ fn a_certificate_that_is_not_accepted_ends_the_run_at_once_with_the_cause_and_wh
         assert_eq!(server.requests().len(), 0, "{}: nothing was sent", case.name);
         assert!(!text.contains("hunter2"), "{text}");
     });
+}
+
+#[test]
+fn a_certificate_that_is_a_root_of_its_own_is_told_in_words() {
+    let mut own = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+    own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let own = own.self_signed(&key).expect("a certificate");
+    let server = StandIn::encrypted(serving(&own, &key), |_request| Reply::json(500, "{}"));
+    let (outcome, _) = run_against(&CASES[0], &server, "", false);
+    let outcome = outcome.exits(4);
+    let text = format!("{}{}", outcome.output(), outcome.messages());
+    let words = "the certificate of 127.0.0.1 is not one for a server: it is self-signed, or may sign others";
+    assert!(text.contains(words), "{text}");
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn a_host_that_is_not_there_is_told_from_one_that_refuses() {
     let (results, object) = check.exits(5);
     let failed: Vec<&str> =
         results.iter().filter(|(_, result)| result == "failed").map(|(name, _)| name.as_str()).collect();
-    assert_eq!(failed, ["sign-in service", "token"], "{object:#}");
+    assert_eq!(failed, ["sign-in service"], "{object:#}");
 
     let refusing = StandIn::answering(|_request| {
         Reply::json(403, r#"{"error": {"code": "Forbidden", "message": "no", "target": "x"}}"#)
@@ -256,4 +256,76 @@ fn no_secret_is_shown() {
         assert!(!shown.contains("canary"), "{shown}");
     }
     assert!(check.folder.files_holding("canary").is_empty());
+}
+
+/// Calls of the API that this service got.
+fn calls(server: &StandIn) -> usize {
+    server.requests().iter().filter(|request| request.path.starts_with("/api/machines")).count()
+}
+
+#[test]
+fn the_one_call_is_not_made_again_whatever_it_meets() {
+    for (status, exit_status, says) in
+        [(503, 5, "503 from the service"), (429, 5, "429"), (401, 4, ""), (500, 5, "500")]
+    {
+        let server = StandIn::answering(move |request| match request.path.starts_with("/api/machines") {
+            true => Reply::json(status, r#"{"error": {"code": "Trouble", "message": "no"}}"#),
+            false => Reply::json(200, json!({"access_token": token(&json!({})), "expires_in": 3600}).to_string()),
+        });
+        let check = Check::at(&server.variables()[..2]).variable("AZURE_TENANT_ID", TENANT);
+        let check = check.variable("AZURE_CLIENT_ID", "a-1").variable("AZURE_CLIENT_SECRET", "x");
+        check.finds(exit_status, "call", says, &["clock"]);
+        assert_eq!(calls(&server), 1, "{status}");
+    }
+}
+
+#[test]
+fn where_nobody_answers_a_check_ends_soon_and_makes_no_call() {
+    let skipped = ["sign-in service", "clock", "call"];
+    let nobody = Check::at(&[]).variable("TAGFLEET_BASE_URL", &port_of_nobody());
+    nobody.variable("TAGFLEET_TOKEN", &token(&json!({}))).finds(5, "service", "connection refused", &skipped);
+    let silent = StandIn::answering(|_request| Reply::Silence);
+    let since = std::time::Instant::now();
+    with_token(&silent, &json!({})).finds(5, "service", "no answer in time", &skipped);
+    assert!(since.elapsed() < std::time::Duration::from_secs(20), "{:?}", since.elapsed());
+    assert_eq!(calls(&silent), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_while_a_check_signs_in_ends_it_like_a_run() {
+    let server = StandIn::answering(|request| match request.method == "POST" {
+        true => Reply::Silence,
+        false => Reply::json(404, "{}"),
+    });
+    let folder = Folder::new();
+    let mut command = folder.command();
+    command.envs(server.variables().into_iter().take(2)).arg("check").env("AZURE_TENANT_ID", TENANT);
+    command.env("AZURE_CLIENT_ID", "a-1").env("AZURE_CLIENT_SECRET", "x");
+    let program = Program::start(command, None, true);
+    // Two roots, and the sign-in.
+    server.waits_for_requests(3);
+    program.signal(rustix::process::Signal::INT);
+    let ended = program.end();
+    assert_eq!(ended.status, Some(5), "{}", ended.messages);
+    assert!(ended.messages.contains("interrupted; nothing was changed"), "{}", ended.messages);
+}
+
+#[test]
+fn each_value_has_the_line_of_the_file_that_it_stands_in() {
+    let server = lists_one_machine();
+    let check = with_token(&server, &json!({}));
+    let root = server.variables()[0].1.clone();
+    let check = Check { variables: check.variables.into_iter().skip(1).collect(), ..check };
+    let text = format!("[defaults]\nquota = \"50/1m\"\n[profile.a]\nbase-url = \"{root}\"\nstate-dir = \"here\"\n");
+    check.folder.write("c.toml", text);
+    let check = check.with("--config c.toml --profile a");
+    let (_, object) = check.exits(0);
+    let origin = |name: &str| {
+        let settings = object["checks"][0]["settings"].as_array().expect("a list");
+        settings.iter().find(|setting| setting["name"] == name).expect("a setting")["origin"].clone()
+    };
+    assert_eq!((origin("quota"), origin("API")), ("c.toml:2".into(), "c.toml:4".into()), "{object:#}");
+    assert_eq!((origin("tenant"), origin("app")), ("AZURE_TENANT_ID".into(), "not set".into()));
+    assert_eq!(origin("sign-in at"), "AZURE_AUTHORITY_HOST");
 }

@@ -175,6 +175,30 @@ fn each_setting_is_shown_with_its_origin_and_a_secret_only_as_set() {
 }
 
 #[test]
+fn of_what_says_where_the_state_is_one_is_in_force() {
+    const SERVER: &str = "postgresql://u@db.example/d";
+    let folder = Folder::new();
+    let table = [
+        (format!("--state {SERVER}"), ("TAGFLEET_STATE_DIR", "/typed/over"), "state", "state-dir"),
+        (format!("--state {SERVER}"), ("TAGFLEET_STATE", "postgresql://u@other.example/d"), "state", "state-dir"),
+        ("--state-dir here".to_owned(), ("TAGFLEET_STATE", SERVER), "state-dir", "state"),
+    ];
+    for (options, variable, in_force, other) in table {
+        let mut command = folder.command();
+        command.arg("config").arg("--json").args(options.split_whitespace());
+        command.env_remove("TAGFLEET_STATE_DIR").env(variable.0, variable.1);
+        let shown = Program::start(command, None, true).end();
+        let object: Value = serde_json::from_slice(&shown.output).expect("JSON");
+        let of = |key: &str| {
+            let settings = object["settings"].as_array().expect("a list").iter();
+            settings.clone().find(|setting| setting["key"] == key).expect("a key").clone()
+        };
+        assert_eq!(of(in_force)["origin"]["kind"], "option", "{options} {variable:?}");
+        assert_eq!((&of(other)["value"], &of(other)["origin"]), (&Value::Null, &Value::Null), "{options} {variable:?}");
+    }
+}
+
+#[test]
 fn the_sample_is_a_file_of_settings_of_two_profiles() {
     let folder = Folder::new();
     folder.write("config.toml", std::fs::read(repository("samples/config.toml")).expect("a sample"));

@@ -197,7 +197,8 @@ fn a_run_that_stopped_says_why_and_how_to_go_on_and_one_whose_process_died_has_a
         running.program().waits_until_it_says("1 of 2 operations");
         let listed: Value = serde_json::from_slice(&folder.run(&["runs", "--json"]).output).expect("an object");
         let id = run_id(&listed["runs"][0]);
-        assert_eq!(object(&folder, &id)["state"], "running");
+        let report = object(&folder, &id);
+        assert_eq!((&report["state"], &report["ended"]), (&"running".into(), &"under_way".into()));
         running.program().signal(rustix::process::Signal::KILL);
         running.end();
         let report = object(&folder, &id);
@@ -217,7 +218,10 @@ fn a_run_of_which_nothing_was_noted_has_a_page_too() {
     let id = run_id(&outcome.summary());
     let report = object(outcome.folder(), &id);
     assert_eq!((&report["by_group"], number(&report["calls"]["value"])), (&Value::Null, 8), "{report}");
-    assert_eq!(report["quota"][0]["limit"], Value::Null);
+    assert_eq!((&report["quota"][0]["limit"], &report["ended"]), (&Value::Null, &"finished".into()));
+    let made = outcome.folder().run(&["report", &id, "--state-dir", "state", "-o", "-"]);
+    let again = format!("Made again at any time: <code>tagfleet report {id} --state-dir state</code>");
+    assert!(String::from_utf8_lossy(&made.output).contains(&again), "{}", made.messages);
     assert!(page(outcome.folder(), &id).contains("Nothing was noted of it"));
 }
 

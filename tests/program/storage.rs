@@ -150,6 +150,30 @@ fn a_database_of_a_newer_program_or_of_another_is_refused_and_left_as_it_is() {
     }
 }
 
+#[test]
+fn a_database_that_another_program_holds_is_told_of_while_it_lasts_and_its_time_is_counted_apart() {
+    let rehearsal = Rehearsal::new().sandbox("--latency 20ms").rows(&rows_adding("A", 60));
+    let running = rehearsal.with("--concurrency 1 -v --metrics-file m.prom").start();
+    running.program().waits_until_it_says("calls begin");
+    while running.sandbox().machines().len() <= 8 {}
+    let other = rusqlite::Connection::open(running.folder().path(DATABASE)).expect("a database");
+    other.busy_timeout(std::time::Duration::from_secs(10)).expect("patience");
+    other.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+    let warning = "WARN another program holds the state's database; tagfleet waits up to 30 s for it";
+    for words in ["the state's database has not answered since ", warning] {
+        running.program().waits_until_it_says(words);
+    }
+    other.execute_batch("COMMIT").expect("an end");
+    let outcome = running.end().exits(0);
+    assert_eq!(outcome.messages().matches(warning).count(), 1, "{}", outcome.messages());
+    assert!(outcome.output().contains(" waiting for the state's database"), "{}", outcome.output());
+    let metrics = outcome.folder().read("m.prom").expect("a page");
+    let metrics = String::from_utf8_lossy(&metrics);
+    let waited = metrics.lines().find(|line| line.contains("reason=\"state\"")).expect("a line");
+    let seconds: f64 = waited.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number");
+    assert!(seconds >= 2.0, "{waited}");
+}
+
 #[cfg(target_os = "linux")]
 mod full {
     use std::time::Instant;

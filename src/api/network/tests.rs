@@ -186,3 +186,21 @@ async fn the_status_of_a_proxy_decides_whatever_the_library_makes_of_its_head() 
         (LossKind::Proxy, "the proxy does not connect to api.security.microsoft.com:443")
     );
 }
+
+#[test]
+fn what_the_library_has_only_a_name_for_is_said_in_words() {
+    let other = |name: &str| CertificateError::Other(rustls::OtherError(std::sync::Arc::new(io::Error::other(name))));
+    for (error, expected) in [
+        (other("CaUsedAsEndEntity"), "is not one for a server: it is self-signed, or may sign others"),
+        (other("PathLenConstraintViolated"), "is not accepted: path len constraint violated"),
+        (CertificateError::UnhandledCriticalExtension, "is not accepted: unhandled critical extension"),
+        (CertificateError::InvalidPurpose, "is not one for a server"),
+        (CertificateError::Revoked, "was revoked"),
+        (other("two words"), "is not accepted: two words"),
+        (other("UnknownThing { code: 5 }"), "is not accepted: unknown thing"),
+    ] {
+        let error = rustls::Error::InvalidCertificate(error);
+        let found = certificate_problem(&error, "host");
+        assert_eq!(found, Some((CertificateProblem::Unusable, format!("the certificate of host {expected}"))));
+    }
+}

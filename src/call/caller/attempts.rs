@@ -60,6 +60,24 @@ impl<T: Transport> Caller<T> {
         self.go_on(call, &mut memory, reports).await
     }
 
+    /// Makes the call once, whatever comes of it; what stands in the way where that is no end of it.
+    ///
+    /// # Errors
+    /// As [`Self::perform`].
+    pub async fn perform_once(&self, call: &Call, reports: &Reports) -> Result<Result<CallEnd, WaitCause>, StoreError> {
+        let mut memory = Memory::new(call.known());
+        let unanswered = |why| Err(WaitCause::Retry(Repeat { why, number: 1, most: Some(1) }));
+        Ok(match self.attempt(call, &mut memory, reports).await? {
+            Next::End(end) => Ok(end),
+            Next::RenewToken(_, outcome) => Ok(CallEnd::Aborted(AbortCause::TokenRefused, outcome)),
+            Next::Again { after: Some((_, repeat)) } => unanswered(repeat.why),
+            Next::Again { after: None } => match memory.met {
+                Some((why, http_status)) => unanswered(RepeatCause::Answer(why, http_status)),
+                None => Err(WaitCause::Throttled),
+            },
+        })
+    }
+
     async fn go_on(&self, call: &Call, memory: &mut Memory, reports: &Reports) -> Result<CallEnd, StoreError> {
         loop {
             match std::mem::take(&mut memory.before_next) {
@@ -265,6 +283,7 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
     ) -> Conclusion {
         let http_status = facts.http_status;
+        memory.met = Some((why, http_status));
         let facts = with_code(facts, why.code());
         let open = |facts, counts, next| {
             let effect = Effect::open(facts, why.is_ambiguous());

@@ -4,12 +4,9 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::keys::{Key, Keys};
-use super::setting::{Setting, is_set};
+use super::setting::{Setting, holds_secret, is_set, overrules_variable};
 use crate::cli::origin::{Origin, SettingInForce};
 use crate::config::Environment;
-
-/// Variables that are secrets: nobody gets to see more than that they are set.
-const SECRETS: [&str; 3] = ["AZURE_CLIENT_SECRET", "TAGFLEET_TOKEN", "TAGFLEET_PING_URL"];
 
 /// All settings, in the order of the keys.
 pub(super) fn of(
@@ -18,17 +15,26 @@ pub(super) fn of(
     matches: &ArgMatches,
     environment: Environment<'_>,
 ) -> Vec<SettingInForce> {
-    keys.iter().map(|key| one(key, in_force, matches, environment)).collect()
+    let all_typed: Vec<&str> =
+        keys.iter().filter(|key| typed(key, matches).is_some()).map(|key| key.name.as_str()).collect();
+    keys.iter().map(|key| one(key, in_force, matches, &all_typed, environment)).collect()
 }
 
-fn one(key: &Key, in_force: &[&Setting], matches: &ArgMatches, environment: Environment<'_>) -> SettingInForce {
+fn one(
+    key: &Key,
+    in_force: &[&Setting],
+    matches: &ArgMatches,
+    overruling: &[&str],
+    environment: Environment<'_>,
+) -> SettingInForce {
     let setting = |value: Option<String>, origin| SettingInForce { key: key.name.clone(), value, origin };
     if let Some(typed) = typed(key, matches) {
         return setting(Some(typed), Origin::Option);
     }
-    if let Some(variable) = key.variable.filter(|name| is_set(environment, name)) {
+    let is_overruled = || overruling.iter().any(|typed| overrules_variable(typed, &key.name));
+    if let Some(variable) = key.variable.filter(|name| is_set(environment, name) && !is_overruled()) {
         let value = environment(variable).map(|value| value.to_string_lossy().into_owned());
-        let value = if SECRETS.contains(&variable) { Some("set".to_owned()) } else { value };
+        let value = if holds_secret(variable) { Some("set".to_owned()) } else { value };
         return setting(value, Origin::Variable(variable));
     }
     if let Some(set) = in_force.iter().find(|setting| setting.key.name == key.name) {

@@ -45,9 +45,20 @@ pub(super) fn is_overruled(key: &Key, environment: Environment<'_>) -> bool {
     places.map(|(_, variable)| *variable).chain(key.variable).any(|name| is_set(environment, name))
 }
 
+/// Whether what was typed leaves the variable of a setting without a meaning.
+pub(super) fn overrules_variable(typed: &str, key: &str) -> bool {
+    let is_place = |name| PLACES_OF_STATE.iter().any(|(key, _)| *key == name);
+    (is_place(typed) && is_place(key)) || (typed == "cloud" && key == "base-url")
+}
+
 /// Whether it says how to sign in.
 pub(super) fn is_credential(key: &str) -> bool {
     key == "auth" || CREDENTIAL_FILES.contains(&key)
+}
+
+/// Whether a variable is a secret: nobody gets to see more than that it is set.
+pub(super) fn holds_secret(variable: &str) -> bool {
+    ["AZURE_CLIENT_SECRET", "TAGFLEET_TOKEN", "TAGFLEET_PING_URL"].contains(&variable)
 }
 
 /// Whether a variable says something; an empty one does not.

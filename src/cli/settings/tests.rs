@@ -128,7 +128,6 @@ fn a_profile_and_a_variable_that_are_for_different_tenants_end_the_command() {
         ("AZURE_AUTHORITY_HOST", "login.microsoftonline.us", "config.toml:4: the profile's cloud is \"eu\""),
         ("TAGFLEET_TOKEN", "x", "TAGFLEET_TOKEN is set, which means auth \"token\""),
         ("AZURE_TENANT_ID", "T-A", ""),
-        ("AZURE_CLIENT_SECRET", "x", ""),
         ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com", ""),
         ("TAGFLEET_BASE_URL", "https://eu.api.security.microsoft.com/", ""),
     ] {
@@ -143,6 +142,54 @@ fn a_profile_and_a_variable_that_are_for_different_tenants_end_the_command() {
     assert!(outcome.contains("the profile's auth is \"certificate\", but AZURE_CLIENT_SECRET is set"), "{outcome}");
     let computer = Computer::new(settings).with("AZURE_TENANT_ID", "t-b");
     assert!(computer.read("apply x.csv").is_ok(), "what holds for all gives way");
+}
+
+#[test]
+fn a_profile_and_a_variable_that_sign_in_with_different_files_end_the_command() {
+    let settings = "[profile.secret]\nclient-secret-file = \"s\"\n[profile.named]\nauth = \"secret\"\n\
+                    client-secret-file = \"s\"\n[profile.token]\ntoken-file = \"t\"\n\
+                    [profile.certificate]\nclient-certificate-file = \"/c\"\n\
+                    [profile.federated]\nfederated-token-file = \"/f\"\n[profile.bare]\nauth = \"secret\"\n";
+    for (profile, variable, value, said) in [
+        ("secret", "AZURE_CLIENT_SECRET", "hunter2hunter2", "s\", but AZURE_CLIENT_SECRET is set, too; unset AZURE_CL"),
+        ("named", "AZURE_CLIENT_SECRET", "hunter2hunter2", "s\", but AZURE_CLIENT_SECRET is set, too; unset AZURE_CL"),
+        ("token", "TAGFLEET_TOKEN", "hunter2hunter2", "t\", but TAGFLEET_TOKEN is set, too; unset TAGFLEET_TOKEN"),
+        (
+            "certificate",
+            "AZURE_CLIENT_CERTIFICATE_PATH",
+            "/d",
+            "the profile's client-certificate-file is \"/c\", but A",
+        ),
+        ("federated", "AZURE_FEDERATED_TOKEN_FILE", "/d", "/f\", but AZURE_FEDERATED_TOKEN_FILE is \"/d\""),
+        ("certificate", "AZURE_CLIENT_CERTIFICATE_PATH", "/c", ""),
+        ("federated", "AZURE_FEDERATED_TOKEN_FILE", "/f", ""),
+        ("bare", "AZURE_CLIENT_SECRET", "hunter2hunter2", ""),
+    ] {
+        let computer = Computer::new(settings).with(variable, value);
+        let read = |line: &str| computer.read(&format!("{line} --profile {profile}")).err().unwrap_or_default();
+        for line in ["apply x.csv", "check", "config"] {
+            let outcome = read(line);
+            let is_as_said = outcome.contains(said) && outcome.is_empty() == said.is_empty();
+            assert!(is_as_said && !outcome.contains("hunter2"), "{line} {profile} {variable}: {outcome}");
+        }
+        assert_eq!(read("runs"), "", "the state is not signed in to");
+    }
+    let computer = Computer::new(settings).with("AZURE_CLIENT_SECRET", "x");
+    assert!(computer.read("apply x.csv --profile secret --client-secret-file f").is_ok(), "an option goes before both");
+    let computer = Computer::new("[defaults]\nclient-secret-file = \"s\"\n").with("AZURE_CLIENT_SECRET", "x");
+    let shown = computer.origin("config", "client-secret-file");
+    assert_eq!(shown.1, "Variable(\"AZURE_CLIENT_SECRET\")", "what holds for all gives way");
+}
+
+#[test]
+fn a_profile_takes_back_a_switch_that_holds_for_all() {
+    let computer = Computer::new("[defaults]\nno-bulk = true\n[profile.bulk]\nno-bulk = false\n");
+    for (line, expected) in [("", "true"), ("--profile bulk", "false"), ("--profile bulk --no-bulk", "true")] {
+        assert_eq!(computer.origin(format!("config {line}").trim(), "no-bulk").0, expected, "{line}");
+        let command = computer.read(format!("apply x.csv {line}").trim()).expect("a command").command;
+        let OurCommand::Apply(options) = command else { panic!("apply") };
+        assert_eq!(options.planning.no_bulk.to_string(), expected, "{line}");
+    }
 }
 
 #[test]

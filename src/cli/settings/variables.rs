@@ -1,7 +1,9 @@
 //! Variables and profiles that contradict each other about whom they are for. Elsewhere the variable goes before the profile;
 //! here nobody can tell which of the two was forgotten, and the wrong one is another tenant.
 
-use super::setting::{CREDENTIAL_FILES, Setting, is_set};
+use std::path::Path;
+
+use super::setting::{CREDENTIAL_FILES, Setting, holds_secret, is_set};
 use crate::api::Url;
 use crate::api::cloud::Cloud;
 use crate::config::{Environment, SettingsError};
@@ -41,7 +43,8 @@ pub(super) fn check(profile: &[&Setting], environment: Environment<'_>) -> Resul
             }
         }
     }
-    check_method(profile, environment)
+    check_method(profile, environment)?;
+    check_files(profile, environment)
 }
 
 /// A profile that says how to sign in, by a method or by a file, and variables that say so otherwise.
@@ -59,6 +62,22 @@ fn check_method(profile: &[&Setting], environment: Environment<'_>) -> Result<()
     for (variable, method) in others {
         if !own.iter().any(|(_, own)| own == method) {
             return Err(contradiction(setting, &format!("{variable} is set, which means auth \"{method}\""), variable));
+        }
+    }
+    Ok(())
+}
+
+/// A profile that names a file to sign in with, and the variable for the same: another file, or a secret that nobody can
+/// compare, since some files can be read only once.
+fn check_files(profile: &[&Setting], environment: Environment<'_>) -> Result<(), SettingsError> {
+    for setting in profile.iter().filter(|setting| CREDENTIAL_FILES.contains(&setting.key.name.as_str())) {
+        let Some(variable) = setting.key.variable.filter(|name| is_set(environment, name)) else { continue };
+        let value = environment(variable).unwrap_or_default();
+        if holds_secret(variable) {
+            return Err(contradiction(setting, &format!("{variable} is set, too"), variable));
+        }
+        if setting.values.first().is_none_or(|own| Path::new(own) != Path::new(&value)) {
+            return Err(contradiction(setting, &format!("{variable} is \"{}\"", shown(&value)), variable));
         }
     }
     Ok(())

@@ -97,7 +97,8 @@ impl Table {
 
 fn moment(seconds: i64, service_accepted: bool) -> Moment {
     let now = BootTime::from_microseconds(ORIGIN + seconds * 1_000_000);
-    Moment { now, wall_now: jiff::Timestamp::UNIX_EPOCH, service_accepted, absence: None }
+    let wall_now = jiff::Timestamp::UNIX_EPOCH;
+    Moment { now, wall_now, service_accepted, absence: None, state_silent_for: None }
 }
 
 fn words(action: &Action) -> String {
@@ -321,6 +322,25 @@ fn the_end_is_foretold_from_the_ledger_or_from_the_pace() {
     by_pace.does(Input::Ticked, &["tell tick, end known: false", "wait"]);
     by_pace.does(ends(0, CallEnd::Settled(vec![succeeded()])), &["tell Succeeded", "wait"]);
     by_pace.does(Input::Ticked, &["tell tick, end known: true", "wait"]);
+}
+
+#[test]
+fn a_database_that_does_not_answer_is_shown_while_it_lasts() {
+    let mut table = Table::begun(&[(VALUE, 2)]);
+    let silent = |seconds| Moment { state_silent_for: Some(Duration::from_secs(2)), ..moment(seconds, true) };
+    let since = |progress: &Progress| match progress.waiting {
+        Some((WaitCause::State { since }, None)) => since.as_second(),
+        other => panic!("{other:?}"),
+    };
+    let actions = table.dispatcher.look(silent(4));
+    let [Action::Tell(Event::Tick, progress)] = &actions[..] else { panic!("no tick") };
+    assert_eq!(since(progress), -2);
+    let (_, time) = progress.spent.iter().find(|(part, _)| *part == Spent::State).expect("it is counted");
+    assert_eq!(*time, Duration::from_secs(2));
+    // Nothing is asked of it meanwhile, and what it says in the end goes on as usual.
+    let step = table.dispatcher.handle(Input::Ticked, silent(5));
+    assert_eq!(step.next, Next::Await);
+    assert!(table.dispatcher.look(moment(6, true)).is_empty());
 }
 
 #[test]

@@ -40,6 +40,10 @@ pub(super) struct Figures {
     pub(super) platforms: Option<Breakdown<Option<String>>>,
     /// What to type next, if anything, and what to look at first.
     pub(super) next: Option<String>,
+    /// What commands about this run repeat, with a blank before each option.
+    pub(super) repeated_options: String,
+    /// The server that the state is on, if it is on one.
+    pub(super) server: Option<String>,
     pub(super) is_sandbox: bool,
     pub(super) made_at: Timestamp,
 }
@@ -140,6 +144,8 @@ impl Figures {
             answers,
             outcomes,
             next,
+            repeated_options: repeated_options.to_owned(),
+            server: reader.server().map(str::to_owned),
             is_sandbox,
             made_at,
         })

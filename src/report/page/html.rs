@@ -50,7 +50,7 @@ pub(super) fn page(figures: &Figures, time_zone: &TimeZone) -> String {
                     (parts::outcomes(figures))
                     (parts::causes(figures))
                     (parts::answers(figures))
-                    footer { "Made by tagfleet " (env!("CARGO_PKG_VERSION")) " on " (second(figures.made_at, time_zone)) ". Made again at any time: " code { "tagfleet report " (run_id) } }
+                    footer { "Made by tagfleet " (env!("CARGO_PKG_VERSION")) " on " (second(figures.made_at, time_zone)) ". Made again at any time: " code { "tagfleet report " (run_id) (shown(&figures.repeated_options)) } }
                 }
             }
         }
@@ -107,6 +107,7 @@ fn about(figures: &Figures, time_zone: &TimeZone) -> Markup {
         ("Started", times(run.created_at)),
         ("Last activity", times(run.last_activity_at)),
         ("Process", format!("{} on {}", run.process.system_process_id, Outside::new(&run.process.host).line())),
+        ("State", figures.server.as_deref().map(shown).unwrap_or_default()),
         ("Version", versions.join(", ")),
     ];
     html! {

@@ -62,9 +62,12 @@ impl Page {
         object::object(&self.0)
     }
 
-    /// How the command ends that made it: with the causes, which every object has.
+    /// How the command ends that made it: with the causes, which every object has. Of a run that somebody is at nothing says that
+    /// it has ended.
     #[must_use]
     pub fn ending(&self, exit_status: u8) -> Ending {
-        Ending { causes: object::causes(&self.0), ..Ending::finished(exit_status) }
+        let finished = Ending::finished(exit_status);
+        let ended = if self.0.is_under_way() { "under_way" } else { finished.ended };
+        Ending { causes: object::causes(&self.0), ended, ..finished }
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn object(figures: &Figures) -> Value {
         "tenant": run.tenant,
         "app": run.app,
         "host": run.host,
+        "server": figures.server,
         "begun_at": written(run.created_at),
         "last_activity_at": written(run.last_activity_at),
         "rows": figures.totals.rows,

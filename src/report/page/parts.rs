@@ -26,7 +26,7 @@ const SHOWN_CAUSES: usize = 20;
 /// The colours of the parts of the time.
 const TIME_CLASSES: [&str; 10] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9"];
 /// Colours have a meaning each, whatever else a run waited for.
-const KNOWN_PARTS: [(&str, &str); 9] = [
+const KNOWN_PARTS: [(&str, &str); 10] = [
     ("calls", "t0"),
     ("reading", "t1"),
     ("pacing", "t9"),
@@ -35,6 +35,7 @@ const KNOWN_PARTS: [(&str, &str); 9] = [
     ("retries", "t6"),
     ("sign_in", "t7"),
     ("own", "t8"),
+    ("state", "t5"),
     (NOT_NOTED, "t9"),
 ];
 
@@ -263,7 +264,7 @@ pub(super) fn answers(figures: &Figures) -> Markup {
             h2 { "How long answers took" }
             @if figures.answers.is_empty() { p class="soft" { "No call was answered." } }
             @else {
-                table {
+                table class="answers" {
                     tr { th { "Call" } th class="n" { "Answers" } th class="n" { "Median" } th class="n" { "95 %" } th class="n" { "Slowest" } th class="w" {} }
                     @for answer in &figures.answers {
                         @let most = microseconds(answer.most);
