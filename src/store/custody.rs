@@ -255,7 +255,14 @@ pub(super) fn unknown_until(
     Ok(unknown(transaction)?.map(|(timeline, until, _)| timelines.on_our_clock(timeline, until)))
 }
 
-fn unknown(transaction: &Transaction<'_>) -> Result<Option<(i64, BootTime, Option<Uncertainty>)>, SqlError> {
+fn unknown(transaction: &Transaction<'_>) -> Result<Option<UnknownCallsOf>, SqlError> {
+    transaction.once(0, || look_up_unknown(transaction))
+}
+
+/// Calls of which nobody knows: by which clock, until when, and why.
+type UnknownCallsOf = (i64, BootTime, Option<Uncertainty>);
+
+fn look_up_unknown(transaction: &Transaction<'_>) -> Result<Option<UnknownCallsOf>, SqlError> {
     transaction
         .prepare_cached(
             "SELECT unknown_timeline, unknown_until, unknown_why FROM custody WHERE unknown_timeline IS NOT NULL",
@@ -289,6 +296,7 @@ pub(super) fn adopt(
             now_wall,
             WALL_TIME_DOUBT_MICROSECONDS,
         ])?;
+    transaction.forget::<Option<UnknownCallsOf>>();
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use super::encoding::bucket_number;
 use super::forms::{AccountKey, RunKey};
 use super::plausible::believed;
 use super::slots::unheard_operations;
-use super::sql::{Optional, SqlError, Transaction, params};
+use super::sql::{Optional, SqlError, Transaction, Value, params};
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
@@ -61,7 +61,7 @@ impl Store {
                 if !is_ours(transaction, identity.process_key, request.run)? {
                     return Ok(None);
                 }
-                let mut timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
+                let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
                 timelines.adopt_silent(transaction, &identity.seen)?;
                 admit(transaction, &request, &timelines, clock.as_ref(), identity.process_key).map(Some)
             })
@@ -119,7 +119,7 @@ impl Store {
                 let in_flight = count_in_flight(transaction, account, &buckets)?;
                 let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
                 let mut ends = vec![timelines.now; in_flight as usize];
-                ends.extend(latest_ends(transaction, account, &buckets, &timelines, count)?);
+                ends.extend(ends_by_age(transaction, account, &buckets, &timelines, 0, count)?);
                 if let Some(unknown_until) = unknown_until(transaction, &timelines)? {
                     // Before that moment, as many calls as can be asked for count as having ended then.
                     ends.resize(ends.len() + count.min(MOST_UNKNOWN_CALLS) as usize, unknown_until);
@@ -152,12 +152,19 @@ pub(super) fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
     bytes.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes))
 }
 
-const LATEST_ENDS: &str = "SELECT ended FROM attempt
-    WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?4";
-
+/// More than any number of a bucket.
+const BUCKET_NUMBERS: i64 = 16;
 /// Whether calls of this process, and of the run, are still its own to make: it was not taken for dead, and nobody has gone
 /// on with the run.
 fn is_ours(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, SqlError> {
+    let look_up = || look_up_ownership(transaction, process_key, run).map(IsOurs);
+    transaction.once(run.map_or(-1, |run| run.0), look_up).map(|IsOurs(is_ours)| is_ours)
+}
+
+#[derive(Clone, Copy)]
+struct IsOurs(bool);
+
+fn look_up_ownership(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, SqlError> {
     transaction
         .prepare_cached(
             "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = CAST(?2 AS BIGINT)), TRUE)
@@ -196,6 +203,20 @@ fn admit(
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
 }
 
+/// What an attempt has when it starts.
+const ATTEMPT_COLUMNS: [&str; 10] = [
+    "account_key",
+    "bucket",
+    "process_key",
+    "run_key",
+    "call_kind",
+    "operations",
+    "timeline_key",
+    "started",
+    "assumed_end",
+    "started_at",
+];
+
 /// Writes an attempt down that starts now.
 fn announce(
     transaction: &Transaction<'_>,
@@ -205,11 +226,10 @@ fn announce(
     timeline_key: i64,
     clock: &dyn Clock,
 ) -> Result<AttemptKey, SqlError> {
-    let announced = transaction.insert(
-        "INSERT INTO attempt (account_key, bucket, process_key, run_key, call_kind, operations, timeline_key, started,
-             assumed_end, started_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    let announced = transaction.send_row(
+        "attempt",
         "attempt_key",
+        ATTEMPT_COLUMNS,
         params![
             request.account.0,
             bucket_number(request.bucket),
@@ -238,6 +258,10 @@ fn paused_until(
     Ok(latest)
 }
 
+/// Until when a bucket pauses, by which clock.
+#[derive(Clone, Copy)]
+pub(super) struct PausedUntil(Option<(i64, BootTime)>);
+
 /// Until when a bucket pauses, on our clock.
 pub(super) fn pause(
     transaction: &Transaction<'_>,
@@ -245,11 +269,18 @@ pub(super) fn pause(
     bucket: Bucket,
     timelines: &Timelines,
 ) -> Result<Option<BootTime>, SqlError> {
-    let until = transaction
-        .prepare_cached("SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2")?
-        .query_row(params![account.0, bucket_number(bucket)], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    Ok(until.map(|(timeline, until)| timelines.on_our_clock(timeline, BootTime::from_microseconds(until))))
+    let look_up = || {
+        let until = transaction
+            .prepare_cached("SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2")?
+            .query_row(params![account.0, bucket_number(bucket)], |row| {
+                Ok((row.get(0)?, BootTime::from_microseconds(row.get(1)?)))
+            })
+            .optional()?;
+        Ok(PausedUntil(until))
+    };
+    let about = account.0 * BUCKET_NUMBERS + i64::from(bucket_number(bucket));
+    let PausedUntil(until) = transaction.once(about, look_up)?;
+    Ok(until.map(|(timeline, until)| timelines.on_our_clock(timeline, until)))
 }
 
 fn count_in_flight(transaction: &Transaction<'_>, account: AccountKey, buckets: &[Bucket]) -> Result<u32, SqlError> {
@@ -286,32 +317,38 @@ fn nth_latest_end(
             .optional()?;
         return Ok(end.map(BootTime::from_microseconds).max(unknown_until(transaction, timelines)?));
     }
-    let ends = latest_ends(transaction, request.account, &request.counted_buckets, timelines, n)?;
-    Ok(ends.get(n as usize - 1).copied().max(unknown_until(transaction, timelines)?))
+    let ends = ends_by_age(transaction, request.account, &request.counted_buckets, timelines, n - 1, 1)?;
+    Ok(ends.first().copied().max(unknown_until(transaction, timelines)?))
 }
 
-/// The latest ends on our clock, newest first, at most `count`, whoever stamped them.
-fn latest_ends(
+/// The ends on our clock, newest first, whoever stamped them: at most `count`, after so many that are skipped.
+fn ends_by_age(
     transaction: &Transaction<'_>,
     account: AccountKey,
     buckets: &[Bucket],
     timelines: &Timelines,
+    skipped: u32,
     count: u32,
 ) -> Result<Vec<BootTime>, SqlError> {
-    let mut ends = Vec::new();
+    let mut values = vec![account.0, i64::from(skipped) + i64::from(count), i64::from(skipped), i64::from(count)];
+    let mut parts = Vec::new();
     for timeline in timelines.others.iter().map(|other| other.key).chain([timelines.own]) {
+        // What every stamp of that clock is moved by on ours.
+        let moved_by = timelines.on_our_clock(timeline, BootTime::from_microseconds(0)).as_microseconds();
         for bucket in buckets {
-            let mut statement = transaction.prepare_cached(LATEST_ENDS)?;
-            let rows =
-                statement.query_map(params![account.0, timeline, bucket_number(*bucket), count], |row| row.get(0))?;
-            for end in rows {
-                ends.push(timelines.on_our_clock(timeline, BootTime::from_microseconds(end?)));
-            }
+            let first = values.len() + 1;
+            values.extend([timeline, moved_by, i64::from(bucket_number(*bucket))]);
+            parts.push(format!(
+                "SELECT ended + ?{} AS ended FROM (SELECT ended FROM attempt WHERE account_key = ?1
+                     AND timeline_key = ?{first} AND bucket = ?{} AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?2) AS part{first}",
+                first + 1,
+                first + 2
+            ));
         }
     }
-    ends.sort_unstable_by(|left, right| right.cmp(left));
-    ends.truncate(count as usize);
-    Ok(ends)
+    let sql = format!("{} ORDER BY ended DESC LIMIT ?4 OFFSET ?3", parts.join(" UNION ALL "));
+    let values: Vec<_> = values.into_iter().map(Value::Integer).collect();
+    transaction.rows_with(&sql, &values, |row| row.get(0).map(BootTime::from_microseconds))
 }
 
 #[cfg(test)]

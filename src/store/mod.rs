@@ -151,9 +151,11 @@ impl Store {
             move |transaction: &sql::Transaction<'_>| process::note_on_server(transaction, entering_clock.as_ref());
         let (process_key, timeline_key) = entering.run(enter).await?;
         let writer = connection::SharedConnection::start_on(new().of_process(process_key));
-        let heartbeats =
-            server::Heartbeats::start(writer.clone(), Arc::clone(&clock), process_key, timeline_key, patience.clone());
-        let identity = Arc::new(process::ProcessIdentity::on_server(process_key, timeline_key, heartbeats));
+        let seen = Arc::new(timelines::Seen::beside_heartbeats());
+        let heart = server::Heart { process_key, timeline_key, seen: Arc::clone(&seen), patience: patience.clone() };
+        let heartbeats = heart.beat(writer.clone(), Arc::clone(&clock));
+        let identity = process::ProcessIdentity::on_server(process_key, timeline_key, heartbeats, seen);
+        let identity = Arc::new(identity);
         let reader = Reader::on(address, patience);
         let store = Self { reader, writer, clock, identity, loss: None, keepsake: None };
         store.sweep_dead_processes().await?;

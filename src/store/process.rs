@@ -3,9 +3,8 @@
 //! What surprises: a process may be taken for dead while it lives, stopped for long with its lock file gone. It finds that
 //! out at its next call, and makes no more.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -16,8 +15,9 @@ use super::liveness::{LOCK_DIRECTORY, Life, LockName, OwnLock, look, put_if_gone
 use super::server::{self, Heartbeats};
 use super::settlement::{Unheard, close_unheard_attempts};
 use super::sql::{Optional, SqlError, Transaction, params};
+use super::timelines::{Seen, Timelines};
 use super::{Store, StoreError, custody, liveness, plausible, timelines};
-use crate::clock::{BootTime, Clock, sleep_until};
+use crate::clock::{Clock, sleep_until};
 
 /// How often it is looked whether a process lives whose lock file was gone, and after what time.
 const LOOKS_FOR_AN_OWNER: u32 = 60;
@@ -37,8 +37,8 @@ pub(super) struct ProcessIdentity {
     /// What tells a server at once that this process is dead, as a lock does that is free.
     #[cfg(test)]
     death: std::sync::OnceLock<server::cluster::Death>,
-    /// The positions of other clocks, and since when by ours they stand still.
-    pub(super) seen: Mutex<HashMap<i64, (BootTime, BootTime)>>,
+    /// What was seen of other clocks.
+    pub(super) seen: Arc<Seen>,
 }
 
 impl ProcessIdentity {
@@ -63,8 +63,8 @@ impl ProcessIdentity {
     }
 
     /// A process that is noted on a server.
-    pub(super) fn on_server(process_key: i64, timeline_key: i64, heartbeats: Heartbeats) -> Self {
-        Self { heartbeats: Some(heartbeats), ..Self::alone(process_key, timeline_key) }
+    pub(super) fn on_server(process_key: i64, timeline_key: i64, heartbeats: Heartbeats, seen: Arc<Seen>) -> Self {
+        Self { heartbeats: Some(heartbeats), seen, ..Self::alone(process_key, timeline_key) }
     }
 
     fn alone(process_key: i64, timeline_key: i64) -> Self {
@@ -76,7 +76,7 @@ impl ProcessIdentity {
             heartbeats: None,
             #[cfg(test)]
             death: std::sync::OnceLock::new(),
-            seen: Mutex::default(),
+            seen: Arc::default(),
         }
     }
 
@@ -220,8 +220,11 @@ impl Store {
         if !self.identity.is_on_server() || self.absence().is_some() {
             return;
         }
-        let process_key = self.identity.process_key;
+        let (process_key, timeline_key) = (self.identity.process_key, self.identity.timeline_key);
+        let clock = self.clock.clone();
         let ending = self.writer.run(move |transaction| {
+            // What it has called ages from here on by the clocks of others.
+            Timelines::report(transaction, timeline_key, clock.as_ref())?;
             transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])
         });
         if let Err(error) = ending.await {

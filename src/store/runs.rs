@@ -100,11 +100,11 @@ impl Store {
     pub async fn add_tags(&self, run: RunKey, first_number: u32, tags: Vec<Tag>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut statement =
-                    transaction.prepare_cached("INSERT INTO tag (run_key, tag_number, tag) VALUES (?1, ?2, ?3)")?;
+                let mut added = transaction.add_to("tag", ["run_key", "tag_number", "tag"])?;
                 for (number, tag) in (first_number..).zip(&tags) {
-                    statement.execute(params![run.0, number, tag.as_str()])?;
+                    added.add(params![run.0, number, tag.as_str()])?;
                 }
+                added.done();
                 Ok(())
             })
             .await
@@ -118,18 +118,14 @@ impl Store {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "INSERT INTO operation (run_key, operation_number, machine, change_kind, change_argument, guard,
-                         state, error_code, error_message, unlisted, before, after, finished_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-                )?;
+                let mut added = transaction.add_to("operation", OPERATION_COLUMNS)?;
                 for operation in &operations {
                     let (kind, argument) = (kind_number(operation.change.kind()), change_argument(operation.change));
                     let machine = operation.machine.to_string();
                     let state = operation.settled.as_ref().map_or(OperationState::Pending, |settled| settled.state);
                     let reason = operation.settled.as_ref().and_then(|settled| settled.reason.as_ref());
                     let is_so_already = state == OperationState::Unchanged;
-                    statement.execute(params![
+                    added.add(params![
                         run.0,
                         operation.operation.0,
                         machine,
@@ -145,6 +141,7 @@ impl Store {
                         operation.settled.as_ref().map(|_settled| now),
                     ])?;
                 }
+                added.done();
                 Ok(())
             })
             .await
@@ -161,12 +158,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "INSERT INTO row_problem (run_key, row, code, message) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (run_key, row) DO UPDATE SET message = row_problem.message || '; ' || ?4",
-                )?;
                 for (row, code, message) in &problems {
-                    statement.execute(params![run.0, row, code, message])?;
+                    transaction.send(
+                        "INSERT INTO row_problem (run_key, row, code, message) VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT (run_key, row) DO UPDATE SET message = row_problem.message || '; ' || ?4",
+                        params![run.0, row, code, message],
+                    )?;
                 }
                 Ok(())
             })
@@ -204,10 +201,33 @@ impl Store {
     }
 }
 
+/// What an operation has when it is stored.
+const OPERATION_COLUMNS: [&str; 13] = [
+    "run_key",
+    "operation_number",
+    "machine",
+    "change_kind",
+    "change_argument",
+    "guard",
+    "state",
+    "error_code",
+    "error_message",
+    "unlisted",
+    "before",
+    "after",
+    "finished_at",
+];
+
 /// Notes that something has happened in a run just now.
 pub(super) fn note_activity(transaction: &Transaction<'_>, run_key: i64, clock: &dyn Clock) -> Result<(), SqlError> {
+    let note = "UPDATE run SET last_activity_at = ?2 WHERE run_key = ?1";
     transaction
-        .prepare_cached("UPDATE run SET last_activity_at = ?2 WHERE run_key = ?1")?
-        .execute(params![run_key, clock.wall_time().as_microsecond()])?;
-    Ok(())
+        .once(run_key, || {
+            transaction.send(note, params![run_key, clock.wall_time().as_microsecond()]).map(|()| ActivityNoted)
+        })
+        .map(drop)
 }
+
+/// Something has happened in a run, and that is noted.
+#[derive(Clone, Copy)]
+struct ActivityNoted;

@@ -17,6 +17,8 @@ mod heartbeats;
 mod outages;
 mod preparing;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod tests;
 mod tls;
 
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::address::{AddressError, PasswordSource, ServerAddress};
-pub(super) use self::heartbeats::{Heartbeats, is_alive, mark_the_dead, show, the_dead};
+pub(super) use self::heartbeats::{Heart, Heartbeats, is_alive, mark_the_dead, show, the_dead};
 use super::StoreError;
 use super::absence::{Contact, Patience};
 use super::connection::Job;
@@ -110,7 +112,7 @@ impl Server {
             _ => self.session.insert(self.address.connect()?),
         };
         if !self.writes {
-            session.simple(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;
+            session.begin(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;
             let transaction = Transaction::on(session);
             work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
             return session.simple("COMMIT").map(drop);
@@ -119,7 +121,7 @@ impl Server {
             "BEGIN; {SETTINGS}; SET LOCAL synchronous_commit TO on;
              UPDATE custody SET commits = commits + 1 RETURNING commits"
         );
-        let count = session.simple(&begin)?.and_then(|count| count.parse().ok()).ok_or(SqlError::NoRow)?;
+        let count = session.begin(&begin)?.and_then(|count| count.parse().ok()).ok_or(SqlError::NoRow)?;
         if count <= self.commits {
             return Err(SqlError::CommitsLost);
         }
@@ -135,7 +137,7 @@ impl Server {
                 return session.simple("ROLLBACK").map(drop);
             }
             let note = "UPDATE process SET last_commit = ?2 WHERE process_key = ?1";
-            transaction.execute(note, [process_key, count])?;
+            transaction.send(note, [process_key, count])?;
         }
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
         *doubtful = Some(count);

@@ -4,9 +4,9 @@ use super::absence::Patience;
 use super::attempt::{AttemptEnd, OperationEffect, Settlement};
 use super::encoding::bucket_number;
 use super::forms::{OperationState, RunKey};
-use super::ledger::{decode_operations, pause};
+use super::ledger::{PausedUntil, decode_operations, pause};
 use super::runs::note_activity;
-use super::sql::{SqlError, Transaction, params};
+use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Timelines;
 use super::{Store, StoreError};
 use crate::clock::{BootTime, Clock};
@@ -130,25 +130,24 @@ fn settle(
             return Ok(true);
         }
     };
-    let settled = transaction
+    let settled: Option<Option<i64>> = transaction
         .prepare_cached(
             "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5
-             WHERE attempt_key = ?1 AND verdict IS NULL",
+             WHERE attempt_key = ?1 AND verdict IS NULL RETURNING run_key",
         )?
-        .execute(params![
-            settlement.attempt.0,
-            ended.as_microseconds(),
-            settlement.http_status,
-            settlement.verdict,
-            settlement.request_id,
-        ])?;
-    if settled == 0 {
-        // Somebody took us for dead and closed it; what became of it is theirs to find out.
-        return Ok(false);
-    }
-    let run_key: Option<i64> = transaction
-        .prepare_cached("SELECT run_key FROM attempt WHERE attempt_key = ?1")?
-        .query_row([settlement.attempt.0], |row| row.get(0))?;
+        .query_row(
+            params![
+                settlement.attempt.0,
+                ended.as_microseconds(),
+                settlement.http_status,
+                settlement.verdict,
+                settlement.request_id,
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    // Somebody took us for dead and closed it; what became of it is theirs to find out.
+    let Some(run_key) = settled else { return Ok(false) };
     if let Some(run_key) = run_key {
         note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
@@ -170,6 +169,7 @@ fn settle(
                 until.as_microseconds(),
                 clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - now.as_microseconds()),
             ])?;
+        transaction.forget::<PausedUntil>();
     }
     Ok(true)
 }
@@ -181,14 +181,12 @@ fn store_effect(
     settlement: &Settlement,
     clock: &dyn Clock,
 ) -> Result<(), SqlError> {
-    transaction
-        .prepare_cached(
+    transaction.send(
             "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 = 1 THEN ?4 ELSE max(ambiguous, ?4) END, attempts = attempts + ?5, http_status = ?6,
                  error_code = ?7, error_message = ?8, request_id = ?9, after = coalesce(?10, after), finished_at = ?11,
                  last_attempt = ?12
              WHERE run_key = ?1 AND operation_number = ?2",
-        )?
-        .execute(params![
+        params![
             run_key,
             effect.operation.0,
             effect.state.unwrap_or(OperationState::Pending).number(),
@@ -202,8 +200,8 @@ fn store_effect(
             effect.state.map(|_| clock.wall_time().as_microsecond()),
             settlement.attempt.0,
             is_settled_by_answer(effect),
-        ])?;
-    Ok(())
+        ],
+    )
 }
 
 /// Whether an answer showed the machine as it is, and that was believed: then nothing of earlier attempts is in doubt but

@@ -5,6 +5,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "a list of values is made for one statement")]
 
 pub(super) mod dialect;
+mod hot;
 pub(super) mod lists;
 mod session;
 

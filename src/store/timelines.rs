@@ -22,8 +22,10 @@ const LONGEST_PAUSE_MICROSECONDS: i64 = 3600 * 1_000_000;
 /// How long after a window of 24 hours, the longest that can be stated, an attempt may still matter.
 pub(super) const KEPT_ACROSS_CLOCKS_MICROSECONDS: i64 =
     24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS + 3600 * 1_000_000;
-/// How long a position may stand still before its ended calls are adopted.
+/// How long a position may stand still before its ended calls are adopted. Where processes show themselves every second, it
+/// stands still for that long without anything having come to an end.
 const SILENT_MICROSECONDS: i64 = 1_000_000;
+const SILENT_BESIDE_HEARTBEATS_MICROSECONDS: i64 = 3_000_000;
 
 /// Finds or notes the timeline of the clock that this process reads.
 pub(super) fn enter(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, SqlError> {
@@ -60,8 +62,27 @@ pub(super) struct Timeline {
     pub(super) position: BootTime,
 }
 
+/// The positions of other clocks as they were seen last, and since when by ours they stand still.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    positions: Mutex<HashMap<i64, (BootTime, BootTime)>>,
+    /// Whether every process shows itself now and then.
+    beside_heartbeats: bool,
+}
+
+impl Seen {
+    /// Nothing yet, where every process shows itself.
+    pub(super) fn beside_heartbeats() -> Self {
+        Self { beside_heartbeats: true, ..Self::default() }
+    }
+}
+
+/// What stood still was adopted in this transaction.
+#[derive(Clone, Copy)]
+struct SilentAdopted;
+
 /// All clocks at one moment, read after their positions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Timelines {
     pub(super) own: i64,
     pub(super) now: BootTime,
@@ -71,8 +92,13 @@ pub(super) struct Timelines {
 
 impl Timelines {
     /// Reads the books, reports our clock, and looks at the others. To be called within a transaction that writes: those
-    /// come one after the other, so that no later start is decided before this one.
+    /// come one after the other, so that no later start is decided before this one. All who share a transaction share the
+    /// moment.
     pub(super) fn report(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<Self, SqlError> {
+        transaction.once(own, || Self::look(transaction, own, clock))
+    }
+
+    fn look(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<Self, SqlError> {
         let mut others = Vec::new();
         let mut excess = clock.excess();
         let mut statement = transaction.prepare_cached("SELECT timeline_key, position, excess FROM timeline")?;
@@ -86,11 +112,10 @@ impl Timelines {
         }
         // Our clock is read last: a position that is older than it makes calls look younger, never older.
         let now = clock.boot_time();
-        transaction
-            .prepare_cached(
-                "UPDATE timeline SET position = max(position, ?2), excess = max(excess, ?3) WHERE timeline_key = ?1",
-            )?
-            .execute(params![own, now.as_microseconds(), clock.excess()])?;
+        transaction.send(
+            "UPDATE timeline SET position = max(position, ?2), excess = max(excess, ?3) WHERE timeline_key = ?1",
+            params![own, now.as_microseconds(), clock.excess()],
+        )?;
         Ok(Self { own, now, margin: Margin::for_excess(excess), others })
     }
 
@@ -102,17 +127,18 @@ impl Timelines {
 
     /// Adopts what ended on clocks whose positions stand still, by what our clock showed when that was first seen: their
     /// processes are idle, and their calls would count for ever.
-    pub(super) fn adopt_silent(
-        &mut self,
-        transaction: &Transaction<'_>,
-        seen: &Mutex<HashMap<i64, (BootTime, BootTime)>>,
-    ) -> Result<(), SqlError> {
+    pub(super) fn adopt_silent(&self, transaction: &Transaction<'_>, seen: &Seen) -> Result<(), SqlError> {
         if self.others.is_empty() {
             return Ok(());
         }
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        transaction.once(self.own, || self.adopt_what_stands_still(transaction, seen).map(|()| SilentAdopted)).map(drop)
+    }
+
+    fn adopt_what_stands_still(&self, transaction: &Transaction<'_>, seen: &Seen) -> Result<(), SqlError> {
+        let silent = if seen.beside_heartbeats { SILENT_BESIDE_HEARTBEATS_MICROSECONDS } else { SILENT_MICROSECONDS };
+        let mut positions = seen.positions.lock().unwrap_or_else(PoisonError::into_inner);
         for other in &self.others {
-            let (position, since) = *seen
+            let (position, since) = *positions
                 .entry(other.key)
                 .and_modify(|known| {
                     if known.0 != other.position {
@@ -120,7 +146,7 @@ impl Timelines {
                     }
                 })
                 .or_insert((other.position, self.now));
-            if self.now.as_microseconds() - since.as_microseconds() >= SILENT_MICROSECONDS {
+            if self.now.as_microseconds() - since.as_microseconds() >= silent {
                 adopt_ended(transaction, Timeline { key: other.key, position }, self.own, since, None)?;
             }
         }
@@ -161,6 +187,7 @@ pub(super) fn adopt_abandoned(transaction: &Transaction<'_>, own: i64, clock: &d
         // Should that clock come back (a disk that is carried from one machine to another), its stamps count from then on.
         transaction.execute("DELETE FROM timeline WHERE timeline_key = ?1", [timeline.key])?;
     }
+    transaction.forget::<Timelines>();
     Ok(())
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Line {
     directory: tempfile::TempDir,
     to_lose: Arc<AtomicU32>,
     lost: Arc<AtomicU32>,
+    /// How often something was said to the server.
+    flights: Arc<AtomicU32>,
     /// Whether nothing comes through, and what has come through before.
     is_cut: Arc<AtomicBool>,
     carried: Arc<Mutex<Vec<UnixStream>>>,
@@ -36,10 +38,11 @@ impl Line {
             directory,
             to_lose: Arc::default(),
             lost: Arc::default(),
+            flights: Arc::default(),
             is_cut: Arc::default(),
             carried: Arc::default(),
         };
-        let (is_cut, carried) = (line.is_cut.clone(), line.carried.clone());
+        let (flights, is_cut, carried) = (line.flights.clone(), line.is_cut.clone(), line.carried.clone());
         let (far, to_lose, lost) = (server.socket.join(SOCKET), line.to_lose.clone(), line.lost.clone());
         // It ends with the process: whoever listens is told nothing of the end of a test.
         std::thread::spawn(move || {
@@ -50,7 +53,7 @@ impl Line {
                     continue;
                 }
                 carried.push(near.try_clone().expect("a stream"));
-                carry(&near, &far, &to_lose, &lost);
+                carry(&near, &far, &to_lose, &lost, &flights);
             }
         });
         line
@@ -79,19 +82,31 @@ impl Line {
         self.is_cut.store(false, Ordering::SeqCst);
     }
 
+    /// How often something was said to the server so far.
+    pub(super) fn flights(&self) -> u32 {
+        self.flights.load(Ordering::SeqCst)
+    }
+
     pub(super) fn lost(&self) -> u32 {
         self.lost.load(Ordering::SeqCst)
     }
 }
 
 /// Carries everything both ways until one side is gone.
-fn carry(near: &UnixStream, far: &UnixStream, to_lose: &Arc<AtomicU32>, lost: &Arc<AtomicU32>) {
+fn carry(
+    near: &UnixStream,
+    far: &UnixStream,
+    to_lose: &Arc<AtomicU32>,
+    lost: &Arc<AtomicU32>,
+    flights: &Arc<AtomicU32>,
+) {
     let loses = Arc::new(AtomicBool::new(false));
     let copies = || (near.try_clone().expect("a stream"), far.try_clone().expect("a stream"));
     let ((from_near, to_far), (to_near, from_far)) = (copies(), copies());
-    let (to_lose, loses_too) = (to_lose.clone(), loses.clone());
+    let (to_lose, loses_too, flights) = (to_lose.clone(), loses.clone(), flights.clone());
     std::thread::spawn(move || {
         pass(&from_near, &to_far, |bytes| {
+            flights.fetch_add(1, Ordering::SeqCst);
             let takes_one = |count: u32| count.checked_sub(1);
             if bytes.ends_with(COMMIT) && to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, takes_one).is_ok() {
                 loses.store(true, Ordering::SeqCst);

@@ -3,6 +3,7 @@
 //! Whoever has missed the server itself takes nobody for dead until it was back for as long. A process that is stopped for longer, or cut off, is taken for dead, and finds that out at its next call. What it has in
 //! flight then ends when it must have.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -11,7 +12,7 @@ use crate::clock::{SharedClock, sleep_until};
 use crate::store::absence::Patience;
 use crate::store::connection::SharedConnection;
 use crate::store::sql::{Optional, SqlError, Transaction, params};
-use crate::store::timelines::Timelines;
+use crate::store::timelines::{Seen, Timelines};
 
 /// How often a process shows itself.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -45,21 +46,25 @@ impl Heartbeats {
     }
 }
 
-impl Heartbeats {
-    /// Begins with it. Must be called within a runtime.
-    pub(in crate::store) fn start(
-        writer: SharedConnection,
-        clock: SharedClock,
-        process_key: i64,
-        timeline_key: i64,
-        patience: Patience,
-    ) -> Self {
+/// What is shown of a process, and what it sees of others on that occasion.
+pub(in crate::store) struct Heart {
+    pub(in crate::store) process_key: i64,
+    pub(in crate::store) timeline_key: i64,
+    pub(in crate::store) seen: Arc<Seen>,
+    pub(in crate::store) patience: Patience,
+}
+
+impl Heart {
+    /// Begins to beat. Must be called within a runtime.
+    pub(in crate::store) fn beat(self, writer: SharedConnection, clock: SharedClock) -> Heartbeats {
+        let Self { process_key, timeline_key, seen, patience } = self;
         let beating = async move {
             loop {
                 sleep_until(clock.as_ref(), clock.boot_time().plus(INTERVAL)).await;
-                let clock = SharedClock::clone(&clock);
+                let (clock, seen) = (SharedClock::clone(&clock), Arc::clone(&seen));
                 let beat = move |transaction: &Transaction<'_>| {
-                    Timelines::report(transaction, timeline_key, clock.as_ref())?;
+                    // Whoever calls seldom sees seldom, and what others have called would look young to him.
+                    Timelines::report(transaction, timeline_key, clock.as_ref())?.adopt_silent(transaction, &seen)?;
                     show(transaction, process_key)
                 };
                 // Whoever asks for a call next finds out the same.
@@ -68,7 +73,7 @@ impl Heartbeats {
                 }
             }
         };
-        Self { beating: tokio::spawn(beating).abort_handle(), patience }
+        Heartbeats { beating: tokio::spawn(beating).abort_handle(), patience }
     }
 }
 

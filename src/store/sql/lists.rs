@@ -16,13 +16,7 @@ pub(in crate::store) enum Kept {
 
 impl Column for Kept {
     fn read(value: Value<'_>) -> Option<Self> {
-        Some(match value {
-            Value::Null => Self::Null,
-            Value::Integer(number) => Self::Integer(number),
-            Value::Real(number) => Self::Real(number),
-            Value::Text(text) => Self::Text(text.to_owned()),
-            Value::Blob(bytes) => Self::Blob(bytes.to_owned()),
-        })
+        Some(Self::of(value))
     }
 }
 
@@ -34,6 +28,19 @@ impl Parameter for Kept {
             Self::Real(number) => Value::Real(*number),
             Self::Text(text) => Value::Text(text),
             Self::Blob(bytes) => Value::Blob(bytes),
+        }
+    }
+}
+
+impl Kept {
+    /// The value, to be kept for longer than what it stands in.
+    pub(super) fn of(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(number) => Self::Integer(number),
+            Value::Real(number) => Self::Real(number),
+            Value::Text(text) => Self::Text(text.to_owned()),
+            Value::Blob(bytes) => Self::Blob(bytes.to_owned()),
         }
     }
 }

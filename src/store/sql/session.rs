@@ -3,10 +3,18 @@
 //! It has a runtime of its own, which stands still between two statements: whatever the runtime of the program does, and
 //! whatever its clock shows in a simulation, a statement that is never answered ends by real time. Statements have no names
 //! and nothing is kept in the server's session, so that each transaction may go through another connection of a pooler.
+//!
+//! A way to the server and back costs more than most statements. So what nobody needs to know at once is sent with the next
+//! statement whose answer is needed, at the latest with the commit, which fails if any of it did; what holds throughout a
+//! transaction is remembered until its end; and keys are fetched in advance.
 
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -16,18 +24,31 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::{SqlError, Value, dialect};
+use super::lists::Kept;
+use super::{Parameter, SqlError, Value, dialect};
 
 /// How long a statement is waited for, whatever the server says of its own patience.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
 /// How long a connection may take to come about.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
+/// How many keys are fetched at once.
+const KEYS_AT_ONCE: usize = 16;
+
+/// A statement on its way.
+type OnItsWay = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
+
 /// An open connection.
 pub(in crate::store) struct Session {
     /// There until this is dropped.
     runtime: Option<Runtime>,
-    client: Client,
+    client: Arc<Client>,
+    /// What is sent with the next statement.
+    on_their_way: RefCell<Vec<OnItsWay>>,
+    /// What holds throughout the transaction.
+    known: RefCell<HashMap<(TypeId, i64), Box<dyn Any + Send>>>,
+    /// Keys that nobody has, by the column that they are for.
+    keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
     translated: RefCell<HashMap<Box<str>, Arc<str>>>,
 }
@@ -53,7 +74,14 @@ impl Session {
         };
         let connected = runtime.block_on(async { tokio::time::timeout(LONGEST_CONNECT, connecting).await });
         let client = connected.unwrap_or(Err(SqlError::NoAnswer))?;
-        Ok(Self { runtime: Some(runtime), client, translated: RefCell::default() })
+        Ok(Self {
+            runtime: Some(runtime),
+            client: Arc::new(client),
+            on_their_way: RefCell::default(),
+            known: RefCell::default(),
+            keys: RefCell::default(),
+            translated: RefCell::default(),
+        })
     }
 
     /// Whether nothing can be asked here any more.
@@ -83,6 +111,82 @@ impl Session {
         Ok(usize::try_from(touched).unwrap_or(usize::MAX))
     }
 
+    /// Has a statement carried out on the way to whatever comes next.
+    pub(super) fn send(&self, sql: &str, values: Vec<Kept>) {
+        let (client, sql) = (Arc::clone(&self.client), self.translated(sql));
+        self.on_their_way.borrow_mut().push(Box::pin(async move {
+            let values: Vec<Value<'_>> = values.iter().map(Parameter::value).collect();
+            client.execute_typed(&sql, &typed(&values)).await
+        }));
+    }
+
+    /// Has rows added on the way to whatever comes next, given column by column.
+    pub(super) fn send_rows(&self, table: &str, columns: &[&'static str], values: Vec<Vec<Kept>>) {
+        // What no row has is as empty as if it were not named, and has no type.
+        let filled: Vec<(&'static str, Type, Vec<Kept>)> = columns
+            .iter()
+            .zip(values)
+            .filter_map(|(name, values)| {
+                let first = values.iter().find(|value| **value != Kept::Null)?;
+                Some((*name, list_of(first), values))
+            })
+            .collect();
+        let Some((_, _, first)) = filled.first() else { return };
+        debug_assert!(filled.iter().all(|(_, _, values)| values.len() == first.len()), "a column is too short");
+        let names = filled.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
+        let lists = (1..=filled.len()).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
+        let sql = format!("INSERT INTO {table} ({names}) SELECT * FROM unnest({lists})");
+        let client = Arc::clone(&self.client);
+        self.on_their_way.borrow_mut().push(Box::pin(async move {
+            let lists: Vec<(Vec<Value<'_>>, Type)> = filled
+                .iter()
+                .map(|(_, of, values)| (values.iter().map(Parameter::value).collect(), of.clone()))
+                .collect();
+            let lists: Vec<_> = lists.iter().map(|(list, of)| (list as &(dyn ToSql + Sync), of.clone())).collect();
+            client.execute_typed(&sql, &lists).await
+        }));
+    }
+
+    /// Begins a transaction with this, of which nothing is known yet. Gives the first column of the last row.
+    pub(in crate::store) fn begin(&self, sql: &str) -> Result<Option<String>, SqlError> {
+        self.on_their_way.borrow_mut().clear();
+        self.known.borrow_mut().clear();
+        self.keys.borrow_mut().clear();
+        self.simple(sql)
+    }
+
+    /// What is known by this key, throughout the transaction.
+    pub(super) fn recall<Answer: Clone + 'static>(&self, key: i64) -> Option<Answer> {
+        let known = self.known.borrow();
+        known.get(&(TypeId::of::<Answer>(), key))?.downcast_ref().cloned()
+    }
+
+    /// Remembers it until the transaction ends, or it is forgotten.
+    pub(super) fn remember<Answer: Send + 'static>(&self, key: i64, answer: Answer) {
+        self.known.borrow_mut().insert((TypeId::of::<Answer>(), key), Box::new(answer));
+    }
+
+    /// Looks it up again the next time.
+    pub(super) fn forget<Answer: 'static>(&self) {
+        self.known.borrow_mut().retain(|(of, _), _| *of != TypeId::of::<Answer>());
+    }
+
+    /// A key for this column of this table that nobody has, later than all before.
+    pub(super) fn next_key(&self, table: &str, column: &'static str) -> Result<i64, SqlError> {
+        let known = self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front);
+        if let Some(key) = known {
+            return Ok(key);
+        }
+        let sql = format!(
+            "SELECT nextval(pg_get_serial_sequence('tagfleet.{table}', '{column}')) FROM generate_series(1, {KEYS_AT_ONCE})"
+        );
+        let rows = self.query(&sql, &[])?;
+        let mut keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<VecDeque<i64>, _>>()?;
+        let key = keys.pop_front().ok_or(SqlError::NoRow)?;
+        self.keys.borrow_mut().insert(column, keys);
+        Ok(key)
+    }
+
     fn translated(&self, sql: &str) -> Arc<str> {
         let mut known = self.translated.borrow_mut();
         if let Some(translated) = known.get(sql) {
@@ -98,8 +202,41 @@ impl Session {
         work: impl Future<Output = Result<Answer, tokio_postgres::Error>>,
     ) -> Result<Answer, SqlError> {
         let Some(runtime) = &self.runtime else { return Err(SqlError::NoAnswer) };
-        let answer = runtime.block_on(async { tokio::time::timeout(LONGEST_STATEMENT, work).await });
+        let before = self.on_their_way.take();
+        let answer = runtime.block_on(async { tokio::time::timeout(LONGEST_STATEMENT, after_all(before, work)).await });
         Ok(answer.map_err(|_late| SqlError::NoAnswer)??)
+    }
+}
+
+/// What the last statement gives, sent behind all that go before it; the first that fails is what has failed.
+async fn after_all<Answer>(
+    mut before: Vec<OnItsWay>,
+    work: impl Future<Output = Result<Answer, tokio_postgres::Error>>,
+) -> Result<Answer, tokio_postgres::Error> {
+    let mut work = std::pin::pin!(work);
+    let (mut failed, mut answer) = (None, None);
+    poll_fn(|context: &mut Context<'_>| {
+        // Each is sent when it is asked for the first time, and so in this order.
+        before.retain_mut(|statement| match statement.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(Ok(_touched)) => false,
+            Poll::Ready(Err(error)) => {
+                failed.get_or_insert(error);
+                false
+            }
+        });
+        if answer.is_none()
+            && let Poll::Ready(ready) = work.as_mut().poll(context)
+        {
+            answer = Some(ready);
+        }
+        if answer.is_some() && before.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    match (failed, answer) {
+        (None, Some(answer)) => answer,
+        (Some(error), Some(_)) => Err(error),
+        (_, None) => unreachable!("it was waited for"),
     }
 }
 
@@ -129,6 +266,16 @@ fn typed<'a>(values: &'a [Value<'a>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
         Value::Blob(_) => Type::BYTEA,
     };
     values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
+}
+
+/// The type of a list of such values.
+const fn list_of(value: &Kept) -> Type {
+    match value {
+        Kept::Null | Kept::Integer(_) => Type::INT8_ARRAY,
+        Kept::Real(_) => Type::FLOAT8_ARRAY,
+        Kept::Text(_) => Type::TEXT_ARRAY,
+        Kept::Blob(_) => Type::BYTEA_ARRAY,
+    }
 }
 
 impl ToSql for Value<'_> {

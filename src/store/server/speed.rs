@@ -1,0 +1,109 @@
+//! What is done at once, and what that must not change.
+
+use std::time::{Duration, Instant};
+
+use super::between::Line;
+use super::cluster;
+use super::tests::{new_run, request, settlement, up_for};
+use crate::clock::BootTime;
+use crate::model::{Change, DeviceValue, Held, MachineId, OperationId};
+use crate::store::{Admission, NewOperation, NewRun, OperationState, SettledOperation, Store};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = new_run(&store, account, "first").await;
+    store.claim_run(run).await.expect("an answer");
+    let before = line.flights();
+    let callers = (0..16).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                let admission = store.admit(request(account, Some(run), "off")).await.expect("an answer");
+                let Admission::Granted(ticket) = admission else { panic!("{admission:?}") };
+                store.settle(settlement(ticket)).await.expect("an outcome");
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.expect("no panic");
+    }
+    let flights = line.flights() - before;
+    assert!(flights < 160 * 4, "{flights} ways to the server for 160 calls");
+    let written = "SELECT count(*) || ' ' || count(ended) || ' ' || count(DISTINCT attempt_key) FROM tagfleet.attempt";
+    assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("160 160 160"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_without_waiting_fails_the_commit_if_it_fails() {
+    let Some(address) = cluster::new_database() else { return };
+    let store = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let twice = store.writer.run(|transaction| {
+        for _ in 0..2 {
+            let sql = "INSERT INTO account (account_key, tenant, app) VALUES (?1, 't', 'a')";
+            transaction.send(sql, [77_i64])?;
+        }
+        Ok(())
+    });
+    twice.await.expect_err("one row with this key, not two");
+    let accounts = "SELECT count(*) FROM tagfleet.account";
+    assert_eq!(cluster::tell(&address, accounts).as_deref(), Some("0"));
+    store.account("tenant", "app").await.expect("it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_operations_are_stored_as_each_of_them_is() {
+    let Some(address) = cluster::new_database() else { return };
+    let store = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = store.create_run(NewRun::sample(account)).await.expect("a run");
+    let operation = |number: u32| {
+        let reason = ("a_code", format!("of {number}\0, '{{\\\"}}").into_boxed_str());
+        let settled = SettledOperation { state: OperationState::Failed, reason: Some(reason) };
+        NewOperation {
+            operation: OperationId(number),
+            machine: MachineId::from_service(&format!("m{number}")),
+            change: Change::DeviceValue(DeviceValue::High),
+            guard: (number % 3 == 0).then_some(number),
+            unlisted: number % 2 == 1,
+            before: Held::Unknown,
+            settled: (number % 5 == 0).then_some(settled),
+        }
+    };
+    store.add_operations(run, (0..2500).map(operation).collect()).await.expect("operations");
+    let written =
+        "SELECT count(*) || ' ' || count(guard) || ' ' || sum(unlisted) || ' ' || count(error_message) || ' ' ||
+        count(before) || ' ' || max(error_message) FILTER (WHERE operation_number = 2495) || ' ' ||
+        count(*) FILTER (WHERE machine = 'm' || operation_number) FROM tagfleet.operation";
+    let expected = "2500 834 1250 500 0 of 2495, '{\\\"} 2500";
+    assert_eq!(cluster::tell(&address, written).as_deref(), Some(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_host_that_has_fallen_silent_age_on_with_whoever_shows_himself() {
+    let Some(address) = cluster::new_database() else { return };
+    let one = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let other = Store::open_on(&address, up_for(5000)).await.expect("a store");
+    let account = one.account("tenant", "app").await.expect("an account");
+    let Admission::Granted(ticket) = one.admit(request(account, None, "9/1m")).await.expect("an answer") else {
+        panic!("refused")
+    };
+    one.settle(settlement(ticket)).await.expect("an outcome");
+    let settled = other.clock.boot_time();
+    one.seem_dead();
+    // The other makes no call, and yet sees how old this one is.
+    let of_the_other =
+        format!("SELECT ended FROM tagfleet.attempt WHERE timeline_key = {}", other.identity.timeline_key);
+    let began = Instant::now();
+    let ended = loop {
+        if let Some(ended) = cluster::tell(&address, &of_the_other) {
+            break BootTime::from_microseconds(ended.parse().expect("a time"));
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "nobody adopts it");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(ended.since(settled) < Duration::from_secs(3), "it is taken for as young as it was when it was first seen");
+}

@@ -1,0 +1,145 @@
+//! What spares ways to a server: statements whose outcome nobody needs at once, many rows at once, and what holds throughout
+//! a transaction. With a file, where asking costs nothing, each is the plain thing.
+
+use rusqlite::{CachedStatement, params_from_iter};
+
+use super::lists::Kept;
+use super::{Engine, Parameter, Session, SqlError, Transaction};
+
+/// So many rows travel together.
+const ROWS_AT_ONCE: usize = 1000;
+
+impl<'a> Transaction<'a> {
+    /// Carries a statement out. That it failed may show only at the commit, which fails with it.
+    pub(in crate::store) fn send<const COUNT: usize>(
+        &self,
+        sql: &str,
+        parameters: [impl Parameter; COUNT],
+    ) -> Result<(), SqlError> {
+        let values = parameters.each_ref().map(Parameter::value);
+        match self.engine {
+            Engine::Sqlite(connection) => {
+                connection.prepare_cached(sql)?.execute(params_from_iter(values)).map(drop)?
+            }
+            Engine::Postgres(session) => session.send(sql, values.map(Kept::of).into()),
+        }
+        Ok(())
+    }
+
+    /// Adds a row with these columns, and says which number it has in the one called `key`, which is not among them. It is
+    /// later than all that are there.
+    pub(in crate::store) fn send_row<const COUNT: usize>(
+        &self,
+        table: &str,
+        key: &'static str,
+        columns: [&str; COUNT],
+        parameters: [impl Parameter; COUNT],
+    ) -> Result<i64, SqlError> {
+        let (names, numbers) = (columns.join(", "), numbered(COUNT));
+        match self.engine {
+            Engine::Sqlite(_) => {
+                self.insert(&format!("INSERT INTO {table} ({names}) VALUES ({numbers})"), key, parameters)
+            }
+            Engine::Postgres(session) => {
+                let number = session.next_key(table, key)?;
+                let sql = format!("INSERT INTO {table} ({names}, {key}) VALUES ({})", numbered(COUNT + 1));
+                let values = parameters.iter().map(|parameter| Kept::of(parameter.value()));
+                session.send(&sql, values.chain([Kept::Integer(number)]).collect());
+                Ok(number)
+            }
+        }
+    }
+
+    /// Begins to add rows with these columns.
+    pub(in crate::store) fn add_to<const COUNT: usize>(
+        &self,
+        table: &'static str,
+        columns: [&'static str; COUNT],
+    ) -> Result<Additions<'a, COUNT>, SqlError> {
+        Ok(match self.engine {
+            Engine::Sqlite(connection) => {
+                let (names, numbers) = (columns.join(", "), numbered(COUNT));
+                let sql = format!("INSERT INTO {table} ({names}) VALUES ({numbers})");
+                Additions::Sqlite(connection.prepare_cached(&sql)?)
+            }
+            Engine::Postgres(session) => {
+                Additions::Postgres { session, table, columns, values: std::array::from_fn(|_| Vec::new()) }
+            }
+        })
+    }
+
+    /// What is looked up once and holds throughout the transaction, by what it is about.
+    pub(in crate::store) fn once<Answer: Clone + Send + 'static>(
+        &self,
+        about: i64,
+        look_up: impl FnOnce() -> Result<Answer, SqlError>,
+    ) -> Result<Answer, SqlError> {
+        let Engine::Postgres(session) = self.engine else { return look_up() };
+        if let Some(known) = session.recall(about) {
+            return Ok(known);
+        }
+        let answer = look_up()?;
+        session.remember(about, answer.clone());
+        Ok(answer)
+    }
+
+    /// Looks up again what was looked up once: it holds no more.
+    pub(in crate::store) fn forget<Answer: 'static>(&self) {
+        if let Engine::Postgres(session) = self.engine {
+            session.forget::<Answer>();
+        }
+    }
+}
+
+/// So many parameters, one after the other.
+fn numbered(count: usize) -> String {
+    (1..=count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Rows that are being added.
+pub(in crate::store) enum Additions<'a, const COUNT: usize> {
+    /// One by one.
+    Sqlite(CachedStatement<'a>),
+    /// Many at once.
+    Postgres {
+        /// Where they go.
+        session: &'a Session,
+        /// Into which table.
+        table: &'static str,
+        /// What each of them has.
+        columns: [&'static str; COUNT],
+        /// What those have that have not been sent, column by column.
+        values: [Vec<Kept>; COUNT],
+    },
+}
+
+impl<const COUNT: usize> Additions<'_, COUNT> {
+    /// Adds a row.
+    pub(in crate::store) fn add(&mut self, parameters: [impl Parameter; COUNT]) -> Result<(), SqlError> {
+        let row = parameters.each_ref().map(Parameter::value);
+        match self {
+            Self::Sqlite(statement) => statement.execute(params_from_iter(row)).map(drop)?,
+            Self::Postgres { values, .. } => {
+                for (values, value) in values.iter_mut().zip(row) {
+                    values.push(Kept::of(value));
+                }
+                if values.first().is_some_and(|values| values.len() >= ROWS_AT_ONCE) {
+                    self.flush();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All of them are there.
+    pub(in crate::store) fn done(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if let Self::Postgres { session, table, columns, values } = self {
+            let values = values.iter_mut().map(std::mem::take).collect();
+            session.send_rows(table, columns, values);
+        }
+    }
+}
