@@ -148,6 +148,7 @@ pub async fn sleep_until(clock: &dyn Clock, until: BootTime) {
 }
 
 /// A clock that moves with the runtime's timer, for simulations under a paused clock.
+#[cfg(test)]
 #[derive(Debug)]
 pub struct VirtualClock {
     boot_id: BootId,
@@ -156,6 +157,7 @@ pub struct VirtualClock {
     wall_origin: Timestamp,
 }
 
+#[cfg(test)]
 impl VirtualClock {
     /// A clock that shows these times now.
     #[must_use]
@@ -164,6 +166,7 @@ impl VirtualClock {
     }
 }
 
+#[cfg(test)]
 impl Clock for VirtualClock {
     fn boot_time(&self) -> BootTime {
         self.boot_origin.plus(self.origin.elapsed())

@@ -2,7 +2,7 @@
 //!
 //! What a cell holds is written as a person sees it: a date as a date, in ISO form, and an error as the error. Rows that
 //! the sheet does not have are empty lines, so that lines are the sheet's rows; where a cell holds line breaks,
-//! [`Workbook::sheet_row`] knows by how much the lines below are off.
+//! [`SheetRows`] knows by how much the lines below are off.
 //!
 //! What surprises: a workbook is a packed file, and a small one can hold terabytes. So everything in it that is held in
 //! memory is unpacked and measured before it is believed, cells are read one by one, never as a table, and what is written
@@ -120,12 +120,6 @@ impl Workbook {
     #[must_use]
     pub fn other_sheets(&self) -> &[String] {
         &self.other_sheets
-    }
-
-    /// The sheet's row whose record holds a line of the text; both from 1.
-    #[must_use]
-    pub fn sheet_row(&self, line: u64) -> u64 {
-        self.rows.row(line)
     }
 
     /// The same for whoever reads its text.

@@ -127,12 +127,6 @@ impl PageWalk {
         ApiRequest::ListMachines { top: self.limits.page_machines, skip: self.skip() }
     }
 
-    /// Pages that have come.
-    #[must_use]
-    pub const fn pages(&self) -> u32 {
-        self.pages
-    }
-
     /// How many machines at the head of the next page are to be known from the one before; at least one of them has to
     /// be. Nought where nothing is asked of it, since it begins the list, or is there to see whether the list is over.
     #[must_use]

@@ -136,8 +136,8 @@ pub fn finish_time(
 /// The time that so many calls take at the very least, whatever sends them: for each limit, the windows that must pass
 /// before the last call may arrive. For 100 a minute and 1,500 an hour that is
 /// 3600·⌊(N−1)/1500⌋ + 60·⌊((N−1) mod 1500)/100⌋ seconds.
-#[must_use]
-pub fn lower_bound(quota: &Quota, calls: u64) -> Duration {
+#[cfg(test)]
+pub(crate) fn lower_bound(quota: &Quota, calls: u64) -> Duration {
     let mut left = calls.saturating_sub(1);
     let mut bound = Duration::ZERO;
     for limit in quota.limits().iter().rev() {

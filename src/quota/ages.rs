@@ -1,16 +1,19 @@
 //! The rule of ages: how old a call is when the clocks that know it do not agree. Pure, and the same for every engine that
 //! keeps the ledger.
 //!
+//! What the ledger does in SQL, or what is true of it only beside other hosts, is compiled for tests alone: they hold the rule,
+//! and the ledger against it.
+//!
 //! # What is kept
 //! Several processes, on hosts of their own, share one ledger and no clock. So each keeps a *position* Λ there, the highest
 //! boot time that it has reported of its own clock; it reads that clock **before** it sends an admission, a settlement or a
-//! heartbeat, and the ledger keeps the larger ([`Position::report`]). A call is
+//! heartbeat, and the ledger keeps the larger (`Position::report`). A call is
 //!
 //! - *open* from its admission, which is committed before the call leaves;
 //! - *ended* at E, which its process reads on its own clock once the whole answer is there, or half a minute later if it
 //!   was given up ([`given_up`]). E may be stored much later; until then the call stays open.
 //!
-//! An ended call of a process counts in a window W while E > Λ − W − margin ([`Position::counts_after`]), an open one
+//! An ended call of a process counts in a window W while E > Λ − W − margin (`Position::counts_after`), an open one
 //! always. One more may start if fewer than C count. All of that is decided under the lock of the account, one admission
 //! after the other.
 //!
@@ -28,7 +31,7 @@
 //!
 //! # What could break it, and does not
 //! - *A process dies.* Its position stands still, so what it ended would count for ever: whoever lives **adopts** it.
-//!   [`Adoption::of`] takes the position first and reads the adopter's clock r after it; the end becomes
+//!   `Adoption::of` takes the position first and reads the adopter's clock r after it; the end becomes
 //!   E′ = r − (Λ − E). When r was read the call was at least Λ − E old, so its age on the new clock is never more than its
 //!   true one, and it does not matter whether the old process lives after all. Adopting again only makes it younger.
 //! - *It dies with calls in flight.* Only when it is known to be dead are they closed, at [`assumed_end`]: they left within
@@ -43,22 +46,27 @@
 //!   processes that provably read one clock.
 //! - *The ledger loses its last commits*, in a failover. Every process keeps its own calls of the longest window and stores
 //!   them again with their own ends, before it is admitted. Nobody is admitted before everybody has done so who was alive;
-//!   whoever died meanwhile is waited for until [`lost_calls_end`] and a window. What was admitted by a commit that is lost
+//!   whoever died meanwhile is waited for until `lost_calls_end` and a window. What was admitted by a commit that is lost
 //!   left before, so it is among the calls that are stored again, or it is not sent. Who takes part must not be lost: a
 //!   process begins to call when its own entry is on every server that may take over.
 //! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
-//!   [`credit`] believes the shorter of two, less five minutes.
+//!   `credit` believes the shorter of two, less five minutes.
 
 use std::time::Duration;
 
-use super::window::{Margin, translated};
-use crate::clock::{BootTime, Clock};
+#[cfg(test)]
+use super::window::Margin;
+use super::window::translated;
+use crate::clock::BootTime;
+#[cfg(test)]
+use crate::clock::Clock;
 
 /// An admission may be used for so long; later its moment in the ledger would not be the moment of sending.
 pub const SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
 pub const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 /// What two wall clocks that were set by people are not believed.
+#[cfg(test)]
 const WALL_CLOCK_DOUBT: Duration = Duration::from_mins(5);
 
 /// How far a clock is known to have come: the highest time that was reported of it.
@@ -73,18 +81,21 @@ impl Position {
     }
 
     /// The time that was reported.
+    #[cfg(test)]
     #[must_use]
     pub const fn time(self) -> BootTime {
         self.0
     }
 
     /// The position once this was reported as well, which was read before it was sent: the larger of the two.
+    #[cfg(test)]
     #[must_use]
     pub fn report(self, read: BootTime) -> Self {
         Self(self.0.max(read))
     }
 
     /// Calls of this clock count in a window if they ended after this moment on it.
+    #[cfg(test)]
     #[must_use]
     pub fn counts_after(self, window: Duration, margin: Margin) -> BootTime {
         let counted = i64::try_from(margin.counted_for(window).as_micros()).unwrap_or(i64::MAX);
@@ -99,12 +110,14 @@ impl Position {
 }
 
 /// Calls and pauses change over from one clock to another.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adoption {
     position: Position,
     read: BootTime,
 }
 
+#[cfg(test)]
 impl Adoption {
     /// Adopts what stands on a clock whose position was read before: the adopter's is read now.
     #[must_use]
@@ -145,6 +158,7 @@ pub fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
 
 /// When the calls have arrived of which the ledger knew before it lost its last commits: `seen` is when whoever asks heard of
 /// that. Until a window after this, nobody is admitted beside a process that has died and can store them no more.
+#[cfg(test)]
 #[must_use]
 pub fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
     assumed_end(seen, time_out)
@@ -152,6 +166,7 @@ pub fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
 
 /// How much older calls are than when anybody looked last, where nobody lived to see it: what the ledger's server and our
 /// own wall clock agree upon, less a doubt.
+#[cfg(test)]
 #[must_use]
 pub fn credit(by_server: Duration, by_own_wall_clock: Duration) -> Duration {
     by_server.min(by_own_wall_clock).saturating_sub(WALL_CLOCK_DOUBT)

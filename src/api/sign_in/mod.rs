@@ -122,12 +122,6 @@ impl SignIn {
         self.method
     }
 
-    /// The method's name, as `--auth` takes it.
-    #[must_use]
-    pub fn method_name(&self) -> &'static str {
-        self.method.name()
-    }
-
     /// The tenant of the settings, where the method signs in as an app of it. Else only the token's
     /// claims know.
     #[must_use]
@@ -145,24 +139,6 @@ impl SignIn {
     /// From now on a person who has to sign in is told by this usher.
     pub fn welcome(&self, usher: Arc<dyn Usher>) {
         self.door.set(usher);
-    }
-
-    /// Whether a person signs in, whose list of machines shows only those of the groups that the person may see. Apps and
-    /// managed identities see all; of the other methods only the token knows, so that one is asked for.
-    ///
-    /// # Errors
-    /// As [`Self::token`].
-    pub async fn is_delegated(&self) -> Result<bool, SignInError> {
-        Ok(match self.method {
-            SignInMethod::Browser | SignInMethod::DeviceCode => true,
-            SignInMethod::AzureCli | SignInMethod::Token => {
-                self.token().await?.claims().is_some_and(TokenClaims::is_delegated)
-            }
-            SignInMethod::Secret
-            | SignInMethod::Certificate
-            | SignInMethod::Workload
-            | SignInMethod::ManagedIdentity => false,
-        })
     }
 
     /// A living token: the one in use, or a new one. However many ask at once, one sign-in serves

@@ -156,7 +156,7 @@ fn lines_are_rows_but_for_line_breaks_in_cells() {
     let book =
         Book::of(&[row(1, &["a"]), row(2, &["b\nb\nb"]), row(3, &["c"]), row(5, &["d\ne"]), row(6, &["f"])].concat());
     let workbook = book.open().expect("a workbook");
-    let rows: Vec<u64> = (1..=9).map(|line| workbook.sheet_row(line)).collect();
+    let rows: Vec<u64> = (1..=9).map(|line| workbook.rows().row(line)).collect();
     assert_eq!(rows, [1, 2, 2, 2, 3, 4, 5, 5, 6]);
 }
 

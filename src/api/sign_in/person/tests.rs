@@ -104,7 +104,6 @@ async fn the_code_of_a_browser_is_exchanged_with_the_proof_that_we_asked_for_it(
         assert!(!page.contains("script") && !page.contains("canary"), "{page}");
         let token = signing_in.await.expect("no panic").expect("a token");
         assert_eq!(token.header_value(), "Bearer one");
-        assert!(sign_in.is_delegated().await.expect("a token"));
 
         let asked = &authority.asked()[0];
         let verifier = &asked.fields["code_verifier"];

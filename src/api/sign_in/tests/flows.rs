@@ -15,7 +15,7 @@ use crate::outside::Outside;
 async fn a_client_secret_is_posted_to_the_tenants_endpoint() {
     let authority = Authority::start([Answer::token("one")]).await;
     let sign_in = authority.sign_in_with("p&ss=word +");
-    assert_eq!(sign_in.method_name(), "secret");
+    assert_eq!(sign_in.method().name(), "secret");
     assert_eq!(sign_in.tenant_id(), Some("tenant"));
     assert_eq!(sign_in.client_id(), Some("client"));
     assert!(authority.asked().is_empty(), "nothing is sent before a token is wanted");
