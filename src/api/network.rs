@@ -34,11 +34,11 @@ pub struct NetworkError {
 impl NetworkError {
     /// An exchange that failed before the head of an answer had come. Where a proxy may be why, it is asked for its status.
     pub(in crate::api) async fn of_request(error: reqwest::Error, target: &Url) -> Self {
-        Self::of_library(error, target).as_told_by(Proxy::on_the_way_to(target), target).await
+        Self::of_library(error, target).told_by(Proxy::on_the_way_to(target), target).await
     }
 
     /// The same, by what a proxy says to a request to connect; whoever signs in at a proxy is known by that alone.
-    async fn as_told_by(self, proxy: Option<Proxy>, target: &Url) -> Self {
+    async fn told_by(self, proxy: Option<Proxy>, target: &Url) -> Self {
         let Some(proxy) = proxy.filter(|_| matches!(self.kind, LossKind::Proxy | LossKind::NotConnected)) else {
             return self;
         };

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(status, Some(407));
         let head = "CONNECT api.security.microsoft.com:443 HTTP/1.1\r\nHost: api.security.microsoft.com:443\r\n";
         assert_eq!(request, format!("{head}Proxy-Authorization: Basic bWU6aHVudGVyMg==\r\n\r\n"));
-        let endless = [b"HTTP/1.1 407 P\r\nX: ".as_slice(), &[b'a'; 100_000]].concat();
+        let endless = [b"HTTP/1.1 407 P\r\nX: ".as_slice(), &vec![b'a'; 100_000]].concat();
         let odd: [&[u8]; 9] = [
             b"HTTP/1.1 407 P\r\nProxy-Authenticate: Basic realm=\"\x1b]52;c;aGk=\x07\"\r\n\r\n",
             b"HTTP/1.1 407 P\r\nX: \0\r\n\r\n",
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_status_is_none() {
-        let blanks = [b"HTTP/1.1".as_slice(), &[b' '; 100_000], b"407 P"].concat();
+        let blanks = [b"HTTP/1.1".as_slice(), &vec![b' '; 100_000], b"407 P"].concat();
         let none: [&[u8]; 7] =
             [b"", b"407", b"ICY 407 P\r\n", b"HTTP/1.1 4070 P\r\n", b"HTTP/1.1 4o7 P\r\n", b"\0\0", &blanks];
         for answer in none {

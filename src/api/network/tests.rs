@@ -160,7 +160,7 @@ async fn asked_again(answer: String, connect_time_out: std::time::Duration) -> (
     let client = client().connect_timeout(connect_time_out).proxy(reqwest::Proxy::all(&address).expect("a proxy"));
     let sent = client.build().expect("a client").get(target.clone()).send().await;
     let error = NetworkError::of_library(sent.expect_err("no answer"), &target);
-    let error = error.as_told_by(Proxy::at(&address, &target), &target).await;
+    let error = error.told_by(Proxy::at(&address, &target), &target).await;
     serving.abort();
     (error.kind(), error.to_string())
 }

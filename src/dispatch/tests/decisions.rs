@@ -362,7 +362,7 @@ fn a_state_that_is_away_is_what_is_shown_and_nothing_is_begun() {
     let mut table = Table::begun(&[(VALUE, 2)]);
     let [since, until] = [1, 2].map(|second| jiff::Timestamp::from_second(second).expect("a time"));
     let at = Moment { absence: Some(Absence { since, until }), ..moment(9, true) };
-    let actions = table.dispatcher.stand_still(at);
+    let actions = table.dispatcher.look(at);
     let [Action::Tell(Event::Tick, progress)] = actions.as_slice() else { panic!("{actions:?}") };
     assert_eq!(progress.waiting, Some((WaitCause::State { since }, Some(until))));
     assert_eq!(progress.expected_end, None);

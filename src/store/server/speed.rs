@@ -67,10 +67,10 @@ async fn many_operations_are_stored_as_each_of_them_is() {
             operation: OperationId(number),
             machine: MachineId::from_service(&format!("m{number}")),
             change: Change::DeviceValue(DeviceValue::High),
-            guard: (number % 3 == 0).then_some(number),
+            guard: number.is_multiple_of(3).then_some(number),
             unlisted: number % 2 == 1,
             before: Held::Unknown,
-            settled: (number % 5 == 0).then_some(settled),
+            settled: number.is_multiple_of(5).then_some(settled),
         }
     };
     store.add_operations(run, (0..2500).map(operation).collect()).await.expect("operations");

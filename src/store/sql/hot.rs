@@ -19,7 +19,7 @@ impl<'a> Transaction<'a> {
         let values = parameters.each_ref().map(Parameter::value);
         match self.engine {
             Engine::Sqlite(connection) => {
-                connection.prepare_cached(sql)?.execute(params_from_iter(values)).map(drop)?
+                connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
             }
             Engine::Postgres(session) => session.send(sql, values.map(Kept::of).into()),
         }
