@@ -118,10 +118,11 @@ impl<T: Transport> Engine<'_, T> {
                     let asking = ask(self.store.clone(), self.run, self.account, question);
                     tokio::pin!(asking);
                     loop {
+                        let look_at = self.clock.boot_time().plus(settings.tick);
                         tokio::select! {
                             biased;
                             answer = &mut asking => break Input::Answered(answer),
-                            () = tokio::time::sleep(settings.tick) => {
+                            () = sleep_until(self.clock.as_ref(), look_at) => {
                                 let actions = dispatcher.look(self.moment());
                                 self.carry_out(actions)?;
                             }
