@@ -118,7 +118,7 @@ impl<T: Transport> Engine<'_, T> {
             self.carry_out(step.actions)?;
             input = match step.next {
                 Next::End => return Ok(()),
-                Next::Ask(question) => self.ask(question, dispatcher, &mut tick, stop_requests).await?,
+                Next::Ask(question) => self.ask(question, dispatcher, settings.tick, stop_requests).await?,
                 Next::Await => tokio::select! {
                     biased;
                     Some(request) = stop_requests.recv() => self.hear(request),
@@ -171,19 +171,20 @@ impl<T: Transport> Engine<'_, T> {
         &mut self,
         question: Question,
         dispatcher: &mut Dispatcher,
-        tick: &mut Interval,
+        tick: Duration,
         stop_requests: &mut mpsc::Receiver<StopRequest>,
     ) -> Result<Input, DispatchError> {
         let asking = answer(self.store.clone(), self.account, self.run, question);
         tokio::pin!(asking);
         loop {
             let is_away = self.store.absence().is_some();
+            let look_at = self.clock.boot_time().plus(tick);
             tokio::select! {
                 biased;
                 answer = &mut asking => return Ok(Input::Answered(answer)),
                 // When it stops, nothing of what was asked for is begun.
                 Some(request) = stop_requests.recv(), if is_away => return Ok(self.hear(request)),
-                _ = tick.tick() => {
+                () = sleep_until(self.clock.as_ref(), look_at) => {
                     let actions = dispatcher.look(self.moment());
                     self.carry_out(actions)?;
                 }

@@ -14,6 +14,7 @@ use super::server::{self, ServerAddress};
 use super::sql::params;
 use super::witness::Testimony;
 use super::{DATABASE_NAME, StoreError, custody, directory, presence, schema, schema_error, wait_patiently, witness};
+use crate::outside::shown;
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
 #[derive(Clone)]
@@ -67,11 +68,7 @@ impl Reader {
     /// Reads what is on a server.
     pub(super) fn on(address: &ServerAddress, patience: Patience) -> Self {
         let connection = SharedConnection::start_on(server::Server::new(address.clone(), false, patience));
-        Self {
-            shows_heartbeats: true,
-            server: Some(address.name().display().to_string()),
-            ..Self::in_memory(connection)
-        }
+        Self { shows_heartbeats: true, server: Some(shown(&address.name())), ..Self::in_memory(connection) }
     }
 
     /// Readers see the state as it was when they began to look, whatever is written meanwhile.
