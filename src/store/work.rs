@@ -11,7 +11,8 @@ use super::work_item::{
 use super::{Store, StoreError};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 
-/// Why an undo leaves an operation as it is, so that nothing waits for it.
+/// Why an undo leaves an operation as it is, so that nothing waits for it. Where a later run has taken away what another is to
+/// add, its machine has neither, and removes wait all the same.
 const LEFT_BY_UNDO: &str = "'changed_since', 'unknown_before'";
 
 impl Store {
@@ -189,7 +190,8 @@ impl Store {
                  SELECT 1 FROM operation AS addition INDEXED BY operation_guard
                  WHERE addition.run_key = ?1 AND addition.guard = operation.guard
                      AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state NOT IN ({}, {})
-                     AND NOT (addition.state = {} AND coalesce(addition.error_code, '') IN ({LEFT_BY_UNDO}))",
+                     AND NOT (addition.state = {} AND coalesce(addition.error_code, '') IN ({LEFT_BY_UNDO})
+                         AND EXISTS (SELECT 1 FROM run WHERE run.run_key = ?1 AND run.kind = 'undo'))",
             OperationState::Succeeded.number(),
             OperationState::Unchanged.number(),
             OperationState::NotAttempted.number(),

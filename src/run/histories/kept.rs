@@ -344,6 +344,32 @@ fn what_another_run_of_ours_has_undone_is_not_said_to_be_so_where_no_list_could_
 }
 
 #[test]
+fn a_remove_waits_where_a_later_run_has_taken_away_what_was_to_be_added() {
+    let mut history = plain();
+    history.machines[0].tags.push("tier0".into());
+    history.machines[0].nature = Nature::Broken;
+    let first = file(&[(add("old"), 0), (remove("tier0"), 0), (add("new"), 1)]);
+    let other = Row { machine: 0, reference: Reference::Id, wishes: vec![remove("old")] };
+    let well = |label, deed| Step::Command(command(label, deed, Fate::Undisturbed));
+    for again in [Deed::Resume(1), Deed::Apply(0)] {
+        let second = Step::Write { file: 1, rows: vec![other.clone()] };
+        let steps = [first.clone(), well(1, Deed::Apply(0)), second, well(2, Deed::Apply(1)), well(3, again)];
+        holds(history.clone(), steps);
+    }
+}
+
+#[test]
+fn an_operation_that_a_file_ceased_to_ask_for_is_sent_when_it_asks_again_and_no_list_shows_the_machine() {
+    let mut history = plain();
+    history.machines[1].nature = Nature::Protected;
+    history.machines[2].is_listed = false;
+    let kept = (set(DeviceValue::Low), 1);
+    let versions = [vec![(add("new"), 2), kept.clone()], vec![kept], vec![(add("new"), 2)]];
+    let steps = (1..).zip(&versions).flat_map(|(label, rows)| [file(rows), apply(label, Fate::Undisturbed)]);
+    holds(history, steps.collect::<Vec<_>>());
+}
+
+#[test]
 fn a_file_of_rules_is_brought_about_gone_on_with_and_taken_back_whenever_it_dies() {
     let mut history = plain();
     history.machines[0].tags.push("old".into());

@@ -157,6 +157,18 @@ fn sent_again(
         return None;
     }
     let sights = case.sights(slot, write.sent);
+    // What an edited file ceased to ask for is no answer when it asks again: then the list decides, where it shows the machine.
+    let is_left_out = |other: &&Told| {
+        let lacks =
+            |rows: &[Row]| !rows.iter().any(|row| row.machine == slot.machine && row.wishes.contains(write.wish));
+        other.file.as_ref().is_some_and(|(_, rows)| lacks(rows))
+    };
+    let between = case.told.iter().filter(|other| (earlier.command + 1..told.number).contains(&other.number));
+    let was_dropped = between.filter(|other| other.run == told.run).any(|other| is_left_out(&other));
+    let is_shown = sights.iter().any(|sight| sight.command == told.number && write.wish.holds(&sight.content));
+    if was_dropped && !is_shown {
+        return None;
+    }
     let looked_otherwise = sights.iter().any(|sight| {
         sight.index > answered && !write.wish.holds_in_any_case(&sight.content) && sight.at > answered_at + LAG
     });

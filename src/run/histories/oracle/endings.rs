@@ -104,7 +104,7 @@ fn status_fits(status: u8, results: &[ResultRow], note: &mut dyn FnMut(Kind, Str
         _ => {}
     }
     // What waits for a row that is left out on purpose is left out, too.
-    let some_are_left = results.iter().any(|row| row.code == "beyond_limit");
+    let some_are_left = results.iter().any(|row| matches!(row.code.as_str(), "beyond_limit" | "changed_since"));
     let is_on_purpose = |code: &str| LEFT_ON_PURPOSE.contains(&code) || (code == "waits_for_add" && some_are_left);
     let left = |row: &&ResultRow| row.status == "not_attempted" && !is_on_purpose(&row.code);
     if let (0, Some(row)) = (status, results.iter().find(left)) {
