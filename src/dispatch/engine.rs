@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Interval;
 
 use super::bulk::BulkCalls;
 use super::dispatcher::Dispatcher;
