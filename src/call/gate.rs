@@ -256,7 +256,7 @@ impl Gate {
         let mut drain = self.drain.clone();
         // Whoever could say so is gone only when the run is.
         if drain.wait_for(|draining| *draining).await.is_err() || absences.wait_for(Option::is_some).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
