@@ -52,7 +52,7 @@ pub(super) async fn apply(
     let apply = async |tenant: &_, desk: &mut _| {
         let input = input.finish(tenant, desk).await?;
         order.target.check(reserved, input.header())?;
-        run::apply(tenant, &order, input, desk).await
+        Box::pin(run::apply(tenant, &order, input, desk)).await
     };
     opening.work(connection, general, screen, apply).await
 }

@@ -117,7 +117,7 @@ impl<T: Transport> Engine<'_, T> {
             self.carry_out(step.actions)?;
             input = match step.next {
                 Next::End => return Ok(()),
-                Next::Ask(question) => self.ask(question, dispatcher, settings.tick, stop_requests).await?,
+                Next::Ask(question) => Box::pin(self.ask(question, dispatcher, settings.tick, stop_requests)).await?,
                 Next::Await => tokio::select! {
                     biased;
                     Some(request) = stop_requests.recv() => self.hear(request),

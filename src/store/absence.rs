@@ -106,18 +106,19 @@ impl Patience {
         self.0.answers.load(Ordering::SeqCst)
     }
 
-    /// An answer is here and is to be stored; it is until this is dropped.
+    /// An answer is here and is to be stored.
     pub(super) fn keep_answer(&self) -> KeptAnswer {
         self.0.answers.fetch_add(1, Ordering::SeqCst);
         KeptAnswer(self.clone())
     }
 }
 
-/// An answer that is not stored yet.
+/// An answer that is not stored yet, and counts as one that could not be if nobody ever says so.
 pub(super) struct KeptAnswer(Patience);
 
-impl Drop for KeptAnswer {
-    fn drop(&mut self) {
+impl KeptAnswer {
+    /// It is stored, or was not ours to store.
+    pub(super) fn stored(self) {
         self.0.0.answers.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(writing.lose(false), None);
         let kept = patience.keep_answer();
         assert_eq!(patience.unstored_answers(), 1);
-        drop(kept);
+        kept.stored();
         assert_eq!(patience.unstored_answers(), 0);
     }
 }

@@ -22,7 +22,7 @@ impl Store {
         let identity = self.identity.clone();
         // It may be stored later, when a server is back that was away.
         let heard = clock.boot_time();
-        let _kept = identity.patience().map(Patience::keep_answer);
+        let kept = identity.patience().map(Patience::keep_answer);
         let (noted, noted_by) = (settlement.clone(), clock.clone());
         self.note_in_copy(move |transaction| {
             let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;
@@ -36,6 +36,9 @@ impl Store {
                 settle(transaction, &settlement, heard, &timelines, clock.as_ref())
             })
             .await?;
+        if let Some(kept) = kept {
+            kept.stored();
+        }
         if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
     }
 

@@ -78,7 +78,7 @@ async fn a_server_that_stays_away_is_given_up_with_the_number_of_answers_that_ar
         assert!(!error.is_setting() && error.hint().is_some());
     }
     let refused = store.admit(request(account, Some(run), "off")).await.expect_err("nobody is there");
-    assert!(matches!(refused, StoreError::Database { .. }), "{refused:?}");
+    assert!(matches!(refused, StoreError::AnswersLost { answers: 2, .. }), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

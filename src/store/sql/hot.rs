@@ -3,7 +3,7 @@
 
 use rusqlite::{CachedStatement, params_from_iter};
 
-use super::lists::Kept;
+use super::session::Kept;
 use super::{Engine, Parameter, Session, SqlError, Transaction};
 
 /// So many rows travel together.
@@ -118,7 +118,9 @@ impl<const COUNT: usize> Additions<'_, COUNT> {
     pub(in crate::store) fn add(&mut self, parameters: [impl Parameter; COUNT]) -> Result<(), SqlError> {
         let row = parameters.each_ref().map(Parameter::value);
         match self {
-            Self::Sqlite(statement) => statement.execute(params_from_iter(row)).map(drop)?,
+            Self::Sqlite(statement) => {
+                statement.execute(params_from_iter(row))?;
+            }
             Self::Postgres { values, .. } => {
                 for (values, value) in values.iter_mut().zip(row) {
                     values.push(Kept::of(value));

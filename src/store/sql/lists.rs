@@ -2,48 +2,8 @@
 
 use rusqlite::params_from_iter;
 
-use super::{Column, Engine, Parameter, Row, SqlError, Transaction, Value};
-
-/// A value of any kind that is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::store) enum Kept {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
-impl Column for Kept {
-    fn read(value: Value<'_>) -> Option<Self> {
-        Some(Self::of(value))
-    }
-}
-
-impl Parameter for Kept {
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Null => Value::Null,
-            Self::Integer(number) => Value::Integer(*number),
-            Self::Real(number) => Value::Real(*number),
-            Self::Text(text) => Value::Text(text),
-            Self::Blob(bytes) => Value::Blob(bytes),
-        }
-    }
-}
-
-impl Kept {
-    /// The value, to be kept for longer than what it stands in.
-    pub(super) fn of(value: Value<'_>) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Integer(number) => Self::Integer(number),
-            Value::Real(number) => Self::Real(number),
-            Value::Text(text) => Self::Text(text.to_owned()),
-            Value::Blob(bytes) => Self::Blob(bytes.to_owned()),
-        }
-    }
-}
+pub(in crate::store) use super::session::Kept;
+use super::{Engine, Row, SqlError, Transaction, Value};
 
 impl Transaction<'_> {
     /// Carries a statement out with these values.

@@ -24,8 +24,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::lists::Kept;
-use super::{Parameter, SqlError, Value, dialect};
+use super::{Column, Parameter, SqlError, Value, dialect};
 
 /// How long a statement is waited for, whatever the server says of its own patience.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
@@ -275,6 +274,47 @@ const fn list_of(value: &Kept) -> Type {
         Kept::Real(_) => Type::FLOAT8_ARRAY,
         Kept::Text(_) => Type::TEXT_ARRAY,
         Kept::Blob(_) => Type::BYTEA_ARRAY,
+    }
+}
+
+/// A value of any kind that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) enum Kept {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl Column for Kept {
+    fn read(value: Value<'_>) -> Option<Self> {
+        Some(Self::of(value))
+    }
+}
+
+impl Parameter for Kept {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(number) => Value::Integer(*number),
+            Self::Real(number) => Value::Real(*number),
+            Self::Text(text) => Value::Text(text),
+            Self::Blob(bytes) => Value::Blob(bytes),
+        }
+    }
+}
+
+impl Kept {
+    /// The value, to be kept for longer than what it stands in.
+    pub(super) fn of(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(number) => Self::Integer(number),
+            Value::Real(number) => Self::Real(number),
+            Value::Text(text) => Self::Text(text.to_owned()),
+            Value::Blob(bytes) => Self::Blob(bytes.to_owned()),
+        }
     }
 }
 
