@@ -210,7 +210,7 @@ async fn carry_out(
         Command::Plan(options) => plan::plan(*options, general, screen).await,
         Command::Verify(options) => verify::verify(*options, general, &reserved, watched, screen).await,
         Command::Inventory(options) => inventory::inventory(*options, general, &reserved, screen).await,
-        Command::Check(options) => check::check(*options, general, screen).await,
+        Command::Check(options) => Box::pin(check::check(*options, general, screen)).await,
         Command::Tags(options) => tags::tags(*options, general, &reserved, watched, screen).await,
         Command::Runs(options) => runs::runs(options, general, screen).await,
         Command::Results(options) => results::results(options, general, &reserved, screen).await,

@@ -115,8 +115,7 @@ impl<T: Transport> Engine<'_, T> {
             input = match step.next {
                 Next::End => return Ok(()),
                 Next::Ask(question) => {
-                    let asking = ask(self.store.clone(), self.run, self.account, question);
-                    tokio::pin!(asking);
+                    let mut asking = Box::pin(ask(self.store.clone(), self.run, self.account, question));
                     loop {
                         let look_at = self.clock.boot_time().plus(settings.tick);
                         tokio::select! {

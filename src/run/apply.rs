@@ -48,7 +48,8 @@ pub(crate) async fn apply<T: Transport>(
     }
     if let Some(unfinished) = application.same_command().await? {
         desk.say(&keeps_rows(&unfinished));
-        return go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk).await;
+        let going_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk);
+        return Box::pin(going_on).await;
     }
     loop {
         let planned = match make_plan(tenant, &application.input, order.planning, desk).await? {

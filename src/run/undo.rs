@@ -75,7 +75,8 @@ pub(crate) async fn undo<T: Transport>(
         Some(earlier) => {
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
             let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
-            go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, desk).await
+            let going_on = go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, desk);
+            Box::pin(going_on).await
         }
         None => take_back(tenant, &order, &undone, &patience, desk).await,
     };
