@@ -268,9 +268,11 @@ fn the_one_call_is_not_made_again_whatever_it_meets() {
     for (status, exit_status, says) in
         [(503, 5, "503 from the service"), (429, 5, "429"), (401, 4, ""), (500, 5, "500")]
     {
-        let server = StandIn::answering(move |request| match request.path.starts_with("/api/machines") {
-            true => Reply::json(status, r#"{"error": {"code": "Trouble", "message": "no"}}"#),
-            false => Reply::json(200, json!({"access_token": token(&json!({})), "expires_in": 3600}).to_string()),
+        let server = StandIn::answering(move |request| {
+            if request.path.starts_with("/api/machines") {
+                return Reply::json(status, r#"{"error": {"code": "Trouble", "message": "no"}}"#);
+            }
+            Reply::json(200, json!({"access_token": token(&json!({})), "expires_in": 3600}).to_string())
         });
         let check = Check::at(&server.variables()[..2]).variable("AZURE_TENANT_ID", TENANT);
         let check = check.variable("AZURE_CLIENT_ID", "a-1").variable("AZURE_CLIENT_SECRET", "x");
@@ -294,10 +296,8 @@ fn where_nobody_answers_a_check_ends_soon_and_makes_no_call() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_while_a_check_signs_in_ends_it_like_a_run() {
-    let server = StandIn::answering(|request| match request.method == "POST" {
-        true => Reply::Silence,
-        false => Reply::json(404, "{}"),
-    });
+    let server =
+        StandIn::answering(|request| if request.method == "POST" { Reply::Silence } else { Reply::json(404, "{}") });
     let folder = Folder::new();
     let mut command = folder.command();
     command.envs(server.variables().into_iter().take(2)).arg("check").env("AZURE_TENANT_ID", TENANT);
