@@ -133,11 +133,8 @@ impl Store {
     #[must_use]
     pub fn silent_for(&self) -> Option<Duration> {
         let connections = [&self.writer, &self.reader.connection];
-        connections
-            .into_iter()
-            .filter_map(connection::SharedConnection::waiting_for)
-            .max()
-            .filter(|waiting| *waiting >= SILENT_AFTER)
+        let waits = connections.into_iter().filter_map(connection::SharedConnection::waiting_for);
+        waits.max().filter(|waiting| *waiting >= SILENT_AFTER)
     }
 
     /// Opens or makes the state on this server, notes this process, and closes the books of dead ones. Must be called
