@@ -199,7 +199,7 @@ impl Process {
                 Some(order) => Some(check_input_with_machines(&tenant, order, &mut desk).await?),
                 None => input,
             };
-            self.carry_out(&tenant, input, rules, &mut desk).await
+            Box::pin(self.carry_out(&tenant, input, rules, &mut desk)).await
         };
         let done: Result<_, CommandError> = Box::pin(done).await;
         match done {
@@ -225,7 +225,7 @@ impl Process {
             (Deed::Apply(_) | Deed::Order(_), Some(input), _) => apply(tenant, &order, input, desk).await,
             (Deed::Plan(_), Some(input), _) => plan(tenant, self.planning(), false, &input, desk).await,
             (Deed::Verify(_), Some(input), _) => verify(tenant, input, Some(&standard_output), false, desk).await,
-            (Deed::ApplyRules(_), _, Some(rules)) => apply_rules(tenant, &order, rules, desk).await,
+            (Deed::ApplyRules(_), _, Some(rules)) => Box::pin(apply_rules(tenant, &order, rules, desk)).await,
             (Deed::VerifyRules(_), _, Some(rules)) => {
                 verify_rules(tenant, rules, Some(&standard_output), false, desk).await
             }

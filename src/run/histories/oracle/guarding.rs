@@ -27,12 +27,11 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
     // To make room for another tag is no removal.
     let makes_room = matches!(told.deed, Deed::Retag(Retag { new: Some(_), .. }));
-    let (of_removals, of_changes, [fewest, most]) = match &told.rules {
-        Some(rules) => (Some(rules.guard_removals), Some(rules.guard_changes), ruling.count_in_scope(told)),
-        None => {
-            let of_removals = told.options.guard_removals.filter(|_| !makes_room);
-            (of_removals, told.options.guard_changes, [listed(case, told, writes); 2])
-        }
+    let (of_removals, of_changes, [fewest, most]) = if let Some(rules) = &told.rules {
+        (Some(rules.guard_removals), Some(rules.guard_changes), ruling.count_in_scope(told))
+    } else {
+        let of_removals = told.options.guard_removals.filter(|_| !makes_room);
+        (of_removals, told.options.guard_changes, [listed(case, told, writes); 2])
     };
     let sent = [(of_removals, removals, "removals"), (of_changes, slots(own()), "changes")];
     for (bound, sent, what) in sent {
