@@ -133,7 +133,7 @@ pub mod store;
 pub mod words;
 
 pub use cli::Cli;
-pub use commands::{refuse, run};
+pub use commands::{refuse, run as execute};
 
 /// What the benchmarks measure. Nothing else is reached for from outside, but for the sandbox by the tests of the program.
 #[doc(hidden)]

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     match Cli::read() {
-        Ok(cli) => ExitCode::from(tagfleet::run(cli).code()),
+        Ok(cli) => ExitCode::from(tagfleet::execute(cli).code()),
         Err(error) => ExitCode::from(tagfleet::refuse(error).code()),
     }
 }
