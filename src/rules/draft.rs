@@ -11,16 +11,16 @@ use toml::de::{DeTable, DeValue};
 use super::columns::FleetColumns;
 use super::declaration::{Declaration, Guards, Mode, Rule, TagForm};
 use super::fault::Fault;
-use super::lookup::{KeyKind, Lookup, LookupOrder};
+use super::lookup::{Lookup, LookupOrder};
+use super::lookup_section::lookup_orders;
 use super::own::{Owned, Ownership, Placed};
 use super::sections::{Faults, Section, table};
 use super::template::Template;
 use crate::filter::{BoundFilter, Columns, Filter, FilterError, nearest};
-use crate::input::{Excerpt, TagOddity, bare_name, folded};
+use crate::input::{Excerpt, TagOddity, folded};
 use crate::model::{DeviceValue, Tag};
 use crate::outside::shown;
 use crate::plan::guard::Bound;
-use crate::quota::parse_duration;
 
 /// The longest name of a file, a rule or a set, in characters.
 const NAME_MAXIMUM_CHARACTERS: usize = 200;
@@ -368,69 +368,6 @@ fn guards(mut guard: Section<'_>, faults: &mut Faults<'_>) -> Guards {
     let machines_percent = guard.percent("machines", faults).unwrap_or(default.machines_percent);
     guard.end(faults);
     Guards { removals, changes, machines_percent }
-}
-
-fn lookup_orders(lookups: Section<'_>, faults: &mut Faults<'_>) -> Vec<LookupOrder> {
-    let mut orders: Vec<LookupOrder> = Vec::new();
-    for (name, section) in lookups.sections(faults) {
-        let bare = bare_name(name.get_ref());
-        let is_sound = name.get_ref().chars().all(|it| it.is_alphanumeric() || matches!(it, '_' | '-'));
-        if !is_sound
-            || bare.is_empty()
-            || bare == "machine"
-            || orders.iter().any(|other| bare_name(&other.name) == bare)
-        {
-            faults.at(&name.span(), format!("a lookup cannot be called \"{}\"", shown(name.get_ref())));
-            continue;
-        }
-        orders.extend(lookup_order(name.into_inner(), section, faults));
-    }
-    orders.sort_by_key(|order| order.line);
-    orders
-}
-
-fn lookup_order(name: String, mut section: Section<'_>, faults: &mut Faults<'_>) -> Option<LookupOrder> {
-    let (line, place) = (faults.line(&section.place), section.place.clone());
-    let has_file = section.has("file");
-    let file = section.text("file", faults);
-    if file.as_ref().map_or(!has_file, |file| file.get_ref().trim().is_empty()) {
-        faults.at(&place, format!("the lookup {} names no file", shown(&name)));
-    }
-    if !section.has("key") {
-        let message = format!("the lookup {} needs a key, as in key = {{ computerDnsName = \"Name\" }}", shown(&name));
-        faults.at(&place, message);
-    }
-    let key = section.section("key", faults).and_then(|key| lookup_key(key, faults));
-    let max_age = section.text("max-age", faults).and_then(|age| {
-        let parsed = parse_duration(age.get_ref());
-        if parsed.is_none() {
-            faults.at(&age.span(), "max-age needs a duration, as in \"36h\"");
-        }
-        parsed
-    });
-    let rows_percent = section.percent("rows", faults);
-    section.end(faults);
-    let ((key, key_column), file) = (key?, file?.into_inner());
-    Some(LookupOrder { name, line, file, key_column, key, max_age, rows_percent })
-}
-
-/// The field of machines that the keys are, and the column that holds them.
-fn lookup_key(key: Section<'_>, faults: &mut Faults<'_>) -> Option<(KeyKind, String)> {
-    let place = key.place.clone();
-    let mut key = key;
-    let named = KeyKind::ALL.iter().filter(|(_, field)| key.has(field)).count();
-    let mut found: Vec<(KeyKind, String)> = Vec::new();
-    for (kind, field) in KeyKind::ALL {
-        found.extend(key.text(field, faults).map(|column| (kind, column.into_inner())));
-    }
-    // One of another name is told as such.
-    let is_none = named == 0 && key.is_empty();
-    key.end(faults);
-    if is_none || named > 1 || found.iter().any(|(_, column)| column.trim().is_empty()) {
-        faults.at(&place, "a key is one of computerDnsName, id and aadDeviceId, with the name of a column");
-        return None;
-    }
-    found.pop()
 }
 
 fn mode(rule: &mut Section<'_>, faults: &mut Faults<'_>) -> Mode {

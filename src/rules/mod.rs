@@ -20,6 +20,7 @@ mod explanation;
 mod fault;
 mod judging;
 mod lookup;
+mod lookup_section;
 mod own;
 mod sections;
 mod spellings;

@@ -15,6 +15,7 @@ mod connection;
 #[cfg(test)]
 mod crashes;
 mod custody;
+mod database_failure;
 mod declarations;
 mod directory;
 mod encoding;
@@ -68,9 +69,10 @@ pub use attempt::{
 };
 pub use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
 pub use custody::{Uncertainty, UnknownCalls};
+pub use database_failure::DatabaseFailure;
 pub use declarations::{DeclarationInForce, Declared};
 pub use directory::{default_directory, lock_directory, state_files};
-pub use error::{DatabaseFailure, StoreError};
+pub use error::StoreError;
 pub use forms::{
     AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, SettledOperation,
     StoredChunk, StoredOperation, StoredRun, name_of_undo,

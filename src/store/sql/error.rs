@@ -1,0 +1,100 @@
+//! Why a statement failed, and whether it may be done over.
+
+/// Why a statement failed.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::store) enum SqlError {
+    /// A row was asked for and there is none.
+    #[error("a row is missing")]
+    NoRow,
+    /// A column holds what this program never writes there.
+    #[error("{what} (column {column})")]
+    Damaged {
+        /// Which of the columns that were read.
+        column: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// `SQLite` refused.
+    #[error(transparent)]
+    Sqlite(rusqlite::Error),
+    /// The server refused, or the connection to it has ended.
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+    /// The server did not answer in time.
+    #[error("the server does not answer")]
+    NoAnswer,
+    /// The system refused what a connection needs.
+    #[error(transparent)]
+    Thread(std::io::Error),
+    /// A file that a connection needs cannot be read.
+    #[error("cannot read {}", crate::outside::shown(path))]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nothing can be encrypted.
+    #[error(transparent)]
+    Tls(rustls::Error),
+    /// A server lacks what was committed on another.
+    #[error("another server has taken over without the latest commits")]
+    CommitsLost,
+}
+
+impl From<rusqlite::Error> for SqlError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::QueryReturnedNoRows => Self::NoRow,
+            error => Self::Sqlite(error),
+        }
+    }
+}
+
+impl SqlError {
+    /// Whether the connection to a server was lost, or the server will be back in a moment: then the whole transaction may be
+    /// done over.
+    pub(in crate::store) fn is_lost_connection(&self) -> bool {
+        let Self::Postgres(error) = self else { return matches!(self, Self::NoAnswer) };
+        match error.code() {
+            Some(code) => COMES_BACK.contains(&code.code()),
+            None => error.is_closed() || self.is_unreachable(),
+        }
+    }
+
+    /// Whether the server kept us waiting until we gave up.
+    pub(in crate::store) const fn is_silence(&self) -> bool {
+        matches!(self, Self::NoAnswer)
+    }
+
+    /// Whether the server only reads.
+    pub(in crate::store) fn is_standby(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        match error.code() {
+            Some(code) => code.code() == "25006",
+            None => cause_of(error).is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied),
+        }
+    }
+
+    /// Whether nobody answers there.
+    fn is_unreachable(&self) -> bool {
+        let Self::Postgres(error) = self else { return matches!(self, Self::NoAnswer) };
+        cause_of(error).is_some_and(|cause| !is_of_tls(cause) && cause.kind() != std::io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// What a server says that will be back: it shuts down or starts, has no place for another connection, has ended ours for its
+/// silence, or has chosen our transaction to give way.
+const COMES_BACK: [&str; 10] =
+    ["57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25P03", "40001", "40P01"];
+
+/// What the system said.
+fn cause_of(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+}
+
+/// Whether an error of reading and writing is one of encryption.
+fn is_of_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+}
