@@ -20,9 +20,7 @@ use crate::api::ApiRequest;
 use crate::clock::{BootTime, SharedClock, sleep_until};
 use crate::model::Bucket;
 use crate::quota::{Pacer, Quota, QuotaScope, ages};
-use crate::store::{
-    AccountKey, Admission, AttemptEnd, AttemptRequest, AttemptTicket, Refusal, Settlement, Store, StoreError,
-};
+use crate::store::{AccountKey, Admission, AttemptRequest, AttemptTicket, Refusal, Settlement, Store, StoreError};
 
 /// How long to wait for an answer that makes room before looking again: another process may have had one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -434,20 +432,4 @@ impl Gate {
 
 fn is_closed(closed: [bool; Bucket::ALL.len()], bucket: Bucket) -> bool {
     closed.get(bucket.position()).is_some_and(|closed| *closed)
-}
-
-impl Settlement {
-    /// Strikes an admission out that was not used.
-    fn never_sent(attempt: crate::store::AttemptKey) -> Self {
-        Self {
-            attempt,
-            end: AttemptEnd::NeverSent,
-            verdict: "never_sent",
-            http_status: None,
-            request_id: None,
-            counts_as_attempt: false,
-            effects: Vec::new(),
-            pause: None,
-        }
-    }
 }

@@ -119,6 +119,22 @@ pub struct Settlement {
     pub pause: Option<(AccountKey, Bucket, BootTime)>,
 }
 
+impl Settlement {
+    /// Strikes an admission out that was not used.
+    pub(crate) fn never_sent(attempt: AttemptKey) -> Self {
+        Self {
+            attempt,
+            end: AttemptEnd::NeverSent,
+            verdict: "never_sent",
+            http_status: None,
+            request_id: None,
+            counts_as_attempt: false,
+            effects: Vec::new(),
+            pause: None,
+        }
+    }
+}
+
 #[cfg(any(test, fuzzing))]
 impl Settlement {
     /// One for tests: that of an attempt which ended so, and did this.
