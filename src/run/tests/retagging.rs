@@ -87,8 +87,8 @@ async fn a_run_that_was_left_is_resumed_by_its_name_and_another_change_is_anothe
     world.resume(Some(&first), &Invocation::default()).await.exits(ExitStatus::Done);
     assert_eq!(
         world.held(["Old", "New"]),
-        [0, 20 - done],
-        "what a later run has overwritten is left as that run made it"
+        [done, 20 - done],
+        "what a later run has taken away stays away, and the tag that it was to replace stays"
     );
 }
 
