@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::declaration::{Declaration, Gift};
+use super::fleet::{Fleet, TagsHeld};
 use super::judging::Verdict;
 use super::spellings::Spellings;
-use super::wishes::{Fleet, TagsHeld, Wish, of_one};
+use super::wishes::{Wish, of_one};
 use crate::input::Excerpt;
 use crate::inventory::{ListedMachine, NameMatch};
 use crate::model::{Change, MachineId, MachineReference, TagAction};

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::declaration::{Declaration, TagForm};
-use super::wishes::{Fleet, TagsHeld};
+use super::fleet::{Fleet, TagsHeld};
 use crate::input::folded;
 use crate::model::Tag;
 

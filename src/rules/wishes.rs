@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::account::Account;
-use super::columns::Sight;
 use super::declaration::Declaration;
+use super::fleet::{Fleet, TagsHeld};
 use super::judging::{Judgement, Verdict};
 use super::spellings::Spellings;
-use crate::input::MachineFields;
-use crate::inventory::{Inventory, ListedMachine, MachinePosition};
-use crate::model::{Change, DeviceValue, Held, Tag, TagAction};
-use crate::plan::recent::RecentWrites;
+use crate::inventory::MachinePosition;
+use crate::model::{Change, DeviceValue, Tag, TagAction};
 
 /// One thing that is asked of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,71 +26,6 @@ pub struct Wish<'d> {
 impl Wish<'_> {
     /// What a removal is put down to whose tag no rule has ever given.
     pub const OWN: &'static str = "[own]";
-}
-
-/// What the rules are asked over.
-#[derive(Clone, Copy)]
-pub struct Fleet<'f> {
-    /// The machines.
-    pub inventory: &'f Inventory,
-    /// What the list shows of them.
-    pub fields: &'f dyn MachineFields,
-    /// Our own writes that go before the list.
-    pub recent: &'f RecentWrites,
-}
-
-impl<'f> Fleet<'f> {
-    /// One of the machines, as rules see it, with these tags.
-    pub(super) fn sight<'m>(
-        &self,
-        declaration: &'m Declaration,
-        machine: ListedMachine<'_>,
-        held: &'m TagsHeld<'m>,
-    ) -> Sight<'m>
-    where
-        'f: 'm,
-    {
-        let place = machine.position().index();
-        Sight { fields: self.fields, place, tags: held.known(), lookups: &declaration.lookups }
-    }
-}
-
-/// The tags of a machine, as far as the list and our own writes of late tell.
-#[derive(Debug, Default)]
-pub struct TagsHeld<'m> {
-    /// Those that it has, or may have by a write of ours that is in doubt.
-    pub tags: Vec<&'m str>,
-    /// Whether that is all, and sure.
-    pub are_known: bool,
-}
-
-impl<'m> TagsHeld<'m> {
-    /// Of a machine.
-    #[must_use]
-    pub fn of(machine: ListedMachine<'m>, recent: &'m RecentWrites) -> Self {
-        let mut held = Self { tags: machine.tags().collect(), are_known: machine.shows_tags() };
-        for (tag, written) in recent.tags_of(machine.id()) {
-            let listed = match machine.has_tag(tag.as_str()) {
-                Some(true) => Held::Present,
-                Some(false) => Held::Absent,
-                None => Held::Unknown,
-            };
-            let today = written.over(listed, Held::Absent);
-            held.are_known &= today != Held::Unknown;
-            match today {
-                Held::Absent => held.tags.retain(|known| *known != tag.as_str()),
-                _ if held.tags.contains(&tag.as_str()) => {}
-                _ => held.tags.push(tag.as_str()),
-            }
-        }
-        held
-    }
-
-    /// The tags, where they are known for certain.
-    #[must_use]
-    pub fn known(&self) -> Option<&[&'m str]> {
-        self.are_known.then_some(self.tags.as_slice())
-    }
 }
 
 /// Asks the rules about every machine, and shows what is wished in the order of the list: of a machine first what the rules

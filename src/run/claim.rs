@@ -2,51 +2,18 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use super::desk::{Desk, Waited};
+use super::patience::Patience;
 use super::tenant::Tenant;
 use crate::api::Transport;
-use crate::clock::{BootTime, SharedClock, sleep_until};
+use crate::clock::{SharedClock, sleep_until};
 use crate::dispatch::Spent;
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::describe_holders;
 use crate::store::{Claim, Holder, RunKey, Store, StoredRun};
-use crate::words::{clock_time, describe_duration};
 
 /// How often to look whether a run that is in the way is over.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long to wait for runs that are in the way.
-pub(super) struct Patience {
-    /// How long; `None` is not at all.
-    pub(super) lock_wait: Option<Duration>,
-    /// No longer than this in any case.
-    pub(super) deadline: Option<BootTime>,
-    pub(super) clock: SharedClock,
-}
-
-impl Patience {
-    /// Until when, from now on.
-    fn end(&self) -> Option<BootTime> {
-        let end = self.clock.boot_time().plus(self.lock_wait?);
-        Some(self.deadline.map_or(end, |deadline| deadline.min(end)))
-    }
-
-    /// What is said of a wait until then.
-    fn text(&self, end: BootTime, holders: &[Holder]) -> String {
-        let (now, left) = (self.clock.wall_time(), end.since(self.clock.boot_time()));
-        // What has passed since the wait began is no reason to round down.
-        let left = u64::try_from(left.as_millis().div_ceil(1000)).map_or(left, Duration::from_secs);
-        let until = now.checked_add(left).map(|until| clock_time(until, now, &TimeZone::system()));
-        format!(
-            "Waiting until {} ({} at most) for what is in the way: {}",
-            until.unwrap_or_else(|_beyond_the_calendar| "it is over".to_owned()),
-            describe_duration(left),
-            describe_holders(holders, now),
-        )
-    }
-}
 
 /// Lets a run that is known by its name go on in this process. Whoever was at it may have put it into a new form while it was
 /// waited for: then it is that one which goes on, and what is left of the wait is for its sake.

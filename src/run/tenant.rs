@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use super::claim::Patience;
 use super::desk::{Desk, Waited};
+use super::patience::Patience;
 use crate::api::Transport;
 use crate::api::sign_in::SignInError;
 use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, beside_the_runtime};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::Desk;
 use super::carrying_out::{Run, RunOptions, new_run_id};
-use super::claim::{Patience, claim, claim_by_name};
+use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
+use super::patience::Patience;
 use super::planning::{Planned, PlanningOptions};
 use super::record::record;
 use super::resume::{go_on, named};

@@ -187,7 +187,7 @@ fn unnamed_needs(sources: &[Source]) -> Vec<(Module, Module)> {
 }
 
 /// So many files still stand in circles. Whoever takes one out lowers the number; nobody may raise it.
-const STANDING: usize = 35;
+const STANDING: usize = 33;
 
 #[test]
 fn no_more_files_need_each_other_than_before() {
