@@ -28,7 +28,11 @@ const ROOMS: [(&str, &[&str], &str); 24] = [
         "pure: what it decides must not hang on a service or a disk",
     ),
     ("api", &["model", "clock"], "the wire neither retries nor waits, and knows no rows, runs or quotas"),
-    ("store", &["model", "clock", "quota"], "the ledger of attempts knows nothing of HTTP and nothing of reports"),
+    (
+        "store",
+        &["model", "clock", "words", "quota"],
+        "the ledger of attempts knows nothing of HTTP and nothing of reports",
+    ),
     ("call", &["model", "clock", "quota", "api", "store"], "one call knows operations by number, and no rows"),
     (
         "inventory",
