@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{ErrorCode, ffi};
 
-use super::sql::SqlError;
+use super::mistrust::Mistrust;
+use super::sql::{SqlError, failure_of_tls};
 use crate::outside::{Outside, shown};
 use crate::words::counted;
 
@@ -195,7 +196,7 @@ enum Trouble {
     /// A server that nobody can reach.
     Unreachable,
     /// A server that is not who it should be.
-    Untrusted,
+    Untrusted(Mistrust),
     /// It does not let us in.
     NotLetIn,
     /// It has no such database.
@@ -223,7 +224,7 @@ impl Trouble {
             Self::FileSize => "cannot grow: this process may not write larger files",
             Self::DamagedOnServer => "holds what tagfleet does not store there",
             Self::Unreachable => "cannot be reached",
-            Self::Untrusted => "cannot prove that it is who it should be",
+            Self::Untrusted(why) => why.text(),
             Self::NotLetIn => "does not let this user in",
             Self::NoDatabase => "does not exist",
             Self::NotAllowed => "does not allow this user what tagfleet needs",
@@ -244,7 +245,7 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::NoAnswer => Trouble::Unreachable,
         SqlError::CommitsLost => Trouble::CommitsLost,
         SqlError::File { .. } => Trouble::ConnectionFile,
-        SqlError::Tls(_) => Trouble::Untrusted,
+        SqlError::Tls(failure) => Trouble::Untrusted(Mistrust::of(failure)),
         SqlError::Thread(_) => Trouble::Other,
     }
 }
@@ -255,8 +256,8 @@ fn trouble_of_server(error: &SqlError, refusal: &tokio_postgres::Error) -> Troub
         return match cause {
             _ if error.is_standby() => Trouble::Standby,
             _ if error.is_lost_connection() => Trouble::Unreachable,
-            Some(_) => Trouble::Untrusted,
-            None if words_of_server(refusal).contains("TLS") => Trouble::Untrusted,
+            Some(cause) => Trouble::Untrusted(failure_of_tls(cause).map_or(Mistrust::Other, Mistrust::of)),
+            None if words_of_server(refusal).contains("TLS") => Trouble::Untrusted(Mistrust::NotEncrypted),
             None => Trouble::NotLetIn,
         };
     };
@@ -351,7 +352,7 @@ impl StoreError {
     pub fn is_setting(&self) -> bool {
         use Trouble::{ConnectionFile, NoDatabase, NotAllowed, NotLetIn, Standby, Untrusted};
         let Self::Database { source, .. } = self else { return false };
-        matches!(source.trouble, ConnectionFile | NoDatabase | NotAllowed | NotLetIn | Standby | Untrusted)
+        matches!(source.trouble, ConnectionFile | NoDatabase | NotAllowed | NotLetIn | Standby | Untrusted(_))
     }
 
     /// What the user can do about it.
@@ -417,10 +418,7 @@ impl StoreError {
                     "check host and port, the server, and the network between; then run the same command again"
                         .to_owned()
                 }
-                Trouble::Untrusted => {
-                    "check the host name and the certificate, or name the authority that issued it with --ca-file"
-                        .to_owned()
-                }
+                Trouble::Untrusted(why) => why.hint().to_owned(),
                 Trouble::NotLetIn => {
                     "check the user and the password (PGPASSWORD, PGPASSFILE or --state-password-file)".to_owned()
                 }
