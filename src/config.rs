@@ -11,7 +11,7 @@ mod settings_file;
 mod state;
 mod variables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -85,7 +85,11 @@ impl ServiceConfig {
     ///
     /// # Errors
     /// [`ConfigError`] when an address or a secret's file cannot be used.
-    pub fn from_options(options: &ServiceOptions, environment: Environment<'_>) -> Result<Self, ConfigError> {
+    pub fn from_options(
+        options: &ServiceOptions,
+        certificates: Option<&Path>,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
         let cloud = options.cloud.unwrap_or(Cloud::Commercial);
         let base_url = match &options.base_url {
             Some(url) => Some(url.clone()),
@@ -110,7 +114,7 @@ impl ServiceConfig {
         sign_in.token_file.clone_from(&options.token_file);
         sign_in.ready_token = secret(environment, "TAGFLEET_TOKEN")?;
         sign_in.offers = PlatformOffers::detect(environment);
-        Ok(Self { client: ClientSettings { base_url, certificate_file: options.ca_file.clone() }, sign_in })
+        Ok(Self { client: ClientSettings { base_url, certificate_file: certificates.map(Path::to_owned) }, sign_in })
     }
 
     /// The service in the sandbox: its own credential, nothing from the environment.
@@ -193,15 +197,14 @@ mod tests {
             no_browser: false,
             client_secret_file: None,
             token_file: None,
-            ca_file: None,
         };
-        let config = ServiceConfig::from_options(&options, &environment).expect("a configuration");
+        let config = ServiceConfig::from_options(&options, None, &environment).expect("a configuration");
         assert_eq!(config.client.base_url.as_str(), "http://127.0.0.1:1/");
         assert_eq!(config.sign_in.authority_host, "https://login.example");
         assert_eq!(config.sign_in.tenant_id.as_deref(), Some("t"));
         assert!(config.sign_in.loopback_authority_allowed);
         options.cloud = Some(Cloud::GccHigh);
-        let config = ServiceConfig::from_options(&options, &environment).expect("a configuration");
+        let config = ServiceConfig::from_options(&options, None, &environment).expect("a configuration");
         assert_eq!(config.client.base_url.as_str(), "https://api-gov.securitycenter.microsoft.us/");
         assert!(!config.sign_in.loopback_authority_allowed);
     }

@@ -40,6 +40,11 @@ pub struct GeneralOptions {
     /// Instead of PGPASSWORD, PGPASSFILE or ~/.pgpass. The file is read again for each connection.
     #[arg(long, global = true, value_name = "FILE", help_heading = "General")]
     pub state_password_file: Option<PathBuf>,
+    /// Trust this root certificate as well (PEM)
+    ///
+    /// Of the service, of the sign-in, and of the database of --state.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "General")]
+    pub ca_file: Option<PathBuf>,
     /// Print one JSON object on standard output
     ///
     /// The object is printed whatever the exit status is; "tagfleet help unattended" describes it.
@@ -103,8 +108,9 @@ impl GeneralOptions {
             None => option("state-dir", self.state_dir.as_ref().map(shell_word)),
         };
         let password = option("state-password-file", self.state_password_file.as_ref().map(shell_word));
+        let certificates = option("ca-file", self.ca_file.as_ref().map(shell_word));
         let profile = option("profile", self.settings.name.as_ref().map(shell_word));
-        state + &password + &profile + &option("config", self.config.as_ref().map(shell_word))
+        state + &password + &certificates + &profile + &option("config", self.config.as_ref().map(shell_word))
     }
 }
 
@@ -370,9 +376,6 @@ pub struct ServiceOptions {
     /// Instead of TAGFLEET_TOKEN. The file is read again before the token ends.
     #[arg(long, value_name = "FILE", help_heading = "Service")]
     pub token_file: Option<PathBuf>,
-    /// Trust this root certificate as well (PEM)
-    #[arg(long, value_name = "FILE", help_heading = "Service")]
-    pub ca_file: Option<PathBuf>,
 }
 
 /// The quota, and patience with the service: of every command that calls it.

@@ -57,7 +57,7 @@ pub(super) async fn check(
         service_is_reached: false,
     };
     let environment = |name: &str| general.settings.variable(name);
-    let place = state_place(general, options.service.ca_file.as_deref(), false, &environment);
+    let place = state_place(general, false, &environment);
     let config = configuration(&options, general);
     if let Ok(config) = &config {
         let in_force = settings::in_force(&options, general, config, place.as_ref().ok());
@@ -89,7 +89,9 @@ pub(super) async fn check(
 fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<ServiceConfig, CommandError> {
     process_limits::allow(options.quota.concurrency)?;
     check_certificates()?;
-    let mut config = ServiceConfig::from_options(&options.service, &|name| general.settings.variable(name))?;
+    let certificates = general.ca_file.as_deref();
+    let mut config =
+        ServiceConfig::from_options(&options.service, certificates, &|name| general.settings.variable(name))?;
     config.sign_in.expected_tenant.clone_from(&general.settings.tenant);
     Ok(config)
 }

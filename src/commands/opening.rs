@@ -61,11 +61,11 @@ impl Opening {
         process_limits::allow(quota_options.concurrency)?;
         named_files::check_certificates()?;
         let environment = |name: &str| general.settings.variable(name);
-        let state = state_place(general, service.ca_file.as_deref(), sandbox, &environment)?;
+        let state = state_place(general, sandbox, &environment)?;
         let service = if sandbox {
             None
         } else {
-            let mut config = ServiceConfig::from_options(service, &environment)?;
+            let mut config = ServiceConfig::from_options(service, general.ca_file.as_deref(), &environment)?;
             config.sign_in.expected_tenant.clone_from(&general.settings.tenant);
             Some(config)
         };

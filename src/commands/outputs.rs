@@ -99,7 +99,8 @@ pub(super) fn report(command: &Command) -> Option<&PathBuf> {
 }
 
 fn credentials(service: &ServiceOptions, general: &GeneralOptions) -> Vec<PathBuf> {
-    let named = [&service.client_secret_file, &service.token_file, &service.ca_file].into_iter().flatten().cloned();
+    let of_service = [&service.client_secret_file, &service.token_file];
+    let named = of_service.into_iter().chain([&general.ca_file, &general.state_password_file]).flatten().cloned();
     let variables = ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"].into_iter();
     named.chain(variables.filter_map(|name| general.settings.variable(name)).map(PathBuf::from)).collect()
 }

@@ -23,7 +23,7 @@ pub(super) async fn report(
         let message = "the report and --json cannot both go to standard output";
         return Err(CommandError::text(ExitStatus::Usage, message, Some("name a file with -o")));
     }
-    let state = state_place(general, None, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
+    let state = state_place(general, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
     let Some(reader) = state.read().await? else {
         return Err(StoreError::NoSuchRun(options.run).into());
     };

@@ -20,7 +20,7 @@ pub(super) async fn results(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let state = state_place(general, None, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
+    let state = state_place(general, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
     let Some(reader) = state.read().await? else {
         return Err(StoreError::NoSuchRun(options.run).into());
     };

@@ -15,7 +15,7 @@ pub(super) async fn runs(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-    let state = state_place(general, None, sandbox, &|name| general.settings.variable(name))?;
+    let state = state_place(general, sandbox, &|name| general.settings.variable(name))?;
     let reader = state.read().await?;
     if let Some(reader) = &reader
         && let Some(missing) = reader.what_is_missing().await?

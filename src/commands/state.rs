@@ -20,7 +20,7 @@ pub(super) async fn state(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let environment = |name: &str| general.settings.variable(name);
-    let place = state_place(general, None, false, &environment)?;
+    let place = state_place(general, false, &environment)?;
     let name = shown(&place.name());
     let (object, said) = match options.command {
         None => {

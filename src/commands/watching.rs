@@ -47,28 +47,25 @@ struct Subject<'a> {
     options: &'a MonitoringOptions,
     command: &'static str,
     is_sandbox: bool,
-    certificate_file: Option<&'a PathBuf>,
 }
 
 impl<'a> Subject<'a> {
     fn of(command: &'a Command) -> Option<Self> {
-        let (options, command, is_sandbox, service) = match command {
-            Command::Apply(options) => {
-                (&options.changing.monitoring, "apply", options.sandbox, &options.changing.service)
-            }
-            Command::Verify(options) => (&options.monitoring, "verify", options.sandbox, &options.service),
-            Command::Undo(options) => (&options.changing.monitoring, "undo", false, &options.changing.service),
+        let (options, command, is_sandbox) = match command {
+            Command::Apply(options) => (&options.changing.monitoring, "apply", options.sandbox),
+            Command::Verify(options) => (&options.monitoring, "verify", options.sandbox),
+            Command::Undo(options) => (&options.changing.monitoring, "undo", false),
             Command::Tags(options) => {
                 let retagging = options.command.as_ref()?.options();
-                (&retagging.changing.monitoring, "tags", false, &retagging.changing.service)
+                (&retagging.changing.monitoring, "tags", false)
             }
             Command::Resume(options) => {
                 let is_sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-                (&options.changing.monitoring, "resume", is_sandbox, &options.changing.service)
+                (&options.changing.monitoring, "resume", is_sandbox)
             }
             _ => return None,
         };
-        Some(Self { options, command, is_sandbox, certificate_file: service.ca_file.as_ref() })
+        Some(Self { options, command, is_sandbox })
     }
 }
 
@@ -119,7 +116,7 @@ impl Watch {
             Some(path) => Metrics::new(path, &subject, cli, reserved, &bulletin, screen).await?,
             None => None,
         };
-        let pings = pings(&subject, &bulletin, screen);
+        let pings = pings(&subject, cli.general.ca_file.as_ref(), &bulletin, screen);
         let is_wanted = metrics.is_some() || !matches!(pings, Ok(None));
         Ok(is_wanted.then(|| Self { watched, metrics, pings, screen: screen.clone() }))
     }
@@ -195,11 +192,16 @@ async fn write_again(metrics: Option<&Metrics>) -> Infallible {
 }
 
 /// The service that is to be told of the command, if any; a rehearsal is nobody's business.
-fn pings(subject: &Subject<'_>, bulletin: &Bulletin, screen: &Screen) -> Result<Option<Pings>, CommandError> {
+fn pings(
+    subject: &Subject<'_>,
+    certificates: Option<&PathBuf>,
+    bulletin: &Bulletin,
+    screen: &Screen,
+) -> Result<Option<Pings>, CommandError> {
     let environment = |name: &str| std::env::var_os(name);
     let address = if subject.is_sandbox { None } else { ping_address(subject.options, &environment)? };
     let Some(address) = address else { return Ok(None) };
-    let client = PingClient::new(address, subject.certificate_file.cloned()).map_err(ConfigError::from)?;
+    let client = PingClient::new(address, certificates.cloned()).map_err(ConfigError::from)?;
     let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
     Ok(Some(Pings {
         client,
@@ -236,7 +238,7 @@ impl Metrics {
         screen: &Screen,
     ) -> Result<Option<Self>, CommandError> {
         outputs::refuse_metrics(path, &cli.command, reserved)?;
-        let books = Books::of(cli, subject.certificate_file.map(PathBuf::as_path), subject.is_sandbox).await;
+        let books = Books::of(cli, subject.is_sandbox).await;
         let about = books.about(&cli.command).await;
         let name = subject.options.job.clone().unwrap_or(about.job);
         let name = cli.general.settings.distinct("job", name);
@@ -311,8 +313,8 @@ struct About {
 }
 
 impl Books {
-    async fn of(cli: &Cli, certificates: Option<&Path>, is_sandbox: bool) -> Self {
-        let state = state_place(&cli.general, certificates, is_sandbox, &|name| cli.general.settings.variable(name));
+    async fn of(cli: &Cli, is_sandbox: bool) -> Self {
+        let state = state_place(&cli.general, is_sandbox, &|name| cli.general.settings.variable(name));
         // Whatever is wrong with it, the command itself will say.
         let Ok(state) = state else { return Self(None) };
         Self(state.read().await.ok().flatten())

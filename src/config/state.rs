@@ -18,7 +18,6 @@ pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
 /// [`ConfigError`] when an address is wrong, or a directory is named as well, or neither is and the platform tells none.
 pub fn state_place(
     general: &GeneralOptions,
-    certificates: Option<&Path>,
     sandbox: bool,
     environment: Environment<'_>,
 ) -> Result<StatePlace, ConfigError> {
@@ -38,7 +37,7 @@ pub fn state_place(
         return Ok(StatePlace::Directory(sandbox_state_directory(&directory)));
     }
     match address {
-        Some(address) => server(&address, general, certificates, environment),
+        Some(address) => server(&address, general, environment),
         None => Ok(StatePlace::Directory(state_directory(general.state_dir.as_deref(), environment)?)),
     }
 }
@@ -53,7 +52,7 @@ pub fn other_state_place(
     environment: Environment<'_>,
 ) -> Result<StatePlace, ConfigError> {
     if named.contains("://") {
-        return server(named, general, None, environment);
+        return server(named, general, environment);
     }
     Ok(StatePlace::Directory(PathBuf::from(named)))
 }
@@ -78,14 +77,9 @@ pub fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
     state_directory.join("sandbox")
 }
 
-fn server(
-    address: &str,
-    general: &GeneralOptions,
-    certificates: Option<&Path>,
-    environment: Environment<'_>,
-) -> Result<StatePlace, ConfigError> {
+fn server(address: &str, general: &GeneralOptions, environment: Environment<'_>) -> Result<StatePlace, ConfigError> {
     let password = password(general.state_password_file.clone(), environment)?;
-    let address = ServerAddress::parse(address, password, certificates.map(Path::to_owned))?;
+    let address = ServerAddress::parse(address, password, general.ca_file.clone())?;
     Ok(StatePlace::Server(Box::new(address)))
 }
 
@@ -121,7 +115,7 @@ mod tests {
         };
         let environment =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
-        let place = state_place(&general, None, sandbox, &environment);
+        let place = state_place(&general, sandbox, &environment);
         place.map(|place| place.name().display().to_string()).map_err(|error| error.to_string())
     }
 

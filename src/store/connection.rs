@@ -5,8 +5,8 @@
 //! never on a thread of its own, because under a paused clock an idle runtime would skip ahead during the write.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::server::Server;
 use super::sql::{SqlError, Transaction};
+use super::waiting::Waiting;
 use super::witness::Witness;
 use super::{StoreError, custody};
 
@@ -70,29 +71,6 @@ pub(super) struct SharedConnection {
     waiting: Waiting,
 }
 
-/// Since when somebody else is waited for, if he is: who holds the lock, the disk, or the server; not our own work. By real
-/// time: a database is outside of every simulation.
-#[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<Option<Instant>>>);
-
-impl Waiting {
-    fn begin(&self) {
-        self.set(Some(Instant::now()));
-    }
-
-    fn end(&self) {
-        self.set(None);
-    }
-
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
-    }
-
-    fn since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl SharedConnection {
     /// Takes a connection that only reads this database over. Must be called within a runtime.
     pub(super) fn start_reading(connection: Connection, path: &Path) -> Self {
@@ -122,7 +100,8 @@ impl SharedConnection {
 
     /// Takes over what is asked of a server. Must be called within a runtime.
     pub(super) fn start_on(server: Server) -> Self {
-        Self::start(Engine::Server(server), None, Waiting::default())
+        let waiting = server.waiting();
+        Self::start(Engine::Server(server), None, waiting)
     }
 
     fn start_with_file(database: Database) -> Self {
@@ -140,7 +119,7 @@ impl SharedConnection {
 
     /// For how long the database has not answered, if it is waited for.
     pub(super) fn waiting_for(&self) -> Option<Duration> {
-        self.waiting.since().map(|since| since.elapsed())
+        self.waiting.lasts()
     }
 
     /// Runs `work` inside a transaction and answers once that is on the disk.

@@ -2,7 +2,8 @@
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::sql::SqlError;
+use super::mistrust::Mistrust;
+use super::sql::{SqlError, failure_of_tls};
 use crate::outside::Outside;
 
 /// What is shown of `SQLite`'s words.
@@ -52,7 +53,7 @@ pub(super) enum Trouble {
     /// A server that nobody can reach.
     Unreachable,
     /// A server that is not who it should be.
-    Untrusted,
+    Untrusted(Mistrust),
     /// It does not let us in.
     NotLetIn,
     /// It has no such database.
@@ -80,7 +81,7 @@ impl Trouble {
             Self::FileSize => "cannot grow: this process may not write larger files",
             Self::DamagedOnServer => "holds what tagfleet does not store there",
             Self::Unreachable => "cannot be reached",
-            Self::Untrusted => "cannot prove that it is who it should be",
+            Self::Untrusted(why) => why.text(),
             Self::NotLetIn => "does not let this user in",
             Self::NoDatabase => "does not exist",
             Self::NotAllowed => "does not allow this user what tagfleet needs",
@@ -101,7 +102,7 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::NoAnswer => Trouble::Unreachable,
         SqlError::CommitsLost => Trouble::CommitsLost,
         SqlError::File { .. } => Trouble::ConnectionFile,
-        SqlError::Tls(_) => Trouble::Untrusted,
+        SqlError::Tls(failure) => Trouble::Untrusted(Mistrust::of(failure)),
         SqlError::Thread(_) => Trouble::Other,
     }
 }
@@ -112,8 +113,8 @@ fn trouble_of_server(error: &SqlError, refusal: &tokio_postgres::Error) -> Troub
         return match cause {
             _ if error.is_standby() => Trouble::Standby,
             _ if error.is_lost_connection() => Trouble::Unreachable,
-            Some(_) => Trouble::Untrusted,
-            None if words_of_server(refusal).contains("TLS") => Trouble::Untrusted,
+            Some(cause) => Trouble::Untrusted(failure_of_tls(cause).map_or(Mistrust::Other, Mistrust::of)),
+            None if words_of_server(refusal).contains("TLS") => Trouble::Untrusted(Mistrust::NotEncrypted),
             None => Trouble::NotLetIn,
         };
     };

@@ -182,7 +182,7 @@ impl StoreError {
     pub fn is_setting(&self) -> bool {
         use Trouble::{ConnectionFile, NoDatabase, NotAllowed, NotLetIn, Standby, Untrusted};
         let Self::Database { source, .. } = self else { return false };
-        matches!(source.trouble, ConnectionFile | NoDatabase | NotAllowed | NotLetIn | Standby | Untrusted)
+        matches!(source.trouble, ConnectionFile | NoDatabase | NotAllowed | NotLetIn | Standby | Untrusted(_))
     }
 
     /// What the user can do about it.
@@ -248,10 +248,7 @@ impl StoreError {
                     "check host and port, the server, and the network between; then run the same command again"
                         .to_owned()
                 }
-                Trouble::Untrusted => {
-                    "check the host name and the certificate, or name the authority that issued it with --ca-file"
-                        .to_owned()
-                }
+                Trouble::Untrusted(why) => why.hint().to_owned(),
                 Trouble::NotLetIn => {
                     "check the user and the password (PGPASSWORD, PGPASSFILE or --state-password-file)".to_owned()
                 }

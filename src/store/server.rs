@@ -12,6 +12,8 @@ mod address;
 mod between;
 #[cfg(test)]
 pub(crate) mod cluster;
+#[cfg(test)]
+mod encryption;
 mod heartbeats;
 #[cfg(test)]
 mod outages;
@@ -31,6 +33,7 @@ use super::StoreError;
 use super::absence::{Contact, Patience};
 use super::connection::Job;
 use super::sql::{Session, SqlError, Transaction};
+use super::waiting::Waiting;
 
 /// What every transaction begins with. Nothing of it outlasts the transaction, so that a pooler may lend the connection to
 /// others in between.
@@ -53,13 +56,14 @@ pub(super) struct Server {
     contact: Contact,
     /// Whether it has done what was asked of it before.
     has_worked: bool,
+    waiting: Waiting,
 }
 
 impl Server {
     /// A server that only reads, or also writes. Nothing is asked of it yet.
-    pub(super) const fn new(address: ServerAddress, writes: bool, patience: Patience) -> Self {
-        let contact = Contact::new(patience);
-        Self { address, session: None, writes, process_key: None, commits: 0, contact, has_worked: false }
+    pub(super) fn new(address: ServerAddress, writes: bool, patience: Patience) -> Self {
+        let (contact, waiting) = (Contact::new(patience), Waiting::default());
+        Self { address, session: None, writes, process_key: None, commits: 0, contact, has_worked: false, waiting }
     }
 
     /// The same with the process whose commits are to be noted.
@@ -70,6 +74,11 @@ impl Server {
     /// How it is called in messages.
     pub(super) fn name(&self) -> PathBuf {
         self.address.name()
+    }
+
+    /// Since when it has not answered, whenever somebody looks.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     /// Carries out what each of these has to do, all of it or nothing. To be called on a thread that may wait.
@@ -109,7 +118,7 @@ impl Server {
     fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
         let session = match &self.session {
             Some(session) if !session.is_closed() => session,
-            _ => self.session.insert(self.address.connect()?),
+            _ => self.session.insert(self.address.connect()?.shown_by(self.waiting.clone())),
         };
         if !self.writes {
             session.begin(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;

@@ -30,7 +30,7 @@ pub(super) fn in_force(
         setting("quota", options.quota.quota.to_string(), "quota"),
     ];
     settings.extend(state.map(|place| setting("state", shown(&place.name()), state_key)));
-    settings.extend(service.ca_file.as_deref().map(|path| setting("further root", shown(path), "ca-file")));
+    settings.extend(general.ca_file.as_deref().map(|path| setting("further root", shown(path), "ca-file")));
     let proxy = proxy_variable(&|name| general.settings.variable(name));
     let from =
         |origin: &'static str, address| Setting { name: "proxy", value: place_of(&address), origin: origin.into() };

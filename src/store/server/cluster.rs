@@ -117,7 +117,7 @@ impl Drop for Death {
 
 static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::start);
 
-struct Cluster {
+pub(super) struct Cluster {
     socket: PathBuf,
     /// Whoever waits for the end of this process, to end the server.
     _keeper: Child,
@@ -125,6 +125,11 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Option<Self> {
+        Self::start_with(|_place| Vec::new())
+    }
+
+    /// Starts one with settings of its own, and what is made for them in its place.
+    pub(super) fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let Some(programs) = programs() else {
             let may_skip = std::env::var_os("TAGFLEET_TESTS_SKIP_NOTHING").is_none();
             assert!(may_skip, "PostgreSQL is not installed");
@@ -132,14 +137,16 @@ impl Cluster {
             return None;
         };
         let place = tempfile::Builder::new().prefix("tagfleet-server-").tempdir().expect("a directory").keep();
+        let settings = settings(&place);
         let is_root = rustix::process::geteuid().is_root();
         let script = r#"
             place=$1 programs=$2 user=$3
+            shift 3
             as() { if [ -n "$user" ]; then exec setpriv --reuid "$user" --regid "$user" --clear-groups "$@"; else exec "$@"; fi; }
-            [ -z "$user" ] || chown "$user" "$place"
+            [ -z "$user" ] || chown -R "$user" "$place"
             (as "$programs/initdb" -D "$place/data" -A trust -U tagfleet -E UTF8 --locale=C --no-sync >/dev/null) || exit 1
             as "$programs/postgres" -D "$place/data" -k "$place" -c listen_addresses= -c fsync=off \
-                -c max_connections=400 -c shared_buffers=32MB -c logging_collector=off >"$place/log" 2>&1 </dev/null &
+                -c max_connections=400 -c shared_buffers=32MB -c logging_collector=off "$@" >"$place/log" 2>&1 </dev/null &
             server=$!
             cat >/dev/null
             kill -QUIT "$server"
@@ -150,6 +157,7 @@ impl Cluster {
             .args(["-c", script, "sh"])
             .args([place.as_os_str(), programs.as_os_str()])
             .arg(if is_root { "postgres" } else { "" })
+            .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -165,11 +173,16 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// The directory that its socket is in.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     fn address(&self, database: &str) -> ServerAddress {
         on_socket(&self.socket, database)
     }
 
-    fn ask(&self, database: &str, sql: &str) {
+    pub(super) fn ask(&self, database: &str, sql: &str) {
         tell(&self.address(database), sql);
     }
 }

@@ -7,6 +7,7 @@ use super::cluster;
 use super::tests::{new_run, request, settlement, up_for};
 use crate::clock::BootTime;
 use crate::model::{Change, DeviceValue, Held, MachineId, OperationId};
+use crate::store::sql::{Transaction, params};
 use crate::store::{Admission, NewOperation, NewRun, OperationState, SettledOperation, Store};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +36,34 @@ async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
     assert!(flights < 160 * 4, "{flights} ways to the server for 160 calls");
     let written = "SELECT count(*) || ' ' || count(ended) || ' ' || count(DISTINCT attempt_key) FROM tagfleet.attempt";
     assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("160 160 160"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_the_server_that_is_waited_for_and_not_what_is_done_here_with_its_answers() {
+    let Some(address) = cluster::new_database() else { return };
+    let store = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let writer = store.writer.clone();
+    let while_at_work = writer.clone();
+    let work = move |transaction: &Transaction<'_>| {
+        std::thread::sleep(Duration::from_millis(20));
+        let at_work = while_at_work.waiting_for();
+        let waits = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let began = Instant::now();
+                while while_at_work.waiting_for().is_none() && began.elapsed() < Duration::from_secs(5) {
+                    std::thread::yield_now();
+                }
+                while_at_work.waiting_for()
+            });
+            let slept = transaction.query_row("SELECT count(pg_sleep(0.3))", params![], |row| row.get::<i64>(0));
+            slept.map(|_one| asked.join().expect("no panic"))
+        })?;
+        Ok((at_work, waits, while_at_work.waiting_for()))
+    };
+    let (at_work, waits, afterwards) = writer.run(work).await.expect("an answer");
+    assert_eq!(at_work, None, "nobody else is at work");
+    assert!(waits.is_some(), "the server is");
+    assert_eq!(afterwards, None, "it has answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

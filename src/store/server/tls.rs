@@ -52,6 +52,9 @@ fn verifier(provider: &Arc<CryptoProvider>, certificates: Option<&Path>) -> Resu
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| unreadable(std::io::Error::other(error)))?;
+    if roots.is_empty() {
+        return Err(unreadable(std::io::Error::other("it holds no certificate in PEM form")));
+    }
     Verifier::new_with_extra_roots(roots, Arc::clone(provider)).map_err(SqlError::Tls)
 }
 

@@ -80,7 +80,9 @@ impl SqlError {
     /// Whether nobody answers there.
     fn is_unreachable(&self) -> bool {
         let Self::Postgres(error) = self else { return matches!(self, Self::NoAnswer) };
-        cause_of(error).is_some_and(|cause| !is_of_tls(cause) && cause.kind() != std::io::ErrorKind::PermissionDenied)
+        cause_of(error).is_some_and(|cause| {
+            failure_of_tls(cause).is_none() && cause.kind() != std::io::ErrorKind::PermissionDenied
+        })
     }
 }
 
@@ -94,7 +96,7 @@ fn cause_of(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
     std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }
 
-/// Whether an error of reading and writing is one of encryption.
-fn is_of_tls(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+/// The failure of encryption that an error of reading and writing is.
+pub(in crate::store) fn failure_of_tls(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }

@@ -25,6 +25,7 @@ use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
 use super::{Column, Parameter, SqlError, Value, dialect};
+use crate::store::waiting::Waiting;
 
 /// How long a statement is waited for, whatever the server says of its own patience.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
@@ -50,6 +51,7 @@ pub(in crate::store) struct Session {
     keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
     translated: RefCell<HashMap<Box<str>, Arc<str>>>,
+    waiting: Waiting,
 }
 
 impl Drop for Session {
@@ -80,7 +82,14 @@ impl Session {
             known: RefCell::default(),
             keys: RefCell::default(),
             translated: RefCell::default(),
+            waiting: Waiting::default(),
         })
+    }
+
+    /// The same, where `waiting` shows for how long an answer has not come.
+    pub(in crate::store) fn shown_by(mut self, waiting: Waiting) -> Self {
+        self.waiting = waiting;
+        self
     }
 
     /// Whether nothing can be asked here any more.
@@ -202,8 +211,15 @@ impl Session {
     ) -> Result<Answer, SqlError> {
         let Some(runtime) = &self.runtime else { return Err(SqlError::NoAnswer) };
         let before = self.on_their_way.take();
-        let answer = runtime.block_on(async { tokio::time::timeout(LONGEST_STATEMENT, after_all(before, work)).await });
-        Ok(answer.map_err(|_late| SqlError::NoAnswer)??)
+        self.waiting.begin();
+        let answered = after_all(before, work, &self.waiting);
+        let answer = runtime.block_on(async { tokio::time::timeout(LONGEST_STATEMENT, answered).await });
+        // Of a connection that is gone there is no answer: another one is waited for.
+        let answer = answer.map_err(|_late| SqlError::NoAnswer)?;
+        if !self.client.is_closed() {
+            self.waiting.end();
+        }
+        Ok(answer?)
     }
 }
 
@@ -211,11 +227,13 @@ impl Session {
 async fn after_all<Answer>(
     mut before: Vec<OnItsWay>,
     work: impl Future<Output = Result<Answer, tokio_postgres::Error>>,
+    waiting: &Waiting,
 ) -> Result<Answer, tokio_postgres::Error> {
     let mut work = std::pin::pin!(work);
     let (mut failed, mut answer) = (None, None);
     poll_fn(|context: &mut Context<'_>| {
         // Each is sent when it is asked for the first time, and so in this order.
+        let unanswered = before.len();
         before.retain_mut(|statement| match statement.as_mut().poll(context) {
             Poll::Pending => true,
             Poll::Ready(Ok(_touched)) => false,
@@ -224,6 +242,9 @@ async fn after_all<Answer>(
                 false
             }
         });
+        if before.len() < unanswered {
+            waiting.go_on();
+        }
         if answer.is_none()
             && let Poll::Ready(ready) = work.as_mut().poll(context)
         {

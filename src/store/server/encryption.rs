@@ -1,0 +1,129 @@
+//! Whom a state is told to: certificates that are right and wrong, and what is said of them.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use super::cluster::{self, Cluster};
+use super::tests::up_for;
+use super::{PasswordSource, ServerAddress};
+use crate::store::{Reader, Store, StoreError};
+
+/// A server that encrypts, with a certificate for one of the two addresses that it has.
+struct Encrypting {
+    cluster: Cluster,
+    /// The authority behind the certificate, and another one.
+    issuer: PathBuf,
+    stranger: PathBuf,
+    named: String,
+    unnamed: String,
+    place: tempfile::TempDir,
+}
+
+impl Encrypting {
+    fn start() -> Option<Self> {
+        // Every address that begins with 127 is this machine's; nobody else is likely to have these.
+        let [second, third] = [fastrand::u8(2..250), fastrand::u8(2..250)];
+        let [named, unnamed] = [1, 2].map(|last| format!("127.{second}.{third}.{last}"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = || {
+            let mut authority = CertificateParams::new([]).expect("an authority");
+            authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority")
+        };
+        let (issuer, stranger) = (authority(), authority());
+        let store = |name: &str, kind: &str, content: &[u8]| store_pem(&folder.path().join(name), kind, content);
+        let paths = (store("issuer", "CERTIFICATE", issuer.der()), store("stranger", "CERTIFICATE", stranger.der()));
+        let key = KeyPair::generate().expect("a key");
+        let server = CertificateParams::new([named.clone()]).expect("a name").signed_by(&key, &issuer);
+        let server = server.expect("a certificate");
+        let cluster = Cluster::start_with(|place| {
+            let certificate = store_pem(&place.join("certificate"), "CERTIFICATE", server.der());
+            let key = store_pem(&place.join("key"), "PRIVATE KEY", &key.serialize_der());
+            let rules = place.join("rules");
+            let text = "local all all trust\nhostssl all guarded all scram-sha-256\nhostssl all all all trust\n";
+            std::fs::write(&rules, text).expect("a file");
+            vec![
+                "-clisten_addresses=".to_owned() + &named + "," + &unnamed,
+                "-cssl=on".to_owned(),
+                format!("-cssl_cert_file={}", certificate.display()),
+                format!("-cssl_key_file={}", key.display()),
+                format!("-chba_file={}", rules.display()),
+            ]
+        })?;
+        Some(Self { cluster, issuer: paths.0, stranger: paths.1, named, unnamed, place: folder })
+    }
+}
+
+fn address(user: &str, rest: &str, authority: Option<&Path>, password: &str) -> ServerAddress {
+    let password = PasswordSource::Given(password.to_owned().into());
+    let text = format!("postgresql://{user}@{rest}");
+    ServerAddress::parse(&text, password, authority.map(Path::to_owned)).expect("an address")
+}
+
+/// Writes what nobody but its owner may read.
+fn store_pem(path: &Path, kind: &str, content: &[u8]) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, content);
+    std::fs::write(path, format!("-----BEGIN {kind}-----\n{base64}\n-----END {kind}-----\n")).expect("a file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("its owner's file");
+    path.to_owned()
+}
+
+async fn refusal(address: &ServerAddress) -> StoreError {
+    let refused = Reader::open_on(address).await.map(drop).expect_err("nobody who is believed");
+    assert_eq!(crate::exit::storage_status(&refused).code(), 2, "{refused}");
+    assert!(refused.hint().is_some());
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_believed_as_far_as_its_certificate_goes_and_what_was_asked_for() {
+    let Some(server) = Encrypting::start() else { return };
+    let (issuer, stranger) = (Some(server.issuer.as_path()), Some(server.stranger.as_path()));
+    let (untrusted, misnamed) = ("whose issuer is not trusted", "that is for another name");
+    let table = [
+        (&server.named, "verify-full", issuer, None),
+        (&server.unnamed, "verify-full", issuer, Some(misnamed)),
+        (&server.named, "verify-full", stranger, Some(untrusted)),
+        (&server.named, "verify-full", None, Some(untrusted)),
+        (&server.unnamed, "verify-ca", issuer, None),
+        (&server.unnamed, "verify-ca", stranger, Some(untrusted)),
+        (&server.unnamed, "require", None, None),
+    ];
+    for (host, mode, authority, refused) in table {
+        let address = address("tagfleet", &format!("{host}/postgres?sslmode={mode}"), authority, "");
+        let Some(why) = refused else {
+            drop(Store::open_on(&address, up_for(1)).await.expect(mode));
+            let encrypted = cluster::tell(&address, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
+            assert_eq!(encrypted.as_deref(), Some("t"), "{mode}");
+            continue;
+        };
+        let refused = refusal(&address).await.to_string();
+        assert!(refused.ends_with(&format!("shows a certificate {why}")), "{mode}: {refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_for_an_encrypted_way_and_whatever_is_wrong_before_it_is_told() {
+    let Some(server) = Encrypting::start() else { return };
+    server.cluster.ask("postgres", "CREATE ROLE guarded LOGIN SUPERUSER PASSWORD 'right'");
+    let place = format!("{}/postgres?sslmode=verify-full", server.named);
+    let at_it = |authority: &Path, password| address("guarded", &place, Some(authority), password);
+    drop(Store::open_on(&at_it(&server.issuer, "right"), up_for(1)).await.expect("a store"));
+    let empty = server.place.path().join("empty");
+    std::fs::write(&empty, "").expect("a file");
+    let missing = server.place.path().join("missing");
+    // Over a socket of this machine a server encrypts nothing.
+    let socket = format!("/postgres?sslmode=require&host={}", server.cluster.socket().display());
+    let table = [
+        (at_it(&server.issuer, "wrong"), "does not let this user in"),
+        (at_it(&empty, "right"), "a file that the connection needs cannot be read"),
+        (at_it(&missing, "right"), "a file that the connection needs cannot be read"),
+        (address("guarded", &socket, None, "right"), "is on a server that does not encrypt connections"),
+    ];
+    for (address, why) in table {
+        let refused = refusal(&address).await.to_string();
+        assert!(refused.ends_with(why), "{refused}");
+    }
+}
