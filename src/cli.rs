@@ -23,21 +23,23 @@ use crate::config::{Environment, SettingsError};
 use crate::outside::shown;
 
 pub(crate) use after_help::{examples, exit_statuses};
-pub use commands::{
+pub(crate) use commands::{
     ApplyOptions, CheckOptions, Command, CompletionsOptions, ConfigOptions, HelpOptions, InventoryOptions, ManOptions,
     PlanOptions, ReportOptions, ResultsOptions, ResumeOptions, RunsOptions, UndoOptions, VerifyOptions,
 };
-pub use mistyped::{Mistyped, message_and_hint};
-pub use options::{
-    ChangingOptions, FilterOptions, GeneralOptions, GuardOptions, InputOptions, LimitOptions, MonitoringOptions,
-    OrderOptions, OtherRunsOptions, PlanningOptions, QuotaOptions, ServiceOptions,
+pub(crate) use mistyped::{Mistyped, message_and_hint};
+pub(crate) use options::{
+    ChangingOptions, FilterOptions, GeneralOptions, GuardOptions, InputOptions, MonitoringOptions, OrderOptions,
+    PlanningOptions, QuotaOptions, ServiceOptions,
 };
-pub use origin::{Origin, SettingInForce};
+pub(crate) use origin::{Origin, SettingInForce};
 pub use program::Cli;
-pub use rules::RulesOptions;
-pub use state::{StateCommand, StateOptions};
-pub use tags::{RetagOptions, TagsCommand, TagsOptions};
-pub use values::{DeadlineArgument, DurationArgument};
+pub(crate) use rules::RulesOptions;
+pub(crate) use state::{StateCommand, StateOptions};
+pub(crate) use tags::{RetagOptions, TagsCommand, TagsOptions};
+pub(crate) use values::DeadlineArgument;
+#[cfg(any(test, fuzzing))]
+pub(crate) use values::DurationArgument;
 
 /// A command line that cannot be carried out, or help that it asks for.
 #[derive(Debug)]

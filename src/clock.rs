@@ -87,11 +87,11 @@ pub trait Clock: Send + Sync + fmt::Debug {
 }
 
 /// A clock that rooms hand on to each other.
-pub type SharedClock = Arc<dyn Clock>;
+pub(crate) type SharedClock = Arc<dyn Clock>;
 
 /// Why the machine's clocks cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ClockError {
+pub(crate) enum ClockError {
     /// The operating system does not say which start of the machine this is.
     #[error("the operating system does not tell which start of the machine this is")]
     BootId(#[source] std::io::Error),
@@ -99,7 +99,7 @@ pub enum ClockError {
 
 /// The machine's own clocks.
 #[derive(Debug)]
-pub struct SystemClock {
+pub(crate) struct SystemClock {
     boot_id: BootId,
     rate: rate::Rate,
 }
@@ -109,7 +109,7 @@ impl SystemClock {
     ///
     /// # Errors
     /// [`ClockError::BootId`] when the operating system does not tell it.
-    pub fn new() -> Result<Self, ClockError> {
+    pub(crate) fn new() -> Result<Self, ClockError> {
         let boot_id = platform::boot_id().map_err(ClockError::BootId)?;
         Ok(Self { boot_id: BootId(boot_id), rate: rate::Rate::default() })
     }
@@ -137,7 +137,7 @@ impl Clock for SystemClock {
 const SLEEP_SLICE: Duration = Duration::from_secs(10);
 
 /// Sleeps until the boot clock shows `until`, through suspends.
-pub async fn sleep_until(clock: &dyn Clock, until: BootTime) {
+pub(crate) async fn sleep_until(clock: &dyn Clock, until: BootTime) {
     loop {
         let left = until.since(clock.boot_time());
         if left.is_zero() {
@@ -150,7 +150,7 @@ pub async fn sleep_until(clock: &dyn Clock, until: BootTime) {
 /// A clock that moves with the runtime's timer, for simulations under a paused clock.
 #[cfg(test)]
 #[derive(Debug)]
-pub struct VirtualClock {
+pub(crate) struct VirtualClock {
     boot_id: BootId,
     origin: tokio::time::Instant,
     boot_origin: BootTime,
@@ -161,7 +161,7 @@ pub struct VirtualClock {
 impl VirtualClock {
     /// A clock that shows these times now.
     #[must_use]
-    pub fn new(boot_id: BootId, boot_origin: BootTime, wall_origin: Timestamp) -> Self {
+    pub(crate) fn new(boot_id: BootId, boot_origin: BootTime, wall_origin: Timestamp) -> Self {
         Self { boot_id, origin: tokio::time::Instant::now(), boot_origin, wall_origin }
     }
 }

@@ -23,19 +23,19 @@ use crate::cli::{MonitoringOptions, QuotaOptions, ServiceOptions};
 use crate::outside::secrets;
 use crate::quota::{Quota, QuotaScope};
 
-pub use deadline::{Deadline, DeadlineError, deadline};
-pub use environment::Environment;
-pub use error::ConfigError;
-pub use profile::Profile;
-pub use settings_file::{Entry, Place, Section, SettingsError, SettingsFile, Written, places as settings_places};
-pub use state::{other_state_place, sandbox_state_directory, state_directory, state_place};
+pub(crate) use deadline::{Deadline, deadline};
+pub(crate) use environment::Environment;
+pub(crate) use error::ConfigError;
+pub(crate) use profile::Profile;
+pub(crate) use settings_file::{Entry, Place, SettingsError, SettingsFile, Written, places as settings_places};
+pub(crate) use state::{other_state_place, sandbox_state_directory, state_directory, state_place};
 
 /// The variable that holds the address to ping.
 const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
 
 /// The service that a run talks to.
 #[derive(Debug)]
-pub struct ServiceConfig {
+pub(crate) struct ServiceConfig {
     /// The HTTP client's settings.
     pub client: ClientSettings,
     /// How to sign in.
@@ -44,7 +44,7 @@ pub struct ServiceConfig {
 
 /// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
 /// anything is shown, the command line's own errors.
-pub fn keep_secrets(environment: Environment<'_>) {
+pub(crate) fn keep_secrets(environment: Environment<'_>) {
     const SECRETS: [&str; 6] = [
         "AZURE_CLIENT_SECRET",
         "AZURE_CLIENT_CERTIFICATE_PASSWORD",
@@ -65,7 +65,7 @@ pub fn keep_secrets(environment: Environment<'_>) {
 }
 
 /// Makes the password of an address known to whoever shows something; says whether there is one.
-pub fn keep_password_of(address: &str) -> bool {
+pub(crate) fn keep_password_of(address: &str) -> bool {
     let Ok(address) = Url::parse(address) else { return false };
     let parameter = address.query_pairs().find(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
     let passwords = [address.password().map(str::to_owned), parameter].into_iter().flatten();
@@ -85,7 +85,7 @@ impl ServiceConfig {
     ///
     /// # Errors
     /// [`ConfigError`] when an address or a secret's file cannot be used.
-    pub fn from_options(
+    pub(crate) fn from_options(
         options: &ServiceOptions,
         certificates: Option<&Path>,
         environment: Environment<'_>,
@@ -121,7 +121,7 @@ impl ServiceConfig {
     ///
     /// # Errors
     /// [`ConfigError`] when the sandbox's address is no URL.
-    pub fn sandbox(
+    pub(crate) fn sandbox(
         base_url: &str,
         tenant_id: String,
         client_id: String,
@@ -141,7 +141,7 @@ impl ServiceConfig {
 ///
 /// # Errors
 /// [`ConfigError`] when the file cannot be read, or holds no address that may be pinged.
-pub fn ping_address(
+pub(crate) fn ping_address(
     options: &MonitoringOptions,
     environment: Environment<'_>,
 ) -> Result<Option<PingAddress>, ConfigError> {
@@ -170,7 +170,7 @@ fn is_loopback(url: &Url) -> bool {
 
 /// The quota that is to be kept, and which calls count together.
 #[must_use]
-pub fn quota(options: &QuotaOptions) -> (Quota, QuotaScope) {
+pub(crate) fn quota(options: &QuotaOptions) -> (Quota, QuotaScope) {
     (options.quota.share(options.quota_share), options.quota_scope)
 }
 

@@ -7,6 +7,6 @@ mod manual_page;
 mod terminal;
 mod topics;
 
-pub use manual_page::manual_page;
-pub use terminal::render;
-pub use topics::{MANUAL_DATE, TOPICS, Topic, list, topic};
+pub(crate) use manual_page::manual_page;
+pub(crate) use terminal::render;
+pub(crate) use topics::{MANUAL_DATE, TOPICS, list, topic};

@@ -14,11 +14,11 @@ mod read;
 mod texts;
 mod walk;
 
-pub use crate::api::MachineRecord;
-pub use builder::InventoryBuilder;
-pub use machines::{Inventory, ListedMachine, MachinePosition, NameMatch};
-pub use read::{InventoryEvent, InventoryObserver, MachineSink, ReadError, ReadProgress, read};
-pub use walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
+pub(crate) use crate::api::MachineRecord;
+pub(crate) use builder::InventoryBuilder;
+pub(crate) use machines::{Inventory, ListedMachine, MachinePosition, NameMatch};
+pub(crate) use read::{InventoryEvent, InventoryObserver, MachineSink, ReadError, ReadProgress, read};
+pub(crate) use walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
 
 #[cfg(test)]
 mod tests;

@@ -106,31 +106,31 @@
 //!   only where it is shown or stored for showing.
 //! - Only `main` ends the process, and only [`report`] writes to the terminal.
 
-pub mod api;
-pub mod call;
-pub mod cli;
-pub mod clock;
-pub mod commands;
-pub mod config;
-pub mod dispatch;
-pub mod exit;
-pub mod filter;
+mod api;
+mod call;
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod dispatch;
+mod exit;
+mod filter;
 #[doc(hidden)]
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod help;
-pub mod input;
-pub mod inventory;
-pub mod model;
-pub mod outside;
-pub mod plan;
-pub mod quota;
-pub mod report;
-pub mod rules;
-pub mod run;
+mod help;
+mod input;
+mod inventory;
+mod model;
+mod outside;
+mod plan;
+mod quota;
+mod report;
+mod rules;
+mod run;
 pub mod sandbox;
-pub mod store;
-pub mod words;
+mod store;
+mod words;
 
 pub use cli::Cli;
 pub use commands::{refuse, run as execute};

@@ -10,9 +10,9 @@ mod outcome;
 mod requests;
 mod tag;
 
-pub use change::{Change, ChangeKind, Operation, OperationId, TagAction, TagNumber};
-pub use held::{Age, Held, MayHold, Slot};
-pub use machine::{EntraDeviceId, MachineId, MachineReference};
-pub use outcome::{AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run};
-pub use requests::{ReferenceNumber, Request, Requests};
-pub use tag::{DeviceValue, TAG_MAXIMUM_CHARACTERS, Tag, TagError};
+pub(crate) use change::{Change, ChangeKind, Operation, OperationId, TagAction, TagNumber};
+pub(crate) use held::{Age, Held, MayHold, Slot};
+pub(crate) use machine::{EntraDeviceId, MachineId, MachineReference};
+pub(crate) use outcome::{AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run};
+pub(crate) use requests::{ReferenceNumber, Request, Requests};
+pub(crate) use tag::{DeviceValue, Tag, TagError};

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::Loss;
 use crate::outside::Outside;
 
-pub use machine_record::MachineRecord;
-pub use page::{MachinePage, UnreadableList};
+pub(crate) use machine_record::MachineRecord;
+pub(crate) use page::{MachinePage, UnreadableList};
 
 use page::{Bound, ListBounds};
 

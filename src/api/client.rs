@@ -30,7 +30,7 @@ const REQUEST_ID_HEADERS: [&str; 4] = ["x-ms-request-id", "request-id", "x-reque
 
 /// Why the client cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The base URL is none.
     #[error("\"{}\" is not a URL", shown(.0))]
     Url(String),
@@ -67,7 +67,7 @@ pub enum ClientError {
 impl ClientError {
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Url(_) => Some("give it in full, as in https://api.security.microsoft.com"),
             Self::Refused { hint, .. } => Some(hint),
@@ -83,7 +83,7 @@ impl ClientError {
 ///
 /// # Errors
 /// [`ClientError::Url`] and [`ClientError::Refused`].
-pub fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<Url, ClientError> {
+pub(crate) fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<Url, ClientError> {
     let mut url = Url::parse(text.trim()).map_err(|_no_url| ClientError::Url(text.trim().to_owned()))?;
     let refused = |problem, hint| {
         // Nothing that stands between scheme and host is repeated: it may be a password.
@@ -113,7 +113,7 @@ pub fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<Url, Cli
 
 /// What the client is made with.
 #[derive(Clone, Debug)]
-pub struct ClientSettings {
+pub(crate) struct ClientSettings {
     /// Where the API is, checked by [`parse_base_url`].
     pub base_url: Url,
     /// A further root certificate.
@@ -125,7 +125,7 @@ impl ClientSettings {
     ///
     /// # Errors
     /// [`ClientError`] when the certificate file or the library's settings cannot be used.
-    pub fn http(&self) -> Result<reqwest::Client, ClientError> {
+    pub(crate) fn http(&self) -> Result<reqwest::Client, ClientError> {
         let built = self.builder()?.build();
         // Where the system has no root certificates, loopback can still be called, as in a rehearsal; whoever asks for
         // `https` then, as a sign-in may, is answered by nobody who is trusted.
@@ -172,7 +172,7 @@ fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientErr
 
 /// The API over HTTP.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base_url: Url,
     sign_in: SignIn,
@@ -182,13 +182,13 @@ pub struct Client {
 impl Client {
     /// A client that signs in as `sign_in` says.
     #[must_use]
-    pub const fn new(http: reqwest::Client, base_url: Url, sign_in: SignIn) -> Self {
+    pub(crate) const fn new(http: reqwest::Client, base_url: Url, sign_in: SignIn) -> Self {
         Self { http, base_url, sign_in, current: Mutex::new(None) }
     }
 
     /// How it signs in.
     #[must_use]
-    pub const fn sign_in(&self) -> &SignIn {
+    pub(crate) const fn sign_in(&self) -> &SignIn {
         &self.sign_in
     }
 

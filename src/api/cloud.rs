@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 /// A cloud, as `--cloud` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum)]
-pub enum Cloud {
+pub(crate) enum Cloud {
     /// The commercial cloud, by its worldwide host
     #[default]
     Commercial,
@@ -54,7 +54,7 @@ const API_HOSTS: [&str; 5] = [
 impl Cloud {
     /// Where this cloud's API is: scheme and host, without a closing slash.
     #[must_use]
-    pub fn base_url(self) -> &'static str {
+    pub(crate) fn base_url(self) -> &'static str {
         match self {
             Self::Commercial => "https://api.security.microsoft.com",
             Self::Us => "https://us.api.security.microsoft.com",
@@ -71,7 +71,7 @@ impl Cloud {
 
     /// Who issues tokens for this cloud: scheme and host, without a closing slash.
     #[must_use]
-    pub fn authority(self) -> &'static str {
+    pub(crate) fn authority(self) -> &'static str {
         match self {
             Self::GccHigh | Self::Dod => GOVERNMENT_AUTHORITY,
             Self::Commercial
@@ -89,7 +89,7 @@ impl Cloud {
     /// What a token for this cloud's API is asked for. It differs from the host's name in the
     /// commercial cloud: the one scope serves every commercial host.
     #[must_use]
-    pub fn scope(self) -> &'static str {
+    pub(crate) fn scope(self) -> &'static str {
         match self {
             Self::Commercial | Self::Us | Self::Eu | Self::Uk | Self::Au | Self::Swa | Self::Ina | Self::Aea => {
                 "https://api.securitycenter.microsoft.com/.default"
@@ -103,7 +103,7 @@ impl Cloud {
 /// Whether `host` (a name, without port) is one of Microsoft's API hosts or a subdomain of one.
 /// Anything else gets the token only if the user allows it by name.
 #[must_use]
-pub fn is_microsoft_host(host: &str) -> bool {
+pub(crate) fn is_microsoft_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     API_HOSTS.iter().any(|known| {
         host == *known
@@ -117,7 +117,7 @@ pub fn is_microsoft_host(host: &str) -> bool {
 /// Whether `host`, as a URL writes it (IPv6 in brackets), is this computer: 127.0.0.0/8, `::1`, or
 /// `localhost`.
 #[must_use]
-pub fn is_loopback_host(host: &str) -> bool {
+pub(crate) fn is_loopback_host(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || ip_address(host).is_some_and(|address| address.is_loopback())
 }
 

@@ -6,23 +6,23 @@
 
 mod answer;
 mod client;
-pub mod cloud;
+pub(crate) mod cloud;
 mod loss;
 mod network;
 mod ping;
 mod reach;
 mod request;
-pub mod sign_in;
+pub(crate) mod sign_in;
 mod transport;
 mod tunnel;
 
-pub use answer::{Answer, MachinePage, MachineRecord, Response, ServiceError, UnreadableList};
-pub use client::{Client, ClientError, ClientSettings, parse_base_url};
-pub use loss::{CertificateProblem, Loss, LossKind};
-pub use network::NetworkError;
-pub use ping::{PING_TIME_OUT, Ping, PingAddress, PingAddressError, PingAnswer, PingClient, PingLoss};
-pub use reach::reach;
-pub use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
+pub(crate) use answer::{Answer, MachinePage, MachineRecord, Response};
+pub(crate) use client::{Client, ClientError, ClientSettings, parse_base_url};
+pub(crate) use loss::{CertificateProblem, Loss, LossKind};
+pub(crate) use network::NetworkError;
+pub(crate) use ping::{PING_TIME_OUT, Ping, PingAddress, PingAddressError, PingAnswer, PingClient, PingLoss};
+pub(crate) use reach::reach;
+pub(crate) use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
 /// An address, as the HTTP library reads it.
-pub use reqwest::Url;
-pub use transport::{TokenGeneration, Transport};
+pub(crate) use reqwest::Url;
+pub(crate) use transport::{TokenGeneration, Transport};

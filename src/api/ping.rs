@@ -19,7 +19,7 @@ use super::{CertificateProblem, LossKind};
 use crate::outside::secrets;
 
 /// How long one request may take, whatever it waits for.
-pub const PING_TIME_OUT: Duration = Duration::from_secs(5);
+pub(crate) const PING_TIME_OUT: Duration = Duration::from_secs(5);
 /// So much of an answer is read.
 const ANSWER_MAXIMUM_BYTES: usize = 4096;
 /// A shorter part of an address is a word of its service.
@@ -27,7 +27,7 @@ const SHORTEST_KEY_CHARACTERS: usize = 10;
 
 /// Why an address cannot be pinged. It is not repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PingAddressError {
+pub(crate) enum PingAddressError {
     /// It is none.
     #[error("the address to ping is not a URL")]
     NoUrl,
@@ -42,7 +42,7 @@ pub enum PingAddressError {
 impl PingAddressError {
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(self) -> &'static str {
+    pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::NoUrl => {
                 "TAGFLEET_PING_URL, or the file of --ping-url-file, holds the address that the service shows"
@@ -55,14 +55,14 @@ impl PingAddressError {
 
 /// The address that a job reports to.
 #[derive(Clone)]
-pub struct PingAddress(Url);
+pub(crate) struct PingAddress(Url);
 
 impl PingAddress {
     /// Reads an address; from now on it and its keys are masked in everything that is shown.
     ///
     /// # Errors
     /// [`PingAddressError`] when it cannot be used.
-    pub fn new(text: &SecretString) -> Result<Self, PingAddressError> {
+    pub(crate) fn new(text: &SecretString) -> Result<Self, PingAddressError> {
         secrets::keep(text);
         let text = text.expose_secret().trim();
         // Whoever parses URLs leaves line breaks out, and makes one of two.
@@ -119,7 +119,7 @@ impl fmt::Debug for PingAddress {
 
 /// What is to be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ping {
+pub(crate) struct Ping {
     /// What comes behind the path of the address.
     pub step: Option<String>,
     /// What comes into its query.
@@ -130,7 +130,7 @@ pub struct Ping {
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PingAnswer {
+pub(crate) struct PingAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The beginning of the body.
@@ -140,12 +140,12 @@ pub struct PingAnswer {
 /// A ping without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.text())]
-pub struct PingLoss(LossKind);
+pub(crate) struct PingLoss(LossKind);
 
 impl PingLoss {
     /// Whether it may be another time.
     #[must_use]
-    pub const fn is_transient(self) -> bool {
+    pub(crate) const fn is_transient(self) -> bool {
         !matches!(self.0, LossKind::Untrusted(_) | LossKind::ProxyAuthentication | LossKind::NotTls)
     }
 
@@ -173,7 +173,7 @@ impl PingLoss {
 
 /// Sends pings to one address.
 #[derive(Debug)]
-pub struct PingClient {
+pub(crate) struct PingClient {
     http: reqwest::Client,
     address: PingAddress,
 }
@@ -183,7 +183,7 @@ impl PingClient {
     ///
     /// # Errors
     /// [`ClientError`] when the certificate file or the library's settings cannot be used.
-    pub fn new(address: PingAddress, certificate_file: Option<PathBuf>) -> Result<Self, ClientError> {
+    pub(crate) fn new(address: PingAddress, certificate_file: Option<PathBuf>) -> Result<Self, ClientError> {
         let settings = ClientSettings { base_url: address.0.clone(), certificate_file };
         Ok(Self { http: settings.http()?, address })
     }
@@ -192,7 +192,7 @@ impl PingClient {
     ///
     /// # Errors
     /// [`PingLoss`] when there was no answer.
-    pub async fn send(&self, ping: &Ping) -> Result<PingAnswer, PingLoss> {
+    pub(crate) async fn send(&self, ping: &Ping) -> Result<PingAnswer, PingLoss> {
         let url = self.address.with(ping);
         let request = match &ping.body {
             None => self.http.get(url),

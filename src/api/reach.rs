@@ -17,7 +17,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`Loss`] says at which point there is no way to it.
-pub async fn reach(http: &reqwest::Client, host: &Url) -> Result<Option<String>, Loss> {
+pub(crate) async fn reach(http: &reqwest::Client, host: &Url) -> Result<Option<String>, Loss> {
     let mut root = host.clone();
     root.set_path("/");
     match http.get(root).timeout(TIME_LIMIT).send().await {

@@ -61,7 +61,7 @@ pub enum Method {
 }
 
 /// The most machines that a bulk call may hold (the API's page).
-pub const BULK_MAXIMUM_MACHINES: usize = 500;
+pub(crate) const BULK_MAXIMUM_MACHINES: usize = 500;
 
 /// The kinds of call that summaries tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

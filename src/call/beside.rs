@@ -5,7 +5,9 @@ use std::panic::resume_unwind;
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Does the work on a thread that may block, and gives what it gives. A panic in it goes on in whoever waits for it.
-pub async fn beside_the_runtime<Output: Send + 'static>(work: impl FnOnce() -> Output + Send + 'static) -> Output {
+pub(crate) async fn beside_the_runtime<Output: Send + 'static>(
+    work: impl FnOnce() -> Output + Send + 'static,
+) -> Output {
     match spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
         Ok(output) => output,
         Err(Ok(panic)) => resume_unwind(panic),

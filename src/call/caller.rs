@@ -17,7 +17,7 @@ use super::gate::{Gate, GateSettings};
 
 /// How often an operation is sent before it is given up; with 16% of all calls failing, ten leave one in a hundred
 /// million.
-pub const MAXIMUM_ATTEMPTS: u32 = 10;
+pub(crate) const MAXIMUM_ATTEMPTS: u32 = 10;
 /// After how many attempts a single call waits for all others, so that they do not wait for it.
 const PUT_OFF_AFTER: u32 = 3;
 /// How often in a row a call's token may be refused, each time with another token.

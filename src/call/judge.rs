@@ -16,9 +16,9 @@ mod verdict;
 use jiff::Timestamp;
 
 pub(in crate::call) use belief::NOT_APPLIED_BELIEVED_AFTER;
-pub use belief::NOT_FOUND_BELIEVED_AFTER;
-pub use facts::is_disallowed_code;
-pub use verdict::{
+pub(crate) use belief::NOT_FOUND_BELIEVED_AFTER;
+pub(crate) use facts::is_disallowed_code;
+pub(crate) use verdict::{
     AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, ReadAnswer, RetryReason, SplitReason, Verdict,
 };
 
@@ -40,7 +40,7 @@ pub(in crate::call) const NOT_SHOWN: &str =
 
 /// Judges an answer. `wall_now` is what a `Retry-After` date counts from if the answer has no `Date`.
 #[must_use]
-pub fn judge(request: &ApiRequest, answer: &Answer, history: History, wall_now: Timestamp) -> Verdict {
+pub(crate) fn judge(request: &ApiRequest, answer: &Answer, history: History, wall_now: Timestamp) -> Verdict {
     match answer {
         Answer::Lost(loss) => {
             let facts = AnswerFacts { error_message: Some(cut(&loss.description)), ..AnswerFacts::default() };

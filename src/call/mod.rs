@@ -18,16 +18,19 @@ mod proof;
 mod protocol;
 mod retry_after;
 
-pub use beside::beside_the_runtime;
-pub use caller::{Caller, MAXIMUM_ATTEMPTS};
-pub use earlier::{CallId, EarlierTrouble};
-pub use gate::GateSettings;
-pub use judge::{
-    AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, NOT_FOUND_BELIEVED_AFTER, ReadAnswer,
-    RetryReason, SplitReason, Verdict, is_disallowed_code, judge,
+pub(crate) use beside::beside_the_runtime;
+pub(crate) use caller::Caller;
+#[cfg(test)]
+pub(crate) use caller::MAXIMUM_ATTEMPTS;
+pub(crate) use earlier::{CallId, EarlierTrouble};
+pub(crate) use gate::GateSettings;
+pub(crate) use judge::{
+    AbortReason, ConnectionTrouble, History, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason, is_disallowed_code,
 };
-pub use proof::{Proof, Questions};
-pub use protocol::{
+#[cfg(any(test, fuzzing))]
+pub(crate) use judge::{Verdict, judge};
+pub(crate) use proof::{Proof, Questions};
+pub(crate) use protocol::{
     AbortCause, BulkRefusal, Call, CallEnd, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
     RepeatCause, Reports, ServiceTrouble, SignInTrouble, StopReason, WaitCause,
 };

@@ -16,7 +16,7 @@ use crate::sandbox::arguments::SandboxArguments;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Make the tenant match the file
     ///
     /// Checks the whole file, reads the tenant's machines, shows the plan, asks, and sends the fewest calls that do it,
@@ -113,7 +113,7 @@ pub enum Command {
 impl Command {
     /// Who watches the command, if it can be watched.
     #[must_use]
-    pub fn monitoring(&self) -> Option<&MonitoringOptions> {
+    pub(crate) fn monitoring(&self) -> Option<&MonitoringOptions> {
         match self {
             Self::Apply(options) => Some(&options.changing.monitoring),
             Self::Verify(options) => Some(&options.monitoring),
@@ -127,7 +127,7 @@ impl Command {
 
 /// Options of `apply`.
 #[derive(Debug, Args)]
-pub struct ApplyOptions {
+pub(crate) struct ApplyOptions {
     /// The file.
     #[command(flatten)]
     pub input: InputOptions,
@@ -157,7 +157,7 @@ pub struct ApplyOptions {
 
 /// Options of `resume`.
 #[derive(Debug, Args)]
-pub struct ResumeOptions {
+pub(crate) struct ResumeOptions {
     /// The run; without it, the only unfinished one
     pub run: Option<String>,
     /// Write the results here; - for standard output
@@ -178,7 +178,7 @@ pub struct ResumeOptions {
 
 /// Options of `undo`.
 #[derive(Debug, Args)]
-pub struct UndoOptions {
+pub(crate) struct UndoOptions {
     /// The run whose changes are taken back
     pub run: String,
     /// Write the results here; - for standard output
@@ -199,7 +199,7 @@ pub struct UndoOptions {
 
 /// Options of `plan`.
 #[derive(Debug, Args)]
-pub struct PlanOptions {
+pub(crate) struct PlanOptions {
     /// The file.
     #[command(flatten)]
     pub input: InputOptions,
@@ -237,7 +237,7 @@ pub struct PlanOptions {
 
 /// Options of `verify`.
 #[derive(Debug, Args)]
-pub struct VerifyOptions {
+pub(crate) struct VerifyOptions {
     /// The file.
     #[command(flatten)]
     pub input: InputOptions,
@@ -267,7 +267,7 @@ pub struct VerifyOptions {
 
 /// Options of `runs`.
 #[derive(Debug, Args)]
-pub struct RunsOptions {
+pub(crate) struct RunsOptions {
     /// The run to show; without it, all are listed
     pub run: Option<String>,
     /// List the rehearsals
@@ -277,7 +277,7 @@ pub struct RunsOptions {
 
 /// Options of `results`.
 #[derive(Debug, Args)]
-pub struct ResultsOptions {
+pub(crate) struct ResultsOptions {
     /// The run, as its results and summary name it
     pub run: String,
     /// Write the results here; - for standard output
@@ -289,7 +289,7 @@ pub struct ResultsOptions {
 
 /// Options of `report`.
 #[derive(Debug, Args)]
-pub struct ReportOptions {
+pub(crate) struct ReportOptions {
     /// The run, as its results and summary name it
     pub run: String,
     /// Write the page here; - for standard output
@@ -301,7 +301,7 @@ pub struct ReportOptions {
 
 /// Options of `config`: those of a run, so that it can be asked what becomes of them.
 #[derive(Debug, Args)]
-pub struct ConfigOptions {
+pub(crate) struct ConfigOptions {
     /// How a run is planned.
     #[command(flatten)]
     pub planning: PlanningOptions,
@@ -319,14 +319,14 @@ pub struct ConfigOptions {
 /// Options of `help`.
 #[derive(Debug, Args)]
 #[command(after_help = help_topics())]
-pub struct HelpOptions {
+pub(crate) struct HelpOptions {
     /// The topic or command; without it, all are listed
     pub topic: Option<String>,
 }
 
 /// Options of `completions`.
 #[derive(Debug, Args)]
-pub struct CompletionsOptions {
+pub(crate) struct CompletionsOptions {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
@@ -334,7 +334,7 @@ pub struct CompletionsOptions {
 
 /// Options of `man`.
 #[derive(Debug, Args)]
-pub struct ManOptions {
+pub(crate) struct ManOptions {
     /// Write the pages into its man1 and man7
     ///
     /// One page for each command, and one for each topic. Without a directory, tagfleet(1) is printed.
@@ -347,7 +347,7 @@ fn help_topics() -> String {
 
 /// Options of `check`.
 #[derive(Debug, Args)]
-pub struct CheckOptions {
+pub(crate) struct CheckOptions {
     /// The service and how to sign in.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -361,7 +361,7 @@ pub struct CheckOptions {
 
 /// Options of `inventory`.
 #[derive(Debug, Args)]
-pub struct InventoryOptions {
+pub(crate) struct InventoryOptions {
     /// Write the machines here; - for standard output
     ///
     /// [default: standard output]

@@ -10,7 +10,7 @@ use crate::report::logging::LogFormat;
 
 /// What is known of a command line that could not be understood.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Mistyped {
+pub(crate) struct Mistyped {
     /// Whether an object is wanted.
     pub json: bool,
     /// How lines look.
@@ -22,7 +22,7 @@ pub struct Mistyped {
 impl Mistyped {
     /// Looks at what was typed, the program's name first.
     #[must_use]
-    pub fn of(typed: &[OsString]) -> Self {
+    pub(crate) fn of(typed: &[OsString]) -> Self {
         let is_json = typed.iter().any(|argument| argument == "--log-format=json")
             || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
         let understood = Cli::command().ignore_errors(true).try_get_matches_from(typed);
@@ -40,7 +40,7 @@ impl Mistyped {
 
 /// What an error says, and what to do about it, without the usage that people get to see beside it.
 #[must_use]
-pub fn message_and_hint(error: &clap::Error) -> (String, Option<String>) {
+pub(crate) fn message_and_hint(error: &clap::Error) -> (String, Option<String>) {
     let shown = error.to_string();
     let mut parts = shown.trim_start_matches("error: ").split("\n\n");
     let message = parts.next().unwrap_or_default().to_owned();

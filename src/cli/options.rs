@@ -24,7 +24,7 @@ use crate::report::{ColorChoice, PingStyle};
 
 /// Options that every command takes.
 #[derive(Debug, Default, Args)]
-pub struct GeneralOptions {
+pub(crate) struct GeneralOptions {
     /// Keep runs and the quota's ledger in this directory
     ///
     /// [env: TAGFLEET_STATE_DIR] [default: the platform's state directory]
@@ -100,7 +100,7 @@ pub struct GeneralOptions {
 impl GeneralOptions {
     /// What a command that is suggested after this one must repeat of these; each option with a blank before it.
     #[must_use]
-    pub fn repeated(&self) -> String {
+    pub(crate) fn repeated(&self) -> String {
         let option =
             |name: &str, word: Option<String>| word.map(|word| format!(" --{name} {word}")).unwrap_or_default();
         let state = match &self.state {
@@ -116,7 +116,7 @@ impl GeneralOptions {
 
 /// Which rows are meant.
 #[derive(Debug, Default, Args)]
-pub struct FilterOptions {
+pub(crate) struct FilterOptions {
     /// Run only the rows that this filter selects
     ///
     /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine, and
@@ -130,7 +130,7 @@ pub struct FilterOptions {
 
 /// What is to be done with the machine of every row, where the file does not say it.
 #[derive(Debug, Default, Args)]
-pub struct OrderOptions {
+pub(crate) struct OrderOptions {
     /// Add this tag to the machine of every row
     ///
     /// The file is a list of machines then; its own tag, action and value columns are carried along unread. May be given
@@ -158,7 +158,7 @@ pub struct OrderOptions {
 
 /// The file.
 #[derive(Debug, Args)]
-pub struct InputOptions {
+pub(crate) struct InputOptions {
     /// The CSV file or .xlsx workbook; - for standard input
     ///
     /// It has a column for the machine, and tag, action and value columns; "tagfleet help input" describes it. With --add,
@@ -204,7 +204,7 @@ pub struct InputOptions {
 
 /// What is planned.
 #[derive(Debug, Args)]
-pub struct PlanningOptions {
+pub(crate) struct PlanningOptions {
     /// Send only the first N changes: a canary
     ///
     /// The rows that are left out are not_attempted, and stand in the file of rows to feed back.
@@ -228,7 +228,7 @@ pub struct PlanningOptions {
 
 /// What an unattended run may do at most.
 #[derive(Debug, Default, Args)]
-pub struct GuardOptions {
+pub(crate) struct GuardOptions {
     /// Withhold all removals when more than both are planned
     ///
     /// A share of the tenant's machines and a number, such as 10%,10. Rows whose tag stays are not_attempted, withheld, and
@@ -254,7 +254,7 @@ pub struct GuardOptions {
 
 /// What may happen without asking, and when to stop.
 #[derive(Debug, Args)]
-pub struct LimitOptions {
+pub(crate) struct LimitOptions {
     /// Apply without asking
     ///
     /// Required where stdin or stderr is not a terminal.
@@ -284,7 +284,7 @@ pub struct LimitOptions {
 
 /// How a run gets on with others in the state directory.
 #[derive(Debug, Args)]
-pub struct OtherRunsOptions {
+pub(crate) struct OtherRunsOptions {
     /// Wait this long for a conflicting run
     ///
     /// A running one that changes the same tags or device values of the same machines; without this option it ends the
@@ -300,7 +300,7 @@ pub struct OtherRunsOptions {
 
 /// Who watches the command from afar.
 #[derive(Debug, Args)]
-pub struct MonitoringOptions {
+pub(crate) struct MonitoringOptions {
     /// Write metrics for Prometheus into this file
     ///
     /// For the textfile collector of the node exporter: at the start, every minute, and at the end. "tagfleet help metrics"
@@ -346,7 +346,7 @@ pub struct MonitoringOptions {
 
 /// The service and how to sign in.
 #[derive(Debug, Args)]
-pub struct ServiceOptions {
+pub(crate) struct ServiceOptions {
     /// Where the API is: https, or http on loopback
     ///
     /// [env: TAGFLEET_BASE_URL] [default: by --cloud]
@@ -380,7 +380,7 @@ pub struct ServiceOptions {
 
 /// The quota, and patience with the service: of every command that calls it.
 #[derive(Debug, Args)]
-pub struct QuotaOptions {
+pub(crate) struct QuotaOptions {
     /// Calls per window, for each bucket; off for none
     #[arg(long, value_name = "SPEC", default_value = "100/1m,1500/1h", help_heading = "Quota")]
     pub quota: Quota,
@@ -404,7 +404,7 @@ pub struct QuotaOptions {
 
 /// What every command takes that changes the tenant.
 #[derive(Debug, Args)]
-pub struct ChangingOptions {
+pub(crate) struct ChangingOptions {
     /// What may happen without asking, and when to stop.
     #[command(flatten)]
     pub limits: LimitOptions,

@@ -6,7 +6,7 @@ use crate::config::Place;
 
 /// Where a value is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// It was typed.
     Option,
     /// A variable of the environment.
@@ -21,7 +21,7 @@ pub enum Origin {
 
 /// A setting as it is in force.
 #[derive(Clone, Debug)]
-pub struct SettingInForce {
+pub(crate) struct SettingInForce {
     /// What it is called in a file.
     pub key: String,
     /// What it comes to; of a secret only that it is set.
@@ -33,7 +33,7 @@ pub struct SettingInForce {
 impl SettingInForce {
     /// Where it is from, as it is called there: the option, the variable, or file and line.
     #[must_use]
-    pub fn source(&self) -> Cow<'static, str> {
+    pub(crate) fn source(&self) -> Cow<'static, str> {
         match &self.origin {
             Origin::Option => Cow::Owned(format!("--{}", self.key)),
             Origin::Variable(name) => Cow::Borrowed(name),

@@ -12,11 +12,11 @@ use super::options::GeneralOptions;
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
     /// Options that every command takes.
     #[command(flatten)]
-    pub general: GeneralOptions,
+    pub(crate) general: GeneralOptions,
     /// The profiles that it is for, where each is a process of its own; none where this process does it.
     #[arg(skip)]
-    pub several: Vec<String>,
+    pub(crate) several: Vec<String>,
 }

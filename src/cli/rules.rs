@@ -7,7 +7,7 @@ use super::options::{QuotaOptions, ServiceOptions};
 /// Options of `rules`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").args(["dump", "release"]).required(true))]
-pub struct RulesOptions {
+pub(crate) struct RulesOptions {
     /// Print a first file of rules for the tenant
     ///
     /// Made from the tags that it has, each of which stays where it is. Its rules are there to be given conditions that say

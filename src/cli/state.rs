@@ -6,7 +6,7 @@ use super::after_help::after_help;
 
 /// Options of `state`.
 #[derive(Debug, Args)]
-pub struct StateOptions {
+pub(crate) struct StateOptions {
     /// What becomes of the state; without it, it is shown.
     #[command(subcommand)]
     pub command: Option<StateCommand>,
@@ -14,7 +14,7 @@ pub struct StateOptions {
 
 /// What becomes of the state.
 #[derive(Debug, Subcommand)]
-pub enum StateCommand {
+pub(crate) enum StateCommand {
     /// Make the state, or bring its tables up to date
     ///
     /// Every command does that where it may. In a database, another role can do it for one that may not make tables.

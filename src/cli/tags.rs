@@ -13,7 +13,7 @@ use crate::outside::shell_word;
 
 /// Options of `tags`.
 #[derive(Debug, Args)]
-pub struct TagsOptions {
+pub(crate) struct TagsOptions {
     /// What becomes of a tag; without it, all are listed.
     #[command(subcommand)]
     pub command: Option<TagsCommand>,
@@ -27,7 +27,7 @@ pub struct TagsOptions {
 
 /// What becomes of a tag.
 #[derive(Debug, Subcommand)]
-pub enum TagsCommand {
+pub(crate) enum TagsCommand {
     /// Put a tag in the place of another
     ///
     /// On every machine that has OLD: NEW is added, and then OLD removed. A machine to which NEW could not be added keeps
@@ -44,7 +44,7 @@ pub enum TagsCommand {
 impl TagsCommand {
     /// What was typed after the program's name, without options.
     #[must_use]
-    pub fn typed(&self) -> String {
+    pub(crate) fn typed(&self) -> String {
         match self {
             Self::Rename(options) => format!("tags rename {} {}", shell_word(&options.old), shell_word(&options.new)),
             Self::Remove(options) => format!("tags remove {}", shell_word(&options.tag)),
@@ -53,7 +53,7 @@ impl TagsCommand {
 
     /// Where the results go.
     #[must_use]
-    pub fn results(&self) -> PathBuf {
+    pub(crate) fn results(&self) -> PathBuf {
         let default = match self {
             Self::Rename(_) => "tags-rename.results.csv",
             Self::Remove(_) => "tags-remove.results.csv",
@@ -62,7 +62,7 @@ impl TagsCommand {
     }
 
     /// How it is done, for whoever decides that otherwise.
-    pub const fn options_mut(&mut self) -> &mut RetagOptions {
+    pub(crate) const fn options_mut(&mut self) -> &mut RetagOptions {
         match self {
             Self::Rename(options) => &mut options.retag,
             Self::Remove(options) => &mut options.retag,
@@ -71,7 +71,7 @@ impl TagsCommand {
 
     /// How it is done.
     #[must_use]
-    pub const fn options(&self) -> &RetagOptions {
+    pub(crate) const fn options(&self) -> &RetagOptions {
         match self {
             Self::Rename(options) => &options.retag,
             Self::Remove(options) => &options.retag,
@@ -81,7 +81,7 @@ impl TagsCommand {
 
 /// Options of `tags rename`.
 #[derive(Debug, Args)]
-pub struct RenameOptions {
+pub(crate) struct RenameOptions {
     /// The tag, exactly
     pub old: String,
     /// What takes its place
@@ -96,7 +96,7 @@ pub struct RenameOptions {
 
 /// Options of `tags remove`.
 #[derive(Debug, Args)]
-pub struct RemoveOptions {
+pub(crate) struct RemoveOptions {
     /// The tag, exactly
     pub tag: String,
     /// How it is done.
@@ -107,7 +107,7 @@ pub struct RemoveOptions {
 /// Options of whatever changes a tag on every machine that has it.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub struct RetagOptions {
+pub(crate) struct RetagOptions {
     /// Write the results here; - for standard output
     ///
     /// [default: tags-rename.results.csv or tags-remove.results.csv]

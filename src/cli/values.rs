@@ -15,7 +15,7 @@ use crate::quota::parse_duration;
 
 /// A duration as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DurationArgument(pub Duration);
+pub(crate) struct DurationArgument(pub Duration);
 
 impl FromStr for DurationArgument {
     type Err = String;
@@ -28,7 +28,7 @@ impl FromStr for DurationArgument {
 
 /// A deadline as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadlineArgument {
+pub(crate) enum DeadlineArgument {
     /// So long after the start of the process.
     After(Duration),
     /// The next time that local clocks show this.

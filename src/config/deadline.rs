@@ -18,7 +18,7 @@ const JUST_PASSED: SignedDuration = SignedDuration::from_hours(6);
 
 /// A moment after which no call starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     /// The moment, in the zone of local clocks.
     pub moment: Zoned,
     /// How far away it is.
@@ -28,14 +28,14 @@ pub struct Deadline {
 impl Deadline {
     /// The moment for people, with its zone.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.moment.strftime("%Y-%m-%d %H:%M %Z").to_string()
     }
 }
 
 /// Why a deadline is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeadlineError {
+pub(crate) enum DeadlineError {
     /// The time of day has just passed.
     #[error("--deadline {time} passed {ago} ago, at {passed}", time = .time.strftime("%H:%M"))]
     JustPassed {
@@ -54,7 +54,7 @@ pub enum DeadlineError {
 impl DeadlineError {
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::JustPassed { time, .. } => Some(format!(
                 "write --deadline \"tomorrow {}\" if that is meant, or a duration such as 8h",
@@ -69,7 +69,7 @@ impl DeadlineError {
 ///
 /// # Errors
 /// [`DeadlineError`] when the time of day has just passed.
-pub fn deadline(argument: DeadlineArgument, now: &Zoned) -> Result<Deadline, DeadlineError> {
+pub(crate) fn deadline(argument: DeadlineArgument, now: &Zoned) -> Result<Deadline, DeadlineError> {
     let moment = match argument {
         DeadlineArgument::After(duration) => {
             let beyond = |_error| DeadlineError::BeyondCalendar;

@@ -3,4 +3,4 @@
 use std::ffi::OsString;
 
 /// Reads a variable of the environment.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;

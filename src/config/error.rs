@@ -9,7 +9,7 @@ use crate::store::{AddressError, StoreError};
 
 /// Why the options and the environment make no sense together.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The base URL or the certificate file.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -45,7 +45,7 @@ pub enum ConfigError {
 impl ConfigError {
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Client(error) => error.hint().map(str::to_owned),
             Self::SignIn(error) => error.hint(),

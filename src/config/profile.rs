@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 /// What the files of settings come to for one call of the program.
 #[derive(Clone, Debug, Default)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// The profile that is in force, if one is.
     pub name: Option<String>,
     /// The tenant that every token must be of; `None` where no file names one.
@@ -24,7 +24,7 @@ pub struct Profile {
 impl Profile {
     /// A name that other profiles at work would give, too, made this one's; but for what its own section names.
     #[must_use]
-    pub fn distinct(&self, key: &str, name: String) -> String {
+    pub(crate) fn distinct(&self, key: &str, name: String) -> String {
         let is_shared = self.is_one_of_several && !self.own_keys.iter().any(|own| own == key);
         match self.name.as_ref().filter(|_| is_shared) {
             Some(profile) => format!("{name}.{profile}"),
@@ -34,7 +34,7 @@ impl Profile {
 
     /// A variable of the environment; one that is not set, or empty, is what the profile says in its place.
     #[must_use]
-    pub fn variable(&self, name: &str) -> Option<OsString> {
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
         let set = std::env::var_os(name).filter(|value| !value.is_empty());
         set.or_else(|| self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
     }

@@ -75,7 +75,7 @@ impl SettingsError {
 
 /// A value as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Written {
+pub(crate) enum Written {
     /// A text in quotation marks.
     Text(String),
     /// A whole number.
@@ -102,7 +102,7 @@ impl Written {
 
 /// A key with its value.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
     pub key: String,
     /// The value.
@@ -113,7 +113,7 @@ pub struct Entry {
 
 /// What stands under one heading.
 #[derive(Clone, Debug)]
-pub struct Section {
+pub(crate) struct Section {
     /// The name of the profile; `None` for what holds for all of them.
     pub profile: Option<String>,
     /// What is set there, in the order of the file.
@@ -122,7 +122,7 @@ pub struct Section {
 
 /// A file of settings.
 #[derive(Clone, Debug)]
-pub struct SettingsFile {
+pub(crate) struct SettingsFile {
     /// Where it lies.
     pub path: Arc<Path>,
     /// Its sections, in the order of the file.
@@ -135,7 +135,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`SettingsError`] for a file that cannot be read or understood, or that everybody can change.
-    pub fn read_all(named: Option<&Path>, environment: Environment<'_>) -> Result<Vec<Self>, SettingsError> {
+    pub(crate) fn read_all(named: Option<&Path>, environment: Environment<'_>) -> Result<Vec<Self>, SettingsError> {
         match named {
             Some(path) => Ok(vec![Self::read(path)?]),
             None => places(environment).iter().filter(|path| path.exists()).map(|path| Self::read(path)).collect(),
@@ -165,7 +165,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`SettingsError`] when it is no TOML, or has other sections.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         let path: Arc<Path> = path.into();
         let place = |span: Range<usize>| Place { path: Arc::clone(&path), line: line_of(text, span.start) };
         let table = DeTable::parse(text).map_err(|error| {
@@ -236,7 +236,7 @@ fn outside_of_sections(heading: &str, place: &Place) -> SettingsError {
 
 /// Where files of settings lie unless one is named, the farthest first.
 #[must_use]
-pub fn places(environment: Environment<'_>) -> Vec<PathBuf> {
+pub(crate) fn places(environment: Environment<'_>) -> Vec<PathBuf> {
     let directory = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let of_user = if cfg!(windows) {
         directory("APPDATA")

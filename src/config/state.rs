@@ -16,7 +16,7 @@ pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
 ///
 /// # Errors
 /// [`ConfigError`] when an address is wrong, or a directory is named as well, or neither is and the platform tells none.
-pub fn state_place(
+pub(crate) fn state_place(
     general: &GeneralOptions,
     sandbox: bool,
     environment: Environment<'_>,
@@ -46,7 +46,7 @@ pub fn state_place(
 ///
 /// # Errors
 /// [`ConfigError`] when it is an address that is wrong.
-pub fn other_state_place(
+pub(crate) fn other_state_place(
     named: &str,
     general: &GeneralOptions,
     environment: Environment<'_>,
@@ -61,7 +61,7 @@ pub fn other_state_place(
 ///
 /// # Errors
 /// [`ConfigError`] when none is named and the platform tells none.
-pub fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
+pub(crate) fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
     if let Some(path) = option {
         return Ok(path.to_owned());
     }
@@ -73,7 +73,7 @@ pub fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> R
 
 /// Where rehearsals keep their state, apart from that of real runs.
 #[must_use]
-pub fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
+pub(crate) fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
     state_directory.join("sandbox")
 }
 

@@ -16,7 +16,7 @@ const UNNAMED_NOT_FOUND: &str = "not_found";
 
 /// When a run has failed often enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaximumErrors {
+pub(crate) enum MaximumErrors {
     /// More than so many operations.
     Count(u64),
     /// More than this share, in percent, of those that have an outcome, and at least 20.

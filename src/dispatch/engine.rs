@@ -42,7 +42,7 @@ struct Engine<'a, T> {
 ///
 /// # Errors
 /// [`DispatchError`] when the engine itself fails; what was stored until then holds.
-pub async fn dispatch<T: Transport>(
+pub(crate) async fn dispatch<T: Transport>(
     transport: Arc<T>,
     store: &Store,
     clock: SharedClock,
@@ -200,7 +200,7 @@ impl<T: Transport> Engine<'_, T> {
         if matches!(reason, EndReason::Halted) {
             self.store.abandon_open_attempts(self.run).await?;
         }
-        self.observer.observe(&Event::Ended(reason.clone()), &progress).map_err(DispatchError::Observer)?;
+        self.observer.observe(&Event::Ended, &progress).map_err(DispatchError::Observer)?;
         Ok((reason, progress))
     }
 }

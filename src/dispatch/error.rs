@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// Why the engine itself failed.
 #[derive(Debug, thiserror::Error)]
-pub enum DispatchError {
+pub(crate) enum DispatchError {
     /// The state could not be kept; calls were stopped at once.
     #[error("calls were stopped, since their outcomes cannot be stored")]
     Store(#[from] StoreError),

@@ -17,12 +17,12 @@ use crate::store::StoreError;
 
 /// Something that happened in a run.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// Calls are about to be made.
     Started,
     /// An operation has its outcome, and that is stored. One that was never answered may come again, when a read has
     /// shown that it took effect.
-    Settled(Outcome),
+    Settled(#[cfg_attr(not(test), expect(dead_code, reason = "observers count by the progress"))] Outcome),
     /// Something that people should know; each comes once.
     Notice(Notice),
     /// No new calls are made; those in flight are awaited.
@@ -30,12 +30,12 @@ pub enum Event {
     /// Some time has passed.
     Tick,
     /// The run is over.
-    Ended(EndReason),
+    Ended,
 }
 
 /// Why a run ended.
 #[derive(Clone, Debug)]
-pub enum EndReason {
+pub(crate) enum EndReason {
     /// Every operation has its outcome.
     Finished,
     /// Somebody interrupted it once; the calls in flight were awaited.
@@ -75,7 +75,7 @@ pub enum EndReason {
 
 /// Where the time of a run went. The parts add up to its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Spent {
+pub(crate) enum Spent {
     /// At least one request was on its way.
     Calls,
     /// Everybody waited for this limit of the quota, or for its pacing.
@@ -104,7 +104,7 @@ pub enum Spent {
 
 /// When a run will be over, as far as can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExpectedEnd {
+pub(crate) struct ExpectedEnd {
     /// The moment.
     pub at: Timestamp,
     /// Whether everything will have been done by then: not where a deadline comes first, or a bucket is closed.
@@ -113,7 +113,7 @@ pub struct ExpectedEnd {
 
 /// The state of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Operations that the run set out to do.
     pub operations: u64,
     /// How many have which outcome.
@@ -144,18 +144,18 @@ pub struct Progress {
 impl Progress {
     /// Operations that have an outcome.
     #[must_use]
-    pub fn settled(&self) -> u64 {
+    pub(crate) fn settled(&self) -> u64 {
         self.outcomes.values().sum()
     }
 
     /// Operations with this outcome.
     #[must_use]
-    pub fn count(&self, status: Status) -> u64 {
+    pub(crate) fn count(&self, status: Status) -> u64 {
         self.outcomes.get(&status).copied().unwrap_or(0)
     }
 
     /// Counts time as spent so.
-    pub fn spend(&mut self, part: Spent, time: Duration) {
+    pub(crate) fn spend(&mut self, part: Spent, time: Duration) {
         match self.spent.iter_mut().find(|(known, _)| *known == part) {
             Some((_, spent)) => *spent += time,
             None => self.spent.push((part, time)),
@@ -163,7 +163,7 @@ impl Progress {
     }
 
     /// Everything is over, and took so long from the start of the command: what nothing else took was our own work.
-    pub fn end(&mut self, elapsed: Duration) {
+    pub(crate) fn end(&mut self, elapsed: Duration) {
         let known: Duration = self.spent.iter().map(|(_, time)| *time).sum();
         self.spend(Spent::Own, elapsed.saturating_sub(known));
         self.elapsed = elapsed;
@@ -171,14 +171,14 @@ impl Progress {
 
     /// The time in which nothing was on its way.
     #[must_use]
-    pub fn waited(&self) -> Duration {
+    pub(crate) fn waited(&self) -> Duration {
         let is_waiting = |part: &Spent| matches!(part, Spent::Quota(_) | Spent::Throttled | Spent::Retries);
         self.spent.iter().filter(|(part, _)| is_waiting(part)).map(|(_, time)| *time).sum()
     }
 }
 
 /// Shows a run.
-pub trait Observer: Send {
+pub(crate) trait Observer: Send {
     /// Takes notice of an event. Events come in order.
     ///
     /// # Errors

@@ -24,8 +24,8 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-pub use bounds::MaximumErrors;
-pub use engine::dispatch;
-pub use error::DispatchError;
-pub use events::{EndReason, Event, ExpectedEnd, Observer, Progress, Spent};
-pub use settings::{DispatchSettings, StopRequest};
+pub(crate) use bounds::MaximumErrors;
+pub(crate) use engine::dispatch;
+pub(crate) use error::DispatchError;
+pub(crate) use events::{EndReason, Event, ExpectedEnd, Observer, Progress, Spent};
+pub(crate) use settings::{DispatchSettings, StopRequest};

@@ -7,7 +7,7 @@ use crate::call::GateSettings;
 
 /// What a run is made with.
 #[derive(Clone, Debug)]
-pub struct DispatchSettings {
+pub(crate) struct DispatchSettings {
     /// Account, quota, concurrency and deadline.
     pub gate: GateSettings,
     /// Whether one tag is changed on many machines in one call.
@@ -22,7 +22,7 @@ pub struct DispatchSettings {
 
 /// What somebody asks of a run that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopRequest {
+pub(crate) enum StopRequest {
     /// Make no new calls, await those in flight.
     Drain,
     /// Stop at once.

@@ -43,10 +43,13 @@ mod unbound;
 #[cfg(test)]
 mod tests;
 
-pub use self::bound::{BoundFilter, Unread, UnreadCells};
+pub(crate) use self::bound::UnreadCells;
+pub use self::bound::{BoundFilter, Unread};
 pub use self::cell::{Cell, Row};
-pub use self::error::{FilterError, FilterErrorKind};
-pub use self::lists::ListForm;
+pub(crate) use self::error::FilterError;
+#[cfg(test)]
+pub(crate) use self::error::FilterErrorKind;
+pub(crate) use self::lists::ListForm;
 pub(crate) use self::names::nearest;
-pub use self::names::{Column, ColumnKind, ColumnName, Columns, Lookup};
+pub(crate) use self::names::{Column, ColumnKind, ColumnName, Columns, Lookup};
 pub use self::unbound::Filter;

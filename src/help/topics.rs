@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 /// When the manual was last changed, for the pages of the system's manual.
-pub const MANUAL_DATE: &str = "2026-11-26";
+pub(crate) const MANUAL_DATE: &str = "2026-11-26";
 
 /// One page of the manual.
 #[derive(Clone, Copy, Debug)]
-pub struct Topic {
+pub(crate) struct Topic {
     /// What comes after `tagfleet help`.
     pub name: &'static str,
     /// What it is about, in a few words.
@@ -23,7 +23,7 @@ macro_rules! topics {
 }
 
 /// The topics, in the order in which a newcomer meets them.
-pub const TOPICS: [Topic; 23] = topics! {
+pub(crate) const TOPICS: [Topic; 23] = topics! {
     "sign-in": "registering an app, methods of signing in, clouds, proxies",
     "check": "what is looked at before a run, and how a check ends",
     "input": "columns, machines, dialects, what is read, doubtful or refused",
@@ -51,13 +51,13 @@ pub const TOPICS: [Topic; 23] = topics! {
 
 /// The topic of this name, whatever its case.
 #[must_use]
-pub fn topic(name: &str) -> Option<&'static Topic> {
+pub(crate) fn topic(name: &str) -> Option<&'static Topic> {
     TOPICS.iter().find(|topic| topic.name.eq_ignore_ascii_case(name))
 }
 
 /// The list of topics, one a line.
 #[must_use]
-pub fn list() -> String {
+pub(crate) fn list() -> String {
     let mut list = String::new();
     for Topic { name, summary, .. } in TOPICS {
         let _infallible = writeln!(list, "  {name:<11} {summary}");

@@ -25,7 +25,7 @@ const VALUE: [&str; 2] = ["value", STATE_VALUE];
 const STATE_VALUE: &str = "devicevalue";
 
 /// The columns of machines' ids as people write them; the first that is there counts.
-pub const MACHINE_BY_ID_WRITTEN: [&str; 8] = [
+pub(crate) const MACHINE_BY_ID_WRITTEN: [&str; 8] = [
     "machineId",
     "MdeDeviceId",
     "Device ID",
@@ -76,7 +76,7 @@ const OF_EXPORTS: [&str; 29] = [
 ];
 
 /// The columns that results add to those of the input.
-pub const RESULT_COLUMNS: [&str; 11] = [
+pub(crate) const RESULT_COLUMNS: [&str; 11] = [
     "row",
     "status",
     "http_status",
@@ -90,13 +90,13 @@ pub const RESULT_COLUMNS: [&str; 11] = [
     "run_id",
 ];
 /// The columns that a verification adds.
-pub const VERIFICATION_COLUMNS: [&str; 4] = ["row", "result", "found", "message"];
+pub(crate) const VERIFICATION_COLUMNS: [&str; 4] = ["row", "result", "found", "message"];
 /// What goes before the name of an added column that the input has already.
 const ADDED_PREFIX: &str = "result_";
 
 /// The names of added columns beside those of an input: one that is there already, ignoring case, gets `result_` in front.
 #[must_use]
-pub fn added_names(header: &[String], added: &[&str]) -> Vec<String> {
+pub(crate) fn added_names(header: &[String], added: &[&str]) -> Vec<String> {
     let is_there = |name: &str| header.iter().any(|known| known.trim().eq_ignore_ascii_case(name));
     let free = |name: &&str| {
         let mut name = (*name).to_owned();
@@ -110,7 +110,7 @@ pub fn added_names(header: &[String], added: &[&str]) -> Vec<String> {
 
 /// Whether a header's cell is the name of an added column, perhaps with `result_` in front.
 #[must_use]
-pub fn is_added_name(cell: &str, added: &str) -> bool {
+pub(crate) fn is_added_name(cell: &str, added: &str) -> bool {
     let mut cell = cell.trim();
     while cell != added {
         let Some(rest) = cell.strip_prefix(ADDED_PREFIX) else { return false };
@@ -304,7 +304,7 @@ fn trim_name(cell: &str) -> &str {
 
 /// A column's name in the form in which all its spellings are the same: without case, blanks, `_` and `-`.
 #[must_use]
-pub fn bare_name(cell: &str) -> String {
+pub(crate) fn bare_name(cell: &str) -> String {
     cell.chars()
         .filter(|it| !it.is_whitespace() && !matches!(it, '_' | '-') && !is_invisible(*it))
         .map(|character| character.to_ascii_lowercase())

@@ -8,7 +8,7 @@ use super::error::InputError;
 
 /// Looks up an encoding by the labels of the Encoding Standard, such as `utf-16le` or `windows-1252`, in any case.
 #[must_use]
-pub fn encoding(label: &str) -> Option<&'static Encoding> {
+pub(crate) fn encoding(label: &str) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label.as_bytes())
 }
 

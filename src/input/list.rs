@@ -20,7 +20,7 @@ const LIST_MAXIMUM_BYTES: usize = 512 * 1024 * 1024;
 
 /// Why a list cannot be used. The caller adds the file's name.
 #[derive(Debug, thiserror::Error)]
-pub enum ListError {
+pub(crate) enum ListError {
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] InputError),
@@ -64,7 +64,7 @@ pub enum ListError {
 
 /// A list, held in memory.
 #[derive(Clone, Debug)]
-pub struct List {
+pub(crate) struct List {
     header: Vec<String>,
     key: usize,
     rows: Vec<ListRow>,
@@ -72,7 +72,7 @@ pub struct List {
 
 /// A row of a list.
 #[derive(Clone, Debug)]
-pub struct ListRow {
+pub(crate) struct ListRow {
     /// The physical line on which it begins, from 1.
     pub line: u64,
     /// The cells, one behind the other.
@@ -84,7 +84,7 @@ pub struct ListRow {
 impl ListRow {
     /// A cell as it was decoded.
     #[must_use]
-    pub fn cell(&self, column: usize) -> &str {
+    pub(crate) fn cell(&self, column: usize) -> &str {
         let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
         self.ends.get(column).and_then(|end| self.text.get(start..*end as usize)).unwrap_or_default()
     }
@@ -95,7 +95,7 @@ impl List {
     ///
     /// # Errors
     /// [`ListError`] when it cannot be read whole.
-    pub fn read(mut source: impl Read, key_columns: &[&str]) -> Result<Self, ListError> {
+    pub(crate) fn read(mut source: impl Read, key_columns: &[&str]) -> Result<Self, ListError> {
         let mut start = Vec::new();
         source.by_ref().take(SIGNATURE_BYTES).read_to_end(&mut start).map_err(InputError::Read)?;
         if is_workbook(&start) {
@@ -168,24 +168,24 @@ impl List {
 
     /// The names of its columns.
     #[must_use]
-    pub fn header(&self) -> &[String] {
+    pub(crate) fn header(&self) -> &[String] {
         &self.header
     }
 
     /// Which column holds the keys.
     #[must_use]
-    pub const fn key(&self) -> usize {
+    pub(crate) const fn key(&self) -> usize {
         self.key
     }
 
     /// Its rows.
-    pub fn rows(&self) -> impl Iterator<Item = &ListRow> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &ListRow> {
         self.rows.iter()
     }
 
     /// The row at this place, from 0.
     #[must_use]
-    pub fn row(&self, place: usize) -> Option<&ListRow> {
+    pub(crate) fn row(&self, place: usize) -> Option<&ListRow> {
         self.rows.get(place)
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{MachineId, MachineReference};
 
 /// A filter that names fields of the tenant's list, with or without `machine.` in front.
 #[derive(Debug)]
-pub struct MachineFilter {
+pub(crate) struct MachineFilter {
     filter: BoundFilter,
     names: Vec<String>,
 }
@@ -20,25 +20,25 @@ impl MachineFilter {
     ///
     /// # Errors
     /// [`FilterError`] when it names another one.
-    pub fn new(filter: Filter, fields: &[&str]) -> Result<Self, FilterError> {
+    pub(crate) fn new(filter: Filter, fields: &[&str]) -> Result<Self, FilterError> {
         let names = filter.names().iter().map(|name| name.name.clone()).collect();
         Ok(Self { filter: filter.bind(&Fields(fields))?, names })
     }
 
     /// The names of the fields that it asks for.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
     /// The text as it was given.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.filter.text()
     }
 
     /// The machines that are selected, and what could not be read. Of one that the list lacks nobody knows anything, so that
     /// it is not.
-    pub fn select(&self, list: &dyn MachineFields, machines: &mut Vec<MachineId>) -> Vec<Note> {
+    pub(crate) fn select(&self, list: &dyn MachineFields, machines: &mut Vec<MachineId>) -> Vec<Note> {
         let mut unread = Unread::default();
         machines.retain(|machine| {
             let machine = list.find(&MachineReference::Id(machine.clone()));

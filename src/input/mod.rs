@@ -71,32 +71,36 @@ use self::selection::Selection;
 use self::source::Source;
 use crate::filter::Filter;
 
-pub use self::accept::{Accepted, Doubt};
-pub use self::columns::{
+pub use self::accept::Accepted;
+pub(crate) use self::accept::Doubt;
+pub(crate) use self::columns::{
     MACHINE_BY_ID_WRITTEN, RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, bare_name, is_added_name,
 };
-pub use self::decode::encoding;
-pub use self::dialect::Dialect;
-pub use self::error::{ColumnGaps, FoundColumns, InputError, MisnamedColumn};
-pub use self::excerpt::Excerpt;
-pub use self::finding::{Finding, Place};
-pub use self::header::{HeaderColumns, list_elements, list_form};
-pub use self::list::{List, ListError, ListRow};
-pub use self::machine::Dress;
-pub use self::machine_filter::MachineFilter;
-pub use self::note::{Note, SkippedRows, TagWarning, TagWarningKind};
+pub(crate) use self::decode::encoding;
+pub(crate) use self::dialect::Dialect;
+pub(crate) use self::error::InputError;
+pub(crate) use self::excerpt::Excerpt;
+#[cfg(test)]
+pub(crate) use self::finding::Finding;
+pub use self::header::HeaderColumns;
+pub(crate) use self::header::{list_elements, list_form};
+pub(crate) use self::list::List;
+pub(crate) use self::machine_filter::MachineFilter;
+pub(crate) use self::note::Note;
 pub use self::options::InputOptions;
-pub use self::orders::{Orders, OrdersError};
-pub use self::problem::{Problem, ProblemKind};
-pub use self::records::{Records, records};
-pub use self::rivals::ColumnChange;
-pub use self::selection::{MachineFields, is_of_machine, names_machine_fields};
-pub use self::sheet::{Chunk, Chunks, Sheet};
-pub use self::tag_gate::TagOddity;
-pub use self::tenants::Tenants;
-pub use self::unicode::folded;
-pub use self::workbook::{Workbook, WorkbookError, is_workbook};
-pub use self::writer::SheetWriter;
+pub use self::orders::Orders;
+pub(crate) use self::problem::Problem;
+#[cfg(test)]
+pub(crate) use self::problem::ProblemKind;
+pub(crate) use self::records::records;
+pub(crate) use self::rivals::ColumnChange;
+pub(crate) use self::selection::{MachineFields, is_of_machine, names_machine_fields};
+pub(crate) use self::sheet::Sheet;
+pub(crate) use self::tag_gate::TagOddity;
+pub(crate) use self::tenants::Tenants;
+pub(crate) use self::unicode::folded;
+pub(crate) use self::workbook::WorkbookError;
+pub(crate) use self::writer::SheetWriter;
 
 /// Reads and checks a whole input, in one pass over `source`. It blocks.
 ///

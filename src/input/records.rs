@@ -9,13 +9,13 @@ use super::scan::{Cells, line_break_bytes};
 /// Records of every length come through, and cells as they were decoded, not trimmed. Bytes that are no UTF-8, which no
 /// chunk holds, end the records.
 #[must_use]
-pub fn records(delimiter: u8, text: &[u8]) -> Records<'_> {
+pub(crate) fn records(delimiter: u8, text: &[u8]) -> Records<'_> {
     let text = std::str::from_utf8(text).unwrap_or_default();
     Records { text, position: 0, cells: Cells::new(delimiter) }
 }
 
 /// The records of a text.
-pub struct Records<'t> {
+pub(crate) struct Records<'t> {
     text: &'t str,
     position: usize,
     cells: Cells,
@@ -23,7 +23,7 @@ pub struct Records<'t> {
 
 impl Records<'_> {
     /// Reads the next record into `record`, which is empty when there is none; says whether there is one.
-    pub fn read(&mut self, record: &mut ByteRecord) -> bool {
+    pub(crate) fn read(&mut self, record: &mut ByteRecord) -> bool {
         record.clear();
         while let Ok(bytes @ 1..) = line_break_bytes(self.text, self.position, true) {
             self.position += bytes;

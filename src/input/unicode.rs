@@ -16,7 +16,7 @@ pub(super) fn is_invisible(character: char) -> bool {
 /// A text in the form in which texts are the same that differ only in case or width (compatibility composition, case
 /// folding).
 #[must_use]
-pub fn folded(text: &str) -> String {
+pub(crate) fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }

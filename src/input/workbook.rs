@@ -23,7 +23,7 @@ use tempfile::SpooledTempFile;
 
 use self::cells::{csv_cell, shown_value};
 
-pub use self::error::WorkbookError;
+pub(crate) use self::error::WorkbookError;
 
 /// Text up to this size stays in memory; beyond it, all of it is in a file.
 pub(super) const MEMORY_BYTES: usize = 1024 * 1024;
@@ -39,12 +39,12 @@ const COMPOUND_FILE: [u8; 8] = *b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
 
 /// Whether a file begins as a workbook does, of any format.
 #[must_use]
-pub fn is_workbook(start: &[u8]) -> bool {
+pub(crate) fn is_workbook(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04") || start.starts_with(&COMPOUND_FILE)
 }
 
 /// A sheet as text. Reading it gives the records.
-pub struct Workbook {
+pub(crate) struct Workbook {
     text: SpooledTempFile,
     sheet: String,
     other_sheets: Vec<String>,
@@ -82,7 +82,7 @@ impl Workbook {
     ///
     /// # Errors
     /// [`WorkbookError`] when the file is no workbook, is damaged or too large, or has no such sheet.
-    pub fn open(
+    pub(crate) fn open(
         mut source: impl Read + Seek,
         sheet: Option<&str>,
         spool_directory: Option<&Path>,
@@ -112,13 +112,13 @@ impl Workbook {
 
     /// The name of the sheet.
     #[must_use]
-    pub fn sheet(&self) -> &str {
+    pub(crate) fn sheet(&self) -> &str {
         &self.sheet
     }
 
     /// The names of the other worksheets that can be seen.
     #[must_use]
-    pub fn other_sheets(&self) -> &[String] {
+    pub(crate) fn other_sheets(&self) -> &[String] {
         &self.other_sheets
     }
 

@@ -19,7 +19,7 @@ const DELIMITER: u8 = b',';
 
 /// Makes a sheet row by row. Each row brings the cells that results repeat, and then what it asks for; nothing of it is
 /// checked, since whoever makes rows knows what they mean.
-pub struct SheetWriter {
+pub(crate) struct SheetWriter {
     header: Vec<String>,
     row_count: u32,
     spool: SpoolWriter,
@@ -34,7 +34,7 @@ impl SheetWriter {
     /// A sheet of these columns. What is larger than 1 MiB of its rows is kept in a temporary file, in this directory or the
     /// system's.
     #[must_use]
-    pub fn new(header: &[&str], spool_directory: Option<&Path>) -> Self {
+    pub(crate) fn new(header: &[&str], spool_directory: Option<&Path>) -> Self {
         Self {
             header: header.iter().map(|name| (*name).to_owned()).collect(),
             row_count: 0,
@@ -51,7 +51,7 @@ impl SheetWriter {
     ///
     /// # Errors
     /// [`InputError`] when there is no room for it.
-    pub fn begin_row(&mut self, cells: &[&str]) -> Result<(), InputError> {
+    pub(crate) fn begin_row(&mut self, cells: &[&str]) -> Result<(), InputError> {
         if self.row_count == ROWS_MAXIMUM {
             return Err(InputError::TooManyRows);
         }
@@ -62,7 +62,7 @@ impl SheetWriter {
     }
 
     /// Lets the last row ask for a change; for as many as it likes.
-    pub fn ask(&mut self, machine: MachineReference, change: &Change) {
+    pub(crate) fn ask(&mut self, machine: MachineReference, change: &Change) {
         let change = match change {
             Change::Tag(action, tag) => Change::Tag(*action, self.tag_number(tag)),
             Change::DeviceValue(value) => Change::DeviceValue(*value),
@@ -73,7 +73,7 @@ impl SheetWriter {
     }
 
     /// The same of a tag that goes only to make room for another: no guard counts it as removed.
-    pub fn ask_in_exchange(&mut self, machine: MachineReference, change: &Change) {
+    pub(crate) fn ask_in_exchange(&mut self, machine: MachineReference, change: &Change) {
         self.exchanges.push(u32::try_from(self.requests.len()).unwrap_or(u32::MAX));
         self.ask(machine, change);
     }
@@ -87,7 +87,7 @@ impl SheetWriter {
     ///
     /// # Errors
     /// [`InputError`] when its rows cannot be kept.
-    pub fn finish(mut self) -> Result<Sheet, InputError> {
+    pub(crate) fn finish(mut self) -> Result<Sheet, InputError> {
         let spool = self.spool.finish()?;
         let machines = self.mentions.finish(&mut self.requests);
         let tags = self.tags.into_iter().collect();

@@ -25,7 +25,7 @@ pub(super) const MEMORY_MAXIMUM_BYTES: usize = 288 * 1024 * 1024;
 const INDEX_BYTES: usize = 2 * size_of::<u64>() + size_of::<u32>() + size_of::<(EntraDeviceId, u32)>();
 
 /// An inventory that is being read.
-pub struct InventoryBuilder {
+pub(crate) struct InventoryBuilder {
     records: Vec<Record>,
     by_id: HashTable<u32>,
     names: String,
@@ -52,7 +52,7 @@ impl std::fmt::Debug for InventoryBuilder {
 impl InventoryBuilder {
     /// An inventory of no machines yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::within(MEMORY_MAXIMUM_BYTES)
     }
 
@@ -85,7 +85,7 @@ impl InventoryBuilder {
 
     /// Adds a machine; says no if one with its id is there already. What that holds, the later showing knows better: pages
     /// overlap, and may be read far apart.
-    pub fn add(&mut self, machine: &MachineRecord) -> bool {
+    pub(crate) fn add(&mut self, machine: &MachineRecord) -> bool {
         let Ok(position) = u32::try_from(self.records.len()) else { return false };
         let id = MachineId::from_service(&machine.id);
         if MachineId::from_hexadecimal(&machine.id).is_none() {
@@ -125,7 +125,7 @@ impl InventoryBuilder {
 
     /// The place of the machine with this id, from 0, in the order in which they came.
     #[must_use]
-    pub fn place(&self, id: &MachineId) -> Option<usize> {
+    pub(crate) fn place(&self, id: &MachineId) -> Option<usize> {
         let is_found = |other: &u32| self.records.get(*other as usize).is_some_and(|record| record.id == *id);
         self.by_id.find(self.state.hash_one(id), is_found).map(|place| *place as usize)
     }
@@ -141,7 +141,7 @@ impl InventoryBuilder {
 
     /// The inventory; `began` and `ended` say when it was read, by the wall clock.
     #[must_use]
-    pub fn finish(mut self, began: Timestamp, ended: Timestamp) -> Inventory {
+    pub(crate) fn finish(mut self, began: Timestamp, ended: Timestamp) -> Inventory {
         self.records.shrink_to_fit();
         self.tags.shrink_to_fit();
         self.texts.shrink();

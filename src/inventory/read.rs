@@ -30,7 +30,7 @@ const SLOW_ANSWER: Duration = Duration::from_secs(5);
 const REPORT_QUEUE_LENGTH: usize = 64;
 
 /// Takes machines as they are read.
-pub trait MachineSink: Send + 'static {
+pub(crate) trait MachineSink: Send + 'static {
     /// Takes a machine; says no if one with its id came before. May block.
     ///
     /// # Errors
@@ -214,7 +214,7 @@ impl Inventory {
 ///
 /// # Errors
 /// [`ReadError`] when not all of them could be read, or the sink takes no more.
-pub async fn read<T: Transport, S: MachineSink>(
+pub(crate) async fn read<T: Transport, S: MachineSink>(
     caller: &Caller<T>,
     clock: &SharedClock,
     run: Option<RunKey>,

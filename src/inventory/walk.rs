@@ -29,7 +29,7 @@ const DOUBTS_BELIEVED_AFTER: u32 = 3;
 
 /// The limits of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageLimits {
+pub(crate) struct PageLimits {
     /// Machines on a page; not nought.
     pub page_machines: u32,
     /// Pages.
@@ -46,7 +46,7 @@ impl Default for PageLimits {
 
 /// What matters of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageSummary {
+pub(crate) struct PageSummary {
     /// Everything on it, machines that could not be read and those that came before included.
     pub items: u64,
     /// Machines that did not come before.
@@ -57,7 +57,7 @@ pub struct PageSummary {
 
 /// What comes after a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WalkStep {
+pub(crate) enum WalkStep {
     /// The next page is to be asked for.
     GoOn,
     /// What came is in doubt: the same part of the list is to be asked for again.
@@ -99,7 +99,7 @@ pub enum WalkError {
 
 /// A walk through the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageWalk {
+pub(crate) struct PageWalk {
     limits: PageLimits,
     pages: u32,
     /// On all pages.
@@ -117,20 +117,20 @@ pub struct PageWalk {
 impl PageWalk {
     /// A walk that begins with the first page.
     #[must_use]
-    pub const fn new(limits: PageLimits) -> Self {
+    pub(crate) const fn new(limits: PageLimits) -> Self {
         Self { limits, pages: 0, items: 0, position: 0, latest_items: 0, overlap: 0, doubts: 0 }
     }
 
     /// The call for the next page.
     #[must_use]
-    pub const fn request(&self) -> ApiRequest {
+    pub(crate) const fn request(&self) -> ApiRequest {
         ApiRequest::ListMachines { top: self.limits.page_machines, skip: self.skip() }
     }
 
     /// How many machines at the head of the next page are to be known from the one before; at least one of them has to
     /// be. Nought where nothing is asked of it, since it begins the list, or is there to see whether the list is over.
     #[must_use]
-    pub const fn overlap(&self) -> u64 {
+    pub(crate) const fn overlap(&self) -> u64 {
         if self.skip() == 0 { 0 } else { self.overlap }
     }
 
@@ -143,7 +143,7 @@ impl PageWalk {
     /// # Errors
     /// [`WalkError`] when there ought to be another page but a limit is reached, when nobody is in the list, and when it
     /// goes on where nothing ought to be, or the same page comes again and again.
-    pub fn take(&mut self, page: PageSummary) -> Result<WalkStep, WalkError> {
+    pub(crate) fn take(&mut self, page: PageSummary) -> Result<WalkStep, WalkError> {
         let is_new = page.new_machines > 0;
         let torn = WalkError::Torn { position: self.position };
         if self.position == 0 && !is_new {
@@ -194,7 +194,7 @@ impl PageWalk {
     ///
     /// # Errors
     /// [`WalkError`] when nobody is in the list, and when no page follows the one before.
-    pub fn take_none(&mut self) -> Result<WalkStep, WalkError> {
+    pub(crate) fn take_none(&mut self) -> Result<WalkStep, WalkError> {
         if self.position == 0 {
             // It was asked for repeatedly by whoever made the call.
             return Err(WalkError::Nobody);
@@ -214,7 +214,7 @@ impl PageWalk {
     ///
     /// # Errors
     /// [`WalkError`] when no page follows the one before.
-    pub fn take_unfit(&mut self) -> Result<WalkStep, WalkError> {
+    pub(crate) fn take_unfit(&mut self) -> Result<WalkStep, WalkError> {
         let step = self.doubt(WalkError::Torn { position: self.position })?;
         let further = self.overlap.saturating_mul(STEP_BACK_FACTOR);
         self.overlap = if self.is_last_attempt() { self.furthest() } else { self.furthest().min(further) };

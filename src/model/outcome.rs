@@ -17,11 +17,11 @@ impl fmt::Display for RowNumber {
 }
 
 /// What the names of runs against the sandbox begin with.
-pub const SANDBOX_RUN_PREFIX: &str = "sandbox-";
+pub(crate) const SANDBOX_RUN_PREFIX: &str = "sandbox-";
 
 /// Whether a run of this name was a rehearsal.
 #[must_use]
-pub fn is_sandbox_run(run_id: &str) -> bool {
+pub(crate) fn is_sandbox_run(run_id: &str) -> bool {
     run_id.starts_with(SANDBOX_RUN_PREFIX)
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 /// The most characters that a tag may have (documented for tags set through the registry).
-pub const TAG_MAXIMUM_CHARACTERS: usize = 200;
+pub(crate) const TAG_MAXIMUM_CHARACTERS: usize = 200;
 
 /// A machine tag: 1 to 200 characters, none of them a control character but for line breaks, no white space at either
 /// end. A tag with a line break is doubtful, and the input lets it pass only where it is to be removed or was allowed.

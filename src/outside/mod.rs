@@ -16,7 +16,7 @@ mod escaping;
 mod masking;
 mod pieces;
 mod reading;
-pub mod secrets;
+pub(crate) mod secrets;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -108,13 +108,13 @@ impl<'de> Deserialize<'de> for Outside<'static> {
 /// A name of a file, an argument or another text of the user's own among our own words: as [`Outside::line`], but that
 /// it may hold a secret that could be a word. Whoever typed it sees what he typed.
 #[must_use]
-pub fn shown(text: &(impl AsRef<OsStr> + ?Sized)) -> String {
+pub(crate) fn shown(text: &(impl AsRef<OsStr> + ?Sized)) -> String {
     line_escaped(&masked_ours(&text.as_ref().to_string_lossy())).into_owned()
 }
 
 /// An object for scripts, on a line of its own: its values are exact, and nothing in it moves a terminal.
 #[must_use]
-pub fn json_document(object: &serde_json::Value) -> String {
+pub(crate) fn json_document(object: &serde_json::Value) -> String {
     json_escaped(&object.to_string()).into_owned() + "\n"
 }
 

@@ -35,12 +35,12 @@ impl Known {
 }
 
 /// Masks this secret from now on.
-pub fn keep(secret: &SecretString) {
+pub(crate) fn keep(secret: &SecretString) {
     add(secret, |known, secret| known.kept.push(secret));
 }
 
 /// Masks this secret from now on, until many younger ones have come.
-pub fn learn(secret: &SecretString) {
+pub(crate) fn learn(secret: &SecretString) {
     add(secret, |known, secret| {
         if known.learned.len() == MOST_LEARNED {
             known.learned.pop_front();

@@ -9,7 +9,7 @@ use super::recent::Held;
 
 /// How far an operation had come when its run was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Earlier {
+pub(crate) enum Earlier {
     /// It was never sent, or left out by options or for want of another operation.
     NotSent,
     /// It was already set.
@@ -28,7 +28,7 @@ pub enum Earlier {
 
 /// What is known today of the slot that an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Today {
+pub(crate) struct Today {
     /// What holds, by the list and our own writes of the last minutes over it; [`Held::Unknown`] when the list was not
     /// read, does not show it, or a write is in doubt.
     pub held: Held,
@@ -39,7 +39,7 @@ pub struct Today {
 
 /// What becomes of an operation when its run is gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carried {
+pub(crate) enum Carried {
     /// Its outcome stands.
     Kept,
     /// It is sent again, whatever the list shows; what held before the run, and its attempts, are kept.
@@ -50,7 +50,7 @@ pub enum Carried {
 
 /// How far an operation had come, and what our own last write after that left, as [`Today::written_later`] has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EarlierOutcome {
+pub(crate) struct EarlierOutcome {
     /// How far.
     pub earlier: Earlier,
     /// What a later write left.
@@ -63,7 +63,7 @@ impl Plan {
     /// Takes the outcomes of the run that is gone on with into the plan, by the numbers of its operations, and says what
     /// becomes of each. The guard, of a list of so many machines, and the limit count what is still to be changed.
     #[must_use]
-    pub fn carry(
+    pub(crate) fn carry(
         &mut self,
         earlier: impl Fn(usize) -> Option<EarlierOutcome>,
         settings: PlanSettings,
@@ -95,7 +95,7 @@ impl Plan {
 
 /// What becomes of an operation that wants `wanted` and had come so far.
 #[must_use]
-pub fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
+pub(crate) fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
     let holds = today.held == wanted;
     let is_contradicted = match today.held {
         Held::Unknown => today.written_later.is_some_and(|written| written != wanted),

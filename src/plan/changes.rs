@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-pub use super::decision::Decision;
+pub(crate) use super::decision::Decision;
 use super::guard::Guard;
 use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
@@ -17,7 +17,7 @@ use crate::model::{Change, ChangeKind, MachineId, MachineReference, Operation, R
 
 /// What to do with machines that the inventory lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum UnlistedPolicy {
+pub(crate) enum UnlistedPolicy {
     /// Try them last.
     #[default]
     Try,
@@ -27,7 +27,7 @@ pub enum UnlistedPolicy {
 
 /// What a plan is made with.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PlanSettings {
+pub(crate) struct PlanSettings {
     /// What to do with machines that the inventory lacks.
     pub unlisted: UnlistedPolicy,
     /// Only so many operations that change something are sent.
@@ -38,7 +38,7 @@ pub struct PlanSettings {
 
 /// A plan: every operation with what is decided about it.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The operations.
     pub operations: Arc<Operations>,
     /// The machines, and what is asked of them.
@@ -54,7 +54,7 @@ pub struct Plan {
 impl Plan {
     /// Decides about every operation.
     #[must_use]
-    pub fn of(
+    pub(crate) fn of(
         operations: Arc<Operations>,
         machines: Resolution,
         inventory: Option<&Inventory>,
@@ -94,7 +94,12 @@ impl Plan {
 
     /// Withholds all removals where the guard does not allow as many, of a list of so many machines. One that only makes
     /// room for another tag is none.
-    pub fn withhold_removals(&mut self, guard: Guard, listed: u64, makes_room: impl Fn(&PlannedOperation) -> bool) {
+    pub(crate) fn withhold_removals(
+        &mut self,
+        guard: Guard,
+        listed: u64,
+        makes_room: impl Fn(&PlannedOperation) -> bool,
+    ) {
         let operations = self.decisions.iter_mut().zip(&self.operations.operations);
         let removals: Vec<&mut Decision> = operations
             .filter(|(decision, operation)| {
@@ -123,7 +128,7 @@ impl Plan {
     }
 
     /// Every operation with what is decided about it and what held before.
-    pub fn iter(&self) -> impl Iterator<Item = (&PlannedOperation, Decision, Held)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PlannedOperation, Decision, Held)> {
         let decided = self.decisions.iter().zip(&self.before);
         self.operations
             .operations
@@ -134,19 +139,19 @@ impl Plan {
 
     /// How many operations have this decision.
     #[must_use]
-    pub fn count(&self, decision: Decision) -> u64 {
+    pub(crate) fn count(&self, decision: Decision) -> u64 {
         self.decisions.iter().filter(|known| **known == decision).count() as u64
     }
 
     /// Whether the inventory was read and lacks this machine.
     #[must_use]
-    pub fn is_unlisted(&self, machine: MachineNumber) -> bool {
+    pub(crate) fn is_unlisted(&self, machine: MachineNumber) -> bool {
         matches!(self.machines.machine(machine), Some(ResolvedMachine::Unlisted(_)))
     }
 
     /// What is asked for.
     #[must_use]
-    pub fn requests(&self) -> &Requests {
+    pub(crate) fn requests(&self) -> &Requests {
         self.machines.requests()
     }
 
@@ -154,7 +159,7 @@ impl Plan {
     /// drive device groups and a machine must not fall out of both. What is already set counts, too: a run that is gone on
     /// with may find that it is not so any more.
     #[must_use]
-    pub fn guarded_machines(&self) -> Vec<bool> {
+    pub(crate) fn guarded_machines(&self) -> Vec<bool> {
         const ADDS: u8 = 1;
         const REMOVES: u8 = 2;
         let mut seen = vec![0_u8; self.machines.len()];
@@ -175,7 +180,7 @@ impl Plan {
 
     /// The calls that the changes take.
     #[must_use]
-    pub fn calls(&self, batch_limit: usize) -> CallsNeeded {
+    pub(crate) fn calls(&self, batch_limit: usize) -> CallsNeeded {
         let mut groups: HashMap<(Change<TagNumber>, bool), u64> = HashMap::new();
         for (operation, decision, _) in self.iter() {
             if decision == Decision::Change {
@@ -192,7 +197,7 @@ impl Plan {
 
 /// The calls that a plan takes, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallsNeeded {
+pub(crate) struct CallsNeeded {
     /// Bulk calls.
     pub bulk: u64,
     /// Single tag calls.
@@ -260,7 +265,7 @@ impl Shown {
 
 /// What the inventory shows of the tag or value that an operation is about.
 #[must_use]
-pub fn listed(machines: &Resolution, operation: &PlannedOperation, inventory: Option<&Inventory>) -> Held {
+pub(crate) fn listed(machines: &Resolution, operation: &PlannedOperation, inventory: Option<&Inventory>) -> Held {
     shown_by_list(machines, operation, inventory).held()
 }
 
@@ -319,7 +324,7 @@ fn proven(
 
 /// The same of an operation that is stored.
 #[must_use]
-pub fn proven_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
+pub(crate) fn proven_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
     let Slot { machine, tag } = operation.slot();
     let written = recent.find(&machine, tag.as_ref());
     written.map_or(Held::Unknown, |written| written.proven(shown_on(inventory.look_up(&machine), tag.as_ref()).held()))
@@ -327,7 +332,7 @@ pub fn proven_today(operation: &Operation, inventory: &Inventory, recent: &Recen
 
 /// What is known today of the slot of an operation, by the inventory and over it our own writes of late.
 #[must_use]
-pub fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
+pub(crate) fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
     let Slot { machine, tag } = operation.slot();
     let shown = shown_on(inventory.look_up(&machine), tag.as_ref());
     after_our_writes(shown, operation.change.leaves(), &machine, tag.as_ref(), recent).held()
@@ -335,7 +340,7 @@ pub fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentW
 
 /// The same for an operation that was carried out: its outcome is not given up without reason.
 #[must_use]
-pub fn outcome_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
+pub(crate) fn outcome_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
     let Slot { machine, tag } = operation.slot();
     match recent.find(&machine, tag.as_ref()) {
         Some(written) => {

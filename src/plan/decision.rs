@@ -2,7 +2,7 @@
 
 /// What is decided about an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// It is to be sent.
     Change,
     /// It is already set.

@@ -16,7 +16,7 @@ use crate::words::group_digits;
 
 /// How much of one kind is not too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub(crate) enum Bound {
     /// What exceeds neither this share of the machines nor this number, or one of them only.
     Share {
         /// Of the machines.
@@ -32,7 +32,7 @@ impl Bound {
     /// Whether so many are not too many, of so many machines. Of machines that nobody has counted, which are 0, any number
     /// exceeds the share.
     #[must_use]
-    pub const fn allows(self, count: u64, machines: u64) -> bool {
+    pub(crate) const fn allows(self, count: u64, machines: u64) -> bool {
         match self {
             Self::Share { percent, count: most } => {
                 count <= most as u64 || count.saturating_mul(100) <= machines.saturating_mul(percent as u64)
@@ -56,7 +56,7 @@ impl fmt::Display for Bound {
 
 /// The bounds of a run; what has none is not guarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Guard {
+pub(crate) struct Guard {
     /// Tags that are taken off: beyond it all are withheld.
     pub removals: Option<Bound>,
     /// Operations that change something: beyond it the plan is refused.
@@ -68,7 +68,7 @@ pub struct Guard {
 impl Guard {
     /// The same with what was said for this run only.
     #[must_use]
-    pub fn with_ceilings(self, removals: Option<u32>, changes: Option<u32>) -> Self {
+    pub(crate) fn with_ceilings(self, removals: Option<u32>, changes: Option<u32>) -> Self {
         Self {
             removals: removals.map(Bound::Ceiling).or(self.removals),
             changes: changes.map(Bound::Ceiling).or(self.changes),
@@ -78,13 +78,13 @@ impl Guard {
 
     /// Whether so many removals are withheld, where the list has so many machines.
     #[must_use]
-    pub fn withholds(&self, removals: u64, listed: u64) -> bool {
+    pub(crate) fn withholds(&self, removals: u64, listed: u64) -> bool {
         self.removals.is_some_and(|bound| !bound.allows(removals, self.machines(listed)))
     }
 
     /// The bound that so many changes exceed, where the list has so many machines.
     #[must_use]
-    pub fn refuses(&self, changes: u64, listed: u64) -> Option<Bound> {
+    pub(crate) fn refuses(&self, changes: u64, listed: u64) -> Option<Bound> {
         self.changes.filter(|bound| !bound.allows(changes, self.machines(listed)))
     }
 

@@ -11,19 +11,19 @@ const SEEDS: [u64; 2] = [0x7461_6766_6c65_6574, 0x6f70_6572_6174_696f];
 
 /// Digests things in order.
 #[derive(Clone, Debug, Default)]
-pub struct OrderedDigest([u64; 2]);
+pub(crate) struct OrderedDigest([u64; 2]);
 
 impl OrderedDigest {
     /// The digest of one thing, as text.
     #[must_use]
-    pub fn of(thing: &(impl Hash + ?Sized)) -> String {
+    pub(crate) fn of(thing: &(impl Hash + ?Sized)) -> String {
         let mut digest = Self::default();
         digest.add(thing);
         digest.text()
     }
 
     /// Takes the next thing.
-    pub fn add(&mut self, thing: &(impl Hash + ?Sized)) {
+    pub(crate) fn add(&mut self, thing: &(impl Hash + ?Sized)) {
         for (sum, seed) in self.0.iter_mut().zip(SEEDS) {
             *sum = FixedState::with_seed(seed).hash_one((*sum, thing));
         }
@@ -31,18 +31,18 @@ impl OrderedDigest {
 
     /// The digest as text.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         text(self.0)
     }
 }
 
 /// Digests operations in whatever order.
 #[derive(Clone, Debug, Default)]
-pub struct OperationsDigest([u64; 2]);
+pub(crate) struct OperationsDigest([u64; 2]);
 
 impl OperationsDigest {
     /// Takes an operation; each is to be given once.
-    pub fn add(&mut self, operation: &Operation) {
+    pub(crate) fn add(&mut self, operation: &Operation) {
         for (sum, seed) in self.0.iter_mut().zip(SEEDS) {
             *sum = sum.wrapping_add(FixedState::with_seed(seed).hash_one(operation));
         }
@@ -50,7 +50,7 @@ impl OperationsDigest {
 
     /// The digest as text.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         text(self.0)
     }
 }

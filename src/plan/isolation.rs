@@ -21,13 +21,13 @@ const FALSE_ALARMS_BEFORE_SINGLES: usize = 2;
 /// The most calls that members which the inventory lacks can take, whatever the service says: one refused bulk call for
 /// each 500, and 1.5 for each member.
 #[must_use]
-pub const fn worst_case_calls(members: u64, batch_limit: u64) -> u64 {
+pub(crate) const fn worst_case_calls(members: u64, batch_limit: u64) -> u64 {
     if members <= 1 { members } else { members.div_ceil(batch_limit) + members + members / 2 }
 }
 
 /// What to send next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trial<Member> {
+pub(crate) enum Trial<Member> {
     /// One bulk call.
     Together(Vec<Member>),
     /// One single call; it alone can show that a member is bad.
@@ -36,7 +36,7 @@ pub enum Trial<Member> {
 
 /// What came of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TrialEnd<Member> {
+pub(crate) enum TrialEnd<Member> {
     /// It was accepted; its members are done.
     Accepted,
     /// The member is bad; it is done.
@@ -52,7 +52,7 @@ pub enum TrialEnd<Member> {
 /// The search in one refused call: [`next`](Self::next) gives trials, [`take`](Self::take) takes their ends. Bulk calls
 /// come one at a time, and so do single calls but those that nothing else depends on.
 #[derive(Clone, Debug)]
-pub struct Isolation<Member> {
+pub(crate) struct Isolation<Member> {
     /// Nothing is known of these.
     pool: Vec<Member>,
     /// At least one of these is bad.
@@ -74,7 +74,7 @@ impl<Member> Isolation<Member> {
     /// The search in a refused call that named nobody, or nobody that is believed. The order of the members must have
     /// nothing to do with their being bad: a mixed one, not that of the input.
     #[must_use]
-    pub const fn new(members: Vec<Member>) -> Self {
+    pub(crate) const fn new(members: Vec<Member>) -> Self {
         Self {
             pool: Vec::new(),
             hot: members,
@@ -91,20 +91,20 @@ impl<Member> Isolation<Member> {
     /// The same where the service may refuse every bulk call, whatever it holds. So first one is tried alone, until one is
     /// accepted, and then two together: where those are refused and each is accepted alone, it is so.
     #[must_use]
-    pub fn in_doubt(self) -> Self {
+    pub(crate) fn in_doubt(self) -> Self {
         Self { is_doubtful: true, ..self }
     }
 
     /// The same where the named were taken out: nothing is known of the others.
     #[must_use]
-    pub fn of_rest(others: Vec<Member>) -> Self {
+    pub(crate) fn of_rest(others: Vec<Member>) -> Self {
         Self { pool: others, ..Self::new(Vec::new()) }
     }
 
     /// What to send next, at most `limit` members together. `None` when the end of what is under way must be known first,
     /// or when there is nothing left.
     #[must_use]
-    pub fn next(&mut self, limit: usize) -> Option<Trial<Member>> {
+    pub(crate) fn next(&mut self, limit: usize) -> Option<Trial<Member>> {
         if self.trial.is_some() {
             return None;
         }
@@ -138,12 +138,12 @@ impl<Member> Isolation<Member> {
 
     /// Whether everybody is done.
     #[must_use]
-    pub const fn is_done(&self) -> bool {
+    pub(crate) const fn is_done(&self) -> bool {
         self.pool.is_empty() && self.hot.is_empty() && self.trial.is_none() && self.beside == 0
     }
 
     /// Takes the end of a trial that [`next`](Self::next) gave.
-    pub fn take(&mut self, end: TrialEnd<Member>) {
+    pub(crate) fn take(&mut self, end: TrialEnd<Member>) {
         let Some((from_hot, size)) = self.trial.take() else {
             self.beside = self.beside.saturating_sub(1);
             match end {
@@ -183,19 +183,19 @@ impl<Member> Isolation<Member> {
 
     /// Whether bulk calls are refused here for a reason that lies in no id.
     #[must_use]
-    pub const fn goes_one_by_one(&self) -> bool {
+    pub(crate) const fn goes_one_by_one(&self) -> bool {
         self.false_alarms >= FALSE_ALARMS_BEFORE_SINGLES
     }
 
     /// Whether it has shown that bulk calls are refused whatever they hold, where that was in doubt.
     #[must_use]
-    pub const fn shows_bulk_refused(&self) -> bool {
+    pub(crate) const fn shows_bulk_refused(&self) -> bool {
         self.is_doubtful && !self.has_accepted_bulk && self.false_alarms > 0
     }
 
     /// Whether the trial under way is part of a group that was refused: it meets again what the group met.
     #[must_use]
-    pub fn is_of_refused(&self) -> bool {
+    pub(crate) fn is_of_refused(&self) -> bool {
         self.trial.is_some_and(|(from_hot, _)| from_hot)
     }
 

@@ -12,7 +12,7 @@ use crate::model::ChangeKind;
 
 /// How an operation stands before the limit is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// It would change something.
     Changes,
     /// There is nothing to be waited for: it is so, or is left as somebody made it.
@@ -24,7 +24,7 @@ pub enum Standing {
 impl Standing {
     /// By what was decided; what is kept of an earlier life of the run is done or not.
     #[must_use]
-    pub const fn of(decision: Decision, is_done: bool) -> Self {
+    pub(crate) const fn of(decision: Decision, is_done: bool) -> Self {
         match decision {
             Decision::Change | Decision::BeyondLimit => Self::Changes,
             Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore | Decision::Withheld => {
@@ -45,7 +45,10 @@ struct Adds {
 
 /// For each operation whether the limit leaves it out. They come in the order of the file.
 #[must_use]
-pub fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, ChangeKind, Standing)], limit: u32) -> Vec<bool> {
+pub(crate) fn beyond_limit<Machine: Eq + Hash>(
+    operations: &[(Machine, ChangeKind, Standing)],
+    limit: u32,
+) -> Vec<bool> {
     let mut adds: HashMap<&Machine, Adds> = HashMap::new();
     for (number, (machine, kind, standing)) in operations.iter().enumerate() {
         match (kind, standing) {

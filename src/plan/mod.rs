@@ -1,22 +1,22 @@
 //! Rows become operations, operations become calls, calls become a finish time: pure functions over what was read.
 
-pub mod carrying;
-pub mod changes;
-pub mod decision;
+pub(crate) mod carrying;
+pub(crate) mod changes;
+pub(crate) mod decision;
 #[cfg(test)]
 pub(crate) mod fixtures;
-pub mod guard;
-pub mod identity;
-pub mod isolation;
-pub mod limiting;
-pub mod operations;
-pub mod other_forms;
-pub mod recent;
-pub mod redecision;
-pub mod resolution;
-pub mod schedule;
-pub mod tag_change;
-pub mod tag_list;
-pub mod tenant_tags;
-pub mod undo;
-pub mod verification;
+pub(crate) mod guard;
+pub(crate) mod identity;
+pub(crate) mod isolation;
+pub(crate) mod limiting;
+pub(crate) mod operations;
+pub(crate) mod other_forms;
+pub(crate) mod recent;
+pub(crate) mod redecision;
+pub(crate) mod resolution;
+pub(crate) mod schedule;
+pub(crate) mod tag_change;
+pub(crate) mod tag_list;
+pub(crate) mod tenant_tags;
+pub(crate) mod undo;
+pub(crate) mod verification;

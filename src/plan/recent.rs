@@ -13,15 +13,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub use crate::model::{Age, Held};
+pub(crate) use crate::model::{Age, Held};
 use crate::model::{MachineId, MayHold, Slot, Tag};
 
 /// How long the list may lag behind writes (the API's page says "some latency"; users saw minutes).
-pub const LIST_LAG: Duration = Duration::from_mins(15);
+pub(crate) const LIST_LAG: Duration = Duration::from_mins(15);
 
 /// What our writes of the last [`LIST_LAG`] made of a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     /// What the last one left that surely took effect; `None` when there was none.
     pub surely: Option<Held>,
     /// How much is known of its age.
@@ -41,7 +41,7 @@ impl Written {
     /// may or may not have taken effect. What somebody else has made of it speaks against an outcome, and never for one:
     /// who came last nobody can tell. Nor can they where our write may be old: then what speaks against it holds.
     #[must_use]
-    pub fn over(&self, listed: Held, wanted: Held) -> Held {
+    pub(crate) fn over(&self, listed: Held, wanted: Held) -> Held {
         match self.surely {
             Some(ours) if ours == wanted && self.age != Age::Young && !self.is_in_doubt() => listed,
             _ => self.outcome_over(listed, wanted),
@@ -51,7 +51,7 @@ impl Written {
     /// The same where `wanted` is an outcome of ours that is not to be given up without reason: a write that looks young
     /// upholds it.
     #[must_use]
-    pub fn outcome_over(&self, listed: Held, wanted: Held) -> Held {
+    pub(crate) fn outcome_over(&self, listed: Held, wanted: Held) -> Held {
         if self.is_somebody_elses(listed) || self.is_proven_by(listed) {
             return if listed == wanted { Held::Unknown } else { listed };
         }
@@ -70,7 +70,7 @@ impl Written {
     /// Whether somebody else must have made what the list shows: a device value that neither our writes left nor was
     /// there before them. Of a tag that cannot be told, since it is there or not.
     #[must_use]
-    pub fn is_somebody_elses(&self, listed: Held) -> bool {
+    pub(crate) fn is_somebody_elses(&self, listed: Held) -> bool {
         matches!(listed, Held::Value(_)) && !self.earlier.allows(listed) && !self.may_have_left(listed)
     }
 
@@ -83,37 +83,37 @@ impl Written {
 
     /// What is so proven to be there, or by the age of all writes; nothing is known where it is not.
     #[must_use]
-    pub fn proven(&self, listed: Held) -> Held {
+    pub(crate) fn proven(&self, listed: Held) -> Held {
         if self.looks_old() || self.is_proven_by(listed) { listed } else { Held::Unknown }
     }
 
     /// Everything that it may hold where the list shows this.
     #[must_use]
-    pub fn may_hold(&self, listed: Held) -> MayHold {
+    pub(crate) fn may_hold(&self, listed: Held) -> MayHold {
         MayHold::only(self.surely.unwrap_or(listed)).or(self.perhaps)
     }
 
     /// Whether all of them are old by wall time, so that a list shows what has become of them unless that time is wrong.
     #[must_use]
-    pub fn looks_old(&self) -> bool {
+    pub(crate) fn looks_old(&self) -> bool {
         self.youngest == Some(Age::LooksOld)
     }
 
     /// Whether a write of ours may have left this.
     #[must_use]
-    pub fn may_have_left(&self, held: Held) -> bool {
+    pub(crate) fn may_have_left(&self, held: Held) -> bool {
         self.surely == Some(held) || self.perhaps.allows(held)
     }
 }
 
 /// What our own writes of the last [`LIST_LAG`] made of machines.
 #[derive(Clone, Debug, Default)]
-pub struct RecentWrites(HashMap<MachineId, Vec<(Option<Tag>, Written)>>);
+pub(crate) struct RecentWrites(HashMap<MachineId, Vec<(Option<Tag>, Written)>>);
 
 impl RecentWrites {
     /// Notes a write that took effect; writes come in the order in which they were made, and the last one counts. What was
     /// there before is `replaced`.
-    pub fn note(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+    pub(crate) fn note(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
         let written = self.slot(slot, replaced, held, age);
         written.age = age;
         written.perhaps = written.unanswered;
@@ -123,7 +123,7 @@ impl RecentWrites {
     }
 
     /// Notes a write that may have taken effect or not, or may do so yet.
-    pub fn note_doubtful(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+    pub(crate) fn note_doubtful(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
         let written = self.slot(slot, replaced, held, age);
         written.perhaps = written.perhaps.or(MayHold::only(held));
         written.unanswered = written.unanswered.or(MayHold::only(held));
@@ -131,7 +131,7 @@ impl RecentWrites {
 
     /// Notes a write to another form of the tag, which was answered and took effect on this one if the service takes the two
     /// for one.
-    pub fn note_other_form(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+    pub(crate) fn note_other_form(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
         let written = self.slot(slot, replaced, held, age);
         written.perhaps = written.perhaps.or(MayHold::only(held));
     }
@@ -154,13 +154,13 @@ impl RecentWrites {
 
     /// What our writes left there; `None` when there was none.
     #[must_use]
-    pub fn find(&self, machine: &MachineId, tag: Option<&Tag>) -> Option<Written> {
+    pub(crate) fn find(&self, machine: &MachineId, tag: Option<&Tag>) -> Option<Written> {
         let writes = self.0.get(machine)?;
         writes.iter().find(|(known, _)| known.as_ref() == tag).map(|(_, written)| *written)
     }
 
     /// The tags that differ from this one in nothing but case and were written there, or may have been.
-    pub fn case_variants(&self, machine: &MachineId, tag: &Tag) -> impl Iterator<Item = &Tag> {
+    pub(crate) fn case_variants(&self, machine: &MachineId, tag: &Tag) -> impl Iterator<Item = &Tag> {
         let writes = self.0.get(machine).into_iter().flatten();
         writes
             .filter(|(_, written)| written.may_have_left(Held::Present))
@@ -168,14 +168,14 @@ impl RecentWrites {
     }
 
     /// The tags of a machine that were written there, with what is known of that.
-    pub fn tags_of(&self, machine: &MachineId) -> impl Iterator<Item = (&Tag, &Written)> {
+    pub(crate) fn tags_of(&self, machine: &MachineId) -> impl Iterator<Item = (&Tag, &Written)> {
         let writes = self.0.get(machine).into_iter().flatten();
         writes.filter_map(|(tag, written)| Some((tag.as_ref()?, written)))
     }
 
     /// The machines that were written to, sorted.
     #[must_use]
-    pub fn machines(&self) -> Vec<&MachineId> {
+    pub(crate) fn machines(&self) -> Vec<&MachineId> {
         let mut machines: Vec<&MachineId> = self.0.keys().collect();
         machines.sort();
         machines
@@ -183,7 +183,7 @@ impl RecentWrites {
 
     /// Whether there was no write at all.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

@@ -7,7 +7,7 @@ use crate::model::MayHold;
 
 /// Whether the inventory shows a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listing {
+pub(crate) enum Listing {
     /// Nobody has looked.
     NotRead,
     /// It does.
@@ -18,7 +18,7 @@ pub enum Listing {
 
 /// An operation as its run left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredWish {
+pub(crate) struct StoredWish {
     /// Whether its run takes another back.
     pub is_undo: bool,
     /// How far it had come.
@@ -36,7 +36,7 @@ impl StoredWish {
     /// The list may lag behind the run that an undo takes back, behind the undo, or behind runs before them: then it shows
     /// what one of them had left or found. Anything else is somebody else's, and younger than our writes.
     #[must_use]
-    pub fn held_today(self, shown: Held, held: Held, earlier: MayHold) -> Held {
+    pub(crate) fn held_today(self, shown: Held, held: Held, earlier: MayHold) -> Held {
         let is_ours = [Held::Unknown, self.wanted, self.before].contains(&shown)
             || self.before == Held::Unknown
             || (earlier != MayHold::ANYTHING && earlier.allows(shown));
@@ -46,7 +46,7 @@ impl StoredWish {
 
 /// Decides about an operation again.
 #[must_use]
-pub fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: UnlistedPolicy) -> Decision {
+pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: UnlistedPolicy) -> Decision {
     if wish.is_undo {
         return redecide_undo(wish, today);
     }

@@ -12,7 +12,7 @@ use crate::quota::{Pacer, Quota, QuotaScope};
 
 /// What a schedule is made from.
 #[derive(Clone, Debug)]
-pub struct Schedule<'a> {
+pub(crate) struct Schedule<'a> {
     /// The limits of the bucket.
     pub quota: &'a Quota,
     /// The ends of the bucket's latest calls, newest first; as many as the largest limit has calls.
@@ -26,12 +26,12 @@ pub struct Schedule<'a> {
 impl Schedule<'_> {
     /// When the last of so many further calls will have its answer, if the first may start `now`.
     #[must_use]
-    pub fn end(&self, now: BootTime, calls: u64) -> BootTime {
+    pub(crate) fn end(&self, now: BootTime, calls: u64) -> BootTime {
         self.ends(now, calls).last().unwrap_or(now)
     }
 
     /// When each of so many further calls will have its answer, if the first may start `now`.
-    pub fn ends(&self, now: BootTime, calls: u64) -> impl Iterator<Item = BootTime> {
+    pub(crate) fn ends(&self, now: BootTime, calls: u64) -> impl Iterator<Item = BootTime> {
         let longest = self.quota.limits().iter().map(|limit| limit.calls.get() as usize).max().unwrap_or(0);
         let mut ends: VecDeque<BootTime> = self.latest_ends.iter().take(longest).rev().copied().collect();
         let mut start = now;
@@ -60,7 +60,7 @@ impl Schedule<'_> {
 /// How much will have been done when, with its calls spread evenly over the work: at most so many points as asked for, the
 /// last of which is the end.
 #[must_use]
-pub fn course(
+pub(crate) fn course(
     schedule: &Schedule<'_>,
     now: BootTime,
     calls: u64,
@@ -76,7 +76,7 @@ pub fn course(
 
 /// Several courses as one: what will have been done of all of them.
 #[must_use]
-pub fn together(courses: &[Vec<(Duration, u64)>]) -> Vec<(Duration, u64)> {
+pub(crate) fn together(courses: &[Vec<(Duration, u64)>]) -> Vec<(Duration, u64)> {
     let steps = courses.iter().flat_map(|course| {
         let before = std::iter::once(0).chain(course.iter().map(|(_, done)| *done));
         course.iter().zip(before).map(|((at, done), before)| (*at, done.saturating_sub(before)))
@@ -93,7 +93,7 @@ pub fn together(courses: &[Vec<(Duration, u64)>]) -> Vec<(Duration, u64)> {
 
 /// Calls of each bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BucketCalls {
+pub(crate) struct BucketCalls {
     /// Reading machines.
     pub machines: u64,
     /// Single tags.
@@ -107,7 +107,7 @@ pub struct BucketCalls {
 /// When everything will be over if the machines are read first, and tags and device values are written side by side
 /// then, or one after the other where all calls count together; single and bulk tag calls, too, where they count apart.
 /// `latest_ends` gives those of a group of the scope, as [`Schedule`] wants them.
-pub fn finish_time(
+pub(crate) fn finish_time(
     quota: &Quota,
     scope: QuotaScope,
     now: BootTime,

@@ -7,7 +7,7 @@ use crate::model::{Change, Held, MachineId, Tag, TagAction, TagError};
 
 /// What becomes of a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagChange {
+pub(crate) struct TagChange {
     /// The tag, exactly.
     old: Tag,
     /// What takes its place, if anything does.
@@ -16,7 +16,7 @@ pub struct TagChange {
 
 /// Why a tag cannot be renamed or removed as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TagChangeError {
+pub(crate) enum TagChangeError {
     /// No machine can have the one, or the other.
     #[error(transparent)]
     Tag(#[from] TagError),
@@ -44,13 +44,13 @@ pub enum TagChangeError {
 impl TagChangeError {
     /// Whether what was typed makes no sense, whatever the tenant has; what is odd may be meant.
     #[must_use]
-    pub const fn is_usage(&self) -> bool {
+    pub(crate) const fn is_usage(&self) -> bool {
         !matches!(self, Self::Odd { .. })
     }
 
     /// What to do about it.
     #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub(crate) const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Tag(_) | Self::Same(_) => None,
             Self::CaseVariants { .. } => Some("rename it twice, by way of a third tag"),
@@ -64,7 +64,7 @@ impl TagChange {
     ///
     /// # Errors
     /// [`TagChangeError`] when no machine can have it.
-    pub fn remove(tag: &str) -> Result<Self, TagChangeError> {
+    pub(crate) fn remove(tag: &str) -> Result<Self, TagChangeError> {
         Ok(Self { old: Tag::new(tag)?, new: None })
     }
 
@@ -73,7 +73,7 @@ impl TagChange {
     ///
     /// # Errors
     /// [`TagChangeError`] when no machine can have the one or the other, when both may be one, or when the new one is odd.
-    pub fn rename(old: &str, new: &str, accepted: Accepted) -> Result<Self, TagChangeError> {
+    pub(crate) fn rename(old: &str, new: &str, accepted: Accepted) -> Result<Self, TagChangeError> {
         let (old, new) = (Tag::new(old)?, Tag::new(new.trim())?);
         if old == new {
             return Err(TagChangeError::Same(Excerpt::new(old.as_str())));
@@ -90,18 +90,18 @@ impl TagChange {
 
     /// The tag that goes.
     #[must_use]
-    pub const fn old(&self) -> &Tag {
+    pub(crate) const fn old(&self) -> &Tag {
         &self.old
     }
 
     /// The tag that takes its place.
     #[must_use]
-    pub const fn new_tag(&self) -> Option<&Tag> {
+    pub(crate) const fn new_tag(&self) -> Option<&Tag> {
         self.new.as_ref()
     }
 
     /// What is made of each machine that has the tag, in this order.
-    pub fn changes(&self) -> impl Iterator<Item = Change> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
         let new = self.new.iter().map(|new| Change::Tag(TagAction::Add, new.clone()));
         new.chain([Change::Tag(TagAction::Remove, self.old.clone())])
     }
@@ -109,7 +109,7 @@ impl TagChange {
     /// The machines that have the tag, as far as the list and our own writes of late tell: in the order of the list, then
     /// those that it lacks. One that may or may not have it by a write of ours that is in doubt counts as one that has.
     #[must_use]
-    pub fn machines(&self, inventory: &Inventory, recent: &RecentWrites) -> Vec<MachineId> {
+    pub(crate) fn machines(&self, inventory: &Inventory, recent: &RecentWrites) -> Vec<MachineId> {
         let may_have = |machine: &MachineId, listed: Held| match recent.find(machine, Some(&self.old)) {
             Some(written) => written.over(listed, Held::Absent) != Held::Absent,
             None => listed == Held::Present,

@@ -7,7 +7,7 @@ use crate::inventory::Inventory;
 
 /// The tags of a tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TagList<'i> {
+pub(crate) struct TagList<'i> {
     /// Each tag once. Those that look the same stand together, the most frequent first; the others by what they look like.
     pub tags: Vec<ListedTag<'i>>,
     /// How many machines there are.
@@ -20,7 +20,7 @@ pub struct TagList<'i> {
 
 /// A tag of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedTag<'i> {
+pub(crate) struct ListedTag<'i> {
     /// The tag, exactly.
     pub tag: &'i str,
     /// How many machines have it.
@@ -32,7 +32,7 @@ pub struct ListedTag<'i> {
 impl<'i> TagList<'i> {
     /// The tags that the list of a tenant's machines shows.
     #[must_use]
-    pub fn of(inventory: &'i Inventory) -> Self {
+    pub(crate) fn of(inventory: &'i Inventory) -> Self {
         let (counts, _) = inventory.tag_counts();
         let mut by_look: HashMap<String, Vec<(&str, u64)>> = HashMap::new();
         for (tag, machines) in counts {

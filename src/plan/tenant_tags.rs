@@ -15,7 +15,7 @@ const RESEMBLANCE: f64 = 0.8;
 
 /// A tag of the file that the tenant does not have as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TenantTagWarning {
+pub(crate) struct TenantTagWarning {
     /// The first row that asks for it.
     pub row: RowNumber,
     /// The physical line of that row, from 1.
@@ -28,7 +28,7 @@ pub struct TenantTagWarning {
 
 /// What the tenant has in place of a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TenantTagKind {
+pub(crate) enum TenantTagKind {
     /// No machine has the tag that is to be removed; the nearest one that some have.
     NobodyHas(Option<Excerpt>),
     /// The tag that is to be added is there in another case or width, on so many machines.
@@ -43,7 +43,7 @@ pub enum TenantTagKind {
 /// The first warnings of these actions, in the order of rows, and how many more there are. Where the service did not show the
 /// tags of all machines, nobody can say that a tag is not there.
 #[must_use]
-pub fn tenant_tag_warnings(
+pub(crate) fn tenant_tag_warnings(
     requests: &Requests,
     actions: &[TagAction],
     inventory: &Inventory,
@@ -103,7 +103,7 @@ fn first_requests(requests: &Requests) -> Vec<(RowNumber, u32, TagAction, &str)>
 
 /// The tag that resembles this one most.
 #[must_use]
-pub fn nearest<'t>(tag: &str, known: impl Iterator<Item = &'t str>) -> Option<&'t str> {
+pub(crate) fn nearest<'t>(tag: &str, known: impl Iterator<Item = &'t str>) -> Option<&'t str> {
     let folded_tag = folded(tag);
     let resemblance = |other: &str| strsim::jaro_winkler(&folded_tag, &folded(other));
     let near = known.map(|other| (resemblance(other), other)).filter(|(near, _)| *near >= RESEMBLANCE);
@@ -113,13 +113,13 @@ pub fn nearest<'t>(tag: &str, known: impl Iterator<Item = &'t str>) -> Option<&'
 impl TenantTagWarning {
     /// Whether it says that a tag is there in another spelling, and that one is not this.
     #[must_use]
-    pub fn is_about_other_spelling_than(&self, known: &Excerpt) -> bool {
+    pub(crate) fn is_about_other_spelling_than(&self, known: &Excerpt) -> bool {
         matches!(&self.kind, TenantTagKind::OtherSpelling { other, .. } if other != known)
     }
 
     /// What was to be done with the tag.
     #[must_use]
-    pub const fn action(&self) -> TagAction {
+    pub(crate) const fn action(&self) -> TagAction {
         match self.kind {
             TenantTagKind::NobodyHas(_) => TagAction::Remove,
             TenantTagKind::OtherSpelling { .. } => TagAction::Add,
@@ -128,7 +128,7 @@ impl TenantTagWarning {
 
     /// What is said, without the place.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let Self { tag, kind, .. } = self;
         match kind {
             TenantTagKind::NobodyHas(None) => {

@@ -12,7 +12,7 @@ use crate::model::{Change, DeviceValue, MayHold, Operation, Slot, TagAction};
 
 /// A slot that a run has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlotChange {
+pub(crate) struct SlotChange {
     /// The slot.
     pub slot: Slot,
     /// What the run made of it.
@@ -21,7 +21,7 @@ pub struct SlotChange {
 
 /// What a run made of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Made {
+pub(crate) struct Made {
     /// What held before its first write.
     pub before: Held,
     /// What its writes may have left.
@@ -30,7 +30,7 @@ pub struct Made {
 
 /// What takes a slot back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inverse {
+pub(crate) enum Inverse {
     /// This does.
     Operation(Operation),
     /// Nothing has to: it is as it was before.
@@ -42,7 +42,7 @@ pub enum Inverse {
 impl SlotChange {
     /// What takes it back.
     #[must_use]
-    pub fn inverse(&self) -> Inverse {
+    pub(crate) fn inverse(&self) -> Inverse {
         if self.made.left.is_only(self.made.before) {
             return Inverse::NotNeeded;
         }
@@ -58,7 +58,7 @@ impl SlotChange {
     /// What a run did here, or one of the things that it may have done, where it is not taken back since nobody knows what
     /// was before.
     #[must_use]
-    pub fn left_in_place(&self) -> Option<Operation> {
+    pub(crate) fn left_in_place(&self) -> Option<Operation> {
         let change = self.made.left.each().find_map(|left| match (&self.slot.tag, left) {
             (Some(tag), Held::Present) => Some(Change::Tag(TagAction::Add, tag.clone())),
             (Some(tag), Held::Absent) => Some(Change::Tag(TagAction::Remove, tag.clone())),
@@ -94,7 +94,7 @@ impl Made {
 
 /// What a run left behind, in the order of the requests that take it back: one for each slot.
 #[derive(Clone, Debug, Default)]
-pub struct LeftBehind(Vec<LeftOnSlot>);
+pub(crate) struct LeftBehind(Vec<LeftOnSlot>);
 
 #[derive(Clone, Copy, Debug)]
 struct LeftOnSlot {
@@ -107,13 +107,13 @@ struct LeftOnSlot {
 
 impl LeftBehind {
     /// Notes what the run made of the slot that the next request is about.
-    pub fn note(&mut self, change: &SlotChange) {
+    pub(crate) fn note(&mut self, change: &SlotChange) {
         let is_unknown = change.inverse() == Inverse::Unknown;
         self.0.push(LeftOnSlot { made: change.made, is_unknown, later: None });
     }
 
     /// Notes what a later run changed that slot to, surely or perhaps.
-    pub fn note_later(&mut self, held: Held, surely: bool) {
+    pub(crate) fn note_later(&mut self, held: Held, surely: bool) {
         let Some(LeftOnSlot { later, .. }) = self.0.last_mut() else { return };
         let later = later.get_or_insert_default();
         if surely {
@@ -127,7 +127,7 @@ impl LeftBehind {
 /// Decides about every operation of a plan that takes a run back, each slot for itself: what is as it was before stays so,
 /// whoever brought that about; what may still hold as the run left it is taken back; and what was changed since, or is to
 /// go back to something that nobody knows, is left. A machine that the inventory lacks cannot be looked at; it is tried.
-pub fn leave_what_changed_since(
+pub(crate) fn leave_what_changed_since(
     plan: &mut Plan,
     inventory: &Inventory,
     recent: &RecentWrites,
@@ -155,7 +155,7 @@ pub fn leave_what_changed_since(
 
 /// The words of an operation in a row: tag, action, value.
 #[must_use]
-pub fn row_words(change: &Change) -> (&str, &'static str, &'static str) {
+pub(crate) fn row_words(change: &Change) -> (&str, &'static str, &'static str) {
     match change {
         Change::Tag(action, tag) => (tag.as_str(), action.as_str(), ""),
         Change::DeviceValue(value) => {

@@ -12,7 +12,7 @@ use crate::inventory::Inventory;
 /// Whether something that a row asks for holds. The order is the one in which the worst of a row's two is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finding {
+pub(crate) enum Finding {
     /// It is so.
     Holds,
     /// We wrote to it so recently that the list may not show yet what holds.
@@ -25,11 +25,11 @@ pub enum Finding {
 
 impl Finding {
     /// Every finding, in the order of summaries.
-    pub const ALL: [Self; 4] = [Self::Holds, Self::Differs, Self::Pending, Self::UnknownMachine];
+    pub(crate) const ALL: [Self; 4] = [Self::Holds, Self::Differs, Self::Pending, Self::UnknownMachine];
 
     /// The name in results and JSON.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
             Self::Pending => "pending",
@@ -41,7 +41,7 @@ impl Finding {
 
 /// What is found about each operation: whether it holds, and what is there.
 #[must_use]
-pub fn findings(
+pub(crate) fn findings(
     operations: &Operations,
     machines: &Resolution,
     inventory: &Inventory,

@@ -31,7 +31,7 @@
 //!
 //! # What could break it, and does not
 //! - *A process dies.* Its position stands still, so what it ended would count for ever: whoever lives **adopts** it.
-//!   `Adoption::of` takes the position first and reads the adopter's clock r after it; the end becomes
+//!   whoever adopts takes the position first and reads its own clock r after it; the end becomes
 //!   E′ = r − (Λ − E). When r was read the call was at least Λ − E old, so its age on the new clock is never more than its
 //!   true one, and it does not matter whether the old process lives after all. Adopting again only makes it younger.
 //! - *It dies with calls in flight.* Only when it is known to be dead are they closed, at [`assumed_end`]: they left within
@@ -58,53 +58,44 @@ use std::time::Duration;
 use super::window::Margin;
 use super::window::translated;
 use crate::clock::BootTime;
-#[cfg(test)]
-use crate::clock::Clock;
 
 /// An admission may be used for so long; later its moment in the ledger would not be the moment of sending.
-pub const SENT_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
-pub const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
+pub(crate) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
 /// What two wall clocks that were set by people are not believed.
 #[cfg(test)]
 const WALL_CLOCK_DOUBT: Duration = Duration::from_mins(5);
 
 /// How far a clock is known to have come: the highest time that was reported of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(BootTime);
+pub(crate) struct Position(BootTime);
 
 impl Position {
     /// The position as the ledger has it.
     #[must_use]
-    pub const fn new(reported: BootTime) -> Self {
+    pub(crate) const fn new(reported: BootTime) -> Self {
         Self(reported)
-    }
-
-    /// The time that was reported.
-    #[cfg(test)]
-    #[must_use]
-    pub const fn time(self) -> BootTime {
-        self.0
     }
 
     /// The position once this was reported as well, which was read before it was sent: the larger of the two.
     #[cfg(test)]
     #[must_use]
-    pub fn report(self, read: BootTime) -> Self {
+    pub(crate) fn report(self, read: BootTime) -> Self {
         Self(self.0.max(read))
     }
 
     /// Calls of this clock count in a window if they ended after this moment on it.
     #[cfg(test)]
     #[must_use]
-    pub fn counts_after(self, window: Duration, margin: Margin) -> BootTime {
+    pub(crate) fn counts_after(self, window: Duration, margin: Margin) -> BootTime {
         let counted = i64::try_from(margin.counted_for(window).as_micros()).unwrap_or(i64::MAX);
         BootTime::from_microseconds(self.0.as_microseconds().saturating_sub(counted))
     }
 
     /// What a stamp of this clock is on the asker's, which showed `now` after the position was read.
     #[must_use]
-    pub const fn on_clock_of_asker(self, stamp: BootTime, now: BootTime) -> BootTime {
+    pub(crate) const fn on_clock_of_asker(self, stamp: BootTime, now: BootTime) -> BootTime {
         translated(stamp, self.0, now)
     }
 }
@@ -112,47 +103,42 @@ impl Position {
 /// Calls and pauses change over from one clock to another.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Adoption {
+pub(crate) struct Adoption {
     position: Position,
     read: BootTime,
 }
 
 #[cfg(test)]
 impl Adoption {
-    /// Adopts what stands on a clock whose position was read before: the adopter's is read now.
+    /// Adopts what stands on a clock whose position was read before; the adopter's clock showed `read` at some moment after
+    /// that.
     #[must_use]
-    pub fn of(position: Position, adopter: &dyn Clock) -> Self {
-        Self { position, read: adopter.boot_time() }
-    }
-
-    /// The same where the adopter's clock showed `read` at some moment after the position was read.
-    #[must_use]
-    pub const fn read_at(position: Position, read: BootTime) -> Self {
+    pub(crate) const fn read_at(position: Position, read: BootTime) -> Self {
         Self { position, read }
     }
 
     /// What an end, or the end of a pause, is on the adopter's clock: E′ = r − (Λ − E).
     #[must_use]
-    pub const fn moved(self, stamp: BootTime) -> BootTime {
+    pub(crate) const fn moved(self, stamp: BootTime) -> BootTime {
         self.position.on_clock_of_asker(stamp, self.read)
     }
 }
 
 /// Whether a call may leave now that was admitted then, by the same clock.
 #[must_use]
-pub fn may_still_be_sent(admitted: BootTime, now: BootTime) -> bool {
+pub(crate) fn may_still_be_sent(admitted: BootTime, now: BootTime) -> bool {
     now.since(admitted) < SENT_WITHIN
 }
 
 /// When a call ends that is given up now and may still arrive.
 #[must_use]
-pub fn given_up(now: BootTime) -> BootTime {
+pub(crate) fn given_up(now: BootTime) -> BootTime {
     now.plus(HELD_ON_THE_WAY)
 }
 
 /// When a call has surely arrived, or never will, that was admitted then and whose process died.
 #[must_use]
-pub fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
+pub(crate) fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
     admitted.plus(SENT_WITHIN).plus(time_out).plus(HELD_ON_THE_WAY)
 }
 
@@ -160,7 +146,7 @@ pub fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
 /// that. Until a window after this, nobody is admitted beside a process that has died and can store them no more.
 #[cfg(test)]
 #[must_use]
-pub fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
+pub(crate) fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
     assumed_end(seen, time_out)
 }
 
@@ -168,7 +154,7 @@ pub fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
 /// own wall clock agree upon, less a doubt.
 #[cfg(test)]
 #[must_use]
-pub fn credit(by_server: Duration, by_own_wall_clock: Duration) -> Duration {
+pub(crate) fn credit(by_server: Duration, by_own_wall_clock: Duration) -> Duration {
     by_server.min(by_own_wall_clock).saturating_sub(WALL_CLOCK_DOUBT)
 }
 

@@ -25,7 +25,7 @@ impl fmt::Display for QuotaLimit {
 
 /// A duration in words short enough for a status line: `60 s`, `1 h`, `250 ms`.
 #[must_use]
-pub fn describe(duration: Duration) -> String {
+pub(crate) fn describe(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     if !milliseconds.is_multiple_of(1000) {
         return format!("{milliseconds} ms");
@@ -155,7 +155,7 @@ fn parse_limit(part: &str) -> Result<QuotaLimit, QuotaError> {
 /// Reads a duration such as `90s`, `1m`, `1h30m`, `500ms` or `90d`; `None` for anything else and for negative ones. A day
 /// has 24 hours.
 #[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     // The library reads 6:00:00 as six hours, which looks too much like a time of day.
     if text.contains(':') {
         return None;

@@ -4,12 +4,12 @@
 //! window: [`Pacer`] spreads a window's calls a little, and [`window`] is the hard limit over the ledger that the store
 //! keeps. Between processes whose clocks do not agree, [`ages`] says how old a call is. Nothing here does I/O.
 
-pub mod ages;
+pub(crate) mod ages;
 mod limits;
 mod pacer;
 mod scope;
-pub mod window;
+pub(crate) mod window;
 
-pub use limits::{Quota, QuotaError, QuotaLimit, QuotaScope, describe, parse_duration};
-pub use pacer::Pacer;
-pub use scope::{relieves, side_by_side};
+pub(crate) use limits::{Quota, QuotaLimit, QuotaScope, describe, parse_duration};
+pub(crate) use pacer::Pacer;
+pub(crate) use scope::{relieves, side_by_side};

@@ -30,7 +30,7 @@ impl LimiterClock for PacerClock {
 
 /// Spreads the calls of one bucket.
 #[derive(Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     clock: PacerClock,
     limiter: RateLimiter<NotKeyed, InMemoryState, PacerClock, NoOpMiddleware<Nanos>>,
 }
@@ -44,7 +44,7 @@ impl Pacer {
     /// A pacer for this quota: the shortest window's calls leave within a sixth of it, at most five at once. `None` when
     /// the quota is off.
     #[must_use]
-    pub fn new(quota: &Quota, clock: SharedClock) -> Option<Self> {
+    pub(crate) fn new(quota: &Quota, clock: SharedClock) -> Option<Self> {
         let shortest = quota.limits().first()?;
         let calls = shortest.calls.get();
         let burst = (calls / 20).clamp(1, MAXIMUM_BURST);
@@ -53,14 +53,14 @@ impl Pacer {
 
     /// The time between two calls of a full window, bursts aside; for schedules. Zero when the quota is off.
     #[must_use]
-    pub fn spacing(quota: &Quota) -> Duration {
+    pub(crate) fn spacing(quota: &Quota) -> Duration {
         quota.limits().first().map_or(Duration::ZERO, |shortest| shortest.window / WINDOW_PART / shortest.calls.get())
     }
 
     /// A pacer that spreads the calls evenly, so that even a gateway which only estimates a sliding window finds no
     /// burst. `None` when the quota is off.
     #[must_use]
-    pub fn evenly(quota: &Quota, clock: SharedClock) -> Option<Self> {
+    pub(crate) fn evenly(quota: &Quota, clock: SharedClock) -> Option<Self> {
         Some(Self::with_spacing(quota.even_spacing()?, 1, clock))
     }
 
@@ -76,7 +76,7 @@ impl Pacer {
     ///
     /// # Errors
     /// The moment at which to ask again, when it is too early.
-    pub fn check(&self) -> Result<(), BootTime> {
+    pub(crate) fn check(&self) -> Result<(), BootTime> {
         self.limiter.check().map_err(|early| {
             let left = early.earliest_possible().duration_since(self.clock.now());
             self.clock.0.boot_time().plus(left.into())

@@ -35,14 +35,14 @@ impl QuotaScope {
 /// How many tag calls go as single and how many as bulk calls, where both count apart: bulk calls relieve single ones where
 /// there are more of those, and more altogether than a window takes.
 #[must_use]
-pub fn side_by_side(quota: &Quota, single: u64, bulk: u64) -> (u64, u64) {
+pub(crate) fn side_by_side(quota: &Quota, single: u64, bulk: u64) -> (u64, u64) {
     let all = single + bulk;
     if single > bulk && relieves(quota, all) { (all.div_ceil(2), all / 2) } else { (single, bulk) }
 }
 
 /// Whether it is worth while to use both buckets for so many tag calls: they are more than a window takes.
 #[must_use]
-pub fn relieves(quota: &Quota, calls: u64) -> bool {
+pub(crate) fn relieves(quota: &Quota, calls: u64) -> bool {
     quota.limits().iter().any(|limit| calls > u64::from(limit.calls.get()))
 }
 

@@ -16,7 +16,7 @@ use crate::clock::BootTime;
 
 /// Whether a call may start, and if not, when to ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// It may start now.
     Start,
     /// The windows are full until this moment, if no other call comes in between.
@@ -35,13 +35,13 @@ pub enum Decision {
 
 /// How long after its end a call still counts in a window.
 #[must_use]
-pub fn counted_for(window: Duration) -> Duration {
+pub(crate) fn counted_for(window: Duration) -> Duration {
     window + window / 2000
 }
 
 /// How much longer than a window its calls are counted, for clocks that do not run alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Margin {
+pub(crate) struct Margin {
     millionths: u32,
 }
 
@@ -53,13 +53,13 @@ impl Margin {
 
     /// The margin where a clock was seen to run too fast by so many millionths.
     #[must_use]
-    pub fn for_excess(millionths: u32) -> Self {
+    pub(crate) fn for_excess(millionths: u32) -> Self {
         Self { millionths: millionths.saturating_add(Self::STEADY_MILLIONTHS).max(Self::USUAL_MILLIONTHS) }
     }
 
     /// How long after its end a call still counts in a window.
     #[must_use]
-    pub fn counted_for(self, window: Duration) -> Duration {
+    pub(crate) fn counted_for(self, window: Duration) -> Duration {
         let margin = window.as_nanos() * u128::from(self.millionths) / 1_000_000;
         window + Duration::from_nanos(u64::try_from(margin).unwrap_or(u64::MAX))
     }
@@ -71,7 +71,7 @@ impl Margin {
 /// Calls are adopted by the same rule: a clock that stands still, since everybody who read it is dead, would let its calls
 /// count for ever.
 #[must_use]
-pub const fn translated(end: BootTime, position: BootTime, now: BootTime) -> BootTime {
+pub(crate) const fn translated(end: BootTime, position: BootTime, now: BootTime) -> BootTime {
     let age = position.as_microseconds().saturating_sub(end.as_microseconds());
     BootTime::from_microseconds(now.as_microseconds().saturating_sub(age))
 }
@@ -83,7 +83,7 @@ pub const fn translated(end: BootTime, position: BootTime, now: BootTime) -> Boo
 ///
 /// # Errors
 /// Whatever `nth_latest_end` fails with.
-pub fn decide<Failure>(
+pub(crate) fn decide<Failure>(
     now: BootTime,
     quota: &Quota,
     in_flight: u32,

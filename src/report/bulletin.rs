@@ -24,7 +24,7 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Where a command stands. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Bulletin(Arc<Mutex<Board>>);
+pub(crate) struct Bulletin(Arc<Mutex<Board>>);
 
 #[derive(Debug, Default)]
 struct Board {
@@ -34,7 +34,7 @@ struct Board {
 
 /// What is known of a command at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Where its calls and its time go.
     pub(super) progress: Progress,
     /// Rows with each status, once all are answered.
@@ -72,7 +72,7 @@ struct Books {
 impl Bulletin {
     /// From now on the ledger tells of calls and quota. Where it cannot be read, nothing is told of them: whoever needs it
     /// for the work will say why.
-    pub async fn open_books(
+    pub(crate) async fn open_books(
         &self,
         store: &Store,
         clock: &SharedClock,
@@ -86,30 +86,30 @@ impl Bulletin {
     }
 
     /// Looks at the books for the last time, before the state is left.
-    pub async fn close_books(&self) {
+    pub(crate) async fn close_books(&self) {
         let _too_slow = tokio::time::timeout(LAST_LOOK, self.look()).await;
         self.lock().books = None;
     }
 
     /// Every row has its answer.
-    pub fn note_rows(&self, totals: &Totals) {
+    pub(crate) fn note_rows(&self, totals: &Totals) {
         self.lock().standing.rows = Some(totals.statuses.clone());
     }
 
     /// Every row was compared with the tenant.
-    pub fn note_drift(&self, totals: &VerificationTotals) {
+    pub(crate) fn note_drift(&self, totals: &VerificationTotals) {
         self.lock().standing.drift = Some(totals.clone());
     }
 
     /// Where the command stands now. Where the books cannot be read, what they said last still stands.
-    pub async fn standing(&self) -> Standing {
+    pub(crate) async fn standing(&self) -> Standing {
         self.look().await;
         self.last_standing()
     }
 
     /// Where the command stood when somebody looked last.
     #[must_use]
-    pub fn last_standing(&self) -> Standing {
+    pub(crate) fn last_standing(&self) -> Standing {
         self.lock().standing.clone()
     }
 
@@ -136,7 +136,7 @@ impl Observer for Bulletin {
         match event {
             // Each outcome would be much, and the next tick comes soon.
             Event::Settled(_) | Event::Notice(_) => {}
-            Event::Started | Event::Stopping(_) | Event::Tick | Event::Ended(_) => {
+            Event::Started | Event::Stopping(_) | Event::Tick | Event::Ended => {
                 self.lock().standing.progress.clone_from(progress);
             }
         }

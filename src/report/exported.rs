@@ -20,7 +20,7 @@ const TAGS: &str = "machineTags";
 
 /// Where an exported list has which field of machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportedColumns {
+pub(crate) struct ExportedColumns {
     /// Of each of [`COLUMNS`], the column that holds it.
     positions: [Option<usize>; COLUMNS.len()],
     /// The name of the column of tags, by which they are read.
@@ -30,7 +30,7 @@ pub struct ExportedColumns {
 impl ExportedColumns {
     /// Finds the fields by the cells of the header, whatever their case, blanks, `_` and `-`.
     #[must_use]
-    pub fn find(header: &[String]) -> Self {
+    pub(crate) fn find(header: &[String]) -> Self {
         let header: Vec<String> = header.iter().map(|cell| bare_name(cell)).collect();
         let of_name = |name: &str| header.iter().position(|cell| *cell == bare_name(name));
         let positions = COLUMNS.map(|field| {
@@ -44,7 +44,7 @@ impl ExportedColumns {
     }
 
     /// The fields among these, or the tags, that no column holds. The first field is the id, which every list has.
-    pub fn lacking(&self, fields: impl IntoIterator<Item = &'static str>) -> Vec<&'static str> {
+    pub(crate) fn lacking(&self, fields: impl IntoIterator<Item = &'static str>) -> Vec<&'static str> {
         let fields: Vec<&str> = fields.into_iter().collect();
         let is_asked = |field: &&str| *field == TAGS || fields.contains(field);
         COLUMNS.into_iter().skip(1).filter(is_asked).filter(|field| self.position(field).is_none()).collect()

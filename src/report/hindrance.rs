@@ -43,7 +43,7 @@ pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) ->
 
 /// What cannot be had, since this stands in the way of a call that is not made again.
 #[must_use]
-pub fn hindrance_problem(what: &str, in_the_way: WaitCause) -> Problem {
+pub(crate) fn hindrance_problem(what: &str, in_the_way: WaitCause) -> Problem {
     let hindrance = (in_the_way, None);
     Problem {
         error: format!("{what}: {}", hindrance_text(hindrance, &TimeZone::system())).into(),

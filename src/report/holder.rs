@@ -14,7 +14,7 @@ const NAMED: usize = 5;
 
 /// Names the runs that are in the way: whose they are, since when, and what they change that we want to change.
 #[must_use]
-pub fn describe_holders(holders: &[Holder], now: Timestamp) -> String {
+pub(crate) fn describe_holders(holders: &[Holder], now: Timestamp) -> String {
     let time_zone = TimeZone::system();
     if let [holder] = holders {
         return describe(holder, now, &time_zone);

@@ -19,14 +19,14 @@ const ROWS_IN_MEMORY_BYTES: usize = 1024 * 1024;
 
 /// Machines that are being read ahead.
 #[derive(Debug, Default)]
-pub struct ListBuilder {
+pub(crate) struct ListBuilder {
     inventory: InventoryBuilder,
     fields: Fields,
 }
 
 /// Some fields of all machines.
 #[derive(Debug, Default)]
-pub struct Fields {
+pub(crate) struct Fields {
     /// The columns that are kept, in ascending order.
     kept: Vec<usize>,
     /// The kept cells of one machine after the other.
@@ -39,7 +39,7 @@ pub struct Fields {
 impl ListBuilder {
     /// Keeps the fields of these names; a name that no field has is nobody's.
     #[must_use]
-    pub fn keeping<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+    pub(crate) fn keeping<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let wanted: Vec<String> = names.into_iter().map(bare_name).collect();
         let kept = COLUMNS.iter().enumerate().filter(|(_, column)| wanted.contains(&bare_name(column)));
         let fields = Fields { kept: kept.map(|(position, _)| position).collect(), ..Fields::default() };
@@ -50,7 +50,7 @@ impl ListBuilder {
     ///
     /// # Errors
     /// When there is no room for it.
-    pub fn add_exported<'c>(
+    pub(crate) fn add_exported<'c>(
         &mut self,
         id: &str,
         columns: &ExportedColumns,
@@ -61,14 +61,14 @@ impl ListBuilder {
 
     /// Writes the machines down, too, as the rows of an input.
     #[must_use]
-    pub fn writing_rows(mut self) -> Self {
+    pub(crate) fn writing_rows(mut self) -> Self {
         self.fields.rows = Some(Box::new(csv::Writer::from_writer(SpooledTempFile::new(ROWS_IN_MEMORY_BYTES))));
         self
     }
 
     /// What was read.
     #[must_use]
-    pub fn into_parts(self) -> (InventoryBuilder, Fields) {
+    pub(crate) fn into_parts(self) -> (InventoryBuilder, Fields) {
         (self.inventory, self.fields)
     }
 }
@@ -89,7 +89,7 @@ impl MachineSink for ListBuilder {
 
 impl Fields {
     /// The rows that were written, under the header of an exported list.
-    pub fn open_rows(&mut self) -> impl FnOnce() -> io::Result<Box<dyn Read>> + Send + use<> {
+    pub(crate) fn open_rows(&mut self) -> impl FnOnce() -> io::Result<Box<dyn Read>> + Send + use<> {
         let rows = self.rows.take();
         move || {
             let header = io::Cursor::new(COLUMNS.join(",") + "\n");
@@ -118,7 +118,7 @@ impl Fields {
 
 /// The fields of a list's machines, found by the machines.
 #[derive(Clone, Copy)]
-pub struct ListedFields<'l> {
+pub(crate) struct ListedFields<'l> {
     /// Finds the machines.
     pub inventory: &'l Inventory,
     /// What was kept of them.

@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::screen::Screen;
 use super::screen::log_line::LogLine;
 
-pub use super::log_format::LogFormat;
+pub(crate) use super::log_format::LogFormat;
 
 struct LogWriter(Screen);
 
@@ -25,7 +25,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
 }
 
 /// Turns logging on for the rest of the process. Our own events show up to `level`; everybody else's warnings at most.
-pub fn start(screen: &Screen, format: LogFormat, level: Level) {
+pub(crate) fn start(screen: &Screen, format: LogFormat, level: Level) {
     let filter = Targets::new().with_default(level.min(Level::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
     let lines =
         tracing_subscriber::fmt::layer().with_writer(LogWriter(screen.clone())).with_ansi(screen.log_has_color());

@@ -19,7 +19,7 @@ use crate::model::MachineId;
 use crate::outside::{Outside, shown};
 
 /// The columns. None must be one that says what to change, and the first is the one that names the machine.
-pub const COLUMNS: [&str; 20] = [
+pub(crate) const COLUMNS: [&str; 20] = [
     "machineId",
     "computerDnsName",
     "lastSeen",
@@ -48,7 +48,7 @@ const KNOWN_BY: [&str; 2] = ["machineTags", "currentDeviceValue"];
 /// Why the machines could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the machines to {}", shown(path))]
-pub struct MachinesError {
+pub(crate) struct MachinesError {
     /// The target.
     pub path: PathBuf,
     /// Why not.
@@ -58,7 +58,7 @@ pub struct MachinesError {
 
 /// Where the machines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MachinesTarget {
+pub(crate) enum MachinesTarget {
     /// Standard output.
     StandardOutput,
     /// A file.
@@ -68,7 +68,7 @@ pub enum MachinesTarget {
 impl MachinesTarget {
     /// The name in messages.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::StandardOutput => Path::new("standard output"),
             Self::File(path) => path,
@@ -83,7 +83,7 @@ impl MachinesTarget {
 /// The file that is to take the machines. Until it is finished, nobody sees it; if it never is, nothing of it stays,
 /// whoever still writes to it.
 #[derive(Debug)]
-pub struct MachinesFile {
+pub(crate) struct MachinesFile {
     target: MachinesTarget,
     /// The file to be put in the target's place; none where the rows are to be copied.
     beside: Option<NamedTempFile>,
@@ -91,7 +91,7 @@ pub struct MachinesFile {
 
 /// The rows of a [`MachinesFile`], being written.
 #[derive(Debug)]
-pub struct MachinesSheet {
+pub(crate) struct MachinesSheet {
     writer: csv::Writer<BufWriter<File>>,
     seen: HashSet<MachineId>,
 }
@@ -102,7 +102,7 @@ impl MachinesFile {
     ///
     /// # Errors
     /// [`MachinesError`] when the target is a directory, or no file can be made.
-    pub fn new(target: MachinesTarget) -> Result<(Self, MachinesSheet), MachinesError> {
+    pub(crate) fn new(target: MachinesTarget) -> Result<(Self, MachinesSheet), MachinesError> {
         let (beside, file) = spool(&target).map_err(|source| target.failure(source))?;
         let mut writer = csv::Writer::from_writer(BufWriter::with_capacity(1 << 16, file));
         writer.write_record(COLUMNS).map_err(|error| target.failure(plain(error)))?;
@@ -113,7 +113,7 @@ impl MachinesFile {
     ///
     /// # Errors
     /// [`MachinesError`] when that does not work; the target is as it was then, unless it is no ordinary file.
-    pub fn finish(self, sheet: MachinesSheet, screen: &Screen) -> Result<(), MachinesError> {
+    pub(crate) fn finish(self, sheet: MachinesSheet, screen: &Screen) -> Result<(), MachinesError> {
         let Self { target, beside } = self;
         let failure = |source| target.failure(source);
         let buffer = sheet.writer.into_inner().map_err(|error| failure(error.into_error()))?;

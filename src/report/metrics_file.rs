@@ -22,13 +22,13 @@ const PAGE_MAXIMUM_BYTES: u64 = 64 * 1024;
 /// A file that must not be replaced.
 #[derive(Debug, thiserror::Error)]
 #[error("{} already exists, and holds no metrics that tagfleet wrote", shown(path))]
-pub struct ForeignFile {
+pub(crate) struct ForeignFile {
     path: PathBuf,
 }
 
 /// The metrics of one command, and where they go.
 #[derive(Debug)]
-pub struct MetricsFile {
+pub(crate) struct MetricsFile {
     path: PathBuf,
     job: Job,
     earlier: Earlier,
@@ -64,7 +64,7 @@ impl MetricsFile {
     ///
     /// # Errors
     /// [`ForeignFile`] when somebody else's file stands there; as the inner error, why what stands there cannot be read.
-    pub fn new(path: &Path, job: &str, started_at: Timestamp) -> Result<io::Result<Self>, ForeignFile> {
+    pub(crate) fn new(path: &Path, job: &str, started_at: Timestamp) -> Result<io::Result<Self>, ForeignFile> {
         let job = Job::new(job);
         Ok(read_earlier(path)?.map(|earlier| Self {
             path: path.to_owned(),
@@ -79,18 +79,18 @@ impl MetricsFile {
 
     /// Whether it is known when the job last succeeded.
     #[must_use]
-    pub const fn knows_last_success(&self) -> bool {
+    pub(crate) const fn knows_last_success(&self) -> bool {
         self.last_success.is_some()
     }
 
     /// The job last succeeded then, as far as somebody else knows.
-    pub fn note_last_success(&mut self, time: Timestamp) {
+    pub(crate) fn note_last_success(&mut self, time: Timestamp) {
         self.last_success = Some(seconds(time));
     }
 
     /// The page of this moment; with the exit status once the command has ended.
     #[must_use]
-    pub fn page(&self, standing: &Standing, exit_status: Option<u8>, now: Timestamp) -> String {
+    pub(crate) fn page(&self, standing: &Standing, exit_status: Option<u8>, now: Timestamp) -> String {
         Moment {
             job: &self.job,
             earlier: &self.earlier,
@@ -108,7 +108,7 @@ impl MetricsFile {
     ///
     /// # Errors
     /// When it cannot be written, or somebody else has put a file there meanwhile; the file is as it was then.
-    pub fn write(&self, page: &str, number: u64) -> io::Result<()> {
+    pub(crate) fn write(&self, page: &str, number: u64) -> io::Result<()> {
         use std::io::Write as _;
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if *written > number {

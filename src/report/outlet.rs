@@ -26,7 +26,7 @@ const MAXIMUM_GRACE: Duration = Duration::from_secs(30);
 
 /// How much of a loss something would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Importance {
+pub(crate) enum Importance {
     /// The next one replaces it.
     Bar,
     /// It accompanies the work.

@@ -24,7 +24,7 @@ struct KumaAnswer {
 
 /// Whose address is pinged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum PingStyle {
+pub(crate) enum PingStyle {
     /// Healthchecks, hosted or one's own.
     #[default]
     Healthchecks,
@@ -36,7 +36,7 @@ pub enum PingStyle {
 
 /// What a ping is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PingOccasion {
+pub(crate) enum PingOccasion {
     /// The command begins.
     Start,
     /// It has gone on for another hour.
@@ -52,7 +52,7 @@ pub enum PingOccasion {
 
 /// Why a ping counts as not heard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PingFailure {
+pub(crate) enum PingFailure {
     /// Nobody answered.
     #[error(transparent)]
     Lost(#[from] PingLoss),
@@ -73,7 +73,7 @@ pub enum PingFailure {
 impl PingFailure {
     /// Whether it may be heard another time.
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
+    pub(crate) const fn is_transient(&self) -> bool {
         match self {
             Self::Lost(loss) => loss.is_transient(),
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..=599),
@@ -84,7 +84,7 @@ impl PingFailure {
 
 /// A command that is reported on.
 #[derive(Clone, Copy, Debug)]
-pub struct PingSubject<'a> {
+pub(crate) struct PingSubject<'a> {
     /// What it is called on the command line.
     pub command: &'a str,
     /// The mark that its pings have in common.
@@ -98,7 +98,7 @@ pub struct PingSubject<'a> {
 impl PingStyle {
     /// What to say; nothing where the service has no word for it.
     #[must_use]
-    pub fn ping(self, occasion: PingOccasion, subject: &PingSubject<'_>) -> Option<Ping> {
+    pub(crate) fn ping(self, occasion: PingOccasion, subject: &PingSubject<'_>) -> Option<Ping> {
         match self {
             Self::Healthchecks => Some(healthchecks(occasion, subject)),
             Self::Cronitor => cronitor(occasion, subject),
@@ -110,7 +110,7 @@ impl PingStyle {
     ///
     /// # Errors
     /// [`PingFailure`] when it has not.
-    pub fn judge(self, answer: &PingAnswer) -> Result<(), PingFailure> {
+    pub(crate) fn judge(self, answer: &PingAnswer) -> Result<(), PingFailure> {
         if !(200..300).contains(&answer.status) {
             return Err(match answer.status {
                 404 => PingFailure::UnknownAddress,

@@ -29,7 +29,7 @@ const LISTED_FAILURES: usize = 20;
 const NONE: &str = "none";
 
 /// A plan with everything that is said about it.
-pub struct PlanReport<'a> {
+pub(crate) struct PlanReport<'a> {
     /// The input's name.
     pub input: &'a str,
     /// Where it would be done.
@@ -70,14 +70,14 @@ struct ChangeCount<'a> {
 impl<'a> PlanReport<'a> {
     /// Machines that the inventory lacks.
     #[must_use]
-    pub fn unlisted_machines(&self) -> u64 {
+    pub(crate) fn unlisted_machines(&self) -> u64 {
         let numbers = (0..u32::try_from(self.plan.machines.len()).unwrap_or(u32::MAX)).map(MachineNumber);
         numbers.filter(|number| self.plan.is_unlisted(*number)).count() as u64
     }
 
     /// Rows whose machine's name leads to no machine.
     #[must_use]
-    pub fn unresolved_rows(&self) -> u64 {
+    pub(crate) fn unresolved_rows(&self) -> u64 {
         let mut rows = 0;
         let mut last = None;
         let is_unresolved = |request: &&Request| self.plan.machines.failure(request.machine).is_some();
@@ -90,7 +90,7 @@ impl<'a> PlanReport<'a> {
 
     /// What the object for `--json` says of the plan.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let counts = self.counts();
         let sorted = sorted(&counts);
         let by_change: Vec<Value> = sorted
@@ -146,7 +146,7 @@ impl<'a> PlanReport<'a> {
 
     /// The text for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let changes = self.plan.count(Decision::Change);
         // Writing into a string cannot fail.

@@ -14,7 +14,7 @@ use crate::outside::masked_ours;
 const NAME_COLUMNS: usize = 16;
 
 /// What was found so far.
-pub struct Preflight {
+pub(crate) struct Preflight {
     screen: Screen,
     /// Whether only the object is wanted.
     json: bool,
@@ -23,7 +23,7 @@ pub struct Preflight {
 
 /// A setting in force, and where it is from.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// What is set.
     pub name: &'static str,
     /// To what. Never a secret.
@@ -35,7 +35,7 @@ pub struct Setting {
 impl Preflight {
     /// Nothing was looked at so far.
     #[must_use]
-    pub const fn new(screen: Screen, json: bool) -> Self {
+    pub(crate) const fn new(screen: Screen, json: bool) -> Self {
         Self { screen, json, checks: Vec::new() }
     }
 
@@ -43,7 +43,7 @@ impl Preflight {
     ///
     /// # Errors
     /// When standard output takes nothing, here and below.
-    pub fn passed(&mut self, name: &'static str, text: &str) -> Result<(), OutputError> {
+    pub(crate) fn passed(&mut self, name: &'static str, text: &str) -> Result<(), OutputError> {
         let mark = self.screen.paint(Style::Good, "√");
         self.add(name, &mark, "passed", text, None, None)
     }
@@ -52,7 +52,7 @@ impl Preflight {
     ///
     /// # Errors
     /// As with [`Self::passed`].
-    pub fn failed(&mut self, name: &'static str, problem: &Problem, exit_status: u8) -> Result<(), OutputError> {
+    pub(crate) fn failed(&mut self, name: &'static str, problem: &Problem, exit_status: u8) -> Result<(), OutputError> {
         let mark = self.screen.paint(Style::Bad, "×");
         let text = problem.on_one_line();
         self.add(name, &mark, "failed", &text, problem.hint.as_deref(), Some(exit_status))
@@ -62,7 +62,7 @@ impl Preflight {
     ///
     /// # Errors
     /// As with [`Self::passed`].
-    pub fn skipped(&mut self, name: &'static str, why: &str) -> Result<(), OutputError> {
+    pub(crate) fn skipped(&mut self, name: &'static str, why: &str) -> Result<(), OutputError> {
         self.add(name, "–", "skipped", why, None, None)
     }
 
@@ -70,7 +70,7 @@ impl Preflight {
     ///
     /// # Errors
     /// As with [`Self::passed`].
-    pub fn settings(&mut self, name: &'static str, settings: &[Setting]) -> Result<(), OutputError> {
+    pub(crate) fn settings(&mut self, name: &'static str, settings: &[Setting]) -> Result<(), OutputError> {
         let mark = self.screen.paint(Style::Good, "√");
         let mut text = "as follows".to_owned();
         let longest = settings.iter().map(|setting| setting.value.chars().count()).max().unwrap_or(0);
@@ -89,7 +89,7 @@ impl Preflight {
 
     /// What there is to say to scripts.
     #[must_use]
-    pub fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         json!({"checks": self.checks})
     }
 

@@ -8,7 +8,7 @@ use crate::outside::shown;
 
 /// An error with what to do about it.
 #[derive(Debug)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// What happened, with its causes.
     pub error: ProblemSource,
     /// What to do.
@@ -16,7 +16,7 @@ pub struct Problem {
 }
 
 /// An error of any room.
-pub type ProblemSource = Box<dyn Error + Send + Sync>;
+pub(crate) type ProblemSource = Box<dyn Error + Send + Sync>;
 
 impl Problem {
     /// The error with its causes, on one line.
@@ -33,7 +33,7 @@ impl Problem {
 
     /// The error as text: `error:`, `caused by:` for each cause, `hint:`.
     #[must_use]
-    pub fn render(&self, in_color: bool) -> String {
+    pub(crate) fn render(&self, in_color: bool) -> String {
         let mut text = format!("{} {}", Style::Bad.paint("error:", in_color), self.error);
         let mut cause = self.error.source();
         while let Some(error) = cause {

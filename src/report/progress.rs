@@ -22,7 +22,7 @@ use crate::model::Status;
 use crate::words::{self, counted, describe_duration, group_digits};
 
 /// Shows a run on the screen.
-pub struct ProgressReport {
+pub(crate) struct ProgressReport {
     screen: Screen,
     quiet: bool,
     time_zone: TimeZone,
@@ -33,7 +33,7 @@ pub struct ProgressReport {
 impl ProgressReport {
     /// A report on this screen; a quiet one shows only what needs attention.
     #[must_use]
-    pub fn new(screen: Screen, quiet: bool) -> Self {
+    pub(crate) fn new(screen: Screen, quiet: bool) -> Self {
         Self { screen, quiet, time_zone: TimeZone::system(), bar: None, pace: LinePace::default() }
     }
 
@@ -78,7 +78,7 @@ impl Observer for ProgressReport {
                     self.screen.remark(&text);
                 }
             }
-            Event::Ended(_) => {
+            Event::Ended => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }

@@ -25,7 +25,7 @@ use crate::words::{counted, group_digits};
 const TURN: Duration = Duration::from_millis(120);
 
 /// Shows a reading on the screen, and keeps where it stands.
-pub struct ReadingReport {
+pub(crate) struct ReadingReport {
     screen: Screen,
     quiet: bool,
     time_zone: TimeZone,
@@ -37,14 +37,14 @@ pub struct ReadingReport {
 impl ReadingReport {
     /// A report on this screen; a quiet one shows only what needs attention.
     #[must_use]
-    pub fn new(screen: Screen, quiet: bool) -> Self {
+    pub(crate) fn new(screen: Screen, quiet: bool) -> Self {
         let (time_zone, progress) = (TimeZone::system(), ReadProgress::default());
         Self { screen, quiet, time_zone, bar: None, pace: LinePace::default(), progress }
     }
 
     /// Where the reading stood when it was last heard of.
     #[must_use]
-    pub const fn progress(&self) -> &ReadProgress {
+    pub(crate) const fn progress(&self) -> &ReadProgress {
         &self.progress
     }
 
@@ -124,7 +124,7 @@ fn status_line(progress: &ReadProgress, time_zone: &TimeZone) -> String {
 
 /// What the object for `--json` says of an export; no target when nothing was written.
 #[must_use]
-pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>) -> Value {
+pub(crate) fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>) -> Value {
     json!({
         "machines": progress.machines,
         "pages": progress.pages,
@@ -138,7 +138,7 @@ pub fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>) ->
 
 /// Why the machines could not be read, in a word for scripts.
 #[must_use]
-pub const fn reading_code(error: &ReadError) -> &'static str {
+pub(crate) const fn reading_code(error: &ReadError) -> &'static str {
     match error {
         ReadError::Aborted(cause) => abort_code(cause),
         ReadError::Stopped(StopReason::Draining) => "interrupted",
@@ -154,7 +154,7 @@ pub const fn reading_code(error: &ReadError) -> &'static str {
 
 /// What to show when the machines could not be read.
 #[must_use]
-pub fn reading_problem(error: ReadError) -> Problem {
+pub(crate) fn reading_problem(error: ReadError) -> Problem {
     let ended = |reason: EndReason| Problem {
         error: format!("the list of machines was not read to its end, {}", reason_text(&reason)).into(),
         hint: match reason {

@@ -132,7 +132,7 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
 }
 
 /// An error with its causes, on one line.
-pub fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = shown(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -14,7 +14,7 @@ const MOST_LINKS: u32 = 40;
 /// An output that would go into a file that has another purpose.
 #[derive(Debug, thiserror::Error)]
 #[error("{output} must not be written into {purpose} {}", shown(path))]
-pub struct ReservedError {
+pub(crate) struct ReservedError {
     output: &'static str,
     purpose: &'static str,
     path: PathBuf,
@@ -22,7 +22,7 @@ pub struct ReservedError {
 
 /// Files and directories that have a purpose, with that.
 #[derive(Clone, Debug, Default)]
-pub struct Reserved {
+pub(crate) struct Reserved {
     files: Vec<(&'static str, PathBuf)>,
     directories: Vec<(&'static str, PathBuf)>,
 }
@@ -30,14 +30,14 @@ pub struct Reserved {
 impl Reserved {
     /// With this file, too.
     #[must_use]
-    pub fn with(mut self, purpose: &'static str, path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn with(mut self, purpose: &'static str, path: impl Into<PathBuf>) -> Self {
         self.files.push((purpose, path.into()));
         self
     }
 
     /// With everything that is or could be in this directory, too, but not in directories in it.
     #[must_use]
-    pub fn with_directory(mut self, purpose: &'static str, path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn with_directory(mut self, purpose: &'static str, path: impl Into<PathBuf>) -> Self {
         self.directories.push((purpose, path.into()));
         self
     }
@@ -46,7 +46,7 @@ impl Reserved {
     ///
     /// # Errors
     /// [`ReservedError`] with the purpose of that file or directory.
-    pub fn refuse(&self, output: &'static str, path: &Path) -> Result<(), ReservedError> {
+    pub(crate) fn refuse(&self, output: &'static str, path: &Path) -> Result<(), ReservedError> {
         let of_files = self.files.iter().find(|(_, reserved)| is_same_file(reserved, path));
         let of_directories = || self.directories.iter().find(|(_, reserved)| is_within(reserved, path));
         match of_files.or_else(of_directories) {

@@ -27,7 +27,7 @@ const MAXIMUM_ERROR_GROUPS: usize = 1000;
 
 /// How many rows ended how, and the errors in groups.
 #[derive(Clone, Debug, Default)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Rows written.
     pub rows: u64,
     /// Rows for each status.
@@ -50,7 +50,7 @@ pub struct Totals {
 
 /// What errors are grouped by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ErrorKey {
+pub(crate) struct ErrorKey {
     /// How the rows ended.
     pub status: Status,
     /// The HTTP status, if there was an answer.
@@ -61,7 +61,7 @@ pub struct ErrorKey {
 
 /// Rows that ended in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorGroup {
+pub(crate) struct ErrorGroup {
     /// How many.
     pub rows: u64,
     /// The first of them.
@@ -75,7 +75,7 @@ pub struct ErrorGroup {
 ///
 /// # Errors
 /// [`ResultsError`] when a file cannot be written or the store cannot be read; the targets are as they were then.
-pub async fn write_results(
+pub(crate) async fn write_results(
     store: &Reader,
     run: &StoredRun,
     target: &ResultsTarget,
@@ -288,7 +288,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
 impl Totals {
     /// Rows with this status.
     #[must_use]
-    pub fn count(&self, status: Status) -> u64 {
+    pub(crate) fn count(&self, status: Status) -> u64 {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
 

@@ -40,7 +40,7 @@ const DRAWN_A_SECOND: u8 = 20;
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ColorChoice {
+pub(crate) enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set or the terminal is dumb.
     #[default]
     Auto,
@@ -56,7 +56,7 @@ pub enum ColorChoice {
     clippy::struct_excessive_bools,
     reason = "each is something that a terminal, or whoever started us, wants or not"
 )]
-pub struct Screen {
+pub(crate) struct Screen {
     streams: Arc<dyn Streams>,
     bars: MultiProgress,
     /// Where the bar is drawn; held by whoever puts a line above it.
@@ -77,12 +77,12 @@ pub struct Screen {
 /// What was asked for cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
-pub struct OutputError(#[source] io::Error);
+pub(crate) struct OutputError(#[source] io::Error);
 
 impl Screen {
     /// Looks at standard error once: is it a terminal, may it have colours? A quiet screen shows no warnings.
     #[must_use]
-    pub fn new(color: ColorChoice, quiet: bool) -> Self {
+    pub(crate) fn new(color: ColorChoice, quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -108,7 +108,7 @@ impl Screen {
 
     /// A screen over these streams, which are no terminal.
     #[must_use]
-    pub fn over(streams: Arc<dyn Streams>, quiet: bool) -> Self {
+    pub(crate) fn over(streams: Arc<dyn Streams>, quiet: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         Self {
             streams,
@@ -127,7 +127,7 @@ impl Screen {
 
     /// Writes lines for people in this format; where they are JSON, nothing is animated or coloured.
     #[must_use]
-    pub fn with_line_format(self, format: LogFormat) -> Self {
+    pub(crate) fn with_line_format(self, format: LogFormat) -> Self {
         match format {
             LogFormat::Text => self,
             LogFormat::Json => {
@@ -139,31 +139,31 @@ impl Screen {
 
     /// Says in every object that it is of this call of the program.
     #[must_use]
-    pub fn with_invocation(self, invocation: Invocation) -> Self {
+    pub(crate) fn with_invocation(self, invocation: Invocation) -> Self {
         Self { invocation: Arc::new(invocation), ..self }
     }
 
     /// Whether anything was written to standard output.
     #[must_use]
-    pub fn has_written_data(&self) -> bool {
+    pub(crate) fn has_written_data(&self) -> bool {
         self.has_data.load(Ordering::Relaxed)
     }
 
     /// Sends what is logged to this file instead of standard error.
     #[must_use]
-    pub fn with_log_file(self, file: std::fs::File) -> Self {
+    pub(crate) fn with_log_file(self, file: std::fs::File) -> Self {
         Self { log_file: Some(Arc::new(Outlet::new(file))), ..self }
     }
 
     /// Whether a bar can be drawn.
     #[must_use]
-    pub const fn is_animated(&self) -> bool {
+    pub(crate) const fn is_animated(&self) -> bool {
         self.animated
     }
 
     /// Whether what is logged may have colours.
     #[must_use]
-    pub const fn log_has_color(&self) -> bool {
+    pub(crate) const fn log_has_color(&self) -> bool {
         self.color && self.log_file.is_none()
     }
 
@@ -173,12 +173,12 @@ impl Screen {
     }
 
     /// From then on, output that nobody reads is given up after a few seconds: the process is to end.
-    pub fn end_at(&self, time: Instant) {
+    pub(crate) fn end_at(&self, time: Instant) {
         self.streams.end_at(time);
     }
 
     /// Waits until everything is written that somebody reads. Nothing is said afterwards.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.say_what_was_dropped();
         self.streams.drain();
         if let Some(file) = &self.log_file {
@@ -188,23 +188,23 @@ impl Screen {
 
     /// Writes a line to standard error, above the bar, and waits a while for whoever reads it. If nobody does any more,
     /// that is no failure. While calls are in flight, use [`Self::remark`].
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         self.write_error(&self.formatted(text));
     }
 
     /// Writes a line to standard error, above the bar, without ever waiting: it is dropped where nobody reads.
-    pub fn remark(&self, text: &str) {
+    pub(crate) fn remark(&self, text: &str) {
         self.offer_error(&self.formatted(text));
     }
 
     /// When this call of the program began.
     #[must_use]
-    pub fn begun_at(&self) -> Timestamp {
+    pub(crate) fn begun_at(&self) -> Timestamp {
         self.invocation.started_at
     }
 
     /// Passes on a line that the process of a profile has said.
-    pub fn relay(&self, profile: &str, line: &str) {
+    pub(crate) fn relay(&self, profile: &str, line: &str) {
         let line = line.trim_end_matches('\r');
         let text = match serde_json::from_str::<Map<String, Value>>(line).ok().filter(|_| self.json_lines) {
             Some(mut object) => {
@@ -221,7 +221,7 @@ impl Screen {
     }
 
     /// Shows an error: what happened, why, and what to do.
-    pub fn problem(&self, problem: &Problem) {
+    pub(crate) fn problem(&self, problem: &Problem) {
         if !self.json_lines {
             return self.line(&problem.render(self.color));
         }
@@ -269,14 +269,14 @@ impl Screen {
     }
 
     /// Writes a warning to standard error, unless the screen is quiet.
-    pub fn warning(&self, text: &str) {
+    pub(crate) fn warning(&self, text: &str) {
         if !self.quiet {
             self.remark(&format!("{} {text}", self.paint(Style::Doubtful, "warning:")));
         }
     }
 
     /// Writes what is worth knowing to standard error, unless the screen is quiet.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.remark(&format!("{} {text}", self.paint(Style::Strong, "note:")));
         }
@@ -286,7 +286,7 @@ impl Screen {
     ///
     /// # Errors
     /// When it cannot be written; a reader or a terminal that went away is no failure.
-    pub fn data(&self, text: &str) -> Result<(), OutputError> {
+    pub(crate) fn data(&self, text: &str) -> Result<(), OutputError> {
         self.has_data.store(true, Ordering::Relaxed);
         match self.streams.write_data(terminal_escaped(text, self.color).as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => {
@@ -300,7 +300,7 @@ impl Screen {
     ///
     /// # Errors
     /// As with [`Self::data`].
-    pub fn text(&self, text: &str) -> Result<(), OutputError> {
+    pub(crate) fn text(&self, text: &str) -> Result<(), OutputError> {
         if !self.output_is_terminal {
             return self.data(text);
         }
@@ -311,7 +311,7 @@ impl Screen {
     ///
     /// # Errors
     /// When it cannot be written; a reader or a terminal that went away is no failure.
-    pub fn page(&self, markdown: &str) -> Result<(), OutputError> {
+    pub(crate) fn page(&self, markdown: &str) -> Result<(), OutputError> {
         match console::Term::stdout().size_checked().filter(|_| self.output_is_terminal) {
             None => self.data(markdown),
             Some((_rows, columns)) => {
@@ -325,7 +325,7 @@ impl Screen {
     ///
     /// # Errors
     /// As with [`Self::data`].
-    pub fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
+    pub(crate) fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
         self.data(&self.invocation.object(own, ending, Timestamp::now()))
     }
 
@@ -342,7 +342,7 @@ impl Screen {
 
     /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on
     /// standard error. So it cannot fail.
-    pub fn tell(&self, text: &str) {
+    pub(crate) fn tell(&self, text: &str) {
         if self.text(text).is_err() {
             self.line(text.trim_end());
         }
@@ -352,7 +352,7 @@ impl Screen {
     ///
     /// # Errors
     /// When standard input cannot be read.
-    pub fn confirm(&self, question: &str) -> io::Result<bool> {
+    pub(crate) fn confirm(&self, question: &str) -> io::Result<bool> {
         let question = format!("{question} [y/N] ");
         if self.json_lines {
             self.line(question.trim_end());
@@ -368,7 +368,7 @@ impl Screen {
     }
 
     /// From now on a panic, which is a bug of ours, is told as every error is: its text may hold anything.
-    pub fn tell_panics(&self) {
+    pub(crate) fn tell_panics(&self) {
         let screen = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
             let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
@@ -381,7 +381,7 @@ impl Screen {
 
     /// A text of the library that reads the command line, coloured if colours are wanted.
     #[must_use]
-    pub fn styled(&self, text: &clap::builder::StyledStr) -> String {
+    pub(crate) fn styled(&self, text: &clap::builder::StyledStr) -> String {
         if self.color { text.ansi().to_string() } else { text.to_string() }
     }
 

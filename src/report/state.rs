@@ -12,7 +12,7 @@ use crate::words::{counted, group_digits, minute};
 
 /// A state to be shown; one without an overview is yet to be made.
 #[derive(Debug)]
-pub struct StateView<'a> {
+pub(crate) struct StateView<'a> {
     /// What it is called: a path, or an address.
     pub name: &'a str,
     /// What there is to say about it.
@@ -22,7 +22,7 @@ pub struct StateView<'a> {
 impl StateView<'_> {
     /// What the object for `--json` says.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let process = |at_work: &AtWork| {
             json!({
                 "host": at_work.process.host,
@@ -44,7 +44,7 @@ impl StateView<'_> {
 
     /// The text for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.text_in(&TimeZone::system())
     }
 

@@ -11,7 +11,7 @@ use super::standard_output;
 use crate::outside::terminal_escaped;
 
 /// Where the text of a screen goes: the streams of the process, or what stands in their place.
-pub trait Streams: Send + Sync + fmt::Debug {
+pub(crate) trait Streams: Send + Sync + fmt::Debug {
     /// Writes for whoever watches.
     ///
     /// # Errors

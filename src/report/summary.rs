@@ -35,7 +35,7 @@ const SOME_ARE_UNKNOWN: &str = "some outcomes are unknown";
 
 /// A run that is over.
 #[derive(Debug)]
-pub struct RunSummary<'a> {
+pub(crate) struct RunSummary<'a> {
     /// The run's name.
     pub run_id: &'a str,
     /// Why it ended.
@@ -63,7 +63,7 @@ pub struct RunSummary<'a> {
 /// How a run ended whose results cannot be written: what the books say of its operations, or where those cannot be read
 /// what the engine counted.
 #[must_use]
-pub fn describe_end(run_id: &str, reason: &EndReason, stored: Option<&RunEntry>, progress: &Progress) -> String {
+pub(crate) fn describe_end(run_id: &str, reason: &EndReason, stored: Option<&RunEntry>, progress: &Progress) -> String {
     let ended = match reason {
         EndReason::Finished => "is finished".to_owned(),
         reason => format!("stopped early, {}", end_text(reason, progress)),
@@ -85,7 +85,7 @@ fn counted_text(progress: &Progress) -> String {
 impl RunSummary<'_> {
     /// What the object for `--json` says of the run.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let more = json!({
             "calls": calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0)),
             "throttled": self.progress.throttled,
@@ -101,7 +101,7 @@ impl RunSummary<'_> {
 
     /// How it ended, for the object.
     #[must_use]
-    pub fn ending(&self) -> Ending {
+    pub(crate) fn ending(&self) -> Ending {
         let left = self.totals.count(Status::NotAttempted);
         let hindrance = hindrance(self.reason, self.progress).map(|hindrance| hindrance_cause(hindrance, left));
         Ending {
@@ -118,7 +118,7 @@ impl RunSummary<'_> {
 
     /// How it ended, for the books.
     #[must_use]
-    pub fn sitting_end(&self) -> SittingEnd {
+    pub(crate) fn sitting_end(&self) -> SittingEnd {
         let Ending { exit_status, ended, reason, hint, .. } = self.ending();
         let spent = self.progress.spent.iter().map(|(part, time)| (spent_name(*part), *time)).collect();
         SittingEnd { ended: ended.to_owned(), reason, hint, exit_status, spent }
@@ -126,7 +126,7 @@ impl RunSummary<'_> {
 
     /// The text for people.
     #[must_use]
-    pub fn text(&self, screen: &Screen) -> String {
+    pub(crate) fn text(&self, screen: &Screen) -> String {
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _written = writeln!(text, "{}", self.headline(screen));
@@ -270,7 +270,7 @@ impl RunSummary<'_> {
 
 /// What the object for `--json` says of results that were written.
 #[must_use]
-pub fn results_json(run_id: &str, input: &str, totals: &Totals, target: &ResultsTarget) -> Value {
+pub(crate) fn results_json(run_id: &str, input: &str, totals: &Totals, target: &ResultsTarget) -> Value {
     let statuses: BTreeMap<&str, u64> =
         Status::ALL.into_iter().map(|status| (status.as_str(), totals.count(status))).collect();
     let path = |path: &Path| path.to_string_lossy().into_owned();
@@ -287,7 +287,7 @@ pub fn results_json(run_id: &str, input: &str, totals: &Totals, target: &Results
 
 /// Says where the results of an earlier run are now.
 #[must_use]
-pub fn kept_text(kept: &[PathBuf]) -> String {
+pub(crate) fn kept_text(kept: &[PathBuf]) -> String {
     let paths: Vec<String> = kept.iter().map(shown).collect();
     format!("Kept: {} (results of an earlier run)", paths.join(", "))
 }

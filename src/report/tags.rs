@@ -15,12 +15,12 @@ const NUMBER_COLUMNS: usize = 9;
 const TAG_COLUMNS: usize = 69;
 
 /// What is said about the tags of a tenant.
-pub struct TagsReport<'a>(pub &'a TagList<'a>);
+pub(crate) struct TagsReport<'a>(pub &'a TagList<'a>);
 
 impl TagsReport<'_> {
     /// What the object for `--json` says: the tags exactly.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let Self(list) = self;
         let tag = |one: &ListedTag<'_>| json!({"tag": one.tag, "machines": one.machines, "twins": one.twins});
         json!({
@@ -33,7 +33,7 @@ impl TagsReport<'_> {
 
     /// The text for people, in 80 columns.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Self(list) = self;
         let mut text = String::new();
         // Writing into a string cannot fail.

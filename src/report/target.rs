@@ -20,7 +20,7 @@ const UNKNOWN_RUN: &str = "earlier";
 
 /// Why results could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum ResultsError {
+pub(crate) enum ResultsError {
     /// The file cannot be made or written.
     #[error("cannot write the results to {}", shown(path))]
     File {
@@ -52,7 +52,7 @@ pub enum ResultsError {
 
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ResultsTarget {
+pub(crate) enum ResultsTarget {
     /// Standard output.
     StandardOutput,
     /// Something that is there and no ordinary file, such as a pipe or `/dev/null`; nothing can stand beside it.
@@ -69,7 +69,7 @@ pub enum ResultsTarget {
 impl ResultsTarget {
     /// A file, with the other one's name made from it: `x.results.csv` and `x.failed.csv`.
     #[must_use]
-    pub fn file(results: PathBuf) -> Self {
+    pub(crate) fn file(results: PathBuf) -> Self {
         if is_device(&results) {
             return Self::Device(results);
         }
@@ -81,7 +81,7 @@ impl ResultsTarget {
 
     /// Where all rows go, if that has a name.
     #[must_use]
-    pub fn results(&self) -> Option<&Path> {
+    pub(crate) fn results(&self) -> Option<&Path> {
         match self {
             Self::StandardOutput => None,
             Self::Device(results) | Self::File { results, .. } => Some(results),
@@ -90,7 +90,7 @@ impl ResultsTarget {
 
     /// Where the rows go that are worth feeding back, if anywhere.
     #[must_use]
-    pub fn failed(&self) -> Option<&Path> {
+    pub(crate) fn failed(&self) -> Option<&Path> {
         match self {
             Self::StandardOutput | Self::Device(_) => None,
             Self::File { failed, .. } => Some(failed),
@@ -99,14 +99,14 @@ impl ResultsTarget {
 
     /// Where all rows go as a path that means the same in any directory; `None` for standard output.
     #[must_use]
-    pub fn absolute_path(&self) -> Option<String> {
+    pub(crate) fn absolute_path(&self) -> Option<String> {
         Some(std::path::absolute(self.results()?).ok()?.to_string_lossy().into_owned())
     }
 
     /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
     /// repeats these options.
     #[must_use]
-    pub fn command_to_write_again(&self, run_id: &str, repeated_options: &str) -> String {
+    pub(crate) fn command_to_write_again(&self, run_id: &str, repeated_options: &str) -> String {
         let target = self.results().map(|results| format!(" -o {}", shell_word(results))).unwrap_or_default();
         format!("tagfleet results {run_id}{target}{repeated_options}")
     }
@@ -116,7 +116,7 @@ impl ResultsTarget {
     ///
     /// # Errors
     /// [`ResultsError`] when the target is a directory or a file that has another purpose, or no file can be made beside it.
-    pub fn check(&self, reserved: &Reserved, header: &[String]) -> Result<(), ResultsError> {
+    pub(crate) fn check(&self, reserved: &Reserved, header: &[String]) -> Result<(), ResultsError> {
         for target in self.results().into_iter().chain(self.failed()) {
             check_target(target, reserved)?;
         }

@@ -22,7 +22,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What was found about one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowFinding {
+pub(crate) struct RowFinding {
     /// The row.
     pub row: RowNumber,
     /// The worst of what it asks for; `None` for a row in error.
@@ -35,7 +35,7 @@ pub struct RowFinding {
 
 /// The rows of a sheet, each with what was found. `failure` says why a machine that is named so is unknown, `invalid` what is
 /// wrong with a row that asks for nothing.
-pub fn row_findings(
+pub(crate) fn row_findings(
     sheet: &Sheet,
     of_request: &[OperationId],
     findings: &[(Finding, Held)],
@@ -67,7 +67,7 @@ pub fn row_findings(
 
 /// How many rows there are of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VerificationTotals {
+pub(crate) struct VerificationTotals {
     /// Rows of each finding.
     pub findings: BTreeMap<Finding, u64>,
     /// Rows in error.
@@ -77,7 +77,7 @@ pub struct VerificationTotals {
 impl VerificationTotals {
     /// Counts rows.
     #[must_use]
-    pub fn of(rows: &[RowFinding]) -> Self {
+    pub(crate) fn of(rows: &[RowFinding]) -> Self {
         let mut totals = Self::default();
         for row in rows {
             match row.finding {
@@ -90,13 +90,13 @@ impl VerificationTotals {
 
     /// Rows with this finding.
     #[must_use]
-    pub fn count(&self, finding: Finding) -> u64 {
+    pub(crate) fn count(&self, finding: Finding) -> u64 {
         self.findings.get(&finding).copied().unwrap_or(0)
     }
 
     /// What the object for `--json` says of the rows.
     #[must_use]
-    pub fn json(&self, list_calls: u64, output: Option<&str>) -> Value {
+    pub(crate) fn json(&self, list_calls: u64, output: Option<&str>) -> Value {
         let rows: u64 = self.findings.values().sum::<u64>() + self.invalid;
         json!({
             "rows": rows,
@@ -112,7 +112,7 @@ impl VerificationTotals {
 
     /// The text for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let pending = "pending (tagfleet wrote there within the last 15 minutes, and the list may not show that yet)";
         let words = [
             (self.count(Finding::Holds), "holds", "hold"),
@@ -138,7 +138,7 @@ impl ResultsTarget {
     ///
     /// # Errors
     /// [`ResultsError`] when the target is a directory or a file that has another purpose, or no file can be made beside it.
-    pub fn check_for_verification(&self, reserved: &Reserved) -> Result<(), ResultsError> {
+    pub(crate) fn check_for_verification(&self, reserved: &Reserved) -> Result<(), ResultsError> {
         self.results().map_or(Ok(()), |results| check_sheet(results, reserved, &VERIFICATION_COLUMNS))
     }
 }
@@ -147,7 +147,7 @@ impl ResultsTarget {
 ///
 /// # Errors
 /// [`ResultsError`] when it cannot be written; the file is as it was then.
-pub fn write_verification_to(
+pub(crate) fn write_verification_to(
     sheet: &mut Sheet,
     rows: &[RowFinding],
     target: &ResultsTarget,

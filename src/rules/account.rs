@@ -22,7 +22,7 @@ const NAMED_MACHINES: usize = 5;
 
 /// What the rules came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     /// The name of the file's declaration.
     pub name: String,
     /// Machines of the list.
@@ -106,7 +106,7 @@ impl Account {
 
     /// Where a tag comes from that was given, to stand in front of what is said of it: the line and the name of its rule.
     #[must_use]
-    pub fn place_of(&self, tag: &Tag) -> String {
+    pub(crate) fn place_of(&self, tag: &Tag) -> String {
         let name = self.given.get(tag.as_str());
         let rule = self.rules.iter().find(|rule| Some(&rule.name) == name);
         rule.map_or_else(String::new, |rule| format!("line {}, rule \"{}\": ", rule.line, shown(&rule.name)))
@@ -114,13 +114,13 @@ impl Account {
 
     /// Tags that were not created, since they are odd.
     #[must_use]
-    pub fn odd_tags(&self) -> u64 {
+    pub(crate) fn odd_tags(&self) -> u64 {
         self.rules.iter().map(|rule| rule.odd).sum()
     }
 
     /// Machines to which two rules give two values: a fault for every two rules.
     #[must_use]
-    pub fn conflicts(&self) -> Vec<Fault> {
+    pub(crate) fn conflicts(&self) -> Vec<Fault> {
         let rule = |number: usize| self.rules.get(number).map_or(("", 0), |rule| (rule.name.as_str(), rule.line));
         let told = self.conflicts.iter().map(|((earlier, later), ValueConflict { machines, names })| {
             let ((earlier, line), (later, later_line)) = (rule(*earlier), rule(*later));
@@ -146,7 +146,7 @@ impl Account {
 
     /// The text for people, to stand below a plan.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _written = writeln!(
@@ -187,7 +187,7 @@ impl Account {
 
     /// What an object for scripts says of the rules.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let rules = self.rules.iter().map(|rule| {
             json!({
                 "name": rule.name,

@@ -91,7 +91,7 @@ impl Columns for FleetColumns<'_> {
 
 /// A machine as rules see it.
 #[derive(Clone, Copy)]
-pub struct Sight<'m> {
+pub(crate) struct Sight<'m> {
     /// What the list shows.
     pub fields: &'m dyn MachineFields,
     /// The place of the machine in the list.

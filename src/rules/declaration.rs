@@ -11,7 +11,7 @@ use crate::plan::guard::Bound;
 
 /// What a file of rules declares.
 #[derive(Debug)]
-pub struct Declaration {
+pub(crate) struct Declaration {
     /// The name under which it owns its tags.
     pub name: String,
     /// What it owns.
@@ -30,7 +30,7 @@ pub struct Declaration {
 
 /// What a file of rules may do at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guards {
+pub(crate) struct Guards {
     /// Beyond it, every removal is withheld.
     pub removals: Bound,
     /// Beyond it, nothing is done.
@@ -52,14 +52,14 @@ impl Default for Guards {
 impl Guards {
     /// Whether a list of so many machines is too short after one of so many.
     #[must_use]
-    pub const fn is_too_short(&self, machines: u64, before: u64) -> bool {
+    pub(crate) const fn is_too_short(&self, machines: u64, before: u64) -> bool {
         machines.saturating_mul(100) < before.saturating_mul(self.machines_percent as u64)
     }
 }
 
 /// Whether what a rule gives is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// It is.
     #[default]
     Apply,
@@ -69,7 +69,7 @@ pub enum Mode {
 
 /// A rule.
 #[derive(Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Its name.
     pub name: String,
     /// Where it begins in the file, from 1.
@@ -92,7 +92,7 @@ pub(super) enum TagForm {
 
 /// What a rule gives to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gift {
+pub(crate) struct Gift {
     /// The tag.
     pub tag: Option<Tag>,
     /// The device value.
@@ -102,7 +102,7 @@ pub struct Gift {
 impl Rule {
     /// Whether it could give a tag to some machine.
     #[must_use]
-    pub fn could_give(&self, tag: &str) -> bool {
+    pub(crate) fn could_give(&self, tag: &str) -> bool {
         match &self.tag {
             Some(TagForm::Literal(own)) => own.as_str() == tag,
             Some(TagForm::Template { prefix, .. }) => tag.starts_with(prefix.as_str()),
@@ -113,7 +113,7 @@ impl Rule {
 
 impl Declaration {
     /// The fields of machines that must be kept when the list is read, by the names that the list has for them.
-    pub fn fields(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.fields.iter().copied()
     }
 }

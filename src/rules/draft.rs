@@ -29,7 +29,7 @@ const SCHEMA: u32 = 1;
 
 /// A file of rules whose names are not looked up yet.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     name: String,
     own: Ownership,
     scope: Option<Condition>,
@@ -68,7 +68,7 @@ impl Draft {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn read(text: &str, now: Timestamp) -> Result<Self, Vec<Fault>> {
+    pub(crate) fn read(text: &str, now: Timestamp) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::new(text);
         let document = match DeTable::parse(text) {
             Ok(document) => document,
@@ -126,15 +126,9 @@ impl Draft {
         Self { name, own: own.unwrap_or_default(), scope, guards, lookups, rules }
     }
 
-    /// The name under which it owns its tags.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The lookups that it asks for.
     #[must_use]
-    pub fn lookups(&self) -> &[LookupOrder] {
+    pub(crate) fn lookups(&self) -> &[LookupOrder] {
         &self.lookups
     }
 
@@ -142,7 +136,7 @@ impl Draft {
     ///
     /// # Errors
     /// Every name that is nobody's, or stands where it makes no sense.
-    pub fn bind(self, fields: &'static [&'static str], lookups: Vec<Lookup>) -> Result<Declaration, Vec<Fault>> {
+    pub(crate) fn bind(self, fields: &'static [&'static str], lookups: Vec<Lookup>) -> Result<Declaration, Vec<Fault>> {
         let columns = FleetColumns::new(fields, &lookups);
         let mut faults = Vec::new();
         let mut kept = BTreeSet::new();

@@ -24,7 +24,7 @@ struct Holders<'i> {
 
 /// Writes the file for the tags that begin so; `None` when no machine has one.
 #[must_use]
-pub fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Option<String> {
+pub(crate) fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Option<String> {
     let mut holders: BTreeMap<&str, Holders<'_>> = BTreeMap::new();
     for machine in inventory.machines() {
         for tag in machine.tags().filter(|tag| prefixes.iter().any(|prefix| tag.starts_with(prefix.as_str()))) {

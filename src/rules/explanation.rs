@@ -17,7 +17,7 @@ use crate::outside::shown;
 
 /// What the rules say of a machine.
 #[derive(Clone, Debug)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     machine: String,
     name: Option<String>,
     in_scope: Option<bool>,
@@ -39,7 +39,7 @@ impl Explanation {
     ///
     /// # Errors
     /// Why it is none, or several.
-    pub fn of(declaration: &Declaration, fleet: Fleet<'_>, machine: &MachineReference) -> Result<Self, String> {
+    pub(crate) fn of(declaration: &Declaration, fleet: Fleet<'_>, machine: &MachineReference) -> Result<Self, String> {
         let machine = find(fleet, machine)?;
         let held = TagsHeld::of(machine, fleet.recent);
         let sight = fleet.sight(declaration, machine, &held);
@@ -85,7 +85,7 @@ impl Explanation {
 
     /// The text for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let name = self.name.as_deref().map(|name| format!("{} ", shown(name))).unwrap_or_default();
         let scope = match self.in_scope {
             Some(true) => "is in scope".to_owned(),
@@ -108,7 +108,7 @@ impl Explanation {
 
     /// What an object for scripts says.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let rules = self
             .rules
             .iter()

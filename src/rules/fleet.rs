@@ -9,7 +9,7 @@ use crate::plan::recent::RecentWrites;
 
 /// What the rules are asked over.
 #[derive(Clone, Copy)]
-pub struct Fleet<'f> {
+pub(crate) struct Fleet<'f> {
     /// The machines.
     pub inventory: &'f Inventory,
     /// What the list shows of them.
@@ -36,7 +36,7 @@ impl<'f> Fleet<'f> {
 
 /// The tags of a machine, as far as the list and our own writes of late tell.
 #[derive(Debug, Default)]
-pub struct TagsHeld<'m> {
+pub(crate) struct TagsHeld<'m> {
     /// Those that it has, or may have by a write of ours that is in doubt.
     pub tags: Vec<&'m str>,
     /// Whether that is all, and sure.
@@ -46,7 +46,7 @@ pub struct TagsHeld<'m> {
 impl<'m> TagsHeld<'m> {
     /// Of a machine.
     #[must_use]
-    pub fn of(machine: ListedMachine<'m>, recent: &'m RecentWrites) -> Self {
+    pub(crate) fn of(machine: ListedMachine<'m>, recent: &'m RecentWrites) -> Self {
         let mut held = Self { tags: machine.tags().collect(), are_known: machine.shows_tags() };
         for (tag, written) in recent.tags_of(machine.id()) {
             let listed = match machine.has_tag(tag.as_str()) {
@@ -67,7 +67,7 @@ impl<'m> TagsHeld<'m> {
 
     /// The tags, where they are known for certain.
     #[must_use]
-    pub fn known(&self) -> Option<&[&'m str]> {
+    pub(crate) fn known(&self) -> Option<&[&'m str]> {
         self.are_known.then_some(self.tags.as_slice())
     }
 }

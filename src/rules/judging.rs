@@ -10,7 +10,7 @@ use crate::model::Tag;
 
 /// What a rule says of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It gives this.
     Gives(Gift),
     /// It would, and only reports.
@@ -31,7 +31,7 @@ pub enum Verdict {
 
 /// What the rules say of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// Whether the machine is in scope; `None` when that cannot be decided.
     pub in_scope: Option<bool>,
     /// For each rule what it says. Nothing where the machine is not in scope for certain.
@@ -50,19 +50,19 @@ enum SetState {
 impl Verdict {
     /// Whether the rule's tag must stay as it is, there or not.
     #[must_use]
-    pub const fn protects(&self) -> bool {
+    pub(crate) const fn protects(&self) -> bool {
         matches!(self, Self::SurpassedByReport | Self::Undecided | Self::Waits | Self::Odd(..))
     }
 
     /// Whether it cannot be told what the rule gives.
     #[must_use]
-    pub const fn is_undecided(&self) -> bool {
+    pub(crate) const fn is_undecided(&self) -> bool {
         matches!(self, Self::Undecided | Self::Waits)
     }
 
     /// What the rule gives, whether that is done or only reported.
     #[must_use]
-    pub const fn gift(&self) -> Option<&Gift> {
+    pub(crate) const fn gift(&self) -> Option<&Gift> {
         match self {
             Self::Gives(gift) | Self::Reports(gift) => Some(gift),
             _ => None,
@@ -105,7 +105,7 @@ impl Declaration {
 
     /// Why a rule is undecided about a machine: what its condition or its tag needs and the machine lacks.
     #[must_use]
-    pub fn lacking(&self, rule: &Rule, machine: &Sight<'_>) -> Vec<String> {
+    pub(crate) fn lacking(&self, rule: &Rule, machine: &Sight<'_>) -> Vec<String> {
         let mut lacking = rule.condition.lacking(machine);
         if lacking.is_empty()
             && let Some(TagForm::Template { template, .. }) = &rule.tag
@@ -117,7 +117,7 @@ impl Declaration {
 
     /// The same of the scope.
     #[must_use]
-    pub fn lacking_for_scope(&self, machine: &Sight<'_>) -> Vec<String> {
+    pub(crate) fn lacking_for_scope(&self, machine: &Sight<'_>) -> Vec<String> {
         self.scope.as_ref().map_or_else(Vec::new, |scope| scope.lacking(machine))
     }
 

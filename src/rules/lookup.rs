@@ -33,7 +33,7 @@ impl KeyKind {
 
 /// A lookup as the file of rules asks for it.
 #[derive(Clone, Debug)]
-pub struct LookupOrder {
+pub(crate) struct LookupOrder {
     /// What rules call it.
     pub name: String,
     /// Where it stands in the file of rules, from 1.
@@ -51,7 +51,7 @@ pub struct LookupOrder {
 
 /// A lookup with its rows.
 #[derive(Clone, Debug)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     order: LookupOrder,
     list: List,
     /// For each place of the tenant's list the row that it has here.
@@ -73,7 +73,7 @@ impl LookupOrder {
 
     /// A fault of the file that holds it, whose text says why it cannot be used.
     #[must_use]
-    pub fn unusable(&self, why: &str) -> Fault {
+    pub(crate) fn unusable(&self, why: &str) -> Fault {
         self.fault(format!("{} cannot be used: {why}", shown(&self.file)))
     }
 
@@ -81,7 +81,7 @@ impl LookupOrder {
     ///
     /// # Errors
     /// [`Fault`] if it is.
-    pub fn check_age(&self, written: SystemTime, now: SystemTime) -> Result<(), Fault> {
+    pub(crate) fn check_age(&self, written: SystemTime, now: SystemTime) -> Result<(), Fault> {
         let ahead = written.duration_since(now).unwrap_or_default();
         if self.max_age.is_some() && ahead > CLOCKS_DIFFER_BY {
             let (file, ahead) = (shown(&self.file), describe_duration(ahead));
@@ -104,7 +104,7 @@ impl LookupOrder {
     ///
     /// # Errors
     /// [`Fault`] if it has.
-    pub fn check_rows(&self, rows: u64, before: u64) -> Result<(), Fault> {
+    pub(crate) fn check_rows(&self, rows: u64, before: u64) -> Result<(), Fault> {
         match self.rows_percent {
             Some(percent) if rows.saturating_mul(100) < before.saturating_mul(u64::from(percent)) => {
                 Err(self.fault(format!(
@@ -124,7 +124,7 @@ impl Lookup {
     ///
     /// # Errors
     /// [`Fault`] when a key is none, or stands there twice.
-    pub fn new(order: LookupOrder, list: List) -> Result<Self, Fault> {
+    pub(crate) fn new(order: LookupOrder, list: List) -> Result<Self, Fault> {
         let mut lines: HashMap<Key, u64> = HashMap::new();
         for row in list.rows() {
             let cell = row.cell(list.key()).trim();
@@ -152,45 +152,33 @@ impl Lookup {
 
     /// What rules call it.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.order.name
     }
 
     /// How it was asked for.
     #[must_use]
-    pub const fn order(&self) -> &LookupOrder {
+    pub(crate) const fn order(&self) -> &LookupOrder {
         &self.order
     }
 
     /// Its columns.
     #[must_use]
-    pub fn header(&self) -> &[String] {
+    pub(crate) fn header(&self) -> &[String] {
         self.list.header()
     }
 
     /// How many rows it has.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.list.rows().count() as u64
-    }
-
-    /// Whether it has no row.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many machines of the list have a row.
-    #[must_use]
-    pub fn machines(&self) -> u64 {
-        self.of_machine.iter().flatten().count() as u64
     }
 
     /// Finds the row of every machine of a list.
     ///
     /// # Errors
     /// [`Fault`] when two rows are about one machine.
-    pub fn join(&mut self, inventory: &Inventory) -> Result<(), Fault> {
+    pub(crate) fn join(&mut self, inventory: &Inventory) -> Result<(), Fault> {
         let mut of_machine: Vec<Option<u32>> = vec![None; inventory.len()];
         for (number, row) in (0_u32..).zip(self.list.rows()) {
             let Some(key) = key(self.order.key, row.cell(self.list.key()).trim()) else { continue };

@@ -7,7 +7,7 @@ use crate::outside::shown;
 
 /// What stands in a file, and on which line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed<T> {
+pub(crate) struct Placed<T> {
     /// It.
     pub value: T,
     /// Its line, from 1.
@@ -16,7 +16,7 @@ pub struct Placed<T> {
 
 /// Tags that are owned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Owned {
+pub(crate) enum Owned {
     /// All that begin so.
     Prefix(String),
     /// This one.
@@ -27,14 +27,14 @@ impl Owned {
     /// What is meant by an entry of `retired`: one that ends in a letter or digit is a whole tag, any other the beginning of
     /// tags.
     #[must_use]
-    pub fn retired(entry: &str) -> Self {
+    pub(crate) fn retired(entry: &str) -> Self {
         let is_whole = entry.ends_with(char::is_alphanumeric);
         if is_whole { Self::Tag(entry.to_owned()) } else { Self::Prefix(entry.to_owned()) }
     }
 
     /// Whether a tag is among them.
     #[must_use]
-    pub fn holds(&self, tag: &str) -> bool {
+    pub(crate) fn holds(&self, tag: &str) -> bool {
         match self {
             Self::Prefix(prefix) => tag.starts_with(prefix.as_str()),
             Self::Tag(own) => own == tag,
@@ -43,7 +43,7 @@ impl Owned {
 
     /// Whether some tag could be among both, or one among these and another among those that differ only in case or width.
     #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let meet = |one: &Self, other: &Self| match (one, other) {
             (Self::Prefix(one), Self::Prefix(other)) => {
                 one.starts_with(other.as_str()) || other.starts_with(one.as_str())
@@ -63,7 +63,7 @@ impl Owned {
 
     /// Whether every tag of the other is among them.
     #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Prefix(one), Self::Prefix(other) | Self::Tag(other)) => other.starts_with(one.as_str()),
             (Self::Tag(one), Self::Tag(other)) => one == other,
@@ -72,8 +72,9 @@ impl Owned {
     }
 
     /// The text of it.
+    #[cfg(any(test, fuzzing))]
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Prefix(text) | Self::Tag(text) => text,
         }
@@ -91,7 +92,7 @@ impl fmt::Display for Owned {
 
 /// All that a file owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ownership {
+pub(crate) struct Ownership {
     /// What its rules may give.
     pub given: Vec<Placed<Owned>>,
     /// What no rule gives any more.
@@ -100,38 +101,38 @@ pub struct Ownership {
 
 impl Ownership {
     /// Everything owned, with its line.
-    pub fn all(&self) -> impl Iterator<Item = &Placed<Owned>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Placed<Owned>> {
         self.given.iter().chain(&self.retired)
     }
 
     /// Whether a tag is owned.
     #[must_use]
-    pub fn holds(&self, tag: &str) -> bool {
+    pub(crate) fn holds(&self, tag: &str) -> bool {
         self.all().any(|own| own.value.holds(tag))
     }
 
     /// Whether rules may give a tag.
     #[must_use]
-    pub fn may_give(&self, tag: &str) -> bool {
+    pub(crate) fn may_give(&self, tag: &str) -> bool {
         self.given.iter().any(|own| own.value.holds(tag))
     }
 
     /// Whether a tag is retired.
     #[must_use]
-    pub fn is_retired(&self, tag: &str) -> bool {
+    pub(crate) fn is_retired(&self, tag: &str) -> bool {
         self.retired.iter().any(|own| own.value.holds(tag))
     }
 
     /// Whether all tags that begin so may be given.
     #[must_use]
-    pub fn may_give_all(&self, prefix: &str) -> bool {
+    pub(crate) fn may_give_all(&self, prefix: &str) -> bool {
         let wanted = Owned::Prefix(prefix.to_owned());
         self.given.iter().any(|own| own.value.covers(&wanted))
     }
 
     /// What both own: of this one with its line, and of the other.
     #[must_use]
-    pub fn first_overlap<'o>(&self, others: &'o [Owned]) -> Option<(&Placed<Owned>, &'o Owned)> {
+    pub(crate) fn first_overlap<'o>(&self, others: &'o [Owned]) -> Option<(&Placed<Owned>, &'o Owned)> {
         self.all().find_map(|own| Some((own, others.iter().find(|other| own.value.overlaps(other))?)))
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{Change, DeviceValue, Tag, TagAction};
 
 /// One thing that is asked of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish<'d> {
+pub(crate) struct Wish<'d> {
     /// The machine.
     pub position: MachinePosition,
     /// What to make of it.
@@ -25,12 +25,12 @@ pub struct Wish<'d> {
 
 impl Wish<'_> {
     /// What a removal is put down to whose tag no rule has ever given.
-    pub const OWN: &'static str = "[own]";
+    pub(crate) const OWN: &'static str = "[own]";
 }
 
 /// Asks the rules about every machine, and shows what is wished in the order of the list: of a machine first what the rules
 /// give, in their order, and then what is taken off. `given_last` says which rule gave a tag in the last finished run.
-pub fn wishes<'d>(
+pub(crate) fn wishes<'d>(
     declaration: &'d Declaration,
     fleet: Fleet<'_>,
     given_last: &'d BTreeMap<String, String>,

@@ -263,4 +263,4 @@ impl KindPieces {
 }
 
 /// What stands in the place of a kind where the machine is not known.
-pub const NO_KIND: u32 = u32::MAX;
+pub(crate) const NO_KIND: u32 = u32::MAX;

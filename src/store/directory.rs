@@ -17,7 +17,7 @@ use super::{DATABASE_NAME, StoreError};
 ///
 /// # Errors
 /// [`StoreError::NoDirectory`] when there is no home directory.
-pub fn default_directory() -> Result<PathBuf, StoreError> {
+pub(crate) fn default_directory() -> Result<PathBuf, StoreError> {
     let strategy = etcetera::choose_base_strategy().map_err(|_no_home| StoreError::NoDirectory)?;
     let base = strategy.state_dir().unwrap_or_else(|| strategy.cache_dir());
     Ok(base.join("tagfleet"))
@@ -25,14 +25,14 @@ pub fn default_directory() -> Result<PathBuf, StoreError> {
 
 /// Where the locks of processes are in a state directory.
 #[must_use]
-pub fn lock_directory(path: &Path) -> PathBuf {
+pub(crate) fn lock_directory(path: &Path) -> PathBuf {
     path.join(LOCK_DIRECTORY)
 }
 
 /// The files of a state directory: the database with what `SQLite` puts beside it and its witness, there or not, and
 /// whatever else of ours is there.
 #[must_use]
-pub fn state_files(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn state_files(path: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         ["", "-wal", "-shm", "-journal"].iter().map(|end| path.join(format!("{DATABASE_NAME}{end}"))).collect();
     let entries = |directory: &Path| directory.read_dir().into_iter().flatten().flatten();

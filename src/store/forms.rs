@@ -158,7 +158,7 @@ pub(super) const UNDO_PREFIX: &str = "undo of ";
 
 /// What a run that takes this one back has for its input.
 #[must_use]
-pub fn name_of_undo(run_id: &str) -> String {
+pub(crate) fn name_of_undo(run_id: &str) -> String {
     format!("{UNDO_PREFIX}{run_id}")
 }
 

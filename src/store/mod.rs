@@ -64,35 +64,38 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
-pub use absence::Absence;
-pub use accounts::{CallRecord, NO_KIND, OperationRecord};
-pub use attempt::{
+pub(crate) use absence::Absence;
+pub(crate) use accounts::{CallRecord, NO_KIND, OperationRecord};
+pub(crate) use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
-pub use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
-pub use custody::{Uncertainty, UnknownCalls};
-pub use database_failure::DatabaseFailure;
-pub use declarations::{DeclarationInForce, Declared};
-pub use directory::{default_directory, lock_directory, state_files};
-pub use error::StoreError;
-pub use forms::{
+pub(crate) use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
+pub(crate) use custody::UnknownCalls;
+pub(crate) use declarations::{DeclarationInForce, Declared};
+pub(crate) use directory::{default_directory, lock_directory, state_files};
+pub(crate) use error::StoreError;
+pub(crate) use forms::{
     AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, SettledOperation,
     StoredChunk, StoredOperation, StoredRun, name_of_undo,
 };
-pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
-pub use slot_write::{RecentSlotWrites, RunSlot, SlotWrite};
-pub use work_item::{Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace};
+#[cfg(test)]
+pub(crate) use listing::RunProcess;
+pub(crate) use listing::{RunCondition, RunDetails, RunEntry};
+pub(crate) use slot_write::{RecentSlotWrites, RunSlot, SlotWrite};
+pub(crate) use work_item::{
+    Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+};
 
-pub use locks::{Claim, Holder, Overlap};
-pub use overview::{AtWork, Overview};
-pub use place::StatePlace;
-pub use presence::lose_shared_memory;
-pub use prune::KeptInDoubt;
-pub use reader::Reader;
-pub use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
-pub use room::free_bytes;
-pub use server::{AddressError, PasswordSource, ServerAddress};
-pub use tallies::CallTally;
+pub(crate) use locks::{Claim, Holder};
+pub(crate) use overview::{AtWork, Overview};
+pub(crate) use place::StatePlace;
+pub(crate) use presence::lose_shared_memory;
+pub(crate) use prune::KeptInDoubt;
+pub(crate) use reader::Reader;
+pub(crate) use resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
+pub(crate) use room::free_bytes;
+pub(crate) use server::{AddressError, PasswordSource, ServerAddress};
+pub(crate) use tallies::CallTally;
 
 use crate::clock::SharedClock;
 

@@ -73,7 +73,7 @@ impl StatePlace {
     ///
     /// # Errors
     /// [`StoreError`] when either of the two cannot be used.
-    pub async fn copy_to(&self, destination: &Self, clock: SharedClock) -> Result<Option<u64>, StoreError> {
+    pub(crate) async fn copy_to(&self, destination: &Self, clock: SharedClock) -> Result<Option<u64>, StoreError> {
         let source = match self {
             Self::Directory(directory) => Source::File(directory.join(DATABASE_NAME)),
             Self::Server(address) => Source::Server(address.clone()),

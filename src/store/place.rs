@@ -8,7 +8,7 @@ use crate::clock::SharedClock;
 
 /// Where a state is.
 #[derive(Clone, Debug)]
-pub enum StatePlace {
+pub(crate) enum StatePlace {
     /// In a directory of this machine.
     Directory(PathBuf),
     /// In a database on a server.
@@ -20,7 +20,7 @@ impl StatePlace {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be used.
-    pub async fn open(&self, clock: SharedClock) -> Result<Store, StoreError> {
+    pub(crate) async fn open(&self, clock: SharedClock) -> Result<Store, StoreError> {
         match self {
             Self::Directory(directory) => Store::open(directory, clock).await,
             Self::Server(address) => Store::open_on(address, clock).await,
@@ -31,7 +31,7 @@ impl StatePlace {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be used.
-    pub async fn read(&self) -> Result<Option<Reader>, StoreError> {
+    pub(crate) async fn read(&self) -> Result<Option<Reader>, StoreError> {
         match self {
             Self::Directory(directory) => Reader::open(directory).await,
             Self::Server(address) => Reader::open_on(address).await,
@@ -42,7 +42,7 @@ impl StatePlace {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be used.
-    pub async fn prepare(&self, clock: SharedClock) -> Result<(), StoreError> {
+    pub(crate) async fn prepare(&self, clock: SharedClock) -> Result<(), StoreError> {
         match self {
             Self::Directory(directory) => Store::open(directory, clock).await?.put_in_order().await,
             Self::Server(address) => Store::prepare_on(address, Patience::default()).await?,
@@ -52,7 +52,7 @@ impl StatePlace {
 
     /// The directory, if it is one.
     #[must_use]
-    pub fn directory(&self) -> Option<&Path> {
+    pub(crate) fn directory(&self) -> Option<&Path> {
         match self {
             Self::Directory(directory) => Some(directory),
             Self::Server(_) => None,
@@ -61,7 +61,7 @@ impl StatePlace {
 
     /// How it is called in messages: a path, or an address.
     #[must_use]
-    pub fn name(&self) -> PathBuf {
+    pub(crate) fn name(&self) -> PathBuf {
         match self {
             Self::Directory(directory) => directory.clone(),
             Self::Server(address) => address.name(),

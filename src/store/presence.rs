@@ -35,7 +35,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 static LOST_MEMORY: SetOnce<()> = SetOnce::const_new();
 
 /// Says that a thread of this process has touched shared memory that was cut, and will not come back from there.
-pub fn lose_shared_memory() {
+pub(crate) fn lose_shared_memory() {
     let _known_already = LOST_MEMORY.set(());
 }
 

@@ -8,7 +8,7 @@
 
 mod succession;
 
-pub use self::succession::CarriedOperation;
+pub(crate) use self::succession::CarriedOperation;
 use self::succession::note_history;
 use super::attempt::AttemptKey;
 use super::encoding::read_held;

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Bytes that this account may still write where this path is; `None` where the system does not tell.
 #[cfg(unix)]
 #[must_use]
-pub fn free_bytes(path: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     let status = rustix::fs::statvfs(path).ok()?;
     status.f_bavail.checked_mul(status.f_frsize)
 }

@@ -27,7 +27,7 @@ mod tls;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use self::address::{AddressError, PasswordSource, ServerAddress};
+pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
 pub(super) use self::heartbeats::{Heart, Heartbeats, is_alive, mark_the_dead, show, the_dead};
 use super::StoreError;
 use super::absence::{Contact, Patience};

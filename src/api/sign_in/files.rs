@@ -19,7 +19,7 @@ const LARGEST_FILE_BYTES: u64 = 256 * 1024;
 /// # Errors
 /// [`SignInError::File`] if it cannot be read, is too large or is neither UTF-8 nor UTF-16 with a byte order mark;
 /// [`SignInError::Settings`] if it is empty.
-pub fn read_secret_file(path: &Path) -> Result<SecretString, SignInError> {
+pub(crate) fn read_secret_file(path: &Path) -> Result<SecretString, SignInError> {
     let text = read_private_text(path)?;
     let secret = secrecy::ExposeSecret::expose_secret(&text).trim();
     if secret.is_empty() {
@@ -96,7 +96,7 @@ fn wide_text(bytes: &[u8]) -> Option<io::Result<String>> {
 }
 
 /// Warns of a file with a secret that every account of this computer can read.
-pub fn warn_if_readable_by_everybody(path: &Path) {
+pub(crate) fn warn_if_readable_by_everybody(path: &Path) {
     if is_readable_by_everybody(path) {
         tracing::warn!(
             "{} can be read by every account on this computer; take that permission away \

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 /// How to sign in, as `--auth` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum)]
-pub enum AuthMethod {
+pub(crate) enum AuthMethod {
     /// The first of the following that the environment allows
     #[default]
     Auto,

@@ -58,20 +58,20 @@ use self::settings::{Application, named};
 use self::tenant::ExpectedTenant;
 use crate::outside::secrets;
 
-pub use self::error::SignInError;
+pub(crate) use self::error::SignInError;
 pub(super) use self::files::open_at_once;
-pub use self::files::{read_secret_file, warn_if_readable_by_everybody};
+pub(crate) use self::files::{read_secret_file, warn_if_readable_by_everybody};
 pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
-pub use self::method::{AuthMethod, SignInMethod};
-pub use self::person::{Invitation, Usher};
-pub use self::settings::{IdentityPlatform, PlatformOffers, SignInSettings};
-pub use self::tenant::is_tenant_id;
-pub use self::token::{BearerToken, TokenClaims};
-pub use self::trouble::Trouble;
+pub(crate) use self::method::{AuthMethod, SignInMethod};
+pub(crate) use self::person::{Invitation, Usher};
+pub(crate) use self::settings::{IdentityPlatform, PlatformOffers, SignInSettings};
+pub(crate) use self::tenant::is_tenant_id;
+pub(crate) use self::token::{BearerToken, TokenClaims};
+pub(crate) use self::trouble::Trouble;
 
 /// The sign-in of this process. Shared by reference; safe from any task.
 #[derive(Debug)]
-pub struct SignIn {
+pub(crate) struct SignIn {
     method: SignInMethod,
     application: Option<Application>,
     door: Door,
@@ -91,7 +91,7 @@ impl SignIn {
     /// # Errors
     /// [`SignInError::Settings`], [`SignInError::File`] and [`SignInError::TokenEnded`], all with
     /// what to set.
-    pub fn new(settings: &SignInSettings, http: reqwest::Client) -> Result<Self, SignInError> {
+    pub(crate) fn new(settings: &SignInSettings, http: reqwest::Client) -> Result<Self, SignInError> {
         let method = settings.choose_method()?;
         settings.secrets().for_each(secrets::keep);
         let application = match method {
@@ -118,26 +118,26 @@ impl SignIn {
 
     /// How the sign-in is done, with `auto` decided.
     #[must_use]
-    pub fn method(&self) -> SignInMethod {
+    pub(crate) fn method(&self) -> SignInMethod {
         self.method
     }
 
     /// The tenant of the settings, where the method signs in as an app of it. Else only the token's
     /// claims know.
     #[must_use]
-    pub fn tenant_id(&self) -> Option<&str> {
+    pub(crate) fn tenant_id(&self) -> Option<&str> {
         self.application.as_ref().map(|application| application.tenant_id.as_str())
     }
 
     /// The app of the settings, where the method signs in as an app. Else only the token's claims
     /// know.
     #[must_use]
-    pub fn client_id(&self) -> Option<&str> {
+    pub(crate) fn client_id(&self) -> Option<&str> {
         self.application.as_ref().map(|application| application.client_id.as_str())
     }
 
     /// From now on a person who has to sign in is told by this usher.
-    pub fn welcome(&self, usher: Arc<dyn Usher>) {
+    pub(crate) fn welcome(&self, usher: Arc<dyn Usher>) {
         self.door.set(usher);
     }
 
@@ -148,7 +148,7 @@ impl SignIn {
     /// # Errors
     /// Whatever kept the sign-in from giving a token, when there is no living one. Nothing has been
     /// repeated: [`SignInError::is_transient`] says whether trying again makes sense.
-    pub async fn token(&self) -> Result<BearerToken, SignInError> {
+    pub(crate) async fn token(&self) -> Result<BearerToken, SignInError> {
         self.checked(self.cache.token().await?)
     }
 
@@ -158,13 +158,13 @@ impl SignIn {
     /// # Errors
     /// As [`Self::token`], and [`SignInError::SameToken`] if signing in gave the refused token once
     /// more: always so for `TAGFLEET_TOKEN`, which cannot be renewed.
-    pub async fn renew(&self, refused: &BearerToken) -> Result<BearerToken, SignInError> {
+    pub(crate) async fn renew(&self, refused: &BearerToken) -> Result<BearerToken, SignInError> {
         self.checked(self.cache.renew(refused).await?)
     }
 
     /// Whether it is known beforehand whose tokens these must be.
     #[must_use]
-    pub fn expects_tenant(&self) -> bool {
+    pub(crate) fn expects_tenant(&self) -> bool {
         self.expected_tenant.is_some()
     }
 

@@ -19,14 +19,14 @@ use super::error::SignInError;
 use crate::outside::secrets;
 
 /// Who tells the person what to do.
-pub trait Usher: Send + Sync {
+pub(crate) trait Usher: Send + Sync {
     /// Shows where to go.
     fn invite(&self, invitation: &Invitation);
 }
 
 /// What a person has to do to sign in.
 #[derive(Clone, Debug)]
-pub enum Invitation {
+pub(crate) enum Invitation {
     /// Open this address in a browser on this computer.
     Browser {
         /// The address.

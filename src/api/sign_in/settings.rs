@@ -15,7 +15,7 @@ use crate::api::cloud::is_loopback_host;
 
 /// Everything that the sign-in needs to know.
 #[derive(Debug, Clone)]
-pub struct SignInSettings {
+pub(crate) struct SignInSettings {
     /// How to sign in.
     pub method: AuthMethod,
     /// The tenant's id or domain (`AZURE_TENANT_ID`).
@@ -51,7 +51,7 @@ pub struct SignInSettings {
 impl SignInSettings {
     /// Settings that name an authority and a scope, and nothing else.
     #[must_use]
-    pub fn new(authority_host: impl Into<String>, scope: impl Into<String>) -> Self {
+    pub(crate) fn new(authority_host: impl Into<String>, scope: impl Into<String>) -> Self {
         Self {
             method: AuthMethod::Auto,
             tenant_id: None,
@@ -111,7 +111,7 @@ impl SignInSettings {
 
 /// What the platform offers for signing in without anything being set.
 #[derive(Debug, Clone, Default)]
-pub struct PlatformOffers {
+pub(crate) struct PlatformOffers {
     /// Who knows the identity of this machine, if it has one.
     pub identity: IdentityPlatform,
     /// Whether the Azure CLI is installed.
@@ -120,7 +120,7 @@ pub struct PlatformOffers {
 
 /// Who hands out the tokens of a managed identity, and what it wants to see in return.
 #[derive(Debug, Clone, Default)]
-pub enum IdentityPlatform {
+pub(crate) enum IdentityPlatform {
     /// A virtual machine's metadata service. It announces itself by nothing, and guessing would mean a request into any
     /// network: it takes `--auth managed-identity`.
     #[default]
@@ -175,7 +175,7 @@ fn arc_key_directory(program_data: Option<OsString>) -> PathBuf {
 impl PlatformOffers {
     /// Looks around, with `variable` reading the environment.
     #[must_use]
-    pub fn detect(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+    pub(crate) fn detect(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         Self {
             identity: IdentityPlatform::detect(&set),

@@ -18,7 +18,7 @@ const LONGEST_CLAIM_CHARACTERS: usize = 200;
 
 /// An access token, ready to be sent. Cheap to clone; never shown.
 #[derive(Clone)]
-pub struct BearerToken(Arc<Inner>);
+pub(crate) struct BearerToken(Arc<Inner>);
 
 struct Inner {
     header: HeaderValue,
@@ -48,20 +48,20 @@ impl BearerToken {
     /// Which token of this process it is, counted from 1. A renewal that brings the same token
     /// keeps its number.
     #[must_use]
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.0.generation
     }
 
     /// The value of the `Authorization` header, marked sensitive.
     #[must_use]
-    pub fn header_value(&self) -> HeaderValue {
+    pub(crate) fn header_value(&self) -> HeaderValue {
         self.0.header.clone()
     }
 
     /// What the token says of itself; `None` if it cannot be read. Not verified: good for messages
     /// and for telling runs apart, never for deciding what is allowed.
     #[must_use]
-    pub fn claims(&self) -> Option<&TokenClaims> {
+    pub(crate) fn claims(&self) -> Option<&TokenClaims> {
         self.0.claims.as_ref()
     }
 
@@ -92,7 +92,7 @@ pub(super) fn unguessable() -> Result<String, SignInError> {
 /// The payload of an Entra access token, as far as it is of use. Every part is optional, since the
 /// format is the service's own affair.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TokenClaims {
+pub(crate) struct TokenClaims {
     /// `tid`: the tenant's id.
     pub tenant_id: Option<String>,
     /// `appid` (version 1 tokens) or `azp` (version 2): the app's client id.
@@ -110,7 +110,7 @@ pub struct TokenClaims {
 impl TokenClaims {
     /// Whether it is a person's: whose list shows only the machines of the groups that the person may see.
     #[must_use]
-    pub fn is_delegated(&self) -> bool {
+    pub(crate) fn is_delegated(&self) -> bool {
         !self.scopes.is_empty()
     }
 

@@ -1,7 +1,7 @@
 //! How often something must be said before it is believed.
 
 /// How often a machine must be answered as not found before that is believed, where nothing else speaks against it.
-pub const NOT_FOUND_BELIEVED_AFTER: u32 = 3;
+pub(crate) const NOT_FOUND_BELIEVED_AFTER: u32 = 3;
 /// How often an answer must show the machine without the change before that is believed.
 pub(in crate::call) const NOT_APPLIED_BELIEVED_AFTER: u32 = 2;
 /// How often a bulk call must be put off before that is taken for a refusal of the group.

@@ -59,7 +59,7 @@ impl History {
 
 /// What to do about an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is so now; the service said so.
     Done {
         /// What the answer said of itself.
@@ -126,7 +126,7 @@ pub enum Verdict {
 impl Verdict {
     /// Whether the answer shows that the quota let the call through.
     #[must_use]
-    pub const fn passed_quota(&self) -> bool {
+    pub(crate) const fn passed_quota(&self) -> bool {
         match self {
             Self::Done { .. }
             | Self::Accepted { .. }
@@ -163,7 +163,7 @@ pub enum ReadAnswer {
 
 /// What the accepted answer to a bulk call says of one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MachineVerdict {
+pub(crate) enum MachineVerdict {
     /// It is so now.
     Done {
         /// Whether the tag stands there in another case than asked for.
@@ -181,7 +181,7 @@ pub enum MachineVerdict {
 
 /// Why a bulk call was refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SplitReason {
+pub(crate) enum SplitReason {
     /// Some machines in it are unknown, inactive or out of bounds, as far as can be told.
     BadMachines {
         /// For each machine of the call whether the answer names it.

@@ -24,7 +24,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use figures::Figures;
-pub use target::{PageError, PageTarget};
+pub(crate) use target::{PageError, PageTarget};
 
 use super::frame::Ending;
 use super::target::ResultsError;
@@ -33,7 +33,7 @@ use crate::store::Reader;
 
 /// A page about a run.
 #[derive(Debug)]
-pub struct Page(Figures);
+pub(crate) struct Page(Figures);
 
 impl Page {
     /// Reads what there is to say of a run. Commands about this run that the page suggests must repeat these options; each has a
@@ -41,7 +41,7 @@ impl Page {
     ///
     /// # Errors
     /// [`ResultsError`] when the store cannot be read, or has no such run.
-    pub async fn of(
+    pub(crate) async fn of(
         reader: &Reader,
         run_id: &str,
         repeated_options: &str,
@@ -52,20 +52,20 @@ impl Page {
 
     /// The page itself.
     #[must_use]
-    pub fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         html::page(&self.0, &TimeZone::system())
     }
 
     /// The same numbers as an object for scripts, but for the causes.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         object::object(&self.0)
     }
 
     /// How the command ends that made it: with the causes, which every object has. Of a run that somebody is at nothing says that
     /// it has ended.
     #[must_use]
-    pub fn ending(&self, exit_status: u8) -> Ending {
+    pub(crate) fn ending(&self, exit_status: u8) -> Ending {
         let finished = Ending::finished(exit_status);
         let ended = if self.0.is_under_way() { "under_way" } else { finished.ended };
         Ending { causes: object::causes(&self.0), ended, ..finished }

@@ -15,7 +15,7 @@ use crate::report::target::ResultsError;
 
 /// Why a page could not be made or written.
 #[derive(Debug, thiserror::Error)]
-pub enum PageError {
+pub(crate) enum PageError {
     /// The file cannot be made or written.
     #[error("cannot write the report to {}", shown(path))]
     File {
@@ -43,12 +43,12 @@ pub enum PageError {
 
 /// Where a page goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageTarget(PathBuf);
+pub(crate) struct PageTarget(PathBuf);
 
 impl PageTarget {
     /// A file, or something else that has a name.
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
+    pub(crate) const fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
@@ -56,7 +56,7 @@ impl PageTarget {
     ///
     /// # Errors
     /// [`PageError`] when the target is a directory or has another purpose, or no file can be made beside it.
-    pub fn check(&self, reserved: &Reserved) -> Result<(), PageError> {
+    pub(crate) fn check(&self, reserved: &Reserved) -> Result<(), PageError> {
         let path = self.0.as_path();
         let unusable = |source| PageError::File { path: path.to_owned(), source };
         if path.is_dir() {
@@ -75,7 +75,7 @@ impl PageTarget {
     ///
     /// # Errors
     /// [`PageError`] when it cannot be written; what was there is there then.
-    pub fn write(&self, page: &str, screen: &Screen) -> Result<(), PageError> {
+    pub(crate) fn write(&self, page: &str, screen: &Screen) -> Result<(), PageError> {
         let path = self.0.as_path();
         let failed = |source| PageError::File { path: path.to_owned(), source };
         if is_device(path) {

@@ -73,7 +73,7 @@ struct Watch {
 impl Observer for Watch {
     fn observe(&mut self, event: &Event, progress: &Progress) -> io::Result<()> {
         self.is_stopping |= matches!(event, Event::Stopping(_));
-        if self.is_stopping && !matches!(event, Event::Ended(_)) {
+        if self.is_stopping && !matches!(event, Event::Ended) {
             self.shown.push(progress.clone());
         }
         Ok(())
