@@ -67,14 +67,14 @@ pub(crate) enum ClientError {
 impl ClientError {
     /// What the user can do about it.
     #[must_use]
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Url(_) => Some("give it in full, as in https://api.security.microsoft.com"),
-            Self::Refused { hint, .. } => Some(hint),
+            Self::Url(_) => "give it in full, as in https://api.security.microsoft.com",
+            Self::Refused { hint, .. } => hint,
             Self::CertificateFile { .. } | Self::NoCertificate { .. } => {
-                Some("--ca-file takes a file with one or more certificates in PEM form")
+                "--ca-file takes a file with one or more certificates in PEM form"
             }
-            Self::Library(_) => Some("check the certificates of the system and the proxy settings"),
+            Self::Library(_) => "check the certificates of the system and the proxy settings",
         }
     }
 }

@@ -47,7 +47,7 @@ impl ConfigError {
     #[must_use]
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Client(error) => error.hint().map(str::to_owned),
+            Self::Client(error) => Some(error.hint().to_owned()),
             Self::SignIn(error) => error.hint(),
             Self::PingAddress(error) => Some(error.hint().to_owned()),
             Self::Store(error) => error.hint(),

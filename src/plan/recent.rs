@@ -41,7 +41,7 @@ impl Written {
     /// may or may not have taken effect. What somebody else has made of it speaks against an outcome, and never for one:
     /// who came last nobody can tell. Nor can they where our write may be old: then what speaks against it holds.
     #[must_use]
-    pub(crate) fn over(&self, listed: Held, wanted: Held) -> Held {
+    pub(crate) fn over(self, listed: Held, wanted: Held) -> Held {
         match self.surely {
             Some(ours) if ours == wanted && self.age != Age::Young && !self.is_in_doubt() => listed,
             _ => self.outcome_over(listed, wanted),
@@ -51,7 +51,7 @@ impl Written {
     /// The same where `wanted` is an outcome of ours that is not to be given up without reason: a write that looks young
     /// upholds it.
     #[must_use]
-    pub(crate) fn outcome_over(&self, listed: Held, wanted: Held) -> Held {
+    pub(crate) fn outcome_over(self, listed: Held, wanted: Held) -> Held {
         if self.is_somebody_elses(listed) || self.is_proven_by(listed) {
             return if listed == wanted { Held::Unknown } else { listed };
         }
@@ -70,7 +70,7 @@ impl Written {
     /// Whether somebody else must have made what the list shows: a device value that neither our writes left nor was
     /// there before them. Of a tag that cannot be told, since it is there or not.
     #[must_use]
-    pub(crate) fn is_somebody_elses(&self, listed: Held) -> bool {
+    pub(crate) fn is_somebody_elses(self, listed: Held) -> bool {
         matches!(listed, Held::Value(_)) && !self.earlier.allows(listed) && !self.may_have_left(listed)
     }
 
@@ -83,25 +83,25 @@ impl Written {
 
     /// What is so proven to be there, or by the age of all writes; nothing is known where it is not.
     #[must_use]
-    pub(crate) fn proven(&self, listed: Held) -> Held {
+    pub(crate) fn proven(self, listed: Held) -> Held {
         if self.looks_old() || self.is_proven_by(listed) { listed } else { Held::Unknown }
     }
 
     /// Everything that it may hold where the list shows this.
     #[must_use]
-    pub(crate) fn may_hold(&self, listed: Held) -> MayHold {
+    pub(crate) fn may_hold(self, listed: Held) -> MayHold {
         MayHold::only(self.surely.unwrap_or(listed)).or(self.perhaps)
     }
 
     /// Whether all of them are old by wall time, so that a list shows what has become of them unless that time is wrong.
     #[must_use]
-    pub(crate) fn looks_old(&self) -> bool {
+    pub(crate) fn looks_old(self) -> bool {
         self.youngest == Some(Age::LooksOld)
     }
 
     /// Whether a write of ours may have left this.
     #[must_use]
-    pub(crate) fn may_have_left(&self, held: Held) -> bool {
+    pub(crate) fn may_have_left(self, held: Held) -> bool {
         self.surely == Some(held) || self.perhaps.allows(held)
     }
 }

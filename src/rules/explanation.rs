@@ -56,7 +56,7 @@ impl Explanation {
                     ("surpassed", "an earlier rule of its set would win, and only reports".to_owned())
                 }
                 Verdict::Undecided => {
-                    let lacking = declaration.lacking(rule, &sight).join(", ");
+                    let lacking = Declaration::lacking(rule, &sight).join(", ");
                     ("undecided", format!("undecided, since the machine lacks {}", shown(&lacking)))
                 }
                 Verdict::Waits => ("undecided", "undecided, as an earlier rule of its set is".to_owned()),

@@ -105,7 +105,7 @@ impl Declaration {
 
     /// Why a rule is undecided about a machine: what its condition or its tag needs and the machine lacks.
     #[must_use]
-    pub(crate) fn lacking(&self, rule: &Rule, machine: &Sight<'_>) -> Vec<String> {
+    pub(crate) fn lacking(rule: &Rule, machine: &Sight<'_>) -> Vec<String> {
         let mut lacking = rule.condition.lacking(machine);
         if lacking.is_empty()
             && let Some(TagForm::Template { template, .. }) = &rule.tag
