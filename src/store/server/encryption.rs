@@ -65,7 +65,9 @@ fn address(user: &str, rest: &str, authority: Option<&Path>, password: &str) -> 
 fn store_pem(path: &Path, kind: &str, content: &[u8]) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, content);
-    std::fs::write(path, format!("-----BEGIN {kind}-----\n{base64}\n-----END {kind}-----\n")).expect("a file");
+    let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("ASCII")).collect();
+    let text = format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"));
+    std::fs::write(path, text).expect("a file");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("its owner's file");
     path.to_owned()
 }
