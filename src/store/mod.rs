@@ -77,6 +77,7 @@ pub use forms::{
 };
 pub use listing::{RunCondition, RunDetails, RunEntry, RunProcess};
 pub use slot_write::{RecentSlotWrites, RunSlot, SlotWrite};
+pub use slots::RunSlots;
 pub use work_item::{Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace};
 
 pub use locks::{Claim, Holder, Overlap};
