@@ -214,7 +214,7 @@ impl<T: Transport> Run<'_, T> {
             Ok((EndReason::StoreFailed(error), _)) | Err(DispatchError::Store(error)) => Some(error),
             _ => None,
         };
-        let copy = self.tenant.store.copy_of_run();
+        let copy = self.tenant.store.copy_of_run().await;
         match (copy, harm.is_some_and(StoreError::is_damage)) {
             // Nothing can be gone on with where the state is harmed.
             (Some(copy), true) => self.write_from(&copy, desk).await.map(|(run, totals, _open)| (run, totals, 0)),

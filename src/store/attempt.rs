@@ -8,7 +8,7 @@ use crate::model::{AnswerFacts, Bucket, Held, OperationId};
 use crate::quota::{Quota, QuotaLimit};
 
 /// The number of an attempt: the later one has the greater.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptKey(pub(super) i64);
 
 /// A call that asks to be let through.

@@ -2,21 +2,32 @@
 //!
 //! Somebody who cuts or overwrites the database while a run is under way takes its rows away, too, and all that became of
 //! them. So when the calls begin, the run is copied into a database that has no name, which the system takes back with the
-//! process; from then on what is announced and settled is noted there as well. Nothing of it waits for the disk. It is
+//! process; from then on what is announced and settled is noted beside it as well. Nothing of it waits for the disk. It is
 //! believed only when the state cannot be, and it knows a little more than that did: the answers that could not be stored.
+//! What surprises: a call that is announced is noted in memory alone, and what became of calls is written many at a time;
+//! a transaction for each would cost more than the rest of the call.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
+use tokio::sync::Mutex;
 
+use super::attempt::{AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Settlement};
 use super::connection::SharedConnection;
 use super::forms::RunKey;
-use super::sql::{SqlError, Transaction};
+use super::ledger::announce;
+use super::settlement::store_effect;
+use super::sql::{SqlError, Transaction, params};
 use super::{DATABASE_NAME, Reader, Store, StoreError, prepare, wait_patiently};
+use crate::clock::BootTime;
 
 /// Where it is: nowhere that has a name.
 const NO_NAME: &str = "";
+/// What became of so many operations is written in one transaction.
+const EFFECTS_AT_ONCE: usize = 1000;
 /// What is copied of the books, and of the run.
 const COPIED: &str = "
     INSERT INTO account SELECT * FROM origin.account;
@@ -27,7 +38,24 @@ const COPIED: &str = "
     INSERT INTO operation SELECT * FROM origin.operation WHERE run_key = :run;";
 
 /// The copy, once there is one.
-pub(super) type Keepsake = Arc<OnceLock<SharedConnection>>;
+pub(super) type Keepsake = Arc<OnceLock<RunCopy>>;
+
+/// The copy of a run, and what is not written into it yet.
+pub(super) struct RunCopy {
+    run: RunKey,
+    connection: SharedConnection,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// The calls that were let through and not settled, with when that was.
+    in_flight: HashMap<AttemptKey, (AttemptRequest, BootTime)>,
+    /// What became of others, with when that was heard.
+    settled: Vec<(Settlement, Timestamp)>,
+    /// How many operations these were about.
+    effects: usize,
+}
 
 impl Store {
     /// Copies a run that is about to be carried out. Where there is no room for that, the run does without.
@@ -36,8 +64,8 @@ impl Store {
         let copying = tokio::task::spawn_blocking(move || copy(&directory.join(DATABASE_NAME), run));
         match copying.await {
             Ok(Ok(connection)) => {
-                let _there_already =
-                    keepsake.set(SharedConnection::start_writing(connection, Path::new(NO_NAME), None));
+                let connection = SharedConnection::start_writing(connection, Path::new(NO_NAME), None);
+                let _there_already = keepsake.set(RunCopy { run, connection, notes: Mutex::default() });
             }
             Ok(Err(error)) => tracing::info!(%error, "there is no copy of this run, should the state be harmed"),
             // The runtime is shutting down.
@@ -45,19 +73,67 @@ impl Store {
         }
     }
 
-    /// The copy of the run that is under way. It knows nothing of other runs.
-    #[must_use]
-    pub fn copy_of_run(&self) -> Option<Reader> {
-        self.keepsake.as_ref()?.get().cloned().map(Reader::in_memory)
+    /// The copy of the run that is under way, with all that is known of it. It knows nothing of other runs.
+    pub async fn copy_of_run(&self) -> Option<Reader> {
+        let copy = self.run_copy()?;
+        let mut notes = copy.notes.lock().await;
+        copy.write_settled(&mut notes).await;
+        let in_flight: Vec<_> = notes.in_flight.values().cloned().collect();
+        let (clock, process_key) = (self.clock.clone(), self.identity.process_key);
+        copy.write(move |transaction| {
+            transaction.execute("DELETE FROM attempt", params![])?;
+            for (request, started) in &in_flight {
+                announce(transaction, request, *started, process_key, 0, clock.as_ref())?;
+            }
+            Ok(())
+        })
+        .await;
+        Some(Reader::in_memory(copy.connection.clone()))
     }
 
-    /// Notes in the copy what is about to be written into the books, or could not be.
-    pub(super) async fn note_in_copy(
-        &self,
-        note: impl FnOnce(&Transaction<'_>) -> Result<(), SqlError> + Clone + Send + 'static,
-    ) {
-        let Some(copy) = self.keepsake.as_ref().and_then(|keepsake| keepsake.get()) else { return };
-        if let Err(error) = copy.run(note).await {
+    /// Notes a call that is about to be sent.
+    pub(super) async fn note_announced(&self, request: AttemptRequest, ticket: AttemptTicket) {
+        let Some(copy) = self.run_copy().filter(|copy| request.run == Some(copy.run)) else { return };
+        copy.notes.lock().await.in_flight.insert(ticket.attempt, (request, ticket.started));
+    }
+
+    /// Notes what became of a call, before it is written into the books: it may be that it cannot be.
+    pub(super) async fn note_settled(&self, settlement: &Settlement) {
+        let Some(copy) = self.run_copy() else { return };
+        let mut notes = copy.notes.lock().await;
+        let is_news = notes.in_flight.remove(&settlement.attempt).is_some();
+        if !is_news || settlement.effects.is_empty() || settlement.end == AttemptEnd::NeverSent {
+            return;
+        }
+        notes.effects += settlement.effects.len();
+        notes.settled.push((settlement.clone(), self.clock.wall_time()));
+        if notes.effects >= EFFECTS_AT_ONCE {
+            copy.write_settled(&mut notes).await;
+        }
+    }
+
+    fn run_copy(&self) -> Option<&RunCopy> {
+        self.keepsake.as_ref()?.get()
+    }
+}
+
+impl RunCopy {
+    async fn write_settled(&self, notes: &mut Notes) {
+        notes.effects = 0;
+        let (run, settled) = (self.run, Arc::new(std::mem::take(&mut notes.settled)));
+        self.write(move |transaction| {
+            for (settlement, heard_at) in settled.iter() {
+                for effect in &settlement.effects {
+                    store_effect(transaction, run.0, effect, settlement, *heard_at)?;
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn write(&self, note: impl FnOnce(&Transaction<'_>) -> Result<(), SqlError> + Clone + Send + 'static) {
+        if let Err(error) = self.connection.run(note).await {
             tracing::info!(%error, "the copy of this run has missed something");
         }
     }
@@ -82,25 +158,21 @@ fn copy(database: &Path, run: RunKey) -> Result<Connection, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
     use std::time::Duration;
 
     use super::*;
     use crate::clock::{SharedClock, SystemClock};
     use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, OperationId, Status};
-    use crate::store::{
-        Admission, AttemptEnd, AttemptRequest, InputChunk, NewOperation, NewRun, OperationEffect, OperationState,
-        Settlement,
-    };
+    use crate::store::{AccountKey, Admission, InputChunk, NewOperation, NewRun, OperationEffect, OperationState};
 
-    #[tokio::test]
-    async fn what_became_of_a_run_can_be_told_when_its_database_is_overwritten_under_way() {
-        let directory = tempfile::tempdir().expect("a directory");
-        crate::store::server::cluster::keep_in_files(directory.path());
-        let path = directory.path().join("state");
+    /// A run of so many rows whose calls begin, with a copy.
+    async fn begun(directory: &Path, rows: u32) -> (Store, RunKey, AccountKey) {
+        crate::store::server::cluster::keep_in_files(directory);
         let clock: SharedClock = Arc::new(SystemClock::new().expect("clocks"));
-        let store = Store::open(&path, clock).await.expect("a store");
+        let store = Store::open(&directory.join("state"), clock).await.expect("a store");
         let account = store.account("tenant", "app").await.expect("an account");
-        let description = NewRun { header: vec!["machineId".to_owned()], row_count: 3, ..NewRun::sample(account) };
+        let description = NewRun { header: vec!["machineId".to_owned()], row_count: rows, ..NewRun::sample(account) };
         let run = store.create_run(description).await.expect("a run");
         let operation = |number: u32| NewOperation {
             operation: OperationId(number),
@@ -111,43 +183,56 @@ mod tests {
             before: Held::Unknown,
             settled: None,
         };
-        store.add_operations(run, (0..3).map(operation).collect()).await.expect("operations");
-        let operations = (0..3).map(|number| vec![OperationId(number)]).collect();
-        let chunk = InputChunk { first_row: 1, numbers: vec![], records: b"\na\nb\nc\n".to_vec(), operations };
+        store.add_operations(run, (0..rows).map(operation).collect()).await.expect("operations");
+        let operations = (0..rows).map(|number| vec![OperationId(number)]).collect();
+        let records = format!("\n{}", "a\n".repeat(rows as usize)).into_bytes();
+        let chunk = InputChunk { first_row: 1, numbers: vec![], records, operations };
         store.add_chunks(run, vec![chunk]).await.expect("rows");
         store.claim_run(run).await.expect("its turn");
         store.keep_a_copy(run).await;
-        let request = |number| AttemptRequest {
+        (store, run, account)
+    }
+
+    fn request(account: AccountKey, run: RunKey, operations: Range<u32>) -> AttemptRequest {
+        AttemptRequest {
             account,
             bucket: Bucket::Value,
             counted_buckets: vec![Bucket::Value],
             quota: "100/1h".parse().expect("a quota"),
             run: Some(run),
             call_kind: "value",
-            operations: vec![OperationId(number)],
+            operations: operations.map(OperationId).collect(),
             time_out: Duration::from_secs(10),
-        };
-        let Admission::Granted(ticket) = store.admit(request(0)).await.expect("an answer") else { panic!("refused") };
-        let _in_flight = store.admit(request(1)).await.expect("an answer");
-        for name in [DATABASE_NAME.to_owned(), format!("{DATABASE_NAME}-wal")] {
-            std::fs::write(path.join(name), [7; 9000]).expect("our own file");
         }
-        let settlement = Settlement::of(
-            ticket.attempt,
-            AttemptEnd::Now,
-            vec![OperationEffect {
-                operation: OperationId(0),
-                state: Some(OperationState::Succeeded),
-                ambiguous: false,
-                answer: AnswerFacts::default(),
-                after: Held::Value(DeviceValue::High),
-            }],
-        );
-        let settled = store.settle(settlement).await;
+    }
+
+    fn success(ticket: AttemptTicket, operations: Range<u32>) -> Settlement {
+        let effect = |number| OperationEffect {
+            operation: OperationId(number),
+            state: Some(OperationState::Succeeded),
+            ambiguous: false,
+            answer: AnswerFacts::default(),
+            after: Held::Value(DeviceValue::High),
+        };
+        Settlement::of(ticket.attempt, AttemptEnd::Now, operations.map(effect).collect())
+    }
+
+    #[tokio::test]
+    async fn what_became_of_a_run_can_be_told_when_its_database_is_overwritten_under_way() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (store, run, account) = begun(directory.path(), 3).await;
+        let Admission::Granted(ticket) = store.admit(request(account, run, 0..1)).await.expect("an answer") else {
+            panic!("refused")
+        };
+        let _in_flight = store.admit(request(account, run, 1..2)).await.expect("an answer");
+        for name in [DATABASE_NAME.to_owned(), format!("{DATABASE_NAME}-wal")] {
+            std::fs::write(directory.path().join("state").join(name), [7; 9000]).expect("our own file");
+        }
+        let settled = store.settle(success(ticket, 0..1)).await;
         assert!(matches!(settled, Err(StoreError::Harmed { .. })), "{settled:?}");
-        let again = store.admit(request(2)).await;
+        let again = store.admit(request(account, run, 2..3)).await;
         assert!(matches!(again, Err(StoreError::Harmed { .. })), "nothing more is sent: {again:?}");
-        let copy = store.copy_of_run().expect("a copy");
+        let copy = store.copy_of_run().await.expect("a copy");
         let chunk = copy.chunk(run, 1).await.expect("no trouble").expect("the rows");
         let unsettled = copy.unsettled_operations(run).await.expect("no trouble");
         let statuses: Vec<_> = (0..3)
@@ -159,5 +244,24 @@ mod tests {
             })
             .collect();
         assert_eq!(statuses, [Status::Succeeded, Status::Unknown, Status::NotAttempted]);
+    }
+
+    #[tokio::test]
+    async fn what_became_of_calls_is_written_into_the_copy_when_there_is_enough_of_it() {
+        const CALLS: u32 = 3;
+        let operations_of = |call: u32| call * 400..(call + 1) * 400;
+        let directory = tempfile::tempdir().expect("a directory");
+        let (store, run, account) = begun(directory.path(), CALLS * 400).await;
+        let mut waiting = Vec::new();
+        for call in 0..CALLS {
+            let admission = store.admit(request(account, run, operations_of(call))).await.expect("an answer");
+            let Admission::Granted(ticket) = admission else { panic!("refused") };
+            store.settle(success(ticket, operations_of(call))).await.expect("a settlement");
+            waiting.push(store.run_copy().expect("a copy").notes.lock().await.effects);
+        }
+        assert_eq!(waiting, [400, 800, 0]);
+        let copy = store.copy_of_run().await.expect("a copy");
+        assert_eq!(copy.open_operations(run).await.expect("no trouble"), 0);
+        assert!(copy.unsettled_operations(run).await.expect("no trouble").is_empty());
     }
 }

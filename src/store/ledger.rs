@@ -68,13 +68,7 @@ impl Store {
             .await?
             .ok_or(StoreError::TakenOver)?;
         if let Admission::Granted(ticket) = admission {
-            let (clock, process_key) = (self.clock.clone(), self.identity.process_key);
-            self.note_in_copy(move |transaction| {
-                let noted = announce(transaction, &announced, ticket.started, process_key, 0, clock.as_ref())?;
-                let keys = [noted, ticket.attempt].map(|attempt| attempt.0);
-                transaction.execute("UPDATE attempt SET attempt_key = ?2 WHERE attempt_key = ?1", keys).map(drop)
-            })
-            .await;
+            self.note_announced(announced, ticket).await;
         }
         Ok(admission)
     }
@@ -218,7 +212,7 @@ const ATTEMPT_COLUMNS: [&str; 10] = [
 ];
 
 /// Writes an attempt down that starts now.
-fn announce(
+pub(super) fn announce(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
     now: BootTime,

@@ -370,7 +370,6 @@ mod tests {
             .run_slots(run.key)
             .await
             .expect("the slots")
-            .into_iter()
             .map(|slot| format!("{} {:?} {}", slot.slot.machine, slot.before, slot.after.words()))
             .collect();
         assert_eq!(slots, ["m0 Absent present", "m1 Value(Low) Low|High"]);

@@ -1,5 +1,7 @@
 //! Closing attempts: with their answers, in one transaction with what those did, or without, when nobody will hear them.
 
+use jiff::Timestamp;
+
 use super::absence::Patience;
 use super::attempt::{AttemptEnd, OperationEffect, Settlement};
 use super::encoding::bucket_number;
@@ -23,12 +25,7 @@ impl Store {
         // It may be stored later, when a server is back that was away.
         let heard = clock.boot_time();
         let kept = identity.patience().map(Patience::keep_answer);
-        let (noted, noted_by) = (settlement.clone(), clock.clone());
-        self.note_in_copy(move |transaction| {
-            let timelines = Timelines::report(transaction, 0, noted_by.as_ref())?;
-            settle(transaction, &noted, heard, &timelines, noted_by.as_ref()).map(drop)
-        })
-        .await;
+        self.note_settled(&settlement).await;
         let is_ours = self
             .writer
             .run(move |transaction| {
@@ -154,7 +151,7 @@ fn settle(
     if let Some(run_key) = run_key {
         note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
-            store_effect(transaction, run_key, effect, settlement, clock)?;
+            store_effect(transaction, run_key, effect, settlement, clock.wall_time())?;
         }
     }
     if let Some((account, bucket, until)) = settlement.pause
@@ -177,12 +174,13 @@ fn settle(
     Ok(true)
 }
 
-fn store_effect(
+/// Writes down what a call did to one of its operations.
+pub(super) fn store_effect(
     transaction: &Transaction<'_>,
     run_key: i64,
     effect: &OperationEffect,
     settlement: &Settlement,
-    clock: &dyn Clock,
+    heard_at: Timestamp,
 ) -> Result<(), SqlError> {
     transaction.send(
             "UPDATE operation SET state = ?3, ambiguous = CASE WHEN ?13 = 1 THEN ?4 ELSE max(ambiguous, ?4) END, attempts = attempts + ?5, http_status = ?6,
@@ -200,7 +198,7 @@ fn store_effect(
             effect.answer.error_message,
             effect.answer.request_id,
             effect.after.as_str(),
-            effect.state.map(|_| clock.wall_time().as_microsecond()),
+            effect.state.map(|_| heard_at.as_microsecond()),
             settlement.attempt.0,
             is_settled_by_answer(effect),
         ],

@@ -15,7 +15,8 @@ use std::time::Duration;
 pub(super) use self::overtaken::open_operations;
 use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
 use self::standing::Undos;
-use self::table::SlotTable;
+use self::table::RunSlots;
+use self::table::RunWrites;
 use super::attempt::AttemptKey;
 use super::encoding::bucket_number;
 use super::forms::{AccountKey, RunKey};
@@ -88,11 +89,11 @@ impl Reader {
         self.connection.run(move |transaction| later_writes(transaction, run)).await
     }
 
-    /// Every slot that a run has changed or may have changed.
+    /// Every slot that a run has changed or may have changed, sorted.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn run_slots(&self, run: RunKey) -> Result<Vec<RunSlot>, StoreError> {
+    pub async fn run_slots(&self, run: RunKey) -> Result<RunSlots, StoreError> {
         self.connection.run(move |transaction| run_slots(transaction, run)).await
     }
 
@@ -316,51 +317,27 @@ pub(super) fn unheard_operations(transaction: &Transaction<'_>, run: RunKey) -> 
     Ok(unheard_attempts(transaction, run)?.into_iter().flat_map(|(_, operations)| operations).collect())
 }
 
-fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSlot>, SqlError> {
-    let mut slots = SlotTable::default();
-    for slot in read_history(transaction, run)? {
-        let _inserted = slots.or_insert(slot);
-    }
+fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<RunSlots, SqlError> {
+    let mut writes = RunWrites::default();
+    read_history(transaction, run)?.into_iter().for_each(|slot| writes.note_history(slot));
+    // Not in the order in which they came, which the database could only tell with all of them in memory.
     let mut changed = transaction.prepare_cached(&format!(
-        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE FROM operation {WITH_TAG}
-         WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous = 1) ORDER BY last_attempt, finished_at, operation_number"
+        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE, finished_at FROM operation
+         {WITH_TAG} WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous = 1)"
     ))?;
     let (mut rows, mut tags) = (changed.query([run.0])?, KnownTags::default());
     while let Some(row) = rows.next()? {
-        for write in read_writes(&row, &mut tags)? {
-            note_write(transaction, &mut slots, write)?;
-        }
+        let finished_at = row.get(12)?;
+        read_writes(&row, &mut tags)?.into_iter().for_each(|write| writes.note(write, finished_at));
     }
-    for write in in_flight(transaction, run)? {
-        note_write(transaction, &mut slots, write)?;
-    }
+    in_flight(transaction, run)?.into_iter().for_each(|write| writes.note_in_flight(write));
+    let mut slots = writes.finish(|one, other| is_over_before(transaction, one, other))?;
     for write in writes_since(transaction, &Runs::AllBut(run), first_attempt(transaction, run)?, Young::NONE)? {
-        let slot = slots.get_mut(&write.slot).filter(|slot| write.may_change() && write.attempt > slot.last_attempt);
-        if let Some(slot) = slot {
-            slot.later.push(write);
-        }
+        slots.note_later(write);
     }
     let undos = Undos::read(transaction)?;
-    for slot in slots.iter_mut().filter(|slot| !slot.later.is_empty()) {
-        slot.later = undos.standing(slot.after, std::mem::take(&mut slot.later));
-    }
-    Ok(slots.into_sorted())
-}
-
-/// Adds a write to what a run made of a slot; writes come in their order.
-fn note_write(transaction: &Transaction<'_>, slots: &mut SlotTable, write: SlotWrite) -> Result<(), SqlError> {
-    let (before, left) = (write.before, MayHold::only(write.wrote));
-    let untouched =
-        RunSlot { slot: write.slot, before, after: MayHold::only(before), last_attempt: None, later: Vec::new() };
-    let Some(known) = slots.or_insert(untouched) else { return Ok(()) };
-    // What is in doubt may arrive later than what was surely done after it was given up.
-    let is_last_word = write.surely
-        && (known.last_attempt.is_none()
-            || known.after.known() != Held::Unknown
-            || is_over_before(transaction, known.last_attempt, write.attempt)?);
-    known.after = if is_last_word { left } else { known.after.or(left) };
-    known.last_attempt = known.last_attempt.max(write.attempt);
-    Ok(())
+    slots.keep_standing(|after, later| undos.standing(after, later));
+    Ok(slots.into_slots())
 }
 
 /// Whether nothing of an attempt could arrive any more when another was let through. One that the ledger has forgotten is

@@ -167,7 +167,7 @@ impl Process {
 
     pub(super) async fn slots(&self, run: RunKey) -> Vec<String> {
         let slots = self.store.run_slots(run).await.expect("the store works");
-        slots.iter().map(describe).collect()
+        slots.map(|slot| describe(&slot)).collect()
     }
 
     pub(super) async fn recent(&self) -> Vec<String> {
