@@ -200,8 +200,9 @@ async fn carry_out(
         (_, _) => tracing::Level::DEBUG,
     };
     logging::start(screen, general.log_format, level);
-    // It was read before there was a log.
-    if let Some(path) = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref()) {
+    // The one was read before there was a log, and the other is read by a room that knows of no warnings.
+    let ping_file = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref());
+    for path in ping_file.into_iter().chain(&general.state_password_file) {
         warn_if_readable_by_everybody(path);
     }
     match cli.command {

@@ -250,7 +250,7 @@ fn an_answer_that_is_no_list_of_machines_is_no_success() {
             |kinds: &[CallKind]| Tenant::of((1..=3).map(machine)).serve_with([Mishap::answering(200, text).on(kinds)]);
         let server = answering(&WRITES);
         let rehearsal = Rehearsal::at_stand_in(&server).planned().rows(&rows_adding("A", 3));
-        let outcome = rehearsal.with("--deadline 5s").run().exits(5);
+        let outcome = rehearsal.with("--deadline 12s").run().exits(5);
         assert_eq!(outcome.statuses(), ["unknown"; 3], "{text}");
         // Where single calls are answered as they should be, they do.
         let server = answering(&[CallKind::Bulk]);

@@ -349,3 +349,20 @@ fn a_disk_that_no_longer_keeps_what_it_takes_stops_the_calls() {
     assert_eq!(outcome.folder().run(&command).status, Some(0));
     full::claims_what_it_stored(&outcome);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_password_file_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::new();
+    folder.write_private("password", "canary");
+    let rehearse = || {
+        let rehearsal = Rehearsal::new().in_folder(&folder).rows("#1,A,Add,");
+        rehearsal.with("--state-password-file password").run().exits(0).messages().to_owned()
+    };
+    assert!(!rehearse().contains("can be read by"));
+    let everybody = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(folder.path("password"), everybody).expect("our own file");
+    assert!(rehearse().contains("password can be read by every account on this computer"), "{}", rehearse());
+}

@@ -14,7 +14,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 
 use super::tls::{self, Proof};
-use crate::outside::Outside;
+use crate::outside::{Outside, secrets};
 use crate::store::sql::{Session, SqlError};
 
 /// After what time without an answer a connection counts as broken.
@@ -163,6 +163,8 @@ impl ServerAddress {
         let tls = tls::connector(self.proof, self.certificates.as_deref())?;
         let mut config = self.config.clone();
         if let Some(password) = self.password()? {
+            // A server may repeat it.
+            secrets::learn(&password);
             config.password(password.expose_secret());
         }
         Session::open(&config, tls)
@@ -288,6 +290,21 @@ mod tests {
             assert_eq!(found, fault, "{text}");
             assert!(!found.to_string().contains("secret") && !found.hint().is_empty());
         }
+    }
+
+    #[test]
+    fn a_password_is_masked_from_its_first_use_on_wherever_it_is_read_from() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, list) = (folder.path().join("password"), folder.path().join("list"));
+        std::fs::write(&file, "canary-in-a-file\n").expect("our own file");
+        std::fs::write(&list, "*:*:*:*:canary-in-a-list\n").expect("our own file");
+        for source in [PasswordSource::File(file), PasswordSource::List(list)] {
+            // Nothing ever listens there.
+            let address = ServerAddress::parse("postgresql://u@127.0.0.1:1/d", source, None).expect("an address");
+            assert!(address.connect().is_err());
+        }
+        let said = Outside::new("refused: canary-in-a-file, canary-in-a-list").line();
+        assert_eq!(said, "refused: ***, ***");
     }
 
     #[test]
