@@ -11,6 +11,7 @@ const STACK_BYTES: usize = 8 << 20;
 const BUG: u8 = 70;
 
 fn main() -> ExitCode {
+    tagfleet::prefer_small_pages();
     tagfleet::forbid_core_dumps();
     match thread::Builder::new().name("main".to_owned()).stack_size(STACK_BYTES).spawn(run) {
         Ok(running) => running.join().unwrap_or(ExitCode::from(BUG)),

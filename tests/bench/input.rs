@@ -21,6 +21,8 @@ const PASSES: usize = 11;
 const TAGS: [&str; 4] = ["Tier 0", "Quarter 3 retagging", "EU servers", "kiosk"];
 
 fn main() {
+    // As the program does.
+    tagfleet::prefer_small_pages();
     // Cargo passes `--bench`, and a filter if one was typed; there is one measurement, so neither matters.
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("input.csv");

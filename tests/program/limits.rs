@@ -1,6 +1,8 @@
 //! Options that keep a run small or end it early.
 
 use crate::machines::rows_adding;
+#[cfg(target_os = "linux")]
+use crate::process::Program;
 use crate::rehearsal::Rehearsal;
 use crate::sandbox_server::Sandbox;
 use crate::stand_in::{Reply, StandIn};
@@ -95,4 +97,18 @@ fn a_time_of_day_is_said_in_full_and_one_that_has_just_passed_is_refused() {
     let hint = format!("hint: write --deadline \"tomorrow {}\"", earlier.strftime("%H:%M"));
     let outcome = outcome.says(&["error: --deadline", "ago, at", &hint]);
     assert!(!outcome.wrote_anything());
+}
+
+/// With huge pages a small run takes three times the memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_comes_in_small_pages() {
+    let mut command = Program::command();
+    command.args(["sandbox", "--listen", "127.0.0.1:0"]);
+    let program = Program::start(command, None, true);
+    let _ready = program.first_lines(5);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("our own process");
+    // Kernels before 5.0 do not say.
+    let huge_pages = status.lines().find(|line| line.starts_with("THP_enabled:"));
+    assert!(huge_pages.is_none_or(|line| line.ends_with("\t0")), "{huge_pages:?}");
 }

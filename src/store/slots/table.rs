@@ -125,7 +125,7 @@ impl RunWrites {
         let Self { names, mut history, mut writes } = self;
         writes
             .sort_unstable_by(|one, other| names.compare(one.slot, other.slot).then_with(|| one.turn.cmp(&other.turn)));
-        let mut slots = Vec::new();
+        let mut slots = Vec::with_capacity(writes.len());
         for of_slot in writes.chunk_by(|one, other| one.slot == other.slot) {
             let [first, ..] = of_slot else { continue };
             let untouched = Made { before: first.before, after: MayHold::only(first.before), last_attempt: None };
