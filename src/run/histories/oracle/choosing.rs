@@ -32,20 +32,11 @@ pub(super) struct Choosing<'a> {
 }
 
 impl Choosing<'_> {
-    /// The commands that may have said whom the run of this one is about.
-    fn sayings<'t>(&'t self, told: &'t Told) -> impl Iterator<Item = &'t Told> {
-        self.case.told.iter().filter(move |other| {
-            other.number <= told.number
-                && (other.number == told.number || (other.run.is_some() && other.run == told.run))
-                && !matches!(other.deed, Deed::Resume(_))
-        })
-    }
-
     /// Why a call is about somebody whom no command of its run has meant.
     fn touched_unmeant(&self, told: &Told, write: &CallStory<'_>) -> Option<String> {
         // Who names the rows of a whole file is held to them elsewhere; who goes on with a run that nobody knows says nothing.
         let chooses = |saying: &Told| saying.deed.orders().is_some() || saying.options.choice.is_some();
-        let mut sayings = self.sayings(told).peekable();
+        let mut sayings = self.case.sayings(told).peekable();
         sayings.peek()?;
         if !sayings.all(chooses) {
             return None;
@@ -55,7 +46,7 @@ impl Choosing<'_> {
                 let asks = saying.deed.orders().is_none_or(|wishes| wishes.contains(write.wish));
                 asks && self.may_mean(saying, **machine)
             };
-            !self.sayings(told).any(is_meant)
+            !self.case.sayings(told).any(is_meant)
         })?;
         Some(format!("call {} ({}) is about m{machine}, which was not meant", write.number, write.wish))
     }
@@ -63,7 +54,7 @@ impl Choosing<'_> {
     /// A machine that was meant, and that the results of a run which this command began do not answer, or one that they
     /// answer and that was not meant.
     fn answered_amiss(&self, told: &Told) -> Option<String> {
-        let began_it = self.sayings(told).all(|saying| saying.number == told.number);
+        let began_it = self.case.sayings(told).all(|saying| saying.number == told.number);
         let is_over = matches!(told.end, End::Exited(0 | 1 | 10));
         let chooses = told.deed.orders().is_some() || told.options.choice.is_some();
         // A run of the same name may be gone on with of which nobody outside knows.

@@ -138,6 +138,15 @@ struct Sight {
 }
 
 impl<'a> Case<'a> {
+    /// The commands that have said what the run of this one is about.
+    fn sayings<'t>(&'t self, told: &'t Told) -> impl Iterator<Item = &'t Told> {
+        self.told.iter().filter(move |other| {
+            other.number <= told.number
+                && (other.number == told.number || (other.run.is_some() && other.run == told.run))
+                && !matches!(other.deed, Deed::Resume(_))
+        })
+    }
+
     /// Everything that is wrong, the earliest command first.
     pub(in crate::run::histories) fn violations(&self) -> Vec<Violation> {
         let writes = self.writes();

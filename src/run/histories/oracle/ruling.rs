@@ -55,24 +55,16 @@ struct Verdict {
 }
 
 impl Ruling<'_> {
-    /// The commands that have said what the run of this one is about.
-    fn sayings<'t>(&'t self, told: &'t Told) -> impl Iterator<Item = &'t Told> {
-        self.case.told.iter().filter(move |other| {
-            other.number <= told.number
-                && (other.number == told.number || (other.run.is_some() && other.run == told.run))
-                && !matches!(other.deed, Deed::Resume(_))
-        })
-    }
-
     /// Why a call asks for something that the rules of no command of its run have asked for.
     fn touched_unmeant(&self, told: &Told, write: &CallStory<'_>) -> Option<String> {
-        let mut sayings = self.sayings(told).peekable();
+        let mut sayings = self.case.sayings(told).peekable();
         sayings.peek()?;
         if !sayings.all(|saying| saying.rules.is_some()) {
             return None;
         }
         let is_meant = |machine: MachineNumber| {
-            self.sayings(told)
+            self.case
+                .sayings(told)
                 .flat_map(|saying| self.verdicts(saying, machine))
                 .any(|it| it.wishes.contains(write.wish))
         };
@@ -82,7 +74,7 @@ impl Ruling<'_> {
 
     /// What is wrong with what a command answers: a row that no rule asks for, or none for what one asks for.
     fn answered_amiss(&self, told: &Told, rules: &RulesFile) -> Option<String> {
-        let began_it = self.sayings(told).all(|saying| saying.number == told.number);
+        let began_it = self.case.sayings(told).all(|saying| saying.number == told.number);
         if !began_it || told.had_company {
             return None;
         }
@@ -125,7 +117,7 @@ impl Ruling<'_> {
 
     /// Whether the tag is taken off since another takes its place, which is no removal.
     pub(super) fn may_be_exchanged(&self, told: &Told, slot: &Slot) -> bool {
-        let verdicts = self.sayings(told).flat_map(|saying| self.verdicts(saying, slot.machine));
+        let verdicts = self.case.sayings(told).flat_map(|saying| self.verdicts(saying, slot.machine));
         let mut exchanged = verdicts.flat_map(|verdict| verdict.exchanged);
         exchanged.any(|tag| slot.tag.as_deref() == Some(tag))
     }
