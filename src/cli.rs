@@ -37,9 +37,9 @@ pub use program::Cli;
 pub(crate) use rules::RulesOptions;
 pub(crate) use state::{StateCommand, StateOptions};
 pub(crate) use tags::{RetagOptions, TagsCommand, TagsOptions};
-pub(crate) use values::DeadlineArgument;
 #[cfg(any(test, fuzzing))]
 pub(crate) use values::DurationArgument;
+pub(crate) use values::{DeadlineArgument, StateAuth};
 
 /// A command line that cannot be carried out, or help that it asks for.
 #[derive(Debug)]

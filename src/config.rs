@@ -3,21 +3,24 @@
 //! The environment is read here and nowhere else (but for what the Azure CLI is passed on), through a function that tests
 //! replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
+mod credentials;
 mod deadline;
 mod environment;
 mod error;
 mod profile;
 mod settings_file;
 mod state;
+mod state_token;
 mod variables;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use secrecy::SecretString;
 
+use self::credentials::{authority, take_credentials};
 use self::variables::{secret, text};
 use crate::api::cloud::{Cloud, is_loopback_host};
-use crate::api::sign_in::{PlatformOffers, SignInSettings, read_secret_file};
+use crate::api::sign_in::{SignInSettings, read_secret_file};
 use crate::api::{ClientSettings, PingAddress, PingAddressError, Url, parse_base_url};
 use crate::cli::{MonitoringOptions, QuotaOptions, ServiceOptions};
 use crate::outside::secrets;
@@ -98,22 +101,17 @@ impl ServiceConfig {
             None => text(environment, "TAGFLEET_BASE_URL")?,
         };
         let base_url = parse_base_url(base_url.as_deref().unwrap_or_else(|| cloud.base_url()), options.allow_host)?;
-        let authority = text(environment, "AZURE_AUTHORITY_HOST")?.unwrap_or_else(|| cloud.authority().to_owned());
-        let mut sign_in = SignInSettings::new(with_scheme(authority), cloud.scope());
+        let authority = authority(environment)?.unwrap_or_else(|| cloud.authority().to_owned());
+        let mut sign_in = SignInSettings::new(authority, cloud.scope());
         sign_in.method = options.auth;
         sign_in.opens_browser = !options.no_browser;
         sign_in.loopback_authority_allowed = is_loopback(&base_url);
-        sign_in.tenant_id = text(environment, "AZURE_TENANT_ID")?;
-        sign_in.client_id = text(environment, "AZURE_CLIENT_ID")?;
-        sign_in.client_secret = match &options.client_secret_file {
-            Some(path) => Some(read_secret_file(path)?),
-            None => secret(environment, "AZURE_CLIENT_SECRET")?,
-        };
-        sign_in.certificate_path = text(environment, "AZURE_CLIENT_CERTIFICATE_PATH")?.map(PathBuf::from);
-        sign_in.federated_token_file = text(environment, "AZURE_FEDERATED_TOKEN_FILE")?.map(PathBuf::from);
+        take_credentials(&mut sign_in, environment)?;
+        if let Some(path) = &options.client_secret_file {
+            sign_in.client_secret = Some(read_secret_file(path)?);
+        }
         sign_in.token_file.clone_from(&options.token_file);
         sign_in.ready_token = secret(environment, "TAGFLEET_TOKEN")?;
-        sign_in.offers = PlatformOffers::detect(environment);
         Ok(Self { client: ClientSettings { base_url, certificate_file: certificates.map(Path::to_owned) }, sign_in })
     }
 
@@ -157,11 +155,6 @@ pub(crate) fn ping_address(
         None => secret(environment, PING_URL_VARIABLE)?,
     };
     Ok(address.as_ref().map(PingAddress::new).transpose()?)
-}
-
-/// Azure's tools accept an authority host with and without its scheme.
-fn with_scheme(authority: String) -> String {
-    if authority.contains("://") { authority } else { format!("https://{authority}") }
 }
 
 fn is_loopback(url: &Url) -> bool {

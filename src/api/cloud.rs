@@ -100,6 +100,17 @@ impl Cloud {
     }
 }
 
+/// What a token is asked for that a database of the platform takes for a password: `PostgreSQL` of the cloud whose sign-in
+/// service has this address.
+#[must_use]
+pub(crate) fn database_scope(authority: &str) -> &'static str {
+    if authority.trim_end_matches('/') == GOVERNMENT_AUTHORITY {
+        "https://ossrdbms-aad.database.usgovcloudapi.net/.default"
+    } else {
+        "https://ossrdbms-aad.database.windows.net/.default"
+    }
+}
+
 /// Whether `host` (a name, without port) is one of Microsoft's API hosts or a subdomain of one.
 /// Anything else gets the token only if the user allows it by name.
 #[must_use]

@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum as _};
 use jiff::Timestamp;
 
-use super::values::{DeadlineArgument, DurationArgument, device_value, duration, prom_file, tag_separator};
+use super::values::{DeadlineArgument, DurationArgument, StateAuth, device_value, duration, prom_file, tag_separator};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
 use crate::config::Profile;
@@ -40,6 +40,19 @@ pub(crate) struct GeneralOptions {
     /// Instead of PGPASSWORD, PGPASSFILE or ~/.pgpass. The file is read again for each connection.
     #[arg(long, global = true, value_name = "FILE", help_heading = "General")]
     pub state_password_file: Option<PathBuf>,
+    /// How to sign in to that database
+    ///
+    /// The variables are those of the sign-in to the service.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "METHOD",
+        hide_short_help = true,
+        help_heading = "General"
+    )]
+    pub state_auth: StateAuth,
     /// Trust this root certificate as well (PEM)
     ///
     /// Of the service, of the sign-in, and of the database of --state.
@@ -108,9 +121,11 @@ impl GeneralOptions {
             None => option("state-dir", self.state_dir.as_ref().map(shell_word)),
         };
         let password = option("state-password-file", self.state_password_file.as_ref().map(shell_word));
+        let method = self.state_auth.to_possible_value().filter(|_| self.state_auth != StateAuth::default());
+        let method = option("state-auth", method.map(|method| method.get_name().to_owned()));
         let certificates = option("ca-file", self.ca_file.as_ref().map(shell_word));
         let profile = option("profile", self.settings.name.as_ref().map(shell_word));
-        state + &password + &certificates + &profile + &option("config", self.config.as_ref().map(shell_word))
+        state + &password + &method + &certificates + &profile + &option("config", self.config.as_ref().map(shell_word))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::civil::Time;
 
@@ -24,6 +25,26 @@ impl FromStr for DurationArgument {
         let duration = parse_duration(text);
         duration.map(Self).ok_or_else(|| format!("\"{text}\" is not a duration such as 90s, 30m or 2h"))
     }
+}
+
+/// Who signs in to a state on a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateAuth {
+    /// The user of the address, with a password
+    #[default]
+    Password,
+    /// With a token of Entra, by the first of the following that the environment allows
+    Entra,
+    /// A token for a client secret
+    Secret,
+    /// A token for a certificate with its private key
+    Certificate,
+    /// A token for a federated token from the platform, as in Kubernetes
+    Workload,
+    /// A token of the identity that Azure gives to this machine
+    ManagedIdentity,
+    /// A token of whoever is signed in to the Azure CLI
+    AzureCli,
 }
 
 /// A deadline as typed.

@@ -56,10 +56,11 @@ impl From<ConfigError> for CommandError {
         let hint = error.hint();
         let status = match &error {
             ConfigError::Store(_) => ExitStatus::StorageFailed,
-            ConfigError::SignIn(error) => sign_in_status(error),
+            ConfigError::SignIn(error) | ConfigError::StateSignIn(error) => sign_in_status(error),
             ConfigError::Client(_)
             | ConfigError::Address(_)
             | ConfigError::TwoStates
+            | ConfigError::PasswordAndToken
             | ConfigError::PingAddress(_)
             | ConfigError::Deadline(_)
             | ConfigError::Settings(_)

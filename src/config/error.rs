@@ -28,6 +28,12 @@ pub(crate) enum ConfigError {
     /// The environment, or a file of settings, names two states.
     #[error("an address and a directory both say where the state is")]
     TwoStates,
+    /// How to sign in to the state.
+    #[error("cannot sign in to the state")]
+    StateSignIn(#[source] SignInError),
+    /// A password is named, and a token is to be taken in its place.
+    #[error("--state-password-file and --state-auth both say how to sign in to the state")]
+    PasswordAndToken,
     /// The deadline.
     #[error(transparent)]
     Deadline(#[from] DeadlineError),
@@ -48,13 +54,14 @@ impl ConfigError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Client(error) => Some(error.hint().to_owned()),
-            Self::SignIn(error) => error.hint(),
+            Self::SignIn(error) | Self::StateSignIn(error) => error.hint(),
             Self::PingAddress(error) => Some(error.hint().to_owned()),
             Self::Store(error) => error.hint(),
             Self::Address(error) => Some(error.hint().to_owned()),
             Self::TwoStates => Some(
                 "set either TAGFLEET_STATE or TAGFLEET_STATE_DIR, or name the state on the command line".to_owned(),
             ),
+            Self::PasswordAndToken => Some("leave one of them out".to_owned()),
             Self::Deadline(error) => error.hint(),
             Self::Settings(error) => error.hint(),
             Self::Variable(_) => None,

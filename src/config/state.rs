@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::error::ConfigError;
+use super::state_token;
 use super::variables::{secret, text};
 use crate::cli::GeneralOptions;
 use crate::outside::secrets;
@@ -78,8 +79,19 @@ pub(crate) fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
 }
 
 fn server(address: &str, general: &GeneralOptions, environment: Environment<'_>) -> Result<StatePlace, ConfigError> {
-    let password = password(general.state_password_file.clone(), environment)?;
-    let address = ServerAddress::parse(address, password, general.ca_file.clone())?;
+    let certificates = general.ca_file.clone();
+    let address = match state_token::method(general.state_auth) {
+        None => {
+            let password = password(general.state_password_file.clone(), environment)?;
+            ServerAddress::parse(address, password, certificates)?
+        }
+        Some(_) if general.state_password_file.is_some() => return Err(ConfigError::PasswordAndToken),
+        Some(method) => {
+            let address = ServerAddress::parse(address, PasswordSource::None, certificates.clone())?;
+            let stays_here = address.is_on_this_machine();
+            address.asking(state_token::giver(method, stays_here, certificates, environment)?)?
+        }
+    };
     Ok(StatePlace::Server(Box::new(address)))
 }
 

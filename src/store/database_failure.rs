@@ -15,6 +15,15 @@ const LONGEST_TEXT_CHARACTERS: usize = 300;
 pub struct DatabaseFailure {
     pub(super) trouble: Trouble,
     text: Box<str>,
+    /// What to do, where only whoever was asked knows it.
+    hint: Option<Box<str>>,
+}
+
+impl DatabaseFailure {
+    /// What to do, where the trouble alone does not tell.
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
 }
 
 impl From<SqlError> for DatabaseFailure {
@@ -26,7 +35,11 @@ impl From<SqlError> for DatabaseFailure {
             }
             other => other.to_string(),
         };
-        Self { trouble: trouble(&error), text: Outside::new(text).kept(LONGEST_TEXT_CHARACTERS) }
+        let hint = match &error {
+            SqlError::Password(refusal) => refusal.hint.as_deref().map(Box::from),
+            _ => None,
+        };
+        Self { trouble: trouble(&error), text: Outside::new(text).kept(LONGEST_TEXT_CHARACTERS), hint }
     }
 }
 
@@ -54,6 +67,8 @@ pub(super) enum Trouble {
     Unreachable,
     /// A server that is not who it should be.
     Untrusted(Mistrust),
+    /// There is no password to get in with.
+    NoPassword,
     /// It does not let us in.
     NotLetIn,
     /// It has no such database.
@@ -82,6 +97,7 @@ impl Trouble {
             Self::DamagedOnServer => "holds what tagfleet does not store there",
             Self::Unreachable => "cannot be reached",
             Self::Untrusted(why) => why.text(),
+            Self::NoPassword => "cannot be opened: there is no token for it",
             Self::NotLetIn => "does not let this user in",
             Self::NoDatabase => "does not exist",
             Self::NotAllowed => "does not allow this user what tagfleet needs",
@@ -102,6 +118,8 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::NoAnswer => Trouble::Unreachable,
         SqlError::CommitsLost => Trouble::CommitsLost,
         SqlError::File { .. } => Trouble::ConnectionFile,
+        SqlError::Password(refusal) if refusal.is_transient => Trouble::Unreachable,
+        SqlError::Password(_) => Trouble::NoPassword,
         SqlError::Tls(failure) => Trouble::Untrusted(Mistrust::of(failure)),
         SqlError::Thread(_) => Trouble::Other,
     }

@@ -180,9 +180,12 @@ impl StoreError {
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
     #[must_use]
     pub fn is_setting(&self) -> bool {
-        use Trouble::{ConnectionFile, NoDatabase, NotAllowed, NotLetIn, Standby, Untrusted};
+        use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, Standby, Untrusted};
         let Self::Database { source, .. } = self else { return false };
-        matches!(source.trouble, ConnectionFile | NoDatabase | NotAllowed | NotLetIn | Standby | Untrusted(_))
+        matches!(
+            source.trouble,
+            ConnectionFile | NoDatabase | NoPassword | NotAllowed | NotLetIn | Standby | Untrusted(_)
+        )
     }
 
     /// What the user can do about it.
@@ -249,9 +252,10 @@ impl StoreError {
                         .to_owned()
                 }
                 Trouble::Untrusted(why) => why.hint().to_owned(),
-                Trouble::NotLetIn => {
-                    "check the user and the password (PGPASSWORD, PGPASSFILE or --state-password-file)".to_owned()
-                }
+                Trouble::NoPassword => return source.hint().map(str::to_owned),
+                Trouble::NotLetIn => "check the user and the password (PGPASSWORD, PGPASSFILE or \
+                                      --state-password-file), or whose token it was (--state-auth)"
+                    .to_owned(),
                 Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
                 Trouble::NotAllowed => {
                     "grant this user the schema tagfleet with its tables and sequences, or let it create that schema"

@@ -31,6 +31,7 @@ mod locks;
 mod mistrust;
 mod moving;
 mod overview;
+mod password;
 mod place;
 mod plausible;
 mod presence;
@@ -88,6 +89,7 @@ pub(crate) use work_item::{
 
 pub(crate) use locks::{Claim, Holder};
 pub(crate) use overview::{AtWork, Overview};
+pub(crate) use password::{PasswordGiver, PasswordRefusal};
 pub(crate) use place::StatePlace;
 pub(crate) use presence::lose_shared_memory;
 pub(crate) use prune::KeptInDoubt;

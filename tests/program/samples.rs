@@ -318,3 +318,19 @@ fn a_deadline_is_that_of_the_night_and_not_of_each_file() {
     assert!(calls.contains("a.csv -o ") && calls.ends_with("--deadline 1s --cloud eu\n"), "{calls}");
     assert_eq!(folder.names_in("waiting"), ["b.csv", "c.csv", "done", "refused"]);
 }
+
+#[test]
+fn jobs_in_kubernetes_use_options_that_there_are() {
+    let mut command = Program::command();
+    command.args(["apply", "--help"]);
+    let help = String::from_utf8(Program::start(command, None, true).end().output).expect("text");
+    for name in ["tag-servers.yaml", "tag-servers-shared-state.yaml"] {
+        let job = std::fs::read_to_string(repository("samples/kubernetes").join(name)).expect("a sample");
+        let options = job.lines().filter_map(|line| line.trim_start().strip_prefix("- --"));
+        let options: Vec<&str> = options.filter_map(|option| option.split('=').next()).collect();
+        assert!(options.len() > 5, "{options:?}");
+        for option in options {
+            assert!(help.contains(&format!("--{option}")), "{name}: --{option}");
+        }
+    }
+}

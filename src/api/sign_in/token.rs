@@ -58,6 +58,13 @@ impl BearerToken {
         self.0.header.clone()
     }
 
+    /// The token alone, for a server that takes it for a password.
+    #[must_use]
+    pub(crate) fn password(&self) -> SecretString {
+        let value = self.0.header.to_str().unwrap_or_default();
+        SecretString::from(value.trim_start_matches("Bearer "))
+    }
+
     /// What the token says of itself; `None` if it cannot be read. Not verified: good for messages
     /// and for telling runs apart, never for deciding what is allowed.
     #[must_use]

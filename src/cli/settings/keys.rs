@@ -359,7 +359,7 @@ mod tests {
     fn these_are_the_keys() {
         let keys = Keys::of(&Cli::command());
         let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-        insta::assert_snapshot!(names.join(" "), @"tenant app authority-host client-certificate-file federated-token-file state-dir state state-password-file ca-file log-format log-file color encoding skip-invalid accept tag-separator allow-empty output max-changes unlisted no-inventory no-bulk guard-removals guard-changes max-errors deadline skip-missing-machines lock-wait keep-runs metrics-file job ping-url-file ping-style ping-success base-url cloud allow-host auth no-browser client-secret-file token-file quota quota-scope quota-share concurrency max-outage");
+        insta::assert_snapshot!(names.join(" "), @"tenant app authority-host client-certificate-file federated-token-file state-dir state state-password-file state-auth ca-file log-format log-file color encoding skip-invalid accept tag-separator allow-empty output max-changes unlisted no-inventory no-bulk guard-removals guard-changes max-errors deadline skip-missing-machines lock-wait keep-runs metrics-file job ping-url-file ping-style ping-success base-url cloud allow-host auth no-browser client-secret-file token-file quota quota-scope quota-share concurrency max-outage");
     }
 
     #[test]

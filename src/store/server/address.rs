@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -15,6 +16,7 @@ use tokio_postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 
 use super::tls::{self, Proof};
 use crate::outside::{Outside, secrets};
+use crate::store::password::PasswordGiver;
 use crate::store::sql::{Session, SqlError};
 
 /// After what time without an answer a connection counts as broken.
@@ -38,6 +40,14 @@ pub enum AddressError {
     /// What is sent could be read on its way.
     #[error("sslmode=disable is for this machine only, and {0} is another")]
     NotEncrypted(Box<str>),
+    /// Whoever answers there would be given a token, which is worth more than what a server sees of a password.
+    #[error("sslmode={mode} does not prove that {host} is the server, and it would be given a token")]
+    TokenForAnybody {
+        /// How the server is looked at.
+        mode: &'static str,
+        /// Who is to be called.
+        host: Box<str>,
+    },
     /// It names no database.
     #[error("the address of the state names no database")]
     NoDatabase,
@@ -52,7 +62,7 @@ impl AddressError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Password => "give it in PGPASSWORD, a password file (PGPASSFILE) or with --state-password-file",
-            Self::UnknownMode(_) | Self::NotEncrypted(_) => {
+            Self::UnknownMode(_) | Self::NotEncrypted(_) | Self::TokenForAnybody { .. } => {
                 "leave sslmode out: verify-full holds then for every other machine"
             }
             _ => "write postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full",
@@ -72,6 +82,8 @@ pub enum PasswordSource {
     File(PathBuf),
     /// It stands in a file of passwords for several servers, as `PostgreSQL`'s own programs have it.
     List(PathBuf),
+    /// Somebody is asked for it, anew for every connection.
+    Giver(Arc<dyn PasswordGiver>),
 }
 
 /// A server and a database on it, with what is needed to get in.
@@ -158,6 +170,27 @@ impl ServerAddress {
         format!("postgresql://{user}{}{port}/{database}", hosts.join(",")).into()
     }
 
+    /// Whether what is sent there stays on this machine.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        self.config.get_hosts().iter().all(is_here)
+    }
+
+    /// The same, with somebody who is asked for the password.
+    ///
+    /// # Errors
+    /// [`AddressError::TokenForAnybody`] when it is not sure who would see what is given.
+    pub(crate) fn asking(self, giver: Arc<dyn PasswordGiver>) -> Result<Self, AddressError> {
+        let elsewhere = self.config.get_hosts().iter().find(|host| !is_here(host));
+        match (self.proof, elsewhere) {
+            (Proof::Nothing | Proof::Issuer, Some(host)) => {
+                let mode = if self.proof == Proof::Nothing { "require" } else { "verify-ca" };
+                Err(AddressError::TokenForAnybody { mode, host: host_text(host).into() })
+            }
+            _ => Ok(Self { password: PasswordSource::Giver(giver), ..self }),
+        }
+    }
+
     /// Connects. To be called on a thread that may wait.
     pub(in crate::store) fn connect(&self) -> Result<Session, SqlError> {
         let tls = tls::connector(self.proof, self.certificates.as_deref())?;
@@ -178,6 +211,7 @@ impl ServerAddress {
         match &self.password {
             PasswordSource::None => Ok(None),
             PasswordSource::Given(password) => Ok(Some(password.clone())),
+            PasswordSource::Giver(giver) => giver.password().map(Some).map_err(SqlError::Password),
             PasswordSource::File(path) => {
                 let text = std::fs::read_to_string(path).map_err(failed(path))?;
                 Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))

@@ -1,13 +1,15 @@
 //! Whom a state is told to: certificates that are right and wrong, and what is said of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use secrecy::SecretString;
 
 use super::cluster::{self, Cluster};
 use super::tests::up_for;
-use super::{PasswordSource, ServerAddress};
-use crate::store::{Reader, Store, StoreError};
+use super::{AddressError, PasswordSource, ServerAddress};
+use crate::store::{PasswordGiver, PasswordRefusal, Reader, Store, StoreError};
 
 /// A server that encrypts, with a certificate for one of the two addresses that it has.
 struct Encrypting {
@@ -128,4 +130,54 @@ async fn a_password_is_for_an_encrypted_way_and_whatever_is_wrong_before_it_is_t
         let refused = refusal(&address).await.to_string();
         assert!(refused.ends_with(why), "{refused}");
     }
+}
+
+/// Gives out a token, or has none to give.
+#[derive(Debug)]
+struct Giver(Result<&'static str, bool>);
+
+impl PasswordGiver for Giver {
+    fn password(&self) -> Result<SecretString, PasswordRefusal> {
+        self.0.map(SecretString::from).map_err(|is_transient| PasswordRefusal {
+            message: "the sign-in was refused".to_owned(),
+            hint: Some("ask the administrator".to_owned()),
+            is_transient,
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_given_to_a_server_that_has_proved_its_name_and_to_no_other() {
+    let Some(server) = Encrypting::start() else { return };
+    server.cluster.ask("postgres", "CREATE ROLE guarded LOGIN SUPERUSER PASSWORD 'a-token'");
+    let at_it = |mode: &str, given| {
+        let place = format!("{}/postgres?sslmode={mode}", server.named);
+        address("guarded", &place, Some(&server.issuer), "").asking(Arc::new(Giver(given)))
+    };
+    drop(Store::open_on(&at_it("verify-full", Ok("a-token")).expect("safe"), up_for(1)).await.expect("a store"));
+    let refused = refusal(&at_it("verify-full", Ok("another")).expect("safe")).await;
+    assert!(refused.to_string().ends_with("does not let this user in"), "{refused}");
+    let refused = refusal(&at_it("verify-full", Err(false)).expect("safe")).await;
+    assert!(refused.to_string().ends_with("cannot be opened: there is no token for it"), "{refused}");
+    assert_eq!(refused.hint().as_deref(), Some("ask the administrator"));
+    let elsewhere = |mode: &str| {
+        let address = address("guarded", &format!("db.example/d?sslmode={mode}"), None, "");
+        address.asking(Arc::new(Giver(Ok("a-token")))).map(drop)
+    };
+    assert_eq!(elsewhere("verify-full"), Ok(()));
+    for mode in ["verify-ca", "require"] {
+        let refused = elsewhere(mode).expect_err(mode);
+        assert_eq!(refused, AddressError::TokenForAnybody { mode, host: "db.example".into() });
+        assert!(refused.hint().contains("verify-full"));
+    }
+}
+
+#[test]
+fn a_sign_in_that_may_come_right_is_waited_for_like_a_server() {
+    let [passing, lasting] = [true, false].map(|is_transient| {
+        let giver = Arc::new(Giver(Err(is_transient)));
+        let address = address("u", "127.0.0.1:1/d", None, "").asking(giver).expect("this machine");
+        address.connect().map(drop).expect_err("nobody lets us in").is_lost_connection()
+    });
+    assert!(passing && !lasting);
 }

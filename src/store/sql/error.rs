@@ -38,6 +38,9 @@ pub(in crate::store) enum SqlError {
     /// Nothing can be encrypted.
     #[error(transparent)]
     Tls(rustls::Error),
+    /// Whoever gives the passwords gave none.
+    #[error(transparent)]
+    Password(crate::store::password::PasswordRefusal),
     /// A server lacks what was committed on another.
     #[error("another server has taken over without the latest commits")]
     CommitsLost,
@@ -56,7 +59,11 @@ impl SqlError {
     /// Whether the connection to a server was lost, or the server will be back in a moment: then the whole transaction may be
     /// done over.
     pub(in crate::store) fn is_lost_connection(&self) -> bool {
-        let Self::Postgres(error) = self else { return matches!(self, Self::NoAnswer) };
+        let error = match self {
+            Self::Postgres(error) => error,
+            Self::Password(refusal) => return refusal.is_transient,
+            other => return matches!(other, Self::NoAnswer),
+        };
         match error.code() {
             Some(code) => COMES_BACK.contains(&code.code()),
             None => error.is_closed() || self.is_unreachable(),
