@@ -33,7 +33,7 @@ pub(crate) enum StateAuth {
     /// The user of the address, with a password
     #[default]
     Password,
-    /// With a token of Entra, by the first of the following that the environment allows
+    /// A token of Entra, by the first of the following that the environment allows
     Entra,
     /// A token for a client secret
     Secret,

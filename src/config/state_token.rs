@@ -111,19 +111,23 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_token_is_got_for_each_connection_and_kept_while_it_holds() {
-        let settings =
-            SandboxSettings { client_secret: Some(SandboxSecret::new("right")), ..SandboxSettings::default() };
+        let settings = SandboxSettings {
+            client_secret: Some(SandboxSecret::new("the-right-password")),
+            ..SandboxSettings::default()
+        };
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let sandbox = Sandbox::start(settings, here).await.expect("a sandbox");
-        let giver = asked(&sandbox.base_url(), "right").expect("settings");
+        let giver = asked(&sandbox.base_url(), "the-right-password").expect("settings");
         let token = password(Arc::clone(&giver)).await.expect("a token");
         assert!(!token.is_empty() && !token.contains(' ') && token != "ready-made", "{token}");
         assert_eq!(password(giver).await.expect("the same"), token);
-        let refused = password(asked(&sandbox.base_url(), "wrong").expect("settings")).await.expect_err("wrong");
+        let refused =
+            password(asked(&sandbox.base_url(), "another-password").expect("settings")).await.expect_err("wrong");
         assert!(!refused.is_transient && refused.hint.is_some(), "{refused:?}");
         sandbox.stop().await;
         // Nothing ever listens there.
-        let away = password(asked("http://127.0.0.1:1", "right").expect("settings")).await.expect_err("nobody");
+        let away =
+            password(asked("http://127.0.0.1:1", "the-right-password").expect("settings")).await.expect_err("nobody");
         assert!(away.is_transient, "{away:?}");
     }
 
@@ -132,7 +136,7 @@ mod tests {
         let nothing = giver(AuthMethod::Auto, true, None, &|_name| None).expect_err("nobody to sign in as");
         assert!(matches!(nothing, ConfigError::StateSignIn(_)));
         assert!(nothing.hint().is_some_and(|hint| hint.contains("--state-auth") && !hint.contains("TAGFLEET_TOKEN")));
-        assert!(asked("login.example", "right").is_ok());
-        assert!(asked("http://login.example", "right").is_err(), "a secret is not sent in the clear");
+        assert!(asked("login.example", "the-right-password").is_ok());
+        assert!(asked("http://login.example", "the-right-password").is_err(), "a secret is not sent in the clear");
     }
 }

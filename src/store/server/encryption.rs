@@ -111,20 +111,20 @@ async fn a_server_is_believed_as_far_as_its_certificate_goes_and_what_was_asked_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_for_an_encrypted_way_and_whatever_is_wrong_before_it_is_told() {
     let Some(server) = Encrypting::start() else { return };
-    server.cluster.ask("postgres", "CREATE ROLE guarded LOGIN SUPERUSER PASSWORD 'right'");
+    server.cluster.ask("postgres", "CREATE ROLE guarded LOGIN SUPERUSER PASSWORD 'the-right-password'");
     let place = format!("{}/postgres?sslmode=verify-full", server.named);
     let at_it = |authority: &Path, password| address("guarded", &place, Some(authority), password);
-    drop(Store::open_on(&at_it(&server.issuer, "right"), up_for(1)).await.expect("a store"));
+    drop(Store::open_on(&at_it(&server.issuer, "the-right-password"), up_for(1)).await.expect("a store"));
     let empty = server.place.path().join("empty");
     std::fs::write(&empty, "").expect("a file");
     let missing = server.place.path().join("missing");
     // Over a socket of this machine a server encrypts nothing.
     let socket = format!("/postgres?sslmode=require&host={}", server.cluster.socket().display());
     let table = [
-        (at_it(&server.issuer, "wrong"), "does not let this user in"),
-        (at_it(&empty, "right"), "a file that the connection needs cannot be read"),
-        (at_it(&missing, "right"), "a file that the connection needs cannot be read"),
-        (address("guarded", &socket, None, "right"), "is on a server that does not encrypt connections"),
+        (at_it(&server.issuer, "another-password"), "does not let this user in"),
+        (at_it(&empty, "the-right-password"), "a file that the connection needs cannot be read"),
+        (at_it(&missing, "the-right-password"), "a file that the connection needs cannot be read"),
+        (address("guarded", &socket, None, "the-right-password"), "is on a server that does not encrypt connections"),
     ];
     for (address, why) in table {
         let refused = refusal(&address).await.to_string();
