@@ -135,6 +135,14 @@ async fn starts_full(place: &Place) -> bool {
     }
 }
 
+/// Looks at all of these side by side: a process whose lock file is gone is waited for.
+async fn at_once(cases: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
+    let mut under_way: tokio::task::JoinSet<()> = cases.into_iter().collect();
+    while let Some(looked) = under_way.join_next().await {
+        looked.expect("the case holds");
+    }
+}
+
 #[tokio::test]
 async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full() {
     type Harm = fn(&Place);
@@ -158,7 +166,7 @@ async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full(
             std::fs::remove_file(place.database()).expect("our own");
         }),
     ];
-    for (what, harm) in harms {
+    at_once(harms.map(|(what, harm)| async move {
         let place = Place::new();
         let process = place.killed_after(3).await;
         let found = place.crashed();
@@ -168,7 +176,7 @@ async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full(
         if what == "nothing" {
             assert!(reader.is_ok_and(|reader| reader.is_some()), "{what}");
             assert!(!starts_full(&found).await, "{what}");
-            continue;
+            return;
         }
         assert!(matches!(reader, Err(StoreError::HistoryLost { .. })), "{what}: {reader:?}");
         let store = found.open().await.expect("a store");
@@ -181,7 +189,8 @@ async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full(
         let reader = Reader::open(&found.state()).await.expect("no trouble").expect("a state");
         assert!(matches!(reader.run_by_id("gone").await, Err(StoreError::RunLost { .. })), "{what}");
         assert!(found.open().await.expect("a store").loss().is_none(), "{what}");
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -197,12 +206,13 @@ async fn a_witness_that_another_process_makes_meanwhile_is_found() {
 
 #[tokio::test]
 async fn a_database_whose_witness_is_gone_damaged_or_old_has_a_full_quota_and_all_its_history() {
-    for (what, why) in [
+    let harms = [
         ("gone", Uncertainty::NoWitness),
         ("emptied", Uncertainty::NoWitness),
         ("damaged", Uncertainty::DamagedWitness),
         ("restored", Uncertainty::Touched),
-    ] {
+    ];
+    at_once(harms.map(|(what, why)| async move {
         let place = Place::new();
         let process = place.killed_after(1).await;
         let found = place.crashed();
@@ -231,7 +241,8 @@ async fn a_database_whose_witness_is_gone_damaged_or_old_has_a_full_quota_and_al
         drop(store);
         assert!(starts_full(&found).await || unknown.is_none(), "{what}");
         assert_eq!(Testimony::read(&found.state()).map(|testimony| testimony.is_whole).ok(), Some(true), "{what}");
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
