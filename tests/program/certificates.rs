@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, I
 use rustls::pki_types::PrivateKeyDer;
 
 use crate::machines::rows_adding;
-use crate::process::at_once;
+use crate::process::{SOON, at_once};
 use crate::rehearsal::{Folder, Outcome, Rehearsal};
 use crate::stand_in::{Reply, StandIn};
 use crate::tenant::{Tenant, machine};
@@ -118,7 +118,7 @@ fn a_certificate_that_is_not_accepted_ends_the_run_at_once_with_the_cause_and_wh
         for words in case.says {
             assert!(text.contains(words), "{} (sign-in: {signs_in}): {words:?} is not in: {text}", case.name);
         }
-        assert!(took < Duration::from_secs(20), "{}: {took:?}", case.name);
+        assert!(took < SOON, "{}: {took:?}", case.name);
         assert_eq!(server.requests().len(), 0, "{}: nothing was sent", case.name);
         assert!(!text.contains("hunter2"), "{text}");
     });
