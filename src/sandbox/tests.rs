@@ -35,7 +35,7 @@ impl Tenant {
             .no_proxy()
             .retry(reqwest::retry::never())
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(20))
+            .timeout(Duration::from_mins(2))
             .build()
             .expect("a client");
         Self { sandbox, client, token }

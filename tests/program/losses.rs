@@ -4,6 +4,7 @@
 use std::fs;
 
 use crate::machines::rows_adding;
+use crate::process::wait_until;
 use crate::rehearsal::{Folder, Outcome, Rehearsal, Running};
 use crate::sandbox_server::Sandbox;
 
@@ -15,7 +16,7 @@ const ROWS: u32 = 200;
 fn under_way(rehearsal: Rehearsal) -> Running {
     let running = rehearsal.sandbox("--latency 20ms").rows(&rows_adding("A", ROWS)).with("--concurrency 2 -v").start();
     running.program().waits_until_it_says("calls begin");
-    while running.sandbox().machines().len() <= 8 {}
+    wait_until(|| running.sandbox().machines().len() > 8);
     running
 }
 
@@ -26,7 +27,7 @@ fn killed() -> (Folder, Sandbox) {
     let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", ROWS));
     let running = rehearsal.with("--concurrency 2 -v").start();
     running.program().waits_until_it_says("calls begin");
-    while sandbox.machines().len() <= 8 {}
+    wait_until(|| sandbox.machines().len() > 8);
     running.program().signal(rustix::process::Signal::KILL);
     drop(running.end());
     assert!(folder.read(JOURNAL).is_some_and(|journal| !journal.is_empty()), "{:?}", folder.names_in("state"));
@@ -52,7 +53,7 @@ fn a_lost_journal_is_said_by_all_and_the_next_run_begins_with_a_full_quota() {
         rehearsal.with("--deadline").with(deadline).run()
     };
     // The first call would be permitted after the deadline only, so nothing is waited for.
-    apply("100/1m,1500/1h", "30s").exits(5).says(&[
+    apply("100/1m,1500/1h", "10m").exits(5).says(&[
         "warning: the state database has lost what was stored last, so it is not known which calls were made. The quota \
          counts as used up: the first calls start in 1 h 0 min",
     ]);

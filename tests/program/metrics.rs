@@ -53,7 +53,7 @@ fn every_end_stands_there_and_no_failure_takes_the_last_success_away() {
         (2, "#1,A,Add,", "--log-file nowhere/x.log"),
         (3, "#1,,Add,", ""),
         (4, "#1,B,Add,", "--auth secret"),
-        (5, "#1,B,Add,\n#1,C,Add,", "--deadline 2s"),
+        (5, "#1,B,Add,\n#1,C,Add,", "--deadline 10m"),
         (7, "#1,B,Add,", "-o nowhere/x.csv"),
     ];
     let refuses = StandIn::answering(|_request| Reply::json(401, r#"{"error": "invalid_client"}"#));
@@ -154,7 +154,7 @@ fn where_the_page_is_gone_the_state_knows_when_the_input_was_last_done() {
 fn a_job_is_called_after_its_input_whoever_carries_it_out_and_a_rehearsal_after_itself() {
     let sandbox = Sandbox::holding(&[1]);
     let folder = Folder::new();
-    let stopped = run(&sandbox, &folder, "#1,A,Add,\n#1,B,Add,", "--deadline 2s").planned().quota("1/1h");
+    let stopped = run(&sandbox, &folder, "#1,A,Add,\n#1,B,Add,", "--deadline 10m").planned().quota("1/1h");
     let run_id = stopped.run().exits(5).results().rows[0]["run_id"].to_owned();
     let variables = sandbox.variables().to_vec();
     let job_of = |line: &str, status: i32| {

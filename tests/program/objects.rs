@@ -71,7 +71,7 @@ fn history(sandbox: &Sandbox) -> (Folder, [String; 3]) {
     let without_before = run(Rehearsal::at(sandbox).rows("#1,A,Add,"), 0);
     let whole = run(Rehearsal::at(sandbox).planned().rows("#1,B,Add,").with("-o whole.csv"), 0);
     let open = Rehearsal::at(sandbox).rows("#1,C,Add,\n#2,C,Add,").quota("1/1h");
-    let open = run(open.with("--deadline 30s -o open.csv"), 5);
+    let open = run(open.with("--deadline 10m -o open.csv"), 5);
     (folder, [without_before, whole, open])
 }
 

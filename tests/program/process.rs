@@ -7,7 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before its test fails. Nothing takes nearly that long on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
+
+/// What waits for nothing has ended by then, however busy the machine is; a call that waits for its answer has not, for its
+/// time-out is 30 s.
+pub(crate) const SOON: Duration = Duration::from_secs(28);
 
 /// What a stream has brought so far.
 #[derive(Clone, Default)]
@@ -158,6 +162,16 @@ impl Drop for Program {
         // Both fail when it has ended, which is just as well.
         let _ended = self.child.kill();
         let _ended = self.child.wait();
+    }
+}
+
+/// Looks until this is so. Not without a pause: what is waited for needs the machine, too.
+#[track_caller]
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "what is waited for has not come");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

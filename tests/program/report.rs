@@ -181,7 +181,7 @@ fn a_secret_that_the_service_repeats_is_not_on_the_page() {
 fn a_run_that_stopped_says_why_and_how_to_go_on_and_one_whose_process_died_has_a_page_too() {
     let sandbox = Sandbox::holding(&[1, 2]);
     let rehearsal = || Rehearsal::at(&sandbox).rows("#1,A,Add,\n#2,A,Add,\n").quota("1/1h").with("--json");
-    let stopped = rehearsal().with("--deadline 30s").run().exits(5);
+    let stopped = rehearsal().with("--deadline 10m").run().exits(5);
     let id = run_id(&stopped.summary());
     let report = object(stopped.folder(), &id);
     assert_eq!((&report["verdict"]["tone"], &report["state"]), (&"doubt".into(), &"unfinished".into()), "{report}");

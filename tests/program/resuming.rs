@@ -3,12 +3,11 @@
 #![cfg(unix)]
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use rustix::process::Signal;
 
 use crate::machines::{id, rows_adding};
-use crate::process::{Ended, PATIENCE, Program};
+use crate::process::{Ended, Program, wait_until};
 use crate::rehearsal::{Folder, Rehearsal, Running};
 use crate::sandbox_server::Sandbox;
 
@@ -25,10 +24,7 @@ fn slow_sandbox() -> Sandbox {
 fn running_in_the_middle(sandbox: &Sandbox, folder: &Folder, rows: &str) -> Running {
     let done_before = sandbox.machines().len();
     let running = Rehearsal::at(sandbox).in_folder(folder).rows(rows).with("--concurrency 2 --json").start();
-    let since = Instant::now();
-    while sandbox.machines().len() < done_before + 10 {
-        assert!(since.elapsed() < PATIENCE, "the run does not get on");
-    }
+    wait_until(|| sandbox.machines().len() >= done_before + 10);
     running
 }
 
@@ -146,10 +142,7 @@ fn several_unfinished_runs_are_listed_and_one_must_be_named() {
     let running = {
         let running =
             Rehearsal::at(&sandbox).in_folder(&folder).rows(&other_rows).with("--fresh --concurrency 1 --json").start();
-        let since = Instant::now();
-        while !sandbox.machines().contains_key(&id(1001)) {
-            assert!(since.elapsed() < PATIENCE, "the run does not get on");
-        }
+        wait_until(|| sandbox.machines().contains_key(&id(1001)));
         running
     };
     running.program().signal(Signal::INT);

@@ -1,13 +1,11 @@
 //! Files of rules: a fleet kept as declared, seen from outside.
 
-use std::time::Instant;
-
 #[cfg(unix)]
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::machines::{id, with_ids};
-use crate::process::{Ended, PATIENCE, Program};
+use crate::process::{Ended, Program, wait_until};
 use crate::rehearsal::Folder;
 use crate::sandbox_server::{Machine, Sandbox};
 use crate::stand_in::StandIn;
@@ -407,10 +405,7 @@ fn a_killed_run_goes_on_when_the_command_is_given_again_and_answers_for_all_of_i
         now.filter(|(id, machine)| !sites(&before[id]).is_empty() && sites(machine) == ["SITE-X"]).count()
     };
     let running = start("apply fleet.toml --yes --no-bulk --concurrency 2");
-    let since = Instant::now();
-    while moved() < 3 {
-        assert!(since.elapsed() < PATIENCE, "the run does not get on");
-    }
+    wait_until(|| moved() >= 3);
     running.signal(Signal::KILL);
     let _killed = running.end();
     let told = exits(start("apply fleet.toml --yes --json").end(), 0).object();

@@ -1,11 +1,9 @@
 //! `tagfleet runs`: which runs there are, and how each stands.
 
-use std::time::Instant;
-
 use serde_json::Value;
 
 use crate::machines::rows_adding;
-use crate::process::{Ended, PATIENCE};
+use crate::process::{Ended, wait_until};
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
 
@@ -97,14 +95,8 @@ fn a_run_is_seen_while_it_runs_and_after_its_process_was_killed() {
     let running = rehearsal.with("--concurrency 2 -v").start();
     running.program().waits_until_it_says("calls begin");
     let state = || listed(running.folder(), &[])["runs"][0].clone();
-    let since = Instant::now();
-    let seen = loop {
-        assert!(since.elapsed() < PATIENCE, "no outcome came");
-        let run = state();
-        if run["operations"]["succeeded"].as_u64() >= Some(4) {
-            break run;
-        }
-    };
+    wait_until(|| state()["operations"]["succeeded"].as_u64() >= Some(4));
+    let seen = state();
     assert_eq!((&seen["state"], &seen["process"]["alive"]), (&"running".into(), &true.into()));
     assert_eq!(seen["process"]["id"], running.program().id());
     let run_id = seen["run_id"].as_str().expect("a name").to_owned();

@@ -183,11 +183,7 @@ fn an_interrupt_ends_those_that_run_in_order_and_begins_no_other() {
     let tenants = Tenants::new("", "machineId,tag,action\n#1,A,Add\n#2,A,Add\n#3,A,Add\n");
     let line = "apply input.csv --all-profiles --yes --no-bulk --quota 1/1h";
     let program = Program::start(tenants.command(line), None, true);
-    let since = std::time::Instant::now();
-    while tenants.a.machines().values().all(|machine| machine.tags.is_empty()) {
-        assert!(since.elapsed() < crate::process::PATIENCE);
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    crate::process::wait_until(|| tenants.a.machines().values().any(|machine| !machine.tags.is_empty()));
     program.signal(Signal::INT);
     let ended = program.end();
     assert_eq!(ended.status, Some(5), "{}", ended.messages);

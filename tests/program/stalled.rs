@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::machines::rows_adding;
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, wait_until};
 use crate::rehearsal::{Folder, Prepared, Rehearsal};
 use crate::sandbox_server::Sandbox;
 use crate::table::Table;
@@ -51,11 +51,7 @@ impl Drop for Started {
 /// Waits until so many machines have their tag.
 #[track_caller]
 fn wait_for_machines(sandbox: &Sandbox, count: usize) {
-    let since = Instant::now();
-    while sandbox.machines().len() < count {
-        assert!(since.elapsed() < PATIENCE, "the run stands still");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(|| sandbox.machines().len() >= count);
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process::PATIENCE;
 
@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// The body.
     pub(crate) body: String,
+    /// When it had arrived.
+    pub(crate) at: Instant,
 }
 
 /// A server on loopback; dropping it ends it.
@@ -206,5 +208,5 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Request { method, path, body: String::from_utf8_lossy(&body).into_owned() }))
+    Ok(Some(Request { method, path, body: String::from_utf8_lossy(&body).into_owned(), at: Instant::now() }))
 }

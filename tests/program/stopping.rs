@@ -7,7 +7,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use crate::machines::{id, rows_adding};
-use crate::process::{PATIENCE, at_once};
+use crate::process::{SOON, at_once, wait_until};
 use crate::rehearsal::{Outcome, Rehearsal, Running};
 use crate::sandbox_server::Sandbox;
 use crate::stand_in::{Reply, StandIn};
@@ -19,10 +19,7 @@ const ROWS: u32 = 300;
 fn running_in_the_middle() -> Running {
     let running =
         Rehearsal::new().sandbox("--latency 30ms").rows(&rows_adding("A", ROWS)).with("--concurrency 2 --json").start();
-    let since = Instant::now();
-    while running.sandbox().machines().len() < 10 {
-        assert!(since.elapsed() < PATIENCE, "the run does not get on");
-    }
+    wait_until(|| running.sandbox().machines().len() >= 10);
     running
 }
 
@@ -85,7 +82,7 @@ fn a_second_interrupt_does_not_wait_for_answers() {
     let since = Instant::now();
     running.program().signal(Signal::INT);
     let outcome = running.end().exits(5);
-    assert!(since.elapsed().as_secs() < 20, "{:?}", since.elapsed());
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
     assert_eq!(outcome.count("unknown"), 3, "sent, and never answered");
     assert_eq!((outcome.count("not_attempted"), server.requests().len()), (97, 3));
     assert_eq!(outcome.failed().map(|failed| failed.lines().count()), Some(101));
@@ -93,11 +90,8 @@ fn a_second_interrupt_does_not_wait_for_answers() {
 
 #[test]
 fn an_interrupt_while_the_quota_makes_everybody_wait_is_heard_at_once() {
-    let running = Rehearsal::new().rows(&rows_adding("A", 100)).quota("2/1h").with("--json").start();
-    let since = Instant::now();
-    while running.sandbox().machines().is_empty() {
-        assert!(since.elapsed() < PATIENCE, "the run does not get on");
-    }
+    let running = Rehearsal::new().rows(&rows_adding("A", 100)).quota("1/1h").with("--json").start();
+    running.program().waits_until_it_says("spreading calls; 1 of 100 operations, ");
     running.program().signal(Signal::INT);
     let outcome = running.end().exits(5);
     assert_eq!(outcome.count("succeeded") + outcome.count("not_attempted"), 100);
@@ -134,7 +128,7 @@ fn an_interrupt_is_heard_while_signing_in() {
         let since = Instant::now();
         running.program().signal(Signal::INT);
         let outcome = running.end().exits(5);
-        assert!(since.elapsed().as_secs() < 20, "{:?}", since.elapsed());
+        assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
         assert_eq!(outcome.statuses(), ["not_attempted"; 20], "{tenant}");
     }
 }
@@ -169,15 +163,14 @@ fn whatever_is_read_is_given_up_at_the_deadline_and_named() {
             for (name, value) in token_variables.into_iter().filter(|_| signs_in) {
                 rehearsal = rehearsal.variable(name, value);
             }
-            let running = rehearsal.rows(&rows_adding("A", 3)).with("--json --deadline 3s").start();
+            let running = rehearsal.rows(&rows_adding("A", 3)).with("--json --deadline 8s").start();
             let silent = if signs_in { "no answer from the sign-in service since " } else { "no answer since " };
-            all.push((server, running, silent, Instant::now()));
+            all.push((server, running, silent));
         }
     }
-    for (server, running, silent, since) in all {
+    for (server, running, silent) in all {
         let outcome = running.end().exits(5).says(&[&format!("at its deadline ({silent}")]);
-        // Of the whole program, and with others beside it.
-        assert!(since.elapsed().as_secs() < 25, "{:?}", since.elapsed());
+        assert!(server.requests()[0].at.elapsed() < SOON, "{:?}", server.requests());
         assert_eq!(outcome.statuses(), ["not_attempted"; 3]);
         assert_eq!((&outcome.summary()["ended"], server.requests().len()), (&"deadline".into(), 1));
     }
@@ -186,15 +179,13 @@ fn whatever_is_read_is_given_up_at_the_deadline_and_named() {
 #[test]
 fn a_run_that_cannot_go_on_before_its_deadline_ends_at_once() {
     // The two calls of an hour are five minutes apart.
-    let since = Instant::now();
     let outcome = Rehearsal::new()
         .rows(&rows_adding("A", 100))
         .quota("2/1h")
-        .with("--json --deadline 1m")
+        .with("--json --deadline 4m")
         .run()
         .exits(5)
         .says(&["The deadline has passed, or comes before the next permitted call"]);
-    assert!(since.elapsed().as_secs() < 50, "{:?}", since.elapsed());
     assert_eq!(outcome.summary()["ended"], "deadline");
     assert!(outcome.count("succeeded") >= 1 && outcome.count("not_attempted") >= 98);
 }

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::machines::rows_adding;
-use crate::process::at_once;
+use crate::process::{at_once, wait_until};
 use crate::rehearsal::{Folder, Outcome, Rehearsal};
 use crate::sandbox_server::Sandbox;
 
@@ -155,7 +155,7 @@ fn a_database_that_another_program_holds_is_told_of_while_it_lasts_and_its_time_
     let rehearsal = Rehearsal::new().sandbox("--latency 20ms").rows(&rows_adding("A", 60));
     let running = rehearsal.with("--concurrency 1 -v --metrics-file m.prom").start();
     running.program().waits_until_it_says("calls begin");
-    while running.sandbox().machines().len() <= 8 {}
+    wait_until(|| running.sandbox().machines().len() > 8);
     let other = rusqlite::Connection::open(running.folder().path(DATABASE)).expect("a database");
     other.busy_timeout(std::time::Duration::from_secs(10)).expect("patience");
     other.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
@@ -176,10 +176,7 @@ fn a_database_that_another_program_holds_is_told_of_while_it_lasts_and_its_time_
 
 #[cfg(target_os = "linux")]
 mod full {
-    use std::time::Instant;
-
     use super::*;
-    use crate::process::PATIENCE;
     use crate::rehearsal::Running;
     use crate::small_disk::SmallDisk;
 
@@ -191,11 +188,8 @@ mod full {
         let options = format!("--concurrency {IN_FLIGHT} -v");
         let running = rehearsal.sandbox("--latency 20ms").rows(&rows_adding("A", ROWS)).with(&options).start();
         running.program().waits_until_it_says("calls begin");
-        let since = Instant::now();
         // One call more than can be in flight: then an outcome has been stored.
-        while running.sandbox().machines().len() <= IN_FLIGHT {
-            assert!(since.elapsed() < PATIENCE, "no call came");
-        }
+        wait_until(|| running.sandbox().machines().len() > IN_FLIGHT);
         running
     }
 

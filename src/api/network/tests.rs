@@ -125,7 +125,7 @@ async fn an_answer_that_does_not_end_in_time_is_told_from_one_that_is_cut_off() 
             (!closes).then_some(connection)
         });
         // Where the connection is closed, nobody waits that long.
-        let time_out = std::time::Duration::from_millis(if closes { 60_000 } else { 1_000 });
+        let time_out = std::time::Duration::from_millis(if closes { 60_000 } else { 4_000 });
         let sent = client().timeout(time_out).build().expect("a client").get(address).send().await;
         let answer = sent.expect("the head of an answer");
         let _open = server.await.expect("it has answered");

@@ -185,7 +185,7 @@ impl Pooler {
             .expect("a shell");
         let began = Instant::now();
         while UnixStream::connect(place.join(SOCKET)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(30), "the pooler of the tests does not start");
+            assert!(began.elapsed() < Duration::from_mins(2), "the pooler of the tests does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
         Some(Self { socket: place, _keeper: keeper })

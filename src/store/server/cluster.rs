@@ -13,7 +13,7 @@ use super::{PasswordSource, ServerAddress};
 use crate::store::sql::Session;
 
 /// How long a server may take to start.
-const LONGEST_START: Duration = Duration::from_mins(1);
+const LONGEST_START: Duration = Duration::from_mins(2);
 
 /// Whether states are databases on a server in this run of the tests.
 pub(crate) fn is_wanted() -> bool {

@@ -113,7 +113,7 @@ async fn hosts_of_one_server_see_each_others_runs_and_calls() {
     crate::clock::sleep_until(other.clock.as_ref(), until).await;
     let began = std::time::Instant::now();
     while !matches!(other.admit(request(account, None, "1/2s")).await.expect("an answer"), Admission::Granted(_)) {
-        assert!(began.elapsed() < Duration::from_secs(3), "the call ages by the heartbeats of its host");
+        assert!(began.elapsed() < Duration::from_secs(30), "the call ages by the heartbeats of its host");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let runs = Reader::open_on(&address).await.expect("an answer").expect("a state").runs().await.expect("the runs");
