@@ -43,6 +43,7 @@ pub(super) fn unescaped(reading: &Reading) -> Option<Reading> {
         return None;
     }
     let mut other = Reading::default();
+    other.reserve(glyphs.len());
     let mut bytes: Vec<(u8, Range<usize>)> = Vec::new();
     let (mut position, mut is_other, mut joins) = (0, false, false);
     while let Some(glyph) = glyphs.get(position) {
@@ -186,7 +187,7 @@ fn entity(text: &[Glyph]) -> Option<(Meaning, usize)> {
 /// The lines of a run, and its digits.
 struct Digits<'a> {
     reading: &'a Reading,
-    lines: &'a [Range<usize>],
+    lines: Lines<'a>,
     values: Vec<u8>,
 }
 
@@ -200,34 +201,40 @@ impl<'a> Digits<'a> {
     ) -> Option<Self> {
         let (start, end) = (lines.first()?.start, lines.last()?.end);
         let glyphs = reading.glyphs();
-        let is_long = lines.iter().map(Range::len).sum::<usize>() >= shortest;
-        let is_read = is_long && (is_original || glyphs.get(start..end)?.iter().any(|glyph| glyph.is_new));
+        let is_read =
+            is_long(lines, shortest) && (is_original || glyphs.get(start..end)?.iter().any(|glyph| glyph.is_new));
         let digits = || lines.iter().flat_map(|line| glyphs.get(line.clone()).unwrap_or_default());
         let values = || digits().filter_map(|glyph| value(glyph.character)).collect();
-        is_read.then(|| Self { reading, lines, values: values() })
+        is_read.then(|| Self { reading, lines: Lines::of(lines), values: values() })
     }
 
     /// Adds what the digits say, from the one at this position on, to another reading.
     fn read(&self, skipped: usize, bits_per_digit: usize, other: &mut Reading) {
-        let digits_per_group = if bits_per_digit == 6 { 4 } else { 2 };
-        let groups = self.values.get(skipped..).unwrap_or_default().chunks(digits_per_group);
-        let bytes: Vec<u8> = groups
-            .flat_map(|group| {
-                let bits = group.iter().fold(0_u32, |bits, digit| bits << bits_per_digit | u32::from(*digit));
-                let missing = (digits_per_group - group.len()) * bits_per_digit;
-                let [_, bytes @ ..] = (bits << missing).to_be_bytes();
-                let first = bytes.len() - digits_per_group * bits_per_digit / 8;
-                bytes.into_iter().skip(first).take(group.len() * bits_per_digit / 8)
-            })
-            .collect();
-        let lines = Lines::of(self.lines);
+        let digits = self.values.get(skipped..).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(digits.len() * bits_per_digit / 8);
+        let (mut bits, mut unread) = (0_u32, 0);
+        for digit in digits {
+            bits = bits << bits_per_digit | u32::from(*digit);
+            unread += bits_per_digit;
+            if unread >= 8 {
+                unread -= 8;
+                let [.., byte] = (bits >> unread).to_be_bytes();
+                bytes.push(byte);
+            }
+        }
+        other.reserve(bytes.len() + 1);
         other.push_bytes(&bytes, |byte| {
             let first = skipped + byte * 8 / bits_per_digit;
             let last = skipped + (byte * 8 + 7) / bits_per_digit;
-            self.reading.place(&(lines.start_of(first)..lines.end_of(last)))
+            self.reading.place(&(self.lines.start_of(first)..self.lines.end_of(last)))
         });
         other.push(BREAK, &(0..0), true);
     }
+}
+
+/// Whether a run has so many digits on all its lines.
+fn is_long(lines: &[Range<usize>], shortest: usize) -> bool {
+    lines.iter().map(Range::len).sum::<usize>() >= shortest
 }
 
 /// Which digit of a run stands on which line. What a line holds is masked whole: digits share the bits of bytes.
@@ -299,6 +306,9 @@ fn hexadecimal(reading: &Reading, is_original: bool) -> [Reading; 2] {
         |character| character.is_ascii_hexdigit(),
         is_between,
         |lines| {
+            if !is_long(lines, SHORTEST_HEX_DIGITS) {
+                return;
+            }
             // The nought of `0x` says nothing.
             let lines: Vec<Range<usize>> = lines
                 .iter()

@@ -146,7 +146,8 @@ fn web_tokens(reading: &Reading, mut found: impl FnMut(Range<usize>)) {
     let begins = |position: usize| {
         (position..).zip(WEB_TOKEN_START).all(|(position, character)| at(position) == Some(character))
     };
-    if !(0..glyphs.len()).any(begins) {
+    if !glyphs.windows(WEB_TOKEN_START.len()).any(|three| three.iter().map(|glyph| glyph.character).eq(WEB_TOKEN_START))
+    {
         return;
     }
     let mut parts: Vec<Vec<Range<usize>>> = Vec::new();

@@ -7,6 +7,7 @@
 //! What surprises: a short secret, or one that could be a word, is found only where it stands as a whole word. As `Test`
 //! it protects nothing where it is a part of `Test-Lab`, and to mask it there would make a message wrong.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -66,9 +67,9 @@ impl Pieces {
     fn add_pieces(&mut self, reading: &Reading) {
         let glyphs = reading.glyphs();
         let length = PIECE_CHARACTERS.min(glyphs.len()).max(1);
-        let pieces: Vec<Vec<Glyph>> = glyphs.windows(length).map(super::reading::compact).collect();
+        let pieces: Vec<Cow<'_, [Glyph]>> = glyphs.windows(length).map(super::reading::compact).collect();
         let all = [reading.compact()];
-        let is_long = |piece: &&Vec<Glyph>| piece.len() >= SHORTEST_SURE_CHARACTERS;
+        let is_long = |piece: &&Cow<'_, [Glyph]>| piece.len() >= SHORTEST_SURE_CHARACTERS;
         // Where there is little between what is left out, the secret is known as a whole only.
         let are_any = pieces.iter().any(|piece| is_long(&piece));
         for piece in if are_any { pieces.iter() } else { all.iter() }.filter(is_long) {
@@ -99,7 +100,7 @@ impl Pieces {
             return;
         }
         let glyphs = reading.compact();
-        for Hashes { length, first, values } in &self.by_length {
+        for Hashes { length, first, values } in self.by_length.iter().filter(|hashes| hashes.length <= glyphs.len()) {
             let mut hash = 0;
             for (position, glyph) in glyphs.iter().enumerate() {
                 if let Some(gone) = position.checked_sub(*length).and_then(|gone| glyphs.get(gone)) {

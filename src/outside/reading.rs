@@ -4,7 +4,9 @@
 //! ligatures), accents and whatever nobody sees are left out, and any white space is a space. Each character knows the
 //! place in the original that it stands for, so that what is found in a reading can be masked there.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use icu_normalizer::{DecomposingNormalizer, DecomposingNormalizerBorrowed};
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
@@ -19,6 +21,16 @@ pub(super) const BREAK: char = '\u{fffd}';
 const PLAIN: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizer::new_nfkd();
 const KINDS: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMapData::new();
 const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+
+/// Where Latin-1 goes beyond ASCII.
+const FIRST_LATIN: usize = 0x80;
+/// What its characters are read as: they are what most bytes look like that are no text, and to ask for each takes long.
+static LATIN: LazyLock<[Vec<char>; 0x80]> = LazyLock::new(|| {
+    std::array::from_fn(|position| {
+        let character = char::from_u32(u32::try_from(FIRST_LATIN + position).unwrap_or_default());
+        character.map(|character| plain_forms(character).collect()).unwrap_or_default()
+    })
+});
 
 /// A character of a reading.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +75,13 @@ impl Reading {
     }
 
     /// What is compared: without white space, and without what encodings put around and between texts.
-    pub(super) fn compact(&self) -> Vec<Glyph> {
+    pub(super) fn compact(&self) -> Cow<'_, [Glyph]> {
         compact(&self.glyphs)
+    }
+
+    /// Makes room for so many characters.
+    pub(super) fn reserve(&mut self, characters: usize) {
+        self.glyphs.reserve(characters);
     }
 
     /// Does something with each run of such characters: with its lines, as positions of glyphs. A run goes on behind what
@@ -111,14 +128,14 @@ impl Reading {
         let is_plain = matches!(character, ' '..='~' | ESCAPE | BREAK);
         if is_plain {
             self.push_plain(character, place, is_new);
-        } else if character.is_whitespace() {
-            self.push_plain(' ', place, is_new);
-        } else if !character.is_ascii() {
-            for plain in PLAIN.normalize_iter(std::iter::once(character)) {
-                if !is_unseen(plain) {
-                    self.push_plain(if plain.is_whitespace() { ' ' } else { plain }, place, is_new);
-                }
+        } else if character.is_ascii() {
+            if character.is_whitespace() {
+                self.push_plain(' ', place, is_new);
             }
+        } else if let Some(plain) = LATIN.get(character as usize - FIRST_LATIN) {
+            plain.iter().for_each(|plain| self.push_plain(*plain, place, is_new));
+        } else {
+            plain_forms(character).for_each(|plain| self.push_plain(plain, place, is_new));
         }
     }
 
@@ -137,8 +154,8 @@ impl Reading {
                 position += length;
             }
             for byte in chunk.invalid() {
-                let letter = Some(char::from(*byte)).filter(|it| it.is_alphabetic());
-                self.push(letter.unwrap_or(BREAK), &place(position), true);
+                let letter = if is_latin_letter(*byte) { char::from(*byte) } else { BREAK };
+                self.push(letter, &place(position), true);
                 position += 1;
             }
         }
@@ -151,9 +168,24 @@ impl Reading {
 }
 
 /// What is compared of these: see [`Reading::compact`].
-pub(super) fn compact(glyphs: &[Glyph]) -> Vec<Glyph> {
-    let is_between = |it: char| matches!(it, ' ' | '\\' | '"' | '\'' | ESCAPE);
-    glyphs.iter().filter(|glyph| !is_between(glyph.character)).copied().collect()
+pub(super) fn compact(glyphs: &[Glyph]) -> Cow<'_, [Glyph]> {
+    let is_between = |glyph: &Glyph| matches!(glyph.character, ' ' | '\\' | '"' | '\'' | ESCAPE);
+    if !glyphs.iter().any(is_between) {
+        return Cow::Borrowed(glyphs);
+    }
+    glyphs.iter().filter(|glyph| !is_between(glyph)).copied().collect()
+}
+
+/// What is read in the place of a character beyond ASCII.
+fn plain_forms(character: char) -> impl Iterator<Item = char> {
+    let is_space = character.is_whitespace();
+    let forms = PLAIN.normalize_iter(std::iter::once(if is_space { ' ' } else { character }));
+    forms.filter(|plain| !is_unseen(*plain)).map(|plain| if plain.is_whitespace() { ' ' } else { plain })
+}
+
+/// Whether a byte is a letter in Latin-1 that is none in ASCII.
+const fn is_latin_letter(byte: u8) -> bool {
+    matches!(byte, 0xAA | 0xB5 | 0xBA | 0xC0..=0xD6 | 0xD8..=0xF6 | 0xF8..=0xFF)
 }
 
 /// Accents, controls, and characters that change how others look.
@@ -169,4 +201,25 @@ fn is_unseen(character: char) -> bool {
         )
     };
     IGNORABLE.contains(character) || is_mark()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latin_is_read_as_each_of_its_characters_would_be() {
+        for byte in 0x80..=0xFF_u8 {
+            let character = char::from(byte);
+            assert_eq!(is_latin_letter(byte), character.is_alphabetic(), "{character:?}");
+            let mut reading = Reading::default();
+            reading.push(character, &(0..2), true);
+            assert!(reading.characters().eq(plain_forms(character)), "{character:?}");
+        }
+        let read = |text| Reading::of(text).characters().collect::<String>();
+        assert_eq!(read("é\u{a0}ª\u{ad}\u{85}\u{7f}½ﬁ\t\u{1}"), "e a 1\u{2044}2fi ");
+        let mut reading = Reading::default();
+        reading.push_bytes(b"\xe9\xff\x80a", |position| position..position + 1);
+        assert_eq!(reading.characters().collect::<String>(), format!("ey{BREAK}a"));
+    }
 }

@@ -12,7 +12,7 @@ use csv::ByteRecord;
 use tempfile::NamedTempFile;
 
 use super::files::{self, is_device, open_device};
-use super::row::{RowAnswer, answer_row};
+use super::row::{AddedCell, RowAnswer, answer_row};
 use super::screen::Screen;
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
@@ -192,6 +192,24 @@ struct Sheets<'a, Results: Write, Failed: Write> {
     tolerates_missing: bool,
     results: csv::Writer<BufWriter<Results>>,
     failed: csv::Writer<BufWriter<Failed>>,
+    /// What was shown last in each added column: the rows of a call say the same.
+    latest: [Latest; RESULT_COLUMNS.len()],
+}
+
+/// A text from outside, and how it is shown.
+#[derive(Default)]
+struct Latest {
+    text: String,
+    cell: String,
+}
+
+impl Latest {
+    fn shown(&mut self, text: &str) -> &str {
+        if self.text != text {
+            *self = Self { text: text.to_owned(), cell: Outside::new(text).cell() };
+        }
+        &self.cell
+    }
 }
 
 impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
@@ -216,6 +234,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             tolerates_missing,
             results: csv::WriterBuilder::new().delimiter(input.delimiter).from_writer(results),
             failed: csv::WriterBuilder::new().delimiter(input.delimiter).flexible(true).from_writer(failed),
+            latest: Default::default(),
         };
         let added = added_names(&input.header, &RESULT_COLUMNS);
         sheets.results.write_record(input.header.iter().chain(&added)).map_err(|error| sheets.failure(error))?;
@@ -257,8 +276,11 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         for position in 0..width {
             self.results.write_field(cells.get(position).unwrap_or_default())?;
         }
-        for cell in answer.cells(row, &self.run.description.run_id) {
-            self.results.write_field(Outside::new(cell).cell())?;
+        for (cell, latest) in answer.cells(row, &self.run.description.run_id).into_iter().zip(&mut self.latest) {
+            match cell {
+                AddedCell::Ours(text) => self.results.write_field(&*text)?,
+                AddedCell::Outside(text) => self.results.write_field(latest.shown(text))?,
+            }
         }
         self.results.write_record(None::<&[u8]>)?;
         if answer.is_worth_feeding_back() && !tolerated {
@@ -311,6 +333,19 @@ impl Totals {
         } else if self.errors.len() < MAXIMUM_ERROR_GROUPS {
             let message = answer.error_message.clone();
             self.errors.insert(key, ErrorGroup { rows: 1, example_row: row, message });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_is_shown_harmless_however_often_it_is_repeated() {
+        let mut latest = Latest::default();
+        for (text, cell) in [("", ""), ("=a\u{1b}", "'=a\\u{1b}"), ("=a\u{1b}", "'=a\\u{1b}"), ("b", "b"), ("", "")] {
+            assert_eq!(latest.shown(text), cell);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What became of one row: the worst of its operations, with that one's reasons.
 
+use std::borrow::Cow;
+
+use crate::input::RESULT_COLUMNS;
 use crate::model::{Held, OperationId, Status};
 use crate::store::{StoredChunk, StoredOperation};
 
@@ -59,21 +62,30 @@ impl RowAnswer {
     }
 
     /// The cells of the added columns, in their order.
-    pub(super) fn cells(&self, row: u32, run_id: &str) -> [String; 11] {
+    pub(super) fn cells<'a>(&'a self, row: u32, run_id: &'a str) -> [AddedCell<'a>; RESULT_COLUMNS.len()] {
+        let ours = AddedCell::Ours;
         [
-            row.to_string(),
-            self.status.to_string(),
-            self.http_status.map(|status| status.to_string()).unwrap_or_default(),
-            self.error_code.clone(),
-            self.error_message.clone(),
-            self.attempts.to_string(),
-            self.request_id.clone(),
-            self.before.clone(),
-            self.after.clone(),
-            self.finished_at.clone(),
-            run_id.to_owned(),
+            ours(row.to_string().into()),
+            ours(self.status.to_string().into()),
+            ours(self.http_status.map(|status| status.to_string()).unwrap_or_default().into()),
+            AddedCell::Outside(&self.error_code),
+            AddedCell::Outside(&self.error_message),
+            ours(self.attempts.to_string().into()),
+            AddedCell::Outside(&self.request_id),
+            ours(self.before.as_str().into()),
+            ours(self.after.as_str().into()),
+            ours(self.finished_at.as_str().into()),
+            AddedCell::Outside(run_id),
         ]
     }
+}
+
+/// A cell of an added column.
+pub(super) enum AddedCell<'a> {
+    /// A number, a time, or a word of ours.
+    Ours(Cow<'a, str>),
+    /// What somebody else may have written.
+    Outside(&'a str),
 }
 
 /// Puts the answer to a row together.
@@ -226,5 +238,28 @@ mod tests {
             (row.status, row.error_code.as_str(), row.error_message.as_str()),
             (Status::Invalid, "ragged_row", "3 cells")
         );
+    }
+
+    #[test]
+    fn what_others_may_have_written_is_told_from_our_own_words() {
+        let answer = RowAnswer {
+            status: Status::Failed,
+            http_status: Some(404),
+            error_code: "code".into(),
+            error_message: "message".into(),
+            attempts: 2,
+            request_id: "request".into(),
+            before: "absent".into(),
+            after: "present".into(),
+            finished_at: "2026-11-26T12:00:00.000Z".into(),
+        };
+        let outside = answer.cells(7, "run").into_iter().zip(RESULT_COLUMNS);
+        let outside = outside.filter_map(|(cell, column)| match cell {
+            AddedCell::Outside(text) => Some((column, text.to_owned())),
+            AddedCell::Ours(_) => None,
+        });
+        let expected =
+            [("error_code", "code"), ("error_message", "message"), ("request_id", "request"), ("run_id", "run")];
+        assert_eq!(outside.collect::<Vec<_>>(), expected.map(|(column, text)| (column, text.to_owned())));
     }
 }

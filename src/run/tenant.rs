@@ -283,7 +283,7 @@ impl<T: Transport> Tenant<T> {
         let RecentSlotWrites { writes, as_of } = self.store.recent_writes(self.account, &self.host, within).await?;
         let mut recent = RecentWrites::default();
         // Every sandbox begins anew; what an earlier one was told, this one has not heard of.
-        for write in writes.into_iter().filter(|_| !self.is_sandbox) {
+        for write in writes.filter(|_| !self.is_sandbox) {
             // Nor what was there meanwhile.
             let replaced = if is_all_known { MayHold::only(write.before).or(write.found) } else { MayHold::ANYTHING };
             match write {

@@ -184,8 +184,8 @@ impl Watch {
 
     /// Looks whether everything is as it was left.
     fn look(&mut self) -> Result<(), StoreError> {
-        self.presence.look()?;
-        self.contents.look(self.commits).map_err(|harm| self.or_moved(harm))
+        let found = self.presence.look()?;
+        self.contents.look(self.commits, &found).map_err(|harm| self.or_moved(harm))
     }
 
     /// Notes a commit that is durable.
@@ -293,13 +293,13 @@ impl Database {
         let changes = self.connection.total_changes();
         let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
         self.waiting.end();
-        run_each(batch, &Transaction::within(&transaction)).map_err(|error| StoreError::database(&self.path, error))?;
+        let within = Transaction::within(&transaction);
+        run_each(batch, &within).map_err(|error| StoreError::database(&self.path, error))?;
         self.waiting.begin();
         if transaction.total_changes() == changes {
             return transaction.commit().map_err(failed);
         }
-        let commits = custody::count(&Transaction::within(&transaction))
-            .map_err(|error| StoreError::database(&self.path, error))?;
+        let commits = custody::count(&within).map_err(|error| StoreError::database(&self.path, error))?;
         if commits <= watch.commits {
             // Somebody has put an older database into the place of ours.
             return Err(StoreError::HistoryLost { path: self.path.clone(), until: jiff::Timestamp::now() });

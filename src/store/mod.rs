@@ -82,7 +82,8 @@ pub(crate) use forms::{
 #[cfg(test)]
 pub(crate) use listing::RunProcess;
 pub(crate) use listing::{RunCondition, RunDetails, RunEntry};
-pub(crate) use slot_write::{RecentSlotWrites, RunSlot, SlotWrite};
+pub(crate) use slot_write::{RunSlot, SlotWrite};
+pub(crate) use slots::RecentSlotWrites;
 pub(crate) use work_item::{
     Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };

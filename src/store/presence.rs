@@ -76,17 +76,25 @@ impl Presence {
     ///
     /// # Errors
     /// [`StoreError::Moved`] when they are not, or when nobody could write beside them any more.
-    pub(super) fn look(&self) -> Result<(), StoreError> {
+    pub(super) fn look(&self) -> Result<Found, StoreError> {
         let is_writable = self.directory.metadata().is_ok_and(|metadata| !metadata.permissions().readonly());
-        let is_there = |(path, known): &(PathBuf, Option<Mark>)| match (known, Mark::of(path)) {
-            (Some(known), Some(found)) => known.identity == found.identity,
+        let found = self.files.each_ref().map(|(path, _)| path.metadata().ok());
+        let is_there = |((_, known), found): (&(PathBuf, Option<Mark>), &Option<Metadata>)| match (known, found) {
+            (Some(known), Some(found)) => known.identity == identity(found),
             (known, _) => known.is_none(),
         };
-        if is_writable && self.files.iter().all(is_there) {
-            return Ok(());
+        if !is_writable || !self.files.iter().zip(&found).all(is_there) {
+            return Err(StoreError::Moved { path: self.directory.clone() });
         }
-        Err(StoreError::Moved { path: self.directory.clone() })
+        let [database, journal, _] = found;
+        Ok(Found { database, journal_length: journal.map(|journal| journal.len()) })
     }
+}
+
+/// The files as they were found, so that none is looked at twice.
+pub(super) struct Found {
+    database: Option<Metadata>,
+    journal_length: Option<u64>,
 }
 
 /// The memory that the processes of a database share, which is a file that each of them has mapped.
@@ -165,13 +173,17 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Looks whether they hold what they held when there were so many commits.
+    /// Looks whether they hold what they held when there were so many commits, from what was just found of them.
     ///
     /// # Errors
     /// [`StoreError::Harmed`] when somebody has cut one of them or written into it.
-    pub(super) fn look(&mut self, commits: i64) -> Result<(), StoreError> {
+    pub(super) fn look(&mut self, commits: i64, found: &Found) -> Result<(), StoreError> {
+        let Found { database: Some(database), journal_length: Some(journal_length) } = found else {
+            return self.look_anew(commits, true);
+        };
+        let traits = self.traits_of(database, *journal_length);
         // Another process has changed them, or somebody has done harm.
-        self.compare(commits, true)
+        self.compare(traits, commits, true)
     }
 
     /// The same right after a commit of ours, which changes them itself now and then.
@@ -179,12 +191,17 @@ impl Contents {
     /// # Errors
     /// The same.
     pub(super) fn look_after_commit(&mut self, commits: i64) -> Result<(), StoreError> {
-        self.compare(commits, false)
+        self.look_anew(commits, false)
     }
 
-    fn compare(&mut self, commits: i64, is_of_others: bool) -> Result<(), StoreError> {
+    fn look_anew(&mut self, commits: i64, is_of_others: bool) -> Result<(), StoreError> {
+        let traits = self.traits();
+        self.compare(traits, commits, is_of_others)
+    }
+
+    fn compare(&mut self, found: io::Result<Traits>, commits: i64, is_of_others: bool) -> Result<(), StoreError> {
         let harmed = || StoreError::Harmed { path: self.database.clone() };
-        let found = self.traits().map_err(|_unreadable| harmed())?;
+        let found = found.map_err(|_unreadable| harmed())?;
         // Whoever opens a database without a page throws its journal away, so nobody must.
         if found.database_length == 0 && self.known.database_length > 0 {
             return Err(harmed());
@@ -206,9 +223,11 @@ impl Contents {
     }
 
     fn traits(&self) -> io::Result<Traits> {
-        let database = self.database.metadata()?;
+        self.traits_of(&self.database.metadata()?, self.journal.metadata()?.len())
+    }
+
+    fn traits_of(&self, database: &Metadata, journal_length: u64) -> io::Result<Traits> {
         let mut journal_head = [0; 32];
-        let journal_length = self.journal.metadata()?.len();
         if journal_length > 0 {
             let mut journal = &self.journal;
             journal.seek(SeekFrom::Start(0))?;
@@ -334,8 +353,12 @@ mod tests {
             let other = rusqlite::Connection::open(&database).expect("the same");
             let mut contents = Contents::of(&database).expect("its files");
             change(&database, &other);
-            let found = contents.look(7);
-            assert_eq!(found.is_ok(), is_well, "{what}: {found:?}");
+            let found = Found {
+                database: Some(database.metadata().expect("our own")),
+                journal_length: Some(journal_of(&database).metadata().expect("our own").len()),
+            };
+            let (from_found, anew) = (contents.look(7, &found), contents.look_anew(7, true));
+            assert_eq!((from_found.is_ok(), anew.is_ok()), (is_well, is_well), "{what}: {from_found:?}");
         }
     }
 

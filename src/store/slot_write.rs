@@ -28,15 +28,6 @@ pub struct SlotWrite {
     pub age: Age,
 }
 
-/// Our own writes of late, as far as they go.
-#[derive(Clone, Debug, Default)]
-pub struct RecentSlotWrites {
-    /// The writes, in the order in which they were made.
-    pub writes: Vec<SlotWrite>,
-    /// The last attempt of all that were let through until then.
-    pub as_of: AttemptKey,
-}
-
 impl SlotWrite {
     /// Whether it may have changed anything.
     #[must_use]

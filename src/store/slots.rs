@@ -4,10 +4,12 @@
 //! run belong to it, those of calls in flight and of rows that were dropped since included. Writes are ordered by their
 //! attempts, which are numbered as they are let through, and never by a wall clock, which may be set.
 
+mod names;
 mod overtaken;
 mod reading;
 mod standing;
 mod table;
+mod writes;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,13 +17,14 @@ use std::time::Duration;
 pub(super) use self::overtaken::open_operations;
 use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
 use self::standing::Undos;
-use self::table::RunSlots;
-use self::table::RunWrites;
+use self::table::{RunSlots, RunWrites};
+pub(crate) use self::writes::RecentSlotWrites;
+use self::writes::{SortedWrites, Writes};
 use super::attempt::AttemptKey;
 use super::encoding::bucket_number;
 use super::forms::{AccountKey, RunKey};
 use super::ledger::decode_operations;
-use super::slot_write::{RecentSlotWrites, RunSlot, SlotWrite};
+use super::slot_write::{RunSlot, SlotWrite};
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::{Reader, Store, StoreError};
 use crate::model::{Age, Bucket, Held, MayHold, OperationId, Tag};
@@ -176,7 +179,7 @@ fn later_writes(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWr
     let decided_after: i64 =
         transaction.query_row("SELECT decided_after FROM run WHERE run_key = ?1", [run.0], |row| row.get(0))?;
     let writes = writes_since(transaction, &Runs::AllBut(run), decided_after + 1, Young::NONE)?;
-    Ok(Undos::read(transaction)?.standing_everywhere(writes))
+    Ok(Undos::read(transaction)?.standing_everywhere(writes.collect()))
 }
 
 /// What was written by attempts from this number on, sorted by attempt.
@@ -185,7 +188,7 @@ fn writes_since(
     runs: &Runs<'_>,
     since: i64,
     young: Young,
-) -> Result<Vec<SlotWrite>, SqlError> {
+) -> Result<SortedWrites, SqlError> {
     let (account, host, but): (i64, String, i64) = match runs {
         Runs::All { account, host } => (account.0, (*host).to_owned(), -1),
         Runs::AllBut(run) => {
@@ -195,7 +198,7 @@ fn writes_since(
         }
     };
     let of_runs = "run.account_key = ?1 AND run.host = ?2 AND run.run_key <> ?3 AND run.state <> 'removing'";
-    let mut writes = Vec::new();
+    let mut writes = Writes::default();
     let mut written = transaction.prepare_cached(&format!(
         "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt,
              attempt.timeline_key = ?5 AND attempt.adopted = 0 AND coalesce(attempt.ended > ?6, TRUE),
@@ -226,9 +229,7 @@ fn writes_since(
             writes.extend(of_history(run, slot, age(transaction, slot.last_attempt, young)?));
         }
     }
-    // What surely took effect comes before what is in doubt, so that the doubt is never overlooked.
-    writes.sort_by_key(|write| (write.attempt, !write.surely));
-    Ok(writes)
+    Ok(writes.sorted())
 }
 
 fn age(transaction: &Transaction<'_>, attempt: Option<AttemptKey>, young: Young) -> Result<Age, SqlError> {

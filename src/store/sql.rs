@@ -15,6 +15,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
 pub(super) use self::error::{SqlError, failure_of_tls};
+use self::hot::Known;
 pub(super) use self::session::Session;
 pub(super) use self::value::{Column, Parameter, Value};
 
@@ -49,6 +50,8 @@ pub(super) use params;
 /// A transaction, to be asked and told within.
 pub(super) struct Transaction<'a> {
     engine: Engine<'a>,
+    /// What holds throughout.
+    known: Known,
 }
 
 /// Where a transaction is.
@@ -60,13 +63,13 @@ enum Engine<'a> {
 
 impl<'a> Transaction<'a> {
     /// What goes on within a transaction of this connection.
-    pub(super) const fn within(connection: &'a Connection) -> Self {
-        Self { engine: Engine::Sqlite(connection) }
+    pub(super) fn within(connection: &'a Connection) -> Self {
+        Self { engine: Engine::Sqlite(connection), known: Known::default() }
     }
 
     /// What goes on within a transaction on a server.
-    pub(super) const fn on(session: &'a Session) -> Self {
-        Self { engine: Engine::Postgres(session) }
+    pub(super) fn on(session: &'a Session) -> Self {
+        Self { engine: Engine::Postgres(session), known: Known::default() }
     }
 
     /// The connection beneath, for what is a matter of `SQLite` alone.

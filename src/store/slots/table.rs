@@ -2,118 +2,80 @@
 //!
 //! Writes come as the database holds them, and are put into their order here: it would hold all of their texts to do that.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
-use indexmap::IndexSet;
-
-use crate::model::{Held, MachineId, MayHold, Slot, Tag};
+use super::names::{Names, SlotNumber};
+use crate::model::{Held, MayHold, Slot};
 use crate::store::attempt::AttemptKey;
 use crate::store::slot_write::{RunSlot, SlotWrite};
 use crate::store::sql::SqlError;
 
-/// A slot, by the places of its machine and of its tag in [`Names`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct SlotNumber {
-    machine: u32,
-    tag: Option<u32>,
-}
+/// No attempt: before all of them.
+const NO_ATTEMPT: i64 = i64::MIN;
 
-/// The machines and tags of slots, each held once.
-#[derive(Default)]
-struct Names {
-    machines: IndexSet<MachineId, RandomState>,
-    tags: IndexSet<Tag, RandomState>,
-}
-
-impl Names {
-    fn add(&mut self, slot: Slot) -> SlotNumber {
-        let number = |place| u32::try_from(place).unwrap_or(u32::MAX);
-        let machine = number(self.machines.insert_full(slot.machine).0);
-        SlotNumber { machine, tag: slot.tag.map(|tag| number(self.tags.insert_full(tag).0)) }
-    }
-
-    fn machine(&self, slot: SlotNumber) -> Option<&MachineId> {
-        self.machines.get_index(slot.machine as usize)
-    }
-
-    fn tag(&self, slot: SlotNumber) -> Option<&Tag> {
-        self.tags.get_index(slot.tag? as usize)
-    }
-
-    fn slot(&self, slot: SlotNumber) -> Option<Slot> {
-        Some(Slot { machine: self.machine(slot)?.clone(), tag: self.tag(slot).cloned() })
-    }
-
-    /// In which order two slots come.
-    fn compare(&self, one: SlotNumber, other: SlotNumber) -> Ordering {
-        if one == other {
-            return Ordering::Equal;
-        }
-        self.compare_to(one, self.machine(other), self.tag(other))
-    }
-
-    fn compare_to(&self, one: SlotNumber, machine: Option<&MachineId>, tag: Option<&Tag>) -> Ordering {
-        self.machine(one).cmp(&machine).then_with(|| self.tag(one).cmp(&tag))
-    }
-}
-
-/// When a write of a run came, against its others: those without an attempt first, and those in flight last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    is_in_flight: bool,
-    attempt: Option<AttemptKey>,
+/// A write, and when they have been put together, what all writes to its slot have made of it.
+#[derive(Clone, Copy)]
+struct Entry {
+    slot: SlotNumber,
+    /// The last attempt that has written there, or [`NO_ATTEMPT`].
+    attempt: i64,
     finished_at: i64,
     /// The order in which they were noted.
     number: u32,
-}
-
-struct NotedWrite {
-    slot: SlotNumber,
-    turn: Turn,
+    source: Source,
     before: Held,
-    wrote: Held,
+    /// What it leaves.
+    left: MayHold,
     surely: bool,
 }
 
-/// What the writes to a slot made of it.
-#[derive(Clone, Copy)]
-struct Made {
-    before: Held,
-    after: MayHold,
-    last_attempt: Option<AttemptKey>,
+/// Where an entry is from. Of those of a slot they come in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// Several writes, put together.
+    Made,
+    /// A write that was heard of.
+    Heard,
+    /// One that is in flight.
+    InFlight,
 }
 
 /// What a run has written, in any order.
 #[derive(Default)]
 pub(super) struct RunWrites {
     names: Names,
-    history: HashMap<SlotNumber, Made, RandomState>,
-    writes: Vec<NotedWrite>,
+    entries: Vec<Entry>,
 }
 
 impl RunWrites {
     /// Notes what earlier versions of the run's input made of a slot, before all of its writes.
     pub(super) fn note_history(&mut self, RunSlot { slot, before, after, last_attempt, .. }: RunSlot) {
-        self.history.entry(self.names.add(slot)).or_insert(Made { before, after, last_attempt });
+        self.push(slot, Source::Made, last_attempt, i64::MIN, (before, after, true));
     }
 
     /// Notes a write that was heard of, with when that was.
     pub(super) fn note(&mut self, write: SlotWrite, finished_at: Option<i64>) {
-        self.push(write, false, finished_at.unwrap_or(i64::MIN));
+        let made = (write.before, MayHold::only(write.wrote), write.surely);
+        self.push(write.slot, Source::Heard, write.attempt, finished_at.unwrap_or(i64::MIN), made);
     }
 
     /// Notes a write that is in flight.
     pub(super) fn note_in_flight(&mut self, write: SlotWrite) {
-        self.push(write, true, i64::MIN);
+        let made = (write.before, MayHold::only(write.wrote), write.surely);
+        self.push(write.slot, Source::InFlight, write.attempt, i64::MIN, made);
     }
 
-    fn push(&mut self, write: SlotWrite, is_in_flight: bool, finished_at: i64) {
-        let SlotWrite { slot, before, wrote, surely, attempt, .. } = write;
-        let number = u32::try_from(self.writes.len()).unwrap_or(u32::MAX);
-        let turn = Turn { is_in_flight, attempt, finished_at, number };
-        self.writes.push(NotedWrite { slot: self.names.add(slot), turn, before, wrote, surely });
+    fn push(
+        &mut self,
+        slot: Slot,
+        source: Source,
+        attempt: Option<AttemptKey>,
+        finished_at: i64,
+        (before, left, surely): (Held, MayHold, bool),
+    ) {
+        let (slot, attempt) = (self.names.add(slot), attempt.map_or(NO_ATTEMPT, |attempt| attempt.0));
+        let number = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.entries.push(Entry { slot, attempt, finished_at, number, source, before, left, surely });
     }
 
     /// What they made of each slot. `is_over_before` tells whether nothing of an attempt could arrive any more when another
@@ -122,39 +84,56 @@ impl RunWrites {
         self,
         mut is_over_before: impl FnMut(Option<AttemptKey>, Option<AttemptKey>) -> Result<bool, SqlError>,
     ) -> Result<SlotTable, SqlError> {
-        let Self { names, mut history, mut writes } = self;
-        writes
-            .sort_unstable_by(|one, other| names.compare(one.slot, other.slot).then_with(|| one.turn.cmp(&other.turn)));
-        let mut slots = Vec::with_capacity(writes.len());
-        for of_slot in writes.chunk_by(|one, other| one.slot == other.slot) {
-            let [first, ..] = of_slot else { continue };
-            let untouched = Made { before: first.before, after: MayHold::only(first.before), last_attempt: None };
-            let mut made = history.remove(&first.slot).unwrap_or(untouched);
-            for write in of_slot {
-                made.note(write, &mut is_over_before)?;
+        let Self { names, mut entries } = self;
+        entries.sort_unstable_by(|one, other| {
+            names.compare(one.slot, other.slot).then_with(|| one.turn().cmp(&other.turn()))
+        });
+        let mut failed = None;
+        // In the same memory: it is as long as all writes.
+        entries.dedup_by(|write, made| {
+            if write.slot != made.slot {
+                return false;
             }
-            slots.push((first.slot, made));
-        }
-        slots.extend(history);
-        slots.sort_unstable_by(|(one, _), (other, _)| names.compare(*one, *other));
-        Ok(SlotTable { names, slots, later: BTreeMap::new() })
+            made.begin();
+            failed = failed.take().or_else(|| made.take(write, &mut is_over_before).err());
+            true
+        });
+        entries.iter_mut().for_each(Entry::begin);
+        failed.map_or(Ok(SlotTable { names, slots: entries, later: BTreeMap::new() }), Err)
     }
 }
 
-impl Made {
-    fn note(
+impl Entry {
+    fn attempt(&self) -> Option<AttemptKey> {
+        Some(self.attempt).filter(|attempt| *attempt != NO_ATTEMPT).map(AttemptKey)
+    }
+
+    /// When a write of a run came, against its others: those without an attempt first.
+    const fn turn(&self) -> (Source, i64, i64, u32) {
+        (self.source, self.attempt, self.finished_at, self.number)
+    }
+
+    /// Makes of the first write to a slot what it made of it.
+    fn begin(&mut self) {
+        if self.source != Source::Made && !self.surely {
+            self.left = MayHold::only(self.before).or(self.left);
+        }
+        self.source = Source::Made;
+    }
+
+    /// Adds the next write to the slot.
+    fn take(
         &mut self,
-        write: &NotedWrite,
+        write: &Self,
         is_over_before: &mut impl FnMut(Option<AttemptKey>, Option<AttemptKey>) -> Result<bool, SqlError>,
     ) -> Result<(), SqlError> {
-        let (left, attempt) = (MayHold::only(write.wrote), write.turn.attempt);
         // What is in doubt may arrive later than what was surely done after it was given up.
         let is_last_word = write.surely
-            && (self.last_attempt.is_none()
-                || self.after.known() != Held::Unknown
-                || is_over_before(self.last_attempt, attempt)?);
-        self.after = if is_last_word { left } else { self.after.or(left) };
-        self.last_attempt = self.last_attempt.max(attempt);
+            && (self.attempt == NO_ATTEMPT
+                || self.left.known() != Held::Unknown
+                || is_over_before(self.attempt(), write.attempt())?);
+        self.left = if is_last_word { write.left } else { self.left.or(write.left) };
+        self.attempt = self.attempt.max(write.attempt);
         Ok(())
     }
 }
@@ -162,7 +141,7 @@ impl Made {
 /// What a run made of slots, sorted by slot.
 pub(super) struct SlotTable {
     names: Names,
-    slots: Vec<(SlotNumber, Made)>,
+    slots: Vec<Entry>,
     /// What other runs changed since, by the place of the slot.
     later: BTreeMap<usize, Vec<SlotWrite>>,
 }
@@ -172,9 +151,9 @@ impl SlotTable {
     pub(super) fn note_later(&mut self, write: SlotWrite) {
         let Self { names, slots, later } = self;
         let (machine, tag) = (Some(&write.slot.machine), write.slot.tag.as_ref());
-        let place = slots.binary_search_by(|(slot, _)| names.compare_to(*slot, machine, tag));
-        let Some((place, (_, made))) = place.ok().and_then(|place| Some((place, slots.get(place)?))) else { return };
-        if write.may_change() && write.attempt > made.last_attempt {
+        let place = slots.binary_search_by(|made| names.compare_to(made.slot, machine, tag));
+        let Some((place, made)) = place.ok().and_then(|place| Some((place, slots.get(place)?))) else { return };
+        if write.may_change() && write.attempt > made.attempt() {
             later.entry(place).or_default().push(write);
         }
     }
@@ -182,8 +161,8 @@ impl SlotTable {
     /// Leaves of them what still stands.
     pub(super) fn keep_standing(&mut self, mut standing: impl FnMut(MayHold, Vec<SlotWrite>) -> Vec<SlotWrite>) {
         for (place, later) in &mut self.later {
-            let Some((_, made)) = self.slots.get(*place) else { continue };
-            *later = standing(made.after, std::mem::take(later));
+            let Some(made) = self.slots.get(*place) else { continue };
+            *later = standing(made.left, std::mem::take(later));
         }
     }
 
@@ -196,7 +175,7 @@ impl SlotTable {
 /// Every slot that a run has changed or may have changed, sorted; each is put together as it is asked for.
 pub struct RunSlots {
     names: Names,
-    slots: std::iter::Enumerate<std::vec::IntoIter<(SlotNumber, Made)>>,
+    slots: std::iter::Enumerate<std::vec::IntoIter<Entry>>,
     later: BTreeMap<usize, Vec<SlotWrite>>,
 }
 
@@ -204,22 +183,21 @@ impl Iterator for RunSlots {
     type Item = RunSlot;
 
     fn next(&mut self) -> Option<RunSlot> {
-        let (place, (slot, Made { before, after, last_attempt })) = self.slots.next()?;
-        let later = self.later.remove(&place).unwrap_or_default();
-        Some(RunSlot { slot: self.names.slot(slot)?, before, after, last_attempt, later })
+        let (place, made) = self.slots.next()?;
+        let (slot, later) = (self.names.slot(made.slot)?, self.later.remove(&place).unwrap_or_default());
+        Some(RunSlot { slot, before: made.before, after: made.left, last_attempt: made.attempt(), later })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Age, DeviceValue};
+    use crate::model::{Age, DeviceValue, MachineId};
     use crate::store::forms::RunKey;
 
     #[test]
-    fn a_million_slots_take_less_than_ninety_megabytes() {
-        let of_a_slot = size_of::<NotedWrite>() + size_of::<(SlotNumber, Made)>();
-        assert!(of_a_slot <= 90, "{of_a_slot} bytes");
+    fn a_million_slots_take_thirty_two_megabytes() {
+        assert_eq!(size_of::<Entry>(), 32);
     }
 
     #[test]

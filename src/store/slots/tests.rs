@@ -219,7 +219,7 @@ async fn how_old_a_write_is_another_clock_cannot_tell() {
     process.done(run, &[0]).await;
     let ages = async |process: &Process| {
         let recent = process.store.recent_writes(process.account, "host", LAG).await.expect("the store works");
-        recent.writes.iter().map(|write| write.age).collect::<Vec<_>>()
+        recent.writes.map(|write| write.age).collect::<Vec<_>>()
     };
     assert_eq!(ages(&process).await, [Age::Young]);
     drop(process);

@@ -1,5 +1,9 @@
-//! What spares ways to a server: statements whose outcome nobody needs at once, many rows at once, and what holds throughout
-//! a transaction. With a file, where asking costs nothing, each is the plain thing.
+//! What spares ways to a server, and statements: those whose outcome nobody needs at once, many rows at once, and what holds
+//! throughout a transaction. With a file, where there is no way, the first two are the plain thing.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, params_from_iter};
 
@@ -69,25 +73,40 @@ impl<'a> Transaction<'a> {
     }
 
     /// What is looked up once and holds throughout the transaction, by what it is about.
-    pub(in crate::store) fn once<Answer: Clone + Send + 'static>(
+    pub(in crate::store) fn once<Answer: Clone + 'static>(
         &self,
         about: i64,
         look_up: impl FnOnce() -> Result<Answer, SqlError>,
     ) -> Result<Answer, SqlError> {
-        let Engine::Postgres(session) = self.engine else { return look_up() };
-        if let Some(known) = session.recall(about) {
+        if let Some(known) = self.known.recall(about) {
             return Ok(known);
         }
         let answer = look_up()?;
-        session.remember(about, answer.clone());
+        self.known.remember(about, answer.clone());
         Ok(answer)
     }
 
     /// Looks up again what was looked up once: it holds no more.
     pub(in crate::store) fn forget<Answer: 'static>(&self) {
-        if let Engine::Postgres(session) = self.engine {
-            session.forget::<Answer>();
-        }
+        self.known.forget::<Answer>();
+    }
+}
+
+/// What holds throughout a transaction, by its type and what it is about.
+#[derive(Default)]
+pub(super) struct Known(RefCell<HashMap<(TypeId, i64), Box<dyn Any>>>);
+
+impl Known {
+    fn recall<Answer: Clone + 'static>(&self, about: i64) -> Option<Answer> {
+        self.0.borrow().get(&(TypeId::of::<Answer>(), about))?.downcast_ref().cloned()
+    }
+
+    fn remember<Answer: 'static>(&self, about: i64, answer: Answer) {
+        self.0.borrow_mut().insert((TypeId::of::<Answer>(), about), Box::new(answer));
+    }
+
+    fn forget<Answer: 'static>(&self) {
+        self.0.borrow_mut().retain(|(of, _), _| *of != TypeId::of::<Answer>());
     }
 }
 
@@ -143,5 +162,30 @@ impl<const COUNT: usize> Additions<'_, COUNT> {
             let values = values.iter_mut().map(std::mem::take).collect();
             session.send_rows(table, columns, values);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_throughout_a_transaction_is_looked_up_once() {
+        let connection = rusqlite::Connection::open_in_memory().expect("a database");
+        let transaction = Transaction::within(&connection);
+        let mut looked_up = 0;
+        let mut ask = |about: i64| {
+            let answer = transaction.once(about, || {
+                looked_up += 1;
+                Ok(about + looked_up)
+            });
+            answer.expect("an answer")
+        };
+        assert_eq!([ask(10), ask(10), ask(20), ask(10)], [11, 11, 22, 11]);
+        transaction.forget::<u8>();
+        assert_eq!(ask(10), 11, "something else was forgotten");
+        transaction.forget::<i64>();
+        assert_eq!(ask(10), 13);
+        assert_eq!(looked_up, 3);
     }
 }

@@ -5,10 +5,9 @@
 //! and nothing is kept in the server's session, so that each transaction may go through another connection of a pooler.
 //!
 //! A way to the server and back costs more than most statements. So what nobody needs to know at once is sent with the next
-//! statement whose answer is needed, at the latest with the commit, which fails if any of it did; what holds throughout a
-//! transaction is remembered until its end; and keys are fetched in advance.
+//! statement whose answer is needed, at the latest with the commit, which fails if any of it did; and keys are fetched in
+//! advance.
 
-use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -45,8 +44,6 @@ pub(in crate::store) struct Session {
     client: Arc<Client>,
     /// What is sent with the next statement.
     on_their_way: RefCell<Vec<OnItsWay>>,
-    /// What holds throughout the transaction.
-    known: RefCell<HashMap<(TypeId, i64), Box<dyn Any + Send>>>,
     /// Keys that nobody has, by the column that they are for.
     keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
@@ -79,7 +76,6 @@ impl Session {
             runtime: Some(runtime),
             client: Arc::new(client),
             on_their_way: RefCell::default(),
-            known: RefCell::default(),
             keys: RefCell::default(),
             translated: RefCell::default(),
             waiting: Waiting::default(),
@@ -155,28 +151,11 @@ impl Session {
         }));
     }
 
-    /// Begins a transaction with this, of which nothing is known yet. Gives the first column of the last row.
+    /// Begins a transaction with this. Gives the first column of the last row.
     pub(in crate::store) fn begin(&self, sql: &str) -> Result<Option<String>, SqlError> {
         self.on_their_way.borrow_mut().clear();
-        self.known.borrow_mut().clear();
         self.keys.borrow_mut().clear();
         self.simple(sql)
-    }
-
-    /// What is known by this key, throughout the transaction.
-    pub(super) fn recall<Answer: Clone + 'static>(&self, key: i64) -> Option<Answer> {
-        let known = self.known.borrow();
-        known.get(&(TypeId::of::<Answer>(), key))?.downcast_ref().cloned()
-    }
-
-    /// Remembers it until the transaction ends, or it is forgotten.
-    pub(super) fn remember<Answer: Send + 'static>(&self, key: i64, answer: Answer) {
-        self.known.borrow_mut().insert((TypeId::of::<Answer>(), key), Box::new(answer));
-    }
-
-    /// Looks it up again the next time.
-    pub(super) fn forget<Answer: 'static>(&self) {
-        self.known.borrow_mut().retain(|(of, _), _| *of != TypeId::of::<Answer>());
     }
 
     /// A key for this column of this table that nobody has, later than all before.

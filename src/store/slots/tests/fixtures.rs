@@ -172,7 +172,7 @@ impl Process {
 
     pub(super) async fn recent(&self) -> Vec<String> {
         let writes = self.store.recent_writes(self.account, "host", LAG).await.expect("the store works");
-        writes.writes.iter().map(describe_write).collect()
+        writes.writes.map(|write| describe_write(&write)).collect()
     }
 
     /// Puts a new version of the input into the place of a run: what is done to each operation of the old one.
