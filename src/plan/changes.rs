@@ -269,6 +269,19 @@ pub(crate) fn listed(machines: &Resolution, operation: &PlannedOperation, invent
     shown_by_list(machines, operation, inventory).held()
 }
 
+/// The tag on an operation's machine that differs in nothing but case from the one it is about, where that is not there.
+#[must_use]
+pub(crate) fn listed_in_another_case<'i>(
+    machines: &Resolution,
+    operation: &PlannedOperation,
+    inventory: &'i Inventory,
+) -> Option<&'i str> {
+    let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else { return None };
+    let tag = machines.requests().tag(operation.change)?;
+    let machine = inventory.machine(*position).filter(|machine| machine.has_tag(tag.as_str()) == Some(false))?;
+    machine.tags().find(|other| tag.is_case_variant_of(other))
+}
+
 fn shown_by_list(machines: &Resolution, operation: &PlannedOperation, inventory: Option<&Inventory>) -> Shown {
     let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else {
         return Shown::Held(Held::Unknown);

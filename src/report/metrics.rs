@@ -24,6 +24,8 @@ pub(super) const FIRST_LINE: &str = "# HELP tagfleet_build_info ";
 
 /// What a row of a verification is called that was never compared.
 const INVALID: &str = "invalid";
+/// What is said of the machines about which the rules of a verification are undecided.
+const UNDECIDED: &str = "undecided";
 
 /// What an attempt can come to.
 const CALL_RESULTS: [&str; 5] = ["ok", "throttled", "refused", "failed", "lost"];
@@ -135,12 +137,14 @@ impl Moment<'_> {
     }
 
     fn write_drift(&self, page: &mut Page<'_>) {
-        page.gauge("drift", "Rows of the last verification, by what was found.");
+        page.gauge("drift", "Rows of the last verification, by what was found; of undecided, machines.");
         for finding in Finding::ALL {
             let rows = self.standing.drift.as_ref().map(|drift| drift.count(finding));
             self.end_result(page, &[("result", finding.as_str())], rows);
         }
-        self.end_result(page, &[("result", INVALID)], self.standing.drift.as_ref().map(|drift| drift.invalid));
+        let drift = self.standing.drift.as_ref();
+        self.end_result(page, &[("result", INVALID)], drift.map(|drift| drift.invalid));
+        self.end_result(page, &[("result", UNDECIDED)], drift.map(|drift| drift.undecided_machines));
     }
 
     /// What only the end of a run tells: until then it stands as the run before left it. A run that ended without it leaves

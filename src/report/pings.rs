@@ -205,6 +205,9 @@ fn lines(occasion: PingOccasion, subject: &PingSubject<'_>) -> Vec<String> {
         let found = drift.findings.iter().map(|(finding, rows)| (finding.as_str(), *rows));
         let rows = drift.findings.values().sum::<u64>() + drift.invalid;
         lines.push(counts("rows", rows, found.chain([("invalid", drift.invalid)])));
+        if drift.undecided_machines > 0 {
+            lines.push(format!("undecided machines: {}", drift.undecided_machines));
+        }
     }
     let calls: u64 = standing.calls.iter().map(|tally| u64::from(tally.calls)).sum();
     if calls > 0 {
@@ -298,12 +301,16 @@ mod tests {
 
     #[test]
     fn a_verification_says_what_it_found_and_a_success_that_is_none_is_a_failure() {
-        let drift = VerificationTotals { findings: [(Finding::Holds, 5), (Finding::Differs, 2)].into(), invalid: 1 };
+        let drift = VerificationTotals {
+            findings: [(Finding::Holds, 5), (Finding::Differs, 2)].into(),
+            invalid: 1,
+            undecided_machines: 3,
+        };
         let standing = Standing { drift: Some(drift), ..Standing::default() };
         let end = PingOccasion::End { exit_status: 0, is_success: false };
         let said = said(PingStyle::Healthchecks, end, &standing, Duration::ZERO);
         assert!(said.starts_with("fail rid=RID\n"), "{said}");
-        assert!(said.contains("rows: 8 (5 holds, 2 differs, 1 invalid)"), "{said}");
+        assert!(said.contains("rows: 8 (5 holds, 2 differs, 1 invalid)\n    undecided machines: 3\n"), "{said}");
     }
 
     #[test]

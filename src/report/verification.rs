@@ -1,5 +1,6 @@
 //! Which rows hold: a line for each row as CSV, and the counts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -33,12 +34,13 @@ pub(crate) struct RowFinding {
     pub message: String,
 }
 
-/// The rows of a sheet, each with what was found. `failure` says why a machine that is named so is unknown, `invalid` what is
+/// The rows of a sheet, each with what was found. `there` puts into words what an operation's machine holds, `failure` says why a machine that is named so is unknown, `invalid` what is
 /// wrong with a row that asks for nothing.
 pub(crate) fn row_findings(
     sheet: &Sheet,
     of_request: &[OperationId],
     findings: &[(Finding, Held)],
+    there: impl Fn(OperationId, Held) -> Cow<'static, str>,
     failure: impl Fn(ReferenceNumber) -> String,
     invalid: impl Fn(RowNumber) -> String,
 ) -> Vec<RowFinding> {
@@ -52,7 +54,7 @@ pub(crate) fn row_findings(
             if !result.found.is_empty() {
                 result.found.push_str("; ");
             }
-            result.found.push_str(held.as_str().unwrap_or(""));
+            result.found.push_str(&there(*operation, *held));
             if *finding == Finding::UnknownMachine {
                 result.message = failure(request.machine);
             }
@@ -72,6 +74,8 @@ pub(crate) struct VerificationTotals {
     pub findings: BTreeMap<Finding, u64>,
     /// Rows in error.
     pub invalid: u64,
+    /// Machines about which rules that made the rows are undecided: nothing is asked of them there.
+    pub undecided_machines: u64,
 }
 
 impl VerificationTotals {
@@ -188,7 +192,7 @@ fn write_verification(sheet: &mut Sheet, rows: &[RowFinding], mut target: impl W
             let result = finding.finding.map_or("invalid", Finding::as_str);
             cells.push(finding.row.to_string().into_bytes());
             cells.push(result.as_bytes().to_vec());
-            cells.push(finding.found.clone().into_bytes());
+            cells.push(Outside::new(&finding.found).cell().into_bytes());
             cells.push(Outside::new(&finding.message).cell().into_bytes());
             writer.write_record(cells)?;
         }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::columns::Sight;
 use super::declaration::{Declaration, Mode};
 use super::fault::Fault;
 use super::judging::{Judgement, Verdict};
@@ -30,7 +31,7 @@ pub(crate) struct Account {
     /// Machines in scope.
     pub in_scope: u64,
     /// Machines of which it cannot be decided whether they are in scope.
-    pub scope_undecided: u64,
+    scope_undecided: Undecided,
     /// Machines of which something could not be decided.
     pub undecided_machines: u64,
     /// Machines in scope whose tags the service does not show: none is taken off there.
@@ -50,9 +51,50 @@ struct RuleAccount {
     line: usize,
     /// Machines to which it gives something, or would.
     gives: u64,
-    undecided: u64,
+    undecided: Undecided,
     odd: u64,
     first_odd: Option<(String, String)>,
+}
+
+/// Machines about which something is undecided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Undecided {
+    machines: u64,
+    /// The first of them that itself lacks something, and what.
+    first: Option<(String, Vec<String>)>,
+}
+
+impl Undecided {
+    fn count(&mut self, machine: ListedMachine<'_>, lacking: impl FnOnce() -> Vec<String>) {
+        self.machines += 1;
+        if self.first.is_none() {
+            let lacking = lacking();
+            self.first = (!lacking.is_empty()).then(|| (called(machine), lacking));
+        }
+    }
+
+    /// Why, to stand behind how many they are.
+    fn reason(&self) -> String {
+        let Some((name, lacking)) = &self.first else {
+            return "it waits for an earlier rule of its set".to_owned();
+        };
+        let lacking = shown(&lacking.join(", "));
+        if self.machines == 1 {
+            format!("{name} lacks {lacking}")
+        } else {
+            format!("the first, {name}, lacks {lacking}")
+        }
+    }
+
+    /// What the first of them lacks.
+    fn lacking(&self) -> &[String] {
+        self.first.as_ref().map_or(&[], |(_, lacking)| lacking)
+    }
+}
+
+/// What a machine is called in messages.
+fn called(machine: ListedMachine<'_>) -> String {
+    machine.name().map_or_else(|| machine.id().to_string(), shown)
 }
 
 /// Machines to which the same two rules give two values.
@@ -74,14 +116,28 @@ impl Account {
         Self { name: declaration.name.clone(), rules: rules.collect(), ..Self::default() }
     }
 
-    pub(super) fn count(&mut self, judgement: &Judgement) {
+    /// Counts what the rules of the declaration say of a machine, which they see so.
+    pub(super) fn count(
+        &mut self,
+        declaration: &Declaration,
+        machine: ListedMachine<'_>,
+        sight: &Sight<'_>,
+        judgement: &Judgement,
+    ) {
         self.machines += 1;
         self.in_scope += u64::from(judgement.in_scope == Some(true));
-        self.scope_undecided += u64::from(judgement.in_scope.is_none());
         let mut is_undecided = judgement.in_scope.is_none();
-        for (rule, verdict) in self.rules.iter_mut().zip(&judgement.verdicts) {
+        if is_undecided {
+            self.scope_undecided.count(machine, || declaration.lacking_for_scope(sight));
+        }
+        let judged = declaration.rules.iter().zip(&judgement.verdicts);
+        for (rule, (declared, verdict)) in self.rules.iter_mut().zip(judged) {
             rule.gives += u64::from(verdict.gift().is_some());
-            rule.undecided += u64::from(verdict.is_undecided());
+            match verdict {
+                Verdict::Undecided => rule.undecided.count(machine, || Declaration::lacking(declared, sight)),
+                Verdict::Waits => rule.undecided.count(machine, Vec::new),
+                _ => {}
+            }
             is_undecided |= verdict.is_undecided();
             if let Verdict::Odd(text, why) = verdict {
                 rule.odd += 1;
@@ -96,7 +152,7 @@ impl Account {
         let conflict = self.conflicts.entry(rules).or_default();
         conflict.machines += 1;
         if conflict.names.len() < NAMED_MACHINES {
-            conflict.names.push(machine.name().map_or_else(|| machine.id().to_string(), shown));
+            conflict.names.push(called(machine));
         }
     }
 
@@ -116,6 +172,38 @@ impl Account {
     #[must_use]
     pub(crate) fn odd_tags(&self) -> u64 {
         self.rules.iter().map(|rule| rule.odd).sum()
+    }
+
+    /// What cannot be said to hold, since no machine lets it be decided: the names of rules, or none where that is the scope.
+    fn undecidable(&self) -> Option<Vec<&str>> {
+        if self.in_scope == 0 {
+            return (self.scope_undecided.machines > 0).then(Vec::new);
+        }
+        let rules = self.rules.iter().filter(|rule| !rule.reports && rule.undecided.machines == self.in_scope);
+        let names: Vec<&str> = rules.map(|rule| rule.name.as_str()).collect();
+        (!names.is_empty()).then_some(names)
+    }
+
+    /// Whether a rule, or the scope, could be decided about no machine: that nothing differs is no news then.
+    #[must_use]
+    pub(crate) fn is_blind(&self) -> bool {
+        self.undecidable().is_some()
+    }
+
+    /// The text for people, to stand below what holds.
+    #[must_use]
+    pub(crate) fn verification_text(&self) -> String {
+        let mut text = self.text();
+        // Writing into a string cannot fail.
+        let _written = match self.undecidable().as_deref() {
+            None => Ok(()),
+            Some([]) => writeln!(text, "Not known to hold: no machine is in scope for certain."),
+            Some(rules) => {
+                let names: Vec<String> = rules.iter().map(|name| format!("\"{}\"", shown(name))).collect();
+                writeln!(text, "Not known to hold, since no machine in scope lets it be decided: {}.", names.join(", "))
+            }
+        };
+        text
     }
 
     /// Machines to which two rules give two values: a fault for every two rules.
@@ -156,9 +244,11 @@ impl Account {
             group_digits(self.in_scope),
             counted(self.machines, "machine", "machines")
         );
-        if self.scope_undecided > 0 {
-            let machines = counted(self.scope_undecided, "machine lacks", "machines lack");
-            let _written = writeln!(text, "  {machines} what the scope asks for, and stay as they are");
+        if self.scope_undecided.machines > 0 {
+            let one = "machine lacks what the scope asks for, and stays as it is";
+            let many = "machines lack what the scope asks for, and stay as they are";
+            let machines = counted(self.scope_undecided.machines, one, many);
+            let _written = writeln!(text, "  {machines}; {}", self.scope_undecided.reason());
         }
         for rule in &self.rules {
             let name = shown(&rule.name);
@@ -166,10 +256,13 @@ impl Account {
                 let machines = counted(rule.gives, "machine", "machines");
                 let _written = writeln!(text, "  \"{name}\" only reports: it is about {machines}, and nothing is done");
             }
-            if rule.undecided > 0 {
-                let machines = counted(rule.undecided, "machine", "machines");
-                let _written =
-                    writeln!(text, "  \"{name}\" is undecided about {machines}, and its tags stay as they are there");
+            if rule.undecided.machines > 0 {
+                let (machines, reason) =
+                    (counted(rule.undecided.machines, "machine", "machines"), rule.undecided.reason());
+                let _written = writeln!(
+                    text,
+                    "  \"{name}\" is undecided about {machines}, and its tags stay as they are there; {reason}"
+                );
             }
             if let Some((tag, why)) = &rule.first_odd {
                 let tags = counted(rule.odd, "tag is not created", "tags are not created");
@@ -194,7 +287,8 @@ impl Account {
                 "line": rule.line,
                 "mode": if rule.reports { "report" } else { "apply" },
                 "gives": rule.gives,
-                "undecided": rule.undecided,
+                "undecided": rule.undecided.machines,
+                "lacking": rule.undecided.lacking(),
                 "odd_tags": rule.odd,
             })
         });
@@ -202,6 +296,7 @@ impl Account {
             "declaration": self.name,
             "machines_in_scope": self.in_scope,
             "undecided_machines": self.undecided_machines,
+            "scope_undecided": self.scope_undecided.machines,
             "odd_tags": self.odd_tags(),
             "rules": rules.collect::<Vec<_>>(),
         })

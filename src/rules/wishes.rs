@@ -40,8 +40,9 @@ pub(crate) fn wishes<'d>(
     let spellings = Spellings::of(declaration, fleet);
     for machine in fleet.inventory.machines() {
         let held = TagsHeld::of(machine, fleet.recent);
-        let judgement = declaration.judge(&fleet.sight(declaration, machine, &held), &spellings);
-        account.count(&judgement);
+        let sight = fleet.sight(declaration, machine, &held);
+        let judgement = declaration.judge(&sight, &spellings);
+        account.count(declaration, machine, &sight, &judgement);
         if judgement.in_scope != Some(true) {
             continue;
         }

@@ -1,5 +1,6 @@
 //! Which rows of an input hold in the tenant; changes nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -12,12 +13,14 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::Inventory;
 use crate::model::{MachineReference, RowNumber};
 use crate::outside::shown;
+use crate::plan::changes::listed_in_another_case;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::verification::{Finding, findings};
 use crate::report::{
     Ending, ResultsTarget, RowFinding, Screen, VerificationTotals, joined, row_findings, write_verification_to,
 };
+use crate::rules::Account;
 use crate::words::{counted, selected_rows};
 
 /// Reads the tenant and says which rows hold; each row goes to the target, if there is one.
@@ -35,11 +38,13 @@ pub(crate) async fn verify<T: Transport>(
     let screen = &desk.screen;
     warn_of_tags(tenant, &input, &inventory, screen);
     let rows = find(&input, &inventory, &recent, screen)?;
-    let totals = VerificationTotals::of(&rows);
+    let undecided_machines = input.account().map_or(0, |account| account.undecided_machines);
+    let totals = VerificationTotals { undecided_machines, ..VerificationTotals::of(&rows) };
     if let Some(bulletin) = &desk.bulletin {
         bulletin.note_drift(&totals);
     }
-    let status = exit_status(&totals, skip_missing_machines);
+    let is_blind = input.account().is_some_and(Account::is_blind);
+    let status = exit_status(&totals, skip_missing_machines, is_blind);
     let output =
         target.map(|target| target.results().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned()));
     if let Some(target) = target {
@@ -50,9 +55,10 @@ pub(crate) async fn verify<T: Transport>(
         let own = input.account().map_or_else(|| own.clone(), |account| joined(own.clone(), account.json()));
         screen.object(own, &Ending::finished(status.code()))?;
     } else if target == Some(&ResultsTarget::StandardOutput) {
-        screen.line(format!("{}:\n{}", rows_of(&input), totals.text()).trim_end());
+        screen.line(format!("{}:\n{}{}", rows_of(&input), totals.text(), of_rules(&input)).trim_end());
     } else if !(desk.quiet && status == ExitStatus::Done) {
-        screen.text(&match u64::from(input.sheet.row_count) {
+        let told = match u64::from(input.sheet.row_count) {
+            0 if input.account().is_some() => format!("{} asks for nothing that could be compared.\n", input.name),
             0 if input.sheet.selected_from.is_none() => {
                 format!("{} has no rows, so there is nothing to compare.\n", input.name)
             }
@@ -63,7 +69,8 @@ pub(crate) async fn verify<T: Transport>(
                 totals.text(),
                 examples(&input, &inventory, &rows, target.is_some())
             ),
-        })?;
+        };
+        screen.text(&format!("{told}{}", of_rules(&input)))?;
     }
     Ok(status)
 }
@@ -73,6 +80,11 @@ fn rows_of(input: &CheckedInput) -> String {
     let (rows, all) = (u64::from(input.sheet.row_count), input.sheet.selected_from);
     let rows = selected_rows(rows, all);
     if all.is_some() { format!("{}: {rows}", input.name) } else { format!("{rows} of {}", input.name) }
+}
+
+/// What is said of the rules that made the rows.
+fn of_rules(input: &CheckedInput) -> String {
+    input.account().map_or_else(String::new, Account::verification_text)
 }
 
 fn find(
@@ -90,6 +102,14 @@ fn find(
         &input.sheet,
         &operations.of_request,
         &found,
+        |operation, held| {
+            let asked = operations.operations.get(operation.0 as usize);
+            let other = asked.and_then(|asked| listed_in_another_case(&machines, asked, inventory));
+            match other {
+                Some(other) => format!("present as {other}").into(),
+                None => held.as_str().map_or(Cow::Borrowed(""), Cow::Borrowed),
+            }
+        },
         |named| match machines.failure(named) {
             Some(_) => machines.describe_failure(named, Some(inventory)).1,
             None => "the tenant's list does not have this machine".to_owned(),
@@ -98,9 +118,9 @@ fn find(
     ))
 }
 
-fn exit_status(totals: &VerificationTotals, skip_missing_machines: bool) -> ExitStatus {
+fn exit_status(totals: &VerificationTotals, skip_missing_machines: bool, is_blind: bool) -> ExitStatus {
     let missing = if skip_missing_machines { 0 } else { totals.count(Finding::UnknownMachine) };
-    let differs = totals.count(Finding::Differs) + missing > 0;
+    let differs = is_blind || totals.count(Finding::Differs) + missing > 0;
     let differences = if differs { ExitStatus::Differences } else { ExitStatus::Done };
     let invalid = if totals.invalid > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
     differences.and(invalid)
@@ -133,7 +153,7 @@ fn examples(input: &CheckedInput, inventory: &Inventory, rows: &[RowFinding], li
         let what = match row.finding {
             Some(Finding::UnknownMachine) => row.message.clone(),
             _ if row.found.is_empty() => "the service does not show it".to_owned(),
-            _ => format!("there is: {}", row.found),
+            _ => format!("there is: {}", shown(&row.found)),
         };
         // Writing into a string cannot fail.
         let _written = match asked(input, inventory, row.row) {

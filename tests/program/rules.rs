@@ -226,6 +226,7 @@ fn what_is_said_of_a_tag_names_its_rule_and_what_does_not_hold_its_machine() {
                 2 differ
       ber-1.corp, Add tag "SITE-DE": there is: absent
       ber-1.corp, Remove tag "Standort-Berlin": there is: present
+    Rules of fleet-eu: 2 of 2 machines in scope.
     "#);
     let listed = exits(run(&server, &folder, "verify @tenant --all --add SITE-DE"), 10);
     assert!(text(&listed).contains("  ber-1.corp, Add tag \"SITE-DE\": there is: absent\n"), "{}", text(&listed));
@@ -290,6 +291,51 @@ fn what_cannot_be_decided_is_counted_and_left() {
         );
     }
     exits(run(&server, &folder, "plan fleet.toml --explain ber-9"), 3);
+}
+
+#[test]
+fn what_no_machine_lets_be_decided_is_not_taken_for_what_holds() {
+    let server = Tenant::of(machines().into_iter().map(|machine| machine.showing("managedBy", ""))).serve();
+    let folder = Folder::new();
+    let owning = |prefixes: &str| format!("schema = 1\nname = 'f'\n[own]\nprefixes = [{prefixes}]\n");
+    let own = owning("'SITE-', 'Standort-', 'TIER-'");
+    let rule = |name: &str, condition: &str, tag: &str| {
+        format!("[[rule]]\nname = '{name}'\nwhere = \"{condition}\"\ntag = '{tag}'\n")
+    };
+    let managed = rule("managed", "managedBy == 'x'", "TIER-9");
+    let alone = format!("{}{managed}", owning("'TIER-'"));
+    insta::assert_snapshot!(text(&exits(over(&server, &folder, &alone, "verify fleet.toml -q"), 10)), @r#"
+    fleet.toml asks for nothing that could be compared.
+    Rules of f: 3 of 3 machines in scope.
+      "managed" is undecided about 3 machines, and its tags stay as they are there; the first, ber-1.corp, lacks managedBy
+    Not known to hold, since no machine in scope lets it be decided: "managed".
+    "#);
+    let told = exits(run(&server, &folder, "verify fleet.toml --json"), 10).object();
+    assert_eq!(
+        (&told["rows"], &told["undecided_machines"], &told["scope_undecided"]),
+        (&json!(0), &json!(3), &json!(0))
+    );
+    assert_eq!((&told["rules"][0]["undecided"], &told["rules"][0]["lacking"]), (&json!(3), &json!(["managedBy"])));
+
+    let held = rule("de", "computerDnsName != 'ber-1.corp'", "SITE-DE");
+    let berlin = rule("berlin", "computerDnsName == 'ber-1.corp'", "Standort-Berlin");
+    let some = rule("some", "computerDnsName startswith 'ber' and managedBy == 'x'", "SITE-DE");
+    let beside = exits(over(&server, &folder, &format!("{own}{held}{berlin}{some}"), "verify fleet.toml"), 0);
+    insta::assert_snapshot!(text(&beside), @r#"
+    3 rows of fleet.toml:
+                3 hold
+    Rules of f: 3 of 3 machines in scope.
+      "some" is undecided about 2 machines, and its tags stay as they are there; the first, ber-1.corp, lacks managedBy
+    "#);
+    exits(over(&server, &folder, &format!("{own}{held}{berlin}{managed}"), "verify fleet.toml"), 10);
+    let scope = format!("{own}[scope]\nwhere = \"managedBy == 'x'\"\n{held}");
+    let scoped = exits(over(&server, &folder, &scope, "verify fleet.toml"), 10);
+    insta::assert_snapshot!(text(&scoped), @r#"
+    fleet.toml asks for nothing that could be compared.
+    Rules of f: 0 of 3 machines in scope.
+      3 machines lack what the scope asks for, and stay as they are; the first, ber-1.corp, lacks managedBy
+    Not known to hold: no machine is in scope for certain.
+    "#);
 }
 
 #[test]

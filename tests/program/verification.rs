@@ -36,8 +36,7 @@ fn every_row_holds_or_differs_and_says_what_is_there() {
         ("#1,B,Remove,", "differs", "present"),
         ("#1,C,Remove,", "holds", "absent"),
         ("#2,b,Add,Normal", "holds", "present; Normal"),
-        // Of a tag that stands there in another case nothing is known.
-        ("#2,B,Add,", "differs", ""),
+        ("#2,B,Add,", "differs", "present as b"),
         ("#3,,,low", "differs", "Normal"),
         // The list does not show a value.
         ("#4,,,Normal", "differs", ""),

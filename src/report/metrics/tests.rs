@@ -82,10 +82,15 @@ fn until_a_run_ends_what_only_its_end_tells_stands_as_the_run_before_left_it() {
 
 #[test]
 fn a_verification_tells_what_it_has_found() {
-    let drift = VerificationTotals { findings: [(Finding::Holds, 5), (Finding::Differs, 2)].into(), invalid: 1 };
+    let drift = VerificationTotals {
+        findings: [(Finding::Holds, 5), (Finding::Differs, 2)].into(),
+        invalid: 1,
+        undecided_machines: 3,
+    };
     let standing = Standing { drift: Some(drift), ..Standing::default() };
     let page = moment(&Job::new("x"), &Earlier::default(), &standing, Some(10)).page();
-    let expected = [("holds", 5), ("differs", 2), ("pending", 0), ("unknown_machine", 0), ("invalid", 1)];
+    let expected =
+        [("holds", 5), ("differs", 2), ("pending", 0), ("unknown_machine", 0), ("invalid", 1), ("undecided", 3)];
     let expected = expected.map(|(result, rows)| format!("tagfleet_drift{{job=\"x\",result=\"{result}\"}} {rows}"));
     assert_eq!(samples(&page, "drift"), expected);
     assert!(samples(&page, "run_rows").is_empty());
