@@ -370,6 +370,27 @@ fn an_operation_that_a_file_ceased_to_ask_for_is_sent_when_it_asks_again_and_no_
 }
 
 #[test]
+fn what_a_run_saw_of_a_machine_before_it_was_asked_for_it_is_no_value_to_go_back_to() {
+    holds_whenever_it_dies(&plain(), |fate| {
+        let (other, asked) = (file(&[(add("old"), 1)]), file(&[(add("tier0"), 1)]));
+        let leaves = Step::List(1, false);
+        vec![other, apply(1, fate), leaves, asked, apply(2, Fate::Undisturbed), undo(3, 2)]
+    });
+}
+
+#[test]
+fn a_list_that_takes_minutes_to_read_is_as_old_as_the_beginning_of_its_reading() {
+    let mut history = plain();
+    (history.habits.quota, history.habits.page_machines) = ("3/1m", 2);
+    history.machines = vec![history.machines[0].clone(); 9];
+    let well = Fate::Undisturbed;
+    let others = Step::Others(8, remove("new"));
+    let steps =
+        [file(&[(add("new"), 8)]), apply(1, well), others, Step::Wait(Duration::from_secs(870)), apply(2, well)];
+    holds(history, steps);
+}
+
+#[test]
 fn a_file_of_rules_is_brought_about_gone_on_with_and_taken_back_whenever_it_dies() {
     let mut history = plain();
     history.machines[0].tags.push("old".into());

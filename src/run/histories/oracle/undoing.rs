@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::layers::Layers;
-use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Slot, Told, alike};
+use super::{
+    AT_ONCE, CallStory, Case, CommandNumber, Content, Deed, Kind, LAG, Reply, ResultRow, Row, SLACK, Slot, Told, alike,
+};
 use crate::run::histories::telling::End;
 use crate::run::histories::truth::{Applied, Wish};
 
@@ -152,12 +154,13 @@ impl Undoing<'_> {
         let sights = self.case.sights(slot, until);
         let sight = sights.iter().rfind(|sight| sight.command == self.told.number && sight.as_of > other.index);
         let Some(sight) = sight.filter(|sight| alike(&sight.content, other.after)) else { return false };
+        let began_at = self.case.reading_began_at(sight);
         let wrote_shortly_before = self.writes.iter().any(|write| {
             let latest = write.answered.map_or(write.sent_at + LAG, |(_, at, _)| at);
             write.sent < sight.index
                 && write.machines.contains(&slot.machine)
                 && write.wish.slot(slot.machine) == *slot
-                && latest + LAG + SLACK >= sight.at
+                && latest + LAG + SLACK >= began_at
         });
         !wrote_shortly_before
     }
@@ -251,6 +254,30 @@ impl Undoing<'_> {
         sights.into_iter().rfind(|sight| self.case.is_of_run(sight.command, self.undone)).map(|sight| sight.content)
     }
 
+    /// What the undone run had been shown before it first changed the slot, by commands that had to note it.
+    fn noted_before(&self, slot: &Slot, index: usize) -> Option<Content> {
+        let sights = self.case.sights(slot, index);
+        let noted = sights
+            .into_iter()
+            .rfind(|sight| self.case.is_of_run(sight.command, self.undone) && self.was_asked_for(slot, sight.command));
+        noted.map(|sight| sight.content)
+    }
+
+    /// Whether the undone run had been asked for the slot when that command read: what nobody asks for yet is not noted.
+    fn was_asked_for(&self, slot: &Slot, command: CommandNumber) -> bool {
+        let is_about =
+            |row: &Row| row.machine == slot.machine && row.wishes.iter().any(|wish| wish.slot(slot.machine) == *slot);
+        self.case
+            .told
+            .iter()
+            .filter(|told| told.number <= command && self.case.is_of_run(told.number, self.undone))
+            .any(|told| match &told.file {
+                Some((_, rows)) if told.deed.orders().is_none() => rows.iter().any(is_about),
+                // Who goes on with a run asks for nothing else; of everything else no rows say what it asks for.
+                _ => !matches!(told.deed, Deed::Resume(_)),
+            })
+    }
+
     /// A slot that the run has not changed must not be changed by its undo.
     fn judge_untouched(&self, slot: &Slot, changes: &[Applied<'_>], note: &mut dyn FnMut(Kind, String)) {
         let Some(taken) = changes.iter().find(|change| change.index > self.told.began && self.is_of_undo(change))
@@ -303,7 +330,7 @@ impl Undoing<'_> {
                 change.index < self.told.began && self.is_of_undone(change) && !alike(change.before, change.after)
             })?;
             let seen =
-                self.seen_before(&slot, first.index).filter(|_| !self.was_doubtful_before(&slot, first.index))?;
+                self.noted_before(&slot, first.index).filter(|_| !self.was_doubtful_before(&slot, first.index))?;
             Some(format!("{slot} was changed by the run, which had seen it {seen} before; it was refused all the same"))
         })
     }
@@ -339,6 +366,23 @@ mod tests {
             set(Deed::Apply(0), "a", Low);
             set(Deed::Apply(0), "b", High);
             set(Deed::Undo(1), "c", back);
+            tale.comes_to(violations);
+        }
+    }
+
+    #[test]
+    fn a_run_can_be_taken_back_where_it_was_asked_for_the_slot_when_it_saw_it() {
+        let [asked, other] = ["x", "y"].map(|tag| Wish::Add(tag.into()));
+        for (first, violations) in [(&asked, &[Kind::UndoRefused][..]), (&other, &[])] {
+            let mut tale = Tale::new();
+            tale.begin(Deed::Apply(0), "a");
+            tale.look();
+            tale.end(End::Killed, &[("not_attempted", 0, first.clone())]);
+            tale.begin(Deed::Apply(0), "a");
+            tale.change(&asked, 0);
+            tale.end(End::Exited(0), &[("succeeded", 0, asked.clone())]);
+            tale.begin(Deed::Undo(0), "u");
+            tale.end(End::Exited(3), &[]);
             tale.comes_to(violations);
         }
     }
