@@ -83,6 +83,8 @@ impl Undoing<'_> {
         let says_so = row.is_some_and(|row| matches!(row.status.as_str(), "failed" | "unknown"));
         match others.last() {
             None => {
+                let without = self.without_forms_of_others(slot, first, &now);
+                let is_good = good.iter().any(|content| alike(content, &now) || alike(content, &without));
                 let (code, status) = row.map_or(("", ""), |row| (row.code.as_str(), row.status.as_str()));
                 if code == "changed_since"
                     && !self.is_doubt_excused(slot, last)
@@ -92,7 +94,7 @@ impl Undoing<'_> {
                         Kind::LeftWithoutReason,
                         format!("{slot} is {now} and left as changed since; nobody else changed it"),
                     );
-                } else if status != "not_attempted" && !says_so && !good.iter().any(|content| alike(content, &now)) {
+                } else if status != "not_attempted" && !says_so && !is_good {
                     // Nobody can go back to what was never seen; but it has to be said.
                     if row.is_none() && self.was_never_clear(slot, first.index) {
                         return note(
@@ -116,6 +118,21 @@ impl Undoing<'_> {
                 }
             }
         }
+    }
+
+    /// What is there now but for the forms of a tag that others have added since the run changed it: where its other form was
+    /// there, that changed nothing for whoever takes the two for one.
+    fn without_forms_of_others(&self, slot: &Slot, first: &Applied<'_>, now: &Content) -> Content {
+        let Content::Tag(forms) = now else { return now.clone() };
+        let has = |content: &Content, form: &String| matches!(content, Content::Tag(forms) if forms.contains(form));
+        let is_of_others = |form: &String| {
+            let mut changes = self.case.log.changes(slot).filter(|change| change.index < self.told.ended);
+            let added = changes.rfind(|change| has(change.after, form) && !has(change.before, form));
+            added.is_some_and(|added| {
+                added.index > first.index && !self.is_of_undone(&added) && !self.is_of_undo(&added)
+            })
+        };
+        Content::Tag(forms.iter().filter(|form| !is_of_others(form)).cloned().collect())
     }
 
     /// A slot that somebody has changed since the run did.
@@ -383,6 +400,26 @@ mod tests {
             tale.end(End::Exited(0), &[("succeeded", 0, asked.clone())]);
             tale.begin(Deed::Undo(0), "u");
             tale.end(End::Exited(3), &[]);
+            tale.comes_to(violations);
+        }
+    }
+
+    #[test]
+    fn another_form_of_a_tag_that_a_later_run_has_added_stays_and_the_runs_own_goes() {
+        let [own, other] = ["x", "X"].map(|tag| Wish::Add(tag.into()));
+        for (gone, violations) in [("x", &[][..]), ("X", &[Kind::NotUndone])] {
+            let mut tale = Tale::new();
+            for (run, wish) in [("a", &own), ("b", &other)] {
+                tale.begin(Deed::Apply(0), run);
+                tale.look();
+                tale.change(wish, 0);
+                tale.end(End::Exited(0), &[("succeeded", 0, wish.clone())]);
+            }
+            tale.begin(Deed::Undo(0), "u");
+            tale.look();
+            let gone = Wish::Remove(gone.into());
+            tale.change(&gone, 0);
+            tale.end(End::Exited(0), &[("succeeded", 0, gone)]);
             tale.comes_to(violations);
         }
     }
