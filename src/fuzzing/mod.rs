@@ -74,6 +74,9 @@ mod tests {
 
     use super::*;
 
+    /// How many inputs one thread takes.
+    const AFTER_ONE_ANOTHER: usize = 4;
+
     fn inputs(kind: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz").join(kind)
     }
@@ -88,11 +91,18 @@ mod tests {
     fn replay(kind: &str, target: &str) -> usize {
         let run = super::target(target).expect("a target");
         let paths = entries(&inputs(kind).join(target));
-        for path in &paths {
-            // Shown where it panics.
-            println!("{}", path.display());
-            run(&std::fs::read(path).expect("an input"));
-        }
+        // Side by side, since whatever opens a state waits most of the time.
+        std::thread::scope(|scope| {
+            for some in paths.chunks(AFTER_ONE_ANOTHER) {
+                scope.spawn(move || {
+                    for path in some {
+                        // Shown where it panics.
+                        println!("{}", path.display());
+                        run(&std::fs::read(path).expect("an input"));
+                    }
+                });
+            }
+        });
         paths.len()
     }
 

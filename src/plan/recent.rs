@@ -34,6 +34,8 @@ pub(crate) struct Written {
     pub unanswered: MayHold,
     /// What a list that lags may still show: what was there before each of them, and what later ones replaced.
     pub earlier: MayHold,
+    /// The same as far as it is known: where nobody has noted what was there before one of them, what the others tell.
+    pub known_earlier: MayHold,
 }
 
 impl Written {
@@ -119,6 +121,7 @@ impl RecentWrites {
         written.perhaps = written.unanswered;
         if let Some(replaced) = written.surely.replace(held) {
             written.earlier = written.earlier.or(MayHold::only(replaced));
+            written.known_earlier = written.known_earlier.or(MayHold::only(replaced));
         }
     }
 
@@ -148,6 +151,9 @@ impl RecentWrites {
         #[expect(clippy::indexing_slicing, reason = "the position was found or made one line above")]
         let written = &mut writes[position].1;
         written.earlier = written.earlier.or(replaced);
+        if replaced != MayHold::ANYTHING {
+            written.known_earlier = written.known_earlier.or(replaced);
+        }
         written.youngest = Some(written.youngest.map_or(age, |known| known.min(age)));
         written
     }

@@ -85,7 +85,7 @@ impl Made {
             _ if shown == Held::Unknown => true,
             Some(_) if shown == self.before => true,
             // The list may lag behind writes before the run, too.
-            Some(recent) if recent.earlier != MayHold::ANYTHING && recent.earlier.allows(shown) => true,
+            Some(recent) if recent.known_earlier.allows(shown) => true,
             // A run whose write may or may not have been carried out may have left it as it was.
             _ => self.left.allows(shown) && !is_later_ones(shown),
         }

@@ -237,6 +237,6 @@ fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>,
     let shown = held_today(&known.operation, inventory, &RecentWrites::default());
     let held = if wish.earlier == Earlier::Succeeded { outcome_today } else { held_today };
     let Slot { machine, tag } = known.operation.slot();
-    let earlier = recent.find(&machine, tag.as_ref()).map_or(MayHold::NOTHING, |written| written.earlier);
+    let earlier = recent.find(&machine, tag.as_ref()).map_or(MayHold::NOTHING, |written| written.known_earlier);
     wish.held_today(shown, held(&known.operation, inventory, recent), earlier)
 }

@@ -370,6 +370,51 @@ fn an_operation_that_a_file_ceased_to_ask_for_is_sent_when_it_asks_again_and_no_
 }
 
 #[test]
+fn what_a_run_saw_of_a_machine_before_it_was_asked_for_it_is_no_value_to_go_back_to() {
+    holds_whenever_it_dies(&plain(), |fate| {
+        let (other, asked) = (file(&[(add("old"), 1)]), file(&[(add("tier0"), 1)]));
+        let leaves = Step::List(1, false);
+        vec![other, apply(1, fate), leaves, asked, apply(2, Fate::Undisturbed), undo(3, 2)]
+    });
+}
+
+#[test]
+fn a_list_that_lags_behind_a_run_that_looked_at_nothing_is_no_reason_to_leave_what_a_later_one_did() {
+    let mut history = plain();
+    history.habits.list_lag = Duration::from_mins(2);
+    let [low, normal, high] =
+        [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High].map(|to| file(&[(set(to), 0)]));
+    for label in 4..16 {
+        let options = Options { no_inventory: true, ..Options::default() };
+        let blind = Step::Command(Command { options, ..command(1, Deed::Apply(0), Fate::Undisturbed) });
+        let [second, third] = [2, 3].map(|label| apply(label, Fate::Undisturbed));
+        let steps = [low.clone(), blind, normal.clone(), second, high.clone(), third, undo(label, 3)];
+        holds(history.clone(), steps);
+    }
+}
+
+#[test]
+fn another_form_of_a_tag_that_came_back_since_stays_where_an_undo_is_taken_back() {
+    let mut history = plain();
+    history.machines[0].tags.push("new".into());
+    let [first, second] = [file(&[(remove("new"), 0)]), file(&[(add("NEW"), 0), (add("new"), 0)])];
+    let applied = [first, apply(1, Fate::Undisturbed), second, apply(2, Fate::Undisturbed)];
+    holds(history, applied.into_iter().chain([undo(3, 2), undo(4, 1), undo(5, 3), undo(6, 4)]));
+}
+
+#[test]
+fn a_list_that_takes_minutes_to_read_is_as_old_as_the_beginning_of_its_reading() {
+    let mut history = plain();
+    (history.habits.quota, history.habits.page_machines) = ("3/1m", 2);
+    history.machines = vec![history.machines[0].clone(); 9];
+    let well = Fate::Undisturbed;
+    let others = Step::Others(8, remove("new"));
+    let steps =
+        [file(&[(add("new"), 8)]), apply(1, well), others, Step::Wait(Duration::from_secs(870)), apply(2, well)];
+    holds(history, steps);
+}
+
+#[test]
 fn a_file_of_rules_is_brought_about_gone_on_with_and_taken_back_whenever_it_dies() {
     let mut history = plain();
     history.machines[0].tags.push("old".into());

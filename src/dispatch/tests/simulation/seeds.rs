@@ -6,8 +6,8 @@ use super::*;
 
 /// How many random runs are made.
 const SEEDS: Extent<u64> = Extent { usual: 400, whole: 2_000 };
-/// How many machines the long run has: seven hours of the quota, or more than a day.
-const MACHINES: Extent<u32> = Extent { usual: 12_000, whole: 50_000 };
+/// How many machines the long run has: three hours of the quota, or more than a day.
+const MACHINES: Extent<u32> = Extent { usual: 6_000, whole: 50_000 };
 
 /// How much is tried.
 struct Extent<Count> {

@@ -7,7 +7,7 @@
 //! - Somebody else's change, if it came after what the program saw last: after the moment that the list which it read
 //!   showed, or after its own write took effect. What a row says was already set is decided by the list that was read before
 //!   the first call; readings that are about calls decide nothing else. A list may show the tenant as it was up to [`LAG`] ago. Where the program
-//!   itself wrote to the slot within that time before it read, it has to believe its own write and not the list.
+//!   itself wrote to the slot within that time before it began to read, it has to believe its own write and not the list.
 //! - A call of its own that was still on the way, since its process had died or its time was over, and that took effect
 //!   when it should have been long gone.
 //!
@@ -229,6 +229,36 @@ impl<'a> Case<'a> {
             _ => None,
         });
         displayed.collect()
+    }
+
+    /// When the reading began to which the sight belongs. To the program it is one act, which may take minutes; a command's
+    /// first begins with it, a later one with its first call.
+    fn reading_began_at(&self, sight: &Sight) -> Moment {
+        let Some(told) = self.told_of(sight.command) else { return sight.at };
+        let (mut began_at, mut asked_at) = (told.began_at, told.began_at);
+        let (mut first_shown, mut has_written): (Option<MachineNumber>, _) = (None, false);
+        for (at, event) in &self.log.events[told.began..=sight.index] {
+            match event {
+                Event::Sent { command, asked: Asked::Write { .. }, .. } if *command == told.number => {
+                    has_written = true;
+                }
+                Event::Sent { command, asked: Asked::Read, .. } if *command == told.number => {
+                    asked_at = *at;
+                    if has_written {
+                        (began_at, first_shown, has_written) = (asked_at, None, false);
+                    }
+                }
+                Event::Displayed { call, machine, .. } if self.log.commands[*call] == told.number => {
+                    // The list is read from its beginning again.
+                    if first_shown.is_some_and(|first| *machine <= first) {
+                        began_at = asked_at;
+                    }
+                    first_shown = first_shown.min(Some(*machine)).or(Some(*machine));
+                }
+                _ => {}
+            }
+        }
+        began_at
     }
 
     /// Whether the command read anything before that place.

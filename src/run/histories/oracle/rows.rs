@@ -1,6 +1,6 @@
 //! What the rows say, against what is so.
 
-use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Slot, Told, Wish};
+use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Sight, Slot, Told, Wish};
 use crate::run::histories::history::Nature;
 use crate::run::histories::telling::End;
 use crate::run::histories::truth::Applied;
@@ -132,7 +132,7 @@ impl Claim<'_> {
         let latest = decisive.rfind(|sight| sight.command == told.number && sight.as_of > taking.index);
         if let Some(sight) = latest
             && !self.wish.holds(&sight.content)
-            && !self.wrote_shortly_before(sight.at)
+            && !self.wrote_shortly_before(sight)
         {
             return Some(format!(
                 "others took it away at {:?}, and the program was shown so at {:?}",
@@ -151,14 +151,15 @@ impl Claim<'_> {
         None
     }
 
-    /// Whether a write of ours makes that a list has to be doubted which was read then.
-    fn wrote_shortly_before(&self, read_at: super::Moment) -> bool {
+    /// Whether a write of ours makes that a list has to be doubted which showed this.
+    fn wrote_shortly_before(&self, sight: &Sight) -> bool {
+        let began_at = self.case.reading_began_at(sight);
         self.writes.iter().any(|write| {
             let latest = write.answered.map_or(write.sent_at + LAG, |(_, at, _)| at);
             write.machines.contains(&self.slot.machine)
                 && write.wish.slot(self.slot.machine) == self.slot
-                && write.sent_at <= read_at
-                && latest + LAG + SLACK >= read_at
+                && write.sent_at <= sight.at
+                && latest + LAG + SLACK >= began_at
         })
     }
 
@@ -275,6 +276,34 @@ fn judge_verification(case: &Case<'_>, told: &Told, note: &mut dyn FnMut(Kind, S
             let text =
                 format!("row {} ({wish} on {slot}) says {}, and the list showed {}", row.number, row.status, shown[0]);
             note(Kind::NotSo, text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tale::Tale;
+    use super::*;
+
+    #[test]
+    fn a_reading_that_takes_minutes_is_as_old_as_its_beginning_unless_it_begins_anew() {
+        let asked = Wish::Add("x".into());
+        for (begins_anew, violations) in [(false, &[][..]), (true, &[Kind::NotSo])] {
+            let mut tale = Tale::new();
+            tale.begin(Deed::Apply(0), "a");
+            tale.look();
+            tale.change(&asked, 1);
+            tale.end(End::Exited(0), &[("succeeded", 1, asked.clone())]);
+            tale.others(&Wish::Remove("x".into()), 1);
+            tale.begin(Deed::Apply(1), "b");
+            tale.show([0]);
+            tale.wait(20);
+            if begins_anew {
+                tale.show([0]);
+            }
+            tale.show([1]);
+            tale.end(End::Exited(0), &[("unchanged", 1, asked.clone())]);
+            tale.comes_to(violations);
         }
     }
 }

@@ -141,10 +141,15 @@ impl Tale {
 
     /// The list is read, and shows all machines as they are.
     pub(super) fn look(&mut self) {
+        self.show(0..self.history.machines.len());
+    }
+
+    /// A read shows these machines as they are.
+    pub(super) fn show(&mut self, machines: impl IntoIterator<Item = MachineNumber>) {
         let (call, command) = (self.log.next_call(), self.told.len() - 1);
         self.note(Event::Sent { call, command, asked: Asked::Read });
         let as_of = self.log.events.len();
-        for machine in 0..self.history.machines.len() {
+        for machine in machines {
             self.note(Event::Displayed { call, machine, as_of });
         }
         self.answer(call, Reply::Read);

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::layers::Layers;
-use super::{AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, SLACK, Slot, Told, alike};
+use super::{
+    AT_ONCE, CallStory, Case, CommandNumber, Content, Deed, Kind, LAG, Reply, ResultRow, Row, SLACK, Slot, Told, alike,
+};
 use crate::run::histories::telling::End;
 use crate::run::histories::truth::{Applied, Wish};
 
@@ -81,6 +83,8 @@ impl Undoing<'_> {
         let says_so = row.is_some_and(|row| matches!(row.status.as_str(), "failed" | "unknown"));
         match others.last() {
             None => {
+                let without = self.without_forms_of_others(slot, first, &now);
+                let is_good = good.iter().any(|content| alike(content, &now) || alike(content, &without));
                 let (code, status) = row.map_or(("", ""), |row| (row.code.as_str(), row.status.as_str()));
                 if code == "changed_since"
                     && !self.is_doubt_excused(slot, last)
@@ -90,7 +94,7 @@ impl Undoing<'_> {
                         Kind::LeftWithoutReason,
                         format!("{slot} is {now} and left as changed since; nobody else changed it"),
                     );
-                } else if status != "not_attempted" && !says_so && !good.iter().any(|content| alike(content, &now)) {
+                } else if status != "not_attempted" && !says_so && !is_good {
                     // Nobody can go back to what was never seen; but it has to be said.
                     if row.is_none() && self.was_never_clear(slot, first.index) {
                         return note(
@@ -114,6 +118,21 @@ impl Undoing<'_> {
                 }
             }
         }
+    }
+
+    /// What is there now but for the forms of a tag that others have added since the run changed it: where its other form was
+    /// there, that changed nothing for whoever takes the two for one.
+    fn without_forms_of_others(&self, slot: &Slot, first: &Applied<'_>, now: &Content) -> Content {
+        let Content::Tag(forms) = now else { return now.clone() };
+        let has = |content: &Content, form: &String| matches!(content, Content::Tag(forms) if forms.contains(form));
+        let is_of_others = |form: &String| {
+            let mut changes = self.case.log.changes(slot).filter(|change| change.index < self.told.ended);
+            let added = changes.rfind(|change| has(change.after, form) && !has(change.before, form));
+            added.is_some_and(|added| {
+                added.index > first.index && !self.is_of_undone(&added) && !self.is_of_undo(&added)
+            })
+        };
+        Content::Tag(forms.iter().filter(|form| !is_of_others(form)).cloned().collect())
     }
 
     /// A slot that somebody has changed since the run did.
@@ -152,12 +171,13 @@ impl Undoing<'_> {
         let sights = self.case.sights(slot, until);
         let sight = sights.iter().rfind(|sight| sight.command == self.told.number && sight.as_of > other.index);
         let Some(sight) = sight.filter(|sight| alike(&sight.content, other.after)) else { return false };
+        let began_at = self.case.reading_began_at(sight);
         let wrote_shortly_before = self.writes.iter().any(|write| {
             let latest = write.answered.map_or(write.sent_at + LAG, |(_, at, _)| at);
             write.sent < sight.index
                 && write.machines.contains(&slot.machine)
                 && write.wish.slot(slot.machine) == *slot
-                && latest + LAG + SLACK >= sight.at
+                && latest + LAG + SLACK >= began_at
         });
         !wrote_shortly_before
     }
@@ -251,6 +271,30 @@ impl Undoing<'_> {
         sights.into_iter().rfind(|sight| self.case.is_of_run(sight.command, self.undone)).map(|sight| sight.content)
     }
 
+    /// What the undone run had been shown before it first changed the slot, by commands that had to note it.
+    fn noted_before(&self, slot: &Slot, index: usize) -> Option<Content> {
+        let sights = self.case.sights(slot, index);
+        let noted = sights
+            .into_iter()
+            .rfind(|sight| self.case.is_of_run(sight.command, self.undone) && self.was_asked_for(slot, sight.command));
+        noted.map(|sight| sight.content)
+    }
+
+    /// Whether the undone run had been asked for the slot when that command read: what nobody asks for yet is not noted.
+    fn was_asked_for(&self, slot: &Slot, command: CommandNumber) -> bool {
+        let is_about =
+            |row: &Row| row.machine == slot.machine && row.wishes.iter().any(|wish| wish.slot(slot.machine) == *slot);
+        self.case
+            .told
+            .iter()
+            .filter(|told| told.number <= command && self.case.is_of_run(told.number, self.undone))
+            .any(|told| match &told.file {
+                Some((_, rows)) if told.deed.orders().is_none() => rows.iter().any(is_about),
+                // Who goes on with a run asks for nothing else; of everything else no rows say what it asks for.
+                _ => !matches!(told.deed, Deed::Resume(_)),
+            })
+    }
+
     /// A slot that the run has not changed must not be changed by its undo.
     fn judge_untouched(&self, slot: &Slot, changes: &[Applied<'_>], note: &mut dyn FnMut(Kind, String)) {
         let Some(taken) = changes.iter().find(|change| change.index > self.told.began && self.is_of_undo(change))
@@ -303,7 +347,7 @@ impl Undoing<'_> {
                 change.index < self.told.began && self.is_of_undone(change) && !alike(change.before, change.after)
             })?;
             let seen =
-                self.seen_before(&slot, first.index).filter(|_| !self.was_doubtful_before(&slot, first.index))?;
+                self.noted_before(&slot, first.index).filter(|_| !self.was_doubtful_before(&slot, first.index))?;
             Some(format!("{slot} was changed by the run, which had seen it {seen} before; it was refused all the same"))
         })
     }
@@ -339,6 +383,43 @@ mod tests {
             set(Deed::Apply(0), "a", Low);
             set(Deed::Apply(0), "b", High);
             set(Deed::Undo(1), "c", back);
+            tale.comes_to(violations);
+        }
+    }
+
+    #[test]
+    fn a_run_can_be_taken_back_where_it_was_asked_for_the_slot_when_it_saw_it() {
+        let [asked, other] = ["x", "y"].map(|tag| Wish::Add(tag.into()));
+        for (first, violations) in [(&asked, &[Kind::UndoRefused][..]), (&other, &[])] {
+            let mut tale = Tale::new();
+            tale.begin(Deed::Apply(0), "a");
+            tale.look();
+            tale.end(End::Killed, &[("not_attempted", 0, first.clone())]);
+            tale.begin(Deed::Apply(0), "a");
+            tale.change(&asked, 0);
+            tale.end(End::Exited(0), &[("succeeded", 0, asked.clone())]);
+            tale.begin(Deed::Undo(0), "u");
+            tale.end(End::Exited(3), &[]);
+            tale.comes_to(violations);
+        }
+    }
+
+    #[test]
+    fn another_form_of_a_tag_that_a_later_run_has_added_stays_and_the_runs_own_goes() {
+        let [own, other] = ["x", "X"].map(|tag| Wish::Add(tag.into()));
+        for (gone, violations) in [("x", &[][..]), ("X", &[Kind::NotUndone])] {
+            let mut tale = Tale::new();
+            for (run, wish) in [("a", &own), ("b", &other)] {
+                tale.begin(Deed::Apply(0), run);
+                tale.look();
+                tale.change(wish, 0);
+                tale.end(End::Exited(0), &[("succeeded", 0, wish.clone())]);
+            }
+            tale.begin(Deed::Undo(0), "u");
+            tale.look();
+            let gone = Wish::Remove(gone.into());
+            tale.change(&gone, 0);
+            tale.end(End::Exited(0), &[("succeeded", 0, gone)]);
             tale.comes_to(violations);
         }
     }
