@@ -162,7 +162,7 @@ fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, Com
             }
         };
         match watch {
-            None => command.await,
+            None => Box::pin(command).await,
             Some(watch) => Ok(Box::pin(watch.over(command, |error| show_error(error, json, screen))).await),
         }
     });
