@@ -33,7 +33,7 @@ pub(crate) use options::{
     PlanningOptions, QuotaOptions, ServiceOptions,
 };
 pub(crate) use origin::{Origin, SettingInForce};
-pub use program::Cli;
+pub(crate) use program::Cli;
 pub(crate) use rules::RulesOptions;
 pub(crate) use state::{StateCommand, StateOptions};
 pub(crate) use tags::{RetagOptions, TagsCommand, TagsOptions};
@@ -43,7 +43,7 @@ pub(crate) use values::{DeadlineArgument, StateAuth};
 
 /// A command line that cannot be carried out, or help that it asks for.
 #[derive(Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// What was typed makes no sense, or is help or version.
     Typed(clap::Error),
     /// What a file of settings says makes none.
@@ -67,7 +67,7 @@ impl Cli {
     ///
     /// # Errors
     /// What to print, and the status to end with, where it makes no sense; for help and version, too.
-    pub fn read() -> Result<Self, Refusal> {
+    pub(crate) fn read() -> Result<Self, Refusal> {
         let environment = |name: &str| std::env::var_os(name);
         crate::config::keep_secrets(&environment);
         let typed: Vec<OsString> = std::env::args_os().collect();

@@ -132,8 +132,7 @@ pub mod sandbox;
 mod store;
 mod words;
 
-pub use cli::Cli;
-pub use commands::{refuse, run as execute};
+pub use commands::execute;
 
 /// What the benchmarks measure. Nothing else is reached for from outside, but for the sandbox by the tests of the program.
 #[doc(hidden)]

@@ -250,7 +250,7 @@ impl Gate {
 
     /// Waits until the run drains while the state is away: what is asked of it then nobody needs any more.
     async fn drain_without_state(&self) {
-        let Some(mut absences) = self.store.absences() else { return std::future::pending().await };
+        let mut absences = self.store.absences();
         let mut drain = self.drain.clone();
         // Whoever could say so is gone only when the run is.
         if drain.wait_for(|draining| *draining).await.is_err() || absences.wait_for(Option::is_some).await.is_err() {

@@ -23,17 +23,23 @@ impl Mistyped {
     /// Looks at what was typed, the program's name first.
     #[must_use]
     pub(crate) fn of(typed: &[OsString]) -> Self {
-        let is_json = typed.iter().any(|argument| argument == "--log-format=json")
-            || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
         let understood = Cli::command().ignore_errors(true).try_get_matches_from(typed);
         let input = understood.as_ref().ok().and_then(ArgMatches::subcommand).and_then(|(_, options)| {
             let input = options.try_get_one::<PathBuf>("input");
             input.ok().flatten().cloned()
         });
+        Self { input, ..Self::without_input(typed) }
+    }
+
+    /// The same without the input, which costs next to nothing.
+    #[must_use]
+    pub(crate) fn without_input(typed: &[OsString]) -> Self {
+        let is_json = typed.iter().any(|argument| argument == "--log-format=json")
+            || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
         Self {
             json: typed.iter().any(|argument| argument == "--json"),
             log_format: if is_json { LogFormat::Json } else { LogFormat::Text },
-            input,
+            input: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::options::GeneralOptions;
 /// Retags Microsoft Defender for Endpoint machines in bulk, inside the API's quotas, with one answer per row
 #[derive(Debug, Parser)]
 #[command(name = "tagfleet", version, after_long_help = after_help("tagfleet"), after_help = "The manual: tagfleet help", max_term_width = 110, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,

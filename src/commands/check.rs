@@ -16,8 +16,8 @@ use jiff::tz::TimeZone;
 
 use super::named_files::check_certificates;
 use super::opening::desk;
-use super::process_limits;
 use super::service::Connection;
+use super::{process_limits, stop_signals};
 use crate::api::sign_in::{BearerToken, SignInMethod};
 use crate::api::{Client, Loss, Url, reach};
 use crate::cli::{CheckOptions, GeneralOptions};
@@ -99,6 +99,7 @@ fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<Ser
 /// Opens the state, which checks that it is safe, ours and whole, and looks for room.
 async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String), CommandError> {
     let store = place.open(clock.clone()).await?;
+    stop_signals::shorten(store.patience());
     if let Some(loss) = store.loss() {
         return Err(loss.clone().into());
     }

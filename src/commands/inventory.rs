@@ -5,7 +5,7 @@ use std::path::Path;
 use super::opening::Opening;
 use crate::cli::{GeneralOptions, InventoryOptions};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{MachinesFile, MachinesTarget, Reserved, Screen};
+use crate::report::{MachinesFile, MachinesTarget, OutputError, Reserved, Screen};
 use crate::run;
 
 /// Reads all machines and writes them down, all or none.
@@ -26,8 +26,9 @@ pub(super) async fn inventory(
             Some("name a file with -o"),
         ));
     }
-    if let MachinesTarget::File(path) = &target {
-        reserved.refuse("the machines", path)?;
+    match &target {
+        MachinesTarget::File(path) => reserved.refuse("the machines", path)?,
+        MachinesTarget::StandardOutput => OutputError::unless_open()?,
     }
     let opening = Opening::new(general, false, &options.service, &options.quota, None)?;
     let file = MachinesFile::new(target.clone())?;

@@ -18,6 +18,7 @@ mod opening;
 mod outputs;
 mod pinging;
 mod plan;
+mod process;
 mod process_limits;
 mod report;
 mod results;
@@ -37,19 +38,24 @@ mod verify;
 mod watching;
 
 use std::cell::OnceCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 
 use self::input::input_name;
+pub use self::process::execute;
+use self::process::{Audience, audience_of_typed};
 use self::watching::{Watch, Watched};
 use crate::api::sign_in::warn_if_readable_by_everybody;
-use crate::cli::{Cli, Command, Mistyped, Refusal, message_and_hint};
-use crate::config::ConfigError;
+use crate::cli::{Cli, Command, Refusal, StateAuth, message_and_hint};
+use crate::config::{ConfigError, state_place};
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
-use crate::report::logging::{self, LogFormat};
-use crate::report::{ColorChoice, Invocation, Reserved, Screen};
+use crate::report::logging;
+use crate::report::{Invocation, OutputError, Reserved, Screen};
+use crate::store::StatePlace;
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -72,15 +78,17 @@ impl From<ConfigError> for CommandError {
 }
 
 /// Runs the command that was typed and says how the process is to end. Whatever goes wrong has been shown.
-#[must_use]
-pub fn run(cli: Cli) -> ExitStatus {
+fn run(cli: Cli, runtime: &Handle, audience: &OnceLock<Audience>) -> ExitStatus {
     let invocation = Invocation { started_at: Timestamp::now(), input: input(&cli.command).map(input_name) };
     let screen = Screen::new(cli.general.color, cli.general.quiet)
         .with_line_format(cli.general.log_format)
         .with_invocation(invocation);
     screen.tell_panics();
     let json = cli.general.json;
-    let status = run_on(cli, &screen).unwrap_or_else(|error| {
+    stop_signals::end_output_of(&screen);
+    // It is the only one.
+    let _first = audience.set((screen.clone(), json));
+    let status = run_on(cli, runtime, &screen).unwrap_or_else(|error| {
         show_error(&error, json, &screen);
         error.status
     });
@@ -89,8 +97,7 @@ pub fn run(cli: Cli) -> ExitStatus {
 }
 
 /// Shows why a command line could not be understood, or the help that it asked for, and says how the process is to end.
-#[must_use]
-pub fn refuse(refusal: Refusal) -> ExitStatus {
+fn refuse(refusal: Refusal) -> ExitStatus {
     if let Refusal::Typed(error) = &refusal
         && !error.use_stderr()
     {
@@ -98,12 +105,10 @@ pub fn refuse(refusal: Refusal) -> ExitStatus {
         let _closed = error.print();
         return ExitStatus::Done;
     }
-    let Mistyped { json, log_format, input } = Mistyped::of(&std::env::args_os().collect::<Vec<_>>());
-    let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
-    let screen = Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation);
+    let (screen, json) = audience_of_typed();
     match refusal {
         Refusal::Settings(error) => show_error(&ConfigError::from(error).into(), json, &screen),
-        Refusal::Typed(error) if json || log_format == LogFormat::Json => {
+        Refusal::Typed(error) if json || screen.has_json_lines() => {
             let (message, hint) = message_and_hint(&error);
             show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
         }
@@ -132,19 +137,10 @@ fn input(command: &Command) -> Option<&Path> {
     }
 }
 
-fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
+fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, CommandError> {
     let cli = several::naming::with_own_names(cli, default_results::results_of_input);
     let general = &cli.general;
-    process_limits::allow_to_begin()?;
     named_files::check_time_zone()?;
-    let runtime = runtime::runtime().map_err(|error| {
-        let hint = "the system has no threads or files left for this process; raise its limits (ulimit -u, ulimit -n)";
-        CommandError::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
-    })?;
-    runtime.block_on(async {
-        stop_signals::outlive_file_size_limit();
-        stop_signals::outlive_lost_memory();
-    });
     let reserved = outputs::reserved(&cli);
     let json = general.json;
     let logging_screen = OnceCell::new();
@@ -152,17 +148,25 @@ fn run_on(cli: Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
         if !cli.several.is_empty() {
             return several::several(&cli, screen).await;
         }
-        let watch = Watch::of(&cli, &reserved, screen).await?;
+        let watch = tokio::select! {
+            watch = Watch::of(&cli, &reserved, screen) => watch?,
+            () = stop_signals::unheard() => return Err(process::interrupted()),
+        };
         let watched = watch.as_ref().map(Watch::watched);
         let command = carry_out(cli, reserved, watched.as_ref(), screen, &logging_screen);
+        let command = async {
+            tokio::select! {
+                biased;
+                ended = command => ended,
+                () = stop_signals::unheard() => Err(process::interrupted()),
+            }
+        };
         match watch {
-            None => command.await,
+            None => Box::pin(command).await,
             Some(watch) => Ok(Box::pin(watch.over(command, |error| show_error(error, json, screen))).await),
         }
     });
-    // A question that nobody answers must not keep the process, nor may output that nobody reads, now that nobody hears
-    // signals any more.
-    runtime.shutdown_background();
+    // Output that nobody reads must not keep the process.
     let screen = logging_screen.get().unwrap_or(screen);
     screen.end_at(Instant::now());
     screen.finish();
@@ -178,6 +182,9 @@ async fn carry_out(
     logging_screen: &OnceCell<Screen>,
 ) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
+    if general.json {
+        OutputError::unless_open()?;
+    }
     if let Some(path) = cli.command.monitoring().and_then(|options| options.metrics_file.as_ref()) {
         reserved = reserved.with("the metrics", path);
     }
@@ -203,7 +210,12 @@ async fn carry_out(
     logging::start(screen, general.log_format, level);
     // The one was read before there was a log, and the other is read by a room that knows of no warnings.
     let ping_file = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref());
-    for path in ping_file.into_iter().chain(&general.state_password_file) {
+    // Where a token is the password, there is no file of it.
+    let has_password = general.state_auth == StateAuth::default();
+    let state = has_password.then(|| state_place(general, false, &|name| general.settings.variable(name)));
+    let state = state.and_then(Result::ok);
+    let password_file = state.as_ref().and_then(StatePlace::password_file).or(general.state_password_file.as_deref());
+    for path in ping_file.map(PathBuf::as_path).into_iter().chain(password_file) {
         warn_if_readable_by_everybody(path);
     }
     match cli.command {

@@ -23,13 +23,16 @@ use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, state
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::outside::shown;
-use crate::report::{Bulletin, ResultsTarget, Screen};
+use crate::report::{Bulletin, OutputError, ResultsTarget, Screen};
 use crate::run::{CallOptions, Desk, Tenant};
 use crate::store::{Absence, StatePlace};
 use crate::words::clock_time;
 
 /// How often the progress of a run is shown.
 const TICK: Duration = Duration::from_millis(500);
+
+/// So long a state may take to be opened, whenever the deadline is: then rows can be answered at least.
+const SHORTEST_OPENING: Duration = Duration::from_secs(10);
 
 /// Where the state is, which service is meant, and how it is called.
 pub(super) struct Opening {
@@ -115,10 +118,7 @@ impl Opening {
         let Some(deadline) = self.calls.deadline else { return work.await };
         tokio::select! {
             done = work => done,
-            () = sleep_until(self.clock.as_ref(), deadline) => {
-                let message = "stopped at its deadline, before the first call; nothing was changed";
-                Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline"))
-            }
+            () = sleep_until(self.clock.as_ref(), deadline) => Err(past_the_deadline()),
         }
     }
 
@@ -158,10 +158,15 @@ impl Opening {
         if let Some(deadline) = &self.deadline {
             desk.say(&format!("No call starts after {}.", deadline.text()));
         }
-        let store = self.state.open(self.clock.clone()).await?;
+        let opening = self.state.open(self.clock.clone());
+        let soonest = self.clock.boot_time().plus(SHORTEST_OPENING);
+        let until = self.calls.deadline.map(|deadline| deadline.max(soonest));
+        let opened = desk.look(self.clock.as_ref(), until, opening).await?;
+        let store = opened.ok_or_else(past_the_deadline)??;
         store.bear_absences(self.calls.maximum_outage, self.ends_at);
-        if let Some(absences) = store.absences() {
-            tokio::spawn(tell_absences(absences, self.state.name(), screen.clone()));
+        stop_signals::shorten(store.patience());
+        if self.state.directory().is_none() {
+            tokio::spawn(tell_absences(store.absences(), self.state.name(), screen.clone()));
         }
         connection.invite_on(&desk.screen);
         let (service, identity) = (connection.service(), connection.identity());
@@ -178,6 +183,12 @@ impl Opening {
     }
 }
 
+/// The end of a command whose deadline has come before it did anything.
+fn past_the_deadline() -> CommandError {
+    let message = "stopped at its deadline, before the first call; nothing was changed";
+    CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline")
+}
+
 /// Warns, once for each time, that the server of the state is away. Ends with the store.
 async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: PathBuf, screen: Screen) {
     let mut told = None;
@@ -192,7 +203,7 @@ async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: Pa
     }
 }
 
-/// The desk of this process. From now on interrupts are heard, and no longer end it by themselves.
+/// The desk of this process. From now on interrupts are heard here, and no longer end the command by themselves.
 pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>, began: BootTime) -> Desk {
     Desk {
         screen: screen.clone(),
@@ -202,7 +213,7 @@ pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<B
         repeated_options: general.repeated(),
         tick: TICK,
         consent: Arc::new(Confirmation),
-        stop_requests: stop_signals::listen(screen),
+        stop_requests: stop_signals::listen(),
         random: fastrand::Rng::new(),
         began,
         waits: Vec::new(),
@@ -226,7 +237,10 @@ pub(super) fn rows_target(
             format!("{rows} and --json cannot both go to standard output"),
             Some("name a file with -o"),
         )),
-        Some(path) if path == Path::new("-") => Ok(Some(ResultsTarget::StandardOutput)),
+        Some(path) if path == Path::new("-") => {
+            OutputError::unless_open()?;
+            Ok(Some(ResultsTarget::StandardOutput))
+        }
         Some(path) => Ok(Some(ResultsTarget::file(path.to_owned()))),
         None => Ok(None),
     }

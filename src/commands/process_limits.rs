@@ -12,15 +12,18 @@ const FILES_BESIDE_CALLS: u64 = 48;
 const FILES_TO_BEGIN: u64 = 12;
 /// A connection, and the question to a name server before it.
 const FILES_PER_CALL: u64 = 2;
-/// The least address space that a run gets by with, in bytes: code, threads and their heaps. A large tenant takes more.
-const ADDRESS_SPACE_MINIMUM_BYTES: u64 = 160 * 1024 * 1024;
+/// The least address space that a command gets by with, in bytes: code, threads and their heaps. A large tenant takes more.
+const ADDRESS_SPACE_MINIMUM_BYTES: u64 = 256 * MEBIBYTE;
+const MEBIBYTE: u64 = 1 << 20;
 
 /// The least length that a file may have, in bytes: the state database of a small run with its journal, which is brought into
 /// it every few megabytes.
 const FILE_SIZE_MINIMUM_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Makes sure that a command can begin at all: the runtime panics where it may open no pipe.
+/// Makes sure that a command can begin at all: the runtime panics where it may open no pipe, and whatever needs memory that is
+/// not to be had ends the process.
 pub(super) fn allow_to_begin() -> Result<(), CommandError> {
+    allow_memory()?;
     system::raise(system::Kind::Files, FILES_TO_BEGIN).map_err(|allowed| {
         shortage(
             format!("this process may have {allowed} files open, and needs {FILES_TO_BEGIN} to begin"),
@@ -42,23 +45,24 @@ pub(super) fn allow(concurrency: u16) -> Result<(), CommandError> {
             &format!("raise the limit (ulimit -n {files}), or make fewer calls at a time (--concurrency)"),
         ));
     }
-    let kibibytes = |bytes: u64| bytes / 1024;
-    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
     if let Err(allowed) = system::raise(system::Kind::FileSize, FILE_SIZE_MINIMUM_BYTES) {
-        let (allowed, needed) = (kibibytes(allowed), mebibytes(FILE_SIZE_MINIMUM_BYTES));
+        let (allowed, needed) = (allowed / 1024, FILE_SIZE_MINIMUM_BYTES / MEBIBYTE);
         return Err(shortage(
             format!("this process may write files of {allowed} KiB, and needs at least {needed} MiB for its state"),
             "raise the limit (ulimit -f unlimited); a large run needs as much as its input and more",
         ));
     }
-    if let Err(allowed) = system::raise(system::Kind::AddressSpace, ADDRESS_SPACE_MINIMUM_BYTES) {
-        let needed = mebibytes(ADDRESS_SPACE_MINIMUM_BYTES);
-        return Err(shortage(
-            format!("this process may use {} MiB of memory, and needs at least {needed} MiB", mebibytes(allowed)),
-            "raise the limit (ulimit -v unlimited); a large tenant needs 512 MiB and more",
-        ));
-    }
     Ok(())
+}
+
+fn allow_memory() -> Result<(), CommandError> {
+    system::raise(system::Kind::AddressSpace, ADDRESS_SPACE_MINIMUM_BYTES).map_err(|allowed| {
+        let (allowed, needed) = (allowed / MEBIBYTE, ADDRESS_SPACE_MINIMUM_BYTES / MEBIBYTE);
+        shortage(
+            format!("this process may use {allowed} MiB of memory, and needs at least {needed} MiB"),
+            "raise the limit (ulimit -v unlimited); a large tenant needs 512 MiB and more",
+        )
+    })
 }
 
 #[cfg(unix)]

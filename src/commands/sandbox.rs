@@ -19,7 +19,7 @@ pub(super) async fn sandbox(
 ) -> Result<ExitStatus, CommandError> {
     let usage = |error: ProblemSource| CommandError::of(ExitStatus::Usage, Problem { error, hint: None });
     let settings = arguments.settings().map_err(|error| usage(error.into()))?;
-    let mut stop_requests = stop_signals::listen(screen);
+    let mut stop_requests = stop_signals::listen();
     let sandbox = Sandbox::start(settings, arguments.listen).await.map_err(|error| usage(error.into()))?;
     let (credential, url) = (sandbox.credential(), sandbox.base_url());
     let variables = [

@@ -27,7 +27,7 @@ use crate::report::{Ending, Screen};
 /// Carries the command out for each of its profiles.
 pub(super) async fn several(cli: &Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
     refuse_what_is_for_one(&cli.command)?;
-    let mut interrupts = stop_signals::listen(screen);
+    let mut interrupts = stop_signals::listen();
     let (stops, stop) = watch::channel(0);
     let mut show = Showing { cli, screen, ended: cli.several.iter().map(|_| None).collect(), shown: 0 };
     let mut waiting = cli.several.iter().cloned().enumerate();

@@ -1,30 +1,112 @@
 //! Ctrl-C and the signals that ask a process to end: once to drain, twice to stop at once.
+//!
+//! Signals are for the whole process, and so is what hears them; it stands before anything else is done. Whoever works on what
+//! must be ended in order takes the word with [`listen`]. While nobody has it, nothing has been sent, and whoever waits for
+//! [`unheard`] ends the command. Whoever is in a hurry waits less for the state, too, whatever it is asked at the moment.
 
 use std::io;
-use std::time::Instant;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::dispatch::StopRequest;
 use crate::report::Screen;
+use crate::store::Patience;
 #[cfg(target_os = "linux")]
 use crate::store::lose_shared_memory;
 
 /// Requests that may wait; more are the same as two.
 const QUEUE_LENGTH: usize = 4;
+/// How long a state that is away is still waited for once somebody wants the process to end.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(10);
+/// How long a command may take to end that nobody ends in order: it may stand still where it hears nothing, such as a file
+/// that is none.
+const LONGEST_END: Duration = Duration::from_secs(6);
 
-/// Listens from now on. Must be called within a runtime. Output that nobody reads holds nobody who wants to end it.
-pub(super) fn listen(screen: &Screen) -> mpsc::Receiver<StopRequest> {
-    let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+/// Who hears what, in this process.
+static HEARING: LazyLock<Hearing> = LazyLock::new(Hearing::default);
+
+#[derive(Default)]
+struct Hearing {
+    audience: Mutex<Audience>,
+    /// How many interrupts nobody was there to hear.
+    unheard: watch::Sender<u32>,
+}
+
+#[derive(Default)]
+struct Audience {
+    /// Whether somebody has interrupted before.
+    is_stopping: bool,
+    listener: Option<mpsc::Sender<StopRequest>>,
+    screen: Option<Screen>,
+    patience: Option<Patience>,
+}
+
+impl Hearing {
+    fn audience(&self) -> MutexGuard<'_, Audience> {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_listener(&self) -> bool {
+        self.audience().listener.as_ref().is_some_and(|listener| !listener.is_closed())
+    }
+}
+
+/// Hears signals from now on, which no longer end the process by themselves. Must be called within a runtime.
+pub(super) fn hear() {
     match Signals::new() {
         Ok(signals) => {
-            tokio::spawn(pass_on(signals, sender, screen.clone()));
+            tokio::spawn(pass_on(signals));
         }
         Err(error) => {
             tracing::warn!(%error, "interrupts cannot be listened for; the process can only be ended at once");
         }
     }
+}
+
+/// Takes the word: each request is heard here from now on, for as long as the receiver is there.
+pub(super) fn listen() -> mpsc::Receiver<StopRequest> {
+    let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+    HEARING.audience().listener = Some(sender);
     receiver
+}
+
+/// Output on this screen that nobody reads holds nobody who wants to end the process.
+pub(super) fn end_output_of(screen: &Screen) {
+    HEARING.audience().screen = Some(screen.clone());
+}
+
+/// A state with this patience that is away holds nobody for long who wants to end the process.
+pub(super) fn shorten(patience: Patience) {
+    HEARING.audience().patience = Some(patience);
+}
+
+/// Waits until somebody interrupts while nobody has the word.
+pub(super) async fn unheard() {
+    wait_for_unheard(1).await;
+}
+
+/// Waits until a command does not end that was to, or is to end at once, while nobody has the word.
+pub(super) async fn unheeded() {
+    let mut count = 1;
+    loop {
+        wait_for_unheard(count).await;
+        let again = timeout(LONGEST_END, wait_for_unheard(count + 1)).await;
+        if again.is_ok() || !HEARING.has_listener() {
+            return;
+        }
+        count += 1;
+    }
+}
+
+async fn wait_for_unheard(count: u32) {
+    let mut unheard = HEARING.unheard.subscribe();
+    if unheard.wait_for(|known| *known >= count).await.is_err() {
+        // Whoever could say so is there as long as the process.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// A file that reaches the largest size that is allowed (`ulimit -f`) is an error of whoever writes it, and does not end the
@@ -65,21 +147,34 @@ pub(super) fn outlive_lost_memory() {
     }
 }
 
-async fn pass_on(mut signals: Signals, requests: mpsc::Sender<StopRequest>, screen: Screen) {
-    let mut is_stopping = false;
+async fn pass_on(mut signals: Signals) {
     loop {
         let signal = signals.next().await;
-        screen.end_at(Instant::now());
+        let mut audience = HEARING.audience();
+        if let Some(screen) = &audience.screen {
+            screen.end_at(Instant::now());
+        }
         let request = match signal {
-            Signal::Stop if is_stopping => StopRequest::Halt,
+            Signal::Stop if audience.is_stopping => StopRequest::Halt,
             // A terminal that goes away may say so more than once, by itself and through the shell, and a limit on time says
             // so each second; nobody is there who could be in a hurry.
-            Signal::Gone if is_stopping => continue,
+            Signal::Gone if audience.is_stopping => continue,
             Signal::Stop | Signal::Gone => StopRequest::Drain,
         };
-        is_stopping = true;
-        // Nobody may be there to hear it any more, and more than wait already are the same as two.
-        let _unheard = requests.try_send(request);
+        audience.is_stopping = true;
+        if let Some(patience) = &audience.patience {
+            patience.shorten(match request {
+                StopRequest::Drain => LONGEST_ABSENCE,
+                StopRequest::Halt => Duration::ZERO,
+            });
+        }
+        match &audience.listener {
+            Some(listener) if !listener.is_closed() => {
+                // More than wait already are the same as two.
+                let _heard_already = listener.try_send(request);
+            }
+            _ => HEARING.unheard.send_modify(|count| *count += 1),
+        }
     }
 }
 

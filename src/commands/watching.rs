@@ -33,6 +33,8 @@ use crate::store::{Reader, RunCondition, RunKind};
 const PAGE_EVERY: Duration = Duration::from_mins(1);
 /// How long a disk that does not answer may hold up the beginning or the end.
 const LONGEST_WRITING: Duration = Duration::from_secs(5);
+/// How long a state that is away may hold up the beginning: whoever works with it waits for it himself.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// How long a ping may still take once somebody wants the process to end: a service that listens has heard it by then.
 const LONGEST_AFTER_INTERRUPT: Duration = Duration::from_secs(1);
 /// What begins the name of a rehearsal's job, as it begins the names of its runs.
@@ -100,7 +102,6 @@ pub(super) struct Watch {
     metrics: Option<Metrics>,
     /// Where the address cannot be used, the command ends before it begins.
     pings: Result<Option<Pings>, CommandError>,
-    screen: Screen,
 }
 
 impl Watch {
@@ -118,7 +119,7 @@ impl Watch {
         };
         let pings = pings(&subject, cli.general.ca_file.as_ref(), &bulletin, screen);
         let is_wanted = metrics.is_some() || !matches!(pings, Ok(None));
-        Ok(is_wanted.then(|| Self { watched, metrics, pings, screen: screen.clone() }))
+        Ok(is_wanted.then_some(Self { watched, metrics, pings }))
     }
 
     /// What the command has of it.
@@ -132,7 +133,7 @@ impl Watch {
         command: impl Future<Output = Result<ExitStatus, CommandError>>,
         show: impl FnOnce(&CommandError),
     ) -> ExitStatus {
-        let Self { watched, metrics, pings, screen } = self;
+        let Self { watched, metrics, pings } = self;
         let (pings, refusal) = pings.map_or_else(|error| (None, Some(error)), |pings| (pings, None));
         let (ends, end) = watch::channel(None);
         let mut telling = pin!(async {
@@ -168,7 +169,7 @@ impl Watch {
         }
         if pings.is_some() {
             let _told = ends.send(Some(status.code()));
-            let mut interrupts = watched.take_interrupts().unwrap_or_else(|| stop_signals::listen(&screen));
+            let mut interrupts = watched.take_interrupts().unwrap_or_else(stop_signals::listen);
             let has_told = tokio::select! {
                 _in_time = timeout(LONGEST_END, telling.as_mut()) => true,
                 Some(_interrupt) = interrupts.recv() => false,
@@ -238,7 +239,7 @@ impl Metrics {
         screen: &Screen,
     ) -> Result<Option<Self>, CommandError> {
         outputs::refuse_metrics(path, &cli.command, reserved)?;
-        let books = Books::of(cli, subject.is_sandbox).await;
+        let books = timeout(LONGEST_LOOK, Books::of(cli, subject.is_sandbox)).await.unwrap_or(Books(None));
         let about = books.about(&cli.command).await;
         let name = subject.options.job.clone().unwrap_or(about.job);
         let name = cli.general.settings.distinct("job", name);

@@ -25,7 +25,7 @@ const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Where something is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The file.
     pub path: Arc<Path>,
     /// The line, from 1.
@@ -41,7 +41,7 @@ impl fmt::Display for Place {
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct SettingsError {
+pub(crate) struct SettingsError {
     message: String,
     hint: Option<String>,
     #[source]
@@ -51,13 +51,13 @@ pub struct SettingsError {
 impl SettingsError {
     /// Something that is wrong in general.
     #[must_use]
-    pub fn new(message: String, hint: Option<String>) -> Self {
+    pub(crate) fn new(message: String, hint: Option<String>) -> Self {
         Self { message, hint, source: None }
     }
 
     /// Something that is wrong in this line.
     #[must_use]
-    pub fn at(place: &Place, problem: &str, hint: Option<String>) -> Self {
+    pub(crate) fn at(place: &Place, problem: &str, hint: Option<String>) -> Self {
         Self::new(format!("{place}: {problem}"), hint)
     }
 
@@ -68,7 +68,7 @@ impl SettingsError {
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         self.hint.clone()
     }
 }

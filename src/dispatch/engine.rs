@@ -21,8 +21,6 @@ use crate::store::{AccountKey, RunKey, Store, StoreError};
 
 /// Reports that may wait to be heard.
 const REPORT_QUEUE_LENGTH: usize = 1024;
-/// How long the server of a state that is away is still waited for once somebody wants to stop.
-const LONGEST_ABSENCE_AFTER_INTERRUPT: Duration = Duration::from_secs(10);
 
 struct Engine<'a, T> {
     store: Store,
@@ -120,7 +118,7 @@ impl<T: Transport> Engine<'_, T> {
                 Next::Ask(question) => Box::pin(self.ask(question, dispatcher, settings.tick, stop_requests)).await?,
                 Next::Await => tokio::select! {
                     biased;
-                    Some(request) = stop_requests.recv() => self.hear(request),
+                    Some(request) = stop_requests.recv() => Input::StopRequested(request),
                     Some(report) = self.reports.recv() => Input::Reported(report),
                     Some(joined) = self.tasks.join_next() => {
                         let (call, end) = joined.map_err(DispatchError::Task)?;
@@ -156,16 +154,7 @@ impl<T: Transport> Engine<'_, T> {
         Ok(())
     }
 
-    /// Takes notice that somebody wants the run to stop: then the server of the state is not waited for much longer.
-    fn hear(&self, request: StopRequest) -> Input {
-        self.store.shorten_absence(match request {
-            StopRequest::Drain => LONGEST_ABSENCE_AFTER_INTERRUPT,
-            StopRequest::Halt => Duration::ZERO,
-        });
-        Input::StopRequested(request)
-    }
-
-    /// Asks the store. Where that does not answer, the run is shown all the same, and where its server is away it may be stopped.
+    /// Asks the store. Where that does not answer, the run is shown all the same, and may be stopped.
     async fn ask(
         &mut self,
         question: Question,
@@ -176,13 +165,13 @@ impl<T: Transport> Engine<'_, T> {
         let asking = answer(self.store.clone(), self.account, self.run, question);
         tokio::pin!(asking);
         loop {
-            let is_away = self.store.absence().is_some();
+            let is_away = self.moment().is_without_state();
             let look_at = self.clock.boot_time().plus(tick);
             tokio::select! {
                 biased;
                 answer = &mut asking => return Ok(Input::Answered(answer)),
                 // When it stops, nothing of what was asked for is begun.
-                Some(request) = stop_requests.recv(), if is_away => return Ok(self.hear(request)),
+                Some(request) = stop_requests.recv(), if is_away => return Ok(Input::StopRequested(request)),
                 () = sleep_until(self.clock.as_ref(), look_at) => {
                     let actions = dispatcher.look(self.moment());
                     self.carry_out(actions)?;
@@ -193,12 +182,15 @@ impl<T: Transport> Engine<'_, T> {
 
     /// Stores what the end of the run has shown, and tells it.
     async fn conclude(self, dispatcher: Dispatcher) -> Result<(EndReason, Progress), DispatchError> {
-        let (reason, progress, believed) = dispatcher.conclude(self.moment());
+        let (mut reason, progress, believed) = dispatcher.conclude(self.moment());
         if !believed.is_empty() {
             self.store.believe_refusals(self.run, believed).await?;
         }
-        if matches!(reason, EndReason::Halted) {
-            self.store.abandon_open_attempts(self.run).await?;
+        // Whoever stops at once may do so because nothing can be stored.
+        if matches!(reason, EndReason::Halted)
+            && let Err(error) = self.store.abandon_open_attempts(self.run).await
+        {
+            reason = EndReason::StoreFailed(error);
         }
         self.observer.observe(&Event::Ended, &progress).map_err(DispatchError::Observer)?;
         Ok((reason, progress))

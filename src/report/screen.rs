@@ -24,7 +24,7 @@ use super::frame::{Ending, Invocation};
 use super::log_format::{LogFormat, json_line};
 use super::outlet::{Importance, Outlet};
 use super::problem::Problem;
-use super::streams::{DataStream, StandardStreams, Streams};
+use super::streams::{DataStream, StandardStreams, Streams, look_for_output};
 use super::style::Style;
 use super::terminal::{Canvas, PatientTerminal};
 use super::wrapping::wrapped_for;
@@ -78,6 +78,16 @@ pub(crate) struct Screen {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 pub(crate) struct OutputError(#[source] io::Error);
+
+impl OutputError {
+    /// Looks before anything is done whether there is a standard output for what is to go there.
+    ///
+    /// # Errors
+    /// When it was closed from the beginning.
+    pub(crate) fn unless_open() -> Result<(), Self> {
+        look_for_output().map_err(Self)
+    }
+}
 
 impl Screen {
     /// Looks at standard error once: is it a terminal, may it have colours? A quiet screen shows no warnings.
@@ -135,6 +145,12 @@ impl Screen {
                 Self { bars, canvas: None, color: false, animated: false, json_lines: true, ..self }
             }
         }
+    }
+
+    /// Whether every line for people is a JSON object.
+    #[must_use]
+    pub(crate) const fn has_json_lines(&self) -> bool {
+        self.json_lines
     }
 
     /// Says in every object that it is of this call of the program.

@@ -51,12 +51,24 @@ struct Closed;
 
 impl Write for Closed {
     fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
-        Err(io::Error::new(io::ErrorKind::NotConnected, "it was closed before tagfleet was started"))
+        Err(closed())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "it was closed before tagfleet was started")
+}
+
+/// Looks whether there is a standard output.
+///
+/// # Errors
+/// When it was closed from the beginning.
+pub(super) fn look_for_output() -> io::Result<()> {
+    if standard_output::is_closed() { Err(closed()) } else { Ok(()) }
 }
 
 /// Standard error and standard output of the process.

@@ -100,15 +100,23 @@ impl<T: Transport> Run<'_, T> {
         let mut report = (ProgressReport::new(desk.screen.clone(), desk.quiet), desk.bulletin.clone());
         let (transport, clock, stop_requests) =
             (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut desk.stop_requests);
-        let outcome = dispatch(transport, &tenant.store, clock, *key, settings, &mut report, stop_requests).await?;
-        self.give_way(&outcome.0, &desk.screen).await?;
-        match outcome.0 {
-            EndReason::Finished => tenant.store.set_run_state(*key, RunState::Finished).await?,
-            // Where nothing can be stored any more, the run stays as it is.
-            EndReason::StoreFailed(_) => {}
-            _ => tenant.store.set_run_state(*key, RunState::Stopped).await?,
+        let (mut reason, progress) =
+            dispatch(transport, &tenant.store, clock, *key, settings, &mut report, stop_requests).await?;
+        if let Err(error) = self.note_end(&reason, &desk.screen).await {
+            reason = EndReason::StoreFailed(error);
         }
-        Ok(outcome)
+        Ok((reason, progress))
+    }
+
+    /// Notes in the state that the calls are over. Where nothing can be stored any more, the run stays as it is.
+    async fn note_end(&self, reason: &EndReason, screen: &Screen) -> Result<(), StoreError> {
+        let state = match reason {
+            EndReason::StoreFailed(_) => return Ok(()),
+            EndReason::Finished => RunState::Finished,
+            _ => RunState::Stopped,
+        };
+        self.give_way(reason, screen).await?;
+        self.tenant.store.set_run_state(self.key, state).await
     }
 
     /// What the run found so, another run of ours may have changed meanwhile: nothing was sent that would keep it so.

@@ -1,24 +1,34 @@
-//! A server that is away in the middle of work: since when, how long it is waited for, and what waits to be stored meanwhile.
+//! A database that is away in the middle of work: since when, how long it is waited for, and what waits to be stored meanwhile.
 //!
-//! All connections of one store share this. At first there is the patience of somebody who opens a state; a run that is under
-//! way has more, since what was answered meanwhile is known here alone. What surprises: a deadline ends the wait, too, but
-//! never within the first seconds: a connection that only broke is there again by then.
+//! A server is away that cannot be reached or does not answer; a file is while another program holds it. All connections of one
+//! store share this, so that all of them together wait once. At first there is the patience of somebody who opens a state; a
+//! run that is under way has more, since what was answered meanwhile is known here alone. What surprises: a deadline ends the
+//! wait, too, but never within the first seconds: a connection that only broke is there again by then.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tokio::sync::watch;
 
-/// How long a server is asked again that cannot be reached, unless a run says otherwise.
+use super::StoreError;
+
+/// How long a database is waited for that is away, unless a run says otherwise; a file never for longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A wait is never shorter because of a deadline or an interrupt.
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+/// A database that has not answered by then is in trouble: a commit takes milliseconds. Until then one that was well is waited
+/// for, whoever is in a hurry.
+pub(super) const SILENT_AFTER: Duration = Duration::from_secs(2);
+/// How long one is waited for that was given up: it may be back, and the last things are to be stored.
+const LAST_CHANCE: Duration = Duration::from_millis(250);
 /// For so long after the server came back nobody is taken for dead: the others may still be on their way.
 const TIME_TO_COME_BACK: Duration = Duration::from_secs(30);
 
-/// A server that cannot be reached.
+/// A database that is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Absence {
     /// Since when.
@@ -27,9 +37,9 @@ pub struct Absence {
     pub until: Timestamp,
 }
 
-/// How long a server that is away is waited for, and whether it is. Clones share it.
+/// How long a database that is away is waited for, and whether it is. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Patience(Arc<Shared>);
+pub(crate) struct Patience(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -42,8 +52,10 @@ struct Shared {
 #[derive(Debug)]
 struct Books {
     longest: Duration,
+    /// What that may be at the most.
+    most: Duration,
     ends: Option<Instant>,
-    /// How many connections have lost the server.
+    /// How many connections have lost the database.
     lost: usize,
     since: Option<(Instant, Timestamp)>,
     back: Option<Instant>,
@@ -56,32 +68,63 @@ impl Books {
         let ends = self.ends.map(|ends| ends.max(shortest));
         by_itself.into_iter().chain(ends).min()
     }
+
+    /// For how long the database is waited for that is away.
+    fn longest_wait(&self) -> Duration {
+        let wait = self.since.and_then(|(since, _)| Some(self.until(since)?.saturating_duration_since(since)));
+        wait.unwrap_or(self.longest)
+    }
+
+    /// Until when an answer is waited for that was asked for then.
+    fn answer_until(&self, asked: Instant) -> Option<Instant> {
+        let (since, at_least) = match self.since {
+            Some((since, _)) => (since, LAST_CHANCE),
+            None => (asked, SILENT_AFTER),
+        };
+        Some(self.until(since)?.max(asked.checked_add(at_least)?))
+    }
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        let books = Books { longest: PATIENCE, ends: None, lost: 0, since: None, back: None };
+        Self::of_at_most(Duration::MAX)
+    }
+}
+
+impl Patience {
+    /// With a file, which somebody holds who is stuck where it is not free soon.
+    pub(super) fn with_file() -> Self {
+        Self::of_at_most(PATIENCE)
+    }
+
+    fn of_at_most(most: Duration) -> Self {
+        let books = Books { longest: PATIENCE, most, ends: None, lost: 0, since: None, back: None };
         Self(Arc::new(Shared {
             books: Mutex::new(books),
             absence: watch::Sender::default(),
             answers: AtomicUsize::default(),
         }))
     }
-}
 
-impl Patience {
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
         self.0.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on the server is waited for as long as this, and not beyond `ends`.
+    /// From now on the database is waited for as long as this, and not beyond `ends`.
     pub(super) fn set(&self, longest: Duration, ends: Option<Instant>) {
         let mut books = self.books();
-        (books.longest, books.ends) = (longest, ends);
+        (books.longest, books.ends) = (longest.min(books.most), ends);
     }
 
-    /// Somebody wants to go: the server is waited for no longer than this from now on.
-    pub(super) fn shorten(&self, left: Duration) {
+    /// How long an answer may still take that was asked for then; `None` when nobody waits for it any more.
+    pub(super) fn left(&self, asked: Instant) -> Option<Duration> {
+        let now = Instant::now();
+        let Some(until) = self.books().answer_until(asked) else { return Some(Duration::MAX) };
+        Some(until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Somebody wants to go: the database is waited for no longer than this from now on.
+    pub(crate) fn shorten(&self, left: Duration) {
         let mut books = self.books();
         let ends = Instant::now().checked_add(left);
         books.ends = books.ends.into_iter().chain(ends).min();
@@ -123,12 +166,17 @@ impl KeptAnswer {
     }
 }
 
-/// What one connection knows of its server.
+/// What one connection knows of its database.
 #[derive(Debug)]
 pub(super) struct Contact {
     patience: Patience,
     is_lost: bool,
     failures: u32,
+}
+
+thread_local! {
+    /// Who waits on this thread for a file that another program holds, and since when.
+    static AT_FILE: RefCell<Option<(Contact, Instant)>> = const { RefCell::new(None) };
 }
 
 impl Contact {
@@ -140,18 +188,22 @@ impl Contact {
         &self.patience
     }
 
-    /// Notes that the server could not be asked; says how long it may still be waited for, if at all. A connection that broke
-    /// is worth no word as long as the next one comes about, but for a server that kept us waiting.
-    pub(super) fn lose(&mut self, was_silent: bool) -> Option<Duration> {
+    /// Notes that the database could not be asked; says how long it may still be waited for, if at all. A connection that broke
+    /// is worth no word as long as the next one comes about, but for a database that was silent for so long.
+    pub(super) fn lose(&mut self, silent_for: Option<Duration>) -> Option<Duration> {
         self.failures += 1;
         let mut books = self.patience.books();
         if !std::mem::replace(&mut self.is_lost, true) {
             books.lost += 1;
         }
-        let (since, since_wall) = *books.since.get_or_insert_with(|| (Instant::now(), Timestamp::now()));
+        let silence = silent_for.unwrap_or_default();
+        let (since, since_wall) = *books.since.get_or_insert_with(|| {
+            let (now, wall_now) = (Instant::now(), Timestamp::now());
+            (now.checked_sub(silence).unwrap_or(now), wall_now.checked_sub(silence).unwrap_or(wall_now))
+        });
         let until = books.until(since)?;
         drop(books);
-        if was_silent || self.failures > 1 {
+        if silent_for.is_some() || self.failures > 1 {
             let until = since_wall.checked_add(until.saturating_duration_since(since)).unwrap_or(Timestamp::MAX);
             let absence = Some(Absence { since: since_wall, until });
             self.patience.0.absence.send_if_modified(|known| std::mem::replace(known, absence) != absence);
@@ -159,7 +211,44 @@ impl Contact {
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
-    /// Notes that the server has answered.
+    /// What is known here, and leaves a contact that knows nothing.
+    pub(super) fn take(&mut self) -> Self {
+        let fresh = Self::new(self.patience.clone());
+        std::mem::replace(self, fresh)
+    }
+
+    /// Does work with a file that others may hold, on this thread. Every connection that is made meanwhile waits for them
+    /// ([`wait_for_holders`]) for as long as this contact may.
+    pub(super) fn bear<Answer>(
+        &mut self,
+        work: impl FnOnce() -> Result<Answer, StoreError>,
+    ) -> Result<Answer, StoreError> {
+        AT_FILE.replace(Some((self.take(), Instant::now())));
+        let done = work();
+        if let Some((contact, since)) = AT_FILE.take() {
+            *self = contact;
+            if done.as_ref().is_err_and(StoreError::is_busy) {
+                let _given_up = self.lose(Some(since.elapsed()));
+            } else {
+                self.regain();
+            }
+        }
+        done
+    }
+
+    /// Whether whoever has waited since then for the holder of a file may still wait. It is told once that it takes its time.
+    fn bears(&mut self, since: Instant) -> bool {
+        if !self.is_lost && since.elapsed() >= SILENT_AFTER {
+            let _left = self.lose(Some(since.elapsed()));
+            tracing::warn!(
+                "another program holds the state's database; tagfleet waits up to {} s for it",
+                self.patience.books().longest_wait().as_secs()
+            );
+        }
+        self.patience.left(since).is_some()
+    }
+
+    /// Notes that the database has answered.
     pub(super) fn regain(&mut self) {
         self.failures = 0;
         if !std::mem::take(&mut self.is_lost) {
@@ -183,6 +272,25 @@ impl Drop for Contact {
     }
 }
 
+/// Has a connection wait for other processes that hold its file: those of ours do so for a few milliseconds at a time.
+/// `SQLite`'s own waiting grows to 100 ms a step, which would starve a process beside a busy one.
+pub(super) fn wait_for_holders(connection: &Connection) -> Result<(), rusqlite::Error> {
+    const STEP: Duration = Duration::from_millis(1);
+    connection.busy_handler(Some(|tries| {
+        AT_FILE.with_borrow_mut(|at_file| {
+            let Some((contact, since)) = at_file else { return false };
+            if tries == 0 {
+                *since = Instant::now();
+            }
+            let bears = contact.bears(*since);
+            if bears {
+                std::thread::sleep(STEP);
+            }
+            bears
+        })
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +307,7 @@ mod tests {
         ];
         for (longest, ends, waits) in table {
             let ends = ends.map(|ends| now + ends);
-            let books = Books { longest, ends, lost: 1, since: None, back: None };
+            let books = Books { longest, most: Duration::MAX, ends, lost: 1, since: None, back: None };
             assert_eq!(books.until(now), Some(now + waits), "{longest:?} {ends:?}");
         }
     }
@@ -211,16 +319,16 @@ mod tests {
         assert!(!patience.has_just_returned());
         let is_away = || absences.borrow().is_some();
         let (mut writing, mut reading) = (Contact::new(patience.clone()), Contact::new(patience.clone()));
-        assert!(writing.lose(false).is_some() && !is_away(), "a connection that broke");
-        assert!(writing.lose(false).is_some() && is_away());
-        assert!(reading.lose(true).is_some() && is_away());
+        assert!(writing.lose(None).is_some() && !is_away(), "a connection that broke");
+        assert!(writing.lose(None).is_some() && is_away());
+        assert!(reading.lose(Some(Duration::ZERO)).is_some() && is_away());
         writing.regain();
         assert!(is_away());
         reading.regain();
         assert!(!is_away() && patience.has_just_returned());
-        assert!(writing.lose(true).is_some() && is_away(), "a server that keeps silent");
+        assert!(writing.lose(Some(Duration::ZERO)).is_some() && is_away(), "a server that keeps silent");
         patience.shorten(Duration::ZERO);
-        assert_eq!(writing.lose(false), None);
+        assert_eq!(writing.lose(None), None);
         let kept = patience.keep_answer();
         assert_eq!(patience.unstored_answers(), 1);
         kept.stored();

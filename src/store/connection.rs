@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::absence::{Contact, Patience};
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::server::Server;
 use super::sql::{SqlError, Transaction};
@@ -73,7 +74,7 @@ pub(super) struct SharedConnection {
 
 impl SharedConnection {
     /// Takes a connection that only reads this database over. Must be called within a runtime.
-    pub(super) fn start_reading(connection: Connection, path: &Path) -> Self {
+    pub(super) fn start_reading(connection: Connection, path: &Path, patience: Patience) -> Self {
         Self::start_with_file(Database {
             connection,
             path: path.to_owned(),
@@ -81,12 +82,13 @@ impl SharedConnection {
             shared_memory: SharedMemory::of(path),
             watch: None,
             harm: None,
+            contact: Contact::new(patience),
             waiting: Waiting::default(),
         })
     }
 
     /// The same for one that writes; a database on a disk is watched. Must be called within a runtime.
-    pub(super) fn start_writing(connection: Connection, path: &Path, watch: Option<Watch>) -> Self {
+    pub(super) fn start_writing(connection: Connection, path: &Path, watch: Option<Watch>, patience: Patience) -> Self {
         Self::start_with_file(Database {
             connection,
             path: path.to_owned(),
@@ -94,6 +96,7 @@ impl SharedConnection {
             shared_memory: SharedMemory::of(path),
             watch,
             harm: None,
+            contact: Contact::new(patience),
             waiting: Waiting::default(),
         })
     }
@@ -165,6 +168,8 @@ struct Database {
     watch: Option<Watch>,
     /// What was found once, after which the database is not touched any more.
     harm: Option<StoreError>,
+    /// How long others may hold it.
+    contact: Contact,
     waiting: Waiting,
 }
 
@@ -270,12 +275,19 @@ impl Database {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        let outcome = self.harm.clone().map_or_else(|| self.run_all(batch), Err);
+        let outcome = self.harm.clone().map_or_else(|| self.run_patiently(batch), Err);
         self.waiting.end();
         if let Err(harm @ StoreError::Harmed { .. }) = &outcome {
             self.harm = Some(harm.clone());
         }
         outcome
+    }
+
+    fn run_patiently(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let mut contact = self.contact.take();
+        let outcome = contact.bear(|| self.run_all(batch));
+        self.contact = contact;
+        outcome.map_err(|error| error.with_answers_lost(self.contact.patience().unstored_answers()))
     }
 
     fn run_all(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
@@ -312,6 +324,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::absence::wait_for_holders;
     use crate::store::sql::params;
 
     #[tokio::test]
@@ -320,9 +333,9 @@ mod tests {
         let path = place.path().join("db");
         let ours = Connection::open(&path).expect("a database");
         ours.execute_batch("CREATE TABLE x (y INTEGER)").expect("a table");
-        ours.busy_timeout(Duration::from_mins(2)).expect("patience");
+        wait_for_holders(&ours).expect("patience");
         let other = Connection::open(&path).expect("the same");
-        let shared = SharedConnection::start_writing(ours, &path, None);
+        let shared = SharedConnection::start_writing(ours, &path, None, Patience::with_file());
         let store = || shared.run(|transaction| transaction.execute("INSERT INTO x VALUES (1)", params![]));
         assert_eq!(store().await.expect("nobody has a lock"), 1);
         other.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
@@ -340,5 +353,32 @@ mod tests {
         while shared.waiting_for().is_some() {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_others_hold_is_waited_for_once_and_is_there_again_when_it_is_let_go() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("db");
+        let [ours, other] = [(); 2].map(|()| Connection::open(&path).expect("a database"));
+        ours.execute_batch("CREATE TABLE x (y INTEGER)").expect("a table");
+        wait_for_holders(&ours).expect("patience");
+        let patience = Patience::with_file();
+        let shared = SharedConnection::start_writing(ours, &path, None, patience.clone());
+        let store = || shared.run(|transaction| transaction.execute("INSERT INTO x VALUES (1)", params![]));
+        other.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+        let answer = patience.keep_answer();
+        let absences = patience.absences();
+        patience.set(Duration::from_secs(3), None);
+        let since = std::time::Instant::now();
+        for _ in 0..15 {
+            let failed = store().await;
+            assert!(matches!(failed, Err(StoreError::AnswersLost { answers: 1, .. })), "{failed:?}");
+            assert!(absences.borrow().is_some());
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "{:?}: as long for each", since.elapsed());
+        other.execute_batch("COMMIT").expect("an end");
+        assert_eq!(store().await.expect("nobody holds it"), 1);
+        answer.stored();
+        assert_eq!((*absences.borrow(), patience.unstored_answers()), (None, 0));
     }
 }

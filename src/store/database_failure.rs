@@ -61,6 +61,8 @@ pub(super) enum Trouble {
     Disk,
     /// A file of this process may not grow any more.
     FileSize,
+    /// This process may not have more memory.
+    Memory,
     /// What stands in a database on a server is not what this program stores there.
     DamagedOnServer,
     /// A server that nobody can reach.
@@ -94,6 +96,7 @@ impl Trouble {
             Self::NotWritable => "cannot be opened or written",
             Self::Disk => "cannot be read or written: its disk fails",
             Self::FileSize => "cannot grow: this process may not write larger files",
+            Self::Memory => "cannot be used: the system has no more memory for this process",
             Self::DamagedOnServer => "holds what tagfleet does not store there",
             Self::Unreachable => "cannot be reached",
             Self::Untrusted(why) => why.text(),
@@ -154,6 +157,7 @@ fn trouble_of_sqlite(error: &rusqlite::Error) -> Trouble {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => Trouble::Full,
+            ErrorCode::OutOfMemory => Trouble::Memory,
             // The last is a row that another refers to and that was taken away, or one that may not be there.
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation => Trouble::Damaged,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Trouble::Busy,

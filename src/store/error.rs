@@ -119,7 +119,7 @@ pub enum StoreError {
         /// Why.
         source: Arc<DatabaseFailure>,
     },
-    /// A server was waited for in vain while answers were here that it was to store.
+    /// The database was waited for in vain while answers were here that it was to store.
     #[error(
         "the state database {} {}, and {} could not be stored",
         shown(path),
@@ -127,7 +127,7 @@ pub enum StoreError {
         counted(*answers as u64, "answer of the service", "answers of the service")
     )]
     AnswersLost {
-        /// The server.
+        /// The file or the server.
         path: PathBuf,
         /// How many answers.
         answers: usize,
@@ -175,6 +175,21 @@ impl StoreError {
     pub(super) fn given_up(path: &Path, source: SqlError, answers: usize) -> Self {
         let (path, source) = (path.to_owned(), Arc::new(source.into()));
         if answers == 0 { Self::Database { path, source } } else { Self::AnswersLost { path, answers, source } }
+    }
+
+    /// The same, where so many answers were to be stored while somebody held the database.
+    pub(super) fn with_answers_lost(self, answers: usize) -> Self {
+        match self {
+            Self::Database { path, source } if answers > 0 && source.trouble == Trouble::Busy => {
+                Self::AnswersLost { path, answers, source }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether somebody else holds the database.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if source.trouble == Trouble::Busy)
     }
 
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
@@ -243,6 +258,11 @@ impl StoreError {
                     "raise the limit (ulimit -f unlimited), then run the same command again; whatever was stored holds"
                         .to_owned()
                 }
+                Trouble::Memory => {
+                    "raise the limit (ulimit -v unlimited), or give the machine more memory, then run the same command \
+                     again; whatever was stored holds"
+                        .to_owned()
+                }
                 Trouble::DamagedOnServer => {
                     "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database"
                         .to_owned()
@@ -270,11 +290,14 @@ impl StoreError {
                 Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
                 Trouble::Other => "check the disk that holds the state directory".to_owned(),
             },
-            Self::AnswersLost { .. } => {
-                "what was in flight may have been done: run the same command again once the server is \
-                                         back, and it finds out"
-                    .to_owned()
-            }
+            Self::AnswersLost { path, .. } => format!(
+                "what was in flight may have been done: run the same command again once {}, and it finds out",
+                if is_on_server(path) {
+                    "the server is back"
+                } else {
+                    "nobody holds the file any more (look for a stuck tagfleet, or a backup tool)"
+                }
+            ),
             Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
             Self::TakenOver => "nothing more was sent from here; see how the run stands with: tagfleet runs".to_owned(),
             Self::NoSuchRun(_) | Self::Closed => return None,
@@ -318,7 +341,12 @@ mod tests {
             (failure(rusqlite::ffi::SQLITE_CANTOPEN), "cannot be opened or written", "who owns"),
             (failure(rusqlite::ffi::SQLITE_IOERR_FSYNC), "cannot be read or written: its disk fails", "system's log"),
             (failure(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY), "is damaged", "move it away"),
-            (failure(rusqlite::ffi::SQLITE_NOMEM), "failed", "check the disk"),
+            (
+                failure(rusqlite::ffi::SQLITE_NOMEM),
+                "cannot be used: the system has no more memory for this process",
+                "ulimit -v",
+            ),
+            (failure(rusqlite::ffi::SQLITE_MISUSE), "failed", "check the disk"),
         ];
         for (source, text, hint) in table {
             let error = StoreError::database(Path::new("dir/db"), source);

@@ -15,13 +15,14 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Mutex;
 
+use super::absence::{Contact, Patience, wait_for_holders};
 use super::attempt::{AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Settlement};
 use super::connection::SharedConnection;
 use super::forms::RunKey;
 use super::ledger::announce;
 use super::settlement::store_effect;
 use super::sql::{SqlError, Transaction, params};
-use super::{DATABASE_NAME, Reader, Store, StoreError, prepare, wait_patiently};
+use super::{DATABASE_NAME, Reader, Store, StoreError, prepare};
 use crate::clock::BootTime;
 
 /// Where it is: nowhere that has a name.
@@ -61,10 +62,12 @@ impl Store {
     /// Copies a run that is about to be carried out. Where there is no room for that, the run does without.
     pub async fn keep_a_copy(&self, run: RunKey) {
         let (Some(keepsake), Some(directory)) = (&self.keepsake, self.identity.state_directory()) else { return };
-        let copying = tokio::task::spawn_blocking(move || copy(&directory.join(DATABASE_NAME), run));
+        let mut contact = Contact::new(self.patience.clone());
+        let copying = tokio::task::spawn_blocking(move || contact.bear(|| copy(&directory.join(DATABASE_NAME), run)));
         match copying.await {
             Ok(Ok(connection)) => {
-                let connection = SharedConnection::start_writing(connection, Path::new(NO_NAME), None);
+                let nobody = Patience::with_file();
+                let connection = SharedConnection::start_writing(connection, Path::new(NO_NAME), None, nobody);
                 let _there_already = keepsake.set(RunCopy { run, connection, notes: Mutex::default() });
             }
             Ok(Err(error)) => tracing::info!(%error, "there is no copy of this run, should the state be harmed"),
@@ -143,7 +146,7 @@ fn copy(database: &Path, run: RunKey) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(database, error);
     let mut copy = Connection::open(NO_NAME).map_err(failed)?;
     prepare(&mut copy, Path::new(NO_NAME))?;
-    wait_patiently(&copy).map_err(failed)?;
+    wait_for_holders(&copy).map_err(failed)?;
     // Nobody looks for work there, and whatever the rows refer to stays behind.
     copy.execute_batch(
         "PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;

@@ -65,7 +65,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
-pub(crate) use absence::Absence;
+pub(crate) use absence::{Absence, Patience};
 pub(crate) use accounts::{CallRecord, NO_KIND, OperationRecord};
 pub(crate) use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
@@ -104,8 +104,6 @@ use crate::clock::SharedClock;
 
 /// The name of the database in the state directory.
 const DATABASE_NAME: &str = "tagfleet.sqlite3";
-/// How long to wait for another process that is writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The state of one directory, open for writing. Clones share it; it is closed when the last one is gone. Whatever a
 /// [`Reader`] can tell, a store can, too.
@@ -115,6 +113,8 @@ pub struct Store {
     writer: connection::SharedConnection,
     clock: SharedClock,
     identity: Arc<process::ProcessIdentity>,
+    /// How long its database is waited for.
+    patience: Patience,
     /// What is lost, if this opening was the first to find that out.
     loss: Option<StoreError>,
     /// A copy of the run under way; in simulations there is none.
@@ -135,16 +135,13 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// A database that has not answered by then is in trouble: a commit takes milliseconds.
-const SILENT_AFTER: Duration = Duration::from_secs(2);
-
 impl Store {
     /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
     #[must_use]
     pub fn silent_for(&self) -> Option<Duration> {
         let connections = [&self.writer, &self.reader.connection];
         let waits = connections.into_iter().filter_map(connection::SharedConnection::waiting_for);
-        waits.max().filter(|waiting| *waiting >= SILENT_AFTER)
+        waits.max().filter(|waiting| *waiting >= absence::SILENT_AFTER)
     }
 
     /// Opens or makes the state on this server, notes this process, and closes the books of dead ones. Must be called
@@ -153,7 +150,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the server cannot be used.
     pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
-        let patience = absence::Patience::default();
+        let patience = Patience::default();
         Self::prepare_on(address, patience.clone()).await?;
         let new = || server::Server::new(address.clone(), true, patience.clone());
         let entering = connection::SharedConnection::start_on(new());
@@ -167,14 +164,14 @@ impl Store {
         let heartbeats = heart.beat(writer.clone(), Arc::clone(&clock));
         let identity = process::ProcessIdentity::on_server(process_key, timeline_key, heartbeats, seen);
         let identity = Arc::new(identity);
-        let reader = Reader::on(address, patience);
-        let store = Self { reader, writer, clock, identity, loss: None, keepsake: None };
+        let reader = Reader::on(address, patience.clone());
+        let store = Self { reader, writer, clock, identity, patience, loss: None, keepsake: None };
         store.sweep_dead_processes().await?;
         Ok(store)
     }
 
     /// Makes the tables on this server, or brings them up to date.
-    async fn prepare_on(address: &ServerAddress, patience: absence::Patience) -> Result<(), StoreError> {
+    async fn prepare_on(address: &ServerAddress, patience: Patience) -> Result<(), StoreError> {
         let asked = address.clone();
         let preparing = tokio::task::spawn_blocking(move || server::prepare(&asked, &patience));
         preparing.await.map_err(|_stopped| StoreError::Closed)?
@@ -200,22 +197,23 @@ impl Store {
         if let Some(address) = server::cluster::in_place_of(directory) {
             return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
         }
-        let path = directory.to_owned();
-        let opening_clock = Arc::clone(&clock);
-        let opening = tokio::task::spawn_blocking(move || open_blocking(&path, &opening_clock));
+        let (path, patience) = (directory.to_owned(), Patience::with_file());
+        let (opening_clock, mut contact) = (Arc::clone(&clock), absence::Contact::new(patience.clone()));
+        let opening = tokio::task::spawn_blocking(move || contact.bear(|| open_blocking(&path, &opening_clock)));
         let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
         let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
-        let store = Self { keepsake: Some(keepsake::Keepsake::default()), ..Self::of(opened, directory, clock) };
+        let store = Self::of(opened, directory, clock, patience);
+        let store = Self { keepsake: Some(keepsake::Keepsake::default()), ..store };
         store.sweep_dead_processes().await?;
         Ok(store)
     }
 
-    fn of(opened: Opened, directory: &Path, clock: SharedClock) -> Self {
+    fn of(opened: Opened, directory: &Path, clock: SharedClock, patience: Patience) -> Self {
         let Opened { writing, watch, reading, identity, loss } = opened;
         let file = directory.join(DATABASE_NAME);
-        let writer = connection::SharedConnection::start_writing(writing, &file, Some(watch));
-        let reader = Reader::start(reading, directory);
-        Self { reader, writer, clock, identity: Arc::new(identity), loss, keepsake: None }
+        let writer = connection::SharedConnection::start_writing(writing, &file, Some(watch), patience.clone());
+        let reader = Reader::start(reading, directory, patience.clone());
+        Self { reader, writer, clock, identity: Arc::new(identity), patience, loss, keepsake: None }
     }
 
     /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
@@ -225,31 +223,28 @@ impl Store {
         self.loss.as_ref()
     }
 
-    /// Waits for a server that is away for as long as this in the middle of work, and not beyond `ends`; until then it is
-    /// asked for as long as at the beginning.
+    /// Waits for a database that is away for as long as this in the middle of work, and not beyond `ends`; until then it is
+    /// asked for as long as at the beginning. A file is never waited for longer than that.
     pub fn bear_absences(&self, longest: Duration, ends: Option<Instant>) {
-        if let Some(patience) = self.identity.patience() {
-            patience.set(longest, ends);
-        }
+        self.patience.set(longest, ends);
     }
 
-    /// Waits no longer than this for a server that is away: somebody wants to go.
-    pub fn shorten_absence(&self, left: Duration) {
-        if let Some(patience) = self.identity.patience() {
-            patience.shorten(left);
-        }
-    }
-
-    /// Tells when the server goes away, and when it is back; `None` where there is none.
+    /// How long a database that is away is waited for, to be shortened by whoever wants to go.
     #[must_use]
-    pub fn absences(&self) -> Option<watch::Receiver<Option<Absence>>> {
-        self.identity.patience().map(absence::Patience::absences)
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
-    /// Since when the server is away, and until when it is waited for, if it is.
+    /// Tells when the database goes away, and when it is back.
+    #[must_use]
+    pub fn absences(&self) -> watch::Receiver<Option<Absence>> {
+        self.patience.absences()
+    }
+
+    /// Since when the database is away, and until when it is waited for, if it is.
     #[must_use]
     pub fn absence(&self) -> Option<Absence> {
-        self.absences().and_then(|absences| *absences.borrow())
+        *self.absences().borrow()
     }
 
     /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.
@@ -276,9 +271,10 @@ impl Store {
         prepare(&mut connection, path)?;
         let nothing = custody::Finding::default();
         let (identity, _) = process::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref(), &nothing)?;
-        let writer = connection::SharedConnection::start_writing(connection, path, None);
+        let patience = Patience::with_file();
+        let writer = connection::SharedConnection::start_writing(connection, path, None, patience.clone());
         let reader = Reader::in_memory(writer.clone());
-        Ok(Self { reader, writer, clock, identity: Arc::new(identity), loss: None, keepsake: None })
+        Ok(Self { reader, writer, clock, identity: Arc::new(identity), patience, loss: None, keepsake: None })
     }
 }
 
@@ -290,13 +286,14 @@ impl Store {
         if let Some(address) = server::cluster::in_place_of(directory) {
             return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
         }
-        let opened = open_blocking(directory, &clock)?;
+        let patience = Patience::with_file();
+        let opened = absence::Contact::new(patience.clone()).bear(|| open_blocking(directory, &clock))?;
         let file = directory.join(DATABASE_NAME);
         for connection in [&opened.writing, &opened.reading] {
             let relaxed = connection.pragma_update(None, "synchronous", "OFF");
             relaxed.map_err(|error| StoreError::database(&file, error))?;
         }
-        let store = Self::of(opened, directory, clock);
+        let store = Self::of(opened, directory, clock, patience);
         store.sweep_dead_processes().await?;
         Ok(store)
     }
@@ -344,7 +341,7 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     // whoever ends in order has done it before.
     let journal_stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(journal_stays, true).map_err(failed)?;
-    wait_patiently(&connection).map_err(failed)?;
+    absence::wait_for_holders(&connection).map_err(failed)?;
     prepare(&mut connection, &file)?;
     soundness::check(&connection, &file).map_err(failed)?;
     let finding = custody::examine(&connection, &file, &testimony)?;
@@ -374,21 +371,4 @@ fn schema_error(problem: schema::SchemaProblem, path: &Path) -> StoreError {
         }
         schema::SchemaProblem::Database(error) => StoreError::database(path, error),
     }
-}
-
-/// Other processes hold the database for a few milliseconds at a time. `SQLite`'s own waiting grows to 100 ms a step,
-/// which would starve a process beside a busy one.
-fn wait_patiently(connection: &Connection) -> Result<(), rusqlite::Error> {
-    const STEP: Duration = Duration::from_millis(1);
-    connection.busy_handler(Some(|tries| {
-        std::thread::sleep(STEP);
-        let tries = u128::try_from(tries).unwrap_or(0);
-        if tries == SILENT_AFTER.as_millis() / STEP.as_millis() {
-            tracing::warn!(
-                "another program holds the state's database; tagfleet waits up to {} s for it",
-                BUSY_TIMEOUT.as_secs()
-            );
-        }
-        tries < BUSY_TIMEOUT.as_millis() / STEP.as_millis()
-    }))
 }

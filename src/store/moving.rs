@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::absence::wait_for_holders;
 use super::sql::lists::Kept;
 use super::sql::{Parameter as _, SqlError, Transaction, Value, params};
-use super::{DATABASE_NAME, ServerAddress, StatePlace, StoreError, server, wait_patiently};
+use super::{DATABASE_NAME, ServerAddress, StatePlace, StoreError, server};
 use crate::clock::SharedClock;
 
 /// A table, and what its rows are ordered by.
@@ -59,7 +60,7 @@ impl Source {
             Self::File(file) => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
                 let connection = Connection::open_with_flags(file, flags)?;
-                wait_patiently(&connection)?;
+                wait_for_holders(&connection)?;
                 let transaction = connection.unchecked_transaction()?;
                 work(&Transaction::within(&transaction))
             }

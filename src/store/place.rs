@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::absence::Patience;
-use super::{Reader, ServerAddress, Store, StoreError};
+use super::{Patience, Reader, ServerAddress, Store, StoreError};
 use crate::clock::SharedClock;
 
 /// Where a state is.
@@ -56,6 +55,15 @@ impl StatePlace {
         match self {
             Self::Directory(directory) => Some(directory),
             Self::Server(_) => None,
+        }
+    }
+
+    /// The file that the password of a server comes from, if it comes from one.
+    #[must_use]
+    pub(crate) fn password_file(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Server(address) => address.password_file(),
         }
     }
 

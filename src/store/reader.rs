@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::absence::Patience;
+use super::absence::{Contact, Patience, wait_for_holders};
 use super::connection::SharedConnection;
 use super::custody::Uncertainty;
 use super::liveness::LOCK_DIRECTORY;
 use super::server::{self, ServerAddress};
 use super::sql::params;
 use super::witness::Testimony;
-use super::{DATABASE_NAME, StoreError, custody, directory, presence, schema, schema_error, wait_patiently, witness};
+use super::{DATABASE_NAME, StoreError, custody, directory, presence, schema, schema_error, witness};
 use crate::outside::shown;
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
@@ -47,11 +47,12 @@ impl Reader {
         if let Some(address) = server::cluster::in_place_of(directory) {
             return Self::open_on(&address).await;
         }
-        let path = directory.to_owned();
-        let opening = tokio::task::spawn_blocking(move || open_blocking(&path));
+        let (path, patience) = (directory.to_owned(), Patience::with_file());
+        let mut contact = Contact::new(patience.clone());
+        let opening = tokio::task::spawn_blocking(move || contact.bear(|| open_blocking(&path)));
         let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
         let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
-        Ok(opened.map(|(connection, uncertainty)| Self { uncertainty, ..Self::start(connection, directory) }))
+        Ok(opened.map(|(connection, uncertainty)| Self { uncertainty, ..Self::start(connection, directory, patience) }))
     }
 
     /// Opens the state on this server; `None` when there is none yet. Must be called within a runtime.
@@ -59,10 +60,11 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the server cannot be used.
     pub async fn open_on(address: &ServerAddress) -> Result<Option<Self>, StoreError> {
-        let asked = address.clone();
-        let asking = tokio::task::spawn_blocking(move || server::is_there(&asked));
+        let (asked, patience) = (address.clone(), Patience::default());
+        let wait = patience.clone();
+        let asking = tokio::task::spawn_blocking(move || server::is_there(&asked, &wait));
         let is_there = asking.await.map_err(|_stopped| StoreError::Closed)??;
-        Ok(is_there.then(|| Self::on(address, Patience::default())))
+        Ok(is_there.then(|| Self::on(address, patience)))
     }
 
     /// Reads what is on a server.
@@ -72,9 +74,9 @@ impl Reader {
     }
 
     /// Readers see the state as it was when they began to look, whatever is written meanwhile.
-    pub(super) fn start(connection: Connection, directory: &Path) -> Self {
+    pub(super) fn start(connection: Connection, directory: &Path, patience: Patience) -> Self {
         let path = directory.join(DATABASE_NAME);
-        let connection = SharedConnection::start_reading(connection, &path);
+        let connection = SharedConnection::start_reading(connection, &path, patience);
         Self { lock_directory: Some(directory.join(LOCK_DIRECTORY)), ..Self::in_memory(connection) }
     }
 
@@ -176,7 +178,7 @@ fn connect_for_writing(file: &Path) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(file, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    wait_patiently(&connection).map_err(failed)?;
+    wait_for_holders(&connection).map_err(failed)?;
     Ok(connection)
 }
 
@@ -185,7 +187,7 @@ pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(file, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    wait_patiently(&connection).map_err(failed)?;
+    wait_for_holders(&connection).map_err(failed)?;
     Ok(connection)
 }
 

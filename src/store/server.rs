@@ -25,7 +25,7 @@ mod tests;
 mod tls;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
 pub(super) use self::heartbeats::{Heart, Heartbeats, is_alive, mark_the_dead, show, the_dead};
@@ -36,9 +36,9 @@ use super::sql::{Session, SqlError, Transaction};
 use super::waiting::Waiting;
 
 /// What every transaction begins with. Nothing of it outlasts the transaction, so that a pooler may lend the connection to
-/// others in between.
-const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '30s';
-    SET LOCAL lock_timeout TO '30s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
+/// others in between. The server waits for a little less long than it is waited for, and so says itself what for.
+const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '28s';
+    SET LOCAL lock_timeout TO '28s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -107,7 +107,8 @@ impl Server {
                 return Err(StoreError::database(&self.name(), failed));
             }
             self.session = None;
-            let Some(left) = self.contact.lose(failed.is_silence()) else {
+            let silent_for = failed.is_silence().then(|| self.waiting.lasts().unwrap_or_default());
+            let Some(left) = self.contact.lose(silent_for) else {
                 let answers = self.contact.patience().unstored_answers();
                 return Err(StoreError::given_up(&self.name(), failed, answers));
             };
@@ -118,7 +119,10 @@ impl Server {
     fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
         let session = match &self.session {
             Some(session) if !session.is_closed() => session,
-            _ => self.session.insert(self.address.connect()?.shown_by(self.waiting.clone())),
+            _ => {
+                let session = self.address.connect(self.contact.patience())?;
+                self.session.insert(session.shown_by(self.waiting.clone()))
+            }
         };
         if !self.writes {
             session.begin(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;
@@ -161,7 +165,7 @@ pub(super) fn read<Answer>(
     address: &ServerAddress,
     work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError>,
 ) -> Result<Answer, SqlError> {
-    let session = address.connect()?;
+    let session = address.connect(&Patience::default())?;
     session.simple(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;
     work(&Transaction::on(&session))
 }
@@ -189,21 +193,22 @@ pub(super) fn prepare(address: &ServerAddress, patience: &Patience) -> Result<()
 }
 
 /// Whether there is a state on this server; one of an older form is brought up to date.
-pub(super) fn is_there(address: &ServerAddress) -> Result<bool, StoreError> {
-    patiently(address, &Patience::default(), preparing::is_there)
+pub(super) fn is_there(address: &ServerAddress, patience: &Patience) -> Result<bool, StoreError> {
+    patiently(address, patience, preparing::is_there)
 }
 
 /// Asks again for as long as the server cannot be reached, but not for ever.
 fn patiently<Answer>(
     address: &ServerAddress,
     patience: &Patience,
-    ask: impl Fn(&ServerAddress) -> Result<Answer, preparing::Problem>,
+    ask: impl Fn(&ServerAddress, &Patience) -> Result<Answer, preparing::Problem>,
 ) -> Result<Answer, StoreError> {
     let (mut pauses, mut contact) = (Pauses::new(), Contact::new(patience.clone()));
     loop {
-        let left = match ask(address) {
+        let asked = Instant::now();
+        let left = match ask(address, patience) {
             Err(preparing::Problem::Sql(failed)) if failed.is_lost_connection() => {
-                contact.lose(true).ok_or(preparing::Problem::Sql(failed))
+                contact.lose(Some(asked.elapsed())).ok_or(preparing::Problem::Sql(failed))
             }
             done => {
                 contact.regain();

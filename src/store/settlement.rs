@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::absence::Patience;
 use super::attempt::{AttemptEnd, OperationEffect, Settlement};
 use super::encoding::bucket_number;
 use super::forms::{OperationState, RunKey};
@@ -24,7 +23,7 @@ impl Store {
         let identity = self.identity.clone();
         // It may be stored later, when a server is back that was away.
         let heard = clock.boot_time();
-        let kept = identity.patience().map(Patience::keep_answer);
+        let kept = self.patience.keep_answer();
         self.note_settled(&settlement).await;
         let is_ours = self
             .writer
@@ -33,9 +32,7 @@ impl Store {
                 settle(transaction, &settlement, heard, &timelines, clock.as_ref())
             })
             .await?;
-        if let Some(kept) = kept {
-            kept.stored();
-        }
+        kept.stored();
         if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
     }
 

@@ -93,3 +93,5 @@ mod tolerance;
 mod undoing;
 mod unread;
 mod verification;
+#[cfg(target_os = "linux")]
+mod waits;

@@ -360,3 +360,48 @@ fn a_password_file_that_everybody_can_read_is_warned_of() {
     std::fs::set_permissions(folder.path("password"), everybody).expect("our own file");
     assert!(rehearse().contains("password can be read by every account on this computer"), "{}", rehearse());
 }
+
+/// The address of a server that lets nobody in.
+#[cfg(unix)]
+fn closed_server() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = listener.local_addr().expect("an address").port();
+    // It ends with the process of the tests.
+    std::thread::spawn(move || {
+        for mut asking in listener.incoming().flatten() {
+            let fields = b"SFATAL\0C28P01\0Mnobody is let in\0\0";
+            let length = u32::try_from(4 + fields.len()).expect("a short text");
+            let mut answer = vec![b'E'];
+            answer.extend_from_slice(&length.to_be_bytes());
+            answer.extend_from_slice(fields);
+            // Whoever asked is told by the end of the connection otherwise.
+            let _told = std::io::Read::read(&mut asking, &mut [0; 1024]).and_then(|_| asking.write_all(&answer));
+        }
+    });
+    format!("postgresql://user@127.0.0.1:{port}/state")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_list_of_passwords_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let state = closed_server();
+    for (name, variable) in [(".pgpass", None), ("list", Some("PGPASSFILE"))] {
+        let folder = Folder::new();
+        folder.write_private(name, "*:*:*:*:canary");
+        let look = || {
+            let mut command = folder.command();
+            command.env_remove("TAGFLEET_STATE_DIR").env("TAGFLEET_STATE", &state).arg("runs");
+            command.envs(variable.map(|variable| (variable, folder.path(name))));
+            let ended = crate::process::Program::start(command, None, true).end();
+            assert_eq!(ended.status, Some(2), "{}", ended.messages);
+            ended.messages
+        };
+        assert!(!look().contains("can be read by"));
+        let everybody = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(folder.path(name), everybody).expect("our own file");
+        let said = look();
+        assert!(said.contains(&format!("{name} can be read by every account on this computer")), "{said}");
+    }
+}

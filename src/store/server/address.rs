@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio_postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 
 use super::tls::{self, Proof};
 use crate::outside::{Outside, secrets};
+use crate::store::absence::Patience;
 use crate::store::password::PasswordGiver;
 use crate::store::sql::{Session, SqlError};
 
@@ -191,8 +192,8 @@ impl ServerAddress {
         }
     }
 
-    /// Connects. To be called on a thread that may wait.
-    pub(in crate::store) fn connect(&self) -> Result<Session, SqlError> {
+    /// Connects, to wait for the server as long as this. To be called on a thread that may wait.
+    pub(in crate::store) fn connect(&self, patience: &Patience) -> Result<Session, SqlError> {
         let tls = tls::connector(self.proof, self.certificates.as_deref())?;
         let mut config = self.config.clone();
         if let Some(password) = self.password()? {
@@ -200,7 +201,16 @@ impl ServerAddress {
             secrets::learn(&password);
             config.password(password.expose_secret());
         }
-        Session::open(&config, tls)
+        Session::open(&config, tls, patience.clone())
+    }
+
+    /// The file that the password comes from, if it comes from one.
+    #[must_use]
+    pub fn password_file(&self) -> Option<&Path> {
+        match &self.password {
+            PasswordSource::None | PasswordSource::Given(_) | PasswordSource::Giver(_) => None,
+            PasswordSource::File(path) | PasswordSource::List(path) => Some(path),
+        }
     }
 
     fn password(&self) -> Result<Option<SecretString>, SqlError> {
@@ -335,7 +345,7 @@ mod tests {
         for source in [PasswordSource::File(file), PasswordSource::List(list)] {
             // Nothing ever listens there.
             let address = ServerAddress::parse("postgresql://u@127.0.0.1:1/d", source, None).expect("an address");
-            assert!(address.connect().is_err());
+            assert!(address.connect(&Patience::default()).is_err());
         }
         let said = Outside::new("refused: canary-in-a-file, canary-in-a-list").line();
         assert_eq!(said, "refused: ***, ***");

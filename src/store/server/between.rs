@@ -1,5 +1,5 @@
-//! What tests put between a store and its server: a line that loses the answers to commits and can be cut, and a pooler that lends every
-//! transaction another connection.
+//! What tests put between a store and its server: a line that loses the answers to commits, and can be cut and frozen, and a
+//! pooler that lends every transaction another connection.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ServerAddress;
@@ -28,6 +28,24 @@ pub(super) struct Line {
     /// Whether nothing comes through, and what has come through before.
     is_cut: Arc<AtomicBool>,
     carried: Arc<Mutex<Vec<UnixStream>>>,
+    valve: Valve,
+}
+
+/// What may stop all that is on its way, and let it go on later.
+#[derive(Clone, Default)]
+struct Valve(Arc<(Mutex<bool>, Condvar)>);
+
+impl Valve {
+    fn set(&self, is_closed: bool) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = is_closed;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let (is_closed, changed) = &*self.0;
+        let guard = is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(changed.wait_while(guard, |is_closed| *is_closed));
+    }
 }
 
 impl Line {
@@ -41,9 +59,11 @@ impl Line {
             flights: Arc::default(),
             is_cut: Arc::default(),
             carried: Arc::default(),
+            valve: Valve::default(),
         };
         let (flights, is_cut, carried) = (line.flights.clone(), line.is_cut.clone(), line.carried.clone());
         let (far, to_lose, lost) = (server.socket.join(SOCKET), line.to_lose.clone(), line.lost.clone());
+        let valve = line.valve.clone();
         // It ends with the process: whoever listens is told nothing of the end of a test.
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -53,7 +73,7 @@ impl Line {
                     continue;
                 }
                 carried.push(near.try_clone().expect("a stream"));
-                carry(&near, &far, &to_lose, &lost, &flights);
+                carry(&near, &far, &valve, &to_lose, &lost, &flights);
             }
         });
         line
@@ -77,9 +97,15 @@ impl Line {
         }
     }
 
+    /// Lets nothing through from now on, while connections stay open and new ones come about.
+    pub(super) fn freeze(&self) {
+        self.valve.set(true);
+    }
+
     /// Lets everything through again.
     pub(super) fn mend(&self) {
         self.is_cut.store(false, Ordering::SeqCst);
+        self.valve.set(false);
     }
 
     /// How often something was said to the server so far.
@@ -96,6 +122,7 @@ impl Line {
 fn carry(
     near: &UnixStream,
     far: &UnixStream,
+    valve: &Valve,
     to_lose: &Arc<AtomicU32>,
     lost: &Arc<AtomicU32>,
     flights: &Arc<AtomicU32>,
@@ -104,8 +131,10 @@ fn carry(
     let copies = || (near.try_clone().expect("a stream"), far.try_clone().expect("a stream"));
     let ((from_near, to_far), (to_near, from_far)) = (copies(), copies());
     let (to_lose, loses_too, flights) = (to_lose.clone(), loses.clone(), flights.clone());
+    let (there, back) = (valve.clone(), valve.clone());
     std::thread::spawn(move || {
         pass(&from_near, &to_far, |bytes| {
+            there.pass();
             flights.fetch_add(1, Ordering::SeqCst);
             let takes_one = |count: u32| count.checked_sub(1);
             if bytes.ends_with(COMMIT) && to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, takes_one).is_ok() {
@@ -117,6 +146,7 @@ fn carry(
     let lost = lost.clone();
     std::thread::spawn(move || {
         pass(&from_far, &to_near, |_answer| {
+            back.pass();
             let is_lost = loses_too.load(Ordering::SeqCst);
             lost.fetch_add(is_lost.into(), Ordering::SeqCst);
             !is_lost

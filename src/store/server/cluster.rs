@@ -10,6 +10,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{PasswordSource, ServerAddress};
+use crate::store::absence::Patience;
 use crate::store::sql::Session;
 
 /// How long a server may take to start.
@@ -77,7 +78,7 @@ pub(crate) fn tell(address: &ServerAddress, sql: &str) -> Option<String> {
     let (address, sql) = (address.clone(), sql.to_owned());
     // A runtime cannot be waited for within another.
     std::thread::spawn(move || {
-        let session: Session = address.connect().expect("a connection");
+        let session: Session = address.connect(&Patience::default()).expect("a connection");
         session.simple(&sql).expect("an answer")
     })
     .join()
@@ -165,7 +166,8 @@ impl Cluster {
         let cluster = Self { socket: place, _keeper: keeper };
         let began = Instant::now();
         let address = cluster.address("postgres");
-        let answers = || std::thread::scope(|scope| scope.spawn(|| address.connect().is_ok()).join().unwrap_or(false));
+        let connects = || address.connect(&Patience::default()).is_ok();
+        let answers = || std::thread::scope(|scope| scope.spawn(connects).join().unwrap_or(false));
         while !answers() {
             assert!(began.elapsed() < LONGEST_START, "the server of the tests does not start");
             std::thread::sleep(Duration::from_millis(50));

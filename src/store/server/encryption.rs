@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::cluster::{self, Cluster};
 use super::tests::up_for;
 use super::{AddressError, PasswordSource, ServerAddress};
-use crate::store::{PasswordGiver, PasswordRefusal, Reader, Store, StoreError};
+use crate::store::{PasswordGiver, PasswordRefusal, Patience, Reader, Store, StoreError};
 
 /// A server that encrypts, with a certificate for one of the two addresses that it has.
 struct Encrypting {
@@ -177,7 +177,7 @@ fn a_sign_in_that_may_come_right_is_waited_for_like_a_server() {
     let [passing, lasting] = [true, false].map(|is_transient| {
         let giver = Arc::new(Giver(Err(is_transient)));
         let address = address("u", "127.0.0.1:1/d", None, "").asking(giver).expect("this machine");
-        address.connect().map(drop).expect_err("nobody lets us in").is_lost_connection()
+        address.connect(&Patience::default()).map(drop).expect_err("nobody lets us in").is_lost_connection()
     });
     assert!(passing && !lasting);
 }

@@ -1,6 +1,6 @@
 //! A server that is away in the middle of work.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::between::Line;
 use super::cluster;
@@ -25,7 +25,7 @@ async fn call(store: &Store, account: AccountKey, run: RunKey) -> AttemptTicket 
 }
 
 async fn until_away(store: &Store) {
-    let mut absences = store.absences().expect("a server");
+    let mut absences = store.absences();
     absences.wait_for(Option::is_some).await.expect("the store is there");
 }
 
@@ -70,7 +70,7 @@ async fn a_server_that_stays_away_is_given_up_with_the_number_of_answers_that_ar
     while store.identity.patience().expect("a server").unstored_answers() < 2 {
         tokio::task::yield_now().await;
     }
-    store.shorten_absence(Duration::ZERO);
+    store.patience().shorten(Duration::ZERO);
     for settled in settling {
         let error = settled.await.expect("no panic").expect_err("nobody is there");
         assert!(matches!(error, StoreError::AnswersLost { answers: 2, .. }), "{error:?}");
@@ -79,6 +79,65 @@ async fn a_server_that_stays_away_is_given_up_with_the_number_of_answers_that_ar
     }
     let refused = store.admit(request(account, Some(run), "off")).await.expect_err("nobody is there");
     assert!(matches!(refused, StoreError::AnswersLost { answers: 2, .. }), "{refused:?}");
+}
+
+/// What is far less than a statement may take at the most, and far more than a wait that somebody has ended.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Waits until the server has not answered for a while, of which nobody has been told yet.
+async fn until_silent(store: &Store) {
+    while store.silent_for().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(store.absence(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_freezes_is_given_up_at_once_when_somebody_wants_to_go_and_asked_for_nothing_more() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let (store, account, run) = at_work(&line, &place).await;
+    let ticket = call(&store, account, run).await;
+    line.freeze();
+    let settling = store.clone();
+    let settled = tokio::spawn(async move { settling.settle(settlement(ticket)).await });
+    until_silent(&store).await;
+    let since = Instant::now();
+    store.patience().shorten(Duration::ZERO);
+    let error = settled.await.expect("no panic").expect_err("nobody answers");
+    assert!(matches!(error, StoreError::AnswersLost { answers: 1, .. }), "{error:?}");
+    assert!(store.absence().is_some());
+    for _ in 0..3 {
+        let refused = store.open_operations(run).await.expect_err("nobody answers");
+        assert!(matches!(refused, StoreError::AnswersLost { answers: 1, .. }), "{refused:?}");
+        store.admit(request(account, Some(run), "off")).await.expect_err("nobody answers");
+    }
+    store.put_in_order().await;
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_freezes_is_waited_for_as_long_as_one_that_is_gone_and_loses_nothing_if_it_goes_on() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let (store, account, run) = at_work(&line, &place).await;
+    let tickets = [call(&store, account, run).await, call(&store, account, run).await];
+    line.freeze();
+    let [first, second] = tickets.map(|ticket| {
+        let store = store.clone();
+        tokio::spawn(async move { store.settle(settlement(ticket)).await })
+    });
+    until_silent(&store).await;
+    line.mend();
+    for settled in [first, second] {
+        settled.await.expect("no panic").expect("an outcome");
+    }
+    let ticket = call(&store, account, run).await;
+    let since = Instant::now();
+    store.bear_absences(Duration::from_secs(1), None);
+    line.freeze();
+    store.settle(settlement(ticket)).await.expect_err("nobody answers");
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +164,11 @@ async fn nobody_is_taken_for_dead_by_whoever_has_missed_the_server_itself() {
     let (store, ..) = at_work(&line, &place).await;
     let silent = Store::open_on(&place.address, up_for(9)).await.expect("a store");
     silent.seem_dead();
-    cluster::tell(&place.address, "UPDATE tagfleet.process SET seen_at = seen_at - 60000000 WHERE process_key = 2");
+    let long_unseen = || {
+        let unseen = "UPDATE tagfleet.process SET seen_at = seen_at - 60000000 WHERE process_key = 2";
+        cluster::tell(&place.address, unseen);
+    };
+    long_unseen();
     let dead = || number(&place, "SELECT count(*) FROM tagfleet.process WHERE ended = 1");
     line.cut();
     let sweeping = store.clone();
@@ -115,6 +178,8 @@ async fn nobody_is_taken_for_dead_by_whoever_has_missed_the_server_itself() {
     swept.await.expect("no panic").expect("an answer");
     store.sweep_dead_processes().await.expect("an answer");
     assert_eq!(dead(), 0);
+    // A heartbeat may have been on its way when it fell silent.
+    long_unseen();
     let fresh = Store::open_on(&place.address, up_for(2)).await.expect("a store");
     assert_eq!(dead(), 1, "whoever was never without it knows better");
     drop((silent, fresh));

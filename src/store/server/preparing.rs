@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::ServerAddress;
 use crate::store::StoreError;
+use crate::store::absence::Patience;
 use crate::store::schema::{MIGRATIONS, SCHEMA_VERSION};
 use crate::store::sql::dialect::definitions_for_postgres;
 use crate::store::sql::{Session, SqlError, Transaction, params};
@@ -25,7 +26,7 @@ ALTER TABLE process ADD COLUMN last_commit INTEGER NOT NULL DEFAULT 0;
 const LOCK: i64 = 0x7461_6766_6c65_6574;
 /// What may be waited for: somebody else who makes the tables.
 const SETTINGS: &str =
-    "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '30s'; SET LOCAL lock_timeout TO '30s'";
+    "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '28s'; SET LOCAL lock_timeout TO '28s'";
 
 /// Why a state cannot be used.
 pub(super) enum Problem {
@@ -67,8 +68,8 @@ impl Form {
 }
 
 /// Makes sure that the tables are there, and of the newest form.
-pub(super) fn prepare(address: &ServerAddress) -> Result<(), Problem> {
-    let session = address.connect()?;
+pub(super) fn prepare(address: &ServerAddress, patience: &Patience) -> Result<(), Problem> {
+    let session = address.connect(patience)?;
     session.simple(&format!("BEGIN; {SETTINGS}"))?;
     let transaction = Transaction::on(&session);
     if form(&transaction)? != Form::NEWEST {
@@ -79,8 +80,8 @@ pub(super) fn prepare(address: &ServerAddress) -> Result<(), Problem> {
 }
 
 /// Whether there are tables; old ones are brought up to date.
-pub(super) fn is_there(address: &ServerAddress) -> Result<bool, Problem> {
-    let session = address.connect()?;
+pub(super) fn is_there(address: &ServerAddress, patience: &Patience) -> Result<bool, Problem> {
+    let session = address.connect(patience)?;
     session.simple(&format!("BEGIN; {SETTINGS}"))?;
     let transaction = Transaction::on(&session);
     let form = form(&transaction)?;

@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,12 +24,15 @@ use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
 use super::{Column, Parameter, SqlError, Value, dialect};
+use crate::store::absence::Patience;
 use crate::store::waiting::Waiting;
 
 /// How long a statement is waited for, whatever the server says of its own patience.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
 /// How long a connection may take to come about.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+/// How often it is looked whether an answer is still waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How many keys are fetched at once.
 const KEYS_AT_ONCE: usize = 16;
@@ -49,6 +52,7 @@ pub(in crate::store) struct Session {
     /// What statements are called there, by what they are called here.
     translated: RefCell<HashMap<Box<str>, Arc<str>>>,
     waiting: Waiting,
+    patience: Patience,
 }
 
 impl Drop for Session {
@@ -61,17 +65,21 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Connects to the server. To be called on a thread that may wait.
-    pub(in crate::store) fn open(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<Self, SqlError> {
+    /// Connects to the server, and waits for it here and later as long as the patience lasts. To be called on a thread that
+    /// may wait.
+    pub(in crate::store) fn open(
+        config: &Config,
+        tls: Option<MakeRustlsConnect>,
+        patience: Patience,
+    ) -> Result<Self, SqlError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(SqlError::Thread)?;
         let connecting = async {
-            Ok(match tls {
+            Ok::<_, SqlError>(match tls {
                 Some(tls) => attended(config.connect(tls).await?),
                 None => attended(config.connect(NoTls).await?),
             })
         };
-        let connected = runtime.block_on(async { tokio::time::timeout(LONGEST_CONNECT, connecting).await });
-        let client = connected.unwrap_or(Err(SqlError::NoAnswer))?;
+        let client = runtime.block_on(in_time(LONGEST_CONNECT, &patience, connecting)).ok_or(SqlError::NoAnswer)??;
         Ok(Self {
             runtime: Some(runtime),
             client: Arc::new(client),
@@ -79,6 +87,7 @@ impl Session {
             keys: RefCell::default(),
             translated: RefCell::default(),
             waiting: Waiting::default(),
+            patience,
         })
     }
 
@@ -192,13 +201,26 @@ impl Session {
         let before = self.on_their_way.take();
         self.waiting.begin();
         let answered = after_all(before, work, &self.waiting);
-        let answer = runtime.block_on(async { tokio::time::timeout(LONGEST_STATEMENT, answered).await });
+        let answer =
+            runtime.block_on(in_time(LONGEST_STATEMENT, &self.patience, answered)).ok_or(SqlError::NoAnswer)?;
         // Of a connection that is gone there is no answer: another one is waited for.
-        let answer = answer.map_err(|_late| SqlError::NoAnswer)?;
         if !self.client.is_closed() {
             self.waiting.end();
         }
         Ok(answer?)
+    }
+}
+
+/// What comes of work that begins now, unless it takes longer than it may, or than anybody waits for it.
+async fn in_time<Answer>(longest: Duration, patience: &Patience, work: impl Future<Output = Answer>) -> Option<Answer> {
+    let mut work = std::pin::pin!(work);
+    let asked = Instant::now();
+    loop {
+        // Patience may end meanwhile.
+        let left = patience.left(asked)?.min(longest.checked_sub(asked.elapsed())?).min(LOOK_EVERY);
+        if let Ok(answer) = tokio::time::timeout(left, work.as_mut()).await {
+            return Some(answer);
+        }
     }
 }
 

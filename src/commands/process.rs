@@ -1,0 +1,113 @@
+//! The process of a command: a thread that does the work, and the first one, which hears signals meanwhile.
+//!
+//! What surprises: the first thread does nothing but wait. Work may stand still where nothing is heard, at a file that is a
+//! pipe or a disk that does not answer, and even then somebody must be there who ends the process.
+
+use std::ffi::OsString;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::input::input_name;
+use super::{process_limits, refuse, run, runtime, show_error, stop_signals};
+use crate::cli::{Cli, Mistyped};
+use crate::exit::{CommandError, ExitStatus};
+use crate::report::{ColorChoice, Invocation, Screen};
+
+/// Enough for the deepest that any command goes, whatever `ulimit -s` leaves the first thread of a process.
+const STACK_BYTES: usize = 8 << 20;
+
+/// How long a command may still take to end that is to end at once.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Where errors are shown, and whether a script wants an object.
+pub(super) type Audience = (Screen, bool);
+
+/// Carries out what was typed, and says how the process is to end. Whatever goes wrong has been shown.
+#[must_use]
+pub fn execute() -> ExitStatus {
+    match begin() {
+        Ok(status) => status,
+        Err(error) => {
+            // There may be little memory, so that nobody makes sense of what was typed.
+            let (screen, json) = audience(Mistyped::without_input(&typed()));
+            show_error(&error, json, &screen);
+            screen.finish();
+            error.status
+        }
+    }
+}
+
+fn begin() -> Result<ExitStatus, CommandError> {
+    process_limits::allow_to_begin()?;
+    let nothing_left = |error| {
+        let hint = "the system has no threads or files left for this process; raise its limits (ulimit -u, ulimit -n, ulimit -v)";
+        CommandError::new(ExitStatus::StorageFailed, error, Some(hint.to_owned()))
+    };
+    let runtime = runtime::runtime().map_err(nothing_left)?;
+    let within = runtime.enter();
+    stop_signals::hear();
+    stop_signals::outlive_file_size_limit();
+    stop_signals::outlive_lost_memory();
+    drop(within);
+    let (ends, mut end) = oneshot::channel();
+    let (handle, audience) = (runtime.handle().clone(), Arc::new(OnceLock::new()));
+    let known = Arc::clone(&audience);
+    let work = move || {
+        // Whoever waits for it is there until then.
+        let _ended = ends.send(carry_out(&handle, &known));
+    };
+    let working = thread::Builder::new().name("main".to_owned()).stack_size(STACK_BYTES).spawn(work);
+    let working = working.map_err(nothing_left)?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            ended = &mut end => Ok(ended),
+            // It may be about to end.
+            () = stop_signals::unheeded() => timeout(LAST_MOMENT, end).await,
+        }
+    });
+    // A question that nobody answers must not keep the process.
+    runtime.shutdown_background();
+    let Ok(ended) = ended else {
+        let (screen, json) = audience.get().cloned().unwrap_or_else(audience_of_typed);
+        let interrupted = interrupted();
+        show_error(&interrupted, json, &screen);
+        screen.finish();
+        return Ok(interrupted.status);
+    };
+    // What ends without a status has panicked, which has been shown: it is a bug.
+    let _shown = working.join();
+    Ok(ended.unwrap_or(ExitStatus::Bug))
+}
+
+fn carry_out(runtime: &Handle, audience: &OnceLock<Audience>) -> ExitStatus {
+    match Cli::read() {
+        Ok(cli) => run(cli, runtime, audience),
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+/// The end of a command that was interrupted before it had the word.
+pub(super) fn interrupted() -> CommandError {
+    CommandError::text(ExitStatus::StoppedEarly, "interrupted; nothing was sent", None).ended("interrupted")
+}
+
+/// Whom errors are shown to, as far as that can be told from what was typed without making sense of it.
+pub(super) fn audience_of_typed() -> Audience {
+    audience(Mistyped::of(&typed()))
+}
+
+fn typed() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
+fn audience(Mistyped { json, log_format, input }: Mistyped) -> Audience {
+    let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
+    (Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation), json)
+}
