@@ -17,6 +17,8 @@ pub(crate) struct Mistyped {
     pub log_format: LogFormat,
     /// The input, if it stands before what makes no sense.
     pub input: Option<PathBuf>,
+    /// Whether it is the preflight, which lists what is wrong.
+    pub is_check: bool,
 }
 
 impl Mistyped {
@@ -26,7 +28,8 @@ impl Mistyped {
         let is_json = typed.iter().any(|argument| argument == "--log-format=json")
             || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
         let understood = Cli::command().ignore_errors(true).try_get_matches_from(typed);
-        let input = understood.as_ref().ok().and_then(ArgMatches::subcommand).and_then(|(_, options)| {
+        let command = understood.as_ref().ok().and_then(ArgMatches::subcommand);
+        let input = command.and_then(|(_, options)| {
             let input = options.try_get_one::<PathBuf>("input");
             input.ok().flatten().cloned()
         });
@@ -34,6 +37,7 @@ impl Mistyped {
             json: typed.iter().any(|argument| argument == "--json"),
             log_format: if is_json { LogFormat::Json } else { LogFormat::Text },
             input,
+            is_check: command.is_some_and(|(name, _)| name == "check"),
         }
     }
 }
@@ -67,8 +71,10 @@ mod tests {
             ("apply --json", true, LogFormat::Text, None),
             ("runs --jso", false, LogFormat::Text, None),
             ("aply a.csv --log-format=json", false, LogFormat::Json, None),
+            ("check --json", true, LogFormat::Text, None),
         ] {
-            let expected = Mistyped { json, log_format, input: input.map(PathBuf::from) };
+            let is_check = line.starts_with("check");
+            let expected = Mistyped { json, log_format, input: input.map(PathBuf::from), is_check };
             assert_eq!(Mistyped::of(&typed(line)), expected, "{line}");
         }
     }

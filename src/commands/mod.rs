@@ -97,10 +97,17 @@ pub fn refuse(refusal: Refusal) -> ExitStatus {
         let _closed = error.print();
         return ExitStatus::Done;
     }
-    let Mistyped { json, log_format, input } = Mistyped::of(&std::env::args_os().collect::<Vec<_>>());
+    let Mistyped { json, log_format, input, is_check } = Mistyped::of(&std::env::args_os().collect::<Vec<_>>());
     let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
     let screen = Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation);
     match refusal {
+        Refusal::Settings(error) if is_check => {
+            let error = ConfigError::from(error).into();
+            if check::unusable(&error, json, &screen).is_err() {
+                show_error(&error, json, &screen);
+            }
+            screen.finish();
+        }
         Refusal::Settings(error) => show_error(&ConfigError::from(error).into(), json, &screen),
         Refusal::Typed(error) if json || log_format == LogFormat::Json => {
             let (message, hint) = message_and_hint(&error);
