@@ -122,6 +122,13 @@ impl Response {
         (!complains).then_some(record)
     }
 
+    /// What is too much of the machine that is the body, where that is why it is not read.
+    #[must_use]
+    pub fn machine_excess(&self) -> Option<UnreadableList> {
+        let is_too_much = matches!(serde_json::from_slice(&self.body), Ok(machine_record::Element::TooManyTags));
+        is_too_much.then_some(UnreadableList::TooManyTags { limit: machine_record::MAXIMUM_TAGS })
+    }
+
     /// The body as the service's error, if it is one.
     #[must_use]
     pub fn service_error(&self) -> Option<ServiceError> {

@@ -56,8 +56,9 @@ pub enum LossKind {
     Untrusted(CertificateProblem),
     /// The proxy wants to know who is asking, which waiting does not change; the request never left.
     ProxyAuthentication,
-    /// The proxy cannot be reached or does not connect to the host; the request never left.
-    Proxy,
+    /// The proxy cannot be reached or does not connect to the host, and answers with this status if it answers; the request
+    /// never left.
+    Proxy(Option<u16>),
     /// The host's name could not be looked up; the request never left.
     UnknownHost,
     /// The host is there, but nobody listens at the port; the request never left.
@@ -83,7 +84,7 @@ impl LossKind {
         match self {
             Self::Untrusted(_)
             | Self::ProxyAuthentication
-            | Self::Proxy
+            | Self::Proxy(_)
             | Self::UnknownHost
             | Self::ConnectionRefused
             | Self::NotTls

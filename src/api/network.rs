@@ -39,13 +39,13 @@ impl NetworkError {
 
     /// The same, by what a proxy says to a request to connect; whoever signs in at a proxy is known by that alone.
     async fn told_by(self, proxy: Option<Proxy>, target: &Url) -> Self {
-        let Some(proxy) = proxy.filter(|_| matches!(self.kind, LossKind::Proxy | LossKind::NotConnected)) else {
+        let Some(proxy) = proxy.filter(|_| matches!(self.kind, LossKind::Proxy(_) | LossKind::NotConnected)) else {
             return self;
         };
         match proxy.status_for(target).await {
             Some(407) => Self { kind: LossKind::ProxyAuthentication, text: PROXY_WANTS_A_SIGN_IN.to_owned() },
             Some(status) if status >= 300 => Self {
-                kind: LossKind::Proxy,
+                kind: LossKind::Proxy(Some(status)),
                 text: format!("the proxy does not connect to {}: it answers {status}", place(target)),
             },
             _ => self,
@@ -129,10 +129,10 @@ fn connection_problem(error: &reqwest::Error, host: &str, place: &str, is_late: 
         return (LossKind::ProxyAuthentication, PROXY_WANTS_A_SIGN_IN.to_owned());
     }
     if says("tunnel error: failed to create underlying connection") {
-        return (LossKind::Proxy, with_innermost_cause("no connection to the proxy", error));
+        return (LossKind::Proxy(None), with_innermost_cause("no connection to the proxy", error));
     }
     if says("tunnel error: ") {
-        return (LossKind::Proxy, format!("the proxy does not connect to {place}"));
+        return (LossKind::Proxy(None), format!("the proxy does not connect to {place}"));
     }
     if says("dns error") {
         let reason = texts.last().map_or("", |text| text.trim_start_matches("failed to lookup address information: "));

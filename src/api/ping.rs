@@ -158,7 +158,7 @@ impl PingLoss {
             LossKind::Untrusted(CertificateProblem::WrongName) => "its certificate is another host's",
             LossKind::Untrusted(CertificateProblem::Unusable) => "its certificate is not accepted",
             LossKind::ProxyAuthentication => "the proxy requires a sign-in (407)",
-            LossKind::Proxy => "the proxy does not connect",
+            LossKind::Proxy(_) => "the proxy does not connect",
             LossKind::UnknownHost => "no host of that name found",
             LossKind::ConnectionRefused => "connection refused",
             LossKind::NotTls => "the port does not speak TLS",

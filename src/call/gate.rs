@@ -179,8 +179,16 @@ impl Gate {
     ) -> Result<Option<Pass>, StoreError> {
         let together = scope.together_with(call.request.counted_in());
         let Some(queue) = together.first().and_then(|first| self.queues.get(first.position())) else { return Ok(None) };
-        let Some(mut queue) = self.unless_draining(call.request.bucket(), queue.lock()).await else {
-            return Ok(Some(Pass::Stopped(StopReason::Draining)));
+        let mut queue = match queue.try_lock() {
+            Ok(queue) => queue,
+            Err(_others_stand_there) => {
+                // What it told last would be taken for what holds everybody up.
+                reports.send(CallReport { call: call.id, phase: Phase::InLine }).await;
+                match self.unless_draining(call.request.bucket(), queue.lock()).await {
+                    Some(queue) => queue,
+                    None => return Ok(Some(Pass::Stopped(StopReason::Draining))),
+                }
+            }
         };
         if self.counting.scope() != scope || self.is_closed_to(call, turn) {
             return Ok(None);

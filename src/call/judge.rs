@@ -15,11 +15,12 @@ mod verdict;
 
 use jiff::Timestamp;
 
-pub(in crate::call) use belief::NOT_APPLIED_BELIEVED_AFTER;
 pub(crate) use belief::NOT_FOUND_BELIEVED_AFTER;
+pub(in crate::call) use belief::{NOT_APPLIED_BELIEVED_AFTER, TOO_MUCH_BELIEVED_AFTER};
 pub(crate) use facts::is_disallowed_code;
 pub(crate) use verdict::{
-    AbortReason, ConnectionTrouble, FailReason, History, MachineVerdict, ReadAnswer, RetryReason, SplitReason, Verdict,
+    AbortReason, ConnectionTrouble, Excess, FailReason, History, MachineVerdict, ReadAnswer, RetryReason, SplitReason,
+    Verdict,
 };
 
 use facts::{PROXY_PAGE, cut, facts, is_disallowed};
@@ -52,13 +53,14 @@ pub(crate) fn judge(request: &ApiRequest, answer: &Answer, history: History, wal
                 LossKind::ProxyAuthentication => {
                     return Verdict::Abort { why: AbortReason::ProxyAuthentication, facts };
                 }
-                LossKind::Proxy
+                LossKind::Proxy(_)
                 | LossKind::UnknownHost
                 | LossKind::ConnectionRefused
                 | LossKind::NotTls
                 | LossKind::NotConnected => RetryReason::NotConnected(ConnectionTrouble::of(loss.kind)),
                 LossKind::TimedOut => RetryReason::TimedOut,
                 LossKind::ConnectionLost => RetryReason::ConnectionLost,
+                LossKind::TooLong if request.is_read() => return read::too_much(Excess::Bytes, facts, history),
                 LossKind::Truncated | LossKind::TooLong => RetryReason::Truncated,
             };
             retry(why, facts)
@@ -109,6 +111,10 @@ fn judge_success(request: &ApiRequest, response: &Response, history: History, mu
         return Verdict::Accepted { facts };
     }
     let Some(machine) = response.machine_record() else {
+        if response.machine_excess().is_some() {
+            // It is the service's word about a machine, which no second answer makes shorter; a read has to settle it.
+            return Verdict::Accepted { facts };
+        }
         facts.error_message = Some(if response.looks_like_html() {
             PROXY_PAGE.into()
         } else {

@@ -1,5 +1,7 @@
 //! What one call remembers between its attempts.
 
+use std::time::Duration;
+
 use super::judge::{History, RetryReason};
 use super::outage::Pause;
 use crate::clock::BootTime;
@@ -26,6 +28,8 @@ pub(super) struct Memory {
     pub(super) before_next: BeforeNext,
     /// What its latest attempt met that is to be made again, but for a refusal for quota.
     pub(super) met: Option<(RetryReason, Option<u16>)>,
+    /// How long the service asked to wait when it last refused an attempt for quota, as far as it said.
+    pub(super) asked_to_wait: Option<Duration>,
     /// Whether what is sent next was sent before, and had no answer that ends the call.
     pub(super) repeats: bool,
 }

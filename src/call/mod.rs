@@ -25,12 +25,13 @@ pub(crate) use caller::MAXIMUM_ATTEMPTS;
 pub(crate) use earlier::{CallId, EarlierTrouble};
 pub(crate) use gate::GateSettings;
 pub(crate) use judge::{
-    AbortReason, ConnectionTrouble, History, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason, is_disallowed_code,
+    AbortReason, ConnectionTrouble, Excess, History, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason,
+    is_disallowed_code,
 };
 #[cfg(any(test, fuzzing))]
 pub(crate) use judge::{Verdict, judge};
 pub(crate) use proof::{Proof, Questions};
 pub(crate) use protocol::{
     AbortCause, BulkRefusal, Call, CallEnd, CallOperation, CallReport, Notice, OperationEnd, Phase, Repeat,
-    RepeatCause, Reports, ServiceTrouble, SignInTrouble, StopReason, WaitCause,
+    RepeatCause, Reports, ServiceTrouble, SignInTrouble, StopReason, Unanswered, WaitCause,
 };

@@ -286,7 +286,12 @@ pub(super) fn sign(answer: &Answer, verdict: &Verdict) -> Sign {
         (_, Verdict::Retry { why: RetryReason::NotConnected(why), .. }) => ServiceTrouble::NotConnected(*why),
         (_, Verdict::Retry { why: RetryReason::TimedOut, .. }) => ServiceTrouble::TimedOut,
         (_, Verdict::Retry { why: RetryReason::ConnectionLost, .. }) => ServiceTrouble::ConnectionLost,
-        (_, Verdict::Retry { why: RetryReason::Truncated | RetryReason::NotUnderstood, .. }) => return Sign::Unclear,
+        (
+            _,
+            Verdict::Retry {
+                why: RetryReason::Truncated | RetryReason::NotUnderstood | RetryReason::TooMuch(_), ..
+            },
+        ) => return Sign::Unclear,
         (Answer::Response(response), Verdict::Retry { why: RetryReason::ServiceFailed, .. })
             if response.status == 408 || response.status >= 500 =>
         {

@@ -1,5 +1,7 @@
 //! What a run and its calls say to each other: the call to be made, the phases that it reports, how it ends.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -87,6 +89,8 @@ pub enum Phase {
         /// Until when, if that is known.
         until: Option<BootTime>,
     },
+    /// Whatever it waited for is over, and others stand before it in line.
+    InLine,
     /// A request is on its way.
     Sending {
         /// What it is: what a call asks on the way is of a kind of its own.
@@ -120,6 +124,15 @@ pub enum Notice {
     BulkForbidden,
     /// The service allows fewer machines in a bulk call than documented: so many.
     BulkLimitLowered(usize),
+}
+
+/// What stands in the way of a call that is not made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What it would wait for.
+    pub cause: WaitCause,
+    /// How long the service asked to wait, as far as it said.
+    pub asked_to_wait: Option<Duration>,
 }
 
 /// What a call waits for.

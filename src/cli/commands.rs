@@ -218,7 +218,7 @@ pub(crate) struct PlanOptions {
     pub explain: Option<String>,
     /// Try rules on this exported list, without a tenant
     ///
-    /// One that "tagfleet inventory" wrote, the portal, or advanced hunting. Nobody signs in, and an empty cell counts as lacking.
+    /// One that "tagfleet inventory" wrote, the portal, or advanced hunting; of a workbook (.xlsx) its first worksheet, or the one that --sheet names. Nobody signs in, and an empty cell counts as lacking.
     #[arg(long, value_name = "MACHINES.csv", conflicts_with = "sandbox", help_heading = "Rules")]
     pub inventory: Option<PathBuf>,
     /// What is planned.

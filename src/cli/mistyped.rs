@@ -17,6 +17,8 @@ pub(crate) struct Mistyped {
     pub log_format: LogFormat,
     /// The input, if it stands before what makes no sense.
     pub input: Option<PathBuf>,
+    /// Whether it is the preflight, which lists what is wrong.
+    pub is_check: bool,
 }
 
 impl Mistyped {
@@ -24,14 +26,16 @@ impl Mistyped {
     #[must_use]
     pub(crate) fn of(typed: &[OsString]) -> Self {
         let understood = Cli::command().ignore_errors(true).try_get_matches_from(typed);
-        let input = understood.as_ref().ok().and_then(ArgMatches::subcommand).and_then(|(_, options)| {
+        let command = understood.as_ref().ok().and_then(ArgMatches::subcommand);
+        let input = command.and_then(|(_, options)| {
             let input = options.try_get_one::<PathBuf>("input");
             input.ok().flatten().cloned()
         });
-        Self { input, ..Self::without_input(typed) }
+        let is_check = command.is_some_and(|(name, _)| name == "check");
+        Self { input, is_check, ..Self::without_input(typed) }
     }
 
-    /// The same without the input, which costs next to nothing.
+    /// The same without what takes making sense of it, which costs next to nothing.
     #[must_use]
     pub(crate) fn without_input(typed: &[OsString]) -> Self {
         let is_json = typed.iter().any(|argument| argument == "--log-format=json")
@@ -40,6 +44,7 @@ impl Mistyped {
             json: typed.iter().any(|argument| argument == "--json"),
             log_format: if is_json { LogFormat::Json } else { LogFormat::Text },
             input: None,
+            is_check: false,
         }
     }
 }
@@ -73,8 +78,10 @@ mod tests {
             ("apply --json", true, LogFormat::Text, None),
             ("runs --jso", false, LogFormat::Text, None),
             ("aply a.csv --log-format=json", false, LogFormat::Json, None),
+            ("check --json", true, LogFormat::Text, None),
         ] {
-            let expected = Mistyped { json, log_format, input: input.map(PathBuf::from) };
+            let is_check = line.starts_with("check");
+            let expected = Mistyped { json, log_format, input: input.map(PathBuf::from), is_check };
             assert_eq!(Mistyped::of(&typed(line)), expected, "{line}");
         }
     }

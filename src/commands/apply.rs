@@ -45,7 +45,7 @@ pub(super) async fn apply(
     };
     let reading = Pending::check(input, options.sandbox, screen);
     let input = opening.before_the_deadline(reading).await?;
-    if let Pending::Checked(input) = &input {
+    if let Pending::Checked { input, .. } = &input {
         order.target.check(reserved, input.header())?;
     }
     let connection = opening.connect_for(&input).await?;

@@ -27,10 +27,14 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::model::Bucket;
 use crate::outside::shown;
 use crate::report::{Ending, Preflight, Screen};
-use crate::run::{CallOptions, Desk, QuotaLeft, Tenant};
+use crate::run::{BucketLeft, CallOptions, Desk, QuotaLeft, Tenant};
 use crate::store::{StatePlace, Store, free_bytes};
 use crate::words::{clock_time, describe_duration, group_digits};
 
+/// What is looked at, in this order.
+const NAMES: [&str; 8] = ["configuration", "state", "service", "sign-in service", "clock", "token", "call", "quota"];
+/// Why nothing can be looked at that depends on options, variables and files.
+const UNUSABLE: &str = "the configuration is not usable";
 /// How long the one call may take, waits included.
 const CALL_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a token may take from a host that has been reached.
@@ -74,7 +78,7 @@ pub(super) async fn check(
     let connection = if let Some(config) = &config {
         findings.hosts_and_token(config, screen).await?
     } else {
-        findings.skip(&["service", "sign-in service", "clock", "token"], "the configuration is not usable")?;
+        findings.skip(&["service", "sign-in service", "clock", "token"], UNUSABLE)?;
         None
     };
     match (connection, store) {
@@ -84,6 +88,18 @@ pub(super) async fn check(
         _ => findings.skip(&["call", "quota"], "what comes before has to be right first")?,
     }
     findings.end(general, screen)
+}
+
+/// The list where what is configured makes no sense before anything can be looked at.
+pub(super) fn unusable(error: &CommandError, json: bool, screen: &Screen) -> Result<(), CommandError> {
+    let mut preflight = Preflight::new(screen.clone(), json);
+    let (configuration, others) = (NAMES[0], &NAMES[1..]);
+    preflight.failed(configuration, &error.problem, error.status.code())?;
+    others.iter().try_for_each(|name| preflight.skipped(name, UNUSABLE))?;
+    if json {
+        screen.object(preflight.json(), &error.object().1)?;
+    }
+    Ok(())
 }
 
 fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<ServiceConfig, CommandError> {
@@ -273,11 +289,12 @@ impl Findings {
 
     async fn call_and_quota(&mut self, tenant: &Tenant<Client>) -> Result<(), CommandError> {
         let before = tenant.quota_left().await?;
-        let reading = |left: &&QuotaLeft| left.bucket.is_none_or(|bucket| bucket == Bucket::Machines);
+        let reading = |left: &&BucketLeft| left.bucket.is_none_or(|bucket| bucket == Bucket::Machines);
         if !self.service_is_reached {
             self.skip(&["call"], "the service was not reached")?;
-        } else if let Some(full) = before.iter().filter(reading).find(|left| left.calls == 0) {
-            self.skip(&["call"], &format!("the quota is used up until {}", time(full.next_at)))?;
+        } else if let Some((until, is_asked_for)) = before.iter().find(reading).and_then(BucketLeft::next_at) {
+            let why = if is_asked_for { "the service wants no call" } else { "the quota is used up" };
+            self.skip(&["call"], &format!("{why} until {}", time(until)))?;
         } else {
             let called = tenant.ask_for_one_machine(&mut self.desk).await;
             self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
@@ -336,24 +353,24 @@ fn compared(theirs: Option<Timestamp>) -> Result<((), String), CommandError> {
 }
 
 /// What of the quota is left, on one line: a bucket that is whole needs few words.
-fn quota_text(left: &[QuotaLeft]) -> String {
-    if left.is_empty() {
-        return "off: no quota is kept".to_owned();
-    }
-    let bucket = |left: &[QuotaLeft]| {
-        let name = left.first().and_then(|first| first.bucket).map_or("all calls", Bucket::as_str);
-        if left.iter().all(|left| left.whole_at.is_none()) {
-            return format!("{name}: whole");
-        }
-        let limits = left.iter().map(|QuotaLeft { limit, calls, whole_at, .. }| {
+fn quota_text(left: &[BucketLeft]) -> String {
+    let is_off = left.iter().all(|left| left.limits.is_empty());
+    let bucket = |BucketLeft { bucket, limits, paused_until }: &BucketLeft| {
+        let name = bucket.map_or("all calls", Bucket::as_str);
+        let pause = paused_until.map(|until| format!("no call until {}, as the service asks (429)", time(until)));
+        let is_whole = limits.iter().all(|left| left.whole_at.is_none());
+        let whole = (is_whole && !is_off && pause.is_none()).then(|| "whole".to_owned());
+        let limits = limits.iter().filter(|_| !is_whole).map(|QuotaLeft { limit, calls, whole_at, .. }| {
             let calls = group_digits(u64::from(*calls));
-            format!("{calls} of {limit}, whole again at {}", time(*whole_at))
+            format!("{calls} of {limit}, whole again at {}", whole_at.map_or_else(|| "any time".to_owned(), time))
         });
-        format!("{name}: {}", limits.collect::<Vec<_>>().join(", "))
+        let parts: Vec<String> = pause.into_iter().chain(whole).chain(limits).collect();
+        (!parts.is_empty()).then(|| format!("{name}: {}", parts.join(", ")))
     };
-    left.chunk_by(|one, next| one.bucket == next.bucket).map(bucket).collect::<Vec<_>>().join("; ")
+    let off = is_off.then(|| "off: no quota is kept".to_owned());
+    off.into_iter().chain(left.iter().filter_map(bucket)).collect::<Vec<_>>().join("; ")
 }
 
-fn time(time: Option<Timestamp>) -> String {
-    time.map_or_else(|| "any time".to_owned(), |time| clock_time(time, Timestamp::now(), &TimeZone::system()))
+fn time(time: Timestamp) -> String {
+    clock_time(time, Timestamp::now(), &TimeZone::system())
 }

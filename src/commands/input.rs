@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -145,7 +146,11 @@ pub(super) fn filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, C
 
 /// An input that is checked, or will be once the tenant's machines are read.
 pub(super) enum Pending {
-    Checked(Box<CheckedInput>),
+    Checked {
+        input: Box<CheckedInput>,
+        /// How long that took, whoever had it ready so late.
+        reading_took: Duration,
+    },
     WaitsForMachines(Box<InputOrder>),
 }
 
@@ -154,7 +159,9 @@ impl Pending {
     /// cannot say which of its rows are meant; nor can anybody where the machines are not to be read.
     pub(super) async fn check(order: InputOrder, sandbox: bool, screen: &Screen) -> Result<Self, CommandError> {
         if !order.waits_for_machines() {
-            return check_input(order, screen).await.map(|input| Self::Checked(Box::new(input)));
+            let began = Instant::now();
+            let input = Box::new(check_input(order, screen).await?);
+            return Ok(Self::Checked { input, reading_took: began.elapsed() });
         }
         let refused = |message: &str, hint: &str| Err(CommandError::text(ExitStatus::Usage, message, Some(hint)));
         if sandbox && !order.is_tenants_list() {
@@ -179,7 +186,7 @@ impl Pending {
     /// The machines that it names, as far as they are known.
     pub(super) fn machines(&self) -> &[MachineReference] {
         match self {
-            Self::Checked(input) => input.machines(),
+            Self::Checked { input, .. } => input.machines(),
             Self::WaitsForMachines(_) => &[],
         }
     }
@@ -191,7 +198,10 @@ impl Pending {
         desk: &mut Desk,
     ) -> Result<CheckedInput, CommandError> {
         match self {
-            Self::Checked(input) => choose_machine_column(tenant, *input, desk).await,
+            Self::Checked { input, reading_took } => {
+                desk.note_reading(reading_took);
+                choose_machine_column(tenant, *input, desk).await
+            }
             Self::WaitsForMachines(order) => check_input_with_machines(tenant, *order, desk).await,
         }
     }

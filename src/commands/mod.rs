@@ -4,7 +4,9 @@
 //! what two commands need of a run stands in [`crate::run`], not here.
 
 mod apply;
+mod audience;
 mod check;
+mod command_line;
 mod completions;
 mod config;
 mod confirm;
@@ -37,25 +39,9 @@ mod undo;
 mod verify;
 mod watching;
 
-use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::time::Instant;
-
-use jiff::Timestamp;
-use tokio::runtime::Handle;
-
-use self::input::input_name;
 pub use self::process::execute;
-use self::process::{Audience, audience_of_typed};
-use self::watching::{Watch, Watched};
-use crate::api::sign_in::warn_if_readable_by_everybody;
-use crate::cli::{Cli, Command, Refusal, StateAuth, message_and_hint};
-use crate::config::{ConfigError, state_place};
+use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
-use crate::report::logging;
-use crate::report::{Invocation, OutputError, Reserved, Screen};
-use crate::store::StatePlace;
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -74,168 +60,5 @@ impl From<ConfigError> for CommandError {
             | ConfigError::Encoding(_) => ExitStatus::Usage,
         };
         Self::new(status, error, hint)
-    }
-}
-
-/// Runs the command that was typed and says how the process is to end. Whatever goes wrong has been shown.
-fn run(cli: Cli, runtime: &Handle, audience: &OnceLock<Audience>) -> ExitStatus {
-    let invocation = Invocation { started_at: Timestamp::now(), input: input(&cli.command).map(input_name) };
-    let screen = Screen::new(cli.general.color, cli.general.quiet)
-        .with_line_format(cli.general.log_format)
-        .with_invocation(invocation);
-    screen.tell_panics();
-    let json = cli.general.json;
-    stop_signals::end_output_of(&screen);
-    // It is the only one.
-    let _first = audience.set((screen.clone(), json));
-    let status = run_on(cli, runtime, &screen).unwrap_or_else(|error| {
-        show_error(&error, json, &screen);
-        error.status
-    });
-    screen.finish();
-    status
-}
-
-/// Shows why a command line could not be understood, or the help that it asked for, and says how the process is to end.
-fn refuse(refusal: Refusal) -> ExitStatus {
-    if let Refusal::Typed(error) = &refusal
-        && !error.use_stderr()
-    {
-        // Help and version are no errors; if nobody reads them, there is nobody to tell.
-        let _closed = error.print();
-        return ExitStatus::Done;
-    }
-    let (screen, json) = audience_of_typed();
-    match refusal {
-        Refusal::Settings(error) => show_error(&ConfigError::from(error).into(), json, &screen),
-        Refusal::Typed(error) if json || screen.has_json_lines() => {
-            let (message, hint) = message_and_hint(&error);
-            show_error(&CommandError::text(ExitStatus::Usage, message, hint.as_deref()), json, &screen);
-        }
-        Refusal::Typed(error) => screen.line(screen.styled(&error.render()).trim_end()),
-    }
-    ExitStatus::Usage
-}
-
-/// Shows an error to people, and to a script unless it has its object already.
-fn show_error(error: &CommandError, json: bool, screen: &Screen) {
-    screen.problem(&error.problem);
-    if json && !screen.has_written_data() {
-        let (own, ending) = error.object();
-        // The error has been shown; that nobody takes the object changes nothing about it.
-        let _full = screen.object(own, &ending);
-    }
-}
-
-/// The input of a command that has one.
-fn input(command: &Command) -> Option<&Path> {
-    match command {
-        Command::Apply(options) => Some(&options.input.input),
-        Command::Plan(options) => Some(&options.input.input),
-        Command::Verify(options) => Some(&options.input.input),
-        _ => None,
-    }
-}
-
-fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, CommandError> {
-    let cli = several::naming::with_own_names(cli, default_results::results_of_input);
-    let general = &cli.general;
-    named_files::check_time_zone()?;
-    let reserved = outputs::reserved(&cli);
-    let json = general.json;
-    let logging_screen = OnceCell::new();
-    let status = runtime.block_on(async {
-        if !cli.several.is_empty() {
-            return several::several(&cli, screen).await;
-        }
-        let watch = tokio::select! {
-            watch = Watch::of(&cli, &reserved, screen) => watch?,
-            () = stop_signals::unheard() => return Err(process::interrupted()),
-        };
-        let watched = watch.as_ref().map(Watch::watched);
-        let command = carry_out(cli, reserved, watched.as_ref(), screen, &logging_screen);
-        let command = async {
-            tokio::select! {
-                biased;
-                ended = command => ended,
-                () = stop_signals::unheard() => Err(process::interrupted()),
-            }
-        };
-        match watch {
-            None => Box::pin(command).await,
-            Some(watch) => Ok(Box::pin(watch.over(command, |error| show_error(error, json, screen))).await),
-        }
-    });
-    // Output that nobody reads must not keep the process.
-    let screen = logging_screen.get().unwrap_or(screen);
-    screen.end_at(Instant::now());
-    screen.finish();
-    status
-}
-
-/// Carries the command out, once it is known where its log goes: to that screen from then on.
-async fn carry_out(
-    cli: Cli,
-    mut reserved: Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
-    logging_screen: &OnceCell<Screen>,
-) -> Result<ExitStatus, CommandError> {
-    let general = &cli.general;
-    if general.json {
-        OutputError::unless_open()?;
-    }
-    if let Some(path) = cli.command.monitoring().and_then(|options| options.metrics_file.as_ref()) {
-        reserved = reserved.with("the metrics", path);
-    }
-    if let Some(path) = outputs::report(&cli.command) {
-        outputs::refuse_report(path, &cli.command, &reserved)?;
-        reserved = reserved.with("the report", path);
-    }
-    let screen = match &general.log_file {
-        None => screen.clone(),
-        Some(path) => {
-            let log = outputs::open_log(path, &cli.command, &reserved)?;
-            reserved = reserved.with("the log", path);
-            screen.clone().with_log_file(log)
-        }
-    };
-    let screen = logging_screen.get_or_init(|| screen);
-    let level = match (general.quiet, general.verbose) {
-        (true, 0) => tracing::Level::ERROR,
-        (false, 0) => tracing::Level::WARN,
-        (_, 1) => tracing::Level::INFO,
-        (_, _) => tracing::Level::DEBUG,
-    };
-    logging::start(screen, general.log_format, level);
-    // The one was read before there was a log, and the other is read by a room that knows of no warnings.
-    let ping_file = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref());
-    // Where a token is the password, there is no file of it.
-    let has_password = general.state_auth == StateAuth::default();
-    let state = has_password.then(|| state_place(general, false, &|name| general.settings.variable(name)));
-    let state = state.and_then(Result::ok);
-    let password_file = state.as_ref().and_then(StatePlace::password_file).or(general.state_password_file.as_deref());
-    for path in ping_file.map(PathBuf::as_path).into_iter().chain(password_file) {
-        warn_if_readable_by_everybody(path);
-    }
-    match cli.command {
-        Command::Apply(options) => apply::apply(*options, general, &reserved, watched, screen).await,
-        Command::Resume(options) => resume::resume(*options, general, &reserved, watched, screen).await,
-        Command::Undo(options) => undo::undo(*options, general, &reserved, watched, screen).await,
-        Command::Plan(options) => plan::plan(*options, general, screen).await,
-        Command::Verify(options) => verify::verify(*options, general, &reserved, watched, screen).await,
-        Command::Inventory(options) => inventory::inventory(*options, general, &reserved, screen).await,
-        Command::Check(options) => Box::pin(check::check(*options, general, screen)).await,
-        Command::Tags(options) => tags::tags(*options, general, &reserved, watched, screen).await,
-        Command::Runs(options) => runs::runs(options, general, screen).await,
-        Command::Results(options) => results::results(options, general, &reserved, screen).await,
-        Command::Report(options) => report::report(options, general, &reserved, screen).await,
-        Command::Config(options) => config::config(&options, general, screen),
-        Command::Rules(options) => rules::rules(*options, general, screen).await,
-        Command::State(options) => state::state(options, general, screen).await,
-        Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
-        Command::Help(options) => help::help(&options, general, screen),
-        Command::Completions(options) => completions::completions(&options, general, screen),
-        Command::Man(options) => man::man(&options, general, screen),
     }
 }

@@ -3,30 +3,25 @@
 //! What surprises: the first thread does nothing but wait. Work may stand still where nothing is heard, at a file that is a
 //! pipe or a disk that does not answer, and even then somebody must be there who ends the process.
 
-use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::input::input_name;
-use super::{process_limits, refuse, run, runtime, show_error, stop_signals};
+use super::audience::{Audience, audience, audience_of_typed, interrupted, show_error, typed};
+use super::command_line::{refuse, run};
+use super::{process_limits, runtime, stop_signals};
 use crate::cli::{Cli, Mistyped};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{ColorChoice, Invocation, Screen};
 
 /// Enough for the deepest that any command goes, whatever `ulimit -s` leaves the first thread of a process.
 const STACK_BYTES: usize = 8 << 20;
 
 /// How long a command may still take to end that is to end at once.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
-
-/// Where errors are shown, and whether a script wants an object.
-pub(super) type Audience = (Screen, bool);
 
 /// Carries out what was typed, and says how the process is to end. Whatever goes wrong has been shown.
 #[must_use]
@@ -91,23 +86,4 @@ fn carry_out(runtime: &Handle, audience: &OnceLock<Audience>) -> ExitStatus {
         Ok(cli) => run(cli, runtime, audience),
         Err(refusal) => refuse(refusal),
     }
-}
-
-/// The end of a command that was interrupted before it had the word.
-pub(super) fn interrupted() -> CommandError {
-    CommandError::text(ExitStatus::StoppedEarly, "interrupted; nothing was sent", None).ended("interrupted")
-}
-
-/// Whom errors are shown to, as far as that can be told from what was typed without making sense of it.
-pub(super) fn audience_of_typed() -> Audience {
-    audience(Mistyped::of(&typed()))
-}
-
-fn typed() -> Vec<OsString> {
-    std::env::args_os().collect()
-}
-
-fn audience(Mistyped { json, log_format, input }: Mistyped) -> Audience {
-    let invocation = Invocation { started_at: Timestamp::now(), input: input.as_deref().map(input_name) };
-    (Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation), json)
 }

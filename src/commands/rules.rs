@@ -21,7 +21,7 @@ use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::plan::guard::Guard;
 use crate::quota::{Quota, QuotaScope};
-use crate::report::{ExportedColumns, ListBuilder, MACHINE_COLUMNS, Reserved, ResultsTarget, Screen};
+use crate::report::{ExportedColumns, ListBuilder, MACHINE_COLUMNS, Reserved, ResultsTarget, Screen, causes};
 use crate::rules::{Draft, Fault, Lookup, LookupOrder};
 use crate::run::{self, ApplyOrder, ExportedList, PlanningOptions, RulesOrder, refuse_faults};
 use crate::words::counted;
@@ -44,7 +44,7 @@ pub(super) async fn apply(
     watched: Option<&Watched>,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
-    refuse_options(&options.input, &options.guard, options.planning.no_inventory)?;
+    refuse_options(&options.input, &options.guard, options.planning.no_inventory, false)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, true)?;
     let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
@@ -69,12 +69,14 @@ pub(super) async fn plan(
     general: &GeneralOptions,
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
-    refuse_options(&options.input, &options.guard, options.planning.no_inventory)?;
+    let takes_sheet = options.inventory.is_some();
+    refuse_options(&options.input, &options.guard, options.planning.no_inventory, takes_sheet)?;
     let rules = read(&options.input.input, &options.guard, screen).await?;
+    let sheet = options.input.sheet.clone();
     let planning = planning(planning_options(&options.planning, Guard::default()));
     let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
     if let Some(path) = &options.inventory {
-        let list = exported_list(path, &rules, quota(&options.quota), screen).await?;
+        let list = exported_list(path, sheet, &rules, quota(&options.quota), screen).await?;
         let desk = desk(general, screen, None, system_clock()?.boot_time());
         return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &desk);
     }
@@ -95,7 +97,7 @@ pub(super) async fn verify(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let no_guard = GuardOptions::default();
-    refuse_options(&options.input, &no_guard, false)?;
+    refuse_options(&options.input, &no_guard, false, false)?;
     let target = rows_target("the rows", options.output.as_deref(), general)?;
     let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
     if let Some(target) = &target {
@@ -135,14 +137,20 @@ fn reference(named: &str) -> MachineReference {
     MachineReference::parse(named.trim())
 }
 
-/// Refuses what says how rows of a file are read, and what a file of rules says itself.
-fn refuse_options(input: &InputOptions, guard: &GuardOptions, no_inventory: bool) -> Result<(), CommandError> {
+/// Refuses what says how rows of a file are read, and what a file of rules says itself. A worksheet may be that of a list on
+/// which the rules are tried.
+fn refuse_options(
+    input: &InputOptions,
+    guard: &GuardOptions,
+    no_inventory: bool,
+    takes_sheet: bool,
+) -> Result<(), CommandError> {
     let given = [
         (!input.orders.add.is_empty(), "--add"),
         (!input.orders.remove.is_empty(), "--remove"),
         (input.orders.set_value.is_some(), "--set-value"),
         (input.orders.all, "--all"),
-        (input.sheet.is_some(), "--sheet"),
+        (input.sheet.is_some() && !takes_sheet, "--sheet"),
         (input.encoding.is_some(), "--encoding"),
         (input.skip_invalid, "--skip-invalid"),
         (!input.accept.is_empty(), "--accept"),
@@ -206,7 +214,7 @@ fn read_blocking(
 
 /// Reads a lookup, which is named from where the file of rules is.
 fn lookup(order: &LookupOrder, directory: &Path) -> Result<Lookup, Fault> {
-    let unusable = |why: &dyn std::error::Error| order.unusable(&why.to_string());
+    let unusable = |why: &dyn std::error::Error| order.unusable(&causes(why));
     let file = File::open(directory.join(&order.file)).map_err(|error| unusable(&error))?;
     let written = file.metadata().and_then(|metadata| metadata.modified()).map_err(|error| unusable(&error))?;
     order.check_age(written, SystemTime::now())?;
@@ -217,6 +225,7 @@ fn lookup(order: &LookupOrder, directory: &Path) -> Result<Lookup, Fault> {
 /// Reads a list of machines that was exported.
 async fn exported_list(
     path: &Path,
+    sheet: Option<String>,
     rules: &RulesOrder,
     quota: (Quota, QuotaScope),
     screen: &Screen,
@@ -226,13 +235,17 @@ async fn exported_list(
     let reading = tokio::task::spawn_blocking(move || {
         let name = shown(&path);
         let unusable = |why: &dyn std::error::Error| {
-            let message = format!("{name} cannot be used as a list of machines: {why}");
+            let message = format!("{name} cannot be used as a list of machines: {}", causes(why));
             let hint = "name an export that has a column of ids (machineId, Device ID), or write one with: \
                         tagfleet inventory -o MACHINES.csv";
             CommandError::text(ExitStatus::InputRefused, message, Some(hint))
         };
         let file = File::open(&path).map_err(|error| unusable(&error))?;
-        let list = List::read(file, &MACHINE_BY_ID_WRITTEN).map_err(|error| unusable(&error))?;
+        let read = List::read_of_any_form(file, sheet.as_deref(), &MACHINE_BY_ID_WRITTEN);
+        let (list, note) = read.map_err(|error| unusable(&error))?;
+        if let Some(note) = note {
+            screen.note(&format!("{name}: {note}"));
+        }
         let columns = ExportedColumns::find(list.header());
         let lacking = columns.lacking(fields.iter().copied());
         if !lacking.is_empty() {

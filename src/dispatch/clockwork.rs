@@ -15,7 +15,7 @@ const SLOW_ANSWER: Duration = Duration::from_secs(5);
 /// What a call is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// It was started and has not said anything yet, or its answer is being stored.
+    /// It was started and has not said anything yet, or stands in line behind others, or its answer is being stored.
     Own,
     /// A request of this kind is on the way.
     Sending(CallKind),
@@ -158,33 +158,33 @@ impl Clockwork {
 
     /// What everybody waits for, if everybody waits: the wait that ends first.
     pub(super) fn waiting(&self) -> Option<(WaitCause, Option<BootTime>)> {
-        let mut first: Option<(WaitCause, Option<BootTime>)> = None;
-        for flight in self.calls.values() {
-            match &flight.doing {
-                Doing::Sending(_) => return None,
-                Doing::Own => {}
-                Doing::Waiting(cause, until) => {
-                    let sooner = first.is_none_or(|(_, earliest)| match (until, earliest) {
-                        (Some(until), Some(earliest)) => *until < earliest,
-                        (Some(_), None) => true,
-                        (None, _) => false,
-                    });
-                    if sooner {
-                        first = Some((*cause, *until));
-                    }
-                }
-            }
+        self.first_waiting().map(|(_, cause, until)| (cause, until))
+    }
+
+    /// The same with its bucket.
+    fn first_waiting(&self) -> Option<(Bucket, WaitCause, Option<BootTime>)> {
+        if self.in_flight() > 0 {
+            return None;
         }
-        first
+        self.waits().min_by_key(|(_, _, until)| (until.is_none(), *until))
+    }
+
+    fn waits(&self) -> impl Iterator<Item = (Bucket, WaitCause, Option<BootTime>)> {
+        self.calls.values().filter_map(|flight| match flight.doing {
+            Doing::Waiting(cause, until) => Some((flight.bucket, cause, until)),
+            Doing::Own | Doing::Sending(_) => None,
+        })
     }
 
     /// The wait for a service in trouble, if anybody waits for that: of whoever tries next whether it is back.
     pub(super) fn outage(&self) -> Option<(WaitCause, Option<BootTime>)> {
-        let waits = self.calls.values().filter_map(|flight| match flight.doing {
-            Doing::Waiting(cause @ WaitCause::Outage { .. }, until) => Some((cause, until)),
-            _ => None,
-        });
-        waits.min_by_key(|(_, until)| (until.is_none(), *until))
+        let waits = self.waits().filter(|(_, cause, _)| matches!(cause, WaitCause::Outage { .. }));
+        waits.map(|(_, cause, until)| (cause, until)).min_by_key(|(_, until)| (until.is_none(), *until))
+    }
+
+    /// Whether calls of this bucket wait for a service in trouble.
+    fn is_in_outage(&self, bucket: Bucket) -> bool {
+        self.waits().any(|(other, cause, _)| other == bucket && matches!(cause, WaitCause::Outage { .. }))
     }
 
     /// Where the time went up to now.
@@ -199,12 +199,14 @@ impl Clockwork {
         if passed.is_zero() {
             return;
         }
-        let part = match self.waiting() {
+        let part = match self.first_waiting() {
             _ if self.is_state_silent => Spent::State,
             _ if self.in_flight() > 0 => Spent::Calls,
             // Whoever waits to try again will find the same.
-            Some((WaitCause::Retry(_) | WaitCause::Pacing, _)) if self.outage().is_some() => Spent::Outage,
-            waiting => waiting.map_or(Spent::Own, spent_on),
+            Some((_, WaitCause::Retry(_), _)) if self.outage().is_some() => Spent::Outage,
+            // Who tries whether the service is back keeps to the pace; where others are served, they do.
+            Some((bucket, WaitCause::Pacing, _)) if self.is_in_outage(bucket) => Spent::Outage,
+            waiting => waiting.map_or(Spent::Own, |(_, cause, _)| spent_on(cause)),
         };
         self.add(part, passed);
     }
@@ -218,7 +220,7 @@ impl Clockwork {
     }
 }
 
-const fn spent_on((cause, _): (WaitCause, Option<BootTime>)) -> Spent {
+const fn spent_on(cause: WaitCause) -> Spent {
     match cause {
         WaitCause::Pacing => Spent::Quota(None),
         WaitCause::Window(limit) => Spent::Quota(Some(limit)),
@@ -270,6 +272,21 @@ mod tests {
                 (Spent::Throttled, seconds(3)),
             ]
         );
+    }
+
+    #[test]
+    fn the_pace_of_those_who_are_served_is_no_outage() {
+        use crate::call::ServiceTrouble;
+        let (failing, served) = (CallId(1), CallId(2));
+        let outage = WaitCause::Outage { since: jiff::Timestamp::UNIX_EPOCH, trouble: ServiceTrouble::Status(503) };
+        for (bucket, part) in [(Bucket::Value, Spent::Quota(None)), (Bucket::Tags, Spent::Outage)] {
+            let mut clockwork = Clockwork::new(at(0));
+            clockwork.begin(failing, Bucket::Tags, false, at(0));
+            clockwork.begin(served, bucket, false, at(0));
+            clockwork.change(failing, Doing::Waiting(outage, Some(at(9))), at(0));
+            clockwork.change(served, Doing::Waiting(WaitCause::Pacing, Some(at(2))), at(0));
+            assert_eq!(clockwork.spent(at(2)), [(part, Duration::from_secs(2))], "{bucket:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub(crate) enum Spent {
     Throttled,
     /// Everybody waited to try again.
     Retries,
+    /// The input was read and checked; that of a pipe comes when its writer has it ready.
+    Input,
     /// The tenant's machines were read, before the run's own calls.
     Machines,
     /// Everybody waited because the service was failing.
@@ -98,7 +100,9 @@ pub(crate) enum Spent {
     OtherRun,
     /// The state's database did not answer, whatever else was awaited.
     State,
-    /// Our own work: reading, storing, and writing results.
+    /// The results were written; into a pipe as fast as its reader takes them.
+    Results,
+    /// Our own work: planning and storing.
     Own,
 }
 

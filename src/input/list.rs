@@ -6,9 +6,11 @@ use super::columns::bare_name;
 use super::dialect::{DELIMITERS, SeparatorLine};
 use super::error::InputError;
 use super::excerpt::Excerpt;
+use super::note::Note;
 use super::scan::Cells;
+use super::source::Source;
 use super::text::Text;
-use super::workbook::is_workbook;
+use super::workbook::{SheetRows, is_workbook};
 use crate::words::counted;
 
 /// How much of the beginning must hold the header.
@@ -101,7 +103,27 @@ impl List {
         if is_workbook(&start) {
             return Err(ListError::Workbook);
         }
-        let mut text = Text::open(Cursor::new(start).chain(source), None)?;
+        Self::of_text(Text::open(Cursor::new(start).chain(source), None)?, key_columns, None)
+    }
+
+    /// The same of a file that may be a workbook: then it is the worksheet of this name, or the first that can be seen. Which
+    /// one it is of several is a note.
+    ///
+    /// # Errors
+    /// As with [`Self::read`], and when there is no such worksheet.
+    pub(crate) fn read_of_any_form(
+        source: impl Read,
+        sheet: Option<&str>,
+        key_columns: &[&str],
+    ) -> Result<(Self, Option<Note>), ListError> {
+        let source = Source::open(source, sheet, None)?;
+        let (note, rows) = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows())).unzip();
+        let list = Self::of_text(Text::open(source, None)?, key_columns, rows)?;
+        Ok((list, note.flatten()))
+    }
+
+    /// The same of a text, of which the lines are these rows where it was a worksheet.
+    fn of_text(mut text: Text<impl Read>, key_columns: &[&str], rows: Option<SheetRows>) -> Result<Self, ListError> {
         let separator_line = SeparatorLine::find(text.look_ahead(HEADER_MAXIMUM_BYTES)?.text)?;
         let named = separator_line.map(|line| {
             text.skip(line.bytes, 1);
@@ -137,19 +159,26 @@ impl List {
         let header: Vec<String> = cells.iter(text.window()).map(|cell| cell.trim().to_owned()).collect();
         let key = header.iter().position(|cell| bare_name(cell) == wanted).unwrap_or_default();
         let mut list = Self { header, key, rows: Vec::new() };
-        list.read_rows(&mut text, &mut cells)?;
+        list.read_rows(&mut text, &mut cells, rows.as_ref())?;
         Ok(list)
     }
 
-    fn read_rows<R: Read>(&mut self, text: &mut Text<R>, cells: &mut Cells) -> Result<(), ListError> {
+    fn read_rows<R: Read>(
+        &mut self,
+        text: &mut Text<R>,
+        cells: &mut Cells,
+        rows: Option<&SheetRows>,
+    ) -> Result<(), ListError> {
         let mut bytes = 0;
         while let Some(place) = text.next_record(cells)? {
             let line = u64::from(place.first_line);
+            let line = rows.map_or(line, |rows| rows.row(line));
             if cells.stray_quote().is_some() {
                 return Err(ListError::StrayQuote { line });
             }
             let expected = self.header.len();
-            if cells.count() != expected {
+            // A worksheet does not hold the empty cells at the end of a row.
+            if cells.count() > expected || (rows.is_none() && cells.count() < expected) {
                 return Err(ListError::Ragged { line, cells: cells.count(), expected });
             }
             let (mut row, mut ends) = (String::new(), Vec::with_capacity(expected));
@@ -157,6 +186,7 @@ impl List {
                 row.push_str(cell);
                 ends.push(u32::try_from(row.len()).unwrap_or(u32::MAX));
             }
+            ends.resize(expected, ends.last().copied().unwrap_or_default());
             bytes += row.len() + ends.len() * size_of::<u32>() + size_of::<ListRow>();
             if bytes > LIST_MAXIMUM_BYTES {
                 return Err(ListError::TooLarge);

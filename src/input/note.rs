@@ -147,8 +147,13 @@ impl fmt::Display for Note {
                 write!(formatter, "skipped {} of nothing but delimiters and blanks, on {rows}", counted(rows.count, "row"))
             }
             Self::RepeatedHeaders(rows) => {
-                write!(formatter, "skipped {} that repeats the header, on {rows}", counted(rows.count, "row"))
+                let verb = if rows.count == 1 { "repeats" } else { "repeat" };
+                write!(formatter, "skipped {} that {verb} the header, on {rows}", counted(rows.count, "row"))
             }
+            Self::OwnColumns { count: 1, first, .. } => write!(
+                formatter,
+                "the column \"{first}\" is tagfleet's own, from an earlier results file; it is not carried along"
+            ),
             Self::OwnColumns { count, first, last } => write!(
                 formatter,
                 "the {count} columns from \"{first}\" to \"{last}\" are tagfleet's own, from an earlier results file; \

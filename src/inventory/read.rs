@@ -383,6 +383,7 @@ impl<T: Transport> Reading<'_, T> {
                 }
                 self.tell(InventoryEvent::Progress);
             }
+            Phase::InLine => {}
             // Told at once: a reading that fails, or is dropped, tells nothing any more.
             Phase::Sending { is_repeat, .. } => {
                 self.progress.calls += 1;

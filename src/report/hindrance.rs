@@ -20,6 +20,15 @@ const SIGN_IN_WAY: &str =
 /// What stood in the way, and when it was to be tried again.
 pub(super) type Hindrance = (WaitCause, Option<Timestamp>);
 
+/// What there is to do once it is out of the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// There is a run to go on with.
+    Resume,
+    /// Nothing was begun that could be gone on with.
+    TryAgain,
+}
+
 /// What stood in the way, in a few words.
 pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) -> String {
     let what = match cause {
@@ -43,29 +52,35 @@ pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) ->
 
 /// What cannot be had, since this stands in the way of a call that is not made again.
 #[must_use]
-pub(crate) fn hindrance_problem(what: &str, in_the_way: WaitCause) -> Problem {
-    let hindrance = (in_the_way, None);
+pub(crate) fn hindrance_problem(what: &str, in_the_way: WaitCause, next: Option<Timestamp>) -> Problem {
+    let hindrance = (in_the_way, next);
     Problem {
         error: format!("{what}: {}", hindrance_text(hindrance, &TimeZone::system())).into(),
-        hint: hindrance_hint(hindrance).map(str::to_owned),
+        hint: hindrance_hint(hindrance, Afterwards::TryAgain).map(str::to_owned),
     }
 }
 
 /// What to do about it.
-pub(super) const fn hindrance_hint((cause, _): Hindrance) -> Option<&'static str> {
+pub(super) const fn hindrance_hint((cause, _): Hindrance, afterwards: Afterwards) -> Option<&'static str> {
     Some(match cause {
         WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. })
-        | WaitCause::Outage { trouble: ServiceTrouble::SignIn(trouble), .. } => sign_in_hint(trouble),
+        | WaitCause::Outage { trouble: ServiceTrouble::SignIn(trouble), .. } => sign_in_hint(trouble, afterwards),
         WaitCause::Retry(Repeat { why: RepeatCause::Answer(RetryReason::NotConnected(trouble), _), .. })
         | WaitCause::Outage { trouble: ServiceTrouble::NotConnected(trouble), .. } => connection_hint(trouble),
         WaitCause::Token { .. } => SIGN_IN_WAY,
         WaitCause::State { .. } => {
             "see what keeps the database busy (tagfleet state names who is at work), and whether its server is there"
         }
-        WaitCause::Throttled => "find out what else uses the quota of this app, or resume when the service allows it",
-        WaitCause::Retry(_) | WaitCause::Answer { .. } | WaitCause::Outage { .. } => {
-            "the service, or a proxy on the way, is failing; resume when it is back"
-        }
+        WaitCause::Throttled => match afterwards {
+            Afterwards::Resume => "find out what else uses the quota of this app, or resume when the service allows it",
+            Afterwards::TryAgain => {
+                "find out what else uses the quota of this app, or try again when the service allows it"
+            }
+        },
+        WaitCause::Retry(_) | WaitCause::Answer { .. } | WaitCause::Outage { .. } => match afterwards {
+            Afterwards::Resume => "the service, or a proxy on the way, is failing; resume when it is back",
+            Afterwards::TryAgain => "the service, or a proxy on the way, is failing; try again when it is back",
+        },
         WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => return None,
     })
 }
@@ -73,17 +88,22 @@ pub(super) const fn hindrance_hint((cause, _): Hindrance) -> Option<&'static str
 const fn connection_hint(trouble: ConnectionTrouble) -> &'static str {
     match trouble {
         ConnectionTrouble::NotTls => "an https address leads to a port that does not speak TLS: check --base-url",
-        ConnectionTrouble::Proxy => "check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this host through",
+        ConnectionTrouble::Proxy(_) => "check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this host through",
         ConnectionTrouble::UnknownHost | ConnectionTrouble::Refused | ConnectionTrouble::Other => {
             "check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall"
         }
     }
 }
 
-const fn sign_in_hint(trouble: SignInTrouble) -> &'static str {
-    match trouble {
-        SignInTrouble::Other(Trouble::Status(_)) => "the sign-in service is busy or down; resume later",
-        SignInTrouble::NotConnected(_) | SignInTrouble::Other(_) => SIGN_IN_WAY,
+const fn sign_in_hint(trouble: SignInTrouble, afterwards: Afterwards) -> &'static str {
+    match (trouble, afterwards) {
+        (SignInTrouble::Other(Trouble::Status(_)), Afterwards::Resume) => {
+            "the sign-in service is busy or down; resume later"
+        }
+        (SignInTrouble::Other(Trouble::Status(_)), Afterwards::TryAgain) => {
+            "the sign-in service is busy or down; try again later"
+        }
+        (SignInTrouble::NotConnected(_) | SignInTrouble::Other(_), _) => SIGN_IN_WAY,
     }
 }
 
@@ -114,7 +134,7 @@ pub(super) fn hindrance_cause(hindrance: Hindrance, rows: u64) -> Value {
         "message": hindrance_text(hindrance, &TimeZone::system()),
         "count": rows,
         "first_row": null,
-        "hint": hindrance_hint(hindrance),
+        "hint": hindrance_hint(hindrance, Afterwards::Resume),
     })
 }
 
@@ -133,7 +153,7 @@ mod tests {
         let all = [
             (not_connected(ConnectionTrouble::Refused), None),
             (not_connected(ConnectionTrouble::UnknownHost), None),
-            (not_connected(ConnectionTrouble::Proxy), None),
+            (not_connected(ConnectionTrouble::Proxy(Some(502))), None),
             (not_connected(ConnectionTrouble::NotTls), None),
             (answer(RetryReason::ServiceFailed, Some(503)), Some(next)),
             (answer(RetryReason::TimedOut, None), None),
@@ -146,13 +166,16 @@ mod tests {
         ];
         let lines = all.map(|hindrance| {
             let cause = hindrance_cause(hindrance, 7);
-            let (text, hint) = (hindrance_text(hindrance, &TimeZone::UTC), hindrance_hint(hindrance).unwrap_or("-"));
+            let hint = hindrance_hint(hindrance, Afterwards::Resume).unwrap_or("-");
+            let again = hindrance_hint(hindrance, Afterwards::TryAgain).unwrap_or_default();
+            assert!(!again.contains("resume") && again.is_empty() == (hint == "-"), "{again}");
+            let text = hindrance_text(hindrance, &TimeZone::UTC);
             format!("{text} | {} {} | {hint}", cause["code"], cause["http_status"])
         });
         insta::assert_snapshot!(lines.join("\n"), @r#"
         connection refused | "not_connected" null | check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall
         no host of that name found | "not_connected" null | check --base-url and --cloud, then the network, HTTPS_PROXY and the firewall
-        the proxy does not connect | "not_connected" null | check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this host through
+        the proxy does not connect: it answers 502 | "not_connected" null | check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this host through
         the port does not speak TLS | "not_connected" null | an https address leads to a port that does not speak TLS: check --base-url
         503 from the service, next call 2020-05-01 14:05 UTC | "service_failed" 503 | the service, or a proxy on the way, is failing; resume when it is back
         no answer in time | "timed_out" null | the service, or a proxy on the way, is failing; resume when it is back

@@ -202,7 +202,14 @@ const fn wait_reason(part: Spent) -> Option<&'static str> {
         Spent::Outage => "outage",
         Spent::ListLag => "list_lag",
         Spent::State => "state",
-        Spent::Calls | Spent::Machines | Spent::SignIn | Spent::Question | Spent::OtherRun | Spent::Own => return None,
+        Spent::Calls
+        | Spent::Input
+        | Spent::Machines
+        | Spent::SignIn
+        | Spent::Question
+        | Spent::OtherRun
+        | Spent::Results
+        | Spent::Own => return None,
     })
 }
 

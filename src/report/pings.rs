@@ -310,7 +310,7 @@ mod tests {
         let end = PingOccasion::End { exit_status: 0, is_success: false };
         let said = said(PingStyle::Healthchecks, end, &standing, Duration::ZERO);
         assert!(said.starts_with("fail rid=RID\n"), "{said}");
-        assert!(said.contains("rows: 8 (5 holds, 2 differs, 1 invalid)\n    undecided machines: 3\n"), "{said}");
+        assert!(said.contains("rows: 8 (5 holds, 2 differs, 1 invalid)\n    undecided machines: 3"), "{said}");
     }
 
     #[test]

@@ -211,10 +211,11 @@ impl<'a> PlanReport<'a> {
         let mut sorted: Vec<_> =
             counts.into_iter().map(|(change, count)| (Reverse(count), self.words(change).1)).collect();
         sorted.sort_unstable();
+        let them = if withheld == 1 { "it" } else { "them" };
         let _written = writeln!(
             text,
-            "Withheld by the guard, since so many removals are seldom meant; --allow-removals {withheld} lets them through in \
-             this run:"
+            "Withheld by the guard, since so many removals are seldom meant; --allow-removals {withheld} lets {them} through \
+             in this run:"
         );
         for (Reverse(count), tag) in sorted.iter().take(LISTED_CHANGES) {
             let tag = Excerpt::new(tag.unwrap_or_default());

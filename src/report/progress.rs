@@ -15,7 +15,7 @@ use super::pace::LinePace;
 use super::screen::Screen;
 use crate::api::sign_in::Trouble;
 use crate::call::{
-    ConnectionTrouble, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, SignInTrouble, WaitCause,
+    ConnectionTrouble, Excess, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, SignInTrouble, WaitCause,
 };
 use crate::dispatch::{EndReason, Event, ExpectedEnd, Observer, Progress};
 use crate::model::Status;
@@ -178,13 +178,17 @@ fn repeat_text(repeat: Repeat) -> String {
 /// What an attempt met that is made again.
 pub(super) fn met_text(why: RetryReason, http_status: Option<u16>) -> Cow<'static, str> {
     Cow::Borrowed(match (why, http_status) {
-        (RetryReason::NotConnected(trouble), _) => connection_text(trouble),
+        (RetryReason::NotConnected(trouble), _) => return connection_text(trouble),
         (RetryReason::TimedOut, _) => "no answer in time",
         (RetryReason::ConnectionLost, _) => "the connection ended without an answer",
         (RetryReason::Truncated, _) => "an answer was cut off",
         (RetryReason::NotUnderstood, Some(status)) => {
             return Cow::Owned(format!("{status} with an answer that is not the service's"));
         }
+        (RetryReason::TooMuch(Excess::Machines), _) => "an answer that lists too many machines",
+        (RetryReason::TooMuch(Excess::Tags), _) => "an answer in which a machine has too many tags",
+        (RetryReason::TooMuch(Excess::Fields), _) => "an answer in which the machines show too much",
+        (RetryReason::TooMuch(Excess::Bytes), _) => "an answer that is too long",
         (RetryReason::OtherMachine, _) => "an answer about another machine",
         (RetryReason::NotApplied | RetryReason::OtherCase, _) => "an answer without the change",
         (RetryReason::TokenRefused, _) => "401 from the service, with a new token",
@@ -194,14 +198,17 @@ pub(super) fn met_text(why: RetryReason, http_status: Option<u16>) -> Cow<'stati
     })
 }
 
-const fn connection_text(trouble: ConnectionTrouble) -> &'static str {
-    match trouble {
+fn connection_text(trouble: ConnectionTrouble) -> Cow<'static, str> {
+    Cow::Borrowed(match trouble {
         ConnectionTrouble::UnknownHost => "no host of that name found",
         ConnectionTrouble::Refused => "connection refused",
-        ConnectionTrouble::Proxy => "the proxy does not connect",
+        ConnectionTrouble::Proxy(None) => "the proxy does not connect",
+        ConnectionTrouble::Proxy(Some(status)) => {
+            return Cow::Owned(format!("the proxy does not connect: it answers {status}"));
+        }
         ConnectionTrouble::NotTls => "the port does not speak TLS",
         ConnectionTrouble::Other => "no connection",
-    }
+    })
 }
 
 /// Why there is no token to be had for now.
@@ -218,7 +225,7 @@ pub(super) fn sign_in_text(trouble: SignInTrouble) -> Cow<'static, str> {
 /// How a service shows that it is in trouble, in a few words.
 pub(super) fn trouble_text(trouble: ServiceTrouble) -> Cow<'static, str> {
     Cow::Borrowed(match trouble {
-        ServiceTrouble::NotConnected(trouble) => connection_text(trouble),
+        ServiceTrouble::NotConnected(trouble) => return connection_text(trouble),
         ServiceTrouble::TimedOut => "no answer in time",
         ServiceTrouble::ConnectionLost => "connections end without an answer",
         ServiceTrouble::SignIn(trouble) => return sign_in_text(trouble),
@@ -311,13 +318,15 @@ mod tests {
             line(answer(RetryReason::ServiceFailed, Some(503)), 3, Some(10)),
             line(answer(RetryReason::Busy, Some(423)), 2, Some(10)),
             line(answer(RetryReason::NotUnderstood, Some(200)), 2, Some(10)),
+            line(answer(RetryReason::TooMuch(Excess::Tags), Some(200)), 2, Some(2)),
             line(answer(RetryReason::NotFound, Some(404)), 2, Some(10)),
             line(answer(RetryReason::TokenRefused, Some(401)), 3, Some(5)),
             line(answer(RetryReason::TimedOut, None), 4, Some(10)),
             line(answer(RetryReason::ConnectionLost, None), 2, Some(10)),
             line(not_connected(ConnectionTrouble::UnknownHost), 2, None),
             line(not_connected(ConnectionTrouble::Refused), 2, None),
-            line(not_connected(ConnectionTrouble::Proxy), 2, None),
+            line(not_connected(ConnectionTrouble::Proxy(None)), 2, None),
+            line(not_connected(ConnectionTrouble::Proxy(Some(502))), 2, None),
             line(not_connected(ConnectionTrouble::NotTls), 2, None),
             line(RepeatCause::SignIn(SignInTrouble::NotConnected(ConnectionTrouble::Refused)), 2, Some(8)),
             line(RepeatCause::SignIn(SignInTrouble::Other(Trouble::Status(503))), 2, Some(8)),
@@ -328,6 +337,7 @@ mod tests {
         503 from the service, try 3 of 10, next 2020-05-01 14:05 UTC
         423 from the service, try 2 of 10, next 2020-05-01 14:05 UTC
         200 with an answer that is not the service's, try 2 of 10, next 2020-05-01 14:05 UTC
+        an answer in which a machine has too many tags, try 2 of 2, next 2020-05-01 14:05 UTC
         404 from the service, try 2 of 10, next 2020-05-01 14:05 UTC
         401 from the service, with a new token, try 3 of 5, next 2020-05-01 14:05 UTC
         no answer in time, try 4 of 10, next 2020-05-01 14:05 UTC
@@ -335,6 +345,7 @@ mod tests {
         no host of that name found, try 2, next 2020-05-01 14:05 UTC
         connection refused, try 2, next 2020-05-01 14:05 UTC
         the proxy does not connect, try 2, next 2020-05-01 14:05 UTC
+        the proxy does not connect: it answers 502, try 2, next 2020-05-01 14:05 UTC
         the port does not speak TLS, try 2, next 2020-05-01 14:05 UTC
         cannot reach the sign-in service (connection refused), try 2 of 8, next 2020-05-01 14:05 UTC
         503 from the sign-in service, try 2 of 8, next 2020-05-01 14:05 UTC

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::hindrance::{hindrance_hint, hindrance_text};
+use super::hindrance::{Afterwards, hindrance_hint, hindrance_text};
 use super::machines::MachinesTarget;
 use super::pace::LinePace;
 use super::problem::Problem;
@@ -175,7 +175,7 @@ pub(crate) fn reading_problem(error: ReadError) -> Problem {
                     met.unwrap_or_default()
                 )
                 .into(),
-                hint: in_the_way.and_then(hindrance_hint).map(str::to_owned),
+                hint: in_the_way.and_then(|met| hindrance_hint(met, Afterwards::TryAgain)).map(str::to_owned),
             }
         }
         ReadError::Stopped(StopReason::Outage { since, trouble }) => ended(EndReason::Outage { since, trouble }),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 
-use super::hindrance::{Hindrance, hindrance_hint, hindrance_text};
+use super::hindrance::{Afterwards, Hindrance, hindrance_hint, hindrance_text};
 use super::progress::{clock_time, trouble_text};
 use crate::call::{AbortCause, AbortReason};
 use crate::dispatch::{EndReason, Progress};
@@ -49,7 +49,8 @@ pub(super) fn end_text(reason: &EndReason, progress: &Progress) -> String {
 
 /// What to do about the end of a run.
 pub(super) fn end_hint(reason: &EndReason, progress: &Progress) -> Option<String> {
-    reason_hint(reason).or_else(|| hindrance(reason, progress).and_then(hindrance_hint).map(str::to_owned))
+    let met = || hindrance(reason, progress).and_then(|met| hindrance_hint(met, Afterwards::Resume));
+    reason_hint(reason).or_else(|| met().map(str::to_owned))
 }
 
 /// Why a run ended, for people, as the rest of a sentence.

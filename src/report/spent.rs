@@ -19,6 +19,7 @@ pub(super) fn spent_name(part: Spent) -> String {
         }
         Spent::Throttled => "throttled",
         Spent::Retries => "retries",
+        Spent::Input => "input",
         Spent::Machines => "reading",
         Spent::ListLag => "list_lag",
         Spent::Outage => "outage",
@@ -26,6 +27,7 @@ pub(super) fn spent_name(part: Spent) -> String {
         Spent::Question => "question",
         Spent::OtherRun => "other_run",
         Spent::State => "state",
+        Spent::Results => "results",
         Spent::Own => "own",
     };
     name.to_owned()
@@ -43,6 +45,7 @@ pub(super) fn named_text(name: &str) -> String {
         "pacing" => "spreading calls",
         "throttled" => "waiting because the service asked to",
         "retries" => "waiting to try again",
+        "input" => "reading the input",
         "reading" => "reading the tenant's machines",
         "list_lag" => "waiting for the service's list to show the latest writes",
         "outage" => "waiting for the service to come back",
@@ -50,6 +53,7 @@ pub(super) fn named_text(name: &str) -> String {
         "question" => "waiting for an answer to its question",
         "other_run" => "waiting for another run",
         "state" => "waiting for the state's database",
+        "results" => "writing the results",
         "own" => "in the program itself",
         other => return limit_text(other).unwrap_or_else(|| "for another reason".to_owned()),
     };

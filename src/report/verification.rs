@@ -34,8 +34,8 @@ pub(crate) struct RowFinding {
     pub message: String,
 }
 
-/// The rows of a sheet, each with what was found. `there` puts into words what an operation's machine holds, `failure` says why a machine that is named so is unknown, `invalid` what is
-/// wrong with a row that asks for nothing.
+/// The rows of a sheet, each with what was found. `there` puts into words what an operation's machine holds, `failure` says
+/// why a machine that is named so is unknown, `invalid` what is wrong with a row that asks for nothing.
 pub(crate) fn row_findings(
     sheet: &Sheet,
     of_request: &[OperationId],

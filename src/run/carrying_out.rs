@@ -143,7 +143,9 @@ impl<T: Transport> Run<'_, T> {
         desk: &Desk,
     ) -> Result<ExitStatus, CommandError> {
         let screen = &desk.screen;
+        let began_to_write = self.tenant.clock.boot_time();
         let written = self.write(&outcome, desk).await;
+        let writing_took = self.tenant.clock.boot_time().since(began_to_write);
         let (reason, mut progress) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -175,6 +177,7 @@ impl<T: Transport> Run<'_, T> {
         let status = exit_status(&reason, &totals).and(balance(&run, &totals));
         tracing::info!(run = %self.id, exit_status = status.code(), rows = totals.rows, "run is over");
         desk.waits.iter().for_each(|(whom, time)| progress.spend(*whom, *time));
+        progress.spend(Spent::Results, writing_took);
         progress.end(self.tenant.clock.boot_time().since(desk.began));
         let summary = RunSummary {
             run_id: self.id,

@@ -58,6 +58,11 @@ impl Desk {
         }
     }
 
+    /// Notes how long it took until the input was read.
+    pub(crate) fn note_reading(&mut self, time: Duration) {
+        self.waits.push((Spent::Input, time));
+    }
+
     /// Waits for what the future gives, with an eye on the time and an ear for interrupts. Every wait of a command that is
     /// not for one of the run's own calls passes here.
     pub(super) async fn wait<Output>(

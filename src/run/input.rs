@@ -217,12 +217,14 @@ pub(crate) async fn check_input_with_machines<T: Transport>(
         order.source = InputSource::Bytes(Box::new(fields.open_rows()));
     }
     let screen = desk.screen.clone();
+    let began = tenant.clock.boot_time();
     let checking = tokio::task::spawn_blocking(move || {
         let listed = ListedFields { inventory: &machines.inventory, fields: &fields };
         let checked = check_blocking(order, Some(&listed), &screen);
         (checked.and_then(|input| input.with_machine_column(&listed, &screen)), machines)
     });
     let (checked, machines) = checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?;
+    desk.note_reading(tenant.clock.boot_time().since(began));
     tenant.keep_read(machines);
     checked
 }

@@ -50,7 +50,7 @@ mod verify;
 
 pub(crate) use apply::{ApplyOrder, apply};
 pub(crate) use carrying_out::RunOptions;
-pub(crate) use check::QuotaLeft;
+pub(crate) use check::{BucketLeft, QuotaLeft};
 pub(crate) use desk::{Consent, Desk};
 pub(crate) use input::{
     CheckedInput, InputOrder, InputSource, NamedFilter, TENANT_INPUT, check_input, check_input_with_machines,

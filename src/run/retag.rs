@@ -212,8 +212,8 @@ fn nobody_is_selected(change: &TagChange, read: &MachinesRead, desk: &Desk) -> R
 fn warn_of_unshown_tags(inventory: &Inventory, desk: &Desk) {
     let unshown = inventory.machines().filter(|machine| !machine.shows_tags()).count() as u64;
     if unshown > 0 {
-        let machines = counted(unshown, "machine", "machines");
-        desk.screen.warning(&format!("the service did not show the tags of {machines}, so they may keep the tag"));
+        let machines = counted(unshown, "machine, so it may keep the tag", "machines, so they may keep the tag");
+        desk.screen.warning(&format!("the service did not show the tags of {machines}"));
     }
 }
 

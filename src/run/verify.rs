@@ -103,7 +103,7 @@ fn find(
         &operations.of_request,
         &found,
         |operation, held| {
-            let asked = operations.operations.get(operation.0 as usize);
+            let asked = operations.operations.get(operation.0 as usize).filter(|_| held.as_str().is_none());
             let other = asked.and_then(|asked| listed_in_another_case(&machines, asked, inventory));
             match other {
                 Some(other) => format!("present as {other}").into(),

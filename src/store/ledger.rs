@@ -124,6 +124,26 @@ impl Store {
             })
             .await
     }
+
+    /// Until when the service wants no call of these buckets, where that lies ahead.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn paused_until(
+        &self,
+        account: AccountKey,
+        buckets: Vec<Bucket>,
+    ) -> Result<Option<BootTime>, StoreError> {
+        let clock = self.clock.clone();
+        let timeline_key = self.identity.timeline_key;
+        self.writer
+            .run(move |transaction| {
+                let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
+                let until = paused_until(transaction, account, &buckets, &timelines)?;
+                Ok(until.filter(|until| *until > timelines.now))
+            })
+            .await
+    }
 }
 
 impl Reader {
@@ -177,7 +197,8 @@ fn admit(
     process_key: i64,
 ) -> Result<Admission, SqlError> {
     let now = timelines.now;
-    let paused_until = believed(paused_until(transaction, request, timelines)?, now)?;
+    let paused_until = paused_until(transaction, request.account, &request.counted_buckets, timelines)?;
+    let paused_until = believed(paused_until, now)?;
     if let Some(until) = paused_until.filter(|until| *until > now) {
         return Ok(Admission::Refused(Refusal::Paused { until }));
     }
@@ -242,12 +263,13 @@ pub(super) fn announce(
 
 fn paused_until(
     transaction: &Transaction<'_>,
-    request: &AttemptRequest,
+    account: AccountKey,
+    buckets: &[Bucket],
     timelines: &Timelines,
 ) -> Result<Option<BootTime>, SqlError> {
     let mut latest = None;
-    for bucket in &request.counted_buckets {
-        latest = latest.max(pause(transaction, request.account, *bucket, timelines)?);
+    for bucket in buckets {
+        latest = latest.max(pause(transaction, account, *bucket, timelines)?);
     }
     Ok(latest)
 }

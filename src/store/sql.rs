@@ -7,6 +7,7 @@
 pub(super) mod dialect;
 mod error;
 mod hot;
+mod known;
 pub(super) mod lists;
 mod session;
 mod value;
@@ -15,7 +16,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
 pub(super) use self::error::{SqlError, failure_of_tls};
-use self::hot::Known;
+use self::known::Known;
 pub(super) use self::session::Session;
 pub(super) use self::value::{Column, Parameter, Value};
 

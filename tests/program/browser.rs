@@ -57,6 +57,24 @@ const LOOK: &str = r"(() => {
     };
 })()";
 
+/// What is asked of a page as it is printed, on paper of many lengths: which headings stand on another page than the first
+/// picture or line of what they name. Columns are parted as pages are.
+const PARTED: &str = r"(() => {
+    const [main, width, parted] = [document.querySelector('main'), 680, new Set()];
+    const page = element => Math.floor((element.getClientRects()[0].left - box.left + 1) / width);
+    const box = main.getBoundingClientRect();
+    for (let length = 400; length <= 1200; length += 20) {
+        main.style.cssText = `width: ${width}px; height: ${length}px; columns: ${width}px; column-gap: 0; column-fill: auto`;
+        for (const heading of main.querySelectorAll('h2, h3')) {
+            const all = ['figure', 'tr', 'li', 'p'].map(kind => heading.parentElement.querySelector(kind));
+            const named = heading.matches('h2') ? all.find(Boolean) : heading.nextElementSibling;
+            const first = named.matches('table') ? named.querySelector('tr') : named;
+            if (page(heading) !== page(first)) parted.add(`${heading.textContent} at ${length}`);
+        }
+    }
+    return [...parted];
+})()";
+
 /// What a browser saw of a page.
 pub(crate) struct Seen {
     /// The answer to [`LOOK`].
@@ -67,6 +85,8 @@ pub(crate) struct Seen {
     pub(crate) requests: Vec<String>,
     /// The page as it is printed.
     pub(crate) printed: Vec<u8>,
+    /// The answer to [`PARTED`].
+    pub(crate) parted: Value,
 }
 
 /// A browser; dropping it ends it.
@@ -128,6 +148,11 @@ impl Browser {
         let printed = self.order("Page.printToPDF", &json!({ "printBackground": true }));
         let printed = printed["data"].as_str().expect("a print");
         let printed = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, printed).expect("base64");
+        self.order("Emulation.setEmulatedMedia", &json!({ "media": "print", "features": features }));
+        let parted = self.order("Runtime.evaluate", &json!({ "expression": PARTED, "returnByValue": true }));
+        let parted = parted["result"]["value"].clone();
+        assert!(parted.is_array(), "{parted}");
+        self.order("Emulation.setEmulatedMedia", &json!({ "media": "" }));
         let of = |methods: &[&str]| {
             let events = self.events.iter().filter(|event| methods.iter().any(|method| event["method"] == *method));
             events.map(|event| event["params"].clone()).collect::<Vec<_>>()
@@ -140,6 +165,7 @@ impl Browser {
             complaints: complaints.iter().map(Value::to_string).collect(),
             requests: requests.iter().map(address).filter(|address| *address != url).collect(),
             printed,
+            parted,
         }
     }
 

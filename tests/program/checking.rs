@@ -69,6 +69,7 @@ impl Check {
         assert_eq!(names("failed"), [failed], "{object:#}");
         assert_eq!(names("skipped"), skipped, "{object:#}");
         assert_eq!(results.len(), 8, "{object:#}");
+        assert!(!object.to_string().contains("resume"), "nothing was begun: {object:#}");
         let check = object["checks"].as_array().and_then(|all| all.iter().find(|check| check["name"] == failed));
         let check = check.expect("it is there");
         assert!(format!("{} {}", check["message"], check["hint"]).contains(says), "{check:#}");
@@ -244,6 +245,92 @@ fn a_quota_that_is_used_up_is_no_fault_and_no_call_is_made() {
         object["checks"][7]["message"].as_str().expect("a text").starts_with("machines: 0 of 1 call in 1 h, whole")
     );
     assert_eq!(calls(), 1);
+}
+
+#[test]
+fn of_two_limits_that_are_used_up_the_later_end_counts() {
+    let server = lists_one_machine();
+    let first = with_token(&server, &json!({})).with("--quota 1/6h,1/12h");
+    first.exits(0);
+    let (_, object) = with_token(&server, &json!({})).with("--quota 1/6h,1/12h").in_folder(&first.folder).exits(0);
+    let message = |position: usize| object["checks"][position]["message"].as_str().expect("a text");
+    let hour = |text: &str, behind: &str| {
+        let (_, time) = text.split_once(behind).unwrap_or_else(|| panic!("{text}"));
+        let (hours, _) = time.split_once(':').expect("a time of day");
+        hours.get(hours.len() - 2..).expect("two digits").parse::<u8>().expect("an hour")
+    };
+    let [near, far] = ["6 h", "12 h"].map(|window| hour(message(7), &format!("1 call in {window}, whole again at ")));
+    let until = hour(message(6), "the quota is used up until ");
+    // The clock was read twice.
+    let is_meant = |whole: u8| [0, 1].contains(&((whole + 24 - until) % 24));
+    assert!(is_meant(far) && !is_meant(near), "{}, {}", message(6), message(7));
+}
+
+#[test]
+fn a_list_without_a_machine_is_what_it_is_for_a_run() {
+    let skipped = ["sign-in service", "clock"];
+    for (status, body) in [
+        (404, r#"{"error": {"code": "ResourceNotFound", "message": "none", "target": "x"}}"#),
+        (200, r#"{"value": []}"#),
+        (200, r#"{"value": [{"id": null}]}"#),
+    ] {
+        let empty = StandIn::answering(move |_request| Reply::json(status, body));
+        with_token(&empty, &json!({})).finds(4, "call", "the service lists no machine", &skipped);
+    }
+}
+
+#[test]
+fn how_long_a_service_wants_to_be_left_alone_is_said_and_kept_to() {
+    let server = StandIn::answering(|request| {
+        let message = "API calls quota exceeded! You can send requests again in 40 seconds.";
+        let body = json!({"error": {"code": "429", "message": message}});
+        if request.path.starts_with("/api/machines") {
+            Reply::json(429, body.to_string())
+        } else {
+            Reply::json(404, "{}")
+        }
+    });
+    for quota in ["100/1m", "off"] {
+        let first = with_token(&server, &json!({})).with(&format!("--quota {quota}"));
+        let (_, object) = first.exits(5);
+        let message =
+            |object: &Value, position: usize| object["checks"][position]["message"].as_str().map(str::to_owned);
+        let call = message(&object, 6).expect("a text");
+        assert!(call.contains("left alone for 40 s: 429 from the service, next call "), "{call}");
+        let left = message(&object, 7).expect("a text");
+        assert!(left.contains("machines: no call until ") && left.contains(", as the service asks (429)"), "{left}");
+        let again = with_token(&server, &json!({})).with(&format!("--quota {quota}")).in_folder(&first.folder);
+        let (results, object) = again.exits(0);
+        assert!(results.contains(&("call".to_owned(), "skipped".to_owned())), "{object:#}");
+        let skipped = message(&object, 6).expect("a text");
+        assert!(skipped.starts_with("the service wants no call until "), "{skipped}");
+    }
+    assert_eq!(calls(&server), 2);
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_on_the_list_like_all_else() {
+    let skipped = ["state", "service", "sign-in service", "clock", "token", "call", "quota"];
+    for (text, options, says) in [
+        ("[defaults]\nqota = \"off\"\n", "--config c.toml", "quota"),
+        ("[defaults]\nquota = \"many\"\n", "--config c.toml", "c.toml:2"),
+        ("[defaults]\nquota = \n", "--config c.toml", "c.toml:2"),
+        ("[profile.a]\nquota = \"off\"\n", "--config c.toml --profile b", "there is no profile"),
+        ("", "--config other.toml", "cannot read"),
+    ] {
+        let check = Check::at(&[]).with(options);
+        check.folder.write("c.toml", text);
+        let (results, object) = check.exits(2);
+        let of = |wanted: &str| -> Vec<&str> {
+            results.iter().filter(|(_, result)| result == wanted).map(|(name, _)| name.as_str()).collect()
+        };
+        assert_eq!((of("failed"), of("skipped")), (vec!["configuration"], skipped.to_vec()), "{object:#}");
+        assert!(object["checks"][0].to_string().contains(says), "{object:#}");
+        let ended = check.run("");
+        let told = String::from_utf8_lossy(&ended.output).into_owned();
+        assert!(told.starts_with("× configuration ") && told.lines().any(|line| line.starts_with("– quota")), "{told}");
+        assert_eq!((ended.status, ended.messages.as_str()), (Some(2), ""), "{told}");
+    }
 }
 
 #[test]

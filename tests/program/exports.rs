@@ -307,6 +307,47 @@ fn a_workbook_is_read_like_a_file_its_dates_are_dates_and_its_errors_are_finding
 }
 
 #[test]
+fn rules_are_tried_on_a_workbook_as_on_a_file() {
+    let server = tenant().serve();
+    let folder = Folder::new();
+    let rules = "schema = 1\nname = 'f'\n[own]\nprefixes = ['SITE-']\n\
+                 [[rule]]\nname = 'a'\nwhere = \"osPlatform == 'Linux'\"\ntag = 'SITE-A'\n";
+    folder.write("fleet.toml", rules);
+    // A worksheet does not hold the empty cells behind the last one.
+    let devices = [
+        row(1, &["Device ID", "Device Name", "OS Platform", "Tags"]),
+        row(2, &[&id(1), "web1", "Linux"]),
+        row(4, &[&id(2), "web2", "Windows11", "SITE-A"]),
+    ];
+    let wide = [row(1, &["Device ID", "OS Platform"]), row(3, &[&id(1), "Linux", "x"])];
+    let sheets = [("Notes", row(1, &["nothing"])), ("Devices", devices.concat()), ("Wide", wide.concat())];
+    let sheets: Vec<(&str, &str)> = sheets.iter().map(|(name, rows)| (*name, rows.as_str())).collect();
+    folder.write("machines.xlsx", workbook(&sheets));
+    let run = |sheet: &[&str], status| {
+        let plan = ["plan", "fleet.toml", "--inventory", "machines.xlsx", "--json"];
+        tagfleet(&server, &folder, &[&plan[..], sheet].concat(), status)
+    };
+    let planned = run(&["--sheet", "devices"], 0);
+    let read = "note: machines.xlsx: the worksheet \"Devices\" is read, and not \"Notes\" and \"Wide\" (--sheet names another one)";
+    assert!(planned.messages.contains(read), "{}", planned.messages);
+    assert_eq!((&planned.object()["machines_in_scope"], &planned.object()["changes"]), (&json!(2), &json!(2)));
+    for (sheet, says) in [
+        (&["--sheet", "Missing"][..], "no worksheet \"Missing\""),
+        (&["--sheet", "Wide"], "line 3 has 3 cells, and the header has 2"),
+        (&[], "its header has no column"),
+    ] {
+        let refused = run(sheet, 3);
+        assert!(refused.messages.contains(says), "{}", refused.messages);
+    }
+    let refused = tagfleet(&server, &folder, &["plan", "fleet.toml", "--sheet", "Devices"], 2);
+    assert!(refused.messages.contains("--sheet is for files of orders"), "{}", refused.messages);
+    folder.write("cmdb.toml", format!("{rules}[lookup.x]\nfile = '.'\nkey = {{ id = 'Id' }}\n"));
+    let folded = tagfleet(&server, &folder, &["plan", "cmdb.toml"], 3);
+    assert!(folded.messages.contains(". cannot be used: cannot read the input: Is a directory"), "{}", folded.messages);
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
 fn hostile_filters_and_files_end_soon() {
     let server = tenant().serve();
     let nested = format!("{}OSPlatform == 'x'{}", "(".repeat(100), ")".repeat(100));

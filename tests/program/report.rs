@@ -310,6 +310,7 @@ fn a_browser_shows_the_page_without_a_fault_at_any_width_light_dark_and_printed(
         assert_ne!(seen.page["paper"], seen.page["ink"]);
         papers.insert(seen.page["paper"].to_string());
         assert!(seen.printed.starts_with(b"%PDF") && seen.printed.len() > 10_000, "{at}");
+        assert_eq!(seen.parted, serde_json::json!([]), "{at}");
     }
     assert_eq!(papers.len(), 2, "light is not dark");
 }

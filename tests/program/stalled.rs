@@ -1,12 +1,16 @@
 //! Output that somebody could read and nobody does: pipes that stay open and full.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::machines::rows_adding;
-use crate::process::{PATIENCE, wait_until};
+use crate::machines::{id, rows_adding};
+use crate::process::{PATIENCE, Program, wait_until};
 use crate::rehearsal::{Folder, Prepared, Rehearsal};
 use crate::sandbox_server::Sandbox;
 use crate::table::Table;
@@ -146,4 +150,52 @@ fn a_log_file_that_nobody_reads_stops_no_run() {
     assert_eq!(started.status(), Some(0));
     assert_eq!(statuses(&folder), vec!["succeeded"; ROWS as usize]);
     drop(sandbox);
+}
+
+/// Opens a pipe without waiting for its other end.
+fn pipe(path: &Path, reads: bool) -> std::io::Result<File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a small number");
+    File::options().read(reads).write(!reads).custom_flags(flags).open(path)
+}
+
+/// What the attempt gives, as soon as it gives something.
+#[track_caller]
+fn awaited<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        assert!(since.elapsed() < PATIENCE, "nothing comes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_time_of_whoever_writes_the_input_and_of_whoever_reads_the_results_is_not_the_programs_own() {
+    const PAUSE: Duration = Duration::from_millis(200);
+    let folder = Folder::new();
+    let paths = ["input", "output"].map(|name| folder.path(name));
+    assert!(Command::new("mkfifo").args(&paths).status().expect("mkfifo").success());
+    let mut results = pipe(&paths[1], true).expect("a pipe");
+    let mut command = folder.command();
+    command.args(["apply", "input", "-o", "output", "--sandbox", "--quota", "off"]);
+    let program = Program::start(command, None, true);
+    // Whoever can write there has somebody who reads.
+    let mut input = awaited(|| pipe(&paths[0], false).ok());
+    std::thread::sleep(PAUSE);
+    let flags = rustix::fs::fcntl_getfl(&input).expect("our own pipe") - rustix::fs::OFlags::NONBLOCK;
+    rustix::fs::fcntl_setfl(&input, flags).expect("our own pipe");
+    // More than waits to be written when nobody reads.
+    let rows = format!("{},A,Add,,{}\n", id(1), "r".repeat(1_000)).repeat(2_000);
+    input.write_all(format!("machineId,tag,action,value,remark\n{rows}").as_bytes()).expect("a reader");
+    drop(input);
+    let mut piece = vec![0; 1 << 16];
+    awaited(|| results.read(&mut piece).ok().filter(|bytes| *bytes > 0));
+    std::thread::sleep(PAUSE);
+    awaited(|| results.read(&mut piece).is_ok_and(|bytes| bytes == 0).then_some(()));
+    let ended = program.end();
+    let told = format!("{}{}", String::from_utf8_lossy(&ended.output), ended.messages);
+    assert_eq!(ended.status, Some(0), "{told}");
+    assert!(told.contains(" reading the input") && told.contains(" writing the results"), "{told}");
 }

@@ -83,11 +83,11 @@ async fn a_proxys_refusal_is_told_from_the_hosts() {
     for answer in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n\r\n", "nonsense\r\n\r\n", ""] {
         let (kind, text) = through_proxy(server(answer).await).await;
         let expected = "the proxy does not connect to api.security.microsoft.com:443";
-        assert_eq!((kind, text.as_str()), (LossKind::Proxy, expected), "{answer}");
+        assert_eq!((kind, text.as_str()), (LossKind::Proxy(None), expected), "{answer}");
     }
 
     let (kind, text) = through_proxy(free_port().await).await;
-    assert_eq!(kind, LossKind::Proxy);
+    assert_eq!(kind, LossKind::Proxy(None));
     assert!(text.starts_with("no connection to the proxy: ") && text.contains("refused"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 }
@@ -179,11 +179,11 @@ async fn the_status_of_a_proxy_decides_whatever_the_library_makes_of_its_head() 
     assert_eq!(kind, LossKind::ProxyAuthentication, "a head without an end");
     let refused = asked_again("HTTP/1.1 403 \u{1b}[2J\r\n\r\n".to_owned(), patience).await;
     let text = "the proxy does not connect to api.security.microsoft.com:443: it answers 403".to_owned();
-    assert_eq!(refused, (LossKind::Proxy, text));
+    assert_eq!(refused, (LossKind::Proxy(Some(403)), text));
     let (kind, text) = asked_again("HTTP/1.1 200 OK\r\nX: \0\r\n\r\n".to_owned(), patience).await;
     assert_eq!(
         (kind, text.as_str()),
-        (LossKind::Proxy, "the proxy does not connect to api.security.microsoft.com:443")
+        (LossKind::Proxy(None), "the proxy does not connect to api.security.microsoft.com:443")
     );
 }
 

@@ -132,7 +132,7 @@ impl Endpoint {
         let trouble = match error.kind() {
             LossKind::Untrusted(problem) => Trouble::Untrusted(problem),
             LossKind::ProxyAuthentication => Trouble::ProxyAuthentication,
-            LossKind::Proxy
+            LossKind::Proxy(_)
             | LossKind::UnknownHost
             | LossKind::ConnectionRefused
             | LossKind::NotTls

@@ -9,11 +9,11 @@ use crate::call::effect::{
     Conclusion, Effect, Next, NotDone, answered, attempt_end, fail_code, notices, refused, refused_to_all, with_code,
 };
 use crate::call::gate::{Pass, Turn};
-use crate::call::judge::{FailReason, History, RetryReason, Verdict, after, judge};
+use crate::call::judge::{FailReason, History, RetryReason, TOO_MUCH_BELIEVED_AFTER, Verdict, after, judge};
 use crate::call::memory::{BeforeNext, Memory};
 use crate::call::{
-    AbortCause, Call, CallEnd, CallReport, Notice, Phase, Repeat, RepeatCause, Reports, StopReason, WaitCause, backoff,
-    beside_the_runtime,
+    AbortCause, Call, CallEnd, CallReport, Notice, Phase, Repeat, RepeatCause, Reports, StopReason, Unanswered,
+    WaitCause, backoff, beside_the_runtime,
 };
 use crate::clock::BootTime;
 use crate::model::{AnswerFacts, Status};
@@ -64,16 +64,23 @@ impl<T: Transport> Caller<T> {
     ///
     /// # Errors
     /// As [`Self::perform`].
-    pub async fn perform_once(&self, call: &Call, reports: &Reports) -> Result<Result<CallEnd, WaitCause>, StoreError> {
+    pub async fn perform_once(
+        &self,
+        call: &Call,
+        reports: &Reports,
+    ) -> Result<Result<CallEnd, Unanswered>, StoreError> {
         let mut memory = Memory::new(call.known());
-        let unanswered = |why| Err(WaitCause::Retry(Repeat { why, number: 1, most: Some(1) }));
+        let unanswered = |why| {
+            let cause = WaitCause::Retry(Repeat { why, number: 1, most: Some(1) });
+            Err(Unanswered { cause, asked_to_wait: None })
+        };
         Ok(match self.attempt(call, &mut memory, reports).await? {
             Next::End(end) => Ok(end),
             Next::RenewToken(_, outcome) => Ok(CallEnd::Aborted(AbortCause::TokenRefused, outcome)),
             Next::Again { after: Some((_, repeat)) } => unanswered(repeat.why),
             Next::Again { after: None } => match memory.met {
                 Some((why, http_status)) => unanswered(RepeatCause::Answer(why, http_status)),
-                None => Err(WaitCause::Throttled),
+                None => Err(Unanswered { cause: WaitCause::Throttled, asked_to_wait: memory.asked_to_wait }),
             },
         })
     }
@@ -204,6 +211,7 @@ impl<T: Transport> Caller<T> {
         }
         let conclusion = match verdict {
             Verdict::Throttled { wait, facts } => {
+                memory.asked_to_wait = wait;
                 let until = self.gate.throttle(&call.request, ticket, wait, self.fraction());
                 let next = self.after_throttling(call, ticket, reports).await?;
                 let effects = Effect::open(facts.clone(), false).on_all(&call.operations);
@@ -338,7 +346,11 @@ impl<T: Transport> Caller<T> {
             memory.before_next = BeforeNext::Others;
         }
         let wait = backoff::after_failure(memory.failures, self.fraction());
-        let most = why.counts_as_attempt().then_some(MAXIMUM_ATTEMPTS);
+        let most = match why {
+            RetryReason::TooMuch(_) if call.request.is_read() => TOO_MUCH_BELIEVED_AFTER,
+            _ => MAXIMUM_ATTEMPTS,
+        };
+        let most = why.counts_as_attempt().then_some(most);
         let number = if most.is_some() { memory.attempts } else { memory.failures } + 1;
         let repeat = Repeat { why: RepeatCause::Answer(why, http_status), number, most };
         open(facts, why.counts_as_attempt(), Next::Again { after: Some((wait, repeat)) })

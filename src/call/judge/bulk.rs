@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::belief::BUSY_BELIEVED_AFTER;
 use super::facts::{PROXY_PAGE, is_disallowed};
 use super::shown::{Shown, shows};
-use super::verdict::{History, MachineVerdict, RetryReason, SplitReason, Verdict, retry};
+use super::verdict::{Excess, History, MachineVerdict, RetryReason, SplitReason, Verdict, retry};
 use crate::api::{ApiRequest, Response};
 use crate::model::{AnswerFacts, MachineId};
 
@@ -61,7 +61,8 @@ fn judge_accepted(
         Err(unreadable) => {
             let html = response.looks_like_html();
             facts.error_message = Some(if html { PROXY_PAGE.into() } else { unreadable.to_string().into() });
-            return retry(RetryReason::NotUnderstood, facts);
+            let why = Excess::of(unreadable).filter(|_| !html).map_or(RetryReason::NotUnderstood, RetryReason::TooMuch);
+            return retry(why, facts);
         }
     };
     let mut shown: HashMap<MachineId, Shown> = HashMap::new();

@@ -75,7 +75,7 @@ fn what_was_lost_may_have_taken_effect_unless_it_never_left() {
         (LossKind::NotConnected, RetryReason::NotConnected(Other), false),
         (LossKind::UnknownHost, RetryReason::NotConnected(UnknownHost), false),
         (LossKind::ConnectionRefused, RetryReason::NotConnected(Refused), false),
-        (LossKind::Proxy, RetryReason::NotConnected(Proxy), false),
+        (LossKind::Proxy(Some(502)), RetryReason::NotConnected(Proxy(Some(502))), false),
         (LossKind::TimedOut, RetryReason::TimedOut, true),
         (LossKind::ConnectionLost, RetryReason::ConnectionLost, true),
         (LossKind::Truncated, RetryReason::Truncated, true),

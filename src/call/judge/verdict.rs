@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::api::{CertificateProblem, LossKind, MachinePage, MachineRecord};
+use crate::api::{CertificateProblem, LossKind, MachinePage, MachineRecord, UnreadableList};
 use crate::call::EarlierTrouble;
 use crate::model::AnswerFacts;
 
@@ -20,6 +20,8 @@ pub struct History {
     pub busy: u32,
     /// Times a bulk call's answer showed others and not this machine.
     pub omitted: u32,
+    /// Times an answer held more than is read.
+    pub too_much: u32,
     /// Whether a refused bulk call named the machine.
     pub named: bool,
     /// Whether the inventory lacks the machine.
@@ -38,6 +40,10 @@ impl History {
             RetryReason::NotFound => self.not_found += 1,
             RetryReason::NotApplied | RetryReason::OtherCase => self.not_applied += 1,
             RetryReason::Busy => self.busy += 1,
+            RetryReason::TooMuch(_) => {
+                self.too_much += 1;
+                self.may_hold = true;
+            }
             _ => self.may_hold |= why.is_ambiguous(),
         }
         self
@@ -227,8 +233,36 @@ pub enum RetryReason {
     Truncated,
     /// The answer is not the service's: HTML, or no JSON.
     NotUnderstood,
+    /// The answer holds more than any true one, and was not read.
+    TooMuch(Excess),
     /// The answer is about another machine.
     OtherMachine,
+}
+
+/// What an answer holds more of than any true one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Excess {
+    /// Machines.
+    Machines,
+    /// Tags of a machine.
+    Tags,
+    /// Whatever its machines show.
+    Fields,
+    /// Bytes.
+    Bytes,
+}
+
+impl Excess {
+    /// What is too much of an answer that is not read, if that is why.
+    #[must_use]
+    pub const fn of(unreadable: UnreadableList) -> Option<Self> {
+        match unreadable {
+            UnreadableList::Other => None,
+            UnreadableList::TooManyMachines { .. } => Some(Self::Machines),
+            UnreadableList::TooManyTags { .. } => Some(Self::Tags),
+            UnreadableList::TooLarge { .. } => Some(Self::Fields),
+        }
+    }
 }
 
 /// Why no connection came about.
@@ -238,8 +272,8 @@ pub enum ConnectionTrouble {
     UnknownHost,
     /// Nobody listens there.
     Refused,
-    /// The proxy on the way cannot be reached, or does not connect.
-    Proxy,
+    /// The proxy on the way cannot be reached, or does not connect, and answers with this status if it answers.
+    Proxy(Option<u16>),
     /// Whoever listens there does not speak TLS.
     NotTls,
     /// Another reason.
@@ -253,7 +287,7 @@ impl ConnectionTrouble {
         match loss {
             LossKind::UnknownHost => Self::UnknownHost,
             LossKind::ConnectionRefused => Self::Refused,
-            LossKind::Proxy => Self::Proxy,
+            LossKind::Proxy(status) => Self::Proxy(status),
             LossKind::NotTls => Self::NotTls,
             _ => Self::Other,
         }
@@ -272,6 +306,7 @@ impl RetryReason {
             | Self::ConnectionLost
             | Self::Truncated
             | Self::NotUnderstood
+            | Self::TooMuch(_)
             | Self::OtherMachine => true,
             Self::TokenRefused | Self::NotFound | Self::Busy | Self::NotConnected(_) => false,
         }
@@ -287,6 +322,7 @@ impl RetryReason {
             | Self::ConnectionLost
             | Self::Truncated
             | Self::NotUnderstood
+            | Self::TooMuch(_)
             | Self::OtherMachine => true,
             Self::TokenRefused | Self::NotFound | Self::NotApplied | Self::OtherCase | Self::NotConnected(_) => false,
         }
@@ -311,7 +347,7 @@ impl RetryReason {
             Self::TimedOut => "timed_out",
             Self::ConnectionLost => "connection_lost",
             Self::Truncated => "truncated_answer",
-            Self::NotUnderstood => "answer_not_understood",
+            Self::NotUnderstood | Self::TooMuch(_) => "answer_not_understood",
             Self::OtherMachine => "answer_for_other_machine",
         }
     }

@@ -301,6 +301,13 @@ async fn a_call_that_is_given_up_ends_the_reading_with_the_reason() {
         assert!(matches!(stopped, ReadError::Stopped(StopReason::Outage { .. })), "{status}: {stopped}");
         assert!((120..600).contains(&calls), "{status}: {calls}");
     }
+    let machine = format!(r#"{{"value": [{{"id": "a", "machineTags": [{}]}}]}}"#, vec![r#""t""#; 100_001].join(","));
+    let outcome = reading("off", move |_, _, _| response(200, machine.clone())).await;
+    let too_much = outcome.read.expect_err("an error");
+    assert!(!too_much.is_refusal() && too_much.to_string().contains("more than 100000 tags"), "{too_much}");
+    let last = outcome.watcher.0.iter().rev().find_map(|(_, progress)| progress.waiting);
+    let most = last.and_then(|(cause, _)| if let WaitCause::Retry(repeat) = cause { repeat.most } else { None });
+    assert_eq!((outcome.requests.len(), most), (2, Some(2)), "it cannot get better");
     let (page_of_html, _) = fails(403, "<html>").await;
     assert!(!page_of_html.is_refusal(), "{page_of_html}");
     assert!(matches!(fails(307, "").await, (ReadError::Aborted(AbortCause::Refused(_)), 1)));

@@ -173,7 +173,7 @@ pub(super) fn outcomes(figures: &Figures) -> Markup {
     html! {
         section {
             h2 { "What became of the operations" }
-            p class="soft" { (counted(all.iter().sum(), "operation", "operations")) " answer " (counted(figures.totals.rows, "row", "rows")) ": a row may ask for a tag and a value, and rows that ask for the same share one." }
+            p class="soft" { (counted(all.iter().sum(), "operation answers ", "operations answer ")) (counted(figures.totals.rows, "row", "rows")) ": a row may ask for a tag and a value, and rows that ask for the same share one." }
             (key(all))
             h3 { "By tag and action" }
             (breakdown(&figures.changes, Clone::clone))

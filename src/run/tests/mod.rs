@@ -23,7 +23,7 @@ use self::service::Service as VirtualService;
 use super::*;
 use crate::api::sign_in::SignInError;
 use crate::clock::{BootId, BootTime, SharedClock, VirtualClock};
-use crate::dispatch::{MaximumErrors, StopRequest};
+use crate::dispatch::{MaximumErrors, Spent, StopRequest};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::InputOptions;
 use crate::model::MachineId;
@@ -223,7 +223,7 @@ impl World {
             stop_requests,
             random: fastrand::Rng::with_seed(*seed),
             began: self.clock.boot_time().minus(how.reading_took),
-            waits: Vec::new(),
+            waits: vec![(Spent::Input, how.reading_took)],
         }
     }
 

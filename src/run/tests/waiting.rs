@@ -73,7 +73,7 @@ async fn the_time_of_a_run_is_that_of_the_whole_command_and_says_who_was_waited_
     let reading_took = Duration::from_hours(2);
     let how = Invocation { answered_after: Some(9 * MINUTE), reading_took, ..Invocation::default() };
     let said = world.apply(&adding("A", 2), &how).await.exits(ExitStatus::Done);
-    said.says("Time: 2 h 9 min (2 h 0 min in the program itself, 9 min 0 s waiting for an answer to its question");
+    said.says("Time: 2 h 9 min (2 h 0 min reading the input, 9 min 0 s waiting for an answer to its question");
 }
 
 #[tokio::test(start_paused = true)]

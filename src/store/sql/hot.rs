@@ -1,10 +1,6 @@
 //! What spares ways to a server, and statements: those whose outcome nobody needs at once, many rows at once, and what holds
 //! throughout a transaction. With a file, where there is no way, the first two are the plain thing.
 
-use std::any::{Any, TypeId};
-use std::cell::RefCell;
-use std::collections::HashMap;
-
 use rusqlite::{CachedStatement, params_from_iter};
 
 use super::session::Kept;
@@ -89,24 +85,6 @@ impl<'a> Transaction<'a> {
     /// Looks up again what was looked up once: it holds no more.
     pub(in crate::store) fn forget<Answer: 'static>(&self) {
         self.known.forget::<Answer>();
-    }
-}
-
-/// What holds throughout a transaction, by its type and what it is about.
-#[derive(Default)]
-pub(super) struct Known(RefCell<HashMap<(TypeId, i64), Box<dyn Any>>>);
-
-impl Known {
-    fn recall<Answer: Clone + 'static>(&self, about: i64) -> Option<Answer> {
-        self.0.borrow().get(&(TypeId::of::<Answer>(), about))?.downcast_ref().cloned()
-    }
-
-    fn remember<Answer: 'static>(&self, about: i64, answer: Answer) {
-        self.0.borrow_mut().insert((TypeId::of::<Answer>(), about), Box::new(answer));
-    }
-
-    fn forget<Answer: 'static>(&self) {
-        self.0.borrow_mut().retain(|(of, _), _| *of != TypeId::of::<Answer>());
     }
 }
 

@@ -57,13 +57,31 @@ fn every_status_has_its_verdict() {
 }
 
 #[test]
-fn what_is_too_much_of_an_answer_is_said() {
-    let body = format!(r#"{{"value": [{}]}}"#, vec![r#"{"id": "a"}"#; 100_001].join(","));
-    let Verdict::Retry { why: RetryReason::NotUnderstood, facts } = verdict(&FIRST, 200, &body, 0) else {
-        panic!("it is not understood")
-    };
-    let message = facts.error_message.expect("a message");
-    assert!(message.starts_with("the answer lists more than 100000 machines"), "{message}");
+fn what_is_too_much_of_an_answer_is_said_and_asked_for_only_once_more() {
+    let machines = format!(r#"{{"value": [{}]}}"#, vec![r#"{"id": "a"}"#; 100_001].join(","));
+    let tagged = format!(r#"{{"id": "{MACHINE}", "machineTags": [{}]}}"#, vec![r#""t""#; 100_001].join(","));
+    let list = format!(r#"{{"value": [{tagged}]}}"#);
+    let too_long = Answer::Lost(Loss { kind: LossKind::TooLong, description: "too long".into() });
+    let of = |body: &str| Answer::Response(Response { status: 200, body: body.into(), ..Response::default() });
+    for (request, answer, excess, says) in [
+        (FIRST, of(&machines), Excess::Machines, "the answer lists more than 100000 machines"),
+        (SECOND, of(&list), Excess::Tags, "a machine in the answer has more than 100000 tags"),
+        (single(), of(&tagged), Excess::Tags, "a machine in the answer has more than 100000 tags"),
+        (FIRST, too_long, Excess::Bytes, "too long"),
+    ] {
+        let judged = |too_much| {
+            let history = History { too_much, ..History::default() };
+            match judge(&request, &answer, history, Timestamp::UNIX_EPOCH) {
+                Verdict::Retry { why, facts } => (Some(why), facts.error_message),
+                Verdict::Fail { why: FailReason::Rejected, facts } => (None, facts.error_message),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (why, message) = judged(0);
+        assert_eq!(why, Some(RetryReason::TooMuch(excess)));
+        assert!(message.as_deref().is_some_and(|message| message.starts_with(says)), "{message:?}");
+        assert_eq!(judged(1), (None, message));
+    }
 }
 
 #[test]

@@ -137,6 +137,7 @@ fn a_refusal_does_not_take_back_what_may_have_been_done() {
         (RetryReason::ConnectionLost, true, true),
         (RetryReason::Truncated, true, true),
         (RetryReason::NotUnderstood, true, true),
+        (RetryReason::TooMuch(Excess::Tags), true, true),
         (RetryReason::OtherMachine, true, true),
         (RetryReason::NotConnected(ConnectionTrouble::Other), false, false),
         (RetryReason::TokenRefused, false, false),

@@ -49,6 +49,20 @@ fn what_is_no_answer_of_the_service_is_no_success_of_any_call() {
 }
 
 #[test]
+fn a_machine_of_which_there_is_too_much_is_an_acceptance_and_spoils_a_bulk_call() {
+    let tags = vec![r#""t""#; 100_001].join(",");
+    let machine = format!(r#"{{"id": "{MACHINE}", "machineTags": [{tags}], "deviceValue": "High"}}"#);
+    for request in [value_request(), tag_request(TagAction::Add)] {
+        let history = History { too_much: 1, ..History::default() };
+        for history in [History::default(), history] {
+            assert_eq!(word(&judged(&request, &response(200, &machine), history)), "accepted");
+        }
+    }
+    let bulk = judged(&bulk_request(), &response(200, &format!("[{machine}]")), History::default());
+    assert_eq!(word(&bulk), "retry TooMuch(Tags)", "one of its machines may be why");
+}
+
+#[test]
 fn an_answer_without_a_body_is_an_acceptance() {
     for status in 200..300 {
         for body in ["", " \r\n"] {

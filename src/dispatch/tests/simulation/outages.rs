@@ -1,6 +1,7 @@
 //! Outages of all lengths: what is pending is waited out, and nothing is held against a row.
 
 use super::*;
+use crate::dispatch::tests::fixtures::ORIGIN;
 
 /// When an outage begins that comes in the middle of a run, in seconds.
 const BEGIN: i64 = 3;
@@ -46,6 +47,29 @@ async fn an_outage_is_waited_out_and_costs_no_row() {
             let tries = 40 + length.as_secs() / 60 * 6;
             assert!((world.met_outage.len() as u64) < tries, "{case}: {} of {tries}", world.met_outage.len());
         }
+    }
+}
+
+/// Once the service is back, those who waited for that keep to the pace like all others.
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_an_outage_is_none_of_its_time() {
+    for (quota, length) in [("20/1m,1500/1h", 20), ("20/1m,1500/1h", 60), ("6/6s,30/1m", 30), ("100/1m", 120)] {
+        let operations = (0..120).map(|number| (machine(number), Change::DeviceValue(DeviceValue::High))).collect();
+        let simulation = Simulation::new(5, operations, quota, CALM, 100).await;
+        let outage = Outage { from: BEGIN, to: BEGIN + length, trouble: Trouble::Unavailable };
+        simulation.service.world.lock().expect("a world").outages = vec![outage];
+        let mut settings = simulation.settings(5, quota);
+        settings.gate.concurrency = 16;
+        let (reason, progress) = simulation.run(settings).await;
+        assert!(matches!(reason, EndReason::Finished), "{quota} {length}: {reason:?}");
+        let world = simulation.service.world.lock().expect("a world");
+        let since = |arrival: &i64| arrival - ORIGIN - BEGIN * 1_000_000;
+        let arrivals = world.arrivals.get(&Bucket::Value).expect("calls").iter().map(since);
+        let back = arrivals.filter(|arrival| *arrival >= length * 1_000_000).min().expect("a call that was answered");
+        let most = Duration::from_micros(back.unsigned_abs());
+        assert!(spent_in_outage(&progress) <= most, "{quota} {length}: {most:?} {:?}", progress.spent);
+        let parts: Duration = progress.spent.iter().map(|(_, time)| *time).sum();
+        assert!(parts <= progress.elapsed, "{quota} {length}: {:?} of {:?}", progress.spent, progress.elapsed);
     }
 }
 

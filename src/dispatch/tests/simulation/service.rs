@@ -77,7 +77,7 @@ pub(super) struct World {
     reads: u32,
     last_write: i64,
     /// Arrivals that were let in, in microseconds.
-    arrivals: HashMap<Bucket, Vec<i64>>,
+    pub(super) arrivals: HashMap<Bucket, Vec<i64>>,
     named_wait_until: HashMap<Bucket, i64>,
     pub(super) answered: BTreeSet<(MachineId, String)>,
     /// Changes that were asked for without an answer that says what became of them.
