@@ -30,7 +30,27 @@ const MAXIMUM_ROUNDS: usize = 3;
 #[derive(Clone, Default)]
 pub(super) struct Pieces {
     by_length: Vec<Hashes>,
+    /// Each character of a piece is one of these.
+    characters: Characters,
     words: Vec<SecretString>,
+}
+
+/// Characters of ASCII, each by a bit, and those beyond as one.
+#[derive(Clone, Copy, Default)]
+struct Characters(u128, bool);
+
+impl Characters {
+    fn add(&mut self, character: char) {
+        if character.is_ascii() {
+            self.0 |= 1 << u32::from(character);
+        } else {
+            self.1 = true;
+        }
+    }
+
+    fn have(self, character: char) -> bool {
+        if character.is_ascii() { self.0 >> u32::from(character) & 1 == 1 } else { self.1 }
+    }
 }
 
 /// The hashes of all pieces of one length.
@@ -73,6 +93,7 @@ impl Pieces {
         // Where there is little between what is left out, the secret is known as a whole only.
         let are_any = pieces.iter().any(|piece| is_long(&piece));
         for piece in if are_any { pieces.iter() } else { all.iter() }.filter(is_long) {
+            piece.iter().for_each(|glyph| self.characters.add(glyph.character));
             let hashes = self.of_length(piece.len());
             hashes.values.insert(piece.iter().fold(0, |hash, glyph| appended(hash, glyph.character)));
         }
@@ -100,7 +121,9 @@ impl Pieces {
             return;
         }
         let glyphs = reading.compact();
-        for Hashes { length, first, values } in self.by_length.iter().filter(|hashes| hashes.length <= glyphs.len()) {
+        // Most readings are of what was never encoded, and nothing in them is long enough.
+        let longest = self.longest_run(&glyphs);
+        for Hashes { length, first, values } in self.by_length.iter().filter(|hashes| hashes.length <= longest) {
             let mut hash = 0;
             for (position, glyph) in glyphs.iter().enumerate() {
                 if let Some(gone) = position.checked_sub(*length).and_then(|gone| glyphs.get(gone)) {
@@ -114,6 +137,15 @@ impl Pieces {
                 }
             }
         }
+    }
+
+    /// How many of these stand in a row at the most that may belong to a piece.
+    fn longest_run(&self, glyphs: &[Glyph]) -> usize {
+        let runs = glyphs.iter().scan(0, |run, glyph| {
+            *run = if self.characters.have(glyph.character) { *run + 1 } else { 0 };
+            Some(*run)
+        });
+        runs.max().unwrap_or(0)
     }
 
     /// Where secrets stand as whole words.
@@ -155,4 +187,22 @@ fn product(one: u64, other: u64) -> u64 {
     let product = u128::from(one) * u128::from(other);
     let folded = (product as u64 & MODULUS) + (product >> 61) as u64;
     if folded >= MODULUS { folded - MODULUS } else { folded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_can_belong_to_a_piece_than_stand_in_a_row_of_its_characters() {
+        let mut pieces = Pieces::default();
+        assert_eq!(pieces.longest_run(Reading::of("abc").glyphs()), 0);
+        pieces.add("bad-cafe-0123-λ");
+        for (text, expected) in [("abcd-xyz", 5), ("xyz", 0), ("λλλ", 3), ("g", 0), ("x0123-λbadx9", 9), ("", 0)] {
+            assert_eq!(pieces.longest_run(Reading::of(text).glyphs()), expected, "{text}");
+        }
+        let mut found = Vec::new();
+        pieces.find_sure(&Reading::of("x bad-cafe-0123-λ x"), |range| found.push(range));
+        assert!(!found.is_empty());
+    }
 }
