@@ -116,6 +116,9 @@ impl RecentWrites {
     /// Notes a write that took effect; writes come in the order in which they were made, and the last one counts. What was
     /// there before is `replaced`.
     pub(crate) fn note(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+        for other in self.perhaps_gone_with(&slot, held, age) {
+            other.perhaps = other.perhaps.or(MayHold::only(held));
+        }
         let written = self.slot(slot, replaced, held, age);
         written.age = age;
         written.perhaps = written.unanswered;
@@ -127,6 +130,10 @@ impl RecentWrites {
 
     /// Notes a write that may have taken effect or not, or may do so yet.
     pub(crate) fn note_doubtful(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
+        for other in self.perhaps_gone_with(&slot, held, age) {
+            other.perhaps = other.perhaps.or(MayHold::only(held));
+            other.unanswered = other.unanswered.or(MayHold::only(held));
+        }
         let written = self.slot(slot, replaced, held, age);
         written.perhaps = written.perhaps.or(MayHold::only(held));
         written.unanswered = written.unanswered.or(MayHold::only(held));
@@ -137,6 +144,26 @@ impl RecentWrites {
     pub(crate) fn note_other_form(&mut self, slot: Slot, replaced: MayHold, held: Held, age: Age) {
         let written = self.slot(slot, replaced, held, age);
         written.perhaps = written.perhaps.or(MayHold::only(held));
+    }
+
+    /// The other forms of a tag that is removed which we have written and may stand there. They go with it if the service takes
+    /// them for one, and nobody knew them who was shown the tag itself.
+    fn perhaps_gone_with<'a>(
+        &'a mut self,
+        slot: &'a Slot,
+        held: Held,
+        age: Age,
+    ) -> impl Iterator<Item = &'a mut Written> {
+        let removed = slot.tag.as_ref().filter(|_| held == Held::Absent);
+        let writes = self.0.get_mut(&slot.machine).filter(|_| removed.is_some());
+        let others = writes.into_iter().flatten().filter(move |(tag, written)| {
+            let is_other = |tag: &Tag| removed.is_some_and(|removed| tag.is_case_variant_of(removed.as_str()));
+            tag.as_ref().is_some_and(is_other) && written.may_have_left(Held::Present)
+        });
+        others.map(move |(_, written)| {
+            written.youngest = written.youngest.map(|known| known.min(age));
+            written
+        })
     }
 
     /// What is known of a slot that is written to. What was there before a run that only restored it, nobody has noted.
@@ -238,6 +265,35 @@ mod tests {
         let variants = |of| recent.case_variants(&machine, &tag(of)).map(Tag::to_string).collect::<Vec<_>>();
         assert_eq!(variants("C"), ["c"]);
         assert!(variants("c").is_empty() && variants("A").is_empty(), "it was removed");
+    }
+
+    #[test]
+    fn a_removal_may_take_another_form_of_the_tag_with_it_that_was_written_before_and_none_that_comes_later() {
+        let (absent, present, young) = (Held::Absent, Held::Present, Age::Young);
+        let slot = |form: &str| Slot { machine: MachineId::from_service("m"), tag: Tag::new(form).ok() };
+        // What was written after OLD was added, whether that was answered, and what is known of OLD then.
+        for (later, expected) in [
+            (&[][..], present),
+            (&[("old", absent, true)], Held::Unknown),
+            (&[("old", absent, false)], Held::Unknown),
+            (&[("old", present, true)], present),
+            (&[("older", absent, true)], present),
+            (&[("old", absent, true), ("OLD", present, true)], present),
+            // It may yet arrive.
+            (&[("old", absent, false), ("OLD", present, true)], Held::Unknown),
+        ] {
+            let mut recent = RecentWrites::default();
+            recent.note(slot("OLD"), MayHold::ANYTHING, present, young);
+            for (form, held, was_answered) in later {
+                if *was_answered {
+                    recent.note(slot(form), MayHold::ANYTHING, *held, young);
+                } else {
+                    recent.note_doubtful(slot(form), MayHold::ANYTHING, *held, young);
+                }
+            }
+            let written = recent.find(&slot("OLD").machine, slot("OLD").tag.as_ref()).expect("a write");
+            assert_eq!(written.over(absent, present), expected, "{later:?}");
+        }
     }
 
     #[test]

@@ -286,9 +286,15 @@ impl Store {
         if let Some(address) = server::cluster::in_place_of(directory) {
             return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
         }
+        let file = directory.join(DATABASE_NAME);
+        if !file.exists() {
+            directory::secure(directory)?;
+            directory::create_private_file(&file)?;
+            let written = std::fs::write(&file, unused_database());
+            written.map_err(|source| StoreError::Io { path: file.clone(), source: Arc::new(source) })?;
+        }
         let patience = Patience::with_file();
         let opened = absence::Contact::new(patience.clone()).bear(|| open_blocking(directory, &clock))?;
-        let file = directory.join(DATABASE_NAME);
         for connection in [&opened.writing, &opened.reading] {
             let relaxed = connection.pragma_update(None, "synchronous", "OFF");
             relaxed.map_err(|error| StoreError::database(&file, error))?;
@@ -296,6 +302,12 @@ impl Store {
         let store = Self::of(opened, directory, clock, patience);
         store.sweep_dead_processes().await?;
         Ok(store)
+    }
+
+    /// Leaves the database in one file, as whoever ends in order does; on the runtime's thread, like everything else.
+    pub(crate) fn put_in_order_at_once(&self) -> Result<(), StoreError> {
+        let directory = self.identity.state_directory();
+        directory.map_or(Ok(()), |directory| custody::put_in_order(&directory.join(DATABASE_NAME)))
     }
 
     /// Lets so many further commits succeed and no more, and counts them: a disk that fails at the worst moment.
@@ -315,6 +327,20 @@ impl Store {
             })
             .await
     }
+}
+
+/// A database that nobody has used, as every process makes it that finds none: made once, since simulations need thousands.
+#[cfg(test)]
+fn unused_database() -> &'static [u8] {
+    static UNUSED: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    UNUSED.get_or_init(|| {
+        let place = tempfile::tempdir().expect("a directory");
+        let file = place.path().join(DATABASE_NAME);
+        let mut connection = Connection::open(&file).expect("a database");
+        prepare(&mut connection, &file).expect("its tables");
+        connection.close().expect("a database in one file");
+        std::fs::read(&file).expect("our own")
+    })
 }
 
 /// An open database.

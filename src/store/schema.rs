@@ -281,6 +281,9 @@ impl From<rusqlite::Error> for SchemaProblem {
     }
 }
 
+/// As many statements are kept as a run has; with fewer, the engine would read most of them anew for each call.
+const KEPT_STATEMENTS: usize = 128;
+
 /// Sets the connection up and brings the file to [`SCHEMA_VERSION`], in one transaction. A file that is not for this
 /// program is left as it is.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaProblem> {
@@ -293,6 +296,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaProblem> 
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -2048)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Another process may have been faster.
     let version = version(&transaction)?;

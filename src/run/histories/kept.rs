@@ -1,13 +1,12 @@
 //! Histories that once failed, short as they were shrunk: each holds a fault that was mended.
 
+mod guards;
+
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::history::{
-    Bound, Choice, Command, Deed, Fate, Habits, History, Label, Machine, Nature, Options, Order, Reference, Row, Step,
-};
+use super::history::{Command, Deed, Fate, Habits, History, Label, Machine, Nature, Options, Reference, Row, Step};
 use super::judge;
-use super::rules_file::{Condition, Manner, OwnTag, Rule, RulesFile};
 use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
 use crate::sandbox::DeadNaming;
@@ -382,15 +381,29 @@ fn what_a_run_saw_of_a_machine_before_it_was_asked_for_it_is_no_value_to_go_back
 fn a_list_that_lags_behind_a_run_that_looked_at_nothing_is_no_reason_to_leave_what_a_later_one_did() {
     let mut history = plain();
     history.habits.list_lag = Duration::from_mins(2);
+    history.machines[0].value = DeviceValue::Low;
     let [low, normal, high] =
         [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High].map(|to| file(&[(set(to), 0)]));
-    for label in 4..16 {
-        let options = Options { no_inventory: true, ..Options::default() };
-        let blind = Step::Command(Command { options, ..command(1, Deed::Apply(0), Fate::Undisturbed) });
+    let options = Options { no_inventory: true, ..Options::default() };
+    let blind = Step::Command(Command { options, ..command(1, Deed::Apply(0), Fate::Undisturbed) });
+    // Nor when the undo is gone on with.
+    holds_whenever_it_dies(&history, |fate| {
         let [second, third] = [2, 3].map(|label| apply(label, Fate::Undisturbed));
-        let steps = [low.clone(), blind, normal.clone(), second, high.clone(), third, undo(label, 3)];
-        holds(history.clone(), steps);
-    }
+        let dying = Step::Command(command(4, Deed::Undo(3), fate));
+        let (low, blind, normal, high) = (low.clone(), blind.clone(), normal.clone(), high.clone());
+        vec![low, blind, normal, second, high, third, dying, undo(5, 3)]
+    });
+}
+
+#[test]
+fn what_is_removed_may_take_another_form_of_the_tag_with_it_that_no_list_had_shown() {
+    let mut history = plain();
+    history.habits.tells_case_apart = false;
+    history.machines[1].tags.push("old".into());
+    let well = |label, rows: &[(Wish, MachineNumber)]| [file(rows), apply(label, Fate::Undisturbed)];
+    let added = [(add("OLD"), 1)];
+    let steps = [well(1, &added), well(2, &[(remove("old"), 1)]), well(3, &added)];
+    holds(history, steps.into_iter().flatten());
 }
 
 #[test]
@@ -412,60 +425,4 @@ fn a_list_that_takes_minutes_to_read_is_as_old_as_the_beginning_of_its_reading()
     let steps =
         [file(&[(add("new"), 8)]), apply(1, well), others, Step::Wait(Duration::from_secs(870)), apply(2, well)];
     holds(history, steps);
-}
-
-#[test]
-fn a_file_of_rules_is_brought_about_gone_on_with_and_taken_back_whenever_it_dies() {
-    let mut history = plain();
-    history.machines[0].tags.push("old".into());
-    history.machines[2].tags.push("old".into());
-    let wide = Bound { percent: 100, count: 100 };
-    let rule = |condition, tag| Rule { condition, is_one_of: true, tag: Some(tag), value: None, only_reports: false };
-    let rules = RulesFile {
-        name: "one",
-        own: ["old", "new"].map(|tag| OwnTag { tag, manner: Manner::Prefix }).to_vec(),
-        scope: None,
-        guard_removals: wide,
-        guard_changes: wide,
-        rules: vec![rule(Condition::Grouped, "new"), rule(Condition::Chosen(Choice::Odd), "old")],
-    };
-    let well = |label, deed| Step::Command(command(label, deed, Fate::Undisturbed));
-    for goes_on in [Deed::ApplyRules(0), Deed::Resume(1)] {
-        holds_whenever_it_dies(&history, |fate| {
-            let declared = Step::Declare { file: 0, rules: rules.clone() };
-            let first = Step::Command(command(1, Deed::ApplyRules(0), fate));
-            vec![declared, first, well(2, goes_on), well(3, Deed::VerifyRules(0)), undo(4, 1)]
-        });
-    }
-}
-
-#[test]
-fn a_guard_holds_for_what_is_carried_over_and_lets_go_what_another_has_withheld() {
-    let mut history = plain();
-    history.machines.iter_mut().for_each(|machine| machine.tags.push("old".into()));
-    // It keeps the run open.
-    history.machines[2].nature = Nature::Broken;
-    let guarded = |label, choice, most: Option<u32>, fate| {
-        let order = Order { file: None, add: Some("new"), remove: Some("old"), value: None };
-        let guard_removals = most.map(|count| Bound { percent: 0, count });
-        let options = Options { choice, guard_removals, ..Options::default() };
-        Step::Command(Command { options, ..command(label, Deed::Order(order), fate) })
-    };
-    let well = Fate::Undisturbed;
-    for choice in [None, Some(Choice::Valued(DeviceValue::High))] {
-        // The guard comes later, or goes when it was too narrow.
-        for most in [None, Some(0), Some(2)] {
-            holds_whenever_it_dies(&history, |fate| {
-                let first = guarded(1, choice, most, fate);
-                vec![first, guarded(2, choice, Some(1), well), guarded(3, choice, Some(3), well)]
-            });
-        }
-    }
-    let files = [file(&[(remove("old"), 0)]), file(&[(remove("old"), 0), (remove("old"), 1), (remove("old"), 2)])];
-    holds_whenever_it_dies(&history, |fate| {
-        let options = Options { guard_removals: Some(Bound { percent: 0, count: 1 }), ..Options::default() };
-        let last = Command { options, ..command(2, Deed::Apply(0), Fate::Undisturbed) };
-        let [first, second] = files.clone();
-        vec![first, apply(1, fate), second, Step::Command(last)]
-    });
 }

@@ -28,6 +28,7 @@
 //! - Two processes at one run: a list that was older than the other's write was held against its outcome.
 //! - A run that was gone on with and interrupted before the list was read said `succeeded` of what a later run of ours had
 //!   undone.
+//! - An undo left what nobody else had changed where a list lagged behind an earlier run that had looked at nothing.
 
 mod drawing;
 mod faults;

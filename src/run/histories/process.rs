@@ -182,26 +182,9 @@ impl Process {
             if most_commits < usize::MAX {
                 store.count_commits(most_commits, commits).await?;
             }
-            let line = Line::new(
-                Arc::clone(&self.service),
-                self.number,
-                self.command.weather.clone(),
-                self.command.seed ^ 0x5eed,
-            );
-            let service = crate::run::Service {
-                transport: Arc::new(line),
-                host: "api.example".to_owned(),
-                description: "api.example".to_owned(),
-                is_sandbox: false,
-            };
-            let identity = async { Ok(Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()) }) };
-            let clock = Arc::clone(&self.clock);
-            let tenant = Tenant::open(service, identity, store, clock, self.calls(), &mut desk).await?;
-            let input = match waiting {
-                Some(order) => Some(check_input_with_machines(&tenant, order, &mut desk).await?),
-                None => input,
-            };
-            Box::pin(self.carry_out(&tenant, input, rules, &mut desk)).await
+            let done = Box::pin(self.work_in(store.clone(), input, waiting, rules, &mut desk)).await;
+            store.put_in_order_at_once()?;
+            done
         };
         let done: Result<_, CommandError> = Box::pin(done).await;
         match done {
@@ -211,6 +194,31 @@ impl Process {
                 error.status.code()
             }
         }
+    }
+
+    /// The same over a state that is open.
+    async fn work_in(
+        &self,
+        store: Store,
+        input: Option<CheckedInput>,
+        waiting: Option<InputOrder>,
+        rules: Option<RulesOrder>,
+        desk: &mut Desk,
+    ) -> Result<ExitStatus, CommandError> {
+        let (weather, seed) = (self.command.weather.clone(), self.command.seed ^ 0x5eed);
+        let service = crate::run::Service {
+            transport: Arc::new(Line::new(Arc::clone(&self.service), self.number, weather, seed)),
+            host: "api.example".to_owned(),
+            description: "api.example".to_owned(),
+            is_sandbox: false,
+        };
+        let identity = async { Ok(Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()) }) };
+        let tenant = Tenant::open(service, identity, store, Arc::clone(&self.clock), self.calls(), desk).await?;
+        let input = match waiting {
+            Some(order) => Some(check_input_with_machines(&tenant, order, desk).await?),
+            None => input,
+        };
+        Box::pin(self.carry_out(&tenant, input, rules, desk)).await
     }
 
     /// The deed itself, over a tenant that is open.

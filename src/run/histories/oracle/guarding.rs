@@ -31,7 +31,7 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
         (Some(rules.guard_removals), Some(rules.guard_changes), ruling.count_in_scope(told))
     } else {
         let of_removals = told.options.guard_removals.filter(|_| !makes_room);
-        (of_removals, told.options.guard_changes, [listed(case, told, writes); 2])
+        (of_removals, told.options.guard_changes, listed(case, told, writes))
     };
     let sent = [(of_removals, removals, "removals"), (of_changes, slots(own()), "changes")];
     for (bound, sent, what) in sent {
@@ -41,8 +41,8 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
     let began_it =
         case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);
-    let in_doubt = removals_in(told, |row| row.status == "unknown").len();
-    let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.len() + in_doubt, fewest));
+    let perhaps = removals_in(told, may_hide_a_removal);
+    let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.union(&perhaps).count(), fewest));
     // Who goes on with a run without a guard of its own leaves what another has withheld.
     let has_decided =
         (began_it || (of_removals.is_some() && told.rules.is_none())) && matches!(told.end, End::Exited(0 | 1));
@@ -56,6 +56,13 @@ fn slots<'a>(writes: impl Iterator<Item = &'a CallStory<'a>>) -> BTreeSet<Slot> 
     writes.flat_map(|write| write.machines.iter().map(|machine| write.wish.slot(*machine))).collect()
 }
 
+/// Whether a removal of this row may be withheld although the row does not say so: nobody knows what became of it, or the
+/// other wish, which came to something as bad or worse, speaks for both.
+fn may_hide_a_removal(row: &&ResultRow) -> bool {
+    let is_spoken_for = row.wishes.len() > 1 && matches!(row.status.as_str(), "failed" | "not_attempted");
+    row.status == "unknown" || is_spoken_for
+}
+
 /// The removals of these rows of the results.
 fn removals_in(told: &Told, is_meant: impl Fn(&&ResultRow) -> bool) -> BTreeSet<Slot> {
     let rows = told.results.iter().flatten().filter(is_meant);
@@ -66,14 +73,23 @@ fn removals_in(told: &Told, is_meant: impl Fn(&&ResultRow) -> bool) -> BTreeSet<
     slots.collect()
 }
 
-/// How many machines the command was shown before its first call.
-fn listed(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>]) -> usize {
+/// How many machines the command was shown before its first call: in its last reading, and in all of them. A plan that waited
+/// for long is made anew by another reading, and a list has an order of its own.
+fn listed(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>]) -> [usize; 2] {
     let first = writes.iter().find(|write| write.command == told.number).map_or(told.ended, |write| write.sent);
-    let shown = case.log.events[told.began..first].iter().filter_map(|(_, event)| match event {
-        Event::Displayed { call, machine, .. } if case.log.commands[*call] == told.number => Some(*machine),
-        _ => None,
-    });
-    shown.collect::<BTreeSet<_>>().len()
+    let (mut last, mut all) = (BTreeSet::new(), BTreeSet::new());
+    for (_, event) in &case.log.events[told.began..first] {
+        let Event::Displayed { call, machine, .. } = event else { continue };
+        if case.log.commands[*call] != told.number {
+            continue;
+        }
+        if last.last().is_some_and(|last| machine < last) {
+            last.clear();
+        }
+        last.insert(*machine);
+        all.insert(*machine);
+    }
+    [last.len(), all.len()]
 }
 
 fn allows(bound: Bound, count: usize, listed: usize) -> bool {
@@ -84,6 +100,7 @@ fn allows(bound: Bound, count: usize, listed: usize) -> bool {
 mod tests {
     use super::super::tale::Tale;
     use super::*;
+    use crate::model::DeviceValue;
     use crate::run::histories::history::Options;
     use crate::run::histories::truth::Content;
 
@@ -125,6 +142,36 @@ mod tests {
             );
             tale.end(End::Exited(u8::from(withheld > 0)), &rows);
             let violations = if is_well { &[][..] } else { &[Kind::GuardPassed] };
+            tale.comes_to(violations);
+        }
+    }
+
+    #[test]
+    fn what_counts_for_what_is_withheld_is_who_the_last_reading_showed() {
+        for (shown_again, violations) in [(&[0][..], &[][..]), (&[0, 1], &[Kind::GuardPassed])] {
+            let mut tale = Tale::new();
+            tale.begin(Deed::Apply(0), "a");
+            let guard_removals = Some(Bound { percent: 50, count: 0 });
+            tale.told[0].options = Options { guard_removals, ..Options::default() };
+            tale.look();
+            tale.show(shown_again.iter().copied());
+            tale.end(End::Exited(1), &[("not_attempted withheld", 0, Wish::Remove("old".into()))]);
+            tale.comes_to(violations);
+        }
+    }
+
+    #[test]
+    fn a_row_with_two_wishes_may_hide_a_removal_that_is_withheld() {
+        let [seen, hidden] = ["old", "older"].map(|tag| Wish::Remove(tag.into()));
+        for (also, violations) in [(Some(Wish::Set(DeviceValue::Low)), &[][..]), (None, &[Kind::GuardPassed])] {
+            let mut tale = Tale::new();
+            tale.begin(Deed::Apply(0), "a");
+            let guard_removals = Some(Bound { percent: 0, count: 1 });
+            tale.told[0].options = Options { guard_removals, ..Options::default() };
+            tale.look();
+            let rows = [("not_attempted withheld", 0, seen.clone()), ("not_attempted beyond_limit", 1, hidden.clone())];
+            tale.end(End::Exited(1), &rows);
+            tale.told[0].results.iter_mut().flatten().for_each(|row| row.wishes.extend(also.clone()));
             tale.comes_to(violations);
         }
     }
