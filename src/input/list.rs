@@ -118,12 +118,12 @@ impl List {
     ) -> Result<(Self, Option<Note>), ListError> {
         let source = Source::open(source, sheet, None)?;
         let (note, rows) = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows())).unzip();
-        let list = Self::of_text(Text::open(source, None)?, key_columns, rows)?;
+        let list = Self::of_text(Text::open(source, None)?, key_columns, rows.as_ref())?;
         Ok((list, note.flatten()))
     }
 
     /// The same of a text, of which the lines are these rows where it was a worksheet.
-    fn of_text(mut text: Text<impl Read>, key_columns: &[&str], rows: Option<SheetRows>) -> Result<Self, ListError> {
+    fn of_text(mut text: Text<impl Read>, key_columns: &[&str], rows: Option<&SheetRows>) -> Result<Self, ListError> {
         let separator_line = SeparatorLine::find(text.look_ahead(HEADER_MAXIMUM_BYTES)?.text)?;
         let named = separator_line.map(|line| {
             text.skip(line.bytes, 1);
@@ -159,7 +159,7 @@ impl List {
         let header: Vec<String> = cells.iter(text.window()).map(|cell| cell.trim().to_owned()).collect();
         let key = header.iter().position(|cell| bare_name(cell) == wanted).unwrap_or_default();
         let mut list = Self { header, key, rows: Vec::new() };
-        list.read_rows(&mut text, &mut cells, rows.as_ref())?;
+        list.read_rows(&mut text, &mut cells, rows)?;
         Ok(list)
     }
 

@@ -72,15 +72,11 @@ impl<T: Transport> Tenant<T> {
         };
         let since = self.clock.wall_time();
         let asking = caller.perform_once(&call, &reports);
-        let end = match desk.look(self.clock.as_ref(), self.gate.deadline, asking).await? {
-            Some(asked) => match asked? {
-                Ok(end) => end,
-                Err(unanswered) => return Err(self.unanswered(unanswered).await?),
-            },
-            None => {
-                let cause = WaitCause::Answer { since };
-                return Err(self.unanswered(Unanswered { cause, asked_to_wait: None }).await?);
-            }
+        let asked = desk.look(self.clock.as_ref(), self.gate.deadline, asking).await?.transpose()?;
+        let in_vain = Err(Unanswered { cause: WaitCause::Answer { since }, asked_to_wait: None });
+        let end = match asked.unwrap_or(in_vain) {
+            Ok(end) => end,
+            Err(unanswered) => return Err(self.unanswered(unanswered).await?),
         };
         let error = match end {
             CallEnd::Read(ReadAnswer::Page(page)) if !page.machines.is_empty() => return Ok(()),
