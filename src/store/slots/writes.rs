@@ -15,7 +15,7 @@ use crate::store::slot_write::SlotWrite;
 pub(super) struct Writes {
     names: Names,
     runs: IndexSet<RunKey, RandomState>,
-    writes: Vec<Write>,
+    noted: Vec<Write>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl Writes {
     /// All of them, in the order in which they were made. What surely took effect comes before what is in doubt, so that the
     /// doubt is never overlooked.
     pub(super) fn sorted(self) -> SortedWrites {
-        let Self { names, runs, mut writes } = self;
+        let Self { names, runs, noted: mut writes } = self;
         // By the number, too: to keep the order of equals without it would take as much room again.
         writes.sort_unstable_by_key(|write| (write.attempt, !write.surely, write.number));
         SortedWrites { names, runs, writes: writes.into_iter() }
@@ -51,8 +51,8 @@ impl Extend<SlotWrite> for Writes {
         let number = |place| u32::try_from(place).unwrap_or(u32::MAX);
         for SlotWrite { run, slot, before, found, wrote, surely, answered, attempt, age } in all {
             let (slot, run) = (self.names.add(slot), number(self.runs.insert_full(run).0));
-            let (number, attempt) = (number(self.writes.len()), attempt.map_or(NO_ATTEMPT, |attempt| attempt.0));
-            self.writes.push(Write { slot, attempt, run, number, before, found, wrote, surely, answered, age });
+            let (number, attempt) = (number(self.noted.len()), attempt.map_or(NO_ATTEMPT, |attempt| attempt.0));
+            self.noted.push(Write { slot, attempt, run, number, before, found, wrote, surely, answered, age });
         }
     }
 }
