@@ -133,7 +133,9 @@ impl Reading {
                 self.push_plain(' ', place, is_new);
             }
         } else if let Some(plain) = LATIN.get(character as usize - FIRST_LATIN) {
-            plain.iter().for_each(|plain| self.push_plain(*plain, place, is_new));
+            for plain in plain {
+                self.push_plain(*plain, place, is_new);
+            }
         } else {
             plain_forms(character).for_each(|plain| self.push_plain(plain, place, is_new));
         }

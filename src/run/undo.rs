@@ -140,6 +140,8 @@ async fn begin<T: Transport>(
         let Changes { sheet, left_behind, counts } = changes(tenant, undone).await?;
         let mut input = CheckedInput::made(name_of_undo(&order.run_id), sheet.finish().map_err(not_kept)?);
         let planned = plan(tenant, &input, &left_behind, machines, own);
+        // There is one for each slot, and more to come that is as long.
+        drop(left_behind);
         planned.refuse_too_many_changes(order.max_changes, Guard::default())?;
         if order.run.asks && planned.changes() > 0 {
             let report = planned.report(tenant, &input, order.run.bulk).await?;

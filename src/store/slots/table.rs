@@ -11,7 +11,7 @@ use crate::store::slot_write::{RunSlot, SlotWrite};
 use crate::store::sql::SqlError;
 
 /// No attempt: before all of them.
-const NO_ATTEMPT: i64 = i64::MIN;
+pub(super) const NO_ATTEMPT: i64 = i64::MIN;
 
 /// A write, and when they have been put together, what all writes to its slot have made of it.
 #[derive(Clone, Copy)]
