@@ -41,7 +41,10 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
     let began_it =
         case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);
-    let perhaps = removals_in(told, may_hide_a_removal);
+    let mut perhaps = removals_in(told, may_hide_a_removal);
+    // What was in flight when the run was interrupted counted when that was decided, and was settled by a reading since.
+    let done = removals_in(told, |row| row.status == "succeeded");
+    perhaps.extend(done.into_iter().filter(|slot| was_in_flight(case, told, writes, slot)));
     let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.union(&perhaps).count(), fewest));
     // Who goes on with a run without a guard of its own leaves what another has withheld.
     let has_decided =
@@ -54,6 +57,18 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
 /// What calls are about, each slot once.
 fn slots<'a>(writes: impl Iterator<Item = &'a CallStory<'a>>) -> BTreeSet<Slot> {
     writes.flat_map(|write| write.machines.iter().map(|machine| write.wish.slot(*machine))).collect()
+}
+
+/// Whether it was not known what an earlier command of the run had made of the slot.
+fn was_in_flight(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], slot: &Slot) -> bool {
+    let run = told.run.as_deref().unwrap_or_default();
+    writes.iter().any(|write| {
+        write.command < told.number
+            && case.is_of_run(write.command, run)
+            && write.machines.contains(&slot.machine)
+            && write.wish.slot(slot.machine) == *slot
+            && case.is_in_doubt(write)
+    })
 }
 
 /// Whether a removal of this row may be withheld although the row does not say so: nobody knows what became of it, or the
