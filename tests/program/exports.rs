@@ -342,8 +342,12 @@ fn rules_are_tried_on_a_workbook_as_on_a_file() {
     let refused = tagfleet(&server, &folder, &["plan", "fleet.toml", "--sheet", "Devices"], 2);
     assert!(refused.messages.contains("--sheet is for files of orders"), "{}", refused.messages);
     folder.write("cmdb.toml", format!("{rules}[lookup.x]\nfile = '.'\nkey = {{ id = 'Id' }}\n"));
-    let folded = tagfleet(&server, &folder, &["plan", "cmdb.toml"], 3);
-    assert!(folded.messages.contains(". cannot be used: cannot read the input: Is a directory"), "{}", folded.messages);
+    let refused = tagfleet(&server, &folder, &["plan", "cmdb.toml"], 3);
+    assert!(
+        refused.messages.contains(". cannot be used: cannot read the input: Is a directory"),
+        "{}",
+        refused.messages
+    );
     assert_eq!(server.requests().len(), 0);
 }
 

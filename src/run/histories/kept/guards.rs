@@ -12,7 +12,7 @@ fn a_guard_reckons_with_the_list_of_the_plan_that_was_made_again_after_a_questio
     history.machines[2].tags.push("old".into());
     let guard_removals = Some(Bound { percent: 50, count: 0 });
     let answered_after = Some(Duration::from_mins(20));
-    let options = Options { guard_removals, answered_after, ..Options::default() };
+    let options = Options { answered_after, guard_removals, ..Options::default() };
     let guarded = Command { options, ..command(1, Deed::Apply(0), Fate::Undisturbed) };
     let meanwhile = vec![(Duration::from_mins(1), Step::List(3, false))];
     let rows = file(&[(remove("old"), 1), (remove("old"), 2), (set(DeviceValue::Low), 0)]);

@@ -41,7 +41,7 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
     let began_it =
         case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);
-    let mut perhaps = removals_in(told, may_hide_a_removal);
+    let mut perhaps = removals_in(told, |row| may_hide_a_removal(row));
     // What was in flight when the run was interrupted counted when that was decided, and was settled by a reading since.
     let done = removals_in(told, |row| row.status == "succeeded");
     perhaps.extend(done.into_iter().filter(|slot| was_in_flight(case, told, writes, slot)));
@@ -73,7 +73,7 @@ fn was_in_flight(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], slot: &
 
 /// Whether a removal of this row may be withheld although the row does not say so: nobody knows what became of it, or the
 /// other wish, which came to something as bad or worse, speaks for both.
-fn may_hide_a_removal(row: &&ResultRow) -> bool {
+fn may_hide_a_removal(row: &ResultRow) -> bool {
     let is_spoken_for = row.wishes.len() > 1 && matches!(row.status.as_str(), "failed" | "not_attempted");
     row.status == "unknown" || is_spoken_for
 }

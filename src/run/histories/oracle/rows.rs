@@ -130,7 +130,11 @@ impl Claim<'_> {
         let decided = first_call.filter(|_| self.row.status == "unchanged").unwrap_or(usize::MAX);
         let mut decisive = sights.iter().filter(|sight| sight.index < decided);
         let latest = decisive.rfind(|sight| sight.command == told.number && sight.as_of > taking.index);
+        let stopped_early = matches!(told.end, End::Exited(4 | 5));
+        // Who is stopped while the list is read has decided nothing: what stands in the row is what held before.
+        let may_have_decided = first_call.is_some() || !stopped_early;
         if let Some(sight) = latest
+            && may_have_decided
             && !self.wish.holds(&sight.content)
             && !self.wrote_shortly_before(sight)
         {
@@ -139,7 +143,6 @@ impl Claim<'_> {
                 taking.at, sight.at
             ));
         }
-        let stopped_early = matches!(told.end, End::Exited(4 | 5));
         let goes_on = case.beginning_of(run).is_some_and(|first| first.number < told.number);
         let long_ago = taking.at + LAG + SLACK < told.began_at;
         if goes_on && long_ago && !case.has_read(told) && !told.options.no_inventory && !stopped_early {
@@ -303,6 +306,23 @@ mod tests {
             }
             tale.show([1]);
             tale.end(End::Exited(0), &[("unchanged", 1, asked.clone())]);
+            tale.comes_to(violations);
+        }
+    }
+    #[test]
+    fn who_is_stopped_while_the_list_is_read_has_decided_nothing() {
+        let asked = Wish::Add("x".into());
+        for (status, violations) in [(5, &[][..]), (0, &[Kind::NotSo])] {
+            let mut tale = Tale::new();
+            tale.begin(Deed::Apply(0), "a");
+            tale.look();
+            tale.change(&asked, 1);
+            tale.end(End::Exited(0), &[("succeeded", 1, asked.clone())]);
+            tale.others(&Wish::Remove("x".into()), 1);
+            tale.begin(Deed::Apply(1), "b");
+            tale.wait(20);
+            tale.show([1]);
+            tale.end(End::Exited(status), &[("unchanged", 1, asked.clone())]);
             tale.comes_to(violations);
         }
     }
