@@ -12,56 +12,18 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::absence::{Contact, Patience};
+use super::job::{Job, TypedJob};
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::server::Server;
 use super::sql::{SqlError, Transaction};
 use super::waiting::Waiting;
 use super::witness::Witness;
-use super::{StoreError, custody};
+use super::{StoreError, commits};
 
 /// How many callers may wait for one transaction; more of them wait for a place in the queue.
 const QUEUE_LENGTH: usize = 1024;
 /// How many callers share one transaction at the most.
 const MAXIMUM_BATCH: usize = 256;
-
-/// One caller's part of a transaction.
-pub(super) trait Job: Send {
-    /// Does it, and keeps what is needed to do it over where that may come to pass.
-    fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError>;
-    /// Tells the caller what came of it.
-    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
-}
-
-struct TypedJob<Work, Answer> {
-    work: Option<Work>,
-    /// Whether it is left undone where the caller has gone away before.
-    while_wanted: bool,
-    answer: Option<Answer>,
-    reply: oneshot::Sender<Result<Answer, StoreError>>,
-}
-
-impl<Work, Answer> Job for TypedJob<Work, Answer>
-where
-    Work: FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send,
-    Answer: Send,
-{
-    fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError> {
-        if self.while_wanted && self.reply.is_closed() {
-            return Ok(());
-        }
-        let work = if may_come_again { self.work.clone() } else { self.work.take() };
-        if let Some(work) = work {
-            self.answer = Some(work(transaction)?);
-        }
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { answer, reply, .. } = *self;
-        // A caller that went away needs no answer; its effect is stored all the same.
-        let _gone = reply.send(outcome.and_then(|()| answer.ok_or(StoreError::Closed)));
-    }
-}
 
 /// A handle to the connection; clones share it. The connection is closed when the last handle is gone.
 #[derive(Clone)]
@@ -311,7 +273,7 @@ impl Database {
         if transaction.total_changes() == changes {
             return transaction.commit().map_err(failed);
         }
-        let commits = custody::count(&within).map_err(|error| StoreError::database(&self.path, error))?;
+        let commits = commits::count(&within).map_err(|error| StoreError::database(&self.path, error))?;
         if commits <= watch.commits {
             // Somebody has put an older database into the place of ours.
             return Err(StoreError::HistoryLost { path: self.path.clone(), until: jiff::Timestamp::now() });

@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::SharedClock;
 use crate::clock::{BootId, BootTime, Clock};
 use crate::model::Bucket;
 use crate::quota::Quota;
+use std::sync::Arc;
 
 const QUOTA: &str = "4/5s,9/30s";
 const TIME_OUT: Duration = Duration::from_secs(2);

@@ -13,16 +13,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
+use super::commits::{commits_in_file, counts};
 use super::encoding::timestamp;
 use super::forms::{OperationState, RunState};
+use super::plausible::WALL_TIME_DOUBT_MICROSECONDS;
 use super::soundness::journal_of;
-use super::sql::{Optional, SqlError, Transaction, params};
-use super::timelines::{Timeline, Timelines, WALL_TIME_DOUBT_MICROSECONDS};
+use super::sql::{SqlError, Transaction, params};
+use super::timelines::Timelines;
+use super::unknown_calls::{Uncertainty, unknown};
 use super::witness::{Testimony, system_time_microseconds};
-use super::{Reader, Store, StoreError, schema};
+use super::{StoreError, schema};
 use crate::clock::{BootTime, Clock};
 use crate::quota::ages::given_up;
 
@@ -34,60 +36,6 @@ const COMPARISONS: u32 = 3;
 /// How often a witness is looked for again, and after what time: a process notes its first commit within milliseconds.
 const LOOKS_FOR_A_WITNESS: u32 = 10;
 const BETWEEN_LOOKS_FOR_A_WITNESS: Duration = Duration::from_millis(50);
-
-/// Why nobody knows which calls were made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Uncertainty {
-    /// The latest commits are gone.
-    Lost,
-    /// There is no witness to the commits.
-    NoWitness,
-    /// The witness cannot be read.
-    DamagedWitness,
-    /// The state was copied, put back, or changed from outside.
-    Touched,
-    /// The state holds times that this program cannot have stored.
-    ImpossibleTimes,
-}
-
-impl Uncertainty {
-    const ALL: [Self; 5] = [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched, Self::ImpossibleTimes];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::NoWitness => "no_witness",
-            Self::DamagedWitness => "damaged_witness",
-            Self::Touched => "touched",
-            Self::ImpossibleTimes => "impossible_times",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str() == name)
-    }
-
-    /// The reason, for people: a sentence without its full stop.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Lost => "the state database has lost what was stored last",
-            Self::NoWitness => "the state directory has lost its tagfleet.witness",
-            Self::DamagedWitness => "tagfleet.witness in the state directory is damaged",
-            Self::Touched => "the state directory was copied, restored or changed from outside",
-            Self::ImpossibleTimes => "the state database holds times that tagfleet cannot have stored",
-        }
-    }
-}
-
-/// Calls that nobody knows of any more, or whose number nobody knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownCalls {
-    /// Why not.
-    pub why: Uncertainty,
-    /// All of them had ended by then.
-    pub ended_by: BootTime,
-}
 
 /// What an opening has found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,40 +112,6 @@ fn judge(testimony: &Testimony, commits: i64, now: i64) -> Option<Uncertainty> {
     }
 }
 
-/// The commits, and those that the file held when its journal was last empty. None before the file has this row.
-pub(super) fn counts(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
-    let has_row = connection
-        .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'custody'", [], |row| row.get::<_, bool>(0))?;
-    if !has_row {
-        return Ok((0, 0));
-    }
-    connection.query_row("SELECT commits, in_file FROM custody", [], |row| Ok((row.get(0)?, row.get(1)?)))
-}
-
-/// The commits that the file holds without its journal; `None` when that cannot be told. What ails the file is found
-/// elsewhere.
-pub(super) fn commits_in_file(file: &Path) -> Option<i64> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(without_journal(file)?, flags).ok()?;
-    counts(&connection).ok().map(|(commits, _)| commits)
-}
-
-/// How `SQLite` is told to read a file as it is.
-fn without_journal(file: &Path) -> Option<String> {
-    use std::fmt::Write;
-    let path = std::path::absolute(file).ok()?;
-    let mut name = String::from(if cfg!(windows) { "file:///" } else { "file:" });
-    for byte in path.to_str()?.bytes() {
-        match byte {
-            b'\\' if cfg!(windows) => name.push('/'),
-            b'/' | b'.' | b'-' | b'_' | b':' => name.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => name.push(char::from(byte)),
-            byte => write!(name, "%{byte:02X}").ok()?,
-        }
-    }
-    Some(name + "?immutable=1")
-}
-
 /// Writes down what an opening has found, and what follows from it.
 pub(super) fn take_over(
     transaction: &Transaction<'_>,
@@ -240,99 +154,12 @@ pub(super) fn take_over(
     Ok(())
 }
 
-/// Counts the commit that this transaction will be.
-pub(super) fn count(transaction: &Transaction<'_>) -> Result<i64, SqlError> {
-    transaction
-        .prepare_cached("UPDATE custody SET commits = commits + 1 RETURNING commits")?
-        .query_row(params![], |row| row.get(0))
-}
-
 /// When the last call had ended of which nobody knows, on our clock.
 pub(super) fn unknown_until(
     transaction: &Transaction<'_>,
     timelines: &Timelines,
 ) -> Result<Option<BootTime>, SqlError> {
     Ok(unknown(transaction)?.map(|(timeline, until, _)| timelines.on_our_clock(timeline, until)))
-}
-
-fn unknown(transaction: &Transaction<'_>) -> Result<Option<UnknownCallsOf>, SqlError> {
-    transaction.once(0, || look_up_unknown(transaction))
-}
-
-/// Calls of which nobody knows: by which clock, until when, and why.
-type UnknownCallsOf = (i64, BootTime, Option<Uncertainty>);
-
-fn look_up_unknown(transaction: &Transaction<'_>) -> Result<Option<UnknownCallsOf>, SqlError> {
-    transaction
-        .prepare_cached(
-            "SELECT unknown_timeline, unknown_until, unknown_why FROM custody WHERE unknown_timeline IS NOT NULL",
-        )?
-        .query_row(params![], |row| {
-            let until = BootTime::from_microseconds(row.get(1)?);
-            Ok((row.get(0)?, until, Uncertainty::from_name(&row.get::<String>(2)?)))
-        })
-        .optional()
-}
-
-/// Puts that moment on our clock when the other one is adopted, as if it were the end of a call.
-pub(super) fn adopt(
-    transaction: &Transaction<'_>,
-    from: Timeline,
-    own: i64,
-    now: BootTime,
-    now_wall: Option<i64>,
-) -> Result<(), SqlError> {
-    transaction
-        .prepare_cached(
-            "UPDATE custody SET unknown_timeline = ?2, unknown_until = ?4 - max(?3 - unknown_until,
-                 coalesce(?5 - unknown_until_at - ?6, ?3 - unknown_until))
-             WHERE unknown_timeline = ?1",
-        )?
-        .execute(params![
-            from.key,
-            own,
-            from.position.as_microseconds(),
-            now.as_microseconds(),
-            now_wall,
-            WALL_TIME_DOUBT_MICROSECONDS,
-        ])?;
-    transaction.forget::<Option<UnknownCallsOf>>();
-    Ok(())
-}
-
-impl Store {
-    /// The calls that nobody knows of: the latest of them had ended by the moment that is given. They fill every window
-    /// that reaches back to it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
-    pub async fn unknown_calls(&self) -> Result<Option<UnknownCalls>, StoreError> {
-        let (timeline_key, clock) = (self.identity.timeline_key, self.clock.clone());
-        self.writer
-            .run(move |transaction| {
-                let Some((timeline, until, why)) = unknown(transaction)? else { return Ok(None) };
-                let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
-                let ended_by = timelines.on_our_clock(timeline, until);
-                Ok(Some(UnknownCalls { why: why.unwrap_or(Uncertainty::Lost), ended_by }))
-            })
-            .await
-    }
-}
-
-impl Reader {
-    /// Until when what was stored is lost, as far as that is known; `None` when nothing is.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
-    pub async fn lost_until(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.connection.run(lost_until).await
-    }
-}
-
-pub(super) fn lost_until(transaction: &Transaction<'_>) -> Result<Option<Timestamp>, SqlError> {
-    transaction
-        .query_row("SELECT lost_until FROM custody", params![], |row| row.get::<Option<i64>>(0))
-        .map(|until| until.map(timestamp))
 }
 
 /// Brings what is in the journal into the file, and empties the journal. If others are at work, they do so at their end.

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use etcetera::BaseStrategy;
 
-use super::liveness::LOCK_DIRECTORY;
+use super::StoreError;
+use super::file_names::{DATABASE_NAME, LOCK_DIRECTORY, witness_of};
 use super::soundness::journal_of;
-use super::witness::witness_of;
-use super::{DATABASE_NAME, StoreError};
 
 /// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
 /// `%LOCALAPPDATA%\tagfleet` on Windows.

@@ -117,6 +117,16 @@ pub(super) fn decode_links(mut bytes: &[u8]) -> Option<Vec<Vec<OperationId>>> {
     Some(rows)
 }
 
+/// The operations of an attempt, four bytes each, least significant first.
+pub(super) fn encode_operations(operations: &[OperationId]) -> Vec<u8> {
+    operations.iter().flat_map(|operation| operation.0.to_le_bytes()).collect()
+}
+
+/// Reads what [`encode_operations`] has written.
+pub(super) fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::database_failure::{DatabaseFailure, Trouble};
+use super::file_names::DATABASE_NAME;
 use super::sql::SqlError;
 use crate::outside::shown;
 use crate::words::counted;
@@ -312,7 +313,7 @@ fn is_on_server(path: &Path) -> bool {
 
 /// The database to which this file belongs.
 fn database_of(path: &Path) -> PathBuf {
-    path.with_file_name(super::DATABASE_NAME)
+    path.with_file_name(DATABASE_NAME)
 }
 
 /// What to do about a file that nothing can be read from any more.

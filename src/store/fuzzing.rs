@@ -9,8 +9,11 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::SharedClock;
 use crate::clock::SystemClock;
 use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
+use crate::store::file_names::DATABASE_NAME;
+use rusqlite::Connection;
 
 /// The most damages to one database.
 const MOST_DAMAGES: usize = 24;

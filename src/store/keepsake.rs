@@ -7,23 +7,23 @@
 //! What surprises: a call that is announced is noted in memory alone, and what became of calls is written many at a time;
 //! a transaction for each would cost more than the rest of the call.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Mutex;
 
 use super::absence::{Contact, Patience, wait_for_holders};
-use super::attempt::{AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Settlement};
+use super::attempt::{AttemptEnd, AttemptRequest, AttemptTicket, Settlement};
 use super::connection::SharedConnection;
+use super::file_names::DATABASE_NAME;
+use super::file_schema::prepare;
 use super::forms::RunKey;
 use super::ledger::announce;
+use super::run_copy::{Notes, RunCopy};
 use super::settlement::store_effect;
 use super::sql::{SqlError, Transaction, params};
-use super::{DATABASE_NAME, Reader, Store, StoreError, prepare};
-use crate::clock::BootTime;
+use super::{Reader, Store, StoreError};
 
 /// Where it is: nowhere that has a name.
 const NO_NAME: &str = "";
@@ -37,26 +37,6 @@ const COPIED: &str = "
     INSERT INTO input_chunk SELECT * FROM origin.input_chunk WHERE run_key = :run;
     INSERT INTO row_problem SELECT * FROM origin.row_problem WHERE run_key = :run;
     INSERT INTO operation SELECT * FROM origin.operation WHERE run_key = :run;";
-
-/// The copy, once there is one.
-pub(super) type Keepsake = Arc<OnceLock<RunCopy>>;
-
-/// The copy of a run, and what is not written into it yet.
-pub(super) struct RunCopy {
-    run: RunKey,
-    connection: SharedConnection,
-    notes: Mutex<Notes>,
-}
-
-#[derive(Default)]
-struct Notes {
-    /// The calls that were let through and not settled, with when that was.
-    in_flight: HashMap<AttemptKey, (AttemptRequest, BootTime)>,
-    /// What became of others, with when that was heard.
-    settled: Vec<(Settlement, Timestamp)>,
-    /// How many operations these were about.
-    effects: usize,
-}
 
 impl Store {
     /// Copies a run that is about to be carried out. Where there is no room for that, the run does without.

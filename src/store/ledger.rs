@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::attempt::{Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Refusal, Settlement};
 use super::custody::unknown_until;
-use super::encoding::bucket_number;
+use super::encoding::{bucket_number, encode_operations};
 use super::forms::{AccountKey, RunKey};
 use super::plausible::believed;
 use super::slots::unheard_operations;
@@ -155,15 +155,6 @@ impl Reader {
     pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
         self.connection.run(move |transaction| unheard_operations(transaction, run)).await
     }
-}
-
-/// The operations of an attempt, four bytes each, least significant first.
-fn encode_operations(operations: &[OperationId]) -> Vec<u8> {
-    operations.iter().flat_map(|operation| operation.0.to_le_bytes()).collect()
-}
-
-pub(super) fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes))
 }
 
 /// More than any number of a bucket.

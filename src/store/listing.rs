@@ -12,8 +12,9 @@ use super::encoding::{damaged, timestamp};
 use super::forms::{OperationState, RunKey, RunState, StoredRun};
 use super::process::dead_processes;
 use super::rows::read_delimiter;
-use super::server::the_dead;
-use super::slots::{open_operations, unheard_operations};
+use super::server::heartbeats::the_dead;
+use super::slots::overtaken::open_operations;
+use super::slots::unheard_operations;
 use super::sql::{Optional, Row, SqlError, Transaction, params};
 use super::{Reader, StoreError};
 

@@ -11,11 +11,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::file_names::LOCK_DIRECTORY;
 use super::sql::{Column, Value};
 use super::{StoreError, directory};
 
-/// The directory of the lock files, in the state directory.
-pub(super) const LOCK_DIRECTORY: &str = "processes";
 /// How often a process looks after its file.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 /// How long a file that others have put there may be free before its owner is believed to be dead.

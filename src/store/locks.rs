@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::encoding::{CHANGE_DEVICE_VALUE, timestamp};
 use super::forms::{OperationState, RunKey, RunState};
-use super::process::ProcessIdentity;
+use super::identity::ProcessIdentity;
 use super::sql::{Optional, Row, SqlError, Transaction, params};
 use super::timelines::Timelines;
 use super::{Store, StoreError};

@@ -11,25 +11,34 @@ mod absence;
 mod accounts;
 mod attempt;
 mod chronicle;
+mod commits;
 mod connection;
 #[cfg(test)]
 mod crashes;
 mod custody;
 mod database_failure;
+mod database_file;
 mod declarations;
 mod directory;
 mod encoding;
 mod error;
+mod file_names;
+mod file_schema;
 mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod handle;
+mod identity;
+mod job;
 mod keepsake;
 mod ledger;
 mod listing;
 mod liveness;
 mod locks;
+mod losses;
 mod mistrust;
 mod moving;
+mod opening;
 mod overview;
 mod password;
 mod place;
@@ -41,6 +50,7 @@ mod reader;
 mod resumption;
 mod room;
 mod rows;
+mod run_copy;
 mod runs;
 mod schema;
 mod server;
@@ -52,18 +62,11 @@ mod sql;
 mod tag_calls;
 mod tallies;
 mod timelines;
+mod unknown_calls;
 mod waiting;
 mod witness;
 mod work;
 mod work_item;
-
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
-use tokio::sync::watch;
 
 pub(crate) use absence::{Absence, Patience};
 pub(crate) use accounts::{CallRecord, NO_KIND, OperationRecord};
@@ -71,7 +74,6 @@ pub(crate) use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
 pub(crate) use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
-pub(crate) use custody::UnknownCalls;
 pub(crate) use declarations::{DeclarationInForce, Declared};
 pub(crate) use directory::{default_directory, lock_directory, state_files};
 pub(crate) use error::StoreError;
@@ -79,9 +81,11 @@ pub(crate) use forms::{
     AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, SettledOperation,
     StoredChunk, StoredOperation, StoredRun, name_of_undo,
 };
+pub(crate) use handle::Store;
 #[cfg(test)]
 pub(crate) use listing::RunProcess;
 pub(crate) use listing::{RunCondition, RunDetails, RunEntry};
+pub(crate) use losses::UnknownCalls;
 pub(crate) use slot_write::{RunSlot, SlotWrite};
 pub(crate) use slots::RecentSlotWrites;
 pub(crate) use work_item::{
@@ -99,302 +103,3 @@ pub(crate) use resumption::{CarriedOperation, DecidedAnew, KnownOperation, Unfin
 pub(crate) use room::free_bytes;
 pub(crate) use server::{AddressError, PasswordSource, ServerAddress};
 pub(crate) use tallies::CallTally;
-
-use crate::clock::SharedClock;
-
-/// The name of the database in the state directory.
-const DATABASE_NAME: &str = "tagfleet.sqlite3";
-
-/// The state of one directory, open for writing. Clones share it; it is closed when the last one is gone. Whatever a
-/// [`Reader`] can tell, a store can, too.
-#[derive(Clone)]
-pub struct Store {
-    reader: Reader,
-    writer: connection::SharedConnection,
-    clock: SharedClock,
-    identity: Arc<process::ProcessIdentity>,
-    /// How long its database is waited for.
-    patience: Patience,
-    /// What is lost, if this opening was the first to find that out.
-    loss: Option<StoreError>,
-    /// A copy of the run under way; in simulations there is none.
-    keepsake: Option<keepsake::Keepsake>,
-}
-
-impl std::ops::Deref for Store {
-    type Target = Reader;
-
-    fn deref(&self) -> &Reader {
-        &self.reader
-    }
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Store").field("identity", &self.identity).finish_non_exhaustive()
-    }
-}
-
-impl Store {
-    /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
-    #[must_use]
-    pub fn silent_for(&self) -> Option<Duration> {
-        let connections = [&self.writer, &self.reader.connection];
-        let waits = connections.into_iter().filter_map(connection::SharedConnection::waiting_for);
-        waits.max().filter(|waiting| *waiting >= absence::SILENT_AFTER)
-    }
-
-    /// Opens or makes the state on this server, notes this process, and closes the books of dead ones. Must be called
-    /// within a runtime.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the server cannot be used.
-    pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
-        let patience = Patience::default();
-        Self::prepare_on(address, patience.clone()).await?;
-        let new = || server::Server::new(address.clone(), true, patience.clone());
-        let entering = connection::SharedConnection::start_on(new());
-        let entering_clock = Arc::clone(&clock);
-        let enter =
-            move |transaction: &sql::Transaction<'_>| process::note_on_server(transaction, entering_clock.as_ref());
-        let (process_key, timeline_key) = entering.run(enter).await?;
-        let writer = connection::SharedConnection::start_on(new().of_process(process_key));
-        let seen = Arc::new(timelines::Seen::beside_heartbeats());
-        let heart = server::Heart { process_key, timeline_key, seen: Arc::clone(&seen), patience: patience.clone() };
-        let heartbeats = heart.beat(writer.clone(), Arc::clone(&clock));
-        let identity = process::ProcessIdentity::on_server(process_key, timeline_key, heartbeats, seen);
-        let identity = Arc::new(identity);
-        let reader = Reader::on(address, patience.clone());
-        let store = Self { reader, writer, clock, identity, patience, loss: None, keepsake: None };
-        store.sweep_dead_processes().await?;
-        Ok(store)
-    }
-
-    /// Makes the tables on this server, or brings them up to date.
-    async fn prepare_on(address: &ServerAddress, patience: Patience) -> Result<(), StoreError> {
-        let asked = address.clone();
-        let preparing = tokio::task::spawn_blocking(move || server::prepare(&asked, &patience));
-        preparing.await.map_err(|_stopped| StoreError::Closed)?
-    }
-
-    /// Opens or makes the database in this directory, notes this process, and closes the books of dead ones. Must be
-    /// called within a runtime.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the directory is not safe or the database cannot be used.
-    pub async fn open(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
-        let store = Self::open_at_once(directory, clock).await?;
-        store.find_out_who_lives().await?;
-        Ok(store)
-    }
-
-    /// The same without a wait where it is not known at once who lives.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub(crate) async fn open_at_once(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
-        #[cfg(test)]
-        if let Some(address) = server::cluster::in_place_of(directory) {
-            return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
-        }
-        let (path, patience) = (directory.to_owned(), Patience::with_file());
-        let (opening_clock, mut contact) = (Arc::clone(&clock), absence::Contact::new(patience.clone()));
-        let opening = tokio::task::spawn_blocking(move || contact.bear(|| open_blocking(&path, &opening_clock)));
-        let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
-        let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
-        let store = Self::of(opened, directory, clock, patience);
-        let store = Self { keepsake: Some(keepsake::Keepsake::default()), ..store };
-        store.sweep_dead_processes().await?;
-        Ok(store)
-    }
-
-    fn of(opened: Opened, directory: &Path, clock: SharedClock, patience: Patience) -> Self {
-        let Opened { writing, watch, reading, identity, loss } = opened;
-        let file = directory.join(DATABASE_NAME);
-        let writer = connection::SharedConnection::start_writing(writing, &file, Some(watch), patience.clone());
-        let reader = Reader::start(reading, directory, patience.clone());
-        Self { reader, writer, clock, identity: Arc::new(identity), patience, loss, keepsake: None }
-    }
-
-    /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
-    /// on the loss is in the books.
-    #[must_use]
-    pub const fn loss(&self) -> Option<&StoreError> {
-        self.loss.as_ref()
-    }
-
-    /// Waits for a database that is away for as long as this in the middle of work, and not beyond `ends`; until then it is
-    /// asked for as long as at the beginning. A file is never waited for longer than that.
-    pub fn bear_absences(&self, longest: Duration, ends: Option<Instant>) {
-        self.patience.set(longest, ends);
-    }
-
-    /// How long a database that is away is waited for, to be shortened by whoever wants to go.
-    #[must_use]
-    pub(crate) fn patience(&self) -> Patience {
-        self.patience.clone()
-    }
-
-    /// Tells when the database goes away, and when it is back.
-    #[must_use]
-    pub fn absences(&self) -> watch::Receiver<Option<Absence>> {
-        self.patience.absences()
-    }
-
-    /// Since when the database is away, and until when it is waited for, if it is.
-    #[must_use]
-    pub fn absence(&self) -> Option<Absence> {
-        *self.absences().borrow()
-    }
-
-    /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.
-    pub async fn put_in_order(self) {
-        let Some(directory) = self.identity.state_directory() else { return self.take_leave().await };
-        // A database that is not to be touched any more stays as it is.
-        if self.writer.run(|_transaction| Ok(())).await.is_err() {
-            return;
-        }
-        let ending = tokio::task::spawn_blocking(move || custody::put_in_order(&directory.join(DATABASE_NAME)));
-        // Everything is stored as it is; it is only spread over two files.
-        if let Ok(Err(error)) = ending.await {
-            tracing::info!(%error, "the journal of the state database was left as it is");
-        }
-    }
-
-    /// A store that is gone with its last handle, for simulations. Must be called within a runtime.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`] when `SQLite` has no memory for it.
-    pub fn in_memory(clock: SharedClock) -> Result<Self, StoreError> {
-        let path = Path::new(":memory:");
-        let mut connection = Connection::open_in_memory().map_err(|error| StoreError::database(path, error))?;
-        prepare(&mut connection, path)?;
-        let nothing = custody::Finding::default();
-        let (identity, _) = process::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref(), &nothing)?;
-        let patience = Patience::with_file();
-        let writer = connection::SharedConnection::start_writing(connection, path, None, patience.clone());
-        let reader = Reader::in_memory(writer.clone());
-        Ok(Self { reader, writer, clock, identity: Arc::new(identity), patience, loss: None, keepsake: None })
-    }
-}
-
-#[cfg(test)]
-impl Store {
-    /// A store on a directory that several processes of a simulation share: it neither waits for the disk nor leaves the
-    /// runtime's thread, so that all of them do everything in the same order each time.
-    pub(crate) async fn open_for_simulation(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
-        if let Some(address) = server::cluster::in_place_of(directory) {
-            return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
-        }
-        let file = directory.join(DATABASE_NAME);
-        if !file.exists() {
-            directory::secure(directory)?;
-            directory::create_private_file(&file)?;
-            let written = std::fs::write(&file, unused_database());
-            written.map_err(|source| StoreError::Io { path: file.clone(), source: Arc::new(source) })?;
-        }
-        let patience = Patience::with_file();
-        let opened = absence::Contact::new(patience.clone()).bear(|| open_blocking(directory, &clock))?;
-        for connection in [&opened.writing, &opened.reading] {
-            let relaxed = connection.pragma_update(None, "synchronous", "OFF");
-            relaxed.map_err(|error| StoreError::database(&file, error))?;
-        }
-        let store = Self::of(opened, directory, clock, patience);
-        store.sweep_dead_processes().await?;
-        Ok(store)
-    }
-
-    /// Leaves the database in one file, as whoever ends in order does; on the runtime's thread, like everything else.
-    pub(crate) fn put_in_order_at_once(&self) -> Result<(), StoreError> {
-        let directory = self.identity.state_directory();
-        directory.map_or(Ok(()), |directory| custody::put_in_order(&directory.join(DATABASE_NAME)))
-    }
-
-    /// Lets so many further commits succeed and no more, and counts them: a disk that fails at the worst moment.
-    pub(crate) async fn count_commits(
-        &self,
-        limit: usize,
-        count: Arc<std::sync::atomic::AtomicUsize>,
-    ) -> Result<(), StoreError> {
-        let mut is_this_one = true;
-        self.writer
-            .run(move |transaction| {
-                transaction.sqlite().expect("a file").commit_hook(Some(move || {
-                    !std::mem::take(&mut is_this_one)
-                        && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= limit
-                }))?;
-                Ok(())
-            })
-            .await
-    }
-}
-
-/// A database that nobody has used, as every process makes it that finds none: made once, since simulations need thousands.
-#[cfg(test)]
-fn unused_database() -> &'static [u8] {
-    static UNUSED: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    UNUSED.get_or_init(|| {
-        let place = tempfile::tempdir().expect("a directory");
-        let file = place.path().join(DATABASE_NAME);
-        let mut connection = Connection::open(&file).expect("a database");
-        prepare(&mut connection, &file).expect("its tables");
-        connection.close().expect("a database in one file");
-        std::fs::read(&file).expect("our own")
-    })
-}
-
-/// An open database.
-struct Opened {
-    writing: Connection,
-    watch: connection::Watch,
-    reading: Connection,
-    identity: process::ProcessIdentity,
-    loss: Option<StoreError>,
-}
-
-/// Opens the database for writing and for reading, compares it with its witness, and notes this process.
-fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError> {
-    directory::secure(path)?;
-    let file = path.join(DATABASE_NAME);
-    directory::refuse_emptied(&file)?;
-    let testimony = witness::Testimony::read(path)?;
-    witness::prepare(path)?;
-    directory::create_private_file(&file)?;
-    let failed = |error| StoreError::database(&file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
-    // Nothing of its journal is brought into it when it is closed: until it is known to be sound, nothing may be, and later
-    // whoever ends in order has done it before.
-    let journal_stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    connection.set_db_config(journal_stays, true).map_err(failed)?;
-    absence::wait_for_holders(&connection).map_err(failed)?;
-    prepare(&mut connection, &file)?;
-    soundness::check(&connection, &file).map_err(failed)?;
-    let finding = custody::examine(&connection, &file, &testimony)?;
-    let entered = process::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref(), &finding);
-    let (identity, commits) = entered?;
-    let witness = witness::Witness::begin(path, identity.process_key, commits)?;
-    let reading = reader::connect(&file)?;
-    // Its journal is opened at the first look; later the directory may be elsewhere.
-    schema::version(&reading).map_err(|problem| schema_error(problem, &file))?;
-    if commits == 1 {
-        custody::put_in_order(&file)?;
-    }
-    let (presence, contents) = (presence::Presence::of(path, &file), presence::Contents::of(&file)?);
-    let watch = connection::Watch::new(presence, contents, witness, commits);
-    Ok(Opened { writing: connection, watch, reading, identity, loss: finding.loss(&file) })
-}
-
-fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    schema::prepare(connection).map_err(|problem| schema_error(problem, path))
-}
-
-fn schema_error(problem: schema::SchemaProblem, path: &Path) -> StoreError {
-    match problem {
-        schema::SchemaProblem::Foreign => StoreError::Foreign { path: path.to_owned() },
-        schema::SchemaProblem::Newer(found) => {
-            StoreError::Newer { path: path.to_owned(), found, known: schema::SCHEMA_VERSION }
-        }
-        schema::SchemaProblem::Database(error) => StoreError::database(path, error),
-    }
-}

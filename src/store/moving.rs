@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OpenFlags};
 
 use super::absence::wait_for_holders;
+use super::file_names::DATABASE_NAME;
 use super::sql::lists::Kept;
 use super::sql::{Parameter as _, SqlError, Transaction, Value, params};
-use super::{DATABASE_NAME, ServerAddress, StatePlace, StoreError, server};
+use super::{ServerAddress, StatePlace, StoreError, server};
 use crate::clock::SharedClock;
 
 /// A table, and what its rows are ordered by.

@@ -24,8 +24,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::SetOnce;
 
+use super::database_file::connect;
 use super::soundness::{beside, journal_of};
-use super::{StoreError, custody, reader, soundness};
+use super::{StoreError, commits, soundness};
 
 /// How often a database is read before it is believed to be harmed, and after what time: another process may be at it.
 const LOOKS: u32 = 20;
@@ -239,9 +240,9 @@ impl Contents {
 
     /// Whether somebody who has kept nothing in memory finds so many commits, and no damage if that is looked for.
     fn holds(&self, commits: i64, looks_for_damage: bool) -> Result<bool, StoreError> {
-        let connection = reader::connect(&self.database)?;
+        let connection = connect(&self.database)?;
         let failed = |error| StoreError::database(&self.database, error);
-        let (found, _) = custody::counts(&connection).map_err(failed)?;
+        let (found, _) = commits::counts(&connection).map_err(failed)?;
         if looks_for_damage {
             soundness::check(&connection, &self.database).map_err(failed)?;
         }

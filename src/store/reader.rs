@@ -4,16 +4,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::absence::{Contact, Patience, wait_for_holders};
 use super::connection::SharedConnection;
-use super::custody::Uncertainty;
-use super::liveness::LOCK_DIRECTORY;
+use super::database_file::connect;
+use super::encoding::timestamp;
+use super::file_names::{DATABASE_NAME, LOCK_DIRECTORY};
+use super::file_schema::schema_error;
 use super::server::{self, ServerAddress};
-use super::sql::params;
+use super::sql::{SqlError, Transaction, params};
+use super::unknown_calls::Uncertainty;
 use super::witness::Testimony;
-use super::{DATABASE_NAME, StoreError, custody, directory, presence, schema, schema_error, witness};
+use super::{StoreError, custody, directory, presence, schema, witness};
 use crate::outside::shown;
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
@@ -89,6 +93,14 @@ impl Reader {
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         self.server.as_deref()
+    }
+
+    /// Until when what was stored is lost, as far as that is known; `None` when nothing is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn lost_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.connection.run(lost_until).await
     }
 
     /// What is known to be missing, or may be, in a sentence without its full stop.
@@ -182,21 +194,18 @@ fn connect_for_writing(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection to this database that can only read.
-pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
-    let failed = |error| StoreError::database(file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    wait_for_holders(&connection).map_err(failed)?;
-    Ok(connection)
-}
-
 fn is_there(path: &Path) -> Result<bool, StoreError> {
     match path.metadata() {
         Ok(_metadata) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::Io { path: path.to_owned(), source: Arc::new(error) }),
     }
+}
+
+fn lost_until(transaction: &Transaction<'_>) -> Result<Option<Timestamp>, SqlError> {
+    transaction
+        .query_row("SELECT lost_until FROM custody", params![], |row| row.get::<Option<i64>>(0))
+        .map(|until| until.map(timestamp))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::attempt::AttemptKey;
 use super::encoding::read_held;
 use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
 use super::rows::{RUN_COLUMNS, read_run};
-use super::slots::open_operations;
+use super::slots::overtaken::open_operations;
 use super::sql::params;
 use super::work::read_operation_change;
 use super::{Reader, Store, StoreError};

@@ -335,7 +335,7 @@ mod tests {
     /// A file as the first version wrote it: a run of two operations, of which one is done and one was in flight.
     fn file_of_version_1(directory: &std::path::Path) {
         crate::store::directory::secure(directory).expect("a directory");
-        let connection = Connection::open(directory.join(crate::store::DATABASE_NAME)).expect("a file");
+        let connection = Connection::open(directory.join(crate::store::file_names::DATABASE_NAME)).expect("a file");
         connection.execute_batch(VERSION_1).expect("the first version");
         connection.pragma_update(None, "application_id", APPLICATION_ID).expect("a mark");
         connection.pragma_update(None, "user_version", 1).expect("a version");

@@ -14,7 +14,7 @@ mod between;
 pub(crate) mod cluster;
 #[cfg(test)]
 mod encryption;
-mod heartbeats;
+pub(super) mod heartbeats;
 #[cfg(test)]
 mod outages;
 mod preparing;
@@ -28,10 +28,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
-pub(super) use self::heartbeats::{Heart, Heartbeats, is_alive, mark_the_dead, show, the_dead};
 use super::StoreError;
 use super::absence::{Contact, Patience};
-use super::connection::Job;
+use super::job::Job;
 use super::sql::{Session, SqlError, Transaction};
 use super::waiting::Waiting;
 

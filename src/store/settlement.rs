@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::attempt::{AttemptEnd, OperationEffect, Settlement};
 use super::encoding::bucket_number;
+use super::encoding::decode_operations;
 use super::forms::{OperationState, RunKey};
-use super::ledger::{PausedUntil, decode_operations, pause};
+use super::ledger::{PausedUntil, pause};
 use super::runs::note_activity;
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Timelines;

@@ -5,7 +5,7 @@
 //! attempts, which are numbered as they are let through, and never by a wall clock, which may be set.
 
 mod names;
-mod overtaken;
+pub(super) mod overtaken;
 mod reading;
 mod standing;
 mod table;
@@ -14,7 +14,6 @@ mod writes;
 use std::collections::HashSet;
 use std::time::Duration;
 
-pub(super) use self::overtaken::open_operations;
 use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
 use self::standing::Undos;
 use self::table::{RunSlots, RunWrites};
@@ -22,8 +21,8 @@ pub(crate) use self::writes::RecentSlotWrites;
 use self::writes::{SortedWrites, Writes};
 use super::attempt::AttemptKey;
 use super::encoding::bucket_number;
+use super::encoding::decode_operations;
 use super::forms::{AccountKey, RunKey};
-use super::ledger::decode_operations;
 use super::slot_write::{RunSlot, SlotWrite};
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::{Reader, Store, StoreError};

@@ -8,15 +8,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::custody;
-use super::plausible::LARGEST_EXCESS_MILLIONTHS;
+use super::plausible::{LARGEST_EXCESS_MILLIONTHS, WALL_TIME_DOUBT_MICROSECONDS};
 use super::sql::{Optional, SqlError, Transaction, params};
+use super::unknown_calls;
 use crate::clock::{BootTime, Clock};
 use crate::quota::ages::Position;
 use crate::quota::window::Margin;
 
-/// Wall time is trusted to tell another clock's stamps old only beyond this: no zone or daylight mistake is larger.
-pub(super) const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
 /// The longest pause that is believed.
 const LONGEST_PAUSE_MICROSECONDS: i64 = 3600 * 1_000_000;
 /// How long after a window of 24 hours, the longest that can be stated, an attempt may still matter.
@@ -223,5 +221,5 @@ fn adopt_ended(
             WALL_TIME_DOUBT_MICROSECONDS,
             KEPT_ACROSS_CLOCKS_MICROSECONDS,
         ])?;
-    custody::adopt(transaction, from, own, now, now_wall)
+    unknown_calls::adopt(transaction, (from.key, from.position), own, now, now_wall)
 }

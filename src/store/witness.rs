@@ -19,10 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::encoding::timestamp;
+use super::file_names::witness_of;
 use super::{StoreError, directory, liveness};
 
-/// Its name in the state directory.
-const WITNESS_NAME: &str = "tagfleet.witness";
 /// Each process writes in a place of its own, so that none takes back what another has just noted.
 const PLACES: i64 = 64;
 /// A line: commits, microseconds since 1970, a mark of the file that it stands in, and a checksum of all that. An older
@@ -32,11 +31,6 @@ const LINE_LENGTH: usize = 15 + 1 + 16 + 1 + 8 + 1 + 8 + 1;
 const SYNCHRONISED_EVERY: Duration = Duration::from_secs(1);
 /// By how much the filesystem's time of a write may lie behind the one that is noted in it.
 const TIME_OF_A_WRITE_MICROSECONDS: i64 = 2_000_000;
-
-/// The witness of the database in this directory.
-pub(super) fn witness_of(directory: &Path) -> PathBuf {
-    directory.join(WITNESS_NAME)
-}
 
 /// What the witness says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

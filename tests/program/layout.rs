@@ -247,7 +247,8 @@ fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
 
 /// Tests within a file stand at its end.
 fn without_inline_tests(text: &str) -> &str {
-    text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(program, _tests)| program)
+    let inline = ["#[cfg(test)]\nmod tests {", "#[cfg(all(test, unix))]\nmod tests {"];
+    inline.into_iter().find_map(|beginning| text.split_once(beginning)).map_or(text, |(program, _tests)| program)
 }
 
 fn without_comments(text: &str) -> String {

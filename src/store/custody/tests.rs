@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::*;
 use crate::clock::{SharedClock, SystemClock};
 use crate::model::Bucket;
-use crate::store::witness::witness_of;
-use crate::store::{Admission, AttemptEnd, AttemptRequest, DATABASE_NAME, Refusal, Settlement};
+use crate::store::Reader;
+use crate::store::Store;
+use crate::store::file_names::DATABASE_NAME;
+use crate::store::file_names::witness_of;
+use crate::store::{Admission, AttemptEnd, AttemptRequest, Refusal, Settlement};
 
 #[test]
 fn what_a_witness_says_of_a_database() {

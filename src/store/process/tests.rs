@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use super::*;
 use crate::clock::{BootId, BootTime, SharedClock, SystemClock, VirtualClock};
 use crate::model::Bucket;
+use crate::store::custody::Finding;
+use crate::store::file_names::LOCK_DIRECTORY;
+use crate::store::server;
 use crate::store::{Admission, AttemptRequest, Refusal};
+use rusqlite::Connection;
 
 const HOUR: i64 = 3600 * 1_000_000;
 
@@ -46,7 +50,7 @@ async fn stamps_of_another_boot_count_from_now_unless_wall_time_surely_knows_bet
         let now = 100 * HOUR;
         let path = Path::new(":memory:");
         let mut connection = Connection::open_in_memory().expect("a database");
-        crate::store::prepare(&mut connection, path).expect("a schema");
+        crate::store::file_schema::prepare(&mut connection, path).expect("a schema");
         let before = clock("before", now - age);
         let (identity, _) =
             ProcessIdentity::enter(&mut connection, path, None, &before, &Finding::default()).expect("an identity");

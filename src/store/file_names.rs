@@ -1,0 +1,15 @@
+//! What the files of a state in a directory are called.
+
+use std::path::{Path, PathBuf};
+
+/// The name of the database in the state directory.
+pub(super) const DATABASE_NAME: &str = "tagfleet.sqlite3";
+/// The directory of the lock files, in the state directory.
+pub(super) const LOCK_DIRECTORY: &str = "processes";
+/// Its name in the state directory.
+const WITNESS_NAME: &str = "tagfleet.witness";
+
+/// The witness of the database in this directory.
+pub(super) fn witness_of(directory: &Path) -> PathBuf {
+    directory.join(WITNESS_NAME)
+}

@@ -1,0 +1,80 @@
+//! The state, open for writing: what every part of this room adds its questions and answers to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::{Absence, Patience, Reader, StoreError, absence, connection, identity, run_copy};
+use crate::clock::SharedClock;
+
+/// The state of one directory, open for writing. Clones share it; it is closed when the last one is gone. Whatever a
+/// [`Reader`] can tell, a store can, too.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) reader: Reader,
+    pub(super) writer: connection::SharedConnection,
+    pub(super) clock: SharedClock,
+    pub(super) identity: Arc<identity::ProcessIdentity>,
+    /// How long its database is waited for.
+    pub(super) patience: Patience,
+    /// What is lost, if this opening was the first to find that out.
+    pub(super) loss: Option<StoreError>,
+    /// A copy of the run under way; in simulations there is none.
+    pub(super) keepsake: Option<run_copy::Keepsake>,
+}
+
+impl std::ops::Deref for Store {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Store").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
+    #[must_use]
+    pub fn silent_for(&self) -> Option<Duration> {
+        let connections = [&self.writer, &self.reader.connection];
+        let waits = connections.into_iter().filter_map(connection::SharedConnection::waiting_for);
+        waits.max().filter(|waiting| *waiting >= absence::SILENT_AFTER)
+    }
+
+    /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
+    /// on the loss is in the books.
+    #[must_use]
+    pub const fn loss(&self) -> Option<&StoreError> {
+        self.loss.as_ref()
+    }
+
+    /// Waits for a database that is away for as long as this in the middle of work, and not beyond `ends`; until then it is
+    /// asked for as long as at the beginning. A file is never waited for longer than that.
+    pub fn bear_absences(&self, longest: Duration, ends: Option<Instant>) {
+        self.patience.set(longest, ends);
+    }
+
+    /// How long a database that is away is waited for, to be shortened by whoever wants to go.
+    #[must_use]
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience.clone()
+    }
+
+    /// Tells when the database goes away, and when it is back.
+    #[must_use]
+    pub fn absences(&self) -> watch::Receiver<Option<Absence>> {
+        self.patience.absences()
+    }
+
+    /// Since when the database is away, and until when it is waited for, if it is.
+    #[must_use]
+    pub fn absence(&self) -> Option<Absence> {
+        *self.absences().borrow()
+    }
+}

@@ -1,0 +1,46 @@
+//! What is asked of a connection: one caller's part of a transaction.
+
+use tokio::sync::oneshot;
+
+use super::StoreError;
+use super::sql::{SqlError, Transaction};
+
+/// One caller's part of a transaction.
+pub(super) trait Job: Send {
+    /// Does it, and keeps what is needed to do it over where that may come to pass.
+    fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError>;
+    /// Tells the caller what came of it.
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// Work, and whom to tell what came of it.
+pub(super) struct TypedJob<Work, Answer> {
+    pub(super) work: Option<Work>,
+    /// Whether it is left undone where the caller has gone away before.
+    pub(super) while_wanted: bool,
+    pub(super) answer: Option<Answer>,
+    pub(super) reply: oneshot::Sender<Result<Answer, StoreError>>,
+}
+
+impl<Work, Answer> Job for TypedJob<Work, Answer>
+where
+    Work: FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send,
+    Answer: Send,
+{
+    fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError> {
+        if self.while_wanted && self.reply.is_closed() {
+            return Ok(());
+        }
+        let work = if may_come_again { self.work.clone() } else { self.work.take() };
+        if let Some(work) = work {
+            self.answer = Some(work(transaction)?);
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { answer, reply, .. } = *self;
+        // A caller that went away needs no answer; its effect is stored all the same.
+        let _gone = reply.send(outcome.and_then(|()| answer.ok_or(StoreError::Closed)));
+    }
+}
