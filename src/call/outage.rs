@@ -22,7 +22,7 @@ const FAILURES_BEFORE_PAUSE: u32 = 5;
 
 /// What an attempt says of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum HealthSignal {
     Answers,
     /// It is in trouble, or cannot be reached.
     Trouble(ServiceTrouble),
@@ -32,7 +32,7 @@ pub(super) enum Sign {
 
 /// What a call is about, for telling a machine's trouble from the service's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Concern {
+pub(super) enum CallSubject {
     /// The machines of one call: one of them may be why. What is sent of them again is no second concern.
     One(CallId),
     /// Everybody.
@@ -43,7 +43,7 @@ pub(super) enum Concern {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempted {
     pub(super) bucket: Bucket,
-    pub(super) concern: Concern,
+    pub(super) concern: CallSubject,
     /// When its call first met trouble, if it did before.
     pub(super) in_trouble_since: Option<BootTime>,
     /// Whether it was to find out if the service is back.
@@ -74,7 +74,7 @@ struct Series {
     failures: u32,
     began: (BootTime, Timestamp),
     /// Whom it concerns; nobody while all of its calls were in trouble before.
-    concern: Option<Concern>,
+    concern: Option<CallSubject>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -169,11 +169,11 @@ impl Outages {
     }
 
     /// Takes an attempt's end into account, and gives the pause that its bucket is in from now on.
-    pub(super) fn note(&mut self, sign: Sign, attempted: Attempted, now: Moment) -> Option<Pause> {
+    pub(super) fn note(&mut self, sign: HealthSignal, attempted: Attempted, now: Moment) -> Option<Pause> {
         match sign {
-            Sign::Answers => self.note_answer(attempted.bucket, now.boot),
-            Sign::Unclear => self.note_failed_probe(attempted, None, now),
-            Sign::Trouble(trouble) => {
+            HealthSignal::Answers => self.note_answer(attempted.bucket, now.boot),
+            HealthSignal::Unclear => self.note_failed_probe(attempted, None, now),
+            HealthSignal::Trouble(trouble) => {
                 self.note_failed_probe(attempted, Some(trouble), now);
                 self.note_trouble(trouble, attempted, now);
             }
@@ -214,7 +214,7 @@ impl Outages {
             self.was_reached = true;
             self.unreachable = None;
         } else if self.was_reached {
-            let series = continued(self.unreachable, Some(Concern::Many), now);
+            let series = continued(self.unreachable, Some(CallSubject::Many), now);
             self.unreachable = Some(series);
             if series.failures >= FAILURES_BEFORE_PAUSE {
                 let pause = self.new_pause(series, trouble, now);
@@ -242,7 +242,7 @@ impl Outages {
         // The other buckets' troubles speak for an outage, too: a machine that gets a tag and a value has one call in
         // each.
         let everywhere = self.buckets.iter().filter_map(|health| health.series?.concern).reduce(together);
-        if everywhere != Some(Concern::Many) || series.concern.is_none() || self.is_left_to_its_own(bucket) {
+        if everywhere != Some(CallSubject::Many) || series.concern.is_none() || self.is_left_to_its_own(bucket) {
             return;
         }
         let pause = self.new_pause(series, trouble, now);
@@ -266,7 +266,7 @@ impl Outages {
 }
 
 /// The series with one attempt more.
-fn continued(series: Option<Series>, concern: Option<Concern>, now: Moment) -> Series {
+fn continued(series: Option<Series>, concern: Option<CallSubject>, now: Moment) -> Series {
     let before = series.unwrap_or(Series { failures: 0, began: (now.boot, now.wall), concern: None });
     let concern = match (before.concern, concern) {
         (Some(one), Some(other)) => Some(together(one, other)),
@@ -276,12 +276,12 @@ fn continued(series: Option<Series>, concern: Option<Concern>, now: Moment) -> S
 }
 
 /// What two attempts concern together.
-fn together(one: Concern, other: Concern) -> Concern {
-    if one == other { one } else { Concern::Many }
+fn together(one: CallSubject, other: CallSubject) -> CallSubject {
+    if one == other { one } else { CallSubject::Many }
 }
 
 /// What an answer says of the service's health.
-pub(super) fn sign(answer: &Answer, verdict: &Verdict) -> Sign {
+pub(super) fn sign(answer: &Answer, verdict: &Verdict) -> HealthSignal {
     let trouble = match (answer, verdict) {
         (_, Verdict::Retry { why: RetryReason::NotConnected(why), .. }) => ServiceTrouble::NotConnected(*why),
         (_, Verdict::Retry { why: RetryReason::TimedOut, .. }) => ServiceTrouble::TimedOut,
@@ -291,15 +291,15 @@ pub(super) fn sign(answer: &Answer, verdict: &Verdict) -> Sign {
             Verdict::Retry {
                 why: RetryReason::Truncated | RetryReason::NotUnderstood | RetryReason::TooMuch(_), ..
             },
-        ) => return Sign::Unclear,
+        ) => return HealthSignal::Unclear,
         (Answer::Response(response), Verdict::Retry { why: RetryReason::ServiceFailed, .. })
             if response.status == 408 || response.status >= 500 =>
         {
             ServiceTrouble::Status(response.status)
         }
-        _ => return Sign::Answers,
+        _ => return HealthSignal::Answers,
     };
-    Sign::Trouble(trouble)
+    HealthSignal::Trouble(trouble)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use super::default_results::results_of_input;
 use super::input::{Pending, input_order, is_standard_input};
-use super::opening::{Opening, asks, rows_target};
 use super::rules::{self, is_rules};
 use super::settings::{guard, planning_options, run_options};
+use super::setup::{CommandSetup, asks, rows_target};
 use super::watching::Watched;
 use crate::cli::{ApplyOptions, GeneralOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -35,7 +35,7 @@ pub(super) async fn apply(
     let input = input_order(&options.input, &general.settings, planning.inventory)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
-    let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
+    let setup = CommandSetup::to_change(general, options.sandbox, &options.changing, watched)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(results_of_input(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,
@@ -44,15 +44,15 @@ pub(super) async fn apply(
         joins: !options.fresh,
     };
     let reading = Pending::check(input, options.sandbox, screen);
-    let input = opening.before_the_deadline(reading).await?;
+    let input = setup.before_the_deadline(reading).await?;
     if let Pending::Checked { input, .. } = &input {
         order.target.check(reserved, input.header())?;
     }
-    let connection = opening.connect_for(&input).await?;
-    let apply = async |tenant: &_, desk: &mut _| {
-        let input = input.finish(tenant, desk).await?;
+    let connection = setup.connect_for(&input).await?;
+    let apply = async |tenant: &_, context: &mut _| {
+        let input = input.finish(tenant, context).await?;
         order.target.check(reserved, input.header())?;
-        Box::pin(run::apply(tenant, &order, input, desk)).await
+        Box::pin(run::apply(tenant, &order, input, context)).await
     };
-    opening.work(connection, general, screen, apply).await
+    setup.work(connection, general, screen, apply).await
 }

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::named_files::check_certificates;
-use super::opening::desk;
 use super::service::Connection;
+use super::setup::context;
 use super::{process_limits, stop_signals};
 use crate::api::sign_in::{BearerToken, SignInMethod};
 use crate::api::{Client, Loss, Url, reach};
@@ -27,7 +27,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::model::Bucket;
 use crate::outside::shown;
 use crate::report::{Ending, Preflight, Screen};
-use crate::run::{BucketLeft, CallOptions, Desk, QuotaLeft, Tenant};
+use crate::run::{BucketLeft, CallOptions, QuotaLeft, RunContext, Tenant};
 use crate::store::{StatePlace, Store, free_bytes};
 use crate::words::{clock_time, describe_duration, group_digits};
 
@@ -56,7 +56,7 @@ pub(super) async fn check(
     let mut findings = Findings {
         preflight: Preflight::new(screen.clone(), general.json),
         failures: Vec::new(),
-        desk: desk(general, screen, None, clock.boot_time()),
+        context: context(general, screen, None, clock.boot_time()),
         clock: clock.clone(),
         service_is_reached: false,
     };
@@ -69,7 +69,7 @@ pub(super) async fn check(
     }
     let config = findings.unless_failed("configuration", config)?;
     let store = match place {
-        Ok(place) => match findings.desk.look(clock.as_ref(), None, state(&place, &clock)).await? {
+        Ok(place) => match findings.context.look(clock.as_ref(), None, state(&place, &clock)).await? {
             Some(opened) => findings.took("state", opened)?,
             None => None,
         },
@@ -141,7 +141,7 @@ struct Findings {
     preflight: Preflight,
     failures: Vec<CommandError>,
     /// Who is told, and who may interrupt.
-    desk: Desk,
+    context: RunContext,
     clock: SharedClock,
     /// Whether the API's host answers.
     service_is_reached: bool,
@@ -208,7 +208,7 @@ impl Findings {
             };
             tokio::join!(reach(&http, base_url), authority)
         };
-        let Some((service, sign_in)) = self.desk.look(self.clock.as_ref(), None, reaching).await? else {
+        let Some((service, sign_in)) = self.context.look(self.clock.as_ref(), None, reaching).await? else {
             return Ok(None);
         };
         let mut date = self.took("service", reached(base_url, service, "--base-url"))?;
@@ -235,7 +235,7 @@ impl Findings {
             self.skip(&["token"], "the sign-in service was not reached")?;
             return Ok(None);
         }
-        connection.invite_on(screen);
+        connection.prompt_on(screen);
         let token = self.token(&connection).await?;
         let Some(token) = self.unless_failed("token", token)? else { return Ok(None) };
         let verdict = token::judged(token.claims(), &config.sign_in, Timestamp::now()).map(|text| ((), text));
@@ -249,7 +249,7 @@ impl Findings {
         let method = sign_in.method();
         let takes_its_time = method.asks_a_person() || method == SignInMethod::AzureCli;
         let until = (!takes_its_time).then(|| self.clock.boot_time().plus(TOKEN_PATIENCE));
-        let token = self.desk.look(self.clock.as_ref(), until, sign_in.token()).await?;
+        let token = self.context.look(self.clock.as_ref(), until, sign_in.token()).await?;
         Ok(token.map_or_else(
             || {
                 let message = format!("no token has come within {}", describe_duration(TOKEN_PATIENCE));
@@ -276,7 +276,7 @@ impl Findings {
             maximum_outage: CALL_PATIENCE,
         };
         let (service, identity) = (connection.service(), connection.identity());
-        let tenant = Tenant::open(service, identity, store.clone(), self.clock.clone(), calls, &mut self.desk).await;
+        let tenant = Tenant::open(service, identity, store.clone(), self.clock.clone(), calls, &mut self.context).await;
         if let Some(tenant) = self.unless_failed("call", tenant)? {
             self.call_and_quota(&tenant).await?;
         } else {
@@ -296,7 +296,7 @@ impl Findings {
             let why = if is_asked_for { "the service wants no call" } else { "the quota is used up" };
             self.skip(&["call"], &format!("{why} until {}", time(until)))?;
         } else {
-            let called = tenant.ask_for_one_machine(&mut self.desk).await;
+            let called = tenant.ask_for_one_machine(&mut self.context).await;
             self.took("call", called.map(|()| ((), "the service lists this tenant's machines".to_owned())))?;
         }
         let left = tenant.quota_left().await?;

@@ -16,7 +16,7 @@ use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::report::Screen;
 use crate::run::{
-    CheckedInput, Desk, InputOrder, InputSource, NamedFilter, TENANT_INPUT, Tenant, check_input,
+    CheckedInput, InputOrder, InputSource, NamedFilter, RunContext, TENANT_INPUT, Tenant, check_input,
     check_input_with_machines, choose_machine_column,
 };
 
@@ -195,14 +195,14 @@ impl Pending {
     pub(super) async fn finish<T: Transport>(
         self,
         tenant: &Tenant<T>,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<CheckedInput, CommandError> {
         match self {
             Self::Checked { input, reading_took } => {
-                desk.note_reading(reading_took);
-                choose_machine_column(tenant, *input, desk).await
+                context.note_reading(reading_took);
+                choose_machine_column(tenant, *input, context).await
             }
-            Self::WaitsForMachines(order) => check_input_with_machines(tenant, *order, desk).await,
+            Self::WaitsForMachines(order) => check_input_with_machines(tenant, *order, context).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::opening::Opening;
+use super::setup::CommandSetup;
 use crate::cli::{GeneralOptions, InventoryOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{MachinesFile, MachinesTarget, OutputError, Reserved, Screen};
@@ -30,10 +30,10 @@ pub(super) async fn inventory(
         MachinesTarget::File(path) => reserved.refuse("the machines", path)?,
         MachinesTarget::StandardOutput => OutputError::unless_open()?,
     }
-    let opening = Opening::new(general, false, &options.service, &options.quota, None)?;
+    let setup = CommandSetup::new(general, false, &options.service, &options.quota, None)?;
     let file = MachinesFile::new(target.clone())?;
-    let connection = opening.connect(&[]).await?;
-    opening
-        .work(connection, general, screen, async |tenant, desk| run::inventory(tenant, &target, file, desk).await)
+    let connection = setup.connect(&[]).await?;
+    setup
+        .work(connection, general, screen, async |tenant, context| run::inventory(tenant, &target, file, context).await)
         .await
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::api::{PING_TIME_OUT, Ping, PingClient};
 use crate::clock::{SharedClock, sleep_until};
-use crate::report::{Bulletin, PingFailure, PingOccasion, PingStyle, PingSubject, Screen};
+use crate::report::{LiveStatus, PingFailure, PingOccasion, PingStyle, PingSubject, Screen};
 
 /// A ping that is not heard is tried twice again.
 const MOST_TRIES: u32 = 3;
@@ -34,7 +34,7 @@ pub(super) struct Pings {
     pub(super) run: String,
     pub(super) started: Instant,
     pub(super) clock: SharedClock,
-    pub(super) bulletin: Bulletin,
+    pub(super) live_status: LiveStatus,
     pub(super) screen: Screen,
     pub(super) has_warned: AtomicBool,
 }
@@ -50,7 +50,7 @@ impl Pings {
 
     /// Says it, as often as it takes and makes sense. That it was not heard is told once.
     async fn say(&self, occasion: PingOccasion, end: &End) {
-        let standing = self.bulletin.standing().await;
+        let standing = self.live_status.standing().await;
         let (command, run, elapsed) = (self.command, self.run.as_str(), self.started.elapsed());
         let subject = PingSubject { command, run, elapsed, standing: &standing };
         let Some(ping) = self.style.ping(occasion, &subject) else { return };

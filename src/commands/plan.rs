@@ -1,9 +1,9 @@
 //! `tagfleet plan`: says what `apply` would do, and changes nothing.
 
 use super::input::{Pending, input_order};
-use super::opening::Opening;
 use super::rules::{self, is_rules};
 use super::settings::{guard, planning_options};
+use super::setup::CommandSetup;
 use crate::cli::{GeneralOptions, PlanOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::Screen;
@@ -24,14 +24,14 @@ pub(super) async fn plan(
         let hint = "the name of a file of rules ends in .toml";
         return Err(CommandError::text(ExitStatus::Usage, message, Some(hint)));
     }
-    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
+    let setup = CommandSetup::new(general, options.sandbox, &options.service, &options.quota, None)?;
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     let order = input_order(&options.input, &general.settings, planning.inventory)?;
     let input = Pending::check(order, options.sandbox, screen).await?;
-    let connection = opening.connect_for(&input).await?;
-    let plan = async |tenant: &_, desk: &mut _| {
-        let input = input.finish(tenant, desk).await?;
-        run::plan(tenant, planning, options.detailed_exitcode, &input, desk).await
+    let connection = setup.connect_for(&input).await?;
+    let plan = async |tenant: &_, context: &mut _| {
+        let input = input.finish(tenant, context).await?;
+        run::plan(tenant, planning, options.detailed_exitcode, &input, context).await
     };
-    opening.work(connection, general, screen, plan).await
+    setup.work(connection, general, screen, plan).await
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::opening::rows_target;
+use super::setup::rows_target;
 use crate::cli::{GeneralOptions, ResultsOptions};
 use crate::config::state_place;
 use crate::exit::{CommandError, ExitStatus};

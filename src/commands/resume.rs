@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::opening::{Opening, asks, rows_target};
 use super::settings::{planning_options, run_options};
+use super::setup::{CommandSetup, asks, rows_target};
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, ResumeOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -27,7 +27,7 @@ pub(super) async fn resume(
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
     let asks = asks(options.changing.limits.yes, sandbox, true)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let opening = Opening::to_change(general, sandbox, &options.changing, watched)?;
+    let setup = CommandSetup::to_change(general, sandbox, &options.changing, watched)?;
     let order = ResumeOrder {
         run_id: options.run,
         target,
@@ -36,11 +36,11 @@ pub(super) async fn resume(
         run: run_options(asks, options.planning.no_bulk, options.changing),
     };
     let machines = match &order.run_id {
-        Some(run_id) if sandbox => machines_of(&opening.state, run_id).await?,
+        Some(run_id) if sandbox => machines_of(&setup.state, run_id).await?,
         _ => Vec::new(),
     };
-    let connection = opening.connect(&machines).await?;
-    opening.work(connection, general, screen, async |tenant, desk| run::resume(tenant, order, desk).await).await
+    let connection = setup.connect(&machines).await?;
+    setup.work(connection, general, screen, async |tenant, context| run::resume(tenant, order, context).await).await
 }
 
 /// The machines of a stored run, for a sandbox that holds them again.

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::default_results::results_of_input;
 use super::input::input_name;
-use super::opening::{Opening, asks, desk, rows_target, system_clock};
 use super::settings::{planning_options, run_options};
+use super::setup::{CommandSetup, asks, context, rows_target, system_clock};
 use super::watching::Watched;
 use crate::cli::{ApplyOptions, GeneralOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
 use crate::clock::Clock as _;
@@ -47,20 +47,20 @@ pub(super) async fn apply(
     refuse_options(&options.input, &options.guard, options.planning.no_inventory, false)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, true)?;
-    let opening = Opening::to_change(general, options.sandbox, &options.changing, watched)?;
+    let setup = CommandSetup::to_change(general, options.sandbox, &options.changing, watched)?;
     let default = results_of_input(&options.input.input, options.sandbox);
     let target = target.unwrap_or_else(|| ResultsTarget::file(default));
     target.check(reserved, &crate::rules::RULES_HEADER.map(str::to_owned))?;
-    let rules = opening.before_the_deadline(read(&options.input.input, &options.guard, screen)).await?;
+    let rules = setup.before_the_deadline(read(&options.input.input, &options.guard, screen)).await?;
     let order = ApplyOrder {
         target,
         planning: planning(planning_options(&options.planning, Guard::default())),
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let connection = opening.connect_to_company().await?;
-    let apply = async |tenant: &_, desk: &mut _| Box::pin(run::apply_rules(tenant, &order, rules, desk)).await;
-    opening.work(connection, general, screen, apply).await
+    let connection = setup.connect_to_company().await?;
+    let apply = async |tenant: &_, context: &mut _| Box::pin(run::apply_rules(tenant, &order, rules, context)).await;
+    setup.work(connection, general, screen, apply).await
 }
 
 /// Says what `apply` would do, or what the rules say of one machine.
@@ -77,15 +77,15 @@ pub(super) async fn plan(
     let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
     if let Some(path) = &options.inventory {
         let list = exported_list(path, sheet, &rules, quota(&options.quota), screen).await?;
-        let desk = desk(general, screen, None, system_clock()?.boot_time());
-        return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &desk);
+        let context = context(general, screen, None, system_clock()?.boot_time());
+        return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &context);
     }
-    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?;
-    let connection = opening.connect_to_company().await?;
-    let plan = async |tenant: &_, desk: &mut _| {
-        Box::pin(run::plan_rules(tenant, planning, tells_differences, explained.as_ref(), rules, desk)).await
+    let setup = CommandSetup::new(general, options.sandbox, &options.service, &options.quota, None)?;
+    let connection = setup.connect_to_company().await?;
+    let plan = async |tenant: &_, context: &mut _| {
+        Box::pin(run::plan_rules(tenant, planning, tells_differences, explained.as_ref(), rules, context)).await
     };
-    opening.work(connection, general, screen, plan).await
+    setup.work(connection, general, screen, plan).await
 }
 
 /// Says which of what the rules ask for the tenant holds.
@@ -99,16 +99,17 @@ pub(super) async fn verify(
     let no_guard = GuardOptions::default();
     refuse_options(&options.input, &no_guard, false, false)?;
     let target = rows_target("the rows", options.output.as_deref(), general)?;
-    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
+    let setup = CommandSetup::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
     if let Some(target) = &target {
         target.check_for_verification(reserved)?;
     }
     let rules = read(&options.input.input, &no_guard, screen).await?;
-    let connection = opening.connect_to_company().await?;
+    let connection = setup.connect_to_company().await?;
     let skip = options.skip_missing_machines;
-    let verify =
-        async |tenant: &_, desk: &mut _| Box::pin(run::verify_rules(tenant, rules, target.as_ref(), skip, desk)).await;
-    opening.work(connection, general, screen, verify).await
+    let verify = async |tenant: &_, context: &mut _| {
+        Box::pin(run::verify_rules(tenant, rules, target.as_ref(), skip, context)).await
+    };
+    setup.work(connection, general, screen, verify).await
 }
 
 /// Writes a first file of rules, or gives back what one owns.
@@ -118,13 +119,13 @@ pub(super) async fn rules(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let RulesOptions { dump: _, prefix, name, release, service, quota } = options;
-    let opening = Opening::new(general, false, &service, &quota, None)?;
-    let connection = opening.connect(&[]).await?;
-    let work = async |tenant: &_, desk: &mut _| match release {
-        Some(released) => run::release_rules(tenant, &released, desk).await,
-        None => run::dump_rules(tenant, &name, &prefix, desk).await,
+    let setup = CommandSetup::new(general, false, &service, &quota, None)?;
+    let connection = setup.connect(&[]).await?;
+    let work = async |tenant: &_, context: &mut _| match release {
+        Some(released) => run::release_rules(tenant, &released, context).await,
+        None => run::dump_rules(tenant, &name, &prefix, context).await,
     };
-    opening.work(connection, general, screen, work).await
+    setup.work(connection, general, screen, work).await
 }
 
 /// Every machine is in the list, whatever else is planned.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::api::Client;
-use crate::api::sign_in::{Invitation, SignIn, SignInError, TokenClaims, Usher, is_tenant_id};
+use crate::api::sign_in::{SignIn, SignInError, SignInInstructions, SignInPrompt, TokenClaims, is_tenant_id};
 use crate::config::{ConfigError, ServiceConfig};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
@@ -83,8 +83,8 @@ impl Connection {
     }
 
     /// Lets a person who has to sign in be told on this screen.
-    pub(super) fn invite_on(&self, screen: &Screen) {
-        self.client.sign_in().welcome(Arc::new(Invitations(screen.clone())));
+    pub(super) fn prompt_on(&self, screen: &Screen) {
+        self.client.sign_in().prompt_with(Arc::new(Invitations(screen.clone())));
     }
 
     /// The service, for a run.
@@ -133,18 +133,18 @@ impl Connection {
 /// Tells people on a screen how to sign in.
 struct Invitations(Screen);
 
-impl Usher for Invitations {
-    fn invite(&self, invitation: &Invitation) {
-        self.0.line(&match invitation {
-            Invitation::Browser { address, is_opening: true } => {
+impl SignInPrompt for Invitations {
+    fn show(&self, instructions: &SignInInstructions) {
+        self.0.line(&match instructions {
+            SignInInstructions::Browser { address, is_opening: true } => {
                 format!(
                     "Sign in with the browser that opens. If none does, open this address on this computer:\n{address}"
                 )
             }
-            Invitation::Browser { address, is_opening: false } => {
+            SignInInstructions::Browser { address, is_opening: false } => {
                 format!("To sign in, open this address in a browser on this computer:\n{address}")
             }
-            Invitation::DeviceCode { address, code } => {
+            SignInInstructions::DeviceCode { address, code } => {
                 format!("To sign in, open {address} on any device, and enter the code {code}")
             }
         });

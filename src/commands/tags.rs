@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::input::filter;
-use super::opening::{Opening, asks, rows_target};
 use super::settings::{guard, run_options};
+use super::setup::{CommandSetup, asks, rows_target};
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -25,9 +25,9 @@ pub(super) async fn tags(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let Some(command) = options.command else {
-        let opening = Opening::new(general, false, &options.service, &options.quota, None)?;
-        let connection = opening.connect(&[]).await?;
-        return opening.work(connection, general, screen, async |tenant, desk| run::tags(tenant, desk).await).await;
+        let setup = CommandSetup::new(general, false, &options.service, &options.quota, None)?;
+        let connection = setup.connect(&[]).await?;
+        return setup.work(connection, general, screen, async |tenant, context| run::tags(tenant, context).await).await;
     };
     let (typed, default_results) = (command.typed(), command.results());
     let (change, options) = match command {
@@ -73,28 +73,28 @@ async fn retag(
         bulk: !options.no_bulk,
         max_changes: options.max_changes,
     };
-    let opening = |options: &RetagOptions| Opening::to_change(general, false, &options.changing, watched);
+    let setup = |options: &RetagOptions| CommandSetup::to_change(general, false, &options.changing, watched);
     if options.plan_only {
-        let opening = opening(&options)?;
-        let connection = opening.connect(&[]).await?;
+        let setup = setup(&options)?;
+        let connection = setup.connect(&[]).await?;
         let tells_differences = options.detailed_exitcode;
-        let plan = async |tenant: &_, desk: &mut _| {
-            run::plan_retagging(tenant, planning, tells_differences, &retagging, desk).await
+        let plan = async |tenant: &_, context: &mut _| {
+            run::plan_retagging(tenant, planning, tells_differences, &retagging, context).await
         };
-        return opening.work(connection, general, screen, plan).await;
+        return setup.work(connection, general, screen, plan).await;
     }
     let target = rows_target("results", options.output.as_deref(), general)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results));
     let asks = asks(options.changing.limits.yes, false, true)?;
     target.check(reserved, &run::RETAG_HEADER.map(str::to_owned))?;
-    let opening = opening(&options)?;
+    let setup = setup(&options)?;
     let order = ApplyOrder {
         target,
         planning,
         run: run_options(asks, options.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let connection = opening.connect(&[]).await?;
-    let retag = async |tenant: &_, desk: &mut _| run::retag(tenant, &order, &retagging, desk).await;
-    opening.work(connection, general, screen, retag).await
+    let connection = setup.connect(&[]).await?;
+    let retag = async |tenant: &_, context: &mut _| run::retag(tenant, &order, &retagging, context).await;
+    setup.work(connection, general, screen, retag).await
 }

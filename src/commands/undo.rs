@@ -1,8 +1,8 @@
 //! `tagfleet undo`: takes back what a run changed, as a run of its own.
 
 use super::default_results::results_of_undo;
-use super::opening::{Opening, asks, rows_target};
 use super::settings::run_options;
+use super::setup::{CommandSetup, asks, rows_target};
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -29,13 +29,13 @@ pub(super) async fn undo(
     let target = rows_target("results", options.output.as_deref(), general)?
         .unwrap_or_else(|| ResultsTarget::file(results_of_undo(&options.run)));
     target.check(reserved, &run::UNDO_HEADER.map(str::to_owned))?;
-    let opening = Opening::to_change(general, false, &options.changing, watched)?;
+    let setup = CommandSetup::to_change(general, false, &options.changing, watched)?;
     let order = UndoOrder {
         run_id: options.run,
         target,
         max_changes: options.max_changes,
         run: run_options(asks, options.no_bulk, options.changing),
     };
-    let connection = opening.connect(&[]).await?;
-    opening.work(connection, general, screen, async |tenant, desk| run::undo(tenant, order, desk).await).await
+    let connection = setup.connect(&[]).await?;
+    setup.work(connection, general, screen, async |tenant, context| run::undo(tenant, order, context).await).await
 }

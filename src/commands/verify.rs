@@ -1,8 +1,8 @@
 //! `tagfleet verify`: reads the tenant and says which rows hold; changes nothing.
 
 use super::input::{Pending, input_order};
-use super::opening::{Opening, rows_target};
 use super::rules::{self, is_rules};
+use super::setup::{CommandSetup, rows_target};
 use super::watching::Watched;
 use crate::cli::{GeneralOptions, VerifyOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -21,17 +21,17 @@ pub(super) async fn verify(
         return rules::verify(options, general, reserved, watched, screen).await;
     }
     let target = rows_target("the rows", options.output.as_deref(), general)?;
-    let opening = Opening::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
+    let setup = CommandSetup::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
     if let Some(target) = &target {
         target.check_for_verification(reserved)?;
     }
     let input = Pending::check(input_order(&options.input, &general.settings, true)?, options.sandbox, screen).await?;
-    let connection = opening.connect_for(&input).await?;
+    let connection = setup.connect_for(&input).await?;
     let skip = options.skip_missing_machines;
-    opening
-        .work(connection, general, screen, async |tenant, desk| {
-            let input = input.finish(tenant, desk).await?;
-            run::verify(tenant, input, target.as_ref(), skip, desk).await
+    setup
+        .work(connection, general, screen, async |tenant, context| {
+            let input = input.finish(tenant, context).await?;
+            run::verify(tenant, input, target.as_ref(), skip, context).await
         })
         .await
 }

@@ -1,7 +1,7 @@
 //! Those who watch a command from afar: the file of its metrics, and the service that is pinged.
 //!
 //! They go beside the command and never before it: whatever they meet costs a warning. What they are told goes through a
-//! [`Bulletin`]; a command that nobody watches has none. What is wrong with their options is found before anything else.
+//! [`LiveStatus`]; a command that nobody watches has none. What is wrong with their options is found before anything else.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::outside::shown;
-use crate::report::{Bulletin, MetricsFile, Reserved, Screen};
+use crate::report::{LiveStatus, MetricsFile, Reserved, Screen};
 use crate::store::{Reader, RunCondition, RunKind};
 
 /// How often the metrics are written while a command goes on.
@@ -74,20 +74,20 @@ impl<'a> Subject<'a> {
 /// What a command has of those who watch it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watched {
-    bulletin: Bulletin,
+    live_status: LiveStatus,
     /// Interrupts that its work left unheard, and those that come; `None` before it began to work.
     interrupts: Arc<Mutex<Option<mpsc::Receiver<StopRequest>>>>,
 }
 
 impl Watched {
     /// Where it says how it stands.
-    pub(super) fn bulletin(&self) -> Bulletin {
-        self.bulletin.clone()
+    pub(super) fn live_status(&self) -> LiveStatus {
+        self.live_status.clone()
     }
 
     /// The work is done: the books are looked at for the last time, and whoever interrupts from now on wants to go.
     pub(super) async fn end_work(&self, interrupts: mpsc::Receiver<StopRequest>) {
-        self.bulletin.close_books().await;
+        self.live_status.close_books().await;
         *self.interrupts.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupts);
     }
 
@@ -112,12 +112,12 @@ impl Watch {
     pub(super) async fn of(cli: &Cli, reserved: &Reserved, screen: &Screen) -> Result<Option<Self>, CommandError> {
         let Some(subject) = Subject::of(&cli.command) else { return Ok(None) };
         let watched = Watched::default();
-        let bulletin = watched.bulletin();
+        let live_status = watched.live_status();
         let metrics = match &subject.options.metrics_file {
-            Some(path) => Metrics::new(path, &subject, cli, reserved, &bulletin, screen).await?,
+            Some(path) => Metrics::new(path, &subject, cli, reserved, &live_status, screen).await?,
             None => None,
         };
-        let pings = pings(&subject, cli.general.ca_file.as_ref(), &bulletin, screen);
+        let pings = pings(&subject, cli.general.ca_file.as_ref(), &live_status, screen);
         let is_wanted = metrics.is_some() || !matches!(pings, Ok(None));
         Ok(is_wanted.then_some(Self { watched, metrics, pings }))
     }
@@ -196,7 +196,7 @@ async fn write_again(metrics: Option<&Metrics>) -> Infallible {
 fn pings(
     subject: &Subject<'_>,
     certificates: Option<&PathBuf>,
-    bulletin: &Bulletin,
+    live_status: &LiveStatus,
     screen: &Screen,
 ) -> Result<Option<Pings>, CommandError> {
     let environment = |name: &str| std::env::var_os(name);
@@ -212,7 +212,7 @@ fn pings(
         run: new_mark(fastrand::u128(..)),
         started: Instant::now(),
         clock: Arc::new(clock),
-        bulletin: bulletin.clone(),
+        live_status: live_status.clone(),
         screen: screen.clone(),
         has_warned: AtomicBool::default(),
     }))
@@ -222,7 +222,7 @@ fn pings(
 struct Metrics {
     file: Arc<MetricsFile>,
     path: PathBuf,
-    bulletin: Bulletin,
+    live_status: LiveStatus,
     screen: Screen,
     pages: AtomicU64,
     has_warned: AtomicBool,
@@ -235,7 +235,7 @@ impl Metrics {
         subject: &Subject<'_>,
         cli: &Cli,
         reserved: &Reserved,
-        bulletin: &Bulletin,
+        live_status: &LiveStatus,
         screen: &Screen,
     ) -> Result<Option<Self>, CommandError> {
         outputs::refuse_metrics(path, &cli.command, reserved)?;
@@ -258,7 +258,7 @@ impl Metrics {
         Ok(Some(Self {
             file: Arc::new(file),
             path: path.to_owned(),
-            bulletin: bulletin.clone(),
+            live_status: live_status.clone(),
             screen: screen.clone(),
             pages: AtomicU64::default(),
             has_warned: AtomicBool::default(),
@@ -268,7 +268,7 @@ impl Metrics {
     /// Writes how the command stands; with its exit status once it has ended.
     async fn write(&self, exit_status: Option<u8>) {
         let number = self.pages.fetch_add(1, Ordering::Relaxed);
-        let standing = self.bulletin.standing().await;
+        let standing = self.live_status.standing().await;
         let page = self.file.page(&standing, exit_status, Timestamp::now());
         let file = Arc::clone(&self.file);
         let writing = tokio::task::spawn_blocking(move || file.write(&page, number));
@@ -290,8 +290,8 @@ struct EndOfPanics<'a>(&'a Metrics);
 impl Drop for EndOfPanics<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Metrics { file, bulletin, .. } = self.0;
-            let page = file.page(&bulletin.last_standing(), Some(ExitStatus::Bug.code()), Timestamp::now());
+            let Metrics { file, live_status, .. } = self.0;
+            let page = file.page(&live_status.last_standing(), Some(ExitStatus::Bug.code()), Timestamp::now());
             // The panic has been told; that this is told to nobody else changes nothing.
             let _unwritten = file.write(&page, u64::MAX);
         }
@@ -382,8 +382,8 @@ mod tests {
         let file = MetricsFile::new(path, "x.csv", Timestamp::UNIX_EPOCH).expect("nobody's").expect("readable");
         let screen = Screen::new(crate::report::ColorChoice::Never, true);
         let (pages, has_warned) = (AtomicU64::default(), AtomicBool::default());
-        let (file, path, bulletin) = (Arc::new(file), path.to_owned(), Bulletin::default());
-        Metrics { file, path, bulletin, screen, pages, has_warned }
+        let (file, path, live_status) = (Arc::new(file), path.to_owned(), LiveStatus::default());
+        Metrics { file, path, live_status, screen, pages, has_warned }
     }
 
     #[tokio::test(start_paused = true)]

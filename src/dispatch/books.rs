@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::clockwork::{Clockwork, Doing};
+use super::call_times::{CallTimes, Doing};
 use super::events::{ExpectedEnd, Progress};
 use super::step::Moment;
 use crate::call::{CallId, Notice, Phase, WaitCause};
@@ -13,7 +13,7 @@ use crate::store::Absence;
 /// The books of a run.
 #[derive(Debug)]
 pub(super) struct Books {
-    pub(super) clockwork: Clockwork,
+    pub(super) call_times: CallTimes,
     progress: Progress,
     notices: BTreeSet<Notice>,
     started: BootTime,
@@ -23,7 +23,7 @@ impl Books {
     /// The books of a run of so many operations that begins now.
     pub(super) fn new(operations: u64, now: BootTime) -> Self {
         Self {
-            clockwork: Clockwork::new(now),
+            call_times: CallTimes::new(now),
             progress: Progress { operations, ..Progress::default() },
             notices: BTreeSet::new(),
             started: now,
@@ -73,13 +73,13 @@ impl Books {
             Phase::Answered { retry, throttled } => {
                 self.progress.throttled += u64::from(*throttled);
                 if retry.is_none() && !throttled {
-                    self.clockwork.note_answer();
+                    self.call_times.note_answer();
                 }
                 Doing::Own
             }
             Phase::Notice(_) => return,
         };
-        self.clockwork.change(call, doing, now);
+        self.call_times.change(call, doing, now);
     }
 
     /// Whether this was never said before.
@@ -90,7 +90,7 @@ impl Books {
     /// The run stops: what was not answered by then is what was in the way.
     pub(super) fn note_stop(&mut self, at: Moment) {
         if let Some(cause) = self.unanswered(at) {
-            self.clockwork.note_unanswered(cause);
+            self.call_times.note_unanswered(cause);
         }
     }
 
@@ -102,18 +102,18 @@ impl Books {
     /// The state of the run at this moment.
     pub(super) fn at(&mut self, at: Moment, is_stopping: bool) -> &Progress {
         let Moment { now, wall_now, .. } = at;
-        let clockwork = &self.clockwork;
+        let call_times = &self.call_times;
         let wall = |moment: BootTime| wall_now.checked_add(moment.since(now)).ok();
         let shown = |wait: (WaitCause, Option<BootTime>)| (wait.0, wait.1.and_then(wall));
         let unanswered = || self.unanswered(at).map(|cause| (cause, None));
-        let in_the_way = clockwork.in_the_way();
+        let in_the_way = call_times.in_the_way();
         // What everybody met last is still true of those that are on their way again.
         let met = in_the_way.filter(|(cause, _)| matches!(cause, WaitCause::Retry(_))).map(|(cause, _)| (cause, None));
         let waiting = if is_stopping {
             // Nothing is tried again.
             unanswered()
         } else {
-            clockwork.outage().or_else(|| clockwork.waiting()).or(met).or_else(unanswered)
+            call_times.outage().or_else(|| call_times.waiting()).or(met).or_else(unanswered)
         };
         let silence = at.state_silent_for.and_then(|silent| wall_now.checked_sub(silent).ok());
         let silence = silence.map(|since| (WaitCause::State { since }, None));
@@ -121,17 +121,17 @@ impl Books {
         let without_state = absence.or(silence);
         let waiting = without_state.or_else(|| waiting.map(shown));
         let in_the_way = without_state.or_else(|| in_the_way.or_else(unanswered).map(shown));
-        let (awaited, awaited_until) = clockwork.awaited();
+        let (awaited, awaited_until) = call_times.awaited();
         (self.progress.waiting, self.progress.in_the_way) = (waiting, in_the_way);
         (self.progress.awaited, self.progress.awaited_until) = (awaited as u64, awaited_until.and_then(wall));
         self.progress.elapsed = now.since(self.started);
-        self.progress.spent = self.clockwork.spent(now).to_vec();
+        self.progress.spent = self.call_times.spent(now).to_vec();
         &self.progress
     }
 
     /// What is said of requests that have been on their way for long.
     fn unanswered(&self, at: Moment) -> Option<WaitCause> {
-        let unanswered_for = at.now.since(self.clockwork.unanswered_since(at.now)?);
+        let unanswered_for = at.now.since(self.call_times.unanswered_since(at.now)?);
         let since = at.wall_now.checked_sub(unanswered_for).ok()?;
         Some(WaitCause::Answer { since })
     }

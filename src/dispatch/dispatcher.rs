@@ -10,7 +10,7 @@ use super::bulk::BulkCalls;
 use super::events::{EndReason, Event, ExpectedEnd, Progress};
 use super::forecast;
 use super::lanes::{Lanes, Room};
-use super::sending::{Due, Ended, Sending, Sequel};
+use super::sending::{Due, Ended, Sending, WriteConsequence};
 use super::settings::{DispatchSettings, StopRequest};
 use super::settling::{ReadBack, Reading};
 use super::step::{Action, Answer, Input, Moment, Next, Question, Step};
@@ -83,7 +83,7 @@ impl Dispatcher {
 
     fn note_moment(&mut self, at: Moment) {
         self.at = at;
-        self.books.clockwork.note_state(at.state_silent_for, at.now);
+        self.books.call_times.note_state(at.state_silent_for, at.now);
     }
 
     /// Takes an input into the state; says what comes next, unless that is to go on as usual.
@@ -96,7 +96,7 @@ impl Dispatcher {
             Input::StopRequested(_) => return Some(self.end_at_once(EndReason::Halted)),
             Input::Reported(report) => self.note(&report),
             Input::Ended(call, end) => {
-                self.books.clockwork.end(call, self.at.now);
+                self.books.call_times.end(call, self.at.now);
                 match end {
                     Ok(end) => self.take_end(call, end),
                     Err(error) => return Some(self.end_at_once(EndReason::StoreFailed(error))),
@@ -119,7 +119,7 @@ impl Dispatcher {
         if let Some(question) = self.settle_unknown() {
             return Next::Ask(question);
         }
-        if self.books.clockwork.count() > 0 {
+        if self.books.call_times.count() > 0 {
             return Next::Await;
         }
         self.release_what_was_proven().map_or(Next::End, Next::Ask)
@@ -129,7 +129,7 @@ impl Dispatcher {
     fn fill(&mut self) -> Option<Question> {
         while !self.stopping.is_stopping() {
             let with_room: Vec<Bucket> = Bucket::ALL.into_iter().filter(|bucket| self.has_room(*bucket)).collect();
-            let bulk_calls = self.books.clockwork.active_bulk_calls();
+            let bulk_calls = self.books.call_times.active_bulk_calls();
             let relief = self.settings.gate.scope.counts_bulk_apart().then_some(self.relieves);
             let room = Room { closed: &self.stopping.closed(), open: &with_room, may_begin_bulk: true, relief };
             match self.sending.next(bulk_calls, room)? {
@@ -142,21 +142,21 @@ impl Dispatcher {
 
     fn has_room(&self, bucket: Bucket) -> bool {
         let concurrency = self.settings.gate.concurrency;
-        let clockwork = &self.books.clockwork;
+        let call_times = &self.books.call_times;
         if self.at.service_accepted {
             let apart = self.settings.gate.scope.counts_bulk_apart();
             let together = if apart { QuotaScope::Auto } else { QuotaScope::Api }.together_with(bucket);
-            let active: usize = together.iter().map(|bucket| clockwork.active(*bucket)).sum();
-            return active < concurrency && clockwork.count() < 2 * concurrency + MAXIMUM_RETRYING;
+            let active: usize = together.iter().map(|bucket| call_times.active(*bucket)).sum();
+            return active < concurrency && call_times.count() < 2 * concurrency + MAXIMUM_RETRYING;
         }
         let scouts = if self.stopping.bounds.has_forbidden() { SCOUTS_OF_THE_FORBIDDEN } else { SCOUTS };
-        let active: usize = Bucket::ALL.into_iter().map(|bucket| clockwork.active(bucket)).sum();
-        active < concurrency.min(scouts) && clockwork.count() < concurrency + MAXIMUM_RETRYING_SCOUTS
+        let active: usize = Bucket::ALL.into_iter().map(|bucket| call_times.active(bucket)).sum();
+        active < concurrency.min(scouts) && call_times.count() < concurrency + MAXIMUM_RETRYING_SCOUTS
     }
 
     fn begin(&mut self, call: Call, not_before: Option<BootTime>) {
         let is_bulk = call.request.kind() == CallKind::Bulk;
-        self.books.clockwork.begin(call.id, call.request.counted_in(), is_bulk, self.at.now);
+        self.books.call_times.begin(call.id, call.request.counted_in(), is_bulk, self.at.now);
         self.actions.push(Action::Begin(Box::new(call), not_before));
     }
 
@@ -168,7 +168,7 @@ impl Dispatcher {
         if !self.read_back.has_begun() {
             return Some(Question::UnknownOperations);
         }
-        while self.books.clockwork.count() < self.settings.gate.concurrency {
+        while self.books.call_times.count() < self.settings.gate.concurrency {
             let Reading { request, questions, not_before } = self.read_back.next()?;
             let call = self.sending.read(request, questions);
             self.begin(call, not_before);
@@ -230,10 +230,10 @@ impl Dispatcher {
             self.take_outcome(operation, outcome, named, bulk_was_refused && succeeded);
         }
         match sequel {
-            Sequel::GoOn => {}
-            Sequel::Late => self.stopping.note_late_call(),
-            Sequel::Close(reason) => self.close(bucket, reason),
-            Sequel::Stop(reason) => self.stop(reason),
+            WriteConsequence::GoOn => {}
+            WriteConsequence::Late => self.stopping.note_late_call(),
+            WriteConsequence::Close(reason) => self.close(bucket, reason),
+            WriteConsequence::Stop(reason) => self.stop(reason),
         }
     }
 

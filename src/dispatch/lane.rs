@@ -8,7 +8,7 @@
 //! nothing to do with the input's, the first of them from all over it, since bad machines stand together there.
 
 mod choosing;
-mod errand;
+mod lane_call;
 mod openings;
 mod set_aside;
 
@@ -23,8 +23,8 @@ use crate::plan::isolation::{Isolation, Trial, TrialEnd};
 use crate::store::{WorkCount, WorkItem, WorkKind, WorkPlace};
 
 use super::bulk::Handling;
-pub(super) use errand::Errand;
-use errand::{Member, Purpose};
+pub(super) use lane_call::LaneCall;
+use lane_call::{Member, Purpose};
 pub(super) use openings::{ApartOpenings, BulkOpening, CallsAhead, Openings};
 use set_aside::SetAside;
 
@@ -73,7 +73,7 @@ pub(super) enum WorkRead {
 /// What a lane has for whoever wants to make a call.
 #[derive(Debug)]
 pub(super) enum Due {
-    Errand(Errand),
+    LaneCall(LaneCall),
     /// Operations are to be read from the store first.
     Read(WorkRead),
     Nothing,
@@ -113,7 +113,7 @@ pub(super) struct Lane {
     scouts: Vec<OperationId>,
     /// Whether they are still to be chosen.
     lacks_scouts: bool,
-    ready: VecDeque<Errand>,
+    ready: VecDeque<LaneCall>,
     in_flight: usize,
     searches: HashMap<u64, (Change, Isolation<Member>)>,
     next_search: u64,
@@ -242,7 +242,7 @@ impl Lane {
     }
 
     /// A call of those that were read and are alike.
-    fn pack(&mut self, limit: usize) -> Option<Errand> {
+    fn pack(&mut self, limit: usize) -> Option<LaneCall> {
         let (change, first) = self.buffer.pop_front()?;
         let mut members = vec![first];
         while members.len() < limit && self.buffer.front().is_some_and(|(next, _)| *next == change) {
@@ -250,7 +250,7 @@ impl Lane {
         }
         self.fresh_calls = self.fresh_calls.saturating_sub(1);
         self.fresh_alone = self.fresh_alone.saturating_sub(u64::from(members.len() == 1));
-        Some(Errand { change, members, purpose: Purpose::Fresh })
+        Some(LaneCall { change, members, purpose: Purpose::Fresh })
     }
 
     /// Takes those of a page whose turn it is.
@@ -270,26 +270,26 @@ impl Lane {
     }
 
     /// A call that kept failing, when all others have been begun.
-    fn next_put_off(&mut self) -> Option<Errand> {
+    fn next_put_off(&mut self) -> Option<LaneCall> {
         if !self.is_exhausted() {
             return None;
         }
         let (change, member) = self.put_off.pop_front()?;
-        Some(Errand { change, members: vec![member], purpose: Purpose::PutOff })
+        Some(LaneCall { change, members: vec![member], purpose: Purpose::PutOff })
     }
 
     /// Cuts a call that was packed under a higher limit.
-    fn fitted(&mut self, mut errand: Errand, limit: usize) -> Option<Errand> {
-        if errand.members.len() <= limit {
-            return Some(errand);
+    fn fitted(&mut self, mut lane_call: LaneCall, limit: usize) -> Option<LaneCall> {
+        if lane_call.members.len() <= limit {
+            return Some(lane_call);
         }
-        if let Purpose::Trial { search, .. } = errand.purpose {
-            self.go_on(search, TrialEnd::Named(errand.members), limit);
+        if let Purpose::Trial { search, .. } = lane_call.purpose {
+            self.go_on(search, TrialEnd::Named(lane_call.members), limit);
             return self.ready.pop_back();
         }
-        let rest = errand.members.split_off(limit);
-        self.ready.push_front(Errand { change: errand.change.clone(), members: rest, purpose: errand.purpose });
-        Some(errand)
+        let rest = lane_call.members.split_off(limit);
+        self.ready.push_front(LaneCall { change: lane_call.change.clone(), members: rest, purpose: lane_call.purpose });
+        Some(lane_call)
     }
 
     /// Those that were named or left out travel together; whoever is alone, alone.
@@ -297,7 +297,7 @@ impl Lane {
         for (change, mut members) in std::mem::take(&mut self.second_trips) {
             while !members.is_empty() {
                 let rest = members.split_off(limit.min(members.len()));
-                self.ready.push_back(Errand { change: change.clone(), members, purpose: Purpose::SecondTrip });
+                self.ready.push_back(LaneCall { change: change.clone(), members, purpose: Purpose::SecondTrip });
                 members = rest;
             }
         }
@@ -310,28 +310,28 @@ impl Lane {
     }
 
     /// Takes the answers to a call that was accepted, or given up.
-    pub(super) fn take_answers(&mut self, errand: Errand, ends: &[OperationEnd], limit: usize) {
+    pub(super) fn take_answers(&mut self, lane_call: LaneCall, ends: &[OperationEnd], limit: usize) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let statuses: Vec<Option<Status>> = ends.iter().map(status).collect();
-        let was_alone = errand.members.len() == 1;
+        let was_alone = lane_call.members.len() == 1;
         let is_bad = |end: &OperationEnd| matches!(end, OperationEnd::Outcome(outcome) if outcome.is_refusal);
         let is_bad = was_alone && ends.iter().any(is_bad);
         // It failed in a pause, which is held against nobody, and makes way for others.
         let makes_way = |end: &OperationEnd| matches!(end, OperationEnd::Again(history) if history.trouble.is_some_and(|trouble| trouble.attempts == 0));
         let makes_way = was_alone && ends.iter().any(makes_way);
-        for (member, end) in errand.members.into_iter().zip(ends) {
+        for (member, end) in lane_call.members.into_iter().zip(ends) {
             let OperationEnd::Again(history) = end else { continue };
             let member = Member { history: *history, ..member };
             if was_alone {
-                self.put_off.push_back((errand.change.clone(), member));
+                self.put_off.push_back((lane_call.change.clone(), member));
             } else if history.omitted >= MAXIMUM_OMISSIONS {
-                let change = errand.change.clone();
-                self.ready.push_back(Errand { change, members: vec![member], purpose: Purpose::SecondTrip });
+                let change = lane_call.change.clone();
+                self.ready.push_back(LaneCall { change, members: vec![member], purpose: Purpose::SecondTrip });
             } else {
-                self.second_trips.entry(errand.change.clone()).or_default().push(member);
+                self.second_trips.entry(lane_call.change.clone()).or_default().push(member);
             }
         }
-        if let Purpose::Trial { search, .. } = errand.purpose {
+        if let Purpose::Trial { search, .. } = lane_call.purpose {
             let end = match statuses.as_slice() {
                 _ if is_bad => TrialEnd::Bad,
                 _ if makes_way => TrialEnd::Unanswered,
@@ -345,9 +345,15 @@ impl Lane {
     }
 
     /// Takes a bulk call back that was refused as a whole.
-    pub(super) fn take_refusal(&mut self, errand: Errand, handling: Handling, ends: &[OperationEnd], limit: usize) {
+    pub(super) fn take_refusal(
+        &mut self,
+        lane_call: LaneCall,
+        handling: Handling,
+        ends: &[OperationEnd],
+        limit: usize,
+    ) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let Errand { change, members, purpose } = errand;
+        let LaneCall { change, members, purpose } = lane_call;
         let count = members.len();
         let mut others = Vec::new();
         for (member, end) in members.into_iter().zip(ends) {
@@ -378,7 +384,7 @@ impl Lane {
                 }
             }
             (Handling::Repack, Purpose::SecondTrip | Purpose::PutOff) => {
-                self.ready.push_back(Errand { change, members: others, purpose });
+                self.ready.push_back(LaneCall { change, members: others, purpose });
             }
         }
     }
@@ -406,7 +412,7 @@ impl Lane {
                 Trial::Alone(member) => vec![member],
             };
             let purpose = Purpose::Trial { search, is_suspected: isolation.is_of_refused() };
-            self.ready.push_back(Errand { change: change.clone(), members, purpose });
+            self.ready.push_back(LaneCall { change: change.clone(), members, purpose });
         }
         if isolation.is_done() {
             self.searches.remove(&search);

@@ -4,7 +4,7 @@
 //! answered, may be done all the same. The removes that wait for such adds are held back while everybody else's go on; then
 //! the adds are read back, and only the removes of those that stay in doubt are left out.
 
-use super::lane::{ApartOpenings, BulkOpening, CallsAhead, Due, Errand, Lane, Openings, WorkRead, bucket_of};
+use super::lane::{ApartOpenings, BulkOpening, CallsAhead, Due, Lane, LaneCall, Openings, WorkRead, bucket_of};
 use crate::model::{Bucket, ChangeKind};
 use crate::store::{Guards, RemovesWithoutAdds, WorkKind};
 
@@ -15,7 +15,7 @@ const MAXIMUM_STRAGGLERS: u64 = 32;
 #[derive(Debug)]
 pub(super) enum Choice {
     /// A call of this lane.
-    Errand(WorkKind, Errand),
+    LaneCall(WorkKind, LaneCall),
     /// Operations of this lane are to be read from the store first.
     Read(WorkKind, WorkRead),
     /// The removes of this lane may begin, once those are left out whose adds did not succeed.
@@ -100,7 +100,7 @@ impl Lanes {
             let lane = self.of(kind)?;
             if let Some(openings) = room.openings(bucket) {
                 match lane.next_due(limit, openings) {
-                    Due::Errand(errand) => return Some(Choice::Errand(kind, errand)),
+                    Due::LaneCall(lane_call) => return Some(Choice::LaneCall(kind, lane_call)),
                     Due::Read(read) => return Some(Choice::Read(kind, read)),
                     Due::Nothing => {}
                 }

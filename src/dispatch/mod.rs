@@ -8,7 +8,7 @@
 mod books;
 mod bounds;
 mod bulk;
-mod clockwork;
+mod call_times;
 mod dispatcher;
 mod engine;
 mod error;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::bulk::BulkCalls;
 use super::events::EndReason;
-use super::lane::{Errand, Lane, WorkRead, bucket_of};
+use super::lane::{Lane, LaneCall, WorkRead, bucket_of};
 use super::lanes::{Choice, Lanes, Room};
 use super::step::Question;
 use crate::api::ApiRequest;
@@ -21,7 +21,7 @@ pub(super) struct Sending {
     pub(super) lanes: Lanes,
     bulk: BulkCalls,
     /// The writes under way, each with its lane.
-    flights: HashMap<CallId, (WorkKind, Errand)>,
+    flights: HashMap<CallId, (WorkKind, LaneCall)>,
     next_call: u64,
 }
 
@@ -43,12 +43,12 @@ pub(super) struct Ended {
     pub(super) named: bool,
     /// Whether only single calls were left by then, since all others are refused.
     pub(super) bulk_was_refused: bool,
-    pub(super) sequel: Sequel,
+    pub(super) sequel: WriteConsequence,
 }
 
 /// What the end of a write means for others.
 #[derive(Debug)]
-pub(super) enum Sequel {
+pub(super) enum WriteConsequence {
     /// Nothing.
     GoOn,
     /// It was to be made again at a moment beyond the deadline.
@@ -78,10 +78,10 @@ impl Sending {
     pub(super) fn next(&mut self, bulk_calls: usize, room: Room<'_>) -> Option<Due> {
         let may_begin_bulk = self.bulk.may_begin(bulk_calls, self.lanes.are_searching());
         Some(match self.lanes.next(self.bulk.limit(), Room { may_begin_bulk, ..room })? {
-            Choice::Errand(kind, errand) => {
-                let (operations, history) = (errand.operations(), errand.history());
-                let call = self.call(errand.request()?, operations, history, Questions::default());
-                self.flights.insert(call.id, (kind, errand));
+            Choice::LaneCall(kind, lane_call) => {
+                let (operations, history) = (lane_call.operations(), lane_call.history());
+                let call = self.call(lane_call.request()?, operations, history, Questions::default());
+                self.flights.insert(call.id, (kind, lane_call));
                 Due::Call(call)
             }
             Choice::Read(kind, read) => Due::Ask(Question::Work(kind, read)),
@@ -115,13 +115,13 @@ impl Sending {
     }
 
     /// The write of this number, which is under way no longer.
-    pub(super) fn take_down(&mut self, call: CallId) -> Option<(WorkKind, Errand)> {
+    pub(super) fn take_down(&mut self, call: CallId) -> Option<(WorkKind, LaneCall)> {
         self.flights.remove(&call)
     }
 
     /// Takes the end of a write, and learns from it for the rest of the run.
-    pub(super) fn take_end(&mut self, (kind, errand): (WorkKind, Errand), end: CallEnd) -> Option<Ended> {
-        let (ids, is_bulk) = (errand.ids(), errand.is_bulk());
+    pub(super) fn take_end(&mut self, (kind, lane_call): (WorkKind, LaneCall), end: CallEnd) -> Option<Ended> {
+        let (ids, is_bulk) = (lane_call.ids(), lane_call.is_bulk());
         let lane = self.lanes.of(kind)?;
         let bulk_was_refused = self.bulk.are_refused();
         let mut ended = Ended {
@@ -130,24 +130,24 @@ impl Sending {
             outcomes: Vec::new(),
             named: false,
             bulk_was_refused,
-            sequel: Sequel::GoOn,
+            sequel: WriteConsequence::GoOn,
         };
         match end {
             CallEnd::Settled(ends) => {
                 if is_bulk {
                     self.bulk.accepted();
                 }
-                lane.take_answers(errand, &ends, self.bulk.limit());
+                lane.take_answers(lane_call, &ends, self.bulk.limit());
                 if lane.has_shown_bulk_refused() {
                     self.bulk.all_refused();
                 }
                 ended.outcomes = outcomes(&ids, ends);
             }
             CallEnd::Refused(refusal, ends) => {
-                ended.notice = take_refusal(lane, &mut self.bulk, errand, refusal, &ends);
+                ended.notice = take_refusal(lane, &mut self.bulk, lane_call, refusal, &ends);
                 (ended.outcomes, ended.named) = (outcomes(&ids, ends), true);
             }
-            // Errands are writes.
+            // Such calls are writes.
             CallEnd::Read(_) | CallEnd::ReadFailed(_) => lane.abandon(),
             CallEnd::Stopped(reason) => {
                 lane.abandon();
@@ -159,8 +159,8 @@ impl Sending {
                 }
                 lane.abandon();
                 ended.sequel = match cause {
-                    AbortCause::ThrottledForGood => Sequel::Close(EndReason::Aborted(cause)),
-                    cause => Sequel::Stop(EndReason::Aborted(cause)),
+                    AbortCause::ThrottledForGood => WriteConsequence::Close(EndReason::Aborted(cause)),
+                    cause => WriteConsequence::Stop(EndReason::Aborted(cause)),
                 };
             }
         }
@@ -173,21 +173,21 @@ impl Sending {
 fn take_refusal(
     lane: &mut Lane,
     bulk: &mut BulkCalls,
-    errand: Errand,
+    lane_call: LaneCall,
     refusal: BulkRefusal,
     ends: &[OperationEnd],
 ) -> Option<Notice> {
-    let (handling, notice) = bulk.refused(refusal, errand.len());
-    lane.take_refusal(errand, handling, ends, bulk.limit());
+    let (handling, notice) = bulk.refused(refusal, lane_call.len());
+    lane.take_refusal(lane_call, handling, ends, bulk.limit());
     notice
 }
 
-const fn after_stop(reason: StopReason) -> Sequel {
+const fn after_stop(reason: StopReason) -> WriteConsequence {
     match reason {
-        StopReason::Draining => Sequel::GoOn,
-        StopReason::RepeatBeyondDeadline => Sequel::Late,
-        StopReason::Deadline => Sequel::Close(EndReason::Deadline),
-        StopReason::Outage { since, trouble } => Sequel::Close(EndReason::Outage { since, trouble }),
+        StopReason::Draining => WriteConsequence::GoOn,
+        StopReason::RepeatBeyondDeadline => WriteConsequence::Late,
+        StopReason::Deadline => WriteConsequence::Close(EndReason::Deadline),
+        StopReason::Outage { since, trouble } => WriteConsequence::Close(EndReason::Outage { since, trouble }),
     }
 }
 

@@ -218,7 +218,7 @@ mod tests {
 
     const WIDTH_COLUMNS: usize = 80;
 
-    /// What a terminal of 80 columns shows, topic by topic, for whoever reads them in a sitting.
+    /// What a terminal of 80 columns shows, topic by topic, for whoever reads them in a session.
     #[test]
     fn the_topics() {
         for topic in TOPICS {

@@ -2,7 +2,7 @@
 
 use super::accept::{Accepted, Doubt};
 use super::excerpt::Excerpt;
-use super::machine::{self, Dresses};
+use super::machine::{self, Decorations};
 use super::problem::ProblemKind;
 use super::tag_book::{AskedTag, TagBook};
 use crate::model::{DeviceValue, MachineReference, RowNumber, TagAction};
@@ -139,7 +139,7 @@ fn check_together(
 
 /// Reads a machine that is not named by a bare id.
 #[inline(never)]
-pub(super) fn other_machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Dresses), ProblemKind> {
+pub(super) fn other_machine(cell: &str, rules: &Rules<'_>) -> Result<(MachineReference, Decorations), ProblemKind> {
     let read = machine::read(cell)?;
     match &read.0 {
         MachineReference::Id(_) => Ok(read),

@@ -1,6 +1,6 @@
-//! What a cell means that names a machine: an id, an Entra device id or a name, in whatever dress programs put it.
+//! What a cell means that names a machine: an id, an Entra device id or a name, in whatever decoration programs put it.
 //!
-//! What has one meaning is read, and the dress is told once per file. What was damaged on its way (by a spreadsheet, by a
+//! What has one meaning is read, and the decoration is told once per file. What was damaged on its way (by a spreadsheet, by a
 //! cut) is wrong before any call: the machine that it meant is gone from the file, and another one may be hit.
 
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ const DAMAGED_DIGITS: std::ops::RangeInclusive<usize> = 30..=50;
 
 /// What stood around an id or a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dress {
+pub enum Decoration {
     /// An apostrophe in front, by which spreadsheets are told that a cell is text.
     Apostrophe,
     /// Quotation marks of whatever kind.
@@ -42,7 +42,7 @@ pub enum Dress {
     FinalDot,
 }
 
-impl Dress {
+impl Decoration {
     /// All of them, in the order in which they are told.
     pub const ALL: [Self; 10] = [
         Self::Apostrophe,
@@ -75,66 +75,66 @@ impl Dress {
     }
 }
 
-/// A set of [`Dress`].
+/// A set of [`Decoration`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Dresses(u16);
+pub(super) struct Decorations(u16);
 
-impl Dresses {
-    const fn put_off(&mut self, dress: Dress) {
-        self.0 |= 1 << dress as u16;
+impl Decorations {
+    const fn put_off(&mut self, decoration: Decoration) {
+        self.0 |= 1 << decoration as u16;
     }
 
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    pub(super) const fn has(self, dress: Dress) -> bool {
-        self.0 & (1 << dress as u16) != 0
+    pub(super) const fn has(self, decoration: Decoration) -> bool {
+        self.0 & (1 << decoration as u16) != 0
     }
 }
 
 /// Reads a trimmed cell.
-pub(super) fn read(cell: &str) -> Result<(MachineReference, Dresses), ProblemKind> {
-    let (bare, mut dresses) = undress(cell);
+pub(super) fn read(cell: &str) -> Result<(MachineReference, Decorations), ProblemKind> {
+    let (bare, mut decorations) = without_decorations(cell);
     if bare.is_empty() {
         return Err(ProblemKind::MissingMachine);
     }
     match MachineReference::parse(bare) {
         MachineReference::Name(_) => {}
-        id => return Ok((id, dresses)),
+        id => return Ok((id, decorations)),
     }
     if let Some(id) = id_in_address(bare) {
-        dresses.put_off(Dress::Address);
-        return Ok((MachineReference::Id(id), dresses));
+        decorations.put_off(Decoration::Address);
+        return Ok((MachineReference::Id(id), decorations));
     }
     refuse_damage(bare)?;
-    let name = bare_name(bare, &mut dresses);
+    let name = bare_name(bare, &mut decorations);
     check_name(name)?;
-    Ok((MachineReference::Name(name.into()), dresses))
+    Ok((MachineReference::Name(name.into()), decorations))
 }
 
 /// The text without what may stand around any machine, id or name.
-fn undress(cell: &str) -> (&str, Dresses) {
+fn without_decorations(cell: &str) -> (&str, Decorations) {
     const QUOTES: [(char, char); 9] =
         [('"', '"'), ('\'', '\''), ('“', '”'), ('”', '”'), ('„', '“'), ('„', '”'), ('‘', '’'), ('’', '’'), ('«', '»')];
-    let mut dresses = Dresses::default();
+    let mut decorations = Decorations::default();
     let mut text = cell;
     loop {
         let trimmed = text.trim_matches(|it: char| it.is_whitespace() || is_invisible(it));
-        let (dress, inner) = if trimmed.len() < text.len() {
-            (Dress::Invisible, trimmed)
+        let (decoration, inner) = if trimmed.len() < text.len() {
+            (Decoration::Invisible, trimmed)
         } else if let Some(inner) = between(text.strip_prefix('=').unwrap_or_default(), '"', '"') {
-            (Dress::Formula, inner)
+            (Decoration::Formula, inner)
         } else if let Some(inner) = QUOTES.iter().find_map(|(open, close)| between(text, *open, *close)) {
-            (Dress::QuotationMarks, inner)
+            (Decoration::QuotationMarks, inner)
         } else if let Some(inner) = text.strip_prefix(['\'', '’', '‘']) {
-            (Dress::Apostrophe, inner)
+            (Decoration::Apostrophe, inner)
         } else if let Some(inner) = in_brackets(text) {
-            (Dress::Brackets, inner)
+            (Decoration::Brackets, inner)
         } else {
-            return (text, dresses);
+            return (text, decorations);
         };
-        dresses.put_off(dress);
+        decorations.put_off(decoration);
         text = inner;
     }
 }
@@ -227,22 +227,22 @@ fn is_address(text: &str) -> bool {
 }
 
 /// The host without the domain, the backslashes and the `$` that Windows writes around it.
-fn bare_name<'t>(text: &'t str, dresses: &mut Dresses) -> &'t str {
+fn bare_name<'t>(text: &'t str, decorations: &mut Decorations) -> &'t str {
     let mut name = text;
     let unc = name.strip_prefix("\\\\").filter(|rest| !rest.contains('\\') && !rest.is_empty());
     if let Some(host) = unc {
-        dresses.put_off(Dress::Backslashes);
+        decorations.put_off(Decoration::Backslashes);
         name = host;
     } else {
         let parts: Vec<&str> = name.split('\\').filter(|part| !part.is_empty()).collect();
         if let ([_domain, host], false) = (parts.as_slice(), name.starts_with('\\')) {
-            dresses.put_off(Dress::Domain);
+            decorations.put_off(Decoration::Domain);
             name = host;
         }
     }
-    for (dress, ending) in [(Dress::Dollar, '$'), (Dress::FinalDot, '.')] {
+    for (decoration, ending) in [(Decoration::Dollar, '$'), (Decoration::FinalDot, '.')] {
         if let Some(rest) = name.strip_suffix(ending).filter(|rest| !rest.is_empty()) {
-            dresses.put_off(dress);
+            decorations.put_off(decoration);
             name = rest;
         }
     }

@@ -12,7 +12,7 @@
 //! Rows that stand in no file become a sheet through a [`SheetWriter`]: what results repeat of each, and what it asks for.
 //!
 //! A file must never mean less, or something else, than what a person sees when it is open in a spreadsheet. So what a cell
-//! or a record holds is one of three: *read*, since it has one meaning whatever its dress, and what was undressed or skipped
+//! or a record holds is one of three: *read*, since it has one meaning whatever its decoration, and what was stripped or skipped
 //! is a [`Note`]; *doubtful*, since it is mostly a mishap that would do harm, and refused unless the user allows it by name
 //! ([`Doubt`]); or *wrong*. Both of the latter are a [`Problem`]. What is wrong with the file's structure makes all its rows
 //! doubtful, and refuses it in any case ([`Sheet::is_refused`]).

@@ -1,10 +1,10 @@
-//! What was read although it was dressed, or skipped although it was there; and what is allowed, but worth a word.
+//! What was read although it was decorated, or skipped although it was there; and what is allowed, but worth a word.
 
 use std::fmt;
 
 use super::accept::Doubt;
 use super::excerpt::Excerpt;
-use super::machine::{Dress, Dresses};
+use super::machine::{Decoration, Decorations};
 use super::tag_gate::TagOddity;
 use super::workbook::Workbook;
 use crate::filter::UnreadCells;
@@ -45,14 +45,14 @@ pub enum Note {
         /// The last of them.
         last: Excerpt,
     },
-    /// Machine ids, or names, that were dressed.
-    Dressed {
+    /// Machine ids, or names, that were decorated.
+    Decorated {
         /// Whether they are ids.
         ids: bool,
         /// How many.
         cells: u64,
         /// How many wore what; one may wear several.
-        dresses: Vec<(Dress, u64)>,
+        decorations: Vec<(Decoration, u64)>,
     },
     /// Which sheet of a workbook is read, where it has several.
     Sheet {
@@ -159,13 +159,13 @@ impl fmt::Display for Note {
                 "the {count} columns from \"{first}\" to \"{last}\" are tagfleet's own, from an earlier results file; \
                  they are not carried along"
             ),
-            Self::Dressed { ids, cells, dresses } => {
+            Self::Decorated { ids, cells, decorations } => {
                 let what = if *ids { "machine id" } else { "machine name" };
-                let worn: Vec<String> = dresses
+                let worn: Vec<String> = decorations
                     .iter()
-                    .map(|(dress, count)| match dresses.len() {
-                        1 => dress.words().to_owned(),
-                        _ => format!("{} ({count})", dress.words()),
+                    .map(|(decoration, count)| match decorations.len() {
+                        1 => decoration.words().to_owned(),
+                        _ => format!("{} ({count})", decoration.words()),
                     })
                     .collect();
                 write!(formatter, "read {} without {}", counted(*cells, what), listed(&worn, 0))
@@ -184,7 +184,7 @@ fn counted(count: u64, what: &str) -> String {
 
 /// What was taken off machines, while they are read.
 #[derive(Default)]
-pub(super) struct Wardrobe {
+pub(super) struct DecorationCounts {
     ids: Worn,
     names: Worn,
 }
@@ -192,23 +192,23 @@ pub(super) struct Wardrobe {
 #[derive(Default)]
 struct Worn {
     cells: u64,
-    dresses: [u64; Dress::ALL.len()],
+    decorations: [u64; Decoration::ALL.len()],
 }
 
-impl Wardrobe {
-    pub(super) fn add(&mut self, is_id: bool, dresses: Dresses) {
+impl DecorationCounts {
+    pub(super) fn add(&mut self, is_id: bool, decorations: Decorations) {
         let worn = if is_id { &mut self.ids } else { &mut self.names };
         worn.cells += 1;
-        for (dress, count) in Dress::ALL.into_iter().zip(&mut worn.dresses) {
-            *count += u64::from(dresses.has(dress));
+        for (decoration, count) in Decoration::ALL.into_iter().zip(&mut worn.decorations) {
+            *count += u64::from(decorations.has(decoration));
         }
     }
 
     pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
         let kinds = [(true, &self.ids), (false, &self.names)];
         kinds.into_iter().filter(|(_, worn)| worn.cells > 0).map(|(ids, worn)| {
-            let counts = Dress::ALL.into_iter().zip(worn.dresses);
-            Note::Dressed { ids, cells: worn.cells, dresses: counts.filter(|(_, count)| *count > 0).collect() }
+            let counts = Decoration::ALL.into_iter().zip(worn.decorations);
+            Note::Decorated { ids, cells: worn.cells, decorations: counts.filter(|(_, count)| *count > 0).collect() }
         })
     }
 }

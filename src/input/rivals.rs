@@ -88,7 +88,7 @@ impl Sheet {
                 return;
             };
             match machine::read(cell.trim()) {
-                Ok((machine, _dresses)) => {
+                Ok((machine, _decorations)) => {
                     let machine = mentions.add(machine);
                     all.extend(asked.iter().map(|request| Request { machine, ..*request }));
                 }

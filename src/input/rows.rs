@@ -14,9 +14,9 @@ use super::columns::{Column, Columns, repeats, repeats_name};
 use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::growing::make_room;
-use super::machine::Dresses;
+use super::machine::Decorations;
 use super::mentions::Mentions;
-use super::note::{Note, SkippedRows, Wardrobe};
+use super::note::{DecorationCounts, Note, SkippedRows};
 use super::opening::Opening;
 use super::options::InputOptions;
 use super::orders::Orders;
@@ -84,7 +84,7 @@ struct Rows<'m> {
     notes: Vec<Note>,
     blank: SkippedRows,
     repeated: SkippedRows,
-    wardrobe: Wardrobe,
+    decoration_counts: DecorationCounts,
     allowed: HashMap<Doubt, u64>,
     machines: MachineColumn,
     /// The faults and tags of the row at hand; kept for their memory.
@@ -128,7 +128,7 @@ impl<'m> Rows<'m> {
             notes,
             blank: SkippedRows::default(),
             repeated: SkippedRows::default(),
-            wardrobe: Wardrobe::default(),
+            decoration_counts: DecorationCounts::default(),
             allowed: HashMap::new(),
             machines: MachineColumn::default(),
             faults: Vec::new(),
@@ -263,8 +263,8 @@ impl<'m> Rows<'m> {
             Some(_) => self.faults.is_empty().then_some(Asked::NOTHING),
         };
         match (id, other, asked) {
-            (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Dresses::default(), asked),
-            (None, Some((machine, dresses)), Some(asked)) => self.ask(place, machine, dresses, asked),
+            (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Decorations::default(), asked),
+            (None, Some((machine, decorations)), Some(asked)) => self.ask(place, machine, decorations, asked),
             (id, other, _) => {
                 let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
                 let may_add = self.orders.as_ref().map_or_else(|| check::may_add(named), Orders::adds);
@@ -274,11 +274,11 @@ impl<'m> Rows<'m> {
         }
     }
 
-    fn ask(&mut self, place: RowPlace, machine: MachineReference, dresses: Dresses, asked: Asked) {
+    fn ask(&mut self, place: RowPlace, machine: MachineReference, decorations: Decorations, asked: Asked) {
         let Asked { action, value, takes_state } = asked;
         let is_id = !matches!(machine, MachineReference::Name(_));
-        if !dresses.is_empty() {
-            self.wardrobe.add(is_id, dresses);
+        if !decorations.is_empty() {
+            self.decoration_counts.add(is_id, decorations);
         }
         self.machines.see(place, &machine);
         let machine = self.mentions.add(machine);
@@ -337,7 +337,7 @@ impl<'m> Rows<'m> {
             &self.header,
             self.blank,
             self.repeated,
-            &self.wardrobe,
+            &self.decoration_counts,
             &self.allowed,
         );
         let (tags, warnings, further_warnings) = self.tags.finish();
@@ -420,7 +420,7 @@ fn all_notes(
     header: &[String],
     blank: SkippedRows,
     repeated: SkippedRows,
-    wardrobe: &Wardrobe,
+    decoration_counts: &DecorationCounts,
     allowed: &HashMap<Doubt, u64>,
 ) -> Vec<Note> {
     let name = |position: Option<&usize>| {
@@ -436,7 +436,7 @@ fn all_notes(
     if repeated.count > 0 {
         notes.push(Note::RepeatedHeaders(repeated));
     }
-    notes.extend(wardrobe.notes());
+    notes.extend(decoration_counts.notes());
     let accepted =
         Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *allowed.get(&doubt)? }));
     notes.extend(accepted);

@@ -95,7 +95,7 @@ fn find<R: Read>(
 
 pub(super) fn reference(cell: &str) -> Option<MachineReference> {
     let id = MachineId::from_hexadecimal(cell).map(MachineReference::Id);
-    id.or_else(|| machine::read(cell).ok().map(|(machine, _dresses)| machine))
+    id.or_else(|| machine::read(cell).ok().map(|(machine, _decorations)| machine))
 }
 
 /// The columns of a file, and behind them the fields of machines.

@@ -28,7 +28,7 @@ pub struct Sheet {
     pub requests: Arc<Requests>,
     /// What is wrong with rows, in the order of rows: one or more for each row that has no request.
     pub problems: Vec<Problem>,
-    /// What was undressed or skipped, and what was allowed; one for each kind.
+    /// What was stripped or skipped, and what was allowed; one for each kind.
     pub notes: Vec<Note>,
     /// At most one for each tag; the first hundred.
     pub warnings: Vec<TagWarning>,

@@ -18,7 +18,7 @@ pub(super) struct Advice {
 }
 
 /// What the advice hangs on.
-pub(super) struct Prospect<'a> {
+pub(super) struct AdviceInput<'a> {
     pub(super) run_id: &'a str,
     pub(super) totals: &'a Totals,
     pub(super) target: &'a ResultsTarget,
@@ -29,7 +29,7 @@ pub(super) struct Prospect<'a> {
     pub(super) sandbox: bool,
 }
 
-impl Prospect<'_> {
+impl AdviceInput<'_> {
     /// What to do next; nothing where all is done.
     pub(super) fn advice(&self) -> Option<Advice> {
         let repeated = self.repeated_options;
@@ -66,7 +66,8 @@ mod tests {
         let target = ResultsTarget::file("x.results.csv".into());
         let advice = |open, status, failed_rows, target: &ResultsTarget| {
             let totals = Totals { failed_rows, statuses: [(status, 3)].into(), ..Totals::default() };
-            let ending = Prospect { run_id: "R", totals: &totals, target, open, repeated_options: "", sandbox: false };
+            let ending =
+                AdviceInput { run_id: "R", totals: &totals, target, open, repeated_options: "", sandbox: false };
             ending.advice().map(|advice| advice.text())
         };
         for (open, status, failed_rows, expected) in [

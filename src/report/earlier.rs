@@ -24,7 +24,7 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Occupant {
+pub(crate) enum ExistingFile {
     /// There is none, or nothing in it.
     Nothing,
     /// A table with these columns at the end, and the last cell of its first row.
@@ -34,20 +34,20 @@ pub(crate) enum Occupant {
 }
 
 /// What the file holds, if `columns` are those by which one of ours is known.
-pub(super) fn occupant(path: &Path, columns: &[&str]) -> io::Result<Occupant> {
+pub(super) fn existing_file(path: &Path, columns: &[&str]) -> io::Result<ExistingFile> {
     let mut start = Vec::new();
     match File::open(path) {
         Ok(file) => file.take(LOOKED_AT).read_to_end(&mut start)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Occupant::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ExistingFile::Nothing),
         Err(error) => return Err(error),
     };
-    Ok(occupant_of(&start, columns))
+    Ok(existing_file_at(&start, columns))
 }
 
 /// The same for a file that begins so.
-pub(crate) fn occupant_of(start: &[u8], columns: &[&str]) -> Occupant {
+pub(crate) fn existing_file_at(start: &[u8], columns: &[&str]) -> ExistingFile {
     if start.is_empty() {
-        return Occupant::Nothing;
+        return ExistingFile::Nothing;
     }
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let known = DELIMITERS.into_iter().find_map(|delimiter| {
@@ -60,9 +60,9 @@ pub(crate) fn occupant_of(start: &[u8], columns: &[&str]) -> Occupant {
         let mut row = csv::ByteRecord::new();
         let has_row = reader.read_byte_record(&mut row).ok()?;
         let last_cell = row.iter().next_back().filter(|_| has_row);
-        Some(Occupant::Ours { last_cell: last_cell.map(|cell| String::from_utf8_lossy(cell).into_owned()) })
+        Some(ExistingFile::Ours { last_cell: last_cell.map(|cell| String::from_utf8_lossy(cell).into_owned()) })
     });
-    known.unwrap_or(Occupant::Other)
+    known.unwrap_or(ExistingFile::Other)
 }
 
 /// Whether it begins with this header and no further column.
@@ -121,23 +121,23 @@ mod tests {
     fn a_file_is_ours_by_its_last_columns() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("x.csv");
-        let ours = |cell: Option<&str>| Occupant::Ours { last_cell: cell.map(str::to_owned) };
-        assert_eq!(occupant(&path, &["row", "run_id"]).expect("no file"), Occupant::Nothing);
+        let ours = |cell: Option<&str>| ExistingFile::Ours { last_cell: cell.map(str::to_owned) };
+        assert_eq!(existing_file(&path, &["row", "run_id"]).expect("no file"), ExistingFile::Nothing);
         for (text, expected) in [
-            ("", Occupant::Nothing),
+            ("", ExistingFile::Nothing),
             ("machineId,row,run_id\na,1,R\nb,2,S\n", ours(Some("R"))),
             ("\u{feff}machineId;row;run_id\r\na;1;R\r\n", ours(Some("R"))),
             ("\"a\nb\"|row|run_id\n\"x\ny\"|1|R\n", ours(Some("R"))),
             ("Row,run_id,result_row,result_run_id\n1,7,1,R\n", ours(Some("R"))),
             ("row,run_id\n", ours(None)),
-            ("row,run_id,remark\n1,R,mine\n", Occupant::Other),
-            ("run_id,row\nR,1\n", Occupant::Other),
-            ("run_id", Occupant::Other),
-            ("machineId,tag,action\n", Occupant::Other),
-            ("PK\u{3}\u{4}\0\0", Occupant::Other),
+            ("row,run_id,remark\n1,R,mine\n", ExistingFile::Other),
+            ("run_id,row\nR,1\n", ExistingFile::Other),
+            ("run_id", ExistingFile::Other),
+            ("machineId,tag,action\n", ExistingFile::Other),
+            ("PK\u{3}\u{4}\0\0", ExistingFile::Other),
         ] {
             std::fs::write(&path, text).expect("a file");
-            assert_eq!(occupant(&path, &["row", "run_id"]).expect("a file"), expected, "{text:?}");
+            assert_eq!(existing_file(&path, &["row", "run_id"]).expect("a file"), expected, "{text:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::earlier::{self, Occupant};
+use super::earlier::{self, ExistingFile};
 use super::files::{check_device, is_device, new_file_beside, open_device, put_in_place};
 use super::screen::Screen;
 use crate::inventory::{MachineRecord, MachineSink};
@@ -137,7 +137,7 @@ fn spool(target: &MachinesTarget) -> io::Result<(Option<NamedTempFile>, File)> {
     match target {
         MachinesTarget::File(path) if path.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         MachinesTarget::File(path) if !is_device(path) => {
-            let is_other = earlier::occupant(path, &KNOWN_BY)? == Occupant::Other;
+            let is_other = earlier::existing_file(path, &KNOWN_BY)? == ExistingFile::Other;
             if is_other || earlier::is_read_only(path) {
                 let why = if is_other { "it already exists, and is not a list of machines" } else { "it is read-only" };
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));

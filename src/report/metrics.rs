@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::bulletin::{QuotaUse, Standing};
+use super::live_status::{QuotaUse, StatusSnapshot};
 use crate::api::CallKind;
 use crate::dispatch::{Progress, Spent};
 use crate::model::{Bucket, Status};
@@ -94,7 +94,7 @@ pub(super) struct Moment<'a> {
     pub(super) elapsed: Duration,
     /// How it has ended, if it has.
     pub(super) exit_status: Option<u8>,
-    pub(super) standing: &'a Standing,
+    pub(super) standing: &'a StatusSnapshot,
 }
 
 impl Moment<'_> {

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::bulletin::Standing;
 use super::files::{is_device, new_file_beside, put_in_place};
+use super::live_status::StatusSnapshot;
 use super::metrics::{Earlier, FIRST_LINE, Job, Moment, seconds};
 use crate::outside::shown;
 
@@ -90,7 +90,7 @@ impl MetricsFile {
 
     /// The page of this moment; with the exit status once the command has ended.
     #[must_use]
-    pub(crate) fn page(&self, standing: &Standing, exit_status: Option<u8>, now: Timestamp) -> String {
+    pub(crate) fn page(&self, standing: &StatusSnapshot, exit_status: Option<u8>, now: Timestamp) -> String {
         Moment {
             job: &self.job,
             earlier: &self.earlier,
@@ -152,7 +152,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("tagfleet.prom");
         let (one, now) = (file(&path), Timestamp::UNIX_EPOCH);
-        one.write(&one.page(&Standing::default(), None, now), 2).expect("a directory");
+        one.write(&one.page(&StatusSnapshot::default(), None, now), 2).expect("a directory");
         one.write("an older page", 1).expect("a directory");
         let page = std::fs::read_to_string(&path).expect("a page");
         assert!(page.contains("tagfleet_run_in_progress{job=\"retag.csv\"} 1\n"), "{page}");

@@ -4,21 +4,21 @@
 //! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
 
 mod advice;
-mod bulletin;
 mod counts;
 mod earlier;
 mod exported;
 mod files;
 mod frame;
-mod hindrance;
 mod holder;
 mod listed;
+mod live_status;
 mod log_format;
 pub(crate) mod logging;
 mod machines;
 mod metrics;
 mod metrics_file;
-mod outlet;
+mod obstacle;
+mod output_queue;
 mod pace;
 mod page;
 mod pings;
@@ -45,16 +45,16 @@ mod terminal;
 mod verification;
 mod wrapping;
 
-pub(crate) use bulletin::Bulletin;
 #[cfg(any(test, fuzzing))]
-pub(crate) use earlier::{Occupant, occupant_of, run_id};
+pub(crate) use earlier::{ExistingFile, existing_file_at, run_id};
 pub(crate) use exported::ExportedColumns;
 pub(crate) use frame::{Ending, Invocation, joined};
-pub(crate) use hindrance::hindrance_problem;
 pub(crate) use holder::describe_holders;
 pub(crate) use listed::{Fields, ListBuilder, ListedFields};
+pub(crate) use live_status::LiveStatus;
 pub(crate) use machines::{COLUMNS as MACHINE_COLUMNS, MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
 pub(crate) use metrics_file::MetricsFile;
+pub(crate) use obstacle::hindrance_problem;
 pub(crate) use page::{Page, PageError, PageTarget};
 pub(crate) use pings::{PingFailure, PingOccasion, PingStyle, PingSubject};
 pub(crate) use plan::PlanReport;

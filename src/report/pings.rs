@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::bulletin::Standing;
+use super::live_status::StatusSnapshot;
 use crate::api::{Ping, PingAnswer, PingLoss};
 use crate::model::Status;
 
@@ -92,7 +92,7 @@ pub(crate) struct PingSubject<'a> {
     /// How long it has been going on.
     pub elapsed: Duration,
     /// Where it stands.
-    pub standing: &'a Standing,
+    pub standing: &'a StatusSnapshot,
 }
 
 impl PingStyle {
@@ -249,9 +249,9 @@ mod tests {
         PingOccasion::End { exit_status: 1, is_success: false },
     ];
 
-    fn standing(count: u32) -> Standing {
+    fn standing(count: u32) -> StatusSnapshot {
         let tally = |http_status| CallTally { kind: "tags".to_owned(), http_status, calls: count };
-        Standing {
+        StatusSnapshot {
             progress: Progress { operations: count.into(), ..Progress::default() },
             rows: Some(Status::ALL.map(|status| (status, count.into())).into()),
             drift: None,
@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    fn said(style: PingStyle, occasion: PingOccasion, standing: &Standing, elapsed: Duration) -> String {
+    fn said(style: PingStyle, occasion: PingOccasion, standing: &StatusSnapshot, elapsed: Duration) -> String {
         let subject = PingSubject { command: "apply", run: "RID", elapsed, standing };
         let Some(ping) = style.ping(occasion, &subject) else { return "-".to_owned() };
         let query: Vec<String> = ping.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -306,7 +306,7 @@ mod tests {
             invalid: 1,
             undecided_machines: 3,
         };
-        let standing = Standing { drift: Some(drift), ..Standing::default() };
+        let standing = StatusSnapshot { drift: Some(drift), ..StatusSnapshot::default() };
         let end = PingOccasion::End { exit_status: 0, is_success: false };
         let said = said(PingStyle::Healthchecks, end, &standing, Duration::ZERO);
         assert!(said.starts_with("fail rid=RID\n"), "{said}");

@@ -6,8 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::hindrance::{Afterwards, hindrance_hint, hindrance_text};
 use super::machines::MachinesTarget;
+use super::obstacle::{Afterwards, obstacle_hint, obstacle_text};
 use super::pace::LinePace;
 use super::problem::Problem;
 use super::progress::{notice_text, waiting_text};
@@ -168,14 +168,14 @@ pub(crate) fn reading_problem(error: ReadError) -> Problem {
         ReadError::Stopped(StopReason::Draining) => ended(EndReason::Interrupted),
         ReadError::Stopped(StopReason::Deadline | StopReason::RepeatBeyondDeadline) => ended(EndReason::Deadline),
         ReadError::TimeIsUp { in_the_way } => {
-            let met = in_the_way.map(|met| format!(": {}", hindrance_text(met, &TimeZone::system())));
+            let met = in_the_way.map(|met| format!(": {}", obstacle_text(met, &TimeZone::system())));
             Problem {
                 error: format!(
                     "the list of machines was not read to its end, at its deadline{}",
                     met.unwrap_or_default()
                 )
                 .into(),
-                hint: in_the_way.and_then(|met| hindrance_hint(met, Afterwards::TryAgain)).map(str::to_owned),
+                hint: in_the_way.and_then(|met| obstacle_hint(met, Afterwards::TryAgain)).map(str::to_owned),
             }
         }
         ReadError::Stopped(StopReason::Outage { since, trouble }) => ended(EndReason::Outage { since, trouble }),

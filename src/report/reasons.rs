@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 
-use super::hindrance::{Afterwards, Hindrance, hindrance_hint, hindrance_text};
+use super::obstacle::{Afterwards, Obstacle, obstacle_hint, obstacle_text};
 use super::progress::{clock_time, trouble_text};
 use crate::call::{AbortCause, AbortReason};
 use crate::dispatch::{EndReason, Progress};
@@ -37,19 +37,19 @@ pub(super) const fn abort_code(cause: &AbortCause) -> &'static str {
 }
 
 /// What stood in the way of a run that its deadline ended.
-pub(super) fn hindrance(reason: &EndReason, progress: &Progress) -> Option<Hindrance> {
+pub(super) fn obstacle(reason: &EndReason, progress: &Progress) -> Option<Obstacle> {
     progress.in_the_way.filter(|_| matches!(reason, EndReason::Deadline))
 }
 
 /// Why a run ended, and what stood in its way, for people, as the rest of a sentence.
 pub(super) fn end_text(reason: &EndReason, progress: &Progress) -> String {
-    let met = hindrance(reason, progress).map(|met| format!(" ({})", hindrance_text(met, &TimeZone::system())));
+    let met = obstacle(reason, progress).map(|met| format!(" ({})", obstacle_text(met, &TimeZone::system())));
     format!("{}{}", reason_text(reason), met.unwrap_or_default())
 }
 
 /// What to do about the end of a run.
 pub(super) fn end_hint(reason: &EndReason, progress: &Progress) -> Option<String> {
-    let met = || hindrance(reason, progress).and_then(|met| hindrance_hint(met, Afterwards::Resume));
+    let met = || obstacle(reason, progress).and_then(|met| obstacle_hint(met, Afterwards::Resume));
     reason_hint(reason).or_else(|| met().map(str::to_owned))
 }
 

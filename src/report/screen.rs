@@ -22,7 +22,7 @@ use tracing::Level;
 
 use super::frame::{Ending, Invocation};
 use super::log_format::{LogFormat, json_line};
-use super::outlet::{Importance, Outlet};
+use super::output_queue::{Importance, OutputQueue};
 use super::problem::Problem;
 use super::streams::{DataStream, StandardStreams, Streams, look_for_output};
 use super::style::Style;
@@ -69,7 +69,7 @@ pub(crate) struct Screen {
     json_lines: bool,
     /// Whether anything was written to standard output.
     has_data: Arc<AtomicBool>,
-    log_file: Option<Arc<Outlet>>,
+    log_file: Option<Arc<OutputQueue>>,
     /// What it is about, for objects.
     invocation: Arc<Invocation>,
 }
@@ -168,7 +168,7 @@ impl Screen {
     /// Sends what is logged to this file instead of standard error.
     #[must_use]
     pub(crate) fn with_log_file(self, file: std::fs::File) -> Self {
-        Self { log_file: Some(Arc::new(Outlet::new(file))), ..self }
+        Self { log_file: Some(Arc::new(OutputQueue::new(file))), ..self }
     }
 
     /// Whether a bar can be drawn.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::outlet::{Importance, Outlet, Patience};
+use super::output_queue::{Importance, OutputQueue, Patience};
 use super::standard_output;
 use crate::outside::terminal_escaped;
 
@@ -74,15 +74,16 @@ pub(super) fn look_for_output() -> io::Result<()> {
 /// Standard error and standard output of the process.
 #[derive(Debug)]
 pub(super) struct StandardStreams {
-    error: Outlet,
-    output: Outlet,
+    error: OutputQueue,
+    output: OutputQueue,
     patience: Arc<Patience>,
 }
 
 impl StandardStreams {
     pub(super) fn new() -> Self {
-        let output = if standard_output::is_closed() { Outlet::new(Closed) } else { Outlet::new(io::stdout()) };
-        Self { error: Outlet::new(io::stderr()), output, patience: Arc::default() }
+        let output =
+            if standard_output::is_closed() { OutputQueue::new(Closed) } else { OutputQueue::new(io::stdout()) };
+        Self { error: OutputQueue::new(io::stderr()), output, patience: Arc::default() }
     }
 }
 
@@ -116,19 +117,19 @@ impl Streams for StandardStreams {
     }
 
     fn to_device(&self, device: File) -> Box<dyn Write + Send> {
-        Box::new(Delivery { outlet: Outlet::new(device), patience: Arc::clone(&self.patience) })
+        Box::new(Delivery { output_queue: OutputQueue::new(device), patience: Arc::clone(&self.patience) })
     }
 }
 
 /// Data for a stream that is not one of the process.
 struct Delivery {
-    outlet: Outlet,
+    output_queue: OutputQueue,
     patience: Arc<Patience>,
 }
 
 impl Write for Delivery {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.outlet.deliver(bytes, &self.patience).map(|()| bytes.len())
+        self.output_queue.deliver(bytes, &self.patience).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::advice::{Advice, Prospect};
+use super::advice::{Advice, AdviceInput};
 use super::counts::{calls_text, operations_text};
 use super::frame::{Ending, joined};
-use super::hindrance::hindrance_cause;
+use super::obstacle::obstacle_cause;
 use super::progress::elapsed_text;
-use super::reasons::{end_hint, end_text, hindrance, reason_code};
+use super::reasons::{end_hint, end_text, obstacle, reason_code};
 use super::results::{ErrorGroup, ErrorKey, Totals};
 use super::screen::Screen;
 use super::spent::{spent_name, spent_text};
@@ -24,7 +24,7 @@ use crate::call::is_disallowed_code;
 use crate::dispatch::{EndReason, Progress};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
-use crate::store::{RunEntry, SittingEnd};
+use crate::store::{RunEntry, RunSessionEnd};
 use crate::words::{counted, describe_duration, group_digits, selected_rows};
 
 /// How many groups of errors the text shows.
@@ -103,7 +103,7 @@ impl RunSummary<'_> {
     #[must_use]
     pub(crate) fn ending(&self) -> Ending {
         let left = self.totals.count(Status::NotAttempted);
-        let hindrance = hindrance(self.reason, self.progress).map(|hindrance| hindrance_cause(hindrance, left));
+        let obstacle = obstacle(self.reason, self.progress).map(|obstacle| obstacle_cause(obstacle, left));
         Ending {
             exit_status: self.exit_status,
             ended: if self.is_unfinished() { "unfinished" } else { reason_code(self.reason) },
@@ -112,16 +112,16 @@ impl RunSummary<'_> {
                 .map(|reason| end_text(reason, self.progress))
                 .or_else(|| self.is_unfinished().then(|| SOME_ARE_UNKNOWN.to_owned())),
             hint: end_hint(self.reason, self.progress),
-            causes: hindrance.into_iter().chain(self.causes().into_iter().map(cause_object)).collect(),
+            causes: obstacle.into_iter().chain(self.causes().into_iter().map(cause_object)).collect(),
         }
     }
 
     /// How it ended, for the books.
     #[must_use]
-    pub(crate) fn sitting_end(&self) -> SittingEnd {
+    pub(crate) fn session_end(&self) -> RunSessionEnd {
         let Ending { exit_status, ended, reason, hint, .. } = self.ending();
         let spent = self.progress.spent.iter().map(|(part, time)| (spent_name(*part), *time)).collect();
-        SittingEnd { ended: ended.to_owned(), reason, hint, exit_status, spent }
+        RunSessionEnd { ended: ended.to_owned(), reason, hint, exit_status, spent }
     }
 
     /// The text for people.
@@ -161,7 +161,7 @@ impl RunSummary<'_> {
     /// What to do next.
     fn next(&self) -> Option<Advice> {
         let Self { run_id, totals, target, open, repeated_options, sandbox, .. } = *self;
-        Prospect { run_id, totals, target, open, repeated_options, sandbox }.advice()
+        AdviceInput { run_id, totals, target, open, repeated_options, sandbox }.advice()
     }
 
     /// The errors, the most frequent first. What was never tried is no cause; it comes last, however often it is there.

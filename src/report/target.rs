@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::earlier::{self, Occupant};
+use super::earlier::{self, ExistingFile};
 use super::files::{self, check_device, is_device};
 use super::reserved::{Reserved, ReservedError};
 use crate::input::RESULT_COLUMNS;
@@ -158,7 +158,7 @@ pub(super) fn check_sheet(target: &Path, reserved: &Reserved, columns: &[&str]) 
     if is_device(target) {
         return check_device(target).map_err(unreadable);
     }
-    if earlier::occupant(target, columns).map_err(unreadable)? == Occupant::Other {
+    if earlier::existing_file(target, columns).map_err(unreadable)? == ExistingFile::Other {
         return Err(ResultsError::NotOurs { path: target.to_owned() });
     }
     new_file_beside(target).map(|_file| ())
@@ -168,13 +168,13 @@ pub(super) fn check_sheet(target: &Path, reserved: &Reserved, columns: &[&str]) 
 fn earlier_run(results: &Path) -> Result<Option<String>, ResultsError> {
     let not_ours = || Err(ResultsError::NotOurs { path: results.to_owned() });
     let unreadable = |source| ResultsError::File { path: results.to_owned(), source };
-    match earlier::occupant(results, &RESULT_COLUMNS).map_err(unreadable)? {
-        Occupant::Nothing | Occupant::Ours { last_cell: None } => Ok(None),
-        Occupant::Ours { last_cell: Some(cell) } => match earlier::run_id(cell) {
+    match earlier::existing_file(results, &RESULT_COLUMNS).map_err(unreadable)? {
+        ExistingFile::Nothing | ExistingFile::Ours { last_cell: None } => Ok(None),
+        ExistingFile::Ours { last_cell: Some(cell) } => match earlier::run_id(cell) {
             Some(run_id) => Ok(Some(run_id)),
             None => not_ours(),
         },
-        Occupant::Other => not_ours(),
+        ExistingFile::Other => not_ours(),
     }
 }
 

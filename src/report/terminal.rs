@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use console::Term;
 use indicatif::TermLike;
 
-use super::outlet::Importance;
+use super::output_queue::Importance;
 use super::streams::Streams;
 use crate::outside::terminal_escaped;
 

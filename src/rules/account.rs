@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::columns::Sight;
+use super::columns::MachineView;
 use super::declaration::{Declaration, Mode};
 use super::fault::Fault;
 use super::judging::{Judgement, Verdict};
@@ -121,20 +121,20 @@ impl Account {
         &mut self,
         declaration: &Declaration,
         machine: ListedMachine<'_>,
-        sight: &Sight<'_>,
+        view: &MachineView<'_>,
         judgement: &Judgement,
     ) {
         self.machines += 1;
         self.in_scope += u64::from(judgement.in_scope == Some(true));
         let mut is_undecided = judgement.in_scope.is_none();
         if is_undecided {
-            self.scope_undecided.count(machine, || declaration.lacking_for_scope(sight));
+            self.scope_undecided.count(machine, || declaration.lacking_for_scope(view));
         }
         let judged = declaration.rules.iter().zip(&judgement.verdicts);
         for (rule, (declared, verdict)) in self.rules.iter_mut().zip(judged) {
-            rule.gives += u64::from(verdict.gift().is_some());
+            rule.gives += u64::from(verdict.assignment().is_some());
             match verdict {
-                Verdict::Undecided => rule.undecided.count(machine, || Declaration::lacking(declared, sight)),
+                Verdict::Undecided => rule.undecided.count(machine, || Declaration::lacking(declared, view)),
                 Verdict::Waits => rule.undecided.count(machine, Vec::new),
                 _ => {}
             }

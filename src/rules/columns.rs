@@ -91,7 +91,7 @@ impl Columns for FleetColumns<'_> {
 
 /// A machine as rules see it.
 #[derive(Clone, Copy)]
-pub(crate) struct Sight<'m> {
+pub(crate) struct MachineView<'m> {
     /// What the list shows.
     pub fields: &'m dyn MachineFields,
     /// The place of the machine in the list.
@@ -103,7 +103,7 @@ pub(crate) struct Sight<'m> {
 }
 
 /// What a list leaves empty is lacking, and so is the row that a lookup does not have; an empty cell of one is there.
-impl Row for Sight<'_> {
+impl Row for MachineView<'_> {
     fn cell(&self, position: usize) -> Cell<'_> {
         let names = self.fields.names();
         if let Some(field) = names.get(position) {

@@ -92,7 +92,7 @@ pub(super) enum TagForm {
 
 /// What a rule gives to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Gift {
+pub(crate) struct Assignment {
     /// The tag.
     pub tag: Option<Tag>,
     /// The device value.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::declaration::{Declaration, Gift};
+use super::declaration::{Assignment, Declaration};
 use super::fleet::{Fleet, TagsHeld};
 use super::judging::Verdict;
 use super::spellings::Spellings;
@@ -42,13 +42,13 @@ impl Explanation {
     pub(crate) fn of(declaration: &Declaration, fleet: Fleet<'_>, machine: &MachineReference) -> Result<Self, String> {
         let machine = find(fleet, machine)?;
         let held = TagsHeld::of(machine, fleet.recent);
-        let sight = fleet.sight(declaration, machine, &held);
-        let judgement = declaration.judge(&sight, &Spellings::of(declaration, fleet));
+        let view = fleet.view(declaration, machine, &held);
+        let judgement = declaration.judge(&view, &Spellings::of(declaration, fleet));
         let rules = declaration.rules.iter().zip(&judgement.verdicts).map(|(rule, verdict)| {
             let (word, words) = match verdict {
-                Verdict::Gives(gift) => ("gives", format!("gives {}", gift_words(gift, &held))),
-                Verdict::Reports(gift) => {
-                    ("reports", format!("would give {}, and only reports", gift_words(gift, &held)))
+                Verdict::Gives(assignment) => ("gives", format!("gives {}", assignment_words(assignment, &held))),
+                Verdict::Reports(assignment) => {
+                    ("reports", format!("would give {}, and only reports", assignment_words(assignment, &held)))
                 }
                 Verdict::DoesNot => ("does_not", "does not match".to_owned()),
                 Verdict::Surpassed => ("surpassed", "an earlier rule of its set has won".to_owned()),
@@ -56,7 +56,7 @@ impl Explanation {
                     ("surpassed", "an earlier rule of its set would win, and only reports".to_owned())
                 }
                 Verdict::Undecided => {
-                    let lacking = Declaration::lacking(rule, &sight).join(", ");
+                    let lacking = Declaration::lacking(rule, &view).join(", ");
                     ("undecided", format!("undecided, since the machine lacks {}", shown(&lacking)))
                 }
                 Verdict::Waits => ("undecided", "undecided, as an earlier rule of its set is".to_owned()),
@@ -77,7 +77,7 @@ impl Explanation {
             machine: machine.id().to_string(),
             name: machine.name().map(str::to_owned),
             in_scope: judgement.in_scope,
-            lacking_for_scope: declaration.lacking_for_scope(&sight),
+            lacking_for_scope: declaration.lacking_for_scope(&view),
             rules,
             takes_off,
         })
@@ -123,12 +123,12 @@ impl Explanation {
     }
 }
 
-fn gift_words(gift: &Gift, held: &TagsHeld<'_>) -> String {
-    let tag = gift.tag.as_ref().map(|tag| {
+fn assignment_words(assignment: &Assignment, held: &TagsHeld<'_>) -> String {
+    let tag = assignment.tag.as_ref().map(|tag| {
         let has_it = if held.tags.contains(&tag.as_str()) { ", which it has" } else { "" };
         format!("the tag \"{}\"{has_it}", Excerpt::new(tag.as_str()))
     });
-    let value = gift.value.map(|value| format!("the value {value}"));
+    let value = assignment.value.map(|value| format!("the value {value}"));
     tag.into_iter().chain(value).collect::<Vec<_>>().join(" and ")
 }
 

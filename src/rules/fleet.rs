@@ -1,6 +1,6 @@
 //! What the rules are asked over: the machines, as the list and our own writes of late show them.
 
-use super::columns::Sight;
+use super::columns::MachineView;
 use super::declaration::Declaration;
 use crate::input::MachineFields;
 use crate::inventory::{Inventory, ListedMachine};
@@ -20,17 +20,17 @@ pub(crate) struct Fleet<'f> {
 
 impl<'f> Fleet<'f> {
     /// One of the machines, as rules see it, with these tags.
-    pub(super) fn sight<'m>(
+    pub(super) fn view<'m>(
         &self,
         declaration: &'m Declaration,
         machine: ListedMachine<'_>,
         held: &'m TagsHeld<'m>,
-    ) -> Sight<'m>
+    ) -> MachineView<'m>
     where
         'f: 'm,
     {
         let place = machine.position().index();
-        Sight { fields: self.fields, place, tags: held.known(), lookups: &declaration.lookups }
+        MachineView { fields: self.fields, place, tags: held.known(), lookups: &declaration.lookups }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What each rule says of a machine.
 
-use super::columns::Sight;
-use super::declaration::{Declaration, Gift, Mode, Rule, TagForm};
+use super::columns::MachineView;
+use super::declaration::{Assignment, Declaration, Mode, Rule, TagForm};
 use super::spellings::Spellings;
 use super::template::Filled;
 use crate::filter::{BoundFilter, Unread};
@@ -12,9 +12,9 @@ use crate::model::Tag;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It gives this.
-    Gives(Gift),
+    Gives(Assignment),
     /// It would, and only reports.
-    Reports(Gift),
+    Reports(Assignment),
     /// It does not.
     DoesNot,
     /// An earlier rule of its set has won.
@@ -62,9 +62,9 @@ impl Verdict {
 
     /// What the rule gives, whether that is done or only reported.
     #[must_use]
-    pub(crate) const fn gift(&self) -> Option<&Gift> {
+    pub(crate) const fn assignment(&self) -> Option<&Assignment> {
         match self {
-            Self::Gives(gift) | Self::Reports(gift) => Some(gift),
+            Self::Gives(assignment) | Self::Reports(assignment) => Some(assignment),
             _ => None,
         }
     }
@@ -73,7 +73,7 @@ impl Verdict {
 impl Declaration {
     /// Judges a machine. Of tags that differ only in case or width, those are given that `spellings` chose.
     #[must_use]
-    pub(super) fn judge(&self, machine: &Sight<'_>, spellings: &Spellings) -> Judgement {
+    pub(super) fn judge(&self, machine: &MachineView<'_>, spellings: &Spellings) -> Judgement {
         let in_scope = self.scope.as_ref().map_or(Some(true), |scope| holds(scope, machine));
         if in_scope != Some(true) {
             return Judgement { in_scope, verdicts: Vec::new() };
@@ -105,7 +105,7 @@ impl Declaration {
 
     /// Why a rule is undecided about a machine: what its condition or its tag needs and the machine lacks.
     #[must_use]
-    pub(crate) fn lacking(rule: &Rule, machine: &Sight<'_>) -> Vec<String> {
+    pub(crate) fn lacking(rule: &Rule, machine: &MachineView<'_>) -> Vec<String> {
         let mut lacking = rule.condition.lacking(machine);
         if lacking.is_empty()
             && let Some(TagForm::Template { template, .. }) = &rule.tag
@@ -117,12 +117,12 @@ impl Declaration {
 
     /// The same of the scope.
     #[must_use]
-    pub(crate) fn lacking_for_scope(&self, machine: &Sight<'_>) -> Vec<String> {
+    pub(crate) fn lacking_for_scope(&self, machine: &MachineView<'_>) -> Vec<String> {
         self.scope.as_ref().map_or_else(Vec::new, |scope| scope.lacking(machine))
     }
 
     /// What a rule says by itself, whatever other rules of its set say.
-    fn verdict(&self, rule: &Rule, machine: &Sight<'_>, spellings: &Spellings) -> Verdict {
+    fn verdict(&self, rule: &Rule, machine: &MachineView<'_>, spellings: &Spellings) -> Verdict {
         match holds(&rule.condition, machine) {
             None => return Verdict::Undecided,
             Some(false) => return Verdict::DoesNot,
@@ -140,8 +140,8 @@ impl Declaration {
                 Filled::Odd(text, why) => return Verdict::Odd(text, why),
             },
         };
-        let gift = Gift { tag, value: rule.value };
-        if rule.mode == Mode::Report { Verdict::Reports(gift) } else { Verdict::Gives(gift) }
+        let assignment = Assignment { tag, value: rule.value };
+        if rule.mode == Mode::Report { Verdict::Reports(assignment) } else { Verdict::Gives(assignment) }
     }
 
     /// Why a tag that was made of data may not be given, to be read after "the tag … ": what refuses the file where it is
@@ -158,6 +158,6 @@ impl Declaration {
     }
 }
 
-fn holds(filter: &BoundFilter, machine: &Sight<'_>) -> Option<bool> {
+fn holds(filter: &BoundFilter, machine: &MachineView<'_>) -> Option<bool> {
     filter.verdict(machine, &mut Unread::default())
 }

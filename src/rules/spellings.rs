@@ -35,8 +35,8 @@ impl Spellings {
         let (mut given, mut held): (HashMap<Tag, u64>, HashMap<&str, u64>) = (HashMap::new(), HashMap::new());
         for machine in fleet.inventory.machines() {
             let there = TagsHeld::of(machine, fleet.recent);
-            let judgement = declaration.judge(&fleet.sight(declaration, machine, &there), &Self::default());
-            for tag in judgement.verdicts.iter().filter_map(|verdict| verdict.gift()?.tag.as_ref()) {
+            let judgement = declaration.judge(&fleet.view(declaration, machine, &there), &Self::default());
+            for tag in judgement.verdicts.iter().filter_map(|verdict| verdict.assignment()?.tag.as_ref()) {
                 *given.entry(tag.clone()).or_default() += 1;
             }
             for tag in &there.tags {

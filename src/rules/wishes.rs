@@ -40,9 +40,9 @@ pub(crate) fn wishes<'d>(
     let spellings = Spellings::of(declaration, fleet);
     for machine in fleet.inventory.machines() {
         let held = TagsHeld::of(machine, fleet.recent);
-        let sight = fleet.sight(declaration, machine, &held);
-        let judgement = declaration.judge(&sight, &spellings);
-        account.count(declaration, machine, &sight, &judgement);
+        let view = fleet.view(declaration, machine, &held);
+        let judgement = declaration.judge(&view, &spellings);
+        account.count(declaration, machine, &view, &judgement);
         if judgement.in_scope != Some(true) {
             continue;
         }
@@ -75,7 +75,7 @@ pub(super) fn of_one<'d>(
         return Ok(());
     }
     let of_machine = OfMachine { declaration, judgement, given_last };
-    for (change, rule) in of_machine.gifts()? {
+    for (change, rule) in of_machine.assignments()? {
         see(Wish { position, change, rule, is_swap: false });
     }
     for (tag, rule, is_swap) in of_machine.removals(held) {
@@ -93,12 +93,12 @@ struct OfMachine<'d, 'j> {
 
 impl<'d> OfMachine<'d, '_> {
     /// What is given, each once, with the first rule that gives it; two rules that give two values are an error.
-    fn gifts(&self) -> Result<Vec<(Change, &'d str)>, (usize, usize)> {
-        let mut gifts: Vec<(Change, &'d str)> = Vec::new();
+    fn assignments(&self) -> Result<Vec<(Change, &'d str)>, (usize, usize)> {
+        let mut assignments: Vec<(Change, &'d str)> = Vec::new();
         let mut value: Option<(usize, DeviceValue)> = None;
         for (number, (rule, verdict)) in self.declaration.rules.iter().zip(&self.judgement.verdicts).enumerate() {
-            let Some(gift) = verdict.gift() else { continue };
-            if let Some(new) = gift.value {
+            let Some(assignment) = verdict.assignment() else { continue };
+            if let Some(new) = assignment.value {
                 match value {
                     Some((earlier, known)) if known != new => return Err((earlier, number)),
                     Some(_) => {}
@@ -108,14 +108,14 @@ impl<'d> OfMachine<'d, '_> {
             if !matches!(verdict, Verdict::Gives(_)) {
                 continue;
             }
-            let tag = gift.tag.iter().map(|tag| Change::Tag(TagAction::Add, tag.clone()));
-            for change in tag.chain(gift.value.map(Change::DeviceValue)) {
-                if !gifts.iter().any(|(known, _)| *known == change) {
-                    gifts.push((change, &rule.name));
+            let tag = assignment.tag.iter().map(|tag| Change::Tag(TagAction::Add, tag.clone()));
+            for change in tag.chain(assignment.value.map(Change::DeviceValue)) {
+                if !assignments.iter().any(|(known, _)| *known == change) {
+                    assignments.push((change, &rule.name));
                 }
             }
         }
-        Ok(gifts)
+        Ok(assignments)
     }
 
     /// What is taken off.
@@ -132,10 +132,12 @@ impl<'d> OfMachine<'d, '_> {
     /// Whether a tag stays: a rule gives it, or may, or gives one that the service may take for it.
     fn is_kept(&self, tag: &str) -> bool {
         let judged = self.declaration.rules.iter().zip(&self.judgement.verdicts);
-        judged.into_iter().any(|(rule, verdict)| match verdict.gift().and_then(|gift| gift.tag.as_ref()) {
-            Some(given) => given.as_str() == tag || given.is_case_variant_of(tag),
-            // No rule may give what is retired, whatever it waits for.
-            None => verdict.protects() && rule.could_give(tag) && !self.declaration.own.is_retired(tag),
+        judged.into_iter().any(|(rule, verdict)| {
+            match verdict.assignment().and_then(|assignment| assignment.tag.as_ref()) {
+                Some(given) => given.as_str() == tag || given.is_case_variant_of(tag),
+                // No rule may give what is retired, whatever it waits for.
+                None => verdict.protects() && rule.could_give(tag) && !self.declaration.own.is_retired(tag),
+            }
         })
     }
 
@@ -146,7 +148,7 @@ impl<'d> OfMachine<'d, '_> {
             .rules
             .iter()
             .zip(&self.judgement.verdicts)
-            .filter(|(_, verdict)| matches!(verdict, Verdict::Gives(gift) if gift.tag.is_some()));
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Gives(assignment) if assignment.tag.is_some()));
         let mut sets = winners.filter_map(|(rule, _)| rule.one_of);
         sets.any(|set| self.declaration.rules.iter().any(|rule| rule.one_of == Some(set) && rule.could_give(tag)))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Desk;
+use super::RunContext;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
@@ -39,26 +39,26 @@ pub(crate) async fn apply<T: Transport>(
     tenant: &Tenant<T>,
     order: &ApplyOrder,
     input: CheckedInput,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    tenant.forget_old_runs(order.run.keep_runs, context).await?;
     let mut application = Application::new(tenant, order, input, ReadProgress::default())?;
     if let Some(reason) = &tenant.unknown {
-        return application.give_up(reason.clone(), desk).await;
+        return application.give_up(reason.clone(), context).await;
     }
     if let Some(unfinished) = application.same_command().await? {
-        desk.say(&keeps_rows(&unfinished));
-        let going_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk);
+        context.say(&keeps_rows(&unfinished));
+        let going_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, context);
         return Box::pin(going_on).await;
     }
-    application.input.note_selection(&desk.screen);
+    application.input.note_selection(&context.screen);
     loop {
-        let planned = match make_plan(tenant, &application.input, order.planning, desk).await? {
+        let planned = match make_plan(tenant, &application.input, order.planning, context).await? {
             Ok(planned) => planned,
-            Err(error) => return application.give_up(end_reason(error), desk).await,
+            Err(error) => return application.give_up(end_reason(error), context).await,
         };
-        if let Some(begun) = application.begin(planned, desk).await? {
-            return Box::pin(application.carry_out(begun, desk)).await;
+        if let Some(begun) = application.begin(planned, context).await? {
+            return Box::pin(application.carry_out(begun, context)).await;
         }
     }
 }
@@ -92,11 +92,15 @@ impl<'a, T: Transport> Application<'a, T> {
     }
 
     /// Sends what is to be sent, and answers every row.
-    pub(super) async fn carry_out(&self, (key, id): Begun, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
+    pub(super) async fn carry_out(
+        &self,
+        (key, id): Begun,
+        context: &mut RunContext,
+    ) -> Result<ExitStatus, CommandError> {
         let Self { tenant, order, .. } = *self;
         let (selected_from, account) = (self.input.sheet.selected_from, self.input.account());
         let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from, account };
-        run.carry_out(order.planning.inventory.then_some(&self.calls), desk).await
+        run.carry_out(order.planning.inventory.then_some(&self.calls), context).await
     }
 
     /// An unfinished run of the same command line over the same rows, where that says which of them are meant: they stay as
@@ -111,16 +115,20 @@ impl<'a, T: Transport> Application<'a, T> {
 
     /// Asks for the plan and stores it as a run that may begin: a new one, or the one that it goes on with. `None` when the
     /// plan has waited for too long on the way.
-    pub(super) async fn begin(&mut self, planned: Planned, desk: &mut Desk) -> Result<Option<Begun>, CommandError> {
+    pub(super) async fn begin(
+        &mut self,
+        planned: Planned,
+        context: &mut RunContext,
+    ) -> Result<Option<Begun>, CommandError> {
         if let Some(read) = &planned.read {
             add_reading(&mut self.calls, read);
         }
         let operations_digest = operations_digest(&planned);
-        let new_run = self.new_run(self.input_digest.clone(), operations_digest, desk);
+        let new_run = self.new_run(self.input_digest.clone(), operations_digest, context);
         let candidates = if self.order.joins { candidates(self.tenant).await? } else { Vec::new() };
         match candidates.iter().find(|candidate| self.is_meant(candidate, &new_run)) {
-            Some(unfinished) => self.go_on(unfinished, planned, new_run, desk).await,
-            None => self.begin_new(planned, new_run, desk).await,
+            Some(unfinished) => self.go_on(unfinished, planned, new_run, context).await,
+            None => self.begin_new(planned, new_run, context).await,
         }
     }
 
@@ -138,16 +146,16 @@ impl<'a, T: Transport> Application<'a, T> {
         &mut self,
         planned: Planned,
         new_run: NewRun,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<Option<Begun>, CommandError> {
-        self.consent(&planned, None, desk).await?;
-        if planned.is_stale(self.tenant, desk) {
+        self.consent(&planned, None, context).await?;
+        if planned.is_stale(self.tenant, context) {
             return Ok(None);
         }
         let (store, id) = (&self.tenant.store, new_run.run_id.clone());
         let key = record(store, new_run, &mut self.input, &planned, true).await?;
-        claim(store, key, &self.tenant.patience(self.order.run.lock_wait), desk).await?;
-        if planned.is_stale(self.tenant, desk) || planned.is_overtaken(self.tenant, desk).await? {
+        claim(store, key, &self.tenant.patience(self.order.run.lock_wait), context).await?;
+        if planned.is_stale(self.tenant, context) || planned.is_overtaken(self.tenant, context).await? {
             // Nothing was sent, so nothing of it has to stay.
             store.set_run_state(key, RunState::Preparing).await?;
             store.discard_run(key).await?;
@@ -162,12 +170,12 @@ impl<'a, T: Transport> Application<'a, T> {
         unfinished: &UnfinishedRun,
         planned: Planned,
         new_run: NewRun,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<Option<Begun>, CommandError> {
         let (store, run) = (&self.tenant.store, unfinished.run.key);
         let patience = self.tenant.patience(self.order.run.lock_wait);
         // Whoever is at it would go on changing what is decided about.
-        let claimed = claim(store, run, &patience, desk).await;
+        let claimed = claim(store, run, &patience, context).await;
         // Whoever was at it may have put the run into a new form meanwhile, and this one is no more.
         if claimed.is_err() && !candidates(self.tenant).await?.iter().any(|candidate| candidate.run.key == run) {
             return Ok(None);
@@ -178,16 +186,16 @@ impl<'a, T: Transport> Application<'a, T> {
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
         let joined = join(store, run, &mut planned, settings).await?;
-        if let Err(error) = self.consent(&planned, Some(unfinished), desk).await {
+        if let Err(error) = self.consent(&planned, Some(unfinished), context).await {
             store.set_run_state(run, RunState::Stopped).await?;
             return Err(error);
         }
-        if planned.is_stale(self.tenant, desk) {
+        if planned.is_stale(self.tenant, context) {
             return Ok(None);
         }
         let key = carry_into(store, &joined, new_run, &mut self.input, &planned).await?;
-        claim(store, key, &patience, desk).await?;
-        let is_stale = planned.is_stale(self.tenant, desk);
+        claim(store, key, &patience, context).await?;
+        let is_stale = planned.is_stale(self.tenant, context);
         Ok((!is_stale).then(|| (key, unfinished.run.description.run_id.clone())))
     }
 
@@ -196,31 +204,31 @@ impl<'a, T: Transport> Application<'a, T> {
         &self,
         planned: &Planned,
         unfinished: Option<&UnfinishedRun>,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<(), CommandError> {
         let PlanningOptions { max_changes, settings, .. } = self.order.planning;
         planned.refuse_too_many_changes(max_changes, settings.guard)?;
         let joins = unfinished.map(|unfinished| joins(unfinished, planned.changes()));
         if !self.order.run.asks || planned.changes() == 0 {
             if let Some(joins) = joins {
-                desk.say(&joins);
+                context.say(&joins);
             }
             return Ok(());
         }
         let report = planned.report(self.tenant, &self.input, self.order.planning.bulk).await?.text();
         let text = joins.map_or_else(|| report.clone(), |joins| format!("{joins}\n{report}"));
-        desk.ask(self.tenant.clock.as_ref(), self.tenant.gate.deadline, &text).await
+        context.ask(self.tenant.clock.as_ref(), self.tenant.gate.deadline, &text).await
     }
 
     /// Without the machines nothing can be decided, and every row still gets its answer: what an unfinished run of the very
     /// same rows knows of them, if there is one.
-    async fn give_up(&mut self, reason: EndReason, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
+    async fn give_up(&mut self, reason: EndReason, context: &mut RunContext) -> Result<ExitStatus, CommandError> {
         let (tenant, target, options) = (self.tenant, &self.order.target, &self.order.run);
         let selected_from = self.input.sheet.selected_from;
         let candidates = if self.order.joins { candidates(tenant).await? } else { Vec::new() };
         let is_same = |one: &&UnfinishedRun| one.run.description.input_digest == self.input_digest;
         if let Some(UnfinishedRun { run, .. }) = candidates.iter().find(is_same) {
-            let run = claim_by_name(tenant, run, options.lock_wait, desk).await?;
+            let run = claim_by_name(tenant, run, options.lock_wait, context).await?;
             let run = Run {
                 tenant,
                 key: run.key,
@@ -230,7 +238,7 @@ impl<'a, T: Transport> Application<'a, T> {
                 selected_from,
                 account: None,
             };
-            return run.give_up(reason, desk).await;
+            return run.give_up(reason, context).await;
         }
         let machines = Resolution::of(&self.input.sheet.requests, None);
         let (own, settings) = (OwnWrites::default(), PlanSettings::default());
@@ -238,16 +246,16 @@ impl<'a, T: Transport> Application<'a, T> {
         let made_at = tenant.clock.boot_time();
         let planned = Planned { plan, inventory: None, read: None, read_from: None, own, made_at };
         let digest = self.input.order.as_ref().map(OrderDigest::without_content).unwrap_or_default();
-        let new_run = self.new_run(digest, String::new(), desk);
+        let new_run = self.new_run(digest, String::new(), context);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
-        Run { tenant, key, id: &id, target, options, selected_from, account: None }.give_up(reason, desk).await
+        Run { tenant, key, id: &id, target, options, selected_from, account: None }.give_up(reason, context).await
     }
 
-    fn new_run(&self, input_digest: String, operations_digest: String, desk: &mut Desk) -> NewRun {
+    fn new_run(&self, input_digest: String, operations_digest: String, context: &mut RunContext) -> NewRun {
         let input = &self.input;
         NewRun {
-            run_id: new_run_id(self.tenant, &mut desk.random),
+            run_id: new_run_id(self.tenant, &mut context.random),
             kind: RunKind::Apply,
             input_digest,
             operations_digest,

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Desk;
+use super::RunContext;
 use super::deciding_again::open_undone;
-use super::foretelling::{foretell, sitting};
+use super::foretelling::{foretell, session};
 use super::order_digest::OrderDigest;
 use super::record::WITHHELD;
 use super::tenant::Tenant;
@@ -21,7 +21,7 @@ use crate::report::{
     joined, kept_text, write_results,
 };
 use crate::rules::{Account, RULES_HEADER};
-use crate::store::{NewSitting, Reader, RunKey, RunState, StoreError, StoredRun};
+use crate::store::{NewRunSession, Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
 /// How a run is carried out, whatever it does.
@@ -63,46 +63,46 @@ impl<T: Transport> Run<'_, T> {
     pub(super) async fn carry_out(
         &self,
         read: Option<&ReadProgress>,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<ExitStatus, CommandError> {
         tracing::info!(run = %self.id, host = self.tenant.host, "calls begin");
-        let mut outcome = self.send(desk).await;
+        let mut outcome = self.send(context).await;
         if let (Ok((_, progress)), Some(read)) = (&mut outcome, read) {
             add_read(progress, read);
         }
-        self.conclude(outcome, desk).await
+        self.conclude(outcome, context).await
     }
 
     /// Answers the rows of a run that ended before its first write.
-    pub(super) async fn give_up(&self, reason: EndReason, desk: &Desk) -> Result<ExitStatus, CommandError> {
-        self.give_way(&reason, &desk.screen).await?;
+    pub(super) async fn give_up(&self, reason: EndReason, context: &RunContext) -> Result<ExitStatus, CommandError> {
+        self.give_way(&reason, &context.screen).await?;
         open_undone(&self.tenant.store, self.key).await?;
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
-        self.tenant.store.begin_sitting(self.key, sitting(self.tenant)).await?;
+        self.tenant.store.begin_session(self.key, session(self.tenant)).await?;
         let mut progress = Progress::default();
         add_read(&mut progress, &self.tenant.failed_reading());
-        self.conclude(Ok((reason, progress)), desk).await
+        self.conclude(Ok((reason, progress)), context).await
     }
 
-    async fn send(&self, desk: &mut Desk) -> Result<(EndReason, Progress), DispatchError> {
+    async fn send(&self, context: &mut RunContext) -> Result<(EndReason, Progress), DispatchError> {
         let Self { tenant, key, options, .. } = self;
         let settings = DispatchSettings {
             gate: tenant.gate.clone(),
             bulk: options.bulk,
             maximum_errors: options.maximum_errors,
-            tick: desk.tick,
-            seed: desk.random.u64(..),
+            tick: context.tick,
+            seed: context.random.u64(..),
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;
         let foretold = foretell(tenant, *key, options.bulk).await?;
-        tenant.store.begin_sitting(*key, NewSitting { foretold, ..sitting(tenant) }).await?;
+        tenant.store.begin_session(*key, NewRunSession { foretold, ..session(tenant) }).await?;
         tenant.store.keep_a_copy(*key).await;
-        let mut report = (ProgressReport::new(desk.screen.clone(), desk.quiet), desk.bulletin.clone());
+        let mut report = (ProgressReport::new(context.screen.clone(), context.quiet), context.live_status.clone());
         let (transport, clock, stop_requests) =
-            (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut desk.stop_requests);
+            (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut context.stop_requests);
         let (mut reason, progress) =
             dispatch(transport, &tenant.store, clock, *key, settings, &mut report, stop_requests).await?;
-        if let Err(error) = self.note_end(&reason, &desk.screen).await {
+        if let Err(error) = self.note_end(&reason, &context.screen).await {
             reason = EndReason::StoreFailed(error);
         }
         Ok((reason, progress))
@@ -140,11 +140,11 @@ impl<T: Transport> Run<'_, T> {
     async fn conclude(
         &self,
         outcome: Result<(EndReason, Progress), DispatchError>,
-        desk: &Desk,
+        context: &RunContext,
     ) -> Result<ExitStatus, CommandError> {
-        let screen = &desk.screen;
+        let screen = &context.screen;
         let began_to_write = self.tenant.clock.boot_time();
-        let written = self.write(&outcome, desk).await;
+        let written = self.write(&outcome, context).await;
         let writing_took = self.tenant.clock.boot_time().since(began_to_write);
         let (reason, mut progress) = match outcome {
             Ok(outcome) => outcome,
@@ -155,7 +155,7 @@ impl<T: Transport> Run<'_, T> {
                 return Err(error.into());
             }
         };
-        let repeated_options = desk.repeated_options.as_str();
+        let repeated_options = context.repeated_options.as_str();
         let (run, totals, open) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -176,9 +176,9 @@ impl<T: Transport> Run<'_, T> {
         };
         let status = exit_status(&reason, &totals).and(balance(&run, &totals));
         tracing::info!(run = %self.id, exit_status = status.code(), rows = totals.rows, "run is over");
-        desk.waits.iter().for_each(|(whom, time)| progress.spend(*whom, *time));
+        context.waits.iter().for_each(|(whom, time)| progress.spend(*whom, *time));
         progress.spend(Spent::Results, writing_took);
-        progress.end(self.tenant.clock.boot_time().since(desk.began));
+        progress.end(self.tenant.clock.boot_time().since(context.began));
         let summary = RunSummary {
             run_id: self.id,
             reason: &reason,
@@ -192,35 +192,36 @@ impl<T: Transport> Run<'_, T> {
             input: &run.description.input_path,
             selected_from: self.selected_from,
         };
-        self.end_sitting(&summary).await;
-        let shown = show(&summary, self.account, status, desk);
-        self.report(desk).await;
+        self.end_session(&summary).await;
+        let shown = show(&summary, self.account, status, context);
+        self.report(context).await;
         shown.map(|()| status)
     }
 
     /// What cannot be noted is missing in the report, and nowhere else.
-    async fn end_sitting(&self, summary: &RunSummary<'_>) {
-        if let Err(error) = self.tenant.store.end_sitting(self.key, summary.sitting_end()).await {
+    async fn end_session(&self, summary: &RunSummary<'_>) {
+        if let Err(error) = self.tenant.store.end_session(self.key, summary.session_end()).await {
             tracing::debug!(%error, "the end of the run is not noted for its report");
         }
     }
 
     /// A report that cannot be made changes nothing of the run.
-    async fn report(&self, desk: &Desk) {
+    async fn report(&self, context: &RunContext) {
         let Some(target) = &self.options.report else { return };
-        let made = Page::of(&self.tenant.store, self.id, &desk.repeated_options, self.tenant.clock.wall_time()).await;
+        let made =
+            Page::of(&self.tenant.store, self.id, &context.repeated_options, self.tenant.clock.wall_time()).await;
         let written = match made {
-            Ok(page) => target.write(&page.html(), &desk.screen),
+            Ok(page) => target.write(&page.html(), &context.screen),
             Err(error) => Err(error.into()),
         };
         match written {
-            Ok(()) => desk.say(&format!("Report: {target}")),
-            Err(error) => desk.screen.warning(&format!("{}; nothing else depends on it", shown(&causes(&error)))),
+            Ok(()) => context.say(&format!("Report: {target}")),
+            Err(error) => context.screen.warning(&format!("{}; nothing else depends on it", shown(&causes(&error)))),
         }
     }
 
     /// Writes the results from the state, or from the copy of the run where the state was harmed under way.
-    async fn write(&self, outcome: &Result<(EndReason, Progress), DispatchError>, desk: &Desk) -> Written {
+    async fn write(&self, outcome: &Result<(EndReason, Progress), DispatchError>, context: &RunContext) -> Written {
         let harm = match outcome {
             Ok((EndReason::StoreFailed(error), _)) | Err(DispatchError::Store(error)) => Some(error),
             _ => None,
@@ -228,27 +229,27 @@ impl<T: Transport> Run<'_, T> {
         let copy = self.tenant.store.copy_of_run().await;
         match (copy, harm.is_some_and(StoreError::is_damage)) {
             // Nothing can be gone on with where the state is harmed.
-            (Some(copy), true) => self.write_from(&copy, desk).await.map(|(run, totals, _open)| (run, totals, 0)),
-            (copy, _) => match (self.write_from(&self.tenant.store, desk).await, copy) {
+            (Some(copy), true) => self.write_from(&copy, context).await.map(|(run, totals, _open)| (run, totals, 0)),
+            (copy, _) => match (self.write_from(&self.tenant.store, context).await, copy) {
                 (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
-                    self.write_from(&copy, desk).await.and(Err(error.into()))
+                    self.write_from(&copy, context).await.and(Err(error.into()))
                 }
                 (written, _) => written,
             },
         }
     }
 
-    async fn write_from(&self, store: &Reader, desk: &Desk) -> Written {
+    async fn write_from(&self, store: &Reader, context: &RunContext) -> Written {
         let run = store.run_by_id(self.id).await?;
         let mut totals =
-            write_results(store, &run, self.target, self.options.skip_missing_machines, &desk.screen).await?;
+            write_results(store, &run, self.target, self.options.skip_missing_machines, &context.screen).await?;
         // Rows of rules, and rows that were withheld, would pass by the guard as a file of their own: the same input is to be
         // run again.
         totals.lacks_orders = run.description.header == RULES_HEADER
             || has_withheld(&totals)
             || OrderDigest::says_changes(&run.description.input_digest);
-        if let Some(bulletin) = &desk.bulletin {
-            bulletin.note_rows(&totals);
+        if let Some(live_status) = &context.live_status {
+            live_status.note_rows(&totals);
         }
         let open = store.open_operations(run.key).await?;
         Ok((run, totals, open))
@@ -271,26 +272,26 @@ fn show(
     summary: &RunSummary<'_>,
     account: Option<&Account>,
     status: ExitStatus,
-    desk: &Desk,
+    context: &RunContext,
 ) -> Result<(), CommandError> {
-    let screen = &desk.screen;
+    let screen = &context.screen;
     if status == ExitStatus::Bug {
         screen.line(
             "error: the books do not balance: the rows in the results are not those of the input; please report this",
         );
     }
-    let shown = if desk.json {
+    let shown = if context.json {
         // The object is for a script; why something needs attention is for whoever gets its mail.
         if status != ExitStatus::Done || !matches!(summary.reason, EndReason::Finished) {
             screen.line(summary.text(screen).trim_end());
         } else if !summary.totals.kept.is_empty() {
-            desk.say(&kept_text(&summary.totals.kept));
+            context.say(&kept_text(&summary.totals.kept));
         }
         let own = account.map_or_else(|| summary.json(), |account| joined(summary.json(), account.json()));
         screen.object(own, &summary.ending())
-    } else if desk.quiet && status == ExitStatus::Done {
+    } else if context.quiet && status == ExitStatus::Done {
         Ok(())
-    } else if *summary.target == ResultsTarget::StandardOutput || desk.quiet {
+    } else if *summary.target == ResultsTarget::StandardOutput || context.quiet {
         screen.line(summary.text(screen).trim_end());
         Ok(())
     } else {

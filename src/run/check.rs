@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::desk::Desk;
+use super::context::RunContext;
 use super::tenant::Tenant;
 use crate::api::{ApiRequest, Transport};
 use crate::call::{
@@ -56,10 +56,10 @@ pub(crate) struct QuotaLeft {
 
 impl<T: Transport> Tenant<T> {
     /// Asks for the first machine of the list, once: counted, and waited for where it must be, but not made again.
-    pub(crate) async fn ask_for_one_machine(&self, desk: &mut Desk) -> Result<(), CommandError> {
+    pub(crate) async fn ask_for_one_machine(&self, context: &mut RunContext) -> Result<(), CommandError> {
         self.refuse_unknown()?;
         let (_going_on, draining) = watch::channel(false);
-        let caller = self.caller(draining, desk);
+        let caller = self.caller(draining, context);
         // Nobody is told of its phases.
         let reports = Reports::new(mpsc::channel(1).0);
         let call = Call {
@@ -72,7 +72,7 @@ impl<T: Transport> Tenant<T> {
         };
         let since = self.clock.wall_time();
         let asking = caller.perform_once(&call, &reports);
-        let asked = desk.look(self.clock.as_ref(), self.gate.deadline, asking).await?.transpose()?;
+        let asked = context.look(self.clock.as_ref(), self.gate.deadline, asking).await?.transpose()?;
         let in_vain = Err(Unanswered { cause: WaitCause::Answer { since }, asked_to_wait: None });
         let end = match asked.unwrap_or(in_vain) {
             Ok(end) => end,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::desk::{Desk, Waited};
+use super::context::{RunContext, Waited};
 use super::patience::Patience;
 use super::tenant::Tenant;
 use crate::api::Transport;
@@ -21,14 +21,14 @@ pub(super) async fn claim_by_name<T: Transport>(
     tenant: &Tenant<T>,
     run: &StoredRun,
     lock_wait: Option<Duration>,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<StoredRun, CommandError> {
     let (store, began) = (&tenant.store, tenant.clock.boot_time());
     let mut run = run.clone();
     loop {
         let waited = tenant.clock.boot_time().since(began);
         let patience = tenant.patience(lock_wait.map(|wait| wait.saturating_sub(waited)));
-        let Err(error) = claim(store, run.key, &patience, desk).await else { return Ok(run) };
+        let Err(error) = claim(store, run.key, &patience, context).await else { return Ok(run) };
         let today = store.run_by_id(&run.description.run_id).await?;
         if today.key == run.key {
             return Err(error);
@@ -42,7 +42,7 @@ pub(super) async fn claim(
     store: &Store,
     run: RunKey,
     patience: &Patience,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<(), CommandError> {
     let give_up = patience.end();
     let mut told: Vec<Holder> = Vec::new();
@@ -54,12 +54,12 @@ pub(super) async fn claim(
         let waited = match give_up {
             None => Waited::TimeIsUp,
             Some(give_up) => {
-                if !told.iter().map(Holder::hindrance).eq(holders.iter().map(Holder::hindrance)) {
-                    desk.say(&patience.text(give_up, &holders));
+                if !told.iter().map(Holder::obstacle).eq(holders.iter().map(Holder::obstacle)) {
+                    context.say(&patience.text(give_up, &holders));
                     told.clone_from(&holders);
                 }
                 let over = until_over(store, &holders, &patience.clock);
-                desk.wait_for(Spent::OtherRun, patience.clock.as_ref(), Some(give_up), over).await
+                context.wait_for(Spent::OtherRun, patience.clock.as_ref(), Some(give_up), over).await
             }
         };
         let why = match waited {

@@ -1,7 +1,7 @@
 //! What is left of a stored run, decided again: by the list of today, our own later writes, and the options of this
 //! invocation.
 
-use super::Desk;
+use super::RunContext;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading, found};
 use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
@@ -61,7 +61,7 @@ pub(super) async fn decide_again<T: Transport>(
     stored: &StoredRun,
     planning: PlanningOptions,
     calls: &mut ReadProgress,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
     let known = known_operations(&tenant.store, stored.key).await?;
     let mut run = DecidedRun::default();
@@ -71,7 +71,7 @@ pub(super) async fn decide_again<T: Transport>(
     }
     // A sandbox begins anew with each command; it knows nothing of what was done.
     let looked = if planning.inventory && !tenant.is_sandbox {
-        match tenant.read_machines(desk).await {
+        match tenant.read_machines(context).await {
             Ok(MachinesRead { inventory, progress, began_at }) => {
                 add_reading(calls, &progress);
                 Some((inventory, tenant.own_writes(began_at).await?))

@@ -8,18 +8,18 @@ use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
 use crate::model::{Bucket, ChangeKind};
 use crate::plan::schedule::{Schedule, course, together};
 use crate::quota::{Pacer, QuotaScope, side_by_side};
-use crate::store::{ForetoldPoint, KeptLimit, NewSitting, RunKey, StoreError, WorkCount, WorkKind};
+use crate::store::{ForetoldPoint, KeptLimit, NewRunSession, RunKey, StoreError, WorkCount, WorkKind};
 
 /// How long a call takes, where nothing was measured yet.
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 /// Points that are kept of the schedule of a bucket.
 const MOST_POINTS: u64 = 200;
 
-/// What a sitting begins with that does not send anything.
-pub(super) fn sitting<T: Transport>(tenant: &Tenant<T>) -> NewSitting {
+/// What a session begins with that does not send anything.
+pub(super) fn session<T: Transport>(tenant: &Tenant<T>) -> NewRunSession {
     let limits = tenant.gate.quota.limits().iter();
     let limits = limits.map(|limit| KeptLimit { window: limit.window, calls: limit.calls.get() });
-    NewSitting {
+    NewRunSession {
         version: env!("CARGO_PKG_VERSION"),
         limits: limits.collect(),
         quota_scope: tenant.gate.scope,

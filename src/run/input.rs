@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Desk;
+use super::RunContext;
 use super::input_faults::{portal_warning, refuse_conflicts, refused, show_lines, show_warnings, unusable_json};
 use super::order_digest::{Digesting, OrderDigest};
 use super::tenant::Tenant;
@@ -204,7 +204,7 @@ pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<Ch
 pub(crate) async fn check_input_with_machines<T: Transport>(
     tenant: &Tenant<T>,
     mut order: InputOrder,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<CheckedInput, CommandError> {
     tenant.refuse_unknown()?;
     let names = order.filter.iter().flat_map(|filter| filter.filter.names()).filter(|name| is_of_machine(name));
@@ -212,11 +212,11 @@ pub(crate) async fn check_input_with_machines<T: Transport>(
     if order.is_tenants_list() {
         list = list.writing_rows();
     }
-    let (machines, mut fields) = tenant.read_list(list, desk).await?;
+    let (machines, mut fields) = tenant.read_list(list, context).await?;
     if order.is_tenants_list() {
         order.source = InputSource::Bytes(Box::new(fields.open_rows()));
     }
-    let screen = desk.screen.clone();
+    let screen = context.screen.clone();
     let began = tenant.clock.boot_time();
     let checking = tokio::task::spawn_blocking(move || {
         let listed = ListedFields { inventory: &machines.inventory, fields: &fields };
@@ -224,7 +224,7 @@ pub(crate) async fn check_input_with_machines<T: Transport>(
         (checked.and_then(|input| input.with_machine_column(&listed, &screen)), machines)
     });
     let (checked, machines) = checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?;
-    desk.note_reading(tenant.clock.boot_time().since(began));
+    context.note_reading(tenant.clock.boot_time().since(began));
     tenant.keep_read(machines);
     checked
 }
@@ -233,14 +233,14 @@ pub(crate) async fn check_input_with_machines<T: Transport>(
 pub(crate) async fn choose_machine_column<T: Transport>(
     tenant: &Tenant<T>,
     input: CheckedInput,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<CheckedInput, CommandError> {
     if !input.sheet.has_rival_columns() {
         return Ok(input);
     }
     tenant.refuse_unknown()?;
-    let (machines, fields) = tenant.read_list(ListBuilder::default(), desk).await?;
-    let screen = desk.screen.clone();
+    let (machines, fields) = tenant.read_list(ListBuilder::default(), context).await?;
+    let screen = context.screen.clone();
     let choosing = tokio::task::spawn_blocking(move || {
         let listed = ListedFields { inventory: &machines.inventory, fields: &fields };
         (input.with_machine_column(&listed, &screen), machines)

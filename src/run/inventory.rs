@@ -1,6 +1,6 @@
 //! Exporting the tenant's machines.
 
-use super::Desk;
+use super::RunContext;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::call::beside_the_runtime;
@@ -14,21 +14,21 @@ pub(crate) async fn inventory<T: Transport>(
     tenant: &Tenant<T>,
     target: &MachinesTarget,
     (file, sheet): (MachinesFile, MachinesSheet),
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
-    let screen = desk.screen.clone();
-    let outcome = match tenant.read_into(sheet, &mut report, desk).await {
+    let mut report = ReadingReport::new(context.screen.clone(), context.quiet);
+    let screen = context.screen.clone();
+    let outcome = match tenant.read_into(sheet, &mut report, context).await {
         Ok(sheet) => beside_the_runtime(move || file.finish(sheet, &screen)).await.map_err(CommandError::from),
         Err(error) => Err(error),
     };
     outcome.map_err(|error| error.with_own(reading_json(report.progress(), None)))?;
-    if desk.json {
-        desk.screen.object(reading_json(report.progress(), Some(target)), &Ending::finished(0))?;
+    if context.json {
+        context.screen.object(reading_json(report.progress(), Some(target)), &Ending::finished(0))?;
     } else {
         let machines = counted(report.progress().machines, "machine", "machines");
-        desk.say(&format!("{machines} written to {}", shown(target.path())));
+        context.say(&format!("{machines} written to {}", shown(target.path())));
     }
     Ok(ExitStatus::Done)
 }

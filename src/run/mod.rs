@@ -2,19 +2,19 @@
 //!
 //! Here is what the commands have in common, and here it runs without a process around it. Whatever comes from outside is
 //! a value: the service is a [`Transport`](crate::api::Transport) in a [`Tenant`], with the store and the clock; screen,
-//! consent, interrupts and chance are the [`Desk`]; the input is bytes that have a name ([`InputOrder`]). Nothing here asks
+//! consent, interrupts and chance are the [`RunContext`]; the input is bytes that have a name ([`InputOrder`]). Nothing here asks
 //! the system for the time, for chance, for the environment or for an answer.
 //!
 //! # How to drive it
 //! One command is:
 //!
 //! ```text
-//! let input = check_input(InputOrder { .. }, &desk.screen).await?;           // apply, plan, verify
-//! let tenant = Tenant::open(service, identity, store, clock, calls, &mut desk).await?;
-//! let status = apply(&tenant, &order, input, &mut desk).await?;              // or any other entry
+//! let input = check_input(InputOrder { .. }, &context.screen).await?;           // apply, plan, verify
+//! let tenant = Tenant::open(service, identity, store, clock, calls, &mut context).await?;
+//! let status = apply(&tenant, &order, input, &mut context).await?;              // or any other entry
 //! ```
 //!
-//! A simulation gives each process a [`Store`](crate::store::Store) and a clock of its own, and each command a desk:
+//! A simulation gives each process a [`Store`](crate::store::Store) and a clock of its own, and each command a context:
 //! [`Screen::over`](crate::report::Screen::over) streams in memory takes what is said and, with
 //! [`ResultsTarget::StandardOutput`](crate::report::ResultsTarget), the results; [`Consent`] answers, waits or refuses; the
 //! sender of `stop_requests` interrupts. Dropping the future of a command, and its store, is the death of its process:
@@ -24,8 +24,8 @@ mod apply;
 mod carrying_out;
 mod check;
 mod claim;
+mod context;
 mod deciding_again;
-mod desk;
 mod foretelling;
 #[cfg(test)]
 mod histories;
@@ -51,7 +51,7 @@ mod verify;
 pub(crate) use apply::{ApplyOrder, apply};
 pub(crate) use carrying_out::RunOptions;
 pub(crate) use check::{BucketLeft, QuotaLeft};
-pub(crate) use desk::{Consent, Desk};
+pub(crate) use context::{Consent, RunContext};
 pub(crate) use input::{
     CheckedInput, InputOrder, InputSource, NamedFilter, TENANT_INPUT, check_input, check_input_with_machines,
     choose_machine_column,

@@ -1,6 +1,6 @@
 //! What a run over an input would do; changes nothing.
 
-use super::Desk;
+use super::RunContext;
 use super::input::CheckedInput;
 use super::planning::{Planned, PlanningOptions, make_plan};
 use super::tenant::Tenant;
@@ -15,12 +15,12 @@ pub(crate) async fn plan<T: Transport>(
     planning: PlanningOptions,
     tells_differences: bool,
     input: &CheckedInput,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    input.note_selection(&desk.screen);
-    let planned = make_plan(tenant, input, planning, desk).await??;
-    show(tenant, planning, tells_differences, input, &planned, desk).await
+    input.note_selection(&context.screen);
+    let planned = make_plan(tenant, input, planning, context).await??;
+    show(tenant, planning, tells_differences, input, &planned, context).await
 }
 
 /// Says what is planned.
@@ -30,10 +30,10 @@ pub(super) async fn show<T: Transport>(
     tells_differences: bool,
     input: &CheckedInput,
     planned: &Planned,
-    desk: &Desk,
+    context: &RunContext,
 ) -> Result<ExitStatus, CommandError> {
     let report = planned.report(tenant, input, planning.bulk).await?;
-    tell(&report, planned, planning, tells_differences, desk)
+    tell(&report, planned, planning, tells_differences, context)
 }
 
 /// Says what a report says of a plan.
@@ -42,7 +42,7 @@ pub(super) fn tell(
     planned: &Planned,
     planning: PlanningOptions,
     tells_differences: bool,
-    desk: &Desk,
+    context: &RunContext,
 ) -> Result<ExitStatus, CommandError> {
     // What `apply` would end with.
     let failing: u64 = [Decision::NotInInventory, Decision::Withheld].map(|left| planned.plan.count(left)).iter().sum();
@@ -52,11 +52,11 @@ pub(super) fn tell(
         status = status.and(ExitStatus::Differences);
     }
     let refused = planned.refuse_too_many_changes(planning.max_changes, planning.settings.guard);
-    if desk.json {
+    if context.json {
         refused.map_err(|error| error.with_own(report.json()))?;
-        desk.screen.object(report.json(), &Ending::finished(status.code()))?;
+        context.screen.object(report.json(), &Ending::finished(status.code()))?;
     } else {
-        desk.screen.text(&report.text())?;
+        context.screen.text(&report.text())?;
         refused?;
     }
     Ok(status)

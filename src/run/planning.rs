@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Desk;
+use super::RunContext;
 use super::input::CheckedInput;
 use super::input_faults::{more_tags, refuse_conflicts};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
@@ -61,11 +61,11 @@ pub(super) async fn make_plan<T: Transport>(
     tenant: &Tenant<T>,
     input: &CheckedInput,
     options: PlanningOptions,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
     // Without a row there is nothing to be known.
     let machines = if options.inventory && !input.sheet.requests.all.is_empty() {
-        match tenant.read_machines(desk).await {
+        match tenant.read_machines(context).await {
             Ok(machines) => Some(machines),
             Err(error) => return Ok(Err(error)),
         }
@@ -74,9 +74,9 @@ pub(super) async fn make_plan<T: Transport>(
     };
     let own = own_writes(tenant, machines.as_ref().map(|machines| machines.began_at)).await?;
     if let Some(MachinesRead { inventory, .. }) = &machines {
-        warn_of_tags(tenant, input, inventory, &desk.screen);
+        warn_of_tags(tenant, input, inventory, &context.screen);
     }
-    plan_over(tenant, input, machines, own, options.settings, &desk.screen).map(Ok)
+    plan_over(tenant, input, machines, own, options.settings, &context.screen).map(Ok)
 }
 
 /// Plans over machines that have been read, if they have, and our own writes.
@@ -200,7 +200,7 @@ impl Planned {
     pub(super) async fn is_overtaken<T: Transport>(
         &self,
         tenant: &Tenant<T>,
-        desk: &Desk,
+        context: &RunContext,
     ) -> Result<bool, CommandError> {
         let OwnWrites { recent, .. } = own_writes(tenant, self.read_from).await?;
         let is_overtaken = self.plan.iter().any(|(operation, ..)| {
@@ -209,14 +209,14 @@ impl Planned {
                 .is_some_and(|machine| recent.find(machine, tag) != self.own.recent.find(machine, tag))
         });
         if is_overtaken {
-            desk.screen.line("Another run has changed what the plan is about: it is made again.");
+            context.screen.line("Another run has changed what the plan is about: it is made again.");
         }
         Ok(is_overtaken)
     }
 
     /// Whether it has waited for too long; says so then.
-    pub(super) fn is_stale<T: Transport>(&self, tenant: &Tenant<T>, desk: &Desk) -> bool {
-        is_stale(self.made_at, tenant, desk)
+    pub(super) fn is_stale<T: Transport>(&self, tenant: &Tenant<T>, context: &RunContext) -> bool {
+        is_stale(self.made_at, tenant, context)
     }
 
     /// What is decided about an operation.
@@ -289,11 +289,11 @@ impl Planned {
 }
 
 /// Whether what was planned then has waited for too long; says so then.
-pub(super) fn is_stale<T: Transport>(planned_at: BootTime, tenant: &Tenant<T>, desk: &Desk) -> bool {
+pub(super) fn is_stale<T: Transport>(planned_at: BootTime, tenant: &Tenant<T>, context: &RunContext) -> bool {
     let is_stale = tenant.clock.boot_time().since(planned_at) > PLAN_HOLDS_FOR;
     if is_stale {
         let message = "The plan is more than 10 minutes old, and the tenant may have changed: it is made again.";
-        desk.screen.line(message);
+        context.screen.line(message);
     }
     is_stale
 }

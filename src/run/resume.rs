@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::Desk;
+use super::RunContext;
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim_by_name;
 use super::deciding_again::{DecidedRun, decide_again};
@@ -40,7 +40,7 @@ pub(crate) struct ResumeOrder {
 pub(crate) async fn resume<T: Transport>(
     tenant: &Tenant<T>,
     order: ResumeOrder,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     tenant.refuse_loss()?;
@@ -52,12 +52,12 @@ pub(crate) async fn resume<T: Transport>(
         if let Some(loss) = tenant.store.nothing_but_loss().await? {
             return Err(loss.into());
         }
-        return nothing_left(None, "There is no unfinished run of this tenant and app.", desk);
+        return nothing_left(None, "There is no unfinished run of this tenant and app.", context);
     };
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;
-    go_on(tenant, &stored, None, &target, order.planning, &order.run, desk).await
+    go_on(tenant, &stored, None, &target, order.planning, &order.run, context).await
 }
 
 /// Takes a run over, sends what is left of it, and answers every row. A run that it takes back is closed before anything is
@@ -69,18 +69,18 @@ pub(super) async fn go_on<T: Transport>(
     target: &ResultsTarget,
     planning: PlanningOptions,
     options: &RunOptions,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    let stored = &claim_by_name(tenant, stored, options.lock_wait, desk).await?;
+    let stored = &claim_by_name(tenant, stored, options.lock_wait, context).await?;
     let (key, id) = (stored.key, &stored.description.run_id);
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
-    tenant.forget_old_runs(options.keep_runs, desk).await?;
+    tenant.forget_old_runs(options.keep_runs, context).await?;
     let run = Run { tenant, key, id, target, options, selected_from: None, account: None };
     let mut calls = ReadProgress::default();
-    let decided = match plan_and_ask(tenant, stored, planning, options, &mut calls, desk).await {
+    let decided = match plan_and_ask(tenant, stored, planning, options, &mut calls, context).await {
         Ok(Ok(decided)) => decided,
-        Ok(Err(reason)) => return run.give_up(reason, desk).await,
+        Ok(Err(reason)) => return run.give_up(reason, context).await,
         Err(error) => {
             let state = if stored.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
             tenant.store.set_run_state(key, state).await?;
@@ -97,7 +97,7 @@ pub(super) async fn go_on<T: Transport>(
         tenant.store.set_run_state(key, RunState::Finished).await?;
         let text =
             format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
-        return nothing_left(Some(stored), &text, desk);
+        return nothing_left(Some(stored), &text, context);
     }
     decided.store(&tenant.store, key).await?;
     if let Some(run) = taken_back {
@@ -106,8 +106,8 @@ pub(super) async fn go_on<T: Transport>(
     if let Some(note) = options.note.clone() {
         tenant.store.set_note(key, note).await?;
     }
-    desk.say(&format!("Resuming run {id}: {}.", operations_left(changes)));
-    run.carry_out((calls.calls > 0).then_some(&calls), desk).await
+    context.say(&format!("Resuming run {id}: {}.", operations_left(changes)));
+    run.carry_out((calls.calls > 0).then_some(&calls), context).await
 }
 
 /// Its machines are known by their names only, and only its input says what was meant by them.
@@ -121,14 +121,15 @@ fn never_read(stored: &StoredRun) -> CommandError {
 }
 
 /// Says that there is nothing to go on with.
-fn nothing_left(run: Option<&StoredRun>, text: &str, desk: &Desk) -> Result<ExitStatus, CommandError> {
-    if desk.json {
+fn nothing_left(run: Option<&StoredRun>, text: &str, context: &RunContext) -> Result<ExitStatus, CommandError> {
+    if context.json {
         let about = run.map(|run| &run.description);
         let (run_id, input) = (about.map(|about| &about.run_id), about.map(|about| &about.input_path));
-        desk.screen
+        context
+            .screen
             .object(json!({"run_id": run_id, "input": input, "open": 0}), &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        desk.screen.line(text);
+        context.screen.line(text);
     }
     Ok(ExitStatus::Done)
 }
@@ -140,10 +141,10 @@ async fn plan_and_ask<T: Transport>(
     planning: PlanningOptions,
     options: &RunOptions,
     calls: &mut ReadProgress,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<Result<DecidedRun, EndReason>, CommandError> {
     loop {
-        let decided = match decide_again(tenant, stored, planning, calls, desk).await? {
+        let decided = match decide_again(tenant, stored, planning, calls, context).await? {
             Ok(decided) => decided,
             Err(error) => return Ok(Err(end_reason(error))),
         };
@@ -151,9 +152,9 @@ async fn plan_and_ask<T: Transport>(
         refuse_too_many(decided.changes, planning.max_changes, planning.settings.guard, decided.listed)?;
         if options.asks && decided.changes > 0 {
             let text = describe(stored, decided.changes, tenant);
-            desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
+            context.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
         }
-        if !is_stale(decided_at, tenant, desk) {
+        if !is_stale(decided_at, tenant, context) {
             return Ok(Ok(decided));
         }
     }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::Desk;
+use super::RunContext;
 use super::apply::{Application, ApplyOrder, keeps_rows};
 use super::input::CheckedInput;
 use super::input_faults::portal_warning;
@@ -50,24 +50,24 @@ pub(crate) async fn retag<T: Transport>(
     tenant: &Tenant<T>,
     order: &ApplyOrder,
     retagging: &Retagging,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    tenant.forget_old_runs(order.run.keep_runs, context).await?;
     if let Some(unfinished) = same_selection(tenant, order, retagging).await? {
-        desk.say(&keeps_rows(&unfinished));
-        let went_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, desk);
+        context.say(&keeps_rows(&unfinished));
+        let went_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, context);
         return Box::pin(went_on).await;
     }
     let mut calls = ReadProgress::default();
     loop {
         let begun_before = if order.joins { begun_before(tenant, &retagging.typed).await? } else { Vec::new() };
-        let Some((input, planned)) = prepare(tenant, retagging, order.planning, begun_before, desk).await? else {
+        let Some((input, planned)) = prepare(tenant, retagging, order.planning, begun_before, context).await? else {
             return Ok(ExitStatus::Done);
         };
         let mut application = Application::new(tenant, order, input, calls)?;
-        match application.begin(planned, desk).await? {
-            Some(begun) => return application.carry_out(begun, desk).await,
+        match application.begin(planned, context).await? {
+            Some(begun) => return application.carry_out(begun, context).await,
             None => calls = application.calls,
         }
     }
@@ -80,11 +80,11 @@ pub(crate) async fn plan_retagging<T: Transport>(
     planning: PlanningOptions,
     tells_differences: bool,
     retagging: &Retagging,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    match prepare(tenant, retagging, planning, Vec::new(), desk).await? {
-        Some((input, planned)) => show(tenant, planning, tells_differences, &input, &planned, desk).await,
+    match prepare(tenant, retagging, planning, Vec::new(), context).await? {
+        Some((input, planned)) => show(tenant, planning, tells_differences, &input, &planned, context).await,
         None => Ok(ExitStatus::Done),
     }
 }
@@ -96,19 +96,19 @@ async fn prepare<T: Transport>(
     Retagging { change, typed, filter }: &Retagging,
     planning: PlanningOptions,
     begun_before: Vec<MachineId>,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<Option<(CheckedInput, Planned)>, CommandError> {
     let names = filter.iter().flat_map(MachineFilter::names);
-    let (read, fields) = tenant.read_list(ListBuilder::keeping(names), desk).await?;
+    let (read, fields) = tenant.read_list(ListBuilder::keeping(names), context).await?;
     let own = tenant.own_writes(read.began_at).await?;
     let mut machines = change.machines(&read.inventory, &own.recent);
     let all = machines.len();
     if let Some(filter) = filter {
         let listed = ListedFields { inventory: &read.inventory, fields: &fields };
         for note in filter.select(&listed, &mut machines) {
-            desk.screen.note(&note.to_string());
+            context.screen.note(&note.to_string());
         }
-        desk.screen.note(&format!(
+        context.screen.note(&format!(
             "{} of {} that have the tag selected",
             machines.len(),
             counted(all as u64, "machine", "machines")
@@ -117,19 +117,19 @@ async fn prepare<T: Transport>(
     let known: HashSet<&MachineId> = machines.iter().collect();
     let others: Vec<MachineId> = begun_before.into_iter().filter(|machine| !known.contains(machine)).collect();
     machines.extend(others);
-    warn_of_unshown_tags(&read.inventory, desk);
+    warn_of_unshown_tags(&read.inventory, context);
     if machines.is_empty() {
         if all == 0 {
-            nobody_has(change, &read, desk)?;
+            nobody_has(change, &read, context)?;
         } else {
-            nobody_is_selected(change, &read, desk)?;
+            nobody_is_selected(change, &read, context)?;
         }
         return Ok(None);
     }
     let sheet = rows(change, &machines, &read.inventory).map_err(not_kept)?;
     let input = CheckedInput::made_again(typed.clone(), sheet);
-    warn_of_new_tag(change, &input, &read.inventory, desk);
-    let planned = plan_over(tenant, &input, Some(read), own, planning.settings, &desk.screen)?;
+    warn_of_new_tag(change, &input, &read.inventory, context);
+    let planned = plan_over(tenant, &input, Some(read), own, planning.settings, &context.screen)?;
     Ok(Some((input, planned)))
 }
 
@@ -179,52 +179,52 @@ fn rows(change: &TagChange, machines: &[MachineId], inventory: &Inventory) -> Re
 }
 
 /// Says that nobody has the tag, and which one is the nearest.
-fn nobody_has(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<(), CommandError> {
+fn nobody_has(change: &TagChange, read: &MachinesRead, context: &RunContext) -> Result<(), CommandError> {
     let (counts, _) = read.inventory.tag_counts();
     let old = change.old().as_str();
     // A list that lags may show it still.
     let nearest = nearest(old, counts.keys().copied().filter(|tag| *tag != old));
-    if desk.json {
+    if context.json {
         let own = json!({"rows": 0, "changes": 0, "tag": old, "nearest": nearest});
         let own = joined(reading_json(&read.progress, None), own);
-        desk.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+        context.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
     } else {
         let nearest = nearest.map(|nearest| format!("; the nearest is \"{}\"", Excerpt::new(nearest)));
         let nearest = nearest.unwrap_or_default();
-        desk.say(&format!("No machine of the tenant has the tag \"{}\"{nearest}.", Excerpt::new(old)));
+        context.say(&format!("No machine of the tenant has the tag \"{}\"{nearest}.", Excerpt::new(old)));
     }
     Ok(())
 }
 
 /// Says that the filter selects none of those that have the tag.
-fn nobody_is_selected(change: &TagChange, read: &MachinesRead, desk: &Desk) -> Result<(), CommandError> {
+fn nobody_is_selected(change: &TagChange, read: &MachinesRead, context: &RunContext) -> Result<(), CommandError> {
     let tag = change.old().as_str();
-    if desk.json {
+    if context.json {
         let own = joined(reading_json(&read.progress, None), json!({"rows": 0, "changes": 0, "tag": tag}));
-        desk.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+        context.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        desk.say(&format!("The filter selects no machine that has the tag \"{}\".", Excerpt::new(tag)));
+        context.say(&format!("The filter selects no machine that has the tag \"{}\".", Excerpt::new(tag)));
     }
     Ok(())
 }
 
 /// Whether a machine has the tag that shows none, nobody can tell.
-fn warn_of_unshown_tags(inventory: &Inventory, desk: &Desk) {
+fn warn_of_unshown_tags(inventory: &Inventory, context: &RunContext) {
     let unshown = inventory.machines().filter(|machine| !machine.shows_tags()).count() as u64;
     if unshown > 0 {
         let machines = counted(unshown, "machine, so it may keep the tag", "machines, so they may keep the tag");
-        desk.screen.warning(&format!("the service did not show the tags of {machines}"));
+        context.screen.warning(&format!("the service did not show the tags of {machines}"));
     }
 }
 
 /// Says that the new tag is there in another spelling, of which the old one is none, and that the portal cannot filter by it.
-fn warn_of_new_tag(change: &TagChange, input: &CheckedInput, inventory: &Inventory, desk: &Desk) {
+fn warn_of_new_tag(change: &TagChange, input: &CheckedInput, inventory: &Inventory, context: &RunContext) {
     let old = Excerpt::new(change.old().as_str());
     let (warnings, _) = tenant_tag_warnings(&input.sheet.requests, &[TagAction::Add], inventory);
     for warning in warnings.iter().filter(|warning| warning.is_about_other_spelling_than(&old)) {
-        desk.screen.warning(&warning.words());
+        context.screen.warning(&warning.words());
     }
     if let Some(new) = change.new_tag().filter(|new| new.breaks_portal_filter()) {
-        desk.screen.warning(&portal_warning(new));
+        context.screen.warning(&portal_warning(new));
     }
 }

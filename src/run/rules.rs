@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
-use super::Desk;
+use super::RunContext;
 use super::apply::{Application, ApplyOrder};
 use super::input::{CheckedInput, RulesOfInput};
 use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
@@ -60,27 +60,27 @@ pub(crate) async fn apply_rules<T: Transport>(
     tenant: &Tenant<T>,
     order: &ApplyOrder,
     mut rules: RulesOrder,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    tenant.forget_old_runs(order.run.keep_runs, context).await?;
     let mut calls = ReadProgress::default();
     loop {
         let taken_off = if order.joins { taken_off(tenant, &rules.path).await? } else { Vec::new() };
-        let prepared = prepare(tenant, rules, taken_off, false, desk).await?;
+        let prepared = prepare(tenant, rules, taken_off, false, context).await?;
         let (input, guard) = (prepared.input, prepared.guard);
         rules = prepared.rules;
         let mut order = order.clone();
         order.planning.settings.guard = guard;
         if let (false, Some(account)) = (order.run.asks, input.account()) {
-            desk.say(account.text().trim_end());
+            context.say(account.text().trim_end());
         }
-        warn_of_tags(tenant, &input, &prepared.machines.inventory, &desk.screen);
+        warn_of_tags(tenant, &input, &prepared.machines.inventory, &context.screen);
         let planned =
-            plan_over(tenant, &input, Some(prepared.machines), prepared.own, order.planning.settings, &desk.screen)?;
+            plan_over(tenant, &input, Some(prepared.machines), prepared.own, order.planning.settings, &context.screen)?;
         let mut application = Application::new(tenant, &order, input, calls)?;
-        match application.begin(planned, desk).await? {
-            Some(begun) => return application.carry_out(begun, desk).await,
+        match application.begin(planned, context).await? {
+            Some(begun) => return application.carry_out(begun, context).await,
             None => calls = application.calls,
         }
     }
@@ -93,18 +93,18 @@ pub(crate) async fn plan_rules<T: Transport>(
     tells_differences: bool,
     explained: Option<&MachineReference>,
     rules: RulesOrder,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    let prepared = prepare(tenant, rules, Vec::new(), false, desk).await?;
+    let prepared = prepare(tenant, rules, Vec::new(), false, context).await?;
     if let Some(machine) = explained {
         let inventory = &prepared.machines.inventory;
         let fleet = Fleet { inventory, fields: &prepared.listed(), recent: &prepared.own.recent };
-        return explain(&prepared.rules.declaration, fleet, machine, desk);
+        return explain(&prepared.rules.declaration, fleet, machine, context);
     }
     planning.settings.guard = prepared.guard;
     tenant.keep_read(prepared.machines);
-    plan(tenant, planning, tells_differences, &prepared.input, desk).await
+    plan(tenant, planning, tells_differences, &prepared.input, context).await
 }
 
 /// Reads the tenant and says what of the rules holds. Our own writes of late are no excuse: what they are to have made is
@@ -114,12 +114,12 @@ pub(crate) async fn verify_rules<T: Transport>(
     rules: RulesOrder,
     target: Option<&ResultsTarget>,
     skip_missing_machines: bool,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    let prepared = prepare(tenant, rules, Vec::new(), true, desk).await?;
+    let prepared = prepare(tenant, rules, Vec::new(), true, context).await?;
     tenant.keep_read(prepared.machines);
-    verify(tenant, prepared.input, target, skip_missing_machines, desk).await
+    verify(tenant, prepared.input, target, skip_missing_machines, context).await
 }
 
 /// Rows of rules, ready to be planned.
@@ -144,19 +144,19 @@ async fn prepare<T: Transport>(
     rules: RulesOrder,
     taken_off: Vec<(MachineId, Change)>,
     as_listed: bool,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<Prepared, CommandError> {
     let RulesOrder { name, path, declaration, ceilings } = rules;
     let in_force = tenant.store.declarations(tenant.account, &tenant.host).await?;
     let before = in_force.iter().find(|one| one.declared.name == declaration.name);
     if let Some(before) = before.filter(|before| before.path != path) {
         // It may be about to take off another file's tags, which no quiet hides.
-        desk.screen.line(&format!("warning: {}", another_path(&name, before)));
+        context.screen.line(&format!("warning: {}", another_path(&name, before)));
     }
     let last = before.map(|one| &one.declared);
-    refuse_faults(&name, &overlaps(&declaration, &in_force), &desk.screen)?;
-    refuse_faults(&name, &shrunk(&declaration, last), &desk.screen)?;
-    let (machines, fields) = tenant.read_list(ListBuilder::keeping(declaration.fields()), desk).await?;
+    refuse_faults(&name, &overlaps(&declaration, &in_force), &context.screen)?;
+    refuse_faults(&name, &shrunk(&declaration, last), &context.screen)?;
+    let (machines, fields) = tenant.read_list(ListBuilder::keeping(declaration.fields()), context).await?;
     let listed = machines.inventory.len() as u64;
     if let Some(last) = last.filter(|last| declaration.guards.is_too_short(listed, last.machines)) {
         return Err(refuse_short_list(listed, last.machines, &declaration));
@@ -171,10 +171,10 @@ async fn prepare<T: Transport>(
     let asked = match asked {
         Ok(asked) => *asked,
         Err(fault) => {
-            return Err(refuse_faults(&name, &[fault], &desk.screen).err().unwrap_or_else(CommandError::cancelled));
+            return Err(refuse_faults(&name, &[fault], &context.screen).err().unwrap_or_else(CommandError::cancelled));
         }
     };
-    refuse_faults(&name, &asked.account.conflicts(), &desk.screen)?;
+    refuse_faults(&name, &asked.account.conflicts(), &context.screen)?;
     let Asked { declaration, machines, fields, own, sheet, account } = asked;
     let declared = declared(&declaration, &machines.inventory, &account, given_last);
     let guard = guard(&declaration, ceilings, account.in_scope);
@@ -357,15 +357,15 @@ pub(super) fn explain(
     declaration: &Declaration,
     fleet: Fleet<'_>,
     machine: &MachineReference,
-    desk: &Desk,
+    context: &RunContext,
 ) -> Result<ExitStatus, CommandError> {
     let explanation = Explanation::of(declaration, fleet, machine).map_err(|why| {
         CommandError::text(ExitStatus::InputRefused, why, Some("name the machine by its id, or by its name in full"))
     })?;
-    if desk.json {
-        desk.screen.object(explanation.json(), &Ending::finished(ExitStatus::Done.code()))?;
+    if context.json {
+        context.screen.object(explanation.json(), &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        desk.screen.data(&explanation.text())?;
+        context.screen.data(&explanation.text())?;
     }
     Ok(ExitStatus::Done)
 }
@@ -374,7 +374,7 @@ pub(super) fn explain(
 pub(crate) async fn release_rules<T: Transport>(
     tenant: &Tenant<T>,
     name: &str,
-    desk: &Desk,
+    context: &RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     let in_force = tenant.store.declarations(tenant.account, &tenant.host).await?;
@@ -389,9 +389,9 @@ pub(crate) async fn release_rules<T: Transport>(
     }
     let released = in_force.iter().find(|one| one.declared.name == name).map(|one| &one.declared);
     let own: Vec<&String> = released.iter().flat_map(|own| own.prefixes.iter().chain(&own.tags)).collect();
-    if desk.json {
+    if context.json {
         let own = serde_json::json!({"declaration": name, "released": own});
-        desk.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+        context.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
     } else {
         let entries = counted(own.len() as u64, "entry of [own] is", "entries of [own] are");
         let mut text = format!("The rules \"{}\" own nothing any more; {entries} free", shown(name));
@@ -399,7 +399,7 @@ pub(crate) async fn release_rules<T: Transport>(
             // Writing into a string cannot fail.
             let _written = write!(text, "{} \"{}\"", if number == 0 { ":" } else { "," }, shown(entry.as_str()));
         }
-        desk.say(&format!("{text}."));
+        context.say(&format!("{text}."));
     }
     Ok(ExitStatus::Done)
 }
@@ -409,19 +409,19 @@ pub(crate) async fn dump_rules<T: Transport>(
     tenant: &Tenant<T>,
     name: &str,
     prefixes: &[String],
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    let MachinesRead { inventory, .. } = tenant.read_machines(desk).await?;
+    let MachinesRead { inventory, .. } = tenant.read_machines(context).await?;
     let Some(text) = crate::rules::dump(&inventory, name, prefixes) else {
         let begins = prefixes.iter().map(|prefix| format!("\"{}\"", shown(prefix))).collect::<Vec<_>>().join(" or ");
         let message = format!("no machine has a tag that begins with {begins}, so there is no file to write");
         return Err(CommandError::text(ExitStatus::InputRefused, message, Some("tagfleet tags lists the tags")));
     };
-    if desk.json {
-        desk.screen.object(serde_json::json!({"rules": text}), &Ending::finished(ExitStatus::Done.code()))?;
+    if context.json {
+        context.screen.object(serde_json::json!({"rules": text}), &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        desk.screen.data(&text)?;
+        context.screen.data(&text)?;
     }
     Ok(ExitStatus::Done)
 }

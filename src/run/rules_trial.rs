@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Desk;
+use super::RunContext;
 use super::input::{CheckedInput, RulesOfInput};
 use super::plan::tell;
 use super::planning::{Planned, PlanningOptions, tell_new_tags};
@@ -49,26 +49,26 @@ pub(crate) fn try_rules(
     tells_differences: bool,
     explained: Option<&MachineReference>,
     rules: RulesOrder,
-    desk: &Desk,
+    context: &RunContext,
 ) -> Result<ExitStatus, CommandError> {
     let RulesOrder { name, path, mut declaration, ceilings } = rules;
     let (builder, fields) = list.machines.into_parts();
     let inventory = builder.finish(list.read_at, list.read_at);
     let faults: Vec<_> = declaration.lookups.iter_mut().filter_map(|lookup| lookup.join(&inventory).err()).collect();
-    refuse_faults(&name, &faults, &desk.screen)?;
+    refuse_faults(&name, &faults, &context.screen)?;
     let listed = ListedFields { inventory: &inventory, fields: &fields };
     let recent = RecentWrites::default();
     let fleet = Fleet { inventory: &inventory, fields: &listed, recent: &recent };
     if let Some(machine) = explained {
-        return explain(&declaration, fleet, machine, desk);
+        return explain(&declaration, fleet, machine, context);
     }
     let (sheet, account) = made_rows(&declaration, fleet, &BTreeMap::new(), &[]);
-    refuse_faults(&name, &account.conflicts(), &desk.screen)?;
+    refuse_faults(&name, &account.conflicts(), &context.screen)?;
     planning.settings.guard = guard(&declaration, ceilings, account.in_scope);
     let mut input = CheckedInput::made_again(path, sheet.map_err(not_kept)?);
     input.name.clone_from(&name);
     input.rules = Some(Box::new(RulesOfInput { account, declared: Declared::default() }));
-    tell_new_tags(&input, &inventory, &desk.screen);
+    tell_new_tags(&input, &inventory, &context.screen);
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
     let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings);
     let mut calls = plan.calls(if planning.bulk { BULK_MAXIMUM_MACHINES } else { 1 });
@@ -98,5 +98,5 @@ pub(crate) fn try_rules(
         tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
         rules: input.account(),
     };
-    tell(&report, &planned, planning, tells_differences, desk)
+    tell(&report, &planned, planning, tells_differences, context)
 }

@@ -1,6 +1,6 @@
 //! The tags that the tenant's machines have; changes nothing.
 
-use super::Desk;
+use super::RunContext;
 use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -8,16 +8,19 @@ use crate::plan::tag_list::TagList;
 use crate::report::{Ending, TagsReport, joined, reading_json};
 
 /// Reads all machines, and says which tags they have.
-pub(crate) async fn tags<T: Transport>(tenant: &Tenant<T>, desk: &mut Desk) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn tags<T: Transport>(
+    tenant: &Tenant<T>,
+    context: &mut RunContext,
+) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    let MachinesRead { inventory, progress, .. } = tenant.read_machines(desk).await?;
+    let MachinesRead { inventory, progress, .. } = tenant.read_machines(context).await?;
     let list = TagList::of(&inventory);
     let report = TagsReport(&list);
-    if desk.json {
+    if context.json {
         let own = joined(reading_json(&progress, None), report.json());
-        desk.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+        context.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        desk.screen.data(&report.text())?;
+        context.screen.data(&report.text())?;
     }
     Ok(ExitStatus::Done)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use super::desk::{Desk, Waited};
+use super::context::{RunContext, Waited};
 use super::patience::Patience;
 use crate::api::Transport;
 use crate::api::sign_in::SignInError;
@@ -112,10 +112,10 @@ impl<T: Transport> Tenant<T> {
         store: Store,
         clock: SharedClock,
         calls: CallOptions,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<Self, CommandError> {
         let (since, mut failed_reading) = (clock.wall_time(), ReadProgress::default());
-        let identity = match desk.wait(clock.as_ref(), calls.deadline, identity).await {
+        let identity = match context.wait(clock.as_ref(), calls.deadline, identity).await {
             Waited::Ended(identity) => identity.map_err(|error| EndReason::Aborted(AbortCause::SignIn(error))),
             Waited::Interrupted => Err(EndReason::Interrupted),
             Waited::TimeIsUp => {
@@ -133,15 +133,15 @@ impl<T: Transport> Tenant<T> {
         let CallOptions { quota, mut scope, concurrency, deadline, maximum_outage } = calls;
         if scope.counts_bulk_apart() && store.tag_calls_count_together(account).await? {
             scope = QuotaScope::Api;
-            desk.screen.line(TAG_CALLS_COUNT_TOGETHER);
+            context.screen.line(TAG_CALLS_COUNT_TOGETHER);
         }
         if let Some(unknown) = store.unknown_calls().await?
             && let Some(text) = unknown_calls_text(&unknown, &quota, clock.boot_time())
         {
-            desk.screen.warning(&text);
+            context.screen.warning(&text);
         }
-        if let Some(bulletin) = desk.bulletin.as_ref().filter(|_| unknown.is_none()) {
-            bulletin.open_books(&store, &clock, account, &quota, scope).await;
+        if let Some(live_status) = context.live_status.as_ref().filter(|_| unknown.is_none()) {
+            live_status.open_books(&store, &clock, account, &quota, scope).await;
         }
         let gate = GateSettings { account, quota, scope, concurrency, deadline, maximum_outage };
         let Service { transport, host, description, is_sandbox } = service;
@@ -185,9 +185,9 @@ impl<T: Transport> Tenant<T> {
     }
 
     /// Forgets runs that have been left alone for this long, and says so where the clock keeps them.
-    pub(super) async fn forget_old_runs(&self, keep: Duration, desk: &Desk) -> Result<(), CommandError> {
+    pub(super) async fn forget_old_runs(&self, keep: Duration, context: &RunContext) -> Result<(), CommandError> {
         if let Some(KeptInDoubt { runs, jumped_by }) = self.store.prune(keep).await? {
-            desk.screen.warning(&format!(
+            context.screen.warning(&format!(
                 "the clock shows {}, {} more than when tagfleet was last used here. {} older by it than --keep-runs and \
                  kept for another day, in case it is wrong",
                 minute(self.clock.wall_time(), &TimeZone::system()),
@@ -199,11 +199,11 @@ impl<T: Transport> Tenant<T> {
     }
 
     /// Reads the tenant's machines, unless they were read ahead.
-    pub(super) async fn read_machines(&self, desk: &mut Desk) -> Result<MachinesRead, ReadError> {
+    pub(super) async fn read_machines(&self, context: &mut RunContext) -> Result<MachinesRead, ReadError> {
         let ahead = self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         match ahead {
             Some(machines) => Ok(machines),
-            None => self.read_list(ListBuilder::default(), desk).await.map(|(machines, _fields)| machines),
+            None => self.read_list(ListBuilder::default(), context).await.map(|(machines, _fields)| machines),
         }
     }
 
@@ -217,14 +217,14 @@ impl<T: Transport> Tenant<T> {
     pub(super) async fn read_list(
         &self,
         list: ListBuilder,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<(MachinesRead, Fields), ReadError> {
         let (began_at, began) = (self.clock.boot_time(), self.clock.wall_time());
-        let mut report = ReadingReport::new(desk.screen.clone(), desk.quiet);
+        let mut report = ReadingReport::new(context.screen.clone(), context.quiet);
         let (_going_on, draining) = watch::channel(false);
-        let caller = self.caller(draining, desk);
+        let caller = self.caller(draining, context);
         let reading = inventory::read(&caller, &self.clock, None, list, &mut report);
-        let read = match desk.wait(self.clock.as_ref(), self.gate.deadline, reading).await {
+        let read = match context.wait(self.clock.as_ref(), self.gate.deadline, reading).await {
             Waited::Ended(Err(ReadError::Stopped(StopReason::Deadline))) | Waited::TimeIsUp => {
                 Err(ReadError::TimeIsUp { in_the_way: report.progress().in_the_way })
             }
@@ -252,20 +252,20 @@ impl<T: Transport> Tenant<T> {
         &self,
         sink: S,
         report: &mut ReadingReport,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<S, CommandError> {
         let (_going_on, draining) = watch::channel(false);
-        let caller = self.caller(draining, desk);
+        let caller = self.caller(draining, context);
         // Whoever exports the machines has no deadline.
-        match desk.wait(self.clock.as_ref(), None, inventory::read(&caller, &self.clock, None, sink, report)).await {
+        match context.wait(self.clock.as_ref(), None, inventory::read(&caller, &self.clock, None, sink, report)).await {
             Waited::Ended(read) => Ok(read.map(|(sink, _)| sink)?),
             Waited::Interrupted | Waited::TimeIsUp => Err(interrupted()),
         }
     }
 
-    pub(super) fn caller(&self, draining: watch::Receiver<bool>, desk: &mut Desk) -> Caller<T> {
+    pub(super) fn caller(&self, draining: watch::Receiver<bool>, context: &mut RunContext) -> Caller<T> {
         let (store, clock) = (self.store.clone(), self.clock.clone());
-        Caller::new(Arc::clone(&self.transport), store, clock, self.gate.clone(), desk.random.u64(..), draining)
+        Caller::new(Arc::clone(&self.transport), store, clock, self.gate.clone(), context.random.u64(..), draining)
     }
 
     /// What the latest reading took that came to nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Desk;
+use super::RunContext;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
@@ -61,24 +61,24 @@ pub(crate) struct UndoOrder {
 pub(crate) async fn undo<T: Transport>(
     tenant: &Tenant<T>,
     order: UndoOrder,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     tenant.refuse_loss()?;
     let undone = named(tenant, &order.run_id).await?;
     let patience = tenant.patience(order.run.lock_wait);
     // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
-    let undone = claim_by_name(tenant, &undone, order.run.lock_wait, desk).await?;
+    let undone = claim_by_name(tenant, &undone, order.run.lock_wait, context).await?;
     tenant.store.take_over(undone.key).await?;
     // What is taken back is young from now on.
-    tenant.forget_old_runs(order.run.keep_runs, desk).await?;
+    tenant.forget_old_runs(order.run.keep_runs, context).await?;
     let taken_back = match unfinished_undo(tenant, &undone).await? {
         Some(earlier) => {
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
             let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
-            Box::pin(go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, desk)).await
+            Box::pin(go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, context)).await
         }
-        None => Box::pin(take_back(tenant, &order, &undone, &patience, desk)).await,
+        None => Box::pin(take_back(tenant, &order, &undone, &patience, context)).await,
     };
     if taken_back.is_err() && !tenant.store.is_closed(undone.key).await? {
         let state = if undone.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
@@ -108,14 +108,14 @@ async fn take_back<T: Transport>(
     order: &UndoOrder,
     undone: &StoredRun,
     patience: &Patience,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    let Begun { key, id, read } = begin(tenant, order, undone, patience, desk).await?;
+    let Begun { key, id, read } = begin(tenant, order, undone, patience, context).await?;
     // Going on with it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
     let run =
         Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None, account: None };
-    run.carry_out(read.as_ref(), desk).await
+    run.carry_out(read.as_ref(), context).await
 }
 
 /// A run that takes another back, with its turn.
@@ -131,10 +131,10 @@ async fn begin<T: Transport>(
     order: &UndoOrder,
     undone: &StoredRun,
     patience: &Patience,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<Begun, CommandError> {
     loop {
-        let machines = tenant.read_machines(desk).await?;
+        let machines = tenant.read_machines(context).await?;
         let own = tenant.own_writes(machines.began_at).await?;
         // After the reading, so that nothing which another run has done meanwhile is overlooked.
         let Changes { sheet, left_behind, counts } = changes(tenant, undone).await?;
@@ -146,18 +146,18 @@ async fn begin<T: Transport>(
         if order.run.asks && planned.changes() > 0 {
             let report = planned.report(tenant, &input, order.run.bulk).await?;
             let text = describe(undone, counts, &planned, &report);
-            desk.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
+            context.ask(tenant.clock.as_ref(), tenant.gate.deadline, &text).await?;
         } else {
-            warn_of_what_is_left(counts, &planned, &desk.screen);
+            warn_of_what_is_left(counts, &planned, &context.screen);
         }
-        if planned.is_stale(tenant, desk) {
+        if planned.is_stale(tenant, context) {
             continue;
         }
-        let new_run = new_run(tenant, order, &mut input, &planned, desk)?;
+        let new_run = new_run(tenant, order, &mut input, &planned, context)?;
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut input, &planned, true).await?;
-        claim(&tenant.store, key, patience, desk).await?;
-        if planned.is_stale(tenant, desk) || planned.is_overtaken(tenant, desk).await? {
+        claim(&tenant.store, key, patience, context).await?;
+        if planned.is_stale(tenant, context) || planned.is_overtaken(tenant, context).await? {
             // Nothing was sent, so nothing of it has to stay.
             tenant.store.set_run_state(key, RunState::Preparing).await?;
             tenant.store.discard_run(key).await?;
@@ -196,10 +196,10 @@ fn new_run<T: Transport>(
     order: &UndoOrder,
     input: &mut CheckedInput,
     planned: &Planned,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<NewRun, CommandError> {
     Ok(NewRun {
-        run_id: new_run_id(tenant, &mut desk.random),
+        run_id: new_run_id(tenant, &mut context.random),
         kind: RunKind::Undo,
         input_digest: input_digest(input)?,
         operations_digest: operations_digest(planned),

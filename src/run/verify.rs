@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::Desk;
+use super::RunContext;
 use super::input::CheckedInput;
 use super::planning::{operations, warn_of_tags};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
@@ -29,19 +29,19 @@ pub(crate) async fn verify<T: Transport>(
     mut input: CheckedInput,
     target: Option<&ResultsTarget>,
     skip_missing_machines: bool,
-    desk: &mut Desk,
+    context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    input.note_selection(&desk.screen);
-    let MachinesRead { inventory, progress: read, began_at } = tenant.read_machines(desk).await?;
+    input.note_selection(&context.screen);
+    let MachinesRead { inventory, progress: read, began_at } = tenant.read_machines(context).await?;
     let OwnWrites { recent, .. } = tenant.own_writes(began_at).await?;
-    let screen = &desk.screen;
+    let screen = &context.screen;
     warn_of_tags(tenant, &input, &inventory, screen);
     let rows = find(&input, &inventory, &recent, screen)?;
     let undecided_machines = input.account().map_or(0, |account| account.undecided_machines);
     let totals = VerificationTotals { undecided_machines, ..VerificationTotals::of(&rows) };
-    if let Some(bulletin) = &desk.bulletin {
-        bulletin.note_drift(&totals);
+    if let Some(live_status) = &context.live_status {
+        live_status.note_drift(&totals);
     }
     let is_blind = input.account().is_some_and(Account::is_blind);
     let status = exit_status(&totals, skip_missing_machines, is_blind);
@@ -50,13 +50,13 @@ pub(crate) async fn verify<T: Transport>(
     if let Some(target) = target {
         write_verification_to(&mut input.sheet, &rows, target, screen)?;
     }
-    if desk.json {
+    if context.json {
         let own = totals.json(read.calls, output.as_deref());
         let own = input.account().map_or_else(|| own.clone(), |account| joined(own.clone(), account.json()));
         screen.object(own, &Ending::finished(status.code()))?;
     } else if target == Some(&ResultsTarget::StandardOutput) {
         screen.line(format!("{}:\n{}{}", rows_of(&input), totals.text(), of_rules(&input)).trim_end());
-    } else if !(desk.quiet && status == ExitStatus::Done) {
+    } else if !(context.quiet && status == ExitStatus::Done) {
         let told = match u64::from(input.sheet.row_count) {
             0 if input.account().is_some() => format!("{} asks for nothing that could be compared.\n", input.name),
             0 if input.sheet.selected_from.is_none() => {

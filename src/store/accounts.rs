@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::chronicle::{Sitting, sittings};
 use super::encoding::{CHANGE_ADD_TAG, CHANGE_REMOVE_TAG, DEVICE_VALUES, bucket_number, damaged, timestamp};
 use super::forms::{OperationState, RunKey};
+use super::run_notes::{RunSession, sessions};
 use super::slots::unheard_operations;
 use super::sql::{Optional as _, Row, SqlError, Transaction, params};
 use super::{Reader, StoreError};
@@ -20,9 +20,9 @@ pub struct CallRecord {
     pub bucket: Bucket,
     /// The kind of call, under the name that the ledger has for it.
     pub kind: String,
-    /// Which sitting at the run made it, from 0; `None` for another run of the same tenant and app, which uses the same
+    /// Which session at the run made it, from 0; `None` for another run of the same tenant and app, which uses the same
     /// quota.
-    pub sitting: Option<usize>,
+    pub session: Option<usize>,
     /// Which clock stamped it.
     pub timeline: i64,
     /// When it was let through, on that clock.
@@ -91,7 +91,7 @@ impl Reader {
         self.connection
             .run(move |transaction| {
                 let Some(range) = call_range(transaction, run)? else { return Ok(state) };
-                let sittings = sittings(transaction, run)?;
+                let sessions = sessions(transaction, run)?;
                 let first = first_within(transaction, range, before)?;
                 let mut statement = transaction.prepare_cached(
                     "SELECT bucket, call_kind, run_key, process_key, timeline_key, started, ended, started_at,
@@ -100,7 +100,7 @@ impl Reader {
                 )?;
                 let mut rows = statement.query(params![first, range.last, range.account_key])?;
                 while let Some(row) = rows.next()? {
-                    tell(&mut state, &read_call(&row, run, &sittings)?);
+                    tell(&mut state, &read_call(&row, run, &sessions)?);
                 }
                 Ok(state)
             })
@@ -153,7 +153,7 @@ impl Reader {
 }
 
 fn call_range(transaction: &Transaction<'_>, run: RunKey) -> Result<Option<CallRange>, SqlError> {
-    // Whoever reads the machines has no run yet; its process is known by its sitting.
+    // Whoever reads the machines has no run yet; its process is known by its session.
     transaction
         .prepare_cached(
             "WITH own AS (
@@ -184,19 +184,19 @@ fn first_within(transaction: &Transaction<'_>, range: CallRange, before: std::ti
     Ok(last_outside.map_or(0, |key| key + 1))
 }
 
-fn read_call(row: &Row<'_>, run: RunKey, sittings: &[Sitting]) -> Result<CallRecord, SqlError> {
+fn read_call(row: &Row<'_>, run: RunKey, sessions: &[RunSession]) -> Result<CallRecord, SqlError> {
     let bucket: u8 = row.get(0)?;
     let (of_run, process_key): (Option<i64>, i64) = (row.get(2)?, row.get(3)?);
     let is_candidate = of_run.is_none_or(|of_run| of_run == run.0);
-    let sitting = sittings.iter().rposition(|sitting| is_candidate && sitting.process_key == process_key);
+    let session = sessions.iter().rposition(|session| is_candidate && session.process_key == process_key);
     Ok(CallRecord {
         bucket: Bucket::ALL
             .into_iter()
             .find(|known| bucket_number(*known) == bucket)
             .ok_or_else(|| damaged(0, "the bucket of a call"))?,
         kind: row.get(1)?,
-        // Before sittings were noted, a run had none.
-        sitting: sitting.or((of_run == Some(run.0)).then_some(0)),
+        // Before sessions were noted, a run had none.
+        session: session.or((of_run == Some(run.0)).then_some(0)),
         timeline: row.get(4)?,
         started: BootTime::from_microseconds(row.get(5)?),
         ended: row.get::<Option<i64>>(6)?.map(BootTime::from_microseconds),

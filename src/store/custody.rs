@@ -23,7 +23,7 @@ use super::soundness::journal_of;
 use super::sql::{SqlError, Transaction, params};
 use super::timelines::Timelines;
 use super::unknown_calls::{Uncertainty, unknown};
-use super::witness::{Testimony, system_time_microseconds};
+use super::witness::{WitnessRecord, system_time_microseconds};
 use super::{StoreError, schema};
 use crate::clock::{BootTime, Clock};
 use crate::quota::ages::given_up;
@@ -60,7 +60,7 @@ impl Finding {
 
 /// Compares an open database with the testimony that was read before it was opened. Of a state that another process is just
 /// making, the database may be there before the witness; so one that seems to have none is looked at again.
-pub(super) fn examine(connection: &Connection, file: &Path, testimony: &Testimony) -> Result<Finding, StoreError> {
+pub(super) fn examine(connection: &Connection, file: &Path, testimony: &WitnessRecord) -> Result<Finding, StoreError> {
     let mut finding = compare(connection, file, testimony)?;
     let directory = file.parent().unwrap_or(file);
     for _ in 0..LOOKS_FOR_A_WITNESS {
@@ -68,12 +68,12 @@ pub(super) fn examine(connection: &Connection, file: &Path, testimony: &Testimon
             break;
         }
         std::thread::sleep(BETWEEN_LOOKS_FOR_A_WITNESS);
-        finding = compare(connection, file, &Testimony::read(directory)?)?;
+        finding = compare(connection, file, &WitnessRecord::read(directory)?)?;
     }
     Ok(finding)
 }
 
-fn compare(connection: &Connection, file: &Path, testimony: &Testimony) -> Result<Finding, StoreError> {
+fn compare(connection: &Connection, file: &Path, testimony: &WitnessRecord) -> Result<Finding, StoreError> {
     let failed = |error| StoreError::database(file, error);
     for comparison in 1.. {
         let is_journal_empty = journal_of(file).metadata().map_or(true, |metadata| metadata.len() == 0);
@@ -94,7 +94,7 @@ fn compare(connection: &Connection, file: &Path, testimony: &Testimony) -> Resul
 }
 
 /// What a testimony says of a database with so many commits, at a moment of the system's wall time.
-fn judge(testimony: &Testimony, commits: i64, now: i64) -> Option<Uncertainty> {
+fn judge(testimony: &WitnessRecord, commits: i64, now: i64) -> Option<Uncertainty> {
     let matters = |touched_at: i64| now.saturating_sub(touched_at) < TOUCH_MATTERS_MICROSECONDS;
     if commits < testimony.commits || (commits == 0 && testimony.removed_after.is_some()) {
         Some(Uncertainty::Lost)

@@ -21,7 +21,7 @@ pub struct Store {
     /// What is lost, if this opening was the first to find that out.
     pub(super) loss: Option<StoreError>,
     /// A copy of the run under way; in simulations there is none.
-    pub(super) keepsake: Option<run_copy::Keepsake>,
+    pub(super) run_copy: Option<run_copy::SharedRunCopy>,
 }
 
 impl std::ops::Deref for Store {

@@ -59,7 +59,7 @@ pub struct Holder {
 impl Holder {
     /// What tells it from others that are in the way, or from itself when it was in the way by something else.
     #[must_use]
-    pub fn hindrance(&self) -> (&str, i64, Option<&Overlap>, bool) {
+    pub fn obstacle(&self) -> (&str, i64, Option<&Overlap>, bool) {
         (&self.run_id, self.process_key, self.overlap.as_ref(), self.silent_from.is_some())
     }
 }

@@ -10,9 +10,9 @@
 mod absence;
 mod accounts;
 mod attempt;
-mod chronicle;
 mod commits;
 mod connection;
+mod copying;
 #[cfg(test)]
 mod crashes;
 mod custody;
@@ -30,7 +30,6 @@ pub(crate) mod fuzzing;
 mod handle;
 mod identity;
 mod job;
-mod keepsake;
 mod ledger;
 mod listing;
 mod liveness;
@@ -51,6 +50,7 @@ mod resumption;
 mod room;
 mod rows;
 mod run_copy;
+mod run_notes;
 mod runs;
 mod schema;
 mod server;
@@ -73,7 +73,6 @@ pub(crate) use accounts::{CallRecord, NO_KIND, OperationRecord};
 pub(crate) use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
-pub(crate) use chronicle::{ForetoldPoint, KeptLimit, MachineKind, NewSitting, Sitting, SittingEnd};
 pub(crate) use declarations::{DeclarationInForce, Declared};
 pub(crate) use directory::{default_directory, lock_directory, state_files};
 pub(crate) use error::StoreError;
@@ -86,6 +85,7 @@ pub(crate) use handle::Store;
 pub(crate) use listing::RunProcess;
 pub(crate) use listing::{RunCondition, RunDetails, RunEntry};
 pub(crate) use losses::UnknownCalls;
+pub(crate) use run_notes::{ForetoldPoint, KeptLimit, MachineKind, NewRunSession, RunSession, RunSessionEnd};
 pub(crate) use slot_write::{RunSlot, SlotWrite};
 pub(crate) use slots::RecentSlotWrites;
 pub(crate) use work_item::{

@@ -42,7 +42,7 @@ impl Store {
         let identity = identity::ProcessIdentity::on_server(process_key, timeline_key, heartbeats, seen);
         let identity = Arc::new(identity);
         let reader = Reader::on(address, patience.clone());
-        let store = Self { reader, writer, clock, identity, patience, loss: None, keepsake: None };
+        let store = Self { reader, writer, clock, identity, patience, loss: None, run_copy: None };
         store.sweep_dead_processes().await?;
         Ok(store)
     }
@@ -80,7 +80,7 @@ impl Store {
         let opening = async { opening.await.map_err(|_stopped| StoreError::Closed)? };
         let opened = presence::unless_lost(&directory.join(DATABASE_NAME), opening).await?;
         let store = Self::of(opened, directory, clock, patience);
-        let store = Self { keepsake: Some(run_copy::Keepsake::default()), ..store };
+        let store = Self { run_copy: Some(run_copy::SharedRunCopy::default()), ..store };
         store.sweep_dead_processes().await?;
         Ok(store)
     }
@@ -90,7 +90,7 @@ impl Store {
         let file = directory.join(DATABASE_NAME);
         let writer = connection::SharedConnection::start_writing(writing, &file, Some(watch), patience.clone());
         let reader = Reader::start(reading, directory, patience.clone());
-        Self { reader, writer, clock, identity: Arc::new(identity), patience, loss, keepsake: None }
+        Self { reader, writer, clock, identity: Arc::new(identity), patience, loss, run_copy: None }
     }
 
     /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.
@@ -120,7 +120,7 @@ impl Store {
         let patience = Patience::with_file();
         let writer = connection::SharedConnection::start_writing(connection, path, None, patience.clone());
         let reader = Reader::in_memory(writer.clone());
-        Ok(Self { reader, writer, clock, identity: Arc::new(identity), patience, loss: None, keepsake: None })
+        Ok(Self { reader, writer, clock, identity: Arc::new(identity), patience, loss: None, run_copy: None })
     }
 }
 
@@ -203,7 +203,7 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     directory::secure(path)?;
     let file = path.join(DATABASE_NAME);
     directory::refuse_emptied(&file)?;
-    let testimony = witness::Testimony::read(path)?;
+    let testimony = witness::WitnessRecord::read(path)?;
     witness::prepare(path)?;
     directory::create_private_file(&file)?;
     let failed = |error| StoreError::database(&file, error);

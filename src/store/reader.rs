@@ -16,7 +16,7 @@ use super::file_schema::schema_error;
 use super::server::{self, ServerAddress};
 use super::sql::{SqlError, Transaction, params};
 use super::unknown_calls::Uncertainty;
-use super::witness::Testimony;
+use super::witness::WitnessRecord;
 use super::{StoreError, custody, directory, presence, schema, witness};
 use crate::outside::shown;
 
@@ -139,7 +139,7 @@ fn open_blocking(path: &Path) -> Result<Option<OpenDatabase>, StoreError> {
     }
     directory::check(path)?;
     directory::refuse_emptied(&file)?;
-    let testimony = Testimony::read(path)?;
+    let testimony = WitnessRecord::read(path)?;
     if !is_there(&file)? {
         return testimony.of_nothing(&file).map_or(Ok(None), Err);
     }

@@ -12,7 +12,7 @@ use super::forms::RunKey;
 use crate::clock::BootTime;
 
 /// The copy, once there is one.
-pub(super) type Keepsake = Arc<OnceLock<RunCopy>>;
+pub(super) type SharedRunCopy = Arc<OnceLock<RunCopy>>;
 
 /// The copy of a run, and what is not written into it yet.
 pub(super) struct RunCopy {

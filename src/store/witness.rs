@@ -34,7 +34,7 @@ const TIME_OF_A_WRITE_MICROSECONDS: i64 = 2_000_000;
 
 /// What the witness says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Testimony {
+pub(super) struct WitnessRecord {
     /// Whether there is one.
     pub(super) is_there: bool,
     /// Whether all of it can be read.
@@ -52,7 +52,7 @@ pub(super) struct Testimony {
     pub(super) removed_after: Option<i64>,
 }
 
-impl Testimony {
+impl WitnessRecord {
     /// Reads the witness. To be called before the database is looked at, which may only have more commits by then.
     pub(super) fn read(directory: &Path) -> Result<Self, StoreError> {
         let path = witness_of(directory);
@@ -209,7 +209,7 @@ impl Witness {
         let file = directory::create_private_file(&path)?;
         let place = process_key.rem_euclid(PLACES).unsigned_abs() * LINE_LENGTH as u64;
         let mut witness = Self { path, mark: mark_of(&file), file, place, synchronised_at: Instant::now() };
-        if !Testimony::read(directory)?.is_whole {
+        if !WitnessRecord::read(directory)?.is_whole {
             witness.file.set_len(0).map_err(|error| witness.failure(error))?;
         }
         witness.note(commits)?;
@@ -251,32 +251,32 @@ mod tests {
     #[test]
     fn the_highest_of_all_places_counts_and_damage_is_seen() {
         let place = tempfile::tempdir().expect("a directory");
-        assert_eq!(Testimony::read(place.path()).expect("no trouble"), Testimony::default());
+        assert_eq!(WitnessRecord::read(place.path()).expect("no trouble"), WitnessRecord::default());
         prepare(place.path()).expect("a file");
-        let empty = Testimony::read(place.path()).expect("no trouble");
+        let empty = WitnessRecord::read(place.path()).expect("no trouble");
         assert_eq!((empty.is_there, empty.is_whole, empty.commits), (true, true, 0));
         let mut first = Witness::begin(place.path(), 1, 7).expect("a place");
         let mut last = Witness::begin(place.path(), 63, 8).expect("a place");
         for (commits, expected) in [(9, 9), (10, 10)] {
             last.note(commits).expect("a note");
-            assert_eq!(Testimony::read(place.path()).expect("no trouble").commits, expected);
+            assert_eq!(WitnessRecord::read(place.path()).expect("no trouble").commits, expected);
         }
         first.note(8).expect("a late note");
-        let whole = Testimony::read(place.path()).expect("no trouble");
+        let whole = WitnessRecord::read(place.path()).expect("no trouble");
         assert_eq!((whole.is_whole, whole.commits, whole.touched_at), (true, 10, None));
         let text = std::fs::read(witness_of(place.path())).expect("a file");
         for position in [LINE_LENGTH + 19, LINE_LENGTH + 40, 2 * LINE_LENGTH - 2] {
             let mut damaged = text.clone();
             damaged[position] ^= 1;
-            assert!(!Testimony::of(&damaged, first.mark).is_whole, "{position}");
+            assert!(!WitnessRecord::of(&damaged, first.mark).is_whole, "{position}");
         }
-        assert!(!Testimony::of(&text[..text.len() - 1], first.mark).is_whole, "it is cut");
+        assert!(!WitnessRecord::of(&text[..text.len() - 1], first.mark).is_whole, "it is cut");
         std::fs::create_dir_all(witness_of(&place.path().join("other"))).expect("a directory in its place");
-        assert!(Testimony::read(&place.path().join("other")).is_err());
+        assert!(WitnessRecord::read(&place.path().join("other")).is_err());
         std::fs::write(witness_of(place.path()), "of another kind").expect("our own file");
-        assert!(!Testimony::read(place.path()).expect("no trouble").is_whole);
+        assert!(!WitnessRecord::read(place.path()).expect("no trouble").is_whole);
         Witness::begin(place.path(), 2, 11).expect("a place");
-        let anew = Testimony::read(place.path()).expect("no trouble");
+        let anew = WitnessRecord::read(place.path()).expect("no trouble");
         assert_eq!((anew.is_whole, anew.commits), (true, 11));
     }
 
@@ -286,19 +286,19 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let path = witness_of(place.path());
         forge(place.path(), 5, system_time_microseconds() - 10_000_000);
-        let testimony = Testimony::read(place.path()).expect("no trouble");
+        let testimony = WitnessRecord::read(place.path()).expect("no trouble");
         let touched_at = testimony.touched_at.expect("it was put there after its last note");
         assert!((system_time_microseconds() - touched_at).abs() < 9_000_000, "{touched_at}");
         Witness::begin(place.path(), 0, 6).expect("a place");
-        let anew = Testimony::read(place.path()).expect("no trouble");
+        let anew = WitnessRecord::read(place.path()).expect("no trouble");
         assert_eq!((anew.touched_at, anew.is_copy), (None, false));
         // A copy that is made at once is as young as its last line.
         std::fs::copy(&path, place.path().join("copy")).expect("our own file");
         std::fs::rename(place.path().join("copy"), &path).expect("our own file");
-        let copy = Testimony::read(place.path()).expect("no trouble");
+        let copy = WitnessRecord::read(place.path()).expect("no trouble");
         assert_eq!((copy.is_whole, copy.commits, copy.is_copy), (true, 6, true));
         Witness::begin(place.path(), 0, 7).expect("a place");
-        assert!(!Testimony::read(place.path()).expect("no trouble").is_copy, "from now on it is the one");
+        assert!(!WitnessRecord::read(place.path()).expect("no trouble").is_copy, "from now on it is the one");
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
         }
         let old = Line { commits: 7, noted_at: 9, mark: None }.text()
             + &Line { commits: 8, noted_at: 9, mark: Some(3) }.text();
-        let testimony = Testimony::of(old.as_bytes(), 3);
+        let testimony = WitnessRecord::of(old.as_bytes(), 3);
         assert_eq!((testimony.is_whole, testimony.commits, testimony.is_copy), (true, 8, false));
     }
 }

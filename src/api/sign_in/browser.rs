@@ -22,7 +22,7 @@ use super::answer::{Grant, Reason};
 use super::child;
 use super::error::SignInError;
 use super::method::SignInMethod;
-use super::person::{Door, Invitation, PublicClient};
+use super::person::{PublicClient, SharedPrompt, SignInInstructions};
 use super::token::unguessable;
 use crate::outside::secrets;
 
@@ -52,7 +52,11 @@ struct Attempt {
 }
 
 impl Browser {
-    pub(super) async fn sign_in(&self, client: &PublicClient, door: &Door) -> Result<Grant, SignInError> {
+    pub(super) async fn sign_in(
+        &self,
+        client: &PublicClient,
+        shared_prompt: &SharedPrompt,
+    ) -> Result<Grant, SignInError> {
         let loopbacks = Loopbacks::bind().await.map_err(|_none| {
             SignInError::settings("no port of this computer can be listened to", "sign in with --auth device-code")
         })?;
@@ -64,7 +68,7 @@ impl Browser {
         secrets::learn(&attempt.verifier);
         let address = self.address(client, &attempt);
         let is_opening = self.opens && open_browser(&address);
-        door.invite(&Invitation::Browser { address: address.into(), is_opening })?;
+        shared_prompt.show(&SignInInstructions::Browser { address: address.into(), is_opening })?;
         let answered = timeout(self.patience, loopbacks.answer(&attempt.state)).await;
         let (mut connection, answer) =
             answered.map_err(|_late| SignInError::Abandoned { method: SignInMethod::Browser })?;

@@ -11,7 +11,7 @@ use super::answer::{Grant, Reason};
 use super::endpoint::{Endpoint, Reply};
 use super::error::SignInError;
 use super::method::SignInMethod;
-use super::person::{Door, Invitation, PublicClient};
+use super::person::{PublicClient, SharedPrompt, SignInInstructions};
 use crate::outside::{Outside, secrets};
 
 /// How long to wait between two questions, where nothing else is asked for.
@@ -49,7 +49,11 @@ enum Asked {
 }
 
 impl DeviceCode {
-    pub(super) async fn sign_in(&self, client: &PublicClient, door: &Door) -> Result<Grant, SignInError> {
+    pub(super) async fn sign_in(
+        &self,
+        client: &PublicClient,
+        shared_prompt: &SharedPrompt,
+    ) -> Result<Grant, SignInError> {
         let fields = [("client_id", client.client_id.as_str()), ("scope", &client.scope)];
         let reply = self.codes.post(&fields).await?;
         if !reply.status.is_success() {
@@ -59,7 +63,10 @@ impl DeviceCode {
         let device_code = SecretString::from(given.device_code);
         secrets::learn(&device_code);
         let seen = |text: &str| Outside::new(text).kept(200).into();
-        door.invite(&Invitation::DeviceCode { address: seen(&given.verification_uri), code: seen(&given.user_code) })?;
+        shared_prompt.show(&SignInInstructions::DeviceCode {
+            address: seen(&given.verification_uri),
+            code: seen(&given.user_code),
+        })?;
         let (least, most) = INTERVAL_SECONDS.into_inner();
         let interval = Duration::from_secs(given.interval.unwrap_or(USUAL_INTERVAL_SECONDS).clamp(least, most));
         let life = Duration::from_secs(given.expires_in.unwrap_or(LONGEST_LIFE_SECONDS).min(LONGEST_LIFE_SECONDS));

@@ -52,7 +52,7 @@ use self::certificate::CertificateKey;
 use self::device_code::DeviceCode;
 use self::endpoint::Endpoint;
 use self::managed_identity::ManagedIdentity;
-use self::person::{Door, Person, PublicClient, Renewal, Way};
+use self::person::{Person, PublicClient, Renewal, SharedPrompt, Way};
 use self::ready::ReadyToken;
 use self::settings::{Application, named};
 use self::tenant::ExpectedTenant;
@@ -63,7 +63,7 @@ pub(super) use self::files::open_at_once;
 pub(crate) use self::files::{read_secret_file, warn_if_readable_by_everybody};
 pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
 pub(crate) use self::method::{AuthMethod, SignInMethod};
-pub(crate) use self::person::{Invitation, Usher};
+pub(crate) use self::person::{SignInInstructions, SignInPrompt};
 pub(crate) use self::settings::{IdentityPlatform, PlatformOffers, SignInSettings};
 pub(crate) use self::tenant::is_tenant_id;
 pub(crate) use self::token::{BearerToken, TokenClaims};
@@ -74,7 +74,7 @@ pub(crate) use self::trouble::Trouble;
 pub(crate) struct SignIn {
     method: SignInMethod,
     application: Option<Application>,
-    door: Door,
+    shared_prompt: SharedPrompt,
     cache: TokenCache,
     expected_tenant: Option<ExpectedTenant>,
 }
@@ -102,10 +102,10 @@ impl SignIn {
             | SignInMethod::DeviceCode => Some(settings.application(method)?),
             SignInMethod::ManagedIdentity | SignInMethod::AzureCli | SignInMethod::Token => None,
         };
-        let door = Door::default();
+        let shared_prompt = SharedPrompt::default();
         let source: Box<dyn TokenSource> = match &application {
             Some(application) if method.asks_a_person() => {
-                Box::new(person(method, application, settings, &http, door.clone()))
+                Box::new(person(method, application, settings, &http, shared_prompt.clone()))
             }
             Some(application) => Box::new(application_source(method, application, settings, http)?),
             None => identity_source(method, settings)?,
@@ -113,7 +113,7 @@ impl SignIn {
         let cache = TokenCache::new(method, source);
         let expected_tenant = settings.expected_tenant.as_deref();
         let expected_tenant = expected_tenant.map(|tenant| ExpectedTenant::new(tenant, application.is_some()));
-        Ok(Self { method, application, door, cache, expected_tenant })
+        Ok(Self { method, application, shared_prompt, cache, expected_tenant })
     }
 
     /// How the sign-in is done, with `auto` decided.
@@ -136,9 +136,9 @@ impl SignIn {
         self.application.as_ref().map(|application| application.client_id.as_str())
     }
 
-    /// From now on a person who has to sign in is told by this usher.
-    pub(crate) fn welcome(&self, usher: Arc<dyn Usher>) {
-        self.door.set(usher);
+    /// From now on a person who has to sign in is told by this.
+    pub(crate) fn prompt_with(&self, prompt: Arc<dyn SignInPrompt>) {
+        self.shared_prompt.set(prompt);
     }
 
     /// A living token: the one in use, or a new one. However many ask at once, one sign-in serves
@@ -202,7 +202,7 @@ fn person(
     application: &Application,
     settings: &SignInSettings,
     http: &reqwest::Client,
-    door: Door,
+    shared_prompt: SharedPrompt,
 ) -> Person {
     let endpoint = |part: &str| Endpoint::new(http.clone(), application.endpoint(part), method);
     let way = if method == SignInMethod::Browser {
@@ -213,7 +213,7 @@ fn person(
     };
     let scope = format!("{}/Machine.ReadWrite offline_access", settings.scope.trim_end_matches("/.default"));
     let client = PublicClient { tokens: endpoint("token"), client_id: application.client_id.clone(), scope };
-    Person { client, way, door, renewal: std::sync::Mutex::new(Renewal::default()) }
+    Person { client, way, shared_prompt, renewal: std::sync::Mutex::new(Renewal::default()) }
 }
 
 /// The source for the methods that sign in as somebody the platform, or the user, has settled

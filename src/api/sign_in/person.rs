@@ -19,14 +19,14 @@ use super::error::SignInError;
 use crate::outside::secrets;
 
 /// Who tells the person what to do.
-pub(crate) trait Usher: Send + Sync {
+pub(crate) trait SignInPrompt: Send + Sync {
     /// Shows where to go.
-    fn invite(&self, invitation: &Invitation);
+    fn show(&self, instructions: &SignInInstructions);
 }
 
 /// What a person has to do to sign in.
 #[derive(Clone, Debug)]
-pub(crate) enum Invitation {
+pub(crate) enum SignInInstructions {
     /// Open this address in a browser on this computer.
     Browser {
         /// The address.
@@ -43,28 +43,28 @@ pub(crate) enum Invitation {
     },
 }
 
-/// The usher, once there is one. Clones share it.
+/// Who tells the person, once there is one. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Door(Arc<OnceLock<Arc<dyn Usher>>>);
+pub(super) struct SharedPrompt(Arc<OnceLock<Arc<dyn SignInPrompt>>>);
 
-impl fmt::Debug for Door {
+impl fmt::Debug for SharedPrompt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Door")
+        formatter.write_str("SharedPrompt")
     }
 }
 
-impl Door {
+impl SharedPrompt {
     /// From now on it is this one; the first counts.
-    pub(super) fn set(&self, usher: Arc<dyn Usher>) {
-        let _there_is_one = self.0.set(usher);
+    pub(super) fn set(&self, prompt: Arc<dyn SignInPrompt>) {
+        let _there_is_one = self.0.set(prompt);
     }
 
-    /// Has the person told; without an usher nobody can be.
-    pub(super) fn invite(&self, invitation: &Invitation) -> Result<(), SignInError> {
-        let usher = self.0.get().ok_or_else(|| {
+    /// Has the person told; without a prompt nobody can be.
+    pub(super) fn show(&self, instructions: &SignInInstructions) -> Result<(), SignInError> {
+        let prompt = self.0.get().ok_or_else(|| {
             SignInError::settings("nobody can be asked to sign in here", "choose another method with --auth")
         })?;
-        usher.invite(invitation);
+        prompt.show(instructions);
         Ok(())
     }
 }
@@ -100,7 +100,7 @@ pub(super) enum Way {
 pub(super) struct Person {
     pub(super) client: PublicClient,
     pub(super) way: Way,
-    pub(super) door: Door,
+    pub(super) shared_prompt: SharedPrompt,
     pub(super) renewal: Mutex<Renewal>,
 }
 
@@ -132,8 +132,8 @@ impl TokenSource for Person {
                 self.client.ask(&[("grant_type", "refresh_token"), ("refresh_token", token.expose_secret())]).await?
             }
             None => match &self.way {
-                Way::Browser(browser) => browser.sign_in(&self.client, &self.door).await?,
-                Way::DeviceCode(device_code) => device_code.sign_in(&self.client, &self.door).await?,
+                Way::Browser(browser) => browser.sign_in(&self.client, &self.shared_prompt).await?,
+                Way::DeviceCode(device_code) => device_code.sign_in(&self.client, &self.shared_prompt).await?,
             },
         };
         *self.renewal() = match grant.refresh_token.or(refresh_token) {

@@ -10,7 +10,7 @@ use crate::call::effect::Next;
 use crate::call::gate::Turn;
 use crate::call::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
 use crate::call::memory::{BeforeNext, Memory};
-use crate::call::outage::{Attempted, Concern, Pause, Sign, sign};
+use crate::call::outage::{Attempted, CallSubject, HealthSignal, Pause, sign};
 use crate::call::{
     AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, EarlierTrouble, OperationEnd, Questions, Repeat,
     RepeatCause, ServiceTrouble, SignInTrouble, StopReason, backoff,
@@ -62,7 +62,7 @@ impl<T: Transport> Caller<T> {
         self.note_health(sign(answer, verdict), call, turn.is_probe(), memory);
     }
 
-    fn note_health(&self, sign: Sign, call: &Call, is_probe: bool, memory: &mut Memory) {
+    fn note_health(&self, sign: HealthSignal, call: &Call, is_probe: bool, memory: &mut Memory) {
         let attempted = Attempted {
             bucket: call.request.bucket(),
             concern: call.concern(),
@@ -72,7 +72,7 @@ impl<T: Transport> Caller<T> {
         };
         memory.pause = self.gate.note_health(sign, attempted, self.fraction());
         memory.is_alone = false;
-        if matches!(sign, Sign::Trouble(_)) {
+        if matches!(sign, HealthSignal::Trouble(_)) {
             let nobody_answered = |since| !self.gate.was_answered_since(attempted.bucket, since);
             memory.is_alone = !call.is_list() && memory.latest_trouble.is_some_and(nobody_answered);
             let now = self.clock.boot_time();
@@ -181,7 +181,7 @@ impl<T: Transport> Caller<T> {
     ) -> Next {
         if error.is_transient() {
             let trouble = ServiceTrouble::SignIn(SignInTrouble::of(&error));
-            self.note_health(Sign::Trouble(trouble), call, turn.is_probe(), memory);
+            self.note_health(HealthSignal::Trouble(trouble), call, turn.is_probe(), memory);
             if let Some(pause) = memory.pause {
                 return self.after_pause(pause);
             }
@@ -229,7 +229,7 @@ impl Call {
     }
 
     /// Whose trouble it would be if the service failed at this call alone.
-    fn concern(&self) -> Concern {
-        if self.is_list() { Concern::Many } else { Concern::One(self.origin()) }
+    fn concern(&self) -> CallSubject {
+        if self.is_list() { CallSubject::Many } else { CallSubject::One(self.origin()) }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Gate;
 use super::pass::{Pass, Turn};
-use crate::call::outage::{Attempted, Moment, Outages, Pause, Sign};
+use crate::call::outage::{Attempted, HealthSignal, Moment, Outages, Pause};
 use crate::call::{Call, CallReport, Phase, Reports, StopReason, WaitCause};
 use crate::clock::BootTime;
 use crate::model::Bucket;
@@ -56,7 +56,12 @@ impl Gate {
     }
 
     /// Notes what an attempt says of the service's health, and gives the pause that its bucket is in from now on.
-    pub(in crate::call) fn note_health(&self, sign: Sign, attempted: Attempted, fraction: f64) -> Option<Pause> {
+    pub(in crate::call) fn note_health(
+        &self,
+        sign: HealthSignal,
+        attempted: Attempted,
+        fraction: f64,
+    ) -> Option<Pause> {
         let now = Moment { boot: self.clock.boot_time(), wall: self.clock.wall_time(), fraction };
         let mut pauses = (None, None);
         self.outages.send_modify(|outages| {

@@ -6,11 +6,12 @@ use crate::call::{ConnectionTrouble, SignInTrouble};
 use crate::model::AnswerFacts;
 
 const MAXIMUM: Duration = Duration::from_hours(2);
-const BUSY: Sign = Sign::Trouble(ServiceTrouble::Status(503));
-const NO_CONNECTION: Sign = Sign::Trouble(ServiceTrouble::NotConnected(ConnectionTrouble::Other));
-const NO_TOKEN: Sign = Sign::Trouble(ServiceTrouble::SignIn(SignInTrouble::NotConnected(ConnectionTrouble::Other)));
+const BUSY: HealthSignal = HealthSignal::Trouble(ServiceTrouble::Status(503));
+const NO_CONNECTION: HealthSignal = HealthSignal::Trouble(ServiceTrouble::NotConnected(ConnectionTrouble::Other));
+const NO_TOKEN: HealthSignal =
+    HealthSignal::Trouble(ServiceTrouble::SignIn(SignInTrouble::NotConnected(ConnectionTrouble::Other)));
 use Bucket::{Machines, Tags, Value};
-use Sign::{Answers, Unclear};
+use HealthSignal::{Answers, Unclear};
 
 fn moment(second: i64) -> Moment {
     let wall = Timestamp::from_second(second).expect("a time");
@@ -21,16 +22,16 @@ fn at(second: i64) -> BootTime {
     BootTime::from_microseconds(second * 1_000_000)
 }
 
-const fn first(bucket: Bucket, concern: Concern) -> Attempted {
+const fn first(bucket: Bucket, concern: CallSubject) -> Attempted {
     Attempted { bucket, concern, in_trouble_since: None, is_probe: false }
 }
 
-const fn one(call: u64) -> Concern {
-    Concern::One(CallId(call))
+const fn one(call: u64) -> CallSubject {
+    CallSubject::One(CallId(call))
 }
 
 /// An attempt: what came of it, in which bucket, and whom it concerned.
-type Event = (Sign, Bucket, Concern);
+type Event = (HealthSignal, Bucket, CallSubject);
 
 /// What comes of attempts, one a second.
 fn after(attempts: &[Event]) -> Outages {
@@ -50,7 +51,7 @@ type Case = (&'static str, Vec<Event>, &'static [Bucket]);
 
 #[test]
 fn a_bucket_pauses_after_a_series_over_several_operations() {
-    let many = Concern::Many;
+    let many = CallSubject::Many;
     let series = |sign, count: u64| (1..=count).map(|call| (sign, Tags, one(call))).collect::<Vec<_>>();
     let with = |mut before: Vec<_>, then: &[_]| {
         before.extend_from_slice(then);
@@ -97,7 +98,7 @@ fn a_bucket_pauses_after_a_series_over_several_operations() {
             "troubles of several kinds make one series",
             with(
                 series(BUSY, 3),
-                &[(NO_CONNECTION, Tags, one(4)), (Sign::Trouble(ServiceTrouble::TimedOut), Tags, one(5))],
+                &[(NO_CONNECTION, Tags, one(4)), (HealthSignal::Trouble(ServiceTrouble::TimedOut), Tags, one(5))],
             ),
             &[Tags],
         ),
@@ -127,8 +128,8 @@ fn operations_that_failed_while_others_were_answered_are_no_outage() {
 
 #[test]
 fn an_answer_to_something_neutral_ends_the_pause_of_a_few_machines_and_of_nothing_else() {
-    const FAILED: Sign = Sign::Trouble(ServiceTrouble::Status(500));
-    let silent = Sign::Trouble(ServiceTrouble::TimedOut);
+    const FAILED: HealthSignal = HealthSignal::Trouble(ServiceTrouble::Status(500));
+    let silent = HealthSignal::Trouble(ServiceTrouble::TimedOut);
     let table = [
         ("few machines at which the service fails", FAILED, Value, true, true),
         ("few at which it never ends", silent, Tags, true, true),
@@ -138,7 +139,7 @@ fn an_answer_to_something_neutral_ends_the_pause_of_a_few_machines_and_of_nothin
         ("of reads there is nothing neutral", FAILED, Machines, true, false),
     ];
     for (case, sign, bucket, are_few, ends) in table {
-        let reached = (Answers, Machines, Concern::Many);
+        let reached = (Answers, Machines, CallSubject::Many);
         let series: Vec<Event> = (1..=5).map(|call| (sign, bucket, one(call))).collect();
         let mut outages = after(&[vec![reached], series].concat());
         if are_few {
@@ -157,14 +158,14 @@ fn an_answer_to_something_neutral_ends_the_pause_of_a_few_machines_and_of_nothin
 
 #[test]
 fn a_pause_counts_from_the_first_failure_and_its_tries_come_ever_more_rarely() {
-    let mut outages = after(&[(BUSY, Tags, Concern::Many); 5]);
+    let mut outages = after(&[(BUSY, Tags, CallSubject::Many); 5]);
     let pause = outages.pause(Tags).expect("a pause");
     assert_eq!((pause.since, pause.since_wall, pause.ends), (at(0), moment(0).wall, at(7200)));
     assert_eq!(pause.next_try, at(4 + 2));
     // Calls that were on their way when it began change nothing.
-    outages.note(BUSY, first(Tags, Concern::Many), moment(5));
+    outages.note(BUSY, first(Tags, CallSubject::Many), moment(5));
     assert_eq!(outages.pause(Tags).map(|pause| pause.next_try), Some(at(6)));
-    let probe = Attempted { is_probe: true, ..first(Tags, Concern::Many) };
+    let probe = Attempted { is_probe: true, ..first(Tags, CallSubject::Many) };
     let mut second = 6;
     let mut waits = Vec::new();
     for sign in [BUSY, Unclear, BUSY, BUSY, BUSY, BUSY] {
@@ -181,12 +182,12 @@ fn a_pause_counts_from_the_first_failure_and_its_tries_come_ever_more_rarely() {
 
 #[test]
 fn an_answer_in_one_bucket_shows_the_way_to_the_host_for_all() {
-    let reached = (Answers, Machines, Concern::Many);
-    let gone = (NO_CONNECTION, Tags, Concern::Many);
+    let reached = (Answers, Machines, CallSubject::Many);
+    let gone = (NO_CONNECTION, Tags, CallSubject::Many);
     let mut outages = after(&[reached, gone, gone, gone, gone, gone]);
     assert_eq!(paused(&outages), Bucket::ALL);
     // The host is there again, but the service behind it fails: each bucket finds out for itself.
-    let probe = |bucket| Attempted { is_probe: true, ..first(bucket, Concern::Many) };
+    let probe = |bucket| Attempted { is_probe: true, ..first(bucket, CallSubject::Many) };
     outages.note(BUSY, probe(Tags), moment(20));
     outages.note(Answers, probe(Value), moment(21));
     assert_eq!(paused(&outages), [Tags]);
@@ -198,7 +199,7 @@ fn an_answer_in_one_bucket_shows_the_way_to_the_host_for_all() {
 fn answers_are_told_from_trouble() {
     let response = |status| Answer::Response(Response { status, ..Response::default() });
     let lost = |kind| Answer::Lost(Loss { kind, description: String::new() });
-    let trouble = |status| Sign::Trouble(ServiceTrouble::Status(status));
+    let trouble = |status| HealthSignal::Trouble(ServiceTrouble::Status(status));
     let table = [
         (response(500), RetryReason::ServiceFailed, trouble(500)),
         (response(503), RetryReason::ServiceFailed, trouble(503)),
@@ -209,8 +210,12 @@ fn answers_are_told_from_trouble() {
         (response(200), RetryReason::NotApplied, Answers),
         (response(200), RetryReason::NotUnderstood, Unclear),
         (lost(LossKind::NotConnected), RetryReason::NotConnected(ConnectionTrouble::Other), NO_CONNECTION),
-        (lost(LossKind::TimedOut), RetryReason::TimedOut, Sign::Trouble(ServiceTrouble::TimedOut)),
-        (lost(LossKind::ConnectionLost), RetryReason::ConnectionLost, Sign::Trouble(ServiceTrouble::ConnectionLost)),
+        (lost(LossKind::TimedOut), RetryReason::TimedOut, HealthSignal::Trouble(ServiceTrouble::TimedOut)),
+        (
+            lost(LossKind::ConnectionLost),
+            RetryReason::ConnectionLost,
+            HealthSignal::Trouble(ServiceTrouble::ConnectionLost),
+        ),
         (lost(LossKind::Truncated), RetryReason::Truncated, Unclear),
     ];
     for (answer, why, expected) in table {

@@ -6,7 +6,7 @@
 //! tag, so that the call for which there is room may lie far behind others; those are packed and set aside meanwhile, up to
 //! a limit.
 
-use super::errand::{Errand, Purpose};
+use super::lane_call::{LaneCall, Purpose};
 use super::openings::{ApartOpenings, BulkOpening, CallsAhead, Openings};
 use super::{Due, Lane, limit_of};
 
@@ -21,7 +21,7 @@ impl Lane {
             Openings::Together { may_begin_bulk } => self.next_together(limit, may_begin_bulk),
             Openings::Apart(openings) => self.next_apart(limit, openings),
         };
-        self.in_flight += usize::from(matches!(due, Due::Errand(_)));
+        self.in_flight += usize::from(matches!(due, Due::LaneCall(_)));
         due
     }
 
@@ -29,13 +29,13 @@ impl Lane {
     /// if that may be.
     fn next_together(&mut self, limit: usize, may_begin_bulk: bool) -> Due {
         let ready = self.ready.pop_front().or_else(|| self.set_aside.pop());
-        let errand = match (ready, self.next_read(limit)) {
-            (Some(errand), _) => self.fitted(errand, limit),
+        let lane_call = match (ready, self.next_read(limit)) {
+            (Some(lane_call), _) => self.fitted(lane_call, limit),
             _ if limit > 1 && !may_begin_bulk => None,
             (None, Some(read)) => return Due::Read(read),
             (None, None) => self.pack(limit),
         };
-        errand.or_else(|| self.next_put_off()).map_or(Due::Nothing, Due::Errand)
+        lane_call.or_else(|| self.next_put_off()).map_or(Due::Nothing, Due::LaneCall)
     }
 
     /// The calls that it will take, as far as can be told.
@@ -46,18 +46,19 @@ impl Lane {
 
     /// The next call for which there is an opening, of at most `limit` machines.
     fn next_apart(&mut self, limit: usize, openings: ApartOpenings) -> Due {
-        let ready = self.next_ready(openings).and_then(|errand| self.fitted(errand, limit));
-        if let Some(errand) = ready {
-            return Due::Errand(errand);
+        let ready = self.next_ready(openings).and_then(|lane_call| self.fitted(lane_call, limit));
+        if let Some(lane_call) = ready {
+            return Due::LaneCall(lane_call);
         }
         if !openings.single && (limit == 1 || !openings.bulk.takes_fresh()) {
             return Due::Nothing;
         }
         let takes_relief = openings.bulk.takes_relief() && limit > 1;
         loop {
-            let suitable = self.take_set_aside(openings, takes_relief).and_then(|errand| self.fitted(errand, limit));
-            if let Some(errand) = suitable {
-                return Due::Errand(errand);
+            let suitable =
+                self.take_set_aside(openings, takes_relief).and_then(|lane_call| self.fitted(lane_call, limit));
+            if let Some(lane_call) = suitable {
+                return Due::LaneCall(lane_call);
             }
             if self.set_aside.is_full() {
                 break;
@@ -65,27 +66,28 @@ impl Lane {
             if let Some(read) = self.next_read(limit) {
                 return Due::Read(read);
             }
-            let Some(errand) = self.pack(limit) else { break };
-            self.set_aside.push(errand);
+            let Some(lane_call) = self.pack(limit) else { break };
+            self.set_aside.push(lane_call);
         }
         // Nothing suits better.
         let relief = if takes_relief { self.set_aside.pop_single() } else { None };
         let put_off = |lane: &mut Self| if openings.single { lane.next_put_off() } else { None };
-        relief.map(as_relief).or_else(|| put_off(self)).map_or(Due::Nothing, Due::Errand)
+        relief.map(as_relief).or_else(|| put_off(self)).map_or(Due::Nothing, Due::LaneCall)
     }
 
     /// A call that is to be made again.
-    fn next_ready(&mut self, openings: ApartOpenings) -> Option<Errand> {
-        let has_opening =
-            |errand: &Errand| if errand.is_bulk() { openings.bulk != BulkOpening::Nothing } else { openings.single };
+    fn next_ready(&mut self, openings: ApartOpenings) -> Option<LaneCall> {
+        let has_opening = |lane_call: &LaneCall| {
+            if lane_call.is_bulk() { openings.bulk != BulkOpening::Nothing } else { openings.single }
+        };
         self.ready.iter().position(has_opening).and_then(|position| self.ready.remove(position))
     }
 
-    fn take_set_aside(&mut self, openings: ApartOpenings, takes_relief: bool) -> Option<Errand> {
+    fn take_set_aside(&mut self, openings: ApartOpenings, takes_relief: bool) -> Option<LaneCall> {
         if openings.bulk.takes_fresh()
-            && let Some(errand) = self.set_aside.pop_bulk()
+            && let Some(lane_call) = self.set_aside.pop_bulk()
         {
-            return Some(errand);
+            return Some(lane_call);
         }
         if openings.single {
             return self.set_aside.pop_single();
@@ -97,6 +99,6 @@ impl Lane {
 }
 
 /// The same as a bulk call of one machine.
-fn as_relief(errand: Errand) -> Errand {
-    Errand { purpose: Purpose::Relief, ..errand }
+fn as_relief(lane_call: LaneCall) -> LaneCall {
+    LaneCall { purpose: Purpose::Relief, ..lane_call }
 }

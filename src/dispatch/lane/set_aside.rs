@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::errand::Errand;
+use super::lane_call::LaneCall;
 
 /// The most machines in calls that are set aside.
 const MOST_SET_ASIDE: usize = 20_000;
@@ -10,8 +10,8 @@ const MOST_SET_ASIDE: usize = 20_000;
 /// Calls that were packed and have no room yet.
 #[derive(Debug, Default)]
 pub(super) struct SetAside {
-    single: VecDeque<Errand>,
-    bulk: VecDeque<Errand>,
+    single: VecDeque<LaneCall>,
+    bulk: VecDeque<LaneCall>,
     /// The machines in all of them.
     machines: usize,
 }
@@ -42,25 +42,25 @@ impl SetAside {
     }
 
     /// Any of them.
-    pub(super) fn pop(&mut self) -> Option<Errand> {
+    pub(super) fn pop(&mut self) -> Option<LaneCall> {
         self.pop_bulk().or_else(|| self.pop_single())
     }
 
-    pub(super) fn push(&mut self, errand: Errand) {
-        self.machines += errand.len();
-        let queue = if errand.len() == 1 { &mut self.single } else { &mut self.bulk };
-        queue.push_back(errand);
+    pub(super) fn push(&mut self, lane_call: LaneCall) {
+        self.machines += lane_call.len();
+        let queue = if lane_call.len() == 1 { &mut self.single } else { &mut self.bulk };
+        queue.push_back(lane_call);
     }
 
-    pub(super) fn pop_single(&mut self) -> Option<Errand> {
-        let errand = self.single.pop_front()?;
-        self.machines -= errand.len();
-        Some(errand)
+    pub(super) fn pop_single(&mut self) -> Option<LaneCall> {
+        let lane_call = self.single.pop_front()?;
+        self.machines -= lane_call.len();
+        Some(lane_call)
     }
 
-    pub(super) fn pop_bulk(&mut self) -> Option<Errand> {
-        let errand = self.bulk.pop_front()?;
-        self.machines -= errand.len();
-        Some(errand)
+    pub(super) fn pop_bulk(&mut self) -> Option<LaneCall> {
+        let lane_call = self.bulk.pop_front()?;
+        self.machines -= lane_call.len();
+        Some(lane_call)
     }
 }

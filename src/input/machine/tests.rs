@@ -4,15 +4,15 @@ use crate::model::EntraDeviceId;
 const ID: &str = "87e85b19b2b86c9cd465681f597fc4c9e879e8a1";
 const DEVICE: &str = "3f2a9c1e-5b7d-4e8f-9a0b-1c2d3e4f5a6b";
 
-fn worn(dresses: Dresses) -> Vec<Dress> {
-    Dress::ALL.into_iter().filter(|dress| dresses.has(*dress)).collect()
+fn worn(decorations: Decorations) -> Vec<Decoration> {
+    Decoration::ALL.into_iter().filter(|decoration| decorations.has(*decoration)).collect()
 }
 
 #[test]
 fn an_id_is_read_in_every_dress() {
-    use Dress::{Address, Apostrophe, Brackets, Formula, Invisible, QuotationMarks};
+    use Decoration::{Address, Apostrophe, Brackets, Formula, Invisible, QuotationMarks};
     let upper = ID.to_uppercase();
-    let table: &[(&str, &[Dress])] = &[
+    let table: &[(&str, &[Decoration])] = &[
         ("ID", &[]),
         ("'ID", &[Apostrophe]),
         ("'ID'", &[QuotationMarks]),
@@ -35,9 +35,9 @@ fn an_id_is_read_in_every_dress() {
     for (cell, expected) in table {
         for id in [ID, &upper] {
             let cell = cell.replace("ID", id);
-            let (machine, dresses) = read(&cell).unwrap_or_else(|problem| panic!("{cell:?}: {problem}"));
+            let (machine, decorations) = read(&cell).unwrap_or_else(|problem| panic!("{cell:?}: {problem}"));
             assert_eq!(machine, MachineReference::parse(ID), "{cell:?}");
-            assert_eq!(worn(dresses), *expected, "{cell:?}");
+            assert_eq!(worn(decorations), *expected, "{cell:?}");
         }
     }
 }
@@ -53,8 +53,8 @@ fn a_guid_is_an_entra_device_id_in_every_dress() {
 
 #[test]
 fn a_name_is_read_without_what_windows_writes_around_it() {
-    use Dress::{Apostrophe, Backslashes, Dollar, Domain, FinalDot, Formula, QuotationMarks};
-    let table: &[(&str, &str, &[Dress])] = &[
+    use Decoration::{Apostrophe, Backslashes, Dollar, Domain, FinalDot, Formula, QuotationMarks};
+    let table: &[(&str, &str, &[Decoration])] = &[
         ("web01", "web01", &[]),
         ("CONTOSO\\web01", "web01", &[Domain]),
         ("contoso.example\\web01$", "web01", &[Domain, Dollar]),
@@ -75,9 +75,9 @@ fn a_name_is_read_without_what_windows_writes_around_it() {
         ("17", "17", &[]),
     ];
     for (cell, name, expected) in table {
-        let (machine, dresses) = read(cell).unwrap_or_else(|problem| panic!("{cell:?}: {problem}"));
+        let (machine, decorations) = read(cell).unwrap_or_else(|problem| panic!("{cell:?}: {problem}"));
         assert_eq!(machine, MachineReference::Name((*name).into()), "{cell:?}");
-        assert_eq!(worn(dresses), *expected, "{cell:?}");
+        assert_eq!(worn(decorations), *expected, "{cell:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files as people have them: what is read whatever its dress, what is doubtful, what is wrong.
+//! Files as people have them: what is read whatever its decoration, what is doubtful, what is wrong.
 
 use super::super::{Accepted, Doubt, InputError, InputOptions, Sheet, added_names, read};
 use super::{problems, requests, second_pass, sheet};

@@ -4,14 +4,14 @@ use super::*;
 use crate::quota::Quota;
 use crate::report::VerificationTotals;
 
-fn moment<'a>(job: &'a Job, earlier: &'a Earlier, standing: &'a Standing, exit_status: Option<u8>) -> Moment<'a> {
+fn moment<'a>(job: &'a Job, earlier: &'a Earlier, standing: &'a StatusSnapshot, exit_status: Option<u8>) -> Moment<'a> {
     let started_at: Timestamp = "2026-11-26T03:00:00Z".parse().expect("a time");
     let elapsed = Duration::from_millis(90_250);
     let last_success = job.last_success(earlier, started_at + elapsed);
     Moment { job, earlier, last_success, started_at, now: started_at + elapsed, elapsed, exit_status, standing }
 }
 
-fn standing() -> Standing {
+fn standing() -> StatusSnapshot {
     let quota: Quota = "100/1m,1500/1h".parse().expect("a quota");
     let tally = |kind: &str, http_status, calls| CallTally { kind: kind.to_owned(), http_status, calls };
     let uses = [Some(Bucket::Value), None].into_iter().flat_map(|bucket| {
@@ -23,7 +23,7 @@ fn standing() -> Standing {
         (Spent::Quota(Some(quota.limits()[0])), Duration::from_mins(1)),
         (Spent::Quota(Some(quota.limits()[1])), Duration::from_secs(3)),
     ];
-    Standing {
+    StatusSnapshot {
         progress: Progress { spent, ..Progress::default() },
         rows: Some([(Status::Succeeded, 30), (Status::Failed, 2)].into()),
         drift: None,
@@ -61,7 +61,7 @@ fn until_a_run_ends_what_only_its_end_tells_stands_as_the_run_before_left_it() {
     let job = Job::new("retag.csv");
     let first = moment(&job, &Earlier::default(), &standing(), Some(0)).page();
     let earlier = Earlier::of(&first);
-    let nothing = Standing::default();
+    let nothing = StatusSnapshot::default();
     let second = moment(&job, &earlier, &nothing, None).page();
     let kept =
         ["run_last_end_timestamp_seconds", "run_last_success_timestamp_seconds", "run_last_exit_status", "run_rows"];
@@ -87,7 +87,7 @@ fn a_verification_tells_what_it_has_found() {
         invalid: 1,
         undecided_machines: 3,
     };
-    let standing = Standing { drift: Some(drift), ..Standing::default() };
+    let standing = StatusSnapshot { drift: Some(drift), ..StatusSnapshot::default() };
     let page = moment(&Job::new("x"), &Earlier::default(), &standing, Some(10)).page();
     let expected =
         [("holds", 5), ("differs", 2), ("pending", 0), ("unknown_machine", 0), ("invalid", 1), ("undecided", 3)];
@@ -105,7 +105,7 @@ fn whatever_a_job_is_called_it_is_one_label_and_found_again() {
         ("Tür 7", "Tür 7"),
     ] {
         let job = Job::new(name);
-        let page = moment(&job, &Earlier::default(), &Standing::default(), Some(0)).page();
+        let page = moment(&job, &Earlier::default(), &StatusSnapshot::default(), Some(0)).page();
         assert_eq!(samples(&page, "run_in_progress"), [format!("tagfleet_run_in_progress{{job=\"{label}\"}} 0")]);
         assert!(job.last_success(&Earlier::of(&page), Timestamp::MAX).is_some(), "{name}");
     }

@@ -27,7 +27,7 @@ pub(super) struct AnswerFigure {
 impl AnswerTimes {
     /// Takes a call of the run that was answered.
     pub(super) fn take(&mut self, call: &CallRecord) {
-        let (Some(ended), Some(_), Some(_)) = (call.ended, call.http_status, call.sitting) else { return };
+        let (Some(ended), Some(_), Some(_)) = (call.ended, call.http_status, call.session) else { return };
         let tenths = u32::try_from(ended.since(call.started).as_micros() / 100).unwrap_or(u32::MAX);
         match self.of_kinds.get_mut(&call.kind) {
             Some(times) => times.push(tenths),

@@ -14,10 +14,12 @@ use super::window::WindowCount;
 use crate::model::{Bucket, Change, TagAction, TagNumber};
 use crate::outside::Outside;
 use crate::quota::QuotaScope;
-use crate::report::advice::Prospect;
+use crate::report::advice::AdviceInput;
 use crate::report::results::{Totals, tally};
 use crate::report::target::{ResultsError, ResultsTarget};
-use crate::store::{CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunState, Sitting, StoreError, StoredRun};
+use crate::store::{
+    CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, RunState, StoreError, StoredRun,
+};
 
 /// The windows that are looked at where no quota was kept.
 const USUAL_WINDOWS: [Duration; 2] = [Duration::from_mins(1), Duration::from_hours(1)];
@@ -29,7 +31,7 @@ pub(super) const NOT_NOTED: &str = "not_noted";
 pub(super) struct Figures {
     pub(super) details: RunDetails,
     pub(super) input_digest: String,
-    pub(super) sittings: Vec<Sitting>,
+    pub(super) sessions: Vec<RunSession>,
     pub(super) totals: Totals,
     pub(super) span: Span,
     pub(super) calls: CallFigures,
@@ -59,17 +61,17 @@ pub(super) struct CallFigures {
 }
 
 impl CallFigures {
-    fn new(sittings: &[Sitting], span: Span) -> Self {
-        let limits = |sitting: &Sitting| sitting.limits.iter().map(|limit| limit.window).collect::<Vec<_>>();
-        let mut windows: BTreeSet<Duration> = sittings.iter().flat_map(limits).collect();
+    fn new(sessions: &[RunSession], span: Span) -> Self {
+        let limits = |session: &RunSession| session.limits.iter().map(|limit| limit.window).collect::<Vec<_>>();
+        let mut windows: BTreeSet<Duration> = sessions.iter().flat_map(limits).collect();
         if windows.is_empty() {
             windows.extend(USUAL_WINDOWS);
         }
-        let scope = sittings.last().map_or(QuotaScope::Api, |sitting| sitting.quota_scope);
+        let scope = sessions.last().map_or(QuotaScope::Api, |session| session.quota_scope);
         let buckets: Vec<Vec<Bucket>> = scope.groups().iter().map(|group| group.to_vec()).collect();
         let of_window = |window: Duration| {
             let allowed = move |limit: &&KeptLimit| limit.window == window;
-            sittings.iter().map(|sitting| sitting.limits.iter().find(allowed).map(|limit| limit.calls)).collect()
+            sessions.iter().map(|session| session.limits.iter().find(allowed).map(|limit| limit.calls)).collect()
         };
         let windows = windows.iter().flat_map(|window| {
             buckets.iter().map(|buckets| WindowCount::new(buckets.clone(), *window, of_window(*window), span))
@@ -90,7 +92,7 @@ impl CallFigures {
         self.windows.iter_mut().for_each(|window| window.take(call));
         self.trouble.take(call);
         self.answers.take(call);
-        if call.sitting.is_some() {
+        if call.session.is_some() {
             match self.of_kinds.get_mut(&call.kind) {
                 Some(calls) => *calls += 1,
                 None => drop(self.of_kinds.insert(call.kind.clone(), 1)),
@@ -121,9 +123,9 @@ impl Figures {
             Err(StoreError::NeverBegan(_)) => Totals::default(),
             Err(error) => return Err(error.into()),
         };
-        let sittings = reader.sittings(run.key).await?;
-        let span = span(reader, &run, &sittings).await?;
-        let calls = CallFigures::new(&sittings, span);
+        let sessions = reader.sessions(run.key).await?;
+        let span = span(reader, &run, &sessions).await?;
+        let calls = CallFigures::new(&sessions, span);
         let before = calls.longest_window();
         let mut calls = reader.tell_calls(run.key, before, calls, CallFigures::take).await?.finish();
         let answers = std::mem::take(&mut calls.answers).figures();
@@ -137,7 +139,7 @@ impl Figures {
             groups: outcomes.by_kind(&kinds, |kind| kind.group.as_ref()),
             platforms: outcomes.by_kind(&kinds, |kind| kind.platform.as_ref()),
             details,
-            sittings,
+            sessions,
             totals,
             span,
             calls,
@@ -156,23 +158,23 @@ impl Figures {
         matches!(self.details.entry.condition, RunCondition::Preparing | RunCondition::Running)
     }
 
-    /// The sitting that ended last, if it did.
-    pub(super) fn last_end(&self) -> Option<&crate::store::SittingEnd> {
-        self.sittings.last().and_then(|sitting| sitting.end.as_ref()).map(|(_, end)| end)
+    /// The session that ended last, if it did.
+    pub(super) fn last_end(&self) -> Option<&crate::store::RunSessionEnd> {
+        self.sessions.last().and_then(|session| session.end.as_ref()).map(|(_, end)| end)
     }
 
-    /// Where the time of all sittings went, most of it first; what nobody noted comes last.
+    /// Where the time of all sessions went, most of it first; what nobody noted comes last.
     pub(super) fn time(&self) -> Vec<(String, Duration)> {
         let mut parts: BTreeMap<&str, Duration> = BTreeMap::new();
-        let next_begins = self.sittings.iter().skip(1).map(|sitting| sitting.began_at);
+        let next_begins = self.sessions.iter().skip(1).map(|session| session.began_at);
         let until = next_begins.chain([self.details.entry.last_activity_at]);
-        for (sitting, until) in self.sittings.iter().zip(until) {
-            if let Some((_, end)) = &sitting.end {
+        for (session, until) in self.sessions.iter().zip(until) {
+            if let Some((_, end)) = &session.end {
                 end.spent.iter().for_each(|(part, time)| *parts.entry(part).or_default() += *time);
             } else {
                 // A process that died, or goes on: its last word is what is known of it.
                 let until = until.min(self.details.entry.last_activity_at);
-                let time = Duration::try_from(until.duration_since(sitting.began_at)).unwrap_or_default();
+                let time = Duration::try_from(until.duration_since(session.began_at)).unwrap_or_default();
                 *parts.entry(NOT_NOTED).or_default() += time;
             }
         }
@@ -181,13 +183,13 @@ impl Figures {
         parts.into_iter().map(|(part, time)| (part.to_owned(), time)).collect()
     }
 
-    /// What each sitting foretold: operations done at moments, from what was done when it began.
+    /// What each session foretold: operations done at moments, from what was done when it began.
     pub(super) fn foretold(&self) -> Vec<Vec<(i64, u64)>> {
         let course = self.outcomes.course();
-        let foretold = self.sittings.iter().filter(|sitting| !sitting.foretold.is_empty()).map(|sitting| {
-            let began_at = sitting.began_at.as_microsecond();
+        let foretold = self.sessions.iter().filter(|session| !session.foretold.is_empty()).map(|session| {
+            let began_at = session.began_at.as_microsecond();
             let done = self.span.bin(began_at).checked_sub(1).and_then(|bin| course.get(bin)).copied().unwrap_or(0);
-            let later = sitting.foretold.iter().map(|point| {
+            let later = session.foretold.iter().map(|point| {
                 let after = i64::try_from(point.after.as_micros()).unwrap_or(i64::MAX);
                 (began_at.saturating_add(after), done + point.done)
             });
@@ -198,9 +200,9 @@ impl Figures {
 }
 
 /// From the first call, or the beginning of the run, to the last that was heard of it.
-async fn span(reader: &Reader, run: &StoredRun, sittings: &[Sitting]) -> Result<Span, StoreError> {
+async fn span(reader: &Reader, run: &StoredRun, sessions: &[RunSession]) -> Result<Span, StoreError> {
     let calls = reader.call_span(run.key).await?;
-    let ends = sittings.iter().filter_map(|sitting| sitting.end.as_ref()).map(|(ended_at, _)| *ended_at);
+    let ends = sessions.iter().filter_map(|session| session.end.as_ref()).map(|(ended_at, _)| *ended_at);
     let from = calls.map_or(run.created_at, |(first, _)| first.min(run.created_at));
     let to = ends.chain(calls.map(|(_, last)| last)).fold(run.last_activity_at, Timestamp::max);
     Ok(Span::new(from, to))
@@ -221,7 +223,7 @@ fn next(
         None => ResultsTarget::StandardOutput,
     };
     let run_id = &run.description.run_id;
-    let prospect = Prospect { run_id, totals, target: &target, open, repeated_options, sandbox };
+    let prospect = AdviceInput { run_id, totals, target: &target, open, repeated_options, sandbox };
     let advice = (is_left && run.state != RunState::Preparing).then(|| prospect.advice()).flatten();
     advice.map(|advice| advice.text())
 }

@@ -94,7 +94,7 @@ fn rows(figures: &Figures) -> Markup {
 fn about(figures: &Figures, time_zone: &TimeZone) -> Markup {
     let run = &figures.details.entry;
     let digest: String = figures.input_digest.chars().take(DIGEST_CHARACTERS).collect();
-    let mut versions: Vec<&str> = figures.sittings.iter().map(|sitting| sitting.version.as_str()).collect();
+    let mut versions: Vec<&str> = figures.sessions.iter().map(|session| session.version.as_str()).collect();
     versions.dedup();
     let times = |time: Timestamp| second(time, time_zone);
     let facts = [

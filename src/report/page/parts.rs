@@ -41,8 +41,8 @@ const KNOWN_PARTS: [(&str, &str); 10] = [
 
 /// 1. The calls in each window, all the time, against their limit.
 pub(super) fn quota(figures: &Figures, time_zone: &TimeZone) -> Markup {
-    let first = figures.sittings.first().map(|sitting| &sitting.limits);
-    let is_changed = figures.sittings.iter().any(|sitting| Some(&sitting.limits) != first);
+    let first = figures.sessions.first().map(|session| &session.limits);
+    let is_changed = figures.sessions.iter().any(|session| Some(&session.limits) != first);
     html! {
         section {
             h2 { "Calls against the quota" }
@@ -106,7 +106,7 @@ pub(super) fn time(figures: &Figures) -> Markup {
             h2 { "Where the time went" }
             @if named.is_empty() { p class="soft" { "Nothing was noted of it: the run was made by an older version, or was never carried out." } }
             @else {
-                p class="soft" { (describe_duration(whole)) " in all" @if figures.sittings.len() > 1 { ", in " (figures.sittings.len()) " sittings" } "." }
+                p class="soft" { (describe_duration(whole)) " in all" @if figures.sessions.len() > 1 { ", in " (figures.sessions.len()) " sessions" } "." }
                 div class="timebar" { (bar(named.iter().map(|(class, _, time)| (*class, microseconds(*time))), microseconds(whole), "where the time went")) }
                 table {
                     @for (class, name, time) in &named {

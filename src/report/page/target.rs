@@ -66,7 +66,7 @@ impl PageTarget {
         if is_device(path) {
             return check_device(path).map_err(unusable);
         }
-        self.check_occupant()?;
+        self.check_existing_file()?;
         // Nothing of it stays: the file has gone when this returns.
         new_file_beside(path).map(drop).map_err(unusable)
     }
@@ -83,13 +83,13 @@ impl PageTarget {
             let mut buffered = BufWriter::new(screen.stream_to(device));
             return buffered.write_all(page.as_bytes()).and_then(|()| buffered.flush()).map_err(failed);
         }
-        self.check_occupant()?;
+        self.check_existing_file()?;
         let mut file = new_file_beside(path).map_err(failed)?;
         file.write_all(page.as_bytes()).map_err(failed)?;
         files::put_in_place(file, path).map_err(failed)
     }
 
-    fn check_occupant(&self) -> Result<(), PageError> {
+    fn check_existing_file(&self) -> Result<(), PageError> {
         let path = self.0.as_path();
         let occupied = |why| PageError::Occupied { path: path.to_owned(), why };
         if is_read_only(path) {

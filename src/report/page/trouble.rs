@@ -38,7 +38,7 @@ impl Trouble {
 
     /// Takes a call; those of others are their own matter.
     pub(super) fn take(&mut self, call: &CallRecord) {
-        if call.sitting.is_none() {
+        if call.session.is_none() {
             return;
         }
         let at = call.started_at.as_microsecond();
@@ -113,7 +113,7 @@ mod tests {
             trouble.take(&CallRecord {
                 bucket: *bucket,
                 kind: "tags".to_owned(),
-                sitting: Some(0),
+                session: Some(0),
                 timeline: 1,
                 started: BootTime::from_microseconds(0),
                 ended: Some(BootTime::from_microseconds(1)),

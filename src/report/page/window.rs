@@ -15,7 +15,7 @@ use crate::store::CallRecord;
 pub(super) struct WindowCount {
     pub(super) buckets: Vec<Bucket>,
     pub(super) window: Duration,
-    /// The calls that each sitting allowed; `None` where it had no such limit.
+    /// The calls that each session allowed; `None` where it had no such limit.
     limits: Vec<Option<u32>>,
     span: Span,
     /// The most calls in each piece of the span.
@@ -88,7 +88,7 @@ impl WindowCount {
         if count > self.peak {
             (self.peak, self.peak_at) = (count, started_at);
         }
-        let limit = call.sitting.and_then(|sitting| self.limits.get(sitting).copied().flatten());
+        let limit = call.session.and_then(|session| self.limits.get(session).copied().flatten());
         self.beyond += u64::from(limit.is_some_and(|limit| count > limit));
     }
 
@@ -141,7 +141,7 @@ mod tests {
         CallRecord {
             bucket: Bucket::Tags,
             kind: "tags".to_owned(),
-            sitting: Some(0),
+            session: Some(0),
             timeline,
             started: BootTime::from_microseconds(started),
             ended: None,

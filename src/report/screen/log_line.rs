@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Screen;
-use crate::report::outlet::Importance;
+use crate::report::output_queue::Importance;
 
 /// Where log lines go: the file, or standard error above the bar.
 pub(in crate::report) struct LogLine(Screen, Vec<u8>);

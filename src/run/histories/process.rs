@@ -27,7 +27,7 @@ use crate::dispatch::{MaximumErrors, StopRequest};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Reserved, ResultsTarget, Screen, Streams};
 use crate::run::{
-    ApplyOrder, CheckedInput, Consent, Desk, Identity, InputOrder, ResumeOrder, Retagging, RulesOrder, Tenant,
+    ApplyOrder, CheckedInput, Consent, Identity, InputOrder, ResumeOrder, Retagging, RulesOrder, RunContext, Tenant,
     UndoOrder, apply, apply_rules, check_input, check_input_with_machines, plan, resume, retag, undo, verify,
     verify_rules,
 };
@@ -158,11 +158,11 @@ impl Process {
         most_commits: usize,
     ) -> u8 {
         let screen = Screen::over(self.paper.clone(), false);
-        let mut desk = Desk {
+        let mut context = RunContext {
             screen: screen.clone(),
             quiet: false,
             json: false,
-            bulletin: None,
+            live_status: None,
             repeated_options: String::new(),
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),
@@ -174,15 +174,15 @@ impl Process {
         let done = async {
             let (input, waiting) = match self.input()? {
                 Some(order) if order.waits_for_machines() => (None, Some(order)),
-                Some(order) => (Some(check_input(order, &desk.screen).await?), None),
+                Some(order) => (Some(check_input(order, &context.screen).await?), None),
                 None => (None, None),
             };
-            let rules = self.rules(&desk.screen)?;
+            let rules = self.rules(&context.screen)?;
             let store = Store::open_for_simulation(&self.directory, Arc::clone(&self.clock)).await?;
             if most_commits < usize::MAX {
                 store.count_commits(most_commits, commits).await?;
             }
-            let done = Box::pin(self.work_in(store.clone(), input, waiting, rules, &mut desk)).await;
+            let done = Box::pin(self.work_in(store.clone(), input, waiting, rules, &mut context)).await;
             store.put_in_order_at_once()?;
             done
         };
@@ -203,7 +203,7 @@ impl Process {
         input: Option<CheckedInput>,
         waiting: Option<InputOrder>,
         rules: Option<RulesOrder>,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<ExitStatus, CommandError> {
         let (weather, seed) = (self.command.weather.clone(), self.command.seed ^ 0x5eed);
         let service = crate::run::Service {
@@ -213,12 +213,12 @@ impl Process {
             is_sandbox: false,
         };
         let identity = async { Ok(Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()) }) };
-        let tenant = Tenant::open(service, identity, store, Arc::clone(&self.clock), self.calls(), desk).await?;
+        let tenant = Tenant::open(service, identity, store, Arc::clone(&self.clock), self.calls(), context).await?;
         let input = match waiting {
-            Some(order) => Some(check_input_with_machines(&tenant, order, desk).await?),
+            Some(order) => Some(check_input_with_machines(&tenant, order, context).await?),
             None => input,
         };
-        Box::pin(self.carry_out(&tenant, input, rules, desk)).await
+        Box::pin(self.carry_out(&tenant, input, rules, context)).await
     }
 
     /// The deed itself, over a tenant that is open.
@@ -227,20 +227,20 @@ impl Process {
         tenant: &Tenant<Line>,
         input: Option<CheckedInput>,
         rules: Option<RulesOrder>,
-        desk: &mut Desk,
+        context: &mut RunContext,
     ) -> Result<ExitStatus, CommandError> {
         let (order, standard_output) = (self.apply_order(), ResultsTarget::StandardOutput);
         match (self.command.deed, input, rules) {
-            (Deed::Retag(change), ..) => retag(tenant, &order, &self.retagging(change)?, desk).await,
-            (Deed::Apply(_) | Deed::Order(_), Some(input), _) => apply(tenant, &order, input, desk).await,
-            (Deed::Plan(_), Some(input), _) => plan(tenant, self.planning(), false, &input, desk).await,
-            (Deed::Verify(_), Some(input), _) => verify(tenant, input, Some(&standard_output), false, desk).await,
-            (Deed::ApplyRules(_), _, Some(rules)) => Box::pin(apply_rules(tenant, &order, rules, desk)).await,
+            (Deed::Retag(change), ..) => retag(tenant, &order, &self.retagging(change)?, context).await,
+            (Deed::Apply(_) | Deed::Order(_), Some(input), _) => apply(tenant, &order, input, context).await,
+            (Deed::Plan(_), Some(input), _) => plan(tenant, self.planning(), false, &input, context).await,
+            (Deed::Verify(_), Some(input), _) => verify(tenant, input, Some(&standard_output), false, context).await,
+            (Deed::ApplyRules(_), _, Some(rules)) => Box::pin(apply_rules(tenant, &order, rules, context)).await,
             (Deed::VerifyRules(_), _, Some(rules)) => {
-                verify_rules(tenant, rules, Some(&standard_output), false, desk).await
+                verify_rules(tenant, rules, Some(&standard_output), false, context).await
             }
-            (Deed::Undo(_), ..) => undo(tenant, self.undo_order(), desk).await,
-            (..) => resume(tenant, self.resume_order(), desk).await,
+            (Deed::Undo(_), ..) => undo(tenant, self.undo_order(), context).await,
+            (..) => resume(tenant, self.resume_order(), context).await,
         }
     }
 

@@ -156,8 +156,8 @@ async fn a_run_that_a_changed_file_goes_on_with_keeps_what_was_noted_of_its_begi
     assert_eq!(said.run_id(), run);
     let store = world.store().await;
     let key = store.run_by_id(&run).await.expect("the run").key;
-    let sittings = store.sittings(key).await.expect("its sittings");
-    let ended: Vec<u8> = sittings.iter().filter_map(|sitting| Some(sitting.end.as_ref()?.1.exit_status)).collect();
+    let sessions = store.sessions(key).await.expect("its sessions");
+    let ended: Vec<u8> = sessions.iter().filter_map(|session| Some(session.end.as_ref()?.1.exit_status)).collect();
     assert_eq!(ended, [ExitStatus::StoppedEarly.code(), ExitStatus::Done.code()]);
 }
 

@@ -112,7 +112,7 @@ struct Invocation {
     concurrency: usize,
     identity: Result<Identity, SignInError>,
     signing_in_takes: Duration,
-    /// How long ago the command began when its desk was ready.
+    /// How long ago the command began when its context was ready.
     reading_took: Duration,
 }
 
@@ -209,14 +209,19 @@ impl World {
         Store::open(&state, Arc::clone(&self.clock)).await.expect("a store")
     }
 
-    fn desk(&self, written: &Arc<Written>, stop_requests: mpsc::Receiver<StopRequest>, how: &Invocation) -> Desk {
+    fn context(
+        &self,
+        written: &Arc<Written>,
+        stop_requests: mpsc::Receiver<StopRequest>,
+        how: &Invocation,
+    ) -> RunContext {
         let mut seed = self.seed.lock().expect("a seed");
         *seed += 1;
-        Desk {
+        RunContext {
             screen: Screen::over(Arc::clone(written) as Arc<dyn Streams>, false),
             quiet: false,
             json: false,
-            bulletin: None,
+            live_status: None,
             repeated_options: String::new(),
             tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
@@ -227,7 +232,7 @@ impl World {
         }
     }
 
-    async fn tenant(&self, desk: &mut Desk, how: &Invocation) -> Result<Tenant<VirtualService>, CommandError> {
+    async fn tenant(&self, context: &mut RunContext, how: &Invocation) -> Result<Tenant<VirtualService>, CommandError> {
         let service = Service {
             transport: Arc::clone(&self.service),
             host: "host".to_owned(),
@@ -245,21 +250,21 @@ impl World {
             tokio::time::sleep(how.signing_in_takes).await;
             how.identity.clone()
         };
-        Tenant::open(service, identity, self.store().await, Arc::clone(&self.clock), calls, desk).await
+        Tenant::open(service, identity, self.store().await, Arc::clone(&self.clock), calls, context).await
     }
 
     /// A command in a process of its own; `None` if that died.
     async fn command<'w, Running>(
         &'w self,
         how: &'w Invocation,
-        run: impl FnOnce(&'w Self, Desk) -> Running,
+        run: impl FnOnce(&'w Self, RunContext) -> Running,
     ) -> Option<Said>
     where
-        Running: Future<Output = (Desk, Result<ExitStatus, CommandError>)>,
+        Running: Future<Output = (RunContext, Result<ExitStatus, CommandError>)>,
     {
         let written = Arc::<Written>::default();
         let (sender, stop_requests) = mpsc::channel(4);
-        let desk = self.desk(&written, stop_requests, how);
+        let context = self.context(&written, stop_requests, how);
         let interrupting = async {
             match how.interrupted_after {
                 Some(after) => {
@@ -276,14 +281,14 @@ impl World {
                 None => std::future::pending().await,
             }
         };
-        let (desk, outcome) = tokio::select! {
+        let (context, outcome) = tokio::select! {
             biased;
             () = dying => return None,
-            ended = run(self, desk) => ended,
+            ended = run(self, context) => ended,
             () = interrupting => return None,
         };
         let status = outcome.unwrap_or_else(|error| {
-            desk.screen.line(&error.problem.render(false));
+            context.screen.line(&error.problem.render(false));
             error.status
         });
         let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8(bytes.lock().expect("text").clone()).expect("UTF-8");
@@ -298,7 +303,7 @@ impl World {
             run: how.run(),
             joins: how.joins,
         };
-        self.command(how, async |world, mut desk| {
+        self.command(how, async |world, mut context| {
             let applying = async {
                 let input = InputOrder {
                     name: "rows.csv".to_owned(),
@@ -311,12 +316,12 @@ impl World {
                     allow_empty: false,
                     names_allowed: how.inventory,
                 };
-                let input = check_input(input, &desk.screen).await?;
-                let tenant = world.tenant(&mut desk, how).await?;
-                apply(&tenant, &order, input, &mut desk).await
+                let input = check_input(input, &context.screen).await?;
+                let tenant = world.tenant(&mut context, how).await?;
+                apply(&tenant, &order, input, &mut context).await
             };
             let outcome = Box::pin(applying).await;
-            (desk, outcome)
+            (context, outcome)
         })
         .await
     }
@@ -327,31 +332,31 @@ impl World {
 
     async fn resume(&self, run: Option<&str>, how: &Invocation) -> Said {
         let run_id = run.map(str::to_owned);
-        let resumed = self.command(how, async |world, mut desk| {
+        let resumed = self.command(how, async |world, mut context| {
             let resuming = async {
-                let tenant = world.tenant(&mut desk, how).await?;
+                let tenant = world.tenant(&mut context, how).await?;
                 let target = Some(ResultsTarget::StandardOutput);
                 let (planning, reserved) = (how.planning(), Reserved::default());
                 let order = ResumeOrder { run_id, target, reserved, planning, run: how.run() };
-                resume(&tenant, order, &mut desk).await
+                resume(&tenant, order, &mut context).await
             };
             let outcome = Box::pin(resuming).await;
-            (desk, outcome)
+            (context, outcome)
         });
         resumed.await.expect("it lives")
     }
 
     async fn undo_or_die(&self, run: &str, how: &Invocation) -> Option<Said> {
         let run_id = run.to_owned();
-        self.command(how, async |world, mut desk| {
+        self.command(how, async |world, mut context| {
             let undoing = async {
-                let tenant = world.tenant(&mut desk, how).await?;
+                let tenant = world.tenant(&mut context, how).await?;
                 let target = ResultsTarget::StandardOutput;
                 let order = UndoOrder { run_id, target, max_changes: how.max_changes, run: how.run() };
-                undo(&tenant, order, &mut desk).await
+                undo(&tenant, order, &mut context).await
             };
             let outcome = Box::pin(undoing).await;
-            (desk, outcome)
+            (context, outcome)
         })
         .await
     }

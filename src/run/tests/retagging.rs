@@ -21,12 +21,12 @@ impl World {
         };
         let typed = format!("tags {:?}", change.changes().map(|change| change.to_string()).collect::<Vec<_>>());
         let retagging = Retagging { change: change.clone(), typed, filter: None };
-        let ended = self.command(how, async |world, mut desk| {
-            let outcome = match world.tenant(&mut desk, how).await {
-                Ok(tenant) => Box::pin(retag(&tenant, &order, &retagging, &mut desk)).await,
+        let ended = self.command(how, async |world, mut context| {
+            let outcome = match world.tenant(&mut context, how).await {
+                Ok(tenant) => Box::pin(retag(&tenant, &order, &retagging, &mut context)).await,
                 Err(error) => Err(error),
             };
-            (desk, outcome)
+            (context, outcome)
         });
         ended.await
     }

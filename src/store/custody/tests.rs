@@ -14,19 +14,20 @@ use crate::store::{Admission, AttemptEnd, AttemptRequest, Refusal, Settlement};
 #[test]
 fn what_a_witness_says_of_a_database() {
     const NOW: i64 = 1_000_000_000_000_000;
-    let whole = |commits| Testimony { is_there: true, is_whole: true, commits, noted_at: NOW, ..Testimony::default() };
-    let removed = Testimony { removed_after: Some(NOW), ..Testimony::default() };
-    let touched = |before: i64| Testimony { touched_at: Some(NOW - before), ..whole(5) };
+    let whole =
+        |commits| WitnessRecord { is_there: true, is_whole: true, commits, noted_at: NOW, ..WitnessRecord::default() };
+    let removed = WitnessRecord { removed_after: Some(NOW), ..WitnessRecord::default() };
+    let touched = |before: i64| WitnessRecord { touched_at: Some(NOW - before), ..whole(5) };
     let table = [
         (whole(5), 5, None),
         // A machine that died before the witness was on its disk.
         (whole(5), 6, None),
         (whole(5), 4, Some(Uncertainty::Lost)),
         (whole(5), 0, Some(Uncertainty::Lost)),
-        (Testimony { is_whole: false, ..whole(5) }, 4, Some(Uncertainty::Lost)),
-        (Testimony { is_whole: false, ..whole(5) }, 5, Some(Uncertainty::DamagedWitness)),
-        (Testimony::default(), 0, None),
-        (Testimony::default(), 1, Some(Uncertainty::NoWitness)),
+        (WitnessRecord { is_whole: false, ..whole(5) }, 4, Some(Uncertainty::Lost)),
+        (WitnessRecord { is_whole: false, ..whole(5) }, 5, Some(Uncertainty::DamagedWitness)),
+        (WitnessRecord::default(), 0, None),
+        (WitnessRecord::default(), 1, Some(Uncertainty::NoWitness)),
         // A process that died between its first commit and its first note.
         (whole(0), 1, None),
         (whole(0), 2, Some(Uncertainty::NoWitness)),
@@ -35,8 +36,8 @@ fn what_a_witness_says_of_a_database() {
         (touched(TOUCH_MATTERS_MICROSECONDS - 1), 5, Some(Uncertainty::Touched)),
         (touched(TOUCH_MATTERS_MICROSECONDS), 5, None),
         (touched(0), 4, Some(Uncertainty::Lost)),
-        (Testimony { is_copy: true, ..whole(5) }, 5, Some(Uncertainty::Touched)),
-        (Testimony { is_copy: true, ..whole(5) }, 4, Some(Uncertainty::Lost)),
+        (WitnessRecord { is_copy: true, ..whole(5) }, 5, Some(Uncertainty::Touched)),
+        (WitnessRecord { is_copy: true, ..whole(5) }, 4, Some(Uncertainty::Lost)),
         (removed.clone(), 0, Some(Uncertainty::Lost)),
         (removed, 2, Some(Uncertainty::NoWitness)),
     ];
@@ -88,7 +89,7 @@ impl Place {
     /// known for one.
     fn crashed(&self) -> Self {
         let crashed = self.copy();
-        let testimony = Testimony::read(&crashed.state()).expect("no trouble");
+        let testimony = WitnessRecord::read(&crashed.state()).expect("no trouble");
         crate::store::witness::forge(&crashed.state(), testimony.commits, testimony.noted_at);
         crashed
     }
@@ -199,7 +200,7 @@ async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full(
 #[tokio::test]
 async fn a_witness_that_another_process_makes_meanwhile_is_found() {
     let place = Place::new();
-    let before = Testimony::read(&place.state()).expect("no trouble");
+    let before = WitnessRecord::read(&place.state()).expect("no trouble");
     assert!(!before.is_there);
     let _first = place.killed_after(2).await;
     let connection = Connection::open(place.database()).expect("a database");
@@ -232,7 +233,7 @@ async fn a_database_whose_witness_is_gone_damaged_or_old_has_a_full_quota_and_al
             }
             // As if the copy had been made ten seconds after the last commit.
             _ => {
-                let testimony = Testimony::read(&found.state()).expect("no trouble");
+                let testimony = WitnessRecord::read(&found.state()).expect("no trouble");
                 crate::store::witness::forge(&found.state(), testimony.commits, testimony.noted_at - 10_000_000);
             }
         }
@@ -243,7 +244,7 @@ async fn a_database_whose_witness_is_gone_damaged_or_old_has_a_full_quota_and_al
         assert_eq!(unknown, if cfg!(unix) || what != "restored" { Some(why) } else { None }, "{what}");
         drop(store);
         assert!(starts_full(&found).await || unknown.is_none(), "{what}");
-        assert_eq!(Testimony::read(&found.state()).map(|testimony| testimony.is_whole).ok(), Some(true), "{what}");
+        assert_eq!(WitnessRecord::read(&found.state()).map(|testimony| testimony.is_whole).ok(), Some(true), "{what}");
     }))
     .await;
 }

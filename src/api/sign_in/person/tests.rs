@@ -56,23 +56,23 @@ impl Wanted {
 }
 
 /// Hands on what people are told.
-struct Told(mpsc::UnboundedSender<Invitation>, AtomicUsize);
+struct Told(mpsc::UnboundedSender<SignInInstructions>, AtomicUsize);
 
-impl Usher for Told {
-    fn invite(&self, invitation: &Invitation) {
+impl SignInPrompt for Told {
+    fn show(&self, instructions: &SignInInstructions) {
         self.1.fetch_add(1, Ordering::SeqCst);
-        self.0.send(invitation.clone()).expect("the test listens");
+        self.0.send(instructions.clone()).expect("the test listens");
     }
 }
 
 /// A sign-in whose people are told here.
-fn sign_in(authority: &Authority, method: AuthMethod) -> (Arc<SignIn>, mpsc::UnboundedReceiver<Invitation>) {
+fn sign_in(authority: &Authority, method: AuthMethod) -> (Arc<SignIn>, mpsc::UnboundedReceiver<SignInInstructions>) {
     let mut settings = authority.settings();
     settings.method = method;
     settings.opens_browser = false;
     let sign_in = Arc::new(SignIn::new(&settings, client()).expect("complete settings"));
     let (told, invitations) = mpsc::unbounded_channel();
-    sign_in.welcome(Arc::new(Told(told, AtomicUsize::new(0))));
+    sign_in.prompt_with(Arc::new(Told(told, AtomicUsize::new(0))));
     (sign_in, invitations)
 }
 
@@ -87,7 +87,7 @@ async fn begun(authority: &Authority) -> (Arc<SignIn>, SigningIn, Wanted) {
     let (sign_in, mut invitations) = sign_in(authority, AuthMethod::Browser);
     let signing_in = Arc::clone(&sign_in);
     let signing_in = tokio::spawn(async move { signing_in.token().await });
-    let Some(Invitation::Browser { address, is_opening: false }) = invitations.recv().await else {
+    let Some(SignInInstructions::Browser { address, is_opening: false }) = invitations.recv().await else {
         panic!("an address")
     };
     (sign_in, signing_in, Wanted::of(&address))
@@ -195,12 +195,12 @@ async fn nobody_is_waited_for_for_ever() {
     let tokens = Endpoint::new(client(), endpoint("/token"), SignInMethod::Browser);
     let public = PublicClient { tokens, client_id: "client".into(), scope: "scope".into() };
     let (told, _invitations) = mpsc::unbounded_channel();
-    let door = Door::default();
-    door.set(Arc::new(Told(told, AtomicUsize::new(0))));
+    let shared_prompt = SharedPrompt::default();
+    shared_prompt.set(Arc::new(Told(told, AtomicUsize::new(0))));
     let browser = Browser { authorize: endpoint("/authorize"), opens: false, patience: Duration::from_millis(50) };
-    let error = browser.sign_in(&public, &door).await.expect_err("nobody came");
+    let error = browser.sign_in(&public, &shared_prompt).await.expect_err("nobody came");
     assert!(matches!(error, SignInError::Abandoned { .. }) && !error.is_transient(), "{error}");
-    let unattended = browser.sign_in(&public, &Door::default()).await.expect_err("nobody to be told");
+    let unattended = browser.sign_in(&public, &SharedPrompt::default()).await.expect_err("nobody to be told");
     assert!(matches!(unattended, SignInError::Settings { .. }), "{unattended}");
 }
 
@@ -214,7 +214,7 @@ async fn a_device_code_is_shown_and_exchanged_once_the_person_has_entered_it() {
     let (sign_in, mut invitations) = sign_in(&authority, AuthMethod::DeviceCode);
     let token = sign_in.token().await.expect("a token");
     assert_eq!(token.header_value(), "Bearer one");
-    let Some(Invitation::DeviceCode { address, code }) = invitations.recv().await else { panic!("a code") };
+    let Some(SignInInstructions::DeviceCode { address, code }) = invitations.recv().await else { panic!("a code") };
     assert_eq!((address.as_str(), code.as_str()), ("https://microsoft.example/devicelogin", "ABCD-1234"));
     let asked = authority.asked();
     assert_eq!(asked[0].path, "/tenant/oauth2/v2.0/devicecode");

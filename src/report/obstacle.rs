@@ -18,7 +18,7 @@ const SIGN_IN_WAY: &str =
     "check the network, the proxy settings (HTTPS_PROXY, NO_PROXY), --cloud and AZURE_AUTHORITY_HOST";
 
 /// What stood in the way, and when it was to be tried again.
-pub(super) type Hindrance = (WaitCause, Option<Timestamp>);
+pub(super) type Obstacle = (WaitCause, Option<Timestamp>);
 
 /// What there is to do once it is out of the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Afterwards {
 }
 
 /// What stood in the way, in a few words.
-pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) -> String {
+pub(super) fn obstacle_text((cause, until): Obstacle, time_zone: &TimeZone) -> String {
     let what = match cause {
         WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. }) => sign_in_text(trouble),
         WaitCause::Retry(Repeat { why: RepeatCause::Answer(why, http_status), .. }) => met_text(why, http_status),
@@ -53,15 +53,15 @@ pub(super) fn hindrance_text((cause, until): Hindrance, time_zone: &TimeZone) ->
 /// What cannot be had, since this stands in the way of a call that is not made again.
 #[must_use]
 pub(crate) fn hindrance_problem(what: &str, in_the_way: WaitCause, next: Option<Timestamp>) -> Problem {
-    let hindrance = (in_the_way, next);
+    let obstacle = (in_the_way, next);
     Problem {
-        error: format!("{what}: {}", hindrance_text(hindrance, &TimeZone::system())).into(),
-        hint: hindrance_hint(hindrance, Afterwards::TryAgain).map(str::to_owned),
+        error: format!("{what}: {}", obstacle_text(obstacle, &TimeZone::system())).into(),
+        hint: obstacle_hint(obstacle, Afterwards::TryAgain).map(str::to_owned),
     }
 }
 
 /// What to do about it.
-pub(super) const fn hindrance_hint((cause, _): Hindrance, afterwards: Afterwards) -> Option<&'static str> {
+pub(super) const fn obstacle_hint((cause, _): Obstacle, afterwards: Afterwards) -> Option<&'static str> {
     Some(match cause {
         WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. })
         | WaitCause::Outage { trouble: ServiceTrouble::SignIn(trouble), .. } => sign_in_hint(trouble, afterwards),
@@ -108,8 +108,8 @@ const fn sign_in_hint(trouble: SignInTrouble, afterwards: Afterwards) -> &'stati
 }
 
 /// It as a cause in the JSON object, of so many rows.
-pub(super) fn hindrance_cause(hindrance: Hindrance, rows: u64) -> Value {
-    let (code, http_status) = match hindrance.0 {
+pub(super) fn obstacle_cause(obstacle: Obstacle, rows: u64) -> Value {
+    let (code, http_status) = match obstacle.0 {
         WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. })
         | WaitCause::Outage { trouble: ServiceTrouble::SignIn(trouble), .. } => {
             let status = match trouble {
@@ -131,10 +131,10 @@ pub(super) fn hindrance_cause(hindrance: Hindrance, rows: u64) -> Value {
         "code": code,
         "status": "not_attempted",
         "http_status": http_status,
-        "message": hindrance_text(hindrance, &TimeZone::system()),
+        "message": obstacle_text(obstacle, &TimeZone::system()),
         "count": rows,
         "first_row": null,
-        "hint": hindrance_hint(hindrance, Afterwards::Resume),
+        "hint": obstacle_hint(obstacle, Afterwards::Resume),
     })
 }
 
@@ -164,12 +164,12 @@ mod tests {
             (WaitCause::Outage { since: next, trouble: ServiceTrouble::Status(503) }, Some(next)),
             (WaitCause::Window(quota.limits()[0]), Some(next)),
         ];
-        let lines = all.map(|hindrance| {
-            let cause = hindrance_cause(hindrance, 7);
-            let hint = hindrance_hint(hindrance, Afterwards::Resume).unwrap_or("-");
-            let again = hindrance_hint(hindrance, Afterwards::TryAgain).unwrap_or_default();
+        let lines = all.map(|obstacle| {
+            let cause = obstacle_cause(obstacle, 7);
+            let hint = obstacle_hint(obstacle, Afterwards::Resume).unwrap_or("-");
+            let again = obstacle_hint(obstacle, Afterwards::TryAgain).unwrap_or_default();
             assert!(!again.contains("resume") && again.is_empty() == (hint == "-"), "{again}");
-            let text = hindrance_text(hindrance, &TimeZone::UTC);
+            let text = obstacle_text(obstacle, &TimeZone::UTC);
             format!("{text} | {} {} | {hint}", cause["code"], cause["http_status"])
         });
         insta::assert_snapshot!(lines.join("\n"), @r#"

@@ -14,7 +14,7 @@ pub(in crate::dispatch) struct Member {
 
 /// One call to be made.
 #[derive(Clone, Debug)]
-pub(in crate::dispatch) struct Errand {
+pub(in crate::dispatch) struct LaneCall {
     pub(super) change: Change,
     pub(super) members: Vec<Member>,
     pub(super) purpose: Purpose,
@@ -38,7 +38,7 @@ pub(super) enum Purpose {
     PutOff,
 }
 
-impl Errand {
+impl LaneCall {
     /// What is sent; `None` for several device values, which have no bulk call and are packed one by one.
     pub(in crate::dispatch) fn request(&self) -> Option<ApiRequest> {
         match (self.members.as_slice(), &self.change) {

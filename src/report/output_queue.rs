@@ -55,7 +55,7 @@ impl Patience {
 type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
 
 /// The queue, and the thread that empties it.
-pub(super) struct Outlet {
+pub(super) struct OutputQueue {
     stream: Stream,
     shared: Arc<Shared>,
 }
@@ -98,7 +98,7 @@ impl Default for State {
     }
 }
 
-impl Outlet {
+impl OutputQueue {
     /// Over this stream. The thread starts with the first text.
     pub(super) fn new(stream: impl Write + Send + 'static) -> Self {
         Self { stream: Arc::new(Mutex::new(Box::new(stream))), shared: Arc::default() }
@@ -237,7 +237,7 @@ fn write(stream: &Stream, bytes: &[u8], was_read: impl Fn()) -> io::Result<()> {
     stream.flush()
 }
 
-impl fmt::Debug for Outlet {
+impl fmt::Debug for OutputQueue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Outlet").finish_non_exhaustive()
     }
@@ -267,51 +267,51 @@ mod tests {
         }
     }
 
-    fn suspended() -> (Outlet, Sender<()>, Receiver<Vec<u8>>) {
+    fn suspended() -> (OutputQueue, Sender<()>, Receiver<Vec<u8>>) {
         let (allow, allowed) = channel();
         let (read, heard) = channel();
-        (Outlet::new(Suspended { allowed, read }), allow, heard)
+        (OutputQueue::new(Suspended { allowed, read }), allow, heard)
     }
 
     #[test]
     fn a_full_queue_drops_the_bar_first_then_lines_and_counts_them() {
-        let (outlet, allow, heard) = suspended();
+        let (output_queue, allow, heard) = suspended();
         let line = vec![b'x'; PIECE_BYTES];
         let lines = MAXIMUM_WAITING_BYTES / PIECE_BYTES;
         for _ in 0..lines {
-            outlet.offer(b"bar", Importance::Bar);
-            outlet.offer(&line, Importance::Line);
+            output_queue.offer(b"bar", Importance::Bar);
+            output_queue.offer(&line, Importance::Line);
         }
-        outlet.offer(&line, Importance::Line);
-        assert_eq!(outlet.dropped_until_now(), 0, "no room to say so");
+        output_queue.offer(&line, Importance::Line);
+        assert_eq!(output_queue.dropped_until_now(), 0, "no room to say so");
         for _ in 0..lines * 2 {
             allow.send(()).expect("a writer");
         }
-        outlet.drain();
+        output_queue.drain();
         let read: Vec<_> = heard.try_iter().collect();
         let bars = read.iter().filter(|text| *text == b"bar").count();
         assert_eq!(bars, MAXIMUM_BYTES_BEFORE_BAR / PIECE_BYTES, "none once many lines wait");
-        assert_eq!(outlet.dropped_until_now() + (read.len() - bars) as u64, lines as u64 + 1);
-        assert_eq!(outlet.dropped_until_now(), 0, "said once");
+        assert_eq!(output_queue.dropped_until_now() + (read.len() - bars) as u64, lines as u64 + 1);
+        assert_eq!(output_queue.dropped_until_now(), 0, "said once");
     }
 
     #[test]
     fn nobody_waits_for_a_reader_when_the_process_is_to_end() {
-        let (outlet, allow, heard) = suspended();
+        let (output_queue, allow, heard) = suspended();
         let patience = Patience::default();
         allow.send(()).expect("a writer");
-        assert!(outlet.deliver(b"one", &patience).is_ok());
+        assert!(output_queue.deliver(b"one", &patience).is_ok());
         assert_eq!(heard.recv().expect("it is written"), b"one");
         let long_ago = Instant::now().checked_sub(MAXIMUM_GRACE + GRACE).expect("a machine that has run for a while");
         patience.ends_at(long_ago);
         patience.ends_at(Instant::now());
-        let gone = outlet.deliver(b"two", &patience).expect_err("nobody reads");
+        let gone = output_queue.deliver(b"two", &patience).expect_err("nobody reads");
         assert_eq!(gone.kind(), io::ErrorKind::TimedOut);
-        outlet.say(b"three", &patience);
+        output_queue.say(b"three", &patience);
         for _ in 0..2 {
             allow.send(()).expect("a writer");
         }
-        outlet.drain();
+        output_queue.drain();
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), [b"two".to_vec(), b"three".to_vec()], "nothing gets lost");
     }
 }

@@ -53,7 +53,7 @@ impl Flight {
 
 /// The calls of a run, and the time spent by them.
 #[derive(Debug)]
-pub(super) struct Clockwork {
+pub(super) struct CallTimes {
     calls: HashMap<CallId, Flight>,
     /// What was waited for last that is in the way, unless a call was answered as it should be since.
     in_the_way: Option<(WaitCause, Option<BootTime>)>,
@@ -63,7 +63,7 @@ pub(super) struct Clockwork {
     spent: Vec<(Spent, Duration)>,
 }
 
-impl Clockwork {
+impl CallTimes {
     pub(super) fn new(now: BootTime) -> Self {
         Self { calls: HashMap::new(), in_the_way: None, last_change: now, is_state_silent: false, spent: Vec::new() }
     }
@@ -245,26 +245,26 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_time_add_up() {
-        let mut clockwork = Clockwork::new(at(0));
+        let mut call_times = CallTimes::new(at(0));
         let (one, two) = (CallId(1), CallId(2));
-        clockwork.begin(one, Bucket::Tags, true, at(1));
-        clockwork.begin(two, Bucket::Value, false, at(1));
-        clockwork.change(one, Doing::Sending(CallKind::Bulk), at(2));
-        clockwork.change(two, Doing::Waiting(WaitCause::Throttled, Some(at(9))), at(2));
-        assert_eq!((clockwork.in_flight(), clockwork.active_bulk_calls()), (1, 1));
-        assert_eq!(clockwork.waiting(), None);
+        call_times.begin(one, Bucket::Tags, true, at(1));
+        call_times.begin(two, Bucket::Value, false, at(1));
+        call_times.change(one, Doing::Sending(CallKind::Bulk), at(2));
+        call_times.change(two, Doing::Waiting(WaitCause::Throttled, Some(at(9))), at(2));
+        assert_eq!((call_times.in_flight(), call_times.active_bulk_calls()), (1, 1));
+        assert_eq!(call_times.waiting(), None);
         let retry =
             WaitCause::Retry(Repeat { why: RepeatCause::Answer(RetryReason::Busy, None), number: 2, most: None });
-        clockwork.change(one, Doing::Waiting(retry, Some(at(6))), at(5));
-        assert_eq!(clockwork.waiting(), Some((retry, Some(at(6)))));
-        assert_eq!((clockwork.active(Bucket::Tags), clockwork.active(Bucket::Value)), (0, 1));
-        assert_eq!(clockwork.active_bulk_calls(), 0);
-        clockwork.end(one, at(6));
-        clockwork.end(two, at(9));
-        assert_eq!(clockwork.count(), 0);
+        call_times.change(one, Doing::Waiting(retry, Some(at(6))), at(5));
+        assert_eq!(call_times.waiting(), Some((retry, Some(at(6)))));
+        assert_eq!((call_times.active(Bucket::Tags), call_times.active(Bucket::Value)), (0, 1));
+        assert_eq!(call_times.active_bulk_calls(), 0);
+        call_times.end(one, at(6));
+        call_times.end(two, at(9));
+        assert_eq!(call_times.count(), 0);
         let seconds = Duration::from_secs;
         assert_eq!(
-            clockwork.spent(at(10)),
+            call_times.spent(at(10)),
             [
                 (Spent::Own, seconds(3)),
                 (Spent::Calls, seconds(3)),
@@ -280,27 +280,27 @@ mod tests {
         let (failing, served) = (CallId(1), CallId(2));
         let outage = WaitCause::Outage { since: jiff::Timestamp::UNIX_EPOCH, trouble: ServiceTrouble::Status(503) };
         for (bucket, part) in [(Bucket::Value, Spent::Quota(None)), (Bucket::Tags, Spent::Outage)] {
-            let mut clockwork = Clockwork::new(at(0));
-            clockwork.begin(failing, Bucket::Tags, false, at(0));
-            clockwork.begin(served, bucket, false, at(0));
-            clockwork.change(failing, Doing::Waiting(outage, Some(at(9))), at(0));
-            clockwork.change(served, Doing::Waiting(WaitCause::Pacing, Some(at(2))), at(0));
-            assert_eq!(clockwork.spent(at(2)), [(part, Duration::from_secs(2))], "{bucket:?}");
+            let mut call_times = CallTimes::new(at(0));
+            call_times.begin(failing, Bucket::Tags, false, at(0));
+            call_times.begin(served, bucket, false, at(0));
+            call_times.change(failing, Doing::Waiting(outage, Some(at(9))), at(0));
+            call_times.change(served, Doing::Waiting(WaitCause::Pacing, Some(at(2))), at(0));
+            assert_eq!(call_times.spent(at(2)), [(part, Duration::from_secs(2))], "{bucket:?}");
         }
     }
 
     #[test]
     fn the_time_of_a_database_that_does_not_answer_is_that_of_nothing_else() {
-        let mut clockwork = Clockwork::new(at(0));
-        clockwork.begin(CallId(1), Bucket::Tags, false, at(0));
-        clockwork.change(CallId(1), Doing::Sending(CallKind::Tags), at(1));
+        let mut call_times = CallTimes::new(at(0));
+        call_times.begin(CallId(1), Bucket::Tags, false, at(0));
+        call_times.change(CallId(1), Doing::Sending(CallKind::Tags), at(1));
         let seconds = Duration::from_secs;
         // It was silent from the fourth second on, which is known in the seventh, until the tenth.
-        clockwork.note_state(None, at(6));
-        clockwork.note_state(Some(seconds(3)), at(7));
-        clockwork.note_state(Some(seconds(5)), at(9));
-        clockwork.note_state(None, at(10));
+        call_times.note_state(None, at(6));
+        call_times.note_state(Some(seconds(3)), at(7));
+        call_times.note_state(Some(seconds(5)), at(9));
+        call_times.note_state(None, at(10));
         let parts = [(Spent::Own, seconds(1)), (Spent::Calls, seconds(5)), (Spent::State, seconds(6))];
-        assert_eq!(clockwork.spent(at(12)), parts);
+        assert_eq!(call_times.spent(at(12)), parts);
     }
 }

@@ -41,14 +41,14 @@ const COPIED: &str = "
 impl Store {
     /// Copies a run that is about to be carried out. Where there is no room for that, the run does without.
     pub async fn keep_a_copy(&self, run: RunKey) {
-        let (Some(keepsake), Some(directory)) = (&self.keepsake, self.identity.state_directory()) else { return };
+        let (Some(run_copy), Some(directory)) = (&self.run_copy, self.identity.state_directory()) else { return };
         let mut contact = Contact::new(self.patience.clone());
         let copying = tokio::task::spawn_blocking(move || contact.bear(|| copy(&directory.join(DATABASE_NAME), run)));
         match copying.await {
             Ok(Ok(connection)) => {
                 let nobody = Patience::with_file();
                 let connection = SharedConnection::start_writing(connection, Path::new(NO_NAME), None, nobody);
-                let _there_already = keepsake.set(RunCopy { run, connection, notes: Mutex::default() });
+                let _there_already = run_copy.set(RunCopy { run, connection, notes: Mutex::default() });
             }
             Ok(Err(error)) => tracing::info!(%error, "there is no copy of this run, should the state be harmed"),
             // The runtime is shutting down.
@@ -96,7 +96,7 @@ impl Store {
     }
 
     fn run_copy(&self) -> Option<&RunCopy> {
-        self.keepsake.as_ref()?.get()
+        self.run_copy.as_ref()?.get()
     }
 }
 

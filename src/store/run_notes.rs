@@ -1,8 +1,8 @@
-//! What a run notes of itself for its report: who sat at it, under which quota, what was foretold, where the time went and
+//! What a run notes of itself for its report: in which sessions, under which quota, what was foretold, where the time went and
 //! why it ended; and of which group and platform the machine of each operation is.
 //!
 //! Nothing here decides anything, and a run goes on as well without it. What surprises: a command that goes on with a run is
-//! a sitting of its own, and one whose process died has no end. The kinds of machines stand beside the operations, four
+//! a session of its own, and one whose process died has no end. The kinds of machines stand beside the operations, four
 //! bytes each in pieces of some thousand, since a column of theirs would be written a million times.
 
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct ForetoldPoint {
 
 /// A command that begins to carry a run out.
 #[derive(Clone, Debug, Default)]
-pub struct NewSitting {
+pub struct NewRunSession {
     /// The version of the program.
     pub version: &'static str,
     /// The limits that it keeps.
@@ -51,9 +51,9 @@ pub struct NewSitting {
     pub foretold: Vec<ForetoldPoint>,
 }
 
-/// How a sitting ended.
+/// How a session ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SittingEnd {
+pub struct RunSessionEnd {
     /// Why, as a word.
     pub ended: String,
     /// Why it stopped early, as the rest of a sentence; `None` where it did not.
@@ -68,7 +68,7 @@ pub struct SittingEnd {
 
 /// A command that carried a run out, or tried to.
 #[derive(Clone, Debug)]
-pub struct Sitting {
+pub struct RunSession {
     /// The version of the program.
     pub version: String,
     /// The limits that it kept, shortest window first.
@@ -80,7 +80,7 @@ pub struct Sitting {
     /// When its calls began.
     pub began_at: Timestamp,
     /// When it ended, and how; `None` while it goes on, and where its process died.
-    pub end: Option<(Timestamp, SittingEnd)>,
+    pub end: Option<(Timestamp, RunSessionEnd)>,
     /// The process, which tells its calls.
     pub(super) process_key: i64,
 }
@@ -99,12 +99,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn begin_sitting(&self, run: RunKey, sitting: NewSitting) -> Result<(), StoreError> {
+    pub async fn begin_session(&self, run: RunKey, session: NewRunSession) -> Result<(), StoreError> {
         let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
         let limits: Vec<StoredLimit> =
-            sitting.limits.iter().map(|limit| (limit.calls, microseconds(limit.window))).collect();
+            session.limits.iter().map(|limit| (limit.calls, microseconds(limit.window))).collect();
         let foretold: Vec<StoredPoint> =
-            sitting.foretold.iter().map(|point| (microseconds(point.after), point.done)).collect();
+            session.foretold.iter().map(|point| (microseconds(point.after), point.done)).collect();
         let (limits, foretold) = (json(&limits), json(&foretold));
         self.writer
             .run(move |transaction| {
@@ -114,9 +114,9 @@ impl Store {
                     params![
                         run.0,
                         process_key,
-                        sitting.version,
+                        session.version,
                         limits,
-                        quota_scope_number(sitting.quota_scope),
+                        quota_scope_number(session.quota_scope),
                         foretold,
                         now
                     ],
@@ -126,11 +126,11 @@ impl Store {
             .await
     }
 
-    /// Notes how the sitting of this process at a run ended.
+    /// Notes how the session of this process at a run ended.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn end_sitting(&self, run: RunKey, end: SittingEnd) -> Result<(), StoreError> {
+    pub async fn end_session(&self, run: RunKey, end: RunSessionEnd) -> Result<(), StoreError> {
         let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
         let spent: Vec<(String, u64)> = end.spent.into_iter().map(|(part, time)| (part, microseconds(time))).collect();
         let spent = json(&spent);
@@ -197,8 +197,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn sittings(&self, run: RunKey) -> Result<Vec<Sitting>, StoreError> {
-        self.connection.run(move |transaction| sittings(transaction, run)).await
+    pub async fn sessions(&self, run: RunKey) -> Result<Vec<RunSession>, StoreError> {
+        self.connection.run(move |transaction| sessions(transaction, run)).await
     }
 
     /// The kinds of machines of a run, by number.
@@ -219,17 +219,17 @@ impl Reader {
     }
 }
 
-pub(super) fn sittings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Sitting>, SqlError> {
+pub(super) fn sessions(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSession>, SqlError> {
     let mut statement = transaction.prepare_cached(
         "SELECT process_key, version, limits, quota_scope, foretold, began_at, ended_at, ended, reason, hint,
              exit_status, spent
          FROM sitting WHERE run_key = ?1 ORDER BY sitting_key",
     )?;
-    let rows = statement.query_map([run.0], read_sitting)?;
+    let rows = statement.query_map([run.0], read_session)?;
     rows.collect()
 }
 
-fn read_sitting(row: &Row<'_>) -> Result<Sitting, SqlError> {
+fn read_session(row: &Row<'_>) -> Result<RunSession, SqlError> {
     let limits: Vec<StoredLimit> = read_json(row, 2, "the quota of a run")?;
     let foretold: Vec<StoredPoint> = read_json(row, 4, "the schedule of a run")?;
     let end = match row.get::<Option<i64>>(6)? {
@@ -238,13 +238,13 @@ fn read_sitting(row: &Row<'_>) -> Result<Sitting, SqlError> {
             let spent: Vec<(String, u64)> = read_json(row, 11, "the time of a run")?;
             let spent = spent.into_iter().map(|(part, time)| (part, Duration::from_micros(time))).collect();
             let (ended, exit_status) = (row.get(7)?, row.get(10)?);
-            let end = SittingEnd { ended, reason: row.get(8)?, hint: row.get(9)?, exit_status, spent };
+            let end = RunSessionEnd { ended, reason: row.get(8)?, hint: row.get(9)?, exit_status, spent };
             Some((timestamp(ended_at), end))
         }
     };
     let limit = |(calls, window): StoredLimit| KeptLimit { window: Duration::from_micros(window), calls };
     let point = |(after, done): StoredPoint| ForetoldPoint { after: Duration::from_micros(after), done };
-    Ok(Sitting {
+    Ok(RunSession {
         process_key: row.get(0)?,
         version: row.get(1)?,
         limits: limits.into_iter().map(limit).collect(),

@@ -1,4 +1,4 @@
-//! Where a command sits: who reads what it says, who answers its question, who may stop it, and what chance it is given.
+//! What a command has around it: who reads what it says, who answers its question, who may stop it, and what chance it is given.
 //!
 //! Whatever a run has from outside, but for the tenant and its clock, comes through this one value, so that a simulation
 //! can take the place of terminal, user and signals.
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::clock::{BootTime, Clock, sleep_until};
 use crate::dispatch::{Spent, StopRequest};
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{Bulletin, Screen};
+use crate::report::{LiveStatus, Screen};
 
 /// Who is asked whether a change may be made.
 #[async_trait]
@@ -25,7 +25,7 @@ pub(crate) trait Consent: Send + Sync {
 }
 
 /// What a command has from outside, beside the tenant.
-pub(crate) struct Desk {
+pub(crate) struct RunContext {
     /// Where text and data go.
     pub(crate) screen: Screen,
     /// Whether nothing is said unless something needs attention.
@@ -33,7 +33,7 @@ pub(crate) struct Desk {
     /// Whether the summary is for machines.
     pub(crate) json: bool,
     /// Where the command says how it stands, if anybody watches it from afar.
-    pub(crate) bulletin: Option<Bulletin>,
+    pub(crate) live_status: Option<LiveStatus>,
     /// Options that commands which are suggested must repeat, such as the state directory; each with a blank before it.
     pub(crate) repeated_options: String,
     /// How often the progress of a run is shown.
@@ -50,7 +50,7 @@ pub(crate) struct Desk {
     pub(crate) waits: Vec<(Spent, Duration)>,
 }
 
-impl Desk {
+impl RunContext {
     /// Says something that is worth knowing, unless nothing is to be said.
     pub(crate) fn say(&self, text: &str) {
         if !self.quiet {

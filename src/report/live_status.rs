@@ -24,17 +24,17 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Where a command stands. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bulletin(Arc<Mutex<Board>>);
+pub(crate) struct LiveStatus(Arc<Mutex<Board>>);
 
 #[derive(Debug, Default)]
 struct Board {
-    standing: Standing,
+    standing: StatusSnapshot,
     books: Option<Books>,
 }
 
 /// What is known of a command at one moment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct StatusSnapshot {
     /// Where its calls and its time go.
     pub(super) progress: Progress,
     /// Rows with each status, once all are answered.
@@ -69,7 +69,7 @@ struct Books {
     began_after: AttemptKey,
 }
 
-impl Bulletin {
+impl LiveStatus {
     /// From now on the ledger tells of calls and quota. Where it cannot be read, nothing is told of them: whoever needs it
     /// for the work will say why.
     pub(crate) async fn open_books(
@@ -102,14 +102,14 @@ impl Bulletin {
     }
 
     /// Where the command stands now. Where the books cannot be read, what they said last still stands.
-    pub(crate) async fn standing(&self) -> Standing {
+    pub(crate) async fn standing(&self) -> StatusSnapshot {
         self.look().await;
         self.last_standing()
     }
 
     /// Where the command stood when somebody looked last.
     #[must_use]
-    pub(crate) fn last_standing(&self) -> Standing {
+    pub(crate) fn last_standing(&self) -> StatusSnapshot {
         self.lock().standing.clone()
     }
 
@@ -131,7 +131,7 @@ impl Bulletin {
     }
 }
 
-impl Observer for Bulletin {
+impl Observer for LiveStatus {
     fn observe(&mut self, event: &Event, progress: &Progress) -> io::Result<()> {
         match event {
             // Each outcome would be much, and the next tick comes soon.
@@ -169,10 +169,10 @@ impl Books {
 }
 
 /// A run may be shown and watched.
-impl<Shown: Observer> Observer for (Shown, Option<Bulletin>) {
+impl<Shown: Observer> Observer for (Shown, Option<LiveStatus>) {
     fn observe(&mut self, event: &Event, progress: &Progress) -> io::Result<()> {
-        if let Some(bulletin) = &mut self.1 {
-            bulletin.observe(event, progress)?;
+        if let Some(live_status) = &mut self.1 {
+            live_status.observe(event, progress)?;
         }
         self.0.observe(event, progress)
     }

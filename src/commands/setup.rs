@@ -1,5 +1,5 @@
-//! What a command needs before it can do its work: where the state is, which service it talks to, and the desk that it
-//! sits at.
+//! What a command needs before it can do its work: where the state is, which service it talks to, and what it has
+//! around it.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, state
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::outside::shown;
-use crate::report::{Bulletin, OutputError, ResultsTarget, Screen};
-use crate::run::{CallOptions, Desk, Tenant};
+use crate::report::{LiveStatus, OutputError, ResultsTarget, Screen};
+use crate::run::{CallOptions, RunContext, Tenant};
 use crate::store::{Absence, StatePlace};
 use crate::words::clock_time;
 
@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(500);
 const SHORTEST_OPENING: Duration = Duration::from_secs(10);
 
 /// Where the state is, which service is meant, and how it is called.
-pub(super) struct Opening {
+pub(super) struct CommandSetup {
     pub(super) state: StatePlace,
     /// The service; none is the sandbox.
     service: Option<ServiceConfig>,
@@ -50,7 +50,7 @@ pub(super) struct Opening {
     watched: Option<Watched>,
 }
 
-impl Opening {
+impl CommandSetup {
     /// Reads options and environment; a deadline counts from now.
     pub(super) fn new(
         general: &GeneralOptions,
@@ -149,33 +149,33 @@ impl Opening {
         connection: Connection,
         general: &GeneralOptions,
         screen: &Screen,
-        work: impl AsyncFnOnce(&Tenant<Client>, &mut Desk) -> Result<ExitStatus, CommandError>,
+        work: impl AsyncFnOnce(&Tenant<Client>, &mut RunContext) -> Result<ExitStatus, CommandError>,
     ) -> Result<ExitStatus, CommandError> {
-        let mut desk = desk(general, screen, self.watched.as_ref().map(Watched::bulletin), self.began);
+        let mut context = context(general, screen, self.watched.as_ref().map(Watched::live_status), self.began);
         if let Some(time) = self.ends_at {
-            desk.screen.end_at(time);
+            context.screen.end_at(time);
         }
         if let Some(deadline) = &self.deadline {
-            desk.say(&format!("No call starts after {}.", deadline.text()));
+            context.say(&format!("No call starts after {}.", deadline.text()));
         }
-        let opening = self.state.open(self.clock.clone());
+        let setup = self.state.open(self.clock.clone());
         let soonest = self.clock.boot_time().plus(SHORTEST_OPENING);
         let until = self.calls.deadline.map(|deadline| deadline.max(soonest));
-        let opened = desk.look(self.clock.as_ref(), until, opening).await?;
+        let opened = context.look(self.clock.as_ref(), until, setup).await?;
         let store = opened.ok_or_else(past_the_deadline)??;
         store.bear_absences(self.calls.maximum_outage, self.ends_at);
         stop_signals::shorten(store.patience());
         if self.state.directory().is_none() {
             tokio::spawn(tell_absences(store.absences(), self.state.name(), screen.clone()));
         }
-        connection.invite_on(&desk.screen);
+        connection.prompt_on(&context.screen);
         let (service, identity) = (connection.service(), connection.identity());
-        let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut desk).await {
-            Ok(tenant) => Box::pin(work(&tenant, &mut desk)).await,
+        let status = match Tenant::open(service, identity, store.clone(), self.clock, self.calls, &mut context).await {
+            Ok(tenant) => Box::pin(work(&tenant, &mut context)).await,
             Err(error) => Err(error),
         };
         if let Some(watched) = &self.watched {
-            watched.end_work(desk.stop_requests).await;
+            watched.end_work(context.stop_requests).await;
         }
         store.put_in_order().await;
         connection.close().await;
@@ -203,13 +203,18 @@ async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: Pa
     }
 }
 
-/// The desk of this process. From now on interrupts are heard here, and no longer end the command by themselves.
-pub(super) fn desk(general: &GeneralOptions, screen: &Screen, bulletin: Option<Bulletin>, began: BootTime) -> Desk {
-    Desk {
+/// What a command has from this process. From now on interrupts are heard here, and no longer end the command by themselves.
+pub(super) fn context(
+    general: &GeneralOptions,
+    screen: &Screen,
+    live_status: Option<LiveStatus>,
+    began: BootTime,
+) -> RunContext {
+    RunContext {
         screen: screen.clone(),
         quiet: general.quiet,
         json: general.json,
-        bulletin,
+        live_status,
         repeated_options: general.repeated(),
         tick: TICK,
         consent: Arc::new(Confirmation),
