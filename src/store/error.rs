@@ -239,58 +239,7 @@ impl StoreError {
                  command again",
                 path.display()
             ),
-            Self::Database { path, source } => match source.trouble {
-                Trouble::Full => {
-                    "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
-                }
-                Trouble::Damaged if is_on_server(path) => "put back a copy of the database, or use another".to_owned(),
-                Trouble::Damaged => move_away(path),
-                Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
-                Trouble::NotWritable => format!(
-                    "check who owns the file and its directory ({}), and whether the disk is mounted read-only",
-                    shown(path.parent().unwrap_or(path))
-                ),
-                Trouble::Disk => {
-                    "look for the disk's errors in the system's log, then run the same command again; whatever was \
-                     stored holds"
-                        .to_owned()
-                }
-                Trouble::FileSize => {
-                    "raise the limit (ulimit -f unlimited), then run the same command again; whatever was stored holds"
-                        .to_owned()
-                }
-                Trouble::Memory => {
-                    "raise the limit (ulimit -v unlimited), or give the machine more memory, then run the same command \
-                     again; whatever was stored holds"
-                        .to_owned()
-                }
-                Trouble::DamagedOnServer => {
-                    "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database"
-                        .to_owned()
-                }
-                Trouble::Unreachable => {
-                    "check host and port, the server, and the network between; then run the same command again"
-                        .to_owned()
-                }
-                Trouble::Untrusted(why) => why.hint().to_owned(),
-                Trouble::NoPassword => return source.hint().map(str::to_owned),
-                Trouble::NotLetIn => "check the user and the password (PGPASSWORD, PGPASSFILE or \
-                                      --state-password-file), or whose token it was (--state-auth)"
-                    .to_owned(),
-                Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
-                Trouble::NotAllowed => {
-                    "grant this user the schema tagfleet with its tables and sequences, or let it create that schema"
-                        .to_owned()
-                }
-                Trouble::Standby => "name the primary server in --state".to_owned(),
-                Trouble::CommitsLost => {
-                    "nothing more was sent: see how the run stands with tagfleet runs, then run the same command again"
-                        .to_owned()
-                }
-                Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
-                Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
-                Trouble::Other => "check the disk that holds the state directory".to_owned(),
-            },
+            Self::Database { path, source } => return hint_for_database(path, source),
             Self::AnswersLost { path, .. } => format!(
                 "what was in flight may have been done: run the same command again once {}, and it finds out",
                 if is_on_server(path) {
@@ -304,6 +253,60 @@ impl StoreError {
             Self::NoSuchRun(_) | Self::Closed => return None,
         })
     }
+}
+
+/// What to do about a database, by what ails it.
+fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
+    Some(match source.trouble {
+        Trouble::Full => {
+            "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
+        }
+        Trouble::Damaged if is_on_server(path) => "put back a copy of the database, or use another".to_owned(),
+        Trouble::Damaged => move_away(path),
+        Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
+        Trouble::NotWritable => format!(
+            "check who owns the file and its directory ({}), and whether the disk is mounted read-only",
+            shown(path.parent().unwrap_or(path))
+        ),
+        Trouble::Disk => {
+            "look for the disk's errors in the system's log, then run the same command again; whatever was \
+             stored holds"
+                .to_owned()
+        }
+        Trouble::FileSize => {
+            "raise the limit (ulimit -f unlimited), then run the same command again; whatever was stored holds"
+                .to_owned()
+        }
+        Trouble::Memory => {
+            "raise the limit (ulimit -v unlimited), or give the machine more memory, then run the same command \
+             again; whatever was stored holds"
+                .to_owned()
+        }
+        Trouble::DamagedOnServer => {
+            "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database"
+                .to_owned()
+        }
+        Trouble::Unreachable => {
+            "check host and port, the server, and the network between; then run the same command again".to_owned()
+        }
+        Trouble::Untrusted(why) => why.hint().to_owned(),
+        Trouble::NoPassword => return source.hint().map(str::to_owned),
+        Trouble::NotLetIn => "check the user and the password (PGPASSWORD, PGPASSFILE or \
+                              --state-password-file), or whose token it was (--state-auth)"
+            .to_owned(),
+        Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
+        Trouble::NotAllowed => {
+            "grant this user the schema tagfleet with its tables and sequences, or let it create that schema".to_owned()
+        }
+        Trouble::Standby => "name the primary server in --state".to_owned(),
+        Trouble::CommitsLost => {
+            "nothing more was sent: see how the run stands with tagfleet runs, then run the same command again"
+                .to_owned()
+        }
+        Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
+        Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
+        Trouble::Other => "check the disk that holds the state directory".to_owned(),
+    })
 }
 
 /// Whether a state is not in a file.

@@ -369,7 +369,7 @@ fn there_is_one_way_out_to_a_terminal_or_a_log_and_no_error_shows_a_path_as_it_i
         (".offer(", &["report/streams.rs", "report/screen.rs", "report/screen/log_line.rs"]),
         (".write_error(", &["report/streams.rs", "report/screen.rs"]),
         (".write_data(", &["report/streams.rs", "report/screen.rs"]),
-        (".print()", &["commands/mod.rs"]),
+        (".print()", &["commands/command_line.rs"]),
         ("/dev/tty", &[]),
         ("/dev/std", &[]),
     ];

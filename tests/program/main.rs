@@ -90,6 +90,7 @@ mod tags;
 #[cfg(unix)]
 mod terminals;
 mod tolerance;
+mod undecided;
 mod undoing;
 mod unread;
 mod verification;

@@ -346,13 +346,7 @@ impl<T: Transport> Caller<T> {
             memory.before_next = BeforeNext::Others;
         }
         let wait = backoff::after_failure(memory.failures, self.fraction());
-        let most = match why {
-            RetryReason::TooMuch(_) if call.request.is_read() => TOO_MUCH_BELIEVED_AFTER,
-            _ => MAXIMUM_ATTEMPTS,
-        };
-        let most = why.counts_as_attempt().then_some(most);
-        let number = if most.is_some() { memory.attempts } else { memory.failures } + 1;
-        let repeat = Repeat { why: RepeatCause::Answer(why, http_status), number, most };
+        let repeat = next_repeat(why, http_status, call, memory);
         open(facts, why.counts_as_attempt(), Next::Again { after: Some((wait, repeat)) })
     }
 
@@ -435,4 +429,15 @@ impl<T: Transport> Caller<T> {
         }
         Ok(())
     }
+}
+
+/// Which try comes next, of how many.
+fn next_repeat(why: RetryReason, http_status: Option<u16>, call: &Call, memory: &Memory) -> Repeat {
+    let most = match why {
+        RetryReason::TooMuch(_) if call.request.is_read() => TOO_MUCH_BELIEVED_AFTER,
+        _ => MAXIMUM_ATTEMPTS,
+    };
+    let most = why.counts_as_attempt().then_some(most);
+    let number = if most.is_some() { memory.attempts } else { memory.failures } + 1;
+    Repeat { why: RepeatCause::Answer(why, http_status), number, most }
 }
