@@ -320,9 +320,9 @@ mod tests {
             tale.change(&asked, 1);
             tale.end(End::Exited(0), &[("succeeded", 1, asked.clone())]);
             tale.others(&Wish::Remove("x".into()), 1);
-            tale.begin(Deed::Apply(1), "b");
             tale.wait(20);
-            tale.show([1]);
+            tale.begin(Deed::Apply(1), "b");
+            tale.look();
             tale.end(End::Exited(status), &[("unchanged", 1, asked.clone())]);
             tale.comes_to(violations);
         }
