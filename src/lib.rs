@@ -88,6 +88,7 @@
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | `api/sign_in/` |
+//! | how a state is opened, and who is let in | `store/opening.rs`; whether its files are still those: `store/presence.rs`; its password, or a token: `config/state.rs`, `config/state_token.rs` |
 //! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/preflight.rs` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
 //!

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::layers::Layers;
 use super::{
-    AT_ONCE, CallStory, Case, CommandNumber, Content, Deed, Kind, LAG, Reply, ResultRow, Row, SLACK, Slot, Told, alike,
+    AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, Row, SLACK, Sight, Slot, Told, alike,
 };
 use crate::run::histories::telling::End;
 use crate::run::histories::truth::{Applied, Wish};
@@ -276,18 +276,19 @@ impl Undoing<'_> {
         let sights = self.case.sights(slot, index);
         let noted = sights
             .into_iter()
-            .rfind(|sight| self.case.is_of_run(sight.command, self.undone) && self.was_asked_for(slot, sight.command));
+            .rfind(|sight| self.case.is_of_run(sight.command, self.undone) && self.was_to_change(slot, sight));
         noted.map(|sight| sight.content)
     }
 
-    /// Whether the undone run had been asked for the slot when that command read: what nobody asks for yet is not noted.
-    fn was_asked_for(&self, slot: &Slot, command: CommandNumber) -> bool {
-        let is_about =
-            |row: &Row| row.machine == slot.machine && row.wishes.iter().any(|wish| wish.slot(slot.machine) == *slot);
+    /// Whether the undone run had been asked to change the slot when that was seen: what nobody asks for yet is not noted,
+    /// and what was as it should be need not have stayed so.
+    fn was_to_change(&self, slot: &Slot, sight: &Sight) -> bool {
+        let changes = |wish: &Wish| wish.slot(slot.machine) == *slot && !wish.holds(&sight.content);
+        let is_about = |row: &Row| row.machine == slot.machine && row.wishes.iter().any(changes);
         self.case
             .told
             .iter()
-            .filter(|told| told.number <= command && self.case.is_of_run(told.number, self.undone))
+            .filter(|told| told.number <= sight.command && self.case.is_of_run(told.number, self.undone))
             .any(|told| match &told.file {
                 Some((_, rows)) if told.deed.orders().is_none() => rows.iter().any(is_about),
                 // Who goes on with a run asks for nothing else; of everything else no rows say what it asks for.
@@ -388,9 +389,10 @@ mod tests {
     }
 
     #[test]
-    fn a_run_can_be_taken_back_where_it_was_asked_for_the_slot_when_it_saw_it() {
+    fn a_run_can_be_taken_back_where_it_was_to_change_the_slot_when_it_saw_it() {
         let [asked, other] = ["x", "y"].map(|tag| Wish::Add(tag.into()));
-        for (first, violations) in [(&asked, &[Kind::UndoRefused][..]), (&other, &[])] {
+        let contrary = Wish::Remove("x".into());
+        for (first, violations) in [(&asked, &[Kind::UndoRefused][..]), (&other, &[]), (&contrary, &[])] {
             let mut tale = Tale::new();
             tale.begin(Deed::Apply(0), "a");
             tale.look();
