@@ -291,6 +291,25 @@ pub(super) fn wait_for_holders(connection: &Connection) -> Result<(), rusqlite::
     }))
 }
 
+/// Does this again while other processes hold the file, where `SQLite` does not wait by itself: it never does where two might
+/// wait for each other, as when the journal of a new file is chosen.
+pub(super) fn again_while_held<Answer>(
+    mut work: impl FnMut() -> Result<Answer, rusqlite::Error>,
+) -> Result<Answer, rusqlite::Error> {
+    let began = Instant::now();
+    loop {
+        let done = work();
+        let is_held = matches!(&done, Err(rusqlite::Error::SqliteFailure(failure, _))
+            if failure.code == rusqlite::ErrorCode::DatabaseBusy);
+        let bears =
+            AT_FILE.with_borrow_mut(|at_file| at_file.as_mut().is_some_and(|(contact, _)| contact.bears(began)));
+        if !is_held || !bears {
+            return done;
+        }
+        std::thread::sleep(Duration::from_millis(fastrand::u64(1..5)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,8 @@
 
 use rusqlite::Connection;
 
+use super::absence::again_while_held;
+
 /// Marks the file as ours (`file` and other tools show it).
 pub(super) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
@@ -290,7 +292,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaProblem> 
     if version(connection)? == 0 {
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    again_while_held(|| connection.pragma_update(None, "journal_mode", "WAL"))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // The journal must be durable at every commit: an intent that is lost could be a call that is sent twice.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -313,10 +315,11 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaProblem> 
 
 /// The version of the file, 0 when there is nothing in it yet; refuses a file that is not for this program.
 pub(super) fn version(connection: &Connection) -> Result<i32, SchemaProblem> {
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let is_empty =
-        version == 0 && connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
+    // All of it as it was at one moment: another process may be making the tables just now.
+    connection.execute_batch("SAVEPOINT look")?;
+    let looked = look(connection);
+    connection.execute_batch("RELEASE look")?;
+    let Look { version, application, is_empty } = looked?;
     if !is_empty && application != APPLICATION_ID {
         return Err(SchemaProblem::Foreign);
     }
@@ -326,11 +329,52 @@ pub(super) fn version(connection: &Connection) -> Result<i32, SchemaProblem> {
     Ok(version)
 }
 
+/// What a file says of itself.
+struct Look {
+    version: i32,
+    application: i32,
+    is_empty: bool,
+}
+
+fn look(connection: &Connection) -> Result<Look, rusqlite::Error> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let is_empty =
+        version == 0 && connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(Look { version, application, is_empty })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::absence::{Contact, Patience, wait_for_holders};
     use crate::store::sql::params;
-    use crate::store::{OperationState, Reader};
+    use crate::store::{OperationState, Reader, StoreError};
+
+    #[test]
+    fn processes_that_begin_at_once_take_each_others_file_for_their_own() {
+        for _ in 0..60 {
+            let place = tempfile::tempdir().expect("a directory");
+            let begin = std::sync::Barrier::new(4);
+            let file = place.path().join("db");
+            let failed = |error| StoreError::database(&file, error);
+            let prepared = || {
+                begin.wait();
+                Contact::new(Patience::with_file()).bear(|| {
+                    let mut connection = Connection::open(&file).map_err(failed)?;
+                    wait_for_holders(&connection).map_err(failed)?;
+                    crate::store::file_schema::prepare(&mut connection, &file)
+                })
+            };
+            std::thread::scope(|scope| {
+                let processes: Vec<_> = (0..4).map(|_| scope.spawn(prepared)).collect();
+                for process in processes {
+                    let prepared = process.join().expect("no panic");
+                    assert!(prepared.is_ok(), "{prepared:?}");
+                }
+            });
+        }
+    }
 
     /// A file as the first version wrote it: a run of two operations, of which one is done and one was in flight.
     fn file_of_version_1(directory: &std::path::Path) {
