@@ -73,7 +73,11 @@ impl Terminal {
         loop {
             self.read();
             if let Some(status) = self.child.try_wait().expect("our own child") {
-                self.read();
+                // What was written last may still be on its way, until the terminal says that nobody writes any more.
+                let ended = Instant::now();
+                while !self.read() && ended.elapsed() < Duration::from_secs(2) {
+                    thread::sleep(LOOK_AGAIN);
+                }
                 return status.code();
             }
             assert!(since.elapsed() < PATIENCE, "the program has not ended, and showed: {}", self.shown());
@@ -81,16 +85,16 @@ impl Terminal {
         }
     }
 
-    /// Takes what the terminal shows.
-    fn read(&mut self) {
-        let Some(terminal) = &mut self.window else { return };
+    /// Takes what the terminal shows; says whether nothing more will come.
+    fn read(&mut self) -> bool {
+        let Some(terminal) = &mut self.window else { return true };
         let mut block = [0; 4096];
         loop {
             match terminal.read(&mut block) {
                 Ok(count @ 1..) => self.shown.extend_from_slice(&block[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Nothing more for now, or, where the program has ended, for ever.
-                _ => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                _ => return true,
             }
         }
     }
