@@ -30,13 +30,14 @@ static HEARING: LazyLock<Hearing> = LazyLock::new(Hearing::default);
 
 #[derive(Default)]
 struct Hearing {
-    audience: Mutex<Audience>,
+    listeners: Mutex<Listeners>,
     /// How many interrupts nobody was there to hear.
     unheard: watch::Sender<u32>,
 }
 
+/// Whoever is told that the process is to end.
 #[derive(Default)]
-struct Audience {
+struct Listeners {
     /// Whether somebody has interrupted before.
     is_stopping: bool,
     listener: Option<mpsc::Sender<StopRequest>>,
@@ -45,12 +46,12 @@ struct Audience {
 }
 
 impl Hearing {
-    fn audience(&self) -> MutexGuard<'_, Audience> {
-        self.audience.lock().unwrap_or_else(PoisonError::into_inner)
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_listener(&self) -> bool {
-        self.audience().listener.as_ref().is_some_and(|listener| !listener.is_closed())
+        self.listeners().listener.as_ref().is_some_and(|listener| !listener.is_closed())
     }
 }
 
@@ -69,18 +70,18 @@ pub(super) fn hear() {
 /// Takes the word: each request is heard here from now on, for as long as the receiver is there.
 pub(super) fn listen() -> mpsc::Receiver<StopRequest> {
     let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
-    HEARING.audience().listener = Some(sender);
+    HEARING.listeners().listener = Some(sender);
     receiver
 }
 
 /// Output on this screen that nobody reads holds nobody who wants to end the process.
 pub(super) fn end_output_of(screen: &Screen) {
-    HEARING.audience().screen = Some(screen.clone());
+    HEARING.listeners().screen = Some(screen.clone());
 }
 
 /// A state with this patience that is away holds nobody for long who wants to end the process.
 pub(super) fn shorten(patience: Patience) {
-    HEARING.audience().patience = Some(patience);
+    HEARING.listeners().patience = Some(patience);
 }
 
 /// Waits until somebody interrupts while nobody has the word.
@@ -150,25 +151,25 @@ pub(super) fn outlive_lost_memory() {
 async fn pass_on(mut signals: Signals) {
     loop {
         let signal = signals.next().await;
-        let mut audience = HEARING.audience();
-        if let Some(screen) = &audience.screen {
+        let mut listeners = HEARING.listeners();
+        if let Some(screen) = &listeners.screen {
             screen.end_at(Instant::now());
         }
         let request = match signal {
-            Signal::Stop if audience.is_stopping => StopRequest::Halt,
+            Signal::Stop if listeners.is_stopping => StopRequest::Halt,
             // A terminal that goes away may say so more than once, by itself and through the shell, and a limit on time says
             // so each second; nobody is there who could be in a hurry.
-            Signal::Gone if audience.is_stopping => continue,
+            Signal::Gone if listeners.is_stopping => continue,
             Signal::Stop | Signal::Gone => StopRequest::Drain,
         };
-        audience.is_stopping = true;
-        if let Some(patience) = &audience.patience {
+        listeners.is_stopping = true;
+        if let Some(patience) = &listeners.patience {
             patience.shorten(match request {
                 StopRequest::Drain => LONGEST_ABSENCE,
                 StopRequest::Halt => Duration::ZERO,
             });
         }
-        match &audience.listener {
+        match &listeners.listener {
             Some(listener) if !listener.is_closed() => {
                 // More than wait already are the same as two.
                 let _heard_already = listener.try_send(request);

@@ -190,9 +190,8 @@ pub(super) fn adopt_abandoned(transaction: &Transaction<'_>, own: i64, clock: &d
 }
 
 /// Puts what ended on another clock on ours, E′ = now − (position − E), so that from then on its age is known from below
-/// only. How long an attempt took is on one clock and stays
-/// so. By a wall time that is given, an attempt of age A is at least A − 15 h old, and what is older than any window stays
-/// behind as history.
+/// only. How long an attempt took is on one clock and stays so. By a wall time that is given, an attempt of age A is at least
+/// A − 15 h old, and what is older than any window stays behind as history.
 fn adopt_ended(
     transaction: &Transaction<'_>,
     from: Timeline,

@@ -288,16 +288,22 @@ mod tests {
     use super::super::tale::Tale;
     use super::*;
 
+    /// Others take away what the first command did; the tale goes on from there.
+    fn taken_away(asked: &Wish) -> Tale {
+        let mut tale = Tale::new();
+        tale.begin(Deed::Apply(0), "a");
+        tale.look();
+        tale.change(asked, 1);
+        tale.end(End::Exited(0), &[("succeeded", 1, asked.clone())]);
+        tale.others(&Wish::Remove("x".into()), 1);
+        tale
+    }
+
     #[test]
     fn a_reading_that_takes_minutes_is_as_old_as_its_beginning_unless_it_begins_anew() {
         let asked = Wish::Add("x".into());
         for (begins_anew, violations) in [(false, &[][..]), (true, &[Kind::NotSo])] {
-            let mut tale = Tale::new();
-            tale.begin(Deed::Apply(0), "a");
-            tale.look();
-            tale.change(&asked, 1);
-            tale.end(End::Exited(0), &[("succeeded", 1, asked.clone())]);
-            tale.others(&Wish::Remove("x".into()), 1);
+            let mut tale = taken_away(&asked);
             tale.begin(Deed::Apply(1), "b");
             tale.show([0]);
             tale.wait(20);
@@ -309,17 +315,13 @@ mod tests {
             tale.comes_to(violations);
         }
     }
+
     #[test]
     fn who_is_stopped_while_the_list_is_read_has_decided_nothing() {
         let asked = Wish::Add("x".into());
         // Nothing in this tale makes a command stop, which is another matter.
         for (status, violations) in [(5, &[Kind::ExitStatus]), (0, &[Kind::NotSo])] {
-            let mut tale = Tale::new();
-            tale.begin(Deed::Apply(0), "a");
-            tale.look();
-            tale.change(&asked, 1);
-            tale.end(End::Exited(0), &[("succeeded", 1, asked.clone())]);
-            tale.others(&Wish::Remove("x".into()), 1);
+            let mut tale = taken_away(&asked);
             tale.wait(20);
             tale.begin(Deed::Apply(1), "b");
             tale.look();
