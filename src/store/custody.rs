@@ -82,7 +82,12 @@ fn compare(connection: &Connection, file: &Path, testimony: &WitnessRecord) -> R
         let (commits, held) = counts(connection).map_err(failed)?;
         let is_of_one_time = in_file.is_none_or(|in_file| held <= in_file && in_file <= commits);
         if is_of_one_time || is_journal_empty {
-            let uncertainty = judge(testimony, commits, system_time_microseconds());
+            let mut testimony = testimony.clone();
+            // A program that counted no commits had no witness either.
+            if commits == 0 && was_used(connection).map_err(failed)? {
+                testimony.removed_after = None;
+            }
+            let uncertainty = judge(&testimony, commits, system_time_microseconds());
             let in_file = in_file.filter(|_| is_journal_empty);
             return Ok(Finding { uncertainty, witnessed: testimony.commits, until: testimony.until(), in_file });
         }
@@ -91,6 +96,12 @@ fn compare(connection: &Connection, file: &Path, testimony: &WitnessRecord) -> R
         }
     }
     Err(StoreError::Mismatched { path: file.to_owned() })
+}
+
+/// Whether anything was ever stored in the database.
+fn was_used(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM process) OR EXISTS (SELECT 1 FROM account)";
+    connection.query_row(sql, [], |row| row.get(0))
 }
 
 /// What a testimony says of a database with so many commits, at a moment of the system's wall time.

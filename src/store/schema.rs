@@ -440,4 +440,25 @@ mod tests {
         });
         assert_eq!(ages.await.expect("ages"), (2, 2));
     }
+
+    /// The first versions kept no witness, so that there is none of their files proves nothing.
+    #[tokio::test]
+    async fn a_file_of_the_first_version_has_lost_nothing() {
+        for is_read_first in [false, true] {
+            let place = tempfile::tempdir().expect("a directory");
+            crate::store::server::cluster::keep_in_files(place.path());
+            let path = place.path().join("state");
+            file_of_version_1(&path);
+            let locks = path.join(crate::store::file_names::LOCK_DIRECTORY);
+            crate::store::directory::secure(&locks).expect("a directory");
+            std::fs::write(locks.join("47a75c912bb3a96a.lock"), "").expect("the lock of the process that wrote it");
+            if is_read_first {
+                let reader = Reader::open(&path).await.expect("a reader").expect("a state");
+                assert_eq!(reader.what_is_missing().await.expect("a state"), None);
+            }
+            let clock = std::sync::Arc::new(crate::clock::SystemClock::new().expect("clocks"));
+            let store = crate::store::Store::open(&path, clock).await.expect("a state");
+            assert_eq!(store.unknown_calls().await.expect("a state"), None, "read first: {is_read_first}");
+        }
+    }
 }
