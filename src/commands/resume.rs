@@ -11,7 +11,7 @@ use crate::model::{MachineReference, is_sandbox_run};
 use crate::plan::guard::Guard;
 use crate::report::{Reserved, Screen};
 use crate::run::{self, ResumeOrder};
-use crate::store::{StatePlace, StoreError};
+use crate::store::{RunCondition, RunEntry, StatePlace, StoreError};
 
 /// Operations that are read in one transaction.
 const OPERATIONS_AT_ONCE: u32 = 10_000;
@@ -35,27 +35,31 @@ pub(super) async fn resume(
         planning: planning_options(&options.planning, Guard::default()),
         run: run_options(asks, options.planning.no_bulk, options.changing),
     };
-    let machines = match &order.run_id {
-        Some(run_id) if sandbox => machines_of(&setup.state, run_id).await?,
-        _ => Vec::new(),
-    };
+    let machines = if sandbox { machines_of(&setup.state, order.run_id.as_deref()).await? } else { Vec::new() };
     let connection = setup.connect(&machines).await?;
     setup.work(connection, general, screen, async |tenant, context| run::resume(tenant, order, context).await).await
 }
 
-/// The machines of a stored run, for a sandbox that holds them again.
-async fn machines_of(state: &StatePlace, run_id: &str) -> Result<Vec<MachineReference>, CommandError> {
+/// The machines of a stored run, or of every unfinished one if none is named, for a sandbox that holds them again.
+async fn machines_of(state: &StatePlace, run_id: Option<&str>) -> Result<Vec<MachineReference>, CommandError> {
     let Some(reader) = state.read().await? else {
-        return Err(StoreError::NoSuchRun(run_id.to_owned()).into());
+        return run_id.map_or(Ok(Vec::new()), |run_id| Err(StoreError::NoSuchRun(run_id.to_owned()).into()));
     };
-    let run = reader.run_by_id(run_id).await?;
+    let unfinished = |run: RunEntry| (run.condition == RunCondition::Unfinished).then_some(run.run_id);
+    let run_ids: Vec<String> = match run_id {
+        Some(run_id) => vec![run_id.to_owned()],
+        None => reader.runs().await?.into_iter().filter_map(unfinished).collect(),
+    };
     let mut machines = BTreeSet::new();
-    let mut last = None;
-    loop {
-        let known = reader.known_operations(run.key, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { break };
-        last = Some(end.id);
-        machines.extend(known.into_iter().map(|known| known.operation.machine));
+    for run_id in run_ids {
+        let run = reader.run_by_id(&run_id).await?;
+        let mut last = None;
+        loop {
+            let known = reader.known_operations(run.key, last, OPERATIONS_AT_ONCE).await?;
+            let Some(end) = known.last() else { break };
+            last = Some(end.id);
+            machines.extend(known.into_iter().map(|known| known.operation.machine));
+        }
     }
     Ok(machines.into_iter().map(MachineReference::Id).collect())
 }

@@ -89,14 +89,28 @@ fn write_table(text: &mut String, runs: &[&RunEntry], time_zone: &TimeZone) {
     // Writing into a string cannot fail.
     let _written = writeln!(text, "{}", row(HEAD));
     for (run, cells) in runs.iter().zip(&lines) {
-        let rows = counted(run.row_count.into(), "row", "rows");
         let _written = writeln!(text, "{}", row(cells.each_ref().map(String::as_str)));
-        let _written =
-            writeln!(text, "{DETAIL}{}, {rows}: {}", shown(&run.input_path), operations_text(&run.operations));
+        let _written = writeln!(
+            text,
+            "{DETAIL}{}, {}: {}",
+            shown(&run.input_path),
+            extent_text(run),
+            operations_text(&run.operations)
+        );
         if let Some(note) = &run.note {
             let _written = writeln!(text, "{DETAIL}{}", shown(note));
         }
     }
+}
+
+/// How many rows a run has, and how many operations where these are not as many: whoever adds up the outcomes comes to them.
+fn extent_text(run: &RunEntry) -> String {
+    let operations: u64 = run.operations.values().map(|count| u64::from(*count)).sum();
+    let rows = counted(run.row_count.into(), "row", "rows");
+    if operations == u64::from(run.row_count) {
+        return rows;
+    }
+    format!("{rows}, {}", counted(operations, "operation", "operations"))
 }
 
 impl RunView<'_> {
@@ -291,10 +305,10 @@ mod tests {
         api.security.microsoft.com, tenant contoso, app retagger
           RUN                     KIND   STATE        LAST ACTIVITY
           20260501-140510-aaaaaa  apply  unfinished   2026-05-01 14:05 UTC
-              retag.csv, 12,000 rows: 10,000 succeeded, 1,998 left
+              retag.csv, 12,000 rows, 11,998 operations: 10,000 succeeded, 1,998 left
               CHG-7\u{1b}[2J
           20260501-140509-bbbbbb  apply  never began  2026-05-01 14:05 UTC
-              retag.csv, 12,000 rows: 10,000 succeeded, 1,998 left
+              retag.csv, 12,000 rows, 11,998 operations: 10,000 succeeded, 1,998 left
 
         api.security.microsoft.com, tenant contoso, app other
           RUN                     KIND   STATE     LAST ACTIVITY

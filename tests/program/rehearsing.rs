@@ -95,6 +95,22 @@ fn a_rehearsal_keeps_the_quota_that_it_is_given() {
 }
 
 #[test]
+fn a_rehearsal_that_stopped_is_gone_on_with_whether_it_is_named_or_not() {
+    let rows: String = (1..=12).map(|machine| format!("#{machine},,,High\n")).collect();
+    for is_named in [false, true] {
+        let folder = folder_with(&rows);
+        let ended = rehearse(&folder, &["--json", "--quota", "10/1h", "--deadline", "1s"], &[]);
+        assert_eq!(ended.status, Some(5), "{}", ended.messages);
+        let summary: serde_json::Value = serde_json::from_slice(&ended.output).expect("an object");
+        let which = if is_named { summary["run_id"].as_str().expect("a name") } else { "--sandbox" };
+        let resumed = folder.run(&["resume", which, "--quota", "off"]);
+        assert_eq!(resumed.status, Some(0), "{}", resumed.messages);
+        let results = Table::read(&folder.read("input.sandbox.results.csv").expect("results"), ',');
+        assert_eq!(results.column("status"), ["succeeded"; 12]);
+    }
+}
+
+#[test]
 fn what_looks_like_a_damaged_id_is_no_machine_in_a_rehearsal_either() {
     let folder = folder_with("#1,Tier 0,Add,\n4.2E+39,Tier 0,Add,\na0000000000000000000000000000000000001,Tier 0,Add,");
     let ended = rehearse(&folder, &[], &[]);

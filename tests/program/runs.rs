@@ -66,7 +66,7 @@ fn runs_are_listed_newest_first_with_their_counts() {
     let lines: Vec<String> = text(&ended).lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 7, "{lines:?}");
     assert!(lines[0].starts_with("127.0.0.1, tenant "), "{lines:?}");
-    assert!(lines[3].ends_with("/input.csv, 3 rows: 1 succeeded, 1 not attempted"), "{lines:?}");
+    assert!(lines[3].ends_with("/input.csv, 3 rows, 2 operations: 1 succeeded, 1 not attempted"), "{lines:?}");
     assert_eq!(lines[4].trim(), "CHG-7");
 }
 
