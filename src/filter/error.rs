@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::names::ColumnName;
+use super::names::{ColumnName, shortened};
 use super::source::{Place, Span};
 use crate::outside::shown;
 
@@ -252,7 +252,7 @@ fn sign_hint(found: &str) -> Option<&'static str> {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", shown(text))
+    format!("\"{}\"", shown(shortened(text).as_ref()))
 }
 
 fn listed(names: &[String]) -> String {

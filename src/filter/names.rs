@@ -1,5 +1,6 @@
 //! The names in a filter, and what the caller says of them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::lists::ListForm;
@@ -7,6 +8,8 @@ use crate::outside::shown;
 
 /// The longest name for which the nearest one is looked for; comparing takes time.
 const COMPARED_BYTES: usize = 64;
+/// The most characters of what a filter holds that stand in a message's sentence.
+const SHOWN_CHARACTERS: usize = 60;
 
 /// A column's name as it is written: `NAME`, or `machine.NAME` and the like.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +34,15 @@ impl ColumnName {
 
 impl fmt::Display for ColumnName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "\"{}\"", self.written())
+        write!(formatter, "\"{}\"", shortened(&self.written()))
+    }
+}
+
+/// As much of a text as a sentence has room for.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
     }
 }
 

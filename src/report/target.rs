@@ -34,7 +34,7 @@ pub(crate) enum ResultsError {
     #[error(transparent)]
     Reserved(#[from] ReservedError),
     /// The target is there, and not by us.
-    #[error("{} already exists, and tagfleet did not write it", shown(path))]
+    #[error("{} already exists, and nothing in it shows that tagfleet wrote it", shown(path))]
     NotOurs {
         /// The target.
         path: PathBuf,
@@ -269,7 +269,7 @@ mod tests {
             }
             let said = check("x.results.csv");
             assert_eq!(
-                said.is_err_and(|text| text.contains("already exists, and tagfleet did not")),
+                said.is_err_and(|text| text.contains("already exists, and nothing in it shows")),
                 is_refused,
                 "{results:?}"
             );

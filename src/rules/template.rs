@@ -161,7 +161,7 @@ impl BoundTemplate {
 
 /// Whether a cell is odd also where it is but a part of a tag.
 const fn is_odd_in_a_cell(oddity: TagOddity) -> bool {
-    matches!(oddity, TagOddity::SpreadsheetError | TagOddity::Nothing | TagOddity::Quotes)
+    matches!(oddity, TagOddity::SpreadsheetError | TagOddity::Nothing | TagOddity::Quotes | TagOddity::Brackets)
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
     fn what_is_no_text_in_a_cell_is_no_part_of_a_tag() {
         let hole = BoundPiece::Hole(ColumnName { qualifier: None, name: "x".to_owned() }, 0);
         let template = BoundTemplate { pieces: vec![BoundPiece::Text("DEPT-".to_owned()), hole] };
-        for cell in ["#N/A", "NULL", " nan ", "'IT", "", "a;b", "a\u{200b}"] {
+        for cell in ["#N/A", "NULL", " nan ", "'IT", "", "a;b", "a\u{200b}", "[IT]", "{IT}"] {
             assert!(matches!(template.fill(&OneCell(cell)), Filled::Odd(..)), "{cell}");
         }
         for cell in ["IT", "R&D", "Sales (EMEA)", "7"] {

@@ -181,7 +181,7 @@ pub enum RetryAfter {
     Seconds,
     /// `Retry-After` as an HTTP date (RFC 9110, section 10.2.3).
     Date,
-    /// No header; the message ends in "You can send requests again in 8 seconds." (reported by users).
+    /// No header; the message ends in: You can send requests again in 8 seconds. (reported by users).
     Text,
     /// Nothing at all.
     #[value(name = "none")]

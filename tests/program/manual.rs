@@ -249,6 +249,7 @@ fn shells_complete_commands_and_options() {
         assert_eq!(bash("apply --max-c", "--max-c"), "--max-changes\n");
     }
     if has("fish") {
+        assert_eq!(offered("fish", "source ./script"), "");
         let shown = offered("fish", "source ./script; complete -C 'tagfleet pl'; complete -C 'tagfleet apply --max-c'");
         assert!(shown.starts_with("plan\t") && shown.contains("\n--max-changes\t"), "{shown}");
     }

@@ -160,9 +160,19 @@ fn a_file_that_is_not_ours_or_not_to_be_changed_is_refused_before_the_first_call
     let sandbox = Sandbox::start("");
     let ours = "machineId,row,status,http_status,error_code,error_message,attempts,request_id,before,after,finished_at,run_id\n";
     let cases = [
-        ("mine.csv", "my notes, which I need\n", false, "already exists, and tagfleet did not write it"),
+        (
+            "mine.csv",
+            "my notes, which I need\n",
+            false,
+            "already exists, and nothing in it shows that tagfleet wrote it",
+        ),
         ("mine.csv", ours, true, "already exists and is read-only"),
-        ("mine.failed.csv", "machineId,tag\n", false, "mine.failed.csv already exists, and tagfleet did not write it"),
+        (
+            "mine.failed.csv",
+            "machineId,tag\n",
+            false,
+            "mine.failed.csv already exists, and nothing in it shows that tagfleet wrote it",
+        ),
     ];
     for (name, text, read_only, message) in cases {
         let folder = Folder::new();
@@ -178,7 +188,7 @@ fn a_file_that_is_not_ours_or_not_to_be_changed_is_refused_before_the_first_call
     let folder = Folder::new();
     folder.write("mine.csv", "my notes\n");
     let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).only_verify().rows("#1,A,Add,").with("-o mine.csv");
-    rehearsal.run().exits(7).says(&["already exists, and tagfleet did not"]);
+    rehearsal.run().exits(7).says(&["already exists, and nothing in it shows"]);
     let mut command = folder.command();
     command.args(["inventory", "-o", "mine.csv"]).envs(sandbox.variables().iter().cloned());
     let ended = Program::start(command, None, true).end();

@@ -11,10 +11,15 @@ use super::*;
 /// Long enough for the slowest machine, and far too short for anything that is not linear.
 const QUICK: Duration = Duration::from_mins(10);
 
+/// Nobody reads more about one filter.
+const MOST_SAID_BYTES: usize = 1000;
+
 fn fails(filter: &str) -> FilterErrorKind {
     let start = Instant::now();
     let error = bound(filter, &["x"]).err().unwrap_or_else(|| panic!("{} bytes are a filter", filter.len()));
     assert!(start.elapsed() < QUICK, "{} bytes take {:?}", filter.len(), start.elapsed());
+    let said = [error.to_string(), error.excerpt().to_string(), error.hint().unwrap_or_default()].concat();
+    assert!(said.len() < MOST_SAID_BYTES, "{} bytes are said of {filter:.60}", said.len());
     error.kind().clone()
 }
 
