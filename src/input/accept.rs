@@ -14,14 +14,22 @@ pub enum Doubt {
     CaseVariants,
     /// Device values that stand in an export, without an action that orders them
     StateColumns,
+    /// Rows of a workbook that a filter or somebody hides
+    HiddenRows,
     /// A column that is called nearly like one that is not there, such as "vlaue"
     MisnamedColumns,
 }
 
 impl Doubt {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 5] =
-        [Self::LineBreaks, Self::OddTags, Self::CaseVariants, Self::StateColumns, Self::MisnamedColumns];
+    pub const ALL: [Self; 6] = [
+        Self::LineBreaks,
+        Self::OddTags,
+        Self::CaseVariants,
+        Self::StateColumns,
+        Self::HiddenRows,
+        Self::MisnamedColumns,
+    ];
 
     /// The name that `--accept` takes.
     #[must_use]
@@ -31,6 +39,7 @@ impl Doubt {
             Self::OddTags => "odd-tags",
             Self::CaseVariants => "case-variants",
             Self::StateColumns => "state-columns",
+            Self::HiddenRows => "hidden-rows",
             Self::MisnamedColumns => "misnamed-columns",
         }
     }

@@ -113,6 +113,12 @@ pub(super) fn read(cell: &str) -> Result<(MachineReference, Decorations), Proble
     Ok((MachineReference::Name(name.into()), decorations))
 }
 
+/// The ids that stand anywhere in a text.
+pub(super) fn ids_in(text: &str) -> impl Iterator<Item = MachineReference> {
+    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '-');
+    words.map(MachineReference::parse).filter(|machine| !matches!(machine, MachineReference::Name(_)))
+}
+
 /// The text without what may stand around any machine, id or name.
 fn without_decorations(cell: &str) -> (&str, Decorations) {
     const QUOTES: [(char, char); 9] =

@@ -127,7 +127,8 @@ pub fn read_selected(
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();
-    let mut sheet = rows::read(text, opening, selection.map_err(InputError::Filter)?, options)?;
+    let selection = selection.map_err(InputError::Filter)?;
+    let mut sheet = rows::read(text, opening, selection, workbook.as_ref().map(|(_, rows)| rows), options)?;
     if let Some((note, rows)) = workbook {
         sheet.notes.extend(note);
         sheet.number_as_in(&rows);

@@ -76,6 +76,12 @@ pub enum ProblemKind {
         /// The physical line of the closing mark.
         closed: u32,
     },
+    /// A row of a workbook that whoever opens it does not see.
+    #[error(
+        "the workbook does not show this row: a filter hides it, or somebody did; show it or delete it, or run such rows \
+         with --accept hidden-rows"
+    )]
+    HiddenRow,
     /// A quotation mark that means nothing, because a blank stands in front of it.
     #[error(
         "a blank stands before the quotation mark, which makes the mark a part of the cell; remove the blank before the quotation mark"
@@ -273,6 +279,7 @@ impl ProblemKind {
             Self::UnclosedQuote { .. } => "unclosed_quote",
             Self::NoIds { .. } => "no_ids",
             Self::LineBreaks { .. } => "line_breaks",
+            Self::HiddenRow => "hidden_row",
             Self::BlankBeforeQuote => "blank_before_quote",
             Self::RaggedRow { .. } => "ragged_row",
             Self::QuotedRow => "quoted_row",
@@ -314,6 +321,7 @@ impl ProblemKind {
     pub const fn doubt(&self) -> Option<Doubt> {
         match self {
             Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
+            Self::HiddenRow => Some(Doubt::HiddenRows),
             Self::OddTag { .. } => Some(Doubt::OddTags),
             Self::CaseVariant { .. } => Some(Doubt::CaseVariants),
             Self::StateColumn { .. } => Some(Doubt::StateColumns),

@@ -14,9 +14,9 @@ use super::columns::{Column, Columns, repeats, repeats_name};
 use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::growing::make_room;
-use super::machine::Decorations;
+use super::machine::{self, Decorations};
 use super::mentions::Mentions;
-use super::note::{DecorationCounts, Note, SkippedRows};
+use super::note::{self, DecorationCounts, Note, SkippedRows};
 use super::opening::Opening;
 use super::options::InputOptions;
 use super::orders::Orders;
@@ -30,20 +30,23 @@ use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use super::tenants::TenantColumn;
 use super::text::Text;
+use super::workbook::SheetRows;
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
 
 /// The most rows that an input can have: whatever is counted of them fits into 32 bits.
 pub(super) const ROWS_MAXIMUM: u32 = 1 << 30;
 
-/// Reads all rows after the opening; those that are selected, if there is a selection.
+/// Reads all rows after the opening; those that are selected, if there is a selection. `sheet` tells of a workbook's rows
+/// which are hidden.
 pub(super) fn read<R: Read>(
     mut text: Text<R>,
     opening: Opening,
     selection: Option<Selection<'_>>,
+    sheet: Option<&SheetRows>,
     options: &InputOptions,
 ) -> Result<Sheet, InputError> {
     let mut cells = Cells::new(opening.dialect.delimiter);
-    let mut rows = Rows::new(opening, selection, options);
+    let mut rows = Rows { sheet, ..Rows::new(opening, selection, options) };
     loop {
         match text.next_record(&mut cells) {
             Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
@@ -69,6 +72,7 @@ struct Rows<'m> {
     orders: Option<Orders>,
     allows_names: bool,
     selection: Option<Selection<'m>>,
+    sheet: Option<&'m SheetRows>,
     tenants: Option<TenantColumn>,
     /// How many are selected, where some may not be.
     selected: Option<u32>,
@@ -117,6 +121,7 @@ impl<'m> Rows<'m> {
             orders: options.orders.clone(),
             allows_names: !options.ids_only,
             selection,
+            sheet: None,
             row_count: 0,
             spool: SpoolWriter::new(options.spool_directory.as_deref()),
             chunks: ChunkPlaces::default(),
@@ -159,21 +164,47 @@ impl<'m> Rows<'m> {
         if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
         }
+        let fault = fault.or_else(|| self.hidden_fault(line));
         let start = self.spool.write(&self.kept(record))?;
         self.keep(row.row, start);
-        if let Some((field, kind)) = fault {
-            self.faults.push((field, kind));
+        // What may be meant so leaves its cells what they say, and all that is wrong with them is told at once.
+        let is_readable = fault.as_ref().is_none_or(|(_, kind)| kind.doubt().is_some());
+        self.faults.extend(fault);
+        if is_readable {
+            self.check_and_take(row, &named);
+        } else {
+            self.unmade_adds.extend(self.may_be_of(record, machine));
             self.report(row);
-            return Ok(());
         }
-        self.check_and_take(row, &named);
         Ok(())
+    }
+
+    /// The machines of which a row may be whose cells cannot be believed, if it may be to add a tag: that in its place, and
+    /// every id.
+    fn may_be_of<R: Read>(&self, record: &Record<'_, R>, machine: &str) -> Vec<MachineReference> {
+        if self.orders.as_ref().is_some_and(|orders| !orders.adds()) {
+            return Vec::new();
+        }
+        let in_its_place = machine::read(machine).ok().map(|(machine, _)| machine);
+        machine::ids_in(record.raw()).chain(in_its_place).collect()
     }
 
     /// Whether a row is of the tenant that is called, and of those that are meant.
     fn selects<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
         self.tenants.as_ref().is_none_or(|tenants| tenants.is_own(trim(record.cell(tenants.position))))
             && self.selection.as_mut().is_none_or(|selection| selection.takes(record, machine, &self.columns.rivals))
+    }
+
+    /// A row that the workbook does not show: its author may believe it gone. Allowed ones are counted.
+    fn hidden_fault(&mut self, line: u32) -> Option<(Field, ProblemKind)> {
+        if !self.sheet.is_some_and(|sheet| sheet.is_hidden(line)) {
+            return None;
+        }
+        if self.accepted.allows(Doubt::HiddenRows) {
+            *self.allowed.entry(Doubt::HiddenRows).or_default() += 1;
+            return None;
+        }
+        Some((Field::Row, ProblemKind::HiddenRow))
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
@@ -268,7 +299,11 @@ impl<'m> Rows<'m> {
             (id, other, _) => {
                 let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
                 let may_add = self.orders.as_ref().map_or_else(|| check::may_add(named), Orders::adds);
-                self.unmade_adds.extend(machine.filter(|_| may_add));
+                if may_add {
+                    // What names several machines may mean any of them.
+                    let mentioned = machine.is_none().then(|| machine::ids_in(named.machine)).into_iter().flatten();
+                    self.unmade_adds.extend(mentioned.chain(machine.clone()));
+                }
                 self.report(place);
             }
         }
@@ -331,7 +366,7 @@ impl<'m> Rows<'m> {
         let selected = self.selected;
         self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
-        let notes = all_notes(
+        let notes = note::all(
             self.notes,
             &self.columns,
             &self.header,
@@ -411,34 +446,4 @@ fn kept_columns(columns: &Columns) -> Vec<Column> {
 /// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
 fn may_begin_blank(cell: &str) -> bool {
     cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
-}
-
-/// Everything that is to be said once about the whole file.
-fn all_notes(
-    mut notes: Vec<Note>,
-    columns: &Columns,
-    header: &[String],
-    blank: SkippedRows,
-    repeated: SkippedRows,
-    decoration_counts: &DecorationCounts,
-    allowed: &HashMap<Doubt, u64>,
-) -> Vec<Note> {
-    let name = |position: Option<&usize>| {
-        Excerpt::new(position.and_then(|position| header.get(*position)).map_or("", |name| name.trim()))
-    };
-    if !columns.own.is_empty() {
-        let (first, last) = (name(columns.own.first()), name(columns.own.last()));
-        notes.push(Note::OwnColumns { count: columns.own.len(), first, last });
-    }
-    if blank.count > 0 {
-        notes.push(Note::BlankRows(blank));
-    }
-    if repeated.count > 0 {
-        notes.push(Note::RepeatedHeaders(repeated));
-    }
-    notes.extend(decoration_counts.notes());
-    let accepted =
-        Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *allowed.get(&doubt)? }));
-    notes.extend(accepted);
-    notes
 }

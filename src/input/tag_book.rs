@@ -198,6 +198,8 @@ impl TagBook {
             }
             // Nothing is folded where nothing is added.
             let other = if self.added.is_empty() { None } else { self.added.get(folded(text).as_str()) };
+            // A row in error adds nothing, but its tag may be this one.
+            let other = other.filter(|other| *other.tag != *text);
             if let Some((other, Added { row, .. })) = other.and_then(|other| Some((Tag::new(&other.tag).ok()?, other)))
             {
                 return warning(removed, TagWarningKind::VariantRemoved { other, other_row: *row });

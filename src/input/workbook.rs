@@ -10,6 +10,7 @@
 
 mod cells;
 mod error;
+mod hidden;
 mod measure;
 
 #[cfg(test)]
@@ -56,12 +57,20 @@ pub(crate) struct Workbook {
 pub(super) struct SheetRows {
     /// Lines that a record begins on, each with how many lines more than rows there are up to it.
     shifts: Vec<(u64, u64)>,
+    /// The rows that a spreadsheet does not show, in ascending order.
+    hidden: Vec<u32>,
 }
 
 impl SheetRows {
     /// Whether they have the same numbers.
     pub(super) const fn are_lines(&self) -> bool {
         self.shifts.is_empty()
+    }
+
+    /// Whether a spreadsheet does not show the row that begins on a line, from 1.
+    pub(super) fn is_hidden(&self, line: u32) -> bool {
+        let row = || u32::try_from(self.row(u64::from(line))).unwrap_or(line);
+        !self.hidden.is_empty() && self.hidden.binary_search(&row()).is_ok()
     }
 
     /// The row whose record holds a line; both from 1.
@@ -94,20 +103,25 @@ impl Workbook {
         }
         measure::measure(&mut source, measure::HELD_MAXIMUM_BYTES, measure::SHEET_MAXIMUM_BYTES)?;
         source.seek(SeekFrom::Start(0)).map_err(WorkbookError::Read)?;
-        let mut workbook = Xlsx::new(source).map_err(damaged)?;
+        let mut workbook = Xlsx::new(&mut source).map_err(damaged)?;
         let (sheet, other_sheets) = choose(&workbook, sheet)?;
         let spool = match spool_directory {
             Some(directory) => SpooledTempFile::new_in(MEMORY_BYTES, directory),
             None => SpooledTempFile::new(MEMORY_BYTES),
         };
         let mut records = Records::new(BufWriter::new(spool));
-        let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
-        while let Some(cell) = cells.next_cell().map_err(damaged)? {
-            let (row, column) = cell.get_position();
-            records.add(row, column, &shown_value(cell.get_value()))?;
+        {
+            let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
+            while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(damaged)? {
+                let (row, column) = cell.get_position();
+                let style = cells.styles().get(style);
+                records.add(row, column, &shown_value(cell.get_value(), style))?;
+            }
         }
         let (text, shifts) = records.finish()?;
-        Ok(Self { text, sheet, other_sheets, rows: SheetRows { shifts } })
+        drop(workbook);
+        let hidden = hidden::hidden_rows(source, &sheet)?;
+        Ok(Self { text, sheet, other_sheets, rows: SheetRows { shifts, hidden } })
     }
 
     /// The name of the sheet.

@@ -30,6 +30,8 @@ use crate::words::{counted, describe_duration, group_digits, selected_rows};
 /// How many groups of errors the text shows.
 const SHOWN_ERROR_GROUPS: usize = 8;
 
+/// How a run has ended that went to its end and does not know all of what it did.
+pub(super) const UNFINISHED: &str = "unfinished";
 /// Why a run that nothing stopped is not finished.
 const SOME_ARE_UNKNOWN: &str = "some outcomes are unknown";
 
@@ -106,7 +108,7 @@ impl RunSummary<'_> {
         let obstacle = obstacle(self.reason, self.progress).map(|obstacle| obstacle_cause(obstacle, left));
         Ending {
             exit_status: self.exit_status,
-            ended: if self.is_unfinished() { "unfinished" } else { reason_code(self.reason) },
+            ended: if self.is_unfinished() { UNFINISHED } else { reason_code(self.reason) },
             reason: self
                 .stopped()
                 .map(|reason| end_text(reason, self.progress))

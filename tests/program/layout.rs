@@ -114,7 +114,7 @@ const ROOMS: [(&str, &[&str], &str); 24] = [
 ];
 
 /// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 31] = [
+const RESERVED: [(&str, &[&str], &str); 32] = [
     ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
     ("hyper_util::", &["api"], "which proxy is on the way is known where requests leave"),
     (
@@ -132,6 +132,7 @@ const RESERVED: [(&str, &[&str], &str); 31] = [
     ("tracing_subscriber::", &["report"], "where logs go is decided once"),
     ("encoding_rs::", &["input"], "bytes are decoded once"),
     ("calamine::", &["input"], "workbooks become records once"),
+    ("quick_xml::", &["input"], "what calamine does not tell of workbooks"),
     ("zip::", &["input"], "nothing else is unpacked"),
     ("winnow::", &["filter"], "there is one language to parse"),
     ("toml::", &["config", "rules"], "files of settings and of rules are understood in one place each"),

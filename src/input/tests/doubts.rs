@@ -289,6 +289,9 @@ fn odd_tags_are_told_with_what_to_do_and_may_be_removed() {
     row 11, line 13: the tag "#REF!" is a spreadsheet's error; it is removed as it stands
     row 13, line 15: the tag "OLD" is removed, and row 12 adds "Old", which differs only in case or width
     "##);
+    // The same tag in a row in error is no variant of itself.
+    let same = sheet("machineId,tag,action\n1.2.3.4,Old,Add\nb,Old,Remove\n");
+    assert_eq!((same.problems.len(), same.warnings.len()), (1, 0));
     assert!(odd.problems.iter().all(|problem| problem.to_string().ends_with("--accept odd-tags")));
     let allowed = accepting(&format!("machineId,tag,action\n{rows}"), &[Doubt::OddTags]);
     assert_eq!(problems(&allowed), <[&str; 0]>::default());

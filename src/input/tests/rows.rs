@@ -236,3 +236,31 @@ fn messages_say_where_what_and_what_to_do() {
 fn shown(sheet: &Sheet) -> String {
     sheet.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
+
+#[test]
+fn a_row_in_error_may_be_of_every_machine_that_it_names() {
+    let (a, b) = ("a".repeat(40), "b".repeat(40));
+    for (row, expected) in [
+        (format!("{a},New,Add,one,two"), vec![&a]),
+        (format!("{a}, \"New\",Add,x"), vec![&a]),
+        (format!("\"{a},New,Add,x\""), vec![&a]),
+        (format!("#{a},New,Add,x,y"), vec![&a]),
+        (format!("web1,New,Add,{b},y"), vec![&b]),
+        (format!("{a} {b},New,Add,x"), vec![&a, &b]),
+        (format!("{a},NULL,Add,x"), vec![&a]),
+        (format!("{a} {b},New,Remove,x"), vec![]),
+    ] {
+        let sheet = sheet(&format!("machineId,tag,action,note\n{row}\n{b},Old,Remove,x\n"));
+        assert_eq!(sheet.problems.len(), 1, "{row}");
+        let ids: std::collections::BTreeSet<String> =
+            sheet.requests.unmade_adds.iter().map(ToString::to_string).filter(|id| id.len() == 40).collect();
+        assert_eq!(ids.iter().collect::<Vec<_>>(), expected, "{row}");
+    }
+}
+
+#[test]
+fn what_is_doubtful_about_a_row_hides_nothing_else_that_is_wrong_with_it() {
+    let (a, b) = ("a".repeat(40), "b".repeat(40));
+    let text = format!("machineId,tag,action,note\n{a},#REF!,Adding,\"see\n{b},x,Add,y\"\n");
+    assert_eq!(problems(&sheet(&text)), ["1/2 - line_breaks", "1/2 action unknown_action"]);
+}

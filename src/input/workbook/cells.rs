@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use calamine::{DataRef, ExcelDateTime};
+use calamine::{DataRef, ExcelDateTime, Style};
 
 /// Numbers from here on have more digits than a spreadsheet keeps: what was one of 40 digits must not look like an id.
 const DIGITS_END: f64 = 1e15;
@@ -10,7 +10,7 @@ const DIGITS_END: f64 = 1e15;
 const DAYS_END: f64 = 2_958_466.0;
 
 /// The value as text, as near as possible to what a person sees.
-pub(super) fn shown_value<'c>(value: &'c DataRef<'_>) -> Cow<'c, str> {
+pub(super) fn shown_value<'c>(value: &'c DataRef<'_>, style: Option<&Style>) -> Cow<'c, str> {
     match value {
         DataRef::Empty => Cow::Borrowed(""),
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.into(),
@@ -18,11 +18,19 @@ pub(super) fn shown_value<'c>(value: &'c DataRef<'_>) -> Cow<'c, str> {
         DataRef::Bool(true) => "TRUE".into(),
         DataRef::Bool(false) => "FALSE".into(),
         #[expect(clippy::cast_precision_loss, reason = "a spreadsheet holds numbers no more precisely")]
-        DataRef::Int(number) => number_text(*number as f64).into(),
-        DataRef::Float(number) => number_text(*number).into(),
+        DataRef::Int(number) => with_zeros(number_text(*number as f64), style).into(),
+        DataRef::Float(number) => with_zeros(number_text(*number), style).into(),
         DataRef::DateTime(time) => time_text(time).into(),
         DataRef::Error(error) => error.to_string().into(),
     }
+}
+
+/// A whole number with the zeros in front that its format shows: 7 in a cell of the format `000` is seen as 007.
+fn with_zeros(number: String, style: Option<&Style>) -> String {
+    let format = style.and_then(|style| style.number_format.as_ref()).map_or("", |format| &format.format_code);
+    let is_padding = format.len() > 1 && format.bytes().all(|byte| byte == b'0');
+    let is_whole = number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_padding && is_whole { format!("{number:0>width$}", width = format.len()) } else { number }
 }
 
 fn number_text(number: f64) -> String {

@@ -7,7 +7,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::input::{InputOptions, read};
+use crate::input::{Accepted, Doubt, InputOptions, read};
 
 const NAMESPACE: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
 
@@ -59,10 +59,11 @@ impl Book {
             "<workbook xmlns=\"{NAMESPACE}\" xmlns:r=\"{relations}\">{}<sheets>{sheets}</sheets></workbook>",
             self.properties
         );
-        // Style 1 is a date, 2 a date and time, 3 a duration.
+        // Style 1 is a date, 2 a date and time, 3 a duration, 4 a number of three digits.
         let styles = format!(
-            "<styleSheet xmlns=\"{NAMESPACE}\"><cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"22\"/>\
-             <xf numFmtId=\"46\"/></cellXfs></styleSheet>"
+            "<styleSheet xmlns=\"{NAMESPACE}\"><numFmts><numFmt numFmtId=\"164\" formatCode=\"000\"/></numFmts>\
+             <cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"22\"/><xf numFmtId=\"46\"/>\
+             <xf numFmtId=\"164\"/></cellXfs></styleSheet>"
         );
         parts.push(("_rels/.rels".into(), wrapped(&relation(1, "officeDocument", "xl/workbook.xml")).into_bytes()));
         parts.push(("xl/workbook.xml".into(), workbook.into_bytes()));
@@ -124,6 +125,9 @@ fn a_cell_is_what_a_person_sees() {
         ("<c s=\"2\"><v>46352.500005787</v></c>", "2026-11-26T12:00:00.500"),
         ("<c s=\"3\"><v>1.5</v></c>", "36:00:00"),
         ("<c s=\"1\"><v>-1</v></c>", "-1"),
+        ("<c s=\"4\"><v>7</v></c>", "007"),
+        ("<c s=\"4\"><v>1234</v></c>", "1234"),
+        ("<c s=\"4\"><v>7.5</v></c>", "7.5"),
         ("<c t=\"d\"><v>2026-11-26T08:00:00</v></c>", "2026-11-26T08:00:00"),
     ];
     for (cell, expected) in table {
@@ -179,6 +183,40 @@ fn what_follows_sees_the_records_of_a_csv_file() {
     assert_eq!(findings.len(), 2, "{findings:?}");
     assert!(findings[0].contains("line 5") && findings[0].contains("5.5E+39"), "{findings:?}");
     assert!(findings[1].contains("line 6") && findings[1].contains("is a spreadsheet's error"), "{findings:?}");
+}
+
+#[test]
+fn what_the_workbook_does_not_show_is_doubtful() {
+    let ids: Vec<String> = (0..5).map(|number| format!("{number:040x}")).collect();
+    let order = |number: u32, id: &str| row(number, &[id, "Tier 1", "Add"]);
+    let hidden = |number: u32, id: &str, word: &str| {
+        order(number, id).replacen("<row", &format!("<row spans=\"1:3\" hidden=\"{word}\""), 1)
+    };
+    let rows = [
+        row(1, &["machineId", "tag", "action"]),
+        order(2, &ids[0]),
+        hidden(3, &ids[1], "1"),
+        hidden(4, &ids[2], "0"),
+        // Without a number of its own it is the next.
+        hidden(5, &ids[3], "true").replacen(" r=\"5\"", "", 1),
+        order(6, &ids[4]),
+    ];
+    // Those of another sheet say nothing.
+    let book = Book { sheets: Vec::new(), ..Book::of("") }.sheet("Old", "visible", &hidden(2, &ids[0], "1")).sheet(
+        "A &amp; B",
+        "visible",
+        &rows.concat(),
+    );
+    let sheet = |accepted: Accepted| {
+        let options = InputOptions { accepted, sheet: Some("A & B".to_owned()), ..InputOptions::default() };
+        let sheet = read(Cursor::new(book.packed(&[])), &options).expect("a sheet");
+        let lines: Vec<u32> = sheet.problems.iter().map(|problem| problem.line).collect();
+        (lines, sheet.problems.first().map(ToString::to_string), sheet.requests.all.len())
+    };
+    let said = "row 2, line 3: the workbook does not show this row: a filter hides it, or somebody did; show it or delete it, \
+                or run such rows with --accept hidden-rows";
+    assert_eq!(sheet(Accepted::default()), (vec![3, 5], Some(said.to_owned()), 3));
+    assert_eq!(sheet(Accepted::from_iter([Doubt::HiddenRows])), (vec![], None, 5));
 }
 
 #[test]

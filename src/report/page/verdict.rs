@@ -1,5 +1,6 @@
 //! What a page begins with: how the run stands, in a sentence, and whether the quota was kept.
 
+use super::super::summary::UNFINISHED;
 use super::figures::Figures;
 use crate::model::Status;
 use crate::store::RunCondition;
@@ -55,7 +56,9 @@ impl Verdict {
         };
         let end = figures.last_end();
         let (tone, headline) = rows.judged(figures.details.entry.condition, end.is_some());
-        let reason = end.and_then(|end| end.reason.as_ref()).filter(|_| !figures.is_under_way());
+        // Of a run that went to its end and does not know all of what it did, the headline says so.
+        let stopped = end.filter(|end| end.ended != UNFINISHED && !figures.is_under_way());
+        let reason = stopped.and_then(|end| end.reason.as_ref());
         let hint = end.and_then(|end| end.hint.as_ref()).filter(|_| reason.is_some());
         let why = reason.map(|reason| format!("It stopped early, {}.", reason.trim_end_matches('.')));
         let hint = hint.map(|hint| format!("What to do: {hint}."));
