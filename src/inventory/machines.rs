@@ -76,6 +76,18 @@ pub enum NameMatch {
     Several(Vec<MachinePosition>),
 }
 
+impl NameMatch {
+    /// All of them.
+    #[must_use]
+    pub fn positions(&self) -> &[MachinePosition] {
+        match self {
+            Self::None => &[],
+            Self::One(position) => std::slice::from_ref(position),
+            Self::Several(positions) => positions,
+        }
+    }
+}
+
 impl Inventory {
     /// How many machines there are.
     #[must_use]

@@ -11,9 +11,11 @@ use super::guard::Guard;
 use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
-use super::resolution::{MachineNumber, Resolution, ResolvedMachine};
-use crate::inventory::{Inventory, ListedMachine, NameMatch};
-use crate::model::{Change, ChangeKind, MachineId, MachineReference, Operation, Requests, Slot, Tag, TagNumber};
+use super::resolution::{MachineNumber, NameFailure, Resolution, ResolvedMachine};
+use crate::inventory::{Inventory, ListedMachine, MachinePosition};
+use crate::model::{
+    Change, ChangeKind, MachineId, MachineReference, Operation, Requests, Slot, Tag, TagAction, TagNumber,
+};
 
 /// What to do with machines that the inventory lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -64,7 +66,7 @@ impl Plan {
         let mut decisions = Vec::with_capacity(operations.operations.len());
         let mut before = Vec::with_capacity(operations.operations.len());
         let mut case_variants = 0;
-        let unmade_adds = unmade_adds(machines.requests(), inventory);
+        let unmade_adds = unmade_adds(&machines, inventory);
         for operation in &operations.operations {
             let shown = shown(&machines, operation, inventory, recent);
             let held = shown.held();
@@ -232,18 +234,29 @@ impl CallsNeeded {
     }
 }
 
-/// The machines to which rows in error would add a tag, as far as they are known.
-fn unmade_adds(requests: &Requests, inventory: Option<&Inventory>) -> HashSet<MachineId> {
-    let known = |reference: &MachineReference| {
-        let found = match reference {
-            MachineReference::Id(id) => return Some(id.clone()),
-            MachineReference::Entra(device) => inventory?.find_entra(*device),
-            MachineReference::Name(name) => inventory?.find_name(name),
-        };
-        let NameMatch::One(position) = found else { return None };
-        Some(inventory?.machine(position)?.id().clone())
+/// The machines to which rows in error would add a tag, as far as they are known, and those of which a row that adds one
+/// names several at once.
+fn unmade_adds(machines: &Resolution, inventory: Option<&Inventory>) -> HashSet<MachineId> {
+    let Requests { all, unmade_adds, .. } = &**machines.requests();
+    let adds = all.iter().filter(|request| matches!(request.change, Change::Tag(TagAction::Add, _)));
+    let ambiguous = adds.filter_map(|request| match machines.failure(request.machine)? {
+        NameFailure::Several(candidates) => Some(candidates.as_slice()),
+        NameFailure::NoMatch(_) => None,
+    });
+    let listed = |positions: &[MachinePosition]| -> Vec<MachineId> {
+        positions.iter().filter_map(|position| Some(inventory?.machine(*position)?.id().clone())).collect()
     };
-    requests.unmade_adds.iter().filter_map(known).collect()
+    let in_error = unmade_adds.iter().map(|reference| match (reference, inventory) {
+        (MachineReference::Id(id), _) => vec![id.clone()],
+        (MachineReference::Entra(device), Some(inventory)) => listed(inventory.find_entra(*device).positions()),
+        (MachineReference::Name(name), Some(inventory)) => listed(inventory.find_name(name).positions()),
+        (_, None) => Vec::new(),
+    });
+    let mut ids: HashSet<MachineId> = in_error.flatten().collect();
+    if machines.names_unresolved() > 0 {
+        ids.extend(ambiguous.flat_map(listed));
+    }
+    ids
 }
 
 /// What is shown of the tag or value that an operation is about.

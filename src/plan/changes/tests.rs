@@ -261,6 +261,21 @@ fn a_machine_whose_add_is_in_error_keeps_its_tags() {
 }
 
 #[test]
+fn machines_that_share_a_name_keep_their_tags_where_it_is_to_get_one() {
+    let shared = |number| MachineRecord { computer_dns_name: Some("web1".into()), ..tagged(number, &["Old"]) };
+    let inventory = inventory([shared(1), shared(2), tagged(3, &["Old"])]);
+    for (row, expected) in [
+        ("web1,New,Add,", [Decision::AddInError, Decision::AddInError, Decision::Change]),
+        ("web1,Older,Remove,", [Decision::Change; 3]),
+        ("web1,,Set,High", [Decision::Change; 3]),
+    ] {
+        let sheet = sheet(&format!("{row}\n#1,Old,Remove,\n#2,Old,Remove,\n#3,Old,Remove,\n"));
+        let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), PlanSettings::default());
+        assert_eq!(plan.decisions[1..], expected, "{row}");
+    }
+}
+
+#[test]
 fn more_removals_than_the_guard_allows_are_all_withheld_and_a_canary_does_not_nibble_at_them() {
     use Decision::{BeyondLimit, Change, Unchanged, Withheld};
     let inventory = inventory([tagged(1, &["A"]), tagged(2, &["A"]), tagged(3, &["A"]), listed(4)]);
