@@ -129,6 +129,21 @@ impl GeneralOptions {
     }
 }
 
+impl InputOptions {
+    /// What a command must repeat that reads rows of this input again, as they are written in results: in UTF-8, whatever
+    /// the settings say of inputs. Each option has a blank before it.
+    pub(crate) fn repeated(&self) -> String {
+        let encoding = self.encoding.as_ref().map_or("", |_| " --encoding utf-8");
+        let names: Vec<&str> = self.accept.iter().map(|doubt| doubt.name()).collect();
+        let accept = if names.is_empty() { String::new() } else { format!(" --accept {}", names.join(",")) };
+        let separator = self.tag_separator.map(|separator| match separator {
+            '\n' => " --tag-separator '\\n'".to_owned(),
+            separator => format!(" --tag-separator {}", shell_word(&separator.to_string())),
+        });
+        format!("{encoding}{accept}{}", separator.unwrap_or_default())
+    }
+}
+
 /// Which rows are meant.
 #[derive(Debug, Default, Args)]
 pub(crate) struct FilterOptions {

@@ -32,6 +32,7 @@ pub(super) async fn apply(
     }
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     // What the command line lacks is told before the consent that it lacks, too.
+    let reading_options = options.input.repeated();
     let input = input_order(&options.input, &general.settings, planning.inventory)?;
     let target = rows_target("results", options.output.as_deref(), general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
@@ -52,6 +53,7 @@ pub(super) async fn apply(
     let apply = async |tenant: &_, context: &mut _| {
         let input = input.finish(tenant, context).await?;
         order.target.check(reserved, input.header())?;
+        context.reading_options = reading_options;
         Box::pin(run::apply(tenant, &order, input, context)).await
     };
     setup.work(connection, general, screen, apply).await

@@ -216,6 +216,7 @@ pub(super) fn context(
         json: general.json,
         live_status,
         repeated_options: general.repeated(),
+        reading_options: String::new(),
         tick: TICK,
         consent: Arc::new(Confirmation),
         stop_requests: stop_signals::listen(),

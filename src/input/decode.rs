@@ -22,6 +22,8 @@ pub(super) struct DecodingSource<R> {
     has_byte_order_mark: bool,
     /// `None` for UTF-8, which only needs to be checked.
     decoder: Option<Decoder>,
+    /// Whether all of it could be UTF-8 as well, where it is read as something that nearly never looks like it.
+    utf8: Option<Utf8Look>,
     block: Vec<u8>,
     /// Where in the block the bytes begin that are not decoded yet.
     position: usize,
@@ -49,6 +51,7 @@ impl<R: Read> DecodingSource<R> {
             encoding: UTF_8,
             has_byte_order_mark: false,
             decoder: None,
+            utf8: None,
             block: Vec::new(),
             position: 0,
             offset: 0,
@@ -59,6 +62,7 @@ impl<R: Read> DecodingSource<R> {
         opened.encoding = encoding;
         opened.has_byte_order_mark = mark_bytes > 0;
         opened.position = mark_bytes;
+        opened.utf8 = encoding.is_single_byte().then(Utf8Look::default);
         opened.decoder = (encoding != UTF_8).then(|| encoding.new_decoder_without_bom_handling());
         Ok(opened)
     }
@@ -82,9 +86,15 @@ impl<R: Read> DecodingSource<R> {
                 decoder.decode_to_string_without_replacement(bytes, text, self.is_last_block)
             }
         };
+        if let Some(look) = &mut self.utf8 {
+            look.at(bytes.get(..read).unwrap_or_default());
+        }
         self.position += read;
         match result {
-            DecoderResult::InputEmpty if self.is_last_block => Ok(Decoded::Over),
+            DecoderResult::InputEmpty if self.is_last_block => {
+                let is_utf8 = self.utf8.as_ref().is_some_and(Utf8Look::is_utf8);
+                if is_utf8 { Err(InputError::IsUtf8 { chosen: self.encoding.name() }) } else { Ok(Decoded::Over) }
+            }
             DecoderResult::InputEmpty => self.read_block().map(|()| Decoded::Some),
             DecoderResult::OutputFull => Ok(Decoded::Some),
             DecoderResult::Malformed(length, after) => {
@@ -103,6 +113,35 @@ impl<R: Read> DecodingSource<R> {
         let count = self.source.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut self.block);
         self.is_last_block = count.map_err(InputError::Read)? < BLOCK_BYTES;
         Ok(())
+    }
+}
+
+/// Looks whether bytes are UTF-8 with more than ASCII in it. No text of a person in an encoding of single bytes looks so: it
+/// would be of nothing but pairs such as `Ã¤`.
+#[derive(Default)]
+struct Utf8Look {
+    /// The beginning of a character that the last bytes cut.
+    cut: Vec<u8>,
+    has_more_than_ascii: bool,
+    is_other: bool,
+}
+
+impl Utf8Look {
+    fn at(&mut self, bytes: &[u8]) {
+        if self.is_other || (self.cut.is_empty() && bytes.is_ascii()) {
+            return;
+        }
+        self.has_more_than_ascii = true;
+        self.cut.extend_from_slice(bytes);
+        match std::str::from_utf8(&self.cut) {
+            Ok(_) => self.cut.clear(),
+            Err(error) if error.error_len().is_none() => drop(self.cut.drain(..error.valid_up_to())),
+            Err(_) => self.is_other = true,
+        }
+    }
+
+    const fn is_utf8(&self) -> bool {
+        self.has_more_than_ascii && !self.is_other && self.cut.is_empty()
     }
 }
 

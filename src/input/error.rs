@@ -39,10 +39,19 @@ pub enum InputError {
         /// What `--encoding` takes for it.
         label: &'static str,
     },
+    /// `--encoding` says one thing, and every byte of the file another.
+    #[error(
+        "the input is UTF-8, but --encoding says {chosen}; leave --encoding out, or say --encoding utf-8 where a profile has \
+         one"
+    )]
+    IsUtf8 {
+        /// The encoding that the user named.
+        chosen: &'static str,
+    },
     /// `--encoding` says one thing and the file another.
     #[error(
         "the input begins with the byte order mark of {marked}, but --encoding says {chosen}; \
-         leave --encoding out"
+         leave --encoding out, or say --encoding {marked} where a profile has one"
     )]
     EncodingContradictsMark {
         /// The encoding that the mark stands for.
@@ -198,7 +207,10 @@ impl InputError {
             Self::Spool(_) => "local_storage",
             Self::Empty => "empty_file",
             Self::Workbook(_) | Self::NoSheets => "workbook",
-            Self::Utf32 | Self::Utf16WithoutMark { .. } | Self::EncodingContradictsMark { .. } => "wrong_encoding",
+            Self::Utf32
+            | Self::Utf16WithoutMark { .. }
+            | Self::EncodingContradictsMark { .. }
+            | Self::IsUtf8 { .. } => "wrong_encoding",
             Self::Undecodable { .. } => "undecodable",
             Self::SeparatorLine { .. } => "separator_line",
             Self::HeaderTooLong | Self::RecordTooLong { .. } | Self::TooManyRows => "too_long",

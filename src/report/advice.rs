@@ -26,6 +26,8 @@ pub(super) struct AdviceInput<'a> {
     pub(super) open: u32,
     /// Options that the command must repeat; each with a blank before it.
     pub(super) repeated_options: &'a str,
+    /// What it must repeat where it feeds rows back.
+    pub(super) reading_options: &'a str,
     pub(super) sandbox: bool,
 }
 
@@ -43,7 +45,8 @@ impl AdviceInput<'_> {
         let went_wrong = [Status::Failed, Status::Unknown, Status::Invalid].map(|status| self.totals.count(status));
         let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| shown(results));
         let sandbox = if self.sandbox { " --sandbox" } else { "" };
-        Some(Advice { look_at, command: format!("tagfleet apply {}{sandbox}{repeated}", shell_word(failed)) })
+        let options = format!("{sandbox}{}{repeated}", self.reading_options);
+        Some(Advice { look_at, command: format!("tagfleet apply {}{options}", shell_word(failed)) })
     }
 }
 
@@ -66,15 +69,22 @@ mod tests {
         let target = ResultsTarget::file("x.results.csv".into());
         let advice = |open, status, failed_rows, target: &ResultsTarget| {
             let totals = Totals { failed_rows, statuses: [(status, 3)].into(), ..Totals::default() };
+            let (repeated_options, reading_options) = ("", " --tag-separator ';'");
+            let (run_id, sandbox) = ("R", false);
             let ending =
-                AdviceInput { run_id: "R", totals: &totals, target, open, repeated_options: "", sandbox: false };
+                AdviceInput { run_id, totals: &totals, target, open, repeated_options, reading_options, sandbox };
             ending.advice().map(|advice| advice.text())
         };
         for (open, status, failed_rows, expected) in [
             (0, Status::Succeeded, 0, None),
             (2, Status::Failed, 3, Some("Next: tagfleet resume R")),
-            (0, Status::Failed, 3, Some("Next: look at x.results.csv, then: tagfleet apply x.failed.csv")),
-            (0, Status::NotAttempted, 3, Some("Next: tagfleet apply x.failed.csv")),
+            (
+                0,
+                Status::Failed,
+                3,
+                Some("Next: look at x.results.csv, then: tagfleet apply x.failed.csv --tag-separator ';'"),
+            ),
+            (0, Status::NotAttempted, 3, Some("Next: tagfleet apply x.failed.csv --tag-separator ';'")),
             // What undo left because somebody changed it is nobody's task.
             (0, Status::NotAttempted, 0, None),
         ] {

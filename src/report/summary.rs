@@ -52,6 +52,8 @@ pub(crate) struct RunSummary<'a> {
     pub open: u32,
     /// Options that the next command must repeat; each with a blank before it.
     pub repeated_options: &'a str,
+    /// Options that the command must repeat which feeds rows back; each with a blank before it.
+    pub reading_options: &'a str,
     /// Whether it was a rehearsal.
     pub sandbox: bool,
     /// The exit status of the process.
@@ -162,8 +164,8 @@ impl RunSummary<'_> {
 
     /// What to do next.
     fn next(&self) -> Option<Advice> {
-        let Self { run_id, totals, target, open, repeated_options, sandbox, .. } = *self;
-        AdviceInput { run_id, totals, target, open, repeated_options, sandbox }.advice()
+        let Self { run_id, totals, target, open, repeated_options, reading_options, sandbox, .. } = *self;
+        AdviceInput { run_id, totals, target, open, repeated_options, reading_options, sandbox }.advice()
     }
 
     /// The errors, the most frequent first. What was never tried is no cause; it comes last, however often it is there.

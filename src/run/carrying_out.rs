@@ -187,6 +187,7 @@ impl<T: Transport> Run<'_, T> {
             target: self.target,
             open,
             repeated_options,
+            reading_options: &context.reading_options,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
             input: &run.description.input_path,

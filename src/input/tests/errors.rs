@@ -30,6 +30,7 @@ fn formats_that_are_no_csv_are_named() {
         ("UTF-16BE", utf16("machineId,value\n", u16::to_be_bytes), None),
         ("mark and name differ", b"\xEF\xBB\xBFmachineId,value\n".to_vec(), Some("windows-1252")),
         ("marks differ", b"\xFF\xFEm\x00".to_vec(), Some("utf-16be")),
+        ("UTF-8 under another name", "machineId,value\nGröße,Low\n".as_bytes().to_vec(), Some("windows-1252")),
     ];
     let told: Vec<String> =
         table.iter().map(|(what, bytes, label)| format!("{what}: {}", refusal(bytes, *label))).collect();
@@ -46,8 +47,9 @@ fn formats_that_are_no_csv_are_named() {
     UTF-32BE: the input looks like UTF-32, which cannot be read; save it as UTF-8
     UTF-16LE: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16le, or save it as UTF-8
     UTF-16BE: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16be, or save it as UTF-8
-    mark and name differ: the input begins with the byte order mark of UTF-8, but --encoding says windows-1252; leave --encoding out
-    marks differ: the input begins with the byte order mark of UTF-16LE, but --encoding says UTF-16BE; leave --encoding out
+    mark and name differ: the input begins with the byte order mark of UTF-8, but --encoding says windows-1252; leave --encoding out, or say --encoding UTF-8 where a profile has one
+    marks differ: the input begins with the byte order mark of UTF-16LE, but --encoding says UTF-16BE; leave --encoding out, or say --encoding UTF-16LE where a profile has one
+    UTF-8 under another name: the input is UTF-8, but --encoding says windows-1252; leave --encoding out, or say --encoding utf-8 where a profile has one
     "#);
 }
 

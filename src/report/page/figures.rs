@@ -223,7 +223,9 @@ fn next(
         None => ResultsTarget::StandardOutput,
     };
     let run_id = &run.description.run_id;
-    let prospect = AdviceInput { run_id, totals, target: &target, open, repeated_options, sandbox };
+    // How its rows were read is not kept with a run.
+    let prospect =
+        AdviceInput { run_id, totals, target: &target, open, repeated_options, reading_options: "", sandbox };
     let advice = (is_left && run.state != RunState::Preparing).then(|| prospect.advice()).flatten();
     advice.map(|advice| advice.text())
 }

@@ -164,6 +164,7 @@ impl Process {
             json: false,
             live_status: None,
             repeated_options: String::new(),
+            reading_options: String::new(),
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),
             stop_requests,

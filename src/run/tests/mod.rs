@@ -223,6 +223,7 @@ impl World {
             json: false,
             live_status: None,
             repeated_options: String::new(),
+            reading_options: String::new(),
             tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
             stop_requests,
