@@ -221,7 +221,7 @@ impl<T: Transport> Run<'_, T> {
         }
     }
 
-    /// Writes the results from the state, or from the copy of the run where the state was harmed under way.
+    /// Writes the results from the state, or from the copy of the run where the state was harmed under way or is away.
     async fn write(&self, outcome: &Result<(EndReason, Progress), DispatchError>, context: &RunContext) -> Written {
         let harm = match outcome {
             Ok((EndReason::StoreFailed(error), _)) | Err(DispatchError::Store(error)) => Some(error),
@@ -235,6 +235,7 @@ impl<T: Transport> Run<'_, T> {
                 (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
                     self.write_from(&copy, context).await.and(Err(error.into()))
                 }
+                (Err(ResultsError::Store(_away)), Some(copy)) => self.write_from(&copy, context).await,
                 (written, _) => written,
             },
         }

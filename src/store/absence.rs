@@ -6,6 +6,7 @@
 //! wait, too, but never within the first seconds: a connection that only broke is there again by then.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::StoreError;
+use crate::outside::shown;
 
 /// How long a database is waited for that is away, unless a run says otherwise; a file never for longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -269,6 +271,26 @@ impl Drop for Contact {
             let mut books = self.patience.books();
             books.lost = books.lost.saturating_sub(1);
         }
+    }
+}
+
+/// Opens a state on a server. It is told once if the server is away, since nothing else is seen until it is there.
+pub(super) async fn told<Answer>(patience: &Patience, server: &Path, opening: impl Future<Output = Answer>) -> Answer {
+    let mut absences = patience.absences();
+    let telling = async {
+        if absences.wait_for(Option::is_some).await.is_ok() {
+            tracing::warn!(
+                "cannot reach the state {}; tagfleet waits up to {} s for it",
+                shown(server),
+                patience.books().longest_wait().as_secs()
+            );
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        opened = opening => opened,
+        never = telling => never,
     }
 }
 

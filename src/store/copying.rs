@@ -1,14 +1,14 @@
-//! A copy of the run that is under way, in case the state is harmed meanwhile.
+//! A copy of the run that is under way, in case the state is harmed or goes away meanwhile.
 //!
 //! Somebody who cuts or overwrites the database while a run is under way takes its rows away, too, and all that became of
-//! them. So when the calls begin, the run is copied into a database that has no name, which the system takes back with the
+//! them; so does a server that cannot be reached at the end. So when the calls begin, the run is copied into a database that has no name, which the system takes back with the
 //! process; from then on what is announced and settled is noted beside it as well. Nothing of it waits for the disk. It is
 //! believed only when the state cannot be, and it knows a little more than that did: the answers that could not be stored.
 //! What surprises: a call that is announced is noted in memory alone, and what became of calls is written many at a time;
 //! a transaction for each would cost more than the rest of the call.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Mutex;
@@ -20,6 +20,7 @@ use super::file_names::DATABASE_NAME;
 use super::file_schema::prepare;
 use super::forms::RunKey;
 use super::ledger::announce;
+use super::moving::copy_run;
 use super::run_copy::{Notes, RunCopy};
 use super::settlement::store_effect;
 use super::sql::{SqlError, Transaction, params};
@@ -41,19 +42,41 @@ const COPIED: &str = "
 impl Store {
     /// Copies a run that is about to be carried out. Where there is no room for that, the run does without.
     pub async fn keep_a_copy(&self, run: RunKey) {
-        let (Some(run_copy), Some(directory)) = (&self.run_copy, self.identity.state_directory()) else { return };
-        let mut contact = Contact::new(self.patience.clone());
-        let copying = tokio::task::spawn_blocking(move || contact.bear(|| copy(&directory.join(DATABASE_NAME), run)));
-        match copying.await {
-            Ok(Ok(connection)) => {
+        let Some(run_copy) = &self.run_copy else { return };
+        let copied = match self.identity.state_directory() {
+            Some(directory) => self.copied_from(directory.join(DATABASE_NAME), run).await,
+            None => self.copied_from_server(run).await,
+        };
+        match copied {
+            Ok(connection) => {
                 let nobody = Patience::with_file();
                 let connection = SharedConnection::start_writing(connection, Path::new(NO_NAME), None, nobody);
                 let _there_already = run_copy.set(RunCopy { run, connection, notes: Mutex::default() });
             }
-            Ok(Err(error)) => tracing::info!(%error, "there is no copy of this run, should the state be harmed"),
-            // The runtime is shutting down.
-            Err(_stopped) => {}
+            Err(error) => tracing::info!(%error, "there is no copy of this run, should the state be harmed"),
         }
+    }
+
+    async fn copied_from(&self, database: PathBuf, run: RunKey) -> Result<Connection, StoreError> {
+        let mut contact = Contact::new(self.patience.clone());
+        let copying = tokio::task::spawn_blocking(move || contact.bear(|| copy(&database, run)));
+        copying.await.map_err(|_stopped| StoreError::Closed)?
+    }
+
+    /// The run is read from the server over again where the connection is lost.
+    async fn copied_from_server(&self, run: RunKey) -> Result<Connection, StoreError> {
+        let copy = Arc::new(std::sync::Mutex::new(Some(unfilled_copy()?)));
+        let filled = Arc::clone(&copy);
+        let fill = move |from: &Transaction<'_>| {
+            let mut filled = filled.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(copy) = filled.as_mut() else { return Ok(()) };
+            let transaction = copy.transaction()?;
+            copy_run(from, &Transaction::within(&transaction), run)?;
+            Ok(transaction.commit()?)
+        };
+        self.reader.connection.run(fill).await?;
+        let copy = copy.lock().unwrap_or_else(PoisonError::into_inner).take();
+        copy.ok_or(StoreError::Closed)
     }
 
     /// The copy of the run that is under way, with all that is known of it. It knows nothing of other runs.
@@ -124,18 +147,25 @@ impl RunCopy {
 
 fn copy(database: &Path, run: RunKey) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(database, error);
+    let copy = unfilled_copy()?;
+    wait_for_holders(&copy).map_err(failed)?;
+    copy.execute("ATTACH ?1 AS origin", [database.to_str()]).map_err(failed)?;
+    copy.execute_batch(&COPIED.replace(":run", &run.0.to_string())).map_err(failed)?;
+    copy.execute("DETACH origin", []).map_err(failed)?;
+    Ok(copy)
+}
+
+/// A copy that has its tables, and no run in them.
+fn unfilled_copy() -> Result<Connection, StoreError> {
+    let failed = |error| StoreError::database(Path::new(NO_NAME), error);
     let mut copy = Connection::open(NO_NAME).map_err(failed)?;
     prepare(&mut copy, Path::new(NO_NAME))?;
-    wait_for_holders(&copy).map_err(failed)?;
     // Nobody looks for work there, and whatever the rows refer to stays behind.
     copy.execute_batch(
         "PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;
          DROP INDEX operation_work; DROP INDEX operation_guard; DROP INDEX operation_unknown; DROP INDEX operation_state;",
     )
     .map_err(failed)?;
-    copy.execute("ATTACH ?1 AS origin", [database.to_str()]).map_err(failed)?;
-    copy.execute_batch(&COPIED.replace(":run", &run.0.to_string())).map_err(failed)?;
-    copy.execute("DETACH origin", []).map_err(failed)?;
     Ok(copy)
 }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::absence::wait_for_holders;
 use super::file_names::DATABASE_NAME;
+use super::forms::RunKey;
 use super::sql::lists::Kept;
 use super::sql::{Parameter as _, SqlError, Transaction, Value, params};
 use super::{ServerAddress, StatePlace, StoreError, server};
@@ -99,7 +100,7 @@ fn copy(source: &Source, to: &Transaction<'_>) -> Result<Option<u64>, SqlError> 
     let copied = source.read(|from| {
         let mut copied = 0;
         for table in &TABLES {
-            copied += copy_table(from, to, table)?;
+            copied += copy_table(from, to, table, None)?;
         }
         copy_custody(from, to)?;
         Ok(copied)
@@ -119,7 +120,24 @@ fn copy(source: &Source, to: &Transaction<'_>) -> Result<Option<u64>, SqlError> 
     Ok(Some(copied))
 }
 
-fn copy_table(from: &Transaction<'_>, to: &Transaction<'_>, (table, key): &Table) -> Result<u64, SqlError> {
+/// Copies what one run consists of, but for its calls, into tables that are emptied before.
+pub(super) fn copy_run(from: &Transaction<'_>, to: &Transaction<'_>, run: RunKey) -> Result<(), SqlError> {
+    const OF_A_RUN: [&str; 5] = ["run", "input_chunk", "row_problem", "tag", "operation"];
+    let copied = TABLES.iter().filter(|(table, _)| *table == "account" || OF_A_RUN.contains(table));
+    for table in copied {
+        to.execute(&format!("DELETE FROM {}", table.0), params![])?;
+        copy_table(from, to, table, OF_A_RUN.contains(&table.0).then_some(run))?;
+    }
+    Ok(())
+}
+
+/// Copies a table, or what it has of one run, and says how many rows that were.
+fn copy_table(
+    from: &Transaction<'_>,
+    to: &Transaction<'_>,
+    (table, key): &Table,
+    run: Option<RunKey>,
+) -> Result<u64, SqlError> {
     let columns = columns(from, table)?;
     let listed = listed(&columns);
     let order = key.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
@@ -128,7 +146,11 @@ fn copy_table(from: &Transaction<'_>, to: &Transaction<'_>, (table, key): &Table
     let mut last: Vec<Kept> = Vec::new();
     let mut copied = 0;
     loop {
-        let condition = if last.is_empty() { String::new() } else { format!("WHERE ({order}) > ({after})") };
+        let of_run = run.map(|run| format!("run_key = {}", run.0));
+        let behind = (!last.is_empty()).then(|| format!("({order}) > ({after})"));
+        let conditions: Vec<String> = of_run.into_iter().chain(behind).collect();
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
         let page = format!("SELECT {listed} FROM {table} {condition} ORDER BY {order} LIMIT {PAGE}");
         let values: Vec<Value<'_>> = last.iter().map(Kept::value).collect();
         let rows = from.rows_with(&page, &values, |row| {

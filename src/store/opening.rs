@@ -23,6 +23,15 @@ impl Store {
     /// [`StoreError`] when the server cannot be used.
     pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
         let patience = Patience::default();
+        let opening = Self::open_patiently(address, clock, patience.clone());
+        absence::told(&patience, &address.name(), opening).await
+    }
+
+    async fn open_patiently(
+        address: &ServerAddress,
+        clock: SharedClock,
+        patience: Patience,
+    ) -> Result<Self, StoreError> {
         Self::prepare_on(address, patience.clone()).await?;
         let new = || server::Server::new(address.clone(), true, patience.clone());
         let entering = connection::SharedConnection::start_on(new());
@@ -42,7 +51,15 @@ impl Store {
         let identity = identity::ProcessIdentity::on_server(process_key, timeline_key, heartbeats, seen);
         let identity = Arc::new(identity);
         let reader = Reader::on(address, patience.clone());
-        let store = Self { reader, writer, clock, identity, patience, loss: None, run_copy: None };
+        let store = Self {
+            reader,
+            writer,
+            clock,
+            identity,
+            patience,
+            loss: None,
+            run_copy: Some(run_copy::SharedRunCopy::default()),
+        };
         store.sweep_dead_processes().await?;
         Ok(store)
     }

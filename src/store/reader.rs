@@ -17,7 +17,7 @@ use super::server::{self, ServerAddress};
 use super::sql::{SqlError, Transaction, params};
 use super::unknown_calls::Uncertainty;
 use super::witness::WitnessRecord;
-use super::{StoreError, custody, directory, presence, schema, witness};
+use super::{StoreError, absence, custody, directory, presence, schema, witness};
 use crate::outside::shown;
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
@@ -67,6 +67,8 @@ impl Reader {
         let (asked, patience) = (address.clone(), Patience::default());
         let wait = patience.clone();
         let asking = tokio::task::spawn_blocking(move || server::is_there(&asked, &wait));
+        let name = address.name();
+        let asking = absence::told(&patience, &name, asking);
         let is_there = asking.await.map_err(|_stopped| StoreError::Closed)??;
         Ok(is_there.then(|| Self::on(address, patience)))
     }

@@ -167,6 +167,23 @@ fn an_interrupt_ends_a_wait_for_a_server_that_never_answers_and_so_does_the_dead
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
 }
 
+#[test]
+fn a_server_that_is_away_at_the_start_is_told() {
+    at_once(["apply input.csv --yes", "plan input.csv", "runs"], |typed| {
+        let (listener, state) = silent_server();
+        drop(listener);
+        let folder = Folder::new();
+        folder.write("input.csv", format!("machineId,tag,action\n{},B,Add\n", id(1)));
+        let mut command = folder.command();
+        command.env_remove("TAGFLEET_STATE_DIR").env("TAGFLEET_STATE", &state).env("TAGFLEET_TOKEN", "a");
+        command.args(typed.split(' '));
+        let program = Program::start(command, None, true);
+        program.waits_until_it_says(&format!("cannot reach the state {state}; tagfleet waits up to 30 s for it"));
+        program.signal(Signal::TERM);
+        assert_eq!(program.end().status, Some(5), "{typed}");
+    });
+}
+
 /// A pipe in the place of a file, and the end of it that keeps whoever reads it waiting.
 fn endless(folder: &Folder, name: &str) -> std::fs::File {
     let mode = rustix::fs::Mode::from_raw_mode(0o600);

@@ -93,6 +93,26 @@ async fn until_silent(store: &Store) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_a_run_can_be_told_when_its_server_stays_away() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let (store, account, run) = at_work(&line, &place).await;
+    store.keep_a_copy(run).await;
+    let settled = call(&store, account, run).await;
+    line.cut();
+    let settling = store.clone();
+    let settling = tokio::spawn(async move { settling.settle(settlement(settled)).await });
+    until_away(&store).await;
+    store.patience().shorten(Duration::ZERO);
+    settling.await.expect("no panic").expect_err("nobody is there");
+    store.run_by_id("first").await.expect_err("nobody is there");
+    let copy = store.copy_of_run().await.expect("a copy");
+    assert_eq!(copy.run_by_id("first").await.expect("the run").key, run);
+    assert_eq!(copy.open_operations(run).await.expect("no trouble"), 0);
+    assert_eq!(copy.known_operations(run, None, 10).await.expect("no trouble").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_freezes_is_given_up_at_once_when_somebody_wants_to_go_and_asked_for_nothing_more() {
     let Some(place) = cluster::new_place() else { return };
     let line = Line::to(&place);
