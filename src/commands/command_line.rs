@@ -20,7 +20,7 @@ use crate::cli::{Cli, Command, Mistyped, Refusal, StateAuth, message_and_hint};
 use crate::config::{ConfigError, state_place};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::logging;
-use crate::report::{Invocation, OutputError, Reserved, Screen};
+use crate::report::{Invocation, Reserved, Screen};
 use crate::store::StatePlace;
 
 /// Runs the command that was typed and says how the process is to end. Whatever goes wrong has been shown.
@@ -127,9 +127,6 @@ async fn carry_out(
     logging_screen: &OnceCell<Screen>,
 ) -> Result<ExitStatus, CommandError> {
     let general = &cli.general;
-    if general.json {
-        OutputError::unless_open()?;
-    }
     if let Some(path) = cli.command.monitoring().and_then(|options| options.metrics_file.as_ref()) {
         reserved = reserved.with("the metrics", path);
     }

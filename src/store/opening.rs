@@ -23,7 +23,7 @@ impl Store {
     /// [`StoreError`] when the server cannot be used.
     pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
         let patience = Patience::default();
-        let opening = Self::open_patiently(address, clock, patience.clone());
+        let opening = Box::pin(Self::open_patiently(address, clock, patience.clone()));
         absence::told(&patience, &address.name(), opening).await
     }
 

@@ -129,9 +129,12 @@ fn a_standard_output_that_was_closed_takes_nothing() {
         let before = server.requests().len();
         let ended = crate::process::Program::start(shell, None, true).end();
         assert_eq!(ended.status, Some(status), "{arguments}: {}", ended.messages);
-        // What is to go there is asked for by nobody who could be given it.
-        let is_asked_for = arguments == "inventory" || arguments.contains("-o -") || arguments.contains("--json");
-        assert!(!is_asked_for || server.requests().len() == before, "{arguments}");
+        // Rows that are to go there are asked for by nobody who could be given them; an object that nobody reads stops nothing.
+        let is_refused = arguments == "inventory" || arguments.contains("-o -");
+        assert!(!is_refused || server.requests().len() == before, "{arguments}");
+        let is_done = arguments.contains("--yes") && !is_refused;
+        assert_eq!(folder.read("in.results.csv").is_some(), is_done, "{arguments}");
+        let _removed = std::fs::remove_file(folder.path("in.results.csv"));
         assert!(!ended.messages.contains("written to"), "{arguments}: {}", ended.messages);
     }
 }
