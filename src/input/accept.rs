@@ -14,7 +14,7 @@ pub enum Doubt {
     CaseVariants,
     /// Device values that stand in an export, without an action that orders them
     StateColumns,
-    /// A column that is called nearly like one that is not there, such as "vlaue"
+    /// A column whose name is close to one that is missing, such as "vlaue"
     MisnamedColumns,
 }
 
@@ -24,7 +24,6 @@ impl Doubt {
         [Self::LineBreaks, Self::OddTags, Self::CaseVariants, Self::StateColumns, Self::MisnamedColumns];
 
     /// The name that `--accept` takes.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::LineBreaks => "line-breaks",
@@ -51,7 +50,6 @@ impl Accepted {
     pub const ALL: Self = Self(u8::MAX);
 
     /// Whether this one is allowed.
-    #[must_use]
     pub const fn allows(self, doubt: Doubt) -> bool {
         self.0 & (1 << doubt as u8) != 0
     }

@@ -220,7 +220,6 @@ pub struct TagWarning {
     pub row: RowNumber,
     /// The physical line of that row, from 1.
     pub line: u32,
-    /// The tag.
     pub tag: Tag,
     /// What to know.
     pub kind: TagWarningKind,

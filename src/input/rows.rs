@@ -322,24 +322,37 @@ impl<'m> Rows<'m> {
         }
     }
 
+    /// Adds what is to be said once about the whole file.
+    fn add_notes(&mut self) {
+        self.notes.extend(self.selection.iter().flat_map(Selection::notes));
+        let name = |position: Option<&usize>| {
+            Excerpt::new(position.and_then(|position| self.header.get(*position)).map_or("", |name| name.trim()))
+        };
+        let own = &self.columns.own;
+        if !own.is_empty() {
+            self.notes.push(Note::OwnColumns { count: own.len(), first: name(own.first()), last: name(own.last()) });
+        }
+        if self.blank.count > 0 {
+            self.notes.push(Note::BlankRows(std::mem::take(&mut self.blank)));
+        }
+        if self.repeated.count > 0 {
+            self.notes.push(Note::RepeatedHeaders(std::mem::take(&mut self.repeated)));
+        }
+        self.notes.extend(self.decoration_counts.notes());
+        let accepted =
+            Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *self.allowed.get(&doubt)? }));
+        self.notes.extend(accepted);
+    }
+
     fn finish(mut self) -> Result<Sheet, InputError> {
         self.refuse_column_without_ids();
-        let spool = self.spool.finish()?;
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
+        self.add_notes();
+        let spool = self.spool.finish()?;
         let selected = self.selected;
-        self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
-        let notes = all_notes(
-            self.notes,
-            &self.columns,
-            &self.header,
-            self.blank,
-            self.repeated,
-            &self.decoration_counts,
-            &self.allowed,
-        );
         let (tags, warnings, further_warnings) = self.tags.finish();
         let tags = self.orders.map_or(tags, |orders| orders.tags);
         let own = &self.columns.own;
@@ -359,7 +372,7 @@ impl<'m> Rows<'m> {
                 exchanges: Vec::new(),
             }),
             problems: self.problems,
-            notes,
+            notes: self.notes,
             warnings,
             further_warnings,
             machine_columns: rivals,
@@ -411,34 +424,4 @@ fn kept_columns(columns: &Columns) -> Vec<Column> {
 /// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
 fn may_begin_blank(cell: &str) -> bool {
     cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
-}
-
-/// Everything that is to be said once about the whole file.
-fn all_notes(
-    mut notes: Vec<Note>,
-    columns: &Columns,
-    header: &[String],
-    blank: SkippedRows,
-    repeated: SkippedRows,
-    decoration_counts: &DecorationCounts,
-    allowed: &HashMap<Doubt, u64>,
-) -> Vec<Note> {
-    let name = |position: Option<&usize>| {
-        Excerpt::new(position.and_then(|position| header.get(*position)).map_or("", |name| name.trim()))
-    };
-    if !columns.own.is_empty() {
-        let (first, last) = (name(columns.own.first()), name(columns.own.last()));
-        notes.push(Note::OwnColumns { count: columns.own.len(), first, last });
-    }
-    if blank.count > 0 {
-        notes.push(Note::BlankRows(blank));
-    }
-    if repeated.count > 0 {
-        notes.push(Note::RepeatedHeaders(repeated));
-    }
-    notes.extend(decoration_counts.notes());
-    let accepted =
-        Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *allowed.get(&doubt)? }));
-    notes.extend(accepted);
-    notes
 }

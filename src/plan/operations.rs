@@ -16,7 +16,6 @@ use crate::model::{Change, OperationId, Request, Requests, TagAction, TagNumber}
 /// One change to one machine, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedOperation {
-    /// The machine.
     pub machine: MachineNumber,
     /// What to make of it.
     pub change: Change<TagNumber>,
@@ -30,7 +29,6 @@ pub struct RequestNumber(pub u32);
 
 impl RequestNumber {
     /// The request.
-    #[must_use]
     pub fn of(self, requests: &Requests) -> Option<&Request> {
         requests.all.get(self.0 as usize)
     }
@@ -60,7 +58,6 @@ pub struct Conflict {
 
 impl Operations {
     /// Works out the operations of requests whose machines were looked up.
-    #[must_use]
     pub fn of(machines: &Resolution) -> Self {
         let requests = machines.requests();
         let count = requests.all.len();
@@ -226,7 +223,6 @@ impl Conflict {
     }
 
     /// Says what contradicts what, and where.
-    #[must_use]
     pub fn describe(&self, requests: &Requests) -> String {
         let Self { earlier, later } = self;
         let machine = requests.machine(later.machine).map(ToString::to_string).unwrap_or_default();
