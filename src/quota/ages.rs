@@ -48,8 +48,8 @@
 //!   whoever died meanwhile is waited for until `lost_calls_end` and a window. What was admitted by a commit that is lost
 //!   left before, so it is among the calls that are stored again, or it is not sent. Who takes part must not be lost: a
 //!   process begins to call when its own entry is on every server that may take over.
-//! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall time tells how long that was, and an age that it
-//!   gives is believed less fifteen hours.
+//! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
+//!   they are believed less fifteen hours.
 
 use std::time::Duration;
 
