@@ -24,6 +24,7 @@ const STACK_BYTES: usize = 8 << 20;
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Carries out what was typed, and says how the process is to end. Whatever goes wrong has been shown.
+#[must_use]
 pub fn execute() -> ExitStatus {
     match begin() {
         Ok(status) => status,

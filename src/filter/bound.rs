@@ -55,6 +55,7 @@ impl Filter {
 
 impl BoundFilter {
     /// The text as it was given.
+    #[must_use]
     pub fn text(&self) -> &str {
         self.filter.text()
     }
@@ -71,6 +72,7 @@ impl BoundFilter {
     }
 
     /// The names whose cells are lacking in a row, as one writes them.
+    #[must_use]
     pub fn lacking<R: Row + ?Sized>(&self, row: &R) -> Vec<String> {
         let named = self.filter.names.iter().zip(&self.columns);
         let is_lacking = |column: &Column| matches!(row.cell(column.position), Cell::Lacking);
@@ -78,6 +80,7 @@ impl BoundFilter {
     }
 
     /// What the filter's columns held that could not be read, for notes; in the order in which the filter names them.
+    #[must_use]
     pub fn unread_cells(&self, unread: &Unread) -> Vec<UnreadCells> {
         let columns = self.filter.names.iter().zip(&unread.columns);
         columns

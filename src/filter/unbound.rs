@@ -40,11 +40,13 @@ impl Filter {
     }
 
     /// The text as it was given.
+    #[must_use]
     pub fn text(&self) -> &str {
         &self.source
     }
 
     /// The names in it, each once for every way in which it is written.
+    #[must_use]
     pub fn names(&self) -> &[ColumnName] {
         &self.names
     }

@@ -50,6 +50,7 @@ impl Accepted {
     pub const ALL: Self = Self(u8::MAX);
 
     /// Whether this one is allowed.
+    #[must_use]
     pub const fn allows(self, doubt: Doubt) -> bool {
         self.0 & (1 << doubt as u8) != 0
     }

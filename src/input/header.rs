@@ -34,6 +34,7 @@ pub struct HeaderColumns {
 
 impl HeaderColumns {
     /// Takes the cells of a header.
+    #[must_use]
     pub fn new(header: &[String]) -> Self {
         let written = |cell: &str| ColumnName { qualifier: None, name: cell.trim().to_owned() }.written();
         let names = header.iter().map(|cell| (bare_name(cell), written(cell)));

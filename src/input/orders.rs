@@ -124,6 +124,7 @@ impl Orders {
     }
 
     /// The options that say the same.
+    #[must_use]
     pub fn options(&self) -> String {
         let option = |change: &Change<TagNumber>| match change.with_tag(|tag| self.tags.get(tag.0 as usize)) {
             Some(Change::Tag(TagAction::Add, tag)) => format!("--add {}", shell_word(tag.as_str())),

@@ -29,6 +29,7 @@ pub struct RequestNumber(pub u32);
 
 impl RequestNumber {
     /// The request.
+    #[must_use]
     pub fn of(self, requests: &Requests) -> Option<&Request> {
         requests.all.get(self.0 as usize)
     }
@@ -58,6 +59,7 @@ pub struct Conflict {
 
 impl Operations {
     /// Works out the operations of requests whose machines were looked up.
+    #[must_use]
     pub fn of(machines: &Resolution) -> Self {
         let requests = machines.requests();
         let count = requests.all.len();
@@ -223,6 +225,7 @@ impl Conflict {
     }
 
     /// Says what contradicts what, and where.
+    #[must_use]
     pub fn describe(&self, requests: &Requests) -> String {
         let Self { earlier, later } = self;
         let machine = requests.machine(later.machine).map(ToString::to_string).unwrap_or_default();

@@ -53,6 +53,7 @@ pub struct Resolution {
 
 impl Resolution {
     /// Looks up every machine that is asked about.
+    #[must_use]
     pub fn of(requests: &Arc<Requests>, inventory: Option<&Inventory>) -> Self {
         let mut resolution = Self {
             requests: Arc::clone(requests),
@@ -82,11 +83,13 @@ impl Resolution {
     }
 
     /// What is asked for.
+    #[must_use]
     pub const fn requests(&self) -> &Arc<Requests> {
         &self.requests
     }
 
     /// Whether two spellings were found to mean one machine.
+    #[must_use]
     pub fn has_merged(&self) -> bool {
         self.machines.len() < self.requests.machines.len()
     }
@@ -140,6 +143,7 @@ impl Resolution {
     }
 
     /// The number of a machine that is named so.
+    #[must_use]
     pub fn number(&self, named: ReferenceNumber) -> MachineNumber {
         let number =
             if self.numbers.is_empty() { Some(&MachineNumber(named.0)) } else { self.numbers.get(named.0 as usize) };
@@ -147,11 +151,13 @@ impl Resolution {
     }
 
     /// The machine with this number.
+    #[must_use]
     pub fn machine(&self, number: MachineNumber) -> Option<&ResolvedMachine> {
         self.machines.get(number.0 as usize)
     }
 
     /// The id of the machine with this number; `None` for a name that does not lead to one.
+    #[must_use]
     pub fn id<'a>(&'a self, number: MachineNumber, inventory: Option<&'a Inventory>) -> Option<&'a MachineId> {
         match self.machine(number)? {
             ResolvedMachine::Listed(position) => inventory?.machine(*position).map(|machine| machine.id()),
@@ -166,31 +172,37 @@ impl Resolution {
     }
 
     /// How many different machines there are.
+    #[must_use]
     pub const fn len(&self) -> usize {
         self.machines.len()
     }
 
     /// Whether there is no machine.
+    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.machines.is_empty()
     }
 
     /// How many names led to one machine.
+    #[must_use]
     pub const fn names_resolved(&self) -> u32 {
         self.names_resolved
     }
 
     /// How many names did not.
+    #[must_use]
     pub fn names_unresolved(&self) -> usize {
         self.failures.len()
     }
 
     /// Why this name does not lead to one machine.
+    #[must_use]
     pub fn failure(&self, named: ReferenceNumber) -> Option<&NameFailure> {
         self.failures.get(&named)
     }
 
     /// Says why a name does not lead to one machine, with the candidates; code and message.
+    #[must_use]
     pub fn describe_failure(&self, named: ReferenceNumber, inventory: Option<&Inventory>) -> (&'static str, String) {
         let reference = self.requests.machine(named);
         let name = reference.map(ToString::to_string).unwrap_or_default();
