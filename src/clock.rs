@@ -18,31 +18,26 @@ pub struct BootTime(i64);
 
 impl BootTime {
     /// The moment this many microseconds after the start of the machine; negative ones lie before it.
-    #[must_use]
     pub const fn from_microseconds(microseconds: i64) -> Self {
         Self(microseconds)
     }
 
     /// Microseconds since the start of the machine.
-    #[must_use]
     pub const fn as_microseconds(self) -> i64 {
         self.0
     }
 
     /// The moment `duration` later; saturates at the end of time.
-    #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(microseconds(duration)))
     }
 
     /// The moment `duration` earlier; saturates at the beginning of time.
-    #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(microseconds(duration)))
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
-    #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -60,13 +55,10 @@ pub struct BootId(String);
 
 impl BootId {
     /// Takes the operating system's identifier.
-    #[must_use]
     pub const fn new(identifier: String) -> Self {
         Self(identifier)
     }
 
-    /// The identifier's text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -160,7 +152,6 @@ pub(crate) struct VirtualClock {
 #[cfg(test)]
 impl VirtualClock {
     /// A clock that shows these times now.
-    #[must_use]
     pub(crate) fn new(boot_id: BootId, boot_origin: BootTime, wall_origin: Timestamp) -> Self {
         Self { boot_id, origin: tokio::time::Instant::now(), boot_origin, wall_origin }
     }

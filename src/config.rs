@@ -162,7 +162,6 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// The quota that is to be kept, and which calls count together.
-#[must_use]
 pub(crate) fn quota(options: &QuotaOptions) -> (Quota, QuotaScope) {
     (options.quota.share(options.quota_share), options.quota_scope)
 }

@@ -90,7 +90,6 @@ impl ExitStatus {
     }
 
     /// The number that the operating system gets.
-    #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }

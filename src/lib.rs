@@ -62,11 +62,12 @@
 //! | to change | go to |
 //! | --- | --- |
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | a command | its options, and what others ask of any command: `cli/commands.rs`; its script: a file in `commands/`, called by `commands/command_line.rs`; what it writes: `commands/outputs.rs` |
 //! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
 //! | a command for several profiles | `commands/several.rs`; whose a row is: `input/tenants.rs` |
-//! | what a cell or column may be | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs` |
-//! | an operator or function of filters | `filter/comparison.rs`, `filter/grammar.rs`, `filter/operand.rs`; what it asks of a cell: `filter/expression.rs` |
+//! | what a cell or column may be, the headings of an export | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs`; columns of lists: `input/header.rs` |
+//! | an operator or function of filters | an operator: `filter/comparison.rs`; a function that is a condition: `filter/grammar.rs`, one that is compared: `filter/operand.rs`, a value such as `ago`: `filter/parser.rs`; what it asks of a cell: `filter/expression.rs`; its name for people: `filter/error.rs` |
 //! | what the command line may ask of every row | `input/orders.rs`; which column of ids names the machines: `input/rivals.rs` |
 //! | what an unattended run may do at most | `plan/guard.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
@@ -84,10 +85,11 @@
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, `store/slot_write.rs`, `store/work_item.rs`, how they stand in columns: `store/encoding.rs` |
 //! | what `state` shows, copies | `store/overview.rs`, `store/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
-//! | a column of the results | `report/row.rs`, `report/results.rs`; its topic |
+//! | a column of the results | its name: `RESULT_COLUMNS` in `input/columns.rs`, which skips it when results are fed back; what it holds: `report/row.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
-//! | a sign-in method | `api/sign_in/` |
+//! | a sign-in method | its name: `api/sign_in/method.rs`; what it needs, and when it is chosen: `settings.rs`; whom it asks: a file of its own, made by `SignIn::new`; why it failed: `error.rs`, `hints.rs`; its topic |
+//! | what the simulated API can do wrong | by chance (`--fault`): `sandbox/faults.rs`; call by call, for tests: `sandbox/script.rs`; in the forms of its answers: `sandbox/settings.rs`; the options: `sandbox/arguments.rs` |
 //! | how a state is opened, and who is let in | `store/opening.rs`; whether its files are still those: `store/presence.rs`; its password, or a token: `config/state.rs`, `config/state_token.rs` |
 //! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/preflight.rs` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |

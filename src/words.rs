@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// A count with a comma after every three digits.
-#[must_use]
 pub(crate) fn group_digits(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -21,7 +20,6 @@ pub(crate) fn group_digits(count: u64) -> String {
 }
 
 /// So many rows, of those that the input has where a filter selects among them.
-#[must_use]
 pub(crate) fn selected_rows(rows: u64, selected_from: Option<u32>) -> String {
     match selected_from {
         None => counted(rows, "row", "rows"),
@@ -31,13 +29,11 @@ pub(crate) fn selected_rows(rows: u64, selected_from: Option<u32>) -> String {
 
 /// A count with what is counted: `1 row`, `2,000 rows`. What differs with the number beside the noun belongs to it, such
 /// as `operation is left` and `operations are left`.
-#[must_use]
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{} {many}", group_digits(count)) }
 }
 
 /// A duration: `0.3 s`, `1 min 5 s`, `2 h 14 min`.
-#[must_use]
 pub(crate) fn describe_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -49,19 +45,16 @@ pub(crate) fn describe_duration(duration: Duration) -> String {
 }
 
 /// A date and time to the minute, with its zone.
-#[must_use]
 pub(crate) fn minute(time: Timestamp, time_zone: &TimeZone) -> String {
     time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 /// A date and time to the second, with its zone.
-#[must_use]
 pub(crate) fn second(time: Timestamp, time_zone: &TimeZone) -> String {
     time.to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// A time of day with its zone, and with the date where that is not today's.
-#[must_use]
 pub(crate) fn clock_time(time: Timestamp, now: Timestamp, time_zone: &TimeZone) -> String {
     let (zoned, today) = (time.to_zoned(time_zone.clone()), now.to_zoned(time_zone.clone()).date());
     if zoned.date() == today { zoned.strftime("%H:%M:%S %Z").to_string() } else { minute(time, time_zone) }

@@ -16,15 +16,12 @@ use page::{Bound, ListBounds};
 /// What became of a request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A complete response.
     Response(Response),
-    /// No complete response.
     Lost(Loss),
 }
 
 impl Answer {
     /// How many bytes its body has.
-    #[must_use]
     pub const fn body_length(&self) -> usize {
         match self {
             Self::Response(response) => response.body.len(),
@@ -85,7 +82,6 @@ struct ErrorEnvelope {
 
 impl Response {
     /// Whether there is nothing in it: a success without a body is an acceptance that shows nothing.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.body.iter().all(u8::is_ascii_whitespace)
     }
@@ -115,7 +111,6 @@ impl Response {
     }
 
     /// The body as a machine, if it is one and speaks of no error besides.
-    #[must_use]
     pub fn machine_record(&self) -> Option<MachineRecord> {
         let Ok(machine_record::Element::Machine(record)) = serde_json::from_slice(&self.body) else { return None };
         let complains = serde_json::from_slice::<Complaint>(&self.body).is_ok_and(|one| one.error.is_some());
@@ -123,20 +118,17 @@ impl Response {
     }
 
     /// What is too much of the machine that is the body, where that is why it is not read.
-    #[must_use]
     pub fn machine_excess(&self) -> Option<UnreadableList> {
         let is_too_much = matches!(serde_json::from_slice(&self.body), Ok(machine_record::Element::TooManyTags));
         is_too_much.then_some(UnreadableList::TooManyTags { limit: machine_record::MAXIMUM_TAGS })
     }
 
     /// The body as the service's error, if it is one.
-    #[must_use]
     pub fn service_error(&self) -> Option<ServiceError> {
         serde_json::from_slice::<ErrorEnvelope>(&self.body).ok().map(|envelope| envelope.error)
     }
 
     /// Whether somebody other than the service seems to have answered: a proxy's page of HTML.
-    #[must_use]
     pub fn looks_like_html(&self) -> bool {
         self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
     }

@@ -41,24 +41,18 @@ pub(crate) enum ClientError {
         url: String,
         /// What is wrong with it.
         problem: &'static str,
-        /// What to do.
         hint: &'static str,
     },
     /// The certificate file cannot be read.
     #[error("cannot read the certificate file {}", shown(path))]
     CertificateFile {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
     /// The certificate file holds no certificate.
     #[error("{} holds no certificate in PEM form", shown(path))]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
+    NoCertificate { path: PathBuf },
     /// The HTTP library refused its settings.
     #[error("the HTTP client cannot be set up")]
     Library(#[source] reqwest::Error),
@@ -66,7 +60,6 @@ pub(crate) enum ClientError {
 
 impl ClientError {
     /// What the user can do about it.
-    #[must_use]
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Url(_) => "give it in full, as in https://api.security.microsoft.com",
@@ -181,13 +174,11 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client that signs in as `sign_in` says.
-    #[must_use]
     pub(crate) const fn new(http: reqwest::Client, base_url: Url, sign_in: SignIn) -> Self {
         Self { http, base_url, sign_in, current: Mutex::new(None) }
     }
 
     /// How it signs in.
-    #[must_use]
     pub(crate) const fn sign_in(&self) -> &SignIn {
         &self.sign_in
     }

@@ -53,7 +53,6 @@ const API_HOSTS: [&str; 5] = [
 
 impl Cloud {
     /// Where this cloud's API is: scheme and host, without a closing slash.
-    #[must_use]
     pub(crate) fn base_url(self) -> &'static str {
         match self {
             Self::Commercial => "https://api.security.microsoft.com",
@@ -70,7 +69,6 @@ impl Cloud {
     }
 
     /// Who issues tokens for this cloud: scheme and host, without a closing slash.
-    #[must_use]
     pub(crate) fn authority(self) -> &'static str {
         match self {
             Self::GccHigh | Self::Dod => GOVERNMENT_AUTHORITY,
@@ -88,7 +86,6 @@ impl Cloud {
 
     /// What a token for this cloud's API is asked for. It differs from the host's name in the
     /// commercial cloud: the one scope serves every commercial host.
-    #[must_use]
     pub(crate) fn scope(self) -> &'static str {
         match self {
             Self::Commercial | Self::Us | Self::Eu | Self::Uk | Self::Au | Self::Swa | Self::Ina | Self::Aea => {
@@ -102,7 +99,6 @@ impl Cloud {
 
 /// What a token is asked for that a database of the platform takes for a password: `PostgreSQL` of the cloud whose sign-in
 /// service has this address.
-#[must_use]
 pub(crate) fn database_scope(authority: &str) -> &'static str {
     if authority.trim_end_matches('/') == GOVERNMENT_AUTHORITY {
         "https://ossrdbms-aad.database.usgovcloudapi.net/.default"
@@ -113,7 +109,6 @@ pub(crate) fn database_scope(authority: &str) -> &'static str {
 
 /// Whether `host` (a name, without port) is one of Microsoft's API hosts or a subdomain of one.
 /// Anything else gets the token only if the user allows it by name.
-#[must_use]
 pub(crate) fn is_microsoft_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     API_HOSTS.iter().any(|known| {
@@ -127,7 +122,6 @@ pub(crate) fn is_microsoft_host(host: &str) -> bool {
 
 /// Whether `host`, as a URL writes it (IPv6 in brackets), is this computer: 127.0.0.0/8, `::1`, or
 /// `localhost`.
-#[must_use]
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || ip_address(host).is_some_and(|address| address.is_loopback())
 }

@@ -17,7 +17,6 @@ pub enum CertificateProblem {
 
 impl CertificateProblem {
     /// What the user can do about it.
-    #[must_use]
     pub const fn hint(self) -> &'static str {
         match self {
             Self::UnknownIssuer => {
@@ -79,7 +78,6 @@ pub enum LossKind {
 
 impl LossKind {
     /// Whether no connection came about, so that the request surely never left.
-    #[must_use]
     pub const fn never_left(self) -> bool {
         match self {
             Self::Untrusted(_)

@@ -194,7 +194,7 @@ fn unusable(text: &str) -> String {
         "CaUsedAsEndEntity" => "is not one for a server: it is self-signed, or may sign others".to_owned(),
         "InvalidPurpose" | "InvalidPurposeContext" | "RequiredEkuNotFound" => "is not one for a server".to_owned(),
         "Revoked" => "was revoked".to_owned(),
-        "BadSignature" => "bears a signature that is wrong".to_owned(),
+        "BadSignature" => "has a wrong signature".to_owned(),
         "BadEncoding" | "BadDer" => "cannot be read".to_owned(),
         name => {
             let words = name.chars().fold(String::new(), |mut words, letter| {

@@ -41,7 +41,6 @@ pub(crate) enum PingAddressError {
 
 impl PingAddressError {
     /// What the user can do about it.
-    #[must_use]
     pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::NoUrl => {
@@ -144,7 +143,6 @@ pub(crate) struct PingLoss(LossKind);
 
 impl PingLoss {
     /// Whether it may be another time.
-    #[must_use]
     pub(crate) const fn is_transient(self) -> bool {
         !matches!(self.0, LossKind::Untrusted(_) | LossKind::ProxyAuthentication | LossKind::NotTls)
     }

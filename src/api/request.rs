@@ -14,11 +14,9 @@ const MEBIBYTE: usize = 1024 * 1024;
 pub enum ApiRequest {
     /// `POST /api/machines/{id}/tags`
     ChangeTag {
-        /// The machine.
         machine: MachineId,
         /// Add or remove.
         action: TagAction,
-        /// The tag.
         tag: Tag,
     },
     /// `POST /api/machines/AddOrRemoveTagForMultipleMachines`
@@ -27,12 +25,10 @@ pub enum ApiRequest {
         machines: Vec<MachineId>,
         /// Add or remove.
         action: TagAction,
-        /// The tag.
         tag: Tag,
     },
     /// `POST /api/machines/{id}/setDeviceValue`
     SetDeviceValue {
-        /// The machine.
         machine: MachineId,
         /// The value that it shall have.
         value: DeviceValue,
@@ -45,10 +41,7 @@ pub enum ApiRequest {
         skip: u64,
     },
     /// `GET /api/machines/{id}`: one machine.
-    GetMachine {
-        /// The machine.
-        machine: MachineId,
-    },
+    GetMachine { machine: MachineId },
 }
 
 /// The HTTP methods of the API that are used.
@@ -83,7 +76,6 @@ impl CallKind {
     pub const ALL: [Self; 5] = [Self::List, Self::Get, Self::Bulk, Self::Tags, Self::Value];
 
     /// The name in JSON and in the database.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -95,13 +87,11 @@ impl CallKind {
     }
 
     /// Whether such calls change nothing.
-    #[must_use]
     pub const fn is_read(self) -> bool {
         matches!(self, Self::List | Self::Get)
     }
 
     /// How long an answer is awaited.
-    #[must_use]
     pub const fn time_out(self) -> Duration {
         match self {
             // Ten thousand machines take the service a while to gather and the network a while to carry.
@@ -139,7 +129,6 @@ struct DeviceValueBody {
 
 impl ApiRequest {
     /// The single call that carries out an operation.
-    #[must_use]
     pub fn for_operation(operation: Operation) -> Self {
         match operation.change {
             Change::Tag(action, tag) => Self::ChangeTag { machine: operation.machine, action, tag },
@@ -148,7 +137,6 @@ impl ApiRequest {
     }
 
     /// The machine that the call is about, if it is about a single one.
-    #[must_use]
     pub const fn machine(&self) -> Option<&MachineId> {
         match self {
             Self::ChangeTag { machine, .. } | Self::SetDeviceValue { machine, .. } | Self::GetMachine { machine } => {
@@ -159,7 +147,6 @@ impl ApiRequest {
     }
 
     /// The HTTP method.
-    #[must_use]
     pub const fn method(&self) -> Method {
         match self {
             Self::ChangeTag { .. } | Self::ChangeTagOnMachines { .. } | Self::SetDeviceValue { .. } => Method::Post,
@@ -168,13 +155,11 @@ impl ApiRequest {
     }
 
     /// Whether the call changes nothing.
-    #[must_use]
     pub const fn is_read(&self) -> bool {
         matches!(self.method(), Method::Get)
     }
 
     /// The kind of call.
-    #[must_use]
     pub const fn kind(&self) -> CallKind {
         match self {
             Self::ChangeTag { .. } => CallKind::Tags,
@@ -186,7 +171,6 @@ impl ApiRequest {
     }
 
     /// The bucket that it counts in, where bulk calls count apart.
-    #[must_use]
     pub const fn counted_in(&self) -> Bucket {
         match self {
             Self::ChangeTagOnMachines { .. } => Bucket::BulkTags,
@@ -195,7 +179,6 @@ impl ApiRequest {
     }
 
     /// The API that it belongs to, by its bucket.
-    #[must_use]
     pub const fn bucket(&self) -> Bucket {
         match self {
             Self::ChangeTag { .. } | Self::ChangeTagOnMachines { .. } => Bucket::Tags,
@@ -205,13 +188,11 @@ impl ApiRequest {
     }
 
     /// How long an answer is awaited.
-    #[must_use]
     pub const fn time_out(&self) -> Duration {
         self.kind().time_out()
     }
 
     /// The longest answer that is read, in bytes: a machine has a kilobyte or two.
-    #[must_use]
     pub const fn answer_maximum_bytes(&self) -> usize {
         match self {
             Self::ListMachines { .. } => 48 * MEBIBYTE,
@@ -221,7 +202,6 @@ impl ApiRequest {
     }
 
     /// The path below the base URL, percent-encoded, with its query if it has one.
-    #[must_use]
     pub fn path(&self) -> String {
         match self {
             Self::ChangeTag { machine, .. } => format!("api/machines/{}/tags", encode_segment(machine)),
@@ -233,7 +213,6 @@ impl ApiRequest {
     }
 
     /// The body as JSON; empty where there is none.
-    #[must_use]
     pub fn body(&self) -> String {
         let body = match self {
             Self::ChangeTag { action, tag, .. } => {

@@ -38,7 +38,6 @@ pub struct Caller<T> {
 
 impl<T: Transport> Caller<T> {
     /// A caller for one run. `seed` is for jitter; `drain` turning true stops every call that is not in flight.
-    #[must_use]
     pub fn new(
         transport: Arc<T>,
         store: Store,

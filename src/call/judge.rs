@@ -40,7 +40,6 @@ pub(in crate::call) const NOT_SHOWN: &str =
     "the service accepted the call, but its answer does not show the change, and no read has shown it";
 
 /// Judges an answer. `wall_now` is what a `Retry-After` date counts from if the answer has no `Date`.
-#[must_use]
 pub(crate) fn judge(request: &ApiRequest, answer: &Answer, history: History, wall_now: Timestamp) -> Verdict {
     match answer {
         Answer::Lost(loss) => {

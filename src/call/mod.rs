@@ -6,7 +6,7 @@
 //! store, so that a resumed run sends them again.
 
 mod backoff;
-mod beside;
+mod blocking;
 mod caller;
 mod earlier;
 mod effect;
@@ -18,7 +18,7 @@ mod proof;
 mod protocol;
 mod retry_after;
 
-pub(crate) use beside::beside_the_runtime;
+pub(crate) use blocking::on_blocking_thread;
 pub(crate) use caller::Caller;
 #[cfg(test)]
 pub(crate) use caller::MAXIMUM_ATTEMPTS;

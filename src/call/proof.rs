@@ -19,7 +19,6 @@ pub struct Questions(Arc<HashMap<MachineId, Vec<(OperationId, Change)>>>);
 /// An operation that has taken effect, as a read showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// The operation.
     pub operation: OperationId,
     /// What holds now.
     pub after: Held,
@@ -27,7 +26,6 @@ pub struct Proof {
 
 impl Questions {
     /// Questions about these operations.
-    #[must_use]
     pub fn new(operations: impl IntoIterator<Item = (OperationId, MachineId, Change)>) -> Self {
         let mut by_machine: HashMap<MachineId, Vec<(OperationId, Change)>> = HashMap::new();
         for (operation, machine, change) in operations {
@@ -42,7 +40,6 @@ impl Questions {
     }
 
     /// What a read's answer proves.
-    #[must_use]
     pub fn proven_by(&self, answer: &ReadAnswer) -> Vec<Proof> {
         match answer {
             _ if self.0.is_empty() => Vec::new(),

@@ -17,7 +17,6 @@ use crate::store::RunKey;
 /// A call to be made.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Its number.
     pub id: CallId,
     /// What to send.
     pub request: ApiRequest,
@@ -64,7 +63,6 @@ impl Call {
 /// An operation in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallOperation {
-    /// Its number.
     pub id: OperationId,
     /// What earlier calls, and the inventory, said of its machine.
     pub history: History,
@@ -73,7 +71,6 @@ pub struct CallOperation {
 /// What a call is doing, told to the run that made it.
 #[derive(Clone, Debug)]
 pub struct CallReport {
-    /// Which call.
     pub call: CallId,
     /// What it does now.
     pub phase: Phase,
@@ -84,7 +81,6 @@ pub struct CallReport {
 pub enum Phase {
     /// It waits.
     Waiting {
-        /// For what.
         cause: WaitCause,
         /// Until when, if that is known.
         until: Option<BootTime>,
@@ -147,34 +143,23 @@ pub enum WaitCause {
     /// An attempt failed and is made again after a while.
     Retry(Repeat),
     /// A request is on its way and has no answer yet.
-    Answer {
-        /// Since when.
-        since: Timestamp,
-    },
+    Answer { since: Timestamp },
     /// The sign-in service was asked for a token and has not answered yet.
-    Token {
-        /// Since when.
-        since: Timestamp,
-    },
+    Token { since: Timestamp },
     /// The list of machines does not show the latest writes yet.
     ListLag,
     /// The service does not answer, or only with failures; one call at a time tries whether it is back.
     Outage {
-        /// Since when.
         since: Timestamp,
         /// What was met last.
         trouble: ServiceTrouble,
     },
     /// The state's database does not answer, so that nothing can be counted or stored.
-    State {
-        /// Since when.
-        since: Timestamp,
-    },
+    State { since: Timestamp },
 }
 
 impl WaitCause {
     /// Whether it says that something is wrong, or the quota used up, so that it may be why a run comes to no end.
-    #[must_use]
     pub const fn is_in_the_way(self) -> bool {
         match self {
             Self::Window(_)
@@ -192,7 +177,6 @@ impl WaitCause {
 /// An attempt that is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repeat {
-    /// Why.
     pub why: RepeatCause,
     /// Which attempt of its call the next one is.
     pub number: u32,
@@ -248,14 +232,12 @@ pub enum ServiceTrouble {
 
 impl ServiceTrouble {
     /// Whether it lies on the way to the host, which all calls have in common.
-    #[must_use]
     pub const fn is_without_connection(self) -> bool {
         matches!(self, Self::NotConnected(_) | Self::SignIn(_))
     }
 
     /// Whether the machines of a few calls may be why, while the service answers others. A gateway that finds nobody behind
     /// it, and connections that end, are everybody's, even where they befall writes alone.
-    #[must_use]
     pub const fn may_lie_in_a_machine(self) -> bool {
         match self {
             Self::TimedOut => true,
@@ -294,7 +276,6 @@ pub enum StopReason {
     RepeatBeyondDeadline,
     /// The service has been in trouble for too long.
     Outage {
-        /// Since when.
         since: Timestamp,
         /// What was met last.
         trouble: ServiceTrouble,
@@ -350,7 +331,6 @@ pub struct Reports(mpsc::Sender<CallReport>);
 
 impl Reports {
     /// Reports go into this queue.
-    #[must_use]
     pub const fn new(queue: mpsc::Sender<CallReport>) -> Self {
         Self(queue)
     }

@@ -7,7 +7,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
     (0, "done, or nothing to do"),
     (1, "finished, but rows are failed, unknown, invalid or withheld"),
     (2, "usage: options or environment"),
-    (3, "input or plan refused, or you did not say yes; nothing was changed"),
+    (3, "input or plan refused, or cancelled; nothing was changed"),
     (4, "refused by the service: sign-in or permission"),
     (5, "stopped early, resumable: interrupt, deadline, outage, too many errors"),
     (6, "another run is in the way"),
@@ -160,7 +160,7 @@ const COMMANDS: [Entry; 21] = [
         "config",
         &[0, 2, 7],
         &[
-            ("See what a run would be given, and by whom", "tagfleet config --profile contoso"),
+            ("See which settings a run would get, and from where", "tagfleet config --profile contoso"),
             ("The same for a script", "tagfleet config --json"),
         ],
     ),

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
 use super::options::{
-    ChangingOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions, ServiceOptions,
+    ChangingOptions, FilterOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions,
+    ServiceOptions,
 };
 use super::origin::SettingInForce;
 use super::rules::RulesOptions;
@@ -20,8 +21,8 @@ pub(crate) enum Command {
     /// Make the tenant match the file
     ///
     /// Checks the whole file, reads the tenant's machines, shows the plan, asks, and sends the fewest calls that do it,
-    /// inside the API's quotas. Every row of the file is answered in the results. A command that was stopped goes on
-    /// where it was when it is given again.
+    /// inside the API's quotas. Every row of the file is answered in the results. Run again
+    /// after it was stopped, it goes on where it was.
     #[command(after_long_help = after_help("apply"))]
     Apply(Box<ApplyOptions>),
     /// Show what apply would do
@@ -82,9 +83,9 @@ pub(crate) enum Command {
     /// is not made again, reads one machine; nothing is changed.
     #[command(after_long_help = after_help("check"))]
     Check(Box<CheckOptions>),
-    /// Show each setting, and where it is from
+    /// Show each setting and where it comes from
     ///
-    /// An option, a variable, a line of a file, or nobody: with the options given here, for the profile that is named.
+    /// An option, a variable, a line of a file, or the default: with the options given here, for the profile that is named.
     /// Secrets are shown only as "set". Calls nobody.
     #[command(after_long_help = after_help("config"))]
     Config(Box<ConfigOptions>),
@@ -102,7 +103,7 @@ pub(crate) enum Command {
     Sandbox(Box<SandboxArguments>),
     /// Show a topic of the manual, or the help of a command
     Help(HelpOptions),
-    /// Print what completes commands and options in a shell
+    /// Print a completion script for a shell
     #[command(after_long_help = after_help("completions"))]
     Completions(CompletionsOptions),
     /// Write the manual pages, for man
@@ -111,16 +112,83 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// The input, if the command has one.
+    pub(crate) fn input(&self) -> Option<&InputOptions> {
+        match self {
+            Self::Apply(options) => Some(&options.input),
+            Self::Plan(options) => Some(&options.input),
+            Self::Verify(options) => Some(&options.input),
+            _ => None,
+        }
+    }
+
+    /// The filter, if the command can have one.
+    pub(crate) fn filter(&self) -> Option<&FilterOptions> {
+        match self {
+            Self::Tags(options) => options.command.as_ref().map(|command| &command.options().filter),
+            _ => self.input().map(|input| &input.filter),
+        }
+    }
+
+    /// What a command takes that changes the tenant.
+    pub(crate) fn changing(&self) -> Option<&ChangingOptions> {
+        match self {
+            Self::Apply(options) => Some(&options.changing),
+            Self::Resume(options) => Some(&options.changing),
+            Self::Undo(options) => Some(&options.changing),
+            Self::Tags(options) => options.command.as_ref().map(|command| &command.options().changing),
+            _ => None,
+        }
+    }
+
+    /// The same, to be decided otherwise.
+    pub(crate) fn changing_mut(&mut self) -> Option<&mut ChangingOptions> {
+        match self {
+            Self::Apply(options) => Some(&mut options.changing),
+            Self::Resume(options) => Some(&mut options.changing),
+            Self::Undo(options) => Some(&mut options.changing),
+            Self::Tags(options) => options.command.as_mut().map(|command| &mut command.options_mut().changing),
+            _ => None,
+        }
+    }
+
     /// Who watches the command, if it can be watched.
-    #[must_use]
     pub(crate) fn monitoring(&self) -> Option<&MonitoringOptions> {
         match self {
-            Self::Apply(options) => Some(&options.changing.monitoring),
             Self::Verify(options) => Some(&options.monitoring),
-            Self::Resume(options) => Some(&options.changing.monitoring),
-            Self::Undo(options) => Some(&options.changing.monitoring),
-            Self::Tags(options) => options.command.as_ref().map(|command| &command.options().changing.monitoring),
-            _ => None,
+            _ => self.changing().map(|changing| &changing.monitoring),
+        }
+    }
+
+    /// The same, to be decided otherwise.
+    pub(crate) fn monitoring_mut(&mut self) -> Option<&mut MonitoringOptions> {
+        match self {
+            Self::Verify(options) => Some(&mut options.monitoring),
+            _ => self.changing_mut().map(|changing| &mut changing.monitoring),
+        }
+    }
+
+    /// The service, if the command calls one.
+    pub(crate) fn service(&self) -> Option<&ServiceOptions> {
+        match self {
+            Self::Plan(options) => Some(&options.service),
+            Self::Verify(options) => Some(&options.service),
+            Self::Inventory(options) => Some(&options.service),
+            Self::Check(options) => Some(&options.service),
+            Self::Rules(options) => Some(&options.service),
+            Self::Tags(options) if options.command.is_none() => Some(&options.service),
+            _ => self.changing().map(|changing| &changing.service),
+        }
+    }
+
+    /// Whether the service is the sandbox.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        match self {
+            Self::Apply(options) => options.sandbox,
+            Self::Plan(options) => options.sandbox,
+            Self::Verify(options) => options.sandbox,
+            Self::Resume(options) => options.sandbox,
+            _ => false,
         }
     }
 }

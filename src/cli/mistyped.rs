@@ -23,7 +23,6 @@ pub(crate) struct Mistyped {
 
 impl Mistyped {
     /// Looks at what was typed, the program's name first.
-    #[must_use]
     pub(crate) fn of(typed: &[OsString]) -> Self {
         let understood = Cli::command().ignore_errors(true).try_get_matches_from(typed);
         let command = understood.as_ref().ok().and_then(ArgMatches::subcommand);
@@ -36,7 +35,6 @@ impl Mistyped {
     }
 
     /// The same without what takes making sense of it, which costs next to nothing.
-    #[must_use]
     pub(crate) fn without_input(typed: &[OsString]) -> Self {
         let is_json = typed.iter().any(|argument| argument == "--log-format=json")
             || typed.windows(2).any(|pair| pair == ["--log-format", "json"]);
@@ -50,7 +48,6 @@ impl Mistyped {
 }
 
 /// What an error says, and what to do about it, without the usage that people get to see beside it.
-#[must_use]
 pub(crate) fn message_and_hint(error: &clap::Error) -> (String, Option<String>) {
     let shown = error.to_string();
     let mut parts = shown.trim_start_matches("error: ").split("\n\n");

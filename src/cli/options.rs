@@ -82,7 +82,7 @@ pub(crate) struct GeneralOptions {
     pub color: ColorChoice,
     /// Use the settings of this profile
     ///
-    /// Several go with commas between them, and are run one after the other, each as a run of its own. "tagfleet help
+    /// Separate several with commas; they are run one after the other, each as a run of its own. "tagfleet help
     /// profiles" describes the file that they stand in.
     ///
     /// [env: TAGFLEET_PROFILE]
@@ -112,7 +112,6 @@ pub(crate) struct GeneralOptions {
 
 impl GeneralOptions {
     /// What a command that is suggested after this one must repeat of these; each option with a blank before it.
-    #[must_use]
     pub(crate) fn repeated(&self) -> String {
         let option =
             |name: &str, word: Option<String>| word.map(|word| format!(" --{name} {word}")).unwrap_or_default();
@@ -181,7 +180,7 @@ pub(crate) struct OrderOptions {
         help_heading = "Rows"
     )]
     pub set_value: Option<DeviceValue>,
-    /// Take all rows, where no filter chooses among them
+    /// Take all rows; needed where no filter chooses them
     #[arg(long, conflicts_with_all = ["filter", "where_file"], help_heading = "Rows")]
     pub all: bool,
 }
@@ -199,9 +198,9 @@ pub(crate) struct InputOptions {
     /// [default: the first]
     #[arg(long, value_name = "NAME")]
     pub sheet: Option<String>,
-    /// The file's encoding, where it is not UTF-8
+    /// The file's encoding, if it is not UTF-8
     ///
-    /// Needed for files without a byte order mark only, for example windows-1252.
+    /// Needed only for files without a byte order mark, for example windows-1252.
     #[arg(long, value_name = "LABEL")]
     pub encoding: Option<String>,
     /// Run the valid rows of a file that has bad ones
@@ -209,9 +208,9 @@ pub(crate) struct InputOptions {
     /// Without it, one bad row refuses the file. Bad rows are answered as invalid, and the exit status is 1.
     #[arg(long)]
     pub skip_invalid: bool,
-    /// Allow what is refused because it is mostly a mishap
+    /// Allow what is refused because it is usually a mistake
     ///
-    /// Several names go with commas between them.
+    /// Separate several names with commas.
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     pub accept: Vec<Doubt>,
     /// Read each tag cell as a list with this separator
@@ -270,14 +269,14 @@ pub(crate) struct GuardOptions {
     /// A share of the tenant's machines and a number, such as 30%,100.
     #[arg(long, value_name = "P%,N", help_heading = "Plan")]
     pub guard_changes: Option<Bound>,
-    /// Let so many removals through in this run
+    /// Let this many removals through in this run
     ///
-    /// Instead of what --guard-removals says. When more are planned, all are withheld.
+    /// Overrides --guard-removals. When more are planned, all are withheld.
     #[arg(long, value_name = "N", help_heading = "Plan")]
     pub allow_removals: Option<u32>,
-    /// Let so many changes through in this run
+    /// Let this many changes through in this run
     ///
-    /// Instead of what --guard-changes says. When more are planned, the plan is refused.
+    /// Overrides --guard-changes. When more are planned, the plan is refused.
     #[arg(long, value_name = "N", help_heading = "Plan")]
     pub allow_changes: Option<u32>,
 }
@@ -292,7 +291,7 @@ pub(crate) struct LimitOptions {
     pub yes: bool,
     /// Stop when more changes than this have failed
     ///
-    /// A number, or a share such as 5% of those that are over, counted from 20 on. Machines that are not found do not
+    /// A number, or a share such as 5% of the changes that have ended, once 20 have. Machines that are not found do not
     /// count.
     #[arg(long, value_name = "N|P%", default_value = "50%", help_heading = "Limits")]
     pub max_errors: MaximumErrors,
@@ -337,7 +336,7 @@ pub(crate) struct MonitoringOptions {
     /// lists them.
     #[arg(long, value_name = "FILE.prom", value_parser = prom_file, help_heading = "Monitoring")]
     pub metrics_file: Option<PathBuf>,
-    /// Call the job so in its metrics
+    /// Name the job in its metrics
     ///
     /// [default: the input's name]
     #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = "Monitoring")]
@@ -348,9 +347,9 @@ pub(crate) struct MonitoringOptions {
     /// fails is one warning.
     #[arg(long, value_name = "FILE", help_heading = "Monitoring")]
     pub ping_url_file: Option<PathBuf>,
-    /// Whose address that is
+    /// Which service the address belongs to
     ///
-    /// What each service is told when, "tagfleet help metrics" says.
+    /// "tagfleet help metrics" says what each service is told, and when.
     #[arg(
         long,
         value_enum,
@@ -362,7 +361,7 @@ pub(crate) struct MonitoringOptions {
     pub ping_style: PingStyle,
     /// Report these exit statuses as a success
     ///
-    /// Several go with commas between them, as in 0,5.
+    /// Separate several with commas, as in 0,5.
     #[arg(
         long,
         value_name = "STATUS",

@@ -32,7 +32,6 @@ pub(crate) struct SettingInForce {
 
 impl SettingInForce {
     /// Where it is from, as it is called there: the option, the variable, or file and line.
-    #[must_use]
     pub(crate) fn source(&self) -> Cow<'static, str> {
         match &self.origin {
             Origin::Option => Cow::Owned(format!("--{}", self.key)),

@@ -28,7 +28,7 @@ pub(crate) struct TagsOptions {
 /// What becomes of a tag.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TagsCommand {
-    /// Put a tag in the place of another
+    /// Replace a tag with another
     ///
     /// On every machine that has OLD: NEW is added, and then OLD removed. A machine to which NEW could not be added keeps
     /// OLD. The plan is shown, and you are asked.
@@ -43,7 +43,6 @@ pub(crate) enum TagsCommand {
 
 impl TagsCommand {
     /// What was typed after the program's name, without options.
-    #[must_use]
     pub(crate) fn typed(&self) -> String {
         match self {
             Self::Rename(options) => format!("tags rename {} {}", shell_word(&options.old), shell_word(&options.new)),
@@ -52,7 +51,6 @@ impl TagsCommand {
     }
 
     /// Where the results go.
-    #[must_use]
     pub(crate) fn results(&self) -> PathBuf {
         let default = match self {
             Self::Rename(_) => "tags-rename.results.csv",
@@ -70,7 +68,6 @@ impl TagsCommand {
     }
 
     /// How it is done.
-    #[must_use]
     pub(crate) const fn options(&self) -> &RetagOptions {
         match self {
             Self::Rename(options) => &options.retag,

@@ -1,42 +1,36 @@
 //! `tagfleet apply`: makes the tenant match the file.
 
+use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::{Pending, input_order, is_standard_input};
 use super::rules::{self, is_rules};
 use super::settings::{guard, planning_options, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
-use super::watching::Watched;
-use crate::cli::{ApplyOptions, GeneralOptions};
+use crate::cli::ApplyOptions;
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{Reserved, ResultsTarget, Screen};
+use crate::report::ResultsTarget;
 use crate::run::{self, ApplyOrder};
 
 /// Reads, checks, plans, asks, sends, and answers every row.
-pub(super) async fn apply(
-    options: ApplyOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     if is_rules(&options.input.input) {
-        return rules::apply(options, general, reserved, watched, screen).await;
+        return rules::apply(options, command).await;
     }
     let is_piped = is_standard_input(&options.input.input);
     if is_piped && options.output.is_none() {
         return Err(CommandError::text(
             ExitStatus::Usage,
-            "the input is standard input, so there is no name to make that of the results from",
+            "the input is standard input, so the results have no default name",
             Some("name the results with -o"),
         ));
     }
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     // What the command line lacks is told before the consent that it lacks, too.
     let reading_options = options.input.repeated();
-    let input = input_order(&options.input, &general.settings, planning.inventory)?;
-    let target = rows_target("results", options.output.as_deref(), general)?;
+    let input = input_order(&options.input, &command.general.settings, planning.inventory)?;
+    let target = rows_target("results", options.output.as_deref(), command.general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
-    let setup = CommandSetup::to_change(general, options.sandbox, &options.changing, watched)?;
+    let setup = CommandSetup::to_change(command, options.sandbox, &options.changing)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(results_of_input(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,
@@ -44,17 +38,17 @@ pub(super) async fn apply(
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let reading = Pending::check(input, options.sandbox, screen);
+    let reading = Pending::check(input, options.sandbox, command.screen);
     let input = setup.before_the_deadline(reading).await?;
     if let Pending::Checked { input, .. } = &input {
-        order.target.check(reserved, input.header())?;
+        order.target.check(command.reserved, input.header())?;
     }
     let connection = setup.connect_for(&input).await?;
     let apply = async |tenant: &_, context: &mut _| {
         let input = input.finish(tenant, context).await?;
-        order.target.check(reserved, input.header())?;
+        order.target.check(command.reserved, input.header())?;
         context.reading_options = reading_options;
         Box::pin(run::apply(tenant, &order, input, context)).await
     };
-    setup.work(connection, general, screen, apply).await
+    setup.work(connection, apply).await
 }

@@ -14,15 +14,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::context::CommandContext;
 use super::named_files::check_certificates;
 use super::service::Connection;
-use super::setup::context;
+use super::setup::{run_context, system_clock};
 use super::{process_limits, stop_signals};
 use crate::api::sign_in::{BearerToken, SignInMethod};
 use crate::api::{Client, Loss, Url, reach};
 use crate::cli::{CheckOptions, GeneralOptions};
-use crate::clock::{SharedClock, SystemClock};
-use crate::config::{ConfigError, ServiceConfig, quota, state_place};
+use crate::clock::SharedClock;
+use crate::config::{ConfigError, ServiceConfig, quota};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::Bucket;
 use crate::outside::shown;
@@ -46,22 +47,17 @@ const ROOM_BYTES: u64 = 512 << 20;
 const MEBIBYTE: u64 = 1 << 20;
 
 /// Looks at everything, says what it finds, and ends as a run would.
-pub(super) async fn check(
-    options: CheckOptions,
-    general: &GeneralOptions,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
-    let clock: SharedClock =
-        Arc::new(SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?);
+pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
+    let CommandContext { general, screen, .. } = command;
+    let clock: SharedClock = Arc::new(system_clock()?);
     let mut findings = Findings {
         preflight: Preflight::new(screen.clone(), general.json),
         failures: Vec::new(),
-        context: context(general, screen, None, clock.boot_time()),
+        context: run_context(command, clock.boot_time()),
         clock: clock.clone(),
         service_is_reached: false,
     };
-    let environment = |name: &str| general.settings.variable(name);
-    let place = state_place(general, false, &environment);
+    let place = command.state_place(false);
     let config = configuration(&options, general);
     if let Ok(config) = &config {
         let in_force = settings::in_force(&options, general, config, place.as_ref().ok());
@@ -253,7 +249,7 @@ impl Findings {
         Ok(token.map_or_else(
             || {
                 let message = format!("no token has come within {}", describe_duration(TOKEN_PATIENCE));
-                let hint = "whoever gives the tokens can be reached, but does not answer; try again later";
+                let hint = "the sign-in service can be reached, but does not answer; try again later";
                 Err(CommandError::text(ExitStatus::StoppedEarly, message, Some(hint)))
             },
             |token| token.map_err(CommandError::sign_in),
@@ -293,7 +289,7 @@ impl Findings {
         if !self.service_is_reached {
             self.skip(&["call"], "the service was not reached")?;
         } else if let Some((until, is_asked_for)) = before.iter().find(reading).and_then(BucketLeft::next_at) {
-            let why = if is_asked_for { "the service wants no call" } else { "the quota is used up" };
+            let why = if is_asked_for { "the service has asked to wait" } else { "the quota is used up" };
             self.skip(&["call"], &format!("{why} until {}", time(until)))?;
         } else {
             let called = tenant.ask_for_one_machine(&mut self.context).await;

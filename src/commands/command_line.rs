@@ -1,7 +1,7 @@
 //! What was typed, carried out: the screen and the log that it names, who watches, and the command itself.
 
 use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use super::audience::{Audience, audience, interrupted, show_error, typed};
+use super::context::CommandContext;
 use super::input::input_name;
 use super::watching::{Watch, Watched};
 use super::{
@@ -25,7 +26,8 @@ use crate::store::StatePlace;
 
 /// Runs the command that was typed and says how the process is to end. Whatever goes wrong has been shown.
 pub(super) fn run(cli: Cli, runtime: &Handle, audience: &OnceLock<Audience>) -> ExitStatus {
-    let invocation = Invocation { started_at: Timestamp::now(), input: input(&cli.command).map(input_name) };
+    let invocation =
+        Invocation { started_at: Timestamp::now(), input: cli.command.input().map(|input| input_name(&input.input)) };
     let screen = Screen::new(cli.general.color, cli.general.quiet)
         .with_line_format(cli.general.log_format)
         .with_invocation(invocation);
@@ -70,16 +72,6 @@ pub(super) fn refuse(refusal: Refusal) -> ExitStatus {
         Refusal::Typed(error) => screen.line(screen.styled(&error.render()).trim_end()),
     }
     ExitStatus::Usage
-}
-
-/// The input of a command that has one.
-fn input(command: &Command) -> Option<&Path> {
-    match command {
-        Command::Apply(options) => Some(&options.input.input),
-        Command::Plan(options) => Some(&options.input.input),
-        Command::Verify(options) => Some(&options.input.input),
-        _ => None,
-    }
 }
 
 fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, CommandError> {
@@ -130,7 +122,7 @@ async fn carry_out(
     if let Some(path) = cli.command.monitoring().and_then(|options| options.metrics_file.as_ref()) {
         reserved = reserved.with("the metrics", path);
     }
-    if let Some(path) = outputs::report(&cli.command) {
+    if let Some(path) = cli.command.changing().and_then(|changing| changing.report.as_ref()) {
         outputs::refuse_report(path, &cli.command, &reserved)?;
         reserved = reserved.with("the report", path);
     }
@@ -160,21 +152,22 @@ async fn carry_out(
     for path in ping_file.map(PathBuf::as_path).into_iter().chain(password_file) {
         warn_if_readable_by_everybody(path);
     }
+    let command = CommandContext { general, reserved: &reserved, watched, screen };
     match cli.command {
-        Command::Apply(options) => apply::apply(*options, general, &reserved, watched, screen).await,
-        Command::Resume(options) => resume::resume(*options, general, &reserved, watched, screen).await,
-        Command::Undo(options) => undo::undo(*options, general, &reserved, watched, screen).await,
-        Command::Plan(options) => plan::plan(*options, general, screen).await,
-        Command::Verify(options) => verify::verify(*options, general, &reserved, watched, screen).await,
-        Command::Inventory(options) => inventory::inventory(*options, general, &reserved, screen).await,
-        Command::Check(options) => Box::pin(check::check(*options, general, screen)).await,
-        Command::Tags(options) => tags::tags(*options, general, &reserved, watched, screen).await,
-        Command::Runs(options) => runs::runs(options, general, screen).await,
-        Command::Results(options) => results::results(options, general, &reserved, screen).await,
-        Command::Report(options) => report::report(options, general, &reserved, screen).await,
+        Command::Apply(options) => apply::apply(*options, command).await,
+        Command::Resume(options) => resume::resume(*options, command).await,
+        Command::Undo(options) => undo::undo(*options, command).await,
+        Command::Plan(options) => plan::plan(*options, command).await,
+        Command::Verify(options) => verify::verify(*options, command).await,
+        Command::Inventory(options) => inventory::inventory(*options, command).await,
+        Command::Check(options) => Box::pin(check::check(*options, command)).await,
+        Command::Tags(options) => tags::tags(*options, command).await,
+        Command::Runs(options) => runs::runs(options, command).await,
+        Command::Results(options) => results::results(options, command).await,
+        Command::Report(options) => report::report(options, command).await,
         Command::Config(options) => config::config(&options, general, screen),
-        Command::Rules(options) => rules::rules(*options, general, screen).await,
-        Command::State(options) => state::state(options, general, screen).await,
+        Command::Rules(options) => rules::rules(*options, command).await,
+        Command::State(options) => state::state(options, command).await,
         Command::Sandbox(options) => sandbox::sandbox(&options, general, screen).await,
         Command::Help(options) => help::help(&options, general, screen),
         Command::Completions(options) => completions::completions(&options, general, screen),

@@ -10,6 +10,7 @@ mod command_line;
 mod completions;
 mod config;
 mod confirm;
+mod context;
 mod default_results;
 mod help;
 mod input;

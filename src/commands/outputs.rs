@@ -10,7 +10,7 @@ use tracing::Level;
 
 use super::default_results::{results_of_input, results_of_undo};
 use super::input::input_path;
-use crate::cli::{Cli, Command, FilterOptions, GeneralOptions, ServiceOptions, TagsCommand};
+use crate::cli::{Cli, Command, GeneralOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
@@ -23,39 +23,17 @@ const LOOKED_AT: u64 = 1 << 12;
 /// What no output may be written into: the input, the files that hold secrets, and the state.
 pub(super) fn reserved(cli: &Cli) -> Reserved {
     let mut reserved = Reserved::default();
-    let (input, service, sandbox) = match &cli.command {
-        Command::Apply(options) => (input_path(&options.input), Some(&options.changing.service), options.sandbox),
-        Command::Plan(options) => (input_path(&options.input), Some(&options.service), options.sandbox),
-        Command::Verify(options) => (input_path(&options.input), Some(&options.service), options.sandbox),
-        Command::Resume(options) => (None, Some(&options.changing.service), options.sandbox),
-        Command::Undo(options) => (None, Some(&options.changing.service), false),
-        Command::Inventory(options) => (None, Some(&options.service), false),
-        Command::Check(options) => (None, Some(&options.service), false),
-        Command::Tags(options) => {
-            let retagging = options.command.as_ref().map(|command| &command.options().changing.service);
-            (None, retagging.or(Some(&options.service)), false)
-        }
-        Command::Rules(options) => (None, Some(&options.service), false),
-        Command::Runs(_)
-        | Command::Results(_)
-        | Command::Report(_)
-        | Command::Config(_)
-        | Command::State(_)
-        | Command::Sandbox(_)
-        | Command::Help(_)
-        | Command::Completions(_)
-        | Command::Man(_) => (None, None, false),
-    };
-    if let Some(input) = input {
+    if let Some(input) = cli.command.input().and_then(input_path) {
         reserved = reserved.with("the input", input);
     }
-    if let Some(filter) = filter(&cli.command).and_then(|options| options.where_file.as_ref()) {
+    if let Some(filter) = cli.command.filter().and_then(|options| options.where_file.as_ref()) {
         reserved = reserved.with("the file of the filter", filter);
     }
     if let Some(path) = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref()) {
         reserved = reserved.with("the file with the address to ping", path);
     }
-    for path in service.filter(|_| !sandbox).into_iter().flat_map(|service| credentials(service, &cli.general)) {
+    let service = cli.command.service().filter(|_| !cli.command.is_rehearsal());
+    for path in service.into_iter().flat_map(|service| credentials(service, &cli.general)) {
         reserved = reserved.with("a file to sign in with", path);
     }
     // Where there is no state directory, the command says so itself.
@@ -73,29 +51,6 @@ pub(super) fn reserved(cli: &Cli) -> Reserved {
         }
     }
     reserved
-}
-
-/// The filter's options, if the command takes a filter.
-fn filter(command: &Command) -> Option<&FilterOptions> {
-    match command {
-        Command::Apply(options) => Some(&options.input.filter),
-        Command::Plan(options) => Some(&options.input.filter),
-        Command::Verify(options) => Some(&options.input.filter),
-        Command::Tags(options) => options.command.as_ref().map(|command| &command.options().filter),
-        _ => None,
-    }
-}
-
-/// Where the report on the run goes, if one is wanted at its end.
-pub(super) fn report(command: &Command) -> Option<&PathBuf> {
-    let changing = match command {
-        Command::Apply(options) => &options.changing,
-        Command::Resume(options) => &options.changing,
-        Command::Undo(options) => &options.changing,
-        Command::Tags(options) => &options.command.as_ref()?.options().changing,
-        _ => return None,
-    };
-    changing.report.as_ref()
 }
 
 fn credentials(service: &ServiceOptions, general: &GeneralOptions) -> Vec<PathBuf> {

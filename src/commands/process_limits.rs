@@ -24,7 +24,7 @@ const FILE_SIZE_MINIMUM_BYTES: u64 = 32 * 1024 * 1024;
 /// not to be had ends the process.
 pub(super) fn allow_to_begin() -> Result<(), CommandError> {
     allow_memory()?;
-    system::raise(system::Kind::Files, FILES_TO_BEGIN).map_err(|allowed| {
+    raise(Limited::Files, FILES_TO_BEGIN).map_err(|allowed| {
         shortage(
             format!("this process may have {allowed} files open, and needs {FILES_TO_BEGIN} to begin"),
             &format!("raise the limit (ulimit -n {FILES_BESIDE_CALLS})"),
@@ -39,13 +39,13 @@ fn shortage(problem: String, hint: &str) -> CommandError {
 /// Makes sure that so many calls at a time can be made.
 pub(super) fn allow(concurrency: u16) -> Result<(), CommandError> {
     let files = FILES_BESIDE_CALLS + FILES_PER_CALL * u64::from(concurrency);
-    if let Err(allowed) = system::raise(system::Kind::Files, files) {
+    if let Err(allowed) = raise(Limited::Files, files) {
         return Err(shortage(
             format!("this process may have {allowed} files open, and needs {files} for {concurrency} calls at a time"),
             &format!("raise the limit (ulimit -n {files}), or make fewer calls at a time (--concurrency)"),
         ));
     }
-    if let Err(allowed) = system::raise(system::Kind::FileSize, FILE_SIZE_MINIMUM_BYTES) {
+    if let Err(allowed) = raise(Limited::FileSize, FILE_SIZE_MINIMUM_BYTES) {
         let (allowed, needed) = (allowed / 1024, FILE_SIZE_MINIMUM_BYTES / MEBIBYTE);
         return Err(shortage(
             format!("this process may write files of {allowed} KiB, and needs at least {needed} MiB for its state"),
@@ -56,7 +56,7 @@ pub(super) fn allow(concurrency: u16) -> Result<(), CommandError> {
 }
 
 fn allow_memory() -> Result<(), CommandError> {
-    system::raise(system::Kind::AddressSpace, ADDRESS_SPACE_MINIMUM_BYTES).map_err(|allowed| {
+    raise(Limited::AddressSpace, ADDRESS_SPACE_MINIMUM_BYTES).map_err(|allowed| {
         let (allowed, needed) = (allowed / MEBIBYTE, ADDRESS_SPACE_MINIMUM_BYTES / MEBIBYTE);
         shortage(
             format!("this process may use {allowed} MiB of memory, and needs at least {needed} MiB"),
@@ -65,49 +65,37 @@ fn allow_memory() -> Result<(), CommandError> {
     })
 }
 
+/// What is limited.
+#[derive(Clone, Copy)]
+enum Limited {
+    Files,
+    FileSize,
+    AddressSpace,
+}
+
+/// Raises a limit to what is needed, if it is lower; says what is allowed if that cannot be.
 #[cfg(unix)]
-mod system {
+fn raise(limited: Limited, needed: u64) -> Result<(), u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    /// What is limited.
-    #[derive(Clone, Copy)]
-    pub(super) enum Kind {
-        Files,
-        FileSize,
-        AddressSpace,
-    }
-
-    /// Raises a limit to what is needed, if it is lower; says what is allowed if that cannot be.
-    pub(super) fn raise(kind: Kind, needed: u64) -> Result<(), u64> {
-        let resource = match kind {
-            Kind::Files => Resource::Nofile,
-            Kind::FileSize => Resource::Fsize,
-            Kind::AddressSpace => Resource::As,
-        };
-        let Rlimit { current, maximum } = getrlimit(resource);
-        match current {
-            Some(allowed) if allowed < needed => {
-                let raised = Rlimit { current: Some(needed), maximum };
-                let is_within = maximum.is_none_or(|maximum| needed <= maximum);
-                if is_within && setrlimit(resource, raised).is_ok() { Ok(()) } else { Err(allowed) }
-            }
-            _ => Ok(()),
+    let resource = match limited {
+        Limited::Files => Resource::Nofile,
+        Limited::FileSize => Resource::Fsize,
+        Limited::AddressSpace => Resource::As,
+    };
+    let Rlimit { current, maximum } = getrlimit(resource);
+    match current {
+        Some(allowed) if allowed < needed => {
+            let raised = Rlimit { current: Some(needed), maximum };
+            let is_within = maximum.is_none_or(|maximum| needed <= maximum);
+            if is_within && setrlimit(resource, raised).is_ok() { Ok(()) } else { Err(allowed) }
         }
+        _ => Ok(()),
     }
 }
 
+/// There are no such limits.
 #[cfg(not(unix))]
-mod system {
-    /// What is limited.
-    #[derive(Clone, Copy)]
-    pub(super) enum Kind {
-        Files,
-        FileSize,
-        AddressSpace,
-    }
-
-    /// There are no such limits.
-    pub(super) fn raise(_kind: Kind, _needed: u64) -> Result<(), u64> {
-        Ok(())
-    }
+fn raise(_limited: Limited, _needed: u64) -> Result<(), u64> {
+    Ok(())
 }

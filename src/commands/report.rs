@@ -4,34 +4,25 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::cli::{GeneralOptions, ReportOptions};
-use crate::config::state_place;
+use super::context::CommandContext;
+use crate::cli::ReportOptions;
 use crate::exit::{CommandError, ExitStatus};
-use crate::model::is_sandbox_run;
-use crate::report::{Page, PageTarget, Reserved, Screen};
-use crate::store::StoreError;
+use crate::report::{Page, PageTarget};
 
 /// Reads the run, and writes the page, or the object, or both.
-pub(super) async fn report(
-    options: ReportOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn report(options: ReportOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
+    let CommandContext { general, screen, .. } = command;
     let to_standard_output = options.output.as_deref() == Some(Path::new("-"));
     if to_standard_output && general.json {
         let message = "the report and --json cannot both go to standard output";
         return Err(CommandError::text(ExitStatus::Usage, message, Some("name a file with -o")));
     }
-    let state = state_place(general, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
-    let Some(reader) = state.read().await? else {
-        return Err(StoreError::NoSuchRun(options.run).into());
-    };
+    let reader = command.reader_of(&options.run).await?;
     let run = reader.run_by_id(&options.run).await?.description;
     let default = (!general.json).then(|| PathBuf::from(format!("{}.report.html", run.run_id)));
     let target = options.output.or(default).filter(|_| !to_standard_output).map(PageTarget::new);
     if let Some(target) = &target {
-        target.check(&reserved.clone().with("the input", &run.input_path))?;
+        target.check(&command.reserved.clone().with("the input", &run.input_path))?;
     }
     let page = Page::of(&reader, &run.run_id, &general.repeated(), Timestamp::now()).await?;
     if to_standard_output {

@@ -2,33 +2,24 @@
 
 use std::path::PathBuf;
 
+use super::context::CommandContext;
 use super::setup::rows_target;
-use crate::cli::{GeneralOptions, ResultsOptions};
-use crate::config::state_place;
+use crate::cli::ResultsOptions;
 use crate::exit::{CommandError, ExitStatus};
-use crate::model::is_sandbox_run;
 use crate::outside::shown;
-use crate::report::{Ending, Reserved, ResultsTarget, Screen, kept_text, results_json, write_results};
-use crate::store::StoreError;
+use crate::report::{Ending, ResultsTarget, kept_text, results_json, write_results};
 use crate::words::counted;
 
 /// Finds the run and writes its results.
-pub(super) async fn results(
-    options: ResultsOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn results(options: ResultsOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
+    let CommandContext { general, screen, .. } = command;
     let target = rows_target("results", options.output.as_deref(), general)?;
-    let state = state_place(general, is_sandbox_run(&options.run), &|name| general.settings.variable(name))?;
-    let Some(reader) = state.read().await? else {
-        return Err(StoreError::NoSuchRun(options.run).into());
-    };
+    let reader = command.reader_of(&options.run).await?;
     let run = reader.run_by_id(&options.run).await?;
     reader.check_rows(&run).await?;
     let about = &run.description;
     let target = target.unwrap_or_else(|| ResultsTarget::file(PathBuf::from(format!("{}.results.csv", about.run_id))));
-    target.check(&reserved.clone().with("the input", &about.input_path), &about.header)?;
+    target.check(&command.reserved.clone().with("the input", &about.input_path), &about.header)?;
     let totals = write_results(&reader, &run, &target, false, screen).await?;
     if general.json {
         screen.object(

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::context::CommandContext;
 use super::settings::{planning_options, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
-use super::watching::Watched;
-use crate::cli::{GeneralOptions, ResumeOptions};
+use crate::cli::ResumeOptions;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::{MachineReference, is_sandbox_run};
 use crate::plan::guard::Guard;
-use crate::report::{Reserved, Screen};
 use crate::run::{self, ResumeOrder};
 use crate::store::{RunCondition, RunEntry, StatePlace, StoreError};
 
@@ -17,27 +16,21 @@ use crate::store::{RunCondition, RunEntry, StatePlace, StoreError};
 const OPERATIONS_AT_ONCE: u32 = 10_000;
 
 /// Finds the run, takes it over, sends what is left, and answers every row.
-pub(super) async fn resume(
-    options: ResumeOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn resume(options: ResumeOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
     let asks = asks(options.changing.limits.yes, sandbox, true)?;
-    let target = rows_target("results", options.output.as_deref(), general)?;
-    let setup = CommandSetup::to_change(general, sandbox, &options.changing, watched)?;
+    let target = rows_target("results", options.output.as_deref(), command.general)?;
+    let setup = CommandSetup::to_change(command, sandbox, &options.changing)?;
     let order = ResumeOrder {
         run_id: options.run,
         target,
-        reserved: reserved.clone(),
+        reserved: command.reserved.clone(),
         planning: planning_options(&options.planning, Guard::default()),
         run: run_options(asks, options.planning.no_bulk, options.changing),
     };
     let machines = if sandbox { machines_of(&setup.state, order.run_id.as_deref()).await? } else { Vec::new() };
     let connection = setup.connect(&machines).await?;
-    setup.work(connection, general, screen, async |tenant, context| run::resume(tenant, order, context).await).await
+    setup.work(connection, async |tenant, context| run::resume(tenant, order, context).await).await
 }
 
 /// The machines of a stored run, or of every unfinished one if none is named, for a sandbox that holds them again.

@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::input_name;
 use super::settings::{planning_options, run_options};
-use super::setup::{CommandSetup, asks, context, rows_target, system_clock};
-use super::watching::Watched;
-use crate::cli::{ApplyOptions, GeneralOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
+use super::setup::{CommandSetup, asks, rows_target, run_context, system_clock};
+use crate::cli::{ApplyOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
 use crate::clock::Clock as _;
 use crate::config::quota;
 use crate::exit::{CommandError, ExitStatus};
@@ -21,7 +21,7 @@ use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::plan::guard::Guard;
 use crate::quota::{Quota, QuotaScope};
-use crate::report::{ExportedColumns, ListBuilder, MACHINE_COLUMNS, Reserved, ResultsTarget, Screen, causes};
+use crate::report::{ExportedColumns, ListBuilder, MACHINE_COLUMNS, ResultsTarget, Screen, causes};
 use crate::rules::{Draft, Fault, Lookup, LookupOrder};
 use crate::run::{self, ApplyOrder, ExportedList, PlanningOptions, RulesOrder, refuse_faults};
 use crate::words::counted;
@@ -37,21 +37,15 @@ pub(super) fn is_rules(input: &Path) -> bool {
 }
 
 /// Asks the rules about the tenant, shows the plan, asks, and carries it out.
-pub(super) async fn apply(
-    options: ApplyOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     refuse_options(&options.input, &options.guard, options.planning.no_inventory, false)?;
-    let target = rows_target("results", options.output.as_deref(), general)?;
+    let target = rows_target("results", options.output.as_deref(), command.general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, true)?;
-    let setup = CommandSetup::to_change(general, options.sandbox, &options.changing, watched)?;
+    let setup = CommandSetup::to_change(command, options.sandbox, &options.changing)?;
     let default = results_of_input(&options.input.input, options.sandbox);
     let target = target.unwrap_or_else(|| ResultsTarget::file(default));
-    target.check(reserved, &crate::rules::RULES_HEADER.map(str::to_owned))?;
-    let rules = setup.before_the_deadline(read(&options.input.input, &options.guard, screen)).await?;
+    target.check(command.reserved, &crate::rules::RULES_HEADER.map(str::to_owned))?;
+    let rules = setup.before_the_deadline(read(&options.input.input, &options.guard, command.screen)).await?;
     let order = ApplyOrder {
         target,
         planning: planning(planning_options(&options.planning, Guard::default())),
@@ -60,72 +54,58 @@ pub(super) async fn apply(
     };
     let connection = setup.connect_to_company().await?;
     let apply = async |tenant: &_, context: &mut _| Box::pin(run::apply_rules(tenant, &order, rules, context)).await;
-    setup.work(connection, general, screen, apply).await
+    setup.work(connection, apply).await
 }
 
 /// Says what `apply` would do, or what the rules say of one machine.
-pub(super) async fn plan(
-    options: PlanOptions,
-    general: &GeneralOptions,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn plan(options: PlanOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     let takes_sheet = options.inventory.is_some();
     refuse_options(&options.input, &options.guard, options.planning.no_inventory, takes_sheet)?;
-    let rules = read(&options.input.input, &options.guard, screen).await?;
+    let rules = read(&options.input.input, &options.guard, command.screen).await?;
     let sheet = options.input.sheet.clone();
     let planning = planning(planning_options(&options.planning, Guard::default()));
     let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
     if let Some(path) = &options.inventory {
-        let list = exported_list(path, sheet, &rules, quota(&options.quota), screen).await?;
-        let context = context(general, screen, None, system_clock()?.boot_time());
+        let list = exported_list(path, sheet, &rules, quota(&options.quota), command.screen).await?;
+        let context = run_context(command, system_clock()?.boot_time());
         return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &context);
     }
-    let setup = CommandSetup::new(general, options.sandbox, &options.service, &options.quota, None)?;
+    let setup = CommandSetup::new(command, options.sandbox, &options.service, &options.quota, None)?;
     let connection = setup.connect_to_company().await?;
     let plan = async |tenant: &_, context: &mut _| {
         Box::pin(run::plan_rules(tenant, planning, tells_differences, explained.as_ref(), rules, context)).await
     };
-    setup.work(connection, general, screen, plan).await
+    setup.work(connection, plan).await
 }
 
 /// Says which of what the rules ask for the tenant holds.
-pub(super) async fn verify(
-    options: VerifyOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn verify(options: VerifyOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     let no_guard = GuardOptions::default();
     refuse_options(&options.input, &no_guard, false, false)?;
-    let target = rows_target("the rows", options.output.as_deref(), general)?;
-    let setup = CommandSetup::new(general, options.sandbox, &options.service, &options.quota, None)?.watched(watched);
+    let target = rows_target("the rows", options.output.as_deref(), command.general)?;
+    let setup = CommandSetup::new(command, options.sandbox, &options.service, &options.quota, None)?;
     if let Some(target) = &target {
-        target.check_for_verification(reserved)?;
+        target.check_for_verification(command.reserved)?;
     }
-    let rules = read(&options.input.input, &no_guard, screen).await?;
+    let rules = read(&options.input.input, &no_guard, command.screen).await?;
     let connection = setup.connect_to_company().await?;
     let skip = options.skip_missing_machines;
     let verify = async |tenant: &_, context: &mut _| {
         Box::pin(run::verify_rules(tenant, rules, target.as_ref(), skip, context)).await
     };
-    setup.work(connection, general, screen, verify).await
+    setup.work(connection, verify).await
 }
 
 /// Writes a first file of rules, or gives back what one owns.
-pub(super) async fn rules(
-    options: RulesOptions,
-    general: &GeneralOptions,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn rules(options: RulesOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     let RulesOptions { dump: _, prefix, name, release, service, quota } = options;
-    let setup = CommandSetup::new(general, false, &service, &quota, None)?;
+    let setup = CommandSetup::new(command, false, &service, &quota, None)?;
     let connection = setup.connect(&[]).await?;
     let work = async |tenant: &_, context: &mut _| match release {
         Some(released) => run::release_rules(tenant, &released, context).await,
         None => run::dump_rules(tenant, &name, &prefix, context).await,
     };
-    setup.work(connection, general, screen, work).await
+    setup.work(connection, work).await
 }
 
 /// Every machine is in the list, whatever else is planned.

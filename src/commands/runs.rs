@@ -1,21 +1,18 @@
 //! `tagfleet runs`: lists the runs, or shows one. Reads, and keeps nobody waiting.
 
-use crate::cli::{GeneralOptions, RunsOptions};
-use crate::config::state_place;
+use super::context::CommandContext;
+use crate::cli::RunsOptions;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::outside::shown;
-use crate::report::{Ending, RunList, RunView, Screen};
+use crate::report::{Ending, RunList, RunView};
 use crate::store::StoreError;
 
 /// Reads the runs and shows them.
-pub(super) async fn runs(
-    options: RunsOptions,
-    general: &GeneralOptions,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn runs(options: RunsOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
+    let CommandContext { general, screen, .. } = command;
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-    let state = state_place(general, sandbox, &|name| general.settings.variable(name))?;
+    let state = command.state_place(sandbox)?;
     let reader = state.read().await?;
     if let Some(reader) = &reader
         && let Some(missing) = reader.what_is_missing().await?

@@ -11,6 +11,7 @@ use jiff::{Timestamp, Zoned};
 use tokio::sync::watch;
 
 use super::confirm::Confirmation;
+use super::context::CommandContext;
 use super::input::Pending;
 use super::service::Connection;
 use super::stop_signals;
@@ -19,11 +20,11 @@ use super::{named_files, process_limits};
 use crate::api::Client;
 use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{BootTime, Clock, SharedClock, SystemClock, sleep_until};
-use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota, state_place};
+use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::outside::shown;
-use crate::report::{LiveStatus, OutputError, ResultsTarget, Screen};
+use crate::report::{OutputError, ResultsTarget, Screen};
 use crate::run::{CallOptions, RunContext, Tenant};
 use crate::store::{Absence, StatePlace};
 use crate::words::clock_time;
@@ -35,7 +36,8 @@ const TICK: Duration = Duration::from_millis(500);
 const SHORTEST_OPENING: Duration = Duration::from_secs(10);
 
 /// Where the state is, which service is meant, and how it is called.
-pub(super) struct CommandSetup {
+pub(super) struct CommandSetup<'a> {
+    command: CommandContext<'a>,
     pub(super) state: StatePlace,
     /// The service; none is the sandbox.
     service: Option<ServiceConfig>,
@@ -47,24 +49,24 @@ pub(super) struct CommandSetup {
     ends_at: Option<Instant>,
     /// What a time of day means that was named as the deadline.
     deadline: Option<Deadline>,
-    watched: Option<Watched>,
 }
 
-impl CommandSetup {
+impl<'a> CommandSetup<'a> {
     /// Reads options and environment; a deadline counts from now.
     pub(super) fn new(
-        general: &GeneralOptions,
+        command: CommandContext<'a>,
         sandbox: bool,
         service: &ServiceOptions,
         quota_options: &QuotaOptions,
         argument: Option<DeadlineArgument>,
     ) -> Result<Self, CommandError> {
+        let general = command.general;
         let clock = system_clock()?;
         let began = clock.boot_time();
         process_limits::allow(quota_options.concurrency)?;
         named_files::check_certificates()?;
         let environment = |name: &str| general.settings.variable(name);
-        let state = state_place(general, sandbox, &environment)?;
+        let state = command.state_place(sandbox)?;
         let service = if sandbox {
             None
         } else {
@@ -91,23 +93,17 @@ impl CommandSetup {
         };
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { state, service, clock: Arc::new(clock), began, calls, ends_at, deadline, watched: None })
+        Ok(Self { command, state, service, clock: Arc::new(clock), began, calls, ends_at, deadline })
     }
 
     /// The same for a command that changes the tenant.
     pub(super) fn to_change(
-        general: &GeneralOptions,
+        command: CommandContext<'a>,
         sandbox: bool,
         changing: &ChangingOptions,
-        watched: Option<&Watched>,
     ) -> Result<Self, CommandError> {
         let ChangingOptions { limits, service, quota, .. } = changing;
-        Ok(Self::new(general, sandbox, service, quota, limits.deadline)?.watched(watched))
-    }
-
-    /// With somebody who watches the command from afar.
-    pub(super) fn watched(self, watched: Option<&Watched>) -> Self {
-        Self { watched: watched.cloned(), ..self }
+        Self::new(command, sandbox, service, quota, limits.deadline)
     }
 
     /// Does what comes before any run: whatever it waits for, it ends with the deadline.
@@ -147,11 +143,9 @@ impl CommandSetup {
     pub(super) async fn work(
         self,
         connection: Connection,
-        general: &GeneralOptions,
-        screen: &Screen,
         work: impl AsyncFnOnce(&Tenant<Client>, &mut RunContext) -> Result<ExitStatus, CommandError>,
     ) -> Result<ExitStatus, CommandError> {
-        let mut context = context(general, screen, self.watched.as_ref().map(Watched::live_status), self.began);
+        let mut context = run_context(self.command, self.began);
         if let Some(time) = self.ends_at {
             context.screen.end_at(time);
         }
@@ -166,7 +160,7 @@ impl CommandSetup {
         store.bear_absences(self.calls.maximum_outage, self.ends_at);
         stop_signals::shorten(store.patience());
         if self.state.directory().is_none() {
-            tokio::spawn(tell_absences(store.absences(), self.state.name(), screen.clone()));
+            tokio::spawn(tell_absences(store.absences(), self.state.name(), self.command.screen.clone()));
         }
         connection.prompt_on(&context.screen);
         let (service, identity) = (connection.service(), connection.identity());
@@ -174,7 +168,7 @@ impl CommandSetup {
             Ok(tenant) => Box::pin(work(&tenant, &mut context)).await,
             Err(error) => Err(error),
         };
-        if let Some(watched) = &self.watched {
+        if let Some(watched) = self.command.watched {
             watched.end_work(context.stop_requests).await;
         }
         store.put_in_order().await;
@@ -204,17 +198,13 @@ async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: Pa
 }
 
 /// What a command has from this process. From now on interrupts are heard here, and no longer end the command by themselves.
-pub(super) fn context(
-    general: &GeneralOptions,
-    screen: &Screen,
-    live_status: Option<LiveStatus>,
-    began: BootTime,
-) -> RunContext {
+pub(super) fn run_context(command: CommandContext<'_>, began: BootTime) -> RunContext {
+    let CommandContext { general, watched, screen, .. } = command;
     RunContext {
         screen: screen.clone(),
         quiet: general.quiet,
         json: general.json,
-        live_status,
+        live_status: watched.map(Watched::live_status),
         repeated_options: general.repeated(),
         reading_options: String::new(),
         tick: TICK,

@@ -4,23 +4,21 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::cli::{GeneralOptions, StateCommand, StateOptions};
-use crate::clock::{SharedClock, SystemClock};
-use crate::config::{keep_password_of, other_state_place, state_place};
+use super::context::CommandContext;
+use super::setup::system_clock;
+use crate::cli::{StateCommand, StateOptions};
+use crate::clock::SharedClock;
+use crate::config::{keep_password_of, other_state_place};
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
-use crate::report::{Ending, Screen, StateView};
+use crate::report::{Ending, StateView};
 use crate::store::StatePlace;
 use crate::words::counted;
 
 /// Shows the state, or does what was asked for.
-pub(super) async fn state(
-    options: StateOptions,
-    general: &GeneralOptions,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
-    let environment = |name: &str| general.settings.variable(name);
-    let place = state_place(general, false, &environment)?;
+pub(super) async fn state(options: StateOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
+    let CommandContext { general, screen, .. } = command;
+    let place = command.state_place(false)?;
     let name = shown(&place.name());
     let (object, said) = match options.command {
         None => {
@@ -40,7 +38,7 @@ pub(super) async fn state(
         }
         Some(StateCommand::Move { to }) => {
             keep_password_of(&to);
-            let destination = other_state_place(&to, general, &environment)?;
+            let destination = other_state_place(&to, general, &|name| general.settings.variable(name))?;
             let rows = copy(&place, &destination).await?;
             let to = shown(&destination.name());
             let said = format!("Copied {} from {name} to {to}.", counted(rows, "row", "rows"));
@@ -56,8 +54,7 @@ pub(super) async fn state(
 }
 
 fn clock() -> Result<SharedClock, CommandError> {
-    let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
-    Ok(Arc::new(clock))
+    Ok(Arc::new(system_clock()?))
 }
 
 /// Copies the state, and says how many rows that were.

@@ -2,35 +2,29 @@
 
 use std::path::PathBuf;
 
+use super::context::CommandContext;
 use super::input::filter;
 use super::settings::{guard, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
-use super::watching::Watched;
-use crate::cli::{GeneralOptions, RetagOptions, TagsCommand, TagsOptions};
+use crate::cli::{RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::MachineFilter;
 use crate::outside::shell_word;
 use crate::plan::changes::PlanSettings;
 use crate::plan::guard::Guard;
 use crate::plan::tag_change::TagChange;
-use crate::report::{MACHINE_COLUMNS, Reserved, ResultsTarget, Screen};
+use crate::report::{MACHINE_COLUMNS, ResultsTarget};
 use crate::run::{self, ApplyOrder, NamedFilter, PlanningOptions, Retagging};
 
 /// Reads all machines, and lists their tags or changes one.
-pub(super) async fn tags(
-    options: TagsOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
-    let Some(command) = options.command else {
-        let setup = CommandSetup::new(general, false, &options.service, &options.quota, None)?;
+pub(super) async fn tags(options: TagsOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
+    let Some(subcommand) = options.command else {
+        let setup = CommandSetup::new(command, false, &options.service, &options.quota, None)?;
         let connection = setup.connect(&[]).await?;
-        return setup.work(connection, general, screen, async |tenant, context| run::tags(tenant, context).await).await;
+        return setup.work(connection, async |tenant, context| run::tags(tenant, context).await).await;
     };
-    let (typed, default_results) = (command.typed(), command.results());
-    let (change, options) = match command {
+    let (typed, default_results) = (subcommand.typed(), subcommand.results());
+    let (change, options) = match subcommand {
         TagsCommand::Rename(options) => {
             let accepted = options.accept.iter().copied().collect();
             (TagChange::rename(&options.old, &options.new, accepted), options.retag)
@@ -50,7 +44,7 @@ pub(super) async fn tags(
     };
     let typed = filter.iter().fold(typed, |typed, filter| format!("{typed} --where {}", shell_word(filter.text())));
     let retagging = Retagging { change, typed, filter };
-    retag(retagging, options, default_results, general, reserved, watched, screen).await
+    retag(retagging, options, default_results, command).await
 }
 
 /// Changes a tag, or shows what that would do.
@@ -58,10 +52,7 @@ async fn retag(
     retagging: Retagging,
     options: RetagOptions,
     default_results: PathBuf,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
+    command: CommandContext<'_>,
 ) -> Result<ExitStatus, CommandError> {
     let guard = guard(&options.guard, false)?;
     // To make room for another tag is no removal.
@@ -73,7 +64,7 @@ async fn retag(
         bulk: !options.no_bulk,
         max_changes: options.max_changes,
     };
-    let setup = |options: &RetagOptions| CommandSetup::to_change(general, false, &options.changing, watched);
+    let setup = |options: &RetagOptions| CommandSetup::to_change(command, false, &options.changing);
     if options.plan_only {
         let setup = setup(&options)?;
         let connection = setup.connect(&[]).await?;
@@ -81,12 +72,12 @@ async fn retag(
         let plan = async |tenant: &_, context: &mut _| {
             run::plan_retagging(tenant, planning, tells_differences, &retagging, context).await
         };
-        return setup.work(connection, general, screen, plan).await;
+        return setup.work(connection, plan).await;
     }
-    let target = rows_target("results", options.output.as_deref(), general)?;
+    let target = rows_target("results", options.output.as_deref(), command.general)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(default_results));
     let asks = asks(options.changing.limits.yes, false, true)?;
-    target.check(reserved, &run::RETAG_HEADER.map(str::to_owned))?;
+    target.check(command.reserved, &run::RETAG_HEADER.map(str::to_owned))?;
     let setup = setup(&options)?;
     let order = ApplyOrder {
         target,
@@ -96,5 +87,5 @@ async fn retag(
     };
     let connection = setup.connect(&[]).await?;
     let retag = async |tenant: &_, context: &mut _| run::retag(tenant, &order, &retagging, context).await;
-    setup.work(connection, general, screen, retag).await
+    setup.work(connection, retag).await
 }

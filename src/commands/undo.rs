@@ -1,23 +1,17 @@
 //! `tagfleet undo`: takes back what a run changed, as a run of its own.
 
+use super::context::CommandContext;
 use super::default_results::results_of_undo;
 use super::settings::run_options;
 use super::setup::{CommandSetup, asks, rows_target};
-use super::watching::Watched;
-use crate::cli::{GeneralOptions, UndoOptions};
+use crate::cli::UndoOptions;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
-use crate::report::{Reserved, ResultsTarget, Screen};
+use crate::report::ResultsTarget;
 use crate::run::{self, UndoOrder};
 
 /// Works out what takes the run back, asks, and does it.
-pub(super) async fn undo(
-    options: UndoOptions,
-    general: &GeneralOptions,
-    reserved: &Reserved,
-    watched: Option<&Watched>,
-    screen: &Screen,
-) -> Result<ExitStatus, CommandError> {
+pub(super) async fn undo(options: UndoOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     if is_sandbox_run(&options.run) {
         return Err(CommandError::text(
             ExitStatus::Usage,
@@ -26,10 +20,10 @@ pub(super) async fn undo(
         ));
     }
     let asks = asks(options.changing.limits.yes, false, true)?;
-    let target = rows_target("results", options.output.as_deref(), general)?
+    let target = rows_target("results", options.output.as_deref(), command.general)?
         .unwrap_or_else(|| ResultsTarget::file(results_of_undo(&options.run)));
-    target.check(reserved, &run::UNDO_HEADER.map(str::to_owned))?;
-    let setup = CommandSetup::to_change(general, false, &options.changing, watched)?;
+    target.check(command.reserved, &run::UNDO_HEADER.map(str::to_owned))?;
+    let setup = CommandSetup::to_change(command, false, &options.changing)?;
     let order = UndoOrder {
         run_id: options.run,
         target,
@@ -37,5 +31,5 @@ pub(super) async fn undo(
         run: run_options(asks, options.no_bulk, options.changing),
     };
     let connection = setup.connect(&[]).await?;
-    setup.work(connection, general, screen, async |tenant, context| run::undo(tenant, order, context).await).await
+    setup.work(connection, async |tenant, context| run::undo(tenant, order, context).await).await
 }

@@ -53,21 +53,18 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn of(command: &'a Command) -> Option<Self> {
-        let (options, command, is_sandbox) = match command {
-            Command::Apply(options) => (&options.changing.monitoring, "apply", options.sandbox),
-            Command::Verify(options) => (&options.monitoring, "verify", options.sandbox),
-            Command::Undo(options) => (&options.changing.monitoring, "undo", false),
-            Command::Tags(options) => {
-                let retagging = options.command.as_ref()?.options();
-                (&retagging.changing.monitoring, "tags", false)
-            }
-            Command::Resume(options) => {
-                let is_sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
-                (&options.changing.monitoring, "resume", is_sandbox)
+        let options = command.monitoring()?;
+        let (name, is_sandbox) = match command {
+            Command::Apply(_) => ("apply", command.is_rehearsal()),
+            Command::Verify(_) => ("verify", command.is_rehearsal()),
+            Command::Undo(_) => ("undo", false),
+            Command::Tags(_) => ("tags", false),
+            Command::Resume(resumed) => {
+                ("resume", resumed.sandbox || resumed.run.as_deref().is_some_and(is_sandbox_run))
             }
             _ => return None,
         };
-        Some(Self { options, command, is_sandbox })
+        Some(Self { options, command: name, is_sandbox })
     }
 }
 

@@ -27,7 +27,6 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// The moment for people, with its zone.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         self.moment.strftime("%Y-%m-%d %H:%M %Z").to_string()
     }
@@ -53,7 +52,6 @@ pub(crate) enum DeadlineError {
 
 impl DeadlineError {
     /// What the user can do about it.
-    #[must_use]
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::JustPassed { time, .. } => Some(format!(

@@ -34,7 +34,6 @@ pub(crate) enum ConfigError {
     /// A password is named, and a token is to be taken in its place.
     #[error("--state-password-file and --state-auth both say how to sign in to the state")]
     PasswordAndToken,
-    /// The deadline.
     #[error(transparent)]
     Deadline(#[from] DeadlineError),
     /// A file of settings.
@@ -50,7 +49,6 @@ pub(crate) enum ConfigError {
 
 impl ConfigError {
     /// What the user can do about it.
-    #[must_use]
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Client(error) => Some(error.hint().to_owned()),

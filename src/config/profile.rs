@@ -23,7 +23,6 @@ pub(crate) struct Profile {
 
 impl Profile {
     /// A name that other profiles at work would give, too, made this one's; but for what its own section names.
-    #[must_use]
     pub(crate) fn distinct(&self, key: &str, name: String) -> String {
         let is_shared = self.is_one_of_several && !self.own_keys.iter().any(|own| own == key);
         match self.name.as_ref().filter(|_| is_shared) {
@@ -33,7 +32,6 @@ impl Profile {
     }
 
     /// A variable of the environment; one that is not set, or empty, is what the profile says in its place.
-    #[must_use]
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
         let set = std::env::var_os(name).filter(|value| !value.is_empty());
         set.or_else(|| self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))

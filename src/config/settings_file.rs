@@ -26,7 +26,6 @@ const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
 /// Where something is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The file.
     pub path: Arc<Path>,
     /// The line, from 1.
     pub line: usize,
@@ -50,13 +49,11 @@ pub(crate) struct SettingsError {
 
 impl SettingsError {
     /// Something that is wrong in general.
-    #[must_use]
     pub(crate) fn new(message: String, hint: Option<String>) -> Self {
         Self { message, hint, source: None }
     }
 
     /// Something that is wrong in this line.
-    #[must_use]
     pub(crate) fn at(place: &Place, problem: &str, hint: Option<String>) -> Self {
         Self::new(format!("{place}: {problem}"), hint)
     }
@@ -67,7 +64,6 @@ impl SettingsError {
     }
 
     /// What the user can do about it.
-    #[must_use]
     pub(crate) fn hint(&self) -> Option<String> {
         self.hint.clone()
     }
@@ -103,9 +99,7 @@ impl Written {
 /// A key with its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The key.
     pub key: String,
-    /// The value.
     pub value: Written,
     /// Where it stands.
     pub place: Place,
@@ -123,7 +117,6 @@ pub(crate) struct Section {
 /// A file of settings.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingsFile {
-    /// Where it lies.
     pub path: Arc<Path>,
     /// Its sections, in the order of the file.
     pub sections: Vec<Section>,
@@ -235,7 +228,6 @@ fn outside_of_sections(heading: &str, place: &Place) -> SettingsError {
 }
 
 /// Where files of settings lie unless one is named, the farthest first.
-#[must_use]
 pub(crate) fn places(environment: Environment<'_>) -> Vec<PathBuf> {
     let directory = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let of_user = if cfg!(windows) {

@@ -73,7 +73,6 @@ pub(crate) fn state_directory(option: Option<&Path>, environment: Environment<'_
 }
 
 /// Where rehearsals keep their state, apart from that of real runs.
-#[must_use]
 pub(crate) fn sandbox_state_directory(state_directory: &Path) -> PathBuf {
     state_directory.join("sandbox")
 }

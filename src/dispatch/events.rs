@@ -46,7 +46,6 @@ pub(crate) enum EndReason {
     Deadline,
     /// The service was in trouble for too long.
     Outage {
-        /// Since when.
         since: Timestamp,
         /// What was met last.
         trouble: ServiceTrouble,
@@ -147,13 +146,11 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Operations that have an outcome.
-    #[must_use]
     pub(crate) fn settled(&self) -> u64 {
         self.outcomes.values().sum()
     }
 
     /// Operations with this outcome.
-    #[must_use]
     pub(crate) fn count(&self, status: Status) -> u64 {
         self.outcomes.get(&status).copied().unwrap_or(0)
     }
@@ -174,7 +171,6 @@ impl Progress {
     }
 
     /// The time in which nothing was on its way.
-    #[must_use]
     pub(crate) fn waited(&self) -> Duration {
         let is_waiting = |part: &Spent| matches!(part, Spent::Quota(_) | Spent::Throttled | Spent::Retries);
         self.spent.iter().filter(|(part, _)| is_waiting(part)).map(|(_, time)| *time).sum()

@@ -125,7 +125,6 @@ pub enum FilterErrorKind {
     /// No column of this name.
     #[error("unknown column {name}")]
     UnknownColumn {
-        /// The name.
         name: ColumnName,
         /// The name that is nearest to it.
         nearest: Option<String>,
@@ -137,13 +136,11 @@ pub enum FilterErrorKind {
     UnknownQualifier {
         /// In the words of whoever knows the columns.
         message: String,
-        /// What to do.
         hint: String,
     },
     /// Several columns of one name.
     #[error("{name} can be any of the columns {}", listed(columns))]
     AmbiguousColumn {
-        /// The name.
         name: ColumnName,
         /// The columns' names.
         columns: Vec<String>,
@@ -153,17 +150,11 @@ pub enum FilterErrorKind {
     ListColumn {
         /// The operator or function.
         operator: String,
-        /// The column.
         column: ColumnName,
     },
     /// A function for lists on another column.
     #[error("{} takes a list, and {column} is none", quoted(function))]
-    NoListColumn {
-        /// The function.
-        function: String,
-        /// The column.
-        column: ColumnName,
-    },
+    NoListColumn { function: String, column: ColumnName },
 }
 
 impl FilterErrorKind {
@@ -183,7 +174,9 @@ impl FilterErrorKind {
             Self::BadAddressRange { .. } => "write for example '10.0.0.0/8'",
             Self::Misplaced { hint, .. } => return hint.map(str::to_owned),
             Self::UnknownOperator { nearest, .. } => return Some(nearest_or(*nearest, "the operators are", OPERATORS)),
-            Self::UnknownFunction { nearest, .. } => return Some(nearest_or(*nearest, "the functions are", FUNCTIONS)),
+            Self::UnknownFunction { nearest, .. } => {
+                return Some(nearest_or(*nearest, "the functions are", &FUNCTIONS.join(" ")));
+            }
             Self::WrongType { hint, .. } => return hint.clone(),
             Self::UnknownColumn { nearest, known, .. } => return Some(column_hint(nearest.as_deref(), known)),
             Self::UnknownQualifier { hint, .. } => return Some(hint.clone()),
@@ -203,8 +196,19 @@ impl FilterErrorKind {
 const OPERATORS: &str = "== != =~ !~ < <= > >=, in in~ has contains startswith endswith (with ! in front or _cs behind), \
                          matches regex, between; a name with blanks is written without them";
 /// The functions, as they are listed for people.
-const FUNCTIONS: &str = "not isempty isnotempty tolower strlen ago now datetime set_has_element array_length \
-                         ipv4_is_in_range";
+pub(super) const FUNCTIONS: [&str; 11] = [
+    "not",
+    "isempty",
+    "isnotempty",
+    "tolower",
+    "strlen",
+    "ago",
+    "now",
+    "datetime",
+    "set_has_element",
+    "array_length",
+    "ipv4_is_in_range",
+];
 
 fn nearest_or(nearest: Option<&'static str>, listed: &str, all: &str) -> String {
     nearest.map_or_else(|| format!("{listed} {all}"), |nearest| format!("did you mean {nearest}?"))
@@ -268,31 +272,25 @@ impl FilterError {
     }
 
     /// What is wrong.
-    #[must_use]
     pub fn kind(&self) -> &FilterErrorKind {
         &self.kind
     }
 
     /// The line, from 1.
-    #[must_use]
     pub const fn line(&self) -> usize {
         self.place.line
     }
 
     /// The character on the line, from 1.
-    #[must_use]
     pub const fn column(&self) -> usize {
         self.place.column
     }
 
     /// The line and, below it, carets where the fault is. A long line is cut around them.
-    #[must_use]
     pub fn excerpt(&self) -> &str {
         &self.place.excerpt
     }
 
-    /// What to do.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.kind.hint()
     }

@@ -22,7 +22,6 @@ pub struct ColumnName {
 
 impl ColumnName {
     /// As one writes it in a filter.
-    #[must_use]
     pub fn written(&self) -> String {
         let piece = |name: &str| if is_word(name) { name.to_owned() } else { format!("['{}']", shown(name)) };
         match &self.qualifier {

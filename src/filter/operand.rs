@@ -1,25 +1,10 @@
 //! What is compared: a column's cell, or what a function makes of it.
 
-use super::error::FilterErrorKind;
+use super::error::{FUNCTIONS, FilterErrorKind};
 use super::names::{ColumnName, nearest};
 use super::parser::Parser;
 use super::source::Span;
 use super::tokens::{Fault, Token};
-
-/// The functions, for naming the nearest one.
-const FUNCTIONS: [&str; 11] = [
-    "not",
-    "isempty",
-    "isnotempty",
-    "tolower",
-    "strlen",
-    "ago",
-    "now",
-    "datetime",
-    "set_has_element",
-    "array_length",
-    "ipv4_is_in_range",
-];
 
 /// What is compared: a column's cell, or something made of it.
 pub(super) struct Operand {

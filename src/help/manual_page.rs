@@ -9,7 +9,6 @@ use super::topics::{MANUAL_DATE, Topic};
 
 /// Lays a topic out as the page `tagfleet-TOPIC(7)`. A table becomes a list: what stands in a row's first cell, and under it
 /// the others.
-#[must_use]
 pub(crate) fn manual_page(topic: &Topic) -> String {
     let (name, source) = (format!("tagfleet-{}", topic.name), format!("tagfleet {}", env!("CARGO_PKG_VERSION")));
     let mut page = Page { after_heading: true, ..Page::default() };

@@ -12,7 +12,6 @@ const BOLD: &str = "1";
 const CYAN: &str = "36";
 
 /// Lays a page out for a terminal of this width, in columns; without colours, code stays between backticks.
-#[must_use]
 pub(crate) fn render(markdown: &str, width_columns: usize, colored: bool) -> String {
     let mut page = Page { width: width_columns.max(40), colored, ..Page::default() };
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {

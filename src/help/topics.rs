@@ -50,13 +50,11 @@ pub(crate) const TOPICS: [Topic; 23] = topics! {
 };
 
 /// The topic of this name, whatever its case.
-#[must_use]
 pub(crate) fn topic(name: &str) -> Option<&'static Topic> {
     TOPICS.iter().find(|topic| topic.name.eq_ignore_ascii_case(name))
 }
 
 /// The list of topics, one a line.
-#[must_use]
 pub(crate) fn list() -> String {
     let mut list = String::new();
     for Topic { name, summary, .. } in TOPICS {

@@ -16,7 +16,7 @@ pub enum Doubt {
     StateColumns,
     /// Rows of a workbook that a filter or somebody hides
     HiddenRows,
-    /// A column that is called nearly like one that is not there, such as "vlaue"
+    /// A column whose name is close to one that is missing, such as "vlaue"
     MisnamedColumns,
 }
 
@@ -32,7 +32,6 @@ impl Doubt {
     ];
 
     /// The name that `--accept` takes.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::LineBreaks => "line-breaks",

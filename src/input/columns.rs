@@ -95,7 +95,6 @@ pub(crate) const VERIFICATION_COLUMNS: [&str; 4] = ["row", "result", "found", "m
 const ADDED_PREFIX: &str = "result_";
 
 /// The names of added columns beside those of an input: one that is there already, ignoring case, gets `result_` in front.
-#[must_use]
 pub(crate) fn added_names(header: &[String], added: &[&str]) -> Vec<String> {
     let is_there = |name: &str| header.iter().any(|known| known.trim().eq_ignore_ascii_case(name));
     let free = |name: &&str| {
@@ -109,7 +108,6 @@ pub(crate) fn added_names(header: &[String], added: &[&str]) -> Vec<String> {
 }
 
 /// Whether a header's cell is the name of an added column, perhaps with `result_` in front.
-#[must_use]
 pub(crate) fn is_added_name(cell: &str, added: &str) -> bool {
     let mut cell = cell.trim();
     while cell != added {
@@ -205,6 +203,14 @@ impl Columns {
         let own = own_columns(header);
         let (count, state_beside) = (header.len(), of_export.map(column_at));
         Ok(Self { count, machine, machine_by_id, rivals, names, tag, action, value, state_beside, misnamed, own })
+    }
+    /// The machines' column and those that may be it in its place, as the second pass finds them.
+    pub(super) fn of_machines(&self) -> Vec<Column> {
+        let kept = |column: &Column| {
+            let left_out = self.own.partition_point(|own| *own < column.position);
+            Column { position: column.position - left_out, name: Arc::clone(&column.name) }
+        };
+        std::iter::once(&self.machine).chain(&self.rivals).map(kept).collect()
     }
 }
 
@@ -303,7 +309,6 @@ fn trim_name(cell: &str) -> &str {
 }
 
 /// A column's name in the form in which all its spellings are the same: without case, blanks, `_` and `-`.
-#[must_use]
 pub(crate) fn bare_name(cell: &str) -> String {
     cell.chars()
         .filter(|it| !it.is_whitespace() && !matches!(it, '_' | '-') && !is_invisible(*it))

@@ -7,7 +7,6 @@ use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use super::error::InputError;
 
 /// Looks up an encoding by the labels of the Encoding Standard, such as `utf-16le` or `windows-1252`, in any case.
-#[must_use]
 pub(crate) fn encoding(label: &str) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label.as_bytes())
 }

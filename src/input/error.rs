@@ -145,11 +145,9 @@ pub enum InputError {
     MissingColumns {
         /// The physical line of the header, from 1.
         line: u64,
-        /// Which of them.
         gaps: ColumnGaps,
         /// Which others are called nearly like them.
         misnamed: Vec<MisnamedColumn>,
-        /// What is there.
         found: FoundColumns,
     },
     /// A column is called nearly like one that is not there, and would be carried along unread.
@@ -160,7 +158,6 @@ pub enum InputError {
     MisnamedColumn {
         /// The physical line of the header, from 1.
         line: u64,
-        /// Which column.
         misnamed: MisnamedColumn,
     },
     /// Two columns could be meant.
@@ -200,7 +197,6 @@ pub enum InputError {
 
 impl InputError {
     /// The name in JSON, in snake case.
-    #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Read(_) => "unreadable_file",
@@ -229,7 +225,6 @@ impl InputError {
     }
 
     /// What allows it; `None` for what is wrong in any case.
-    #[must_use]
     pub const fn doubt(&self) -> Option<Doubt> {
         match self {
             Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
@@ -239,7 +234,6 @@ impl InputError {
     }
 
     /// The physical line that it is about, from 1, if it is about one.
-    #[must_use]
     pub const fn line(&self) -> Option<u64> {
         match self {
             Self::Undecodable { line, .. }

@@ -16,7 +16,6 @@ pub struct Excerpt(Box<str>);
 
 impl Excerpt {
     /// Keeps what will be shown, and one character more if there is one, to know that it was cut.
-    #[must_use]
     pub fn new(text: &str) -> Self {
         let end = text.char_indices().nth(SHOWN_CHARACTERS + 1).map_or(text.len(), |(position, _)| position);
         Self(text.get(..end).unwrap_or(text).into())

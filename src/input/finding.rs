@@ -31,7 +31,6 @@ pub struct Finding<'p> {
 /// A row and its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// The row.
     pub row: RowNumber,
     /// The physical line on which it begins, from 1.
     pub line: u32,

@@ -8,7 +8,6 @@ const LISTS: [(&str, ListForm); 3] =
     [("machinetags", ListForm::Json), ("devicemanualtags", ListForm::Json), ("tags", ListForm::Commas)];
 
 /// How the cells of a column of this name hold lists, if they do.
-#[must_use]
 pub(crate) fn list_form(name: &str) -> Option<ListForm> {
     let bare = bare_name(name);
     LISTS.into_iter().find_map(|(list, form)| (list == bare).then_some(form))
@@ -16,7 +15,6 @@ pub(crate) fn list_form(name: &str) -> Option<ListForm> {
 
 /// The elements of the list in a cell of a column of this name, if it holds one. An empty cell is no list but between commas,
 /// where nothing else could be an empty one.
-#[must_use]
 pub(crate) fn list_elements(name: &str, cell: &str) -> Option<Vec<Box<str>>> {
     let (form, cell) = (list_form(name)?, cell.trim());
     if cell.is_empty() && form == ListForm::Json {

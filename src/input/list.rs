@@ -48,7 +48,6 @@ pub(crate) enum ListError {
     Ragged {
         /// The physical line, from 1.
         line: u64,
-        /// Its cells.
         cells: usize,
         /// Those of the header.
         expected: usize,
@@ -85,7 +84,6 @@ pub(crate) struct ListRow {
 
 impl ListRow {
     /// A cell as it was decoded.
-    #[must_use]
     pub(crate) fn cell(&self, column: usize) -> &str {
         let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
         self.ends.get(column).and_then(|end| self.text.get(start..*end as usize)).unwrap_or_default()
@@ -197,24 +195,20 @@ impl List {
     }
 
     /// The names of its columns.
-    #[must_use]
     pub(crate) fn header(&self) -> &[String] {
         &self.header
     }
 
     /// Which column holds the keys.
-    #[must_use]
     pub(crate) const fn key(&self) -> usize {
         self.key
     }
 
-    /// Its rows.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &ListRow> {
         self.rows.iter()
     }
 
     /// The row at this place, from 0.
-    #[must_use]
     pub(crate) fn row(&self, place: usize) -> Option<&ListRow> {
         self.rows.get(place)
     }

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::excerpt::Excerpt;
-use super::mishap::{is_spreadsheet_error, stands_for_nothing};
+use super::placeholders::{is_spreadsheet_error, stands_for_nothing};
 use super::problem::ProblemKind;
 use super::unicode::is_invisible;
 use crate::model::{MachineId, MachineReference};
@@ -58,7 +58,6 @@ impl Decoration {
     ];
 
     /// In words.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Apostrophe => "a leading apostrophe",

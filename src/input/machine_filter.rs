@@ -31,7 +31,6 @@ impl MachineFilter {
     }
 
     /// The text as it was given.
-    #[must_use]
     pub(crate) fn text(&self) -> &str {
         self.filter.text()
     }

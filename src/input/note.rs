@@ -1,10 +1,8 @@
 //! What was read although it was decorated, or skipped although it was there; and what is allowed, but worth a word.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use super::accept::Doubt;
-use super::columns::Columns;
 use super::excerpt::Excerpt;
 use super::machine::{Decoration, Decorations};
 use super::tag_gate::TagOddity;
@@ -222,7 +220,6 @@ pub struct TagWarning {
     pub row: RowNumber,
     /// The physical line of that row, from 1.
     pub line: u32,
-    /// The tag.
     pub tag: Tag,
     /// What to know.
     pub kind: TagWarningKind,
@@ -262,34 +259,4 @@ impl fmt::Display for TagWarning {
             ),
         }
     }
-}
-
-/// Everything that is to be said once about the whole file.
-pub(super) fn all(
-    mut notes: Vec<Note>,
-    columns: &Columns,
-    header: &[String],
-    blank: SkippedRows,
-    repeated: SkippedRows,
-    decoration_counts: &DecorationCounts,
-    allowed: &HashMap<Doubt, u64>,
-) -> Vec<Note> {
-    let name = |position: Option<&usize>| {
-        Excerpt::new(position.and_then(|position| header.get(*position)).map_or("", |name| name.trim()))
-    };
-    if !columns.own.is_empty() {
-        let (first, last) = (name(columns.own.first()), name(columns.own.last()));
-        notes.push(Note::OwnColumns { count: columns.own.len(), first, last });
-    }
-    if blank.count > 0 {
-        notes.push(Note::BlankRows(blank));
-    }
-    if repeated.count > 0 {
-        notes.push(Note::RepeatedHeaders(repeated));
-    }
-    notes.extend(decoration_counts.notes());
-    let accepted =
-        Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *allowed.get(&doubt)? }));
-    notes.extend(accepted);
-    notes
 }

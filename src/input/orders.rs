@@ -39,7 +39,6 @@ pub enum OrdersError {
     /// A tag to add that is hardly ever meant.
     #[error("the tag \"{tag}\" {}", oddity.words())]
     Odd {
-        /// The tag.
         tag: Excerpt,
         /// Why it is odd.
         oddity: TagOddity,
@@ -51,13 +50,11 @@ pub enum OrdersError {
 
 impl OrdersError {
     /// Whether what was typed makes no sense, whatever the tenant has; what is doubtful may be meant.
-    #[must_use]
     pub const fn is_usage(&self) -> bool {
         self.doubt().is_none()
     }
 
     /// What allows it.
-    #[must_use]
     pub const fn doubt(&self) -> Option<Doubt> {
         match self {
             Self::Odd { .. } => Some(Doubt::OddTags),

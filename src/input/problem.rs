@@ -13,7 +13,6 @@ use crate::model::{RowNumber, TagAction};
 /// It is shown as `row 7, line 9, column "tag": what is wrong; what to do`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The row.
     pub row: RowNumber,
     /// The physical line of the file on which the row begins, from 1.
     pub line: u32,
@@ -196,18 +195,12 @@ pub enum ProblemKind {
     MissingAction,
     /// A tag, and nothing says whether to add or to remove it.
     #[error("the tag \"{tag}\" has no action; write Add or Remove, or empty the tag's cell")]
-    TagWithoutAction {
-        /// The tag.
-        tag: Excerpt,
-    },
+    TagWithoutAction { tag: Excerpt },
     /// A tag beside an action that sets the device value.
     #[error(
         "the tag \"{tag}\" stands beside an action that sets the value; write Add or Remove, or empty the tag's cell"
     )]
-    TagWithSetDeviceValue {
-        /// The tag.
-        tag: Excerpt,
-    },
+    TagWithSetDeviceValue { tag: Excerpt },
     /// Add or Remove without a tag.
     #[error("{} needs a tag, and there is none; fill in the tag", .action.as_str())]
     MissingTag {
@@ -232,7 +225,6 @@ pub enum ProblemKind {
     /// A tag that hardly anybody wants, to be added.
     #[error("the tag \"{tag}\" {oddity}, or allow it with --accept odd-tags")]
     OddTag {
-        /// The tag.
         tag: Excerpt,
         /// Why it is odd.
         oddity: TagOddity,
@@ -243,7 +235,6 @@ pub enum ProblemKind {
          allow both with --accept case-variants"
     )]
     CaseVariant {
-        /// The tag.
         tag: Excerpt,
         /// The one that came before.
         other: Excerpt,
@@ -272,7 +263,6 @@ const QUOTE_ADVICE: &str =
 
 impl ProblemKind {
     /// The name in results and JSON, in snake case.
-    #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::TextAfterQuote { .. } => "text_after_quote",
@@ -311,13 +301,11 @@ impl ProblemKind {
     }
 
     /// Whether the file's structure is at fault, so that no other row of it can be trusted either.
-    #[must_use]
     pub const fn is_structural(&self) -> bool {
         matches!(self, Self::TextAfterQuote { .. } | Self::UnclosedQuote { .. } | Self::NoIds { .. })
     }
 
     /// What allows it; `None` for what is wrong in any case.
-    #[must_use]
     pub const fn doubt(&self) -> Option<Doubt> {
         match self {
             Self::LineBreaks { .. } => Some(Doubt::LineBreaks),

@@ -6,7 +6,7 @@ use std::io::Read;
 use super::accept::{Accepted, Doubt};
 use super::check::Field;
 use super::columns::Columns;
-use super::mishap::is_spreadsheet_error;
+use super::placeholders::is_spreadsheet_error;
 use super::problem::ProblemKind;
 use super::record::{Record, swallows_row};
 use super::scan::QuotedPlace;

@@ -8,7 +8,6 @@ use super::scan::{Cells, line_break_bytes};
 ///
 /// Records of every length come through, and cells as they were decoded, not trimmed. Bytes that are no UTF-8, which no
 /// chunk holds, end the records.
-#[must_use]
 pub(crate) fn records(delimiter: u8, text: &[u8]) -> Records<'_> {
     let text = std::str::from_utf8(text).unwrap_or_default();
     Records { text, position: 0, cells: Cells::new(delimiter) }

@@ -28,7 +28,6 @@ pub struct ColumnChange {
 
 impl Sheet {
     /// Whether the tenant must say which column names the machines.
-    #[must_use]
     pub const fn has_rival_columns(&self) -> bool {
         self.machine_columns.len() > 1
     }

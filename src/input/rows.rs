@@ -16,7 +16,7 @@ use super::excerpt::Excerpt;
 use super::growing::make_room;
 use super::machine::{self, Decorations};
 use super::mentions::Mentions;
-use super::note::{self, DecorationCounts, Note, SkippedRows};
+use super::note::{DecorationCounts, Note, SkippedRows};
 use super::opening::Opening;
 use super::options::InputOptions;
 use super::orders::Orders;
@@ -36,8 +36,7 @@ use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNu
 /// The most rows that an input can have: whatever is counted of them fits into 32 bits.
 pub(super) const ROWS_MAXIMUM: u32 = 1 << 30;
 
-/// Reads all rows after the opening; those that are selected, if there is a selection. `sheet` tells of a workbook's rows
-/// which are hidden.
+/// Reads all rows after the opening, or those that are selected; `sheet` tells which rows a workbook hides.
 pub(super) fn read<R: Read>(
     mut text: Text<R>,
     opening: Opening,
@@ -179,8 +178,7 @@ impl<'m> Rows<'m> {
         Ok(())
     }
 
-    /// The machines of which a row may be whose cells cannot be believed, if it may be to add a tag: that in its place, and
-    /// every id.
+    /// The machines of which an unreadable row may be, if it may add a tag: that in its place, and every id.
     fn may_be_of<R: Read>(&self, record: &Record<'_, R>, machine: &str) -> Vec<MachineReference> {
         if self.orders.as_ref().is_some_and(|orders| !orders.adds()) {
             return Vec::new();
@@ -300,7 +298,6 @@ impl<'m> Rows<'m> {
                 let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
                 let may_add = self.orders.as_ref().map_or_else(|| check::may_add(named), Orders::adds);
                 if may_add {
-                    // What names several machines may mean any of them.
                     let mentioned = machine.is_none().then(|| machine::ids_in(named.machine)).into_iter().flatten();
                     self.unmade_adds.extend(mentioned.chain(machine.clone()));
                 }
@@ -357,29 +354,42 @@ impl<'m> Rows<'m> {
         }
     }
 
+    /// Adds what is to be said once about the whole file.
+    fn add_notes(&mut self) {
+        self.notes.extend(self.selection.iter().flat_map(Selection::notes));
+        let name = |position: Option<&usize>| {
+            Excerpt::new(position.and_then(|position| self.header.get(*position)).map_or("", |name| name.trim()))
+        };
+        let own = &self.columns.own;
+        if !own.is_empty() {
+            self.notes.push(Note::OwnColumns { count: own.len(), first: name(own.first()), last: name(own.last()) });
+        }
+        if self.blank.count > 0 {
+            self.notes.push(Note::BlankRows(std::mem::take(&mut self.blank)));
+        }
+        if self.repeated.count > 0 {
+            self.notes.push(Note::RepeatedHeaders(std::mem::take(&mut self.repeated)));
+        }
+        self.notes.extend(self.decoration_counts.notes());
+        let accepted =
+            Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *self.allowed.get(&doubt)? }));
+        self.notes.extend(accepted);
+    }
+
     fn finish(mut self) -> Result<Sheet, InputError> {
         self.refuse_column_without_ids();
-        let spool = self.spool.finish()?;
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
+        self.add_notes();
+        let spool = self.spool.finish()?;
         let selected = self.selected;
-        self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
-        let notes = note::all(
-            self.notes,
-            &self.columns,
-            &self.header,
-            self.blank,
-            self.repeated,
-            &self.decoration_counts,
-            &self.allowed,
-        );
         let (tags, warnings, further_warnings) = self.tags.finish();
         let tags = self.orders.map_or(tags, |orders| orders.tags);
         let own = &self.columns.own;
         let is_rivalled = self.machines.has_entra && !self.columns.rivals.is_empty();
-        let rivals = if is_rivalled { kept_columns(&self.columns) } else { Vec::new() };
+        let rivals = if is_rivalled { self.columns.of_machines() } else { Vec::new() };
         let header = (0..).zip(self.header).filter(|(position, _)| own.binary_search(position).is_err());
         Ok(Sheet {
             dialect: self.dialect,
@@ -394,7 +404,7 @@ impl<'m> Rows<'m> {
                 exchanges: Vec::new(),
             }),
             problems: self.problems,
-            notes,
+            notes: self.notes,
             warnings,
             further_warnings,
             machine_columns: rivals,
@@ -432,15 +442,6 @@ impl MachineColumn {
             MachineReference::Id(_) => self.has_id = true,
         }
     }
-}
-
-/// The machines' column and those that may be it in its place, as the second pass finds them.
-fn kept_columns(columns: &Columns) -> Vec<Column> {
-    let kept = |column: &Column| {
-        let left_out = columns.own.partition_point(|own| *own < column.position);
-        Column { position: column.position - left_out, name: Arc::clone(&column.name) }
-    };
-    std::iter::once(&columns.machine).chain(&columns.rivals).map(kept).collect()
 }
 
 /// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.

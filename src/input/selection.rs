@@ -30,13 +30,11 @@ pub trait MachineFields: Send + Sync {
 }
 
 /// Whether a filter asks for what only the tenant's list shows.
-#[must_use]
 pub(crate) fn names_machine_fields(filter: &Filter) -> bool {
     filter.names().iter().any(is_of_machine)
 }
 
 /// Whether a name of a filter is that of a field of the tenant's list.
-#[must_use]
 pub(crate) fn is_of_machine(name: &ColumnName) -> bool {
     name.qualifier.as_deref().is_some_and(|qualifier| bare_name(qualifier) == OF_MACHINES)
 }

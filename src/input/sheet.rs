@@ -42,13 +42,11 @@ pub struct Sheet {
 
 impl Sheet {
     /// Whether something is wrong with the structure of the file, so that none of its rows can be trusted.
-    #[must_use]
     pub fn is_refused(&self) -> bool {
         self.problems.iter().any(|problem| problem.kind.is_structural())
     }
 
     /// The problems in the order of lines, those of one kind together where there are many.
-    #[must_use]
     pub fn findings(&self) -> Vec<Finding<'_>> {
         findings(&self.problems)
     }
@@ -60,7 +58,6 @@ impl Sheet {
     }
 
     /// The place of a row among those that there are, from 1.
-    #[must_use]
     pub fn place(&self, row: RowNumber) -> u32 {
         match self.chunks.numbers.partition_point(|number| *number <= row) {
             _ if self.chunks.numbers.is_empty() => row.0,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::mishap::{is_spreadsheet_error, stands_for_nothing};
+use super::placeholders::{is_spreadsheet_error, stands_for_nothing};
 use super::unicode::is_invisible;
 
 /// Why a tag is odd.
@@ -15,7 +15,6 @@ pub enum TagOddity {
     Space(char),
     /// A character that stands for one that a conversion lost.
     Lost,
-    /// A spreadsheet's error.
     SpreadsheetError,
     /// What programs write for nothing.
     Nothing,
@@ -29,7 +28,6 @@ pub enum TagOddity {
 
 impl TagOddity {
     /// What is odd about a tag, if anything is.
-    #[must_use]
     pub fn of(tag: &str) -> Option<Self> {
         // Nearly every tag is of such characters only.
         let is_plain =
@@ -64,7 +62,6 @@ impl TagOddity {
     }
 
     /// What is odd, to be read after "the tag … ".
-    #[must_use]
     pub fn words(self) -> String {
         match self {
             Self::Invisible(it) => format!("holds the invisible character U+{:04X}", u32::from(it)),

@@ -15,7 +15,6 @@ pub(super) fn is_invisible(character: char) -> bool {
 
 /// A text in the form in which texts are the same that differ only in case or width (compatibility composition, case
 /// folding).
-#[must_use]
 pub(crate) fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();

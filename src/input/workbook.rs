@@ -39,7 +39,6 @@ const COLUMNS_MAXIMUM: u32 = 16_384;
 const COMPOUND_FILE: [u8; 8] = *b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
 
 /// Whether a file begins as a workbook does, of any format.
-#[must_use]
 pub(crate) fn is_workbook(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04") || start.starts_with(&COMPOUND_FILE)
 }
@@ -125,13 +124,11 @@ impl Workbook {
     }
 
     /// The name of the sheet.
-    #[must_use]
     pub(crate) fn sheet(&self) -> &str {
         &self.sheet
     }
 
     /// The names of the other worksheets that can be seen.
-    #[must_use]
     pub(crate) fn other_sheets(&self) -> &[String] {
         &self.other_sheets
     }

@@ -33,7 +33,6 @@ pub(crate) struct SheetWriter {
 impl SheetWriter {
     /// A sheet of these columns. What is larger than 1 MiB of its rows is kept in a temporary file, in this directory or the
     /// system's.
-    #[must_use]
     pub(crate) fn new(header: &[&str], spool_directory: Option<&Path>) -> Self {
         Self {
             header: header.iter().map(|name| (*name).to_owned()).collect(),

@@ -51,7 +51,6 @@ impl std::fmt::Debug for InventoryBuilder {
 
 impl InventoryBuilder {
     /// An inventory of no machines yet.
-    #[must_use]
     pub(crate) fn new() -> Self {
         Self::within(MEMORY_MAXIMUM_BYTES)
     }
@@ -124,7 +123,6 @@ impl InventoryBuilder {
     }
 
     /// The place of the machine with this id, from 0, in the order in which they came.
-    #[must_use]
     pub(crate) fn place(&self, id: &MachineId) -> Option<usize> {
         let is_found = |other: &u32| self.records.get(*other as usize).is_some_and(|record| record.id == *id);
         self.by_id.find(self.state.hash_one(id), is_found).map(|place| *place as usize)
@@ -140,7 +138,6 @@ impl InventoryBuilder {
     }
 
     /// The inventory; `began` and `ended` say when it was read, by the wall clock.
-    #[must_use]
     pub(crate) fn finish(mut self, began: Timestamp, ended: Timestamp) -> Inventory {
         self.records.shrink_to_fit();
         self.tags.shrink_to_fit();

@@ -18,7 +18,6 @@ pub struct MachinePosition(u32);
 
 impl MachinePosition {
     /// The position as a number, from 0, for tables beside the inventory.
-    #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -68,7 +67,6 @@ pub(super) const UNKNOWN: u32 = u32::MAX;
 /// The machines that bear a name, or an Entra device id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameMatch {
-    /// There is none.
     None,
     /// There is exactly one.
     One(MachinePosition),
@@ -90,31 +88,26 @@ impl NameMatch {
 
 impl Inventory {
     /// How many machines there are.
-    #[must_use]
     pub const fn len(&self) -> usize {
         self.records.len()
     }
 
     /// Whether the tenant has no machine at all.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
     /// When its reading began, by the wall clock: what changed in the tenant since then may not be in it.
-    #[must_use]
     pub const fn began(&self) -> Timestamp {
         self.began
     }
 
     /// When its reading ended, by the wall clock. The quota can make a reading last long.
-    #[must_use]
     pub const fn ended(&self) -> Timestamp {
         self.ended
     }
 
     /// The machine with this id.
-    #[must_use]
     pub fn find(&self, id: &MachineId) -> Option<MachinePosition> {
         let is_found = |position: &u32| self.record(*position).is_some_and(|record| record.id == *id);
         self.by_id.find(self.state.hash_one(id), is_found).copied().map(MachinePosition)
@@ -125,7 +118,6 @@ impl Inventory {
     ///
     /// A short name that is also somebody's whole name is still everybody's who begins with it: which of them is meant,
     /// nobody can tell, and the wrong machine tagged is worse than none.
-    #[must_use]
     pub fn find_name(&self, name: &str) -> NameMatch {
         let name = names::without_final_dot(name);
         let found = if name.contains('.') {
@@ -145,7 +137,6 @@ impl Inventory {
     }
 
     /// The machines that bear this Entra device id: several where a device was onboarded anew.
-    #[must_use]
     pub fn find_entra(&self, device: EntraDeviceId) -> NameMatch {
         let device_at = |position: &u32| self.record(*position).and_then(|record| record.entra);
         let start = self.by_entra.partition_point(|position| device_at(position) < Some(device));
@@ -155,7 +146,6 @@ impl Inventory {
     }
 
     /// How many machines have each tag, and whether the service showed the tags of all machines.
-    #[must_use]
     pub fn tag_counts(&self) -> (HashMap<&str, u64>, bool) {
         let mut counts: HashMap<&str, u64> = HashMap::new();
         for number in &self.tags {
@@ -166,7 +156,6 @@ impl Inventory {
 
     /// The machines whose names begin with the same part before the first dot, the one that was seen last first: what to
     /// show to somebody whose full name nobody bears.
-    #[must_use]
     pub fn similar_names(&self, name: &str) -> Vec<MachinePosition> {
         let label = names::first_label(names::without_final_dot(name));
         self.latest_first(&self.by_name.with_first_label(label, |position| self.name(position)))
@@ -174,13 +163,11 @@ impl Inventory {
 
     /// What the inventory knows of the machine at this place. A position of another inventory gives `None` where this one
     /// has no such place, and another machine where it has.
-    #[must_use]
     pub fn machine(&self, position: MachinePosition) -> Option<ListedMachine<'_>> {
         self.record(position.0).map(|record| ListedMachine { inventory: self, record, position })
     }
 
     /// What the inventory knows of the machine with this id.
-    #[must_use]
     pub fn look_up(&self, id: &MachineId) -> Option<ListedMachine<'_>> {
         self.find(id).and_then(|position| self.machine(position))
     }
@@ -192,7 +179,6 @@ impl Inventory {
     }
 
     /// How many bytes of memory it takes, those of the allocator's own books not counted.
-    #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.records.capacity() * size_of::<Record>()
             + self.by_id.allocation_size()
@@ -243,43 +229,35 @@ pub struct ListedMachine<'a> {
 
 impl<'a> ListedMachine<'a> {
     /// Its place in the inventory.
-    #[must_use]
     pub const fn position(&self) -> MachinePosition {
         self.position
     }
 
-    /// Its id.
-    #[must_use]
     pub const fn id(&self) -> &'a MachineId {
         &self.record.id
     }
 
     /// Its computer DNS name, as the service wrote it.
-    #[must_use]
     pub fn name(&self) -> Option<&'a str> {
         self.record.name(&self.inventory.names)
     }
 
     /// When its last full report came.
-    #[must_use]
     pub fn last_seen(&self) -> Option<Timestamp> {
         (self.record.last_seen != NEVER).then(|| Timestamp::from_microsecond(self.record.last_seen).ok()).flatten()
     }
 
     /// Its operating system, `Windows11` for example.
-    #[must_use]
     pub fn os_platform(&self) -> Option<&'a str> {
         self.text(self.record.os_platform)
     }
 
     /// Its machine group.
-    #[must_use]
     pub fn group(&self) -> Option<&'a str> {
         self.text(self.record.group)
     }
 
     /// `Active`, `Inactive` and others.
-    #[must_use]
     pub fn health(&self) -> Option<&'a str> {
         self.text(self.record.health)
     }
@@ -291,26 +269,22 @@ impl<'a> ListedMachine<'a> {
     }
 
     /// Whether the service showed its tags.
-    #[must_use]
     pub fn shows_tags(&self) -> bool {
         self.record.tag_count != UNKNOWN
     }
 
     /// Whether it has exactly this tag; `None` when the service did not show its tags.
-    #[must_use]
     pub fn has_tag(&self, tag: &str) -> Option<bool> {
         let tags = self.tag_numbers()?;
         Some(self.inventory.texts.find(tag).is_some_and(|number| tags.contains(&number)))
     }
 
     /// Its device value; `None` when the service did not show one, or one that is unheard of.
-    #[must_use]
     pub fn device_value(&self) -> Option<DeviceValue> {
         self.device_value_text().and_then(DeviceValue::parse)
     }
 
     /// Its device value, as the service wrote it.
-    #[must_use]
     pub fn device_value_text(&self) -> Option<&'a str> {
         self.text(self.record.device_value)
     }

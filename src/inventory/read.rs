@@ -16,7 +16,7 @@ use super::{Inventory, InventoryBuilder, MachineRecord};
 use crate::api::{MachinePage, Transport};
 use crate::call::{
     AbortCause, Call, CallEnd, CallId, CallReport, Caller, History, Notice, Phase, Questions, ReadAnswer, Reports,
-    RetryReason, StopReason, WaitCause, beside_the_runtime,
+    RetryReason, StopReason, WaitCause, on_blocking_thread,
 };
 use crate::clock::{BootTime, SharedClock};
 use crate::model::{AnswerFacts, MachineId};
@@ -138,7 +138,6 @@ pub enum ReadError {
 impl ReadError {
     /// Whether asking again later has no point: the service finds the request wrong, or the app without permission, or
     /// shows it nobody.
-    #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Forbidden { .. } | Self::Walk(WalkError::Nobody) => true,
@@ -152,7 +151,6 @@ impl ReadError {
     }
 
     /// What the user can do about it; of a cause that other calls meet as well, its own hint says that.
-    #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Forbidden { .. } => {
@@ -205,7 +203,7 @@ impl Inventory {
         let began = clock.wall_time();
         let (builder, progress) = read(caller, clock, run, InventoryBuilder::new(), observer).await?;
         let ended = clock.wall_time();
-        let inventory = beside_the_runtime(move || builder.finish(began, ended)).await;
+        let inventory = on_blocking_thread(move || builder.finish(began, ended)).await;
         Ok((inventory, progress))
     }
 }
@@ -252,7 +250,7 @@ pub(crate) async fn read<T: Transport, S: MachineSink>(
             Some(page) if !latest.is_followed_by(&page, walk.overlap()) => walk.take_unfit()?,
             Some(page) => {
                 let (items, has_next_link, skipped) = (page.item_count(), page.has_next_link, page.skipped);
-                let taken = beside_the_runtime(move || hand_on(page, sink)).await;
+                let taken = on_blocking_thread(move || hand_on(page, sink)).await;
                 let machines = reading.progress.machines;
                 let (returned, ids, new_machines) = taken.map_err(|error| match error.kind() {
                     io::ErrorKind::OutOfMemory => ReadError::TooLarge { machines },

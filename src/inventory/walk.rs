@@ -32,7 +32,6 @@ const DOUBTS_BELIEVED_AFTER: u32 = 3;
 pub(crate) struct PageLimits {
     /// Machines on a page; not nought.
     pub page_machines: u32,
-    /// Pages.
     pub pages: u32,
     /// Machines on all pages, those that came twice included.
     pub machines: u64,
@@ -79,10 +78,7 @@ pub enum WalkError {
     },
     /// The list has more machines than any tenant.
     #[error("the list has more than {limit} machines, which is more than this program holds")]
-    TooManyMachines {
-        /// The limit.
-        limit: u64,
-    },
+    TooManyMachines { limit: u64 },
     /// Pages do not follow each other.
     #[error("the list of machines does not hold together: no page follows its first {position} machines")]
     Torn {
@@ -116,20 +112,17 @@ pub(crate) struct PageWalk {
 
 impl PageWalk {
     /// A walk that begins with the first page.
-    #[must_use]
     pub(crate) const fn new(limits: PageLimits) -> Self {
         Self { limits, pages: 0, items: 0, position: 0, latest_items: 0, overlap: 0, doubts: 0 }
     }
 
     /// The call for the next page.
-    #[must_use]
     pub(crate) const fn request(&self) -> ApiRequest {
         ApiRequest::ListMachines { top: self.limits.page_machines, skip: self.skip() }
     }
 
     /// How many machines at the head of the next page are to be known from the one before; at least one of them has to
     /// be. Nought where nothing is asked of it, since it begins the list, or is there to see whether the list is over.
-    #[must_use]
     pub(crate) const fn overlap(&self) -> u64 {
         if self.skip() == 0 { 0 } else { self.overlap }
     }

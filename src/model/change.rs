@@ -17,7 +17,6 @@ pub enum TagAction {
 
 impl TagAction {
     /// The name as the API wants it in a body's `Action`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Add => "Add",
@@ -26,7 +25,6 @@ impl TagAction {
     }
 
     /// What holds of the tag once it is done.
-    #[must_use]
     pub const fn leaves(self) -> Held {
         match self {
             Self::Add => Held::Present,
@@ -60,8 +58,6 @@ pub enum ChangeKind {
 }
 
 impl<T> Change<T> {
-    /// What it does.
-    #[must_use]
     pub const fn kind(&self) -> ChangeKind {
         match self {
             Self::Tag(TagAction::Add, _) => ChangeKind::Add,
@@ -71,7 +67,6 @@ impl<T> Change<T> {
     }
 
     /// The tag that it is about.
-    #[must_use]
     pub const fn tag(&self) -> Option<&T> {
         match self {
             Self::Tag(_, tag) => Some(tag),
@@ -80,7 +75,6 @@ impl<T> Change<T> {
     }
 
     /// What holds once it is done.
-    #[must_use]
     pub const fn leaves(&self) -> Held {
         match self {
             Self::Tag(action, _) => action.leaves(),
@@ -109,7 +103,6 @@ impl fmt::Display for Change {
 /// One change to one machine: the unit that is sent, answered and stored. Two rows may ask for the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
-    /// The machine.
     pub machine: MachineId,
     /// What to make of it.
     pub change: Change,
@@ -127,7 +120,6 @@ pub struct OperationId(pub u32);
 
 impl Operation {
     /// The slot that it changes.
-    #[must_use]
     pub fn slot(&self) -> Slot {
         Slot { machine: self.machine.clone(), tag: self.change.tag().cloned() }
     }

@@ -8,7 +8,6 @@ use super::tag::{DeviceValue, Tag};
 /// A place on a machine that holds one thing at a time: a tag, which is there or not, or the device value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot {
-    /// The machine.
     pub machine: MachineId,
     /// The tag; `None` for the device value.
     pub tag: Option<Tag>,
@@ -39,7 +38,6 @@ impl Held {
     ];
 
     /// The word in results and in the state; `None` when nothing is known.
-    #[must_use]
     pub const fn as_str(self) -> Option<&'static str> {
         match self {
             Self::Unknown => None,
@@ -50,7 +48,6 @@ impl Held {
     }
 
     /// What the word stands for.
-    #[must_use]
     pub fn parse(word: &str) -> Self {
         match word {
             "absent" => Self::Absent,
@@ -84,7 +81,6 @@ impl MayHold {
     pub const ANYTHING: Self = Self(0b1_1111);
 
     /// The one thing that is known; anything if nothing is.
-    #[must_use]
     pub const fn only(held: Held) -> Self {
         match held {
             Held::Unknown => Self::ANYTHING,
@@ -97,31 +93,26 @@ impl MayHold {
     }
 
     /// What this or the other allows.
-    #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Whether it may be this. Of what is not known, nothing can be ruled out.
-    #[must_use]
     pub const fn allows(self, held: Held) -> bool {
         self.0 & Self::only(held).0 != 0
     }
 
     /// Whether it can be nothing else than this.
-    #[must_use]
     pub fn is_only(self, held: Held) -> bool {
         held != Held::Unknown && self == Self::only(held)
     }
 
     /// Whether there is no possibility in the list.
-    #[must_use]
     pub const fn is_nothing(self) -> bool {
         self.0 == 0
     }
 
     /// The one thing that it can be; [`Held::Unknown`] if there are several.
-    #[must_use]
     pub fn known(self) -> Held {
         Held::KNOWN.into_iter().find(|held| self.is_only(*held)).unwrap_or_default()
     }
@@ -132,13 +123,11 @@ impl MayHold {
     }
 
     /// The possibilities by their words, joined by `|`.
-    #[must_use]
     pub fn words(self) -> String {
         self.each().filter_map(Held::as_str).collect::<Vec<_>>().join("|")
     }
 
     /// What such words stand for.
-    #[must_use]
     pub fn parse(words: &str) -> Self {
         let words = words.split('|').filter(|word| !word.is_empty());
         words.fold(Self::NOTHING, |all, word| all.or(Self::only(Held::parse(word))))

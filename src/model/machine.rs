@@ -17,7 +17,6 @@ enum IdForm {
 
 impl MachineId {
     /// Reads 40 hexadecimal digits of either case; `None` for any other text.
-    #[must_use]
     pub fn from_hexadecimal(text: &str) -> Option<Self> {
         let digits: &[u8; 40] = text.as_bytes().try_into().ok()?;
         // Each loop goes over all digits, and what was seen is looked at at its end: so many are worked out at once.
@@ -31,13 +30,11 @@ impl MachineId {
     }
 
     /// Takes an id as the service wrote it: 40 hexadecimal digits, or any other text unchanged.
-    #[must_use]
     pub fn from_service(text: &str) -> Self {
         Self::from_hexadecimal(text).unwrap_or_else(|| Self(IdForm::Other(text.into())))
     }
 
     /// Whether two spellings name the same record.
-    #[must_use]
     pub fn is_written(&self, text: &str) -> bool {
         *self == Self::from_service(text)
     }
@@ -78,7 +75,6 @@ pub struct EntraDeviceId([u8; 16]);
 
 impl EntraDeviceId {
     /// Reads a GUID with its hyphens, in either case; `None` for any other text.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         const HYPHENS: [usize; 4] = [8, 13, 18, 23];
         let characters: &[u8; 36] = text.as_bytes().try_into().ok()?;
@@ -103,7 +99,6 @@ impl EntraDeviceId {
     }
 
     /// Whether it is all noughts, which programs write for none.
-    #[must_use]
     pub fn is_nil(&self) -> bool {
         self.0 == [0; 16]
     }
@@ -133,7 +128,6 @@ pub enum MachineReference {
 impl MachineReference {
     /// Reads a bare text that is not empty: 40 hexadecimal digits are an id, a GUID is an Entra device id, anything else is
     /// a name for now.
-    #[must_use]
     pub fn parse(text: &str) -> Self {
         MachineId::from_hexadecimal(text)
             .map(Self::Id)
@@ -144,7 +138,6 @@ impl MachineReference {
     /// Whether a machine can be called so: labels of letters, digits, hyphens and underscores, of which the last is no
     /// number, which would be that of a row, an asset or an address. The service may hold other texts as ids; a rehearsal
     /// makes up none.
-    #[must_use]
     pub fn is_plausible(&self) -> bool {
         match self {
             Self::Id(_) => true,

@@ -20,14 +20,13 @@ impl fmt::Display for RowNumber {
 pub(crate) const SANDBOX_RUN_PREFIX: &str = "sandbox-";
 
 /// Whether a run of this name was a rehearsal.
-#[must_use]
 pub(crate) fn is_sandbox_run(run_id: &str) -> bool {
     run_id.starts_with(SANDBOX_RUN_PREFIX)
 }
 
 /// What became of an operation or a row.
 ///
-/// The order is the one in which the worst of a row's operations is taken (design: rows and results).
+/// The order is the one in which the worst of a row's operations is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -51,7 +50,6 @@ impl Status {
         [Self::Succeeded, Self::Unchanged, Self::Failed, Self::Unknown, Self::NotAttempted, Self::Invalid];
 
     /// The name in results and JSON.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -64,7 +62,6 @@ impl Status {
     }
 
     /// The status with this name.
-    #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
@@ -106,7 +103,7 @@ pub struct AnswerFacts {
     pub request_id: Option<Box<str>>,
 }
 
-/// The quota buckets of the service: calls of one never count for another (design, section 4).
+/// The quota buckets of the service: calls of one never count for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bucket {
@@ -125,7 +122,6 @@ impl Bucket {
     pub const ALL: [Self; 4] = [Self::Machines, Self::Tags, Self::Value, Self::BulkTags];
 
     /// Its place in [`Self::ALL`].
-    #[must_use]
     pub const fn position(self) -> usize {
         match self {
             Self::Machines => 0,
@@ -136,7 +132,6 @@ impl Bucket {
     }
 
     /// The name that people read.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Machines => "machines",

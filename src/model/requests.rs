@@ -42,7 +42,6 @@ pub struct Requests {
 
 impl Requests {
     /// How a machine is named.
-    #[must_use]
     pub fn machine(&self, number: ReferenceNumber) -> Option<&MachineReference> {
         self.machines.get(number.0 as usize)
     }
@@ -54,13 +53,11 @@ impl Requests {
     }
 
     /// The tag that a change is about; `None` for a device value.
-    #[must_use]
     pub fn tag(&self, change: Change<TagNumber>) -> Option<&Tag> {
         self.tags.get(change.tag()?.0 as usize)
     }
 
     /// The same change with its tag.
-    #[must_use]
     pub fn change(&self, change: Change<TagNumber>) -> Option<Change> {
         change.with_tag(|tag| self.tags.get(tag.0 as usize).cloned())
     }

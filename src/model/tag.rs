@@ -56,14 +56,11 @@ impl Tag {
         Ok(Self(text.into()))
     }
 
-    /// The tag's text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether another tag differs from this one in nothing but case: the service may take them for one.
-    #[must_use]
     pub fn is_case_variant_of(&self, other: &str) -> bool {
         let own: &str = &self.0;
         let is_ascii = own.is_ascii() && other.is_ascii();
@@ -71,7 +68,6 @@ impl Tag {
     }
 
     /// Whether the portal cannot filter by this tag: parentheses and commas break its filter (documented).
-    #[must_use]
     pub fn breaks_portal_filter(&self) -> bool {
         self.0.contains(['(', ')', ','])
     }
@@ -102,13 +98,11 @@ pub enum DeviceValue {
 
 impl DeviceValue {
     /// Reads a name in any case.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Low, Self::Normal, Self::High].into_iter().find(|value| value.as_str().eq_ignore_ascii_case(text))
     }
 
     /// The name as the API wants it; its enum values are case-sensitive.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Low => "Low",

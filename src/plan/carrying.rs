@@ -62,7 +62,6 @@ pub(crate) struct EarlierOutcome {
 impl Plan {
     /// Takes the outcomes of the run that is gone on with into the plan, by the numbers of its operations, and says what
     /// becomes of each. The guard, of a list of so many machines, and the limit count what is still to be changed.
-    #[must_use]
     pub(crate) fn carry(
         &mut self,
         earlier: impl Fn(usize) -> Option<EarlierOutcome>,
@@ -94,7 +93,6 @@ impl Plan {
 }
 
 /// What becomes of an operation that wants `wanted` and had come so far.
-#[must_use]
 pub(crate) fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
     let holds = today.held == wanted;
     let is_contradicted = match today.held {

@@ -41,7 +41,6 @@ pub(crate) struct PlanSettings {
 /// A plan: every operation with what is decided about it.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The operations.
     pub operations: Arc<Operations>,
     /// The machines, and what is asked of them.
     pub machines: Resolution,
@@ -55,7 +54,6 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Decides about every operation.
-    #[must_use]
     pub(crate) fn of(
         operations: Arc<Operations>,
         machines: Resolution,
@@ -140,19 +138,16 @@ impl Plan {
     }
 
     /// How many operations have this decision.
-    #[must_use]
     pub(crate) fn count(&self, decision: Decision) -> u64 {
         self.decisions.iter().filter(|known| **known == decision).count() as u64
     }
 
     /// Whether the inventory was read and lacks this machine.
-    #[must_use]
     pub(crate) fn is_unlisted(&self, machine: MachineNumber) -> bool {
         matches!(self.machines.machine(machine), Some(ResolvedMachine::Unlisted(_)))
     }
 
     /// What is asked for.
-    #[must_use]
     pub(crate) fn requests(&self) -> &Requests {
         self.machines.requests()
     }
@@ -160,7 +155,6 @@ impl Plan {
     /// For each machine whether it is to have some tags and not others: then its removes wait for its adds, since tags
     /// drive device groups and a machine must not fall out of both. What is already set counts, too: a run that is gone on
     /// with may find that it is not so any more.
-    #[must_use]
     pub(crate) fn guarded_machines(&self) -> Vec<bool> {
         const ADDS: u8 = 1;
         const REMOVES: u8 = 2;
@@ -181,7 +175,6 @@ impl Plan {
     }
 
     /// The calls that the changes take.
-    #[must_use]
     pub(crate) fn calls(&self, batch_limit: usize) -> CallsNeeded {
         let mut groups: HashMap<(Change<TagNumber>, bool), u64> = HashMap::new();
         for (operation, decision, _) in self.iter() {
@@ -277,13 +270,11 @@ impl Shown {
 }
 
 /// What the inventory shows of the tag or value that an operation is about.
-#[must_use]
 pub(crate) fn listed(machines: &Resolution, operation: &PlannedOperation, inventory: Option<&Inventory>) -> Held {
     shown_by_list(machines, operation, inventory).held()
 }
 
 /// The tag on an operation's machine that differs in nothing but case from the one it is about, where that is not there.
-#[must_use]
 pub(crate) fn listed_in_another_case<'i>(
     machines: &Resolution,
     operation: &PlannedOperation,
@@ -349,7 +340,6 @@ fn proven(
 }
 
 /// The same of an operation that is stored.
-#[must_use]
 pub(crate) fn proven_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
     let Slot { machine, tag } = operation.slot();
     let written = recent.find(&machine, tag.as_ref());
@@ -357,7 +347,6 @@ pub(crate) fn proven_today(operation: &Operation, inventory: &Inventory, recent:
 }
 
 /// What is known today of the slot of an operation, by the inventory and over it our own writes of late.
-#[must_use]
 pub(crate) fn held_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
     let Slot { machine, tag } = operation.slot();
     let shown = shown_on(inventory.look_up(&machine), tag.as_ref());
@@ -365,7 +354,6 @@ pub(crate) fn held_today(operation: &Operation, inventory: &Inventory, recent: &
 }
 
 /// The same for an operation that was carried out: its outcome is not given up without reason.
-#[must_use]
 pub(crate) fn outcome_today(operation: &Operation, inventory: &Inventory, recent: &RecentWrites) -> Held {
     let Slot { machine, tag } = operation.slot();
     match recent.find(&machine, tag.as_ref()) {

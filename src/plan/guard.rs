@@ -31,7 +31,6 @@ pub(crate) enum Bound {
 impl Bound {
     /// Whether so many are not too many, of so many machines. Of machines that nobody has counted, which are 0, any number
     /// exceeds the share.
-    #[must_use]
     pub(crate) const fn allows(self, count: u64, machines: u64) -> bool {
         match self {
             Self::Share { percent, count: most } => {
@@ -67,7 +66,6 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// The same with what was said for this run only.
-    #[must_use]
     pub(crate) fn with_ceilings(self, removals: Option<u32>, changes: Option<u32>) -> Self {
         Self {
             removals: removals.map(Bound::Ceiling).or(self.removals),
@@ -77,13 +75,11 @@ impl Guard {
     }
 
     /// Whether so many removals are withheld, where the list has so many machines.
-    #[must_use]
     pub(crate) fn withholds(&self, removals: u64, listed: u64) -> bool {
         self.removals.is_some_and(|bound| !bound.allows(removals, self.machines(listed)))
     }
 
     /// The bound that so many changes exceed, where the list has so many machines.
-    #[must_use]
     pub(crate) fn refuses(&self, changes: u64, listed: u64) -> Option<Bound> {
         self.changes.filter(|bound| !bound.allows(changes, self.machines(listed)))
     }

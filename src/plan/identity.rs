@@ -15,7 +15,6 @@ pub(crate) struct OrderedDigest([u64; 2]);
 
 impl OrderedDigest {
     /// The digest of one thing, as text.
-    #[must_use]
     pub(crate) fn of(thing: &(impl Hash + ?Sized)) -> String {
         let mut digest = Self::default();
         digest.add(thing);
@@ -30,7 +29,6 @@ impl OrderedDigest {
     }
 
     /// The digest as text.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         text(self.0)
     }
@@ -49,7 +47,6 @@ impl OperationsDigest {
     }
 
     /// The digest as text.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         text(self.0)
     }

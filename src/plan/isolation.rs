@@ -20,7 +20,6 @@ const FALSE_ALARMS_BEFORE_SINGLES: usize = 2;
 
 /// The most calls that members which the inventory lacks can take, whatever the service says: one refused bulk call for
 /// each 500, and 1.5 for each member.
-#[must_use]
 pub(crate) const fn worst_case_calls(members: u64, batch_limit: u64) -> u64 {
     if members <= 1 { members } else { members.div_ceil(batch_limit) + members + members / 2 }
 }
@@ -73,7 +72,6 @@ pub(crate) struct Isolation<Member> {
 impl<Member> Isolation<Member> {
     /// The search in a refused call that named nobody, or nobody that is believed. The order of the members must have
     /// nothing to do with their being bad: a mixed one, not that of the input.
-    #[must_use]
     pub(crate) const fn new(members: Vec<Member>) -> Self {
         Self {
             pool: Vec::new(),
@@ -90,20 +88,17 @@ impl<Member> Isolation<Member> {
 
     /// The same where the service may refuse every bulk call, whatever it holds. So first one is tried alone, until one is
     /// accepted, and then two together: where those are refused and each is accepted alone, it is so.
-    #[must_use]
     pub(crate) fn in_doubt(self) -> Self {
         Self { is_doubtful: true, ..self }
     }
 
     /// The same where the named were taken out: nothing is known of the others.
-    #[must_use]
     pub(crate) fn of_rest(others: Vec<Member>) -> Self {
         Self { pool: others, ..Self::new(Vec::new()) }
     }
 
     /// What to send next, at most `limit` members together. `None` when the end of what is under way must be known first,
     /// or when there is nothing left.
-    #[must_use]
     pub(crate) fn next(&mut self, limit: usize) -> Option<Trial<Member>> {
         if self.trial.is_some() {
             return None;
@@ -137,7 +132,6 @@ impl<Member> Isolation<Member> {
     }
 
     /// Whether everybody is done.
-    #[must_use]
     pub(crate) const fn is_done(&self) -> bool {
         self.pool.is_empty() && self.hot.is_empty() && self.trial.is_none() && self.beside == 0
     }
@@ -182,19 +176,16 @@ impl<Member> Isolation<Member> {
     }
 
     /// Whether bulk calls are refused here for a reason that lies in no id.
-    #[must_use]
     pub(crate) const fn goes_one_by_one(&self) -> bool {
         self.false_alarms >= FALSE_ALARMS_BEFORE_SINGLES
     }
 
     /// Whether it has shown that bulk calls are refused whatever they hold, where that was in doubt.
-    #[must_use]
     pub(crate) const fn shows_bulk_refused(&self) -> bool {
         self.is_doubtful && !self.has_accepted_bulk && self.false_alarms > 0
     }
 
     /// Whether the trial under way is part of a group that was refused: it meets again what the group met.
-    #[must_use]
     pub(crate) fn is_of_refused(&self) -> bool {
         self.trial.is_some_and(|(from_hot, _)| from_hot)
     }

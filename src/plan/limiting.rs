@@ -23,7 +23,6 @@ pub(crate) enum Standing {
 
 impl Standing {
     /// By what was decided; what is kept of an earlier life of the run is done or not.
-    #[must_use]
     pub(crate) const fn of(decision: Decision, is_done: bool) -> Self {
         match decision {
             Decision::Change | Decision::BeyondLimit => Self::Changes,
@@ -44,7 +43,6 @@ struct Adds {
 }
 
 /// For each operation whether the limit leaves it out. They come in the order of the file.
-#[must_use]
 pub(crate) fn beyond_limit<Machine: Eq + Hash>(
     operations: &[(Machine, ChangeKind, Standing)],
     limit: u32,

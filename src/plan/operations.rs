@@ -16,7 +16,6 @@ use crate::model::{Change, OperationId, Request, Requests, TagAction, TagNumber}
 /// One change to one machine, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedOperation {
-    /// The machine.
     pub machine: MachineNumber,
     /// What to make of it.
     pub change: Change<TagNumber>,

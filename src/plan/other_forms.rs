@@ -9,7 +9,6 @@ use crate::model::{MachineId, Tag};
 
 /// In which other forms a tag stands on a machine that does not have it as it is written, as far as the list and our own
 /// writes of late tell.
-#[must_use]
 pub(crate) fn other_forms(machine: &MachineId, tag: &Tag, inventory: &Inventory, recent: &RecentWrites) -> Vec<Tag> {
     let listed = inventory.look_up(machine);
     if listed.is_some_and(|listed| listed.has_tag(tag.as_str()) == Some(true)) {

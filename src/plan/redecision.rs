@@ -35,7 +35,6 @@ impl StoredWish {
     ///
     /// The list may lag behind the run that an undo takes back, behind the undo, or behind runs before them: then it shows
     /// what one of them had left or found. Anything else is somebody else's, and younger than our writes.
-    #[must_use]
     pub(crate) fn held_today(self, shown: Held, held: Held, earlier: MayHold) -> Held {
         let is_ours = [Held::Unknown, self.wanted, self.before].contains(&shown)
             || self.before == Held::Unknown
@@ -45,7 +44,6 @@ impl StoredWish {
 }
 
 /// Decides about an operation again.
-#[must_use]
 pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: UnlistedPolicy) -> Decision {
     if wish.is_undo {
         return redecide_undo(wish, today);

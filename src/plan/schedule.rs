@@ -25,7 +25,6 @@ pub(crate) struct Schedule<'a> {
 
 impl Schedule<'_> {
     /// When the last of so many further calls will have its answer, if the first may start `now`.
-    #[must_use]
     pub(crate) fn end(&self, now: BootTime, calls: u64) -> BootTime {
         self.ends(now, calls).last().unwrap_or(now)
     }
@@ -59,7 +58,6 @@ impl Schedule<'_> {
 
 /// How much will have been done when, with its calls spread evenly over the work: at most so many points as asked for, the
 /// last of which is the end.
-#[must_use]
 pub(crate) fn course(
     schedule: &Schedule<'_>,
     now: BootTime,
@@ -75,7 +73,6 @@ pub(crate) fn course(
 }
 
 /// Several courses as one: what will have been done of all of them.
-#[must_use]
 pub(crate) fn together(courses: &[Vec<(Duration, u64)>]) -> Vec<(Duration, u64)> {
     let steps = courses.iter().flat_map(|course| {
         let before = std::iter::once(0).chain(course.iter().map(|(_, done)| *done));

@@ -25,16 +25,10 @@ pub(crate) enum TagChangeError {
     Same(Excerpt),
     /// Whoever removes the old one may remove the new one with it.
     #[error("\"{old}\" and \"{new}\" differ only in case, and the service may take them for one tag")]
-    CaseVariants {
-        /// The old one.
-        old: Excerpt,
-        /// The new one.
-        new: Excerpt,
-    },
+    CaseVariants { old: Excerpt, new: Excerpt },
     /// A new tag that is hardly ever meant.
     #[error("the tag \"{tag}\" {}", oddity.words())]
     Odd {
-        /// The new one.
         tag: Excerpt,
         /// Why it is odd.
         oddity: TagOddity,
@@ -43,13 +37,11 @@ pub(crate) enum TagChangeError {
 
 impl TagChangeError {
     /// Whether what was typed makes no sense, whatever the tenant has; what is odd may be meant.
-    #[must_use]
     pub(crate) const fn is_usage(&self) -> bool {
         !matches!(self, Self::Odd { .. })
     }
 
     /// What to do about it.
-    #[must_use]
     pub(crate) const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Tag(_) | Self::Same(_) => None,
@@ -89,13 +81,11 @@ impl TagChange {
     }
 
     /// The tag that goes.
-    #[must_use]
     pub(crate) const fn old(&self) -> &Tag {
         &self.old
     }
 
     /// The tag that takes its place.
-    #[must_use]
     pub(crate) const fn new_tag(&self) -> Option<&Tag> {
         self.new.as_ref()
     }
@@ -108,7 +98,6 @@ impl TagChange {
 
     /// The machines that have the tag, as far as the list and our own writes of late tell: in the order of the list, then
     /// those that it lacks. One that may or may not have it by a write of ours that is in doubt counts as one that has.
-    #[must_use]
     pub(crate) fn machines(&self, inventory: &Inventory, recent: &RecentWrites) -> Vec<MachineId> {
         let may_have = |machine: &MachineId, listed: Held| match recent.find(machine, Some(&self.old)) {
             Some(written) => written.over(listed, Held::Absent) != Held::Absent,

@@ -31,7 +31,6 @@ pub(crate) struct ListedTag<'i> {
 
 impl<'i> TagList<'i> {
     /// The tags that the list of a tenant's machines shows.
-    #[must_use]
     pub(crate) fn of(inventory: &'i Inventory) -> Self {
         let (counts, _) = inventory.tag_counts();
         let mut by_look: HashMap<String, Vec<(&str, u64)>> = HashMap::new();

@@ -42,7 +42,6 @@ pub(crate) enum TenantTagKind {
 
 /// The first warnings of these actions, in the order of rows, and how many more there are. Where the service did not show the
 /// tags of all machines, nobody can say that a tag is not there.
-#[must_use]
 pub(crate) fn tenant_tag_warnings(
     requests: &Requests,
     actions: &[TagAction],
@@ -102,7 +101,6 @@ fn first_requests(requests: &Requests) -> Vec<(RowNumber, u32, TagAction, &str)>
 }
 
 /// The tag that resembles this one most.
-#[must_use]
 pub(crate) fn nearest<'t>(tag: &str, known: impl Iterator<Item = &'t str>) -> Option<&'t str> {
     let folded_tag = folded(tag);
     let resemblance = |other: &str| strsim::jaro_winkler(&folded_tag, &folded(other));
@@ -112,13 +110,11 @@ pub(crate) fn nearest<'t>(tag: &str, known: impl Iterator<Item = &'t str>) -> Op
 
 impl TenantTagWarning {
     /// Whether it says that a tag is there in another spelling, and that one is not this.
-    #[must_use]
     pub(crate) fn is_about_other_spelling_than(&self, known: &Excerpt) -> bool {
         matches!(&self.kind, TenantTagKind::OtherSpelling { other, .. } if other != known)
     }
 
     /// What was to be done with the tag.
-    #[must_use]
     pub(crate) const fn action(&self) -> TagAction {
         match self.kind {
             TenantTagKind::NobodyHas(_) => TagAction::Remove,
@@ -127,7 +123,6 @@ impl TenantTagWarning {
     }
 
     /// What is said, without the place.
-    #[must_use]
     pub(crate) fn words(&self) -> String {
         let Self { tag, kind, .. } = self;
         match kind {

@@ -13,7 +13,6 @@ use crate::model::{Change, DeviceValue, MayHold, Operation, Slot, TagAction};
 /// A slot that a run has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotChange {
-    /// The slot.
     pub slot: Slot,
     /// What the run made of it.
     pub made: Made,
@@ -41,7 +40,6 @@ pub(crate) enum Inverse {
 
 impl SlotChange {
     /// What takes it back.
-    #[must_use]
     pub(crate) fn inverse(&self) -> Inverse {
         if self.made.left.is_only(self.made.before) {
             return Inverse::NotNeeded;
@@ -57,7 +55,6 @@ impl SlotChange {
 
     /// What a run did here, or one of the things that it may have done, where it is not taken back since nobody knows what
     /// was before.
-    #[must_use]
     pub(crate) fn left_in_place(&self) -> Option<Operation> {
         let change = self.made.left.each().find_map(|left| match (&self.slot.tag, left) {
             (Some(tag), Held::Present) => Some(Change::Tag(TagAction::Add, tag.clone())),
@@ -154,7 +151,6 @@ pub(crate) fn leave_what_changed_since(
 }
 
 /// The words of an operation in a row: tag, action, value.
-#[must_use]
 pub(crate) fn row_words(change: &Change) -> (&str, &'static str, &'static str) {
     match change {
         Change::Tag(action, tag) => (tag.as_str(), action.as_str(), ""),

@@ -28,7 +28,6 @@ impl Finding {
     pub(crate) const ALL: [Self; 4] = [Self::Holds, Self::Differs, Self::Pending, Self::UnknownMachine];
 
     /// The name in results and JSON.
-    #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
@@ -40,7 +39,6 @@ impl Finding {
 }
 
 /// What is found about each operation: whether it holds, and what is there.
-#[must_use]
 pub(crate) fn findings(
     operations: &Operations,
     machines: &Resolution,

@@ -1,8 +1,7 @@
 //! The rule of ages: how old a call is when the clocks that know it do not agree. Pure, and the same for every engine that
 //! keeps the ledger.
 //!
-//! What the ledger does in SQL, or what is true of it only beside other hosts, is compiled for tests alone: they hold the rule,
-//! and the ledger against it.
+//! What the ledger does in SQL stands once more in `ledger_rule`, for tests alone: a simulation of hosts holds the rule.
 //!
 //! # What is kept
 //! Several processes, on hosts of their own, share one ledger and no clock. So each keeps a *position* Λ there, the highest
@@ -41,7 +40,7 @@
 //!   hold: [`may_still_be_sent`] says no, and the admission is struck out.
 //! - *A pause after a 429* stands on the clock of whoever was refused, and is adopted by the same rule.
 //! - *A clock is slewed.* Λ − E is then too large by what was seen, and the margin grows with it
-//!   ([`Margin`]); 500 millionths are always added.
+//!   ([`Margin`](super::window::Margin)); 500 millionths are always added.
 //! - *Two containers of one machine* may show one boot id and two boot times. A position belongs to a process, or to
 //!   processes that provably read one clock.
 //! - *The ledger loses its last commits*, in a failover. Every process keeps its own calls of the longest window and stores
@@ -50,12 +49,10 @@
 //!   left before, so it is among the calls that are stored again, or it is not sent. Who takes part must not be lost: a
 //!   process begins to call when its own entry is on every server that may take over.
 //! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
-//!   `credit` believes the shorter of two, less five minutes.
+//!   they are believed less fifteen hours.
 
 use std::time::Duration;
 
-#[cfg(test)]
-use super::window::Margin;
 use super::window::translated;
 use crate::clock::BootTime;
 
@@ -63,9 +60,6 @@ use crate::clock::BootTime;
 pub(crate) const SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
 pub(crate) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
-/// What two wall clocks that were set by people are not believed.
-#[cfg(test)]
-const WALL_CLOCK_DOUBT: Duration = Duration::from_mins(5);
 
 /// How far a clock is known to have come: the highest time that was reported of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,71 +67,27 @@ pub(crate) struct Position(BootTime);
 
 impl Position {
     /// The position as the ledger has it.
-    #[must_use]
     pub(crate) const fn new(reported: BootTime) -> Self {
         Self(reported)
     }
 
-    /// The position once this was reported as well, which was read before it was sent: the larger of the two.
-    #[cfg(test)]
-    #[must_use]
-    pub(crate) fn report(self, read: BootTime) -> Self {
-        Self(self.0.max(read))
-    }
-
-    /// Calls of this clock count in a window if they ended after this moment on it.
-    #[cfg(test)]
-    #[must_use]
-    pub(crate) fn counts_after(self, window: Duration, margin: Margin) -> BootTime {
-        let counted = i64::try_from(margin.counted_for(window).as_micros()).unwrap_or(i64::MAX);
-        BootTime::from_microseconds(self.0.as_microseconds().saturating_sub(counted))
-    }
-
     /// What a stamp of this clock is on the asker's, which showed `now` after the position was read.
-    #[must_use]
     pub(crate) const fn on_clock_of_asker(self, stamp: BootTime, now: BootTime) -> BootTime {
         translated(stamp, self.0, now)
     }
 }
 
-/// Calls and pauses change over from one clock to another.
-#[cfg(test)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Adoption {
-    position: Position,
-    read: BootTime,
-}
-
-#[cfg(test)]
-impl Adoption {
-    /// Adopts what stands on a clock whose position was read before; the adopter's clock showed `read` at some moment after
-    /// that.
-    #[must_use]
-    pub(crate) const fn read_at(position: Position, read: BootTime) -> Self {
-        Self { position, read }
-    }
-
-    /// What an end, or the end of a pause, is on the adopter's clock: E′ = r − (Λ − E).
-    #[must_use]
-    pub(crate) const fn moved(self, stamp: BootTime) -> BootTime {
-        self.position.on_clock_of_asker(stamp, self.read)
-    }
-}
-
 /// Whether a call may leave now that was admitted then, by the same clock.
-#[must_use]
 pub(crate) fn may_still_be_sent(admitted: BootTime, now: BootTime) -> bool {
     now.since(admitted) < SENT_WITHIN
 }
 
 /// When a call ends that is given up now and may still arrive.
-#[must_use]
 pub(crate) fn given_up(now: BootTime) -> BootTime {
     now.plus(HELD_ON_THE_WAY)
 }
 
 /// When a call has surely arrived, or never will, that was admitted then and whose process died.
-#[must_use]
 pub(crate) fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
     admitted.plus(SENT_WITHIN).plus(time_out).plus(HELD_ON_THE_WAY)
 }
@@ -150,16 +100,10 @@ pub(crate) fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
     assumed_end(seen, time_out)
 }
 
-/// How much older calls are than when anybody looked last, where nobody lived to see it: what the ledger's server and our
-/// own wall clock agree upon, less a doubt.
-#[cfg(test)]
-#[must_use]
-pub(crate) fn credit(by_server: Duration, by_own_wall_clock: Duration) -> Duration {
-    by_server.min(by_own_wall_clock).saturating_sub(WALL_CLOCK_DOUBT)
-}
-
 #[cfg(test)]
 mod hosts;
+#[cfg(test)]
+mod ledger_rule;
 
 #[cfg(test)]
 mod tests {
@@ -170,37 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn a_call_counts_by_the_position_of_its_own_clock() {
-        let margin = Margin::for_excess(0);
-        let position = Position::new(at(100)).report(at(90)).report(at(200));
-        assert_eq!(position, Position::new(at(200)));
-        // A window of 60 s counts for 60.03 s.
-        assert_eq!(position.counts_after(Duration::from_mins(1), margin).as_microseconds(), 139_970_000);
-        assert_eq!(position.on_clock_of_asker(at(140), at(5000)), at(4940));
-    }
-
-    #[test]
-    fn adoption_keeps_an_age_and_adopting_again_makes_nobody_older() {
-        let first = Adoption::read_at(Position::new(at(200)), at(5000));
-        assert_eq!(first.moved(at(140)), at(4940));
-        assert_eq!(first.moved(at(230)), at(5030), "what was given up ends later on every clock");
-        // The adopter's own position is at least what it read.
-        let second = Adoption::read_at(Position::new(at(5010)), at(70));
-        assert_eq!(second.moved(first.moved(at(140))), at(0));
-    }
-
-    #[test]
     fn calls_of_the_dead_end_after_all_that_may_have_held_them() {
         assert_eq!(assumed_end(at(10), Duration::from_secs(30)), at(75));
         assert_eq!(given_up(at(10)), at(40));
         assert!(may_still_be_sent(at(10), at(14)) && !may_still_be_sent(at(10), at(15)));
-    }
-
-    #[test]
-    fn wall_clocks_are_believed_where_they_agree_less_a_doubt() {
-        let minutes = Duration::from_mins;
-        for (server, own, believed) in [(60, 40, 35), (40, 60, 35), (4, 60, 0), (0, 0, 0)] {
-            assert_eq!(credit(minutes(server), minutes(own)), minutes(believed));
-        }
     }
 }

@@ -24,7 +24,6 @@ impl fmt::Display for QuotaLimit {
 }
 
 /// A duration in words short enough for a status line: `60 s`, `1 h`, `250 ms`.
-#[must_use]
 pub(crate) fn describe(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     if !milliseconds.is_multiple_of(1000) {
@@ -75,19 +74,16 @@ pub enum QuotaError {
 
 impl Quota {
     /// The limits, shortest window first.
-    #[must_use]
     pub fn limits(&self) -> &[QuotaLimit] {
         &self.limits
     }
 
     /// Whether no limit is stated.
-    #[must_use]
     pub fn is_off(&self) -> bool {
         self.limits.is_empty()
     }
 
     /// This share of every limit, rounded down, but at least one call.
-    #[must_use]
     pub fn share(&self, percent: u8) -> Self {
         let limits = self
             .limits
@@ -104,7 +100,6 @@ impl Quota {
     }
 
     /// The even spacing at which no limit is ever reached; `None` when the quota is off.
-    #[must_use]
     pub fn even_spacing(&self) -> Option<Duration> {
         self.limits.iter().map(|limit| limit.window / limit.calls.get()).max()
     }
@@ -154,7 +149,6 @@ fn parse_limit(part: &str) -> Result<QuotaLimit, QuotaError> {
 
 /// Reads a duration such as `90s`, `1m`, `1h30m`, `500ms` or `90d`; `None` for anything else and for negative ones. A day
 /// has 24 hours.
-#[must_use]
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     // The library reads 6:00:00 as six hours, which looks too much like a time of day.
     if text.contains(':') {

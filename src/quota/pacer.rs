@@ -43,7 +43,6 @@ const MAXIMUM_BURST: u32 = 5;
 impl Pacer {
     /// A pacer for this quota: the shortest window's calls leave within a sixth of it, at most five at once. `None` when
     /// the quota is off.
-    #[must_use]
     pub(crate) fn new(quota: &Quota, clock: SharedClock) -> Option<Self> {
         let shortest = quota.limits().first()?;
         let calls = shortest.calls.get();
@@ -52,14 +51,12 @@ impl Pacer {
     }
 
     /// The time between two calls of a full window, bursts aside; for schedules. Zero when the quota is off.
-    #[must_use]
     pub(crate) fn spacing(quota: &Quota) -> Duration {
         quota.limits().first().map_or(Duration::ZERO, |shortest| shortest.window / WINDOW_PART / shortest.calls.get())
     }
 
     /// A pacer that spreads the calls evenly, so that even a gateway which only estimates a sliding window finds no
     /// burst. `None` when the quota is off.
-    #[must_use]
     pub(crate) fn evenly(quota: &Quota, clock: SharedClock) -> Option<Self> {
         Some(Self::with_spacing(quota.even_spacing()?, 1, clock))
     }

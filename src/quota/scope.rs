@@ -10,7 +10,6 @@ const APART: &[&[Bucket]] = &[&[Bucket::Machines], &[Bucket::Tags], &[Bucket::Bu
 
 impl QuotaScope {
     /// All buckets, in groups that share a quota.
-    #[must_use]
     pub const fn groups(self) -> &'static [&'static [Bucket]] {
         match self {
             Self::Api => APIS,
@@ -20,13 +19,11 @@ impl QuotaScope {
     }
 
     /// The buckets whose calls count together with those of this one, itself among them.
-    #[must_use]
     pub fn together_with(self, bucket: Bucket) -> &'static [Bucket] {
         self.groups().iter().find(|group| group.contains(&bucket)).copied().unwrap_or(&Bucket::ALL)
     }
 
     /// Whether single and bulk tag calls count apart.
-    #[must_use]
     pub const fn counts_bulk_apart(self) -> bool {
         matches!(self, Self::Auto)
     }
@@ -34,14 +31,12 @@ impl QuotaScope {
 
 /// How many tag calls go as single and how many as bulk calls, where both count apart: bulk calls relieve single ones where
 /// there are more of those, and more altogether than a window takes.
-#[must_use]
 pub(crate) fn side_by_side(quota: &Quota, single: u64, bulk: u64) -> (u64, u64) {
     let all = single + bulk;
     if single > bulk && relieves(quota, all) { (all.div_ceil(2), all / 2) } else { (single, bulk) }
 }
 
 /// Whether it is worth while to use both buckets for so many tag calls: they are more than a window takes.
-#[must_use]
 pub(crate) fn relieves(quota: &Quota, calls: u64) -> bool {
     quota.limits().iter().any(|limit| calls > u64::from(limit.calls.get()))
 }

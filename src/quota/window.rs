@@ -34,7 +34,6 @@ pub(crate) enum Decision {
 }
 
 /// How long after its end a call still counts in a window.
-#[must_use]
 pub(crate) fn counted_for(window: Duration) -> Duration {
     window + window / 2000
 }
@@ -52,13 +51,11 @@ impl Margin {
     const STEADY_MILLIONTHS: u32 = 100;
 
     /// The margin where a clock was seen to run too fast by so many millionths.
-    #[must_use]
     pub(crate) fn for_excess(millionths: u32) -> Self {
         Self { millionths: millionths.saturating_add(Self::STEADY_MILLIONTHS).max(Self::USUAL_MILLIONTHS) }
     }
 
     /// How long after its end a call still counts in a window.
-    #[must_use]
     pub(crate) fn counted_for(self, window: Duration) -> Duration {
         let margin = window.as_nanos() * u128::from(self.millionths) / 1_000_000;
         window + Duration::from_nanos(u64::try_from(margin).unwrap_or(u64::MAX))
@@ -70,7 +67,6 @@ impl Margin {
 ///
 /// Calls are adopted by the same rule: a clock that stands still, since everybody who read it is dead, would let its calls
 /// count for ever.
-#[must_use]
 pub(crate) const fn translated(end: BootTime, position: BootTime, now: BootTime) -> BootTime {
     let age = position.as_microseconds().saturating_sub(end.as_microseconds());
     BootTime::from_microseconds(now.as_microseconds().saturating_sub(age))
@@ -218,7 +214,7 @@ mod tests {
         let quota: Quota = "50/2s,150/10s".parse().expect("a quota");
         let arrivals = simulate(&quota, &vec![(0, 0); 400], 16);
         let last = arrivals.last().copied().expect("calls");
-        // The bound of the design for 400 calls: 10 s · ⌊399/150⌋ + 2 s · ⌊99/50⌋ = 22 s, plus the margins.
+        // The bound for 400 calls: 10 s · ⌊399/150⌋ + 2 s · ⌊99/50⌋ = 22 s, plus the margins.
         assert!((22_000_000..22_050_000).contains(&last), "{last}");
     }
 }

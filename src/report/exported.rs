@@ -29,7 +29,6 @@ pub(crate) struct ExportedColumns {
 
 impl ExportedColumns {
     /// Finds the fields by the cells of the header, whatever their case, blanks, `_` and `-`.
-    #[must_use]
     pub(crate) fn find(header: &[String]) -> Self {
         let header: Vec<String> = header.iter().map(|cell| bare_name(cell)).collect();
         let of_name = |name: &str| header.iter().position(|cell| *cell == bare_name(name));

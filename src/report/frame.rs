@@ -15,7 +15,6 @@ const LISTED: usize = 100;
 /// One call of the program.
 #[derive(Clone, Debug)]
 pub(crate) struct Invocation {
-    /// When it began.
     pub started_at: Timestamp,
     /// The input as a path that means the same in any directory, where the command has one.
     pub input: Option<String>,
@@ -38,13 +37,11 @@ pub(crate) struct Ending {
 
 impl Ending {
     /// A command that came to its end, whatever it found.
-    #[must_use]
     pub(crate) const fn finished(exit_status: u8) -> Self {
         Self { exit_status, ended: "finished", reason: None, hint: None, causes: Vec::new() }
     }
 
     /// A command that could not do its work. What was found in a refused input are its causes, if there is any.
-    #[must_use]
     pub(crate) fn failed(exit_status: u8, ended: &'static str, problem: &Problem, findings: &[Value]) -> Self {
         let reason = masked_ours(&problem.on_one_line()).into_owned();
         let hint = problem.hint.as_deref().map(|hint| masked_ours(hint).into_owned());
@@ -83,7 +80,6 @@ impl Invocation {
 }
 
 /// Two objects as one.
-#[must_use]
 pub(crate) fn joined(object: Value, more: Value) -> Value {
     let maps = [object, more].into_iter().filter_map(|value| match value {
         Value::Object(map) => Some(map),

@@ -13,7 +13,6 @@ use crate::words::{self, counted, group_digits};
 const NAMED: usize = 5;
 
 /// Names the runs that are in the way: whose they are, since when, and what they change that we want to change.
-#[must_use]
 pub(crate) fn describe_holders(holders: &[Holder], now: Timestamp) -> String {
     let time_zone = TimeZone::system();
     if let [holder] = holders {

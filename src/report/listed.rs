@@ -38,7 +38,6 @@ pub(crate) struct Fields {
 
 impl ListBuilder {
     /// Keeps the fields of these names; a name that no field has is nobody's.
-    #[must_use]
     pub(crate) fn keeping<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let wanted: Vec<String> = names.into_iter().map(bare_name).collect();
         let kept = COLUMNS.iter().enumerate().filter(|(_, column)| wanted.contains(&bare_name(column)));
@@ -60,14 +59,12 @@ impl ListBuilder {
     }
 
     /// Writes the machines down, too, as the rows of an input.
-    #[must_use]
     pub(crate) fn writing_rows(mut self) -> Self {
         self.fields.rows = Some(Box::new(csv::Writer::from_writer(SpooledTempFile::new(ROWS_IN_MEMORY_BYTES))));
         self
     }
 
     /// What was read.
-    #[must_use]
     pub(crate) fn into_parts(self) -> (InventoryBuilder, Fields) {
         (self.inventory, self.fields)
     }

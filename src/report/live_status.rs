@@ -108,7 +108,6 @@ impl LiveStatus {
     }
 
     /// Where the command stood when somebody looked last.
-    #[must_use]
     pub(crate) fn last_standing(&self) -> StatusSnapshot {
         self.lock().standing.clone()
     }

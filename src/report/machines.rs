@@ -49,9 +49,7 @@ const KNOWN_BY: [&str; 2] = ["machineTags", "currentDeviceValue"];
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the machines to {}", shown(path))]
 pub(crate) struct MachinesError {
-    /// The target.
     pub path: PathBuf,
-    /// Why not.
     #[source]
     pub source: io::Error,
 }
@@ -59,15 +57,12 @@ pub(crate) struct MachinesError {
 /// Where the machines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MachinesTarget {
-    /// Standard output.
     StandardOutput,
-    /// A file.
     File(PathBuf),
 }
 
 impl MachinesTarget {
     /// The name in messages.
-    #[must_use]
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::StandardOutput => Path::new("standard output"),

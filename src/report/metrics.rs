@@ -98,7 +98,6 @@ pub(super) struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    /// The page.
     pub(super) fn page(&self) -> String {
         let (job, earlier, text) = (self.job, self.earlier, String::new());
         let mut page = Page { job, earlier, text, name: "", help: None };

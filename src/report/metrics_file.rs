@@ -78,7 +78,6 @@ impl MetricsFile {
     }
 
     /// Whether it is known when the job last succeeded.
-    #[must_use]
     pub(crate) const fn knows_last_success(&self) -> bool {
         self.last_success.is_some()
     }
@@ -89,7 +88,6 @@ impl MetricsFile {
     }
 
     /// The page of this moment; with the exit status once the command has ended.
-    #[must_use]
     pub(crate) fn page(&self, standing: &StatusSnapshot, exit_status: Option<u8>, now: Timestamp) -> String {
         Moment {
             job: &self.job,

@@ -51,7 +51,6 @@ pub(super) fn obstacle_text((cause, until): Obstacle, time_zone: &TimeZone) -> S
 }
 
 /// What cannot be had, since this stands in the way of a call that is not made again.
-#[must_use]
 pub(crate) fn hindrance_problem(what: &str, in_the_way: WaitCause, next: Option<Timestamp>) -> Problem {
     let obstacle = (in_the_way, next);
     Problem {

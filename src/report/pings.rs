@@ -72,7 +72,6 @@ pub(crate) enum PingFailure {
 
 impl PingFailure {
     /// Whether it may be heard another time.
-    #[must_use]
     pub(crate) const fn is_transient(&self) -> bool {
         match self {
             Self::Lost(loss) => loss.is_transient(),
@@ -97,7 +96,6 @@ pub(crate) struct PingSubject<'a> {
 
 impl PingStyle {
     /// What to say; nothing where the service has no word for it.
-    #[must_use]
     pub(crate) fn ping(self, occasion: PingOccasion, subject: &PingSubject<'_>) -> Option<Ping> {
         match self {
             Self::Healthchecks => Some(healthchecks(occasion, subject)),

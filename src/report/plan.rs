@@ -40,7 +40,6 @@ pub(crate) struct PlanReport<'a> {
     pub selected_from: Option<u32>,
     /// Rows that are in error and skipped.
     pub invalid_rows: u64,
-    /// The plan.
     pub plan: &'a Plan,
     /// The tenant's machines, if they were read.
     pub inventory: Option<&'a Inventory>,
@@ -69,14 +68,12 @@ struct ChangeCount<'a> {
 
 impl<'a> PlanReport<'a> {
     /// Machines that the inventory lacks.
-    #[must_use]
     pub(crate) fn unlisted_machines(&self) -> u64 {
         let numbers = (0..u32::try_from(self.plan.machines.len()).unwrap_or(u32::MAX)).map(MachineNumber);
         numbers.filter(|number| self.plan.is_unlisted(*number)).count() as u64
     }
 
     /// Rows whose machine's name leads to no machine.
-    #[must_use]
     pub(crate) fn unresolved_rows(&self) -> u64 {
         let mut rows = 0;
         let mut last = None;
@@ -89,7 +86,6 @@ impl<'a> PlanReport<'a> {
     }
 
     /// What the object for `--json` says of the plan.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let counts = self.counts();
         let sorted = sorted(&counts);
@@ -145,7 +141,6 @@ impl<'a> PlanReport<'a> {
     }
 
     /// The text for people.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let changes = self.plan.count(Decision::Change);

@@ -34,7 +34,6 @@ pub(crate) struct Setting {
 
 impl Preflight {
     /// Nothing was looked at so far.
-    #[must_use]
     pub(crate) const fn new(screen: Screen, json: bool) -> Self {
         Self { screen, json, checks: Vec::new() }
     }
@@ -88,7 +87,6 @@ impl Preflight {
     }
 
     /// What there is to say to scripts.
-    #[must_use]
     pub(crate) fn json(self) -> Value {
         json!({"checks": self.checks})
     }

@@ -11,7 +11,6 @@ use crate::outside::shown;
 pub(crate) struct Problem {
     /// What happened, with its causes.
     pub error: ProblemSource,
-    /// What to do.
     pub hint: Option<String>,
 }
 
@@ -32,7 +31,6 @@ impl Problem {
     }
 
     /// The error as text: `error:`, `caused by:` for each cause, `hint:`.
-    #[must_use]
     pub(crate) fn render(&self, in_color: bool) -> String {
         let mut text = format!("{} {}", Style::Bad.paint("error:", in_color), self.error);
         let mut cause = self.error.source();

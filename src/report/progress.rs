@@ -32,7 +32,6 @@ pub(crate) struct ProgressReport {
 
 impl ProgressReport {
     /// A report on this screen; a quiet one shows only what needs attention.
-    #[must_use]
     pub(crate) fn new(screen: Screen, quiet: bool) -> Self {
         Self { screen, quiet, time_zone: TimeZone::system(), bar: None, pace: LinePace::default() }
     }

@@ -36,14 +36,12 @@ pub(crate) struct ReadingReport {
 
 impl ReadingReport {
     /// A report on this screen; a quiet one shows only what needs attention.
-    #[must_use]
     pub(crate) fn new(screen: Screen, quiet: bool) -> Self {
         let (time_zone, progress) = (TimeZone::system(), ReadProgress::default());
         Self { screen, quiet, time_zone, bar: None, pace: LinePace::default(), progress }
     }
 
     /// Where the reading stood when it was last heard of.
-    #[must_use]
     pub(crate) const fn progress(&self) -> &ReadProgress {
         &self.progress
     }
@@ -123,7 +121,6 @@ fn status_line(progress: &ReadProgress, time_zone: &TimeZone) -> String {
 }
 
 /// What the object for `--json` says of an export; no target when nothing was written.
-#[must_use]
 pub(crate) fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarget>) -> Value {
     json!({
         "machines": progress.machines,
@@ -137,7 +134,6 @@ pub(crate) fn reading_json(progress: &ReadProgress, target: Option<&MachinesTarg
 }
 
 /// Why the machines could not be read, in a word for scripts.
-#[must_use]
 pub(crate) const fn reading_code(error: &ReadError) -> &'static str {
     match error {
         ReadError::Aborted(cause) => abort_code(cause),
@@ -153,7 +149,6 @@ pub(crate) const fn reading_code(error: &ReadError) -> &'static str {
 }
 
 /// What to show when the machines could not be read.
-#[must_use]
 pub(crate) fn reading_problem(error: ReadError) -> Problem {
     let ended = |reason: EndReason| Problem {
         error: format!("the list of machines was not read to its end, {}", reason_text(&reason)).into(),

@@ -114,7 +114,7 @@ pub(super) fn reason_hint(reason: &EndReason) -> Option<String> {
                 .to_owned()
         }
         EndReason::Aborted(AbortCause::Refused(AbortReason::Redirected { .. })) => {
-            "check --base-url and --cloud; a proxy that wants a sign-in redirects, too. The token was sent nowhere else"
+            "check --base-url and --cloud; a proxy that requires a sign-in redirects, too. The token was sent nowhere else"
                 .to_owned()
         }
         EndReason::Aborted(AbortCause::Refused(AbortReason::ProxyAuthentication)) => {

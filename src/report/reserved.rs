@@ -29,14 +29,12 @@ pub(crate) struct Reserved {
 
 impl Reserved {
     /// With this file, too.
-    #[must_use]
     pub(crate) fn with(mut self, purpose: &'static str, path: impl Into<PathBuf>) -> Self {
         self.files.push((purpose, path.into()));
         self
     }
 
     /// With everything that is or could be in this directory, too, but not in directories in it.
-    #[must_use]
     pub(crate) fn with_directory(mut self, purpose: &'static str, path: impl Into<PathBuf>) -> Self {
         self.directories.push((purpose, path.into()));
         self

@@ -62,11 +62,9 @@ pub(crate) struct ErrorKey {
 /// Rows that ended in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ErrorGroup {
-    /// How many.
     pub rows: u64,
     /// The first of them.
     pub example_row: u32,
-    /// Its message.
     pub message: String,
 }
 
@@ -309,7 +307,6 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
 
 impl Totals {
     /// Rows with this status.
-    #[must_use]
     pub(crate) fn count(&self, status: Status) -> u64 {
         self.statuses.get(&status).copied().unwrap_or(0)
     }

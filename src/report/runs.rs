@@ -24,14 +24,12 @@ const DETAIL: &str = "      ";
 /// All runs, newest first.
 #[derive(Debug)]
 pub(crate) struct RunList<'a> {
-    /// The runs.
     pub runs: &'a [RunEntry],
 }
 
 /// One run.
 #[derive(Debug)]
 pub(crate) struct RunView<'a> {
-    /// The run.
     pub details: &'a RunDetails,
     /// Options that commands about this run must repeat; each with a blank before it.
     pub repeated_options: &'a str,
@@ -39,13 +37,11 @@ pub(crate) struct RunView<'a> {
 
 impl RunList<'_> {
     /// What the object for `--json` says of them.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         json!({ "runs": self.runs.iter().map(entry_json).collect::<Vec<_>>() })
     }
 
     /// The table for people: a part for each service, tenant and app.
-    #[must_use]
     pub(crate) fn text(&self, screen: &Screen) -> String {
         self.text_in(screen, &TimeZone::system())
     }
@@ -115,7 +111,6 @@ fn extent_text(run: &RunEntry) -> String {
 
 impl RunView<'_> {
     /// What the object for `--json` says: what the list shows of the run, and more.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let run = self.details;
         let mut calls: BTreeMap<&str, u32> = CallKind::ALL.into_iter().map(|kind| (kind.as_str(), 0)).collect();
@@ -134,7 +129,6 @@ impl RunView<'_> {
     }
 
     /// The text for people.
-    #[must_use]
     pub(crate) fn text(&self, screen: &Screen) -> String {
         self.text_in(screen, &TimeZone::system())
     }

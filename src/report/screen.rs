@@ -91,7 +91,6 @@ impl OutputError {
 
 impl Screen {
     /// Looks at standard error once: is it a terminal, may it have colours? A quiet screen shows no warnings.
-    #[must_use]
     pub(crate) fn new(color: ColorChoice, quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -117,7 +116,6 @@ impl Screen {
     }
 
     /// A screen over these streams, which are no terminal.
-    #[must_use]
     pub(crate) fn over(streams: Arc<dyn Streams>, quiet: bool) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         Self {
@@ -136,7 +134,6 @@ impl Screen {
     }
 
     /// Writes lines for people in this format; where they are JSON, nothing is animated or coloured.
-    #[must_use]
     pub(crate) fn with_line_format(self, format: LogFormat) -> Self {
         match format {
             LogFormat::Text => self,
@@ -148,37 +145,31 @@ impl Screen {
     }
 
     /// Whether every line for people is a JSON object.
-    #[must_use]
     pub(crate) const fn has_json_lines(&self) -> bool {
         self.json_lines
     }
 
     /// Says in every object that it is of this call of the program.
-    #[must_use]
     pub(crate) fn with_invocation(self, invocation: Invocation) -> Self {
         Self { invocation: Arc::new(invocation), ..self }
     }
 
     /// Whether anything was written to standard output.
-    #[must_use]
     pub(crate) fn has_written_data(&self) -> bool {
         self.has_data.load(Ordering::Relaxed)
     }
 
     /// Sends what is logged to this file instead of standard error.
-    #[must_use]
     pub(crate) fn with_log_file(self, file: std::fs::File) -> Self {
         Self { log_file: Some(Arc::new(OutputQueue::new(file))), ..self }
     }
 
     /// Whether a bar can be drawn.
-    #[must_use]
     pub(crate) const fn is_animated(&self) -> bool {
         self.animated
     }
 
     /// Whether what is logged may have colours.
-    #[must_use]
     pub(crate) const fn log_has_color(&self) -> bool {
         self.color && self.log_file.is_none()
     }
@@ -214,7 +205,6 @@ impl Screen {
     }
 
     /// When this call of the program began.
-    #[must_use]
     pub(crate) fn begun_at(&self) -> Timestamp {
         self.invocation.started_at
     }
@@ -396,7 +386,6 @@ impl Screen {
     }
 
     /// A text of the library that reads the command line, coloured if colours are wanted.
-    #[must_use]
     pub(crate) fn styled(&self, text: &clap::builder::StyledStr) -> String {
         if self.color { text.ansi().to_string() } else { text.to_string() }
     }

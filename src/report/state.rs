@@ -21,7 +21,6 @@ pub(crate) struct StateView<'a> {
 
 impl StateView<'_> {
     /// What the object for `--json` says.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let process = |at_work: &AtWork| {
             json!({
@@ -43,7 +42,6 @@ impl StateView<'_> {
     }
 
     /// The text for people.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         self.text_in(&TimeZone::system())
     }

@@ -40,7 +40,6 @@ const SOME_ARE_UNKNOWN: &str = "some outcomes are unknown";
 pub(crate) struct RunSummary<'a> {
     /// The run's name.
     pub run_id: &'a str,
-    /// Why it ended.
     pub reason: &'a EndReason,
     /// What the engine counted.
     pub progress: &'a Progress,
@@ -66,7 +65,6 @@ pub(crate) struct RunSummary<'a> {
 
 /// How a run ended whose results cannot be written: what the books say of its operations, or where those cannot be read
 /// what the engine counted.
-#[must_use]
 pub(crate) fn describe_end(run_id: &str, reason: &EndReason, stored: Option<&RunEntry>, progress: &Progress) -> String {
     let ended = match reason {
         EndReason::Finished => "is finished".to_owned(),
@@ -88,7 +86,6 @@ fn counted_text(progress: &Progress) -> String {
 
 impl RunSummary<'_> {
     /// What the object for `--json` says of the run.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let more = json!({
             "calls": calls_object(|kind| self.progress.calls.get(&kind).copied().unwrap_or(0)),
@@ -104,7 +101,6 @@ impl RunSummary<'_> {
     }
 
     /// How it ended, for the object.
-    #[must_use]
     pub(crate) fn ending(&self) -> Ending {
         let left = self.totals.count(Status::NotAttempted);
         let obstacle = obstacle(self.reason, self.progress).map(|obstacle| obstacle_cause(obstacle, left));
@@ -121,7 +117,6 @@ impl RunSummary<'_> {
     }
 
     /// How it ended, for the books.
-    #[must_use]
     pub(crate) fn session_end(&self) -> RunSessionEnd {
         let Ending { exit_status, ended, reason, hint, .. } = self.ending();
         let spent = self.progress.spent.iter().map(|(part, time)| (spent_name(*part), *time)).collect();
@@ -129,7 +124,6 @@ impl RunSummary<'_> {
     }
 
     /// The text for people.
-    #[must_use]
     pub(crate) fn text(&self, screen: &Screen) -> String {
         let mut text = String::new();
         // Writing into a string cannot fail.
@@ -273,7 +267,6 @@ impl RunSummary<'_> {
 }
 
 /// What the object for `--json` says of results that were written.
-#[must_use]
 pub(crate) fn results_json(run_id: &str, input: &str, totals: &Totals, target: &ResultsTarget) -> Value {
     let statuses: BTreeMap<&str, u64> =
         Status::ALL.into_iter().map(|status| (status.as_str(), totals.count(status))).collect();
@@ -290,7 +283,6 @@ pub(crate) fn results_json(run_id: &str, input: &str, totals: &Totals, target: &
 }
 
 /// Says where the results of an earlier run are now.
-#[must_use]
 pub(crate) fn kept_text(kept: &[PathBuf]) -> String {
     let paths: Vec<String> = kept.iter().map(shown).collect();
     format!("Kept: {} (results of an earlier run)", paths.join(", "))

@@ -19,7 +19,6 @@ pub(crate) struct TagsReport<'a>(pub &'a TagList<'a>);
 
 impl TagsReport<'_> {
     /// What the object for `--json` says: the tags exactly.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let Self(list) = self;
         let tag = |one: &ListedTag<'_>| json!({"tag": one.tag, "machines": one.machines, "twins": one.twins});
@@ -32,7 +31,6 @@ impl TagsReport<'_> {
     }
 
     /// The text for people, in 80 columns.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         let Self(list) = self;
         let mut text = String::new();

@@ -24,9 +24,7 @@ pub(crate) enum ResultsError {
     /// The file cannot be made or written.
     #[error("cannot write the results to {}", shown(path))]
     File {
-        /// The target.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -35,17 +33,10 @@ pub(crate) enum ResultsError {
     Reserved(#[from] ReservedError),
     /// The target is there, and not by us.
     #[error("{} already exists, and nothing in it shows that tagfleet wrote it", shown(path))]
-    NotOurs {
-        /// The target.
-        path: PathBuf,
-    },
+    NotOurs { path: PathBuf },
     /// The target is there, and is not to be changed.
     #[error("{} already exists and is read-only", shown(path))]
-    ReadOnly {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The store failed.
+    ReadOnly { path: PathBuf },
     #[error("cannot read the run back")]
     Store(#[from] StoreError),
 }
@@ -53,7 +44,6 @@ pub(crate) enum ResultsError {
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ResultsTarget {
-    /// Standard output.
     StandardOutput,
     /// Something that is there and no ordinary file, such as a pipe or `/dev/null`; nothing can stand beside it.
     Device(PathBuf),
@@ -68,7 +58,6 @@ pub(crate) enum ResultsTarget {
 
 impl ResultsTarget {
     /// A file, with the other one's name made from it: `x.results.csv` and `x.failed.csv`.
-    #[must_use]
     pub(crate) fn file(results: PathBuf) -> Self {
         if is_device(&results) {
             return Self::Device(results);
@@ -80,7 +69,6 @@ impl ResultsTarget {
     }
 
     /// Where all rows go, if that has a name.
-    #[must_use]
     pub(crate) fn results(&self) -> Option<&Path> {
         match self {
             Self::StandardOutput => None,
@@ -89,7 +77,6 @@ impl ResultsTarget {
     }
 
     /// Where the rows go that are worth feeding back, if anywhere.
-    #[must_use]
     pub(crate) fn failed(&self) -> Option<&Path> {
         match self {
             Self::StandardOutput | Self::Device(_) => None,
@@ -98,14 +85,12 @@ impl ResultsTarget {
     }
 
     /// Where all rows go as a path that means the same in any directory; `None` for standard output.
-    #[must_use]
     pub(crate) fn absolute_path(&self) -> Option<String> {
         Some(std::path::absolute(self.results()?).ok()?.to_string_lossy().into_owned())
     }
 
     /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
     /// repeats these options.
-    #[must_use]
     pub(crate) fn command_to_write_again(&self, run_id: &str, repeated_options: &str) -> String {
         let target = self.results().map(|results| format!(" -o {}", shell_word(results))).unwrap_or_default();
         format!("tagfleet results {run_id}{target}{repeated_options}")

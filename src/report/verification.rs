@@ -24,7 +24,6 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// What was found about one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RowFinding {
-    /// The row.
     pub row: RowNumber,
     /// The worst of what it asks for; `None` for a row in error.
     pub finding: Option<Finding>,
@@ -80,7 +79,6 @@ pub(crate) struct VerificationTotals {
 
 impl VerificationTotals {
     /// Counts rows.
-    #[must_use]
     pub(crate) fn of(rows: &[RowFinding]) -> Self {
         let mut totals = Self::default();
         for row in rows {
@@ -93,13 +91,11 @@ impl VerificationTotals {
     }
 
     /// Rows with this finding.
-    #[must_use]
     pub(crate) fn count(&self, finding: Finding) -> u64 {
         self.findings.get(&finding).copied().unwrap_or(0)
     }
 
     /// What the object for `--json` says of the rows.
-    #[must_use]
     pub(crate) fn json(&self, list_calls: u64, output: Option<&str>) -> Value {
         let rows: u64 = self.findings.values().sum::<u64>() + self.invalid;
         json!({
@@ -115,7 +111,6 @@ impl VerificationTotals {
     }
 
     /// The text for people.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         let pending = "pending (tagfleet wrote there within the last 15 minutes, and the list may not show that yet)";
         let words = [

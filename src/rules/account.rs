@@ -161,7 +161,6 @@ impl Account {
     }
 
     /// Where a tag comes from that was given, to stand in front of what is said of it: the line and the name of its rule.
-    #[must_use]
     pub(crate) fn place_of(&self, tag: &Tag) -> String {
         let name = self.given.get(tag.as_str());
         let rule = self.rules.iter().find(|rule| Some(&rule.name) == name);
@@ -169,7 +168,6 @@ impl Account {
     }
 
     /// Tags that were not created, since they are odd.
-    #[must_use]
     pub(crate) fn odd_tags(&self) -> u64 {
         self.rules.iter().map(|rule| rule.odd).sum()
     }
@@ -185,13 +183,11 @@ impl Account {
     }
 
     /// Whether a rule, or the scope, could be decided about no machine: that nothing differs is no news then.
-    #[must_use]
     pub(crate) fn is_blind(&self) -> bool {
         self.undecidable().is_some()
     }
 
     /// The text for people, to stand below what holds.
-    #[must_use]
     pub(crate) fn verification_text(&self) -> String {
         let mut text = self.text();
         // Writing into a string cannot fail.
@@ -207,7 +203,6 @@ impl Account {
     }
 
     /// Machines to which two rules give two values: a fault for every two rules.
-    #[must_use]
     pub(crate) fn conflicts(&self) -> Vec<Fault> {
         let rule = |number: usize| self.rules.get(number).map_or(("", 0), |rule| (rule.name.as_str(), rule.line));
         let told = self.conflicts.iter().map(|((earlier, later), ValueConflict { machines, names })| {
@@ -233,7 +228,6 @@ impl Account {
     }
 
     /// The text for people, to stand below a plan.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a string cannot fail.
@@ -279,7 +273,6 @@ impl Account {
     }
 
     /// What an object for scripts says of the rules.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let rules = self.rules.iter().map(|rule| {
             json!({

@@ -51,7 +51,6 @@ impl Default for Guards {
 
 impl Guards {
     /// Whether a list of so many machines is too short after one of so many.
-    #[must_use]
     pub(crate) const fn is_too_short(&self, machines: u64, before: u64) -> bool {
         machines.saturating_mul(100) < before.saturating_mul(self.machines_percent as u64)
     }
@@ -70,7 +69,6 @@ pub(crate) enum Mode {
 /// A rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    /// Its name.
     pub name: String,
     /// Where it begins in the file, from 1.
     pub line: usize,
@@ -93,7 +91,6 @@ pub(super) enum TagForm {
 /// What a rule gives to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
-    /// The tag.
     pub tag: Option<Tag>,
     /// The device value.
     pub value: Option<DeviceValue>,
@@ -101,7 +98,6 @@ pub(crate) struct Assignment {
 
 impl Rule {
     /// Whether it could give a tag to some machine.
-    #[must_use]
     pub(crate) fn could_give(&self, tag: &str) -> bool {
         match &self.tag {
             Some(TagForm::Literal(own)) => own.as_str() == tag,

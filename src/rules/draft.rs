@@ -127,7 +127,6 @@ impl Draft {
     }
 
     /// The lookups that it asks for.
-    #[must_use]
     pub(crate) fn lookups(&self) -> &[LookupOrder] {
         &self.lookups
     }

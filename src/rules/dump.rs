@@ -23,7 +23,6 @@ struct Holders<'i> {
 }
 
 /// Writes the file for the tags that begin so; `None` when no machine has one.
-#[must_use]
 pub(crate) fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Option<String> {
     let mut holders: BTreeMap<&str, Holders<'_>> = BTreeMap::new();
     for machine in inventory.machines() {

@@ -84,7 +84,6 @@ impl Explanation {
     }
 
     /// The text for people.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         let name = self.name.as_deref().map(|name| format!("{} ", shown(name))).unwrap_or_default();
         let scope = match self.in_scope {
@@ -107,7 +106,6 @@ impl Explanation {
     }
 
     /// What an object for scripts says.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         let rules = self
             .rules

@@ -7,9 +7,7 @@ use std::fmt;
 pub(crate) struct Fault {
     /// The line of the file, from 1.
     pub line: usize,
-    /// What is wrong.
     pub message: String,
-    /// What to do.
     pub hint: Option<String>,
 }
 

@@ -45,7 +45,6 @@ pub(crate) struct TagsHeld<'m> {
 
 impl<'m> TagsHeld<'m> {
     /// Of a machine.
-    #[must_use]
     pub(crate) fn of(machine: ListedMachine<'m>, recent: &'m RecentWrites) -> Self {
         let mut held = Self { tags: machine.tags().collect(), are_known: machine.shows_tags() };
         for (tag, written) in recent.tags_of(machine.id()) {
@@ -66,7 +65,6 @@ impl<'m> TagsHeld<'m> {
     }
 
     /// The tags, where they are known for certain.
-    #[must_use]
     pub(crate) fn known(&self) -> Option<&[&'m str]> {
         self.are_known.then_some(self.tags.as_slice())
     }

@@ -15,7 +15,6 @@ pub(crate) enum Verdict {
     Gives(Assignment),
     /// It would, and only reports.
     Reports(Assignment),
-    /// It does not.
     DoesNot,
     /// An earlier rule of its set has won.
     Surpassed,
@@ -49,19 +48,16 @@ enum SetState {
 
 impl Verdict {
     /// Whether the rule's tag must stay as it is, there or not.
-    #[must_use]
     pub(crate) const fn protects(&self) -> bool {
         matches!(self, Self::SurpassedByReport | Self::Undecided | Self::Waits | Self::Odd(..))
     }
 
     /// Whether it cannot be told what the rule gives.
-    #[must_use]
     pub(crate) const fn is_undecided(&self) -> bool {
         matches!(self, Self::Undecided | Self::Waits)
     }
 
     /// What the rule gives, whether that is done or only reported.
-    #[must_use]
     pub(crate) const fn assignment(&self) -> Option<&Assignment> {
         match self {
             Self::Gives(assignment) | Self::Reports(assignment) => Some(assignment),
@@ -72,7 +68,6 @@ impl Verdict {
 
 impl Declaration {
     /// Judges a machine. Of tags that differ only in case or width, those are given that `spellings` chose.
-    #[must_use]
     pub(super) fn judge(&self, machine: &MachineView<'_>, spellings: &Spellings) -> Judgement {
         let in_scope = self.scope.as_ref().map_or(Some(true), |scope| holds(scope, machine));
         if in_scope != Some(true) {
@@ -104,7 +99,6 @@ impl Declaration {
     }
 
     /// Why a rule is undecided about a machine: what its condition or its tag needs and the machine lacks.
-    #[must_use]
     pub(crate) fn lacking(rule: &Rule, machine: &MachineView<'_>) -> Vec<String> {
         let mut lacking = rule.condition.lacking(machine);
         if lacking.is_empty()
@@ -116,7 +110,6 @@ impl Declaration {
     }
 
     /// The same of the scope.
-    #[must_use]
     pub(crate) fn lacking_for_scope(&self, machine: &MachineView<'_>) -> Vec<String> {
         self.scope.as_ref().map_or_else(Vec::new, |scope| scope.lacking(machine))
     }

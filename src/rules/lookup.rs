@@ -72,7 +72,6 @@ impl LookupOrder {
     }
 
     /// A fault of the file that holds it, whose text says why it cannot be used.
-    #[must_use]
     pub(crate) fn unusable(&self, why: &str) -> Fault {
         self.fault(format!("{} cannot be used: {why}", shown(&self.file)))
     }
@@ -151,25 +150,21 @@ impl Lookup {
     }
 
     /// What rules call it.
-    #[must_use]
     pub(crate) fn name(&self) -> &str {
         &self.order.name
     }
 
     /// How it was asked for.
-    #[must_use]
     pub(crate) const fn order(&self) -> &LookupOrder {
         &self.order
     }
 
     /// Its columns.
-    #[must_use]
     pub(crate) fn header(&self) -> &[String] {
         self.list.header()
     }
 
     /// How many rows it has.
-    #[must_use]
     pub(crate) fn len(&self) -> u64 {
         self.list.rows().count() as u64
     }

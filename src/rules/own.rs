@@ -26,14 +26,12 @@ pub(crate) enum Owned {
 impl Owned {
     /// What is meant by an entry of `retired`: one that ends in a letter or digit is a whole tag, any other the beginning of
     /// tags.
-    #[must_use]
     pub(crate) fn retired(entry: &str) -> Self {
         let is_whole = entry.ends_with(char::is_alphanumeric);
         if is_whole { Self::Tag(entry.to_owned()) } else { Self::Prefix(entry.to_owned()) }
     }
 
     /// Whether a tag is among them.
-    #[must_use]
     pub(crate) fn holds(&self, tag: &str) -> bool {
         match self {
             Self::Prefix(prefix) => tag.starts_with(prefix.as_str()),
@@ -42,7 +40,6 @@ impl Owned {
     }
 
     /// Whether some tag could be among both, or one among these and another among those that differ only in case or width.
-    #[must_use]
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let meet = |one: &Self, other: &Self| match (one, other) {
             (Self::Prefix(one), Self::Prefix(other)) => {
@@ -62,7 +59,6 @@ impl Owned {
     }
 
     /// Whether every tag of the other is among them.
-    #[must_use]
     pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Prefix(one), Self::Prefix(other) | Self::Tag(other)) => other.starts_with(one.as_str()),
@@ -73,7 +69,6 @@ impl Owned {
 
     /// The text of it.
     #[cfg(any(test, fuzzing))]
-    #[must_use]
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Prefix(text) | Self::Tag(text) => text,
@@ -106,32 +101,27 @@ impl Ownership {
     }
 
     /// Whether a tag is owned.
-    #[must_use]
     pub(crate) fn holds(&self, tag: &str) -> bool {
         self.all().any(|own| own.value.holds(tag))
     }
 
     /// Whether rules may give a tag.
-    #[must_use]
     pub(crate) fn may_give(&self, tag: &str) -> bool {
         self.given.iter().any(|own| own.value.holds(tag))
     }
 
     /// Whether a tag is retired.
-    #[must_use]
     pub(crate) fn is_retired(&self, tag: &str) -> bool {
         self.retired.iter().any(|own| own.value.holds(tag))
     }
 
     /// Whether all tags that begin so may be given.
-    #[must_use]
     pub(crate) fn may_give_all(&self, prefix: &str) -> bool {
         let wanted = Owned::Prefix(prefix.to_owned());
         self.given.iter().any(|own| own.value.covers(&wanted))
     }
 
     /// What both own: of this one with its line, and of the other.
-    #[must_use]
     pub(crate) fn first_overlap<'o>(&self, others: &'o [Owned]) -> Option<(&Placed<Owned>, &'o Owned)> {
         self.all().find_map(|own| Some((own, others.iter().find(|other| own.value.overlaps(other))?)))
     }

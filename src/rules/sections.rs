@@ -90,7 +90,6 @@ impl<'t> Section<'t> {
         self.table.remove(key)
     }
 
-    /// A text.
     pub(super) fn text(&mut self, key: &'static str, faults: &mut Faults<'_>) -> Option<Spanned<String>> {
         let entry = self.take(key)?;
         text(entry, &self.called(key), faults)

@@ -10,7 +10,7 @@ use super::join::{candidates, carry_into, input_digest, is_of_input, join, opera
 use super::order_digest::OrderDigest;
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
-use super::resume::{go_on, operations_left};
+use super::resume::{GoingOn, go_on, operations_left};
 use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
@@ -34,6 +34,13 @@ pub(crate) struct ApplyOrder {
     pub(crate) joins: bool,
 }
 
+impl ApplyOrder {
+    /// How an unfinished run of the same command is gone on with.
+    pub(super) const fn going_on(&self) -> GoingOn<'_> {
+        GoingOn { target: &self.target, planning: self.planning, options: &self.run, taken_back: None }
+    }
+}
+
 /// Plans, asks, sends, and answers every row.
 pub(crate) async fn apply<T: Transport>(
     tenant: &Tenant<T>,
@@ -48,8 +55,7 @@ pub(crate) async fn apply<T: Transport>(
     }
     if let Some(unfinished) = application.same_command().await? {
         context.say(&keeps_rows(&unfinished));
-        let going_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, context);
-        return Box::pin(going_on).await;
+        return Box::pin(go_on(tenant, &unfinished.run, order.going_on(), context)).await;
     }
     application.input.note_selection(&context.screen);
     loop {

@@ -3,7 +3,7 @@
 use super::RunContext;
 use super::tenant::Tenant;
 use crate::api::Transport;
-use crate::call::beside_the_runtime;
+use crate::call::on_blocking_thread;
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
 use crate::report::{Ending, MachinesFile, MachinesSheet, MachinesTarget, ReadingReport, reading_json};
@@ -20,7 +20,7 @@ pub(crate) async fn inventory<T: Transport>(
     let mut report = ReadingReport::new(context.screen.clone(), context.quiet);
     let screen = context.screen.clone();
     let outcome = match tenant.read_into(sheet, &mut report, context).await {
-        Ok(sheet) => beside_the_runtime(move || file.finish(sheet, &screen)).await.map_err(CommandError::from),
+        Ok(sheet) => on_blocking_thread(move || file.finish(sheet, &screen)).await.map_err(CommandError::from),
         Err(error) => Err(error),
     };
     outcome.map_err(|error| error.with_own(reading_json(report.progress(), None)))?;

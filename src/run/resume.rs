@@ -57,20 +57,31 @@ pub(crate) async fn resume<T: Transport>(
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;
-    go_on(tenant, &stored, None, &target, order.planning, &order.run, context).await
+    let how = GoingOn { target: &target, planning: order.planning, options: &order.run, taken_back: None };
+    go_on(tenant, &stored, how, context).await
 }
 
-/// Takes a run over, sends what is left of it, and answers every row. A run that it takes back is closed before anything is
-/// sent, and must have been claimed.
+/// How a run is gone on with.
+#[derive(Clone, Copy)]
+pub(super) struct GoingOn<'a> {
+    /// Where its results go.
+    pub(super) target: &'a ResultsTarget,
+    /// How what is left is planned.
+    pub(super) planning: PlanningOptions,
+    /// How it is carried out.
+    pub(super) options: &'a RunOptions,
+    /// The run that it takes back, which must have been claimed: it is closed before anything is sent.
+    pub(super) taken_back: Option<RunKey>,
+}
+
+/// Takes a run over, sends what is left of it, and answers every row.
 pub(super) async fn go_on<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
-    taken_back: Option<RunKey>,
-    target: &ResultsTarget,
-    planning: PlanningOptions,
-    options: &RunOptions,
+    how: GoingOn<'_>,
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
+    let GoingOn { target, options, taken_back, .. } = how;
     let stored = &claim_by_name(tenant, stored, options.lock_wait, context).await?;
     let (key, id) = (stored.key, &stored.description.run_id);
     tenant.store.take_over(key).await?;
@@ -78,7 +89,7 @@ pub(super) async fn go_on<T: Transport>(
     tenant.forget_old_runs(options.keep_runs, context).await?;
     let run = Run { tenant, key, id, target, options, selected_from: None, account: None };
     let mut calls = ReadProgress::default();
-    let decided = match plan_and_ask(tenant, stored, planning, options, &mut calls, context).await {
+    let decided = match plan_and_ask(tenant, stored, how, &mut calls, context).await {
         Ok(Ok(decided)) => decided,
         Ok(Err(reason)) => return run.give_up(reason, context).await,
         Err(error) => {
@@ -138,11 +149,11 @@ fn nothing_left(run: Option<&StoredRun>, text: &str, context: &RunContext) -> Re
 async fn plan_and_ask<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
-    planning: PlanningOptions,
-    options: &RunOptions,
+    how: GoingOn<'_>,
     calls: &mut ReadProgress,
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, EndReason>, CommandError> {
+    let GoingOn { planning, options, .. } = how;
     loop {
         let decided = match decide_again(tenant, stored, planning, calls, context).await? {
             Ok(decided) => decided,

@@ -56,8 +56,7 @@ pub(crate) async fn retag<T: Transport>(
     tenant.forget_old_runs(order.run.keep_runs, context).await?;
     if let Some(unfinished) = same_selection(tenant, order, retagging).await? {
         context.say(&keeps_rows(&unfinished));
-        let went_on = go_on(tenant, &unfinished.run, None, &order.target, order.planning, &order.run, context);
-        return Box::pin(went_on).await;
+        return Box::pin(go_on(tenant, &unfinished.run, order.going_on(), context)).await;
     }
     let mut calls = ReadProgress::default();
     loop {

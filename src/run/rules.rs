@@ -19,7 +19,7 @@ use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use super::undo::not_kept;
 use super::verify::verify;
 use crate::api::Transport;
-use crate::call::beside_the_runtime;
+use crate::call::on_blocking_thread;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{InputError, Sheet, SheetWriter};
 use crate::inventory::{Inventory, ReadProgress};
@@ -163,7 +163,7 @@ async fn prepare<T: Transport>(
     }
     let own = tenant.own_writes(machines.began_at).await?;
     let given_last = last.map(|last| last.given.clone()).unwrap_or_default();
-    let (asked, given_last) = beside_the_runtime(move || {
+    let (asked, given_last) = on_blocking_thread(move || {
         let asked = ask(declaration, machines, fields, own, &given_last, &taken_off, as_listed);
         (asked, given_last)
     })

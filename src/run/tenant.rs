@@ -11,7 +11,7 @@ use super::context::{RunContext, Waited};
 use super::patience::Patience;
 use crate::api::Transport;
 use crate::api::sign_in::SignInError;
-use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, beside_the_runtime};
+use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, on_blocking_thread};
 use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
@@ -243,7 +243,7 @@ impl<T: Transport> Tenant<T> {
         let (list, progress) = read?;
         let ended = self.clock.wall_time();
         let (builder, fields) = list.into_parts();
-        let inventory = beside_the_runtime(move || builder.finish(began, ended)).await;
+        let inventory = on_blocking_thread(move || builder.finish(began, ended)).await;
         Ok((MachinesRead { inventory, progress, began_at }, fields))
     }
 

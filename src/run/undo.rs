@@ -10,7 +10,7 @@ use super::join::{input_digest, operations_digest};
 use super::patience::Patience;
 use super::planning::{Planned, PlanningOptions};
 use super::record::record;
-use super::resume::{go_on, named};
+use super::resume::{GoingOn, go_on, named};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -76,7 +76,8 @@ pub(crate) async fn undo<T: Transport>(
         Some(earlier) => {
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
             let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
-            Box::pin(go_on(tenant, &earlier, Some(undone.key), &order.target, planning, &order.run, context)).await
+            let (target, options, taken_back) = (&order.target, &order.run, Some(undone.key));
+            Box::pin(go_on(tenant, &earlier, GoingOn { target, planning, options, taken_back }, context)).await
         }
         None => Box::pin(take_back(tenant, &order, &undone, &patience, context)).await,
     };

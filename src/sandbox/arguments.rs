@@ -46,7 +46,7 @@ pub struct SandboxArguments {
     #[arg(long, help_heading = MACHINES)]
     pub dead_unlisted: bool,
 
-    /// Show tags and device values in the list as they were so long ago
+    /// Show tags and device values in the list as they were this long ago
     #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "0s", help_heading = MACHINES)]
     pub list_lag: Duration,
 
@@ -70,7 +70,7 @@ pub struct SandboxArguments {
     #[arg(long, conflicts_with = "one_bucket", help_heading = QUOTA)]
     pub bulk_apart: bool,
 
-    /// How a 429 tells when to come again
+    /// How a 429 says when to retry
     #[arg(long, value_name = "KIND", value_enum, default_value = "seconds", help_heading = QUOTA)]
     pub retry_after: RetryAfter,
 
@@ -108,7 +108,7 @@ pub struct SandboxArguments {
     #[arg(long, value_name = "CALLS", value_enum, default_value = "all", help_heading = FAULTS)]
     pub fault_scope: FaultScope,
 
-    /// So many faults altogether, then none
+    /// Stop after this many faults
     #[arg(long, value_name = "N", help_heading = FAULTS)]
     pub fault_limit: Option<u64>,
 

@@ -148,7 +148,7 @@ impl Fleet {
             // An id that a described machine has by chance is left out.
             fleet.add(made_up::id(settings.seed, number), SandboxMachine::new(String::new()), true, now);
         }
-        fleet.let_some_die(now);
+        fleet.choose_the_dead(now);
         Ok(fleet)
     }
 
@@ -195,7 +195,7 @@ impl Fleet {
     }
 
     /// Chooses the dead where their number is given.
-    fn let_some_die(&mut self, now: Timestamp) {
+    fn choose_the_dead(&mut self, now: Timestamp) {
         let DeadMachines::Count(count) = self.rules.dead else { return };
         let mut random = fastrand::Rng::with_seed(self.rules.seed);
         let living = self.records.iter_mut().filter(|record| !record.dead);

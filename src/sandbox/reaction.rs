@@ -62,7 +62,7 @@ impl Service {
             Some(What::Fault(fault)) => Some(fault),
             None => passage.fault,
         };
-        self.suffer(fault, call, body)
+        self.react(fault, call, body)
     }
 
     /// Takes a call in and answers it at once.
@@ -86,7 +86,7 @@ impl Service {
     }
 
     /// Answers, or does what the call's fault wants in place of it.
-    fn suffer(&mut self, fault: Option<Fault>, call: &Call, body: Option<&[u8]>) -> Reaction {
+    fn react(&mut self, fault: Option<Fault>, call: &Call, body: Option<&[u8]>) -> Reaction {
         let request_id = call.request_id;
         let refused = |refusal: ApiError| refusal.into_answer(request_id);
         let (answer, delivery) = match fault {

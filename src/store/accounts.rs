@@ -62,9 +62,6 @@ struct CallRange {
 
 impl Reader {
     /// When the first and the last call of a run were let through.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn call_span(&self, run: RunKey) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
         self.connection
             .run(move |transaction| {
@@ -78,9 +75,6 @@ impl Reader {
 
     /// Tells every call of a run's tenant and app from so long before its first call to its last one, in the order in which
     /// they were let through.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn tell_calls<State: Clone + Send + 'static>(
         &self,
         run: RunKey,
@@ -108,9 +102,6 @@ impl Reader {
     }
 
     /// Tells every operation of a run, in the order of their numbers.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn tell_operations<State: Clone + Send + 'static>(
         &self,
         run: RunKey,
@@ -137,9 +128,6 @@ impl Reader {
     }
 
     /// The tags of a run that have these numbers.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn tags_of(&self, run: RunKey, numbers: Vec<TagNumber>) -> Result<Vec<String>, StoreError> {
         self.connection
             .run(move |transaction| {

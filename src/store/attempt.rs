@@ -86,7 +86,6 @@ pub enum AttemptEnd {
 /// What an attempt did to one of its operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationEffect {
-    /// The operation.
     pub operation: OperationId,
     /// Its state from now on; `None` leaves it to be sent again.
     pub state: Option<OperationState>,
@@ -101,7 +100,6 @@ pub struct OperationEffect {
 /// The end of an attempt, to be written in one transaction with what it did.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// Which attempt.
     pub attempt: AttemptKey,
     /// When it counts as ended.
     pub end: AttemptEnd,

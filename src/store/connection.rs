@@ -203,7 +203,6 @@ async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>, waiti
 enum Engine {
     /// A file, or memory.
     File(Database),
-    /// A server.
     Server(Server),
 }
 

@@ -16,7 +16,6 @@ use super::{Reader, Store, StoreError};
 /// What a file of rules declared, as far as later runs need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
-    /// Its name.
     pub name: String,
     /// Beginnings of tags that it owns.
     pub prefixes: Vec<String>,
@@ -33,7 +32,6 @@ pub struct Declared {
 /// A declaration that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclarationInForce {
-    /// It.
     pub declared: Declared,
     /// The file that it came from, as the run named it.
     pub path: String,
@@ -43,9 +41,6 @@ pub struct DeclarationInForce {
 
 impl Reader {
     /// The declarations that are in force in the tenant of this account, by name.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn declarations(&self, account: AccountKey, host: &str) -> Result<Vec<DeclarationInForce>, StoreError> {
         let host = host.to_owned();
         self.connection
@@ -70,9 +65,6 @@ impl Reader {
 
 impl Store {
     /// Notes what the rules declare that a run carries out.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn declare(&self, run: RunKey, declared: Declared) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -87,9 +79,6 @@ impl Store {
     }
 
     /// Gives back what the rules of this name own; says whether there was anything.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn release(&self, account: AccountKey, host: &str, name: &str) -> Result<bool, StoreError> {
         let (host, name) = (host.to_owned(), name.to_owned());
         self.writer

@@ -23,14 +23,12 @@ pub(crate) fn default_directory() -> Result<PathBuf, StoreError> {
 }
 
 /// Where the locks of processes are in a state directory.
-#[must_use]
 pub(crate) fn lock_directory(path: &Path) -> PathBuf {
     path.join(LOCK_DIRECTORY)
 }
 
 /// The files of a state directory: the database with what `SQLite` puts beside it and its witness, there or not, and
 /// whatever else of ours is there.
-#[must_use]
 pub(crate) fn state_files(path: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         ["", "-wal", "-shm", "-journal"].iter().map(|end| path.join(format!("{DATABASE_NAME}{end}"))).collect();

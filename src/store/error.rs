@@ -22,34 +22,25 @@ pub enum StoreError {
     Io {
         /// What was to be used.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: Arc<std::io::Error>,
     },
     /// Somebody else may write into the directory.
     #[error("others can write to the state directory {}", shown(path))]
-    WritableByOthers {
-        /// The directory.
-        path: PathBuf,
-    },
+    WritableByOthers { path: PathBuf },
     /// File locks and synchronisation cannot be trusted there.
     #[error("the state directory {} is on a network filesystem ({filesystem})", shown(path))]
     NetworkFilesystem {
-        /// The directory.
         path: PathBuf,
         /// The filesystem's name.
         filesystem: &'static str,
     },
     /// The file is some other program's.
     #[error("{} is not a database of this program", shown(path))]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
     /// The file was written by a newer program.
     #[error("{} was written by a newer tagfleet (its version is {found}, this program knows {known})", shown(path))]
     Newer {
-        /// The file.
         path: PathBuf,
         /// The file's version.
         found: i32,
@@ -58,26 +49,16 @@ pub enum StoreError {
     },
     /// There is nothing in the file, or next to nothing, although there was once.
     #[error("the state database {} is damaged: it is shorter than any database", shown(path))]
-    Emptied {
-        /// The file.
-        path: PathBuf,
-    },
+    Emptied { path: PathBuf },
     /// The file is gone, and its journal is there.
     #[error("the state database {shown_path} is gone, and its journal {shown_path}-wal is still there", shown_path = shown(path))]
-    Gone {
-        /// The file.
-        path: PathBuf,
-    },
+    Gone { path: PathBuf },
     /// File and journal are of different times.
     #[error("the state database {shown_path} is damaged: it and its journal {shown_path}-wal do not belong together", shown_path = shown(path))]
-    Mismatched {
-        /// The file.
-        path: PathBuf,
-    },
+    Mismatched { path: PathBuf },
     /// There were more commits than the database holds.
     #[error("the state database {shown_path} has lost what was stored last, until {until:.0}", shown_path = shown(path))]
     HistoryLost {
-        /// The file.
         path: PathBuf,
         /// When the last of it was stored.
         until: Timestamp,
@@ -93,7 +74,6 @@ pub enum StoreError {
     /// The rows of a run are not all there.
     #[error("run {run} is damaged in the state database: {found} of its {rows} rows are there")]
     Incomplete {
-        /// The run.
         run: String,
         /// How many rows it had.
         rows: u64,
@@ -102,10 +82,7 @@ pub enum StoreError {
     },
     /// The files were moved, deleted or replaced while they were open.
     #[error("the state directory {shown_path} was moved, deleted, replaced or made read-only while it was in use", shown_path = shown(path))]
-    Moved {
-        /// The directory.
-        path: PathBuf,
-    },
+    Moved { path: PathBuf },
     /// A file was cut or overwritten in place while it was open.
     #[error("{} was cut or overwritten while it was in use", shown(path))]
     Harmed {
@@ -114,12 +91,7 @@ pub enum StoreError {
     },
     /// `SQLite` refused.
     #[error("the state database {} {}", shown(path), source.trouble.text())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: Arc<DatabaseFailure>,
-    },
+    Database { path: PathBuf, source: Arc<DatabaseFailure> },
     /// The database was waited for in vain while answers were here that it was to store.
     #[error(
         "the state database {} {}, and {} could not be stored",
@@ -132,7 +104,6 @@ pub enum StoreError {
         path: PathBuf,
         /// How many answers.
         answers: usize,
-        /// Why.
         source: Arc<DatabaseFailure>,
     },
     /// There is no run of this name.
@@ -151,7 +122,6 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether what the database still holds is not to be believed, or cannot be read at all.
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Emptied { .. }
@@ -194,7 +164,6 @@ impl StoreError {
     }
 
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
-    #[must_use]
     pub fn is_setting(&self) -> bool {
         use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, Standby, Untrusted};
         let Self::Database { source, .. } = self else { return false };
@@ -205,7 +174,6 @@ impl StoreError {
     }
 
     /// What the user can do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoDirectory => "name one with --state-dir or TAGFLEET_STATE_DIR".to_owned(),

@@ -34,7 +34,6 @@ impl RunState {
     const ALL: [Self; 5] = [Self::Preparing, Self::Running, Self::Stopped, Self::Finished, Self::Removing];
 
     /// The name in the database and in listings.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Preparing => "preparing",
@@ -82,7 +81,6 @@ impl OperationState {
     ];
 
     /// The name in listings.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -96,7 +94,6 @@ impl OperationState {
     }
 
     /// Whether a resumed run sends it.
-    #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Refused | Self::Unknown)
     }
@@ -105,7 +102,6 @@ impl OperationState {
     ///
     /// Whatever may have taken effect without an answer that says so is unknown until an answer or a reading settles it,
     /// although a later attempt was refused, or none was made any more. What is still to be sent was not attempted.
-    #[must_use]
     pub const fn status(self, may_have_taken_effect: bool) -> Status {
         match self {
             Self::Succeeded => Status::Succeeded,
@@ -157,14 +153,12 @@ pub enum RunKind {
 pub(super) const UNDO_PREFIX: &str = "undo of ";
 
 /// What a run that takes this one back has for its input.
-#[must_use]
 pub(crate) fn name_of_undo(run_id: &str) -> String {
     format!("{UNDO_PREFIX}{run_id}")
 }
 
 impl RunKind {
     /// The name in the database and in listings.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Apply => "apply",
@@ -182,7 +176,6 @@ impl RunKind {
 pub struct NewRun {
     /// The name that people use.
     pub run_id: String,
-    /// What it does.
     pub kind: RunKind,
     /// Equal for inputs with the same header and rows in the same order.
     pub input_digest: String,
@@ -190,7 +183,6 @@ pub struct NewRun {
     pub operations_digest: String,
     /// The tenant and app.
     pub account: AccountKey,
-    /// The API's host.
     pub host: String,
     /// The input as it was named.
     pub input_path: String,
@@ -198,7 +190,6 @@ pub struct NewRun {
     pub results_path: Option<String>,
     /// A change number or remark.
     pub note: Option<String>,
-    /// The input's delimiter.
     pub delimiter: u8,
     /// Whether the input began with a byte order mark.
     pub byte_order_mark: bool,
@@ -233,7 +224,6 @@ impl NewRun {
 /// A run as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredRun {
-    /// Its number.
     pub key: RunKey,
     /// How far it is.
     pub state: RunState,
@@ -261,7 +251,6 @@ pub struct InputChunk {
 
 impl InputChunk {
     /// The number in the file of the row at this place of the run.
-    #[must_use]
     pub fn number(&self, place: u32) -> u32 {
         let position = place.checked_sub(self.first_row).map(|position| position as usize);
         position.and_then(|position| self.numbers.get(position)).copied().unwrap_or(place)
@@ -273,7 +262,6 @@ impl InputChunk {
 pub struct NewOperation {
     /// Its number in the run.
     pub operation: OperationId,
-    /// The machine.
     pub machine: MachineId,
     /// What to make of it, with the tag as a number among the run's tags.
     pub change: Change<TagNumber>,
@@ -317,7 +305,6 @@ pub struct StoredOperation {
 
 impl StoredOperation {
     /// What it means to the reader of results.
-    #[must_use]
     pub const fn status(&self) -> Status {
         self.state.status(self.ambiguous)
     }
@@ -326,7 +313,6 @@ impl StoredOperation {
 /// A piece of the input with everything that answers it.
 #[derive(Clone, Debug, Default)]
 pub struct StoredChunk {
-    /// The rows.
     pub input: InputChunk,
     /// The operations that they name.
     pub operations: HashMap<OperationId, StoredOperation>,

@@ -40,7 +40,6 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
-    #[must_use]
     pub fn silent_for(&self) -> Option<Duration> {
         let connections = [&self.writer, &self.reader.connection];
         let waits = connections.into_iter().filter_map(connection::SharedConnection::waiting_for);
@@ -49,7 +48,6 @@ impl Store {
 
     /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
     /// on the loss is in the books.
-    #[must_use]
     pub const fn loss(&self) -> Option<&StoreError> {
         self.loss.as_ref()
     }
@@ -61,19 +59,16 @@ impl Store {
     }
 
     /// How long a database that is away is waited for, to be shortened by whoever wants to go.
-    #[must_use]
     pub(crate) fn patience(&self) -> Patience {
         self.patience.clone()
     }
 
     /// Tells when the database goes away, and when it is back.
-    #[must_use]
     pub fn absences(&self) -> watch::Receiver<Option<Absence>> {
         self.patience.absences()
     }
 
     /// Since when the database is away, and until when it is waited for, if it is.
-    #[must_use]
     pub fn absence(&self) -> Option<Absence> {
         *self.absences().borrow()
     }

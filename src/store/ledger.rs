@@ -75,9 +75,6 @@ impl Store {
 
     /// How long the latest writes of this account took from start to answer, on average; `None` when there were none since
     /// the machine was started.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn mean_round_trip(&self, account: AccountKey) -> Result<Option<Duration>, StoreError> {
         let timeline_key = self.identity.timeline_key;
         self.writer
@@ -97,9 +94,6 @@ impl Store {
 
     /// The latest ends of this account's calls in these buckets, newest first, at most `count`; for schedules. Calls in
     /// flight are given as ending now.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn latest_ends(
         &self,
         account: AccountKey,
@@ -126,9 +120,6 @@ impl Store {
     }
 
     /// Until when the service wants no call of these buckets, where that lies ahead.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn paused_until(
         &self,
         account: AccountKey,
@@ -149,9 +140,6 @@ impl Store {
 impl Reader {
     /// The operations of a run that were sent, or were about to be, and whose attempt was never settled: its process
     /// died, or the database failed.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
         self.connection.run(move |transaction| unheard_operations(transaction, run)).await
     }

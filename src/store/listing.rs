@@ -35,7 +35,6 @@ pub enum RunCondition {
 
 impl RunCondition {
     /// The name in listings.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Preparing => "preparing",
@@ -79,11 +78,8 @@ pub struct RunEntry {
     pub kind: String,
     /// How it stands.
     pub condition: RunCondition,
-    /// The tenant.
     pub tenant: String,
-    /// The app.
     pub app: String,
-    /// The API's host.
     pub host: String,
     /// The input as it was named.
     pub input_path: String,
@@ -108,9 +104,7 @@ pub struct RunEntry {
 pub struct RunDetails {
     /// What a list shows.
     pub entry: RunEntry,
-    /// The input's header.
     pub header: Vec<String>,
-    /// The input's delimiter.
     pub delimiter: u8,
     /// Whether the input began with a byte order mark.
     pub byte_order_mark: bool,
@@ -126,9 +120,6 @@ pub struct RunDetails {
 
 impl Reader {
     /// The latest of the runs before this one whose results were to go to the same place.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn earlier_run_into(&self, run: &StoredRun) -> Result<Option<String>, StoreError> {
         let (key, results_path) = (run.key, run.description.results_path.clone());
         self.connection
@@ -142,9 +133,6 @@ impl Reader {
     }
 
     /// All runs, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn runs(&self) -> Result<Vec<RunEntry>, StoreError> {
         let dead = self.dead_processes().await?;
         self.connection

@@ -58,7 +58,6 @@ pub struct Holder {
 
 impl Holder {
     /// What tells it from others that are in the way, or from itself when it was in the way by something else.
-    #[must_use]
     pub fn obstacle(&self) -> (&str, i64, Option<&Overlap>, bool) {
         (&self.run_id, self.process_key, self.overlap.as_ref(), self.silent_from.is_some())
     }
@@ -121,9 +120,6 @@ impl Store {
     }
 
     /// Whether this run is still under way.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn still_holds(&self, holder: &Holder) -> Result<bool, StoreError> {
         let (key, process_key) = (holder.key, holder.process_key);
         let identity = self.identity.clone();

@@ -17,9 +17,6 @@ pub struct UnknownCalls {
 impl Store {
     /// The calls that nobody knows of: the latest of them had ended by the moment that is given. They fill every window
     /// that reaches back to it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn unknown_calls(&self) -> Result<Option<UnknownCalls>, StoreError> {
         let (timeline_key, clock) = (self.identity.timeline_key, self.clock.clone());
         self.writer

@@ -15,7 +15,6 @@ pub(super) enum Mistrust {
     NotYet,
     /// It encrypts nothing.
     NotEncrypted,
-    /// Something else.
     Other,
 }
 

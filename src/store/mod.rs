@@ -6,6 +6,18 @@
 //! process id, and all writing goes through one connection whose transactions many callers share ([`connection`]). Whoever
 //! only reads has a [`Reader`] on a connection of its own: it takes no lock, notes no process, makes nothing that is not
 //! there, and can still read when nothing can be written any more.
+//!
+//! # Where what is
+//! - *Runs*: written by [`runs`], told of by [`listing`], [`rows`], [`accounts`] and [`run_notes`], gone on with by [`work`]
+//!   and [`resumption`], kept from each other by [`locks`], forgotten by [`prune`]. What they wrote, slot by slot: [`slots`].
+//! - *The quota's ledger*: an attempt is announced in [`ledger`] and closed in [`settlement`]; ages over several clocks are
+//!   [`timelines`]; calls that may have been lost are [`unknown_calls`] and [`losses`].
+//! - *Processes*: who is alive ([`liveness`], on a server `server::heartbeats`), and what the dead leave ([`process`]).
+//! - *Whether the state can be believed*: the files are safe ([`directory`]), intact ([`soundness`]), those that were left
+//!   ([`custody`], by the [`witness`]), still the same in the middle of a run ([`presence`]), with times that make sense
+//!   ([`plausible`]). A server that is away: [`absence`].
+//! - *Engines*: [`sql`] speaks to both, [`schema`] has the tables, [`server`] is `PostgreSQL`; [`opening`] and [`reader`] are
+//!   the ways in. The types that go in and out are in [`forms`], and how they stand in columns in [`encoding`].
 
 mod absence;
 mod accounts;

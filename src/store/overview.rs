@@ -26,7 +26,6 @@ pub struct Overview {
 /// A process that lives.
 #[derive(Clone, Debug)]
 pub struct AtWork {
-    /// It.
     pub process: RunProcess,
     /// The run that it has claimed, if any.
     pub run_id: Option<String>,
@@ -34,9 +33,6 @@ pub struct AtWork {
 
 impl Reader {
     /// The state as a whole.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn overview(&self) -> Result<Overview, StoreError> {
         let dead = self.dead_processes().await?;
         self.connection

@@ -50,7 +50,6 @@ impl StatePlace {
     }
 
     /// The directory, if it is one.
-    #[must_use]
     pub(crate) fn directory(&self) -> Option<&Path> {
         match self {
             Self::Directory(directory) => Some(directory),
@@ -59,7 +58,6 @@ impl StatePlace {
     }
 
     /// The file that the password of a server comes from, if it comes from one.
-    #[must_use]
     pub(crate) fn password_file(&self) -> Option<&Path> {
         match self {
             Self::Directory(_) => None,
@@ -68,7 +66,6 @@ impl StatePlace {
     }
 
     /// How it is called in messages: a path, or an address.
-    #[must_use]
     pub(crate) fn name(&self) -> PathBuf {
         match self {
             Self::Directory(directory) => directory.clone(),

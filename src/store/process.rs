@@ -23,9 +23,6 @@ impl Store {
     /// Ends the open attempts of processes that are dead: each when nothing can hold its request any more
     /// ([`assumed_end`](crate::quota::ages::assumed_end)). What they carried may have taken effect. Calls that
     /// were stamped by clocks that nobody reads any more are adopted. Says how many attempts were open.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn sweep_dead_processes(&self) -> Result<usize, StoreError> {
         let (identity, clock) = (self.identity.clone(), self.clock.clone());
         self.writer.run(move |transaction| identity.sweep(transaction, clock.as_ref())).await

@@ -51,7 +51,6 @@ const COUNTS_NOWHERE: &str =
 /// Runs that are kept although they are old by a clock that has jumped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptInDoubt {
-    /// How many.
     pub runs: u64,
     /// By how much the clock has moved since runs were looked through last.
     pub jumped_by: Duration,
@@ -62,9 +61,6 @@ impl Store {
     /// attempts that belong to no run and are older than that, unless the ledger may still need them; and the traces of
     /// dead processes. Room in the file is returned to the disk if there is much of it. Where the clock has jumped, nothing
     /// goes because of its age, and what is kept for that reason is told.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn prune(&self, keep: Duration) -> Result<Option<KeptInDoubt>, StoreError> {
         self.sweep_dead_processes().await?;
         let end = self.clock.boot_time().plus(PATIENCE);
@@ -103,9 +99,6 @@ impl Store {
     }
 
     /// Deletes a run of this process that has not begun; one that has stays.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn discard_run(&self, run: RunKey) -> Result<(), StoreError> {
         let marked = self
             .writer

@@ -92,23 +92,16 @@ impl Reader {
     }
 
     /// The address of the server that the state is on; `None` for a directory of this machine.
-    #[must_use]
     pub fn server(&self) -> Option<&str> {
         self.server.as_deref()
     }
 
     /// Until when what was stored is lost, as far as that is known; `None` when nothing is.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn lost_until(&self) -> Result<Option<Timestamp>, StoreError> {
         self.connection.run(lost_until).await
     }
 
     /// What is known to be missing, or may be, in a sentence without its full stop.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn what_is_missing(&self) -> Result<Option<String>, StoreError> {
         if let Some(until) = self.lost_until().await? {
             return Ok(Some(format!("a part of what was stored until {until:.0} is lost, so runs may be missing")));
@@ -117,9 +110,6 @@ impl Reader {
     }
 
     /// The loss, where nothing else is left: then nobody may say that there were no runs.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn nothing_but_loss(&self) -> Result<Option<StoreError>, StoreError> {
         let (Some(until), Some(directory)) = (self.lost_until().await?, &self.lock_directory) else { return Ok(None) };
         let path = directory.with_file_name(DATABASE_NAME);

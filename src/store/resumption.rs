@@ -23,7 +23,6 @@ use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
 /// A run that is not over, although nobody may be at it. Where later runs have written over all that it still wanted, it is.
 #[derive(Clone, Debug)]
 pub struct UnfinishedRun {
-    /// The run.
     pub run: StoredRun,
     /// Operations that are still to be sent, or whose outcome is unknown, and that no later run has written over.
     pub open: u32,
@@ -36,7 +35,6 @@ pub struct UnfinishedRun {
 /// An operation of a run, with what is known of it.
 #[derive(Clone, Debug)]
 pub struct KnownOperation {
-    /// Its number.
     pub id: OperationId,
     /// What it does.
     pub operation: Operation,
@@ -71,7 +69,6 @@ pub struct DecidedAnew {
 
 impl KnownOperation {
     /// Whether the run has changed something by it, or may have.
-    #[must_use]
     pub const fn may_be_done(&self) -> bool {
         matches!(self.state, OperationState::Succeeded) || self.ambiguous
     }
@@ -79,9 +76,6 @@ impl KnownOperation {
 
 impl Reader {
     /// The runs of this account at this host that are not over, the latest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn unfinished_runs(&self, account: AccountKey, host: &str) -> Result<Vec<UnfinishedRun>, StoreError> {
         let host = host.to_owned();
         self.connection
@@ -109,9 +103,6 @@ impl Reader {
     }
 
     /// Whether a run has made calls that another did not know of when it was decided about.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn has_called_since(&self, run: RunKey, other: RunKey) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
@@ -126,9 +117,6 @@ impl Reader {
     }
 
     /// Whether a run has come to its end, or was ended.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn is_closed(&self, run: RunKey) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
@@ -142,9 +130,6 @@ impl Reader {
     }
 
     /// The operations of a run in the order of their numbers, beginning after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn known_operations(
         &self,
         run: RunKey,
@@ -185,9 +170,6 @@ impl Store {
     /// Makes a run ready to be gone on with: calls that its process never heard of may have taken effect, what is unknown
     /// is to be sent again, and removes that waited for adds wait again. The run must have been claimed. What is unknown
     /// stays in doubt until an answer or a reading settles it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn take_over(&self, run: RunKey) -> Result<(), StoreError> {
         self.settle_lost_attempts(run).await?;
         self.writer
@@ -208,9 +190,6 @@ impl Store {
 
     /// Ends a run that is being undone: what it has not done yet, nobody is to do any more. What may have been done stays
     /// unknown. The run must have been claimed.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn close_run(&self, run: RunKey) -> Result<(), StoreError> {
         self.settle_lost_attempts(run).await?;
         self.writer
@@ -237,9 +216,6 @@ impl Store {
     }
 
     /// Has operations of a run sent again whose outcomes do not stand any more. What they did is kept.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn send_again(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -259,9 +235,6 @@ impl Store {
 
     /// Stores what is decided about operations of a run that is gone on with. What they did is kept. The run must have
     /// been claimed.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn decide_anew(&self, run: RunKey, decided: Vec<DecidedAnew>) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
@@ -295,9 +268,6 @@ impl Store {
     }
 
     /// Notes what the run finds on the slots of these operations before it writes there again.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn note_found(&self, run: RunKey, found: Vec<(OperationId, MayHold)>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -313,9 +283,6 @@ impl Store {
     }
 
     /// Notes up to which attempt the writes of other runs were taken into account when it was decided what is to be sent.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn note_decided(&self, run: RunKey, as_of: AttemptKey) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {

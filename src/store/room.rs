@@ -4,7 +4,6 @@ use std::path::Path;
 
 /// Bytes that this account may still write where this path is; `None` where the system does not tell.
 #[cfg(unix)]
-#[must_use]
 pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     let status = rustix::fs::statvfs(path).ok()?;
     status.f_bavail.checked_mul(status.f_frsize)
@@ -12,7 +11,6 @@ pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
 
 /// Bytes that this account may still write where this path is; `None` where the system does not tell.
 #[cfg(not(unix))]
-#[must_use]
 pub const fn free_bytes(_path: &Path) -> Option<u64> {
     None
 }

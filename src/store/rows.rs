@@ -71,9 +71,6 @@ impl Reader {
     }
 
     /// The piece of the input that begins at this row, with everything that answers it; `None` after the last one.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn chunk(&self, run: RunKey, first_row: u32) -> Result<Option<StoredChunk>, StoreError> {
         self.connection.run(move |transaction| read_chunk(transaction, run, first_row)).await
     }

@@ -60,7 +60,6 @@ pub struct RunSessionEnd {
     pub reason: Option<String>,
     /// What to do about that.
     pub hint: Option<String>,
-    /// The exit status.
     pub exit_status: u8,
     /// Where the time went, by names that the report has for it.
     pub spent: Vec<(String, Duration)>,
@@ -90,15 +89,11 @@ pub struct RunSession {
 pub struct MachineKind {
     /// Its machine group.
     pub group: Option<String>,
-    /// Its platform.
     pub platform: Option<String>,
 }
 
 impl Store {
     /// Notes that this process begins to carry a run out.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn begin_session(&self, run: RunKey, session: NewRunSession) -> Result<(), StoreError> {
         let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
         let limits: Vec<StoredLimit> =
@@ -127,9 +122,6 @@ impl Store {
     }
 
     /// Notes how the session of this process at a run ended.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn end_session(&self, run: RunKey, end: RunSessionEnd) -> Result<(), StoreError> {
         let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
         let spent: Vec<(String, u64)> = end.spent.into_iter().map(|(part, time)| (part, microseconds(time))).collect();
@@ -147,9 +139,6 @@ impl Store {
     }
 
     /// Adds kinds of machines, numbered from `first_number` on.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn add_machine_kinds(
         &self,
         run: RunKey,
@@ -170,9 +159,6 @@ impl Store {
     }
 
     /// Notes the kinds of the machines of operations, by number, from this operation on.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn note_machine_kinds(
         &self,
         run: RunKey,
@@ -194,17 +180,11 @@ impl Store {
 
 impl Reader {
     /// Who sat at a run, in the order in which they did.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn sessions(&self, run: RunKey) -> Result<Vec<RunSession>, StoreError> {
         self.connection.run(move |transaction| sessions(transaction, run)).await
     }
 
     /// The kinds of machines of a run, by number.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn machine_kinds(&self, run: RunKey) -> Result<Vec<MachineKind>, StoreError> {
         self.connection
             .run(move |transaction| {

@@ -10,9 +10,6 @@ use crate::model::Tag;
 
 impl Store {
     /// The number of this tenant and app, made when it is new. Both compare ignoring ASCII case.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn account(&self, tenant: &str, app: &str) -> Result<AccountKey, StoreError> {
         let (tenant, app) = (tenant.to_ascii_lowercase(), app.to_ascii_lowercase());
         self.writer
@@ -31,9 +28,6 @@ impl Store {
     }
 
     /// Begins a run: [`RunState::Preparing`].
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn create_run(&self, run: NewRun) -> Result<RunKey, StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         let process_key = self.identity.process_key;
@@ -72,9 +66,6 @@ impl Store {
     }
 
     /// Adds pieces of the input.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn add_chunks(&self, run: RunKey, chunks: Vec<InputChunk>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -94,9 +85,6 @@ impl Store {
     }
 
     /// Adds the run's tags, numbered from `first_number` on.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn add_tags(&self, run: RunKey, first_number: u32, tags: Vec<Tag>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -111,9 +99,6 @@ impl Store {
     }
 
     /// Adds operations, to be sent.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn add_operations(&self, run: RunKey, operations: Vec<NewOperation>) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
@@ -148,9 +133,6 @@ impl Store {
     }
 
     /// Adds rows that are in error: number, code and message.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn add_problems(
         &self,
         run: RunKey,
@@ -171,9 +153,6 @@ impl Store {
     }
 
     /// Puts a change number or remark into the place of the one that a run was begun with.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn set_note(&self, run: RunKey, note: String) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -184,9 +163,6 @@ impl Store {
     }
 
     /// Moves a run on.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn set_run_state(&self, run: RunKey, state: RunState) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer

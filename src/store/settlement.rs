@@ -39,9 +39,6 @@ impl Store {
 
     /// Closes the attempts of a run that this process will not hear of any more: each may still arrive, and its operations
     /// may have taken effect.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn abandon_open_attempts(&self, run: RunKey) -> Result<(), StoreError> {
         let clock = self.clock.clone();
         let process_key = self.identity.process_key;
@@ -54,9 +51,6 @@ impl Store {
     }
 
     /// The same for attempts whose process died, or could not store their answers.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub(super) async fn settle_lost_attempts(&self, run: RunKey) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| close_unheard_attempts(transaction, &Unheard::OfRun(run), None, "lost"))

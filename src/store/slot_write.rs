@@ -9,7 +9,6 @@ use crate::model::{Age, Held, MayHold, Slot};
 pub struct SlotWrite {
     /// The run that made it.
     pub run: RunKey,
-    /// The slot.
     pub slot: Slot,
     /// What held before its run, as far as that is known.
     pub before: Held,
@@ -30,7 +29,6 @@ pub struct SlotWrite {
 
 impl SlotWrite {
     /// Whether it may have changed anything.
-    #[must_use]
     pub fn may_change(&self) -> bool {
         self.before == Held::Unknown || self.before != self.wrote
     }
@@ -39,7 +37,6 @@ impl SlotWrite {
 /// What a run made of a slot, from its first write there to its last, whatever rows its input had then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSlot {
-    /// The slot.
     pub slot: Slot,
     /// What held before the first write.
     pub before: Held,

@@ -15,15 +15,11 @@ pub struct CallTally {
     pub kind: String,
     /// The HTTP status of their answers; `None` for those that nobody answered.
     pub http_status: Option<u16>,
-    /// How many.
     pub calls: u32,
 }
 
 impl Store {
     /// The last attempt that was let through, whoever made it: those of later ones have greater numbers.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn latest_attempt(&self) -> Result<AttemptKey, StoreError> {
         self.reader
             .connection
@@ -35,9 +31,6 @@ impl Store {
     }
 
     /// The calls of this process that are over, of the attempts after this one; those that read the machines, too.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn own_calls_since(&self, attempt: AttemptKey) -> Result<Vec<CallTally>, StoreError> {
         let process_key = self.identity.process_key;
         self.reader
@@ -60,9 +53,6 @@ impl Store {
 impl Reader {
     /// When a run over this input last ended with nothing left, failed or unknown. How its process ended is not in the
     /// books, so that of a run with tolerated or left out rows nothing is said.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn last_done(&self, input_path: &str) -> Result<Option<Timestamp>, StoreError> {
         let input_path = input_path.to_owned();
         self.connection

@@ -37,7 +37,6 @@ impl Uncertainty {
     }
 
     /// The reason, for people: a sentence without its full stop.
-    #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
             Self::Lost => "the state database has lost what was stored last",

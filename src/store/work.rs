@@ -17,9 +17,6 @@ const LEFT_BY_UNDO: &str = "'changed_since', 'unknown_before'";
 
 impl Store {
     /// How many operations are still to be sent, and in how many calls of at most `batch_limit` machines.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn count_work(&self, run: RunKey, kind: WorkKind, batch_limit: u32) -> Result<WorkCount, StoreError> {
         self.writer
             .run(move |transaction| {
@@ -44,9 +41,6 @@ impl Store {
     }
 
     /// Which removes of this run wait for adds to the same machines.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn guards(&self, run: RunKey) -> Result<Guards, StoreError> {
         self.writer
             .run(move |transaction| {
@@ -68,9 +62,6 @@ impl Store {
     }
 
     /// The operations of a kind that are still to be sent and have been sent before, in the order of their numbers.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<Vec<OperationId>, StoreError> {
         self.writer
             .run(move |transaction| {
@@ -90,9 +81,6 @@ impl Store {
     }
 
     /// So many of the `all` operations of a kind that are still to be sent, evenly spread over them.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn spread_work(
         &self,
         run: RunKey,
@@ -121,9 +109,6 @@ impl Store {
 
     /// Takes refusals at their word that came before the service had accepted a call of this app: they were about these
     /// operations, since others were accepted.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn believe_refusals(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -140,9 +125,6 @@ impl Store {
     }
 
     /// The next operations to be sent, tag by tag, beginning after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn next_work(
         &self,
         run: RunKey,
@@ -172,9 +154,6 @@ impl Store {
     /// Leaves out the removes of machines whose adds did not all succeed: a machine must not fall out of its old
     /// device group without getting into the new one. To be called when all adds have an outcome, apart for machines that
     /// the inventory lacks. Where doubt may be settled, the removes that wait for adds in doubt stay as they are.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn leave_out_removes_without_adds(
         &self,
         run: RunKey,
@@ -236,9 +215,6 @@ pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, SqlError> {
 
 impl Store {
     /// What this run has sent and was never answered, what was refused after it may have taken effect included.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
         self.writer
             .run(move |transaction| {

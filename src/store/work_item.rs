@@ -52,7 +52,6 @@ pub struct WorkPlace {
 /// An operation that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkItem {
-    /// Its number.
     pub id: OperationId,
     /// What to do.
     pub operation: Operation,
@@ -65,7 +64,6 @@ pub struct WorkItem {
 /// What was sent and never answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnknownOperations {
-    /// The operations.
     pub operations: Vec<(OperationId, Operation)>,
     /// When the latest of them was given up.
     pub latest: Option<Timestamp>,

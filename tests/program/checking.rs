@@ -303,7 +303,7 @@ fn how_long_a_service_wants_to_be_left_alone_is_said_and_kept_to() {
         let (results, object) = again.exits(0);
         assert!(results.contains(&("call".to_owned(), "skipped".to_owned())), "{object:#}");
         let skipped = message(&object, 6).expect("a text");
-        assert!(skipped.starts_with("the service wants no call until "), "{skipped}");
+        assert!(skipped.starts_with("the service has asked to wait until "), "{skipped}");
     }
     assert_eq!(calls(&server), 2);
 }

@@ -1,5 +1,5 @@
-//! The rooms of the crate and who may name whom (design, section 5). Reads the source as text: what a room names, it
-//! names as `crate::room` or, for a library, as `library::`.
+//! The rooms of the crate and who may name whom. Reads the source as text: what a room names, it names as `crate::room` or,
+//! for a library, as `library::`.
 //!
 //! Only the program itself is looked at: comments, tests and what a fuzzer calls may name what they like.
 

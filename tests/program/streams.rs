@@ -37,7 +37,7 @@ fn rows_flow_on_standard_input_to_standard_output() {
 fn what_standard_input_and_output_cannot_do_together_is_a_usage_error() {
     let sandbox = Sandbox::start("");
     let table = [
-        (Rehearsal::at(&sandbox).on_standard_input(), "there is no name to make that of the results from"),
+        (Rehearsal::at(&sandbox).on_standard_input(), "the results have no default name"),
         (Rehearsal::at(&sandbox).with("-o - --json"), "results and --json cannot both go to standard output"),
         (
             Rehearsal::at(&sandbox).on_standard_input().with("-o out.csv").unconfirmed(),

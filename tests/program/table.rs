@@ -2,7 +2,7 @@
 
 use std::ops::Index;
 
-/// The columns that results add to those of the input (design, section 3).
+/// The columns that results add to those of the input.
 pub(crate) const ADDED_COLUMNS: [&str; 11] = [
     "row",
     "status",

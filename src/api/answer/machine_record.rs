@@ -62,7 +62,6 @@ pub struct MachineRecord {
     pub last_external_ip_address: Option<Box<str>>,
     /// Its tags, in the service's order; `None` when the answer does not show them.
     pub machine_tags: Option<Vec<Box<str>>>,
-    /// Its device value.
     pub device_value: Option<Box<str>>,
 }
 

@@ -41,22 +41,13 @@ pub enum UnreadableList {
     Other,
     /// It lists more machines than any true answer.
     #[error("the answer lists more than {limit} machines, which is more than one answer of the service holds")]
-    TooManyMachines {
-        /// The limit.
-        limit: usize,
-    },
+    TooManyMachines { limit: usize },
     /// One of its machines shows more tags than are read.
     #[error("a machine in the answer has more than {limit} tags, or one that is far too long, and is not read")]
-    TooManyTags {
-        /// The limit.
-        limit: usize,
-    },
+    TooManyTags { limit: usize },
     /// Its machines show more than any true answer.
     #[error("the machines in the answer take more than {limit_bytes} bytes of memory, which no true answer does")]
-    TooLarge {
-        /// The limit.
-        limit_bytes: usize,
-    },
+    TooLarge { limit_bytes: usize },
 }
 
 /// What a list may hold, and whether it was too much.
@@ -103,7 +94,6 @@ pub struct MachinePage {
 
 impl MachinePage {
     /// All elements of the page: what the next page's `$skip` counts.
-    #[must_use]
     pub fn item_count(&self) -> u64 {
         self.skipped.saturating_add(self.machines.len() as u64)
     }

@@ -144,7 +144,7 @@ mod tests {
                 Some(1),
                 "ERROR: HTTPSPool: Max retries exceeded (Caused by ProxyError('Tunnel connection failed: 407 Proxy \
                  Authentication Required'))",
-                "is behind a proxy that wants a sign-in",
+                "is behind a proxy that requires a sign-in",
             ),
             (
                 Some(1),

@@ -84,7 +84,7 @@ impl Endpoint {
         if let Some((name, value)) = header {
             let mut value = HeaderValue::from_str(value).map_err(|_damaged| {
                 SignInError::settings(
-                    "what the platform's identity endpoint wants to see cannot be sent",
+                    "cannot send what the platform's identity endpoint requires",
                     "leave IDENTITY_HEADER as the platform sets it",
                 )
             })?;

@@ -34,9 +34,7 @@ pub enum SignInError {
     /// A file that holds a token, a certificate or a secret cannot be read.
     #[error("could not read {}", shown(path))]
     File {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Arc<io::Error>,
     },
@@ -87,7 +85,6 @@ pub enum SignInError {
         method: SignInMethod,
         /// Who was asked, such as a host's name.
         party: String,
-        /// What went wrong.
         trouble: Trouble,
         /// How long the answer asked to wait.
         retry_after: Option<Duration>,
@@ -127,7 +124,6 @@ impl SignInError {
     }
 
     /// Whether trying again later may help, with nothing changed. The other failures stop a run.
-    #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { trouble, .. } => {
@@ -144,7 +140,6 @@ impl SignInError {
     }
 
     /// How long the authority asked to wait before the next try, if it did. At most an hour.
-    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unreachable { retry_after, .. } => *retry_after,
@@ -153,7 +148,6 @@ impl SignInError {
     }
 
     /// What was met where no usable answer came, and at which point the network failed, if it did.
-    #[must_use]
     pub fn trouble(&self) -> Option<(Trouble, Option<LossKind>)> {
         match self {
             Self::Unreachable { trouble, source, .. } => Some((*trouble, source.as_ref().map(|error| error.kind()))),
@@ -162,7 +156,6 @@ impl SignInError {
     }
 
     /// The AADSTS number of a refusal, if it had one.
-    #[must_use]
     pub fn code(&self) -> Option<u32> {
         match self {
             Self::Refused { code, .. } => *code,
@@ -171,7 +164,6 @@ impl SignInError {
     }
 
     /// What the user can do about it, as a sentence's worth without a full stop.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Settings { hint, .. } => hint.clone(),

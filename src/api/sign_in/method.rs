@@ -51,13 +51,11 @@ pub enum SignInMethod {
 
 impl SignInMethod {
     /// Whether a person is asked, who has to be there.
-    #[must_use]
     pub const fn asks_a_person(self) -> bool {
         matches!(self, Self::Browser | Self::DeviceCode)
     }
 
     /// The method's name, as `--auth` takes it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Secret => "secret",

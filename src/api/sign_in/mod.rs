@@ -117,21 +117,18 @@ impl SignIn {
     }
 
     /// How the sign-in is done, with `auto` decided.
-    #[must_use]
     pub(crate) fn method(&self) -> SignInMethod {
         self.method
     }
 
     /// The tenant of the settings, where the method signs in as an app of it. Else only the token's
     /// claims know.
-    #[must_use]
     pub(crate) fn tenant_id(&self) -> Option<&str> {
         self.application.as_ref().map(|application| application.tenant_id.as_str())
     }
 
     /// The app of the settings, where the method signs in as an app. Else only the token's claims
     /// know.
-    #[must_use]
     pub(crate) fn client_id(&self) -> Option<&str> {
         self.application.as_ref().map(|application| application.client_id.as_str())
     }
@@ -163,7 +160,6 @@ impl SignIn {
     }
 
     /// Whether it is known beforehand whose tokens these must be.
-    #[must_use]
     pub(crate) fn expects_tenant(&self) -> bool {
         self.expected_tenant.is_some()
     }

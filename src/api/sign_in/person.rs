@@ -29,18 +29,12 @@ pub(crate) trait SignInPrompt: Send + Sync {
 pub(crate) enum SignInInstructions {
     /// Open this address in a browser on this computer.
     Browser {
-        /// The address.
         address: String,
         /// Whether a browser is being started with it.
         is_opening: bool,
     },
     /// Open this address anywhere, and enter the code.
-    DeviceCode {
-        /// The address.
-        address: String,
-        /// The code.
-        code: String,
-    },
+    DeviceCode { address: String, code: String },
 }
 
 /// Who tells the person, once there is one. Clones share it.
@@ -62,7 +56,7 @@ impl SharedPrompt {
     /// Has the person told; without a prompt nobody can be.
     pub(super) fn show(&self, instructions: &SignInInstructions) -> Result<(), SignInError> {
         let prompt = self.0.get().ok_or_else(|| {
-            SignInError::settings("nobody can be asked to sign in here", "choose another method with --auth")
+            SignInError::settings("cannot ask for a sign-in here", "choose another method with --auth")
         })?;
         prompt.show(instructions);
         Ok(())

@@ -50,7 +50,6 @@ pub(crate) struct SignInSettings {
 
 impl SignInSettings {
     /// Settings that name an authority and a scope, and nothing else.
-    #[must_use]
     pub(crate) fn new(authority_host: impl Into<String>, scope: impl Into<String>) -> Self {
         Self {
             method: AuthMethod::Auto,
@@ -174,7 +173,6 @@ fn arc_key_directory(program_data: Option<OsString>) -> PathBuf {
 
 impl PlatformOffers {
     /// Looks around, with `variable` reading the environment.
-    #[must_use]
     pub(crate) fn detect(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         Self {

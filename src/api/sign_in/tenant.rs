@@ -34,7 +34,6 @@ impl ExpectedTenant {
 }
 
 /// Whether a tenant is named by its id: 32 hexadecimal digits with hyphens (RFC 9562).
-#[must_use]
 pub(crate) fn is_tenant_id(tenant: &str) -> bool {
     let groups: Vec<usize> = tenant.split('-').map(str::len).collect();
     groups == [8, 4, 4, 4, 12] && tenant.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())

@@ -47,19 +47,16 @@ impl BearerToken {
 
     /// Which token of this process it is, counted from 1. A renewal that brings the same token
     /// keeps its number.
-    #[must_use]
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation
     }
 
     /// The value of the `Authorization` header, marked sensitive.
-    #[must_use]
     pub(crate) fn header_value(&self) -> HeaderValue {
         self.0.header.clone()
     }
 
     /// The token alone, for a server that takes it for a password.
-    #[must_use]
     pub(crate) fn password(&self) -> SecretString {
         let value = self.0.header.to_str().unwrap_or_default();
         SecretString::from(value.trim_start_matches("Bearer "))
@@ -67,7 +64,6 @@ impl BearerToken {
 
     /// What the token says of itself; `None` if it cannot be read. Not verified: good for messages
     /// and for telling runs apart, never for deciding what is allowed.
-    #[must_use]
     pub(crate) fn claims(&self) -> Option<&TokenClaims> {
         self.0.claims.as_ref()
     }
@@ -116,7 +112,6 @@ pub(crate) struct TokenClaims {
 
 impl TokenClaims {
     /// Whether it is a person's: whose list shows only the machines of the groups that the person may see.
-    #[must_use]
     pub(crate) fn is_delegated(&self) -> bool {
         !self.scopes.is_empty()
     }

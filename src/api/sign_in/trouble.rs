@@ -31,7 +31,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::NoConnection => formatter.write_str("could not be reached"),
             Self::Untrusted(_) => formatter.write_str("showed a certificate that is not accepted"),
-            Self::ProxyAuthentication => formatter.write_str("is behind a proxy that wants a sign-in"),
+            Self::ProxyAuthentication => formatter.write_str("is behind a proxy that requires a sign-in"),
             Self::TimedOut => formatter.write_str("did not answer in time"),
             Self::BrokenOff => formatter.write_str("broke off its answer"),
             Self::Status(status) => write!(formatter, "answered with status {status}"),

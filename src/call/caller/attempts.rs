@@ -13,7 +13,7 @@ use crate::call::judge::{FailReason, History, RetryReason, TOO_MUCH_BELIEVED_AFT
 use crate::call::memory::{BeforeNext, Memory};
 use crate::call::{
     AbortCause, Call, CallEnd, CallReport, Notice, Phase, Repeat, RepeatCause, Reports, StopReason, Unanswered,
-    WaitCause, backoff, beside_the_runtime,
+    WaitCause, backoff, on_blocking_thread,
 };
 use crate::clock::BootTime;
 use crate::model::{AnswerFacts, Status};
@@ -185,7 +185,7 @@ impl<T: Transport> Caller<T> {
             return (answer, verdict);
         }
         let request = request.clone();
-        beside_the_runtime(move || {
+        on_blocking_thread(move || {
             let verdict = judge(&request, &answer, history, wall_now);
             // What was read of it stands in the verdict, and twice would be much.
             answer.forget_body();

@@ -45,7 +45,6 @@ pub(super) fn is_disallowed(response: &Response) -> bool {
 }
 
 /// Whether this code of a 403 is about a machine, or a change of it, and not about the app.
-#[must_use]
 pub(crate) fn is_disallowed_code(code: &str) -> bool {
     code.eq_ignore_ascii_case(DISALLOWED_CODE)
 }

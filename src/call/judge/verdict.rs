@@ -34,7 +34,6 @@ pub struct History {
 
 impl History {
     /// The same after an attempt that is made again for this reason.
-    #[must_use]
     pub const fn and(mut self, why: RetryReason) -> Self {
         match why {
             RetryReason::NotFound => self.not_found += 1,
@@ -50,14 +49,12 @@ impl History {
     }
 
     /// An operation's history, with that of the call that carries it.
-    #[must_use]
     pub const fn also(self, call: Self) -> Self {
         Self { may_hold: self.may_hold || call.may_hold, ..self }
     }
 
     /// Whether the operation may have been done all the same when it is refused for this reason: by an attempt whose
     /// answer nobody has, or that was accepted without showing the change.
-    #[must_use]
     pub const fn may_be_done_although(self, refused: FailReason) -> bool {
         self.may_hold || (self.not_applied > 0 && !matches!(refused, FailReason::NotApplied))
     }
@@ -87,7 +84,6 @@ pub(crate) enum Verdict {
     },
     /// Ask again after a while.
     Retry {
-        /// Why.
         why: RetryReason,
         /// What the answer said of itself.
         facts: AnswerFacts,
@@ -108,21 +104,18 @@ pub(crate) enum Verdict {
     },
     /// A bulk call was refused as a whole; nothing in it was done.
     Split {
-        /// Why.
         why: SplitReason,
         /// What the answer said of itself.
         facts: AnswerFacts,
     },
     /// Refused for good.
     Fail {
-        /// Why.
         why: FailReason,
         /// What the answer said of itself.
         facts: AnswerFacts,
     },
     /// Nothing sent after this can succeed.
     Abort {
-        /// Why.
         why: AbortReason,
         /// What the answer said of itself.
         facts: AnswerFacts,
@@ -131,7 +124,6 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// Whether the answer shows that the quota let the call through.
-    #[must_use]
     pub(crate) const fn passed_quota(&self) -> bool {
         match self {
             Self::Done { .. }
@@ -242,19 +234,16 @@ pub enum RetryReason {
 /// What an answer holds more of than any true one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Excess {
-    /// Machines.
     Machines,
     /// Tags of a machine.
     Tags,
     /// Whatever its machines show.
     Fields,
-    /// Bytes.
     Bytes,
 }
 
 impl Excess {
     /// What is too much of an answer that is not read, if that is why.
-    #[must_use]
     pub const fn of(unreadable: UnreadableList) -> Option<Self> {
         match unreadable {
             UnreadableList::Other => None,
@@ -276,13 +265,11 @@ pub enum ConnectionTrouble {
     Proxy(Option<u16>),
     /// Whoever listens there does not speak TLS.
     NotTls,
-    /// Another reason.
     Other,
 }
 
 impl ConnectionTrouble {
     /// Why a connection did not come about that was lost so.
-    #[must_use]
     pub const fn of(loss: LossKind) -> Self {
         match loss {
             LossKind::UnknownHost => Self::UnknownHost,
@@ -296,7 +283,6 @@ impl ConnectionTrouble {
 
 impl RetryReason {
     /// Whether the attempt may have taken effect although no answer says so.
-    #[must_use]
     pub const fn is_ambiguous(self) -> bool {
         match self {
             Self::NotApplied
@@ -313,7 +299,6 @@ impl RetryReason {
     }
 
     /// Whether a single machine may be why: the same call without it might be answered.
-    #[must_use]
     pub const fn may_lie_in_a_machine(self) -> bool {
         match self {
             Self::ServiceFailed
@@ -329,13 +314,11 @@ impl RetryReason {
     }
 
     /// Whether the attempt counts against the limit of attempts. What surely never left does not.
-    #[must_use]
     pub const fn counts_as_attempt(self) -> bool {
         !matches!(self, Self::NotConnected(_))
     }
 
     /// The code in results, where the service gave none.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::TokenRefused => "token_refused",
@@ -391,7 +374,6 @@ pub enum AbortReason {
 
 impl AbortReason {
     /// Whether the attempt may have taken effect: only some redirects say that the call is still to be made.
-    #[must_use]
     pub const fn is_ambiguous(&self) -> bool {
         match self {
             Self::Redirected { status, .. } => !matches!(status, 307 | 308),

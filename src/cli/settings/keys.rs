@@ -19,13 +19,13 @@ pub(super) const WITHOUT_SETTINGS: [&str; 4] = ["help", "completions", "man", "s
 const EXCLUDED: [(&str, &str); 33] = [
     ("config", "a file cannot say which file is read"),
     ("profile", "a file cannot say which of its profiles is meant; TAGFLEET_PROFILE can"),
-    ("all-profiles", "whoever starts tagfleet says for which tenants"),
+    ("all-profiles", "which tenants are meant is said on the command line"),
     ("only-profile", "it is for tagfleet itself"),
     ("begun-at", "it is for tagfleet itself"),
-    ("jobs", "whoever starts tagfleet says how many profiles go side by side"),
-    ("json", "whoever reads the output asks for it"),
-    ("quiet", "whoever watches asks for it"),
-    ("verbose", "whoever watches asks for it"),
+    ("jobs", "how many profiles run side by side is said on the command line"),
+    ("json", "it is for the reader of one command's output"),
+    ("quiet", "it is for the terminal of one command"),
+    ("verbose", "it is for the terminal of one command"),
     ("yes", "consent is given for one command, not for all that follow"),
     ("sandbox", "a file that made every run a rehearsal would be taken for done"),
     ("fresh", "it is said of one run"),
@@ -49,7 +49,7 @@ const EXCLUDED: [(&str, &str); 33] = [
     ("release", "it is said of one command"),
     ("to", "it is said of one command"),
     ("plan-only", "it is said of one command"),
-    ("detailed-exitcode", "whoever reads the exit status asks for it"),
+    ("detailed-exitcode", "it is for the script that reads the exit status"),
 ];
 
 /// The variable that goes before a key. Where none of our options is called like the key, the key stands for the variable.

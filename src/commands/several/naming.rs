@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{ChangingOptions, Cli, Command, MonitoringOptions};
+use crate::cli::{Cli, Command};
 
 /// The same command with names of its own for all that it writes. What the profile's own section names is its own already.
 /// `default_results` names the results of an input.
@@ -34,32 +34,13 @@ pub(crate) fn with_own_names(mut cli: Cli, default_results: impl Fn(&Path, bool)
         }
         _ => {}
     }
-    if let Some(changing) = changing(&mut cli.command) {
+    if let Some(changing) = cli.command.changing_mut() {
         rename(&mut changing.report, false);
     }
-    if let Some(monitoring) = monitoring(&mut cli.command) {
+    if let Some(monitoring) = cli.command.monitoring_mut() {
         rename(&mut monitoring.metrics_file, own_metrics);
     }
     cli
-}
-
-fn changing(command: &mut Command) -> Option<&mut ChangingOptions> {
-    match command {
-        Command::Apply(options) => Some(&mut options.changing),
-        Command::Resume(options) => Some(&mut options.changing),
-        Command::Tags(options) => options.command.as_mut().map(|it| &mut it.options_mut().changing),
-        _ => None,
-    }
-}
-
-fn monitoring(command: &mut Command) -> Option<&mut MonitoringOptions> {
-    match command {
-        Command::Apply(options) => Some(&mut options.changing.monitoring),
-        Command::Verify(options) => Some(&mut options.monitoring),
-        Command::Resume(options) => Some(&mut options.changing.monitoring),
-        Command::Tags(options) => options.command.as_mut().map(|it| &mut it.options_mut().changing.monitoring),
-        _ => None,
-    }
 }
 
 /// `x.results.csv` of the profile `a` is `x.a.results.csv`.

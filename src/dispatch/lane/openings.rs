@@ -28,7 +28,6 @@ pub(in crate::dispatch) enum BulkOpening {
     Nothing,
     /// Those that are made again.
     Again,
-    /// Any.
     Any {
         /// Whether they may relieve single ones.
         relief: bool,
@@ -50,6 +49,5 @@ impl BulkOpening {
 pub(in crate::dispatch) struct CallsAhead {
     /// Those that hold one machine and were not begun.
     pub(in crate::dispatch) alone: u64,
-    /// All others.
     pub(in crate::dispatch) others: u64,
 }

@@ -9,7 +9,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
+use super::ledger_rule::Adoption;
 use super::*;
+use crate::quota::window::Margin;
 
 const CALLS: usize = 6;
 const SECOND: i64 = 1_000_000;

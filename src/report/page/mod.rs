@@ -51,20 +51,17 @@ impl Page {
     }
 
     /// The page itself.
-    #[must_use]
     pub(crate) fn html(&self) -> String {
         html::page(&self.0, &TimeZone::system())
     }
 
     /// The same numbers as an object for scripts, but for the causes.
-    #[must_use]
     pub(crate) fn json(&self) -> Value {
         object::object(&self.0)
     }
 
     /// How the command ends that made it: with the causes, which every object has. Of a run that somebody is at nothing says that
     /// it has ended.
-    #[must_use]
     pub(crate) fn ending(&self, exit_status: u8) -> Ending {
         let finished = Ending::finished(exit_status);
         let ended = if self.0.is_under_way() { "under_way" } else { finished.ended };

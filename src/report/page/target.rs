@@ -19,9 +19,7 @@ pub(crate) enum PageError {
     /// The file cannot be made or written.
     #[error("cannot write the report to {}", shown(path))]
     File {
-        /// The target.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -30,12 +28,7 @@ pub(crate) enum PageError {
     Reserved(#[from] ReservedError),
     /// The target is there, and is no page of ours, or not to be changed.
     #[error("{} already exists, and {why}", shown(path))]
-    Occupied {
-        /// The target.
-        path: PathBuf,
-        /// Why it stays.
-        why: &'static str,
-    },
+    Occupied { path: PathBuf, why: &'static str },
     /// The run cannot be read.
     #[error("cannot make the report")]
     Run(#[from] ResultsError),
@@ -47,7 +40,6 @@ pub(crate) struct PageTarget(PathBuf);
 
 impl PageTarget {
     /// A file, or something else that has a name.
-    #[must_use]
     pub(crate) const fn new(path: PathBuf) -> Self {
         Self(path)
     }

@@ -20,9 +20,6 @@ pub enum CarriedOperation {
 
 impl Store {
     /// Copies what stands of a run's operations to its successor, and the history of its slots.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn carry_over(
         &self,
         from: RunKey,
@@ -46,9 +43,6 @@ impl Store {
     }
 
     /// Notes what held on the slots of these operations before the run first wrote there.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn set_before(&self, run: RunKey, before: Vec<(OperationId, Held)>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
@@ -63,9 +57,6 @@ impl Store {
     }
 
     /// Notes that these operations may have been done, although nobody has answered so.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database fails.
     pub async fn note_in_doubt(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {

@@ -29,9 +29,7 @@ pub(in crate::store) enum SqlError {
     /// A file that a connection needs cannot be read.
     #[error("cannot read {}", crate::outside::shown(path))]
     File {
-        /// The file.
         path: std::path::PathBuf,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },

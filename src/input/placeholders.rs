@@ -1,4 +1,4 @@
-//! Texts that programs leave in cells and that nobody ever means: a spreadsheet's errors, and the words for nothing.
+//! What programs put into a cell in place of a value, and nobody ever means: a spreadsheet's errors, and the words for nothing.
 
 /// Whether a cell holds what a spreadsheet shows in place of a value: `#N/A`, `#REF!`, `#####`, also in the languages in
 /// which spreadsheets write them.

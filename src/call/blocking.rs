@@ -1,11 +1,11 @@
-//! Work that takes a while, beside the runtime's own threads: they must not stand still for it.
+//! Work that takes a while, on a thread of its own: the runtime's threads must not stand still for it.
 
 use std::panic::resume_unwind;
 
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Does the work on a thread that may block, and gives what it gives. A panic in it goes on in whoever waits for it.
-pub(crate) async fn beside_the_runtime<Output: Send + 'static>(
+pub(crate) async fn on_blocking_thread<Output: Send + 'static>(
     work: impl FnOnce() -> Output + Send + 'static,
 ) -> Output {
     match spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
