@@ -17,6 +17,7 @@ mod masking;
 mod pieces;
 mod reading;
 pub(crate) mod secrets;
+mod wholes;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
