@@ -97,6 +97,5 @@ fn ends_of_wholes(reading: &Reading, wholes: &[Whole], places: &[Range<usize>]) 
 /// Whether a word may end before this position, or begin there.
 fn ends_a_word(reading: &Reading, position: usize) -> bool {
     let is_in_a_word = |at: usize| reading.glyphs().get(at).is_some_and(|glyph| is_of_a_word(glyph.character));
-    let is_within = position > 0 && is_in_a_word(position - 1) && is_in_a_word(position);
-    !is_within || reading.breaks_before(position)
+    position == 0 || !is_in_a_word(position - 1) || !is_in_a_word(position)
 }

@@ -197,6 +197,18 @@ proptest::proptest! {
 }
 
 #[test]
+fn a_secret_ends_where_a_word_does_and_not_where_one_of_its_own_forms_does() {
+    REPEATING.iter().for_each(|secret| secrets::keep(&(*secret).into()));
+    assert_eq!(masked(&format!("id {} x", "Rq7".repeat(10))), "id *** x");
+    // All that is left of it, once it is unescaped, is a figure.
+    let backslashes = format!("{}3", r"3\\\".repeat(8));
+    secrets::keep(&backslashes.as_str().into());
+    for (name, dress) in ENCODINGS {
+        assert!(masked(&dress(&backslashes)).contains(MASK), "{name}");
+    }
+}
+
+#[test]
 fn a_whole_secret_that_another_begins_with_does_not_end_that() {
     let (first, both) = ("Pv5+first.half,Yy6", "Pv5+first.half,Yy6=and:other;half");
     secrets::keep(&first.into());
