@@ -13,6 +13,7 @@ mod decoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod disguises;
 mod escaping;
+mod hashes;
 mod masking;
 mod pieces;
 mod reading;

@@ -218,6 +218,11 @@ const fn is_between(glyph: &Glyph) -> bool {
     matches!(glyph.character, ' ' | '\\' | '"' | '\'' | ESCAPE)
 }
 
+/// Whether words are of such characters.
+pub(super) fn is_of_a_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '-' | '_')
+}
+
 /// What is read in the place of a character beyond ASCII.
 fn plain_forms(character: char) -> impl Iterator<Item = char> {
     let is_space = character.is_whitespace();

@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
-use super::pieces::{BASE, MODULUS, appended, is_of_a_word, product};
-use super::reading::Reading;
+use super::hashes::{BASE, MODULUS, appended, product};
+use super::reading::{Reading, is_of_a_word};
 
 /// Which secret a piece belongs to; `None` where it is in several.
 pub(super) type Owner = Option<u16>;
