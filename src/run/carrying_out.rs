@@ -234,6 +234,10 @@ impl<T: Transport> Run<'_, T> {
                 (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
                     self.write_from(&copy, context).await.and(Err(error.into()))
                 }
+                // It knows the same, and the state is gone on with once its disk is back.
+                (Err(ResultsError::Store(error)), Some(copy)) if error.is_silence() => {
+                    self.write_from(&copy, context).await
+                }
                 (written, _) => written,
             },
         }

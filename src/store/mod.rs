@@ -55,6 +55,7 @@ mod runs;
 mod schema;
 mod server;
 mod settlement;
+mod silence;
 mod slot_write;
 mod slots;
 mod soundness;
