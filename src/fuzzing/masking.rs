@@ -14,7 +14,11 @@ const PIECE_CHARACTERS: usize = 16;
 /// The first byte chooses the disguise, the second where the rest is split to take the secret.
 pub(super) fn masking(data: &[u8]) {
     static KEPT: Once = Once::new();
-    KEPT.call_once(|| SECRETS.iter().for_each(|secret| secrets::keep(&(*secret).into())));
+    KEPT.call_once(|| {
+        for secret in SECRETS {
+            secrets::keep(&secret.into());
+        }
+    });
     let mut choices = Choices(data);
     let (name, disguise) = choices.of(ENCODINGS);
     let split = choices.number(1);

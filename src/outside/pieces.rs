@@ -137,8 +137,9 @@ impl Pieces {
         if self.by_length.is_empty() {
             return;
         }
-        let matches = within_words(reading, &self.wholes, self.matches(reading));
-        matches.into_iter().for_each(|one| found(reading.place(&one.glyphs)));
+        for one in within_words(reading, &self.wholes, self.matches(reading)) {
+            found(reading.place(&one.glyphs));
+        }
     }
 
     fn matches(&self, reading: &Reading) -> Vec<Match> {

@@ -164,13 +164,19 @@ fn a_word_behind_a_whole_web_token_stays_however_long_it_is_and_however_often_th
 const REPEATING: [&str; 4] =
     ["Rq7Rq7Rq7Rq7Rq7Rq7Rq7Rq7", "k-K4k-K4k-K4k-K4k-K4", "wz~wz~wz~wz~wz~wz~", "Hh9 0Hh9 0Hh9 0Hh9 0Hh9"];
 
+fn keep_repeating() {
+    for secret in REPEATING {
+        secrets::keep(&secret.into());
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn the_words_beside_a_secret_stay_though_they_go_on_like_it(
         secret in 0..REPEATING.len(), skipped in 0_usize..4, before in 0_usize..12, after in 0_usize..12, again: bool,
         between in "[ \t\n]{1,2}|\" ?\"", more in "[a-e]{0,3}",
     ) {
-        REPEATING.iter().for_each(|secret| secrets::keep(&(*secret).into()));
+        keep_repeating();
         let secret = REPEATING[secret];
         let like = |characters: usize| secret.chars().filter(|it| *it != ' ').cycle().skip(skipped).take(characters).collect::<String>();
         let second = if again { format!("{between}{secret}") } else { String::new() };
@@ -184,7 +190,7 @@ proptest::proptest! {
         secret in 0..REPEATING.len(), before in 0_usize..12, after in 0_usize..12, disguise in 0..ENCODINGS.len(),
         between in "[ \n]|\" ?\"|[<>;,]",
     ) {
-        REPEATING.iter().for_each(|secret| secrets::keep(&(*secret).into()));
+        keep_repeating();
         let secret = REPEATING[secret];
         let like = |characters: usize| secret.chars().cycle().take(characters).collect::<String>();
         let (name, dress) = ENCODINGS[disguise];
@@ -198,7 +204,7 @@ proptest::proptest! {
 
 #[test]
 fn a_secret_ends_where_a_word_does_and_not_where_one_of_its_own_forms_does() {
-    REPEATING.iter().for_each(|secret| secrets::keep(&(*secret).into()));
+    keep_repeating();
     assert_eq!(masked(&format!("id {} x", "Rq7".repeat(10))), "id *** x");
     // All that is left of it, once it is unescaped, is a figure.
     let backslashes = format!("{}3", r"3\\\".repeat(8));
