@@ -1,8 +1,8 @@
 //! A disk that does not answer, and those who wait for it.
 //!
-//! Whoever reads or writes a file waits in the kernel until the disk is done, and nobody can call him off: not at the deadline, and
-//! not when somebody interrupts. A disk that hangs, or that a backup has frozen, may take for ever. So each piece of work is
-//! looked at from outside. What surprises: the work goes on, and if the disk comes back, it is done; only nobody waits for
+//! Whoever reads or writes a file waits in the kernel until the disk is done, and nobody can call him off: not at the
+//! deadline, and not when somebody interrupts. A disk that hangs, or that a backup has frozen, may take for ever. So each piece
+//! of work is looked at from outside. What surprises: the work goes on, and if the disk comes back, it is done; only nobody waits for
 //! it any more, nor for what is asked of the disk behind it.
 
 use std::path::Path;
