@@ -79,7 +79,7 @@
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
-//! | who hears an interrupt, and when | `commands/stop_signals.rs`, `commands/process.rs`; how long a state is waited for: `store/absence.rs` |
+//! | who hears an interrupt, and when | `commands/stop_signals.rs`, `commands/process.rs`; how long a state is waited for: `store/absence.rs`, and its disk: `store/silence.rs` |
 //! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs`, `store/settlement.rs` |
 //! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/choosing.rs` |
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, `store/slot_write.rs`, `store/work_item.rs`, how they stand in columns: `store/encoding.rs` |

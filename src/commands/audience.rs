@@ -27,6 +27,13 @@ pub(super) fn interrupted() -> CommandError {
     CommandError::text(ExitStatus::StoppedEarly, "interrupted; nothing was sent", None).ended("interrupted")
 }
 
+/// The end of a command that was interrupted again and again, and stands still after its work.
+pub(super) fn cut_off() -> CommandError {
+    let hint = "what became of the run says: tagfleet runs. Look for a disk that does not answer";
+    let message = "interrupted while what came of the work was being written, which does not end";
+    CommandError::text(ExitStatus::StorageFailed, message, Some(hint)).ended("interrupted")
+}
+
 /// Whom errors are shown to, as far as that can be told from what was typed without making sense of it.
 pub(super) fn audience_of_typed() -> Audience {
     audience(Mistyped::of(&typed()))

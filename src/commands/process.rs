@@ -11,8 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::audience::{Audience, audience, audience_of_typed, interrupted, show_error, typed};
+use super::audience::{Audience, audience, audience_of_typed, cut_off, interrupted, show_error, typed};
 use super::command_line::{refuse, run};
+use super::stop_signals::Unheeded;
 use super::{process_limits, runtime, stop_signals};
 use crate::cli::{Cli, Mistyped};
 use crate::exit::{CommandError, ExitStatus};
@@ -64,17 +65,23 @@ fn begin() -> Result<ExitStatus, CommandError> {
             biased;
             ended = &mut end => Ok(ended),
             // It may be about to end.
-            () = stop_signals::unheeded() => timeout(LAST_MOMENT, end).await,
+            unheeded = stop_signals::unheeded() => timeout(LAST_MOMENT, end).await.map_err(|_elapsed| unheeded),
         }
     });
     // A question that nobody answers must not keep the process.
     runtime.shutdown_background();
-    let Ok(ended) = ended else {
-        let (screen, json) = audience.get().cloned().unwrap_or_else(audience_of_typed);
-        let interrupted = interrupted();
-        show_error(&interrupted, json, &screen);
-        screen.finish();
-        return Ok(interrupted.status);
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(unheeded) => {
+            let (screen, json) = audience.get().cloned().unwrap_or_else(audience_of_typed);
+            let error = match unheeded {
+                Unheeded::BeforeWork => interrupted(),
+                Unheeded::AfterWork => cut_off(),
+            };
+            show_error(&error, json, &screen);
+            screen.finish();
+            return Ok(error.status);
+        }
     };
     // What ends without a status has panicked, which has been shown: it is a bug.
     let _shown = working.join();

@@ -2,7 +2,8 @@
 //!
 //! Signals are for the whole process, and so is what hears them; it stands before anything else is done. Whoever works on what
 //! must be ended in order takes the word with [`listen`]. While nobody has it, nothing has been sent, and whoever waits for
-//! [`unheard`] ends the command. Whoever is in a hurry waits less for the state, too, whatever it is asked at the moment.
+//! [`unheard`] ends the command. Whoever is in a hurry waits less for the state, too, whatever it is asked at the moment. What is
+//! to stop at once and does not may stand still at a disk: whoever interrupts it once more ends the process ([`unheeded`]).
 
 use std::io;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,17 @@ struct Hearing {
     listeners: Mutex<Listeners>,
     /// How many interrupts nobody was there to hear.
     unheard: watch::Sender<u32>,
+    /// Whether somebody interrupts again long after the process was to stop at once.
+    insists: watch::Sender<bool>,
+}
+
+/// Why a command is not waited for any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unheeded {
+    /// Nobody had the word, so nothing was sent.
+    BeforeWork,
+    /// Whoever has it does not come to an end: he writes what became of the work to where nothing can be written.
+    AfterWork,
 }
 
 /// Whoever is told that the process is to end.
@@ -40,6 +52,8 @@ struct Hearing {
 struct Listeners {
     /// Whether somebody has interrupted before.
     is_stopping: bool,
+    /// Since when the process is to stop at once.
+    halting: Option<Instant>,
     listener: Option<mpsc::Sender<StopRequest>>,
     screen: Option<Screen>,
     patience: Option<Patience>,
@@ -89,8 +103,17 @@ pub(super) async fn unheard() {
     wait_for_unheard(1).await;
 }
 
-/// Waits until a command does not end that was to, or is to end at once, while nobody has the word.
-pub(super) async fn unheeded() {
+/// Waits until a command does not end that was to, or that is to end at once while nobody has the word.
+pub(super) async fn unheeded() -> Unheeded {
+    let mut insists = HEARING.insists.subscribe();
+    tokio::select! {
+        () = unheeded_before_work() => Unheeded::BeforeWork,
+        // Whoever could say so is there as long as the process.
+        _ = insists.wait_for(|insists| *insists) => Unheeded::AfterWork,
+    }
+}
+
+async fn unheeded_before_work() {
     let mut count = 1;
     loop {
         wait_for_unheard(count).await;
@@ -156,7 +179,12 @@ async fn pass_on(mut signals: Signals) {
             screen.end_at(Instant::now());
         }
         let request = match signal {
-            Signal::Stop if listeners.is_stopping => StopRequest::Halt,
+            Signal::Stop if listeners.is_stopping => {
+                if listeners.halting.get_or_insert_with(Instant::now).elapsed() >= LONGEST_END {
+                    HEARING.insists.send_replace(true);
+                }
+                StopRequest::Halt
+            }
             // A terminal that goes away may say so more than once, by itself and through the shell, and a limit on time says
             // so each second; nobody is there who could be in a hurry.
             Signal::Gone if listeners.is_stopping => continue,

@@ -269,8 +269,11 @@ fn base64(reading: &Reading, is_original: bool) -> [Reading; 4] {
     let mut readings = <[Reading; 4]>::default();
     let is_of_base64 = |character: char| base64_digit(character).is_some();
     reading.for_each_run(is_of_base64, is_line_break, |lines| {
-        let least = (SHORTEST_BASE64_CHARACTERS, is_original);
-        if let Some(digits) = Digits::of(reading, lines, least, base64_digit) {
+        if !is_long(lines, SHORTEST_BASE64_CHARACTERS) {
+            return;
+        }
+        let (lines, least) = (reading.unbroken(lines), (SHORTEST_BASE64_CHARACTERS, is_original));
+        if let Some(digits) = Digits::of(reading, &lines, least, base64_digit) {
             for (skipped, other) in readings.iter_mut().enumerate() {
                 digits.read(skipped, 6, other);
             }
@@ -310,8 +313,9 @@ fn hexadecimal(reading: &Reading, is_original: bool) -> [Reading; 2] {
                 return;
             }
             // The nought of `0x` says nothing.
-            let lines: Vec<Range<usize>> = lines
-                .iter()
+            let lines: Vec<Range<usize>> = reading
+                .unbroken(lines)
+                .into_iter()
                 .map(|line| line.start..line.end - usize::from(is_prefix(line.end)))
                 .filter(|line| !line.is_empty())
                 .collect();

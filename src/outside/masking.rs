@@ -25,6 +25,8 @@ const MASK: &str = "***";
 const WEB_TOKEN_START: [char; 3] = ['e', 'y', 'J'];
 /// A shorter first part cannot name an algorithm.
 const SHORTEST_WEB_TOKEN_HEAD_CHARACTERS: usize = 12;
+/// How many bytes the signatures have that web tokens are made with: of 256 to 512 bits, by RSA also more.
+const SIGNATURE_BYTES: [usize; 9] = [32, 48, 64, 96, 128, 132, 256, 384, 512];
 /// The shortest that is a web token.
 const SHORTEST_WEB_TOKEN_BYTES: usize = 18;
 /// How many encodings may be within each other.
@@ -168,9 +170,18 @@ fn web_tokens(reading: &Reading, mut found: impl FnMut(Range<usize>)) {
             let lines = signature.iter().enumerate();
             let lines = lines.take_while(|(number, line)| *number == 0 || is_line_break(' ', line.len()));
             let end = lines.last().map_or(last.end, |(_, line)| line.end);
-            found(reading.place(&(start..end)));
+            found(reading.place(&(start..end_of_whole(reading, start..end, signature).unwrap_or(end))));
         }
     }
+}
+
+/// Where a token ends that stands on one line, with a signature that can be whole: what follows behind white space is none of
+/// it.
+fn end_of_whole(reading: &Reading, token: Range<usize>, signature: &[Range<usize>]) -> Option<usize> {
+    let is_space = |position: usize| reading.glyphs().get(position).is_some_and(|glyph| glyph.character == ' ');
+    let end = token.skip(1).find(|position| is_space(*position) || reading.breaks_before(*position))?;
+    let characters = end.checked_sub(signature.first()?.start)?;
+    SIGNATURE_BYTES.iter().any(|bytes| (bytes * 4).div_ceil(3) == characters).then_some(end)
 }
 
 fn is_of_base64_url(character: char) -> bool {

@@ -13,10 +13,12 @@ mod decoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod disguises;
 mod escaping;
+mod hashes;
 mod masking;
 mod pieces;
 mod reading;
 pub(crate) mod secrets;
+mod wholes;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

@@ -8,14 +8,16 @@
 //! it protects nothing where it is a part of `Test-Lab`, and to mask it there would make a message wrong.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::decoding::unescaped;
-use super::reading::{Glyph, Reading};
+use super::hashes::{BASE, MODULUS, appended, product};
+use super::reading::{Glyph, Reading, is_of_a_word};
+use super::wholes::{Match, Owner, Whole, within_words};
 
 /// So many characters in a row of a secret are masked, whatever stands around them.
 const PIECE_CHARACTERS: usize = 16;
@@ -32,6 +34,10 @@ pub(super) struct Pieces {
     by_length: Vec<Hashes>,
     /// Each character of a piece is one of these.
     characters: Characters,
+    /// Everything that pieces are of.
+    wholes: Vec<Whole>,
+    /// How many secrets these are.
+    secrets: u16,
     words: Vec<SecretString>,
 }
 
@@ -59,7 +65,8 @@ struct Hashes {
     length: usize,
     /// What a character adds to the hash that is the first of a piece.
     first: u64,
-    values: HashSet<u64, RandomState>,
+    /// Whose they are.
+    owners: HashMap<u64, Owner, RandomState>,
 }
 
 impl Pieces {
@@ -72,8 +79,16 @@ impl Pieces {
             self.words.extend(reading.map(|reading| reading.characters().collect::<String>().into()));
             return;
         }
+        self.secrets = self.secrets.saturating_add(1);
+        let mut forms = String::new();
         for _ in 0..MAXIMUM_ROUNDS {
             let Some(form) = reading else { break };
+            let characters: String = form.characters().collect();
+            // A form that stands within another ends in the middle of that.
+            if !forms.contains(&characters) {
+                self.wholes.push(Whole::of(&form, self.secrets));
+            }
+            forms = forms + &characters + "\n";
             self.add_pieces(&form);
             reading = unescaped(&form);
         }
@@ -85,7 +100,7 @@ impl Pieces {
     }
 
     fn add_pieces(&mut self, reading: &Reading) {
-        let glyphs = reading.glyphs();
+        let (glyphs, owner) = (reading.glyphs(), self.secrets);
         let length = PIECE_CHARACTERS.min(glyphs.len()).max(1);
         let pieces: Vec<Cow<'_, [Glyph]>> = glyphs.windows(length).map(super::reading::compact).collect();
         let all = [reading.compact()];
@@ -95,14 +110,16 @@ impl Pieces {
         for piece in if are_any { pieces.iter() } else { all.iter() }.filter(is_long) {
             piece.iter().for_each(|glyph| self.characters.add(glyph.character));
             let hashes = self.of_length(piece.len());
-            hashes.values.insert(piece.iter().fold(0, |hash, glyph| appended(hash, glyph.character)));
+            let hash = piece.iter().fold(0, |hash, glyph| appended(hash, glyph.character));
+            let known = hashes.owners.entry(hash).or_insert(Some(owner));
+            *known = known.filter(|known| *known == owner);
         }
     }
 
     fn of_length(&mut self, length: usize) -> &mut Hashes {
         let position = self.by_length.iter().position(|hashes| hashes.length == length).unwrap_or_else(|| {
             let first = (1..length).fold(1, |power, _| product(power, BASE));
-            self.by_length.push(Hashes { length, first, values: HashSet::default() });
+            self.by_length.push(Hashes { length, first, owners: HashMap::default() });
             self.by_length.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "it was found or added there")]
@@ -120,10 +137,17 @@ impl Pieces {
         if self.by_length.is_empty() {
             return;
         }
-        let glyphs = reading.compact();
+        for one in within_words(reading, &self.wholes, self.matches(reading)) {
+            found(reading.place(&one.glyphs));
+        }
+    }
+
+    fn matches(&self, reading: &Reading) -> Vec<Match> {
+        let mut matches = Vec::new();
+        let glyphs = &*reading.compact();
         // Most readings are of what was never encoded, and nothing in them is long enough.
-        let longest = self.longest_run(&glyphs);
-        for Hashes { length, first, values } in self.by_length.iter().filter(|hashes| hashes.length <= longest) {
+        let longest = self.longest_run(glyphs);
+        for Hashes { length, first, owners } in self.by_length.iter().filter(|hashes| hashes.length <= longest) {
             let mut hash = 0;
             for (position, glyph) in glyphs.iter().enumerate() {
                 if let Some(gone) = position.checked_sub(*length).and_then(|gone| glyphs.get(gone)) {
@@ -131,12 +155,14 @@ impl Pieces {
                     hash = (hash + MODULUS - gone) % MODULUS;
                 }
                 hash = appended(hash, glyph.character);
-                let start = (position + 1).checked_sub(*length).and_then(|start| glyphs.get(start));
-                if let Some(start) = start.filter(|_| values.contains(&hash)) {
-                    found(start.place().start.min(glyph.place().start)..glyph.place().end.max(start.place().end));
+                let start = (position + 1).checked_sub(*length);
+                if let Some((start, owner)) = start.zip(owners.get(&hash)) {
+                    matches.push(Match { glyphs: start..position + 1, owner: *owner });
                 }
             }
         }
+        reading.spread(matches.iter_mut().map(|one| &mut one.glyphs));
+        matches
     }
 
     /// How many of these stand in a row at the most that may belong to a piece.
@@ -167,26 +193,6 @@ impl Pieces {
             }
         }
     }
-}
-
-fn is_of_a_word(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '-' | '_')
-}
-
-/// A prime, so that texts that differ have the same hash as good as never. If they do, a text is masked without need.
-const MODULUS: u64 = (1 << 61) - 1;
-const BASE: u64 = 0x0f2b_6a19_c4d3_857d;
-
-/// The hash of a text and one more character.
-fn appended(hash: u64, character: char) -> u64 {
-    (product(hash, BASE) + u64::from(u32::from(character))) % MODULUS
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "both halves are smaller than the modulus")]
-fn product(one: u64, other: u64) -> u64 {
-    let product = u128::from(one) * u128::from(other);
-    let folded = (product as u64 & MODULUS) + (product >> 61) as u64;
-    if folded >= MODULUS { folded - MODULUS } else { folded }
 }
 
 #[cfg(test)]

@@ -79,6 +79,18 @@ impl Reading {
         compact(&self.glyphs)
     }
 
+    /// Has these ranges, which count what is compared only, count everything that is read.
+    pub(super) fn spread<'a>(&self, ranges: impl Iterator<Item = &'a mut Range<usize>>) {
+        let mut ranges = ranges.peekable();
+        if ranges.peek().is_none() {
+            return;
+        }
+        let compared = self.glyphs.iter().enumerate().filter(|(_, glyph)| !is_between(glyph));
+        let positions: Vec<usize> = compared.map(|(position, _)| position).collect();
+        let position_of = |compared: usize| positions.get(compared).copied().unwrap_or(self.glyphs.len());
+        ranges.for_each(|range| *range = position_of(range.start)..position_of(range.end - 1) + 1);
+    }
+
     /// Makes room for so many characters.
     pub(super) fn reserve(&mut self, characters: usize) {
         self.glyphs.reserve(characters);
@@ -116,11 +128,35 @@ impl Reading {
         }
     }
 
+    /// These lines, each ended where something stands in the original that is read as nothing.
+    pub(super) fn unbroken(&self, lines: &[Range<usize>]) -> Vec<Range<usize>> {
+        let mut unbroken = Vec::with_capacity(lines.len());
+        for line in lines {
+            let mut start = line.start;
+            for end in (start + 1..line.end).filter(|position| self.breaks_before(*position)) {
+                unbroken.push(std::mem::replace(&mut start, end)..end);
+            }
+            unbroken.push(start..line.end);
+        }
+        unbroken
+    }
+
     /// What these glyphs stand for in the original.
     pub(super) fn place(&self, glyphs: &Range<usize>) -> Range<usize> {
         let glyphs = self.glyphs.get(glyphs.clone()).unwrap_or_default();
         let ends = glyphs.first().zip(glyphs.last());
         ends.map_or(0..0, |(first, last)| first.place().start..last.place().end)
+    }
+
+    /// Whether something stands in the original between this glyph and the one before it that is read as nothing: what joins
+    /// the lines of a text that was encoded, or what nobody sees.
+    pub(super) fn breaks_before(&self, position: usize) -> bool {
+        let places =
+            position.checked_sub(1).and_then(|before| Some((self.glyphs.get(before)?, self.glyphs.get(position)?)));
+        // Of lines that were encoded each character has the place of all of the line, or of both of its lines.
+        places.is_some_and(|(before, glyph)| {
+            glyph.start > before.end || glyph.start == before.start && glyph.end > before.end
+        })
     }
 
     /// Adds a character that was read there.
@@ -171,11 +207,20 @@ impl Reading {
 
 /// What is compared of these: see [`Reading::compact`].
 pub(super) fn compact(glyphs: &[Glyph]) -> Cow<'_, [Glyph]> {
-    let is_between = |glyph: &Glyph| matches!(glyph.character, ' ' | '\\' | '"' | '\'' | ESCAPE);
     if !glyphs.iter().any(is_between) {
         return Cow::Borrowed(glyphs);
     }
     glyphs.iter().filter(|glyph| !is_between(glyph)).copied().collect()
+}
+
+/// Whether this is left out of what is compared.
+const fn is_between(glyph: &Glyph) -> bool {
+    matches!(glyph.character, ' ' | '\\' | '"' | '\'' | ESCAPE)
+}
+
+/// Whether words are of such characters.
+pub(super) fn is_of_a_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '-' | '_')
 }
 
 /// What is read in the place of a character beyond ASCII.

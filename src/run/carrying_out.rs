@@ -235,6 +235,7 @@ impl<T: Transport> Run<'_, T> {
                 (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
                     self.write_from(&copy, context).await.and(Err(error.into()))
                 }
+                // It knows the same, and the state is gone on with once it is back.
                 (Err(ResultsError::Store(_away)), Some(copy)) => self.write_from(&copy, context).await,
                 (written, _) => written,
             },

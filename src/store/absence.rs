@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::StoreError;
+use super::waiting::Waiting;
 use crate::outside::shown;
 
 /// How long a database is waited for that is away, unless a run says otherwise; a file never for longer.
@@ -40,7 +41,11 @@ pub struct Absence {
 
 /// How long a database that is away is waited for, and whether it is. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Patience(Arc<Shared>);
+pub(crate) struct Patience {
+    shared: Arc<Shared>,
+    /// What the wait may be at the most.
+    most: Duration,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -53,9 +58,9 @@ struct Shared {
 #[derive(Debug)]
 struct Books {
     longest: Duration,
-    /// What that may be at the most.
-    most: Duration,
     ends: Option<Instant>,
+    /// When somebody found last that another program holds the file.
+    held: Option<Instant>,
     /// How many connections have lost the database.
     lost: usize,
     since: Option<(Instant, Timestamp)>,
@@ -63,26 +68,27 @@ struct Books {
 }
 
 impl Books {
-    fn until(&self, since: Instant) -> Option<Instant> {
-        let shortest = since.checked_add(self.longest.min(SHORTEST_WAIT))?;
-        let by_itself = since.checked_add(self.longest);
+    fn until(&self, since: Instant, most: Duration) -> Option<Instant> {
+        let longest = self.longest.min(most);
+        let shortest = since.checked_add(longest.min(SHORTEST_WAIT))?;
+        let by_itself = since.checked_add(longest);
         let ends = self.ends.map(|ends| ends.max(shortest));
         by_itself.into_iter().chain(ends).min()
     }
 
     /// For how long the database is waited for that is away.
-    fn longest_wait(&self) -> Duration {
-        let wait = self.since.and_then(|(since, _)| Some(self.until(since)?.saturating_duration_since(since)));
-        wait.unwrap_or(self.longest)
+    fn longest_wait(&self, most: Duration) -> Duration {
+        let wait = self.since.and_then(|(since, _)| Some(self.until(since, most)?.saturating_duration_since(since)));
+        wait.unwrap_or_else(|| self.longest.min(most))
     }
 
     /// Until when an answer is waited for that was asked for then.
-    fn answer_until(&self, asked: Instant) -> Option<Instant> {
+    fn answer_until(&self, asked: Instant, most: Duration) -> Option<Instant> {
         let (since, at_least) = match self.since {
             Some((since, _)) => (since, LAST_CHANCE),
             None => (asked, SILENT_AFTER),
         };
-        Some(self.until(since)?.max(asked.checked_add(at_least)?))
+        Some(self.until(since, most)?.max(asked.checked_add(at_least)?))
     }
 }
 
@@ -99,28 +105,31 @@ impl Patience {
     }
 
     fn of_at_most(most: Duration) -> Self {
-        let books = Books { longest: PATIENCE, most, ends: None, lost: 0, since: None, back: None };
-        Self(Arc::new(Shared {
-            books: Mutex::new(books),
-            absence: watch::Sender::default(),
-            answers: AtomicUsize::default(),
-        }))
+        let books = Books { longest: PATIENCE, ends: None, held: None, lost: 0, since: None, back: None };
+        let shared =
+            Shared { books: Mutex::new(books), absence: watch::Sender::default(), answers: AtomicUsize::default() };
+        Self { shared: Arc::new(shared), most }
+    }
+
+    /// The same with the disk of a file, which may be frozen for as long as a server may be away.
+    pub(super) fn with_disk(&self) -> Self {
+        Self { most: Duration::MAX, ..self.clone() }
     }
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
-        self.0.books.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on the database is waited for as long as this, and not beyond `ends`.
     pub(super) fn set(&self, longest: Duration, ends: Option<Instant>) {
         let mut books = self.books();
-        (books.longest, books.ends) = (longest.min(books.most), ends);
+        (books.longest, books.ends) = (longest, ends);
     }
 
     /// How long an answer may still take that was asked for then; `None` when nobody waits for it any more.
     pub(super) fn left(&self, asked: Instant) -> Option<Duration> {
         let now = Instant::now();
-        let Some(until) = self.books().answer_until(asked) else { return Some(Duration::MAX) };
+        let Some(until) = self.books().answer_until(asked, self.most) else { return Some(Duration::MAX) };
         Some(until.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
@@ -136,7 +145,7 @@ impl Patience {
 
     /// Whoever waits, or wants to know, hears of it here.
     pub(super) fn absences(&self) -> watch::Receiver<Option<Absence>> {
-        self.0.absence.subscribe()
+        self.shared.absence.subscribe()
     }
 
     /// Whether the server is away, or was a moment ago, so that others who live may not have shown it yet.
@@ -147,12 +156,12 @@ impl Patience {
 
     /// How many answers are here that are not stored.
     pub(super) fn unstored_answers(&self) -> usize {
-        self.0.answers.load(Ordering::SeqCst)
+        self.shared.answers.load(Ordering::SeqCst)
     }
 
     /// An answer is here and is to be stored.
     pub(super) fn keep_answer(&self) -> KeptAnswer {
-        self.0.answers.fetch_add(1, Ordering::SeqCst);
+        self.shared.answers.fetch_add(1, Ordering::SeqCst);
         KeptAnswer(self.clone())
     }
 }
@@ -163,7 +172,7 @@ pub(super) struct KeptAnswer(Patience);
 impl KeptAnswer {
     /// It is stored, or was not ours to store.
     pub(super) fn stored(self) {
-        self.0.0.answers.fetch_sub(1, Ordering::SeqCst);
+        self.0.shared.answers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -202,12 +211,12 @@ impl Contact {
             let (now, wall_now) = (Instant::now(), Timestamp::now());
             (now.checked_sub(silence).unwrap_or(now), wall_now.checked_sub(silence).unwrap_or(wall_now))
         });
-        let until = books.until(since)?;
+        let until = books.until(since, self.patience.most)?;
         drop(books);
         if silent_for.is_some() || self.failures > 1 {
             let until = since_wall.checked_add(until.saturating_duration_since(since)).unwrap_or(Timestamp::MAX);
             let absence = Some(Absence { since: since_wall, until });
-            self.patience.0.absence.send_if_modified(|known| std::mem::replace(known, absence) != absence);
+            self.patience.shared.absence.send_if_modified(|known| std::mem::replace(known, absence) != absence);
         }
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
@@ -239,14 +248,34 @@ impl Contact {
 
     /// Whether whoever has waited since then for the holder of a file may still wait. It is told once that it takes its time.
     fn bears(&mut self, since: Instant) -> bool {
+        self.patience.books().held = Some(Instant::now());
         if !self.is_lost && since.elapsed() >= SILENT_AFTER {
             let _left = self.lose(Some(since.elapsed()));
             tracing::warn!(
                 "another program holds the state's database; tagfleet waits up to {} s for it",
-                self.patience.books().longest_wait().as_secs()
+                self.patience.books().longest_wait(self.patience.most).as_secs()
             );
         }
         self.patience.left(since).is_some()
+    }
+
+    /// Whether work on a file has stood still for longer than anybody waits for its disk. Whoever waits for another program
+    /// gives that up by himself; and our own work takes its time, unless the disk was waited for long enough already, or
+    /// somebody wants it to end at once.
+    pub(super) fn has_waited_enough(&mut self, waiting: &Waiting, began: Instant) -> bool {
+        let books = self.patience.books();
+        let is_held = books.held.is_some_and(|held| held.elapsed() < SILENT_AFTER);
+        let until = books.since.and_then(|(since, _)| books.until(since, self.patience.most));
+        let is_over = books.longest.is_zero() || until.is_some_and(|until| until <= Instant::now());
+        drop(books);
+        let silent_for = waiting.lasts().or_else(|| is_over.then(|| began.elapsed()));
+        match silent_for.filter(|silent_for| !is_held && *silent_for >= SILENT_AFTER) {
+            Some(silent_for) => self.lose(Some(silent_for)).is_none(),
+            None => {
+                self.regain();
+                false
+            }
+        }
     }
 
     /// Notes that the database has answered.
@@ -259,7 +288,7 @@ impl Contact {
         books.lost = books.lost.saturating_sub(1);
         if books.lost == 0 {
             (books.since, books.back) = (None, Some(Instant::now()));
-            self.patience.0.absence.send_if_modified(|known| known.take().is_some());
+            self.patience.shared.absence.send_if_modified(|known| known.take().is_some());
         }
     }
 }
@@ -347,8 +376,8 @@ mod tests {
         ];
         for (longest, ends, waits) in table {
             let ends = ends.map(|ends| now + ends);
-            let books = Books { longest, most: Duration::MAX, ends, lost: 1, since: None, back: None };
-            assert_eq!(books.until(now), Some(now + waits), "{longest:?} {ends:?}");
+            let books = Books { longest, ends, held: None, lost: 1, since: None, back: None };
+            assert_eq!(books.until(now, Duration::MAX), Some(now + waits), "{longest:?} {ends:?}");
         }
     }
 

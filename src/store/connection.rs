@@ -15,6 +15,7 @@ use super::absence::{Contact, Patience};
 use super::job::{Job, TypedJob};
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::server::Server;
+use super::silence::Silence;
 use super::sql::{SqlError, Transaction};
 use super::waiting::Waiting;
 use super::witness::Witness;
@@ -30,8 +31,16 @@ const MAXIMUM_BATCH: usize = 256;
 pub(super) struct SharedConnection {
     queue: mpsc::Sender<Box<dyn Job>>,
     /// The file that others share; `None` for a database that is in memory or has no name.
-    file: Option<Arc<Path>>,
+    file: Option<SharedFile>,
     waiting: Waiting,
+}
+
+/// A file that others share, and its disk.
+#[derive(Clone)]
+struct SharedFile {
+    path: Arc<Path>,
+    silence: Silence,
+    patience: Patience,
 }
 
 impl SharedConnection {
@@ -70,15 +79,18 @@ impl SharedConnection {
     }
 
     fn start_with_file(database: Database) -> Self {
-        let file =
-            database.connection.path().filter(|path| !path.is_empty()).map(|_| Arc::from(database.path.as_path()));
+        let file = database.connection.path().filter(|path| !path.is_empty()).map(|_| SharedFile {
+            path: Arc::from(database.path.as_path()),
+            silence: Silence::default(),
+            patience: database.contact.patience().with_disk(),
+        });
         let waiting = database.waiting.clone();
         Self::start(Engine::File(database), file, waiting)
     }
 
-    fn start(engine: Engine, file: Option<Arc<Path>>, waiting: Waiting) -> Self {
+    fn start(engine: Engine, file: Option<SharedFile>, waiting: Waiting) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        tokio::spawn(serve(engine, jobs, waiting.clone()));
+        tokio::spawn(serve(engine, jobs, waiting.clone(), file.clone()));
         Self { queue, file, waiting }
     }
 
@@ -115,7 +127,9 @@ impl SharedConnection {
             answer.await.map_err(|_closed| StoreError::Closed)?
         };
         match &self.file {
-            Some(file) => unless_lost(file, done).await,
+            Some(SharedFile { path, silence, patience }) => {
+                unless_lost(path, silence.unless_given_up(path, patience, done)).await
+            }
             None => done.await,
         }
     }
@@ -172,7 +186,8 @@ fn run_each(batch: &mut [Box<dyn Job>], transaction: &Transaction<'_>) -> Result
     batch.iter_mut().try_for_each(|job| job.run(transaction, false))
 }
 
-async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>, waiting: Waiting) {
+async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>, waiting: Waiting, file: Option<SharedFile>) {
+    let mut watching = file.map(|file| (file.silence, Contact::new(file.patience)));
     let mut batch = Vec::with_capacity(MAXIMUM_BATCH);
     let keeps_nobody_waiting = engine.keeps_nobody_waiting();
     while jobs.recv_many(&mut batch, MAXIMUM_BATCH).await > 0 {
@@ -186,7 +201,10 @@ async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>, waiti
             let current = engine.commit(current);
             (engine, current)
         });
-        let done = done.await;
+        let done = match &mut watching {
+            Some((silence, contact)) => silence.watch(done, &waiting, contact).await,
+            None => done.await,
+        };
         waiting.end();
         match done {
             Ok((returned, emptied)) => {

@@ -59,6 +59,8 @@ pub(super) enum Trouble {
     Busy,
     NotWritable,
     Disk,
+    /// Its disk does not answer.
+    DiskSilent,
     /// A file of this process may not grow any more.
     FileSize,
     /// This process may not have more memory.
@@ -95,6 +97,7 @@ impl Trouble {
             Self::Busy => "is held by another process",
             Self::NotWritable => "cannot be opened or written",
             Self::Disk => "cannot be read or written: its disk fails",
+            Self::DiskSilent => "cannot be read or written: its disk does not answer",
             Self::FileSize => "cannot grow: this process may not write larger files",
             Self::Memory => "cannot be used: the system has no more memory for this process",
             Self::DamagedOnServer => "holds what tagfleet does not store there",
@@ -119,6 +122,7 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::Sqlite(error) => trouble_of_sqlite(error),
         SqlError::Postgres(refusal) => trouble_of_server(error, refusal),
         SqlError::NoAnswer => Trouble::Unreachable,
+        SqlError::DiskSilent => Trouble::DiskSilent,
         SqlError::CommitsLost => Trouble::CommitsLost,
         SqlError::File { .. } => Trouble::ConnectionFile,
         SqlError::Password(refusal) if refusal.is_transient => Trouble::Unreachable,

@@ -142,7 +142,7 @@ impl StoreError {
         Self::Database { path: path.to_owned(), source: Arc::new(source.into().into()) }
     }
 
-    /// The same of a server that was waited for in vain while so many answers were to be stored.
+    /// The same of one that was waited for in vain while so many answers were to be stored.
     pub(super) fn given_up(path: &Path, source: SqlError, answers: usize) -> Self {
         let (path, source) = (path.to_owned(), Arc::new(source.into()));
         if answers == 0 { Self::Database { path, source } } else { Self::AnswersLost { path, answers, source } }
@@ -156,6 +156,12 @@ impl StoreError {
             }
             other => other,
         }
+    }
+
+    /// Whether the disk of the database does not answer.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Database { source, .. } | Self::AnswersLost { source, .. } if source.trouble == Trouble::DiskSilent)
     }
 
     /// Whether somebody else holds the database.
@@ -208,12 +214,13 @@ impl StoreError {
                 path.display()
             ),
             Self::Database { path, source } => return hint_for_database(path, source),
-            Self::AnswersLost { path, .. } => format!(
+            Self::AnswersLost { path, source, .. } => format!(
                 "what was in flight may have been done: run the same command again once {}, and it finds out",
-                if is_on_server(path) {
-                    "the server is back"
-                } else {
-                    "nobody holds the file any more (look for a stuck tagfleet, or a backup tool)"
+                match source.trouble {
+                    _ if is_on_server(path) => "the server is back",
+                    Trouble::DiskSilent =>
+                        "the disk is back (look into the system's log, or for a backup that froze it)",
+                    _ => "nobody holds the file any more (look for a stuck tagfleet, or a backup tool)",
                 }
             ),
             Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
@@ -239,6 +246,11 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
         Trouble::Disk => {
             "look for the disk's errors in the system's log, then run the same command again; whatever was \
              stored holds"
+                .to_owned()
+        }
+        Trouble::DiskSilent => {
+            "look into the system's log, or for a backup that has frozen the disk; then run the same command again; \
+             whatever was stored holds"
                 .to_owned()
         }
         Trouble::FileSize => {

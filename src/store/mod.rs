@@ -67,6 +67,7 @@ mod runs;
 mod schema;
 mod server;
 mod settlement;
+mod silence;
 mod slot_write;
 mod slots;
 mod soundness;

@@ -16,6 +16,8 @@
 #[cfg(unix)]
 mod browser;
 mod machines;
+#[cfg(target_os = "linux")]
+mod preload;
 mod process;
 mod rehearsal;
 mod sandbox_server;
@@ -44,6 +46,8 @@ mod failed_rows;
 mod faults;
 mod filtering;
 mod guards;
+#[cfg(target_os = "linux")]
+mod hanging_disk;
 mod inventory;
 mod layout;
 mod limits;

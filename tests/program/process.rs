@@ -157,6 +157,21 @@ impl Program {
     }
 }
 
+#[cfg(target_os = "linux")]
+impl Program {
+    /// Interrupts it every second, as somebody does who insists, and waits for its end.
+    #[track_caller]
+    pub(crate) fn end_interrupted(mut self) -> Ended {
+        let since = Instant::now();
+        while self.child.try_wait().expect("our own child").is_none() {
+            assert!(since.elapsed() < PATIENCE, "it does not end, and said: {}", self.messages.so_far());
+            self.signal(rustix::process::Signal::INT);
+            thread::sleep(Duration::from_secs(1));
+        }
+        self.end()
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         // Both fail when it has ended, which is just as well.

@@ -322,6 +322,13 @@ impl Running {
     pub(crate) fn end(self) -> Outcome {
         Outcome { ended: self.program.end(), sandbox: self.sandbox, folder: self.folder }
     }
+
+    /// Interrupts it every second, and waits for its end.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub(crate) fn end_interrupted(self) -> Outcome {
+        Outcome { ended: self.program.end_interrupted(), sandbox: self.sandbox, folder: self.folder }
+    }
 }
 
 /// A run that is over, and all that it left.

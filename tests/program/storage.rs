@@ -319,14 +319,7 @@ int fdatasync(int file) { return fails() ? -1 : (int)syscall(SYS_fdatasync, file
 #[test]
 fn a_disk_that_no_longer_keeps_what_it_takes_stops_the_calls() {
     let folder = Folder::new();
-    folder.write("sync.c", FAILING_SYNC);
-    let library = folder.path("sync.so").display().to_string();
-    let mut compiler = std::process::Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-o", &library]).arg(folder.path("sync.c"));
-    if !compiler.status().is_ok_and(|status| status.success()) {
-        let _closed = writeln!(std::io::stderr(), "SKIPPED: no C compiler for a disk that fails");
-        return;
-    }
+    let Some(library) = crate::preload::preloaded(&folder, FAILING_SYNC) else { return };
     let sign = folder.path("sign").display().to_string();
     let failing = |rehearsal: Rehearsal| rehearsal.variable("LD_PRELOAD", &library).variable("FAILING_SYNC", &sign);
     let running = full::under_way(failing(Rehearsal::new()));

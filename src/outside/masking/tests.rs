@@ -126,6 +126,7 @@ fn a_web_token_is_known_by_its_three_parts_and_no_word_is_taken_for_one() {
         (format!("{LONG_TOKEN_LINES}\nhint: none"), "***\nhint: none"),
         (hexadecimal(WEB_TOKEN.as_bytes(), ""), "***"),
         (STANDARD.encode(STANDARD.encode(WEB_TOKEN)), "***=="),
+        (format!("{} beef", hexadecimal(signed(48).as_bytes(), "")), "*** beef"),
     ] {
         assert_eq!(masked(&text), expected);
     }
@@ -137,6 +138,88 @@ fn a_web_token_is_known_by_its_three_parts_and_no_word_is_taken_for_one() {
     ] {
         assert_eq!(masked(word), word);
     }
+}
+
+/// Whoever's token with a signature of so many bytes.
+fn signed(bytes: usize) -> String {
+    format!("eyJhbGciOiJ3aG9ldmVyIn0.eyJ0aWQiOiJ4In0.{}", URL_SAFE_NO_PAD.encode(vec![7; bytes]))
+}
+
+#[test]
+fn a_word_behind_a_whole_web_token_stays_however_long_it_is_and_however_often_that_is_encoded() {
+    for bytes in [32, 64, 256, 512] {
+        for word in ["and", "3fa85f64-5717-4562-b3fc-2c963f66afa6", "HackneyJunction-Workstations"] {
+            for level in 0..3 {
+                let token = (0..level).fold(signed(bytes), |token, _| URL_SAFE_NO_PAD.encode(token));
+                assert_eq!(masked(&format!("id {token} {word} x")), format!("id *** {word} x"), "{bytes} {level}");
+            }
+        }
+    }
+    // A line of a token that is folded, and one that no signature ends with.
+    assert_eq!(masked(&LONG_TOKEN_LINES.replace("c2lnbmF0dXJlc2lnbmF0", &"c".repeat(43))), MASK);
+    assert_eq!(masked(&format!("{}\nc2lnbmF0dXJlc2lnbmF0", signed(33))), MASK);
+}
+
+/// Secrets that repeat themselves, so that the word beside one may go on like it. None has a piece of another.
+const REPEATING: [&str; 4] =
+    ["Rq7Rq7Rq7Rq7Rq7Rq7Rq7Rq7", "k-K4k-K4k-K4k-K4k-K4", "wz~wz~wz~wz~wz~wz~", "Hh9 0Hh9 0Hh9 0Hh9 0Hh9"];
+
+fn keep_repeating() {
+    for secret in REPEATING {
+        secrets::keep(&secret.into());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_words_beside_a_secret_stay_though_they_go_on_like_it(
+        secret in 0..REPEATING.len(), skipped in 0_usize..4, before in 0_usize..12, after in 0_usize..12, again: bool,
+        between in "[ \t\n]{1,2}|\" ?\"", more in "[a-e]{0,3}",
+    ) {
+        keep_repeating();
+        let secret = REPEATING[secret];
+        let like = |characters: usize| secret.chars().filter(|it| *it != ' ').cycle().skip(skipped).take(characters).collect::<String>();
+        let second = if again { format!("{between}{secret}") } else { String::new() };
+        let text = format!("{}{between}{secret}{second}{between}{}{more}", like(before), like(after));
+        let shown = text.replace(secret, MASK);
+        proptest::prop_assert_eq!(masked(&text), shown);
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_left_in_any_disguise_beside_words_that_go_on_like_it(
+        secret in 0..REPEATING.len(), before in 0_usize..12, after in 0_usize..12, disguise in 0..ENCODINGS.len(),
+        between in "[ \n]|\" ?\"|[<>;,]",
+    ) {
+        keep_repeating();
+        let secret = REPEATING[secret];
+        let like = |characters: usize| secret.chars().cycle().take(characters).collect::<String>();
+        let (name, dress) = ENCODINGS[disguise];
+        let text = format!("{}{between}{}{between}{}", like(before), dress(secret), like(after));
+        let shown = masked(&text).into_owned();
+        // A character that joins nothing, in whose place anything may have been.
+        let left = shown.replace(MASK, "\u{fffd}");
+        proptest::prop_assert!(shown != left && masked(&left) == left, "{}: {} for {}", name, shown, text);
+    }
+}
+
+#[test]
+fn a_secret_ends_where_a_word_does_and_not_where_one_of_its_own_forms_does() {
+    keep_repeating();
+    assert_eq!(masked(&format!("id {} x", "Rq7".repeat(10))), "id *** x");
+    // All that is left of it, once it is unescaped, is a figure.
+    let backslashes = format!("{}3", r"3\\\".repeat(8));
+    secrets::keep(&backslashes.as_str().into());
+    for (name, dress) in ENCODINGS {
+        assert!(masked(&dress(&backslashes)).contains(MASK), "{name}");
+    }
+}
+
+#[test]
+fn a_whole_secret_that_another_begins_with_does_not_end_that() {
+    let (first, both) = ("Pv5+first.half,Yy6", "Pv5+first.half,Yy6=and:other;half");
+    secrets::keep(&first.into());
+    secrets::keep(&both.into());
+    assert_eq!(masked("id Pv5+first.half,Yy6 =and:other;half x"), "id *** x");
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(in crate::store) enum SqlError {
     /// The server did not answer in time.
     #[error("the server does not answer")]
     NoAnswer,
+    /// The disk of a file did not answer for longer than anybody waits.
+    #[error("a write or read of the file has not come back")]
+    DiskSilent,
     /// The system refused what a connection needs.
     #[error(transparent)]
     Thread(std::io::Error),
