@@ -15,12 +15,45 @@ const SHORTEST_LINE_CHARACTERS: usize = 16;
 const SHORTEST_HEX_DIGITS: usize = 16;
 /// The longest name of an entity, or number of a character, between its ends.
 const LONGEST_ENTITY_CHARACTERS: usize = 10;
+/// A longer text of hexadecimal digits is none that calls are known by.
+const LONGEST_ID_BYTES: usize = 64;
 
 /// Every reading that this one allows.
 pub(super) fn decoded(reading: &Reading, is_original: bool) -> impl Iterator<Item = Reading> {
-    let readings = unescaped(reading).into_iter();
-    let readings = readings.chain(base64(reading, is_original)).chain(hexadecimal(reading, is_original));
+    let digits = || base64(reading, is_original).into_iter().chain(hexadecimal(reading, is_original));
+    let readings = unescaped(reading).into_iter().chain(has_digits(reading).then(digits).into_iter().flatten());
     readings.filter(|other| !other.glyphs().is_empty())
+}
+
+/// Whether enough digits for a secret may stand in a row: of base64 they do on one line, however many follow.
+pub(super) fn has_digits(reading: &Reading) -> bool {
+    let (mut run, mut longest_run, mut hexadecimal_digits) = (0, 0, 0);
+    for character in reading.characters() {
+        run = if base64_digit(character).is_some() { run + 1 } else { 0 };
+        longest_run = longest_run.max(run);
+        hexadecimal_digits += usize::from(character.is_ascii_hexdigit());
+    }
+    longest_run >= SHORTEST_BASE64_CHARACTERS || hexadecimal_digits >= SHORTEST_HEX_DIGITS
+}
+
+/// Every reading of an id but the plain one: there is nothing to unescape in hexadecimal digits and hyphens, and they are one
+/// run. `None` of any other text.
+pub(super) fn of_an_id(text: &str) -> Option<impl Iterator<Item = Reading>> {
+    let is_of_id = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    let values = |value: fn(char) -> Option<u8>| text.chars().filter_map(value).collect::<Vec<u8>>();
+    (text.len() <= LONGEST_ID_BYTES && text.bytes().all(is_of_id)).then(|| {
+        let ways = [(values(hexadecimal_digit), 4, 2), (values(base64_digit), 6, 4)];
+        ways.into_iter().flat_map(|(values, bits_per_digit, starts)| {
+            (0..starts).map(move |skipped| {
+                let bytes = bytes_of(values.get(skipped..).unwrap_or_default(), bits_per_digit);
+                let mut reading = Reading::default();
+                reading.reserve(bytes.len() + 1);
+                reading.push_bytes(&bytes, |_| 0..0);
+                reading.push(BREAK, &(0..0), true);
+                reading
+            })
+        })
+    })
 }
 
 /// What an escape says.
@@ -210,18 +243,7 @@ impl<'a> Digits<'a> {
 
     /// Adds what the digits say, from the one at this position on, to another reading.
     fn read(&self, skipped: usize, bits_per_digit: usize, other: &mut Reading) {
-        let digits = self.values.get(skipped..).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(digits.len() * bits_per_digit / 8);
-        let (mut bits, mut unread) = (0_u32, 0);
-        for digit in digits {
-            bits = bits << bits_per_digit | u32::from(*digit);
-            unread += bits_per_digit;
-            if unread >= 8 {
-                unread -= 8;
-                let [.., byte] = (bits >> unread).to_be_bytes();
-                bytes.push(byte);
-            }
-        }
+        let bytes = bytes_of(self.values.get(skipped..).unwrap_or_default(), bits_per_digit);
         other.reserve(bytes.len() + 1);
         other.push_bytes(&bytes, |byte| {
             let first = skipped + byte * 8 / bits_per_digit;
@@ -230,6 +252,22 @@ impl<'a> Digits<'a> {
         });
         other.push(BREAK, &(0..0), true);
     }
+}
+
+/// What digits of so many bits each say.
+fn bytes_of(digits: &[u8], bits_per_digit: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(digits.len() * bits_per_digit / 8);
+    let (mut bits, mut unread) = (0_u32, 0);
+    for digit in digits {
+        bits = bits << bits_per_digit | u32::from(*digit);
+        unread += bits_per_digit;
+        if unread >= 8 {
+            unread -= 8;
+            let [.., byte] = (bits >> unread).to_be_bytes();
+            bytes.push(byte);
+        }
+    }
+    bytes
 }
 
 /// Whether a run has so many digits on all its lines.
@@ -299,10 +337,13 @@ fn base64_digit(character: char) -> Option<u8> {
     })
 }
 
+fn hexadecimal_digit(character: char) -> Option<u8> {
+    character.to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
 /// What the runs of hexadecimal digits hold, with or without something between the bytes.
 fn hexadecimal(reading: &Reading, is_original: bool) -> [Reading; 2] {
     let mut readings = <[Reading; 2]>::default();
-    let digit = |character: char| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let is_between = |character, _| matches!(character, ':' | '-' | ' ' | ',' | '.' | '_' | 'x' | 'X');
     let is_prefix = |end: usize| reading.glyphs().get(end).is_some_and(|next| matches!(next.character, 'x' | 'X'));
     reading.for_each_run(
@@ -320,7 +361,7 @@ fn hexadecimal(reading: &Reading, is_original: bool) -> [Reading; 2] {
                 .filter(|line| !line.is_empty())
                 .collect();
             let least = (SHORTEST_HEX_DIGITS, is_original);
-            if let Some(digits) = Digits::of(reading, &lines, least, digit) {
+            if let Some(digits) = Digits::of(reading, &lines, least, hexadecimal_digit) {
                 for (skipped, other) in readings.iter_mut().enumerate() {
                     digits.read(skipped, 4, other);
                 }

@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::decoding::{decoded, is_line_break};
+use super::decoding::{decoded, has_digits, is_line_break, of_an_id, unescaped};
 use super::pieces::Pieces;
 use super::reading::Reading;
 use super::secrets;
@@ -58,7 +58,7 @@ pub(crate) fn masked_ours(text: &str) -> Cow<'_, str> {
 
 fn masked_within(text: &str, scope: Scope) -> Cow<'_, str> {
     let pieces = secrets::pieces();
-    if text.len() < pieces.shortest_bytes().min(SHORTEST_WEB_TOKEN_BYTES) {
+    if text.len() < pieces.shortest_bytes().min(SHORTEST_WEB_TOKEN_BYTES) || is_harmless_id(text, &pieces) {
         return Cow::Borrowed(text);
     }
     let found = found_in(text, &pieces, scope);
@@ -77,6 +77,20 @@ fn masked_within(text: &str, scope: Scope) -> Cow<'_, str> {
     }
     shown.push_str(text.get(end..).unwrap_or_default());
     Cow::Owned(shown)
+}
+
+/// Whether a text is an id in which surely nothing would be found: each call has one, and to search takes many times as long.
+fn is_harmless_id(text: &str, pieces: &Pieces) -> bool {
+    of_an_id(text)
+        .is_some_and(|mut others| !pieces.are_in(&Reading::of(text)) && others.all(|other| is_harmless(&other, pieces)))
+}
+
+/// Whether surely nothing would be found in a reading, nor in any that it allows.
+fn is_harmless(reading: &Reading, pieces: &Pieces) -> bool {
+    !pieces.are_in(reading)
+        && !begins_web_token(reading)
+        && !has_digits(reading)
+        && unescaped(reading).is_none_or(|other| is_harmless(&other, pieces))
 }
 
 /// Where to begin masking, so that no half of an escape stays in a line of JSON: `\nABC` may be read as base64 from the `n` on.
@@ -141,6 +155,12 @@ impl Search<'_> {
     }
 }
 
+/// Whether a web token may begin somewhere.
+fn begins_web_token(reading: &Reading) -> bool {
+    let mut starts = reading.glyphs().windows(WEB_TOKEN_START.len());
+    starts.any(|three| three.iter().map(|glyph| glyph.character).eq(WEB_TOKEN_START))
+}
+
 /// Where tokens stand that have a web token's shape.
 fn web_tokens(reading: &Reading, mut found: impl FnMut(Range<usize>)) {
     let glyphs = reading.glyphs();
@@ -148,8 +168,7 @@ fn web_tokens(reading: &Reading, mut found: impl FnMut(Range<usize>)) {
     let begins = |position: usize| {
         (position..).zip(WEB_TOKEN_START).all(|(position, character)| at(position) == Some(character))
     };
-    if !glyphs.windows(WEB_TOKEN_START.len()).any(|three| three.iter().map(|glyph| glyph.character).eq(WEB_TOKEN_START))
-    {
+    if !begins_web_token(reading) {
         return;
     }
     let mut parts: Vec<Vec<Range<usize>>> = Vec::new();

@@ -132,6 +132,14 @@ impl Pieces {
         self.by_length.iter().map(|hashes| hashes.length).chain(words).min().unwrap_or(usize::MAX)
     }
 
+    /// Whether anything is found in a reading.
+    pub(super) fn are_in(&self, reading: &Reading) -> bool {
+        let mut is_found = false;
+        self.find_sure(reading, |_| is_found = true);
+        self.find_words(reading, |_| is_found = true);
+        is_found
+    }
+
     /// Where pieces of secrets stand that no text holds by chance.
     pub(super) fn find_sure(&self, reading: &Reading, mut found: impl FnMut(Range<usize>)) {
         if self.by_length.is_empty() {

@@ -150,7 +150,7 @@ impl<'a, T: Transport> Application<'a, T> {
 
     async fn begin_new(
         &mut self,
-        planned: Planned,
+        mut planned: Planned,
         new_run: NewRun,
         context: &mut RunContext,
     ) -> Result<Option<Begun>, CommandError> {

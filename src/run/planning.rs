@@ -18,7 +18,7 @@ use crate::plan::changes::{Decision, Plan, PlanSettings, held_today};
 use crate::plan::guard::Guard;
 use crate::plan::operations::{Operations, PlannedOperation};
 use crate::plan::other_forms::other_forms;
-use crate::plan::recent::RecentWrites;
+use crate::plan::recent::{RecentWrites, Written};
 use crate::plan::resolution::{Resolution, ResolvedMachine};
 use crate::plan::schedule::BucketCalls;
 use crate::plan::tenant_tags::tenant_tag_warnings;
@@ -186,32 +186,41 @@ impl Planned {
 
     /// Decides once more, for what we wrote since the machines were read goes before what their list shows.
     pub(super) async fn with_todays_writes<T: Transport>(
-        self,
+        mut self,
         tenant: &Tenant<T>,
         settings: PlanSettings,
     ) -> Result<Self, CommandError> {
+        self.own = OwnWrites::default();
         let own = own_writes(tenant, self.read_from).await?;
         let Plan { operations, machines, .. } = self.plan;
         let plan = Plan::of(operations, machines, self.inventory.as_ref(), &own.recent, settings);
         Ok(Self { plan, own, ..self })
     }
 
-    /// Whether another run has written to what it is about since it was made; says so then.
+    /// Whether another run has written to what it is about since it was made; says so then. It knows nothing of our own
+    /// writes any more afterwards: there may be a million, and there is room for them once.
     pub(super) async fn is_overtaken<T: Transport>(
-        &self,
+        &mut self,
         tenant: &Tenant<T>,
         context: &RunContext,
     ) -> Result<bool, CommandError> {
+        let planned_over = std::mem::take(&mut self.own.recent);
+        let known: Vec<Option<Written>> = self.written(&planned_over).collect();
+        drop(planned_over);
         let OwnWrites { recent, .. } = own_writes(tenant, self.read_from).await?;
-        let is_overtaken = self.plan.iter().any(|(operation, ..)| {
-            let tag = self.plan.requests().tag(operation.change);
-            self.machine_id(operation)
-                .is_some_and(|machine| recent.find(machine, tag) != self.own.recent.find(machine, tag))
-        });
+        let is_overtaken = self.written(&recent).ne(known);
         if is_overtaken {
             context.screen.line("Another run has changed what the plan is about: it is made again.");
         }
         Ok(is_overtaken)
+    }
+
+    /// What such writes made of the slot of each operation.
+    fn written(&self, recent: &RecentWrites) -> impl Iterator<Item = Option<Written>> {
+        self.plan.iter().map(|(operation, ..)| {
+            let tag = self.plan.requests().tag(operation.change);
+            self.machine_id(operation).and_then(|machine| recent.find(machine, tag))
+        })
     }
 
     /// Whether it has waited for too long; says so then.

@@ -140,7 +140,7 @@ async fn begin<T: Transport>(
         // After the reading, so that nothing which another run has done meanwhile is overlooked.
         let Changes { sheet, left_behind, counts } = changes(tenant, undone).await?;
         let mut input = CheckedInput::made(name_of_undo(&order.run_id), sheet.finish().map_err(not_kept)?);
-        let planned = plan(tenant, &input, &left_behind, machines, own);
+        let mut planned = plan(tenant, &input, &left_behind, machines, own);
         // There is one for each slot, and more to come that is as long.
         drop(left_behind);
         planned.refuse_too_many_changes(order.max_changes, Guard::default())?;

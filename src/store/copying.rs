@@ -162,7 +162,7 @@ fn unfilled_copy() -> Result<Connection, StoreError> {
     prepare(&mut copy, Path::new(NO_NAME))?;
     // Nobody looks for work there, and whatever the rows refer to stays behind.
     copy.execute_batch(
-        "PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;
+        "PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; PRAGMA cache_size = -512;
          DROP INDEX operation_work; DROP INDEX operation_guard; DROP INDEX operation_unknown; DROP INDEX operation_state;",
     )
     .map_err(failed)?;

@@ -9,7 +9,7 @@ use super::encoding::{bucket_number, encode_operations};
 use super::forms::{AccountKey, RunKey};
 use super::plausible::believed;
 use super::slots::unheard_operations;
-use super::sql::{Optional, SqlError, Transaction, Value, params};
+use super::sql::{NumberedRow, Optional, SqlError, Transaction, Value, params};
 use super::timelines::Timelines;
 use super::{Reader, Store, StoreError};
 use crate::clock::{BootTime, Clock};
@@ -198,18 +198,22 @@ fn admit(
 }
 
 /// What an attempt has when it starts.
-const ATTEMPT_COLUMNS: [&str; 10] = [
-    "account_key",
-    "bucket",
-    "process_key",
-    "run_key",
-    "call_kind",
-    "operations",
-    "timeline_key",
-    "started",
-    "assumed_end",
-    "started_at",
-];
+static STARTED_ATTEMPT: NumberedRow<10> = NumberedRow::of(
+    "attempt",
+    "attempt_key",
+    [
+        "account_key",
+        "bucket",
+        "process_key",
+        "run_key",
+        "call_kind",
+        "operations",
+        "timeline_key",
+        "started",
+        "assumed_end",
+        "started_at",
+    ],
+);
 
 /// Writes an attempt down that starts now.
 pub(super) fn announce(
@@ -221,9 +225,7 @@ pub(super) fn announce(
     clock: &dyn Clock,
 ) -> Result<AttemptKey, SqlError> {
     let announced = transaction.send_row(
-        "attempt",
-        "attempt_key",
-        ATTEMPT_COLUMNS,
+        &STARTED_ATTEMPT,
         params![
             request.account.0,
             bucket_number(request.bucket),

@@ -145,7 +145,7 @@ fn read_chunk(transaction: &Transaction<'_>, run: RunKey, first_row: u32) -> Res
     let links = links.ok_or_else(|| damaged(1, "the operations of a row"))?;
     let decoded = decode_records(records, links.len());
     let (numbers, records) = decoded.ok_or_else(|| damaged(0, "the numbers of rows"))?;
-    let mut operations = HashMap::new();
+    let mut operations = HashMap::with_capacity(links.len());
     let mut statement = transaction.prepare_cached(
         "SELECT state, ambiguous, attempts, http_status, error_code, error_message, request_id, before, after, finished_at
          FROM operation WHERE run_key = ?1 AND operation_number = ?2",

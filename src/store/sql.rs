@@ -16,6 +16,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
 pub(super) use self::error::{SqlError, failure_of_tls};
+pub(super) use self::hot::NumberedRow;
 use self::known::Known;
 pub(super) use self::session::Session;
 pub(super) use self::value::{Column, Parameter, Value};

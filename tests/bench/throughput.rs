@@ -1,6 +1,6 @@
 //! How many calls a second the program makes when no quota holds it back, with every outcome durable, and how much
 //! memory it takes as rows grow; then a retagging as people run it, 100,000 rows over four tags of which half are so
-//! already, from reading the tenant to the results: `cargo bench --bench throughput`.
+//! already, from reading the tenant to the results, and its undo: `cargo bench --bench throughput`.
 //!
 //! The service is the sandbox in a process of its own, so both share the machine's cores. Figures are for comparison
 //! within one run; the machine's disk decides most, since every intent and every outcome is synchronised.
@@ -57,6 +57,8 @@ impl Drop for Sandbox {
 }
 
 struct Round {
+    /// The run that it was.
+    run_id: String,
     seconds: f64,
     peak_mebibytes: Option<f64>,
 }
@@ -77,15 +79,18 @@ fn write_input(path: &Path, machines: u32, tags: &[&str]) -> Result<(), Box<dyn 
     Ok(())
 }
 
+/// Applies a file.
 fn run(sandbox: &Sandbox, directory: &Path, input: &Path, options: &[&str]) -> Result<Round, Box<dyn Error>> {
+    measure(sandbox, directory, Command::new(PROGRAM).arg("apply").args(options).arg(input))
+}
+
+fn measure(sandbox: &Sandbox, directory: &Path, command: &mut Command) -> Result<Round, Box<dyn Error>> {
     let start = Instant::now();
-    let mut process = Command::new(PROGRAM)
-        .args(["apply", "--yes", "--quota", "off", "--json"])
-        .args(options)
-        .arg(input)
+    let mut process = command
+        .args(["--yes", "--quota", "off", "--json"])
         .envs(sandbox.environment.iter().map(|(name, value)| (name, value)))
         .env("TAGFLEET_STATE_DIR", directory.join("state"))
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()?;
     let mut peak_mebibytes = None;
     let status = loop {
@@ -99,7 +104,9 @@ fn run(sandbox: &Sandbox, directory: &Path, input: &Path, options: &[&str]) -> R
     if !status.success() {
         return Err(format!("the program ended with {status}").into());
     }
-    Ok(Round { seconds, peak_mebibytes })
+    let outcome: serde_json::Value = serde_json::from_reader(process.stdout.take().ok_or("there is no output")?)?;
+    let run_id = outcome["run_id"].as_str().ok_or("the outcome names no run")?.to_owned();
+    Ok(Round { run_id, seconds, peak_mebibytes })
 }
 
 /// The most memory that the process ever held, where the system tells it.
@@ -124,7 +131,7 @@ fn singles(directory: &Path, output: &mut impl std::io::Write) -> Result<(), Box
     Ok(())
 }
 
-/// A retagging of which half is already set.
+/// A retagging of which half is already set, and its undo.
 fn retagging(directory: &Path, output: &mut impl std::io::Write) -> Result<(), Box<dyn Error>> {
     let fleet = directory.join("fleet.csv");
     fs::write(&fleet, (0..MACHINES).map(|number| machine(number) + "\n").collect::<String>())?;
@@ -138,6 +145,9 @@ fn retagging(directory: &Path, output: &mut impl std::io::Write) -> Result<(), B
     let round = run(&sandbox, directory, &whole, &[])?;
     let rows = MACHINES as usize * TAGS.len();
     writeln!(output, "{rows:>9} {:>9.2} {:>10}", round.seconds, round.peak())?;
+    let results = directory.join("undone.csv");
+    let undo = measure(&sandbox, directory, Command::new(PROGRAM).args(["undo", &round.run_id, "-o"]).arg(results))?;
+    writeln!(output, "{:>9} {:>9.2} {:>10}", "its undo", undo.seconds, undo.peak())?;
     Ok(())
 }
 

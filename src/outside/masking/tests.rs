@@ -74,6 +74,41 @@ proptest::proptest! {
     }
 }
 
+#[test]
+fn an_id_is_told_to_hold_nothing_without_a_search_only_where_a_search_would_find_nothing() {
+    /// Digits of both kinds, and a secret in base64.
+    const IN_BASE64: &str = "a0c1b1d2c2d3d3c4e0d5f1c6";
+    const IDS: usize = 2000;
+    let (secret, plain) = ("pQ7~id+of/a=secr", "0123abcd-4567-89ef");
+    let said = URL_SAFE_NO_PAD.decode(IN_BASE64).ok().and_then(|said| String::from_utf8(said).ok()).expect("a text");
+    let mut pieces = Pieces::default();
+    [secret, plain, &said].into_iter().for_each(|secret| pieces.add(secret));
+    let digits = hexadecimal(secret.as_bytes(), "");
+    let mut ids = vec![
+        plain.to_owned(),
+        format!("ab-{plain}"),
+        digits.clone(),
+        format!("a{digits}"),
+        hexadecimal(secret.as_bytes(), "-"),
+        // One encoding within another.
+        hexadecimal(secret.replace('=', "%3D").as_bytes(), ""),
+        hexadecimal(STANDARD.encode(secret).as_bytes(), ""),
+    ];
+    ids.extend(["", "0", "-1", "234"].map(|before| format!("{before}{IN_BASE64}-5")));
+    for id in ids {
+        assert!(!found_in(&id, &pieces, Scope::Everything).is_empty(), "{id}");
+        assert!(!is_harmless_id(&id, &pieces), "{id}");
+    }
+    let mut random = fastrand::Rng::with_seed(8);
+    let made_up = || {
+        format!("{:08x}-{:04x}-{:04x}-{:012x}", random.u32(..), random.u16(..), random.u16(..), random.u64(..1 << 48))
+    };
+    let ids: Vec<String> = std::iter::repeat_with(made_up).take(IDS).collect();
+    assert!(ids.iter().all(|id| found_in(id, &pieces, Scope::Everything).is_empty()));
+    let told = ids.iter().filter(|id| is_harmless_id(id, &pieces)).count();
+    assert!(told > IDS * 4 / 5, "{told}: nearly none needs a search");
+}
+
 /// So many characters in a row of a secret are enough.
 const PIECE: usize = 16;
 

@@ -1,6 +1,8 @@
 //! What spares ways to a server, and statements: those whose outcome nobody needs at once, many rows at once, and what holds
 //! throughout a transaction. With a file, where there is no way, the first two are the plain thing.
 
+use std::sync::OnceLock;
+
 use rusqlite::{CachedStatement, params_from_iter};
 
 use super::session::Kept;
@@ -26,22 +28,21 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Adds a row with these columns, and says which number it has in the one called `key`, which is not among them. It is
-    /// later than all that are there.
+    /// Adds such a row, and says which number it has. It is later than all that are there.
     pub(in crate::store) fn send_row<const COUNT: usize>(
         &self,
-        table: &str,
-        key: &'static str,
-        columns: [&str; COUNT],
+        row: &'static NumberedRow<COUNT>,
         parameters: [impl Parameter; COUNT],
     ) -> Result<i64, SqlError> {
-        let (names, numbers) = (columns.join(", "), numbered(COUNT));
+        let NumberedRow { table, key, columns, addition } = row;
         match self.engine {
             Engine::Sqlite(_) => {
-                self.insert(&format!("INSERT INTO {table} ({names}) VALUES ({numbers})"), key, parameters)
+                let add = || format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), numbered(COUNT));
+                self.insert(addition.get_or_init(add), key, parameters)
             }
             Engine::Postgres(session) => {
                 let number = session.next_key(table, key)?;
+                let names = columns.join(", ");
                 let sql = format!("INSERT INTO {table} ({names}, {key}) VALUES ({})", numbered(COUNT + 1));
                 let values = parameters.iter().map(|parameter| Kept::of(parameter.value()));
                 session.send(&sql, values.chain([Kept::Integer(number)]).collect());
@@ -85,6 +86,23 @@ impl<'a> Transaction<'a> {
     /// Looks up again what was looked up once: it holds no more.
     pub(in crate::store) fn forget<Answer: 'static>(&self) {
         self.known.forget::<Answer>();
+    }
+}
+
+/// A row that is numbered as it is added, one for each call.
+pub(in crate::store) struct NumberedRow<const COUNT: usize> {
+    table: &'static str,
+    /// The column of its number.
+    key: &'static str,
+    columns: [&'static str; COUNT],
+    /// How a file is told to add it: to write that each time would take as long as to add it.
+    addition: OnceLock<String>,
+}
+
+impl<const COUNT: usize> NumberedRow<COUNT> {
+    /// One of a table, with a number in the column called `key`, which is not among the others.
+    pub(in crate::store) const fn of(table: &'static str, key: &'static str, columns: [&'static str; COUNT]) -> Self {
+        Self { table, key, columns, addition: OnceLock::new() }
     }
 }
 
