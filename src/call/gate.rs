@@ -24,6 +24,8 @@ use crate::store::{AccountKey, Admission, AttemptRequest, AttemptTicket, Refusal
 
 /// How long to wait for an answer that makes room before looking again: another process may have had one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long to wait at the most for a window that other hosts fill, too: what they have called may be older than is known.
+const LOOK_AGAIN_BESIDE_HOSTS: Duration = Duration::from_secs(1);
 /// How often to look for dead processes whose calls still count as in flight.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -317,7 +319,10 @@ impl Gate {
         if self.settings.deadline.is_some_and(|deadline| until > deadline) {
             return Some(Pass::Stopped(StopReason::Deadline));
         }
-        match self.unless_draining(call.request.bucket(), sleep_until(self.clock.as_ref(), until)).await {
+        let is_known = !(self.store.is_on_server() && matches!(cause, WaitCause::Window(_)));
+        let again = self.clock.boot_time().plus(LOOK_AGAIN_BESIDE_HOSTS);
+        let look = if is_known { until } else { until.min(again) };
+        match self.unless_draining(call.request.bucket(), sleep_until(self.clock.as_ref(), look)).await {
             Some(()) => None,
             None => Some(Pass::Stopped(StopReason::Draining)),
         }

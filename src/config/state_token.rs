@@ -6,9 +6,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::SecretString;
-use tokio::runtime::Handle;
-
 use super::credentials::{authority, take_credentials};
 use super::environment::Environment;
 use super::error::ConfigError;
@@ -16,7 +13,7 @@ use crate::api::cloud::{Cloud, database_scope};
 use crate::api::sign_in::{AuthMethod, SignIn, SignInError, SignInSettings};
 use crate::api::{ClientSettings, parse_base_url};
 use crate::cli::StateAuth;
-use crate::store::{PasswordGiver, PasswordRefusal};
+use crate::store::{PasswordGiver, PasswordRefusal, PasswordToCome};
 
 /// How a token is come by; `None` where a password is meant.
 pub(super) const fn method(state_auth: StateAuth) -> Option<AuthMethod> {
@@ -67,12 +64,14 @@ const CREDENTIALS: &str = "set AZURE_TENANT_ID and AZURE_CLIENT_ID, and one of A
 struct TokenGiver(SignIn);
 
 impl PasswordGiver for TokenGiver {
-    fn password(&self) -> Result<SecretString, PasswordRefusal> {
-        let given = Handle::current().block_on(self.0.token());
-        given.map(|token| token.password()).map_err(|error| PasswordRefusal {
-            message: error.to_string(),
-            hint: error.hint(),
-            is_transient: error.is_transient(),
+    fn password(&self) -> PasswordToCome<'_> {
+        Box::pin(async {
+            let given = self.0.token().await;
+            given.map(|token| token.password()).map_err(|error| PasswordRefusal {
+                message: error.to_string(),
+                hint: error.hint(),
+                is_transient: error.is_transient(),
+            })
         })
     }
 }
@@ -105,8 +104,7 @@ mod tests {
     }
 
     async fn password(giver: Arc<dyn PasswordGiver>) -> Result<String, PasswordRefusal> {
-        let asking = tokio::task::spawn_blocking(move || giver.password());
-        asking.await.expect("no panic").map(|password| password.expose_secret().to_owned())
+        giver.password().await.map(|password| password.expose_secret().to_owned())
     }
 
     #[tokio::test(flavor = "multi_thread")]

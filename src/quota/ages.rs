@@ -43,11 +43,12 @@
 //!   ([`Margin`](super::window::Margin)); 500 millionths are always added.
 //! - *Two containers of one machine* may show one boot id and two boot times. A position belongs to a process, or to
 //!   processes that provably read one clock.
-//! - *The ledger loses its last commits*, in a failover. Every process keeps its own calls of the longest window and stores
-//!   them again with their own ends, before it is admitted. Nobody is admitted before everybody has done so who was alive;
-//!   whoever died meanwhile is waited for until `lost_calls_end` and a window. What was admitted by a commit that is lost
-//!   left before, so it is among the calls that are stored again, or it is not sent. Who takes part must not be lost: a
-//!   process begins to call when its own entry is on every server that may take over.
+//! - *The ledger loses its last commits*, in a failover. Nobody is admitted before every process has been back that was
+//!   alive. Whoever finds that commits of his own are gone makes no more calls, and has every window count as full from
+//!   `lost_calls_end` on: that is as safe as to store each of his calls again, for no call of his is younger than that.
+//!   Whoever died meanwhile may have lost some, too, so the same follows. What was admitted by a commit that is lost left
+//!   before, or it is not sent. Who takes part must not be lost: a process whose entry is gone has a time in which it comes
+//!   and says so.
 //! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
 //!   they are believed less fifteen hours.
 
@@ -94,7 +95,6 @@ pub(crate) fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
 
 /// When the calls have arrived of which the ledger knew before it lost its last commits: `seen` is when whoever asks heard of
 /// that. Until a window after this, nobody is admitted beside a process that has died and can store them no more.
-#[cfg(test)]
 #[must_use]
 pub(crate) fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
     assumed_end(seen, time_out)

@@ -21,16 +21,18 @@ use super::forms::{OperationState, RunState};
 use super::plausible::WALL_TIME_DOUBT_MICROSECONDS;
 use super::soundness::journal_of;
 use super::sql::{SqlError, Transaction, params};
-use super::timelines::Timelines;
-use super::unknown_calls::{Uncertainty, unknown};
+use super::timelines::{Timelines, enter_alone};
+use super::unknown_calls::{Uncertainty, UnknownCallsOf, unknown};
 use super::witness::{WitnessRecord, system_time_microseconds};
 use super::{StoreError, schema};
 use crate::clock::{BootTime, Clock};
-use crate::quota::ages::given_up;
+use crate::quota::ages::{given_up, lost_calls_end};
 
 /// How long ago somebody may have changed the witness that it still matters: the longest window, and what wall time is
 /// trusted by.
 const TOUCH_MATTERS_MICROSECONDS: i64 = 24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS;
+/// No call is waited for longer than this.
+const LONGEST_TIME_OUT: Duration = Duration::from_mins(2);
 /// How often file and journal are compared before they are believed to be of different times: others may be writing.
 const COMPARISONS: u32 = 3;
 /// How often a witness is looked for again, and after what time: a process notes its first commit within milliseconds.
@@ -136,33 +138,79 @@ pub(super) fn take_over(
     )?;
     let Some(why) = finding.uncertainty else { return Ok(()) };
     // What was in flight when its process died or lost this state may still arrive.
-    let ended_by = given_up(clock.boot_time()).as_microseconds();
-    let now = clock.wall_time().as_microsecond();
-    transaction.execute(
-        "UPDATE custody SET unknown_why = ?1, unknown_timeline = ?2, unknown_until = ?3, unknown_until_at = ?4",
-        params![why.as_str(), timeline_key, ended_by, now],
-    )?;
+    fill_every_window(transaction, why, timeline_key, given_up(clock.boot_time()), clock)?;
     if why != Uncertainty::Lost {
         return Ok(());
     }
-    transaction.execute("UPDATE custody SET lost_until = ?1, lost_at = ?2", params![finding.until, now])?;
-    transaction.execute(
-        "UPDATE operation SET ambiguous = 1, error_code = 'history_lost',
-             error_message = 'what became of it was lost with a part of the state'
-         WHERE state IN (?1, ?2) AND run_key IN (SELECT run_key FROM run WHERE state IN (?3, ?4))",
-        params![
-            OperationState::Pending.number(),
-            OperationState::Refused.number(),
-            RunState::Running.as_str(),
-            RunState::Stopped.as_str(),
-        ],
-    )?;
+    note_loss(transaction, finding.until, clock)?;
+    doubt(transaction, None)?;
     // What is not stored as a whole here may have been, and may have begun.
     transaction.execute(
         "UPDATE run SET state = ?1 WHERE state = ?2",
         [RunState::Removing.as_str(), RunState::Preparing.as_str()],
     )?;
     Ok(())
+}
+
+/// Writes down that a server has taken over which lacks commits of a process that has seen so many. Its calls may be among
+/// them, and it makes no more; but those that are under way may still arrive.
+pub(super) fn take_loss_over(
+    transaction: &Transaction<'_>,
+    process_key: i64,
+    witnessed: i64,
+    clock: &dyn Clock,
+) -> Result<(), SqlError> {
+    transaction.execute("UPDATE custody SET commits = max(commits, ?1)", [witnessed])?;
+    // The timeline that this process had may be lost, too.
+    let timeline_key = enter_alone(transaction, clock)?;
+    let ended_by = lost_calls_end(clock.boot_time(), LONGEST_TIME_OUT);
+    fill_every_window(transaction, Uncertainty::Lost, timeline_key, ended_by, clock)?;
+    note_loss(transaction, clock.wall_time().as_microsecond(), clock)?;
+    doubt(transaction, Some(process_key))
+}
+
+/// Writes down that a server has taken over which may lack commits of a process that has died since.
+pub(super) fn take_takeover_over(
+    transaction: &Transaction<'_>,
+    timeline_key: i64,
+    clock: &dyn Clock,
+) -> Result<(), SqlError> {
+    let ended_by = lost_calls_end(clock.boot_time(), LONGEST_TIME_OUT);
+    fill_every_window(transaction, Uncertainty::DiedAtTakeover, timeline_key, ended_by, clock)?;
+    note_loss(transaction, clock.wall_time().as_microsecond(), clock)
+}
+
+/// Has calls counted that nobody knows of, as many as can be asked for.
+fn fill_every_window(
+    transaction: &Transaction<'_>,
+    why: Uncertainty,
+    timeline_key: i64,
+    ended_by: BootTime,
+    clock: &dyn Clock,
+) -> Result<(), SqlError> {
+    let now = clock.wall_time().as_microsecond();
+    let unknown =
+        "UPDATE custody SET unknown_why = ?1, unknown_timeline = ?2, unknown_until = ?3, unknown_until_at = ?4";
+    transaction.execute(unknown, params![why.as_str(), timeline_key, ended_by.as_microseconds(), now])?;
+    transaction.forget::<Option<UnknownCallsOf>>();
+    Ok(())
+}
+
+/// Notes that what was stored until then is lost.
+fn note_loss(transaction: &Transaction<'_>, until: i64, clock: &dyn Clock) -> Result<(), SqlError> {
+    let lost = "UPDATE custody SET lost_until = ?1, lost_at = ?2";
+    transaction.execute(lost, params![until, clock.wall_time().as_microsecond()]).map(drop)
+}
+
+/// Notes of what is open that it may have been done: by this process, or by any.
+pub(super) fn doubt(transaction: &Transaction<'_>, process_key: Option<i64>) -> Result<(), SqlError> {
+    let doubt = "UPDATE operation SET ambiguous = 1, error_code = 'history_lost',
+             error_message = 'what became of it was lost with a part of the state'
+         WHERE state IN (?1, ?2) AND run_key IN (SELECT run_key FROM run WHERE state IN (?3, ?4)
+             AND (CAST(?5 AS BIGINT) IS NULL OR process_key = ?5))";
+    let (pending, refused) = (OperationState::Pending.number(), OperationState::Refused.number());
+    let (running, stopped) = (RunState::Running.as_str(), RunState::Stopped.as_str());
+    transaction.execute(doubt, params![pending, refused, running, stopped, process_key]).map(drop)
 }
 
 /// When the last call had ended of which nobody knows, on our clock.

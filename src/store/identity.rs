@@ -10,6 +10,7 @@ use super::custody::Finding;
 use super::file_names::LOCK_DIRECTORY;
 use super::liveness::{Life, LockName, OwnLock, look, put_if_gone};
 use super::server::heartbeats::{self, Heartbeats};
+use super::server::takeovers;
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Seen;
 use super::unknown_calls::Uncertainty;
@@ -144,13 +145,17 @@ impl ProcessIdentity {
 
 /// Notes a process on a server, with a clock of its own: two containers may show the same start of the machine and different
 /// times since.
-pub(super) fn note_on_server(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<(i64, i64), SqlError> {
+pub(super) fn note_on_server(
+    transaction: &Transaction<'_>,
+    lock_name: &LockName,
+    clock: &dyn Clock,
+) -> Result<(i64, i64), SqlError> {
     let timeline_key = timelines::enter_alone(transaction, clock)?;
     let process_key = transaction.insert(
         "INSERT INTO process (lock_name, host, system_process_id, started_at, timeline_key) VALUES (?1, ?2, ?3, ?4, ?5)",
         "process_key",
         params![
-            LockName::random().as_str(),
+            lock_name.as_str(),
             host_name(),
             std::process::id(),
             clock.wall_time().as_microsecond(),
@@ -158,6 +163,7 @@ pub(super) fn note_on_server(transaction: &Transaction<'_>, clock: &dyn Clock) -
         ],
     )?;
     heartbeats::show(transaction, process_key)?;
+    takeovers::note_return(transaction, process_key)?;
     Ok((process_key, timeline_key))
 }
 

@@ -8,6 +8,7 @@ use super::custody::unknown_until;
 use super::encoding::{bucket_number, encode_operations};
 use super::forms::{AccountKey, RunKey};
 use super::plausible::believed;
+use super::server::takeovers::all_are_back;
 use super::slots::unheard_operations;
 use super::sql::{NumberedRow, Optional, SqlError, Transaction, Value, params};
 use super::timelines::Timelines;
@@ -181,7 +182,11 @@ fn admit(
     if let Some(until) = paused_until.filter(|until| *until > now) {
         return Ok(Admission::Refused(Refusal::Paused { until }));
     }
-    if !request.quota.is_off() {
+    if let [limit, ..] = request.quota.limits() {
+        if !all_are_back(transaction, timelines.own, clock)? {
+            // What they have under way, or had, counts as well.
+            return Ok(Admission::Refused(Refusal::InFlight { limit: *limit }));
+        }
         let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
         let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, now);
         let decision = window::decide(now, &request.quota, in_flight, timelines.margin, nth_latest_end)?;

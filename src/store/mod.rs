@@ -107,7 +107,7 @@ pub(crate) use work_item::{
 
 pub(crate) use locks::{Claim, Holder};
 pub(crate) use overview::{AtWork, Overview};
-pub(crate) use password::{PasswordGiver, PasswordRefusal};
+pub(crate) use password::{PasswordGiver, PasswordRefusal, PasswordToCome};
 pub(crate) use place::StatePlace;
 pub(crate) use presence::lose_shared_memory;
 pub(crate) use prune::KeptInDoubt;

@@ -38,8 +38,8 @@ const TABLES: [Table; 16] = [
     ("declaration_of_run", &["run_key"]),
     ("declaration", &["account_key", "host", "name"]),
 ];
-/// What a server alone has beside the tables' own columns: it is about processes that are at work there.
-const BESIDE: [&str; 2] = ["seen_at", "last_commit"];
+/// What a server alone has beside the tables' own columns: it is about that server, and processes that are at work there.
+const BESIDE: [&str; 4] = ["seen_at", "last_commit", "reign", "reign_seen_at"];
 /// How many rows are read at once.
 const PAGE: usize = 1000;
 /// How many values one statement may carry.

@@ -10,8 +10,8 @@ use super::database_file::connect;
 use super::file_names::DATABASE_NAME;
 use super::file_schema::{prepare, schema_error};
 use super::{
-    Patience, Reader, ServerAddress, Store, StoreError, absence, connection, custody, directory, identity, presence,
-    run_copy, schema, server, soundness, sql, timelines, witness,
+    Patience, Reader, ServerAddress, Store, StoreError, absence, connection, custody, directory, identity, liveness,
+    presence, run_copy, schema, server, soundness, sql, timelines, witness,
 };
 use crate::clock::SharedClock;
 
@@ -36,10 +36,14 @@ impl Store {
         let new = || server::Server::new(address.clone(), true, patience.clone());
         let entering = connection::SharedConnection::start_on(new());
         let entering_clock = Arc::clone(&clock);
-        let enter =
-            move |transaction: &sql::Transaction<'_>| identity::note_on_server(transaction, entering_clock.as_ref());
+        let name = liveness::LockName::random();
+        let named = name.clone();
+        let enter = move |transaction: &sql::Transaction<'_>| {
+            identity::note_on_server(transaction, &named, entering_clock.as_ref())
+        };
         let (process_key, timeline_key) = entering.run(enter).await?;
-        let writer = connection::SharedConnection::start_on(new().of_process(process_key));
+        let owner = server::Owner::new(process_key, name.as_str(), Arc::clone(&clock));
+        let writer = connection::SharedConnection::start_on(new().of_process(owner.clone()));
         let seen = Arc::new(timelines::Seen::beside_heartbeats());
         let heart = server::heartbeats::Heart {
             process_key,
@@ -50,7 +54,7 @@ impl Store {
         let heartbeats = heart.beat(writer.clone(), Arc::clone(&clock));
         let identity = identity::ProcessIdentity::on_server(process_key, timeline_key, heartbeats, seen);
         let identity = Arc::new(identity);
-        let reader = Reader::on(address, patience.clone());
+        let reader = Reader::on(address, patience.clone(), Some(owner));
         let store = Self {
             reader,
             writer,

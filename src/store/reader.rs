@@ -70,12 +70,14 @@ impl Reader {
         let name = address.name();
         let asking = absence::told(&patience, &name, asking);
         let is_there = asking.await.map_err(|_stopped| StoreError::Closed)??;
-        Ok(is_there.then(|| Self::on(address, patience)))
+        Ok(is_there.then(|| Self::on(address, patience, None)))
     }
 
-    /// Reads what is on a server.
-    pub(super) fn on(address: &ServerAddress, patience: Patience) -> Self {
-        let connection = SharedConnection::start_on(server::Server::new(address.clone(), false, patience));
+    /// Reads what is on a server, where nothing may be missing that this process has stored.
+    pub(super) fn on(address: &ServerAddress, patience: Patience, owner: Option<server::Owner>) -> Self {
+        let server = server::Server::new(address.clone(), false, patience);
+        let server = owner.into_iter().fold(server, server::Server::of_process);
+        let connection = SharedConnection::start_on(server);
         Self { shows_heartbeats: true, server: Some(shown(&address.name())), ..Self::in_memory(connection) }
     }
 

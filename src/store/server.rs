@@ -5,7 +5,8 @@
 //! committed, and nothing else is being decided meanwhile: what holds of the statements of this room with a file holds of
 //! them here. What surprises: the count also tells what became of a commit whose answer was lost. Each process notes the
 //! number of its last commit with that commit; whoever has the lock again can read there whether it took place, and does it
-//! over if not. And a count that goes back means that another server has taken over which lacks the latest commits.
+//! over if not. And a count that goes back means that another server has taken over which lacks the latest commits, as a
+//! last commit of ours does that is not there ([`takeovers`]).
 
 mod address;
 #[cfg(test)]
@@ -17,22 +18,29 @@ mod encryption;
 pub(super) mod heartbeats;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod overtaken;
 mod preparing;
 #[cfg(test)]
 mod speed;
+pub(super) mod takeovers;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
-use super::StoreError;
+use self::takeovers::{Found, OwnCommits, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
-use super::sql::{Session, SqlError, Transaction};
+use super::sql::{Session, SqlError, Transaction, params};
 use super::waiting::Waiting;
+use super::{StoreError, custody};
+use crate::clock::SharedClock;
 
 /// What every transaction begins with. Nothing of it outlasts the transaction, so that a pooler may lend the connection to
 /// others in between. The server waits for a little less long than it is waited for, and so says itself what for.
@@ -47,10 +55,14 @@ pub(super) struct Server {
     session: Option<Session>,
     /// Whether transactions write.
     writes: bool,
-    /// Whose commits are noted.
-    process_key: Option<i64>,
-    /// The highest count that was read.
-    commits: i64,
+    /// Whether the server that is connected to tells its reign.
+    tells_reign: bool,
+    /// Whose commits are noted, or must be there where it is only read.
+    owner: Option<Owner>,
+    /// What is known of those commits.
+    commits: OwnCommits,
+    /// Whether some of them are gone for good: then nothing more is asked of it.
+    has_lost: bool,
     /// Whether it answers, and how long it is waited for if not.
     contact: Contact,
     /// Whether it has done what was asked of it before.
@@ -58,16 +70,43 @@ pub(super) struct Server {
     waiting: Waiting,
 }
 
+/// The process that a state is used by.
+#[derive(Clone)]
+pub(super) struct Owner {
+    process_key: i64,
+    /// What tells it from one that was given the same number.
+    name: Arc<str>,
+    clock: SharedClock,
+    /// The count of its last commit that has come about.
+    committed: Arc<AtomicI64>,
+}
+
+impl Owner {
+    pub(super) fn new(process_key: i64, name: &str, clock: SharedClock) -> Self {
+        Self { process_key, name: name.into(), clock, committed: Arc::default() }
+    }
+}
+
 impl Server {
     /// A server that only reads, or also writes. Nothing is asked of it yet.
     pub(super) fn new(address: ServerAddress, writes: bool, patience: Patience) -> Self {
-        let (contact, waiting) = (Contact::new(patience), Waiting::default());
-        Self { address, session: None, writes, process_key: None, commits: 0, contact, has_worked: false, waiting }
+        Self {
+            address,
+            session: None,
+            writes,
+            tells_reign: false,
+            owner: None,
+            commits: OwnCommits::default(),
+            has_lost: false,
+            contact: Contact::new(patience),
+            has_worked: false,
+            waiting: Waiting::default(),
+        }
     }
 
-    /// The same with the process whose commits are to be noted.
-    pub(super) fn of_process(self, process_key: i64) -> Self {
-        Self { process_key: Some(process_key), ..self }
+    /// The same with the process whose commits are to be noted, or must be there.
+    pub(super) fn of_process(self, owner: Owner) -> Self {
+        Self { owner: Some(owner), ..self }
     }
 
     /// How it is called in messages.
@@ -116,46 +155,90 @@ impl Server {
     }
 
     fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
-        let session = match &self.session {
-            Some(session) if !session.is_closed() => session,
-            _ => {
-                let session = self.address.connect(self.contact.patience())?;
-                self.session.insert(session.shown_by(self.waiting.clone()))
-            }
-        };
-        if !self.writes {
-            session.begin(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}"))?;
-            let transaction = Transaction::on(session);
-            work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
-            return session.simple("COMMIT").map(drop);
-        }
-        let begin = format!(
-            "BEGIN; {SETTINGS}; SET LOCAL synchronous_commit TO on;
-             UPDATE custody SET commits = commits + 1 RETURNING commits"
-        );
-        let count = session.begin(&begin)?.and_then(|count| count.parse().ok()).ok_or(SqlError::NoRow)?;
-        if count <= self.commits {
+        if self.has_lost {
             return Err(SqlError::CommitsLost);
         }
-        let transaction = Transaction::on(session);
-        if let Some(process_key) = self.process_key {
-            let noted = "SELECT last_commit FROM process WHERE process_key = ?1";
-            if let Some(doubted) = *doubtful
-                && transaction
-                    .query_row(noted, [process_key], |row| row.get::<i64>(0))
-                    .is_ok_and(|last| last >= doubted)
-            {
-                self.commits = doubted;
-                return session.simple("ROLLBACK").map(drop);
-            }
-            let note = "UPDATE process SET last_commit = ?2 WHERE process_key = ?1";
-            transaction.send(note, [process_key, count])?;
+        if self.session.as_ref().is_none_or(Session::is_closed) {
+            let session = self.address.connect(self.contact.patience())?.shown_by(self.waiting.clone());
+            self.tells_reign = self.writes && tells_reign(&session)?;
+            self.session = Some(session);
         }
+        if self.writes { self.write(work, doubtful) } else { self.read(work) }
+    }
+
+    fn session(&self) -> Result<&Session, SqlError> {
+        self.session.as_ref().ok_or(SqlError::NoAnswer)
+    }
+
+    fn read(&self, work: &mut [Box<dyn Job>]) -> Result<(), SqlError> {
+        let session = self.session()?;
+        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}");
+        match &self.owner {
+            None => session.begin(&begin)?,
+            Some(Owner { process_key, committed, .. }) => {
+                let committed = committed.load(Ordering::SeqCst);
+                let own = "SELECT last_commit FROM process WHERE process_key =";
+                let last = session.begin(&format!("{begin}; {own} {process_key}"))?;
+                // What is read would not be what was told of before.
+                if last.as_deref().and_then(|last| last.parse().ok()).is_some_and(|last: i64| last < committed) {
+                    return Err(SqlError::CommitsLost);
+                }
+                last
+            }
+        };
+        let transaction = Transaction::on(session);
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
-        *doubtful = Some(count);
+        session.simple("COMMIT").map(drop)
+    }
+
+    fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
+        let session = self.session()?;
+        let process = self.owner.as_ref().map(|owner| (owner.process_key, owner.name.as_ref()));
+        let found = session.begin(&format!("BEGIN; {SETTINGS}; {}", Found::statement(process, self.tells_reign)))?;
+        let mut found = found.as_deref().and_then(Found::read).ok_or(SqlError::NoRow)?;
+        if found.lacks(&self.commits, process.is_some()) {
+            return self.take_loss_over(&mut found);
+        }
+        if found.has(*doubtful) {
+            session.simple("ROLLBACK")?;
+            self.note(doubtful.unwrap_or_default(), found.reign);
+            return Ok(());
+        }
+        found.enter_reign(session)?;
+        let transaction = Transaction::on(session).awaiting_others(found.awaits_others);
+        work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
+        if let Some((process_key, _)) = process {
+            let note = "UPDATE process SET last_commit = ?2, reign = coalesce(?3, reign) WHERE process_key = ?1";
+            transaction.send(note, params![process_key, found.count, found.reign])?;
+        }
+        *doubtful = Some(found.count);
         session.simple("COMMIT")?;
-        self.commits = count;
+        self.note(found.count, found.reign);
         Ok(())
+    }
+
+    /// Notes a commit that has come about.
+    fn note(&mut self, count: i64, reign: Option<i64>) {
+        self.commits = OwnCommits { last: count, reign };
+        if let Some(owner) = &self.owner {
+            owner.committed.store(count, Ordering::SeqCst);
+        }
+    }
+
+    /// Has everybody know that commits of this process are missing, of whom nothing more is taken.
+    fn take_loss_over(&mut self, found: &mut Found) -> Result<(), SqlError> {
+        if let Some(Owner { process_key, clock, committed, .. }) = &self.owner {
+            let session = self.session()?;
+            found.enter_reign(session)?;
+            let transaction = Transaction::on(session);
+            custody::take_loss_over(&transaction, *process_key, self.commits.last, clock.as_ref())?;
+            takeovers::note_return(&transaction, *process_key)?;
+            session.simple("COMMIT")?;
+            // What is there from now on is true.
+            committed.store(i64::MIN, Ordering::SeqCst);
+        }
+        self.has_lost = true;
+        Err(SqlError::CommitsLost)
     }
 }
 

@@ -18,7 +18,7 @@ use rusqlite::{CachedStatement, Connection, params_from_iter};
 pub(super) use self::error::{SqlError, failure_of_tls};
 pub(super) use self::hot::NumberedRow;
 use self::known::Known;
-pub(super) use self::session::Session;
+pub(super) use self::session::{Session, in_time};
 pub(super) use self::value::{Column, Parameter, Value};
 
 /// Makes `None` of a row that is not there.
@@ -54,6 +54,8 @@ pub(super) struct Transaction<'a> {
     engine: Engine<'a>,
     /// What holds throughout.
     known: Known,
+    /// Whether others are waited for who were at work before another server took over.
+    awaits_others: bool,
 }
 
 /// Where a transaction is.
@@ -66,12 +68,23 @@ enum Engine<'a> {
 impl<'a> Transaction<'a> {
     /// What goes on within a transaction of this connection.
     pub(super) fn within(connection: &'a Connection) -> Self {
-        Self { engine: Engine::Sqlite(connection), known: Known::default() }
+        Self { engine: Engine::Sqlite(connection), known: Known::default(), awaits_others: false }
     }
 
     /// What goes on within a transaction on a server.
     pub(super) fn on(session: &'a Session) -> Self {
-        Self { engine: Engine::Postgres(session), known: Known::default() }
+        Self { engine: Engine::Postgres(session), known: Known::default(), awaits_others: false }
+    }
+
+    /// The same on a server that may have taken over from another one.
+    pub(super) const fn awaiting_others(mut self, awaits_others: bool) -> Self {
+        self.awaits_others = awaits_others;
+        self
+    }
+
+    /// Whether others are waited for who were at work before another server took over.
+    pub(super) const fn awaits_others(&self) -> bool {
+        self.awaits_others
     }
 
     /// The connection beneath, for what is a matter of `SQLite` alone.

@@ -58,6 +58,8 @@ fn insert(transaction: &Transaction<'_>, clock: &str, now: i64) -> Result<i64, S
 pub(super) struct Timeline {
     pub(super) key: i64,
     pub(super) position: BootTime,
+    /// Whether anybody may still read it.
+    pub(super) is_read: bool,
 }
 
 /// The positions of other clocks as they were seen last, and since when by ours they stand still.
@@ -99,13 +101,16 @@ impl Timelines {
     fn look(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<Self, SqlError> {
         let mut others = Vec::new();
         let mut excess = clock.excess();
-        let mut statement = transaction.prepare_cached("SELECT timeline_key, position, excess FROM timeline")?;
+        let mut statement = transaction.prepare_cached(
+            "SELECT timeline_key, position, excess, EXISTS (SELECT 1 FROM process
+                 WHERE process.timeline_key = timeline.timeline_key AND ended = 0) FROM timeline",
+        )?;
         let mut rows = statement.query(params![])?;
         while let Some(row) = rows.next()? {
             let (key, position) = (row.get(0)?, BootTime::from_microseconds(row.get(1)?));
             excess = excess.max(row.get(2)?).min(LARGEST_EXCESS_MILLIONTHS);
             if key != own {
-                others.push(Timeline { key, position });
+                others.push(Timeline { key, position, is_read: row.get(3)? });
             }
         }
         // Our clock is read last: a position that is older than it makes calls look younger, never older.
@@ -144,8 +149,9 @@ impl Timelines {
                     }
                 })
                 .or_insert((other.position, self.now));
-            if self.now.as_microseconds() - since.as_microseconds() >= silent {
-                adopt_ended(transaction, Timeline { key: other.key, position }, self.own, since, None)?;
+            // Whoever has ended shows himself no more; it would only take longer until that is seen.
+            if !other.is_read || self.now.as_microseconds() - since.as_microseconds() >= silent {
+                adopt_ended(transaction, Timeline { position, ..*other }, self.own, since, None)?;
             }
         }
         Ok(())
@@ -160,7 +166,9 @@ pub(super) fn adopt_abandoned(transaction: &Transaction<'_>, own: i64, clock: &d
             "SELECT timeline_key, position FROM timeline WHERE timeline_key <> ?1 AND timeline_key NOT IN
                  (SELECT timeline_key FROM process WHERE ended = 0 AND timeline_key IS NOT NULL)",
         )?
-        .query_map([own], |row| Ok(Timeline { key: row.get(0)?, position: BootTime::from_microseconds(row.get(1)?) }))?
+        .query_map([own], |row| {
+            Ok(Timeline { key: row.get(0)?, position: BootTime::from_microseconds(row.get(1)?), is_read: false })
+        })?
         .collect::<Result<Vec<_>, _>>()?;
     if abandoned.is_empty() {
         return Ok(());

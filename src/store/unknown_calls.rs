@@ -17,10 +17,13 @@ pub enum Uncertainty {
     Touched,
     /// The state holds times that this program cannot have stored.
     ImpossibleTimes,
+    /// Another server has taken over, and whoever has died since cannot say which commits are missing.
+    DiedAtTakeover,
 }
 
 impl Uncertainty {
-    const ALL: [Self; 5] = [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched, Self::ImpossibleTimes];
+    const ALL: [Self; 6] =
+        [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched, Self::ImpossibleTimes, Self::DiedAtTakeover];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -29,6 +32,7 @@ impl Uncertainty {
             Self::DamagedWitness => "damaged_witness",
             Self::Touched => "touched",
             Self::ImpossibleTimes => "impossible_times",
+            Self::DiedAtTakeover => "died_at_takeover",
         }
     }
 
@@ -44,6 +48,9 @@ impl Uncertainty {
             Self::DamagedWitness => "tagfleet.witness in the state directory is damaged",
             Self::Touched => "the state directory was copied, restored or changed from outside",
             Self::ImpossibleTimes => "the state database holds times that tagfleet cannot have stored",
+            Self::DiedAtTakeover => {
+                "another server of the state has taken over, and a process has died that may have stored more than it has"
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 
@@ -18,10 +19,14 @@ use super::tls::{self, Proof};
 use crate::outside::{Outside, secrets};
 use crate::store::absence::Patience;
 use crate::store::password::PasswordGiver;
-use crate::store::sql::{Session, SqlError};
+use crate::store::sql::{Session, SqlError, in_time};
 
 /// After what time without an answer a connection counts as broken.
 const LONGEST_SILENCE: Duration = Duration::from_secs(20);
+
+/// How long whoever is asked for a password may take: the Azure CLI starts slowly, and a sign-in service may ask to come
+/// again.
+const LONGEST_SIGN_IN: Duration = Duration::from_mins(2);
 
 /// Why an address cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -196,7 +201,7 @@ impl ServerAddress {
     pub(in crate::store) fn connect(&self, patience: &Patience) -> Result<Session, SqlError> {
         let tls = tls::connector(self.proof, self.certificates.as_deref())?;
         let mut config = self.config.clone();
-        if let Some(password) = self.password()? {
+        if let Some(password) = self.password(patience)? {
             // A server may repeat it.
             secrets::learn(&password);
             config.password(password.expose_secret());
@@ -213,7 +218,7 @@ impl ServerAddress {
         }
     }
 
-    fn password(&self) -> Result<Option<SecretString>, SqlError> {
+    fn password(&self, patience: &Patience) -> Result<Option<SecretString>, SqlError> {
         let failed = |path: &PathBuf| {
             let path = path.clone();
             move |source| SqlError::File { path, source }
@@ -221,7 +226,10 @@ impl ServerAddress {
         match &self.password {
             PasswordSource::None => Ok(None),
             PasswordSource::Given(password) => Ok(Some(password.clone())),
-            PasswordSource::Giver(giver) => giver.password().map(Some).map_err(SqlError::Password),
+            PasswordSource::Giver(giver) => {
+                let given = Handle::current().block_on(in_time(LONGEST_SIGN_IN, patience, giver.password()));
+                given.ok_or(SqlError::NoAnswer)?.map(Some).map_err(SqlError::Password)
+            }
             PasswordSource::File(path) => {
                 let text = std::fs::read_to_string(path).map_err(failed(path))?;
                 Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))

@@ -25,6 +25,8 @@ pub(super) struct Line {
     lost: Arc<AtomicU32>,
     /// How often something was said to the server.
     flights: Arc<AtomicU32>,
+    /// The socket that it leads to.
+    far: Arc<Mutex<PathBuf>>,
     /// Whether nothing comes through, and what has come through before.
     is_cut: Arc<AtomicBool>,
     carried: Arc<Mutex<Vec<UnixStream>>>,
@@ -57,17 +59,19 @@ impl Line {
             to_lose: Arc::default(),
             lost: Arc::default(),
             flights: Arc::default(),
+            far: Arc::new(Mutex::new(server.socket.join(SOCKET))),
             is_cut: Arc::default(),
             carried: Arc::default(),
             valve: Valve::default(),
         };
         let (flights, is_cut, carried) = (line.flights.clone(), line.is_cut.clone(), line.carried.clone());
-        let (far, to_lose, lost) = (server.socket.join(SOCKET), line.to_lose.clone(), line.lost.clone());
+        let (far, to_lose, lost) = (line.far.clone(), line.to_lose.clone(), line.lost.clone());
         let valve = line.valve.clone();
         // It ends with the process: whoever listens is told nothing of the end of a test.
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let Ok(far) = UnixStream::connect(&far) else { continue };
+                let far = far.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let Ok(far) = UnixStream::connect(far) else { continue };
                 let mut carried = carried.lock().unwrap_or_else(PoisonError::into_inner);
                 if is_cut.load(Ordering::SeqCst) {
                     continue;
@@ -106,6 +110,11 @@ impl Line {
     pub(super) fn mend(&self) {
         self.is_cut.store(false, Ordering::SeqCst);
         self.valve.set(false);
+    }
+
+    /// Leads to another server from the next connection on.
+    pub(super) fn lead_to(&self, server: &Place) {
+        *self.far.lock().unwrap_or_else(PoisonError::into_inner) = server.socket.join(SOCKET);
     }
 
     /// How often something was said to the server so far.

@@ -1,5 +1,6 @@
 //! A server of our own for tests, and the tests of this room on it.
 //!
+//! The newest version that is installed is taken, or the programs in the folder `TAGFLEET_TEST_POSTGRESQL`.
 //! With `TAGFLEET_TEST_STATE=postgresql`, whatever tests open as a state directory is a database on that server; what is a
 //! matter of files alone is left out. The server is made at the first use and goes with this process, whatever ends that.
 
@@ -45,18 +46,12 @@ pub(crate) fn in_place_of(directory: &Path) -> Option<ServerAddress> {
 
 /// A database with nothing in it; `None`, and a line that says so, where `PostgreSQL` is not installed.
 pub(crate) fn new_database() -> Option<ServerAddress> {
-    let cluster = CLUSTER.as_ref()?;
-    let name = format!("state_{:016x}", fastrand::u64(..));
-    cluster.ask("postgres", &format!("CREATE DATABASE {name}"));
-    Some(cluster.address(&name))
+    new_place().map(|place| place.address)
 }
 
 /// The same, with where it is.
 pub(crate) fn new_place() -> Option<Place> {
-    let address = new_database()?;
-    let name = address.name().to_string_lossy().into_owned();
-    let database = name.rsplit('/').next().unwrap_or_default().to_owned();
-    CLUSTER.as_ref().map(|cluster| Place { address, database, socket: cluster.socket.clone() })
+    CLUSTER.as_ref().map(Cluster::new_place)
 }
 
 /// A database on the server of the tests.
@@ -79,6 +74,19 @@ pub(crate) fn tell(address: &ServerAddress, sql: &str) -> Option<String> {
     // A runtime cannot be waited for within another.
     std::thread::spawn(move || {
         let session: Session = address.connect(&Patience::default()).expect("a connection");
+        session.simple(&sql).expect("an answer")
+    })
+    .join()
+    .expect("no panic")
+}
+
+/// The same to a server that may only follow another.
+pub(super) fn tell_any(place: &Place, sql: &str) -> Option<String> {
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(&place.socket).user("tagfleet").dbname(&place.database);
+    let sql = sql.to_owned();
+    std::thread::spawn(move || {
+        let session = Session::open(&config, None, Patience::default()).expect("a connection");
         session.simple(&sql).expect("an answer")
     })
     .join()
@@ -131,21 +139,42 @@ impl Cluster {
 
     /// Starts one with settings of its own, and what is made for them in its place.
     pub(super) fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
+        let place = new_directory();
+        let settings = settings(&place);
+        Self::start_in(place, &settings, None)
+    }
+
+    /// Starts one, and another that follows it, as one that may take over does.
+    pub(super) fn start_two() -> Option<(Self, Self)> {
+        let (place, of_follower) = (new_directory(), new_directory());
+        let settings = ["-c", "wal_keep_size=256MB"].map(str::to_owned);
+        let first = Self::start_in(place, &settings, Some(&of_follower.join("data")))?;
+        let data = of_follower.join("data");
+        std::fs::write(data.join("standby.signal"), "").expect("our own file");
+        let follow = format!("primary_conninfo = 'host={} user=tagfleet'\n", first.socket.display());
+        std::fs::write(data.join("postgresql.auto.conf"), follow).expect("our own file");
+        let follower = Self::start_in(of_follower, &[], None)?;
+        Some((first, follower))
+    }
+
+    /// Starts one in this place, and copies what it has at first to another one.
+    fn start_in(place: PathBuf, settings: &[String], copy: Option<&Path>) -> Option<Self> {
         let Some(programs) = programs() else {
             let may_skip = std::env::var_os("TAGFLEET_TESTS_SKIP_NOTHING").is_none();
             assert!(may_skip, "PostgreSQL is not installed");
             tracing::warn!("PostgreSQL is not installed, so what needs it is left out");
             return None;
         };
-        let place = tempfile::Builder::new().prefix("tagfleet-server-").tempdir().expect("a directory").keep();
-        let settings = settings(&place);
         let is_root = rustix::process::geteuid().is_root();
         let script = r#"
-            place=$1 programs=$2 user=$3
-            shift 3
+            place=$1 programs=$2 user=$3 copy=$4
+            shift 4
             as() { if [ -n "$user" ]; then exec setpriv --reuid "$user" --regid "$user" --clear-groups "$@"; else exec "$@"; fi; }
             [ -z "$user" ] || chown -R "$user" "$place"
-            (as "$programs/initdb" -D "$place/data" -A trust -U tagfleet -E UTF8 --locale=C --no-sync >/dev/null) || exit 1
+            if [ ! -d "$place/data" ]; then
+                (as "$programs/initdb" -D "$place/data" -A trust -U tagfleet -E UTF8 --locale=C --no-sync >/dev/null) || exit 1
+            fi
+            [ -z "$copy" ] || cp -a "$place/data" "$copy"
             as "$programs/postgres" -D "$place/data" -k "$place" -c listen_addresses= -c fsync=off \
                 -c max_connections=400 -c shared_buffers=32MB -c logging_collector=off "$@" >"$place/log" 2>&1 </dev/null &
             server=$!
@@ -158,6 +187,7 @@ impl Cluster {
             .args(["-c", script, "sh"])
             .args([place.as_os_str(), programs.as_os_str()])
             .arg(if is_root { "postgres" } else { "" })
+            .arg(copy.unwrap_or(Path::new("")))
             .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -166,13 +196,28 @@ impl Cluster {
         let cluster = Self { socket: place, _keeper: keeper };
         let began = Instant::now();
         let address = cluster.address("postgres");
-        let connects = || address.connect(&Patience::default()).is_ok();
+        let connects = || match address.connect(&Patience::default()) {
+            Ok(_session) => true,
+            Err(error) => error.is_standby(),
+        };
         let answers = || std::thread::scope(|scope| scope.spawn(connects).join().unwrap_or(false));
         while !answers() {
             assert!(began.elapsed() < LONGEST_START, "the server of the tests does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(cluster)
+    }
+
+    /// A database with nothing in it.
+    pub(super) fn new_place(&self) -> Place {
+        let name = format!("state_{:016x}", fastrand::u64(..));
+        self.ask("postgres", &format!("CREATE DATABASE {name}"));
+        self.place(name)
+    }
+
+    /// A database that is there.
+    pub(super) fn place(&self, database: String) -> Place {
+        Place { address: self.address(&database), database, socket: self.socket.clone() }
     }
 
     /// The directory that its socket is in.
@@ -189,8 +234,15 @@ impl Cluster {
     }
 }
 
-/// Where the server's programs are.
+fn new_directory() -> PathBuf {
+    tempfile::Builder::new().prefix("tagfleet-server-").tempdir().expect("a directory").keep()
+}
+
+/// Where the server's programs are: those of the newest version, unless a folder of them is named.
 fn programs() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("TAGFLEET_TEST_POSTGRESQL") {
+        return Some(folder.into());
+    }
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

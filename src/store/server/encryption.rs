@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use secrecy::SecretString;
@@ -9,7 +10,8 @@ use secrecy::SecretString;
 use super::cluster::{self, Cluster};
 use super::tests::up_for;
 use super::{AddressError, PasswordSource, ServerAddress};
-use crate::store::{PasswordGiver, PasswordRefusal, Patience, Reader, Store, StoreError};
+use crate::store::sql::SqlError;
+use crate::store::{PasswordGiver, PasswordRefusal, PasswordToCome, Patience, Reader, Store, StoreError};
 
 /// A server that encrypts, with a certificate for one of the two addresses that it has.
 struct Encrypting {
@@ -137,13 +139,31 @@ async fn a_password_is_for_an_encrypted_way_and_whatever_is_wrong_before_it_is_t
 struct Giver(Result<&'static str, bool>);
 
 impl PasswordGiver for Giver {
-    fn password(&self) -> Result<SecretString, PasswordRefusal> {
-        self.0.map(SecretString::from).map_err(|is_transient| PasswordRefusal {
+    fn password(&self) -> PasswordToCome<'_> {
+        let given = self.0.map(SecretString::from).map_err(|is_transient| PasswordRefusal {
             message: "the sign-in was refused".to_owned(),
             hint: Some("ask the administrator".to_owned()),
             is_transient,
-        })
+        });
+        Box::pin(std::future::ready(given))
     }
+}
+
+/// Never gives one out.
+#[derive(Debug)]
+struct SilentGiver;
+
+impl PasswordGiver for SilentGiver {
+    fn password(&self) -> PasswordToCome<'_> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Why nobody gets in at a server that is asked for nothing.
+async fn failure(giver: Arc<dyn PasswordGiver>, patience: Patience) -> SqlError {
+    let address = address("u", "127.0.0.1:1/d", None, "").asking(giver).expect("this machine");
+    let connecting = tokio::task::spawn_blocking(move || address.connect(&patience).map(drop));
+    connecting.await.expect("no panic").expect_err("nobody lets us in")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,12 +192,18 @@ async fn a_token_is_given_to_a_server_that_has_proved_its_name_and_to_no_other()
     }
 }
 
-#[test]
-fn a_sign_in_that_may_come_right_is_waited_for_like_a_server() {
-    let [passing, lasting] = [true, false].map(|is_transient| {
-        let giver = Arc::new(Giver(Err(is_transient)));
-        let address = address("u", "127.0.0.1:1/d", None, "").asking(giver).expect("this machine");
-        address.connect(&Patience::default()).map(drop).expect_err("nobody lets us in").is_lost_connection()
-    });
-    assert!(passing && !lasting);
+#[tokio::test]
+async fn a_sign_in_that_may_come_right_is_waited_for_like_a_server() {
+    for is_transient in [true, false] {
+        let failed = failure(Arc::new(Giver(Err(is_transient))), Patience::default()).await;
+        assert_eq!(failed.is_lost_connection(), is_transient);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_never_answers_is_waited_for_no_longer_than_a_server() {
+    let patience = Patience::default();
+    patience.shorten(Duration::ZERO);
+    let failed = tokio::time::timeout(Duration::from_mins(1), failure(Arc::new(SilentGiver), patience));
+    assert!(failed.await.expect("nobody waits for ever").is_silence());
 }

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+use super::takeovers;
 use crate::clock::{SharedClock, sleep_until};
 use crate::store::absence::Patience;
 use crate::store::connection::SharedConnection;
+use crate::store::sql::dialect::SERVER_TIME;
 use crate::store::sql::{Optional, SqlError, Transaction, params};
 use crate::store::timelines::{Seen, Timelines};
 
 /// How often a process shows itself.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The server's time of day in microseconds.
-pub(in crate::store) const SERVER_TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
 /// Whether nothing was heard of a process for so long that it is dead.
 const IS_SILENT: &str = "seen_at + 30000000 <= CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
@@ -94,6 +94,7 @@ pub(in crate::store) fn is_alive(
     let is_alive = is_alive.map(|is_alive: bool| is_alive || patience.has_just_returned());
     if is_alive == Some(false) {
         transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])?;
+        takeovers::doubt_the_dead(transaction)?;
     }
     Ok(is_alive == Some(true))
 }
@@ -108,7 +109,8 @@ pub(in crate::store) fn mark_the_dead(
         return Ok(());
     }
     let sql = format!("UPDATE process SET ended = 1 WHERE ended = 0 AND process_key <> ?1 AND {IS_SILENT}");
-    transaction.execute(&sql, [own]).map(drop)
+    transaction.execute(&sql, [own])?;
+    takeovers::doubt_the_dead(transaction)
 }
 
 /// Processes that have died without anybody having noted it.

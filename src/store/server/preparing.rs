@@ -14,13 +14,20 @@ use crate::store::sql::dialect::definitions_for_postgres;
 use crate::store::sql::{Session, SqlError, Transaction, params};
 
 /// The newest form of what is beside the tables.
-const BESIDE_VERSION: i32 = 1;
+const BESIDE_VERSION: i32 = 2;
 /// What the server has beside the tables of the file: when a process was seen last, by the server's clock, and the number of
-/// its last commit.
-const BESIDE: [&str; BESIDE_VERSION as usize] = ["
+/// its last commit; and which server's reign it is, when that was first seen, and in which one a process was seen last.
+const BESIDE: [&str; BESIDE_VERSION as usize] = [
+    "
 ALTER TABLE process ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE process ADD COLUMN last_commit INTEGER NOT NULL DEFAULT 0;
-"];
+",
+    "
+ALTER TABLE custody ADD COLUMN reign INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE custody ADD COLUMN reign_seen_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE process ADD COLUMN reign INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// The number that whoever makes tables locks: any that nobody else is likely to use.
 const LOCK: i64 = 0x7461_6766_6c65_6574;

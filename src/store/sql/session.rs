@@ -212,7 +212,11 @@ impl Session {
 }
 
 /// What comes of work that begins now, unless it takes longer than it may, or than anybody waits for it.
-async fn in_time<Answer>(longest: Duration, patience: &Patience, work: impl Future<Output = Answer>) -> Option<Answer> {
+pub(in crate::store) async fn in_time<Answer>(
+    longest: Duration,
+    patience: &Patience,
+    work: impl Future<Output = Answer>,
+) -> Option<Answer> {
     let mut work = std::pin::pin!(work);
     let asked = Instant::now();
     loop {

@@ -1,0 +1,206 @@
+//! A server that another one takes over from, which follows it and may be behind.
+
+use std::time::{Duration, Instant};
+
+use super::between::Line;
+use super::cluster::{self, Cluster, Place};
+use super::tests::{new_run, request, settlement, up_for};
+use crate::store::unknown_calls::Uncertainty;
+use crate::store::{AccountKey, Admission, Refusal, RunKey, RunState, Store};
+
+/// Two servers and a line to whichever is the first one.
+struct Pair {
+    first: Option<Cluster>,
+    of_first: Place,
+    of_follower: Place,
+    line: Line,
+    _follower: Cluster,
+}
+
+impl Pair {
+    fn start() -> Option<Self> {
+        let (first, follower) = Cluster::start_two()?;
+        let of_first = first.new_place();
+        let of_follower = follower.place(of_first.database.clone());
+        let line = Line::to(&of_first);
+        Some(Self { first: Some(first), of_first, of_follower, line, _follower: follower })
+    }
+
+    fn on_first(&self, sql: &str) -> String {
+        cluster::tell(&self.of_first.address, sql).expect("an answer")
+    }
+
+    /// Waits until the follower has all that the first one has, and lets it follow no longer.
+    fn leave_behind(&self) {
+        let is_there = "SELECT count(*) > 0 AND bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication";
+        until("the follower has everything", || self.on_first(is_there) == "t");
+        let on_follower = |sql: &str| cluster::tell_any(&self.of_follower, sql);
+        on_follower("ALTER SYSTEM SET primary_conninfo TO ''");
+        on_follower("SELECT pg_reload_conf()");
+        until("it follows no longer", || self.on_first("SELECT count(*) FROM pg_stat_replication") == "0");
+    }
+
+    /// Takes the first one away and has the other take over, while nothing comes through.
+    fn fail_over(&mut self) {
+        self.line.cut();
+        drop(self.first.take());
+        cluster::tell_any(&self.of_follower, "SELECT pg_promote()");
+        self.line.lead_to(&self.of_follower);
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        cluster::tell(&self.of_follower.address, sql).and_then(|text| text.parse().ok()).expect("a number")
+    }
+
+    async fn store(&self, hours: u64) -> Store {
+        let store = Store::open_on(&self.line.address(&self.of_first), up_for(hours)).await.expect("a store");
+        store.bear_absences(Duration::from_mins(2), None);
+        store
+    }
+
+    /// Has nobody wait any more for those whose very beginning may be lost.
+    fn let_time_pass(&self) {
+        let earlier = "UPDATE tagfleet.custody SET reign_seen_at = 1 WHERE reign_seen_at > 0";
+        cluster::tell(&self.of_follower.address, earlier);
+    }
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_mins(2), "{what}: not within two minutes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+async fn call(store: &Store, account: AccountKey, run: Option<RunKey>) {
+    let admission = store.admit(request(account, run, "9/1h")).await.expect("an answer");
+    let Admission::Granted(ticket) = admission else { panic!("{admission:?}") };
+    store.settle(settlement(ticket)).await.expect("an outcome");
+}
+
+/// What the ledger says to a call, once it does not wait for others any more.
+async fn asked_until_all_are_back(pair: &Pair, store: &Store, account: AccountKey) -> Admission {
+    let began = Instant::now();
+    loop {
+        pair.let_time_pass();
+        let admission = store.admit(request(account, None, "9/1h")).await.expect("an answer");
+        if !matches!(admission, Admission::Refused(Refusal::InFlight { .. })) {
+            return admission;
+        }
+        assert!(began.elapsed() < Duration::from_mins(2), "others are waited for in vain");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybody_until_they_have_aged() {
+    let Some(mut pair) = Pair::start() else { return };
+    let (losing, other) = (pair.store(1).await, pair.store(70).await);
+    let account = losing.account("tenant", "app").await.expect("an account");
+    let run = new_run(&losing, account, "first").await;
+    losing.claim_run(run).await.expect("an answer");
+    losing.set_run_state(run, RunState::Running).await.expect("a state");
+    // Only what this test does is to be lost.
+    other.seem_dead();
+    pair.leave_behind();
+    let kept = losing.admit(request(account, Some(run), "9/1h")).await.expect("an answer");
+    let Admission::Granted(ticket) = kept else { panic!("{kept:?}") };
+    losing.settle(settlement(ticket)).await.expect("an outcome");
+    pair.fail_over();
+    pair.line.mend();
+    let refused = other.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "others may miss calls: {refused:?}");
+    let lost = losing.admit(request(account, Some(run), "9/1h")).await.expect_err("its last call is not there");
+    assert!(lost.to_string().contains("has lost what was stored last"), "{lost}");
+    assert_eq!(crate::exit::storage_status(&lost).code(), 7);
+    losing.settle(settlement(ticket)).await.expect_err("nothing more is taken of it");
+    let Admission::Refused(Refusal::Window { until, .. }) = asked_until_all_are_back(&pair, &other, account).await
+    else {
+        panic!("the quota is not full")
+    };
+    assert!(until.since(other.clock.boot_time()) > Duration::from_mins(60), "a window after all may have arrived");
+    let unknown = other.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
+    assert_eq!(unknown.why, Uncertainty::Lost);
+    assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 1, "it may have been done");
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 1);
+    let chunk_reading = losing.open_operations(run).await.expect("what is there now can be read");
+    assert_eq!(chunk_reading, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_go_on_as_before_once_everybody_is_back_where_nothing_is_missing() {
+    let Some(mut pair) = Pair::start() else { return };
+    let (one, other) = (pair.store(1).await, pair.store(70).await);
+    let account = one.account("tenant", "app").await.expect("an account");
+    call(&one, account, None).await;
+    call(&other, account, None).await;
+    one.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    // What is asked of the server now comes about on both.
+    let unfinished = one.admit(request(account, None, "9/1h")).await.expect("an answer");
+    let Admission::Granted(ticket) = unfinished else { panic!("{unfinished:?}") };
+    other.seem_dead();
+    pair.leave_behind();
+    pair.fail_over();
+    pair.line.mend();
+    let refused = one.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "the other was not back yet: {refused:?}");
+    one.settle(settlement(ticket)).await.expect("an outcome");
+    other.account("tenant", "app").await.expect("an account");
+    let refused = one.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "another may be on its way: {refused:?}");
+    let admission = asked_until_all_are_back(&pair, &one, account).await;
+    assert!(matches!(admission, Admission::Granted(_)), "{admission:?}");
+    assert_eq!(one.unknown_calls().await.expect("an answer"), None);
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.attempt"), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_died_before_it_was_back_may_have_called_and_may_have_done_what_is_open() {
+    let Some(mut pair) = Pair::start() else { return };
+    let (one, dying) = (pair.store(1).await, pair.store(70).await);
+    let account = dying.account("tenant", "app").await.expect("an account");
+    let run = new_run(&dying, account, "first").await;
+    dying.claim_run(run).await.expect("an answer");
+    dying.set_run_state(run, RunState::Running).await.expect("a state");
+    one.seem_dead();
+    dying.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    pair.leave_behind();
+    pair.fail_over();
+    pair.line.mend();
+    let refused = one.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "{refused:?}");
+    let silent = format!("UPDATE tagfleet.process SET seen_at = 0 WHERE process_key = {}", dying.identity.process_key);
+    cluster::tell(&pair.of_follower.address, &silent);
+    // Whoever has just begun was never without the server.
+    let fresh = pair.store(9).await;
+    assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 1, "it may have been done");
+    let admission = asked_until_all_are_back(&pair, &fresh, account).await;
+    assert!(matches!(admission, Admission::Refused(Refusal::Window { .. })), "{admission:?}");
+    let unknown = fresh.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
+    assert_eq!(unknown.why, Uncertainty::DiedAtTakeover);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_beginning_is_lost_finds_that_out_also_where_its_number_was_given_to_another() {
+    let Some(mut pair) = Pair::start() else { return };
+    let before = pair.store(1).await;
+    let account = before.account("tenant", "app").await.expect("an account");
+    before.seem_dead();
+    pair.leave_behind();
+    let lost = pair.store(2).await;
+    call(&lost, account, None).await;
+    lost.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    pair.fail_over();
+    let same_number = format!(
+        "SELECT setval(pg_get_serial_sequence('tagfleet.process', 'process_key'), {}, false)",
+        lost.identity.process_key
+    );
+    cluster::tell(&pair.of_follower.address, &same_number);
+    pair.line.mend();
+    let other = Store::open_on(&pair.of_follower.address, up_for(70)).await.expect("a store");
+    assert_eq!(other.identity.process_key, lost.identity.process_key);
+    other.account("tenant", "app").await.expect("an account");
+    let error = lost.admit(request(account, None, "9/1h")).await.expect_err("it is not there");
+    assert!(error.to_string().contains("has lost what was stored last"), "{error}");
+}
