@@ -310,7 +310,7 @@ pub(super) async fn told<Answer>(patience: &Patience, server: &Path, opening: im
             tracing::warn!(
                 "cannot reach the state {}; tagfleet waits up to {} s for it",
                 shown(server),
-                patience.books().longest_wait().as_secs()
+                patience.books().longest_wait(patience.most).as_secs()
             );
         }
         std::future::pending().await

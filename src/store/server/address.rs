@@ -227,8 +227,8 @@ impl ServerAddress {
             PasswordSource::None => Ok(None),
             PasswordSource::Given(password) => Ok(Some(password.clone())),
             PasswordSource::Giver(giver) => {
-                let given = Handle::current().block_on(in_time(LONGEST_SIGN_IN, patience, giver.password()));
-                given.ok_or(SqlError::NoAnswer)?.map(Some).map_err(SqlError::Password)
+                let answer = Handle::current().block_on(in_time(LONGEST_SIGN_IN, patience, giver.password()));
+                answer.ok_or(SqlError::NoAnswer)?.map(Some).map_err(SqlError::Password)
             }
             PasswordSource::File(path) => {
                 let text = std::fs::read_to_string(path).map_err(failed(path))?;
