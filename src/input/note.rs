@@ -7,6 +7,7 @@ use super::accept::Doubt;
 use super::columns::Columns;
 use super::excerpt::Excerpt;
 use super::machine::{Decoration, Decorations};
+use super::skipped::SkippedRecords;
 use super::tag_gate::TagOddity;
 use super::workbook::Workbook;
 use crate::filter::UnreadCells;
@@ -38,6 +39,13 @@ pub enum Note {
     BlankRows(SkippedRows),
     /// Records that repeat the header.
     RepeatedHeaders(SkippedRows),
+    /// Rows of a list that name no machine, so that they say nothing of any.
+    KeylessRows {
+        /// The column that would.
+        column: Excerpt,
+        /// Which rows.
+        rows: SkippedRows,
+    },
     /// Columns of an earlier results file.
     OwnColumns {
         /// How many.
@@ -151,6 +159,11 @@ impl fmt::Display for Note {
             Self::RepeatedHeaders(rows) => {
                 let verb = if rows.count == 1 { "repeats" } else { "repeat" };
                 write!(formatter, "skipped {} that {verb} the header, on {rows}", counted(rows.count, "row"))
+            }
+            Self::KeylessRows { column, rows } => {
+                let verb = if rows.count == 1 { "names" } else { "name" };
+                let left_out = counted(rows.count, "row");
+                write!(formatter, "left out {left_out} that {verb} no machine in the column \"{column}\", on {rows}")
             }
             Self::OwnColumns { count: 1, first, .. } => write!(
                 formatter,
@@ -269,8 +282,7 @@ pub(super) fn all(
     mut notes: Vec<Note>,
     columns: &Columns,
     header: &[String],
-    blank: SkippedRows,
-    repeated: SkippedRows,
+    skipped: SkippedRecords,
     decoration_counts: &DecorationCounts,
     allowed: &HashMap<Doubt, u64>,
 ) -> Vec<Note> {
@@ -281,6 +293,7 @@ pub(super) fn all(
         let (first, last) = (name(columns.own.first()), name(columns.own.last()));
         notes.push(Note::OwnColumns { count: columns.own.len(), first, last });
     }
+    let SkippedRecords { blank, repeated } = skipped;
     if blank.count > 0 {
         notes.push(Note::BlankRows(blank));
     }

@@ -57,6 +57,11 @@ pub(super) fn trim(cell: &str) -> &str {
     }
 }
 
+/// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
+pub(super) fn may_begin_blank(cell: &str) -> bool {
+    cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
+}
+
 /// Whether a text holds the id of a machine or of a device as a word of its own.
 pub(super) fn holds_id(text: &str) -> bool {
     let words = || text.split(|it: char| !it.is_ascii_alphanumeric() && it != '-');

@@ -10,22 +10,23 @@ use std::sync::Arc;
 
 use super::accept::{Accepted, Doubt};
 use super::check::{self, Asked, Field, NamedCells, Rules};
-use super::columns::{Column, Columns, repeats, repeats_name};
+use super::columns::{Column, Columns};
 use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::growing::make_room;
 use super::machine::{self, Decorations};
 use super::mentions::Mentions;
-use super::note::{self, DecorationCounts, Note, SkippedRows};
+use super::note::{self, DecorationCounts, Note};
 use super::opening::Opening;
 use super::options::InputOptions;
 use super::orders::Orders;
 use super::problem::{Problem, ProblemKind};
-use super::record::{Record, trim};
-use super::record_fault::Expected;
+use super::record::{Record, may_begin_blank, trim};
+use super::record_fault::{Expected, hidden_fault};
 use super::scan::Cells;
 use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
+use super::skipped::SkippedRecords;
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use super::tenants::TenantColumn;
@@ -86,8 +87,7 @@ struct Rows<'m> {
     problems: Vec<Problem>,
     unmade_adds: Vec<MachineReference>,
     notes: Vec<Note>,
-    blank: SkippedRows,
-    repeated: SkippedRows,
+    skipped: SkippedRecords,
     decoration_counts: DecorationCounts,
     allowed: HashMap<Doubt, u64>,
     machines: MachineColumn,
@@ -131,8 +131,7 @@ impl<'m> Rows<'m> {
             problems: Vec::new(),
             unmade_adds: Vec::new(),
             notes,
-            blank: SkippedRows::default(),
-            repeated: SkippedRows::default(),
+            skipped: SkippedRecords::default(),
             decoration_counts: DecorationCounts::default(),
             allowed: HashMap::new(),
             machines: MachineColumn::default(),
@@ -144,13 +143,7 @@ impl<'m> Rows<'m> {
     fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), InputError> {
         let machine = trim(record.cell(self.columns.machine.position));
         let line = record.place.first_line;
-        let is_sound = record.cells.stray_quote().is_none();
-        if is_sound && machine.is_empty() && record.cells().all(|cell| cell.trim().is_empty()) {
-            self.blank.add(line);
-            return Ok(());
-        }
-        if is_sound && repeats_name(machine, &self.columns.machine.name) && repeats(&self.header, record.cells()) {
-            self.repeated.add(line);
+        if self.skipped.takes(record, machine, &self.columns.machine.name, &self.header) {
             return Ok(());
         }
         let row = self.next_row(line)?;
@@ -164,7 +157,7 @@ impl<'m> Rows<'m> {
         if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
         }
-        let fault = fault.or_else(|| self.hidden_fault(line));
+        let fault = fault.or_else(|| hidden_fault(self.sheet, line, self.accepted, &mut self.allowed));
         let start = self.spool.write(&self.kept(record))?;
         self.keep(row.row, start);
         // What may be meant so leaves its cells what they say, and all that is wrong with them is told at once.
@@ -193,18 +186,6 @@ impl<'m> Rows<'m> {
     fn selects<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
         self.tenants.as_ref().is_none_or(|tenants| tenants.is_own(trim(record.cell(tenants.position))))
             && self.selection.as_mut().is_none_or(|selection| selection.takes(record, machine, &self.columns.rivals))
-    }
-
-    /// A row that the workbook does not show: its author may believe it gone. Allowed ones are counted.
-    fn hidden_fault(&mut self, line: u32) -> Option<(Field, ProblemKind)> {
-        if !self.sheet.is_some_and(|sheet| sheet.is_hidden(line)) {
-            return None;
-        }
-        if self.accepted.allows(Doubt::HiddenRows) {
-            *self.allowed.entry(Doubt::HiddenRows).or_default() += 1;
-            return None;
-        }
-        Some((Field::Row, ProblemKind::HiddenRow))
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
@@ -366,15 +347,8 @@ impl<'m> Rows<'m> {
         let selected = self.selected;
         self.notes.extend(self.selection.iter().flat_map(Selection::notes));
         let machines = self.mentions.finish(&mut self.requests);
-        let notes = note::all(
-            self.notes,
-            &self.columns,
-            &self.header,
-            self.blank,
-            self.repeated,
-            &self.decoration_counts,
-            &self.allowed,
-        );
+        let notes =
+            note::all(self.notes, &self.columns, &self.header, self.skipped, &self.decoration_counts, &self.allowed);
         let (tags, warnings, further_warnings) = self.tags.finish();
         let tags = self.orders.map_or(tags, |orders| orders.tags);
         let own = &self.columns.own;
@@ -441,9 +415,4 @@ fn kept_columns(columns: &Columns) -> Vec<Column> {
         Column { position: column.position - left_out, name: Arc::clone(&column.name) }
     };
     std::iter::once(&columns.machine).chain(&columns.rivals).map(kept).collect()
-}
-
-/// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
-fn may_begin_blank(cell: &str) -> bool {
-    cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
 }

@@ -47,6 +47,7 @@ mod guards;
 mod inventory;
 mod layout;
 mod limits;
+mod lists;
 mod locks;
 #[cfg(unix)]
 mod losses;
