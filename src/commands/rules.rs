@@ -271,17 +271,25 @@ async fn exported_list(
 }
 
 fn unusable_list(name: &str, why: &dyn std::error::Error) -> CommandError {
-    let message = format!("{name} cannot be used as a list of machines: {}", causes(why));
+    let message = unusable_as_list(name, why);
     let hint = "name an export that has a column of ids (machineId, Device ID), or write one with: \
                 tagfleet inventory -o MACHINES.csv";
     CommandError::text(ExitStatus::InputRefused, message, Some(hint))
+}
+
+fn unusable_as_list(name: &str, why: &dyn std::error::Error) -> String {
+    format!("{name} cannot be used as a list of machines: {}", causes(why))
 }
 
 /// A list that cannot be read, or of which rows are in error; then all of them are shown.
 fn refused_list(name: &str, error: &ListError, screen: &Screen) -> CommandError {
     let findings = error.findings();
     if findings.is_empty() {
-        return unusable_list(name, error);
+        return match error.remedy() {
+            // What to do stands in the message.
+            Some(_) => CommandError::text(ExitStatus::InputRefused, unusable_as_list(name, error), None),
+            None => unusable_list(name, error),
+        };
     }
     for finding in &findings {
         screen.line(&format!("error: {name}: {finding}"));

@@ -70,6 +70,14 @@ pub(super) fn holds_id(text: &str) -> bool {
     })
 }
 
+/// Whether a record of several lines is the halves of two rows: one mark in the middle of each, and the first and the last
+/// line both have as many delimiters as the header.
+pub(super) fn joins_rows(record: &str, delimiter: char, columns: usize) -> bool {
+    let mut lines = record.trim_end_matches(['\n', '\r']).split(['\n', '\r']);
+    let is_row = |line: &str| line.matches(delimiter).count() + 1 == columns;
+    columns > 1 && lines.next().is_some_and(is_row) && lines.next_back().is_some_and(is_row)
+}
+
 /// Whether a line of a quoted cell looks like a row: it holds an id, as many delimiters as the header, or an action.
 pub(super) fn swallows_row(quoted: &str, delimiter: char, columns: usize) -> bool {
     let looks_like_row = |line: &str| {

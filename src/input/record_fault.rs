@@ -8,7 +8,7 @@ use super::check::Field;
 use super::columns::Columns;
 use super::mishap::is_spreadsheet_error;
 use super::problem::ProblemKind;
-use super::record::{Record, swallows_row};
+use super::record::{Record, joins_rows, swallows_row};
 use super::scan::QuotedPlace;
 use super::workbook::SheetRows;
 
@@ -35,7 +35,9 @@ impl Expected<'_> {
         }
         let swallows =
             |quoted: &&QuotedPlace| swallows_row(record.quoted(**quoted), self.delimiter, self.columns.count);
-        if let Some(quoted) = record.cells.broken().iter().find(swallows) {
+        let broken = record.cells.broken();
+        let halved = broken.first().filter(|_| joins_rows(record.raw(), self.delimiter, self.columns.count));
+        if let Some(quoted) = broken.iter().find(swallows).or(halved) {
             if !self.accepted.allows(Doubt::LineBreaks) {
                 let (opened, closed) = record.lines_of(*quoted);
                 return Some((Field::Row, ProblemKind::LineBreaks { opened, closed }));

@@ -71,7 +71,7 @@ fn a_list_and_a_file_of_orders_are_read_alike() {
         names("web01,x,HR,,\n"),
         names("web01,x,HR\n,,\n , ,\n\nweb02,x,IT\n"),
         names("web01,x,HR\nname,REMARK,Dep\nweb02,x,IT\n"),
-        names("web01,\"two\nlines\",HR\n"),
+        names("web01,\"two\nlines\",HR\nweb02,\"moved, and\nremoved\",IT\nweb03,x,\"a, b\n\nc, d\"\n"),
         b"Assets of today\n\nName,Remark,Dep\nweb01,x,HR\n".to_vec(),
         b"Assets,of,today\n#,,\nName,Remark,Dep\nweb01,x,HR\n".to_vec(),
         b"sep=;\nName;Dep\nweb01;a,b\n".to_vec(),
@@ -91,6 +91,8 @@ fn a_list_and_a_file_of_orders_are_read_alike() {
         // Quoted cells that swallow rows, with an id, with a whole row, and with the rest of the file.
         ids(&format!("{A},\"x,HR\n{B},\",IT\n")),
         names("web01,\"x,HR\nweb04,y,OPS\nweb02,\",IT\nweb03,,QA\n"),
+        names("web01,\"x,HR\nweb02,\",IT\n"),
+        b"Name,Dep\nweb01,\"HR\nweb02\",IT\n".to_vec(),
         names("web01,\"x,HR\nweb02,y,IT\n"),
         names("web01,\"x\"y,HR\n"),
         names("web01,a, \"x\",HR\n"),
