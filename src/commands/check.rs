@@ -79,7 +79,7 @@ pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) ->
     };
     match (connection, store) {
         (Some(connection), Some(store)) => {
-            findings.calls(&options, connection, store).await?;
+            Box::pin(findings.calls(&options, connection, store)).await?;
         }
         _ => findings.skip(&["call", "quota"], "what comes before has to be right first")?,
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use encoding_rs::Encoding;
 use jiff::Timestamp;
 
 use crate::api::Transport;
@@ -56,10 +57,7 @@ pub(super) fn input_order(
     settings: &Profile,
     names_allowed: bool,
 ) -> Result<InputOrder, CommandError> {
-    let encoding = match &arguments.encoding {
-        None => None,
-        Some(label) => Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.clone()))?),
-    };
+    let encoding = named_encoding(arguments)?;
     let orders = orders(arguments)?;
     let (name, source) = match input_path(arguments) {
         None if is_tenants_list(&arguments.input) => (TENANT_INPUT.to_owned(), InputSource::Tenant),
@@ -89,6 +87,12 @@ pub(super) fn input_order(
         allow_empty: arguments.allow_empty,
         names_allowed,
     })
+}
+
+/// The encoding that the command line names.
+pub(super) fn named_encoding(arguments: &InputArguments) -> Result<Option<&'static Encoding>, CommandError> {
+    let Some(label) = &arguments.encoding else { return Ok(None) };
+    Ok(Some(encoding(label).ok_or_else(|| ConfigError::Encoding(label.clone()))?))
 }
 
 /// What the command line asks for of every row, if it does. All rows are meant only where that is said.

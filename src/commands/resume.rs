@@ -30,7 +30,7 @@ pub(super) async fn resume(options: ResumeOptions, command: CommandContext<'_>) 
     };
     let machines = if sandbox { machines_of(&setup.state, order.run_id.as_deref()).await? } else { Vec::new() };
     let connection = setup.connect(&machines).await?;
-    setup.work(connection, async |tenant, context| run::resume(tenant, order, context).await).await
+    setup.work(connection, async |tenant, context| Box::pin(run::resume(tenant, order, context)).await).await
 }
 
 /// The machines of a stored run, or of every unfinished one if none is named, for a sandbox that holds them again.

@@ -9,14 +9,14 @@ use jiff::Timestamp;
 
 use super::context::CommandContext;
 use super::default_results::results_of_input;
-use super::input::input_name;
+use super::input::{input_name, named_encoding};
 use super::settings::{planning_options, run_options};
 use super::setup::{CommandSetup, asks, rows_target, run_context, system_clock};
 use crate::cli::{ApplyOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
 use crate::clock::Clock as _;
 use crate::config::quota;
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{List, MACHINE_BY_ID_WRITTEN};
+use crate::input::{KeyKind, List, ListError, ListOptions, MACHINE_BY_ID_WRITTEN};
 use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::plan::guard::Guard;
@@ -59,14 +59,13 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
 
 /// Says what `apply` would do, or what the rules say of one machine.
 pub(super) async fn plan(options: PlanOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
-    let takes_sheet = options.inventory.is_some();
-    refuse_options(&options.input, &options.guard, options.planning.no_inventory, takes_sheet)?;
+    let takes_list = options.inventory.is_some();
+    refuse_options(&options.input, &options.guard, options.planning.no_inventory, takes_list)?;
     let rules = read(&options.input.input, &options.guard, command.screen).await?;
-    let sheet = options.input.sheet.clone();
     let planning = planning(planning_options(&options.planning, Guard::default()));
     let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
     if let Some(path) = &options.inventory {
-        let list = exported_list(path, sheet, &rules, quota(&options.quota), command.screen).await?;
+        let list = exported_list(path, &options.input, &rules, quota(&options.quota), command.screen).await?;
         let context = run_context(command, system_clock()?.boot_time());
         return run::try_rules(list, planning, tells_differences, explained.as_ref(), rules, &context);
     }
@@ -118,23 +117,23 @@ fn reference(named: &str) -> MachineReference {
     MachineReference::parse(named.trim())
 }
 
-/// Refuses what says how rows of a file are read, and what a file of rules says itself. A worksheet may be that of a list on
-/// which the rules are tried.
+/// Refuses what says how rows of a file are read, and what a file of rules says itself. How a list is read on which the rules
+/// are tried may be said.
 fn refuse_options(
     input: &InputOptions,
     guard: &GuardOptions,
     no_inventory: bool,
-    takes_sheet: bool,
+    takes_list: bool,
 ) -> Result<(), CommandError> {
     let given = [
         (!input.orders.add.is_empty(), "--add"),
         (!input.orders.remove.is_empty(), "--remove"),
         (input.orders.set_value.is_some(), "--set-value"),
         (input.orders.all, "--all"),
-        (input.sheet.is_some() && !takes_sheet, "--sheet"),
-        (input.encoding.is_some(), "--encoding"),
+        (input.sheet.is_some() && !takes_list, "--sheet"),
+        (input.encoding.is_some() && !takes_list, "--encoding"),
         (input.skip_invalid, "--skip-invalid"),
-        (!input.accept.is_empty(), "--accept"),
+        (!input.accept.is_empty() && !takes_list, "--accept"),
         (input.tag_separator.is_some(), "--tag-separator"),
         (input.allow_empty, "--allow-empty"),
         (input.filter.filter.is_some(), "--where"),
@@ -184,8 +183,13 @@ fn read_blocking(
     let (mut lookups, mut faults) = (Vec::new(), Vec::new());
     for order in draft.lookups() {
         match lookup(order, directory) {
-            Ok(lookup) => lookups.push(lookup),
-            Err(fault) => faults.push(fault),
+            Ok(lookup) => {
+                for note in lookup.notes() {
+                    screen.note(&format!("{}: {note}", shown(&order.file)));
+                }
+                lookups.push(lookup);
+            }
+            Err(found) => faults.extend(found),
         }
     }
     refuse_faults(&name, &faults, screen)?;
@@ -194,37 +198,38 @@ fn read_blocking(
 }
 
 /// Reads a lookup, which is named from where the file of rules is.
-fn lookup(order: &LookupOrder, directory: &Path) -> Result<Lookup, Fault> {
-    let unusable = |why: &dyn std::error::Error| order.unusable(&causes(why));
+fn lookup(order: &LookupOrder, directory: &Path) -> Result<Lookup, Vec<Fault>> {
+    let unusable = |why: &dyn std::error::Error| vec![order.unusable(&causes(why))];
     let file = File::open(directory.join(&order.file)).map_err(|error| unusable(&error))?;
     let written = file.metadata().and_then(|metadata| metadata.modified()).map_err(|error| unusable(&error))?;
-    order.check_age(written, SystemTime::now())?;
-    let list = List::read(file, &[&order.key_column]).map_err(|error| unusable(&error))?;
-    Lookup::new(order.clone(), list)
+    order.check_age(written, SystemTime::now()).map_err(|fault| vec![fault])?;
+    Lookup::read(order, file).map_err(|error| order.faults(&error, &causes(&error)))
 }
 
 /// Reads a list of machines that was exported.
 async fn exported_list(
     path: &Path,
-    sheet: Option<String>,
+    input: &InputOptions,
     rules: &RulesOrder,
     quota: (Quota, QuotaScope),
     screen: &Screen,
 ) -> Result<ExportedList, CommandError> {
     let (path, fields) = (path.to_owned(), rules.declaration.fields().collect::<Vec<_>>());
-    let screen = screen.clone();
+    let (sheet, accepted) = (input.sheet.clone(), input.accept.iter().copied().collect());
+    let (encoding, screen) = (named_encoding(input)?, screen.clone());
     let reading = tokio::task::spawn_blocking(move || {
         let name = shown(&path);
-        let unusable = |why: &dyn std::error::Error| {
-            let message = format!("{name} cannot be used as a list of machines: {}", causes(why));
-            let hint = "name an export that has a column of ids (machineId, Device ID), or write one with: \
-                        tagfleet inventory -o MACHINES.csv";
-            CommandError::text(ExitStatus::InputRefused, message, Some(hint))
+        let options = ListOptions {
+            key_columns: &MACHINE_BY_ID_WRITTEN,
+            key: KeyKind::Id,
+            has_tags: true,
+            sheet: sheet.as_deref(),
+            encoding,
+            accepted,
         };
-        let file = File::open(&path).map_err(|error| unusable(&error))?;
-        let read = List::read_of_any_form(file, sheet.as_deref(), &MACHINE_BY_ID_WRITTEN);
-        let (list, note) = read.map_err(|error| unusable(&error))?;
-        if let Some(note) = note {
+        let file = File::open(&path).map_err(|error| unusable_list(&name, &error))?;
+        let list = List::read(file, &options).map_err(|error| refused_list(&name, &error, &screen))?;
+        for note in list.notes() {
             screen.note(&format!("{name}: {note}"));
         }
         let columns = ExportedColumns::find(list.header());
@@ -234,20 +239,44 @@ async fn exported_list(
             screen.note(&format!("{name} has no column for {lacking}; what the rules ask of that is undecided"));
         }
         let mut machines = ListBuilder::keeping(fields);
-        let mut nameless = 0;
         for row in list.rows() {
-            let id = row.cell(list.key()).trim();
-            if id.is_empty() {
-                nameless += 1;
-                continue;
-            }
-            machines.add_exported(id, &columns, |position| row.cell(position)).map_err(|error| unusable(&error))?;
-        }
-        if nameless > 0 {
-            let rows = counted(nameless, "row has no id and is", "rows have no id and are");
-            screen.note(&format!("{name}: {rows} left out"));
+            let id = row.machine.to_string();
+            machines
+                .add_exported(&id, &columns, |position| row.cell(position))
+                .map_err(|error| unusable_list(&name, &error))?;
         }
         Ok(ExportedList { name, machines, read_at: Timestamp::now(), quota })
     });
     reading.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
+}
+
+fn unusable_list(name: &str, why: &dyn std::error::Error) -> CommandError {
+    let message = unusable_as_list(name, why);
+    let hint = "name an export that has a column of ids (machineId, Device ID), or write one with: \
+                tagfleet inventory -o MACHINES.csv";
+    CommandError::text(ExitStatus::InputRefused, message, Some(hint))
+}
+
+fn unusable_as_list(name: &str, why: &dyn std::error::Error) -> String {
+    format!("{name} cannot be used as a list of machines: {}", causes(why))
+}
+
+/// A list that cannot be read, or of which rows are in error; then all of them are shown.
+fn refused_list(name: &str, error: &ListError, screen: &Screen) -> CommandError {
+    let findings = error.findings();
+    if findings.is_empty() {
+        return match error.remedy() {
+            // What to do stands in the message.
+            Some(_) => CommandError::text(ExitStatus::InputRefused, unusable_as_list(name, error), None),
+            None => unusable_list(name, error),
+        };
+    }
+    for finding in &findings {
+        screen.line(&format!("error: {name}: {finding}"));
+    }
+    let rows = findings.iter().map(|finding| finding.rows).sum();
+    let message = format!("{name} has {}, so nothing was planned", counted(rows, "finding", "findings"));
+    let mut refused = CommandError::text(ExitStatus::InputRefused, message, Some("fix these rows in the list"));
+    refused.findings = findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
+    refused
 }

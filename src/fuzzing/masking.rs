@@ -22,7 +22,8 @@ pub(super) fn masking(data: &[u8]) {
     let mut choices = Choices(data);
     let (name, disguise) = choices.of(ENCODINGS);
     let split = choices.number(1);
-    let secret = SECRETS[usize::from(split % 2 == 1)];
+    let [first, second] = SECRETS;
+    let secret = if split % 2 == 1 { second } else { first };
     let text = String::from_utf8_lossy(choices.0).into_owned();
     let split = text.floor_char_boundary(usize::try_from(split).unwrap_or(0));
     let (before, after) = text.split_at(split);

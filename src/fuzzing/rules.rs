@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 
 use super::assert_harmless;
-use crate::input::List;
 use crate::inventory::{MachineRecord, MachineSink as _};
 use crate::model::{Change, TagAction};
 use crate::plan::recent::RecentWrites;
@@ -28,12 +27,10 @@ pub(super) fn rules(data: &[u8]) {
 fn declaration(file: &str, list: &str) -> Result<Declaration, Vec<Fault>> {
     let draft = Draft::read(file, Timestamp::UNIX_EPOCH)?;
     let lookup = |order: &crate::rules::LookupOrder| {
-        let list =
-            List::read(list.as_bytes(), &[&order.key_column]).map_err(|error| order.unusable(&error.to_string()))?;
-        Lookup::new(order.clone(), list)
+        Lookup::read(order, list.as_bytes()).map_err(|error| order.faults(&error, &error.to_string()))
     };
-    let lookups: Result<Vec<Lookup>, Fault> = draft.lookups().iter().map(lookup).collect();
-    draft.bind(&MACHINE_COLUMNS, lookups.map_err(|fault| vec![fault])?)
+    let lookups: Result<Vec<Lookup>, Vec<Fault>> = draft.lookups().iter().map(lookup).collect();
+    draft.bind(&MACHINE_COLUMNS, lookups?)
 }
 
 fn assert_told(file: &str, faults: &[Fault]) {

@@ -55,6 +55,8 @@ impl fmt::Display for Doubt {
 pub struct Accepted(u8);
 
 impl Accepted {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
     /// Everything.
     pub const ALL: Self = Self(u8::MAX);
 

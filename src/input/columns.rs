@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::{ColumnGaps, FoundColumns, InputError, MisnamedColumn};
+use super::excerpt::Excerpt;
 use super::unicode::is_invisible;
 
 /// Names that give the machine's own id, without case, spaces, `_` and `-`; the first that is there counts.
@@ -128,11 +129,14 @@ pub(super) struct Column {
 
 /// What a header must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needed {
+pub(super) enum Needed<'n> {
     /// The machine, and what to do with it.
     Orders,
     /// The machine only: what to do, the command line says.
     Machines,
+    /// A column of one of these names, which says whose a row is; the first that is there counts. Whoever reads the file
+    /// may read every other column, too.
+    Key(&'n [&'n str]),
 }
 
 /// The columns that rows are read from.
@@ -153,13 +157,18 @@ pub(super) struct Columns {
     pub(super) state_beside: Option<Column>,
     /// A column that is called nearly like one that is not there.
     pub(super) misnamed: Option<MisnamedColumn>,
+    /// Whether any column may be read, and not only those above.
+    pub(super) all_are_read: bool,
     /// The positions of columns that tagfleet itself added to an earlier file, in ascending order.
     pub(super) own: Vec<usize>,
 }
 
 impl Columns {
     /// Finds the columns by the header, which stands on `line`.
-    pub(super) fn find(header: &[String], line: u64, needed: Needed) -> Result<Self, InputError> {
+    pub(super) fn find(header: &[String], line: u64, needed: Needed<'_>) -> Result<Self, InputError> {
+        if let Needed::Key(names) = needed {
+            return Self::with_key(header, line, names);
+        }
         let bare: Vec<String> = header.iter().map(|name| bare_name(name)).collect();
         let only = |kind: &'static str, names: &[&str]| only_column(header, &bare, line, kind, names);
         let by_id = only("the machine", &MACHINE_BY_ID)?;
@@ -172,11 +181,11 @@ impl Columns {
         let machine = by_id.or_else(|| names.clone());
         let ordered = |kind, names: &[&str]| match needed {
             Needed::Orders => only(kind, names),
-            Needed::Machines => Ok(None),
+            Needed::Machines | Needed::Key(_) => Ok(None),
         };
         let (tag, action) = (ordered("the tag", &TAG)?, ordered("the action", &ACTION)?);
         let value = ordered("the value", &VALUE)?;
-        let is_ordered = needed == Needed::Machines;
+        let is_ordered = needed != Needed::Orders;
         let is_enough = is_ordered || value.is_some() || (tag.is_some() && action.is_some());
         let gaps = ColumnGaps {
             has_machine: machine.is_some(),
@@ -202,7 +211,46 @@ impl Columns {
         let rivals = rivals.filter(is_rival).collect();
         let own = own_columns(header);
         let (count, state_beside) = (header.len(), of_export.map(column_at));
-        Ok(Self { count, machine, machine_by_id, rivals, names, tag, action, value, state_beside, misnamed, own })
+        let all_are_read = false;
+        Ok(Self {
+            count,
+            machine,
+            machine_by_id,
+            rivals,
+            names,
+            tag,
+            action,
+            value,
+            state_beside,
+            misnamed,
+            all_are_read,
+            own,
+        })
+    }
+
+    /// The columns of a list that has no orders, and of which one column says whose a row is.
+    fn with_key(header: &[String], line: u64, names: &[&str]) -> Result<Self, InputError> {
+        let bare: Vec<String> = header.iter().map(|name| bare_name(name)).collect();
+        let wanted: Vec<String> = names.iter().map(|name| bare_name(name)).collect();
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let Some(machine) = only_column(header, &bare, line, "the machine", &wanted)? else {
+            let wanted = Excerpt::new(names.first().copied().unwrap_or_default());
+            return Err(InputError::MissingKey { line, wanted, found: FoundColumns::new(header) });
+        };
+        Ok(Self {
+            count: header.len(),
+            machine,
+            machine_by_id: false,
+            rivals: Vec::new(),
+            names: None,
+            tag: None,
+            action: None,
+            value: None,
+            state_beside: None,
+            misnamed: None,
+            all_are_read: true,
+            own: Vec::new(),
+        })
     }
     /// The machines' column and those that may be it in its place, as the second pass finds them.
     pub(super) fn of_machines(&self) -> Vec<Column> {

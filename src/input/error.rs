@@ -150,6 +150,16 @@ pub enum InputError {
         misnamed: Vec<MisnamedColumn>,
         found: FoundColumns,
     },
+    /// A list lacks the column that says whose its rows are.
+    #[error("the header on line {line} has no column \"{wanted}\"; it has {found}")]
+    MissingKey {
+        /// The physical line of the header, from 1.
+        line: u64,
+        /// The column.
+        wanted: Excerpt,
+        /// What is there.
+        found: FoundColumns,
+    },
     /// A column is called nearly like one that is not there, and would be carried along unread.
     #[error(
         "the header on line {line} has {misnamed}; rename the column, or carry it along unread with \
@@ -217,7 +227,7 @@ impl InputError {
             Self::LineBreaks { .. } => "line_breaks",
             Self::UnclosedQuote { .. } => "unclosed_quote",
             Self::BlankBeforeQuote { .. } => "blank_before_quote",
-            Self::MissingColumns { .. } => "missing_columns",
+            Self::MissingColumns { .. } | Self::MissingKey { .. } => "missing_columns",
             Self::MisnamedColumn { .. } => "misnamed_column",
             Self::DuplicateColumns { .. } => "duplicate_columns",
             Self::Filter(_) => "filter",
@@ -245,6 +255,7 @@ impl InputError {
             | Self::UnclosedQuote { line }
             | Self::BlankBeforeQuote { line }
             | Self::MissingColumns { line, .. }
+            | Self::MissingKey { line, .. }
             | Self::MisnamedColumn { line, .. }
             | Self::DuplicateColumns { line, .. }
             | Self::RecordTooLong { line } => Some(*line),

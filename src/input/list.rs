@@ -1,81 +1,144 @@
-//! Another list than one of orders: any columns, of which one holds the keys of its rows. It is read whole or not at all.
+//! Another list than one of orders: machines, each with one row, and any columns beside. It is read as files of orders are,
+//! by the same reader of records and of machines, and whole or not at all.
 
-use std::io::{Cursor, Read};
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read;
 
-use super::columns::bare_name;
-use super::dialect::{DELIMITERS, SeparatorLine};
+use encoding_rs::Encoding;
+
+use super::accept::{Accepted, Doubt};
+use super::check::Field;
+use super::columns::{Columns, Needed};
 use super::error::InputError;
 use super::excerpt::Excerpt;
-use super::note::Note;
+use super::finding::{Finding, findings};
+use super::header::list_form;
+use super::machine;
+use super::note::{self, DecorationCounts, Note, SkippedRows};
+use super::opening::Opening;
+use super::problem::{Problem, ProblemKind};
+use super::record::{Record, may_begin_blank, trim};
+use super::record_fault::{Expected, hidden_fault};
 use super::scan::Cells;
+use super::skipped::SkippedRecords;
 use super::source::Source;
 use super::text::Text;
-use super::workbook::{SheetRows, is_workbook};
-use crate::words::counted;
+use super::workbook::SheetRows;
+use crate::filter::ListForm;
+use crate::model::{MachineReference, RowNumber};
 
-/// How much of the beginning must hold the header.
-const HEADER_MAXIMUM_BYTES: usize = 256 * 1024;
-/// What tells a workbook.
-const SIGNATURE_BYTES: u64 = 8;
 /// The most text that a list holds in memory.
 const LIST_MAXIMUM_BYTES: usize = 512 * 1024 * 1024;
+
+/// What the column of keys holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Whatever names a machine in a file of orders.
+    Machine,
+    /// Machines' ids only.
+    Id,
+    /// Entra device ids only.
+    EntraDevice,
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Machine => "machine",
+            Self::Id => "machine id of 40 hexadecimal digits",
+            Self::EntraDevice => "Entra device id",
+        })
+    }
+}
+
+/// How a list is to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct ListOptions<'o> {
+    /// The names that the column of keys may have; the first that is there counts.
+    pub key_columns: &'o [&'o str],
+    /// What it holds.
+    pub key: KeyKind,
+    /// Whether columns of machines' tags are read as lists.
+    pub has_tags: bool,
+    /// The worksheet that is meant of a workbook; `None` is the first that can be seen.
+    pub sheet: Option<&'o str>,
+    /// The encoding that the user named.
+    pub encoding: Option<&'static Encoding>,
+    /// What the user allows although it is doubtful.
+    pub accepted: Accepted,
+}
 
 /// Why a list cannot be used. The caller adds the file's name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListError {
     /// It cannot be read.
     #[error(transparent)]
-    Unreadable(#[from] InputError),
+    Unreadable(InputError),
     /// There is no record at all.
     #[error("it is empty; its first line must be a header that has the column {wanted}")]
     Empty {
         /// The column.
         wanted: Excerpt,
     },
-    /// A spreadsheet's own format.
-    #[error("it is a workbook, and only a list of text can be read here; save it as \"CSV UTF-8\", and name that file")]
-    Workbook,
-    /// It lacks the column of keys, or has it twice.
-    #[error("its header has {} column {wanted}", if *is_twice { "more than one" } else { "no" })]
-    KeyColumn {
-        /// The column.
-        wanted: Excerpt,
-        /// Whether it is there twice.
-        is_twice: bool,
-    },
-    /// A row with more or fewer cells than the header.
-    #[error("line {line} has {}, and the header has {expected}", counted(*cells as u64, "cell", "cells"))]
-    Ragged {
-        /// The physical line, from 1.
-        line: u64,
-        cells: usize,
-        /// Those of the header.
-        expected: usize,
-    },
-    /// A quotation mark in the middle of a cell.
-    #[error("on line {line}, text follows a closing quotation mark")]
-    StrayQuote {
-        /// The physical line, from 1.
-        line: u64,
-    },
+    /// Rows that are wrong, or doubtful and not allowed.
+    #[error("{}", joined(&findings(.0)))]
+    Rows(Vec<Problem>),
     /// More than is held in memory.
     #[error("it holds more than 512 MiB of text")]
     TooLarge,
+}
+
+/// What says how a list is to be read that cannot be read otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListRemedy {
+    /// The name of its encoding.
+    Encoding,
+    /// That a doubt is allowed.
+    Accept(Doubt),
+}
+
+impl ListError {
+    /// What is wrong with its rows, many of one kind as one.
+    #[must_use]
+    pub(crate) fn findings(&self) -> Vec<Finding<'_>> {
+        if let Self::Rows(problems) = self { findings(problems) } else { Vec::new() }
+    }
+
+    /// What would help, beside another file.
+    #[must_use]
+    pub(crate) fn remedy(&self) -> Option<ListRemedy> {
+        match self {
+            Self::Unreadable(
+                InputError::Undecodable { is_marked: false, .. } | InputError::Utf16WithoutMark { .. },
+            ) => Some(ListRemedy::Encoding),
+            Self::Unreadable(error) => error.doubt().map(ListRemedy::Accept),
+            Self::Rows(problems) => problems.iter().find_map(|problem| problem.kind.doubt()).map(ListRemedy::Accept),
+            Self::Empty { .. } | Self::TooLarge => None,
+        }
+    }
+}
+
+fn joined(findings: &[Finding<'_>]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// A list, held in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct List {
     header: Vec<String>,
-    key: usize,
     rows: Vec<ListRow>,
+    row_count: u64,
+    notes: Vec<Note>,
 }
 
 /// A row of a list.
 #[derive(Clone, Debug)]
 pub(crate) struct ListRow {
     /// The physical line on which it begins, from 1.
-    pub line: u64,
+    pub line: u32,
+    /// Whose it is; a name is in lower case.
+    pub machine: MachineReference,
     /// The cells, one behind the other.
     text: Box<str>,
     /// Where each of them ends.
@@ -91,107 +154,39 @@ impl ListRow {
 }
 
 impl List {
-    /// Reads a list whose keys stand in the column of one of these names; the first that is there counts. It blocks.
+    /// Reads a list: a text, or a worksheet of a workbook. It blocks.
     ///
     /// # Errors
-    /// [`ListError`] when it cannot be read whole.
-    pub(crate) fn read(mut source: impl Read, key_columns: &[&str]) -> Result<Self, ListError> {
-        let mut start = Vec::new();
-        source.by_ref().take(SIGNATURE_BYTES).read_to_end(&mut start).map_err(InputError::Read)?;
-        if is_workbook(&start) {
-            return Err(ListError::Workbook);
-        }
-        Self::of_text(Text::open(Cursor::new(start).chain(source), None)?, key_columns, None)
-    }
-
-    /// The same of a file that may be a workbook: then it is the worksheet of this name, or the first that can be seen. Which
-    /// one it is of several is a note.
-    ///
-    /// # Errors
-    /// As with [`Self::read`], and when there is no such worksheet.
-    pub(crate) fn read_of_any_form(
-        source: impl Read,
-        sheet: Option<&str>,
-        key_columns: &[&str],
-    ) -> Result<(Self, Option<Note>), ListError> {
-        let source = Source::open(source, sheet, None)?;
-        let (note, rows) = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows())).unzip();
-        let list = Self::of_text(Text::open(source, None)?, key_columns, rows.as_ref())?;
-        Ok((list, note.flatten()))
-    }
-
-    /// The same of a text, of which the lines are these rows where it was a worksheet.
-    fn of_text(mut text: Text<impl Read>, key_columns: &[&str], rows: Option<&SheetRows>) -> Result<Self, ListError> {
-        let separator_line = SeparatorLine::find(text.look_ahead(HEADER_MAXIMUM_BYTES)?.text)?;
-        let named = separator_line.map(|line| {
-            text.skip(line.bytes, 1);
-            line.delimiter
-        });
-        text.skip_empty_lines()?;
-        let ahead = text.look_ahead(HEADER_MAXIMUM_BYTES)?;
-        let first = || Excerpt::new(key_columns.first().copied().unwrap_or_default());
-        if ahead.text.is_empty() {
-            return Err(ListError::Empty { wanted: first() });
-        }
-        let keys = |delimiter: u8, wanted: &str| {
-            let mut cells = Cells::new(delimiter);
-            let scanned = cells.scan(ahead.text, 0, ahead.is_whole);
-            let columns =
-                scanned.is_ok().then(|| cells.iter(ahead.text).filter(|cell| bare_name(cell) == wanted).count());
-            columns.unwrap_or_default()
+    /// [`ListError`] when it cannot be read whole, or a row of it is wrong.
+    pub(crate) fn read(source: impl Read, options: &ListOptions<'_>) -> Result<Self, ListError> {
+        let unreadable = |error: InputError| match error {
+            InputError::Empty => {
+                ListError::Empty { wanted: Excerpt::new(options.key_columns.first().copied().unwrap_or_default()) }
+            }
+            error => ListError::Unreadable(error),
         };
-        let delimiters = named.map_or(DELIMITERS.to_vec(), |named| vec![named]);
-        let found = key_columns.iter().find_map(|name| {
-            let wanted = bare_name(name);
-            let columns = delimiters.iter().map(|delimiter| (*delimiter, keys(*delimiter, &wanted)));
-            let (delimiter, count) = columns.filter(|(_, count)| *count > 0).min_by_key(|(_, count)| *count)?;
-            Some((name, wanted, delimiter, count))
-        });
-        let (wanted, delimiter) = match found {
-            Some((_, wanted, delimiter, 1)) => (wanted, delimiter),
-            Some((name, ..)) => return Err(ListError::KeyColumn { wanted: Excerpt::new(name), is_twice: true }),
-            None => return Err(ListError::KeyColumn { wanted: first(), is_twice: false }),
-        };
-        let mut cells = Cells::new(delimiter);
-        text.next_record(&mut cells)?;
-        let header: Vec<String> = cells.iter(text.window()).map(|cell| cell.trim().to_owned()).collect();
-        let key = header.iter().position(|cell| bare_name(cell) == wanted).unwrap_or_default();
-        let mut list = Self { header, key, rows: Vec::new() };
-        list.read_rows(&mut text, &mut cells, rows)?;
+        let source = Source::open(source, options.sheet, None).map_err(unreadable)?;
+        let (of_workbook, sheet) = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows())).unzip();
+        let encoding = options.encoding.filter(|_| sheet.is_none());
+        let mut text = Text::open(source, encoding).map_err(unreadable)?;
+        let needed = Needed::Key(options.key_columns);
+        let opening = Opening::read(&mut text, options.accepted, needed).map_err(unreadable)?;
+        let mut cells = Cells::new(opening.dialect.delimiter);
+        let mut rows = Rows::new(opening, sheet.as_ref(), options);
+        loop {
+            match text.next_record(&mut cells) {
+                Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
+                Ok(None) => break,
+                Err(InputError::UnclosedQuote { line: opened }) => {
+                    rows.take_open_end(text.line(), opened);
+                    break;
+                }
+                Err(error) => return Err(unreadable(error)),
+            }
+        }
+        let mut list = rows.finish()?;
+        list.notes.extend(of_workbook.flatten());
         Ok(list)
-    }
-
-    fn read_rows<R: Read>(
-        &mut self,
-        text: &mut Text<R>,
-        cells: &mut Cells,
-        rows: Option<&SheetRows>,
-    ) -> Result<(), ListError> {
-        let mut bytes = 0;
-        while let Some(place) = text.next_record(cells)? {
-            let line = u64::from(place.first_line);
-            let line = rows.map_or(line, |rows| rows.row(line));
-            if cells.stray_quote().is_some() {
-                return Err(ListError::StrayQuote { line });
-            }
-            let expected = self.header.len();
-            // A worksheet does not hold the empty cells at the end of a row.
-            if cells.count() > expected || (rows.is_none() && cells.count() < expected) {
-                return Err(ListError::Ragged { line, cells: cells.count(), expected });
-            }
-            let (mut row, mut ends) = (String::new(), Vec::with_capacity(expected));
-            for cell in cells.iter(text.window()) {
-                row.push_str(cell);
-                ends.push(u32::try_from(row.len()).unwrap_or(u32::MAX));
-            }
-            ends.resize(expected, ends.last().copied().unwrap_or_default());
-            bytes += row.len() + ends.len() * size_of::<u32>() + size_of::<ListRow>();
-            if bytes > LIST_MAXIMUM_BYTES {
-                return Err(ListError::TooLarge);
-            }
-            self.rows.push(ListRow { line, text: row.into(), ends: ends.into() });
-        }
-        Ok(())
     }
 
     /// The names of its columns.
@@ -199,70 +194,219 @@ impl List {
         &self.header
     }
 
-    /// Which column holds the keys.
-    pub(crate) const fn key(&self) -> usize {
-        self.key
-    }
-
+    /// Its rows, but for those that name no machine.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &ListRow> {
         self.rows.iter()
     }
 
-    /// The row at this place, from 0.
+    /// The row at this place among them, from 0.
     pub(crate) fn row(&self, place: usize) -> Option<&ListRow> {
         self.rows.get(place)
     }
+
+    /// How many rows the file has, with those that name no machine.
+    #[must_use]
+    pub(crate) const fn row_count(&self) -> u64 {
+        self.row_count
+    }
+
+    /// What was skipped, or read without what stood around it.
+    #[must_use]
+    pub(crate) fn notes(&self) -> &[Note] {
+        &self.notes
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What has been found so far.
+struct Rows<'o> {
+    options: &'o ListOptions<'o>,
+    sheet: Option<&'o SheetRows>,
+    header: Vec<String>,
+    delimiter: u8,
+    columns: Columns,
+    /// The columns whose cells are to be lists in JSON.
+    lists: Vec<usize>,
+    notes: Vec<Note>,
+    kept: Vec<ListRow>,
+    problems: Vec<Problem>,
+    row_count: u32,
+    bytes: usize,
+    skipped: SkippedRecords,
+    keyless: SkippedRows,
+    decoration_counts: DecorationCounts,
+    allowed: HashMap<Doubt, u64>,
+    /// The line of every key.
+    keys: HashMap<MachineReference, u32>,
+}
 
-    fn list(text: &str) -> Result<List, String> {
-        List::read(text.as_bytes(), &["Name", "Host"]).map_err(|error| error.to_string())
+impl<'o> Rows<'o> {
+    fn new(opening: Opening, sheet: Option<&'o SheetRows>, options: &'o ListOptions<'o>) -> Self {
+        let Opening { dialect, header, columns, notes } = opening;
+        let is_list = |name: &String| options.has_tags && list_form(name) == Some(ListForm::Json);
+        Self {
+            options,
+            sheet,
+            lists: header.iter().enumerate().filter(|(_, name)| is_list(name)).map(|(position, _)| position).collect(),
+            header,
+            delimiter: dialect.delimiter,
+            columns,
+            notes,
+            kept: Vec::new(),
+            problems: Vec::new(),
+            row_count: 0,
+            bytes: 0,
+            skipped: SkippedRecords::default(),
+            keyless: SkippedRows::default(),
+            decoration_counts: DecorationCounts::default(),
+            allowed: HashMap::new(),
+            keys: HashMap::new(),
+        }
     }
 
-    #[test]
-    fn a_list_is_read_whole_in_any_dialect() {
-        for text in [
-            "Owner,Name,Dept\nx,ber-1,Sales\ny,ber-2,\"a, b\"\n",
-            "sep=;\r\nOwner;name;Dept\r\nx;ber-1;Sales\r\ny;ber-2;a, b",
-            "\u{feff}Owner\tN A M E\tDept\nx\tber-1\tSales\n\ny\tber-2\ta, b\n",
-        ] {
-            let list = list(text).expect(text);
-            let rows: Vec<_> = list.rows().map(|row| (row.cell(list.key()), row.cell(2), row.cell(3))).collect();
-            assert_eq!(rows, [("ber-1", "Sales", ""), ("ber-2", "a, b", "")], "{text}");
+    fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), ListError> {
+        let cell = trim(record.cell(self.columns.machine.position));
+        if self.skipped.takes(record, cell, &self.columns.machine.name, &self.header) {
+            return Ok(());
         }
-        assert_eq!(list("Name\n").expect("no row").rows().count(), 0);
-        for (text, key) in [("Host;Name\n", 1), ("Owner;Host\n", 1), ("host,Owner\n", 0), ("Host,Host,name\n", 2)] {
-            assert_eq!(list(text).expect(text).key(), key, "{text}");
+        self.row_count += 1;
+        let line = self.line_of(record);
+        let faults_before = self.problems.len();
+        let is_readable = self.check_record(record, cell, line);
+        let machine = if is_readable { self.key(cell, line) } else { None };
+        if is_readable {
+            self.check_lists(record, line);
+        }
+        match machine {
+            Some(machine) if self.problems.len() == faults_before => self.keep(record, line, machine),
+            _ => Ok(()),
         }
     }
 
-    #[test]
-    fn a_list_that_is_not_whole_is_none() {
-        let told = [
-            "",
-            "\n\n",
-            "PK\u{3}\u{4}xl",
-            "Owner,Dept\nx,y\n",
-            "Name,name\na,b\n",
-            "Host,HOST\na,b\n",
-            "Name,Dept\na,b\nc\n",
-            "Name,Dept\na,b,c\n",
-            "Name,Dept\n\"a,b\n",
-        ]
-        .map(|text| list(text).expect_err(text));
-        insta::assert_snapshot!(told.join("\n"), @r#"
-        it is empty; its first line must be a header that has the column Name
-        it is empty; its first line must be a header that has the column Name
-        it is a workbook, and only a list of text can be read here; save it as "CSV UTF-8", and name that file
-        its header has no column Name
-        its header has more than one column Name
-        its header has more than one column Host
-        line 3 has 1 cell, and the header has 2
-        line 2 has 3 cells, and the header has 2
-        the quotation mark opened on line 2 is never closed, which makes the rest of the input one cell; close it, or write it twice inside a quoted cell
-        "#);
+    /// The rest of the file is one cell: a row that nobody can read.
+    fn take_open_end(&mut self, line: u64, opened: u64) {
+        let number = |line: u64| u32::try_from(line).unwrap_or(u32::MAX);
+        self.row_count += 1;
+        self.report(number(line), false, ProblemKind::UnclosedQuote { opened: number(opened) });
+    }
+
+    /// The line that people see: of a workbook the row.
+    fn line_of<R: Read>(&self, record: &Record<'_, R>) -> u32 {
+        let line = record.place.first_line;
+        let row = self.sheet.map(|sheet| sheet.row(u64::from(line)));
+        row.and_then(|row| u32::try_from(row).ok()).unwrap_or(line)
+    }
+
+    /// Whether the record's cells can be believed. What is wrong with it as such is reported.
+    fn check_record<R: Read>(&mut self, record: &Record<'_, R>, cell: &str, line: u32) -> bool {
+        let has_blanks = record.cells().any(may_begin_blank);
+        let expected =
+            Expected { columns: &self.columns, delimiter: char::from(self.delimiter), accepted: self.options.accepted };
+        let fault = expected.fault_of(record, cell, has_blanks, &mut self.allowed);
+        let fault = fault
+            .or_else(|| hidden_fault(self.sheet, record.place.first_line, self.options.accepted, &mut self.allowed));
+        let Some((field, kind)) = fault else { return true };
+        // What may be meant so leaves its cells what they say.
+        let is_readable = kind.doubt().is_some();
+        self.report(line, field == Field::Machine, kind);
+        is_readable
+    }
+
+    /// Whose a row is; of one that is nobody's, or not a machine's, it is counted or said.
+    fn key(&mut self, cell: &str, line: u32) -> Option<MachineReference> {
+        let wanted = self.options.key;
+        let (machine, decorations) = match machine::read(cell) {
+            Ok(read) => read,
+            Err(kind) if self.is_keyless(&kind) => {
+                self.keyless.add(line);
+                return None;
+            }
+            Err(ProblemKind::MachineAddress { found }) => {
+                self.report(line, true, ProblemKind::OtherKey { found, wanted });
+                return None;
+            }
+            Err(kind) => {
+                self.report(line, true, kind);
+                return None;
+            }
+        };
+        let machine = match (wanted, machine) {
+            (KeyKind::Machine, MachineReference::Name(name)) => {
+                MachineReference::Name(name.to_ascii_lowercase().into())
+            }
+            (KeyKind::Machine, machine)
+            | (KeyKind::Id, machine @ MachineReference::Id(_))
+            | (KeyKind::EntraDevice, machine @ MachineReference::Entra(_)) => machine,
+            _ => {
+                self.report(line, true, ProblemKind::OtherKey { found: Excerpt::new(cell), wanted });
+                return None;
+            }
+        };
+        if !decorations.is_empty() {
+            self.decoration_counts.add(!matches!(machine, MachineReference::Name(_)), decorations);
+        }
+        if let Some(earlier) = self.keys.get(&machine) {
+            let kind = ProblemKind::RepeatedKey { found: Excerpt::new(cell), line: *earlier };
+            self.report(line, true, kind);
+            return None;
+        }
+        self.keys.insert(machine.clone(), line);
+        Some(machine)
+    }
+
+    /// Whether a cell says that a row is no machine's. Lists of assets hold more than machines, and addresses for names.
+    fn is_keyless(&self, kind: &ProblemKind) -> bool {
+        let is_of_names = self.options.key == KeyKind::Machine;
+        match kind {
+            ProblemKind::MissingMachine | ProblemKind::MachinePlaceholder { .. } => true,
+            ProblemKind::MachineAddress { .. } => is_of_names,
+            _ => false,
+        }
+    }
+
+    /// Reports cells that are to be lists of tags and are none. JSON's `null` shows no list, as an empty cell does.
+    fn check_lists<R: Read>(&mut self, record: &Record<'_, R>, line: u32) {
+        for position in &self.lists {
+            let cell = record.cell(*position).trim();
+            if cell != "null" && ListForm::Json.visit(cell, |_tag| {}).is_none() {
+                let column = self.header.get(*position).map(|name| name.trim().into());
+                let kind = ProblemKind::NoTagList { found: Excerpt::new(cell) };
+                self.problems.push(Problem { row: RowNumber(self.row_count), line, column, kind });
+            }
+        }
+    }
+
+    fn report(&mut self, line: u32, is_of_key: bool, kind: ProblemKind) {
+        let column = is_of_key.then(|| self.columns.machine.name.clone());
+        self.problems.push(Problem { row: RowNumber(self.row_count), line, column, kind });
+    }
+
+    fn keep<R: Read>(&mut self, record: &Record<'_, R>, line: u32, machine: MachineReference) -> Result<(), ListError> {
+        let expected = self.header.len();
+        let (mut text, mut ends) = (String::new(), Vec::with_capacity(expected));
+        for cell in record.cells().take(expected) {
+            text.push_str(cell);
+            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        // What is missing at the end is empty.
+        ends.resize(expected, ends.last().copied().unwrap_or_default());
+        self.bytes += text.len() + ends.len() * size_of::<u32>() + size_of::<ListRow>();
+        if self.bytes > LIST_MAXIMUM_BYTES {
+            return Err(ListError::TooLarge);
+        }
+        self.kept.push(ListRow { line, machine, text: text.into(), ends: ends.into() });
+        Ok(())
+    }
+
+    fn finish(self) -> Result<List, ListError> {
+        if !self.problems.is_empty() {
+            return Err(ListError::Rows(self.problems));
+        }
+        let Self { columns, header, skipped, decoration_counts, allowed, keyless, .. } = self;
+        let mut notes = note::all(self.notes, &columns, &header, skipped, &decoration_counts, &allowed);
+        if keyless.count > 0 {
+            notes.push(Note::KeylessRows { column: Excerpt::new(&columns.machine.name), rows: keyless });
+        }
+        let header = header.into_iter().map(|cell| cell.trim().to_owned()).collect();
+        Ok(List { header, rows: self.kept, row_count: self.row_count.into(), notes })
     }
 }

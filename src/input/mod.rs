@@ -51,6 +51,7 @@ mod rows;
 mod scan;
 mod selection;
 mod sheet;
+mod skipped;
 mod source;
 mod spool;
 mod tag_book;
@@ -80,11 +81,10 @@ pub(crate) use self::decode::encoding;
 pub(crate) use self::dialect::Dialect;
 pub(crate) use self::error::InputError;
 pub(crate) use self::excerpt::Excerpt;
-#[cfg(test)]
 pub(crate) use self::finding::Finding;
 pub use self::header::HeaderColumns;
 pub(crate) use self::header::{list_elements, list_form};
-pub(crate) use self::list::List;
+pub(crate) use self::list::{KeyKind, List, ListError, ListOptions, ListRemedy};
 pub(crate) use self::machine_filter::MachineFilter;
 pub(crate) use self::note::Note;
 pub use self::options::InputOptions;
@@ -123,7 +123,9 @@ pub fn read_selected(
 ) -> Result<Sheet, InputError> {
     let source = Source::open(source, options.sheet.as_deref(), options.spool_directory.as_deref())?;
     let workbook = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows()));
-    let mut text = text::Text::open(source, options.encoding)?;
+    // A workbook says itself how it is encoded.
+    let encoding = options.encoding.filter(|_| workbook.is_none());
+    let mut text = text::Text::open(source, encoding)?;
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();

@@ -1,10 +1,13 @@
 //! What was read although it was decorated, or skipped although it was there; and what is allowed, but worth a word.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::accept::Doubt;
+use super::columns::Columns;
 use super::excerpt::Excerpt;
 use super::machine::{Decoration, Decorations};
+use super::skipped::SkippedRecords;
 use super::tag_gate::TagOddity;
 use super::workbook::Workbook;
 use crate::filter::UnreadCells;
@@ -36,6 +39,13 @@ pub enum Note {
     BlankRows(SkippedRows),
     /// Records that repeat the header.
     RepeatedHeaders(SkippedRows),
+    /// Rows of a list that name no machine, so that they say nothing of any.
+    KeylessRows {
+        /// The column that would.
+        column: Excerpt,
+        /// Which rows.
+        rows: SkippedRows,
+    },
     /// Columns of an earlier results file.
     OwnColumns {
         /// How many.
@@ -150,6 +160,11 @@ impl fmt::Display for Note {
                 let verb = if rows.count == 1 { "repeats" } else { "repeat" };
                 write!(formatter, "skipped {} that {verb} the header, on {rows}", counted(rows.count, "row"))
             }
+            Self::KeylessRows { column, rows } => {
+                let verb = if rows.count == 1 { "names" } else { "name" };
+                let left_out = counted(rows.count, "row");
+                write!(formatter, "left out {left_out} that {verb} no machine in the column \"{column}\", on {rows}")
+            }
             Self::OwnColumns { count: 1, first, .. } => write!(
                 formatter,
                 "the column \"{first}\" is tagfleet's own, from an earlier results file; it is not carried along"
@@ -259,4 +274,34 @@ impl fmt::Display for TagWarning {
             ),
         }
     }
+}
+
+/// Everything that is to be said once about the whole file.
+pub(super) fn all(
+    mut notes: Vec<Note>,
+    columns: &Columns,
+    header: &[String],
+    skipped: SkippedRecords,
+    decoration_counts: &DecorationCounts,
+    allowed: &HashMap<Doubt, u64>,
+) -> Vec<Note> {
+    let name = |position: Option<&usize>| {
+        Excerpt::new(position.and_then(|position| header.get(*position)).map_or("", |name| name.trim()))
+    };
+    if !columns.own.is_empty() {
+        let (first, last) = (name(columns.own.first()), name(columns.own.last()));
+        notes.push(Note::OwnColumns { count: columns.own.len(), first, last });
+    }
+    let SkippedRecords { blank, repeated } = skipped;
+    if blank.count > 0 {
+        notes.push(Note::BlankRows(blank));
+    }
+    if repeated.count > 0 {
+        notes.push(Note::RepeatedHeaders(repeated));
+    }
+    notes.extend(decoration_counts.notes());
+    let accepted =
+        Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *allowed.get(&doubt)? }));
+    notes.extend(accepted);
+    notes
 }

@@ -41,7 +41,11 @@ impl Opening {
     ///
     /// The delimiter is the one under which a header is found; if there is none, the error is told for the likeliest, which
     /// as a rule is the one that splits a record most.
-    pub(super) fn read<R: Read>(text: &mut Text<R>, accepted: Accepted, needed: Needed) -> Result<Self, InputError> {
+    pub(super) fn read<R: Read>(
+        text: &mut Text<R>,
+        accepted: Accepted,
+        needed: Needed<'_>,
+    ) -> Result<Self, InputError> {
         let mut notes = Vec::new();
         if skip_marks(text)? {
             text.require_ascii()?;
@@ -176,7 +180,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn read(ahead: Ahead<'_>, delimiter: u8, accepted: Accepted, needed: Needed) -> Self {
+    fn read(ahead: Ahead<'_>, delimiter: u8, accepted: Accepted, needed: Needed<'_>) -> Self {
         let mut records = Records::new(ahead, delimiter);
         let mut best = Self::without_header(delimiter, InputError::Empty);
         let mut seen = 0;
@@ -213,7 +217,7 @@ impl Candidate {
         best
     }
 
-    fn of(delimiter: u8, found: Found, needed: Needed) -> Self {
+    fn of(delimiter: u8, found: Found, needed: Needed<'_>) -> Self {
         let Found { start, end, line, inner_line_breaks, cells: header } = found;
         let mut columns = Columns::find(&header, line, needed);
         let recognised = match &columns {
@@ -237,7 +241,9 @@ impl Candidate {
     fn rank(&self) -> (bool, std::cmp::Reverse<usize>, bool, usize, usize) {
         let is_telling = match &self.columns {
             Ok(_) => true,
-            Err(error) => !matches!(error, InputError::MissingColumns { .. } | InputError::Empty),
+            Err(error) => {
+                !matches!(error, InputError::MissingColumns { .. } | InputError::MissingKey { .. } | InputError::Empty)
+            }
         };
         let start = if self.columns.is_ok() { self.start } else { 0 };
         (self.columns.is_ok(), std::cmp::Reverse(start), is_telling, self.recognised, self.header.len())
@@ -257,7 +263,7 @@ fn without_late_quotes(cell: &str) -> &str {
 }
 
 /// Whether the header is there when a line that is one quoted cell, perhaps with empty ones behind it, is read once more.
-fn quoted_lines(ahead: Ahead<'_>, delimiter: u8, needed: Needed) -> Option<InputError> {
+fn quoted_lines(ahead: Ahead<'_>, delimiter: u8, needed: Needed<'_>) -> Option<InputError> {
     let mut records = Records::new(ahead, delimiter);
     for _ in 0..RECORDS_MAXIMUM {
         let found = records.next().ok()??;

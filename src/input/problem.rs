@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::accept::Doubt;
 use super::excerpt::Excerpt;
+use super::list::KeyKind;
 use super::tag_gate::TagOddity;
 use crate::model::{RowNumber, TagAction};
 
@@ -121,6 +122,31 @@ pub enum ProblemKind {
     #[error("\"{found}\" stands in place of a machine; fill in its id or DNS name")]
     MachinePlaceholder {
         /// What is there instead.
+        found: Excerpt,
+    },
+    /// Something else than a list's column of keys is to hold.
+    #[error("\"{found}\" is no {wanted}, which this column is to hold; correct the cell, or name another column")]
+    OtherKey {
+        /// The cell.
+        found: Excerpt,
+        /// What it is to hold.
+        wanted: KeyKind,
+    },
+    /// A key that another row of the list has.
+    #[error("\"{found}\" stands on line {line} already, and a list has one row for each machine; remove one of both")]
+    RepeatedKey {
+        /// The cell.
+        found: Excerpt,
+        /// The physical line of the first row that has it, from 1.
+        line: u32,
+    },
+    /// A list of tags that cannot be read as one.
+    #[error(
+        "\"{found}\" is no list of tags in JSON, as in [\"Tier 0\"]; write it so, or name the column Tags, in which commas \
+         stand between tags"
+    )]
+    NoTagList {
+        /// The cell.
         found: Excerpt,
     },
     /// An id that lost or gained digits.
@@ -278,6 +304,9 @@ impl ProblemKind {
             Self::UnknownTenant { .. } => "unknown_tenant",
             Self::MissingMachine => "missing_machine",
             Self::MachinePlaceholder { .. } => "machine_placeholder",
+            Self::OtherKey { .. } => "other_key",
+            Self::RepeatedKey { .. } => "repeated_key",
+            Self::NoTagList { .. } => "no_tag_list",
             Self::DamagedId { .. } | Self::MachineNumber { .. } => "damaged_id",
             Self::MachineAddress { .. } => "machine_address",
             Self::SeveralMachines { .. } => "several_machines",

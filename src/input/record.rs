@@ -57,12 +57,25 @@ pub(super) fn trim(cell: &str) -> &str {
     }
 }
 
+/// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
+pub(super) fn may_begin_blank(cell: &str) -> bool {
+    cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
+}
+
 /// Whether a text holds the id of a machine or of a device as a word of its own.
 pub(super) fn holds_id(text: &str) -> bool {
     let words = || text.split(|it: char| !it.is_ascii_alphanumeric() && it != '-');
     words().any(|word| {
         EntraDeviceId::parse(word).is_some() || word.split('-').any(|part| MachineId::from_hexadecimal(part).is_some())
     })
+}
+
+/// Whether a record of several lines is the halves of two rows: one mark in the middle of each, and the first and the last
+/// line both have as many delimiters as the header.
+pub(super) fn joins_rows(record: &str, delimiter: char, columns: usize) -> bool {
+    let mut lines = record.trim_end_matches(['\n', '\r']).split(['\n', '\r']);
+    let is_row = |line: &str| line.matches(delimiter).count() + 1 == columns;
+    columns > 1 && lines.next().is_some_and(is_row) && lines.next_back().is_some_and(is_row)
 }
 
 /// Whether a line of a quoted cell looks like a row: it holds an id, as many delimiters as the header, or an action.

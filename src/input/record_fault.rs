@@ -8,8 +8,9 @@ use super::check::Field;
 use super::columns::Columns;
 use super::placeholders::is_spreadsheet_error;
 use super::problem::ProblemKind;
-use super::record::{Record, swallows_row};
+use super::record::{Record, joins_rows, swallows_row};
 use super::scan::QuotedPlace;
+use super::workbook::SheetRows;
 
 /// What a record of the file is measured by.
 pub(super) struct Expected<'c> {
@@ -34,7 +35,9 @@ impl Expected<'_> {
         }
         let swallows =
             |quoted: &&QuotedPlace| swallows_row(record.quoted(**quoted), self.delimiter, self.columns.count);
-        if let Some(quoted) = record.cells.broken().iter().find(swallows) {
+        let broken = record.cells.broken();
+        let halved = broken.first().filter(|_| joins_rows(record.raw(), self.delimiter, self.columns.count));
+        if let Some(quoted) = broken.iter().find(swallows).or(halved) {
             if !self.accepted.allows(Doubt::LineBreaks) {
                 let (opened, closed) = record.lines_of(*quoted);
                 return Some((Field::Row, ProblemKind::LineBreaks { opened, closed }));
@@ -86,10 +89,28 @@ impl Expected<'_> {
         ];
         let of_column =
             read.into_iter().find(|(_, column)| column.is_some_and(|it| record.has_late_quote(it.position)));
-        let anywhere = || is_ragged && (0..record.cells.count()).any(|position| record.has_late_quote(position));
+        let is_anywhere = is_ragged || self.columns.all_are_read;
+        let anywhere = || is_anywhere && (0..record.cells.count()).any(|position| record.has_late_quote(position));
         of_column
             .map(|(field, _)| field)
             .or_else(|| anywhere().then_some(Field::Row))
             .map(|field| (field, ProblemKind::BlankBeforeQuote))
     }
+}
+
+/// A row that the workbook does not show: its author may believe it gone. Allowed ones are counted.
+pub(super) fn hidden_fault(
+    sheet: Option<&SheetRows>,
+    line: u32,
+    accepted: Accepted,
+    allowed: &mut HashMap<Doubt, u64>,
+) -> Option<(Field, ProblemKind)> {
+    if !sheet.is_some_and(|sheet| sheet.is_hidden(line)) {
+        return None;
+    }
+    if accepted.allows(Doubt::HiddenRows) {
+        *allowed.entry(Doubt::HiddenRows).or_default() += 1;
+        return None;
+    }
+    Some((Field::Row, ProblemKind::HiddenRow))
 }

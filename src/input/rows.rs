@@ -10,22 +10,23 @@ use std::sync::Arc;
 
 use super::accept::{Accepted, Doubt};
 use super::check::{self, Asked, Field, NamedCells, Rules};
-use super::columns::{Column, Columns, repeats, repeats_name};
+use super::columns::{Column, Columns};
 use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::growing::make_room;
 use super::machine::{self, Decorations};
 use super::mentions::Mentions;
-use super::note::{DecorationCounts, Note, SkippedRows};
+use super::note::{self, DecorationCounts, Note};
 use super::opening::Opening;
 use super::options::InputOptions;
 use super::orders::Orders;
 use super::problem::{Problem, ProblemKind};
-use super::record::{Record, trim};
-use super::record_fault::Expected;
+use super::record::{Record, may_begin_blank, trim};
+use super::record_fault::{Expected, hidden_fault};
 use super::scan::Cells;
 use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
+use super::skipped::SkippedRecords;
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use super::tenants::TenantColumn;
@@ -85,8 +86,7 @@ struct Rows<'m> {
     problems: Vec<Problem>,
     unmade_adds: Vec<MachineReference>,
     notes: Vec<Note>,
-    blank: SkippedRows,
-    repeated: SkippedRows,
+    skipped: SkippedRecords,
     decoration_counts: DecorationCounts,
     allowed: HashMap<Doubt, u64>,
     machines: MachineColumn,
@@ -130,8 +130,7 @@ impl<'m> Rows<'m> {
             problems: Vec::new(),
             unmade_adds: Vec::new(),
             notes,
-            blank: SkippedRows::default(),
-            repeated: SkippedRows::default(),
+            skipped: SkippedRecords::default(),
             decoration_counts: DecorationCounts::default(),
             allowed: HashMap::new(),
             machines: MachineColumn::default(),
@@ -143,13 +142,7 @@ impl<'m> Rows<'m> {
     fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), InputError> {
         let machine = trim(record.cell(self.columns.machine.position));
         let line = record.place.first_line;
-        let is_sound = record.cells.stray_quote().is_none();
-        if is_sound && machine.is_empty() && record.cells().all(|cell| cell.trim().is_empty()) {
-            self.blank.add(line);
-            return Ok(());
-        }
-        if is_sound && repeats_name(machine, &self.columns.machine.name) && repeats(&self.header, record.cells()) {
-            self.repeated.add(line);
+        if self.skipped.takes(record, machine, &self.columns.machine.name, &self.header) {
             return Ok(());
         }
         let row = self.next_row(line)?;
@@ -163,7 +156,7 @@ impl<'m> Rows<'m> {
         if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
         }
-        let fault = fault.or_else(|| self.hidden_fault(line));
+        let fault = fault.or_else(|| hidden_fault(self.sheet, line, self.accepted, &mut self.allowed));
         let start = self.spool.write(&self.kept(record))?;
         self.keep(row.row, start);
         // What may be meant so leaves its cells what they say, and all that is wrong with them is told at once.
@@ -191,18 +184,6 @@ impl<'m> Rows<'m> {
     fn selects<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
         self.tenants.as_ref().is_none_or(|tenants| tenants.is_own(trim(record.cell(tenants.position))))
             && self.selection.as_mut().is_none_or(|selection| selection.takes(record, machine, &self.columns.rivals))
-    }
-
-    /// A row that the workbook does not show: its author may believe it gone. Allowed ones are counted.
-    fn hidden_fault(&mut self, line: u32) -> Option<(Field, ProblemKind)> {
-        if !self.sheet.is_some_and(|sheet| sheet.is_hidden(line)) {
-            return None;
-        }
-        if self.accepted.allows(Doubt::HiddenRows) {
-            *self.allowed.entry(Doubt::HiddenRows).or_default() += 1;
-            return None;
-        }
-        Some((Field::Row, ProblemKind::HiddenRow))
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
@@ -354,34 +335,14 @@ impl<'m> Rows<'m> {
         }
     }
 
-    /// Adds what is to be said once about the whole file.
-    fn add_notes(&mut self) {
-        self.notes.extend(self.selection.iter().flat_map(Selection::notes));
-        let name = |position: Option<&usize>| {
-            Excerpt::new(position.and_then(|position| self.header.get(*position)).map_or("", |name| name.trim()))
-        };
-        let own = &self.columns.own;
-        if !own.is_empty() {
-            self.notes.push(Note::OwnColumns { count: own.len(), first: name(own.first()), last: name(own.last()) });
-        }
-        if self.blank.count > 0 {
-            self.notes.push(Note::BlankRows(std::mem::take(&mut self.blank)));
-        }
-        if self.repeated.count > 0 {
-            self.notes.push(Note::RepeatedHeaders(std::mem::take(&mut self.repeated)));
-        }
-        self.notes.extend(self.decoration_counts.notes());
-        let accepted =
-            Doubt::ALL.into_iter().filter_map(|doubt| Some(Note::Accepted { doubt, rows: *self.allowed.get(&doubt)? }));
-        self.notes.extend(accepted);
-    }
-
     fn finish(mut self) -> Result<Sheet, InputError> {
         self.refuse_column_without_ids();
         if self.columns.misnamed.is_some() {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
-        self.add_notes();
+        self.notes.extend(self.selection.iter().flat_map(Selection::notes));
+        let notes =
+            note::all(self.notes, &self.columns, &self.header, self.skipped, &self.decoration_counts, &self.allowed);
         let spool = self.spool.finish()?;
         let selected = self.selected;
         let machines = self.mentions.finish(&mut self.requests);
@@ -404,7 +365,7 @@ impl<'m> Rows<'m> {
                 exchanges: Vec::new(),
             }),
             problems: self.problems,
-            notes: self.notes,
+            notes,
             warnings,
             further_warnings,
             machine_columns: rivals,
@@ -442,9 +403,4 @@ impl MachineColumn {
             MachineReference::Id(_) => self.has_id = true,
         }
     }
-}
-
-/// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
-fn may_begin_blank(cell: &str) -> bool {
-    cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
 }

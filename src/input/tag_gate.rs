@@ -101,7 +101,12 @@ fn is_bracketed(tag: &str) -> bool {
     let is_piece = |(open, close): (char, char)| {
         (tag.starts_with(open) && !tag.contains(close)) || (tag.ends_with(close) && !tag.contains(open))
     };
-    LIST.into_iter().chain([('(', ')'), ('<', '>')]).any(is_closed) || LIST.into_iter().any(is_piece)
+    // Whatever stands in it, a bracket before a quotation mark begins a list.
+    let is_written =
+        |(open, _): (char, char)| tag.strip_prefix(open).is_some_and(|inner| inner.starts_with(['"', '\'']));
+    LIST.into_iter().chain([('(', ')'), ('<', '>')]).any(is_closed)
+        || LIST.into_iter().any(is_piece)
+        || LIST.into_iter().any(is_written)
 }
 
 /// The separator that makes a tag look like a list. A comma at the very end is no list.
@@ -144,6 +149,9 @@ mod tests {
             ("[\"Ring A\",\"PCI\"]", Some(Brackets)),
             ("[\"Ring A\"", Some(Brackets)),
             ("\"PCI\"]", Some(Brackets)),
+            ("[\"Ring [A]\"]", Some(Brackets)),
+            ("['Ring A'] old", Some(Brackets)),
+            ("{\"ring\":{}}", Some(Brackets)),
             ("{Ring A}", Some(Brackets)),
             ("(old)", Some(Brackets)),
             ("“Ring A”", Some(Quotes)),

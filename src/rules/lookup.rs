@@ -4,32 +4,24 @@
 //! the part before the first dot, where no two machines of different names begin with that. A device that was onboarded
 //! anew has one row for all its records.
 
-use std::collections::HashMap;
+use std::io::Read;
 use std::time::{Duration, SystemTime};
 
+use encoding_rs::Encoding;
+
 use super::fault::Fault;
-use crate::input::{Excerpt, List};
+use crate::input::{Accepted, Finding, KeyKind, List, ListError, ListOptions, ListRemedy, Note};
 use crate::inventory::{Inventory, MachinePosition, NameMatch};
-use crate::model::{EntraDeviceId, MachineId};
+use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::words::{counted, describe_duration, group_digits};
 
 /// How far two clocks may differ: a file that is from later than this is not from now.
 const CLOCKS_DIFFER_BY: Duration = Duration::from_mins(5);
 
-/// What a row of a lookup is found by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyKind {
-    Id,
-    EntraDevice,
-    Name,
-}
-
-impl KeyKind {
-    /// The fields of machines that can be keys.
-    pub(super) const ALL: [(Self, &'static str); 3] =
-        [(Self::Name, "computerDnsName"), (Self::Id, "id"), (Self::EntraDevice, "aadDeviceId")];
-}
+/// The fields of machines that can be keys.
+pub(super) const KEYS: [(KeyKind, &str); 3] =
+    [(KeyKind::Machine, "computerDnsName"), (KeyKind::Id, "id"), (KeyKind::EntraDevice, "aadDeviceId")];
 
 /// A lookup as the file of rules asks for it.
 #[derive(Clone, Debug)]
@@ -43,6 +35,12 @@ pub(crate) struct LookupOrder {
     /// The column of its keys.
     pub key_column: String,
     pub(super) key: KeyKind,
+    /// Its worksheet, where it is a workbook; `None` is the first.
+    pub(super) sheet: Option<String>,
+    /// Its encoding, where neither a byte order mark says it nor UTF-8 is right.
+    pub(super) encoding: Option<&'static Encoding>,
+    /// What may be in it although it is doubtful.
+    pub(super) accepted: Accepted,
     /// How old it may be.
     pub max_age: Option<Duration>,
     /// The share of the rows of the last finished run that it must have.
@@ -58,14 +56,6 @@ pub(crate) struct Lookup {
     of_machine: Vec<Option<u32>>,
 }
 
-/// A key in the form in which keys are the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Id(MachineId),
-    EntraDevice(EntraDeviceId),
-    Name(String),
-}
-
 impl LookupOrder {
     fn fault(&self, message: impl Into<String>) -> Fault {
         Fault::new(self.line, format!("the lookup {}: {}", shown(&self.name), message.into()))
@@ -74,6 +64,30 @@ impl LookupOrder {
     /// A fault of the file that holds it, whose text says why it cannot be used.
     pub(crate) fn unusable(&self, why: &str) -> Fault {
         self.fault(format!("{} cannot be used: {why}", shown(&self.file)))
+    }
+
+    /// Why its file cannot be read as a list, which `why` says as a whole. What an option says of an input, a key says here.
+    #[must_use]
+    pub(crate) fn faults(&self, error: &ListError, why: &str) -> Vec<Fault> {
+        let remedy = error.remedy().map(|remedy| match remedy {
+            ListRemedy::Encoding => format!("in [lookup.{}], that option is encoding = \"LABEL\"", shown(&self.name)),
+            ListRemedy::Accept(doubt) => {
+                format!("in [lookup.{}], that option is accept = [\"{doubt}\"]", shown(&self.name))
+            }
+        });
+        let with_remedy = |fault: Fault| match &remedy {
+            Some(remedy) => fault.hint(remedy.as_str()),
+            None => fault,
+        };
+        let findings = error.findings();
+        if findings.is_empty() {
+            return vec![with_remedy(self.unusable(why))];
+        }
+        let fault = |finding: &Finding<'_>| {
+            let fault = self.unusable(&finding.to_string());
+            if finding.problem.kind.doubt().is_some() { with_remedy(fault) } else { fault }
+        };
+        findings.iter().map(fault).collect()
     }
 
     /// Refuses a file that is older than it may be, or whose age nobody can tell since it is from the future.
@@ -119,34 +133,21 @@ impl LookupOrder {
 }
 
 impl Lookup {
-    /// The rows of a list by their keys.
+    /// Reads it from its file.
     ///
     /// # Errors
-    /// [`Fault`] when a key is none, or stands there twice.
-    pub(crate) fn new(order: LookupOrder, list: List) -> Result<Self, Fault> {
-        let mut lines: HashMap<Key, u64> = HashMap::new();
-        for row in list.rows() {
-            let cell = row.cell(list.key()).trim();
-            let Some(key) = key(order.key, cell) else {
-                if cell.is_empty() {
-                    continue;
-                }
-                let message = format!(
-                    "line {} of {} has the key \"{}\", which is no Entra device id",
-                    row.line,
-                    shown(&order.file),
-                    Excerpt::new(cell)
-                );
-                return Err(order.fault(message));
-            };
-            if let Some(earlier) = lines.insert(key, row.line) {
-                let (file, key) = (shown(&order.file), Excerpt::new(cell));
-                return Err(
-                    order.fault(format!("{file} has the key \"{key}\" twice, on lines {earlier} and {}", row.line))
-                );
-            }
-        }
-        Ok(Self { order, list, of_machine: Vec::new() })
+    /// [`ListError`] when it cannot be used; [`LookupOrder::faults`] says so of the file of rules.
+    pub(crate) fn read(order: &LookupOrder, source: impl Read) -> Result<Self, ListError> {
+        let options = ListOptions {
+            key_columns: &[&order.key_column],
+            key: order.key,
+            has_tags: false,
+            sheet: order.sheet.as_deref(),
+            encoding: order.encoding,
+            accepted: order.accepted,
+        };
+        let list = List::read(source, &options)?;
+        Ok(Self { order: order.clone(), list, of_machine: Vec::new() })
     }
 
     /// What rules call it.
@@ -166,7 +167,13 @@ impl Lookup {
 
     /// How many rows it has.
     pub(crate) fn len(&self) -> u64 {
-        self.list.rows().count() as u64
+        self.list.row_count()
+    }
+
+    /// What was skipped in it, or read without what stood around it.
+    #[must_use]
+    pub(crate) fn notes(&self) -> &[Note] {
+        self.list.notes()
     }
 
     /// Finds the row of every machine of a list.
@@ -176,8 +183,7 @@ impl Lookup {
     pub(crate) fn join(&mut self, inventory: &Inventory) -> Result<(), Fault> {
         let mut of_machine: Vec<Option<u32>> = vec![None; inventory.len()];
         for (number, row) in (0_u32..).zip(self.list.rows()) {
-            let Some(key) = key(self.order.key, row.cell(self.list.key()).trim()) else { continue };
-            for position in found(&key, inventory) {
+            for position in found(&row.machine, inventory) {
                 let Some(place) = of_machine.get_mut(position.index()) else { continue };
                 if let Some(earlier) = place.replace(number) {
                     let earlier = self.list.row(earlier as usize).map_or(0, |row| row.line);
@@ -201,23 +207,12 @@ impl Lookup {
     }
 }
 
-fn key(kind: KeyKind, cell: &str) -> Option<Key> {
-    if cell.is_empty() {
-        return None;
-    }
-    match kind {
-        KeyKind::Id => Some(Key::Id(MachineId::from_service(cell))),
-        KeyKind::EntraDevice => EntraDeviceId::parse(cell).map(Key::EntraDevice),
-        KeyKind::Name => Some(Key::Name(cell.strip_suffix('.').unwrap_or(cell).to_ascii_lowercase())),
-    }
-}
-
 /// The records of the one device that a key means.
-fn found(key: &Key, inventory: &Inventory) -> Vec<MachinePosition> {
+fn found(key: &MachineReference, inventory: &Inventory) -> Vec<MachinePosition> {
     let matched = match key {
-        Key::Id(id) => return inventory.find(id).into_iter().collect(),
-        Key::EntraDevice(device) => inventory.find_entra(*device),
-        Key::Name(name) => inventory.find_name(name),
+        MachineReference::Id(id) => return inventory.find(id).into_iter().collect(),
+        MachineReference::Entra(device) => inventory.find_entra(*device),
+        MachineReference::Name(name) => inventory.find_name(name),
     };
     match matched {
         NameMatch::None => Vec::new(),
@@ -227,7 +222,7 @@ fn found(key: &Key, inventory: &Inventory) -> Vec<MachinePosition> {
                 let name = inventory.machine(*position).and_then(|machine| machine.name()).unwrap_or_default();
                 name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
             };
-            let is_one = !matches!(key, Key::Name(_))
+            let is_one = !matches!(key, MachineReference::Name(_))
                 || positions.windows(2).all(|two| two.iter().map(name).is_sorted_by(|one, other| one == other));
             if is_one { positions } else { Vec::new() }
         }

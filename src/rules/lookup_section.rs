@@ -1,8 +1,8 @@
 //! The sections `[lookup.NAME]` of a file of rules.
 
-use super::lookup::{KeyKind, LookupOrder};
+use super::lookup::{KEYS, LookupOrder};
 use super::sections::{Faults, Section};
-use crate::input::bare_name;
+use crate::input::{Accepted, Doubt, KeyKind, bare_name, encoding};
 use crate::outside::shown;
 use crate::quota::parse_duration;
 
@@ -46,18 +46,40 @@ fn lookup_order(name: String, mut section: Section<'_>, faults: &mut Faults<'_>)
         parsed
     });
     let rows_percent = section.percent("rows", faults);
+    let sheet = section.text("sheet", faults).map(toml::Spanned::into_inner);
+    let encoding = section.text("encoding", faults).and_then(|label| {
+        let known = encoding(label.get_ref());
+        if known.is_none() {
+            faults.at(&label.span(), "encoding needs the name of an encoding, as in \"windows-1252\"");
+        }
+        known
+    });
+    let accepted = accepted(&mut section, faults);
     section.end(faults);
     let ((key, key_column), file) = (key?, file?.into_inner());
-    Some(LookupOrder { name, line, file, key_column, key, max_age, rows_percent })
+    Some(LookupOrder { name, line, file, key_column, key, sheet, encoding, accepted, max_age, rows_percent })
+}
+
+/// What is allowed although it is doubtful, of what a list without orders can hold.
+fn accepted(section: &mut Section<'_>, faults: &mut Faults<'_>) -> Accepted {
+    const OF_LISTS: [Doubt; 2] = [Doubt::LineBreaks, Doubt::HiddenRows];
+    let mut accepted = Vec::new();
+    for name in section.texts("accept", faults) {
+        match OF_LISTS.into_iter().find(|doubt| doubt.name() == name.get_ref()) {
+            Some(doubt) => accepted.push(doubt),
+            None => faults.at(&name.span(), format!("accept names {}", OF_LISTS.map(Doubt::name).join(" or "))),
+        }
+    }
+    accepted.into_iter().collect()
 }
 
 /// The field of machines that the keys are, and the column that holds them.
 fn lookup_key(key: Section<'_>, faults: &mut Faults<'_>) -> Option<(KeyKind, String)> {
     let place = key.place.clone();
     let mut key = key;
-    let named = KeyKind::ALL.iter().filter(|(_, field)| key.has(field)).count();
+    let named = KEYS.iter().filter(|(_, field)| key.has(field)).count();
     let mut found: Vec<(KeyKind, String)> = Vec::new();
-    for (kind, field) in KeyKind::ALL {
+    for (kind, field) in KEYS {
         found.extend(key.text(field, faults).map(|column| (kind, column.into_inner())));
     }
     // One of another name is told as such.

@@ -180,7 +180,24 @@ mod tests {
     fn what_is_no_text_in_a_cell_is_no_part_of_a_tag() {
         let hole = BoundPiece::Hole(ColumnName { qualifier: None, name: "x".to_owned() }, 0);
         let template = BoundTemplate { pieces: vec![BoundPiece::Text("DEPT-".to_owned()), hole] };
-        for cell in ["#N/A", "NULL", " nan ", "'IT", "", "a;b", "a\u{200b}", "[IT]", "{IT}"] {
+        for cell in [
+            "#N/A",
+            "NULL",
+            " nan ",
+            "'IT",
+            "",
+            "a;b",
+            "a\u{200b}",
+            "[IT]",
+            "{IT}",
+            "(IT)",
+            "[\"IT\"]",
+            "[\"I [T]\"]",
+            "(\"IT\")",
+            "['IT']",
+            "{\"a\":\"IT\"}",
+            "IT]",
+        ] {
             assert!(matches!(template.fill(&OneCell(cell)), Filled::Odd(..)), "{cell}");
         }
         for cell in ["IT", "R&D", "Sales (EMEA)", "7"] {

@@ -58,7 +58,7 @@ pub(crate) async fn resume<T: Transport>(
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;
     let how = GoingOn { target: &target, planning: order.planning, options: &order.run, taken_back: None };
-    go_on(tenant, &stored, how, context).await
+    Box::pin(go_on(tenant, &stored, how, context)).await
 }
 
 /// How a run is gone on with.

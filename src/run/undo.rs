@@ -111,7 +111,7 @@ async fn take_back<T: Transport>(
     patience: &Patience,
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    let Begun { key, id, read } = begin(tenant, order, undone, patience, context).await?;
+    let Begun { key, id, read } = Box::pin(begin(tenant, order, undone, patience, context)).await?;
     // Going on with it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
     let run =

@@ -269,13 +269,11 @@ impl Contact {
         let is_over = books.longest.is_zero() || until.is_some_and(|until| until <= Instant::now());
         drop(books);
         let silent_for = waiting.lasts().or_else(|| is_over.then(|| began.elapsed()));
-        match silent_for.filter(|silent_for| !is_held && *silent_for >= SILENT_AFTER) {
-            Some(silent_for) => self.lose(Some(silent_for)).is_none(),
-            None => {
-                self.regain();
-                false
-            }
+        if let Some(silent_for) = silent_for.filter(|silent_for| !is_held && *silent_for >= SILENT_AFTER) {
+            return self.lose(Some(silent_for)).is_none();
         }
+        self.regain();
+        false
     }
 
     /// Notes that the database has answered.

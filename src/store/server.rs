@@ -50,6 +50,7 @@ const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_t
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A server that holds a state, and the connection to it, if there is one.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Server {
     address: ServerAddress,
     session: Option<Session>,

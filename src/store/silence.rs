@@ -100,6 +100,7 @@ mod tests {
         shared.run(|transaction| transaction.execute("INSERT INTO x VALUES (1)", params![])).await
     }
 
+    #[expect(clippy::await_holding_lock, reason = "what holds it is the disk that does not answer")]
     #[tokio::test]
     async fn a_disk_that_hangs_is_waited_for_like_a_server_until_somebody_wants_to_go_and_may_come_back() {
         let (place, answers) = (tempfile::tempdir().expect("a directory"), Arc::new(Mutex::new(())));
@@ -137,6 +138,7 @@ mod tests {
         assert!(shared.run(count).await.is_ok_and(|rows| rows >= 2), "what was given up was done all the same");
     }
 
+    #[expect(clippy::await_holding_lock, reason = "what holds it is the disk that does not answer")]
     #[tokio::test]
     async fn our_own_work_on_a_file_takes_its_time_until_somebody_wants_to_go_at_once() {
         let (place, answers) = (tempfile::tempdir().expect("a directory"), Arc::new(Mutex::new(())));

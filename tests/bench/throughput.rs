@@ -105,7 +105,8 @@ fn measure(sandbox: &Sandbox, directory: &Path, command: &mut Command) -> Result
         return Err(format!("the program ended with {status}").into());
     }
     let outcome: serde_json::Value = serde_json::from_reader(process.stdout.take().ok_or("there is no output")?)?;
-    let run_id = outcome["run_id"].as_str().ok_or("the outcome names no run")?.to_owned();
+    let run_id =
+        outcome.get("run_id").and_then(serde_json::Value::as_str).ok_or("the outcome names no run")?.to_owned();
     Ok(Round { run_id, seconds, peak_mebibytes })
 }
 

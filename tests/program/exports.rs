@@ -333,8 +333,8 @@ fn rules_are_tried_on_a_workbook_as_on_a_file() {
     assert_eq!((&planned.object()["machines_in_scope"], &planned.object()["changes"]), (&json!(2), &json!(2)));
     for (sheet, says) in [
         (&["--sheet", "Missing"][..], "no worksheet \"Missing\""),
-        (&["--sheet", "Wide"], "line 3 has 3 cells, and the header has 2"),
-        (&[], "its header has no column"),
+        (&["--sheet", "Wide"], "row 1, line 3: the row has 3 cells and the header 2"),
+        (&[], "the header on line 1 has no column \"machineId\"; it has \"nothing\" (1)"),
     ] {
         let refused = run(sheet, 3);
         assert!(refused.messages.contains(says), "{}", refused.messages);

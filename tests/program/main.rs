@@ -51,6 +51,7 @@ mod hanging_disk;
 mod inventory;
 mod layout;
 mod limits;
+mod lists;
 mod locks;
 #[cfg(unix)]
 mod losses;

@@ -4,6 +4,7 @@ mod coverage;
 mod dialects;
 mod doubts;
 mod errors;
+mod lists;
 mod properties;
 mod rows;
 

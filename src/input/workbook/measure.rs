@@ -1,6 +1,6 @@
 //! What a workbook holds in truth, found out by unpacking it once. What the packed file says of itself is not believed.
 
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -13,6 +13,9 @@ const PARTS_MAXIMUM: usize = 10_000;
 pub(super) const HELD_MAXIMUM_BYTES: u64 = 128 * 1024 * 1024;
 /// The most that one sheet may unpack to. It is read cell by cell; 500,000 machines of the portal's export take 700 MB.
 pub(super) const SHEET_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
+/// The longest text between two marks of a sheet's part. Whoever reads it cell by cell holds one such text at a time; a cell
+/// has at most 32,767 characters, each written in a few bytes.
+const TEXT_MAXIMUM_BYTES: usize = 1024 * 1024;
 /// The fewest bytes that a text takes among the shared ones: `<si/>`.
 const TEXT_MINIMUM_BYTES: usize = 5;
 
@@ -33,7 +36,9 @@ pub(super) fn measure(
         // The name by which the reader finds the shared texts counts wherever they lie.
         let is_shared = name.ends_with("sharedstrings.xml");
         if !is_shared && name.contains("/worksheets/sheet") {
-            if measured(&mut part, sheet_maximum_bytes)? > sheet_maximum_bytes {
+            let mut longest = LongestText::default();
+            let bytes = copied(&mut part, sheet_maximum_bytes, &mut longest)?;
+            if bytes > sheet_maximum_bytes || longest.bytes > TEXT_MAXIMUM_BYTES {
                 return Err(WorkbookError::TooLarge);
             }
             continue;
@@ -53,7 +58,37 @@ pub(super) fn measure(
 
 /// How many bytes a part has; of one that is too large, one more than the most.
 fn measured(part: impl Read, most: u64) -> Result<u64, WorkbookError> {
-    io::copy(&mut part.take(most + 1), &mut io::sink()).map_err(damaged)
+    copied(part, most, &mut io::sink())
+}
+
+/// The same, with the bytes shown to whoever measures something else.
+fn copied(part: impl Read, most: u64, seen: &mut impl Write) -> Result<u64, WorkbookError> {
+    io::copy(&mut part.take(most + 1), seen).map_err(damaged)
+}
+
+/// The longest text between two marks that begin with `<`, the second of which may be missing.
+#[derive(Default)]
+struct LongestText {
+    bytes: usize,
+    /// The length of the one at hand.
+    open_bytes: usize,
+}
+
+impl Write for LongestText {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'<') {
+            self.open_bytes += piece.len();
+            self.bytes = self.bytes.max(self.open_bytes);
+            if piece.ends_with(b"<") {
+                self.open_bytes = 0;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The shared texts say how many they are, and the reader makes room for as many: no more than can be there.

@@ -7,7 +7,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::input::{Accepted, Doubt, InputOptions, read};
+use crate::input::{Accepted, Doubt, InputOptions, KeyKind, List, ListOptions, read};
 
 const NAMESPACE: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
 
@@ -156,6 +156,29 @@ fn rows_and_columns_stay_where_they_are() {
 }
 
 #[test]
+fn a_list_in_a_workbook_has_its_rows_and_hidden_ones_are_doubtful() {
+    let hidden = row(4, &["web02", "HR"]).replacen("<row", "<row hidden=\"1\"", 1);
+    let rows = [row(1, &["Name", "Dep", "Note"]), row(2, &["web01", "\u{e4}\nb"]), hidden, row(5, &["CORP\\web03"])];
+    let packed = Book::of(&rows.concat()).packed(&[]);
+    let mut options = ListOptions {
+        key_columns: &["Name"],
+        key: KeyKind::Machine,
+        has_tags: false,
+        sheet: Some("devices"),
+        encoding: crate::input::encoding("windows-1252"),
+        accepted: Accepted::default(),
+    };
+    let error = List::read(packed.as_slice(), &options).expect_err("a hidden row").to_string();
+    assert!(error.starts_with("row 2, line 4: the workbook does not show this row"), "{error}");
+    options.accepted = [Doubt::HiddenRows].into_iter().collect();
+    let list = List::read(packed.as_slice(), &options).expect("a list");
+    let rows: Vec<_> = list.rows().map(|row| (row.line, row.machine.to_string(), row.cell(1))).collect();
+    let row = |line, name: &str, cell| (line, name.to_owned(), cell);
+    // A workbook says itself how it is encoded.
+    assert_eq!(rows, [row(2, "web01", "\u{e4}\nb"), row(4, "web02", "HR"), row(5, "web03", "")]);
+}
+
+#[test]
 fn lines_are_rows_but_for_line_breaks_in_cells() {
     let book =
         Book::of(&[row(1, &["a"]), row(2, &["b\nb\nb"]), row(3, &["c"]), row(5, &["d\ne"]), row(6, &["f"])].concat());
@@ -289,6 +312,12 @@ fn bombs_are_refused_before_they_are_held() {
         let error = measure::measure(&mut packed, 3_900_000, 1000).expect_err("too large");
         assert_eq!(error.to_string(), TOO_LARGE, "{part}");
     }
+    // One text as long as a sheet may be would be held as a whole, however small it is packed.
+    let of_blanks = |bytes: usize| {
+        let mut packed = Cursor::new(Book::of(&format!("{}{}", " ".repeat(bytes), row(1, &["a"]))).packed(&[]));
+        measure::measure(&mut packed, 100_000, 10_000_000).map_err(|error| error.to_string())
+    };
+    assert_eq!((of_blanks(1_000_000), of_blanks(1_100_000)), (Ok(()), Err(TOO_LARGE.to_owned())));
     let error = measure::measure(&mut Cursor::new(book.packed(&[])), 100_000, 100).expect_err("too large");
     assert_eq!(error.to_string(), TOO_LARGE, "a sheet");
     let promise = format!("<sst xmlns=\"{NAMESPACE}\" uniqueCount=\"99999999999999\"><si><t>a</t></si></sst>");

@@ -82,7 +82,9 @@ fn an_id_is_told_to_hold_nothing_without_a_search_only_where_a_search_would_find
     let (secret, plain) = ("pQ7~id+of/a=secr", "0123abcd-4567-89ef");
     let said = URL_SAFE_NO_PAD.decode(IN_BASE64).ok().and_then(|said| String::from_utf8(said).ok()).expect("a text");
     let mut pieces = Pieces::default();
-    [secret, plain, &said].into_iter().for_each(|secret| pieces.add(secret));
+    for secret in [secret, plain, &said] {
+        pieces.add(secret);
+    }
     let digits = hexadecimal(secret.as_bytes(), "");
     let mut ids = vec![
         plain.to_owned(),

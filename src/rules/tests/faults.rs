@@ -40,6 +40,7 @@ fn every_fault_is_told_with_its_line() {
         "[lookup.cmdb]\nfile = 'x.csv'\nkey = { id = 'a', computerDnsName = 'Name' }\n",
         "[lookup.cmdb]\nfile = 'x.csv'\nkey = { id = 'a' }\nmax-age = 'soon'\n",
         "[lookup.cmdb]\nkey = { id = 'a' }\n",
+        "[lookup.cmdb]\nfile = 'x.csv'\nkey = { id = 'a' }\nencoding = 'ansi-x'\naccept = ['odd-tags']\n",
         "[[rule]]\nname = 'a'\nwhere = 'true'\ntag = 5\n",
         "[[rule]]\nname = 5\nwhere = 5\nvalue = 5\n",
         "[lookup.cmdb]\nfile = 5\nkey = 5\n",
@@ -88,6 +89,8 @@ fn every_fault_is_told_with_its_line() {
     line 9: a key is one of computerDnsName, id and aadDeviceId, with the name of a column
     line 10: max-age needs a duration, as in "36h"
     line 7: the lookup cmdb names no file
+    line 10: encoding needs the name of an encoding, as in "windows-1252"
+    line 11: accept names line-breaks or hidden-rows
     line 10: tag of [[rule]] needs a text in quotation marks
     line 8: name of [[rule]] needs a text in quotation marks
     line 9: where of [[rule]] needs a text in quotation marks
@@ -135,12 +138,14 @@ fn the_head_of_a_file_is_checked_as_well() {
 #[test]
 fn a_lookup_has_one_row_for_a_machine() {
     let text = format!("{HEAD}[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = {{ computerDnsName = 'Name' }}\n");
-    let told = ["Name\nber-1\nBER-1.\n", "Host\nber-1\n", "Name,X\nber-1\n"]
+    let told = ["Name\nber-1\nBER-1.\n", "Host\nber-1\n", "Name,X\nber-1,a,b\nber-2,\"x\nber-3,y\"\n", "\u{0}N\u{0}a"]
         .map(|list| declaration_with(&text, &[list]).expect_err(list));
     insta::assert_snapshot!(told.join("\n"), @r#"
-    line 7: the lookup cmdb: cmdb.csv has the key "BER-1." twice, on lines 2 and 3
-    line 7: the lookup cmdb: cmdb.csv cannot be used: its header has no column Name
-    line 7: the lookup cmdb: cmdb.csv cannot be used: line 2 has 1 cell, and the header has 2
+    line 7: the lookup cmdb: cmdb.csv cannot be used: row 2, line 3, column "Name": "BER-1." stands on line 2 already, and a list has one row for each machine; remove one of both
+    line 7: the lookup cmdb: cmdb.csv cannot be used: the header on line 1 has no column "Name"; it has "Host" (1)
+    line 7: the lookup cmdb: cmdb.csv cannot be used: row 1, line 2: the row has 3 cells and the header 2; make them equal, and put cells that hold the delimiter in quotation marks
+    line 7: the lookup cmdb: cmdb.csv cannot be used: row 2, line 3: the quoted cell from line 3 to line 4 holds a line that looks like a row of its own; close the quotation mark where the cell is to end, or allow such cells with --accept line-breaks; in [lookup.cmdb], that option is accept = ["line-breaks"]
+    line 7: the lookup cmdb: cmdb.csv cannot be used: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16be, or save it as UTF-8; in [lookup.cmdb], that option is encoding = "LABEL"
     "#);
     let mut both = declaration_with(&text, &["Name\nber-1\nber-1.corp\n"]).expect("two keys");
     let error = Listed::of([machine("ber-1.corp", &[])]).wishes(&mut both, &BTreeMap::new()).expect_err("one machine");

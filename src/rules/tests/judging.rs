@@ -123,6 +123,40 @@ fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
 }
 
 #[test]
+fn a_lookup_finds_machines_as_files_of_orders_do() {
+    let id = |number: u8| format!("{number:040x}");
+    let device = |number: u8| format!("0000000{number}-0000-0000-0000-000000000000");
+    let tags = |key: &str, list: &str| {
+        let rules = format!(
+            "{HEAD}[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = {{ {key} = 'Key' }}\n\
+             [[rule]]\nname = 'd'\nwhere = 'true'\ntag = 'DEPT-{{cmdb.Department}}'\n"
+        );
+        let mut declaration = declaration_with(&rules, &[list]).expect(list);
+        let listed = (1..=4).map(|number| MachineRecord {
+            id: id(number).into(),
+            computer_dns_name: Some(format!("web{number}.corp.example").into()),
+            aad_device_id: Some(device(number).into()),
+            ..MachineRecord::default()
+        });
+        let told = Listed::of(listed).wishes(&mut declaration, &BTreeMap::new()).expect("no conflict");
+        told.iter().filter_map(|wish| wish.split('"').nth(1).map(str::to_owned)).collect::<Vec<_>>().join(" ")
+    };
+    let by_name = "Key,Department\nCORP\\WEB1,A\nweb2$,B\n\\\\web3,C\n'web4.corp.example.,D\n";
+    assert_eq!(tags("computerDnsName", by_name), "DEPT-A DEPT-B DEPT-C DEPT-D");
+    let (one, two, three) = (id(1), id(2), id(3));
+    let address = format!("https://security.microsoft.com/machines/{}", id(4));
+    let by_id = format!("Key,Department\n'{one},A\n{{{two}}},B\n\"=\"\"{three}\"\"\",C\n\u{200b}{address},D\n");
+    for key in ["id", "computerDnsName"] {
+        assert_eq!(tags(key, &by_id), "DEPT-A DEPT-B DEPT-C DEPT-D", "{key}");
+    }
+    let (one, two) = (device(1), device(2));
+    let by_device = format!("Key,Department\n'{one},A\n{{{two}}},B\n");
+    for key in ["aadDeviceId", "computerDnsName"] {
+        assert_eq!(tags(key, &by_device), "DEPT-A DEPT-B", "{key}");
+    }
+}
+
+#[test]
 fn two_values_for_one_machine_are_told_with_both_places() {
     let rules =
         "[[rule]]\nname = 'a'\nwhere = 'true'\nvalue = 'High'\n[[rule]]\nname = 'b'\nwhere = 'true'\nvalue = 'low'\n";

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::input::List;
 use crate::inventory::{Inventory, MachineRecord, MachineSink as _};
 use crate::plan::recent::RecentWrites;
 use crate::report::{Fields, ListBuilder, ListedFields, MACHINE_COLUMNS};
@@ -32,17 +31,15 @@ fn declaration(text: &str) -> Result<Declaration, String> {
 fn declaration_with(text: &str, lists: &[&str]) -> Result<Declaration, String> {
     let told = |faults: Vec<Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let draft = Draft::read(text, now()).map_err(told)?;
-    let lookups: Result<Vec<Lookup>, Fault> = draft
+    let lookups: Result<Vec<Lookup>, String> = draft
         .lookups()
         .iter()
         .zip(lists)
         .map(|(order, list)| {
-            let list =
-                List::read(list.as_bytes(), &[&order.key_column]).map_err(|error| order.unusable(&error.to_string()));
-            Lookup::new(order.clone(), list?)
+            Lookup::read(order, list.as_bytes()).map_err(|error| told(order.faults(&error, &error.to_string())))
         })
         .collect();
-    draft.bind(&MACHINE_COLUMNS, lookups.map_err(|fault| fault.to_string())?).map_err(told)
+    draft.bind(&MACHINE_COLUMNS, lookups?).map_err(told)
 }
 
 /// A list of machines, with every field.

@@ -238,7 +238,7 @@ impl Process {
             (Deed::Verify(_), Some(input), _) => verify(tenant, input, Some(&standard_output), false, context).await,
             (Deed::ApplyRules(_), _, Some(rules)) => Box::pin(apply_rules(tenant, &order, rules, context)).await,
             (Deed::VerifyRules(_), _, Some(rules)) => {
-                verify_rules(tenant, rules, Some(&standard_output), false, context).await
+                Box::pin(verify_rules(tenant, rules, Some(&standard_output), false, context)).await
             }
             (Deed::Undo(_), ..) => undo(tenant, self.undo_order(), context).await,
             (..) => resume(tenant, self.resume_order(), context).await,

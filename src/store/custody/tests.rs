@@ -141,7 +141,7 @@ async fn starts_full(place: &Place) -> bool {
 
 /// Looks at all of these side by side: a process whose lock file is gone is waited for.
 async fn at_once(cases: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
-    let mut under_way: tokio::task::JoinSet<()> = cases.into_iter().collect();
+    let mut under_way: tokio::task::JoinSet<()> = cases.into_iter().map(Box::pin).collect();
     while let Some(looked) = under_way.join_next().await {
         looked.expect("the case holds");
     }
@@ -170,7 +170,7 @@ async fn a_journal_that_is_lost_or_damaged_is_noticed_and_the_quota_starts_full(
             std::fs::remove_file(place.database()).expect("our own");
         }),
     ];
-    at_once(harms.map(|(what, harm)| async move {
+    at_once(harms.into_iter().map(|(what, harm)| async move {
         let place = Place::new();
         let process = place.killed_after(3).await;
         let found = place.crashed();
