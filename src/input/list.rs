@@ -230,7 +230,7 @@ struct Rows<'o> {
     /// The columns whose cells are to be lists in JSON.
     lists: Vec<usize>,
     notes: Vec<Note>,
-    rows: Vec<ListRow>,
+    kept: Vec<ListRow>,
     problems: Vec<Problem>,
     row_count: u32,
     bytes: usize,
@@ -254,7 +254,7 @@ impl<'o> Rows<'o> {
             delimiter: dialect.delimiter,
             columns,
             notes,
-            rows: Vec::new(),
+            kept: Vec::new(),
             problems: Vec::new(),
             row_count: 0,
             bytes: 0,
@@ -396,7 +396,7 @@ impl<'o> Rows<'o> {
         if self.bytes > LIST_MAXIMUM_BYTES {
             return Err(ListError::TooLarge);
         }
-        self.rows.push(ListRow { line, machine, text: text.into(), ends: ends.into() });
+        self.kept.push(ListRow { line, machine, text: text.into(), ends: ends.into() });
         Ok(())
     }
 
@@ -410,6 +410,6 @@ impl<'o> Rows<'o> {
             notes.push(Note::KeylessRows { column: Excerpt::new(&columns.machine.name), rows: keyless });
         }
         let header = header.into_iter().map(|cell| cell.trim().to_owned()).collect();
-        Ok(List { header, rows: self.rows, row_count: self.row_count.into(), notes })
+        Ok(List { header, rows: self.kept, row_count: self.row_count.into(), notes })
     }
 }
