@@ -5,14 +5,13 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use encoding_rs::Encoding;
 use jiff::Timestamp;
 
 use crate::api::Transport;
 use crate::cli::{FilterOptions, InputOptions as InputArguments, OrderOptions};
 use crate::config::{ConfigError, Profile};
 use crate::exit::{CommandError, ExitStatus};
-use crate::input::{InputOptions, Orders, Tenants, encoding};
+use crate::input::{Encoding, InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::report::Screen;

@@ -203,7 +203,7 @@ fn lookup(order: &LookupOrder, directory: &Path) -> Result<Lookup, Vec<Fault>> {
     let file = File::open(directory.join(&order.file)).map_err(|error| unusable(&error))?;
     let written = file.metadata().and_then(|metadata| metadata.modified()).map_err(|error| unusable(&error))?;
     order.check_age(written, SystemTime::now()).map_err(|fault| vec![fault])?;
-    Lookup::read(order, file).map_err(|error| order.faults(&error, &causes(&error)))
+    Lookup::read(order, |options| List::read(file, options)).map_err(|error| order.faults(&error, &causes(&error)))
 }
 
 /// Reads a list of machines that was exported.

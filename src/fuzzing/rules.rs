@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 
 use super::assert_harmless;
+use crate::input::List;
 use crate::inventory::{MachineRecord, MachineSink as _};
 use crate::model::{Change, TagAction};
 use crate::plan::recent::RecentWrites;
@@ -27,7 +28,8 @@ pub(super) fn rules(data: &[u8]) {
 fn declaration(file: &str, list: &str) -> Result<Declaration, Vec<Fault>> {
     let draft = Draft::read(file, Timestamp::UNIX_EPOCH)?;
     let lookup = |order: &crate::rules::LookupOrder| {
-        Lookup::read(order, list.as_bytes()).map_err(|error| order.faults(&error, &error.to_string()))
+        Lookup::read(order, |options| List::read(list.as_bytes(), options))
+            .map_err(|error| order.faults(&error, &error.to_string()))
     };
     let lookups: Result<Vec<Lookup>, Vec<Fault>> = draft.lookups().iter().map(lookup).collect();
     draft.bind(&MACHINE_COLUMNS, lookups?)

@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+use encoding_rs::{Decoder, DecoderResult, UTF_8};
+
+pub(crate) use encoding_rs::Encoding;
 
 use super::error::InputError;
 

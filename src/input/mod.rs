@@ -77,7 +77,7 @@ pub(crate) use self::accept::Doubt;
 pub(crate) use self::columns::{
     MACHINE_BY_ID_WRITTEN, RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, bare_name, is_added_name,
 };
-pub(crate) use self::decode::encoding;
+pub(crate) use self::decode::{Encoding, encoding};
 pub(crate) use self::dialect::Dialect;
 pub(crate) use self::error::InputError;
 pub(crate) use self::excerpt::Excerpt;

@@ -4,13 +4,10 @@
 //! the part before the first dot, where no two machines of different names begin with that. A device that was onboarded
 //! anew has one row for all its records.
 
-use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use encoding_rs::Encoding;
-
 use super::fault::Fault;
-use crate::input::{Accepted, Finding, KeyKind, List, ListError, ListOptions, ListRemedy, Note};
+use crate::input::{Accepted, Encoding, Finding, KeyKind, List, ListError, ListOptions, ListRemedy, Note};
 use crate::inventory::{Inventory, MachinePosition, NameMatch};
 use crate::model::MachineReference;
 use crate::outside::shown;
@@ -69,25 +66,22 @@ impl LookupOrder {
     /// Why its file cannot be read as a list, which `why` says as a whole. What an option says of an input, a key says here.
     #[must_use]
     pub(crate) fn faults(&self, error: &ListError, why: &str) -> Vec<Fault> {
-        let remedy = error.remedy().map(|remedy| match remedy {
-            ListRemedy::Encoding => format!("in [lookup.{}], that option is encoding = \"LABEL\"", shown(&self.name)),
-            ListRemedy::Accept(doubt) => {
-                format!("in [lookup.{}], that option is accept = [\"{doubt}\"]", shown(&self.name))
-            }
-        });
-        let with_remedy = |fault: Fault| match &remedy {
-            Some(remedy) => fault.hint(remedy.as_str()),
-            None => fault,
+        let section = shown(&self.name);
+        let hint = |remedy: ListRemedy| match remedy {
+            ListRemedy::Encoding => format!("in [lookup.{section}], that option is encoding = \"LABEL\""),
+            ListRemedy::Accept(doubt) => format!("in [lookup.{section}], that option is accept = [\"{doubt}\"]"),
+        };
+        let fault = |why: &str, remedy: Option<ListRemedy>| match remedy {
+            Some(remedy) => self.unusable(why).hint(hint(remedy)),
+            None => self.unusable(why),
         };
         let findings = error.findings();
         if findings.is_empty() {
-            return vec![with_remedy(self.unusable(why))];
+            return vec![fault(why, error.remedy())];
         }
-        let fault = |finding: &Finding<'_>| {
-            let fault = self.unusable(&finding.to_string());
-            if finding.problem.kind.doubt().is_some() { with_remedy(fault) } else { fault }
-        };
-        findings.iter().map(fault).collect()
+        let of_finding =
+            |finding: &Finding<'_>| fault(&finding.to_string(), finding.problem.kind.doubt().map(ListRemedy::Accept));
+        findings.iter().map(of_finding).collect()
     }
 
     /// Refuses a file that is older than it may be, or whose age nobody can tell since it is from the future.
@@ -133,11 +127,14 @@ impl LookupOrder {
 }
 
 impl Lookup {
-    /// Reads it from its file.
+    /// Reads it by whoever reads its file as a list.
     ///
     /// # Errors
     /// [`ListError`] when it cannot be used; [`LookupOrder::faults`] says so of the file of rules.
-    pub(crate) fn read(order: &LookupOrder, source: impl Read) -> Result<Self, ListError> {
+    pub(crate) fn read(
+        order: &LookupOrder,
+        read: impl FnOnce(&ListOptions<'_>) -> Result<List, ListError>,
+    ) -> Result<Self, ListError> {
         let options = ListOptions {
             key_columns: &[&order.key_column],
             key: order.key,
@@ -146,7 +143,7 @@ impl Lookup {
             encoding: order.encoding,
             accepted: order.accepted,
         };
-        let list = List::read(source, &options)?;
+        let list = read(&options)?;
         Ok(Self { order: order.clone(), list, of_machine: Vec::new() })
     }
 

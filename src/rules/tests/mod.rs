@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
+use crate::input::List;
 use crate::inventory::{Inventory, MachineRecord, MachineSink as _};
 use crate::plan::recent::RecentWrites;
 use crate::report::{Fields, ListBuilder, ListedFields, MACHINE_COLUMNS};
@@ -36,7 +37,8 @@ fn declaration_with(text: &str, lists: &[&str]) -> Result<Declaration, String> {
         .iter()
         .zip(lists)
         .map(|(order, list)| {
-            Lookup::read(order, list.as_bytes()).map_err(|error| told(order.faults(&error, &error.to_string())))
+            Lookup::read(order, |options| List::read(list.as_bytes(), options))
+                .map_err(|error| told(order.faults(&error, &error.to_string())))
         })
         .collect();
     draft.bind(&MACHINE_COLUMNS, lookups?).map_err(told)
