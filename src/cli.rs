@@ -8,6 +8,7 @@ mod mistyped;
 mod options;
 mod origin;
 mod program;
+mod repeated;
 mod rules;
 mod settings;
 mod state;

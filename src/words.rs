@@ -33,6 +33,15 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{} {many}", group_digits(count)) }
 }
 
+/// `1, 2 and 3`, or `1, 2, 3 and 7 more`.
+pub(crate) fn listed(shown: &[String], more: u64) -> String {
+    match (shown, more) {
+        (_, 1..) => format!("{} and {} more", shown.join(", "), group_digits(more)),
+        ([many @ .., one, last], 0) if !many.is_empty() => format!("{}, {one} and {last}", many.join(", ")),
+        _ => shown.join(" and "),
+    }
+}
+
 /// A duration: `0.3 s`, `1 min 5 s`, `2 h 14 min`.
 pub(crate) fn describe_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 
 use super::excerpt::Excerpt;
-use super::note::listed;
 use super::problem::Problem;
 use crate::model::RowNumber;
+use crate::words::listed;
 
 /// Problems of one kind up to this number are told one by one; of more, this many places.
 const PLACES: usize = 5;

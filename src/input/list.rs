@@ -2,7 +2,6 @@
 //! by the same reader of records and of machines, and whole or not at all.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::Read;
 
 use encoding_rs::Encoding;
@@ -15,13 +14,13 @@ use super::excerpt::Excerpt;
 use super::finding::{Finding, findings};
 use super::header::list_form;
 use super::machine;
-use super::note::{self, DecorationCounts, Note, SkippedRows};
+use super::note::{self, DecorationCounts, Note};
 use super::opening::Opening;
-use super::problem::{Problem, ProblemKind};
+use super::problem::{KeyKind, Problem, ProblemKind};
 use super::record::{Record, may_begin_blank, trim};
 use super::record_fault::{Expected, hidden_fault};
 use super::scan::Cells;
-use super::skipped::SkippedRecords;
+use super::skipped::{SkippedRecords, SkippedRows};
 use super::source::Source;
 use super::text::Text;
 use super::workbook::SheetRows;
@@ -30,27 +29,6 @@ use crate::model::{MachineReference, RowNumber};
 
 /// The most text that a list holds in memory.
 const LIST_MAXIMUM_BYTES: usize = 512 * 1024 * 1024;
-
-/// What the column of keys holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyKind {
-    /// Whatever names a machine in a file of orders.
-    Machine,
-    /// Machines' ids only.
-    Id,
-    /// Entra device ids only.
-    EntraDevice,
-}
-
-impl fmt::Display for KeyKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Machine => "machine",
-            Self::Id => "machine id of 40 hexadecimal digits",
-            Self::EntraDevice => "Entra device id",
-        })
-    }
-}
 
 /// How a list is to be read.
 #[derive(Clone, Debug)]
@@ -265,7 +243,7 @@ impl<'o> Rows<'o> {
 
     fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), ListError> {
         let cell = trim(record.cell(self.columns.machine.position));
-        if self.skipped.takes(record, cell, &self.columns.machine.name, &self.header) {
+        if record.is_skipped(cell, &self.columns.machine.name, &self.header, &mut self.skipped) {
             return Ok(());
         }
         self.row_count += 1;

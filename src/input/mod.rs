@@ -84,14 +84,14 @@ pub(crate) use self::excerpt::Excerpt;
 pub(crate) use self::finding::Finding;
 pub use self::header::HeaderColumns;
 pub(crate) use self::header::{list_elements, list_form};
-pub(crate) use self::list::{KeyKind, List, ListError, ListOptions, ListRemedy};
+pub(crate) use self::list::{List, ListError, ListOptions, ListRemedy};
 pub(crate) use self::machine_filter::MachineFilter;
 pub(crate) use self::note::Note;
 pub use self::options::InputOptions;
 pub use self::orders::Orders;
-pub(crate) use self::problem::Problem;
 #[cfg(test)]
 pub(crate) use self::problem::ProblemKind;
+pub(crate) use self::problem::{KeyKind, Problem};
 pub(crate) use self::records::records;
 pub(crate) use self::rivals::ColumnChange;
 pub(crate) use self::selection::{MachineFields, is_of_machine, names_machine_fields};

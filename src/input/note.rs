@@ -7,12 +7,12 @@ use super::accept::Doubt;
 use super::columns::Columns;
 use super::excerpt::Excerpt;
 use super::machine::{Decoration, Decorations};
-use super::skipped::SkippedRecords;
+use super::skipped::{SkippedRecords, SkippedRows};
 use super::tag_gate::TagOddity;
 use super::workbook::Workbook;
 use crate::filter::UnreadCells;
 use crate::model::{RowNumber, Tag};
-use crate::words::group_digits;
+use crate::words::listed;
 
 /// Something about the whole file, told in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,45 +80,6 @@ pub enum Note {
         /// How many rows make use of it.
         rows: u64,
     },
-}
-
-/// Records that are no rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SkippedRows {
-    /// How many.
-    pub count: u64,
-    /// The physical lines on which the first of them begin, from 1.
-    pub first_lines: Vec<u32>,
-}
-
-impl SkippedRows {
-    const SHOWN: usize = 5;
-
-    pub(super) fn add(&mut self, line: u32) {
-        self.count += 1;
-        if self.first_lines.len() < Self::SHOWN {
-            self.first_lines.push(line);
-        }
-    }
-}
-
-impl fmt::Display for SkippedRows {
-    /// The lines, to be read after "on ".
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<String> = self.first_lines.iter().map(ToString::to_string).collect();
-        let more = self.count.saturating_sub(shown.len() as u64);
-        formatter.write_str(if self.count == 1 { "line " } else { "lines " })?;
-        formatter.write_str(&listed(&shown, more))
-    }
-}
-
-/// `1, 2 and 3`, or `1, 2, 3 and 7 more`.
-pub(super) fn listed(shown: &[String], more: u64) -> String {
-    match (shown, more) {
-        (_, 1..) => format!("{} and {} more", shown.join(", "), group_digits(more)),
-        ([many @ .., one, last], 0) if !many.is_empty() => format!("{}, {one} and {last}", many.join(", ")),
-        _ => shown.join(" and "),
-    }
 }
 
 impl Note {

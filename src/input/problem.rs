@@ -5,9 +5,29 @@ use std::sync::Arc;
 
 use super::accept::Doubt;
 use super::excerpt::Excerpt;
-use super::list::KeyKind;
 use super::tag_gate::TagOddity;
 use crate::model::{RowNumber, TagAction};
+
+/// What the column of keys of a list holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Whatever names a machine in a file of orders.
+    Machine,
+    /// Machines' ids only.
+    Id,
+    /// Entra device ids only.
+    EntraDevice,
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Machine => "machine",
+            Self::Id => "machine id of 40 hexadecimal digits",
+            Self::EntraDevice => "Entra device id",
+        })
+    }
+}
 
 /// One problem of one row; a row can have several.
 ///

@@ -3,7 +3,9 @@
 use std::io::Read;
 
 use super::check::is_action;
+use super::columns::{repeats, repeats_name};
 use super::scan::{Cells, QuotedPlace};
+use super::skipped::SkippedRecords;
 use super::text::{RecordPlace, Text};
 use crate::model::{EntraDeviceId, MachineId};
 
@@ -15,6 +17,29 @@ pub(super) struct Record<'t, R> {
 }
 
 impl<R: Read> Record<'_, R> {
+    /// Whether it is to be skipped, by the cell of its machine's column and that column's name; then it is counted.
+    pub(super) fn is_skipped(
+        &self,
+        machine: &str,
+        column: &str,
+        header: &[String],
+        skipped: &mut SkippedRecords,
+    ) -> bool {
+        let line = self.place.first_line;
+        if self.cells.stray_quote().is_some() {
+            return false;
+        }
+        if machine.is_empty() && self.cells().all(|cell| cell.trim().is_empty()) {
+            skipped.blank.add(line);
+            return true;
+        }
+        let is_repeated = repeats_name(machine, column) && repeats(header, self.cells());
+        if is_repeated {
+            skipped.repeated.add(line);
+        }
+        is_repeated
+    }
+
     #[inline]
     pub(super) fn cell(&self, position: usize) -> &str {
         self.cells.get(self.text.window(), position)

@@ -142,7 +142,7 @@ impl<'m> Rows<'m> {
     fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), InputError> {
         let machine = trim(record.cell(self.columns.machine.position));
         let line = record.place.first_line;
-        if self.skipped.takes(record, machine, &self.columns.machine.name, &self.header) {
+        if record.is_skipped(machine, &self.columns.machine.name, &self.header, &mut self.skipped) {
             return Ok(());
         }
         let row = self.next_row(line)?;

@@ -1,10 +1,8 @@
 //! Records that are no rows, whatever the file is about: they are skipped, and said once.
 
-use std::io::Read;
+use std::fmt;
 
-use super::columns::{repeats, repeats_name};
-use super::note::SkippedRows;
-use super::record::Record;
+use crate::words::listed;
 
 /// What was skipped so far.
 #[derive(Default)]
@@ -15,27 +13,32 @@ pub(super) struct SkippedRecords {
     pub(super) repeated: SkippedRows,
 }
 
-impl SkippedRecords {
-    /// Whether a record is to be skipped, by the cell of its machine's column and that column's name; then it is counted.
-    pub(super) fn takes<R: Read>(
-        &mut self,
-        record: &Record<'_, R>,
-        machine: &str,
-        column: &str,
-        header: &[String],
-    ) -> bool {
-        let line = record.place.first_line;
-        if record.cells.stray_quote().is_some() {
-            return false;
+/// Records that are no rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkippedRows {
+    /// How many.
+    pub count: u64,
+    /// The physical lines on which the first of them begin, from 1.
+    pub first_lines: Vec<u32>,
+}
+
+impl SkippedRows {
+    pub(super) const SHOWN: usize = 5;
+
+    pub(super) fn add(&mut self, line: u32) {
+        self.count += 1;
+        if self.first_lines.len() < Self::SHOWN {
+            self.first_lines.push(line);
         }
-        if machine.is_empty() && record.cells().all(|cell| cell.trim().is_empty()) {
-            self.blank.add(line);
-            return true;
-        }
-        let is_repeated = repeats_name(machine, column) && repeats(header, record.cells());
-        if is_repeated {
-            self.repeated.add(line);
-        }
-        is_repeated
+    }
+}
+
+impl fmt::Display for SkippedRows {
+    /// The lines, to be read after "on ".
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<String> = self.first_lines.iter().map(ToString::to_string).collect();
+        let more = self.count.saturating_sub(shown.len() as u64);
+        formatter.write_str(if self.count == 1 { "line " } else { "lines " })?;
+        formatter.write_str(&listed(&shown, more))
     }
 }

@@ -6,7 +6,7 @@
 
 pub(super) mod dialect;
 mod error;
-mod hot;
+pub(super) mod hot;
 mod known;
 pub(super) mod lists;
 mod session;
@@ -16,7 +16,6 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
 pub(super) use self::error::{SqlError, failure_of_tls};
-pub(super) use self::hot::NumberedRow;
 use self::known::Known;
 pub(super) use self::session::{Session, in_time};
 pub(super) use self::value::{Column, Parameter, Value};

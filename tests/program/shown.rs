@@ -91,6 +91,8 @@ fn without_what_differs(text: &str, folder: &Folder) -> String {
         (r"(sandbox-)?\d{8}-\d{6}-[a-z0-9]{6}", "${1}RUN"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", "DATE TIME UTC"),
         (r"\d\d:\d\d:\d\d UTC", "TIME UTC"),
+        // Late in the day it is tomorrow.
+        (r"next call DATE TIME", "next call TIME"),
         (r"Time: \d+\.\d s.*", "Time: HOW LONG."),
         (r"in \d+\.\d s, if", "in HOW LONG, if"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
