@@ -1,8 +1,18 @@
 //! What `rules` takes.
 
+use std::path::Path;
+
 use clap::{ArgGroup, Args};
 
 use super::options::{QuotaOptions, ServiceOptions};
+
+/// What files of rules end in.
+const RULES_EXTENSION: &str = "toml";
+
+/// Whether an input is a file of rules.
+pub(crate) fn is_rules(input: &Path) -> bool {
+    input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(RULES_EXTENSION))
+}
 
 /// Options of `rules`.
 #[derive(Debug, Args)]

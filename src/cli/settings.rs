@@ -20,6 +20,7 @@ use clap::{ArgMatches, Command};
 use self::keys::{Keys, WITHOUT_SETTINGS};
 use self::setting::{Setting, is_credential, is_overruled, is_set, replaces};
 use super::origin::SettingInForce;
+use super::rules::is_rules;
 use crate::config::{Environment, Profile, SettingsError, SettingsFile, settings_places};
 use crate::outside::shown;
 
@@ -44,11 +45,13 @@ struct Call {
     command: Vec<String>,
     /// Options with a value of their own.
     typed: BTreeSet<String>,
+    /// Whether its input is a file of rules.
+    is_of_rules: bool,
 }
 
 impl Call {
     fn of(program: &Command, matches: &ArgMatches) -> Self {
-        let mut call = Self { command: Vec::new(), typed: BTreeSet::new() };
+        let mut call = Self { command: Vec::new(), typed: BTreeSet::new(), is_of_rules: false };
         let (mut command, mut matches) = (program, matches);
         loop {
             let is_typed = |argument: &&clap::Arg| {
@@ -58,6 +61,8 @@ impl Call {
             };
             let typed = command.get_arguments().filter(is_typed).filter_map(|argument| argument.get_long());
             call.typed.extend(typed.map(str::to_owned));
+            let input = matches.try_get_one::<PathBuf>("input").ok().flatten();
+            call.is_of_rules |= input.is_some_and(|input| is_rules(input));
             let Some((name, inner)) = matches.subcommand() else { return call };
             let Some(inner_command) = command.find_subcommand(name) else { return call };
             call.command.push(name.to_owned());
@@ -67,6 +72,16 @@ impl Call {
 
     fn path(&self) -> Vec<&str> {
         self.command.iter().map(String::as_str).collect()
+    }
+
+    /// Whether a setting says something of files of orders, and the command has none. How a list is read matters where one
+    /// is named.
+    fn has_no_use_for(&self, key: &str) -> bool {
+        const OF_ORDERS: [&str; 6] =
+            ["skip-invalid", "tag-separator", "allow-empty", "guard-removals", "guard-changes", "no-inventory"];
+        const OF_LISTS: [&str; 2] = ["encoding", "accept"];
+        let is_of_list = OF_LISTS.contains(&key) && !self.typed.contains("inventory");
+        self.is_of_rules && (OF_ORDERS.contains(&key) || is_of_list)
     }
 
     /// Whether the command goes to a tenant, and whoever it signs in as matters.
@@ -134,7 +149,7 @@ impl Book {
         let mut both = far;
         both.extend(near);
         both.retain(|setting| !is_overruled(&setting.key, environment));
-        both.retain(|setting| setting.key.is_for(&call.path()));
+        both.retain(|setting| setting.key.is_for(&call.path()) && !call.has_no_use_for(&setting.key.name));
         let has_metrics = call.typed.contains("metrics-file") || both.iter().any(|it| it.key.name == "metrics-file");
         both.retain(|setting| has_metrics || setting.key.name != "job");
         Ok(both)

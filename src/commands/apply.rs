@@ -3,10 +3,10 @@
 use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::{Pending, input_order, is_standard_input};
-use super::rules::{self, is_rules};
+use super::rules;
 use super::settings::{guard, planning_options, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
-use crate::cli::ApplyOptions;
+use crate::cli::{ApplyOptions, is_rules};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::ResultsTarget;
 use crate::run::{self, ApplyOrder};

@@ -2,10 +2,10 @@
 
 use super::context::CommandContext;
 use super::input::{Pending, input_order};
-use super::rules::{self, is_rules};
+use super::rules;
 use super::settings::{guard, planning_options};
 use super::setup::CommandSetup;
-use crate::cli::PlanOptions;
+use crate::cli::{PlanOptions, is_rules};
 use crate::exit::{CommandError, ExitStatus};
 use crate::run;
 

@@ -28,14 +28,6 @@ use crate::words::counted;
 
 /// The longest file of rules that is read.
 const RULES_FILE_BYTES: u64 = 4 * 1024 * 1024;
-/// What files of rules end in.
-const RULES_EXTENSION: &str = "toml";
-
-/// Whether an input is a file of rules.
-pub(super) fn is_rules(input: &Path) -> bool {
-    input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(RULES_EXTENSION))
-}
-
 /// Asks the rules about the tenant, shows the plan, asks, and carries it out.
 pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     refuse_options(&options.input, &options.guard, options.planning.no_inventory, false)?;

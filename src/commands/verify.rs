@@ -2,9 +2,9 @@
 
 use super::context::CommandContext;
 use super::input::{Pending, input_order};
-use super::rules::{self, is_rules};
+use super::rules;
 use super::setup::{CommandSetup, rows_target};
-use crate::cli::VerifyOptions;
+use crate::cli::{VerifyOptions, is_rules};
 use crate::exit::{CommandError, ExitStatus};
 use crate::run;
 

@@ -263,7 +263,7 @@ impl Columns {
 }
 
 /// The columns that are called nearly like one that is not there. Those of exports and of earlier results have their own
-/// meaning, but for `tags` beside an action.
+/// meaning, but for `tags` beside an action in what is no export.
 fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec<MisnamedColumn> {
     let missing = [
         (
@@ -277,7 +277,9 @@ fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec
     let wanted: Vec<&'static str> =
         missing.iter().filter(|(is_there, _)| !is_there).flat_map(|(_, names)| *names).copied().collect();
     let known = [&MACHINE_BY_ID[..], &MACHINE_BY_NAME, &TAG, &ACTION, &VALUE, &OF_EXPORTS];
-    let is_known = |bare: &str| known.iter().any(|names| names.contains(&bare)) && !(bare == "tags" && gaps.has_action);
+    let is_export = bare.iter().any(|name| name != "tags" && OF_EXPORTS.contains(&name.as_str()));
+    let is_meant = |bare: &str| bare == "tags" && gaps.has_action && !is_export;
+    let is_known = |bare: &str| known.iter().any(|names| names.contains(&bare)) && !is_meant(bare);
     let is_own =
         |cell: &str| RESULT_COLUMNS.iter().chain(&VERIFICATION_COLUMNS).any(|added| is_added_name(cell, added));
     // What is much longer than any name is none, and comparing takes time.

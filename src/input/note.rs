@@ -71,6 +71,8 @@ pub enum Note {
         /// The others that can be seen.
         others: Vec<Excerpt>,
     },
+    /// Rows that a filter over fields of machines leaves out, since the tenant's list does not have their machines.
+    UnlistedMachines(SkippedRows),
     /// Cells that a filter could not read as the type that it needs.
     UnreadCells(UnreadCells),
     /// Rows that are doubtful and allowed.
@@ -120,6 +122,14 @@ impl fmt::Display for Note {
             Self::RepeatedHeaders(rows) => {
                 let verb = if rows.count == 1 { "repeats" } else { "repeat" };
                 write!(formatter, "skipped {} that {verb} the header, on {rows}", counted(rows.count, "row"))
+            }
+            Self::UnlistedMachines(rows) => {
+                let verb = if rows.count == 1 { "names a machine" } else { "name machines" };
+                write!(
+                    formatter,
+                    "not selected {} that {verb} of which the tenant's list shows no field, on {rows}",
+                    counted(rows.count, "row")
+                )
             }
             Self::KeylessRows { column, rows } => {
                 let verb = if rows.count == 1 { "names" } else { "name" };

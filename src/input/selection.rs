@@ -8,6 +8,7 @@ use super::header::HeaderColumns;
 use super::machine;
 use super::note::Note;
 use super::record::{Record, trim};
+use super::skipped::SkippedRows;
 use super::{bare_name, list_form};
 use crate::filter::{
     BoundFilter, Cell, Column, ColumnKind, ColumnName, Columns, Filter, FilterError, Lookup, Row, Unread,
@@ -47,6 +48,8 @@ pub(super) struct Selection<'m> {
     width: usize,
     /// Present where the filter names fields of machines.
     machines: Option<&'m dyn MachineFields>,
+    /// The rows that are not selected, of machines of which the list shows nothing.
+    unlisted: SkippedRows,
 }
 
 impl<'m> Selection<'m> {
@@ -59,20 +62,26 @@ impl<'m> Selection<'m> {
         let machines = machines.filter(|_| names_machine_fields(&filter));
         let columns = FileColumns { header: HeaderColumns::new(header), width: header.len(), machines };
         let filter = filter.bind(&columns)?;
-        Ok(Self { filter, unread: Unread::default(), width: header.len(), machines })
+        let (unread, unlisted) = (Unread::default(), SkippedRows::default());
+        Ok(Self { filter, unread, width: header.len(), machines, unlisted })
     }
 
     /// Whether a row is selected, whose machine stands in this cell; or, where the tenant does not know its GUID, in one of
     /// the rivals of its column.
     pub(super) fn takes<R: Read>(&mut self, record: &Record<'_, R>, machine: &str, rivals: &[Position]) -> bool {
-        let Self { filter, unread, width, machines } = self;
+        let Self { filter, unread, width, machines, unlisted } = self;
         let machines = machines.map(|machines| (machines, find(machines, record, machine, rivals)));
-        filter.selects(&FileRow { record, width: *width, machines }, unread)
+        let is_selected = filter.selects(&FileRow { record, width: *width, machines }, unread);
+        if !is_selected && machines.is_some_and(|(_, found)| found.is_none()) {
+            unlisted.add(record.place.first_line);
+        }
+        is_selected
     }
 
-    /// What the filter's columns held that could not be read.
+    /// What the filter could not read, and of which machines it knew nothing.
     pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
-        self.filter.unread_cells(&self.unread).into_iter().map(Note::UnreadCells)
+        let unlisted = (self.unlisted.count > 0).then(|| Note::UnlistedMachines(self.unlisted.clone()));
+        self.filter.unread_cells(&self.unread).into_iter().map(Note::UnreadCells).chain(unlisted)
     }
 }
 

@@ -157,6 +157,10 @@ fn the_tenant_says_of_machines_what_the_file_does_not() {
         let outcome = named(&server).only_verify().option("--where", filter).with("-o found.csv").run();
         let found = crate::table::Table::read(&outcome.folder().read("found.csv").expect("the rows"), ',');
         assert_eq!(found.column("row"), rows, "{filter}: {}", outcome.messages());
+        let is_told = outcome
+            .messages()
+            .contains("not selected 1 row that names a machine of which the tenant's list shows no field, on line 5");
+        assert_eq!(is_told, !rows.contains(&"4"), "{filter}: {}", outcome.messages());
     }
     let lists = |server: &StandIn| server.requests().iter().filter(|it| it.path.contains("/machines?")).count();
     let before = lists(&server);

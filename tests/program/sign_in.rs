@@ -100,7 +100,8 @@ fn a_token_that_ends_every_second_is_renewed_and_no_row_is_lost() {
     let took = Duration::from_secs_f64(outcome.summary()["elapsed_seconds"].as_f64().expect("seconds"));
     let counters = outcome.counters();
     let tokens = counters.of("tokens");
-    assert!(tokens >= 2 && Duration::from_secs(tokens) < Duration::from_secs(4) + took * 2, "{took:?}: {counters:?}");
+    // Some a second, and not one for each of the sixty calls.
+    assert!(tokens >= 2 && Duration::from_secs(tokens) < Duration::from_secs(10) + took * 4, "{took:?}: {counters:?}");
 }
 
 #[test]

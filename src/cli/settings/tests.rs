@@ -193,6 +193,26 @@ fn a_profile_takes_back_a_switch_that_holds_for_all() {
 }
 
 #[test]
+fn what_is_set_for_files_of_orders_holds_for_no_file_of_rules() {
+    let settings = "[defaults]\nskip-invalid = true\naccept = \"odd-tags\"\nencoding = \"windows-1252\"\nno-bulk = true\n\
+                    tag-separator = \";\"\nallow-empty = true\nguard-removals = \"10%,10\"\nguard-changes = \"30%,100\"\n";
+    let computer = Computer::new(settings);
+    for (line, skips, encoding, guards) in [
+        ("plan x.csv", true, Some("windows-1252"), true),
+        ("plan x.toml", false, None, false),
+        ("plan x.TOML --skip-invalid", true, None, false),
+        ("plan x.toml --inventory list.csv", false, Some("windows-1252"), false),
+    ] {
+        let OurCommand::Plan(options) = computer.read(line).expect("a command").command else { panic!("plan") };
+        let input = &options.input;
+        assert_eq!((input.skip_invalid, input.encoding.as_deref()), (skips, encoding), "{line}");
+        let guard = (options.guard.guard_removals.is_some(), options.guard.guard_changes.is_some());
+        assert_eq!((guard, options.planning.no_bulk), ((guards, guards), true), "{line}");
+        assert_eq!((input.accept.is_empty(), input.allow_empty), (encoding.is_none(), guards), "{line}");
+    }
+}
+
+#[test]
 fn what_no_setting_can_be_is_named_with_its_line_and_what_is_meant() {
     for (line, said) in [
         ("concurency = 4", "config.toml:2: there is no setting \"concurency\"; the nearest is concurrency"),

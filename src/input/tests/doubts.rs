@@ -380,6 +380,7 @@ fn a_column_that_is_called_nearly_like_a_missing_one_is_named() {
     // What exports and earlier results have, and what only looks a little alike.
     for header in [
         "machineId,value,tags,machineTags",
+        "Device ID,Device Name,Health Status,Tags,action,value",
         "Device Name,Device IP,tag,action",
         "machineId,tag,action,status,row,result_row",
         "machineId,value,stage,section,reaction",
