@@ -111,6 +111,9 @@ async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybo
     pair.line.mend();
     let refused = other.admit(request(account, None, "9/1h")).await.expect("an answer");
     assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "others may miss calls: {refused:?}");
+    pair.let_time_pass();
+    let refused = other.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "however long that takes: {refused:?}");
     let lost = losing.admit(request(account, Some(run), "9/1h")).await.expect_err("its last call is not there");
     assert!(lost.to_string().contains("has lost what was stored last"), "{lost}");
     assert_eq!(crate::exit::storage_status(&lost).code(), 7);

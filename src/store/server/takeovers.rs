@@ -165,3 +165,33 @@ fn look_for_all(transaction: &Transaction<'_>, timeline_key: i64, clock: &dyn Cl
     transaction.execute("UPDATE custody SET reign_seen_at = 0", params![])?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_lacks_shows_in_its_count_or_in_what_it_knows_of_whoever_asks() {
+        let found = |count, last_commit, reign| Found {
+            count,
+            last_commit,
+            reign: Some(reign),
+            known_reign: 1,
+            awaits_others: false,
+        };
+        let own = OwnCommits { last: 7, reign: Some(1) };
+        let table = [
+            ("nothing", found(9, Some(7), 2), false),
+            ("a commit whose answer was lost came about", found(9, Some(8), 1), false),
+            ("the count went back", found(7, Some(7), 1), true),
+            ("others have counted on since", found(9, Some(6), 2), true),
+            ("the process itself, after a takeover", found(9, None, 2), true),
+            ("the process, which was forgotten", found(9, None, 1), false),
+        ];
+        for (what, found, lacks) in table {
+            assert_eq!(found.lacks(&own, true), lacks, "{what}");
+        }
+        assert!(!found(9, Some(6), 2).lacks(&own, false), "whoever is no process has only counted");
+        assert!(!found(9, None, 2).lacks(&OwnCommits { last: 7, reign: None }, true), "the reign is not told");
+    }
+}
