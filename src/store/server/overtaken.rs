@@ -79,6 +79,15 @@ async fn call(store: &Store, account: AccountKey, run: Option<RunKey>) {
     store.settle(settlement(ticket)).await.expect("an outcome");
 }
 
+/// A run whose calls have begun.
+async fn running(store: &Store) -> (AccountKey, RunKey) {
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = new_run(store, account, "first").await;
+    store.claim_run(run).await.expect("an answer");
+    store.set_run_state(run, RunState::Running).await.expect("a state");
+    (account, run)
+}
+
 /// What the ledger says to a call, once it does not wait for others any more.
 async fn asked_until_all_are_back(pair: &Pair, store: &Store, account: AccountKey) -> Admission {
     let began = Instant::now();
@@ -97,10 +106,7 @@ async fn asked_until_all_are_back(pair: &Pair, store: &Store, account: AccountKe
 async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybody_until_they_have_aged() {
     let Some(mut pair) = Pair::start() else { return };
     let (losing, other) = (pair.store(1).await, pair.store(70).await);
-    let account = losing.account("tenant", "app").await.expect("an account");
-    let run = new_run(&losing, account, "first").await;
-    losing.claim_run(run).await.expect("an answer");
-    losing.set_run_state(run, RunState::Running).await.expect("a state");
+    let (account, run) = running(&losing).await;
     // Only what this test does is to be lost.
     other.seem_dead();
     pair.leave_behind();
@@ -162,10 +168,7 @@ async fn calls_go_on_as_before_once_everybody_is_back_where_nothing_is_missing()
 async fn whoever_has_died_before_it_was_back_may_have_called_and_may_have_done_what_is_open() {
     let Some(mut pair) = Pair::start() else { return };
     let (one, dying) = (pair.store(1).await, pair.store(70).await);
-    let account = dying.account("tenant", "app").await.expect("an account");
-    let run = new_run(&dying, account, "first").await;
-    dying.claim_run(run).await.expect("an answer");
-    dying.set_run_state(run, RunState::Running).await.expect("a state");
+    let (account, _) = running(&dying).await;
     one.seem_dead();
     dying.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
     pair.leave_behind();
