@@ -1,9 +1,11 @@
 //! What commands that are suggested must repeat of the options of this one.
 
 use clap::ValueEnum as _;
+use clap::builder::PossibleValue;
 
-use super::options::{GeneralOptions, InputOptions};
+use super::options::{GeneralOptions, InputOptions, ServiceOptions};
 use super::values::StateAuth;
+use crate::api::sign_in::AuthMethod;
 use crate::outside::shell_word;
 
 impl GeneralOptions {
@@ -24,6 +26,24 @@ impl GeneralOptions {
     }
 }
 
+impl ServiceOptions {
+    /// What a command must repeat that calls the same service as the same app; each option with a blank before it.
+    pub(crate) fn repeated(&self) -> String {
+        let option =
+            |name: &str, word: Option<String>| word.map(|word| format!(" --{name} {word}")).unwrap_or_default();
+        let chosen = |value: Option<PossibleValue>| value.map(|value| value.get_name().to_owned());
+        let cloud = option("cloud", chosen(self.cloud.and_then(|cloud| cloud.to_possible_value())));
+        let method = self.auth.to_possible_value().filter(|_| self.auth != AuthMethod::Auto);
+        option("base-url", self.base_url.as_ref().map(shell_word))
+            + &cloud
+            + if self.allow_host { " --allow-host" } else { "" }
+            + &option("auth", chosen(method))
+            + if self.no_browser { " --no-browser" } else { "" }
+            + &option("client-secret-file", self.client_secret_file.as_ref().map(shell_word))
+            + &option("token-file", self.token_file.as_ref().map(shell_word))
+    }
+}
+
 impl InputOptions {
     /// What a command must repeat that reads rows of this input again, as they are written in results: in UTF-8, whatever
     /// the settings say of inputs. Each option has a blank before it.
@@ -36,5 +56,27 @@ impl InputOptions {
             separator => format!(" --tag-separator {}", shell_word(&separator.to_string())),
         });
         format!("{encoding}{accept}{}", separator.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::{Cli, Command};
+
+    #[test]
+    fn who_signs_in_like_this_is_advised_to_do_so_again() {
+        for options in [
+            "",
+            " --base-url 'https://api.example/a b' --cloud gcc --allow-host --auth device-code",
+            " --auth browser --no-browser --client-secret-file s --token-file t",
+        ] {
+            let line = format!("tagfleet resume{options}").replace(" b'", "_b'").replace('\'', "");
+            let Command::Resume(resume) = Cli::try_parse_from(line.split(' ')).expect("options").command else {
+                panic!("another command");
+            };
+            assert_eq!(resume.changing.service.repeated(), options.replace(" b'", "_b").replace('\'', ""));
+        }
     }
 }

@@ -103,6 +103,7 @@ impl Connection {
     pub(super) async fn identity(&self) -> Result<Identity, SignInError> {
         let sign_in = self.client.sign_in();
         let (tenant, app) = (sign_in.tenant_id().map(str::to_owned), sign_in.client_id().map(str::to_owned));
+        let is_person = sign_in.method().asks_a_person();
         if app.is_some() && tenant.as_deref().is_some_and(is_tenant_id) {
             // A sign-in service in trouble is for the calls to wait for; a token of somebody else's is known before any.
             if sign_in.expects_tenant()
@@ -111,7 +112,7 @@ impl Connection {
             {
                 return Err(error);
             }
-            return Ok(Identity { tenant, app });
+            return Ok(Identity { tenant, app, is_person });
         }
         let token = sign_in.token().await?;
         let claims = token.claims();
@@ -119,6 +120,7 @@ impl Connection {
         Ok(Identity {
             tenant: claimed(|claims| &claims.tenant_id).or(tenant),
             app: claimed(|claims| &claims.application_id).or(app),
+            is_person: is_person || claims.is_some_and(TokenClaims::is_delegated),
         })
     }
 

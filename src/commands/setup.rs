@@ -49,6 +49,8 @@ pub(super) struct CommandSetup<'a> {
     ends_at: Option<Instant>,
     /// What a time of day means that was named as the deadline.
     deadline: Option<Deadline>,
+    /// Which service, and how to sign in, as commands that are suggested must repeat it.
+    calling_options: String,
 }
 
 impl<'a> CommandSetup<'a> {
@@ -64,6 +66,8 @@ impl<'a> CommandSetup<'a> {
         let clock = system_clock()?;
         let began = clock.boot_time();
         process_limits::allow(quota_options.concurrency)?;
+        // In a rehearsal nobody signs in.
+        let calling_options = if sandbox { String::new() } else { service.repeated() } + &general.repeated();
         named_files::check_certificates()?;
         let environment = |name: &str| general.settings.variable(name);
         let state = command.state_place(sandbox)?;
@@ -93,7 +97,7 @@ impl<'a> CommandSetup<'a> {
         };
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { command, state, service, clock: Arc::new(clock), began, calls, ends_at, deadline })
+        Ok(Self { command, state, service, clock: Arc::new(clock), began, calls, ends_at, deadline, calling_options })
     }
 
     /// The same for a command that changes the tenant.
@@ -146,6 +150,7 @@ impl<'a> CommandSetup<'a> {
         work: impl AsyncFnOnce(&Tenant<Client>, &mut RunContext) -> Result<ExitStatus, CommandError>,
     ) -> Result<ExitStatus, CommandError> {
         let mut context = run_context(self.command, self.began);
+        context.calling_options = self.calling_options;
         if let Some(time) = self.ends_at {
             context.screen.end_at(time);
         }
@@ -206,6 +211,7 @@ pub(super) fn run_context(command: CommandContext<'_>, began: BootTime) -> RunCo
         json: general.json,
         live_status: watched.map(Watched::live_status),
         repeated_options: general.repeated(),
+        calling_options: String::new(),
         reading_options: String::new(),
         tick: TICK,
         consent: Arc::new(Confirmation),

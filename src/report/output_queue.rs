@@ -35,20 +35,49 @@ pub(crate) enum Importance {
 
 /// From when on somebody wants the process to end.
 #[derive(Debug, Default)]
-pub(super) struct Patience(Mutex<Option<Instant>>);
+pub(super) struct Patience(Mutex<Leaving>);
+
+#[derive(Debug, Default)]
+struct Leaving {
+    end: Option<Instant>,
+    /// When the first data were delivered after it: calls that were under way may have been waited for until then.
+    delivering: Option<Instant>,
+}
 
 impl Patience {
     /// The process is to end from then on; the earliest time counts.
     pub(super) fn ends_at(&self, time: Instant) {
-        let mut end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *end = Some(end.map_or(time, |earlier| earlier.min(time)));
+        let mut leaving = self.lock();
+        leaving.end = Some(leaving.end.map_or(time, |earlier| earlier.min(time)));
     }
 
-    /// Whether nobody waits any more for a reader who took something for the last time then.
+    /// Whether nobody waits any more to be read by somebody who took something for the last time then.
     fn is_over(&self, last_read: Instant) -> bool {
-        let end = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        end.is_some_and(|end| end.max(last_read).elapsed() > GRACE || end.elapsed() > MAXIMUM_GRACE)
+        self.lock().end.is_some_and(|end| is_over(end, last_read))
     }
+
+    /// The same for data.
+    fn is_over_for_data(&self, last_read: Instant) -> bool {
+        let leaving = self.lock();
+        leaving.end.is_some_and(|end| is_over(leaving.delivering.map_or(end, |began| end.max(began)), last_read))
+    }
+
+    /// Data begin to be delivered.
+    fn begin_delivery(&self) {
+        let (mut leaving, now) = (self.lock(), Instant::now());
+        if leaving.end.is_some_and(|end| end <= now) {
+            leaving.delivering.get_or_insert(now);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Leaving> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a reader who took something for the last time then has had the time that readers have from the end on.
+fn is_over(end: Instant, last_read: Instant) -> bool {
+    end.max(last_read).elapsed() > GRACE || end.elapsed() > MAXIMUM_GRACE
 }
 
 /// A stream that is written by a thread of its own.
@@ -133,10 +162,11 @@ impl OutputQueue {
     /// When they cannot be written. A reader who reads nothing until then is no reader who has gone: he may still read
     /// what is a part only, and must be told.
     pub(super) fn deliver(&self, bytes: &[u8], patience: &Patience) -> io::Result<()> {
+        patience.begin_delivery();
         let mut state = self.shared.lock();
         self.take(&mut state, bytes);
         let awaited = state.taken;
-        let mut state = self.shared.wait(state, awaited, |last_read| patience.is_over(last_read));
+        let mut state = self.shared.wait(state, awaited, |last_read| patience.is_over_for_data(last_read));
         if state.finished < awaited {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it"));
         }
@@ -296,6 +326,18 @@ mod tests {
     }
 
     #[test]
+    fn whoever_reads_has_time_for_data_that_are_delivered_long_after_the_end() {
+        let (output_queue, allow, heard) = suspended();
+        let patience = Patience::default();
+        patience.ends_at(Instant::now().checked_sub(MAXIMUM_GRACE * 2).expect("a machine that has run for a while"));
+        allow.send(()).expect("a writer");
+        assert!(output_queue.deliver(b"one", &patience).is_ok());
+        allow.send(()).expect("a writer");
+        assert!(output_queue.deliver(b"two", &patience).is_ok());
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [b"one".to_vec(), b"two".to_vec()]);
+    }
+
+    #[test]
     fn nobody_waits_for_a_reader_when_the_process_is_to_end() {
         let (output_queue, allow, heard) = suspended();
         let patience = Patience::default();
@@ -305,6 +347,7 @@ mod tests {
         let long_ago = Instant::now().checked_sub(MAXIMUM_GRACE + GRACE).expect("a machine that has run for a while");
         patience.ends_at(long_ago);
         patience.ends_at(Instant::now());
+        patience.0.lock().expect("a lock").delivering = Some(long_ago);
         let gone = output_queue.deliver(b"two", &patience).expect_err("nobody reads");
         assert_eq!(gone.kind(), io::ErrorKind::TimedOut);
         output_queue.say(b"three", &patience);

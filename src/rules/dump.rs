@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use crate::input::{TagOddity, folded};
 use crate::inventory::Inventory;
 use crate::model::Tag;
-use crate::outside::shown;
+use crate::outside::{is_harmless, shown};
 use crate::words::counted;
 
 /// How many machines are named for each tag.
@@ -105,8 +105,9 @@ fn toml_text(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => written.extend(['\\', character]),
-            it if it.is_control() => {
-                let _written = write!(written, "\\u{:04X}", u32::from(it));
+            // What could not be shown as it is would be written otherwise on its way out.
+            it if !is_harmless(it) => {
+                let _written = write!(written, "\\U{:08X}", u32::from(it));
             }
             it => written.push(it),
         }

@@ -269,7 +269,7 @@ impl<'a, T: Transport> Application<'a, T> {
             host: self.tenant.host.clone(),
             input_path: input.path.clone(),
             results_path: self.order.target.absolute_path(),
-            note: self.order.run.note.clone(),
+            note: self.order.run.kept_note(),
             delimiter: input.sheet.dialect.delimiter,
             byte_order_mark: input.sheet.dialect.byte_order_mark,
             header: input.sheet.header.clone(),

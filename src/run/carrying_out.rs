@@ -15,7 +15,7 @@ use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors,
 use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
 use crate::model::{SANDBOX_RUN_PREFIX, Status};
-use crate::outside::shown;
+use crate::outside::{Outside, shown};
 use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
     joined, kept_text, write_results,
@@ -43,6 +43,13 @@ pub(crate) struct RunOptions {
     pub(crate) keep_runs: Duration,
     /// Where its report goes, if one is wanted.
     pub(crate) report: Option<PageTarget>,
+}
+
+impl RunOptions {
+    /// The remark as it is stored: without the secrets of this process.
+    pub(super) fn kept_note(&self) -> Option<String> {
+        self.note.as_deref().map(|note| Outside::new(note).json())
+    }
 }
 
 /// A run that is stored.
@@ -186,7 +193,7 @@ impl<T: Transport> Run<'_, T> {
             totals: &totals,
             target: self.target,
             open,
-            repeated_options,
+            repeated_options: &context.calling_options,
             reading_options: &context.reading_options,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
@@ -209,8 +216,7 @@ impl<T: Transport> Run<'_, T> {
     /// A report that cannot be made changes nothing of the run.
     async fn report(&self, context: &RunContext) {
         let Some(target) = &self.options.report else { return };
-        let made =
-            Page::of(&self.tenant.store, self.id, &context.repeated_options, self.tenant.clock.wall_time()).await;
+        let made = Page::of(&self.tenant.store, self.id, &context.calling_options, self.tenant.clock.wall_time()).await;
         let written = match made {
             Ok(page) => target.write(&page.html(), &context.screen),
             Err(error) => Err(error.into()),

@@ -36,6 +36,8 @@ pub(crate) struct RunContext {
     pub(crate) live_status: Option<LiveStatus>,
     /// Options that commands which are suggested must repeat, such as the state directory; each with a blank before it.
     pub(crate) repeated_options: String,
+    /// The same of those that call the service: how to sign in, and where.
+    pub(crate) calling_options: String,
     /// Options that the command must repeat which feeds rows back, since they are written as they were read.
     pub(crate) reading_options: String,
     /// How often the progress of a run is shown.

@@ -114,7 +114,7 @@ pub(super) async fn go_on<T: Transport>(
     if let Some(run) = taken_back {
         tenant.store.close_run(run).await?;
     }
-    if let Some(note) = options.note.clone() {
+    if let Some(note) = options.kept_note() {
         tenant.store.set_note(key, note).await?;
     }
     context.say(&format!("Resuming run {id}: {}.", operations_left(changes)));

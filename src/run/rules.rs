@@ -146,6 +146,7 @@ async fn prepare<T: Transport>(
     as_listed: bool,
     context: &mut RunContext,
 ) -> Result<Prepared, CommandError> {
+    tenant.refuse_person()?;
     let RulesOrder { name, path, declaration, ceilings } = rules;
     let in_force = tenant.store.declarations(tenant.account, &tenant.host).await?;
     let before = in_force.iter().find(|one| one.declared.name == declaration.name);
@@ -412,6 +413,7 @@ pub(crate) async fn dump_rules<T: Transport>(
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    tenant.refuse_person()?;
     let MachinesRead { inventory, .. } = tenant.read_machines(context).await?;
     let Some(text) = crate::rules::dump(&inventory, name, prefixes) else {
         let begins = prefixes.iter().map(|prefix| format!("\"{}\"", shown(prefix))).collect::<Vec<_>>().join(" or ");

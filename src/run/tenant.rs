@@ -52,6 +52,8 @@ pub(crate) struct Identity {
     pub(crate) tenant: Option<String>,
     /// The app.
     pub(crate) app: Option<String>,
+    /// Whether a person has signed in, whose list shows only some of the tenant's machine groups.
+    pub(crate) is_person: bool,
 }
 
 /// How calls are made, whoever makes them.
@@ -99,6 +101,7 @@ pub(crate) struct Tenant<T> {
     pub(super) gate: GateSettings,
     /// Why it is not known whose quota is used. Then no call may be made, and the store is one that nobody sees again.
     pub(super) unknown: Option<EndReason>,
+    is_person: bool,
     failed_reading: Mutex<ReadProgress>,
     /// The machines as they were read before the input was, for the next who wants to read them.
     read_ahead: Mutex<Option<MachinesRead>>,
@@ -128,8 +131,9 @@ impl<T: Transport> Tenant<T> {
             // A second account of one app would have a second quota, so what is said of rows is kept in memory only.
             Err(reason) => (Store::in_memory(clock.clone())?, Identity::default(), Some(reason)),
         };
-        let tenant = identity.tenant.unwrap_or_else(|| format!("{UNNAMED} at {}", service.host));
-        let account = store.account(&tenant, identity.app.as_deref().unwrap_or(UNNAMED)).await?;
+        let Identity { tenant, app, is_person } = identity;
+        let tenant = tenant.unwrap_or_else(|| format!("{UNNAMED} at {}", service.host));
+        let account = store.account(&tenant, app.as_deref().unwrap_or(UNNAMED)).await?;
         let CallOptions { quota, mut scope, concurrency, deadline, maximum_outage } = calls;
         if scope.counts_bulk_apart() && store.tag_calls_count_together(account).await? {
             scope = QuotaScope::Api;
@@ -157,6 +161,7 @@ impl<T: Transport> Tenant<T> {
             clock,
             gate,
             unknown,
+            is_person,
             failed_reading,
             read_ahead,
         })
@@ -176,6 +181,17 @@ impl<T: Transport> Tenant<T> {
                 Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("interrupted"))
             }
         }
+    }
+
+    /// Refuses rules where a person has signed in: machines that the list does not show to this person would pass for gone.
+    pub(super) fn refuse_person(&self) -> Result<(), CommandError> {
+        if !self.is_person {
+            return Ok(());
+        }
+        let message = "files of rules need a list of the whole tenant, and a person's list shows only the machine groups \
+            that the person may see; nothing was planned";
+        let hint = "sign in as an app (tagfleet help sign-in)";
+        Err(CommandError::text(ExitStatus::InputRefused, message, Some(hint)))
     }
 
     /// Refuses to go on with a run or to take one back where this process was the first to see that the state has lost a

@@ -208,7 +208,7 @@ fn new_run<T: Transport>(
         host: tenant.host.clone(),
         input_path: input.path.clone(),
         results_path: order.target.absolute_path(),
-        note: order.run.note.clone(),
+        note: order.run.kept_note(),
         delimiter: input.sheet.dialect.delimiter,
         byte_order_mark: false,
         header: input.sheet.header.clone(),

@@ -4,6 +4,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::checking::token;
 use crate::machines::{id, with_ids};
 use crate::process::{Ended, Program, wait_until};
 use crate::rehearsal::Folder;
@@ -269,6 +270,42 @@ fn a_fresh_dump_changes_nothing() {
     exits(run(&server, &folder, "rules --dump --prefix NONE-"), 3);
     exits(run(&server, &folder, "rules --dump"), 2);
     exits(run(&server, &folder, "rules"), 2);
+}
+
+#[test]
+fn a_dump_can_be_read_whatever_its_tags_hold() {
+    let odd = [
+        "SITE-\u{202e}1",
+        "SITE-\u{200b}",
+        "SITE-\u{a0}x",
+        "SITE-\u{3000}",
+        "SITE-\u{2028}",
+        "SITE-\\u0041",
+        "SITE-\u{7f}",
+    ];
+    let all = (1..).zip(odd).map(|(number, tag)| machine(number).tagged(tag));
+    let server = Tenant::of(all.chain([machine(20).tagged("SITE-ok")])).serve();
+    let folder = Folder::new();
+    let dumped = exits(run(&server, &folder, "rules --dump --prefix SITE-"), 0);
+    let told = exits(over(&server, &folder, &text(&dumped), "plan fleet.toml --json"), 0).object();
+    assert_eq!((&told["changes"], &told["unchanged"]), (&json!(0), &json!(2)), "{}", text(&dumped));
+}
+
+#[test]
+fn a_person_sees_too_few_machines_for_rules() {
+    let server = Tenant::of(machines()).serve();
+    let folder = Folder::new();
+    folder.write("fleet.toml", FLEET);
+    for line in ["plan fleet.toml", "apply fleet.toml --yes", "verify fleet.toml", "rules --dump --prefix SITE-"] {
+        let mut command = folder.command();
+        command
+            .envs(server.variables())
+            .env("TAGFLEET_TOKEN", token(&json!({"scp": "Machine.ReadWrite", "roles": []})));
+        command.args(line.split_whitespace());
+        let ended = exits(Program::start(command, None, true).end(), 3);
+        assert!(ended.messages.contains("a person's list shows only"), "{line}: {}", ended.messages);
+    }
+    assert_eq!(server.requests().len(), 0);
 }
 
 #[test]

@@ -17,6 +17,16 @@ fn is_nowhere(secret: &str, outcome: &Outcome) {
 }
 
 #[test]
+fn a_secret_in_a_note_is_not_kept() {
+    let rehearsal = Rehearsal::new().variable("AZURE_CLIENT_SECRET", CANARY).sandbox("").rows("#1,A,Add,");
+    let outcome = rehearsal.option("--note", &format!("CHG-7 {CANARY}")).run().exits(0);
+    is_nowhere(CANARY, &outcome);
+    let mut runs = outcome.folder().command();
+    let shown = runs.args(["runs", "--json"]).output().expect("it ends").stdout;
+    assert!(contains(&shown, b"CHG-7") && !contains(&shown, CANARY.as_bytes()), "{}", String::from_utf8_lossy(&shown));
+}
+
+#[test]
 fn a_client_secret_is_found_nowhere() {
     let faults = "--latency 5ms --fault unauthorized=5% --fault html=5% --fault reset=5% --fault unavailable=5% \
                   --fault-limit 6";

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::checking::{TENANT, token};
 use crate::machines::rows_adding;
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
@@ -138,6 +141,17 @@ fn a_ready_token_signs_in() {
     ready().in_folder(&folder).with("--token-file token").run().exits(0);
     let counters = sandbox.end();
     assert_eq!((counters.of("tokens"), counters.of("tags")), (1, 3), "only this test has asked for a token");
+}
+
+#[test]
+fn a_token_of_another_tenant_than_the_variable_names_calls_nobody() {
+    let server = answers_calls(500, "InternalServerError");
+    let of_other = token(&json!({"tid": "99999999-2222-3333-4444-555555555555"}));
+    let outcome =
+        Rehearsal::at_stand_in(&server).variable("TAGFLEET_TOKEN", &of_other).variable("AZURE_TENANT_ID", TENANT);
+    let outcome = outcome.rows("#1,A,Add,").run().exits(4);
+    assert!(outcome.output().contains(&format!("and not of {TENANT}")), "{}", outcome.output());
+    assert_eq!(server.requests().len(), 0);
 }
 
 #[test]

@@ -173,14 +173,15 @@ impl SignInError {
                     .to_owned(),
             ),
             Self::Refused { method, code, .. } => {
-                let code = code.and_then(|code| hints::for_policy(*method, code).or_else(|| hints::for_code(code)));
+                let code = code
+                    .and_then(|code| hints::for_policy(*method, code).or_else(|| hints::for_code(*method, code)));
                 code.or_else(|| hints::for_method(*method)).map(str::to_owned)
             }
             Self::Abandoned { .. } => Some("run the same command again, and sign in as it says".to_owned()),
             Self::SameToken { method } => Some(hints::for_same_token(*method).to_owned()),
             Self::OtherTenant { .. } => Some(
-                "the profile names the tenant: sign in with a token of that one, name the tenant by its id, or choose the \
-                 profile that the token belongs to"
+                "the profile or AZURE_TENANT_ID names the tenant: sign in with a token of that one, name the tenant by its \
+                 id, or choose the profile that the token belongs to"
                     .to_owned(),
             ),
             Self::TokenEnded { .. } => Some(
@@ -242,6 +243,7 @@ mod tests {
             (SignInMethod::Workload, Some(700_212), "federated"),
             (SignInMethod::Secret, Some(500_011), "Defender"),
             (SignInMethod::AzureCli, Some(700_082), "az login"),
+            (SignInMethod::DeviceCode, Some(70_043), "with the same --auth"),
             (SignInMethod::Browser, Some(53_003), "--auth device-code"),
             (SignInMethod::DeviceCode, Some(53_000), "--auth browser"),
             (SignInMethod::Browser, Some(7_000_218), "Allow public client flows"),

@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 /// What to do for the numbers that a misconfigured app meets. The numbers are Microsoft's; its page
 /// on authentication error codes warns that they may change, so nothing but the hint depends on
 /// them.
-pub(super) fn for_code(code: u32) -> Option<&'static str> {
+pub(super) fn for_code(method: SignInMethod, code: u32) -> Option<&'static str> {
     Some(match code {
         7_000_215 => {
             "the client secret is wrong: set AZURE_CLIENT_SECRET (or --client-secret-file) to \
@@ -51,7 +51,12 @@ pub(super) fn for_code(code: u32) -> Option<&'static str> {
         }
         65_001 => "the app lacks consent: give it the delegated permission Machine.ReadWrite of WindowsDefenderATP",
         53_003 => "a Conditional Access policy blocks this sign-in: ask whoever keeps the policies",
-        50_076 | 50_079 | 50_078 | 50_173 | 70_043 | 700_082 => "run `az login` again, then repeat the command",
+        50_076 | 50_079 | 50_078 | 50_173 | 70_043 | 700_082 if method == SignInMethod::AzureCli => {
+            "run `az login` again, then repeat the command"
+        }
+        50_076 | 50_079 | 50_078 | 50_173 | 70_043 | 700_082 => {
+            "the sign-in has ended: run the command again, or `tagfleet resume` with the same --auth, and sign in anew"
+        }
         _ => return None,
     })
 }

@@ -77,6 +77,8 @@ pub(crate) struct SignIn {
     shared_prompt: SharedPrompt,
     cache: TokenCache,
     expected_tenant: Option<ExpectedTenant>,
+    /// Whether a token has to prove whose it is before anything is done.
+    is_proven_first: bool,
 }
 
 /// How long a person has to sign in with a browser.
@@ -111,9 +113,13 @@ impl SignIn {
             None => identity_source(method, settings)?,
         };
         let cache = TokenCache::new(method, source);
-        let expected_tenant = settings.expected_tenant.as_deref();
-        let expected_tenant = expected_tenant.map(|tenant| ExpectedTenant::new(tenant, application.is_some()));
-        Ok(Self { method, application, shared_prompt, cache, expected_tenant })
+        let expected_tenant = match (&settings.expected_tenant, &settings.tenant_id) {
+            (Some(tenant), _) => Some(ExpectedTenant::proven(tenant, application.is_some())),
+            (None, Some(tenant)) => Some(ExpectedTenant::not_denied(tenant)),
+            (None, None) => None,
+        };
+        let is_proven_first = settings.expected_tenant.is_some();
+        Ok(Self { method, application, shared_prompt, cache, expected_tenant, is_proven_first })
     }
 
     /// How the sign-in is done, with `auto` decided.
@@ -161,7 +167,7 @@ impl SignIn {
 
     /// Whether it is known beforehand whose tokens these must be.
     pub(crate) fn expects_tenant(&self) -> bool {
-        self.expected_tenant.is_some()
+        self.is_proven_first
     }
 
     /// A token of another tenant than it must be of is none, however it came.

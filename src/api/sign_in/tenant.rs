@@ -8,13 +8,19 @@ use super::token::BearerToken;
 pub(super) struct ExpectedTenant {
     /// Its id, or one of its domains.
     name: String,
-    /// Whether the address that issues the tokens names it, so that a token need not.
+    /// Whether a token need not name it, since the address that issues the tokens does, or nobody asks for a proof.
     is_of_issuer: bool,
 }
 
 impl ExpectedTenant {
-    pub(super) fn new(name: &str, is_of_issuer: bool) -> Self {
+    /// That of a profile: a token has to say that it is of the tenant.
+    pub(super) fn proven(name: &str, is_of_issuer: bool) -> Self {
         Self { name: name.trim().to_owned(), is_of_issuer }
+    }
+
+    /// That of `AZURE_TENANT_ID`: a token must not say that it is of another one. A domain and an opaque token say nothing.
+    pub(super) fn not_denied(name: &str) -> Self {
+        Self::proven(name, true)
     }
 
     /// Hands a token on that is of the tenant.
@@ -70,8 +76,23 @@ mod tests {
             ("contoso.com", false, Some(other), false),
             ("contoso.com", false, Some("Contoso.com"), true),
         ] {
-            let checked = ExpectedTenant::new(expected, is_of_issuer).check(token(claimed));
+            let checked = ExpectedTenant::proven(expected, is_of_issuer).check(token(claimed));
             assert_eq!(checked.is_ok(), is_taken, "{expected} {is_of_issuer} {claimed:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_says_it_is_of_another_tenant_than_the_variable_is_none() {
+        let other = "00000000-0000-0000-0000-000000000000";
+        for (named, claimed, is_taken) in [
+            (ID, Some(ID), true),
+            (ID, Some(other), false),
+            (ID, None, true),
+            ("contoso.com", Some(other), true),
+            ("contoso.com", None, true),
+        ] {
+            let checked = ExpectedTenant::not_denied(named).check(token(claimed));
+            assert_eq!(checked.is_ok(), is_taken, "{named} {claimed:?}");
         }
     }
 

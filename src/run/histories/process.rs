@@ -164,6 +164,7 @@ impl Process {
             json: false,
             live_status: None,
             repeated_options: String::new(),
+            calling_options: String::new(),
             reading_options: String::new(),
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),
@@ -213,7 +214,8 @@ impl Process {
             description: "api.example".to_owned(),
             is_sandbox: false,
         };
-        let identity = async { Ok(Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()) }) };
+        let identity =
+            async { Ok(Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()), is_person: false }) };
         let tenant = Tenant::open(service, identity, store, Arc::clone(&self.clock), self.calls(), context).await?;
         let input = match waiting {
             Some(order) => Some(check_input_with_machines(&tenant, order, context).await?),

@@ -118,7 +118,7 @@ struct Invocation {
 
 impl Default for Invocation {
     fn default() -> Self {
-        let identity = Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()) };
+        let identity = Identity { tenant: Some("tenant".to_owned()), app: Some("app".to_owned()), is_person: false };
         Self {
             joins: true,
             inventory: true,
@@ -223,6 +223,7 @@ impl World {
             json: false,
             live_status: None,
             repeated_options: String::new(),
+            calling_options: String::new(),
             reading_options: String::new(),
             tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
