@@ -4,10 +4,8 @@ use std::borrow::Cow;
 
 use calamine::{DataRef, ExcelDateTime};
 
-use super::formats::Shows;
+use super::formats::{Shows, number_text};
 
-/// Numbers from here on have more digits than a spreadsheet keeps: what was one of 40 digits must not look like an id.
-const DIGITS_END: f64 = 1e15;
 /// The last day that a spreadsheet knows is the one before this.
 const DAYS_END: f64 = 2_958_466.0;
 
@@ -39,18 +37,6 @@ pub(super) fn shown_value<'c>(value: &'c DataRef<'_>, shows: Shows) -> (Cow<'c, 
 /// Whether a text is a date without a time.
 fn is_date(text: &str) -> bool {
     text.len() == "2026-11-26".len() && text.contains('-')
-}
-
-/// The number itself, whatever a format makes of it.
-pub(super) fn number_text(number: f64) -> String {
-    if number == 0.0 {
-        return "0".to_owned();
-    }
-    if number.abs() < DIGITS_END {
-        return number.to_string();
-    }
-    let scientific = format!("{number:E}");
-    if scientific.contains("E-") { scientific } else { scientific.replace('E', "E+") }
 }
 
 fn time_text(time: &ExcelDateTime) -> String {

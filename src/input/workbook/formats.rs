@@ -7,7 +7,7 @@ use calamine::Style;
 
 /// The custom formats' numbers begin here; below, some are of a language, and stand in no file.
 const CUSTOM_FORMATS: u32 = 164;
-/// From here on a number has more digits than a spreadsheet keeps.
+/// Numbers from here on have more digits than a spreadsheet keeps: what was one of 40 digits must not look like an id.
 const DIGITS_END: f64 = 1e15;
 /// The most digits that a cell without a format shows, of a whole number and of another.
 const GENERAL_DIGITS: (usize, usize) = (11, 10);
@@ -17,6 +17,8 @@ const GENERAL_SMALLEST: f64 = 0.0001;
 const MANTISSA_DIGITS: usize = 6;
 /// Stands for whatever in a format is not understood.
 const UNKNOWN: char = '\u{fffd}';
+/// Stands for a condition under which a section counts.
+const CONDITION: char = '\u{fffc}';
 
 /// What a style shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Shows {
         if has_text_section && sections.len() > 1 {
             sections.pop();
         }
-        let is_conditional = sections.len() > 1 && sections.iter().any(|section| section.contains(UNKNOWN));
+        let is_conditional = sections.iter().any(|section| section.contains(CONDITION));
         let form = if is_conditional { Form::Other } else { sections.first().map_or(Form::Other, |it| Form::of(it)) };
         Self { form, apart: (sections.len() > 1, sections.len() > 2), text }
     }
@@ -122,7 +124,7 @@ impl Form {
 
 /// What a cell without a format shows of a number.
 fn general(number: f64) -> Option<String> {
-    let text = super::cells::number_text(number);
+    let text = number_text(number);
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let is_certain = if let Some((mantissa, _)) = text.split_once('E') {
         mantissa.bytes().filter(u8::is_ascii_digit).count() <= MANTISSA_DIGITS
@@ -132,6 +134,18 @@ fn general(number: f64) -> Option<String> {
         digits <= GENERAL_DIGITS.0
     };
     is_certain.then_some(text)
+}
+
+/// The number itself, whatever a format makes of it.
+pub(super) fn number_text(number: f64) -> String {
+    if number == 0.0 {
+        return "0".to_owned();
+    }
+    if number.abs() < DIGITS_END {
+        return number.to_string();
+    }
+    let scientific = format!("{number:E}");
+    if scientific.contains("E-") { scientific } else { scientific.replace('E', "E+") }
 }
 
 /// The sections of a format, in lower case, without colours, and without what only makes room.
@@ -153,7 +167,11 @@ fn sections(code: &str) -> Vec<String> {
             '"' => piece.extend(characters.by_ref().take_while(|it| *it != '"').map(literal)),
             '[' => {
                 let inner: String = characters.by_ref().take_while(|it| *it != ']').collect();
-                piece.extend((!is_colour(&inner)).then_some(UNKNOWN));
+                match inner.chars().next() {
+                    Some('<' | '>' | '=') => piece.push(CONDITION),
+                    _ if is_colour(&inner) => {}
+                    _ => piece.push(UNKNOWN),
+                }
             }
             other => piece.extend(other.to_lowercase()),
         }

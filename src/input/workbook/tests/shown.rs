@@ -15,7 +15,7 @@ fn styled(number: u32, cells: &[(u32, &str)]) -> String {
 
 #[test]
 fn a_cell_that_shows_something_else_is_no_text() {
-    let id = |number: u32| format!("{number:040x}");
+    let id = |number: u32| format!("a{number:039x}");
     let ids: Vec<String> = (0..12).map(id).collect();
     let order =
         |number: u32, tag: (u32, &str)| styled(number, &[(0, &ids[number as usize]), tag, (0, "Add"), (5, "9")]);
@@ -53,7 +53,7 @@ fn a_cell_that_shows_something_else_is_no_text() {
 #[test]
 fn a_filter_takes_numbers_and_dates_whatever_they_show_and_no_other_text_for_them() {
     let cells = |number: u32, share: (u32, &str), date: (u32, &str)| {
-        styled(number, &[(0, &format!("{number:040x}")), share, date])
+        styled(number, &[(0, &format!("a{number:039x}")), share, date])
     };
     let rows = [
         row(1, &["machineId", "share", "seen"]),
