@@ -100,7 +100,8 @@ impl BoundFilter {
     pub fn texts(&self) -> Vec<usize> {
         let mut slots = Vec::new();
         self.filter.expression.each_test(&mut |test| {
-            if !matches!(test.check, Check::Number(_) | Check::Date(_)) {
+            // Whether a cell holds something is no question of its text either.
+            if !matches!(test.check, Check::Number(_) | Check::Date(_) | Check::Empty { .. }) {
                 slots.push(test.slot);
             }
         });

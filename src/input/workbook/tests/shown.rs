@@ -74,6 +74,7 @@ fn a_filter_takes_numbers_and_dates_whatever_they_show_and_no_other_text_for_the
     };
     assert_eq!(lines("share > 6"), (vec![3, 4], vec![]));
     assert_eq!(lines("share < 1 and seen < datetime(2026-11-27)"), (vec![2], vec![]));
+    assert_eq!(lines("isnotempty(seen)"), (vec![2, 3, 4], vec![]));
     let wrong = |column: &str, lines: &[u32]| lines.iter().map(|line| (*line, Some(column.to_owned()))).collect();
     assert_eq!(lines("share == \"7\""), (vec![4], wrong("share", &[2, 3])));
     assert_eq!(lines("share > 6 and not(tolower(seen) startswith \"2026\")"), (vec![4], wrong("seen", &[2, 3])));
