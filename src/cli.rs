@@ -35,7 +35,7 @@ pub(crate) use options::{
 };
 pub(crate) use origin::{Origin, SettingInForce};
 pub(crate) use program::Cli;
-pub(crate) use rules::{RulesOptions, is_rules};
+pub(crate) use rules::{GivenOptions, NOT_OF_RULES, RulesOptions, is_rules};
 pub(crate) use state::{StateCommand, StateOptions};
 pub(crate) use tags::{RetagOptions, TagsCommand, TagsOptions};
 #[cfg(any(test, fuzzing))]

@@ -20,7 +20,7 @@ use clap::{ArgMatches, Command};
 use self::keys::{Keys, WITHOUT_SETTINGS};
 use self::setting::{Setting, is_credential, is_overruled, is_set, replaces};
 use super::origin::SettingInForce;
-use super::rules::is_rules;
+use super::rules::{NOT_OF_RULES, is_rules};
 use crate::config::{Environment, Profile, SettingsError, SettingsFile, settings_places};
 use crate::outside::shown;
 
@@ -77,11 +77,8 @@ impl Call {
     /// Whether a setting says something of files of orders, and the command has none. How a list is read matters where one
     /// is named.
     fn has_no_use_for(&self, key: &str) -> bool {
-        const OF_ORDERS: [&str; 6] =
-            ["skip-invalid", "tag-separator", "allow-empty", "guard-removals", "guard-changes", "no-inventory"];
-        const OF_LISTS: [&str; 2] = ["encoding", "accept"];
-        let is_of_list = OF_LISTS.contains(&key) && !self.typed.contains("inventory");
-        self.is_of_rules && (OF_ORDERS.contains(&key) || is_of_list)
+        self.is_of_rules
+            && NOT_OF_RULES.iter().any(|it| it.name == key && it.is_useless(self.typed.contains("inventory")))
     }
 
     /// Whether the command goes to a tenant, and whoever it signs in as matters.

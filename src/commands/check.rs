@@ -190,7 +190,8 @@ impl Findings {
             }
         };
         let connection = Connection::to_service(config);
-        let method = connection.as_ref().ok().map(|connection| connection.client.sign_in().method());
+        // Known by what is set, whatever is wrong with it.
+        let method = config.sign_in.choose_method().ok();
         let asks_nobody =
             matches!(method, Some(SignInMethod::Token | SignInMethod::ManagedIdentity | SignInMethod::AzureCli));
         let (base_url, authority) = (&config.client.base_url, Url::parse(&config.sign_in.authority_host).ok());
@@ -234,8 +235,13 @@ impl Findings {
         connection.prompt_on(screen);
         let token = self.token(&connection).await?;
         let Some(token) = self.unless_failed("token", token)? else { return Ok(None) };
-        let verdict = token::judged(token.claims(), &config.sign_in, Timestamp::now()).map(|text| ((), text));
-        self.took("token", verdict)?;
+        match token.claims() {
+            Some(claims) => {
+                let verdict = token::judged(claims, &config.sign_in, Timestamp::now()).map(|text| ((), text));
+                self.took("token", verdict)?;
+            }
+            None => self.skip(&["token"], token::OPAQUE)?,
+        }
         Ok(Some(connection))
     }
 
@@ -248,8 +254,15 @@ impl Findings {
         let token = self.context.look(self.clock.as_ref(), until, sign_in.token()).await?;
         Ok(token.map_or_else(
             || {
-                let message = format!("no token has come within {}", describe_duration(TOKEN_PATIENCE));
-                let hint = "the sign-in service can be reached, but does not answer; try again later";
+                let within = describe_duration(TOKEN_PATIENCE);
+                let message = format!("no token has come within {within}, signing in {method}");
+                let hint = match method {
+                    SignInMethod::ManagedIdentity => {
+                        "whoever gives out this machine's tokens (IDENTITY_ENDPOINT, or the metadata service) does not \
+                         answer; try again later"
+                    }
+                    _ => "the sign-in service can be reached, but does not answer; try again later",
+                };
                 Err(CommandError::text(ExitStatus::StoppedEarly, message, Some(hint)))
             },
             |token| token.map_err(CommandError::sign_in),

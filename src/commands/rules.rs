@@ -12,7 +12,9 @@ use super::default_results::results_of_input;
 use super::input::{input_name, named_encoding};
 use super::settings::{planning_options, run_options};
 use super::setup::{CommandSetup, asks, rows_target, run_context, system_clock};
-use crate::cli::{ApplyOptions, GuardOptions, InputOptions, PlanOptions, RulesOptions, VerifyOptions};
+use crate::cli::{
+    ApplyOptions, GivenOptions, GuardOptions, InputOptions, NOT_OF_RULES, PlanOptions, RulesOptions, VerifyOptions,
+};
 use crate::clock::Clock as _;
 use crate::config::quota;
 use crate::exit::{CommandError, ExitStatus};
@@ -117,28 +119,12 @@ fn refuse_options(
     no_inventory: bool,
     takes_list: bool,
 ) -> Result<(), CommandError> {
-    let given = [
-        (!input.orders.add.is_empty(), "--add"),
-        (!input.orders.remove.is_empty(), "--remove"),
-        (input.orders.set_value.is_some(), "--set-value"),
-        (input.orders.all, "--all"),
-        (input.sheet.is_some() && !takes_list, "--sheet"),
-        (input.encoding.is_some() && !takes_list, "--encoding"),
-        (input.skip_invalid, "--skip-invalid"),
-        (!input.accept.is_empty() && !takes_list, "--accept"),
-        (input.tag_separator.is_some(), "--tag-separator"),
-        (input.allow_empty, "--allow-empty"),
-        (input.filter.filter.is_some(), "--where"),
-        (input.filter.where_file.is_some(), "--where-file"),
-        (guard.guard_removals.is_some(), "--guard-removals"),
-        (guard.guard_changes.is_some(), "--guard-changes"),
-        (no_inventory, "--no-inventory"),
-    ];
-    match given.into_iter().find(|(is_given, _)| *is_given) {
+    let given = GivenOptions { input, guard, no_inventory };
+    match NOT_OF_RULES.iter().find(|option| option.is_useless(takes_list) && (option.is_given)(&given)) {
         None => Ok(()),
-        Some((_, option)) => Err(CommandError::text(
+        Some(option) => Err(CommandError::text(
             ExitStatus::Usage,
-            format!("{option} is for files of orders, and this is a file of rules"),
+            format!("--{} is for files of orders, and this is a file of rules", option.name),
             Some("leave it out; what a file of rules is about and may do stands in the file (tagfleet help rules)"),
         )),
     }
@@ -207,6 +193,7 @@ async fn exported_list(
     screen: &Screen,
 ) -> Result<ExportedList, CommandError> {
     let (path, fields) = (path.to_owned(), rules.declaration.fields().collect::<Vec<_>>());
+    let texts = rules.declaration.texts.clone();
     let (sheet, accepted) = (input.sheet.clone(), input.accept.iter().copied().collect());
     let (encoding, screen) = (named_encoding(input)?, screen.clone());
     let reading = tokio::task::spawn_blocking(move || {
@@ -225,6 +212,11 @@ async fn exported_list(
             screen.note(&format!("{name}: {note}"));
         }
         let columns = ExportedColumns::find(list.header());
+        let mut of_texts = texts.iter().filter_map(|field| columns.position(field));
+        if let Some(why) = of_texts.find_map(|position| list.shown_otherwise(position)) {
+            let message = format!("{name} cannot be used as a list of machines: {why}");
+            return Err(CommandError::text(ExitStatus::InputRefused, message, None));
+        }
         let lacking = columns.lacking(fields.iter().copied());
         if !lacking.is_empty() {
             let lacking = lacking.join(", ");

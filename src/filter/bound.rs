@@ -2,7 +2,7 @@
 
 use super::cell::{Cell, Row};
 use super::error::{FilterError, FilterErrorKind};
-use super::expression::{Answer, Expression, Test};
+use super::expression::{Answer, Check, Expression, Test};
 use super::names::{Column, Columns, Lookup};
 use super::unbound::Filter;
 use crate::outside::{Outside, shown};
@@ -93,6 +93,22 @@ impl BoundFilter {
                 first: column.first.clone(),
             })
             .collect()
+    }
+
+    /// The places of the columns whose cells are taken as texts.
+    #[must_use]
+    pub fn texts(&self) -> Vec<usize> {
+        let mut slots = Vec::new();
+        self.filter.expression.each_test(&mut |test| {
+            // Whether a cell holds something is no question of its text either.
+            if !matches!(test.check, Check::Number(_) | Check::Date(_) | Check::Empty { .. }) {
+                slots.push(test.slot);
+            }
+        });
+        let mut places: Vec<usize> = slots.iter().filter_map(|slot| Some(self.columns.get(*slot)?.position)).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     fn evaluate<R: Row + ?Sized>(&self, expression: &Expression, row: &R, unread: &mut Unread) -> Option<bool> {

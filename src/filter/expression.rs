@@ -22,6 +22,18 @@ pub(super) enum Expression {
     Test(Box<Test>),
 }
 
+impl Expression {
+    /// Shows every question.
+    pub(super) fn each_test(&self, show: &mut impl FnMut(&Test)) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Not(inner) => inner.each_test(show),
+            Self::All(inner) | Self::Any(inner) => inner.iter().for_each(|inner| inner.each_test(show)),
+            Self::Test(test) => show(test),
+        }
+    }
+}
+
 /// What is asked of a column.
 #[derive(Debug)]
 pub(super) struct Test {

@@ -38,6 +38,8 @@ pub(super) enum Field {
     Action,
     Tag,
     Value,
+    /// A column that says which rows are meant, by its place.
+    Beside(usize),
 }
 
 /// What a row without faults asks for, beside its machine and its tags.

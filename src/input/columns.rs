@@ -166,9 +166,15 @@ pub(super) struct Columns {
 impl Columns {
     /// Finds the columns by the header, which stands on `line`.
     pub(super) fn find(header: &[String], line: u64, needed: Needed<'_>) -> Result<Self, InputError> {
-        if let Needed::Key(names) = needed {
-            return Self::with_key(header, line, names);
+        match needed {
+            Needed::Orders => Self::of_rows(header, line, true),
+            Needed::Machines => Self::of_rows(header, line, false),
+            Needed::Key(names) => Self::with_key(header, line, names),
         }
+    }
+
+    /// The columns of a file of machines, whose rows say what to do with them, or do not.
+    fn of_rows(header: &[String], line: u64, has_orders: bool) -> Result<Self, InputError> {
         let bare: Vec<String> = header.iter().map(|name| bare_name(name)).collect();
         let only = |kind: &'static str, names: &[&str]| only_column(header, &bare, line, kind, names);
         let by_id = only("the machine", &MACHINE_BY_ID)?;
@@ -179,20 +185,16 @@ impl Columns {
         };
         let machine_by_id = by_id.is_some();
         let machine = by_id.or_else(|| names.clone());
-        let ordered = |kind, names: &[&str]| match needed {
-            Needed::Orders => only(kind, names),
-            Needed::Machines | Needed::Key(_) => Ok(None),
-        };
+        let ordered = |kind, names: &[&str]| if has_orders { only(kind, names) } else { Ok(None) };
         let (tag, action) = (ordered("the tag", &TAG)?, ordered("the action", &ACTION)?);
         let value = ordered("the value", &VALUE)?;
-        let is_ordered = needed != Needed::Orders;
-        let is_enough = is_ordered || value.is_some() || (tag.is_some() && action.is_some());
+        let is_enough = !has_orders || value.is_some() || (tag.is_some() && action.is_some());
         let gaps = ColumnGaps {
             has_machine: machine.is_some(),
-            has_tag: is_ordered || tag.is_some(),
-            has_action: is_ordered || action.is_some(),
-            has_value: is_ordered || value.is_some(),
-            only_machines: is_ordered,
+            has_tag: !has_orders || tag.is_some(),
+            has_action: !has_orders || action.is_some(),
+            has_value: !has_orders || value.is_some(),
+            only_machines: !has_orders,
         };
         let mut misnamed = misnamed_columns(header, &bare, gaps);
         misnamed.extend(machine.as_ref().and_then(|machine| better_machine(header, &bare, machine)));

@@ -17,8 +17,8 @@ use super::machine;
 use super::note::{self, DecorationCounts, Note};
 use super::opening::Opening;
 use super::problem::{KeyKind, Problem, ProblemKind};
-use super::record::{Record, may_begin_blank, trim};
-use super::record_fault::{Expected, hidden_fault};
+use super::record::{Record, may_begin_blank, next_row, trim};
+use super::record_fault::{Expected, hidden_fault, shown_otherwise};
 use super::scan::Cells;
 use super::skipped::{SkippedRecords, SkippedRows};
 use super::source::Source;
@@ -91,8 +91,8 @@ impl ListError {
                 InputError::Undecodable { is_marked: false, .. } | InputError::Utf16WithoutMark { .. },
             ) => Some(ListRemedy::Encoding),
             Self::Unreadable(error) => error.doubt().map(ListRemedy::Accept),
-            Self::Rows(problems) => problems.iter().find_map(|problem| problem.kind.doubt()).map(ListRemedy::Accept),
-            Self::Empty { .. } | Self::TooLarge => None,
+            // Each finding says so itself.
+            Self::Rows(_) | Self::Empty { .. } | Self::TooLarge => None,
         }
     }
 }
@@ -108,6 +108,8 @@ pub(crate) struct List {
     rows: Vec<ListRow>,
     row_count: u64,
     notes: Vec<Note>,
+    /// Of a workbook, what it shows otherwise.
+    sheet: Option<SheetRows>,
 }
 
 /// A row of a list.
@@ -146,17 +148,18 @@ impl List {
         let source = Source::open(source, options.sheet, None).map_err(unreadable)?;
         let (of_workbook, sheet) = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows())).unzip();
         let encoding = options.encoding.filter(|_| sheet.is_none());
-        let mut text = Text::open(source, encoding).map_err(unreadable)?;
+        let lines = source.lines();
+        let mut text = Text::open(source, encoding, lines).map_err(unreadable)?;
         let needed = Needed::Key(options.key_columns);
         let opening = Opening::read(&mut text, options.accepted, needed).map_err(unreadable)?;
         let mut cells = Cells::new(opening.dialect.delimiter);
-        let mut rows = Rows::new(opening, sheet.as_ref(), options);
+        let mut rows = ListReading::new(opening, sheet.as_ref(), options);
         loop {
             match text.next_record(&mut cells) {
                 Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
                 Ok(None) => break,
                 Err(InputError::UnclosedQuote { line: opened }) => {
-                    rows.take_open_end(text.line(), opened);
+                    rows.take_open_end(text.line(), opened)?;
                     break;
                 }
                 Err(error) => return Err(unreadable(error)),
@@ -164,7 +167,18 @@ impl List {
         }
         let mut list = rows.finish()?;
         list.notes.extend(of_workbook.flatten());
+        list.sheet = sheet;
         Ok(list)
+    }
+
+    /// What is wrong with the first cell of a column that a workbook shows otherwise than as the text that is read of it.
+    pub(crate) fn shown_otherwise(&self, column: usize) -> Option<String> {
+        let sheet = self.sheet.as_ref()?;
+        let name = Excerpt::new(self.header.get(column)?);
+        self.rows.iter().find_map(|row| {
+            let kind = shown_otherwise(sheet, row.line, column, row.cell(column))?;
+            Some(format!("line {}, column \"{name}\": {kind}", row.line))
+        })
     }
 
     /// The names of its columns.
@@ -196,7 +210,7 @@ impl List {
 }
 
 /// What has been found so far.
-struct Rows<'o> {
+struct ListReading<'o> {
     options: &'o ListOptions<'o>,
     sheet: Option<&'o SheetRows>,
     header: Vec<String>,
@@ -217,7 +231,7 @@ struct Rows<'o> {
     keys: HashMap<MachineReference, u32>,
 }
 
-impl<'o> Rows<'o> {
+impl<'o> ListReading<'o> {
     fn new(opening: Opening, sheet: Option<&'o SheetRows>, options: &'o ListOptions<'o>) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
         let is_list = |name: &String| options.has_tags && list_form(name) == Some(ListForm::Json);
@@ -246,11 +260,19 @@ impl<'o> Rows<'o> {
         if record.is_skipped(cell, &self.columns.machine.name, &self.header, &mut self.skipped) {
             return Ok(());
         }
-        self.row_count += 1;
-        let line = self.line_of(record);
+        self.row_count = next_row(self.row_count).map_err(ListError::Unreadable)?.0;
+        let line = record.place.first_line;
         let faults_before = self.problems.len();
         let is_readable = self.check_record(record, cell, line);
-        let machine = if is_readable { self.key(cell, line) } else { None };
+        let other = self.sheet.and_then(|it| shown_otherwise(it, line, self.columns.machine.position, cell));
+        let machine = match other {
+            _ if !is_readable => None,
+            Some(kind) => {
+                self.report(line, true, kind);
+                None
+            }
+            None => self.key(cell, line),
+        };
         if is_readable {
             self.check_lists(record, line);
         }
@@ -261,17 +283,11 @@ impl<'o> Rows<'o> {
     }
 
     /// The rest of the file is one cell: a row that nobody can read.
-    fn take_open_end(&mut self, line: u64, opened: u64) {
+    fn take_open_end(&mut self, line: u64, opened: u64) -> Result<(), ListError> {
         let number = |line: u64| u32::try_from(line).unwrap_or(u32::MAX);
-        self.row_count += 1;
+        self.row_count = next_row(self.row_count).map_err(ListError::Unreadable)?.0;
         self.report(number(line), false, ProblemKind::UnclosedQuote { opened: number(opened) });
-    }
-
-    /// The line that people see: of a workbook the row.
-    fn line_of<R: Read>(&self, record: &Record<'_, R>) -> u32 {
-        let line = record.place.first_line;
-        let row = self.sheet.map(|sheet| sheet.row(u64::from(line)));
-        row.and_then(|row| u32::try_from(row).ok()).unwrap_or(line)
+        Ok(())
     }
 
     /// Whether the record's cells can be believed. What is wrong with it as such is reported.
@@ -385,6 +401,35 @@ impl<'o> Rows<'o> {
             notes.push(Note::KeylessRows { column: Excerpt::new(&columns.machine.name), rows: keyless });
         }
         let header = header.into_iter().map(|cell| cell.trim().to_owned()).collect();
-        Ok(List { header, rows: self.kept, row_count: self.row_count.into(), notes })
+        Ok(List { header, rows: self.kept, row_count: self.row_count.into(), notes, sheet: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::ROWS_MAXIMUM;
+    use super::super::text::Lines;
+    use super::*;
+
+    #[test]
+    fn a_list_has_no_more_rows_than_a_file_of_orders() {
+        let options = ListOptions {
+            key_columns: &["Name"],
+            key: KeyKind::Machine,
+            has_tags: false,
+            sheet: None,
+            encoding: None,
+            accepted: Accepted::NONE,
+        };
+        for (rows_before, is_taken) in [(ROWS_MAXIMUM - 1, true), (ROWS_MAXIMUM, false)] {
+            let mut text = Text::open(&b"Name\nweb01\n"[..], None, Lines::Physical).expect("text");
+            let opening = Opening::read(&mut text, options.accepted, Needed::Key(&["Name"])).expect("a header");
+            let mut cells = Cells::new(b',');
+            let mut rows = ListReading { row_count: rows_before, ..ListReading::new(opening, None, &options) };
+            let place = text.next_record(&mut cells).expect("text").expect("a record");
+            let taken = rows.take(&Record { place, cells: &cells, text: &text });
+            assert_eq!(taken.is_ok(), is_taken);
+            assert!(rows.take_open_end(3, 3).is_err(), "the last row is taken");
+        }
     }
 }

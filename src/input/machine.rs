@@ -24,7 +24,7 @@ pub enum Decoration {
     Apostrophe,
     /// Quotation marks of whatever kind.
     QuotationMarks,
-    /// `="…"`, by which spreadsheets are told the same.
+    /// `="…"`, by which spreadsheets are told the same; around an id without the marks, too.
     Formula,
     /// Braces or other brackets.
     Brackets,
@@ -62,7 +62,7 @@ impl Decoration {
         match self {
             Self::Apostrophe => "a leading apostrophe",
             Self::QuotationMarks => "quotation marks",
-            Self::Formula => "=\"…\"",
+            Self::Formula => "an equals sign in front",
             Self::Brackets => "brackets",
             Self::Invisible => "invisible characters",
             Self::Address => "the portal's address",
@@ -130,6 +130,9 @@ fn without_decorations(cell: &str) -> (&str, Decorations) {
             (Decoration::Invisible, trimmed)
         } else if let Some(inner) = between(text.strip_prefix('=').unwrap_or_default(), '"', '"') {
             (Decoration::Formula, inner)
+        } else if let Some(inner) = text.strip_prefix('=').filter(|inner| is_id(inner)) {
+            // Whatever a spreadsheet makes of such a formula, the file can mean nothing else.
+            (Decoration::Formula, inner)
         } else if let Some(inner) = QUOTES.iter().find_map(|(open, close)| between(text, *open, *close)) {
             (Decoration::QuotationMarks, inner)
         } else if let Some(inner) = text.strip_prefix(['\'', '’', '‘']) {
@@ -150,10 +153,13 @@ fn between(text: &str, open: char, close: char) -> Option<&str> {
 
 /// Braces stand around whatever programs write so; other brackets are taken off an id only, for a name may be a remark.
 fn in_brackets(text: &str) -> Option<&str> {
-    let is_id = |inner: &&str| !matches!(MachineReference::parse(inner.trim()), MachineReference::Name(_));
     let others = [('[', ']'), ('(', ')'), ('<', '>')];
     between(text, '{', '}')
-        .or_else(|| others.iter().find_map(|(open, close)| between(text, *open, *close).filter(is_id)))
+        .or_else(|| others.iter().find_map(|(open, close)| between(text, *open, *close).filter(|inner| is_id(inner))))
+}
+
+fn is_id(text: &str) -> bool {
+    !matches!(MachineReference::parse(text.trim()), MachineReference::Name(_))
 }
 
 /// The machine whose page in the portal, or whose resource in the API, has this address.

@@ -18,7 +18,7 @@
 //! doubtful, and refuses it in any case ([`Sheet::is_refused`]).
 //!
 //! What surprises:
-//! - Lines are the physical lines of the file. Rows are the records after the header that ask for something or should: the
+//! - Lines are the physical lines of the file, or the rows of a workbook's sheet. Rows are the records after the header that ask for something or should: the
 //!   header repeated, and records of nothing but delimiters and blanks, are none. Both count from 1.
 //! - A machine's name stays a name here. Only the inventory can tell whose it is.
 //! - A quotation mark that closes too late, or never, swallows rows. That refuses the file, because they would vanish.
@@ -125,15 +125,13 @@ pub fn read_selected(
     let workbook = source.workbook().map(|workbook| (Note::sheet(workbook), workbook.rows()));
     // A workbook says itself how it is encoded.
     let encoding = options.encoding.filter(|_| workbook.is_none());
-    let mut text = text::Text::open(source, encoding)?;
+    let lines = source.lines();
+    let mut text = text::Text::open(source, encoding, lines)?;
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();
     let selection = selection.map_err(InputError::Filter)?;
     let mut sheet = rows::read(text, opening, selection, workbook.as_ref().map(|(_, rows)| rows), options)?;
-    if let Some((note, rows)) = workbook {
-        sheet.notes.extend(note);
-        sheet.number_as_in(&rows);
-    }
+    sheet.notes.extend(workbook.and_then(|(note, _)| note));
     Ok(sheet)
 }

@@ -14,7 +14,7 @@ use super::excerpt::Excerpt;
 use super::note::Note;
 use super::record::{holds_id, swallows_row};
 use super::scan::{Cells, QuotedPlace, Stop, count_line_breaks, line_break_bytes};
-use super::text::{Ahead, Text};
+use super::text::{Ahead, Lines, Text};
 
 /// The longest beginning of a file in which the header must be over. A portal export's header has 500 bytes.
 const HEADER_MAXIMUM_BYTES: usize = 256 * 1024;
@@ -72,7 +72,7 @@ impl Opening {
         let best = best.ok_or(InputError::Empty)?;
         let columns = best.columns.map_err(|error| quoted_lines(ahead, best.delimiter, needed).unwrap_or(error))?;
         let above = ahead.text.get(..best.start).unwrap_or_default();
-        skip_above(above, first_line, best.line, best.delimiter, &mut notes)?;
+        skip_above(Ahead { text: above, is_whole: true, ..ahead }, best.line, best.delimiter, &mut notes)?;
         text.skip(best.end, best.line + best.inner_line_breaks + 1 - first_line);
         let dialect = Dialect {
             encoding: text.encoding(),
@@ -121,7 +121,7 @@ impl<'a> Records<'a> {
 
     /// The next record; `None` at the end.
     fn next(&mut self) -> Result<Option<Found>, Stop> {
-        let Ahead { text, is_whole, .. } = self.ahead;
+        let Ahead { text, is_whole, counted, .. } = self.ahead;
         loop {
             match line_break_bytes(text, self.position, is_whole)? {
                 0 if self.position >= text.len() => return if is_whole { Ok(None) } else { Err(Stop::MoreNeeded) },
@@ -133,21 +133,27 @@ impl<'a> Records<'a> {
             }
         }
         let scanned = self.cells.scan(text, self.position, is_whole)?;
+        let inner_line_breaks = counted.within(scanned.inner_line_breaks);
         let found = Found {
             start: self.position,
             end: scanned.end,
             line: self.line,
-            inner_line_breaks: scanned.inner_line_breaks,
+            inner_line_breaks,
             cells: self.cells.iter(text).map(str::to_owned).collect(),
         };
         self.position = scanned.end;
-        self.line += scanned.inner_line_breaks + 1;
+        self.line += inner_line_breaks + 1;
         Ok(Some(found))
     }
 
-    /// The physical line of a place in the text.
+    /// The line of a place in the record that was found last.
     fn line_at(&self, position: usize) -> u64 {
-        self.ahead.line + count_line_breaks(self.ahead.text.as_bytes().get(..position).unwrap_or_default())
+        match self.ahead.counted {
+            Lines::Physical => {
+                self.ahead.line + count_line_breaks(self.ahead.text.as_bytes().get(..position).unwrap_or_default())
+            }
+            Lines::Rows => self.line - 1,
+        }
     }
 
     /// What is wrong with the marks of the record that was found last.
@@ -272,7 +278,7 @@ fn quoted_lines(ahead: Ahead<'_>, delimiter: u8, needed: Needed<'_>) -> Option<I
             continue;
         }
         let has_header = |delimiter: &u8| {
-            let inner = Ahead { text: cell, is_whole: true, line: found.line };
+            let inner = Ahead { text: cell, is_whole: true, line: found.line, ..ahead };
             let inner = Records::new(inner, *delimiter).next().ok().flatten();
             inner.is_some_and(|inner| inner.cells.len() > 1 && Columns::find(&inner.cells, found.line, needed).is_ok())
         };
@@ -284,14 +290,9 @@ fn quoted_lines(ahead: Ahead<'_>, delimiter: u8, needed: Needed<'_>) -> Option<I
 }
 
 /// Looks at what stands above the header. Nothing of it may be a row.
-fn skip_above(
-    above: &str,
-    first_line: u64,
-    header_line: u64,
-    delimiter: u8,
-    notes: &mut Vec<Note>,
-) -> Result<(), InputError> {
-    let mut records = Records::new(Ahead { text: above, is_whole: true, line: first_line }, delimiter);
+fn skip_above(ahead: Ahead<'_>, header_line: u64, delimiter: u8, notes: &mut Vec<Note>) -> Result<(), InputError> {
+    let Ahead { text: above, line: first_line, .. } = ahead;
+    let mut records = Records::new(ahead, delimiter);
     let (mut lines, mut first) = (Vec::new(), None);
     while let Ok(Some(found)) = records.next() {
         if let Some(error) = records.stray_quote() {

@@ -102,6 +102,15 @@ pub enum ProblemKind {
          with --accept hidden-rows"
     )]
     HiddenRow,
+    /// A cell of a workbook whose format shows something else than it holds.
+    #[error(
+        "the workbook shows something else than \"{held}\" here, since the cell has a format; give it the format Text, and \
+         write into it what is meant"
+    )]
+    ShownOtherwise {
+        /// The number, date or text that the cell holds.
+        held: Excerpt,
+    },
     /// A quotation mark that means nothing, because a blank stands in front of it.
     #[error(
         "a blank stands before the quotation mark, which makes the mark a part of the cell; remove the blank before the quotation mark"
@@ -204,7 +213,7 @@ pub enum ProblemKind {
         found: Excerpt,
     },
     /// An id, or an address, with text that does not belong to it.
-    #[error("\"{found}\" holds more than one machine's id or DNS name; remove the rest")]
+    #[error("\"{found}\" holds more than a machine's id or DNS name; remove the rest")]
     MachineWithMore {
         /// The cell.
         found: Excerpt,
@@ -316,6 +325,7 @@ impl ProblemKind {
             Self::NoIds { .. } => "no_ids",
             Self::LineBreaks { .. } => "line_breaks",
             Self::HiddenRow => "hidden_row",
+            Self::ShownOtherwise { .. } => "shown_otherwise",
             Self::BlankBeforeQuote => "blank_before_quote",
             Self::RaggedRow { .. } => "ragged_row",
             Self::QuotedRow => "quoted_row",

@@ -4,10 +4,19 @@ use std::io::Read;
 
 use super::check::is_action;
 use super::columns::{repeats, repeats_name};
+use super::error::InputError;
 use super::scan::{Cells, QuotedPlace};
 use super::skipped::SkippedRecords;
 use super::text::{RecordPlace, Text};
-use crate::model::{EntraDeviceId, MachineId};
+use crate::model::{EntraDeviceId, MachineId, RowNumber};
+
+/// The most rows that an input or a list can have: whatever is counted of them fits into 32 bits.
+pub(super) const ROWS_MAXIMUM: u32 = 1 << 30;
+
+/// The number of the row after so many.
+pub(super) fn next_row(rows: u32) -> Result<RowNumber, InputError> {
+    if rows >= ROWS_MAXIMUM { Err(InputError::TooManyRows) } else { Ok(RowNumber(rows + 1)) }
+}
 
 /// A record with the text that it stands in.
 pub(super) struct Record<'t, R> {

@@ -6,6 +6,7 @@ use std::io::Read;
 use super::accept::{Accepted, Doubt};
 use super::check::Field;
 use super::columns::Columns;
+use super::excerpt::Excerpt;
 use super::placeholders::is_spreadsheet_error;
 use super::problem::ProblemKind;
 use super::record::{Record, joins_rows, swallows_row};
@@ -105,7 +106,7 @@ pub(super) fn hidden_fault(
     accepted: Accepted,
     allowed: &mut HashMap<Doubt, u64>,
 ) -> Option<(Field, ProblemKind)> {
-    if !sheet.is_some_and(|sheet| sheet.is_hidden(line)) {
+    if !sheet.is_some_and(|sheet| sheet.hides(line)) {
         return None;
     }
     if accepted.allows(Doubt::HiddenRows) {
@@ -113,4 +114,10 @@ pub(super) fn hidden_fault(
         return None;
     }
     Some((Field::Row, ProblemKind::HiddenRow))
+}
+
+/// A cell that the workbook shows otherwise than as the text that is read of it. An empty one means nothing.
+pub(super) fn shown_otherwise(sheet: &SheetRows, line: u32, position: usize, cell: &str) -> Option<ProblemKind> {
+    let is_other = !cell.trim().is_empty() && sheet.shows_otherwise(line, position);
+    is_other.then(|| ProblemKind::ShownOtherwise { held: Excerpt::new(cell.trim()) })
 }

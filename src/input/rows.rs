@@ -21,8 +21,8 @@ use super::opening::Opening;
 use super::options::InputOptions;
 use super::orders::Orders;
 use super::problem::{Problem, ProblemKind};
-use super::record::{Record, may_begin_blank, trim};
-use super::record_fault::{Expected, hidden_fault};
+use super::record::{Record, may_begin_blank, next_row, trim};
+use super::record_fault::{Expected, hidden_fault, shown_otherwise};
 use super::scan::Cells;
 use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
@@ -33,9 +33,6 @@ use super::tenants::TenantColumn;
 use super::text::Text;
 use super::workbook::SheetRows;
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
-
-/// The most rows that an input can have: whatever is counted of them fits into 32 bits.
-pub(super) const ROWS_MAXIMUM: u32 = 1 << 30;
 
 /// Reads all rows after the opening, or those that are selected; `sheet` tells which rows a workbook hides.
 pub(super) fn read<R: Read>(
@@ -152,6 +149,7 @@ impl<'m> Rows<'m> {
         let fault = expected.fault_of(record, machine, has_blanks, &mut self.allowed);
         let of_nobody = || self.tenants.as_ref().and_then(|tenants| tenants.fault(trim(record.cell(tenants.position))));
         let fault = fault.or_else(|| Some((Field::Row, of_nobody()?)));
+        let fault = fault.or_else(|| self.unsure_column(record));
         // Cells that cannot be believed say nothing to a filter either.
         if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
@@ -180,6 +178,39 @@ impl<'m> Rows<'m> {
         machine::ids_in(record.raw()).chain(in_its_place).collect()
     }
 
+    /// What is wrong with a row that a workbook shows otherwise than the cells by which it is selected.
+    fn unsure_column<R: Read>(&self, record: &Record<'_, R>) -> Option<(Field, ProblemKind)> {
+        let sheet = self.sheet?;
+        let texts = self.selection.as_ref().map(Selection::texts).unwrap_or_default();
+        let tenant = self.tenants.as_ref().map(|tenants| tenants.position);
+        let positions = texts.iter().copied().chain(tenant);
+        let mut unsure = positions.filter_map(|position| {
+            let kind = shown_otherwise(sheet, record.place.first_line, position, record.cell(position))?;
+            Some((Field::Beside(position), kind))
+        });
+        unsure.next()
+    }
+
+    /// Finds cells that a workbook shows otherwise than they are read, beside what else is wrong; says whether there are any.
+    fn find_shown_otherwise(&mut self, line: u32, named: &NamedCells<'_>) -> bool {
+        let Some(sheet) = self.sheet else { return false };
+        let known = self.faults.len();
+        let columns = [
+            (Field::Machine, Some(&self.columns.machine), named.machine),
+            (Field::Action, self.columns.action.as_ref(), named.action),
+            (Field::Tag, self.columns.tag.as_ref(), named.tag),
+            (Field::Value, self.columns.value.as_ref(), named.value),
+        ];
+        for (field, column, cell) in columns {
+            let kind = column.and_then(|column| shown_otherwise(sheet, line, column.position, cell));
+            if self.faults.iter().all(|(known, _)| *known != field) {
+                self.faults.extend(kind.map(|kind| (field, kind)));
+            }
+        }
+        self.faults.sort_by_key(|(field, _)| *field);
+        self.faults.len() > known
+    }
+
     /// Whether a row is of the tenant that is called, and of those that are meant.
     fn selects<R: Read>(&mut self, record: &Record<'_, R>, machine: &str) -> bool {
         self.tenants.as_ref().is_none_or(|tenants| tenants.is_own(trim(record.cell(tenants.position))))
@@ -187,11 +218,9 @@ impl<'m> Rows<'m> {
     }
 
     fn next_row(&mut self, line: u32) -> Result<RowPlace, InputError> {
-        if self.row_count == ROWS_MAXIMUM {
-            return Err(InputError::TooManyRows);
-        }
-        self.row_count += 1;
-        Ok(RowPlace { row: RowNumber(self.row_count), line })
+        let row = next_row(self.row_count)?;
+        self.row_count = row.0;
+        Ok(RowPlace { row, line })
     }
 
     /// The rest of the file is one cell: a row that nobody can read.
@@ -272,10 +301,12 @@ impl<'m> Rows<'m> {
             None => check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags),
             Some(_) => self.faults.is_empty().then_some(Asked::NOTHING),
         };
+        let asked = if self.find_shown_otherwise(place.line, named) { None } else { asked };
         match (id, other, asked) {
             (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Decorations::default(), asked),
             (None, Some((machine, decorations)), Some(asked)) => self.ask(place, machine, decorations, asked),
             (id, other, _) => {
+                self.asked_tags.clear();
                 let machine = id.map(MachineReference::Id).or_else(|| other.map(|(machine, _)| machine));
                 let may_add = self.orders.as_ref().map_or_else(|| check::may_add(named), Orders::adds);
                 if may_add {
@@ -324,14 +355,16 @@ impl<'m> Rows<'m> {
         for (field, kind) in self.faults.drain(..) {
             // Ids that are damaged are ids, and what is no machine at all is no name.
             self.machines.has_id |= field == Field::Machine && !matches!(kind, ProblemKind::MissingMachine);
+            let of = |column: Option<&Column>| column.map(|column| column.name.clone());
             let column = match field {
                 Field::Row => None,
-                Field::Machine => Some(&self.columns.machine),
-                Field::Action => self.columns.action.as_ref(),
-                Field::Tag => self.columns.tag.as_ref(),
-                Field::Value => self.columns.value.as_ref(),
+                Field::Machine => of(Some(&self.columns.machine)),
+                Field::Action => of(self.columns.action.as_ref()),
+                Field::Tag => of(self.columns.tag.as_ref()),
+                Field::Value => of(self.columns.value.as_ref()),
+                Field::Beside(position) => self.header.get(position).map(|name| name.trim().into()),
             };
-            self.problems.push(Problem { row, line, column: column.map(|column| column.name.clone()), kind });
+            self.problems.push(Problem { row, line, column, kind });
         }
     }
 

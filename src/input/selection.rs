@@ -44,6 +44,8 @@ pub(crate) fn is_of_machine(name: &ColumnName) -> bool {
 pub(super) struct Selection<'m> {
     filter: BoundFilter,
     unread: Unread,
+    /// The cells that it takes as texts.
+    texts: Vec<usize>,
     /// How many cells the header has; the fields of machines follow.
     width: usize,
     /// Present where the filter names fields of machines.
@@ -63,19 +65,25 @@ impl<'m> Selection<'m> {
         let columns = FileColumns { header: HeaderColumns::new(header), width: header.len(), machines };
         let filter = filter.bind(&columns)?;
         let (unread, unlisted) = (Unread::default(), SkippedRows::default());
-        Ok(Self { filter, unread, width: header.len(), machines, unlisted })
+        let texts = filter.texts().into_iter().filter(|position| *position < header.len()).collect();
+        Ok(Self { filter, unread, texts, width: header.len(), machines, unlisted })
     }
 
     /// Whether a row is selected, whose machine stands in this cell; or, where the tenant does not know its GUID, in one of
     /// the rivals of its column.
     pub(super) fn takes<R: Read>(&mut self, record: &Record<'_, R>, machine: &str, rivals: &[Position]) -> bool {
-        let Self { filter, unread, width, machines, unlisted } = self;
+        let Self { filter, unread, width, machines, unlisted, .. } = self;
         let machines = machines.map(|machines| (machines, find(machines, record, machine, rivals)));
         let is_selected = filter.selects(&FileRow { record, width: *width, machines }, unread);
-        if !is_selected && machines.is_some_and(|(_, found)| found.is_none()) {
+        if !is_selected && machines.is_some_and(|(_, found)| found.is_none()) && reference(machine).is_some() {
             unlisted.add(record.place.first_line);
         }
         is_selected
+    }
+
+    /// The places of the cells that the filter takes as texts: not as numbers or dates, which a format does not change.
+    pub(super) fn texts(&self) -> &[usize] {
+        &self.texts
     }
 
     /// What the filter could not read, and of which machines it knew nothing.
@@ -155,5 +163,40 @@ impl<R: Read> Row for FileRow<'_, '_, R> {
             Some((machines, Some(machine))) => Cell::Text(machines.cell(machine, field)),
             _ => Cell::Lacking,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::input::{InputOptions, read_selected};
+
+    /// A list that shows nothing of any machine.
+    struct Nobody;
+
+    impl MachineFields for Nobody {
+        fn names(&self) -> &[&str] {
+            &["osPlatform"]
+        }
+
+        fn find(&self, _machine: &MachineReference) -> Option<usize> {
+            None
+        }
+
+        fn cell(&self, _machine: usize, _field: usize) -> &str {
+            ""
+        }
+    }
+
+    #[test]
+    fn rows_that_name_no_machine_are_none_of_unlisted_machines() {
+        let text = "Name,tag,action\n,T,Add\nN/A,T,Add\nweb01,T,Add\n10.0.0.1,T,Add\n";
+        let filter = Filter::parse("machine.osPlatform == \"Linux\"", Timestamp::UNIX_EPOCH).expect("a filter");
+        let sheet = read_selected(text.as_bytes(), &InputOptions::default(), Some(filter), Some(&Nobody));
+        let notes: Vec<String> = sheet.expect("a sheet").notes.iter().map(ToString::to_string).collect();
+        let expected = "not selected 1 row that names a machine of which the tenant's list shows no field, on line 4";
+        assert!(notes.iter().any(|note| note == expected), "{notes:?}");
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use tempfile::SpooledTempFile;
 
 use super::error::InputError;
-use super::sheet::Sheet;
-use super::workbook::{MEMORY_BYTES, PACKED_MAXIMUM_BYTES, SheetRows, Workbook, WorkbookError, is_workbook};
+use super::text::Lines;
+use super::workbook::{MEMORY_BYTES, PACKED_MAXIMUM_BYTES, Workbook, WorkbookError, is_workbook};
 
 /// As many bytes tell a workbook from text.
 const START_BYTES: u64 = 8;
@@ -32,6 +32,14 @@ impl<R: Read> Source<R> {
             return Ok(Self::Workbook(Workbook::open(packed, sheet, spool_directory)?));
         }
         if sheet.is_some() { Err(InputError::NoSheets) } else { Ok(Self::Text(bytes)) }
+    }
+
+    /// What a person counts in it.
+    pub(super) const fn lines(&self) -> Lines {
+        match self {
+            Self::Text(_) => Lines::Physical,
+            Self::Workbook(_) => Lines::Rows,
+        }
     }
 
     /// The workbook, if it is one.
@@ -72,21 +80,4 @@ fn packed(mut bytes: impl Read, spool_directory: Option<&Path>) -> Result<Spoole
     }
     packed.seek(SeekFrom::Start(0)).map_err(InputError::Spool)?;
     Ok(packed)
-}
-
-impl Sheet {
-    /// Lines become the rows that a person sees in the workbook.
-    pub(super) fn number_as_in(&mut self, rows: &SheetRows) {
-        if rows.are_lines() {
-            return;
-        }
-        let row = |line: u32| u32::try_from(rows.row(u64::from(line))).unwrap_or(line);
-        self.problems.iter_mut().for_each(|problem| problem.line = row(problem.line));
-        self.warnings.iter_mut().for_each(|warning| warning.line = row(warning.line));
-        let requests = std::sync::Arc::get_mut(&mut self.requests);
-        requests
-            .into_iter()
-            .flat_map(|requests| &mut requests.all)
-            .for_each(|request| request.line = row(request.line));
-    }
 }

@@ -1,4 +1,4 @@
-//! The decoded text on its way to the rows: physical lines are counted.
+//! The decoded text on its way to the rows: physical lines are counted, or of a workbook its rows.
 
 use std::io::Read;
 
@@ -18,11 +18,29 @@ pub(super) struct Text<R> {
     window: String,
     /// Where in the window reading goes on.
     position: usize,
-    /// The physical line there, from 1.
+    /// The line there, from 1.
     line: u64,
+    counted: Lines,
     is_over: bool,
     /// Whether anything but ASCII shows that the file was converted twice.
     must_be_ascii: bool,
+}
+
+/// What is counted as lines. Where a text is a workbook's sheet every record is a row of it, whatever its cells hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    Physical,
+    Rows,
+}
+
+impl Lines {
+    /// How many of a record's inner line breaks count.
+    pub(super) const fn within(self, inner_line_breaks: u64) -> u64 {
+        match self {
+            Self::Physical => inner_line_breaks,
+            Self::Rows => 0,
+        }
+    }
 }
 
 /// Where a record stands.
@@ -32,19 +50,20 @@ pub(super) struct RecordPlace {
     pub(super) start: usize,
     /// Where the window goes on after it and its line break.
     pub(super) end: usize,
-    /// The physical line on which it begins, from 1.
+    /// The line on which it begins, from 1.
     pub(super) first_line: u32,
-    /// The physical line on which it ends: another one when a quoted cell holds line breaks.
+    /// The line on which it ends: another one when a quoted cell holds line breaks that count.
     pub(super) last_line: u32,
 }
 
 impl<R: Read> Text<R> {
-    pub(super) fn open(source: R, encoding: Option<&'static Encoding>) -> Result<Self, InputError> {
+    pub(super) fn open(source: R, encoding: Option<&'static Encoding>, counted: Lines) -> Result<Self, InputError> {
         Ok(Self {
             source: DecodingSource::open(source, encoding)?,
             window: String::new(),
             position: 0,
             line: 1,
+            counted,
             is_over: false,
             must_be_ascii: false,
         })
@@ -56,7 +75,7 @@ impl<R: Read> Text<R> {
             self.decode_block()?;
         }
         let text = self.window.get(self.position..).unwrap_or_default();
-        Ok(Ahead { text, is_whole: self.is_over, line: self.line })
+        Ok(Ahead { text, is_whole: self.is_over, line: self.line, counted: self.counted })
     }
 
     /// Reads over a part of the text that has been looked at.
@@ -92,7 +111,7 @@ impl<R: Read> Text<R> {
                 }
             }
         };
-        let last_line = self.line + scanned.inner_line_breaks;
+        let last_line = self.line + self.counted.within(scanned.inner_line_breaks);
         let place = RecordPlace {
             start: self.position,
             end: scanned.end,
@@ -135,14 +154,14 @@ impl<R: Read> Text<R> {
         }
     }
 
-    /// The physical line of a place within the record that was read last.
+    /// The line of a place within the record that was read last.
     pub(super) fn line_within(&self, record: &RecordPlace, position: usize) -> u32 {
         let before = self.window.as_bytes().get(record.start..position).unwrap_or_default();
-        let breaks = u32::try_from(count_line_breaks(before)).unwrap_or(u32::MAX);
+        let breaks = u32::try_from(self.counted.within(count_line_breaks(before))).unwrap_or(u32::MAX);
         record.first_line.saturating_add(breaks)
     }
 
-    /// The physical line of the record that comes next.
+    /// The line of the record that comes next.
     pub(super) const fn line(&self) -> u64 {
         self.line
     }
@@ -194,6 +213,7 @@ pub(super) struct Ahead<'t> {
     pub(super) text: &'t str,
     /// Whether the file ends with it.
     pub(super) is_whole: bool,
-    /// The physical line on which it begins.
+    /// The line on which it begins.
     pub(super) line: u64,
+    pub(super) counted: Lines,
 }

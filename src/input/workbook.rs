@@ -1,8 +1,10 @@
 //! A workbook's sheet as the text that the one reader reads: every row of the sheet a record, in commas.
 //!
-//! What a cell holds is written as a person sees it: a date as a date, in ISO form, and an error as the error. Rows that
-//! the sheet does not have are empty lines, so that lines are the sheet's rows; where a cell holds line breaks,
-//! [`SheetRows`] knows by how much the lines below are off.
+//! What a cell holds is written as a person sees it, as far as that is certain: a number with its zeros, an error as the
+//! error. A date is written in ISO form, and a number of which a format makes something else (a share, money) as the number;
+//! of which cells that is so is known, so that none of them is taken for the text that it looks like. Rows that
+//! the sheet does not have are empty lines, so that every record and every empty line is a row of the sheet, and is counted
+//! as one.
 //!
 //! What surprises: a workbook is a packed file, and a small one can hold terabytes. So everything in it that is held in
 //! memory is unpacked and measured before it is believed, cells are read one by one, never as a table, and what is written
@@ -10,6 +12,7 @@
 
 mod cells;
 mod error;
+mod formats;
 mod hidden;
 mod measure;
 
@@ -23,6 +26,7 @@ use calamine::{Reader as _, SheetType, SheetVisible, Xlsx, XlsxError};
 use tempfile::SpooledTempFile;
 
 use self::cells::{csv_cell, shown_value};
+use self::formats::Shows;
 
 pub(crate) use self::error::WorkbookError;
 
@@ -51,36 +55,40 @@ pub(crate) struct Workbook {
     rows: SheetRows,
 }
 
-/// Which rows of a sheet the lines of its text are.
+/// What is to be known of a sheet's rows beside their text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SheetRows {
-    /// Lines that a record begins on, each with how many lines more than rows there are up to it.
-    shifts: Vec<(u64, u64)>,
     /// The rows that a spreadsheet does not show, in ascending order.
     hidden: Vec<u32>,
+    /// Of each column the rows whose cells show something else than their text, from the first to the last of each stretch.
+    /// As a rule a column has one format.
+    shown_otherwise: Vec<Vec<(u32, u32)>>,
 }
 
 impl SheetRows {
-    /// Whether they have the same numbers.
-    pub(super) const fn are_lines(&self) -> bool {
-        self.shifts.is_empty()
+    /// Whether a spreadsheet does not show a row, from 1.
+    pub(super) fn hides(&self, row: u32) -> bool {
+        self.hidden.binary_search(&row).is_ok()
     }
 
-    /// Whether a spreadsheet does not show the row that begins on a line, from 1.
-    pub(super) fn is_hidden(&self, line: u32) -> bool {
-        let row = || u32::try_from(self.row(u64::from(line))).unwrap_or(line);
-        !self.hidden.is_empty() && self.hidden.binary_search(&row()).is_ok()
+    /// Whether the cell of a row, from 1, and a column, from 0, shows something else than its text.
+    pub(super) fn shows_otherwise(&self, row: u32, column: usize) -> bool {
+        let stretches = self.shown_otherwise.get(column).map(Vec::as_slice).unwrap_or_default();
+        let position = stretches.partition_point(|(_, last)| *last < row);
+        stretches.get(position).is_some_and(|(first, _)| *first <= row)
     }
 
-    /// The row whose record holds a line; both from 1.
-    pub(super) fn row(&self, line: u64) -> u64 {
-        let position = self.shifts.partition_point(|(first_line, _)| *first_line <= line);
-        let before = position.checked_sub(1).and_then(|last| self.shifts.get(last));
-        // Lines within a record belong to the row that it begins with.
-        let (first_line, shift) = before.copied().unwrap_or((0, 0));
-        let next = self.shifts.get(position).map(|(next_line, next_shift)| next_line - next_shift);
-        let row = line - shift;
-        if first_line == line { row } else { next.map_or(row, |next| row.min(next - 1)) }
+    /// Takes note of such a cell; rows come in their order.
+    fn add_shown_otherwise(&mut self, row: u32, column: u32) {
+        let column = column as usize;
+        if self.shown_otherwise.len() <= column {
+            self.shown_otherwise.resize_with(column + 1, Vec::new);
+        }
+        let Some(stretches) = self.shown_otherwise.get_mut(column) else { return };
+        match stretches.last_mut() {
+            Some((_, last)) if *last + 1 == row => *last = row,
+            _ => stretches.push((row, row)),
+        }
     }
 }
 
@@ -109,18 +117,24 @@ impl Workbook {
             None => SpooledTempFile::new(MEMORY_BYTES),
         };
         let mut records = Records::new(BufWriter::new(spool));
+        let mut rows = SheetRows::default();
         {
             let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
+            let styles: Vec<Shows> = cells.styles().iter().map(Shows::of).collect();
             while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(damaged)? {
                 let (row, column) = cell.get_position();
-                let style = cells.styles().get(style);
-                records.add(row, column, &shown_value(cell.get_value(), style))?;
+                let shows = styles.get(style).copied().unwrap_or(Shows::GENERAL);
+                let (text, is_shown) = shown_value(cell.get_value(), shows);
+                records.add(row, column, &text)?;
+                if !is_shown && !text.is_empty() {
+                    rows.add_shown_otherwise(row + 1, column);
+                }
             }
         }
-        let (text, shifts) = records.finish()?;
+        let text = records.finish()?;
         drop(workbook);
-        let hidden = hidden::hidden_rows(source, &sheet)?;
-        Ok(Self { text, sheet, other_sheets, rows: SheetRows { shifts, hidden } })
+        rows.hidden = hidden::hidden_rows(source, &sheet)?;
+        Ok(Self { text, sheet, other_sheets, rows })
     }
 
     /// The name of the sheet.
@@ -177,13 +191,11 @@ struct Records {
     /// How many cells of the row at hand are begun.
     cells: u32,
     bytes: u64,
-    extra_lines: u64,
-    shifts: Vec<(u64, u64)>,
 }
 
 impl Records {
     const fn new(file: BufWriter<SpooledTempFile>) -> Self {
-        Self { file, rows: 0, cells: 0, bytes: 0, extra_lines: 0, shifts: Vec::new() }
+        Self { file, rows: 0, cells: 0, bytes: 0 }
     }
 
     /// Adds the cell at a place, both from 0.
@@ -206,19 +218,13 @@ impl Records {
             self.write(b",")?;
         }
         self.cells = column + 1;
-        self.write(csv_cell(text).as_bytes())?;
-        self.extra_lines += super::scan::count_line_breaks(text.as_bytes());
-        Ok(())
+        self.write(csv_cell(text).as_bytes())
     }
 
     fn end_row(&mut self) -> Result<(), WorkbookError> {
         self.write(b"\n")?;
         self.rows += 1;
         self.cells = 0;
-        let known = self.shifts.last().map_or(0, |(_, shift)| *shift);
-        if self.extra_lines > known {
-            self.shifts.push((u64::from(self.rows) + self.extra_lines + 1, self.extra_lines));
-        }
         Ok(())
     }
 
@@ -230,10 +236,10 @@ impl Records {
         self.file.write_all(bytes).map_err(WorkbookError::Spool)
     }
 
-    fn finish(mut self) -> Result<(SpooledTempFile, Vec<(u64, u64)>), WorkbookError> {
+    fn finish(mut self) -> Result<SpooledTempFile, WorkbookError> {
         self.end_row()?;
         let mut file = self.file.into_inner().map_err(|error| WorkbookError::Spool(error.into_error()))?;
         file.seek(SeekFrom::Start(0)).map_err(WorkbookError::Spool)?;
-        Ok((file, self.shifts))
+        Ok(file)
     }
 }

@@ -10,7 +10,7 @@ use indexmap::IndexSet;
 use super::dialect::Dialect;
 use super::error::InputError;
 use super::mentions::Mentions;
-use super::rows::ROWS_MAXIMUM;
+use super::record::next_row;
 use super::sheet::{ChunkPlaces, Sheet};
 use super::spool::SpoolWriter;
 use crate::model::{Change, MachineReference, Request, Requests, RowNumber, Tag, TagNumber};
@@ -51,10 +51,7 @@ impl SheetWriter {
     /// # Errors
     /// [`InputError`] when there is no room for it.
     pub(crate) fn begin_row(&mut self, cells: &[&str]) -> Result<(), InputError> {
-        if self.row_count == ROWS_MAXIMUM {
-            return Err(InputError::TooManyRows);
-        }
-        self.row_count += 1;
+        self.row_count = next_row(self.row_count)?.0;
         let start = self.spool.write(&record(cells))?;
         self.chunks.add(RowNumber(self.row_count), start, self.spool.end());
         Ok(())

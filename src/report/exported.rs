@@ -77,7 +77,8 @@ impl ExportedColumns {
         }
     }
 
-    fn position(&self, field: &str) -> Option<usize> {
+    /// The column that holds a field.
+    pub(crate) fn position(&self, field: &str) -> Option<usize> {
         let place = COLUMNS.iter().position(|column| *column == field)?;
         self.positions.get(place).copied().flatten()
     }

@@ -1,5 +1,6 @@
 //! What rules may name: the fields of machines, and the columns of lookups.
 
+use super::fault::Fault;
 use super::lookup::Lookup;
 use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup as Found, Row, nearest};
 use crate::input::{HeaderColumns, MachineFields, bare_name, list_form};
@@ -15,8 +16,8 @@ const OF_MACHINES: &str = "machine";
 /// The columns of a file of rules: those of machines, and behind them those of each lookup.
 pub(super) struct FleetColumns<'l> {
     fields: &'static [&'static str],
-    /// Of each lookup its name, the position of its first column, and its columns.
-    lookups: Vec<(&'l str, usize, HeaderColumns)>,
+    /// Each lookup with the position of its first column, and its columns.
+    lookups: Vec<(&'l Lookup, usize, HeaderColumns)>,
 }
 
 impl<'l> FleetColumns<'l> {
@@ -26,7 +27,7 @@ impl<'l> FleetColumns<'l> {
         let place = |lookup: &'l Lookup| {
             let begins = start;
             start += lookup.header().len();
-            (lookup.name(), begins, HeaderColumns::new(lookup.header()))
+            (lookup, begins, HeaderColumns::new(lookup.header()))
         };
         Self { fields, lookups: lookups.iter().map(place).collect() }
     }
@@ -34,6 +35,12 @@ impl<'l> FleetColumns<'l> {
     /// The name of the machine's field at this position.
     pub(super) fn field(&self, position: usize) -> Option<&'static str> {
         self.fields.get(position).copied()
+    }
+
+    /// Why the column at this position cannot be taken as texts.
+    pub(super) fn shown_otherwise(&self, position: usize) -> Option<Fault> {
+        let (lookup, begins, _) = self.lookups.iter().rfind(|(_, begins, _)| *begins <= position)?;
+        lookup.shown_otherwise(position - begins)
     }
 
     fn find_field(&self, name: &str) -> Found {
@@ -51,7 +58,7 @@ impl Columns for FleetColumns<'_> {
     fn find(&self, name: &ColumnName) -> Found {
         let qualifier = name.qualifier.as_deref().map(bare_name).filter(|qualifier| qualifier != OF_MACHINES);
         let Some(qualifier) = qualifier else { return self.find_field(&name.name) };
-        let lookup = self.lookups.iter().find(|(lookup, ..)| bare_name(lookup) == qualifier);
+        let lookup = self.lookups.iter().find(|(lookup, ..)| bare_name(lookup.name()) == qualifier);
         let Some((_, start, header)) = lookup else { return Found::Unknown };
         match header.find(&ColumnName { qualifier: None, name: name.name.clone() }) {
             // What a lookup's cell holds is a text, whatever its column is called.
@@ -66,19 +73,19 @@ impl Columns for FleetColumns<'_> {
         let Some(qualifier) = qualifier.map(bare_name).filter(|qualifier| qualifier != OF_MACHINES) else {
             return self.fields.iter().map(|field| (*field).to_owned()).collect();
         };
-        let meant = self.lookups.iter().filter(|(lookup, ..)| bare_name(lookup) == qualifier);
+        let meant = self.lookups.iter().filter(|(lookup, ..)| bare_name(lookup.name()) == qualifier);
         let names = meant.flat_map(|(lookup, _, header)| {
-            header.known(None).into_iter().map(move |column| format!("{lookup}.{column}"))
+            header.known(None).into_iter().map(move |column| format!("{}.{column}", lookup.name()))
         });
         names.collect()
     }
 
     fn unknown_qualifier(&self, qualifier: &str) -> Option<(String, String)> {
         let bare = bare_name(qualifier);
-        if bare == OF_MACHINES || self.lookups.iter().any(|(lookup, ..)| bare_name(lookup) == bare) {
+        if bare == OF_MACHINES || self.lookups.iter().any(|(lookup, ..)| bare_name(lookup.name()) == bare) {
             return None;
         }
-        let names: Vec<String> = self.lookups.iter().map(|(name, ..)| shown(*name)).collect();
+        let names: Vec<String> = self.lookups.iter().map(|(lookup, ..)| shown(lookup.name())).collect();
         let called = shown(qualifier);
         let hint = match nearest(&bare, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean {near}?"),

@@ -26,6 +26,8 @@ pub(crate) struct Declaration {
     pub rules: Vec<Rule>,
     /// The fields of machines that it names.
     pub(super) fields: BTreeSet<&'static str>,
+    /// Those that it takes as texts, not as numbers or dates.
+    pub texts: BTreeSet<&'static str>,
 }
 
 /// What a file of rules may do at most.

@@ -138,17 +138,19 @@ impl Draft {
     pub(crate) fn bind(self, fields: &'static [&'static str], lookups: Vec<Lookup>) -> Result<Declaration, Vec<Fault>> {
         let columns = FleetColumns::new(fields, &lookups);
         let mut faults = Vec::new();
-        let mut kept = BTreeSet::new();
-        let scope = self.scope.and_then(|scope| bound(scope, &columns, &mut kept, &mut faults));
+        // What is kept of the machines' fields, and the columns that are taken as texts, by their places.
+        let (mut kept, mut texts) = (BTreeSet::new(), BTreeSet::new());
+        let scope = self.scope.and_then(|scope| bound(scope, &columns, &mut kept, &mut texts, &mut faults));
         let mut rules = Vec::new();
         for rule in self.rules {
-            let condition = bound(rule.condition, &columns, &mut kept, &mut faults);
+            let condition = bound(rule.condition, &columns, &mut kept, &mut texts, &mut faults);
             let tag = match rule.tag {
                 None => None,
                 Some(DraftTag::Literal(tag)) => Some(TagForm::Literal(tag)),
                 Some(DraftTag::Template(template)) => match template.bind(&columns) {
                     Ok(bound) => {
                         kept.extend(bound.columns().filter_map(|column| columns.field(column)));
+                        texts.extend(bound.columns());
                         Some(TagForm::Template { prefix: template.prefix().to_owned(), template: bound })
                     }
                     Err(why) => {
@@ -164,12 +166,14 @@ impl Draft {
             let DraftRule { name, line, one_of, value, mode, .. } = rule;
             rules.push(Rule { name, line, one_of, condition, tag, value, mode });
         }
+        faults.extend(texts.iter().filter_map(|column| columns.shown_otherwise(*column)));
         if !faults.is_empty() {
             faults.sort_by_key(|fault| fault.line);
             return Err(faults);
         }
+        let texts = texts.into_iter().filter_map(|column| columns.field(column)).collect();
         let Self { name, own, guards, .. } = self;
-        Ok(Declaration { name, own, scope, guards, lookups, rules, fields: kept })
+        Ok(Declaration { name, own, scope, guards, lookups, rules, fields: kept, texts })
     }
 }
 
@@ -286,6 +290,7 @@ fn bound(
     condition: Condition,
     columns: &FleetColumns<'_>,
     kept: &mut BTreeSet<&'static str>,
+    texts: &mut BTreeSet<usize>,
     faults: &mut Vec<Fault>,
 ) -> Option<BoundFilter> {
     let Condition { filter, lines } = condition;
@@ -295,7 +300,10 @@ fn bound(
         }
     }
     match filter.bind(columns) {
-        Ok(bound) => Some(bound),
+        Ok(bound) => {
+            texts.extend(bound.texts());
+            Some(bound)
+        }
         Err(error) => {
             faults.push(filter_fault(&lines, &error));
             None

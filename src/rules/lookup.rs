@@ -162,6 +162,11 @@ impl Lookup {
         self.list.header()
     }
 
+    /// Why a column cannot be taken as texts, if its workbook shows them otherwise.
+    pub(super) fn shown_otherwise(&self, column: usize) -> Option<Fault> {
+        self.list.shown_otherwise(column).map(|why| self.order.unusable(&why))
+    }
+
     /// How many rows it has.
     pub(crate) fn len(&self) -> u64 {
         self.list.row_count()

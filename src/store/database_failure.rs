@@ -73,6 +73,8 @@ pub(super) enum Trouble {
     Untrusted(Mistrust),
     /// There is no password to get in with.
     NoPassword,
+    /// There is none now.
+    NoPasswordYet,
     /// It does not let us in.
     NotLetIn,
     /// It has no such database.
@@ -104,6 +106,7 @@ impl Trouble {
             Self::Unreachable => "cannot be reached",
             Self::Untrusted(why) => why.text(),
             Self::NoPassword => "cannot be opened: there is no token for it",
+            Self::NoPasswordYet => "cannot be opened: no token for it has come",
             Self::NotLetIn => "does not let this user in",
             Self::NoDatabase => "does not exist",
             Self::NotAllowed => "does not allow this user what tagfleet needs",
@@ -125,7 +128,8 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::DiskSilent => Trouble::DiskSilent,
         SqlError::CommitsLost => Trouble::CommitsLost,
         SqlError::File { .. } => Trouble::ConnectionFile,
-        SqlError::Password(refusal) if refusal.is_transient => Trouble::Unreachable,
+        SqlError::NoToken => Trouble::NoPasswordYet,
+        SqlError::Password(refusal) if refusal.is_transient => Trouble::NoPasswordYet,
         SqlError::Password(_) => Trouble::NoPassword,
         SqlError::Tls(failure) => Trouble::Untrusted(Mistrust::of(failure)),
         SqlError::Thread(_) => Trouble::Other,

@@ -271,6 +271,11 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
         }
         Trouble::Untrusted(why) => why.hint().to_owned(),
         Trouble::NoPassword => return source.hint().map(str::to_owned),
+        Trouble::NoPasswordYet => {
+            const WAY: &str =
+                "check the way to whoever gives the tokens for --state-auth, then run the same command again";
+            source.hint().unwrap_or(WAY).to_owned()
+        }
         Trouble::NotLetIn => "check the user and the password (PGPASSWORD, PGPASSFILE or \
                               --state-password-file), or whose token it was (--state-auth)"
             .to_owned(),

@@ -206,8 +206,31 @@ fn each_claim_of_a_token_may_be_wrong() {
     let of_other = with_token(&server, &json!({"tid": "22222222-2222-3333-4444-555555555555"}));
     of_other.finds(4, "token", "is of the tenant 22222222", &["sign-in service", "clock", "call", "quota"]);
     let ended = with_token(&server, &json!({"exp": 1_000_000_000}));
-    ended.finds(4, "token", "ended at", &["clock", "call", "quota"]);
+    ended.finds(4, "token", "ended at", &["sign-in service", "clock", "call", "quota"]);
     with_token(&server, &json!({"roles": [], "scp": "Machine.ReadWrite"})).exits(0);
+}
+
+#[test]
+fn beside_a_token_that_cannot_be_one_nothing_else_is_said_to_be_wrong() {
+    let server = lists_one_machine();
+    let check = Check::at(&server.variables()).variable("TAGFLEET_TOKEN", "\"in quotation marks\"");
+    let check = check.variable("AZURE_AUTHORITY_HOST", &port_of_nobody());
+    check.finds(2, "token", "TAGFLEET_TOKEN", &["sign-in service", "clock", "call", "quota"]);
+}
+
+#[test]
+fn of_a_token_that_says_nothing_of_itself_nothing_is_known_and_the_call_decides() {
+    for (status, answer) in [(200, format!(r#"{{"value": [{{"id": "{}"}}]}}"#, "a".repeat(40))), (403, "{}".to_owned())]
+    {
+        let server = StandIn::answering(move |_request| Reply::json(status, answer.clone()));
+        let check =
+            Check::at(&server.variables()).variable("TAGFLEET_TOKEN", "opaque").variable("AZURE_TENANT_ID", TENANT);
+        let (results, object) = check.exits(if status == 200 { 0 } else { 4 });
+        let result = |name: &str| results.iter().find(|(known, _)| known == name).map(|(_, result)| result.as_str());
+        let call = if status == 200 { "passed" } else { "failed" };
+        assert_eq!((result("token"), result("call")), (Some("skipped"), Some(call)), "{object:#}");
+        assert!(object["checks"][5]["message"].as_str().is_some_and(|text| text.contains("not known")), "{object:#}");
+    }
 }
 
 /// A server that says it is 2015, and knows nothing.

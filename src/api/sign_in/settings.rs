@@ -71,7 +71,7 @@ impl SignInSettings {
 
     /// Which method is meant. `auto` goes by what was set, even if something belonging to it is
     /// missing: a forgotten tenant id shall be an error, not a silent sign-in as somebody else.
-    pub(super) fn choose_method(&self) -> Result<SignInMethod, SignInError> {
+    pub(crate) fn choose_method(&self) -> Result<SignInMethod, SignInError> {
         Ok(match self.method {
             AuthMethod::Secret => SignInMethod::Secret,
             AuthMethod::Certificate => SignInMethod::Certificate,

@@ -19,15 +19,11 @@ const KNOWN_AUDIENCES: [&str; 4] = [
     "fc780465-2017-40d4-a0c5-307022471b92",
 ];
 
+/// What is known of a token that says nothing of itself.
+pub(super) const OPAQUE: &str = "there is one that says nothing of itself: its tenant, audience and permissions are not known, and the call decides";
+
 /// What it is good for, in a line.
-pub(super) fn judged(
-    claims: Option<&TokenClaims>,
-    settings: &SignInSettings,
-    now: Timestamp,
-) -> Result<String, CommandError> {
-    let Some(claims) = claims else {
-        return Ok("there is one, which only the service can read".to_owned());
-    };
+pub(super) fn judged(claims: &TokenClaims, settings: &SignInSettings, now: Timestamp) -> Result<String, CommandError> {
     let refused =
         |message: String, hint: &str| Err(CommandError::text(ExitStatus::ServiceRefused, message, Some(hint)));
     let resource = settings.scope.trim_end_matches("/.default");
@@ -96,7 +92,7 @@ mod tests {
 
     fn said_of(claims: &TokenClaims) -> String {
         let now = Timestamp::from_second(1_000).expect("a time");
-        judged(Some(claims), &settings(), now).unwrap_or_else(|error| error.problem.error.to_string())
+        judged(claims, &settings(), now).unwrap_or_else(|error| error.problem.error.to_string())
     }
 
     #[test]

@@ -19,6 +19,8 @@ fn an_id_is_read_in_every_dress() {
         ("\"ID\"", &[QuotationMarks]),
         ("“ID”", &[QuotationMarks]),
         ("=\"ID\"", &[Formula]),
+        ("=ID", &[Formula]),
+        ("'=ID", &[Apostrophe, Formula]),
         ("{ID}", &[Brackets]),
         ("[ID]", &[Brackets]),
         ("<ID>", &[Brackets]),
@@ -45,7 +47,7 @@ fn an_id_is_read_in_every_dress() {
 #[test]
 fn a_guid_is_an_entra_device_id_in_every_dress() {
     let device = EntraDeviceId::parse(DEVICE).expect("a GUID");
-    for cell in ["ID", "{ID}", "'ID", "\"ID\"", "=\"ID\"", "\u{feff}ID"] {
+    for cell in ["ID", "{ID}", "'ID", "\"ID\"", "=\"ID\"", "=ID", "\u{feff}ID"] {
         let cell = cell.replace("ID", &DEVICE.to_uppercase());
         assert_eq!(read(&cell).expect("a device").0, MachineReference::Entra(device), "{cell:?}");
     }

@@ -186,7 +186,8 @@ fn a_list_keeps_the_cells_of_its_rows_as_they_are() {
 fn what_an_option_allows_or_says_helps_a_list_as_well() {
     let swallowing = format!("Id,Remark\n{A},\"see\n{B},x\"\n");
     let error = List::read(swallowing.as_bytes(), &OPTIONS).expect_err("a row in a cell");
-    assert_eq!(error.remedy(), Some(ListRemedy::Accept(Doubt::LineBreaks)));
+    let doubts: Vec<_> = error.findings().iter().map(|finding| finding.problem.kind.doubt()).collect();
+    assert_eq!((doubts, error.remedy()), (vec![Some(Doubt::LineBreaks)], None), "each finding says so itself");
     let accepted = ListOptions { accepted: [Doubt::LineBreaks].into_iter().collect(), ..OPTIONS };
     let (rows, notes) = read_list(swallowing.as_bytes(), &accepted).expect("allowed");
     assert_eq!(rows, [format!("2 {A}")]);

@@ -2,46 +2,41 @@
 
 use std::borrow::Cow;
 
-use calamine::{DataRef, ExcelDateTime, Style};
+use calamine::{DataRef, ExcelDateTime};
 
-/// Numbers from here on have more digits than a spreadsheet keeps: what was one of 40 digits must not look like an id.
-const DIGITS_END: f64 = 1e15;
+use super::formats::{Shows, number_text};
+
 /// The last day that a spreadsheet knows is the one before this.
 const DAYS_END: f64 = 2_958_466.0;
 
-/// The value as text, as near as possible to what a person sees.
-pub(super) fn shown_value<'c>(value: &'c DataRef<'_>, style: Option<&Style>) -> Cow<'c, str> {
+/// The value as text, and whether the cell shows just that.
+pub(super) fn shown_value<'c>(value: &'c DataRef<'_>, shows: Shows) -> (Cow<'c, str>, bool) {
+    let number = |number: f64| match shows.number(number) {
+        Some(text) => (text.into(), true),
+        None => (number_text(number).into(), false),
+    };
     match value {
-        DataRef::Empty => Cow::Borrowed(""),
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.into(),
-        DataRef::SharedString(text) => (*text).into(),
-        DataRef::Bool(true) => "TRUE".into(),
-        DataRef::Bool(false) => "FALSE".into(),
+        DataRef::Empty => (Cow::Borrowed(""), true),
+        DataRef::String(text) => (text.into(), shows.is_text()),
+        DataRef::SharedString(text) => ((*text).into(), shows.is_text()),
+        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => (text.into(), shows.is_date() && is_date(text)),
+        DataRef::Bool(true) => ("TRUE".into(), true),
+        DataRef::Bool(false) => ("FALSE".into(), true),
         #[expect(clippy::cast_precision_loss, reason = "a spreadsheet holds numbers no more precisely")]
-        DataRef::Int(number) => with_zeros(number_text(*number as f64), style).into(),
-        DataRef::Float(number) => with_zeros(number_text(*number), style).into(),
-        DataRef::DateTime(time) => time_text(time).into(),
-        DataRef::Error(error) => error.to_string().into(),
+        DataRef::Int(whole) => number(*whole as f64),
+        DataRef::Float(float) => number(*float),
+        DataRef::DateTime(time) => {
+            let text = time_text(time);
+            let is_shown = shows.is_date() && is_date(&text);
+            (text.into(), is_shown)
+        }
+        DataRef::Error(error) => (error.to_string().into(), true),
     }
 }
 
-/// A whole number with the zeros in front that its format shows: 7 in a cell of the format `000` is seen as 007.
-fn with_zeros(number: String, style: Option<&Style>) -> String {
-    let format = style.and_then(|style| style.number_format.as_ref()).map_or("", |format| &format.format_code);
-    let is_padding = format.len() > 1 && format.bytes().all(|byte| byte == b'0');
-    let is_whole = number.bytes().all(|byte| byte.is_ascii_digit());
-    if is_padding && is_whole { format!("{number:0>width$}", width = format.len()) } else { number }
-}
-
-fn number_text(number: f64) -> String {
-    if number == 0.0 {
-        return "0".to_owned();
-    }
-    if number.abs() < DIGITS_END {
-        return number.to_string();
-    }
-    let scientific = format!("{number:E}");
-    if scientific.contains("E-") { scientific } else { scientific.replace('E', "E+") }
+/// Whether a text is a date without a time.
+fn is_date(text: &str) -> bool {
+    text.len() == "2026-11-26".len() && text.contains('-')
 }
 
 fn time_text(time: &ExcelDateTime) -> String {

@@ -9,6 +9,9 @@ use zip::write::SimpleFileOptions;
 use super::*;
 use crate::input::{Accepted, Doubt, InputOptions, KeyKind, List, ListOptions, read};
 
+mod parts;
+mod shown;
+
 const NAMESPACE: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
 
 /// A workbook to be packed.
@@ -37,6 +40,23 @@ impl Book {
 
     /// Packs it, with further parts.
     fn packed(&self, further: &[(&str, &[u8])]) -> Vec<u8> {
+        let further = further.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
+        packed(self.parts().into_iter().chain(further))
+    }
+
+    /// Packs it with its parts in other places: what is replaced in their names, and in what they say of each other.
+    fn moved(&self, names: &[(&str, &str)], texts: &[(&str, &str)]) -> Vec<u8> {
+        let replaced = |text: &str, pieces: &[(&str, &str)]| {
+            pieces.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+        };
+        let moved = self.parts().into_iter().map(|(name, bytes)| {
+            let text = String::from_utf8(bytes).expect("text");
+            (replaced(&name, names), replaced(&text, texts).into_bytes())
+        });
+        packed(moved)
+    }
+
+    fn parts(&self) -> Vec<(String, Vec<u8>)> {
         let relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
         let relation = |number: usize, kind: &str, target: &str| {
             format!("<Relationship Id=\"rId{number}\" Type=\"{relations}/{kind}\" Target=\"{target}\"/>")
@@ -59,11 +79,15 @@ impl Book {
             "<workbook xmlns=\"{NAMESPACE}\" xmlns:r=\"{relations}\">{}<sheets>{sheets}</sheets></workbook>",
             self.properties
         );
-        // Style 1 is a date, 2 a date and time, 3 a duration, 4 a number of three digits.
+        // Style 1 is a date, 2 a date and time, 3 a duration, 4 a number of three digits, 5 a share, 6 in thousands, 7 with
+        // two decimals, 8 with a word, 9 of a language, 10 a date in ISO form, 11 a text with a word.
+        let custom = ["000", "&quot;Tier &quot;0", "yyyy\\-mm\\-dd;@", "&quot;Tier &quot;@"];
+        let custom = (164..).zip(custom).map(|(id, code)| format!("<numFmt numFmtId=\"{id}\" formatCode=\"{code}\"/>"));
+        let styles = [0, 14, 22, 46, 164, 9, 3, 2, 165, 5, 166, 167].map(|id| format!("<xf numFmtId=\"{id}\"/>"));
         let styles = format!(
-            "<styleSheet xmlns=\"{NAMESPACE}\"><numFmts><numFmt numFmtId=\"164\" formatCode=\"000\"/></numFmts>\
-             <cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"22\"/><xf numFmtId=\"46\"/>\
-             <xf numFmtId=\"164\"/></cellXfs></styleSheet>"
+            "<styleSheet xmlns=\"{NAMESPACE}\"><numFmts>{}</numFmts><cellXfs>{}</cellXfs></styleSheet>",
+            custom.collect::<String>(),
+            styles.concat()
         );
         parts.push(("_rels/.rels".into(), wrapped(&relation(1, "officeDocument", "xl/workbook.xml")).into_bytes()));
         parts.push(("xl/workbook.xml".into(), workbook.into_bytes()));
@@ -72,13 +96,7 @@ impl Book {
         if !self.shared.is_empty() {
             parts.push(("xl/sharedStrings.xml".into(), self.shared.clone().into_bytes()));
         }
-        let further = further.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
-        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, bytes) in parts.into_iter().chain(further) {
-            zip.start_file(name, SimpleFileOptions::default()).expect("a part");
-            zip.write_all(&bytes).expect("bytes");
-        }
-        zip.finish().expect("a packed file").into_inner()
+        parts
     }
 
     fn open(&self) -> Result<Workbook, WorkbookError> {
@@ -90,6 +108,15 @@ impl Book {
         self.open().expect("a workbook").read_to_string(&mut text).expect("text");
         text
     }
+}
+
+fn packed(parts: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in parts {
+        zip.start_file(name, SimpleFileOptions::default()).expect("a part");
+        zip.write_all(&bytes).expect("bytes");
+    }
+    zip.finish().expect("a packed file").into_inner()
 }
 
 /// A row of inline texts.
@@ -128,6 +155,11 @@ fn a_cell_is_what_a_person_sees() {
         ("<c s=\"4\"><v>7</v></c>", "007"),
         ("<c s=\"4\"><v>1234</v></c>", "1234"),
         ("<c s=\"4\"><v>7.5</v></c>", "7.5"),
+        ("<c s=\"5\"><v>0.5</v></c>", "0.5"),
+        ("<c s=\"6\"><v>5</v></c>", "5"),
+        ("<c s=\"6\"><v>5000</v></c>", "5000"),
+        ("<c s=\"7\"><v>5</v></c>", "5.00"),
+        ("<c s=\"10\"><v>46352</v></c>", "2026-11-26"),
         ("<c t=\"d\"><v>2026-11-26T08:00:00</v></c>", "2026-11-26T08:00:00"),
     ];
     for (cell, expected) in table {
@@ -179,12 +211,29 @@ fn a_list_in_a_workbook_has_its_rows_and_hidden_ones_are_doubtful() {
 }
 
 #[test]
-fn lines_are_rows_but_for_line_breaks_in_cells() {
-    let book =
-        Book::of(&[row(1, &["a"]), row(2, &["b\nb\nb"]), row(3, &["c"]), row(5, &["d\ne"]), row(6, &["f"])].concat());
-    let workbook = book.open().expect("a workbook");
-    let rows: Vec<u64> = (1..=9).map(|line| workbook.rows().row(line)).collect();
-    assert_eq!(rows, [1, 2, 2, 2, 3, 4, 5, 5, 6]);
+fn lines_are_the_rows_of_the_sheet_whatever_its_cells_hold() {
+    let id = |number: u32| format!("{number:040x}");
+    let rows = [
+        row(1, &["All\ndevices"]),
+        row(3, &["machineId", "tag", "action", "a\nnote"]),
+        row(4, &[&id(1), "Tier 1", "Add", "one\ntwo\nthree"]),
+        row(6, &[&id(2), "Tier 1", "Ad"]),
+        row(7, &[&id(3), "a\nb", "Remove", "x\ny", "too many"]),
+        row(8, &[&id(4), "Tier, 1", "Remove"]),
+        row(9, &["machineId", "tag", "action", "a\nnote"]),
+        row(10, &[&id(5), "Tier 1", "Add", &format!("like\n{}", id(6))]),
+    ];
+    let sheet = read(Cursor::new(Book::of(&rows.concat()).packed(&[])), &InputOptions::default()).expect("a sheet");
+    let requests: Vec<u32> = sheet.requests.all.iter().map(|request| request.line).collect();
+    let problems: Vec<String> = sheet.problems.iter().map(ToString::to_string).collect();
+    let notes: Vec<String> = sheet.notes.iter().map(ToString::to_string).collect();
+    let warnings: Vec<u32> = sheet.warnings.iter().map(|warning| warning.line).collect();
+    assert_eq!((requests, warnings), (vec![4, 8], vec![8]));
+    assert!(problems[0].starts_with("row 2, line 6, column \"action\""), "{problems:?}");
+    assert!(problems[1].starts_with("row 3, line 7: ") && !problems[1].contains("runs to line"), "{problems:?}");
+    assert!(problems[2].starts_with("row 5, line 10: the quoted cell from line 10 to line 10"), "{problems:?}");
+    assert!(notes.iter().any(|note| note.contains("line 3")), "the header's line: {notes:?}");
+    assert!(notes.iter().any(|note| note.contains("line 9")), "the header again: {notes:?}");
 }
 
 #[test]

@@ -228,7 +228,7 @@ impl ServerAddress {
             PasswordSource::Given(password) => Ok(Some(password.clone())),
             PasswordSource::Giver(giver) => {
                 let answer = Handle::current().block_on(in_time(LONGEST_SIGN_IN, patience, giver.password()));
-                answer.ok_or(SqlError::NoAnswer)?.map(Some).map_err(SqlError::Password)
+                answer.ok_or(SqlError::NoToken)?.map(Some).map_err(SqlError::Password)
             }
             PasswordSource::File(path) => {
                 let text = std::fs::read_to_string(path).map_err(failed(path))?;

@@ -205,5 +205,10 @@ async fn a_sign_in_that_never_answers_is_waited_for_no_longer_than_a_server() {
     let patience = Patience::default();
     patience.shorten(Duration::ZERO);
     let failed = tokio::time::timeout(Duration::from_mins(1), failure(Arc::new(SilentGiver), patience));
-    assert!(failed.await.expect("nobody waits for ever").is_silence());
+    let failed = failed.await.expect("nobody waits for ever");
+    assert!(failed.is_silence() && failed.is_lost_connection());
+    let told = StoreError::database(Path::new("postgresql://db.example/d"), failed);
+    // It is not the server that is silent.
+    assert!(told.to_string().ends_with("cannot be opened: no token for it has come"), "{told}");
+    assert!(told.hint().is_some_and(|hint| hint.contains("--state-auth")), "{told:?}");
 }

@@ -23,6 +23,9 @@ pub(in crate::store) enum SqlError {
     /// The server did not answer in time.
     #[error("the server does not answer")]
     NoAnswer,
+    /// Whoever gives the passwords did not answer in time.
+    #[error("the sign-in that gives the tokens for the database (--state-auth) does not answer")]
+    NoToken,
     /// The disk of a file did not answer for longer than anybody waits.
     #[error("a write or read of the file has not come back")]
     DiskSilent,
@@ -63,7 +66,7 @@ impl SqlError {
         let error = match self {
             Self::Postgres(error) => error,
             Self::Password(refusal) => return refusal.is_transient,
-            other => return matches!(other, Self::NoAnswer),
+            other => return other.is_silence(),
         };
         match error.code() {
             Some(code) => COMES_BACK.contains(&code.code()),
@@ -71,9 +74,9 @@ impl SqlError {
         }
     }
 
-    /// Whether the server kept us waiting until we gave up.
+    /// Whether the server, or whoever gives the passwords for it, kept us waiting until we gave up.
     pub(in crate::store) const fn is_silence(&self) -> bool {
-        matches!(self, Self::NoAnswer)
+        matches!(self, Self::NoAnswer | Self::NoToken)
     }
 
     /// Whether the server only reads.
