@@ -185,7 +185,7 @@ mod tests {
             None
         }
 
-        fn cell(&self, _machine: usize, _field: usize) -> &str {
+        fn cell(&self, _machine: usize, _field: usize) -> &'static str {
             ""
         }
     }

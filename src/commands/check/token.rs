@@ -22,7 +22,7 @@ const KNOWN_AUDIENCES: [&str; 4] = [
 /// What is known of a token that says nothing of itself.
 pub(super) const OPAQUE: &str = "there is one that says nothing of itself: its tenant, audience and permissions are not known, and the call decides";
 
-/// What it is good for, in a line.
+/// What it is good for, in a line. Whose it is, the sign-in has looked at.
 pub(super) fn judged(claims: &TokenClaims, settings: &SignInSettings, now: Timestamp) -> Result<String, CommandError> {
     let refused =
         |message: String, hint: &str| Err(CommandError::text(ExitStatus::ServiceRefused, message, Some(hint)));
@@ -33,13 +33,6 @@ pub(super) fn judged(claims: &TokenClaims, settings: &SignInSettings, now: Times
             let message = format!("the token is for {}, and not for {resource}", Outside::new(audience).line());
             return refused(message, "check --cloud; a ready token has to be made for this API");
         }
-    }
-    if let (Some(theirs), Some(ours)) = (claims.tenant_id.as_deref(), settings.tenant_id.as_deref())
-        && is_identifier(ours)
-        && !theirs.eq_ignore_ascii_case(ours)
-    {
-        let message = format!("the token is of tenant {}, and not of {ours}", Outside::new(theirs).line());
-        return refused(message, "check AZURE_TENANT_ID, and who is signed in");
     }
     let (permissions, needed) =
         if claims.is_delegated() { (&claims.scopes, PERSON_PERMISSION) } else { (&claims.roles, APP_PERMISSION) };
@@ -62,22 +55,11 @@ pub(super) fn judged(claims: &TokenClaims, settings: &SignInSettings, now: Times
     Ok(format!("{whose} {}, tenant {}, {needed}{until}", name(&claims.application_id), name(&claims.tenant_id)))
 }
 
-/// Whether a tenant is named by its id, and not by a domain.
-fn is_identifier(tenant: &str) -> bool {
-    tenant.len() == 36 && tenant.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const TENANT: &str = "11111111-2222-3333-4444-555555555555";
-
-    fn settings() -> SignInSettings {
-        let mut settings = SignInSettings::new("https://login.example", "https://api.example/.default");
-        settings.tenant_id = Some(TENANT.to_uppercase());
-        settings
-    }
 
     fn good() -> TokenClaims {
         TokenClaims {
@@ -92,7 +74,8 @@ mod tests {
 
     fn said_of(claims: &TokenClaims) -> String {
         let now = Timestamp::from_second(1_000).expect("a time");
-        judged(claims, &settings(), now).unwrap_or_else(|error| error.problem.error.to_string())
+        let settings = SignInSettings::new("https://login.example", "https://api.example/.default");
+        judged(claims, &settings, now).unwrap_or_else(|error| error.problem.error.to_string())
     }
 
     #[test]
@@ -106,7 +89,6 @@ mod tests {
                 TokenClaims { audience: Some("https://graph.microsoft.com".to_owned()), ..good() },
                 "the token is for https://graph",
             ),
-            (TokenClaims { tenant_id: Some("other".to_owned()), ..good() }, "the token is of tenant other"),
             (TokenClaims { roles: Vec::new(), ..good() }, "the token has no permission"),
             (
                 TokenClaims { roles: vec!["Machine.Read.All".to_owned()], ..good() },

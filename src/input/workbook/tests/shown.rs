@@ -37,7 +37,7 @@ fn a_cell_that_shows_something_else_is_no_text() {
     ];
     let packed = Book::of(&rows.concat()).packed(&[]);
     let sheet = read(packed.as_slice(), &InputOptions::default()).expect("a sheet");
-    let tags: Vec<&str> = sheet.requests.tags.iter().map(|tag| tag.as_str()).collect();
+    let tags: Vec<&str> = sheet.requests.tags.iter().map(crate::model::Tag::as_str).collect();
     assert_eq!(tags, ["5", "007", "5.00", "2026-11-26"]);
     let lines: Vec<u32> = sheet.problems.iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [6, 7, 8, 9, 10, 11, 12, 13, 13, 13]);
