@@ -276,8 +276,8 @@ fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec
         (gaps.has_action, &["action"]),
         (gaps.has_value, &["value", "deviceValue"]),
     ];
-    let wanted: Vec<&'static str> =
-        missing.iter().filter(|(is_there, _)| !is_there).flat_map(|(_, names)| *names).copied().collect();
+    let wanted = missing.iter().filter(|(is_there, _)| !is_there).flat_map(|(_, names)| *names);
+    let wanted: Vec<(&'static str, String)> = wanted.map(|name| (*name, bare_name(name))).collect();
     let known = [&MACHINE_BY_ID[..], &MACHINE_BY_NAME, &TAG, &ACTION, &VALUE, &OF_EXPORTS];
     let is_export = bare.iter().any(|name| name != "tags" && OF_EXPORTS.contains(&name.as_str()));
     let is_meant = |bare: &str| bare == "tags" && gaps.has_action && !is_export;
@@ -289,10 +289,15 @@ fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec
     let columns = header.iter().zip(bare).enumerate();
     let unknown = columns.filter(|(_, (cell, bare))| is_short(bare) && !is_known(bare) && !is_own(cell));
     let misnamed = unknown.filter_map(|(position, (cell, bare))| {
-        let distance = |name: &&&str| strsim::osa_distance(bare, &bare_name(name));
-        // One letter of a short name, two of a long one.
-        let is_near = |name: &&&str| distance(name) <= if name.len() < 8 { 1 } else { 2 };
-        let name = *wanted.iter().filter(is_near).min_by_key(distance)?;
+        let length = bare.chars().count();
+        let near = wanted.iter().filter_map(|(name, wanted)| {
+            // One letter of a short name, two of a long one. Most differ by more in length alone.
+            let most = if name.len() < 8 { 1 } else { 2 };
+            let may_be_near = length.abs_diff(wanted.chars().count()) <= most;
+            let distance = may_be_near.then(|| strsim::osa_distance(bare, wanted))?;
+            (distance <= most).then_some((distance, *name))
+        });
+        let (_, name) = near.min_by_key(|(distance, _)| *distance)?;
         Some(MisnamedColumn { found: FoundColumns::one(position, cell), name })
     });
     misnamed.collect()

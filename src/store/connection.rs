@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::absence::{Contact, Patience};
@@ -49,7 +49,7 @@ impl SharedConnection {
         Self::start_with_file(Database {
             connection,
             path: path.to_owned(),
-            behavior: TransactionBehavior::Deferred,
+            begin: "BEGIN DEFERRED",
             shared_memory: SharedMemory::of(path),
             watch: None,
             harm: None,
@@ -63,7 +63,7 @@ impl SharedConnection {
         Self::start_with_file(Database {
             connection,
             path: path.to_owned(),
-            behavior: TransactionBehavior::Immediate,
+            begin: "BEGIN IMMEDIATE",
             shared_memory: SharedMemory::of(path),
             watch,
             harm: None,
@@ -139,7 +139,8 @@ impl SharedConnection {
 struct Database {
     connection: Connection,
     path: PathBuf,
-    behavior: TransactionBehavior,
+    /// How its transactions begin.
+    begin: &'static str,
     shared_memory: SharedMemory,
     watch: Option<Watch>,
     /// What was found once, after which the database is not touched any more.
@@ -273,21 +274,21 @@ impl Database {
         let failed = |error| StoreError::database(&self.path, error);
         self.shared_memory.look()?;
         let Some(watch) = &mut self.watch else {
-            let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
+            let transaction = Bounds::begin(&self.connection, self.begin).map_err(failed)?;
             self.waiting.end();
-            run_each(batch, &Transaction::within(&transaction))
+            run_each(batch, &Transaction::within(&self.connection))
                 .map_err(|error| StoreError::database(&self.path, error))?;
             self.waiting.begin();
             return transaction.commit().map_err(failed);
         };
         watch.look()?;
         let changes = self.connection.total_changes();
-        let transaction = self.connection.transaction_with_behavior(self.behavior).map_err(failed)?;
+        let transaction = Bounds::begin(&self.connection, self.begin).map_err(failed)?;
         self.waiting.end();
-        let within = Transaction::within(&transaction);
+        let within = Transaction::within(&self.connection);
         run_each(batch, &within).map_err(|error| StoreError::database(&self.path, error))?;
         self.waiting.begin();
-        if transaction.total_changes() == changes {
+        if self.connection.total_changes() == changes {
             return transaction.commit().map_err(failed);
         }
         let commits = commits::count(&within).map_err(|error| StoreError::database(&self.path, error))?;
@@ -297,6 +298,30 @@ impl Database {
         }
         transaction.commit().map_err(failed)?;
         watch.note(commits)
+    }
+}
+
+/// A transaction of a connection, which is undone unless it is committed. What begins and ends it is kept like every other
+/// statement: to read that anew would take longer than many a transaction.
+struct Bounds<'a>(&'a Connection);
+
+impl<'a> Bounds<'a> {
+    fn begin(connection: &'a Connection, begin: &str) -> Result<Self, rusqlite::Error> {
+        connection.prepare_cached(begin)?.execute([])?;
+        Ok(Self(connection))
+    }
+
+    fn commit(self) -> Result<(), rusqlite::Error> {
+        self.0.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+}
+
+impl Drop for Bounds<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // Where even this fails, the engine undoes it before the next one begins, or when the connection is closed.
+            let _undone = self.0.execute_batch("ROLLBACK");
+        }
     }
 }
 

@@ -77,20 +77,21 @@ pub(super) fn examine(connection: &Connection, file: &Path, testimony: &WitnessR
 
 fn compare(connection: &Connection, file: &Path, testimony: &WitnessRecord) -> Result<Finding, StoreError> {
     let failed = |error| StoreError::database(file, error);
+    let is_journal_empty = || journal_of(file).metadata().map_or(true, |metadata| metadata.len() == 0);
     for comparison in 1.. {
-        let is_journal_empty = journal_of(file).metadata().map_or(true, |metadata| metadata.len() == 0);
-        // The file comes first: whoever writes meanwhile adds to both.
-        let in_file = commits_in_file(file);
+        let was_journal_empty = is_journal_empty();
+        // The file comes first: whoever writes meanwhile adds to both. Without a journal, what is found is in the file.
+        let in_file = if was_journal_empty { None } else { commits_in_file(file) };
         let (commits, held) = counts(connection).map_err(failed)?;
         let is_of_one_time = in_file.is_none_or(|in_file| held <= in_file && in_file <= commits);
-        if is_of_one_time || is_journal_empty {
+        if is_of_one_time {
             let mut testimony = testimony.clone();
             // A program that counted no commits had no witness either.
             if commits == 0 && was_used(connection).map_err(failed)? {
                 testimony.removed_after = None;
             }
             let uncertainty = judge(&testimony, commits, system_time_microseconds());
-            let in_file = in_file.filter(|_| is_journal_empty);
+            let in_file = (was_journal_empty && is_journal_empty()).then_some(commits);
             return Ok(Finding { uncertainty, witnessed: testimony.commits, until: testimony.until(), in_file });
         }
         if comparison == COMPARISONS {

@@ -135,6 +135,8 @@ impl Store {
     pub fn in_memory(clock: SharedClock) -> Result<Self, StoreError> {
         let path = Path::new(":memory:");
         let mut connection = Connection::open_in_memory().map_err(|error| StoreError::database(path, error))?;
+        #[cfg(test)]
+        super::file_schema::make_at_once(&connection).map_err(|error| StoreError::database(path, error))?;
         prepare(&mut connection, path)?;
         let nothing = custody::Finding::default();
         let (identity, _) = identity::ProcessIdentity::enter(&mut connection, path, None, clock.as_ref(), &nothing)?;

@@ -70,7 +70,8 @@ pub(super) fn read_results(text: &str, orders: Option<&[Wish]>) -> Option<Vec<Re
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().ok()?.clone();
     // Where the input has a column of that name, too, ours is the later one.
-    let place = |name: &str| header.iter().collect::<Vec<_>>().iter().rposition(|column| *column == name);
+    let names: Vec<&str> = header.iter().collect();
+    let place = |name: &str| names.iter().rposition(|column| *column == name);
     let status = place("status").or_else(|| place("result"))?;
     let orders = orders.filter(|_| place(COLUMNS[2]).is_none());
     let mut rows = Vec::new();

@@ -28,6 +28,36 @@ fn processes_that_begin_at_once_take_each_others_file_for_their_own() {
     }
 }
 
+/// All that a database holds, and what it says of itself.
+fn content(connection: &Connection) -> Vec<String> {
+    let texts = |sql: &str| -> Vec<String> {
+        let mut prepared = connection.prepare(sql).expect("a question");
+        let columns = prepared.column_count();
+        let row =
+            |row: &rusqlite::Row<'_>| (0..columns).map(|column| Ok(format!("{:?}", row.get_ref(column)?))).collect();
+        let rows = prepared.query_map([], row).expect("rows");
+        rows.map(|row: Result<Vec<String>, _>| row.expect("a row").join(" ")).collect()
+    };
+    let mut content = texts("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name");
+    for mark in ["auto_vacuum", "application_id", "user_version"] {
+        content.extend(texts(&format!("PRAGMA {mark}")));
+    }
+    let tables: Vec<String> = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
+        .expect("the tables");
+    content.extend(tables.iter().flat_map(|table| texts(&format!("SELECT '{table}', * FROM {table}"))));
+    content
+}
+
+#[test]
+fn what_simulations_begin_with_is_what_all_migrations_make() {
+    let [mut migrated, made_at_once] = [(); 2].map(|()| Connection::open_in_memory().expect("memory"));
+    assert!(prepare(&mut migrated).is_ok());
+    crate::store::file_schema::make_at_once(&made_at_once).expect("its tables");
+    assert_eq!(content(&made_at_once), content(&migrated));
+}
+
 /// A file as the first version wrote it: a run of two operations, of which one is done and one was in flight.
 fn file_of_version_1(directory: &std::path::Path) {
     crate::store::directory::secure(directory).expect("a directory");
