@@ -291,7 +291,7 @@ impl Findings {
         } else {
             self.skip(&["quota"], "it is not known whose it is")?;
         }
-        store.put_in_order().await;
+        let _told_by_the_next_command = store.put_in_order().await;
         connection.close().await;
         Ok(())
     }

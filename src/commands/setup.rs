@@ -176,9 +176,15 @@ impl<'a> CommandSetup<'a> {
         if let Some(watched) = self.command.watched {
             watched.end_work(context.stop_requests).await;
         }
-        store.put_in_order().await;
+        let damage = store.put_in_order().await;
         connection.close().await;
-        status
+        match (status, damage) {
+            (Ok(_ended), Some(damage)) => {
+                context.screen.problem(&CommandError::from(damage).problem);
+                Ok(ExitStatus::StorageFailed)
+            }
+            (status, _) => status,
+        }
     }
 }
 

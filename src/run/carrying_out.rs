@@ -123,7 +123,8 @@ impl<T: Transport> Run<'_, T> {
             _ => RunState::Stopped,
         };
         self.give_way(reason, screen).await?;
-        self.tenant.store.set_run_state(self.key, state).await
+        self.tenant.store.set_run_state(self.key, state).await?;
+        self.tenant.store.look_through().await
     }
 
     /// What the run found so, another run of ours may have changed meanwhile: nothing was sent that would keep it so.

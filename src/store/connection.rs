@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -19,12 +20,14 @@ use super::silence::Silence;
 use super::sql::{SqlError, Transaction};
 use super::waiting::Waiting;
 use super::witness::Witness;
-use super::{StoreError, commits};
+use super::{StoreError, commits, journal};
 
 /// How many callers may wait for one transaction; more of them wait for a place in the queue.
 const QUEUE_LENGTH: usize = 1024;
 /// How many callers share one transaction at the most.
 const MAXIMUM_BATCH: usize = 256;
+/// After so many further frames the journal is brought into the database: four megabytes, as `SQLite` has it.
+const FRAMES_TO_BRING_IN: u32 = 1000;
 
 /// A handle to the connection; clones share it. The connection is closed when the last handle is gone.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub(super) struct SharedConnection {
     /// The file that others share; `None` for a database that is in memory or has no name.
     file: Option<SharedFile>,
     waiting: Waiting,
+    /// Whether the database is to be looked through before the next transaction.
+    is_thorough: Arc<AtomicBool>,
 }
 
 /// A file that others share, and its disk.
@@ -55,6 +60,7 @@ impl SharedConnection {
             harm: None,
             contact: Contact::new(patience),
             waiting: Waiting::default(),
+            is_thorough: Arc::default(),
         })
     }
 
@@ -69,13 +75,14 @@ impl SharedConnection {
             harm: None,
             contact: Contact::new(patience),
             waiting: Waiting::default(),
+            is_thorough: Arc::default(),
         })
     }
 
     /// Takes over what is asked of a server. Must be called within a runtime.
     pub(super) fn start_on(server: Server) -> Self {
         let waiting = server.waiting();
-        Self::start(Engine::Server(server), None, waiting)
+        Self::start(Engine::Server(server), None, waiting, Arc::default())
     }
 
     fn start_with_file(database: Database) -> Self {
@@ -84,14 +91,14 @@ impl SharedConnection {
             silence: Silence::default(),
             patience: database.contact.patience().with_disk(),
         });
-        let waiting = database.waiting.clone();
-        Self::start(Engine::File(database), file, waiting)
+        let (waiting, is_thorough) = (database.waiting.clone(), Arc::clone(&database.is_thorough));
+        Self::start(Engine::File(database), file, waiting, is_thorough)
     }
 
-    fn start(engine: Engine, file: Option<SharedFile>, waiting: Waiting) -> Self {
+    fn start(engine: Engine, file: Option<SharedFile>, waiting: Waiting, is_thorough: Arc<AtomicBool>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
         tokio::spawn(serve(engine, jobs, waiting.clone(), file.clone()));
-        Self { queue, file, waiting }
+        Self { queue, file, waiting, is_thorough }
     }
 
     /// For how long the database has not answered, if it is waited for.
@@ -104,6 +111,15 @@ impl SharedConnection {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
     ) -> Result<Answer, StoreError> {
+        self.do_job(work, false).await
+    }
+
+    /// The same once the whole database was looked through.
+    pub(super) async fn run_when_sound<Answer: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
+    ) -> Result<Answer, StoreError> {
+        self.is_thorough.store(true, Ordering::SeqCst);
         self.do_job(work, false).await
     }
 
@@ -148,6 +164,8 @@ struct Database {
     /// How long others may hold it.
     contact: Contact,
     waiting: Waiting,
+    /// Whether the database is to be looked through before the next transaction.
+    is_thorough: Arc<AtomicBool>,
 }
 
 /// What is looked at before each transaction that writes, and told of each commit.
@@ -157,24 +175,46 @@ pub(super) struct Watch {
     witness: Witness,
     /// How many commits there were when this process looked last.
     commits: i64,
+    /// How many frames the journal had when it was brought into the database last, as far as that was possible.
+    brought_in: u32,
 }
 
 impl Watch {
     pub(super) const fn new(presence: Presence, contents: Contents, witness: Witness, commits: i64) -> Self {
-        Self { presence, contents, witness, commits }
+        Self { presence, contents, witness, commits, brought_in: 0 }
     }
 
-    /// Looks whether everything is as it was left.
-    fn look(&mut self) -> Result<(), StoreError> {
+    /// Looks whether everything is as it was left, thoroughly if that is asked for.
+    fn look(&mut self, is_thorough: bool) -> Result<(), StoreError> {
         let found = self.presence.look()?;
-        self.contents.look(self.commits, &found).map_err(|harm| self.or_moved(harm))
+        let looked = self.contents.look(self.commits, &found);
+        let looked = if is_thorough { looked.and_then(|()| self.contents.look_through()) } else { looked };
+        looked.map_err(|harm| self.or_moved(harm))
     }
 
-    /// Notes a commit that is durable.
-    fn note(&mut self, commits: i64) -> Result<(), StoreError> {
+    /// Notes a commit that is durable, and brings the journal into the database when it has grown long and is whole.
+    fn note(&mut self, commits: i64, connection: &Connection) -> Result<(), StoreError> {
         self.commits = commits;
         self.witness.note(commits)?;
-        self.contents.look_after_commit(commits).map_err(|harm| self.or_moved(harm))
+        let frames = journal::take_frames();
+        let looked = self.contents.look_after_commit(commits, frames);
+        looked.and_then(|()| self.bring_in(frames.unwrap_or_default(), connection)).map_err(|harm| self.or_moved(harm))
+    }
+
+    fn bring_in(&mut self, frames: u32, connection: &Connection) -> Result<(), StoreError> {
+        // A journal that has begun anew is short.
+        self.brought_in = if frames < self.brought_in { 0 } else { self.brought_in };
+        if frames - self.brought_in < FRAMES_TO_BRING_IN {
+            return Ok(());
+        }
+        self.contents.prove()?;
+        self.brought_in = frames;
+        // What stays in the journal does no harm there, so nobody waits for those who still read from it.
+        let brought_in = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = brought_in {
+            tracing::info!(%error, "the journal of the state database was not brought into it");
+        }
+        self.contents.look_after_commit(self.commits, None)
     }
 
     /// What is wrong: files that are elsewhere hold nothing where they were.
@@ -281,7 +321,7 @@ impl Database {
             self.waiting.begin();
             return transaction.commit().map_err(failed);
         };
-        watch.look()?;
+        watch.look(self.is_thorough.swap(false, Ordering::SeqCst))?;
         let changes = self.connection.total_changes();
         let transaction = Bounds::begin(&self.connection, self.begin).map_err(failed)?;
         self.waiting.end();
@@ -297,7 +337,7 @@ impl Database {
             return Err(StoreError::HistoryLost { path: self.path.clone(), until: jiff::Timestamp::now() });
         }
         transaction.commit().map_err(failed)?;
-        watch.note(commits)
+        watch.note(commits, &self.connection)
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::encoding::{damaged, timestamp};
 use super::forms::{OperationState, RunKey, RunState, StoredRun};
 use super::process::dead_processes;
-use super::rows::read_delimiter;
+use super::rows::{count_rows, read_delimiter};
 use super::server::heartbeats::the_dead;
 use super::slots::overtaken::open_operations;
 use super::slots::unheard_operations;
@@ -188,6 +188,9 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
     let operations = count_operations(transaction, RunKey(run_key), is_alive)?;
     let is_under_way = is_alive && state == RunState::Running;
     let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key))? > 0;
+    if state != RunState::Preparing {
+        hold_against_books(transaction, RunKey(run_key), row.get(11)?, &operations)?;
+    }
     let invalid_rows = transaction
         .prepare_cached("SELECT count(*) FROM row_problem WHERE run_key = ?1")?
         .query_row([run_key], |row| row.get(0))?;
@@ -212,6 +215,25 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
             is_alive,
         },
     })
+}
+
+/// Whether what was counted of a run is all there is of it: a page that is damaged may hide a part, and the rest is not to be
+/// taken for the whole.
+fn hold_against_books(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    rows: u32,
+    operations: &BTreeMap<OperationState, u32>,
+) -> Result<(), SqlError> {
+    // They are numbered from zero on without a gap.
+    let numbered: i64 = transaction
+        .prepare_cached("SELECT coalesce(max(operation_number) + 1, 0) FROM operation WHERE run_key = ?1")?
+        .query_row([run.0], |row| row.get(0))?;
+    let counted: u64 = operations.values().copied().map(u64::from).sum();
+    if count_rows(transaction, run)? != u64::from(rows) || counted != numbered.unsigned_abs() {
+        return Err(damaged(11, "the rows of a run"));
+    }
+    Ok(())
 }
 
 /// Counts by the index alone: a million operations take a fraction of a second. What a dead process had in flight may have

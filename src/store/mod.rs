@@ -14,7 +14,7 @@
 //!   [`timelines`]; calls that may have been lost are [`unknown_calls`] and [`losses`].
 //! - *Processes*: who is alive ([`liveness`], on a server `server::heartbeats`), and what the dead leave ([`process`]).
 //! - *Whether the state can be believed*: the files are safe ([`directory`]), intact ([`soundness`]), those that were left
-//!   ([`custody`], by the [`witness`]), still the same in the middle of a run ([`presence`]), with times that make sense
+//!   ([`custody`], by the [`witness`]), still the same in the middle of a run ([`presence`], [`journal`]), with times that make sense
 //!   ([`plausible`]). A server that is away: [`absence`].
 //! - *Engines*: [`sql`] speaks to both, [`schema`] has the tables, [`server`] is `PostgreSQL`; [`opening`] and [`reader`] are
 //!   the ways in. The types that go in and out are in [`forms`], and how they stand in columns in [`encoding`].
@@ -42,6 +42,7 @@ pub(crate) mod fuzzing;
 mod handle;
 mod identity;
 mod job;
+mod journal;
 mod ledger;
 mod listing;
 mod liveness;

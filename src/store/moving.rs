@@ -83,8 +83,8 @@ impl StatePlace {
         };
         let store = destination.open(clock).await?;
         let copied = store.writer.run(move |transaction| copy(&source, transaction)).await;
-        store.put_in_order().await;
-        copied
+        let damage = store.put_in_order().await;
+        damage.map_or(copied, Err)
     }
 }
 

@@ -10,8 +10,8 @@ use super::database_file::connect;
 use super::file_names::DATABASE_NAME;
 use super::file_schema::{prepare, schema_error};
 use super::{
-    Patience, Reader, ServerAddress, Store, StoreError, absence, connection, custody, directory, identity, liveness,
-    presence, run_copy, schema, server, soundness, sql, timelines, witness,
+    Patience, Reader, ServerAddress, Store, StoreError, absence, connection, custody, directory, identity, journal,
+    liveness, presence, run_copy, schema, server, soundness, sql, timelines, witness,
 };
 use crate::clock::SharedClock;
 
@@ -114,18 +114,32 @@ impl Store {
         Self { reader, writer, clock, identity: Arc::new(identity), patience, loss, run_copy: None }
     }
 
-    /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one.
-    pub async fn put_in_order(self) {
-        let Some(directory) = self.identity.state_directory() else { return self.take_leave().await };
+    /// Looks through the whole of a database on a disk, before its journal is brought into it, or anybody is told that all is
+    /// stored.
+    ///
+    /// # Errors
+    /// The damage that is found; or the database cannot be used.
+    pub async fn look_through(&self) -> Result<(), StoreError> {
+        self.writer.run_when_sound(|_transaction| Ok(())).await
+    }
+
+    /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one. Says
+    /// what is damaged.
+    pub async fn put_in_order(self) -> Option<StoreError> {
+        let Some(directory) = self.identity.state_directory() else {
+            self.take_leave().await;
+            return None;
+        };
         // A database that is not to be touched any more stays as it is.
-        if self.writer.run(|_transaction| Ok(())).await.is_err() {
-            return;
+        if let Err(error) = self.look_through().await {
+            return Some(error).filter(StoreError::is_damage);
         }
         let ending = tokio::task::spawn_blocking(move || custody::put_in_order(&directory.join(DATABASE_NAME)));
         // Everything is stored as it is; it is only spread over two files.
         if let Ok(Err(error)) = ending.await {
             tracing::info!(%error, "the journal of the state database was left as it is");
         }
+        None
     }
 
     /// A store that is gone with its last handle, for simulations. Must be called within a runtime.
@@ -239,9 +253,11 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     absence::wait_for_holders(&connection).map_err(failed)?;
     prepare(&mut connection, &file)?;
     soundness::check(&connection, &file).map_err(failed)?;
+    journal::follow(&connection);
     let finding = custody::examine(&connection, &file, &testimony)?;
     let entered = identity::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref(), &finding);
     let (identity, commits) = entered?;
+    let frames = journal::take_frames();
     let witness = witness::Witness::begin(path, identity.process_key, commits)?;
     let reading = connect(&file)?;
     // Its journal is opened at the first look; later the directory may be elsewhere.
@@ -249,7 +265,7 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     if commits == 1 {
         custody::put_in_order(&file)?;
     }
-    let (presence, contents) = (presence::Presence::of(path, &file), presence::Contents::of(&file)?);
+    let (presence, contents) = (presence::Presence::of(path, &file), presence::Contents::of(&file, frames)?);
     let watch = connection::Watch::new(presence, contents, witness, commits);
     Ok(Opened { writing: connection, watch, reading, identity, loss: finding.loss(&file) })
 }

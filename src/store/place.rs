@@ -43,10 +43,9 @@ impl StatePlace {
     /// [`StoreError`] when it cannot be used.
     pub(crate) async fn prepare(&self, clock: SharedClock) -> Result<(), StoreError> {
         match self {
-            Self::Directory(directory) => Store::open(directory, clock).await?.put_in_order().await,
-            Self::Server(address) => Store::prepare_on(address, Patience::default()).await?,
+            Self::Directory(directory) => Store::open(directory, clock).await?.put_in_order().await.map_or(Ok(()), Err),
+            Self::Server(address) => Store::prepare_on(address, Patience::default()).await,
         }
-        Ok(())
     }
 
     /// The directory, if it is one.

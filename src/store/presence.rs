@@ -6,9 +6,11 @@
 //! process on it.
 //!
 //! A file that is cut or overwritten in place is still there. `SQLite` trusts its index of the journal, which is in memory, and
-//! notices nothing until it reads a page that is gone. So the length of both files, the time when the database was written,
-//! and the head of the journal are compared at each commit. They change rarely: when the journal is brought into the
-//! database, and when it begins anew. Whenever they have, somebody who keeps nothing in memory has to find all commits.
+//! notices nothing until it reads a page that is gone. So the length of both files, the times when they were written, and the
+//! head of the journal are compared at each commit. Those of the database change rarely: when the journal is brought into it.
+//! Whenever they have, or the journal has begun anew, somebody who keeps nothing in memory has to find all commits. The
+//! journal is written by everybody who commits; so where its time is another, or may be the same by chance, it is read by its
+//! checksums ([`CommitEnd`]), as often as that takes a small part of the time, and always before it is brought into the database.
 //!
 //! Shared memory that was cut kills whoever touches what is missing, so its length is looked at before each transaction,
 //! also before one that only reads. It must not be given its length back: whoever is in the middle of a transaction would
@@ -20,17 +22,22 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::SetOnce;
 
 use super::database_file::connect;
+use super::journal::CommitEnd;
 use super::soundness::{beside, journal_of};
 use super::{StoreError, commits, soundness};
 
 /// How often a database is read before it is believed to be harmed, and after what time: another process may be at it.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+/// What part of the time may go into reading the journal: where somebody else has written into it, and where nobody seems to
+/// have, as two writes in one tick of the filesystem's clock have one time.
+const SHARE_IF_WRITTEN: u32 = 10;
+const SHARE_IF_QUIET: u32 = 50;
 
 /// Whether a thread of this process has touched memory that is no more.
 static LOST_MEMORY: SetOnce<()> = SetOnce::const_new();
@@ -88,14 +95,14 @@ impl Presence {
             return Err(StoreError::Moved { path: self.directory.clone() });
         }
         let [database, journal, _] = found;
-        Ok(Found { database, journal_length: journal.map(|journal| journal.len()) })
+        Ok(Found { database, journal })
     }
 }
 
 /// The files as they were found, so that none is looked at twice.
 pub(super) struct Found {
     database: Option<Metadata>,
-    journal_length: Option<u64>,
+    journal: Option<Metadata>,
 }
 
 /// The memory that the processes of a database share, which is a file that each of them has mapped.
@@ -132,6 +139,26 @@ pub(super) struct Contents {
     database: PathBuf,
     journal: File,
     known: Traits,
+    /// Where our last commit ended in the journal.
+    end: Option<CommitEnd>,
+    proof: Proof,
+}
+
+/// When the journal was read by its checksums, and how long that took.
+#[derive(Clone, Copy, Debug)]
+struct Proof {
+    at: Instant,
+    took: Duration,
+    /// Whether somebody has written into it since.
+    is_due: bool,
+}
+
+impl Proof {
+    /// Whether another may be had by now.
+    fn may_be_had(&self) -> bool {
+        let share = if self.is_due { SHARE_IF_WRITTEN } else { SHARE_IF_QUIET };
+        self.at.elapsed() >= self.took.saturating_mul(share)
+    }
 }
 
 /// What changes when a file is cut or overwritten.
@@ -141,6 +168,8 @@ struct Traits {
     /// When the database was written last.
     written: Option<SystemTime>,
     journal_length: u64,
+    /// When the journal was written last, by whomever.
+    journal_written: Option<SystemTime>,
     /// The beginning of the journal: a mark, the length of a page, and words that are others whenever it begins anew
     /// (<https://sqlite.org/walformat.html>). All zero when it is empty.
     journal_head: [u8; 32],
@@ -159,18 +188,21 @@ impl Traits {
     }
 
     fn differ_from(&self, known: &Self) -> bool {
-        Self { journal_length: 0, ..*self } != Self { journal_length: 0, ..*known } || self.look_harmed_beside(known)
+        let of_others = |traits: &Self| Self { journal_length: 0, journal_written: None, ..*traits };
+        of_others(self) != of_others(known) || self.look_harmed_beside(known)
     }
 }
 
 impl Contents {
-    /// Remembers what they hold. To be called after the first transaction.
-    pub(super) fn of(database: &Path) -> Result<Self, StoreError> {
+    /// Remembers what they hold. To be called after the first transaction, which has made the journal so many frames long.
+    pub(super) fn of(database: &Path, frames: Option<u32>) -> Result<Self, StoreError> {
         let path = journal_of(database);
         // No process has a lock on this file, so it may be opened and closed.
         let journal = File::open(&path).map_err(|source| StoreError::Io { path, source: Arc::new(source) })?;
-        let mut contents = Self { database: database.to_owned(), journal, known: Traits::default() };
+        let proof = Proof { at: Instant::now(), took: Duration::ZERO, is_due: false };
+        let mut contents = Self { database: database.to_owned(), journal, known: Traits::default(), end: None, proof };
         contents.known = contents.traits().unwrap_or_default();
+        contents.remember_end(frames);
         Ok(contents)
     }
 
@@ -179,20 +211,57 @@ impl Contents {
     /// # Errors
     /// [`StoreError::Harmed`] when somebody has cut one of them or written into it.
     pub(super) fn look(&mut self, commits: i64, found: &Found) -> Result<(), StoreError> {
-        let Found { database: Some(database), journal_length: Some(journal_length) } = found else {
-            return self.look_anew(commits, true);
+        let traits = match found {
+            Found { database: Some(database), journal: Some(journal) } => self.traits_of(database, journal),
+            _ => self.traits(),
         };
-        let traits = self.traits_of(database, *journal_length);
         // Another process has changed them, or somebody has done harm.
+        self.proof.is_due |= !matches!(&traits, Ok(found) if found.journal_written == self.known.journal_written);
+        if self.proof.may_be_had() {
+            self.prove()?;
+        }
         self.compare(traits, commits, true)
     }
 
-    /// The same right after a commit of ours, which changes them itself now and then.
+    /// The same right after a commit of ours, which changes them itself now and then and has made the journal so many frames
+    /// long.
     ///
     /// # Errors
     /// The same.
-    pub(super) fn look_after_commit(&mut self, commits: i64) -> Result<(), StoreError> {
+    pub(super) fn look_after_commit(&mut self, commits: i64, frames: Option<u32>) -> Result<(), StoreError> {
+        self.remember_end(frames);
         self.look_anew(commits, false)
+    }
+
+    fn remember_end(&mut self, frames: Option<u32>) {
+        if let Some(frames) = frames {
+            // A frame that is not there is found to be missing when something else is compared.
+            self.end = CommitEnd::read(&self.journal, frames).unwrap_or_default();
+        }
+    }
+
+    /// Reads the journal up to where our last commit ended, unless it has begun anew since.
+    ///
+    /// # Errors
+    /// [`StoreError::Harmed`] when it does not hold what was written into it.
+    pub(super) fn prove(&mut self) -> Result<(), StoreError> {
+        let Some(end) = self.end else { return Ok(()) };
+        let at = Instant::now();
+        if !again_and_again(|| end.holds(&self.journal).unwrap_or(false)) {
+            return Err(StoreError::Harmed { path: journal_of(&self.database) });
+        }
+        self.proof = Proof { at: Instant::now(), took: at.elapsed(), is_due: false };
+        Ok(())
+    }
+
+    /// Looks through all of it, as whoever opens it does, before the journal is brought into the database.
+    ///
+    /// # Errors
+    /// The damage that is found.
+    pub(super) fn look_through(&mut self) -> Result<(), StoreError> {
+        self.prove()?;
+        let connection = connect(&self.database)?;
+        soundness::check(&connection, &self.database).map_err(|error| StoreError::database(&self.database, error))
     }
 
     fn look_anew(&mut self, commits: i64, is_of_others: bool) -> Result<(), StoreError> {
@@ -209,13 +278,7 @@ impl Contents {
         }
         if found.differ_from(&self.known) {
             let is_doubtful = is_of_others || found.look_harmed_beside(&self.known);
-            let holds = (0..LOOKS).any(|look| {
-                if look > 0 {
-                    std::thread::sleep(BETWEEN_LOOKS);
-                }
-                self.holds(commits, is_doubtful).unwrap_or(false)
-            });
-            if !holds {
+            if !again_and_again(|| self.holds(commits, is_doubtful).unwrap_or(false)) {
                 return Err(harmed());
             }
         }
@@ -224,10 +287,11 @@ impl Contents {
     }
 
     fn traits(&self) -> io::Result<Traits> {
-        self.traits_of(&self.database.metadata()?, self.journal.metadata()?.len())
+        self.traits_of(&self.database.metadata()?, &self.journal.metadata()?)
     }
 
-    fn traits_of(&self, database: &Metadata, journal_length: u64) -> io::Result<Traits> {
+    fn traits_of(&self, database: &Metadata, journal: &Metadata) -> io::Result<Traits> {
+        let (journal_length, journal_written) = (journal.len(), Some(journal.modified()?));
         let mut journal_head = [0; 32];
         if journal_length > 0 {
             let mut journal = &self.journal;
@@ -235,7 +299,7 @@ impl Contents {
             journal.read_exact(&mut journal_head)?;
         }
         let written = Some(database.modified()?);
-        Ok(Traits { database_length: database.len(), written, journal_length, journal_head })
+        Ok(Traits { database_length: database.len(), written, journal_length, journal_written, journal_head })
     }
 
     /// Whether somebody who has kept nothing in memory finds so many commits, and no damage if that is looked for.
@@ -248,6 +312,16 @@ impl Contents {
         }
         Ok(found >= commits)
     }
+}
+
+/// Whether this is so, now or in a moment: another process may be at it.
+fn again_and_again(is_so: impl Fn() -> bool) -> bool {
+    (0..LOOKS).any(|look| {
+        if look > 0 {
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        is_so()
+    })
 }
 
 impl Mark {
@@ -275,6 +349,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::store::journal;
 
     #[test]
     fn whatever_happens_to_a_file_or_its_directory_is_seen() {
@@ -352,15 +427,72 @@ mod tests {
             )
             .expect("tables");
             let other = rusqlite::Connection::open(&database).expect("the same");
-            let mut contents = Contents::of(&database).expect("its files");
+            let mut contents = Contents::of(&database, None).expect("its files");
             change(&database, &other);
             let found = Found {
                 database: Some(database.metadata().expect("our own")),
-                journal_length: Some(journal_of(&database).metadata().expect("our own").len()),
+                journal: Some(journal_of(&database).metadata().expect("our own")),
             };
             let (from_found, anew) = (contents.look(7, &found), contents.look_anew(7, true));
             assert_eq!((from_found.is_ok(), anew.is_ok()), (is_well, is_well), "{what}: {from_found:?}");
         }
+    }
+
+    /// A database with a journal, as it was left by our last commit.
+    fn committed(database: &Path) -> (rusqlite::Connection, Contents) {
+        let ours = rusqlite::Connection::open(database).expect("a database");
+        ours.execute_batch(
+            "PRAGMA journal_mode = WAL; CREATE TABLE custody (commits INTEGER, in_file INTEGER);
+             INSERT INTO custody VALUES (6, 0); CREATE TABLE other (x BLOB); INSERT INTO other VALUES (randomblob(50000));",
+        )
+        .expect("tables");
+        journal::follow(&ours);
+        ours.execute_batch("UPDATE custody SET commits = 7").expect("ours");
+        let contents = Contents::of(database, journal::take_frames()).expect("its files");
+        (ours, contents)
+    }
+
+    fn found(database: &Path) -> Found {
+        let of = |path: &Path| Some(path.metadata().expect("our own"));
+        Found { database: of(database), journal: of(&journal_of(database)) }
+    }
+
+    #[test]
+    fn a_journal_in_which_a_bit_was_changed_is_found_out_also_within_one_tick_and_before_it_is_brought_in() {
+        use std::io::Write;
+
+        let place = tempfile::tempdir().expect("a directory");
+        let database = place.path().join("db");
+        let (ours, mut contents) = committed(&database);
+        assert!(contents.look(7, &found(&database)).is_ok() && contents.look_through().is_ok());
+        ours.execute_batch("UPDATE custody SET commits = 8").expect("ours");
+        assert!(contents.look_after_commit(8, journal::take_frames()).is_ok());
+        let text = fs::read(journal_of(&database)).expect("our own file");
+        let written = journal_of(&database).metadata().and_then(|found| found.modified()).expect("a time");
+        for position in [28, 56, 60, 4176, text.len() - 4100] {
+            for keeps_time in [false, true] {
+                let mut file = File::options().write(true).open(journal_of(&database)).expect("our own file");
+                let mut put = |byte: u8| {
+                    file.seek(SeekFrom::Start(position as u64)).and_then(|_| file.write_all(&[byte])).expect("ours");
+                    if keeps_time {
+                        file.set_modified(written).expect("our own file");
+                    }
+                };
+                put(text[position] ^ 0x10);
+                // The journal is looked at whatever it took last time.
+                contents.proof.took = Duration::ZERO;
+                let looked = contents.look(8, &found(&database));
+                let looked_through = contents.look_through();
+                put(text[position]);
+                let is_harm = |looked: &Result<(), StoreError>| matches!(looked, Err(StoreError::Harmed { path }) if *path == journal_of(&database));
+                assert!(
+                    is_harm(&looked) && is_harm(&looked_through),
+                    "{position} {keeps_time}: {looked:?} {looked_through:?}"
+                );
+            }
+        }
+        contents.proof.took = Duration::ZERO;
+        assert!(contents.look(8, &found(&database)).is_ok(), "it is as it was");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::server::{self, ServerAddress};
 use super::sql::{SqlError, Transaction, params};
 use super::unknown_calls::Uncertainty;
 use super::witness::WitnessRecord;
-use super::{StoreError, absence, custody, directory, presence, schema, witness};
+use super::{StoreError, absence, custody, directory, presence, schema, soundness, witness};
 use crate::outside::shown;
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
@@ -112,14 +112,31 @@ impl Reader {
     }
 
     /// The loss, where nothing else is left: then nobody may say that there were no runs.
+    ///
+    /// # Errors
+    /// The damage as well, of a database in which no run can be found.
     pub async fn nothing_but_loss(&self) -> Result<Option<StoreError>, StoreError> {
-        let (Some(until), Some(directory)) = (self.lost_until().await?, &self.lock_directory) else { return Ok(None) };
-        let path = directory.with_file_name(DATABASE_NAME);
         let has_runs = self.connection.run(|transaction| {
             transaction.query_row("SELECT count(*) > 0 FROM run WHERE state <> 'removing'", params![], |row| row.get(0))
         });
-        let has_runs: bool = has_runs.await?;
-        Ok((!has_runs).then_some(StoreError::HistoryLost { path, until }))
+        if has_runs.await? {
+            return Ok(None);
+        }
+        self.look_through().await?;
+        let (Some(until), Some(directory)) = (self.lost_until().await?, &self.lock_directory) else { return Ok(None) };
+        Ok(Some(StoreError::HistoryLost { path: directory.with_file_name(DATABASE_NAME), until }))
+    }
+
+    /// Looks through the whole of a database, before anybody is told that something is not in it.
+    ///
+    /// # Errors
+    /// The damage that is found.
+    pub(super) async fn look_through(&self) -> Result<(), StoreError> {
+        let look = |transaction: &Transaction<'_>| match transaction.sqlite() {
+            Some(connection) => Ok(soundness::look_through(connection)?),
+            None => Ok(()),
+        };
+        self.connection.run(look).await
     }
 }
 
@@ -149,6 +166,7 @@ fn open_blocking(path: &Path) -> Result<Option<OpenDatabase>, StoreError> {
     if version == 0 {
         return testimony.of_nothing(&file).map_or(Ok(None), Err);
     }
+    soundness::check(&connection, &file).map_err(|error| StoreError::database(&file, error))?;
     let finding = custody::examine(&connection, &file, &testimony)?;
     if let Some(loss) = finding.loss(&file) {
         return Err(loss);
@@ -206,7 +224,7 @@ fn lost_until(transaction: &Transaction<'_>) -> Result<Option<Timestamp>, SqlErr
 mod tests {
     use super::*;
     use crate::clock::{SharedClock, SystemClock};
-    use crate::store::Store;
+    use crate::store::{InputChunk, NewRun, RunState, Store};
 
     /// A state as a process leaves it that is killed while it makes its tables: some pages are written, and their journal
     /// is there.
@@ -240,5 +258,70 @@ mod tests {
         drop(Store::open(&state, clock).await.expect("a store"));
         let reader = Reader::open(&state).await.expect("no trouble").expect("a state");
         assert!(reader.runs().await.expect("the runs").is_empty());
+    }
+
+    /// A state with one run of three rows, in one file.
+    async fn state_with_a_run(state: &Path) -> PathBuf {
+        let clock: SharedClock = Arc::new(SystemClock::new().expect("clocks"));
+        let store = Store::open(state, clock).await.expect("a store");
+        let account = store.account("tenant", "app").await.expect("an account");
+        let description = NewRun { row_count: 3, ..NewRun::sample(account) };
+        let run = store.create_run(description).await.expect("a run");
+        let input =
+            InputChunk { first_row: 1, numbers: vec![], records: b"a,b,c".to_vec(), operations: vec![vec![]; 3] };
+        store.add_chunks(run, vec![input]).await.expect("its rows");
+        store.set_run_state(run, RunState::Finished).await.expect("an end");
+        assert!(store.put_in_order().await.is_none());
+        state.join(DATABASE_NAME)
+    }
+
+    /// Changes a byte at this place of the first page of what is stored under this name.
+    fn harm(file: &Path, name: &str, place: usize, change: impl Fn(u8) -> u8) {
+        let connection = Connection::open(file).expect("a database");
+        let root: usize = connection
+            .query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
+            .expect("a page");
+        drop(connection);
+        let mut text = std::fs::read(file).expect("our own file");
+        let byte = &mut text[(root - 1) * 4096 + place];
+        *byte = change(*byte);
+        std::fs::write(file, text).expect("our own file");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_a_damaged_page_hides_is_never_said_not_to_be_there() {
+        for is_large in [false, true] {
+            for (name, place) in [("run", 4), ("sqlite_autoindex_run_1", 4), ("input_chunk", 4), ("run", 3), ("run", 0)]
+            {
+                let directory = tempfile::tempdir().expect("a directory");
+                server::cluster::keep_in_files(directory.path());
+                let state = directory.path().join("state");
+                let file = state_with_a_run(&state).await;
+                if is_large {
+                    // So that it is not looked through when it is opened.
+                    let more = "CREATE TABLE more (x BLOB); INSERT INTO more VALUES (zeroblob(9000000))";
+                    let connection = Connection::open(&file).expect("a database");
+                    connection.execute_batch(more).expect("our own database");
+                }
+                let reader = Reader::open(&state).await.expect("no trouble").expect("a state");
+                assert_eq!(reader.runs().await.expect("no trouble").len(), 1);
+                assert!(reader.nothing_but_loss().await.expect("no trouble").is_none());
+                assert!(matches!(reader.run_by_id("other").await, Err(StoreError::NoSuchRun(_))));
+                drop(reader);
+                harm(&file, name, place, |byte| byte ^ 1);
+                let opened = Reader::open(&state).await;
+                let found = match &opened {
+                    Ok(Some(reader)) => match reader.nothing_but_loss().await {
+                        Ok(None) => reader.run_details("run").await.and(reader.runs().await.map(drop)),
+                        Ok(Some(loss)) | Err(loss) => Err(loss),
+                    },
+                    Ok(None) => panic!("{name} {place}: there is a state"),
+                    Err(error) => Err(error.clone()),
+                };
+                let damage = found.expect_err(name).to_string();
+                assert!(damage.ends_with("is damaged"), "{is_large} {name} {place}: {damage}");
+                assert_eq!(opened.is_err(), !is_large, "{name} {place}: a small one is looked through at once");
+            }
+        }
     }
 }

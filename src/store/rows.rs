@@ -45,8 +45,9 @@ impl Reader {
         }
     }
 
-    /// The error of a run that is not there: it may be among what was lost.
+    /// The error of a run that is not there: it may be among what was lost, or the database damaged.
     pub(super) async fn no_such_run(&self, run_id: &str) -> Result<StoreError, StoreError> {
+        self.look_through().await?;
         let run = run_id.to_owned();
         Ok(match self.lost_until().await? {
             Some(until) => StoreError::RunLost { run, until },
@@ -77,7 +78,7 @@ impl Reader {
 }
 
 /// How many rows can be read from the first one on without a gap.
-fn count_rows(transaction: &Transaction<'_>, run: RunKey) -> Result<u64, SqlError> {
+pub(super) fn count_rows(transaction: &Transaction<'_>, run: RunKey) -> Result<u64, SqlError> {
     let mut statement = transaction
         .prepare_cached("SELECT first_row, row_count FROM input_chunk WHERE run_key = ?1 ORDER BY first_row")?;
     let mut pieces = statement.query([run.0])?;

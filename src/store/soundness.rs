@@ -34,6 +34,14 @@ pub(super) fn check(connection: &Connection, file: &Path) -> Result<(), rusqlite
     if u64::from(page_size) * u64::from(pages) > SMALL && !is_cut(file, page_size, pages) {
         return Ok(());
     }
+    look_through(connection)
+}
+
+/// Looks for damage however large the file is: before anybody is told that there is nothing in it.
+///
+/// # Errors
+/// The same.
+pub(super) fn look_through(connection: &Connection) -> Result<(), rusqlite::Error> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" {
         return Ok(());

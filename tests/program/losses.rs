@@ -168,6 +168,35 @@ fn a_state_that_is_cut_or_overwritten_in_place_in_mid_run_stops_the_calls_and_th
 }
 
 #[test]
+fn a_journal_that_was_written_into_in_mid_run_stops_the_calls_is_not_brought_in_and_is_told_of_by_whoever_reads_next() {
+    use std::io::{Seek, SeekFrom, Write};
+
+    type Harm = (u64, fn(&mut [u8]));
+    fn flip(bytes: &mut [u8]) {
+        bytes[0] ^= 0x10;
+    }
+    let harms: [Harm; 4] = [(2000, |bytes| bytes.fill(0)), (56, flip), (60, flip), (4176, flip)];
+    crate::process::at_once(harms.into_iter().enumerate(), |(number, (place, change))| {
+        let running = under_way(Rehearsal::new());
+        let path = running.folder().path(JOURNAL);
+        let place = usize::try_from(place).expect("a place");
+        let mut bytes = fs::read(&path).expect("a journal")[place..place + 4000].to_vec();
+        change(&mut bytes);
+        let mut journal = fs::File::options().write(true).open(&path).expect("a journal");
+        journal.seek(SeekFrom::Start(place as u64)).and_then(|_| journal.write_all(&bytes)).expect("our own file");
+        let outcome = running.end().exits(7);
+        for words in ["tagfleet.sqlite3-wal was cut or overwritten while it was in use", "nothing more was sent"] {
+            assert!(outcome.output().contains(words), "{number}: {} {}", outcome.output(), outcome.messages());
+        }
+        answers_every_row_truly(&outcome, number);
+        for arguments in [&["runs"][..], &["results", "20260101-000000-abcdef"], &["state"]] {
+            let ended = outcome.folder().run(arguments);
+            assert_eq!(ended.status, Some(7), "{number}: {arguments:?} {}", ended.messages);
+        }
+    });
+}
+
+#[test]
 fn results_whose_rows_are_not_all_there_are_refused_and_say_how_many_are() {
     let sandbox = Sandbox::start("");
     let folder = Folder::new();

@@ -319,6 +319,28 @@ async fn a_number_that_nobody_can_have_stored_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_journal_that_was_harmed_is_not_brought_into_the_file_and_the_next_one_says_what_is_lost() {
+    use std::io::{Seek, SeekFrom, Write};
+
+    let place = Place::new();
+    let store = place.killed_after(3).await;
+    store.look_through().await.expect("no trouble");
+    let mut journal = std::fs::File::options().write(true).open(place.journal()).expect("our own file");
+    let written = journal.metadata().and_then(|found| found.modified()).expect("a time");
+    journal.seek(SeekFrom::Start(2000)).and_then(|_| journal.write_all(&[0; 4000])).expect("our own file");
+    journal.set_modified(written).expect("our own file");
+    let before = [place.database(), place.journal()].map(|path| std::fs::read(path).expect("our own file"));
+    let damage = store.clone().put_in_order().await;
+    assert!(matches!(damage, Some(StoreError::Harmed { .. })), "{damage:?}");
+    let after = [place.database(), place.journal()].map(|path| std::fs::read(path).expect("our own file"));
+    assert!(before == after, "both are left as they are");
+    assert!(call(&store, "100/1h").await.is_err(), "nothing more is sent");
+    drop(store);
+    let reader = Reader::open(&place.state()).await;
+    assert!(matches!(reader, Err(StoreError::HistoryLost { .. })), "{reader:?}");
+}
+
+#[tokio::test]
 async fn file_and_journal_of_different_times_are_refused_and_left_as_they_are() {
     let place = Place::new();
     let store = place.killed_after(2).await;
