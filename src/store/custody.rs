@@ -156,7 +156,6 @@ pub(super) fn take_over(
 /// them, and it makes no more; but those that are under way may still arrive.
 pub(super) fn take_loss_over(
     transaction: &Transaction<'_>,
-    process_key: i64,
     witnessed: i64,
     clock: &dyn Clock,
 ) -> Result<(), SqlError> {
@@ -165,8 +164,7 @@ pub(super) fn take_loss_over(
     let timeline_key = enter_alone(transaction, clock)?;
     let ended_by = lost_calls_end(clock.boot_time(), LONGEST_TIME_OUT);
     fill_every_window(transaction, Uncertainty::Lost, timeline_key, ended_by, clock)?;
-    note_loss(transaction, clock.wall_time().as_microsecond(), clock)?;
-    doubt(transaction, Some(process_key))
+    note_loss(transaction, clock.wall_time().as_microsecond(), clock)
 }
 
 /// Writes down that a server has taken over which may lack commits of a process that has died since.

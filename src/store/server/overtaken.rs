@@ -6,7 +6,7 @@ use super::between::Line;
 use super::cluster::{self, Cluster, Place};
 use super::tests::{new_run, request, settlement, up_for};
 use crate::store::unknown_calls::Uncertainty;
-use crate::store::{AccountKey, Admission, Refusal, RunKey, RunState, Store};
+use crate::store::{AccountKey, Admission, Reader, Refusal, RunKey, RunState, Store};
 
 /// Two servers and a line to whichever is the first one.
 struct Pair {
@@ -206,7 +206,32 @@ async fn a_process_whose_beginning_is_lost_finds_that_out_also_where_its_number_
     pair.line.mend();
     let other = Store::open_on(&pair.of_follower.address, up_for(70)).await.expect("a store");
     assert_eq!(other.identity.process_key, lost.identity.process_key);
-    other.account("tenant", "app").await.expect("an account");
+    let (_, run) = running(&other).await;
+    let error = lost.open_operations(run).await.expect_err("it reads what it has not written");
+    assert!(error.to_string().contains("has lost what was stored last"), "{error}");
     let error = lost.admit(request(account, None, "9/1h")).await.expect_err("it is not there");
     assert!(error.to_string().contains("has lost what was stored last"), "{error}");
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 1);
+    assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 0, "the run of the other is no matter of its");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_only_reads_is_not_shown_an_older_state_after_a_newer_one() {
+    let Some(mut pair) = Pair::start() else { return };
+    let one = pair.store(1).await;
+    one.account("tenant", "app").await.expect("an account");
+    one.seem_dead();
+    let reader = Reader::open_on(&pair.line.address(&pair.of_first)).await.expect("an answer").expect("a state");
+    assert!(reader.runs().await.expect("the runs").is_empty());
+    pair.leave_behind();
+    running(&one).await;
+    assert_eq!(reader.runs().await.expect("the runs").len(), 1);
+    pair.fail_over();
+    pair.line.mend();
+    for time in ["first", "second"] {
+        let error = reader.runs().await.expect_err("the run is not there");
+        assert!(error.to_string().contains("has lost what was stored last"), "the {time} time: {error}");
+    }
+    let fresh = Reader::open_on(&pair.of_follower.address).await.expect("an answer").expect("a state");
+    assert!(fresh.runs().await.expect("what is there now").is_empty());
 }

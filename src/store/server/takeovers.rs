@@ -17,6 +17,9 @@ use crate::store::sql::{Session, SqlError, Transaction, params};
 
 /// The number of a reign, in hexadecimal digits.
 const REIGN: &str = "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
+/// The part of a reign's number that the server tells. Two servers that take over from the same one, one after the other, tell
+/// the same; so whoever sees a takeover first adds a number of chance.
+const TOLD_OF_REIGN: i64 = 0xffff_ffff;
 /// How long after a server was first seen to have taken over nobody is let through: whoever has waited for the old one to
 /// answer comes within that time.
 const TIME_TO_COME_BACK_MICROSECONDS: i64 = 40_000_000;
@@ -30,37 +33,46 @@ pub(super) fn tells_reign(session: &Session) -> Result<bool, SqlError> {
     }
 }
 
-/// What a transaction that writes finds.
+/// What a transaction finds at its beginning.
 pub(super) struct Found {
-    /// The count that it will have.
+    /// The count that it will have if it writes.
     pub(super) count: i64,
     /// The last commit of ours that is there, if there is anything of ours.
     last_commit: Option<i64>,
-    /// Which reign this is, where it is told.
-    pub(super) reign: Option<i64>,
+    /// Which reign this is; 0 where it was never told.
+    pub(super) reign: i64,
     /// Which it was when somebody looked last.
     known_reign: i64,
     /// Whether others are waited for who were at work before.
     pub(super) awaits_others: bool,
 }
 
-/// What a process knows of its own commits.
+/// What is known of the commits of a process, or of those that whoever only reads has seen.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct OwnCommits {
-    /// The count of its last one.
+pub(super) struct KnownCommits {
+    /// The count of the last one.
     pub(super) last: i64,
-    /// In which reign that was, where it is told.
-    pub(super) reign: Option<i64>,
+    /// In which reign that was; 0 where it was not told.
+    pub(super) reign: i64,
 }
 
 impl Found {
     /// What begins a transaction that writes: which process this is, and whether the server tells its reign.
-    pub(super) fn statement(process: Option<(i64, &str)>, tells_reign: bool) -> String {
+    pub(super) fn writing(process: Option<(i64, &str)>, tells_reign: bool) -> String {
+        let found = Self::statement("commits", process, tells_reign);
+        format!("SET LOCAL synchronous_commit TO on; UPDATE custody SET commits = commits + 1; {found}")
+    }
+
+    /// The same for one that only reads.
+    pub(super) fn reading(process: Option<(i64, &str)>, tells_reign: bool) -> String {
+        Self::statement("commits + 1", process, tells_reign)
+    }
+
+    fn statement(count: &str, process: Option<(i64, &str)>, tells_reign: bool) -> String {
         // After a takeover a number may be given to another process.
         let ((process_key, name), reign) = (process.unwrap_or_default(), if tells_reign { REIGN } else { "NULL" });
         format!(
-            "SET LOCAL synchronous_commit TO on; UPDATE custody SET commits = commits + 1;
-             SELECT concat_ws(' ', commits, coalesce(last_commit, -1), custody.reign, reign_seen_at, {reign})
+            "SELECT concat_ws(' ', {count}, coalesce(last_commit, -1), custody.reign, reign_seen_at, {reign})
              FROM custody LEFT JOIN process ON process_key = {process_key} AND lock_name = '{name}'"
         )
     }
@@ -70,7 +82,12 @@ impl Found {
         let mut parts = text.split(' ');
         let mut number = || parts.next()?.parse::<i64>().ok();
         let (count, last_commit, known_reign, seen_at) = (number()?, number()?, number()?, number()?);
-        let reign = parts.next().and_then(|digits| i64::from_str_radix(digits, 16).ok());
+        let told = parts.next().and_then(|digits| i64::from_str_radix(digits, 16).ok());
+        let reign = match told {
+            Some(told) if known_reign == 0 => told,
+            Some(told) if told != known_reign & TOLD_OF_REIGN => told | fastrand::i64(1..1 << 31) << 32,
+            _ => known_reign,
+        };
         let last_commit = Some(last_commit).filter(|last| *last >= 0);
         Some(Self { count, last_commit, reign, known_reign, awaits_others: seen_at > 0 })
     }
@@ -80,26 +97,33 @@ impl Found {
         doubtful.is_some() && self.last_commit == doubtful
     }
 
+    /// Whether the process that has our number is ourselves. Nothing may be written about any other in our name.
+    pub(super) const fn knows_us(&self) -> bool {
+        self.last_commit.is_some()
+    }
+
     /// Whether what was committed before is not there any more, of a process or of whoever has only counted.
-    pub(super) fn lacks(&self, own: &OwnCommits, is_process: bool) -> bool {
-        let is_another_reign = self.reign.is_some() && own.reign.is_some() && self.reign != own.reign;
-        self.count <= own.last
+    pub(super) fn lacks(&self, known: &KnownCommits, is_process: bool) -> bool {
+        self.count <= known.last
             || (is_process
                 && match self.last_commit {
-                    Some(last) => last < own.last,
+                    Some(last) => last < known.last,
                     // Whoever was taken for dead is forgotten some day; but not by a server that had known him.
-                    None => is_another_reign,
+                    None => known.reign != 0 && self.reign != known.reign,
                 })
     }
 
     /// Writes down that another reign has begun, if it has and nobody did.
     pub(super) fn enter_reign(&mut self, session: &Session) -> Result<(), SqlError> {
-        let Some(reign) = self.reign.filter(|reign| *reign != self.known_reign) else { return Ok(()) };
-        if self.known_reign == 0 {
+        let Self { reign, known_reign, .. } = *self;
+        if reign == known_reign {
+            return Ok(());
+        }
+        if known_reign == 0 {
             session.simple(&format!("UPDATE custody SET reign = {reign}; UPDATE process SET reign = {reign}"))?;
             return Ok(());
         }
-        tracing::info!(reign, "another server of the state has taken over");
+        tracing::info!(reign = reign & TOLD_OF_REIGN, "another server of the state has taken over");
         self.awaits_others = true;
         // Whoever is known to have ended had stored all that was his before.
         session
@@ -172,14 +196,9 @@ mod tests {
 
     #[test]
     fn what_a_server_lacks_shows_in_its_count_or_in_what_it_knows_of_whoever_asks() {
-        let found = |count, last_commit, reign| Found {
-            count,
-            last_commit,
-            reign: Some(reign),
-            known_reign: 1,
-            awaits_others: false,
-        };
-        let own = OwnCommits { last: 7, reign: Some(1) };
+        let found =
+            |count, last_commit, reign| Found { count, last_commit, reign, known_reign: reign, awaits_others: false };
+        let known = KnownCommits { last: 7, reign: 1 };
         let table = [
             ("nothing", found(9, Some(7), 2), false),
             ("a commit whose answer was lost came about", found(9, Some(8), 1), false),
@@ -189,9 +208,27 @@ mod tests {
             ("the process, which was forgotten", found(9, None, 1), false),
         ];
         for (what, found, lacks) in table {
-            assert_eq!(found.lacks(&own, true), lacks, "{what}");
+            assert_eq!(found.lacks(&known, true), lacks, "{what}");
         }
-        assert!(!found(9, Some(6), 2).lacks(&own, false), "whoever is no process has only counted");
-        assert!(!found(9, None, 2).lacks(&OwnCommits { last: 7, reign: None }, true), "the reign is not told");
+        assert!(!found(9, Some(6), 2).lacks(&known, false), "whoever is no process has only counted");
+        assert!(!found(9, None, 2).lacks(&KnownCommits { last: 7, reign: 0 }, true), "the reign is not told");
+    }
+
+    #[test]
+    fn two_servers_that_take_over_from_the_same_one_are_told_apart_also_where_they_tell_the_same() {
+        let read = |text: &str| Found::read(text).expect("a finding");
+        let before = read("5 4 0 0 00000001");
+        assert_eq!((before.reign, before.known_reign), (1, 0));
+        assert_eq!(read("6 4 1 0 00000001").reign, 1);
+        assert_eq!(read("6 4 1 0").reign, 1, "it is not told any more");
+        let [second, third] = [(); 2].map(|()| read("6 4 1 0 0000000A"));
+        assert_eq!([second.reign & TOLD_OF_REIGN, third.reign & TOLD_OF_REIGN], [10, 10]);
+        assert_ne!(second.reign, third.reign);
+        let again = read(&format!("7 4 {} 1 0000000A", second.reign));
+        assert_eq!(again.reign, second.reign);
+        // A process that began under the second one is not there under the third, which has counted on.
+        let known = KnownCommits { last: 6, reign: second.reign };
+        assert!(read(&format!("9 -1 {} 1 0000000A", third.reign)).lacks(&known, true));
+        assert!(read("9 -1 1 0 0000000A").lacks(&known, true), "nobody has seen that takeover before");
     }
 }
