@@ -226,7 +226,8 @@ impl Server {
         let transaction = Transaction::on(session).awaiting_others(found.awaits_others);
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
         if let Some(owner) = self.owner.as_ref().filter(|_| found.knows_us()) {
-            let note = "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE process_key = ?1";
+            let note =
+                "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE process_key = ?1";
             transaction.send(note, params![owner.process_key, found.count])?;
         }
         *doubtful = Some(found.count);

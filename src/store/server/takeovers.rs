@@ -5,15 +5,19 @@
 //! on every window of the quota counts as used up, since nobody knows his last calls, and he makes no more. Whoever comes
 //! first cannot know what others miss: so no call is let through until every process that was at work has been back, and
 //! until one had the time to be whose very beginning is lost. And whoever has died meanwhile cannot say what is missing of
-//! his: then the quota starts full, too.
+//! his: then the quota starts full, too, as where nobody is known to have been at work, who would have seen others begin.
 //!
 //! What surprises: a server that does not tell its reign (one that shares its disk with the others does not need to) is
 //! asked for nothing of this, but that a count that goes back is seen there as well.
 
+use std::time::Duration;
+
+use super::LONGEST_PAUSE;
+use super::address::LONGEST_SIGN_IN;
 use crate::clock::Clock;
 use crate::store::custody;
 use crate::store::sql::dialect::SERVER_TIME;
-use crate::store::sql::{Session, SqlError, Transaction, params};
+use crate::store::sql::{LONGEST_CONNECT, LONGEST_STATEMENT, Session, SqlError, Transaction, params};
 
 /// The number of a reign, in hexadecimal digits.
 const REIGN: &str = "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
@@ -21,8 +25,9 @@ const REIGN: &str = "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_na
 /// the same; so whoever sees a takeover first adds a number of chance.
 const TOLD_OF_REIGN: i64 = 0xffff_ffff;
 /// How long after a server was first seen to have taken over nobody is let through: whoever has waited for the old one to
-/// answer comes within that time.
-const TIME_TO_COME_BACK_MICROSECONDS: i64 = 40_000_000;
+/// answer comes within that time, also where he has to sign in for the new one.
+const TIME_TO_COME_BACK: Duration =
+    LONGEST_STATEMENT.saturating_add(LONGEST_PAUSE).saturating_add(LONGEST_SIGN_IN).saturating_add(LONGEST_CONNECT);
 
 /// Whether this server tells its reign to whoever asks.
 pub(super) fn tells_reign(session: &Session) -> Result<bool, SqlError> {
@@ -125,14 +130,23 @@ impl Found {
         }
         tracing::info!(reign = reign & TOLD_OF_REIGN, "another server of the state has taken over");
         self.awaits_others = true;
-        // Whoever is known to have ended had stored all that was his before.
+        // Whoever is known to have ended had stored all that was his before; whoever was at work will say, or have said for
+        // him, what is missing of him and of those that began before his last commit. Where nobody was, nobody can say that
+        // nobody was.
         session
             .simple(&format!(
                 "UPDATE custody SET reign = {reign}, reign_seen_at = {SERVER_TIME};
-                 UPDATE process SET reign = {reign} WHERE ended = 1"
+                 UPDATE process SET reign = {reign}
+                 WHERE ended = 1 AND EXISTS (SELECT 1 FROM process WHERE ended = 0)"
             ))
             .map(drop)
     }
+}
+
+/// Whether a takeover was seen so short a time ago that whoever was at work may still be on his way.
+pub(super) fn is_early() -> String {
+    let microseconds = TIME_TO_COME_BACK.as_micros();
+    format!("(SELECT reign_seen_at FROM custody) + {microseconds} > {SERVER_TIME}")
 }
 
 /// Whether everybody has been back who was at work when another server took over, or cannot come any more.
@@ -168,9 +182,9 @@ pub(super) fn doubt_the_dead(transaction: &Transaction<'_>) -> Result<(), SqlErr
 }
 
 fn look_for_all(transaction: &Transaction<'_>, timeline_key: i64, clock: &dyn Clock) -> Result<bool, SqlError> {
+    let is_early = is_early();
     let missing = format!(
-        "SELECT count(*) FILTER (WHERE ended = 0), count(*) FILTER (WHERE ended = 1),
-             coalesce(max(reign_seen_at), 0) + {TIME_TO_COME_BACK_MICROSECONDS} > {SERVER_TIME}
+        "SELECT count(*) FILTER (WHERE ended = 0), count(*) FILTER (WHERE ended = 1), {is_early}
          FROM custody LEFT JOIN process ON process.reign <> custody.reign"
     );
     let (living, dead, is_early): (i64, i64, bool) =
@@ -212,6 +226,13 @@ mod tests {
         }
         assert!(!found(9, Some(6), 2).lacks(&known, false), "whoever is no process has only counted");
         assert!(!found(9, None, 2).lacks(&KnownCommits { last: 7, reign: 0 }, true), "the reign is not told");
+    }
+
+    #[test]
+    fn the_manual_says_how_long_others_are_waited_for() {
+        let said = format!("{} seconds", TIME_TO_COME_BACK.as_secs());
+        assert!(include_str!("../../help/state.md").contains(&said), "{said}");
+        assert!(TIME_TO_COME_BACK > LONGEST_SIGN_IN + LONGEST_CONNECT);
     }
 
     #[test]
