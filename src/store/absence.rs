@@ -278,7 +278,7 @@ impl Contact {
         let is_held = books.held.is_some_and(|held| held.elapsed() < SILENT_AFTER);
         let until = books.since.and_then(|(since, _)| books.until(since, self.patience.most));
         let now = Instant::now();
-        let is_over = books.longest.is_zero() || until.or(books.ends).is_some_and(|until| until <= now);
+        let is_over = books.longest.is_zero() || books.ends.into_iter().chain(until).any(|until| until <= now);
         drop(books);
         let silent_for = waiting.lasts().or_else(|| is_over.then(|| began.elapsed()));
         if let Some(silent_for) = silent_for.filter(|silent_for| !is_held && *silent_for >= SILENT_AFTER) {

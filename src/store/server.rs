@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
-use self::takeovers::{Found, KnownCommits, tells_reign};
+use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
 use super::sql::{Session, SqlError, Transaction, params};
@@ -45,8 +45,6 @@ use crate::clock::SharedClock;
 /// others in between. The server waits for a little less long than it is waited for, and so says itself what for.
 const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '28s';
     SET LOCAL lock_timeout TO '28s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A server that holds a state, and the connection to it, if there is one.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]

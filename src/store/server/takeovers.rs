@@ -12,7 +12,6 @@
 
 use std::time::Duration;
 
-use super::LONGEST_PAUSE;
 use super::address::LONGEST_SIGN_IN;
 use crate::clock::Clock;
 use crate::store::custody;
@@ -24,6 +23,8 @@ const REIGN: &str = "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_na
 /// The part of a reign's number that the server tells. Two servers that take over from the same one, one after the other, tell
 /// the same; so whoever sees a takeover first adds a number of chance.
 const TOLD_OF_REIGN: i64 = 0xffff_ffff;
+/// The longest pause between two tries to reach a server.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long after a server was first seen to have taken over nobody is let through: whoever has waited for the old one to
 /// answer comes within that time, also where he has to sign in for the new one.
 const TIME_TO_COME_BACK: Duration =
