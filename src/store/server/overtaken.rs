@@ -113,6 +113,8 @@ async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybo
     let kept = losing.admit(request(account, Some(run), "9/1h")).await.expect("an answer");
     let Admission::Granted(ticket) = kept else { panic!("{kept:?}") };
     losing.settle(settlement(ticket)).await.expect("an outcome");
+    // Its next call is to find out, and no heartbeat before.
+    losing.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
     pair.fail_over();
     pair.line.mend();
     let refused = other.admit(request(account, None, "9/1h")).await.expect("an answer");
