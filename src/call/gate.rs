@@ -24,7 +24,8 @@ use crate::store::{AccountKey, Admission, AttemptRequest, AttemptTicket, Refusal
 
 /// How long to wait for an answer that makes room before looking again: another process may have had one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How long to wait at the most for a window that other hosts fill, too: what they have called may be older than is known.
+/// How long to wait at the most for what other hosts have a part in: what they have called may be older than is known, and they
+/// may be back.
 const LOOK_AGAIN_BESIDE_HOSTS: Duration = Duration::from_secs(1);
 /// How often to look for dead processes whose calls still count as in flight.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -283,28 +284,24 @@ impl Gate {
     }
 
     async fn wait_out(&self, call: &Call, refusal: Refusal, reports: &Reports) -> Result<Option<Pass>, StoreError> {
-        let (cause, until) = match refusal {
-            Refusal::Window { until, limit } => (WaitCause::Window(limit), until),
-            Refusal::Paused { until } => (WaitCause::Throttled, until),
-            Refusal::InFlight { limit } => {
-                self.sweep_now_and_then().await?;
-                reports
-                    .send(CallReport {
-                        call: call.id,
-                        phase: Phase::Waiting { cause: WaitCause::Window(limit), until: None },
-                    })
-                    .await;
-                let mut drain = self.drain.clone();
-                tokio::select! {
-                    biased;
-                    _ = drain.wait_for(|draining| *draining) => {}
-                    () = self.settled.notified() => {}
-                    () = tokio::time::sleep(LOOK_AGAIN) => {}
-                }
-                return Ok(None);
+        let (cause, look_again) = match refusal {
+            Refusal::Window { until, limit } => {
+                return Ok(self.wait_until(call, WaitCause::Window(limit), until, reports).await);
             }
+            Refusal::Paused { until } => return Ok(self.wait_until(call, WaitCause::Throttled, until, reports).await),
+            Refusal::InFlight { limit } => (WaitCause::Window(limit), LOOK_AGAIN),
+            Refusal::AwaitsOthers => (WaitCause::OtherHosts, LOOK_AGAIN_BESIDE_HOSTS),
         };
-        Ok(self.wait_until(call, cause, until, reports).await)
+        self.sweep_now_and_then().await?;
+        reports.send(CallReport { call: call.id, phase: Phase::Waiting { cause, until: None } }).await;
+        let mut drain = self.drain.clone();
+        tokio::select! {
+            biased;
+            _ = drain.wait_for(|draining| *draining) => {}
+            () = self.settled.notified() => {}
+            () = tokio::time::sleep(look_again) => {}
+        }
+        Ok(None)
     }
 
     /// Sleeps, unless the run drains or the moment lies beyond the deadline. Either way it is told what was to be awaited.

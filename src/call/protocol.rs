@@ -156,6 +156,8 @@ pub enum WaitCause {
     },
     /// The state's database does not answer, so that nothing can be counted or stored.
     State { since: Timestamp },
+    /// Another server of the state has taken over, and not everybody has been back who may have called before.
+    OtherHosts,
 }
 
 impl WaitCause {
@@ -168,6 +170,7 @@ impl WaitCause {
             | Self::Answer { .. }
             | Self::Token { .. }
             | Self::State { .. }
+            | Self::OtherHosts
             | Self::Outage { .. } => true,
             Self::Pacing | Self::ListLag => false,
         }

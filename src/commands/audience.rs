@@ -29,8 +29,8 @@ pub(super) fn interrupted() -> CommandError {
 
 /// The end of a command that was interrupted again and again, and stands still after its work.
 pub(super) fn cut_off() -> CommandError {
-    let hint = "what became of the run says: tagfleet runs. Look for a disk that does not answer";
-    let message = "interrupted while what came of the work was being written, which does not end";
+    let hint = "what became of the run says: tagfleet runs";
+    let message = "interrupted before all that came of the work was written";
     CommandError::text(ExitStatus::StorageFailed, message, Some(hint)).ended("interrupted")
 }
 

@@ -230,7 +230,7 @@ const fn spent_on(cause: WaitCause) -> Spent {
         WaitCause::Token { .. } => Spent::SignIn,
         WaitCause::ListLag => Spent::ListLag,
         WaitCause::Outage { .. } => Spent::Outage,
-        WaitCause::State { .. } => Spent::State,
+        WaitCause::State { .. } | WaitCause::OtherHosts => Spent::State,
     }
 }
 

@@ -9,7 +9,7 @@ use super::excerpt::Excerpt;
 use super::placeholders::{is_spreadsheet_error, stands_for_nothing};
 use super::problem::ProblemKind;
 use super::unicode::is_invisible;
-use crate::model::{MachineId, MachineReference};
+use crate::model::{EntraDeviceId, MachineId, MachineReference};
 
 /// The most characters of a machine's cell. A DNS name has at most 253.
 const MACHINE_MAXIMUM_CHARACTERS: usize = 1000;
@@ -112,10 +112,18 @@ pub(super) fn read(cell: &str) -> Result<(MachineReference, Decorations), Proble
     Ok((MachineReference::Name(name.into()), decorations))
 }
 
-/// The ids that stand anywhere in a text.
+/// The ids that stand anywhere in a text, also with something behind a hyphen that was put on (`ID-old`).
 pub(super) fn ids_in(text: &str) -> impl Iterator<Item = MachineReference> {
-    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '-');
-    words.map(MachineReference::parse).filter(|machine| !matches!(machine, MachineReference::Name(_)))
+    text.split(|it: char| !it.is_ascii_alphanumeric() && it != '-').flat_map(|word| {
+        let device = EntraDeviceId::parse(word).map(MachineReference::Entra);
+        let machines = word.split('-').filter_map(MachineId::from_hexadecimal).map(MachineReference::Id);
+        device.into_iter().chain(machines)
+    })
+}
+
+/// Whether the id of a machine or of a device stands anywhere in a text.
+pub(super) fn holds_id(text: &str) -> bool {
+    ids_in(text).next().is_some()
 }
 
 /// The text without what may stand around any machine, id or name.

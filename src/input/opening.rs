@@ -11,8 +11,9 @@ use super::columns::{Columns, Needed};
 use super::dialect::{DELIMITERS, Dialect, SeparatorLine};
 use super::error::InputError;
 use super::excerpt::Excerpt;
+use super::machine::holds_id;
 use super::note::Note;
-use super::record::{holds_id, swallows_row};
+use super::record::swallows_row;
 use super::scan::{Cells, QuotedPlace, Stop, count_line_breaks, line_break_bytes};
 use super::text::{Ahead, Lines, Text};
 

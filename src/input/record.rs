@@ -5,10 +5,11 @@ use std::io::Read;
 use super::check::is_action;
 use super::columns::{repeats, repeats_name};
 use super::error::InputError;
+use super::machine::holds_id;
 use super::scan::{Cells, QuotedPlace};
 use super::skipped::SkippedRecords;
 use super::text::{RecordPlace, Text};
-use crate::model::{EntraDeviceId, MachineId, RowNumber};
+use crate::model::RowNumber;
 
 /// The most rows that an input or a list can have: whatever is counted of them fits into 32 bits.
 pub(super) const ROWS_MAXIMUM: u32 = 1 << 30;
@@ -94,14 +95,6 @@ pub(super) fn trim(cell: &str) -> &str {
 /// Whether a cell may begin with a blank: one of ASCII, or whatever lies beyond.
 pub(super) fn may_begin_blank(cell: &str) -> bool {
     cell.as_bytes().first().is_some_and(|byte| !byte.is_ascii_graphic())
-}
-
-/// Whether a text holds the id of a machine or of a device as a word of its own.
-pub(super) fn holds_id(text: &str) -> bool {
-    let words = || text.split(|it: char| !it.is_ascii_alphanumeric() && it != '-');
-    words().any(|word| {
-        EntraDeviceId::parse(word).is_some() || word.split('-').any(|part| MachineId::from_hexadecimal(part).is_some())
-    })
 }
 
 /// Whether a record of several lines is the halves of two rows: one mark in the middle of each, and the first and the last

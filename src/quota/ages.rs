@@ -45,7 +45,7 @@
 //!   processes that provably read one clock.
 //! - *The ledger loses its last commits*, in a failover. Nobody is admitted before every process has been back that was
 //!   alive. Whoever finds that commits of his own are gone makes no more calls, and has every window count as full from
-//!   `lost_calls_end` on: that is as safe as to store each of his calls again, for no call of his is younger than that.
+//!   the end on that is assumed of a call which left when he heard of that: that is as safe as to store each of his calls again, for no call of his is younger than that.
 //!   Whoever died meanwhile may have lost some, too, so the same follows. What was admitted by a commit that is lost left
 //!   before, or it is not sent. Who takes part must not be lost: a process whose entry is gone has a time in which it comes
 //!   and says so.
@@ -61,6 +61,9 @@ use crate::clock::BootTime;
 pub(crate) const SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Nothing on the way to the service is assumed to hold a request longer than this after it was given up.
 pub(crate) const HELD_ON_THE_WAY: Duration = Duration::from_secs(30);
+
+/// No call is waited for longer than this.
+pub(crate) const LONGEST_TIME_OUT: Duration = Duration::from_mins(2);
 
 /// How far a clock is known to have come: the highest time that was reported of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,13 +96,8 @@ pub(crate) fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
     admitted.plus(SENT_WITHIN).plus(time_out).plus(HELD_ON_THE_WAY)
 }
 
-/// When the calls have arrived of which the ledger knew before it lost its last commits: `seen` is when whoever asks heard of
-/// that. Until a window after this, nobody is admitted beside a process that has died and can store them no more.
-#[must_use]
-pub(crate) fn lost_calls_end(seen: BootTime, time_out: Duration) -> BootTime {
-    assumed_end(seen, time_out)
-}
-
+#[cfg(test)]
+mod books;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]

@@ -44,6 +44,9 @@ pub(super) fn obstacle_text((cause, until): Obstacle, time_zone: &TimeZone) -> S
             Cow::Owned(format!("no service since {}, {}", clock_time(since, time_zone), trouble_text(trouble)))
         }
         WaitCause::State { since } => Cow::Owned(state_text(since, time_zone)),
+        WaitCause::OtherHosts => Cow::Borrowed(
+            "another server of the state has taken over, and not every process that was at work has been back",
+        ),
         WaitCause::Pacing | WaitCause::ListLag => Cow::Borrowed("calls had to wait"),
     };
     let next = until.map(|until| format!(", next call {}", clock_time(until, time_zone))).unwrap_or_default();
@@ -69,6 +72,9 @@ pub(super) const fn obstacle_hint((cause, _): Obstacle, afterwards: Afterwards) 
         WaitCause::Token { .. } => SIGN_IN_WAY,
         WaitCause::State { .. } => {
             "see what keeps the database busy (tagfleet state names who is at work), and whether its server is there"
+        }
+        WaitCause::OtherHosts => {
+            "tagfleet state names the processes; one that does not come back is given up by itself"
         }
         WaitCause::Throttled => match afterwards {
             Afterwards::Resume => "find out what else uses the quota of this app, or resume when the service allows it",
@@ -124,6 +130,7 @@ pub(super) fn obstacle_cause(obstacle: Obstacle, rows: u64) -> Value {
         WaitCause::Answer { .. } => ("timed_out", None),
         WaitCause::Token { .. } => ("sign_in_failed", None),
         WaitCause::State { .. } => ("state_silent", None),
+        WaitCause::OtherHosts => ("state_taken_over", None),
         WaitCause::Window(_) | WaitCause::Pacing | WaitCause::ListLag => ("quota", None),
     };
     json!({
@@ -162,6 +169,7 @@ mod tests {
             (WaitCause::Answer { since: next }, None),
             (WaitCause::Outage { since: next, trouble: ServiceTrouble::Status(503) }, Some(next)),
             (WaitCause::Window(quota.limits()[0]), Some(next)),
+            (WaitCause::OtherHosts, None),
         ];
         let lines = all.map(|obstacle| {
             let cause = obstacle_cause(obstacle, 7);
@@ -184,6 +192,7 @@ mod tests {
         no answer since 2020-05-01 14:05 UTC | "timed_out" null | the service, or a proxy on the way, is failing; resume when it is back
         no service since 2020-05-01 14:05 UTC, HTTP 503, next call 2020-05-01 14:05 UTC | "outage" 503 | the service, or a proxy on the way, is failing; resume when it is back
         the quota of 100 calls in 60 s is used up, next call 2020-05-01 14:05 UTC | "quota" null | -
+        another server of the state has taken over, and not every process that was at work has been back | "state_taken_over" null | tagfleet state names the processes; one that does not come back is given up by itself
         "#);
     }
 }

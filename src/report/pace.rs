@@ -56,6 +56,7 @@ impl LinePace {
         }
         let waits = match waiting {
             Some((WaitCause::Window(_) | WaitCause::Throttled | WaitCause::ListLag, until)) => until.is_some(),
+            Some((WaitCause::OtherHosts, _)) => true,
             Some((WaitCause::Retry(repeat), until)) => match repeat.why {
                 // A server that hangs is waited for in vain for the first time.
                 RepeatCause::Answer(RetryReason::TimedOut, _) => true,

@@ -118,6 +118,7 @@ fn expected_end(progress: &Progress) -> Option<ExpectedEnd> {
         Some((
             WaitCause::Outage { .. }
             | WaitCause::State { .. }
+            | WaitCause::OtherHosts
             | WaitCause::Answer { .. }
             | WaitCause::Token { .. }
             | WaitCause::Retry(_),
@@ -145,6 +146,9 @@ pub(super) fn waiting_text(cause: WaitCause, until: Option<Timestamp>, time_zone
         WaitCause::State { since } => {
             let until = until.map(|until| format!(", waiting until {}", clock_time(until, time_zone)));
             return format!("{}{}", state_text(since, time_zone), until.unwrap_or_default());
+        }
+        WaitCause::OtherHosts => {
+            "waiting for the other processes, since another server of the state has taken over".to_owned()
         }
         WaitCause::ListLag => "waiting for the service's list to show the latest writes".to_owned(),
         WaitCause::Outage { since, trouble } => {

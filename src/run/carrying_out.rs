@@ -243,7 +243,15 @@ impl<T: Transport> Run<'_, T> {
                     self.write_from(&copy, context).await.and(Err(error.into()))
                 }
                 // It knows the same, and the state is gone on with once it is back.
-                (Err(ResultsError::Store(_away)), Some(copy)) => self.write_from(&copy, context).await,
+                (Err(ResultsError::Store(away)), Some(copy)) => {
+                    if harm.is_none() {
+                        let why = shown(&causes(&away));
+                        context.screen.warning(&format!(
+                            "{why}; the results come from the copy of the run that was kept meanwhile"
+                        ));
+                    }
+                    self.write_from(&copy, context).await
+                }
                 (written, _) => written,
             },
         }

@@ -148,6 +148,17 @@ impl Patience {
         self.shared.absence.subscribe()
     }
 
+    /// One connection less misses the database. Says whether it was the last one.
+    fn misses_one_less(&self, books: &mut Books) -> bool {
+        books.lost = books.lost.saturating_sub(1);
+        let is_last = books.lost == 0;
+        if is_last {
+            books.since = None;
+            self.shared.absence.send_if_modified(|known| known.take().is_some());
+        }
+        is_last
+    }
+
     /// Whether the server is away, or was a moment ago, so that others who live may not have shown it yet.
     pub(super) fn has_just_returned(&self) -> bool {
         let books = self.books();
@@ -261,12 +272,13 @@ impl Contact {
 
     /// Whether work on a file has stood still for longer than anybody waits for its disk. Whoever waits for another program
     /// gives that up by himself; and our own work takes its time, unless the disk was waited for long enough already, or
-    /// somebody wants it to end at once.
+    /// nobody wants to wait any more: the deadline is over, or somebody wants to go.
     pub(super) fn has_waited_enough(&mut self, waiting: &Waiting, began: Instant) -> bool {
         let books = self.patience.books();
         let is_held = books.held.is_some_and(|held| held.elapsed() < SILENT_AFTER);
         let until = books.since.and_then(|(since, _)| books.until(since, self.patience.most));
-        let is_over = books.longest.is_zero() || until.is_some_and(|until| until <= Instant::now());
+        let now = Instant::now();
+        let is_over = books.longest.is_zero() || books.ends.into_iter().chain(until).any(|until| until <= now);
         drop(books);
         let silent_for = waiting.lasts().or_else(|| is_over.then(|| began.elapsed()));
         if let Some(silent_for) = silent_for.filter(|silent_for| !is_held && *silent_for >= SILENT_AFTER) {
@@ -283,10 +295,8 @@ impl Contact {
             return;
         }
         let mut books = self.patience.books();
-        books.lost = books.lost.saturating_sub(1);
-        if books.lost == 0 {
-            (books.since, books.back) = (None, Some(Instant::now()));
-            self.patience.shared.absence.send_if_modified(|known| known.take().is_some());
+        if self.patience.misses_one_less(&mut books) {
+            books.back = Some(Instant::now());
         }
     }
 }
@@ -294,8 +304,8 @@ impl Contact {
 impl Drop for Contact {
     fn drop(&mut self) {
         if self.is_lost {
-            let mut books = self.patience.books();
-            books.lost = books.lost.saturating_sub(1);
+            // Whoever has gone waits for nothing, and others say for themselves whether they do.
+            self.patience.misses_one_less(&mut self.patience.books());
         }
     }
 }
@@ -367,15 +377,18 @@ mod tests {
         let now = Instant::now();
         let seconds = Duration::from_secs;
         let table = [
-            (seconds(30), None, seconds(30)),
-            (seconds(7200), Some(seconds(600)), seconds(600)),
-            (seconds(7200), Some(seconds(1)), SHORTEST_WAIT),
-            (seconds(2), Some(seconds(1)), seconds(2)),
+            (seconds(30), None, Duration::MAX, seconds(30)),
+            (seconds(7200), Some(seconds(600)), Duration::MAX, seconds(600)),
+            (seconds(7200), Some(seconds(1)), Duration::MAX, SHORTEST_WAIT),
+            (seconds(2), Some(seconds(1)), Duration::MAX, seconds(2)),
+            (seconds(7200), None, PATIENCE, PATIENCE),
+            (seconds(7200), Some(seconds(10)), PATIENCE, seconds(10)),
+            (seconds(20), None, PATIENCE, seconds(20)),
         ];
-        for (longest, ends, waits) in table {
+        for (longest, ends, most, waits) in table {
             let ends = ends.map(|ends| now + ends);
             let books = Books { longest, ends, held: None, lost: 1, since: None, back: None };
-            assert_eq!(books.until(now, Duration::MAX), Some(now + waits), "{longest:?} {ends:?}");
+            assert_eq!(books.until(now, most), Some(now + waits), "{longest:?} {ends:?} {most:?}");
         }
     }
 

@@ -65,6 +65,8 @@ pub enum Refusal {
         /// The limit that is reached.
         limit: QuotaLimit,
     },
+    /// Another server of the state has taken over, and not everybody has been back who may have called before.
+    AwaitsOthers,
     /// The service refused a call of this bucket and named a time, or we chose one.
     Paused {
         /// When it is over.

@@ -20,9 +20,10 @@ use super::file_names::DATABASE_NAME;
 use super::file_schema::prepare;
 use super::forms::RunKey;
 use super::ledger::announce;
-use super::moving::copy_run;
+use super::moving::{OF_A_RUN, copy_run};
 use super::run_copy::{Notes, RunCopy};
 use super::settlement::store_effect;
+use super::silence::Silence;
 use super::sql::{SqlError, Transaction, params};
 use super::{Reader, Store, StoreError};
 
@@ -30,14 +31,6 @@ use super::{Reader, Store, StoreError};
 const NO_NAME: &str = "";
 /// What became of so many operations is written in one transaction.
 const EFFECTS_AT_ONCE: usize = 1000;
-/// What is copied of the books, and of the run.
-const COPIED: &str = "
-    INSERT INTO account SELECT * FROM origin.account;
-    INSERT INTO run SELECT * FROM origin.run WHERE run_key = :run;
-    INSERT INTO tag SELECT * FROM origin.tag WHERE run_key = :run;
-    INSERT INTO input_chunk SELECT * FROM origin.input_chunk WHERE run_key = :run;
-    INSERT INTO row_problem SELECT * FROM origin.row_problem WHERE run_key = :run;
-    INSERT INTO operation SELECT * FROM origin.operation WHERE run_key = :run;";
 
 impl Store {
     /// Copies a run that is about to be carried out. Where there is no room for that, the run does without.
@@ -58,9 +51,10 @@ impl Store {
     }
 
     async fn copied_from(&self, database: PathBuf, run: RunKey) -> Result<Connection, StoreError> {
-        let mut contact = Contact::new(self.patience.clone());
+        let (mut contact, file) = (Contact::new(self.patience.clone()), database.clone());
         let copying = tokio::task::spawn_blocking(move || contact.bear(|| copy(&database, run)));
-        copying.await.map_err(|_stopped| StoreError::Closed)?
+        let copying = async { copying.await.map_err(|_stopped| StoreError::Closed)? };
+        Silence::once(&file, &self.patience, copying).await
     }
 
     /// The run is read from the server over again where the connection is lost.
@@ -150,7 +144,11 @@ fn copy(database: &Path, run: RunKey) -> Result<Connection, StoreError> {
     let copy = unfilled_copy()?;
     wait_for_holders(&copy).map_err(failed)?;
     copy.execute("ATTACH ?1 AS origin", [database.to_str()]).map_err(failed)?;
-    copy.execute_batch(&COPIED.replace(":run", &run.0.to_string())).map_err(failed)?;
+    copy.execute_batch("INSERT INTO account SELECT * FROM origin.account").map_err(failed)?;
+    for table in OF_A_RUN {
+        let rows = format!("INSERT INTO {table} SELECT * FROM origin.{table} WHERE run_key = ?1");
+        copy.execute(&rows, [run.0]).map_err(failed)?;
+    }
     copy.execute("DETACH origin", []).map_err(failed)?;
     Ok(copy)
 }

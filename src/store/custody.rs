@@ -26,13 +26,11 @@ use super::unknown_calls::{Uncertainty, UnknownCallsOf, unknown};
 use super::witness::{WitnessRecord, system_time_microseconds};
 use super::{StoreError, schema};
 use crate::clock::{BootTime, Clock};
-use crate::quota::ages::{given_up, lost_calls_end};
+use crate::quota::ages::{LONGEST_TIME_OUT, assumed_end, given_up};
 
 /// How long ago somebody may have changed the witness that it still matters: the longest window, and what wall time is
 /// trusted by.
 const TOUCH_MATTERS_MICROSECONDS: i64 = 24 * 3600 * 1_000_000 + WALL_TIME_DOUBT_MICROSECONDS;
-/// No call is waited for longer than this.
-const LONGEST_TIME_OUT: Duration = Duration::from_mins(2);
 /// How often file and journal are compared before they are believed to be of different times: others may be writing.
 const COMPARISONS: u32 = 3;
 /// How often a witness is looked for again, and after what time: a process notes its first commit within milliseconds.
@@ -155,19 +153,13 @@ pub(super) fn take_over(
 
 /// Writes down that a server has taken over which lacks commits of a process that has seen so many. Its calls may be among
 /// them, and it makes no more; but those that are under way may still arrive.
-pub(super) fn take_loss_over(
-    transaction: &Transaction<'_>,
-    process_key: i64,
-    witnessed: i64,
-    clock: &dyn Clock,
-) -> Result<(), SqlError> {
+pub(super) fn take_loss_over(transaction: &Transaction<'_>, witnessed: i64, clock: &dyn Clock) -> Result<(), SqlError> {
     transaction.execute("UPDATE custody SET commits = max(commits, ?1)", [witnessed])?;
     // The timeline that this process had may be lost, too.
     let timeline_key = enter_alone(transaction, clock)?;
-    let ended_by = lost_calls_end(clock.boot_time(), LONGEST_TIME_OUT);
+    let ended_by = assumed_end(clock.boot_time(), LONGEST_TIME_OUT);
     fill_every_window(transaction, Uncertainty::Lost, timeline_key, ended_by, clock)?;
-    note_loss(transaction, clock.wall_time().as_microsecond(), clock)?;
-    doubt(transaction, Some(process_key))
+    note_loss(transaction, clock.wall_time().as_microsecond(), clock)
 }
 
 /// Writes down that a server has taken over which may lack commits of a process that has died since.
@@ -176,7 +168,7 @@ pub(super) fn take_takeover_over(
     timeline_key: i64,
     clock: &dyn Clock,
 ) -> Result<(), SqlError> {
-    let ended_by = lost_calls_end(clock.boot_time(), LONGEST_TIME_OUT);
+    let ended_by = assumed_end(clock.boot_time(), LONGEST_TIME_OUT);
     fill_every_window(transaction, Uncertainty::DiedAtTakeover, timeline_key, ended_by, clock)?;
     note_loss(transaction, clock.wall_time().as_microsecond(), clock)
 }

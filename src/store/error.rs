@@ -121,7 +121,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether what the database still holds is not to be believed, or cannot be read at all.
+    /// Whether what the database still holds is not to be believed, or cannot be read at all. A server that lacks commits of
+    /// ours is believed: it knows that it does, and what was doubted then says so of itself; the run is gone on with there.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Emptied { .. }
@@ -317,6 +318,14 @@ fn move_away(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_lacks_commits_is_gone_on_with_and_a_file_that_does_is_not() {
+        let server = StoreError::database(Path::new("postgresql://u@h/d"), SqlError::CommitsLost);
+        let file = StoreError::HistoryLost { path: "dir/db".into(), until: Timestamp::UNIX_EPOCH };
+        assert_eq!((server.is_damage(), file.is_damage()), (false, true));
+        assert!(server.hint().is_some_and(|hint| hint.contains("run the same command again")));
+    }
 
     #[test]
     fn every_trouble_has_its_words_and_says_what_to_do() {

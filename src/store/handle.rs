@@ -39,6 +39,11 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    /// Whether the state is on a server, where other hosts may be at work with it.
+    pub(crate) fn is_on_server(&self) -> bool {
+        self.identity.is_on_server()
+    }
+
     /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
     pub fn silent_for(&self) -> Option<Duration> {
         let connections = [&self.writer, &self.reader.connection];

@@ -183,10 +183,9 @@ fn admit(
     if let Some(until) = paused_until.filter(|until| *until > now) {
         return Ok(Admission::Refused(Refusal::Paused { until }));
     }
-    if let [limit, ..] = request.quota.limits() {
+    if !request.quota.is_off() {
         if !all_are_back(transaction, timelines.own, clock)? {
-            // What they have under way, or had, counts as well.
-            return Ok(Admission::Refused(Refusal::InFlight { limit: *limit }));
+            return Ok(Admission::Refused(Refusal::AwaitsOthers));
         }
         let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
         let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, now);

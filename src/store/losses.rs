@@ -15,11 +15,6 @@ pub struct UnknownCalls {
 }
 
 impl Store {
-    /// Whether the state is on a server, where other hosts may be at work with it.
-    pub(crate) fn is_on_server(&self) -> bool {
-        self.identity.is_on_server()
-    }
-
     /// The calls that nobody knows of: the latest of them had ended by the moment that is given. They fill every window
     /// that reaches back to it.
     pub async fn unknown_calls(&self) -> Result<Option<UnknownCalls>, StoreError> {

@@ -40,6 +40,8 @@ const TABLES: [Table; 16] = [
 ];
 /// What a server alone has beside the tables' own columns: it is about that server, and processes that are at work there.
 const BESIDE: [&str; 4] = ["seen_at", "last_commit", "reign", "reign_seen_at"];
+/// What one run consists of, but for its calls and its account.
+pub(super) const OF_A_RUN: [&str; 5] = ["run", "input_chunk", "row_problem", "tag", "operation"];
 /// How many rows are read at once.
 const PAGE: usize = 1000;
 /// How many values one statement may carry.
@@ -122,7 +124,6 @@ fn copy(source: &Source, to: &Transaction<'_>) -> Result<Option<u64>, SqlError> 
 
 /// Copies what one run consists of, but for its calls, into tables that are emptied before.
 pub(super) fn copy_run(from: &Transaction<'_>, to: &Transaction<'_>, run: RunKey) -> Result<(), SqlError> {
-    const OF_A_RUN: [&str; 5] = ["run", "input_chunk", "row_problem", "tag", "operation"];
     let copied = TABLES.iter().filter(|(table, _)| *table == "account" || OF_A_RUN.contains(table));
     for table in copied {
         to.execute(&format!("DELETE FROM {}", table.0), params![])?;

@@ -29,12 +29,11 @@ mod tests;
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
-use self::takeovers::{Found, OwnCommits, tells_reign};
+use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
 use super::sql::{Session, SqlError, Transaction, params};
@@ -46,8 +45,6 @@ use crate::clock::SharedClock;
 /// others in between. The server waits for a little less long than it is waited for, and so says itself what for.
 const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '28s';
     SET LOCAL lock_timeout TO '28s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A server that holds a state, and the connection to it, if there is one.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -60,8 +57,8 @@ pub(super) struct Server {
     tells_reign: bool,
     /// Whose commits are noted, or must be there where it is only read.
     owner: Option<Owner>,
-    /// What is known of those commits.
-    commits: OwnCommits,
+    /// What is known of those commits, or what was seen of all where nobody's are.
+    commits: SharedCommits,
     /// Whether some of them are gone for good: then nothing more is asked of it.
     has_lost: bool,
     /// Whether it answers, and how long it is waited for if not.
@@ -78,13 +75,16 @@ pub(super) struct Owner {
     /// What tells it from one that was given the same number.
     name: Arc<str>,
     clock: SharedClock,
-    /// The count of its last commit that has come about.
-    committed: Arc<AtomicI64>,
+    /// What is known of its commits that have come about.
+    commits: SharedCommits,
 }
+
+/// What is known of commits, by whoever writes and whoever reads in the name of one process.
+type SharedCommits = Arc<Mutex<KnownCommits>>;
 
 impl Owner {
     pub(super) fn new(process_key: i64, name: &str, clock: SharedClock) -> Self {
-        Self { process_key, name: name.into(), clock, committed: Arc::default() }
+        Self { process_key, name: name.into(), clock, commits: Arc::default() }
     }
 }
 
@@ -97,7 +97,7 @@ impl Server {
             writes,
             tells_reign: false,
             owner: None,
-            commits: OwnCommits::default(),
+            commits: Arc::default(),
             has_lost: false,
             contact: Contact::new(patience),
             has_worked: false,
@@ -107,7 +107,7 @@ impl Server {
 
     /// The same with the process whose commits are to be noted, or must be there.
     pub(super) fn of_process(self, owner: Owner) -> Self {
-        Self { owner: Some(owner), ..self }
+        Self { commits: Arc::clone(&owner.commits), owner: Some(owner), ..self }
     }
 
     /// How it is called in messages.
@@ -161,7 +161,7 @@ impl Server {
         }
         if self.session.as_ref().is_none_or(Session::is_closed) {
             let session = self.address.connect(self.contact.patience())?.shown_by(self.waiting.clone());
-            self.tells_reign = self.writes && tells_reign(&session)?;
+            self.tells_reign = tells_reign(&session)?;
             self.session = Some(session);
         }
         if self.writes { self.write(work, doubtful) } else { self.read(work) }
@@ -171,35 +171,50 @@ impl Server {
         self.session.as_ref().ok_or(SqlError::NoAnswer)
     }
 
-    fn read(&self, work: &mut [Box<dyn Job>]) -> Result<(), SqlError> {
-        let session = self.session()?;
-        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}");
-        match &self.owner {
-            None => session.begin(&begin)?,
-            Some(Owner { process_key, committed, .. }) => {
-                let committed = committed.load(Ordering::SeqCst);
-                let own = "SELECT last_commit FROM process WHERE process_key =";
-                let last = session.begin(&format!("{begin}; {own} {process_key}"))?;
-                // What is read would not be what was told of before.
-                if last.as_deref().and_then(|last| last.parse().ok()).is_some_and(|last: i64| last < committed) {
-                    return Err(SqlError::CommitsLost);
-                }
-                last
-            }
+    fn known_commits(&self) -> std::sync::MutexGuard<'_, KnownCommits> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a transaction, and says what it finds and whether something is lacking.
+    fn begin(&self) -> Result<(Found, bool), SqlError> {
+        let process = self.owner.as_ref().map(|owner| (owner.process_key, owner.name.as_ref()));
+        let begin = if self.writes {
+            format!("BEGIN; {SETTINGS}; {}", Found::writing(process, self.tells_reign))
+        } else {
+            let found = Found::reading(process, self.tells_reign);
+            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}; {found}")
         };
+        // What is read then may be more, and never less.
+        let known = *self.known_commits();
+        let found = self.session()?.begin(&begin)?.as_deref().and_then(Found::read).ok_or(SqlError::NoRow)?;
+        let lacks = found.lacks(&known, process.is_some());
+        Ok((found, lacks))
+    }
+
+    fn read(&mut self, work: &mut [Box<dyn Job>]) -> Result<(), SqlError> {
+        let (found, lacks) = self.begin()?;
+        if lacks {
+            // What is read would not be what was told of before. A process says so to all when it writes again, and then goes
+            // on with what is there.
+            self.has_lost = self.owner.is_none();
+            return Err(SqlError::CommitsLost);
+        }
+        let session = self.session()?;
         let transaction = Transaction::on(session);
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
-        session.simple("COMMIT").map(drop)
+        session.simple("COMMIT")?;
+        if self.owner.is_none() {
+            *self.known_commits() = KnownCommits { last: found.count - 1, reign: found.reign };
+        }
+        Ok(())
     }
 
     fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
-        let session = self.session()?;
-        let process = self.owner.as_ref().map(|owner| (owner.process_key, owner.name.as_ref()));
-        let found = session.begin(&format!("BEGIN; {SETTINGS}; {}", Found::statement(process, self.tells_reign)))?;
-        let mut found = found.as_deref().and_then(Found::read).ok_or(SqlError::NoRow)?;
-        if found.lacks(&self.commits, process.is_some()) {
+        let (mut found, lacks) = self.begin()?;
+        if lacks {
             return self.take_loss_over(&mut found);
         }
+        let session = self.session()?;
         if found.has(*doubtful) {
             session.simple("ROLLBACK")?;
             self.note(doubtful.unwrap_or_default(), found.reign);
@@ -208,9 +223,10 @@ impl Server {
         found.enter_reign(session)?;
         let transaction = Transaction::on(session).awaiting_others(found.awaits_others);
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
-        if let Some((process_key, _)) = process {
-            let note = "UPDATE process SET last_commit = ?2, reign = coalesce(?3, reign) WHERE process_key = ?1";
-            transaction.send(note, params![process_key, found.count, found.reign])?;
+        if let Some(owner) = self.owner.as_ref().filter(|_| found.knows_us()) {
+            let note =
+                "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE process_key = ?1";
+            transaction.send(note, params![owner.process_key, found.count])?;
         }
         *doubtful = Some(found.count);
         session.simple("COMMIT")?;
@@ -219,24 +235,24 @@ impl Server {
     }
 
     /// Notes a commit that has come about.
-    fn note(&mut self, count: i64, reign: Option<i64>) {
-        self.commits = OwnCommits { last: count, reign };
-        if let Some(owner) = &self.owner {
-            owner.committed.store(count, Ordering::SeqCst);
-        }
+    fn note(&self, count: i64, reign: i64) {
+        *self.known_commits() = KnownCommits { last: count, reign };
     }
 
     /// Has everybody know that commits of this process are missing, of whom nothing more is taken.
     fn take_loss_over(&mut self, found: &mut Found) -> Result<(), SqlError> {
-        if let Some(Owner { process_key, clock, committed, .. }) = &self.owner {
+        if let Some(Owner { process_key, clock, .. }) = &self.owner {
             let session = self.session()?;
             found.enter_reign(session)?;
             let transaction = Transaction::on(session);
-            custody::take_loss_over(&transaction, *process_key, self.commits.last, clock.as_ref())?;
-            takeovers::note_return(&transaction, *process_key)?;
+            custody::take_loss_over(&transaction, self.known_commits().last, clock.as_ref())?;
+            if found.knows_us() {
+                custody::doubt(&transaction, Some(*process_key))?;
+                takeovers::note_return(&transaction, *process_key)?;
+            }
             session.simple("COMMIT")?;
             // What is there from now on is true.
-            committed.store(i64::MIN, Ordering::SeqCst);
+            self.note(0, 0);
         }
         self.has_lost = true;
         Err(SqlError::CommitsLost)

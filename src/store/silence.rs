@@ -43,6 +43,18 @@ impl Silence {
         }
     }
 
+    /// The same of work on a file that is asked for only once, which is watched meanwhile.
+    pub(super) async fn once<Answer>(
+        file: &Path,
+        patience: &Patience,
+        work: impl Future<Output = Result<Answer, StoreError>>,
+    ) -> Result<Answer, StoreError> {
+        let (silence, waiting) = (Self::default(), Waiting::default());
+        let mut contact = Contact::new(patience.with_disk());
+        let watched = silence.watch(work, &waiting, &mut contact);
+        silence.unless_given_up(file, patience, watched).await
+    }
+
     /// Waits for work on a file that has begun, and tells others when it stands still, and when it has for longer than
     /// anybody waits.
     pub(super) async fn watch<Done>(
@@ -140,18 +152,30 @@ mod tests {
 
     #[expect(clippy::await_holding_lock, reason = "what holds it is the disk that does not answer")]
     #[tokio::test]
-    async fn our_own_work_on_a_file_takes_its_time_until_somebody_wants_to_go_at_once() {
-        let (place, answers) = (tempfile::tempdir().expect("a directory"), Arc::new(Mutex::new(())));
-        let (shared, patience) = on_disk(&place.path().join("db"), &answers);
-        patience.set(Duration::ZERO, None);
-        let hanging = answers.lock().expect("nobody panics");
-        let reads = Arc::clone(&answers);
-        let reading = shared.run(move |_transaction| {
-            drop(reads.lock());
-            Ok(())
-        });
-        let given_up = timeout(ONE_MINUTE, reading).await.expect("nobody waits any more");
+    async fn our_own_work_on_a_file_takes_its_time_until_somebody_wants_to_go_or_the_deadline_is_over() {
+        for (longest, ends) in [(Duration::ZERO, None), (Duration::from_hours(1), Some(Instant::now()))] {
+            let (place, answers) = (tempfile::tempdir().expect("a directory"), Arc::new(Mutex::new(())));
+            let (shared, patience) = on_disk(&place.path().join("db"), &answers);
+            patience.set(longest, ends);
+            let hanging = answers.lock().expect("nobody panics");
+            let reads = Arc::clone(&answers);
+            let reading = shared.run(move |_transaction| {
+                drop(reads.lock());
+                Ok(())
+            });
+            let given_up = timeout(ONE_MINUTE, reading).await.expect("nobody waits any more");
+            assert!(given_up.is_err_and(|error| error.is_silence()), "{longest:?}");
+            drop(hanging);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_of_a_disk_only_once_is_given_up_as_well() {
+        let patience = Patience::with_file();
+        patience.set(Duration::from_hours(1), Some(Instant::now()));
+        let hangs = Silence::once(Path::new("db"), &patience, std::future::pending::<Result<(), _>>());
+        let given_up = timeout(ONE_MINUTE, hangs).await.expect("nobody waits any more");
         assert!(given_up.is_err_and(|error| error.is_silence()));
-        drop(hanging);
+        assert!(patience.absences().borrow().is_none(), "whoever has gone waits for nothing");
     }
 }

@@ -206,3 +206,10 @@ impl Told {
         ends.iter().map(status).collect()
     }
 }
+
+#[test]
+fn no_call_is_waited_for_longer_than_the_ledger_assumes_of_calls_that_nobody_knows() {
+    for kind in crate::api::CallKind::ALL {
+        assert!(kind.time_out() <= crate::quota::ages::LONGEST_TIME_OUT, "{kind:?}");
+    }
+}

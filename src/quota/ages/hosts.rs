@@ -1,60 +1,24 @@
 //! The rule of ages among hosts: clocks of other starts and rates, answers that are late or lost, deaths, processes that stand
-//! still, adoption, and a server whose clock steps and that fails over with lost commits.
+//! still or begin late, adoption, and a server whose clock steps and that others take over from which lack commits.
 //!
 //! Everything here is in true time, of which no host knows; the ledger is a list in memory that uses the rule and nothing
 //! else. What is right is judged by [`fullest_window`], which sees nothing but when calls arrived at the service. A failure
-//! prints its seed.
+//! prints its seed. One thing is left out: a process of which
+//! nobody has heard any more when it ends, as where it dies with its server or yet another one takes over.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::time::Duration;
 
+use super::books::{Books, CALLS, Entry, Moment, Rule, SECOND, TIME_OUT, WINDOW};
 use super::ledger_rule::Adoption;
 use super::*;
-use crate::quota::window::Margin;
 
-const CALLS: usize = 6;
-const SECOND: i64 = 1_000_000;
-const WINDOW: i64 = 20 * SECOND;
-const TIME_OUT: Duration = Duration::from_secs(10);
 /// How many schedules there are.
-const SCHEDULES: u64 = 2000;
+const SCHEDULES: u64 = 3000;
 /// How long a schedule lasts.
 const LENGTH: i64 = 160 * SECOND;
 /// Whoever stood still for so long is taken for dead.
 const SILENCE: i64 = 30 * SECOND;
-
-/// By which clock ages are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// That which stamped them.
-    OwnClocks,
-    /// The server's, as one would do it first.
-    ServersClock,
-    /// The asker's, as if all clocks showed the same.
-    AskersClock,
-}
-
-/// A call in the ledger.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    host: usize,
-    admitted: BootTime,
-    end: Option<BootTime>,
-    /// For the other form.
-    ended_by_server: Option<i64>,
-}
-
-/// What the server holds, and may lose the last of.
-#[derive(Clone, Debug, Default)]
-struct Books {
-    positions: Vec<Position>,
-    entries: BTreeMap<u64, Entry>,
-    /// Hosts that were taken for dead.
-    fenced: Vec<bool>,
-    /// Up to which failover each host has stored its calls again.
-    returned: Vec<u32>,
-}
 
 /// What a host asks of the ledger, with its clock, read before it asked.
 #[derive(Clone, Debug)]
@@ -64,7 +28,7 @@ enum Wish {
     StrikeOut(u64),
     Beat,
     Adopt { of: usize, adoption: Adoption, is_dead: bool },
-    StoreAgain(BTreeMap<u64, Entry>),
+    Enter,
 }
 
 #[derive(Clone, Debug)]
@@ -72,10 +36,31 @@ enum Event {
     WantsCall(usize),
     WantsToBeat(usize),
     WantsToAdopt(usize),
-    Asks { host: usize, read: BootTime, connected_to: u32, wish: Wish },
-    Admitted { host: usize, call: u64, read: BootTime, connected_to: u32 },
-    Answered { host: usize, call: u64, whole: bool },
+    Asks {
+        host: usize,
+        read: BootTime,
+        connected_to: u32,
+        wish: Wish,
+    },
+    Admitted {
+        host: usize,
+        call: u64,
+        read: BootTime,
+        connected_to: u32,
+        count: i64,
+    },
+    /// The answer that a commit has come about.
+    Heard {
+        host: usize,
+        count: i64,
+    },
+    Answered {
+        host: usize,
+        call: u64,
+        whole: bool,
+    },
     Reconnects(usize),
+    FailsOver,
     Trouble,
 }
 
@@ -86,9 +71,12 @@ struct Host {
     stands_still: std::ops::Range<i64>,
     /// Its own calls, as far as they may matter.
     calls: BTreeMap<u64, Entry>,
-    /// The failover that it knows of, and when it heard of it.
+    /// The failover that it knows of.
     connected_to: u32,
-    connected_at: BootTime,
+    /// The last of its commits that it knows of; none before it has begun.
+    last_commit: i64,
+    /// Whether it has found that commits of its own are missing.
+    has_lost: bool,
 }
 
 impl Host {
@@ -98,7 +86,7 @@ impl Host {
 }
 
 struct World {
-    form: Form,
+    rule: Rule,
     /// How many millionths clocks may be slewed, as was noticed.
     slew: u32,
     random: fastrand::Rng,
@@ -112,14 +100,16 @@ struct World {
     backup: Books,
     failovers: u32,
     server_offset: i64,
+    /// Until when only one server knows of calls of a process whose beginning was lost.
+    alone_until: i64,
     next_call: u64,
     arrivals: Vec<i64>,
 }
 
 impl World {
-    fn new(seed: u64, form: Form) -> Self {
+    fn new(seed: u64, rule: Rule) -> Self {
         let mut world = Self {
-            form,
+            rule,
             slew: if seed.is_multiple_of(4) { 20_000 } else { 0 },
             random: fastrand::Rng::with_seed(seed),
             now: 0,
@@ -127,42 +117,61 @@ impl World {
             events: BinaryHeap::new(),
             what: BTreeMap::new(),
             hosts: Vec::new(),
-            books: Books::default(),
-            backup: Books::default(),
+            books: Books::used(),
+            backup: Books::used(),
             failovers: 0,
             server_offset: 0,
+            alone_until: 0,
             next_call: 0,
             arrivals: Vec::new(),
         };
-        for host in 0..world.random.usize(2..=4) {
-            world.add_host(host);
+        for host in 0..world.random.usize(1..=6) {
+            let begins = if world.random.bool() { 0 } else { world.random.i64(1..LENGTH) };
+            world.add_host(host, begins);
         }
-        // Who takes part is known to every standby.
-        world.backup = world.books.clone();
         world.after(5 * SECOND..30 * SECOND, Event::Trouble);
         world
     }
 
-    fn add_host(&mut self, host: usize) {
-        let begins = self.random.i64(0..LENGTH);
-        let lasts = if self.random.u8(0..3) == 0 { self.random.i64(SECOND..3 * SILENCE) } else { 0 };
-        let dies_at = if self.random.u8(0..3) == 0 { self.random.i64(0..LENGTH) } else { i64::MAX };
-        let new = Host {
+    fn add_host(&mut self, host: usize, begins: i64) {
+        let stops = self.random.i64(0..LENGTH);
+        let mut lasts = if self.random.u8(0..3) == 0 { self.random.i64(SECOND..3 * SILENCE) } else { 0 };
+        let mut dies_at = if self.random.u8(0..3) == 0 { self.random.i64(0..LENGTH) } else { i64::MAX };
+        if begins > 0 {
+            // Its beginning may be lost, and then it must be able to say so.
+            (lasts, dies_at) = (0, i64::MAX);
+        }
+        self.hosts.push(Host {
             origin: self.random.i64(0..100_000 * SECOND),
             millionths: self.random.i64(-100..=100) + self.random.i64(0..=i64::from(self.slew)),
             dies_at,
-            stands_still: begins..begins + lasts,
+            stands_still: stops..stops + lasts,
             calls: BTreeMap::new(),
             connected_to: 0,
-            connected_at: BootTime::from_microseconds(0),
-        };
-        self.books.positions.push(Position::new(new.clock(0)));
-        self.books.fenced.push(false);
-        self.books.returned.push(0);
-        self.hosts.push(new);
-        self.after(0..SECOND, Event::WantsCall(host));
+            last_commit: 0,
+            has_lost: false,
+        });
+        if begins > 0 {
+            let time = begins - self.now;
+            return self.after(time..time + 1, Event::Reconnects(host));
+        }
+        // Who takes part from the beginning is known to every server.
+        let (read, at) = (self.hosts[host].clock(0), self.moment());
+        let count = self.books.enter(host, read, self.rule, at);
+        self.backup = self.books.clone();
+        self.begin(host, count);
+    }
+
+    /// A process that is in the books goes to work.
+    fn begin(&mut self, host: usize, count: i64) {
+        self.hosts[host].last_commit = count;
+        self.after(0..SECOND / 5, Event::WantsCall(host));
         self.after(0..SECOND, Event::WantsToBeat(host));
         self.after(0..10 * SECOND, Event::WantsToAdopt(host));
+    }
+
+    const fn moment(&self) -> Moment {
+        Moment { reign: self.failovers, now: self.now, server_clock: self.now + self.server_offset }
     }
 
     fn after(&mut self, span: std::ops::Range<i64>, event: Event) {
@@ -176,7 +185,11 @@ impl World {
     fn ask(&mut self, host: usize, wish: Wish) {
         let read = self.hosts[host].clock(self.now);
         let connected_to = self.hosts[host].connected_to;
-        let most = if self.random.u8(0..10) == 0 { 12 * SECOND } else { SECOND / 5 };
+        let longest = match wish {
+            Wish::Beat | Wish::Admit(_) | Wish::Enter => 3 * SECOND,
+            Wish::Settle(..) | Wish::StrikeOut(_) | Wish::Adopt { .. } => 12 * SECOND,
+        };
+        let most = if self.random.u8(0..10) == 0 { longest } else { SECOND / 5 };
         self.after(0..most, Event::Asks { host, read, connected_to, wish });
     }
 
@@ -198,13 +211,14 @@ impl World {
             | Event::WantsToBeat(host)
             | Event::WantsToAdopt(host)
             | Event::Admitted { host, .. }
+            | Event::Heard { host, .. }
             | Event::Answered { host, .. }
             | Event::Reconnects(host) => Some(*host),
-            Event::Asks { .. } | Event::Trouble => None,
+            Event::Asks { .. } | Event::FailsOver | Event::Trouble => None,
         };
         if let Some(host) = actor {
-            let Host { dies_at, stands_still, .. } = &self.hosts[host];
-            if self.now >= *dies_at {
+            let Host { dies_at, stands_still, has_lost, .. } = &self.hosts[host];
+            if self.now >= *dies_at || *has_lost {
                 return;
             }
             if stands_still.contains(&self.now) {
@@ -216,7 +230,9 @@ impl World {
             Event::WantsCall(host) => {
                 self.next_call += 1;
                 self.ask(host, Wish::Admit(self.next_call));
-                self.after(0..2 * SECOND, Event::WantsCall(host));
+                // Calls come in bursts: whoever is idle has little that could be lost.
+                let pause = if self.random.u8(0..8) == 0 { 5 * SECOND..15 * SECOND } else { 0..SECOND / 4 };
+                self.after(pause, Event::WantsCall(host));
             }
             Event::WantsToBeat(host) => {
                 self.ask(host, Wish::Beat);
@@ -226,14 +242,24 @@ impl World {
                 self.adopt(host);
                 self.after(0..10 * SECOND, Event::WantsToAdopt(host));
             }
+            Event::Asks { host, .. } if self.hosts[host].has_lost => {}
             Event::Asks { host, read, connected_to, wish } if connected_to == self.failovers => {
                 self.serve(host, read, wish);
             }
-            // The connection was lost with the server.
-            Event::Asks { host, .. } => self.after(0..SECOND, Event::Reconnects(host)),
+            // The connection was lost with the server; what must be stored is asked for again.
+            Event::Asks { host, wish, .. } => {
+                let most = if self.random.u8(0..3) == 0 { 5 * SECOND } else { SECOND / 5 };
+                self.after(0..most, Event::Reconnects(host));
+                if matches!(wish, Wish::Settle(..) | Wish::StrikeOut(_)) {
+                    self.ask(host, wish);
+                }
+            }
             // Whoever knows of a failover uses no admission from before.
             Event::Admitted { host, connected_to, .. } if connected_to != self.hosts[host].connected_to => {}
-            Event::Admitted { host, call, read, .. } => self.send(host, call, read),
+            Event::Admitted { host, call, read, count, .. } => {
+                self.hosts[host].last_commit = self.hosts[host].last_commit.max(count);
+                self.send(host, call, read);
+            }
             Event::Answered { host, call, whole } => {
                 let now = self.hosts[host].clock(self.now);
                 let end = if whole { now } else { given_up(now) };
@@ -242,36 +268,48 @@ impl World {
                 }
                 self.ask(host, Wish::Settle(call, end));
             }
-            Event::Reconnects(host) => {
-                let now = self.hosts[host].clock(self.now);
-                if self.hosts[host].connected_to != self.failovers {
-                    (self.hosts[host].connected_to, self.hosts[host].connected_at) = (self.failovers, now);
-                }
-                let calls = self.hosts[host].calls.clone();
-                self.ask(host, Wish::StoreAgain(calls));
+            Event::Heard { host, count } if self.hosts[host].last_commit == 0 => self.begin(host, count),
+            Event::Heard { host, count } => {
+                self.hosts[host].last_commit = self.hosts[host].last_commit.max(count);
             }
+            Event::Reconnects(host) => {
+                self.hosts[host].connected_to = self.failovers;
+                self.ask(host, if self.hosts[host].last_commit == 0 { Wish::Enter } else { Wish::Beat });
+            }
+            Event::FailsOver => self.fail_over(),
             Event::Trouble => {
                 self.trouble();
-                self.after(5 * SECOND..60 * SECOND, Event::Trouble);
+                self.after(3 * SECOND..30 * SECOND, Event::Trouble);
             }
         }
     }
 
     /// The server's clock steps, or another server takes its place, or a copy of it is brought up to date.
     fn trouble(&mut self) {
-        match self.random.u8(0..4) {
+        match self.random.u8(0..5) {
             0 => self.server_offset += self.random.i64(-30 * SECOND..30 * SECOND),
-            1 => {
-                self.failovers += 1;
-                self.books = self.backup.clone();
-                self.server_offset += self.random.i64(-5 * SECOND..5 * SECOND);
+            1 => self.fail_over(),
+            2 => {
+                // Another follows closely, but may lack whoever begins just now.
+                self.backup = self.books.clone();
+                if self.random.bool() {
+                    self.add_host(self.hosts.len(), self.now + 1);
+                }
+                self.after(0..2 * SECOND, Event::FailsOver);
             }
             _ => self.backup = self.books.clone(),
         }
     }
 
-    const fn server_clock(&self) -> i64 {
-        self.now + self.server_offset
+    /// Another server takes over, which may lack the latest commits.
+    fn fail_over(&mut self) {
+        // What it has said of its loss would be lost with it, and whoever is known to be at work need not have heard of it.
+        if self.now < self.alone_until && self.backup.has_living() {
+            return;
+        }
+        self.failovers += 1;
+        self.books = self.backup.clone();
+        self.server_offset += self.random.i64(-5 * SECOND..5 * SECOND);
     }
 
     fn adopt(&mut self, host: usize) {
@@ -281,9 +319,10 @@ impl World {
         }
         let other = &self.hosts[of];
         let stands_still = other.stands_still.contains(&self.now) && self.now - other.stands_still.start > SILENCE;
-        let is_dead = self.now >= other.dies_at || stands_still;
+        let is_dead = self.now >= other.dies_at || stands_still || other.has_lost;
         // The position is read before the adopter's clock, and the ledger hears of it later.
-        let adoption = Adoption::read_at(self.books.positions[of], self.hosts[host].clock(self.now));
+        let Some(position) = self.books.position(of) else { return };
+        let adoption = Adoption::read_at(position, self.hosts[host].clock(self.now));
         self.ask(host, Wish::Adopt { of, adoption, is_dead });
     }
 
@@ -309,14 +348,29 @@ impl World {
 
     /// What the server does when a question has come.
     fn serve(&mut self, host: usize, read: BootTime, wish: Wish) {
-        if self.books.fenced[host] && !matches!(wish, Wish::StoreAgain(_)) {
+        let (rule, at) = (self.rule, self.moment());
+        let count = if matches!(wish, Wish::Enter) {
+            self.books.enter(host, read, rule, at)
+        } else {
+            let known = self.hosts[host].last_commit;
+            let is_known = self.books.position(host).is_some();
+            let Some(count) = self.books.begin(host, read, known, rule, at) else {
+                if !is_known {
+                    self.alone_until = self.now + 70 * SECOND;
+                }
+                self.hosts[host].has_lost = true;
+                return;
+            };
+            count
+        };
+        if self.books.is_fenced(host) {
             return;
         }
-        self.books.positions[host] = self.books.positions[host].report(read);
+        self.after(0..SECOND / 5, Event::Heard { host, count });
         match wish {
-            Wish::Beat => {}
+            Wish::Beat | Wish::Enter => {}
             Wish::Admit(call) => {
-                if !self.has_room(host, read) {
+                if !self.books.has_room(host, read, self.slew, rule, at) {
                     return;
                 }
                 let entry = Entry { host, admitted: read, end: None, ended_by_server: None };
@@ -327,13 +381,12 @@ impl World {
                 }
                 let most = if self.random.u8(0..10) == 0 { 9 * SECOND } else { SECOND / 5 };
                 let connected_to = self.failovers;
-                self.after(0..most, Event::Admitted { host, call, read, connected_to });
+                self.after(0..most, Event::Admitted { host, call, read, connected_to, count });
             }
             Wish::Settle(call, end) => {
-                let by_server = self.server_clock();
                 let own = |entry: &&mut Entry| entry.host == host && entry.end.is_none();
                 if let Some(entry) = self.books.entries.get_mut(&call).filter(own) {
-                    (entry.end, entry.ended_by_server) = (Some(end), Some(by_server));
+                    (entry.end, entry.ended_by_server) = (Some(end), Some(at.server_clock));
                 }
             }
             Wish::StrikeOut(call) => {
@@ -341,59 +394,8 @@ impl World {
                     self.books.entries.remove(&call);
                 }
             }
-            Wish::Adopt { of, adoption, is_dead } => self.take_over(host, of, adoption, is_dead),
-            Wish::StoreAgain(calls) => {
-                for (call, own) in calls {
-                    let by_server = own.end.map(|_| self.server_clock());
-                    let entry = self.books.entries.entry(call).or_insert(Entry { ended_by_server: by_server, ..own });
-                    if entry.host == host && entry.end.is_none() {
-                        (entry.end, entry.ended_by_server) = (own.end, by_server);
-                    }
-                }
-                self.books.returned[host] = self.failovers;
-            }
+            Wish::Adopt { of, adoption, is_dead } => self.books.take_over(host, of, adoption, is_dead, rule, at),
         }
-    }
-
-    /// What has ended becomes the adopter's; what is open only if its host is dead, which is not heard any more then.
-    fn take_over(&mut self, host: usize, of: usize, adoption: Adoption, is_dead: bool) {
-        self.books.fenced[of] |= is_dead;
-        let by_server = self.server_clock();
-        for entry in self.books.entries.values_mut().filter(|entry| entry.host == of) {
-            if entry.end.is_none() && is_dead {
-                let held = assumed_end(entry.admitted, TIME_OUT);
-                let left = held.as_microseconds() - entry.admitted.as_microseconds();
-                (entry.end, entry.ended_by_server) = (Some(held), Some(by_server + left));
-            }
-            if let Some(end) = entry.end {
-                let moved = if self.form == Form::AskersClock { end } else { adoption.moved(end) };
-                (entry.host, entry.end) = (host, Some(moved));
-            }
-        }
-    }
-
-    /// Whether one more call may start, by the rule.
-    fn has_room(&self, host: usize, read: BootTime) -> bool {
-        let margin = Margin::for_excess(self.slew);
-        let window = Duration::from_micros(WINDOW.unsigned_abs());
-        let lost_count_until = lost_calls_end(self.hosts[host].connected_at, TIME_OUT).plus(margin.counted_for(window));
-        let has_returned = |other: usize| self.books.returned[other] == self.failovers;
-        let are_known = (0..self.hosts.len())
-            .all(|other| has_returned(other) || (other != host && self.books.fenced[other] && read > lost_count_until));
-        if !are_known {
-            return false;
-        }
-        let counts_after = |position: Position| position.counts_after(window, margin);
-        let by_host: Vec<BootTime> = self.books.positions.iter().copied().map(counts_after).collect();
-        let by_server = counts_after(Position::new(BootTime::from_microseconds(self.server_clock())));
-        let by_asker = counts_after(Position::new(read));
-        let counting = self.books.entries.values().filter(|entry| match (entry.end, self.form) {
-            (None, _) => true,
-            (Some(end), Form::OwnClocks) => end > by_host[entry.host],
-            (Some(_), Form::ServersClock) => entry.ended_by_server.is_some_and(|end| end > by_server.as_microseconds()),
-            (Some(end), Form::AskersClock) => end > by_asker,
-        });
-        counting.count() < CALLS
     }
 }
 
@@ -410,27 +412,35 @@ fn fullest_window(mut arrivals: Vec<i64>) -> usize {
 fn no_window_is_over_quota_whatever_happens_to_hosts_and_server() {
     let (mut full, mut calls) = (0, 0);
     for seed in 0..SCHEDULES {
-        let arrivals = World::new(seed, Form::OwnClocks).run();
+        let arrivals = World::new(seed, Rule::Todays).run();
         calls += arrivals.len();
         let fullest = fullest_window(arrivals);
         assert!(fullest <= CALLS, "seed {seed}: {fullest} calls in a window of {CALLS}");
         full += usize::from(fullest == CALLS);
     }
-    assert!(full > 800 && calls > 30_000, "{full} schedules filled a window, with {calls} calls: they show little");
+    assert!(full > 1200 && calls > 30_000, "{full} schedules filled a window, with {calls} calls: they show little");
 }
 
 #[test]
-fn by_the_servers_clock_windows_would_be_over_quota() {
-    let over = schedules_over_quota(Form::ServersClock);
-    assert!(over > 20, "only {over} of 200 schedules");
+fn by_any_other_clock_windows_would_be_over_quota() {
+    for rule in [Rule::ServersClock, Rule::AskersClock] {
+        let over = (0..200).filter(|seed| fullest_window(World::new(*seed, rule).run()) > CALLS).count();
+        assert!(over > 20, "{rule:?}: only {over} of 200 schedules");
+    }
 }
 
 #[test]
-fn by_the_askers_clock_windows_would_be_over_quota() {
-    let over = schedules_over_quota(Form::AskersClock);
-    assert!(over > 20, "only {over} of 200 schedules");
-}
-
-fn schedules_over_quota(form: Form) -> usize {
-    (0..200).filter(|seed| fullest_window(World::new(*seed, form).run()) > CALLS).count()
+fn each_part_of_what_follows_a_takeover_is_needed() {
+    // Schedules in which nothing else saves the weaker rule.
+    let table = [
+        (Rule::NobodyIsWaitedFor, 92),
+        (Rule::NoTimeToComeBack, 787),
+        (Rule::LossIsKept, 22),
+        (Rule::DeadLackNothing, 4520),
+        (Rule::NobodyKnowsBest, 4520),
+    ];
+    for (rule, seed) in table {
+        assert!(fullest_window(World::new(seed, rule).run()) > CALLS, "{rule:?} holds in the schedule {seed}");
+        assert!(fullest_window(World::new(seed, Rule::Todays).run()) <= CALLS, "{seed}");
+    }
 }

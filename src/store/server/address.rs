@@ -26,7 +26,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(20);
 
 /// How long whoever is asked for a password may take: the Azure CLI starts slowly, and a sign-in service may ask to come
 /// again.
-const LONGEST_SIGN_IN: Duration = Duration::from_mins(2);
+pub(super) const LONGEST_SIGN_IN: Duration = Duration::from_mins(2);
 
 /// Why an address cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

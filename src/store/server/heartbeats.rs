@@ -1,7 +1,8 @@
 //! Who lives, where no kernel can say so: whoever has shown himself within half a minute by the server's clock.
 //!
-//! Whoever has missed the server itself takes nobody for dead until it was back for as long. A process that is stopped for longer, or cut off, is taken for dead, and finds that out at its next call. What it has in
-//! flight then ends when it must have.
+//! Whoever has missed the server itself takes nobody for dead until it was back for as long. A process that is stopped for
+//! longer, or cut off, is taken for dead, and finds that out at its next call. What it has in flight then ends when it must
+//! have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,14 @@ use crate::store::timelines::{Seen, Timelines};
 
 /// How often a process shows itself.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Whether nothing was heard of a process for so long that it is dead.
-const IS_SILENT: &str = "seen_at + 30000000 <= CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+/// Whoever has not shown himself for so long is dead.
+const SILENT_MICROSECONDS: i64 = 30_000_000;
+
+/// Whether nothing was heard of a process for so long that it is dead. After a takeover each has the time to come back.
+fn is_silent() -> String {
+    let is_early = takeovers::is_early();
+    format!("seen_at + {SILENT_MICROSECONDS} <= {SERVER_TIME} AND NOT ({is_early})")
+}
 
 /// Shows that this process lives, for as long as this does.
 #[derive(Debug)]
@@ -89,7 +96,7 @@ pub(in crate::store) fn is_alive(
     process_key: i64,
     patience: &Patience,
 ) -> Result<bool, SqlError> {
-    let sql = format!("SELECT NOT ({IS_SILENT}) FROM process WHERE process_key = ?1 AND ended = 0");
+    let sql = format!("SELECT NOT ({}) FROM process WHERE process_key = ?1 AND ended = 0", is_silent());
     let is_alive = transaction.query_row(&sql, [process_key], |row| row.get(0)).optional()?;
     let is_alive = is_alive.map(|is_alive: bool| is_alive || patience.has_just_returned());
     if is_alive == Some(false) {
@@ -108,13 +115,13 @@ pub(in crate::store) fn mark_the_dead(
     if patience.has_just_returned() {
         return Ok(());
     }
-    let sql = format!("UPDATE process SET ended = 1 WHERE ended = 0 AND process_key <> ?1 AND {IS_SILENT}");
+    let sql = format!("UPDATE process SET ended = 1 WHERE ended = 0 AND process_key <> ?1 AND {}", is_silent());
     transaction.execute(&sql, [own])?;
     takeovers::doubt_the_dead(transaction)
 }
 
 /// Processes that have died without anybody having noted it.
 pub(in crate::store) fn the_dead(transaction: &Transaction<'_>) -> Result<Vec<i64>, SqlError> {
-    let sql = format!("SELECT process_key FROM process WHERE ended = 0 AND {IS_SILENT}");
+    let sql = format!("SELECT process_key FROM process WHERE ended = 0 AND {}", is_silent());
     transaction.prepare_cached(&sql)?.query_map(params![], |row| row.get(0))?.collect()
 }

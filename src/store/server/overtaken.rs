@@ -6,7 +6,7 @@ use super::between::Line;
 use super::cluster::{self, Cluster, Place};
 use super::tests::{new_run, request, settlement, up_for};
 use crate::store::unknown_calls::Uncertainty;
-use crate::store::{AccountKey, Admission, Refusal, RunKey, RunState, Store};
+use crate::store::{AccountKey, Admission, Reader, Refusal, RunKey, RunState, Store};
 
 /// Two servers and a line to whichever is the first one.
 struct Pair {
@@ -94,7 +94,7 @@ async fn asked_until_all_are_back(pair: &Pair, store: &Store, account: AccountKe
     loop {
         pair.let_time_pass();
         let admission = store.admit(request(account, None, "9/1h")).await.expect("an answer");
-        if !matches!(admission, Admission::Refused(Refusal::InFlight { .. })) {
+        if !matches!(admission, Admission::Refused(Refusal::AwaitsOthers)) {
             return admission;
         }
         assert!(began.elapsed() < Duration::from_mins(2), "others are waited for in vain");
@@ -113,13 +113,15 @@ async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybo
     let kept = losing.admit(request(account, Some(run), "9/1h")).await.expect("an answer");
     let Admission::Granted(ticket) = kept else { panic!("{kept:?}") };
     losing.settle(settlement(ticket)).await.expect("an outcome");
+    // Its next call is to find out, and no heartbeat before.
+    losing.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
     pair.fail_over();
     pair.line.mend();
     let refused = other.admit(request(account, None, "9/1h")).await.expect("an answer");
-    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "others may miss calls: {refused:?}");
+    assert!(matches!(refused, Admission::Refused(Refusal::AwaitsOthers)), "others may miss calls: {refused:?}");
     pair.let_time_pass();
     let refused = other.admit(request(account, None, "9/1h")).await.expect("an answer");
-    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "however long that takes: {refused:?}");
+    assert!(matches!(refused, Admission::Refused(Refusal::AwaitsOthers)), "however long that takes: {refused:?}");
     let lost = losing.admit(request(account, Some(run), "9/1h")).await.expect_err("its last call is not there");
     assert!(lost.to_string().contains("has lost what was stored last"), "{lost}");
     assert_eq!(crate::exit::storage_status(&lost).code(), 7);
@@ -153,11 +155,11 @@ async fn calls_go_on_as_before_once_everybody_is_back_where_nothing_is_missing()
     pair.fail_over();
     pair.line.mend();
     let refused = one.admit(request(account, None, "9/1h")).await.expect("an answer");
-    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "the other was not back yet: {refused:?}");
+    assert!(matches!(refused, Admission::Refused(Refusal::AwaitsOthers)), "the other was not back yet: {refused:?}");
     one.settle(settlement(ticket)).await.expect("an outcome");
     other.account("tenant", "app").await.expect("an account");
     let refused = one.admit(request(account, None, "9/1h")).await.expect("an answer");
-    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "another may be on its way: {refused:?}");
+    assert!(matches!(refused, Admission::Refused(Refusal::AwaitsOthers)), "another may be on its way: {refused:?}");
     let admission = asked_until_all_are_back(&pair, &one, account).await;
     assert!(matches!(admission, Admission::Granted(_)), "{admission:?}");
     assert_eq!(one.unknown_calls().await.expect("an answer"), None);
@@ -175,12 +177,36 @@ async fn whoever_has_died_before_it_was_back_may_have_called_and_may_have_done_w
     pair.fail_over();
     pair.line.mend();
     let refused = one.admit(request(account, None, "9/1h")).await.expect("an answer");
-    assert!(matches!(refused, Admission::Refused(Refusal::InFlight { .. })), "{refused:?}");
+    assert!(matches!(refused, Admission::Refused(Refusal::AwaitsOthers)), "{refused:?}");
     let silent = format!("UPDATE tagfleet.process SET seen_at = 0 WHERE process_key = {}", dying.identity.process_key);
     cluster::tell(&pair.of_follower.address, &silent);
     // Whoever has just begun was never without the server.
     let fresh = pair.store(9).await;
+    assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 0, "it may still be signing in");
+    pair.let_time_pass();
+    fresh.sweep_dead_processes().await.expect("an answer");
     assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 1, "it may have been done");
+    let admission = asked_until_all_are_back(&pair, &fresh, account).await;
+    assert!(matches!(admission, Admission::Refused(Refusal::Window { .. })), "{admission:?}");
+    let unknown = fresh.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
+    assert_eq!(unknown.why, Uncertainty::DiedAtTakeover);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_is_known_to_have_been_at_work_somebody_may_have_been_and_have_called() {
+    let Some(mut pair) = Pair::start() else { return };
+    let before = pair.store(1).await;
+    before.account("tenant", "app").await.expect("an account");
+    before.put_in_order().await;
+    pair.leave_behind();
+    let unheard = pair.store(2).await;
+    let account = unheard.account("tenant", "app").await.expect("an account");
+    call(&unheard, account, None).await;
+    unheard.seem_dead();
+    pair.fail_over();
+    pair.line.mend();
+    let fresh = pair.store(70).await;
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.attempt"), 0, "nothing of it is there");
     let admission = asked_until_all_are_back(&pair, &fresh, account).await;
     assert!(matches!(admission, Admission::Refused(Refusal::Window { .. })), "{admission:?}");
     let unknown = fresh.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
@@ -206,7 +232,32 @@ async fn a_process_whose_beginning_is_lost_finds_that_out_also_where_its_number_
     pair.line.mend();
     let other = Store::open_on(&pair.of_follower.address, up_for(70)).await.expect("a store");
     assert_eq!(other.identity.process_key, lost.identity.process_key);
-    other.account("tenant", "app").await.expect("an account");
+    let (_, run) = running(&other).await;
+    let error = lost.open_operations(run).await.expect_err("it reads what it has not written");
+    assert!(error.to_string().contains("has lost what was stored last"), "{error}");
     let error = lost.admit(request(account, None, "9/1h")).await.expect_err("it is not there");
     assert!(error.to_string().contains("has lost what was stored last"), "{error}");
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 1);
+    assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 0, "the run of the other is no matter of its");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_only_reads_is_not_shown_an_older_state_after_a_newer_one() {
+    let Some(mut pair) = Pair::start() else { return };
+    let one = pair.store(1).await;
+    one.account("tenant", "app").await.expect("an account");
+    one.seem_dead();
+    let reader = Reader::open_on(&pair.line.address(&pair.of_first)).await.expect("an answer").expect("a state");
+    assert!(reader.runs().await.expect("the runs").is_empty());
+    pair.leave_behind();
+    running(&one).await;
+    assert_eq!(reader.runs().await.expect("the runs").len(), 1);
+    pair.fail_over();
+    pair.line.mend();
+    for time in ["first", "second"] {
+        let error = reader.runs().await.expect_err("the run is not there");
+        assert!(error.to_string().contains("has lost what was stored last"), "the {time} time: {error}");
+    }
+    let fresh = Reader::open_on(&pair.of_follower.address).await.expect("an answer").expect("a state");
+    assert!(fresh.runs().await.expect("what is there now").is_empty());
 }

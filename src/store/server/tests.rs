@@ -147,6 +147,22 @@ async fn a_host_that_was_taken_for_dead_makes_no_more_calls_and_its_run_goes_on_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_process_that_has_ended_in_order_age_on_with_the_next_that_asks() {
+    let Some(address) = cluster::new_database() else { return };
+    let one = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let other = Store::open_on(&address, up_for(5000)).await.expect("a store");
+    // Only what this test does is to be seen.
+    other.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    let account = one.account("tenant", "app").await.expect("an account");
+    make_calls(&one, account, None, 1, || {}).await;
+    one.put_in_order().await;
+    let admission = other.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(admission, Admission::Granted(_)), "{admission:?}");
+    let adopted = "SELECT max(ended) FROM tagfleet.attempt WHERE adopted = 1 AND timeline_key =";
+    cluster::tell(&address, &format!("{adopted} {}", other.identity.timeline_key)).expect("it is adopted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_does_to_connections_is_made_good() {
     let Some(address) = cluster::new_database() else { return };
     let store = Store::open_on(&address, up_for(1)).await.expect("a store");

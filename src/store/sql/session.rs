@@ -28,9 +28,9 @@ use crate::store::absence::Patience;
 use crate::store::waiting::Waiting;
 
 /// How long a statement is waited for, whatever the server says of its own patience.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
+pub(in crate::store) const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
 /// How long a connection may take to come about.
-const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+pub(in crate::store) const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// How often it is looked whether an answer is still waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
