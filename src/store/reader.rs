@@ -278,12 +278,12 @@ mod tests {
     /// Changes a byte at this place of the first page of what is stored under this name.
     fn harm(file: &Path, name: &str, place: usize, change: impl Fn(u8) -> u8) {
         let connection = Connection::open(file).expect("a database");
-        let root: usize = connection
+        let root: u32 = connection
             .query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
             .expect("a page");
         drop(connection);
         let mut text = std::fs::read(file).expect("our own file");
-        let byte = &mut text[(root - 1) * 4096 + place];
+        let byte = &mut text[(root as usize - 1) * 4096 + place];
         *byte = change(*byte);
         std::fs::write(file, text).expect("our own file");
     }
