@@ -177,10 +177,10 @@ pub(super) fn column_name(field: Field, columns: &Columns, header: &[String]) ->
 
 /// The names of the columns that are read and that a workbook hides.
 pub(super) fn hidden_columns(sheet: Option<&SheetRows>, columns: &Columns) -> Option<Note> {
-    let named = [Some(&columns.machine), columns.tag.as_ref(), columns.action.as_ref(), columns.value.as_ref()];
+    let read = [Some(&columns.machine), columns.tag.as_ref(), columns.action.as_ref(), columns.value.as_ref()];
     let is_hidden = |column: &&Column| sheet.is_some_and(|sheet| sheet.hides_column(column.position));
-    let names = named.into_iter().flatten().filter(is_hidden).map(|column| Excerpt::new(&column.name));
-    let names: Vec<Excerpt> = names.collect();
+    let hidden = read.into_iter().flatten().filter(is_hidden);
+    let names: Vec<Excerpt> = hidden.map(|column| Excerpt::new(&column.name)).collect();
     (!names.is_empty()).then_some(Note::HiddenColumns(names))
 }
 

@@ -66,12 +66,11 @@ fn accepted(section: &mut Section<'_>, faults: &mut Faults<'_>) -> Accepted {
     const OF_LISTS: [Doubt; 3] = [Doubt::LineBreaks, Doubt::HiddenRows, Doubt::MergedCells];
     let mut accepted = Vec::new();
     for name in section.texts("accept", faults) {
-        match OF_LISTS.into_iter().find(|doubt| doubt.name() == name.get_ref()) {
-            Some(doubt) => accepted.push(doubt),
-            None => {
-                let names = OF_LISTS.map(|doubt| doubt.name().to_owned());
-                faults.at(&name.span(), format!("accept names one or more of {}", listed(&names, 0)));
-            }
+        if let Some(doubt) = OF_LISTS.into_iter().find(|doubt| doubt.name() == name.get_ref()) {
+            accepted.push(doubt);
+        } else {
+            let names = OF_LISTS.map(|doubt| doubt.name().to_owned());
+            faults.at(&name.span(), format!("accept names one or more of {}", listed(&names, 0)));
         }
     }
     accepted.into_iter().collect()

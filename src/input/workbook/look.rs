@@ -41,11 +41,19 @@ struct Look {
 struct Cell {
     /// Its row, from 1, and its column, from 0.
     place: (u32, u32),
-    /// Whether nothing can be its value: the text of no characters.
-    is_text: bool,
     has_formula: bool,
-    has_value: bool,
-    is_in_value: bool,
+    value: Value,
+}
+
+/// What is known of a cell's value.
+#[derive(PartialEq)]
+enum Value {
+    None,
+    /// It may be a text of no characters, once it begins.
+    NoText,
+    /// It has begun, and nothing of it was seen yet.
+    Begun,
+    Known,
 }
 
 impl Look {
@@ -55,8 +63,8 @@ impl Look {
             Event::End(element) => return self.end(element.local_name().as_ref()),
             Event::Text(text) if text.trim().is_empty() => {}
             Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) => {
-                if let Some(cell) = &mut self.cell {
-                    cell.has_value |= cell.is_in_value;
+                if let Some(cell) = self.cell.as_mut().filter(|cell| cell.value == Value::Begun) {
+                    cell.value = Value::Known;
                 }
             }
             _ => {}
@@ -84,11 +92,12 @@ impl Look {
                 };
                 self.column = place.1.saturating_add(1);
                 let is_text = attribute(element, "t").as_deref() == Some("str");
-                self.cell = Some(Cell { place, is_text, has_formula: false, has_value: false, is_in_value: false });
+                let value = if is_text { Value::NoText } else { Value::None };
+                self.cell = Some(Cell { place, has_formula: false, value });
             }
             ("f", Some(cell)) => cell.has_formula = true,
-            ("v", Some(cell)) => (cell.is_in_value, cell.has_value) = (true, cell.has_value || cell.is_text),
-            ("is", Some(cell)) => cell.has_value = true,
+            ("v", Some(cell)) if cell.value == Value::None => cell.value = Value::Begun,
+            ("v" | "is", Some(cell)) => cell.value = Value::Known,
             ("col", _) => self.add_column(element)?,
             ("mergeCell", _) => self.add_merged(element)?,
             _ => {}
@@ -98,9 +107,9 @@ impl Look {
 
     fn end(&mut self, name: &str) -> Result<(), WorkbookError> {
         match (name, &mut self.cell) {
-            ("v", Some(cell)) => cell.is_in_value = false,
+            ("v", Some(cell)) if cell.value == Value::Begun => cell.value = Value::None,
             ("c", Some(cell)) => {
-                if cell.has_formula && !cell.has_value {
+                if cell.has_formula && cell.value != Value::Known {
                     let (row, column) = cell.place;
                     self.rows.uncomputed.add(row, column)?;
                 }
