@@ -95,6 +95,11 @@ impl BoundFilter {
             .collect()
     }
 
+    /// The places of its columns.
+    pub fn places(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().map(|column| column.position)
+    }
+
     /// The places of the columns whose cells are taken as texts.
     #[must_use]
     pub fn texts(&self) -> Vec<usize> {

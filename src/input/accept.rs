@@ -16,18 +16,21 @@ pub enum Doubt {
     StateColumns,
     /// Rows of a workbook that a filter or somebody hides
     HiddenRows,
+    /// Rows of a workbook with a cell that a merged area covers
+    MergedCells,
     /// A column whose name is close to one that is missing, such as "vlaue"
     MisnamedColumns,
 }
 
 impl Doubt {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LineBreaks,
         Self::OddTags,
         Self::CaseVariants,
         Self::StateColumns,
         Self::HiddenRows,
+        Self::MergedCells,
         Self::MisnamedColumns,
     ];
 
@@ -39,6 +42,7 @@ impl Doubt {
             Self::CaseVariants => "case-variants",
             Self::StateColumns => "state-columns",
             Self::HiddenRows => "hidden-rows",
+            Self::MergedCells => "merged-cells",
             Self::MisnamedColumns => "misnamed-columns",
         }
     }

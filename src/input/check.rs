@@ -5,6 +5,7 @@ use super::excerpt::Excerpt;
 use super::machine::{self, Decorations};
 use super::problem::ProblemKind;
 use super::tag_book::{AskedTag, TagBook};
+use super::unicode::is_line_break;
 use crate::model::{DeviceValue, MachineReference, RowNumber, TagAction};
 
 /// The cells of a row that matter, trimmed; empty where the file has no such column.
@@ -179,10 +180,13 @@ pub(super) fn is_action(cell: &str) -> bool {
     matches!(action(cell.trim()), Ok(Action::Tag(_) | Action::SetDeviceValue))
 }
 
-/// The tags of a cell.
+/// The tags of a cell. A line break is one, however lines end.
 fn pieces(cell: &str, separator: Option<char>) -> impl Iterator<Item = &str> {
     let (list, single) = match separator {
-        Some(separator) => (Some(cell.split(separator).map(str::trim)), None),
+        Some(separator) => {
+            let is_separator = move |it: char| it == separator || (separator == '\n' && is_line_break(it));
+            (Some(cell.split(is_separator).map(str::trim)), None)
+        }
         None => (None, Some(cell)),
     };
     list.into_iter().flatten().chain(single).filter(|tag| !tag.is_empty())

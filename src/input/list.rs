@@ -18,7 +18,7 @@ use super::note::{self, DecorationCounts, Note};
 use super::opening::Opening;
 use super::problem::{KeyKind, Problem, ProblemKind};
 use super::record::{Record, may_begin_blank, next_row, trim};
-use super::record_fault::{Expected, hidden_fault, shown_otherwise};
+use super::record_fault::{Expected, column_name, hidden_columns, shown_otherwise};
 use super::scan::Cells;
 use super::skipped::{SkippedRecords, SkippedRows};
 use super::source::Source;
@@ -153,10 +153,11 @@ impl List {
         let needed = Needed::Key(options.key_columns);
         let opening = Opening::read(&mut text, options.accepted, needed).map_err(unreadable)?;
         let mut cells = Cells::new(opening.dialect.delimiter);
-        let mut rows = ListReading::new(opening, sheet.as_ref(), options);
+        let mut rows = ListReading::new(opening, options);
+        rows.notes.extend(hidden_columns(sheet.as_ref(), &rows.columns));
         loop {
             match text.next_record(&mut cells) {
-                Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
+                Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text, sheet: sheet.as_ref() })?,
                 Ok(None) => break,
                 Err(InputError::UnclosedQuote { line: opened }) => {
                     rows.take_open_end(text.line(), opened)?;
@@ -212,7 +213,6 @@ impl List {
 /// What has been found so far.
 struct ListReading<'o> {
     options: &'o ListOptions<'o>,
-    sheet: Option<&'o SheetRows>,
     header: Vec<String>,
     delimiter: u8,
     columns: Columns,
@@ -232,12 +232,11 @@ struct ListReading<'o> {
 }
 
 impl<'o> ListReading<'o> {
-    fn new(opening: Opening, sheet: Option<&'o SheetRows>, options: &'o ListOptions<'o>) -> Self {
+    fn new(opening: Opening, options: &'o ListOptions<'o>) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
         let is_list = |name: &String| options.has_tags && list_form(name) == Some(ListForm::Json);
         Self {
             options,
-            sheet,
             lists: header.iter().enumerate().filter(|(_, name)| is_list(name)).map(|(position, _)| position).collect(),
             header,
             delimiter: dialect.delimiter,
@@ -264,11 +263,11 @@ impl<'o> ListReading<'o> {
         let line = record.place.first_line;
         let faults_before = self.problems.len();
         let is_readable = self.check_record(record, cell, line);
-        let other = self.sheet.and_then(|it| shown_otherwise(it, line, self.columns.machine.position, cell));
+        let other = record.sheet.and_then(|it| shown_otherwise(it, line, self.columns.machine.position, cell));
         let machine = match other {
             _ if !is_readable => None,
             Some(kind) => {
-                self.report(line, true, kind);
+                self.report(line, Field::Machine, kind);
                 None
             }
             None => self.key(cell, line),
@@ -286,7 +285,7 @@ impl<'o> ListReading<'o> {
     fn take_open_end(&mut self, line: u64, opened: u64) -> Result<(), ListError> {
         let number = |line: u64| u32::try_from(line).unwrap_or(u32::MAX);
         self.row_count = next_row(self.row_count).map_err(ListError::Unreadable)?.0;
-        self.report(number(line), false, ProblemKind::UnclosedQuote { opened: number(opened) });
+        self.report(number(line), Field::Row, ProblemKind::UnclosedQuote { opened: number(opened) });
         Ok(())
     }
 
@@ -296,12 +295,11 @@ impl<'o> ListReading<'o> {
         let expected =
             Expected { columns: &self.columns, delimiter: char::from(self.delimiter), accepted: self.options.accepted };
         let fault = expected.fault_of(record, cell, has_blanks, &mut self.allowed);
-        let fault = fault
-            .or_else(|| hidden_fault(self.sheet, record.place.first_line, self.options.accepted, &mut self.allowed));
+        let fault = fault.or_else(|| expected.sheet_fault(record, &[], &mut self.allowed));
         let Some((field, kind)) = fault else { return true };
-        // What may be meant so leaves its cells what they say.
-        let is_readable = kind.doubt().is_some();
-        self.report(line, field == Field::Machine, kind);
+        // A row that may be meant so leaves its cells what they say.
+        let is_readable = field == Field::Row && kind.doubt().is_some();
+        self.report(line, field, kind);
         is_readable
     }
 
@@ -315,11 +313,11 @@ impl<'o> ListReading<'o> {
                 return None;
             }
             Err(ProblemKind::MachineAddress { found }) => {
-                self.report(line, true, ProblemKind::OtherKey { found, wanted });
+                self.report(line, Field::Machine, ProblemKind::OtherKey { found, wanted });
                 return None;
             }
             Err(kind) => {
-                self.report(line, true, kind);
+                self.report(line, Field::Machine, kind);
                 return None;
             }
         };
@@ -331,7 +329,7 @@ impl<'o> ListReading<'o> {
             | (KeyKind::Id, machine @ MachineReference::Id(_))
             | (KeyKind::EntraDevice, machine @ MachineReference::Entra(_)) => machine,
             _ => {
-                self.report(line, true, ProblemKind::OtherKey { found: Excerpt::new(cell), wanted });
+                self.report(line, Field::Machine, ProblemKind::OtherKey { found: Excerpt::new(cell), wanted });
                 return None;
             }
         };
@@ -340,7 +338,7 @@ impl<'o> ListReading<'o> {
         }
         if let Some(earlier) = self.keys.get(&machine) {
             let kind = ProblemKind::RepeatedKey { found: Excerpt::new(cell), line: *earlier };
-            self.report(line, true, kind);
+            self.report(line, Field::Machine, kind);
             return None;
         }
         self.keys.insert(machine.clone(), line);
@@ -369,8 +367,8 @@ impl<'o> ListReading<'o> {
         }
     }
 
-    fn report(&mut self, line: u32, is_of_key: bool, kind: ProblemKind) {
-        let column = is_of_key.then(|| self.columns.machine.name.clone());
+    fn report(&mut self, line: u32, field: Field, kind: ProblemKind) {
+        let column = column_name(field, &self.columns, &self.header);
         self.problems.push(Problem { row: RowNumber(self.row_count), line, column, kind });
     }
 
@@ -425,9 +423,9 @@ mod tests {
             let mut text = Text::open(&b"Name\nweb01\n"[..], None, Lines::Physical).expect("text");
             let opening = Opening::read(&mut text, options.accepted, Needed::Key(&["Name"])).expect("a header");
             let mut cells = Cells::new(b',');
-            let mut rows = ListReading { row_count: rows_before, ..ListReading::new(opening, None, &options) };
+            let mut rows = ListReading { row_count: rows_before, ..ListReading::new(opening, &options) };
             let place = text.next_record(&mut cells).expect("text").expect("a record");
-            let taken = rows.take(&Record { place, cells: &cells, text: &text });
+            let taken = rows.take(&Record { place, cells: &cells, text: &text, sheet: None });
             assert_eq!(taken.is_ok(), is_taken);
             assert!(rows.take_open_end(3, 3).is_err(), "the last row is taken");
         }

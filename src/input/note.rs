@@ -71,6 +71,8 @@ pub enum Note {
         /// The others that can be seen.
         others: Vec<Excerpt>,
     },
+    /// Columns of a workbook that are read, and that a spreadsheet does not show.
+    HiddenColumns(Vec<Excerpt>),
     /// Rows that a filter over fields of machines leaves out, since the tenant's list does not have their machines.
     UnlistedMachines(SkippedRows),
     /// Cells that a filter could not read as the type that it needs.
@@ -115,6 +117,12 @@ impl fmt::Display for Note {
                 let more = others.len().saturating_sub(shown.len()) as u64;
                 let others = listed(&shown, more);
                 write!(formatter, "the worksheet \"{read}\" is read, and not {others} (--sheet names another one)")
+            }
+            Self::HiddenColumns(names) => {
+                let shown: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                let (word, verb, read) =
+                    if names.len() == 1 { ("column", "is", "it is") } else { ("columns", "are", "they are") };
+                write!(formatter, "the {word} {} {verb} hidden in the sheet; {read} read", listed(&shown, 0))
             }
             Self::BlankRows(rows) => {
                 write!(formatter, "skipped {} of nothing but delimiters and blanks, on {rows}", counted(rows.count, "row"))

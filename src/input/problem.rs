@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::accept::Doubt;
+use super::dialect::DelimiterName;
 use super::excerpt::Excerpt;
 use super::tag_gate::TagOddity;
 use crate::model::{RowNumber, TagAction};
@@ -102,6 +103,15 @@ pub enum ProblemKind {
          with --accept hidden-rows"
     )]
     HiddenRow,
+    /// A cell of a workbook that shows what another one holds.
+    #[error(
+        "a merged area covers this cell, so the workbook shows here what the area's first cell holds; unmerge it and fill in \
+         each cell, or read such cells as the empty ones that they are with --accept merged-cells"
+    )]
+    MergedCell,
+    /// A cell of a workbook of which nobody knows yet what it shows.
+    #[error("the cell holds a formula whose value was never computed; open the workbook in a spreadsheet and save it")]
+    Uncomputed,
     /// A cell of a workbook whose format shows something else than it holds.
     #[error(
         "the workbook shows something else than \"{held}\" here, since the cell has a format; give it the format Text, and \
@@ -132,6 +142,14 @@ pub enum ProblemKind {
     /// The row is one cell that holds all others.
     #[error("the whole row is one quoted cell; remove the quotation marks around it, and write those within it once")]
     QuotedRow,
+    /// A row in another delimiter than the header.
+    #[error("the header is written with {header} between its cells, and this row with {found}; write both in one way")]
+    OtherDelimiter {
+        /// The header's delimiter.
+        header: DelimiterName,
+        /// The row's.
+        found: DelimiterName,
+    },
     /// A remark between rows.
     #[error("the row begins with # like a comment, and there are no comments between rows; remove the line")]
     CommentRow,
@@ -325,10 +343,13 @@ impl ProblemKind {
             Self::NoIds { .. } => "no_ids",
             Self::LineBreaks { .. } => "line_breaks",
             Self::HiddenRow => "hidden_row",
+            Self::MergedCell => "merged_cell",
+            Self::Uncomputed => "uncomputed",
             Self::ShownOtherwise { .. } => "shown_otherwise",
             Self::BlankBeforeQuote => "blank_before_quote",
             Self::RaggedRow { .. } => "ragged_row",
             Self::QuotedRow => "quoted_row",
+            Self::OtherDelimiter { .. } => "other_delimiter",
             Self::CommentRow => "comment_row",
             Self::MissingTenant => "missing_tenant",
             Self::UnknownTenant { .. } => "unknown_tenant",
@@ -369,6 +390,7 @@ impl ProblemKind {
         match self {
             Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
             Self::HiddenRow => Some(Doubt::HiddenRows),
+            Self::MergedCell => Some(Doubt::MergedCells),
             Self::OddTag { .. } => Some(Doubt::OddTags),
             Self::CaseVariant { .. } => Some(Doubt::CaseVariants),
             Self::StateColumn { .. } => Some(Doubt::StateColumns),

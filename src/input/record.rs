@@ -9,6 +9,7 @@ use super::machine::holds_id;
 use super::scan::{Cells, QuotedPlace};
 use super::skipped::SkippedRecords;
 use super::text::{RecordPlace, Text};
+use super::workbook::SheetRows;
 use crate::model::RowNumber;
 
 /// The most rows that an input or a list can have: whatever is counted of them fits into 32 bits.
@@ -24,6 +25,8 @@ pub(super) struct Record<'t, R> {
     pub(super) place: RecordPlace,
     pub(super) cells: &'t Cells,
     pub(super) text: &'t Text<R>,
+    /// What a workbook shows beside it.
+    pub(super) sheet: Option<&'t SheetRows>,
 }
 
 impl<R: Read> Record<'_, R> {
@@ -39,7 +42,8 @@ impl<R: Read> Record<'_, R> {
         if self.cells.stray_quote().is_some() {
             return false;
         }
-        if machine.is_empty() && self.cells().all(|cell| cell.trim().is_empty()) {
+        let is_blank = machine.is_empty() && self.cells().all(|cell| cell.trim().is_empty());
+        if is_blank && !self.sheet.is_some_and(|sheet| sheet.has_uncomputed(line)) {
             skipped.blank.add(line);
             return true;
         }

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use super::accept::{Accepted, Doubt};
 use super::check::Field;
-use super::columns::Columns;
+use super::columns::{Column, Columns};
+use super::dialect::{DELIMITERS, DelimiterName};
 use super::excerpt::Excerpt;
+use super::note::Note;
 use super::placeholders::is_spreadsheet_error;
 use super::problem::ProblemKind;
 use super::record::{Record, joins_rows, swallows_row};
@@ -49,6 +52,9 @@ impl Expected<'_> {
         if self.is_quoted_row(record) {
             return Some((Field::Row, ProblemKind::QuotedRow));
         }
+        if let Some(other) = self.other_delimiter(record) {
+            return Some((Field::Row, other));
+        }
         if self.is_comment(record, machine) {
             return Some((Field::Row, ProblemKind::CommentRow));
         }
@@ -72,6 +78,51 @@ impl Expected<'_> {
             && first.contains(self.delimiter)
             && record.cells().skip(1).all(|cell| cell.trim().is_empty())
             && swallows_row(first, self.delimiter, self.columns.count)
+    }
+
+    /// A row that is one cell by the header's delimiter, and by another one as many as the header.
+    fn other_delimiter<R: Read>(&self, record: &Record<'_, R>) -> Option<ProblemKind> {
+        if record.cells.count() > 1 || self.columns.count < 2 || !record.cells.is_bare(record.text.window(), 0) {
+            return None;
+        }
+        let cells = |delimiter: char| record.cell(0).split(delimiter).count();
+        let others = DELIMITERS.iter().map(|delimiter| char::from(*delimiter)).filter(|it| *it != self.delimiter);
+        let found = others.into_iter().find(|delimiter| cells(*delimiter) == self.columns.count)?;
+        Some(ProblemKind::OtherDelimiter { header: DelimiterName(self.delimiter), found: DelimiterName(found) })
+    }
+
+    /// What is wrong with a record of a workbook beside its text: with a cell that is read, or since it is hidden. What is
+    /// wrong and allowed is counted, with the cells of the `further` columns, which are read, too.
+    pub(super) fn sheet_fault<R: Read>(
+        &self,
+        record: &Record<'_, R>,
+        further: &[usize],
+        allowed: &mut HashMap<Doubt, u64>,
+    ) -> Option<(Field, ProblemKind)> {
+        let (sheet, line) = (record.sheet?, record.place.first_line);
+        let read = || (0..self.columns.count).filter_map(|position| Some((field(self.columns, position)?, position)));
+        let fault = read().find_map(|(field, position)| Some((field, self.cell_fault(record, position)?)));
+        let is_hidden = sheet.hides(line);
+        if fault.is_some() || (is_hidden && !self.accepted.allows(Doubt::HiddenRows)) {
+            return fault.or(Some((Field::Row, ProblemKind::HiddenRow)));
+        }
+        let mut positions = read().map(|(_, position)| position).chain(further.iter().copied());
+        let is_merged = positions.any(|position| sheet.is_merged(line, position));
+        for (doubt, is_used) in [(Doubt::HiddenRows, is_hidden), (Doubt::MergedCells, is_merged)] {
+            if is_used {
+                *allowed.entry(doubt).or_default() += 1;
+            }
+        }
+        None
+    }
+
+    /// Why a cell of a workbook is not empty, although it has no text.
+    pub(super) fn cell_fault<R: Read>(&self, record: &Record<'_, R>, position: usize) -> Option<ProblemKind> {
+        let (sheet, line) = (record.sheet?, record.place.first_line);
+        if sheet.is_merged(line, position) {
+            return (!self.accepted.allows(Doubt::MergedCells)).then_some(ProblemKind::MergedCell);
+        }
+        sheet.is_uncomputed(line, position).then_some(ProblemKind::Uncomputed)
     }
 
     /// Whether the row is a remark: a mark of a comment where its machine should be, or in front and no machine at all.
@@ -99,21 +150,38 @@ impl Expected<'_> {
     }
 }
 
-/// A row that the workbook does not show: its author may believe it gone. Allowed ones are counted.
-pub(super) fn hidden_fault(
-    sheet: Option<&SheetRows>,
-    line: u32,
-    accepted: Accepted,
-    allowed: &mut HashMap<Doubt, u64>,
-) -> Option<(Field, ProblemKind)> {
-    if !sheet.is_some_and(|sheet| sheet.hides(line)) {
-        return None;
+/// What is read from a column, if anything is.
+fn field(columns: &Columns, position: usize) -> Option<Field> {
+    let is = |column: Option<&Column>| column.is_some_and(|column| column.position == position);
+    match () {
+        () if is(Some(&columns.machine)) => Some(Field::Machine),
+        () if is(columns.action.as_ref()) => Some(Field::Action),
+        () if is(columns.tag.as_ref()) => Some(Field::Tag),
+        () if is(columns.value.as_ref()) => Some(Field::Value),
+        () => columns.all_are_read.then_some(Field::Beside(position)),
     }
-    if accepted.allows(Doubt::HiddenRows) {
-        *allowed.entry(Doubt::HiddenRows).or_default() += 1;
-        return None;
+}
+
+/// The name of a field's column; none for the row as a whole.
+pub(super) fn column_name(field: Field, columns: &Columns, header: &[String]) -> Option<Arc<str>> {
+    let of = |column: Option<&Column>| column.map(|column| Arc::clone(&column.name));
+    match field {
+        Field::Row => None,
+        Field::Machine => of(Some(&columns.machine)),
+        Field::Action => of(columns.action.as_ref()),
+        Field::Tag => of(columns.tag.as_ref()),
+        Field::Value => of(columns.value.as_ref()),
+        Field::Beside(position) => header.get(position).map(|name| name.trim().into()),
     }
-    Some((Field::Row, ProblemKind::HiddenRow))
+}
+
+/// The names of the columns that are read and that a workbook hides.
+pub(super) fn hidden_columns(sheet: Option<&SheetRows>, columns: &Columns) -> Option<Note> {
+    let read = [Some(&columns.machine), columns.tag.as_ref(), columns.action.as_ref(), columns.value.as_ref()];
+    let is_hidden = |column: &&Column| sheet.is_some_and(|sheet| sheet.hides_column(column.position));
+    let hidden = read.into_iter().flatten().filter(is_hidden);
+    let names: Vec<Excerpt> = hidden.map(|column| Excerpt::new(&column.name)).collect();
+    (!names.is_empty()).then_some(Note::HiddenColumns(names))
 }
 
 /// A cell that the workbook shows otherwise than as the text that is read of it. An empty one means nothing.

@@ -22,7 +22,7 @@ use super::options::InputOptions;
 use super::orders::Orders;
 use super::problem::{Problem, ProblemKind};
 use super::record::{Record, may_begin_blank, next_row, trim};
-use super::record_fault::{Expected, hidden_fault, shown_otherwise};
+use super::record_fault::{Expected, column_name, hidden_columns, shown_otherwise};
 use super::scan::Cells;
 use super::selection::Selection;
 use super::sheet::{ChunkPlaces, Sheet};
@@ -43,10 +43,10 @@ pub(super) fn read<R: Read>(
     options: &InputOptions,
 ) -> Result<Sheet, InputError> {
     let mut cells = Cells::new(opening.dialect.delimiter);
-    let mut rows = Rows { sheet, ..Rows::new(opening, selection, options) };
+    let mut rows = Rows::new(opening, selection, options);
     loop {
         match text.next_record(&mut cells) {
-            Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text })?,
+            Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text, sheet })?,
             Ok(None) => break,
             Err(InputError::UnclosedQuote { line: opened }) => {
                 rows.take_open_end(text.line(), opened)?;
@@ -55,6 +55,7 @@ pub(super) fn read<R: Read>(
             Err(error) => return Err(error),
         }
     }
+    rows.notes.extend(hidden_columns(sheet, &rows.columns));
     rows.finish()
 }
 
@@ -69,8 +70,9 @@ struct Rows<'m> {
     orders: Option<Orders>,
     allows_names: bool,
     selection: Option<Selection<'m>>,
-    sheet: Option<&'m SheetRows>,
     tenants: Option<TenantColumn>,
+    /// The columns by which rows are selected.
+    selecting: Vec<usize>,
     /// How many are selected, where some may not be.
     selected: Option<u32>,
     /// Those that are not selected included.
@@ -106,7 +108,9 @@ impl<'m> Rows<'m> {
     fn new(opening: Opening, selection: Option<Selection<'m>>, options: &InputOptions) -> Self {
         let Opening { dialect, header, columns, notes } = opening;
         let tenants = TenantColumn::find(options.tenants.as_ref(), &header);
+        let of_filter = selection.iter().flat_map(|selection| selection.places(columns.machine.position));
         Self {
+            selecting: of_filter.chain(tenants.as_ref().map(|tenants| tenants.position)).collect(),
             selected: (selection.is_some() || tenants.is_some()).then_some(0),
             tenants,
             header,
@@ -117,7 +121,6 @@ impl<'m> Rows<'m> {
             orders: options.orders.clone(),
             allows_names: !options.ids_only,
             selection,
-            sheet: None,
             row_count: 0,
             spool: SpoolWriter::new(options.spool_directory.as_deref()),
             chunks: ChunkPlaces::default(),
@@ -147,6 +150,11 @@ impl<'m> Rows<'m> {
         let expected =
             Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
         let fault = expected.fault_of(record, machine, has_blanks, &mut self.allowed);
+        let fault = fault.or_else(|| {
+            self.selecting
+                .iter()
+                .find_map(|position| Some((Field::Beside(*position), expected.cell_fault(record, *position)?)))
+        });
         let of_nobody = || self.tenants.as_ref().and_then(|tenants| tenants.fault(trim(record.cell(tenants.position))));
         let fault = fault.or_else(|| Some((Field::Row, of_nobody()?)));
         let fault = fault.or_else(|| self.unsure_column(record));
@@ -154,14 +162,16 @@ impl<'m> Rows<'m> {
         if fault.is_none() && !self.selects(record, machine) {
             return Ok(());
         }
-        let fault = fault.or_else(|| hidden_fault(self.sheet, line, self.accepted, &mut self.allowed));
+        let expected =
+            Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
+        let fault = fault.or_else(|| expected.sheet_fault(record, &self.selecting, &mut self.allowed));
         let start = self.spool.write(&self.kept(record))?;
         self.keep(row.row, start);
-        // What may be meant so leaves its cells what they say, and all that is wrong with them is told at once.
-        let is_readable = fault.as_ref().is_none_or(|(_, kind)| kind.doubt().is_some());
+        // A row that may be meant so leaves its cells what they say, and all that is wrong with them is told at once.
+        let is_readable = fault.as_ref().is_none_or(|(field, kind)| *field == Field::Row && kind.doubt().is_some());
         self.faults.extend(fault);
         if is_readable {
-            self.check_and_take(row, &named);
+            self.check_and_take(row, &named, record.sheet);
         } else {
             self.unmade_adds.extend(self.may_be_of(record, machine));
             self.report(row);
@@ -180,7 +190,7 @@ impl<'m> Rows<'m> {
 
     /// What is wrong with a row that a workbook shows otherwise than the cells by which it is selected.
     fn unsure_column<R: Read>(&self, record: &Record<'_, R>) -> Option<(Field, ProblemKind)> {
-        let sheet = self.sheet?;
+        let sheet = record.sheet?;
         let texts = self.selection.as_ref().map(Selection::texts).unwrap_or_default();
         let tenant = self.tenants.as_ref().map(|tenants| tenants.position);
         let positions = texts.iter().copied().chain(tenant);
@@ -192,8 +202,8 @@ impl<'m> Rows<'m> {
     }
 
     /// Finds cells that a workbook shows otherwise than they are read, beside what else is wrong; says whether there are any.
-    fn find_shown_otherwise(&mut self, line: u32, named: &NamedCells<'_>) -> bool {
-        let Some(sheet) = self.sheet else { return false };
+    fn find_shown_otherwise(&mut self, sheet: Option<&SheetRows>, line: u32, named: &NamedCells<'_>) -> bool {
+        let Some(sheet) = sheet else { return false };
         let known = self.faults.len();
         let columns = [
             (Field::Machine, Some(&self.columns.machine), named.machine),
@@ -280,7 +290,7 @@ impl<'m> Rows<'m> {
         (NamedCells { machine, action, tag, value }, has_blanks)
     }
 
-    fn check_and_take(&mut self, place: RowPlace, named: &NamedCells<'_>) {
+    fn check_and_take(&mut self, place: RowPlace, named: &NamedCells<'_>, sheet: Option<&SheetRows>) {
         let rules = Rules {
             row: place.row,
             accepted: self.accepted,
@@ -301,7 +311,7 @@ impl<'m> Rows<'m> {
             None => check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags),
             Some(_) => self.faults.is_empty().then_some(Asked::NOTHING),
         };
-        let asked = if self.find_shown_otherwise(place.line, named) { None } else { asked };
+        let asked = if self.find_shown_otherwise(sheet, place.line, named) { None } else { asked };
         match (id, other, asked) {
             (Some(id), _, Some(asked)) => self.ask(place, MachineReference::Id(id), Decorations::default(), asked),
             (None, Some((machine, decorations)), Some(asked)) => self.ask(place, machine, decorations, asked),
@@ -355,15 +365,7 @@ impl<'m> Rows<'m> {
         for (field, kind) in self.faults.drain(..) {
             // Ids that are damaged are ids, and what is no machine at all is no name.
             self.machines.has_id |= field == Field::Machine && !matches!(kind, ProblemKind::MissingMachine);
-            let of = |column: Option<&Column>| column.map(|column| column.name.clone());
-            let column = match field {
-                Field::Row => None,
-                Field::Machine => of(Some(&self.columns.machine)),
-                Field::Action => of(self.columns.action.as_ref()),
-                Field::Tag => of(self.columns.tag.as_ref()),
-                Field::Value => of(self.columns.value.as_ref()),
-                Field::Beside(position) => self.header.get(position).map(|name| name.trim().into()),
-            };
+            let column = column_name(field, &self.columns, &self.header);
             self.problems.push(Problem { row, line, column, kind });
         }
     }

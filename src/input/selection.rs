@@ -86,6 +86,12 @@ impl<'m> Selection<'m> {
         &self.texts
     }
 
+    /// The places of the cells that it reads, of the machine as well where it asks for a machine's fields.
+    pub(super) fn places(&self, machine: usize) -> impl Iterator<Item = usize> {
+        let of_file = self.filter.places().filter(|position| *position < self.width);
+        of_file.chain(self.machines.map(|_| machine))
+    }
+
     /// What the filter could not read, and of which machines it knew nothing.
     pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
         let unlisted = (self.unlisted.count > 0).then(|| Note::UnlistedMachines(self.unlisted.clone()));

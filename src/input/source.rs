@@ -17,7 +17,7 @@ pub(super) enum Source<R> {
     /// Text, in whatever encoding.
     Text(Chain<Cursor<Vec<u8>>, R>),
     /// A sheet of a workbook, as text.
-    Workbook(Workbook),
+    Workbook(Box<Workbook>),
 }
 
 impl<R: Read> Source<R> {
@@ -29,7 +29,7 @@ impl<R: Read> Source<R> {
         let bytes = Cursor::new(start).chain(bytes);
         if !is_text {
             let packed = packed(bytes, spool_directory)?;
-            return Ok(Self::Workbook(Workbook::open(packed, sheet, spool_directory)?));
+            return Ok(Self::Workbook(Box::new(Workbook::open(packed, sheet, spool_directory)?)));
         }
         if sheet.is_some() { Err(InputError::NoSheets) } else { Ok(Self::Text(bytes)) }
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::placeholders::{is_spreadsheet_error, stands_for_nothing};
-use super::unicode::is_invisible;
+use super::unicode::{is_invisible, is_line_break};
 
 /// Why a tag is odd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,6 @@ impl TagOddity {
         if tag.bytes().all(is_plain) {
             return stands_for_nothing(tag).then_some(Self::Nothing);
         }
-        let is_line_break = |it: char| matches!(it, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
         let strange = tag.chars().find_map(|it| match it {
             _ if is_invisible(it) => Some(Self::Invisible(it)),
             _ if is_line_break(it) => Some(Self::List('\n')),

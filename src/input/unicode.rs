@@ -13,6 +13,11 @@ pub(super) fn is_invisible(character: char) -> bool {
             || CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::Format)
 }
 
+/// Whether a character ends a line, wherever a file comes from.
+pub(super) const fn is_line_break(character: char) -> bool {
+    matches!(character, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// A text in the form in which texts are the same that differ only in case or width (compatibility composition, case
 /// folding).
 pub(crate) fn folded(text: &str) -> String {

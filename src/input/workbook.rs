@@ -13,12 +13,15 @@
 mod cells;
 mod error;
 mod formats;
-mod hidden;
+mod look;
 mod measure;
+mod package;
+mod sheet_rows;
 
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -29,6 +32,7 @@ use self::cells::{csv_cell, shown_value};
 use self::formats::Shows;
 
 pub(crate) use self::error::WorkbookError;
+pub(super) use self::sheet_rows::SheetRows;
 
 /// Text up to this size stays in memory; beyond it, all of it is in a file.
 pub(super) const MEMORY_BYTES: usize = 1024 * 1024;
@@ -55,43 +59,6 @@ pub(crate) struct Workbook {
     rows: SheetRows,
 }
 
-/// What is to be known of a sheet's rows beside their text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct SheetRows {
-    /// The rows that a spreadsheet does not show, in ascending order.
-    hidden: Vec<u32>,
-    /// Of each column the rows whose cells show something else than their text, from the first to the last of each stretch.
-    /// As a rule a column has one format.
-    shown_otherwise: Vec<Vec<(u32, u32)>>,
-}
-
-impl SheetRows {
-    /// Whether a spreadsheet does not show a row, from 1.
-    pub(super) fn hides(&self, row: u32) -> bool {
-        self.hidden.binary_search(&row).is_ok()
-    }
-
-    /// Whether the cell of a row, from 1, and a column, from 0, shows something else than its text.
-    pub(super) fn shows_otherwise(&self, row: u32, column: usize) -> bool {
-        let stretches = self.shown_otherwise.get(column).map(Vec::as_slice).unwrap_or_default();
-        let position = stretches.partition_point(|(_, last)| *last < row);
-        stretches.get(position).is_some_and(|(first, _)| *first <= row)
-    }
-
-    /// Takes note of such a cell; rows come in their order.
-    fn add_shown_otherwise(&mut self, row: u32, column: u32) {
-        let column = column as usize;
-        if self.shown_otherwise.len() <= column {
-            self.shown_otherwise.resize_with(column + 1, Vec::new);
-        }
-        let Some(stretches) = self.shown_otherwise.get_mut(column) else { return };
-        match stretches.last_mut() {
-            Some((_, last)) if *last + 1 == row => *last = row,
-            _ => stretches.push((row, row)),
-        }
-    }
-}
-
 impl Workbook {
     /// Reads a sheet: the one of this name, or the first that can be seen. It blocks. What is larger than 1 MiB is kept
     /// in the directory, as the reader of inputs keeps it.
@@ -110,14 +77,15 @@ impl Workbook {
         }
         measure::measure(&mut source, measure::HELD_MAXIMUM_BYTES, measure::SHEET_MAXIMUM_BYTES)?;
         source.seek(SeekFrom::Start(0)).map_err(WorkbookError::Read)?;
-        let mut workbook = Xlsx::new(&mut source).map_err(damaged)?;
+        let source = RefCell::new(source);
+        let mut workbook = Xlsx::new(Shared(&source)).map_err(damaged)?;
         let (sheet, other_sheets) = choose(&workbook, sheet)?;
+        let mut rows = look::look(Shared(&source), &sheet)?;
         let spool = match spool_directory {
             Some(directory) => SpooledTempFile::new_in(MEMORY_BYTES, directory),
             None => SpooledTempFile::new(MEMORY_BYTES),
         };
         let mut records = Records::new(BufWriter::new(spool));
-        let mut rows = SheetRows::default();
         {
             let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
             let styles: Vec<Shows> = cells.styles().iter().map(Shows::of).collect();
@@ -125,15 +93,16 @@ impl Workbook {
                 let (row, column) = cell.get_position();
                 let shows = styles.get(style).copied().unwrap_or(Shows::GENERAL);
                 let (text, is_shown) = shown_value(cell.get_value(), shows);
-                records.add(row, column, &text)?;
-                if !is_shown && !text.is_empty() {
-                    rows.add_shown_otherwise(row + 1, column);
+                // A row in which nothing is computed yet is a row all the same.
+                let is_there = !text.is_empty() || rows.is_uncomputed(row + 1, column as usize);
+                let is_there = is_there && !rows.is_merged(row + 1, column as usize);
+                records.add(row, column, is_there.then_some(&text))?;
+                if is_there && !is_shown && !text.is_empty() {
+                    rows.shown_otherwise.add(row + 1, column)?;
                 }
             }
         }
         let text = records.finish()?;
-        drop(workbook);
-        rows.hidden = hidden::hidden_rows(source, &sheet)?;
         Ok(Self { text, sheet, other_sheets, rows })
     }
 
@@ -156,6 +125,21 @@ impl Workbook {
 impl Read for Workbook {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.text.read(buffer)
+    }
+}
+
+/// A source that one reader after the other reads.
+struct Shared<'s, S>(&'s RefCell<S>);
+
+impl<S: Read> Read for Shared<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(buffer)
+    }
+}
+
+impl<S: Seek> Seek for Shared<'_, S> {
+    fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
+        self.0.borrow_mut().seek(place)
     }
 }
 
@@ -198,8 +182,8 @@ impl Records {
         Self { file, rows: 0, cells: 0, bytes: 0 }
     }
 
-    /// Adds the cell at a place, both from 0.
-    fn add(&mut self, row: u32, column: u32, text: &str) -> Result<(), WorkbookError> {
+    /// Adds the cell at a place, both from 0; nothing is written of one that is not there.
+    fn add(&mut self, row: u32, column: u32, text: Option<&str>) -> Result<(), WorkbookError> {
         if row >= ROWS_MAXIMUM || column >= COLUMNS_MAXIMUM || row < self.rows {
             return Err(WorkbookError::Damaged(None));
         }
@@ -210,15 +194,14 @@ impl Records {
             return Err(WorkbookError::Damaged(None));
         }
         // An empty cell is written when another one follows.
-        if text.is_empty() {
-            return Ok(());
-        }
+        let Some(text) = text else { return Ok(()) };
         let missing = (column - self.cells) + u32::from(self.cells > 0);
         for _ in 0..missing {
             self.write(b",")?;
         }
         self.cells = column + 1;
-        self.write(csv_cell(text).as_bytes())
+        let cell = csv_cell(text);
+        self.write(if text.is_empty() { b"\"\"" } else { cell.as_bytes() })
     }
 
     fn end_row(&mut self) -> Result<(), WorkbookError> {

@@ -5,6 +5,7 @@ use super::sections::{Faults, Section};
 use crate::input::{Accepted, Doubt, KeyKind, bare_name, encoding};
 use crate::outside::shown;
 use crate::quota::parse_duration;
+use crate::words::listed;
 
 /// The lookups that a file asks for.
 pub(super) fn lookup_orders(lookups: Section<'_>, faults: &mut Faults<'_>) -> Vec<LookupOrder> {
@@ -62,12 +63,14 @@ fn lookup_order(name: String, mut section: Section<'_>, faults: &mut Faults<'_>)
 
 /// What is allowed although it is doubtful, of what a list without orders can hold.
 fn accepted(section: &mut Section<'_>, faults: &mut Faults<'_>) -> Accepted {
-    const OF_LISTS: [Doubt; 2] = [Doubt::LineBreaks, Doubt::HiddenRows];
+    const OF_LISTS: [Doubt; 3] = [Doubt::LineBreaks, Doubt::HiddenRows, Doubt::MergedCells];
     let mut accepted = Vec::new();
     for name in section.texts("accept", faults) {
-        match OF_LISTS.into_iter().find(|doubt| doubt.name() == name.get_ref()) {
-            Some(doubt) => accepted.push(doubt),
-            None => faults.at(&name.span(), format!("accept names {}", OF_LISTS.map(Doubt::name).join(" or "))),
+        if let Some(doubt) = OF_LISTS.into_iter().find(|doubt| doubt.name() == name.get_ref()) {
+            accepted.push(doubt);
+        } else {
+            let names = OF_LISTS.map(|doubt| doubt.name().to_owned());
+            faults.at(&name.span(), format!("accept names one or more of {}", listed(&names, 0)));
         }
     }
     accepted.into_iter().collect()

@@ -306,3 +306,28 @@ fn a_source_that_fails_is_told() {
     ));
     assert!(read_bytes(b"machineId,value\na,Low\n").is_ok());
 }
+
+#[test]
+fn a_line_break_between_tags_is_one_however_lines_end() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = format!("machineId,tag,action{end}{:040x},\"a{end}b\",Add{end}", 1);
+        let options = InputOptions { tag_separator: Some('\n'), ..InputOptions::default() };
+        let sheet = read(text.as_bytes(), &options).expect("a sheet");
+        let tags: Vec<&str> = sheet.requests.tags.iter().map(|tag| tag.as_str()).collect();
+        assert_eq!(tags, ["a", "b"], "{end:?}");
+    }
+}
+
+#[test]
+fn rows_in_another_delimiter_than_the_header_are_told_as_such() {
+    let text = format!("machineId;tag;action\n{:040x},A,Add\n{:040x};A,B;Remove\n{:040x}\tA\tAdd\n", 1, 2, 3);
+    let sheet = read(text.as_bytes(), &InputOptions::default()).expect("a sheet");
+    let problems: Vec<String> = sheet.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "row 1, line 2: the header is written with \";\" between its cells, and this row with \",\"; write both in one way",
+            "row 3, line 4: the header is written with \";\" between its cells, and this row with tabs; write both in one way",
+        ]
+    );
+}

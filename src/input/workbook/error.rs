@@ -18,6 +18,9 @@ pub enum WorkbookError {
     /// The format of old workbooks, and of those with a password.
     #[error("this workbook is in the old format or has a password; save it as .xlsx without a password")]
     OldFormat,
+    /// A workbook of another format.
+    #[error("this is {0} workbook, which cannot be read; save it as .xlsx, or as \"CSV UTF-8\"")]
+    OtherFormat(&'static str),
     /// A packed file, or a part of one, that is something else.
     #[error("this is no .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"")]
     Damaged(#[source] Option<Box<XlsxError>>),

@@ -29,6 +29,9 @@ pub(super) fn measure(
     if archive.len() > PARTS_MAXIMUM {
         return Err(WorkbookError::TooLarge);
     }
+    if let Some(format) = other_format(archive.file_names().flatten()) {
+        return Err(WorkbookError::OtherFormat(format));
+    }
     let mut held_bytes = 0;
     for position in 0..archive.len() {
         let mut part = archive.by_index(position).map_err(refused)?;
@@ -54,6 +57,20 @@ pub(super) fn measure(
         }
     }
     Ok(())
+}
+
+/// What the names of the parts say of a workbook in another format.
+fn other_format<Name: AsRef<str>>(names: impl Iterator<Item = Name>) -> Option<&'static str> {
+    let (mut has_kind, mut has_content) = (false, false);
+    for name in names {
+        match name.as_ref() {
+            "xl/workbook.bin" => return Some("a binary (.xlsb)"),
+            "mimetype" => has_kind = true,
+            "content.xml" => has_content = true,
+            _ => {}
+        }
+    }
+    (has_kind && has_content).then_some("an OpenDocument (.ods)")
 }
 
 /// How many bytes a part has; of one that is too large, one more than the most.

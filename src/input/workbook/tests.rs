@@ -9,6 +9,7 @@ use zip::write::SimpleFileOptions;
 use super::*;
 use crate::input::{Accepted, Doubt, InputOptions, KeyKind, List, ListOptions, read};
 
+mod beside;
 mod parts;
 mod shown;
 
@@ -20,12 +21,19 @@ struct Book {
     sheets: Vec<(&'static str, &'static str, String)>,
     shared: String,
     properties: &'static str,
+    /// What each sheet's part says before the rows, and behind them.
+    around: (&'static str, &'static str),
 }
 
 impl Book {
     /// A workbook with one sheet of these rows.
     fn of(rows: &str) -> Self {
-        Self { sheets: vec![("Devices", "visible", rows.to_owned())], shared: String::new(), properties: "" }
+        Self {
+            sheets: vec![("Devices", "visible", rows.to_owned())],
+            shared: String::new(),
+            properties: "",
+            around: ("", ""),
+        }
     }
 
     fn sheet(mut self, name: &'static str, state: &'static str, rows: &str) -> Self {
@@ -72,7 +80,9 @@ impl Book {
             let _infallible =
                 write!(sheets, "<sheet name=\"{name}\" sheetId=\"{number}\" state=\"{state}\" r:id=\"rId{number}\"/>");
             targets += &relation(number, "worksheet", &format!("worksheets/sheet{number}.xml"));
-            let sheet = format!("<worksheet xmlns=\"{NAMESPACE}\"><sheetData>{rows}</sheetData></worksheet>");
+            let (before, behind) = self.around;
+            let sheet =
+                format!("<worksheet xmlns=\"{NAMESPACE}\">{before}<sheetData>{rows}</sheetData>{behind}</worksheet>");
             parts.push((format!("xl/worksheets/sheet{number}.xml"), sheet.into_bytes()));
         }
         let workbook = format!(
@@ -340,6 +350,15 @@ fn what_is_no_workbook_is_refused() {
     ] {
         assert_eq!(refusal(bytes), DAMAGED);
     }
+    let parts = |names: &[&str]| packed(names.iter().map(|name| ((*name).to_owned(), Vec::new())));
+    assert_eq!(
+        refusal(parts(&["_rels/.rels", "xl/workbook.bin"])),
+        "this is a binary (.xlsb) workbook, which cannot be read; save it as .xlsx, or as \"CSV UTF-8\""
+    );
+    assert_eq!(
+        refusal(parts(&["mimetype", "content.xml"])),
+        "this is an OpenDocument (.ods) workbook, which cannot be read; save it as .xlsx, or as \"CSV UTF-8\""
+    );
     let old = [&COMPOUND_FILE[..], &[0; 512]].concat();
     assert!(is_workbook(&old) && is_workbook(&whole) && !is_workbook(b"machineId,tag"));
     assert_eq!(

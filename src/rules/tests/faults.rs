@@ -90,7 +90,7 @@ fn every_fault_is_told_with_its_line() {
     line 10: max-age needs a duration, as in "36h"
     line 7: the lookup cmdb names no file
     line 10: encoding needs the name of an encoding, as in "windows-1252"
-    line 11: accept names line-breaks or hidden-rows
+    line 11: accept names one or more of line-breaks, hidden-rows and merged-cells
     line 10: tag of [[rule]] needs a text in quotation marks
     line 8: name of [[rule]] needs a text in quotation marks
     line 9: where of [[rule]] needs a text in quotation marks

@@ -1,8 +1,8 @@
-//! Rows that a spreadsheet does not show, because a filter or somebody hides them.
+//! The parts of a workbook's package.
 //!
-//! The reader of cells says nothing about rows, so the sheet's part is looked through once more. It is found as that reader
-//! finds it, from the package's relations to the workbook's part and from there to the sheet's (ECMA-376, part 1, 18.2.19
-//! and 18.3.1.73; part 2, 6.5). Where that does not lead to the sheet, the workbook is damaged: nobody knows what is hidden.
+//! A sheet's part is found as the reader of cells finds it, from the package's relations to the workbook's part and from
+//! there to the sheet's (ECMA-376, part 1, 18.2.19; part 2, 6.5). Where that does not lead to the sheet, the workbook is
+//! damaged: nobody knows what it shows.
 
 use std::io::{BufReader, Read, Seek};
 
@@ -12,32 +12,10 @@ use zip::ZipArchive;
 
 use super::error::WorkbookError;
 
-const DAMAGED: WorkbookError = WorkbookError::Damaged(None);
-
-/// The rows of this sheet that are hidden, from 1, in ascending order.
-pub(super) fn hidden_rows(source: impl Read + Seek, sheet: &str) -> Result<Vec<u32>, WorkbookError> {
-    let mut archive = ZipArchive::new(source).map_err(|_| DAMAGED)?;
-    let part = part_of(&mut archive, sheet)?;
-    let (mut rows, mut row) = (Vec::new(), Some(0_u32));
-    each_element(&mut archive, &part, |element| {
-        if element.local_name().as_ref() == "row" {
-            // One without a number of its own is the next.
-            row = match attribute(element, "r") {
-                Some(number) => number.parse().ok(),
-                None => row.and_then(|row| row.checked_add(1)),
-            };
-            if attribute(element, "hidden").is_some_and(|hidden| matches!(hidden.as_str(), "1" | "true")) {
-                rows.push(row);
-            }
-        }
-    })?;
-    let mut rows: Vec<u32> = rows.into_iter().collect::<Option<_>>().ok_or(DAMAGED)?;
-    rows.sort_unstable();
-    Ok(rows)
-}
+pub(super) const DAMAGED: WorkbookError = WorkbookError::Damaged(None);
 
 /// The name of the part that holds this sheet.
-fn part_of(archive: &mut ZipArchive<impl Read + Seek>, sheet: &str) -> Result<String, WorkbookError> {
+pub(super) fn part_of(archive: &mut ZipArchive<impl Read + Seek>, sheet: &str) -> Result<String, WorkbookError> {
     let workbook = target(archive, "_rels/.rels", |relation| {
         attribute(relation, "Type").is_some_and(|kind| kind.ends_with("/relationships/officeDocument"))
     })?;
@@ -73,11 +51,26 @@ fn target(
     target.ok_or(DAMAGED)
 }
 
-/// Shows every element of a part that begins. Parts have the same name in either case, and with either slash.
+/// Shows every element of a part that begins.
 fn each_element(
     archive: &mut ZipArchive<impl Read + Seek>,
     part: &str,
     mut show: impl FnMut(&BytesStart<'_>),
+) -> Result<(), WorkbookError> {
+    each_event(archive, part, |event| {
+        if let Event::Start(element) = event {
+            show(element);
+        }
+        Ok(())
+    })
+}
+
+/// Shows every event of a part; an empty element begins and ends. Parts have the same name in either case, and with either
+/// slash.
+pub(super) fn each_event(
+    archive: &mut ZipArchive<impl Read + Seek>,
+    part: &str,
+    mut show: impl FnMut(&Event<'_>) -> Result<(), WorkbookError>,
 ) -> Result<(), WorkbookError> {
     let is_meant = |name: &str| name.replace('\\', "/").eq_ignore_ascii_case(part);
     let name = archive.file_names().flatten().filter(|name| is_meant(name)).last().ok_or(DAMAGED)?.into_owned();
@@ -85,19 +78,19 @@ fn each_element(
     let mut reader = Reader::from_reader(BufReader::new(part));
     // The reader of cells lets them pass, too.
     reader.config_mut().check_end_names = false;
+    reader.config_mut().expand_empty_elements = true;
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
         match reader.read_event_into(&mut buffer).map_err(|_| DAMAGED)? {
-            Event::Start(element) | Event::Empty(element) => show(&element),
             Event::Eof => return Ok(()),
-            _ => {}
+            event => show(&event)?,
         }
     }
 }
 
 /// An attribute by its name without a prefix.
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+pub(super) fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut attributes = element.attributes();
     let found =
         attributes.with_checks(false).flatten().find(|attribute| attribute.key.local_name().as_ref() == name)?;
