@@ -155,14 +155,7 @@ impl fmt::Display for Note {
             ),
             Self::Decorated { ids, cells, decorations } => {
                 let what = if *ids { "machine id" } else { "machine name" };
-                let worn: Vec<String> = decorations
-                    .iter()
-                    .map(|(decoration, count)| match decorations.len() {
-                        1 => decoration.words().to_owned(),
-                        _ => format!("{} ({count})", decoration.words()),
-                    })
-                    .collect();
-                write!(formatter, "read {} without {}", counted(*cells, what), listed(&worn, 0))
+                write!(formatter, "read {} without {}", counted(*cells, what), listed(&worn(decorations), 0))
             }
             Self::UnreadCells(cells) => cells.fmt(formatter),
             Self::Accepted { doubt, rows } => {
@@ -170,6 +163,15 @@ impl fmt::Display for Note {
             }
         }
     }
+}
+
+/// What was worn, each with its number where it is not all.
+fn worn(decorations: &[(Decoration, u64)]) -> Vec<String> {
+    let shown = decorations.iter().map(|(decoration, count)| match decorations.len() {
+        1 => decoration.words().to_owned(),
+        _ => format!("{} ({count})", decoration.words()),
+    });
+    shown.collect()
 }
 
 fn counted(count: u64, what: &str) -> String {

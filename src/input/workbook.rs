@@ -33,6 +33,7 @@ use self::formats::Shows;
 
 pub(crate) use self::error::WorkbookError;
 pub(super) use self::sheet_rows::SheetRows;
+use self::sheet_rows::{COLUMNS_MAXIMUM, ROWS_MAXIMUM};
 
 /// Text up to this size stays in memory; beyond it, all of it is in a file.
 pub(super) const MEMORY_BYTES: usize = 1024 * 1024;
@@ -40,9 +41,6 @@ pub(super) const MEMORY_BYTES: usize = 1024 * 1024;
 pub(super) const PACKED_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
 /// The most text that a sheet may become. A million rows of an export take 400 MB.
 const TEXT_MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
-/// The most rows and columns of a sheet, by its format.
-const ROWS_MAXIMUM: u32 = 1_048_576;
-const COLUMNS_MAXIMUM: u32 = 16_384;
 /// How the compound file format begins, which holds old workbooks and those with a password.
 const COMPOUND_FILE: [u8; 8] = *b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
 

@@ -13,8 +13,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
-const HEAD_LENGTH: u64 = 32;
-const FRAME_HEAD_LENGTH: u64 = 24;
+const HEAD_LENGTH: usize = 32;
+const FRAME_HEAD_LENGTH: usize = 24;
 /// How a journal begins, apart from the last bit, which says that words are read with their highest byte first.
 const MARK: u32 = 0x377F_0682;
 /// How much of a journal is read at once.
@@ -28,6 +28,7 @@ thread_local! {
 /// Has the commits of this connection noted for [`take_frames`]. From now on nothing of the journal is brought into the
 /// database by `SQLite` itself.
 pub(super) fn follow(connection: &Connection) {
+    #[expect(clippy::unnecessary_wraps, reason = "a hook has this form")]
     fn note(_journal: &Wal, frames: c_int) -> rusqlite::Result<()> {
         FRAMES.set(u32::try_from(frames).ok());
         Ok(())
@@ -55,8 +56,9 @@ impl CommitEnd {
     pub(super) fn read(mut journal: &File, frames: u32) -> io::Result<Option<Self>> {
         let Some(head) = Head::read(journal)? else { return Ok(None) };
         let Some(before) = frames.checked_sub(1) else { return Ok(None) };
-        journal.seek(SeekFrom::Start(HEAD_LENGTH + u64::from(before) * (FRAME_HEAD_LENGTH + head.page_size)))?;
-        let mut frame = [0; FRAME_HEAD_LENGTH as usize];
+        let frame_length = FRAME_HEAD_LENGTH as u64 + head.page_size;
+        journal.seek(SeekFrom::Start(HEAD_LENGTH as u64 + u64::from(before) * frame_length))?;
+        let mut frame = [0; FRAME_HEAD_LENGTH];
         match journal.read_exact(&mut frame) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -70,8 +72,20 @@ impl CommitEnd {
 
     /// Whether the journal still holds all that it held then, or has begun anew since: then it is in the database.
     pub(super) fn holds(&self, journal: &File) -> io::Result<bool> {
-        let Some(head) = Head::read(journal)? else { return Ok(journal.metadata()?.len() == 0) };
-        Ok(head.salts != self.salts || head.checksum_after(journal, self.frames)? == Some(self.checksum))
+        // Another process may bring it into the database while it is read; then it has begun anew, or is empty.
+        Ok(self.has_begun_anew(journal)? || self.is_found_in(journal)? || self.has_begun_anew(journal)?)
+    }
+
+    fn has_begun_anew(&self, journal: &File) -> io::Result<bool> {
+        match Head::read(journal)? {
+            Some(head) => Ok(head.salts != self.salts),
+            None => Ok(journal.metadata()?.len() == 0),
+        }
+    }
+
+    fn is_found_in(&self, journal: &File) -> io::Result<bool> {
+        let Some(head) = Head::read(journal)? else { return Ok(false) };
+        Ok(head.checksum_after(journal, self.frames)? == Some(self.checksum))
     }
 }
 
@@ -86,7 +100,7 @@ struct Head {
 impl Head {
     /// Reads it; `None` when there is none, or when it is damaged.
     fn read(mut journal: &File) -> io::Result<Option<Self>> {
-        let mut bytes = [0; HEAD_LENGTH as usize];
+        let mut bytes = [0; HEAD_LENGTH];
         journal.seek(SeekFrom::Start(0))?;
         match journal.read_exact(&mut bytes) {
             Ok(()) => {}
@@ -111,11 +125,11 @@ impl Head {
     /// The checksum after so many frames; `None` when they are not what was written.
     fn checksum_after(&self, mut journal: &File, frames: u32) -> io::Result<Option<[u8; 8]>> {
         let mut sum = self.sum;
-        journal.seek(SeekFrom::Start(HEAD_LENGTH))?;
+        journal.seek(SeekFrom::Start(HEAD_LENGTH as u64))?;
         let mut journal = BufReader::with_capacity(PIECE, journal);
         let mut page = vec![0; usize::try_from(self.page_size).unwrap_or_default()];
         for _ in 0..frames {
-            let mut frame = [0; FRAME_HEAD_LENGTH as usize];
+            let mut frame = [0; FRAME_HEAD_LENGTH];
             match journal.read_exact(&mut frame).and_then(|()| journal.read_exact(&mut page)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -148,17 +162,17 @@ impl Sum {
             |bytes: [u8; 4]| if has_high_byte_first { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
         let (mut first, mut second) = (self.0, self.1);
         for pair in bytes.as_chunks::<8>().0 {
-            let [a, b, c, d, e, f, g, h] = *pair;
-            first = first.wrapping_add(word([a, b, c, d])).wrapping_add(second);
-            second = second.wrapping_add(word([e, f, g, h])).wrapping_add(first);
+            let (one, rest) = take(pair);
+            let (other, _) = take(rest);
+            first = first.wrapping_add(word(one)).wrapping_add(second);
+            second = second.wrapping_add(word(other)).wrapping_add(first);
         }
         *self = Self(first, second);
     }
 
     /// As it is written, whatever the order in words that it adds up.
     fn bytes(self) -> [u8; 8] {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0.to_be_bytes(), self.1.to_be_bytes());
-        [a, b, c, d, e, f, g, h]
+        (u64::from(self.0) << 32 | u64::from(self.1)).to_be_bytes()
     }
 }
 
@@ -187,7 +201,7 @@ mod tests {
         connection.execute_batch("INSERT INTO t VALUES (randomblob(9000))").expect("a row");
         assert!(end.holds(&journal).expect("a file"), "another commit");
         let text = fs::read(journal_of(&database)).expect("our own file");
-        let length = usize::try_from(HEAD_LENGTH + u64::from(frames) * (FRAME_HEAD_LENGTH + 4096)).expect("a length");
+        let length = HEAD_LENGTH + usize::try_from(frames).expect("a length") * (FRAME_HEAD_LENGTH + 4096);
         assert!(text.len() > length);
         let mut file = File::options().write(true).open(journal_of(&database)).expect("our own file");
         let mut put = |position: usize, byte: u8| {

@@ -343,5 +343,5 @@ const fn identity(_metadata: &Metadata) -> (u64, u64) {
     (0, 0)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

@@ -313,7 +313,7 @@ fn a_line_break_between_tags_is_one_however_lines_end() {
         let text = format!("machineId,tag,action{end}{:040x},\"a{end}b\",Add{end}", 1);
         let options = InputOptions { tag_separator: Some('\n'), ..InputOptions::default() };
         let sheet = read(text.as_bytes(), &options).expect("a sheet");
-        let tags: Vec<&str> = sheet.requests.tags.iter().map(|tag| tag.as_str()).collect();
+        let tags: Vec<&str> = sheet.requests.tags.iter().map(crate::model::Tag::as_str).collect();
         assert_eq!(tags, ["a", "b"], "{end:?}");
     }
 }

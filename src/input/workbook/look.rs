@@ -11,10 +11,9 @@ use std::io::{Read, Seek};
 use quick_xml::events::{BytesStart, Event};
 use zip::ZipArchive;
 
-use super::COLUMNS_MAXIMUM;
 use super::error::WorkbookError;
 use super::package::{DAMAGED, attribute, each_event, part_of};
-use super::sheet_rows::SheetRows;
+use super::sheet_rows::{COLUMNS_MAXIMUM, SheetRows};
 
 /// Looks through the part of this sheet.
 pub(super) fn look(source: impl Read + Seek, sheet: &str) -> Result<SheetRows, WorkbookError> {

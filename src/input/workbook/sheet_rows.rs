@@ -1,7 +1,10 @@
 //! What is to be known of a sheet's rows and columns beside their text.
 
 use super::error::WorkbookError;
-use super::{COLUMNS_MAXIMUM, ROWS_MAXIMUM};
+
+/// The most rows and columns of a sheet, by its format.
+pub(super) const ROWS_MAXIMUM: u32 = 1_048_576;
+pub(super) const COLUMNS_MAXIMUM: u32 = 16_384;
 
 /// The most stretches of cells that are held, each of eight bytes. A million rows that each have some are few of them.
 const STRETCHES_MAXIMUM: usize = 8 * 1024 * 1024;

@@ -21,7 +21,7 @@ const LENGTH: i64 = 160 * SECOND;
 const SILENCE: i64 = 30 * SECOND;
 
 /// What a host asks of the ledger, with its clock, read before it asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Wish {
     Admit(u64),
     Settle(u64, BootTime),
@@ -205,7 +205,8 @@ impl World {
         self.arrivals
     }
 
-    fn take(&mut self, event: Event) {
+    /// An event of a host that lives and does not stand still; later, where it does.
+    fn unless_still(&mut self, event: Event) -> Option<Event> {
         let actor = match &event {
             Event::WantsCall(host)
             | Event::WantsToBeat(host)
@@ -219,13 +220,19 @@ impl World {
         if let Some(host) = actor {
             let Host { dies_at, stands_still, has_lost, .. } = &self.hosts[host];
             if self.now >= *dies_at || *has_lost {
-                return;
+                return None;
             }
             if stands_still.contains(&self.now) {
                 let left = stands_still.end - self.now;
-                return self.after(left..left + 1000, event);
+                self.after(left..left + 1000, event);
+                return None;
             }
         }
+        Some(event)
+    }
+
+    fn take(&mut self, event: Event) {
+        let Some(event) = self.unless_still(event) else { return };
         match event {
             Event::WantsCall(host) => {
                 self.next_call += 1;
