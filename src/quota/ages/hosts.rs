@@ -3,8 +3,8 @@
 //!
 //! Everything here is in true time, of which no host knows; the ledger is a list in memory that uses the rule and nothing
 //! else. What is right is judged by [`fullest_window`], which sees nothing but when calls arrived at the service. A failure
-//! prints its seed. One thing is left out: a process of which
-//! nobody has heard any more when it ends, as where it dies with its server or yet another one takes over.
+//! prints its seed. One thing is left out: a process of which nobody has heard any more when it ends, as where it dies with its
+//! server or yet another one takes over.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -207,28 +207,24 @@ impl World {
 
     /// An event of a host that lives and does not stand still; later, where it does.
     fn unless_still(&mut self, event: Event) -> Option<Event> {
-        let actor = match &event {
+        let host = match &event {
             Event::WantsCall(host)
             | Event::WantsToBeat(host)
             | Event::WantsToAdopt(host)
             | Event::Admitted { host, .. }
             | Event::Heard { host, .. }
             | Event::Answered { host, .. }
-            | Event::Reconnects(host) => Some(*host),
-            Event::Asks { .. } | Event::FailsOver | Event::Trouble => None,
+            | Event::Reconnects(host) => *host,
+            Event::Asks { .. } | Event::FailsOver | Event::Trouble => return Some(event),
         };
-        if let Some(host) = actor {
-            let Host { dies_at, stands_still, has_lost, .. } = &self.hosts[host];
-            if self.now >= *dies_at || *has_lost {
-                return None;
-            }
-            if stands_still.contains(&self.now) {
-                let left = stands_still.end - self.now;
-                self.after(left..left + 1000, event);
-                return None;
-            }
+        let Host { dies_at, stands_still, has_lost, .. } = &self.hosts[host];
+        let is_gone = self.now >= *dies_at || *has_lost;
+        if !is_gone && stands_still.contains(&self.now) {
+            let left = stands_still.end - self.now;
+            self.after(left..left + 1000, event);
+            return None;
         }
-        Some(event)
+        (!is_gone).then_some(event)
     }
 
     fn take(&mut self, event: Event) {
