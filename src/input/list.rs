@@ -47,6 +47,19 @@ pub(crate) struct ListOptions<'o> {
     pub accepted: Accepted,
 }
 
+#[cfg(test)]
+impl ListOptions<'static> {
+    /// Of lists with the machines' names in the column `Name`.
+    pub(super) const OF_NAMES: Self = Self {
+        key_columns: &["Name"],
+        key: KeyKind::Machine,
+        has_tags: false,
+        sheet: None,
+        encoding: None,
+        accepted: Accepted::NONE,
+    };
+}
+
 /// Why a list cannot be used. The caller adds the file's name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListError {
@@ -411,14 +424,7 @@ mod tests {
 
     #[test]
     fn a_list_has_no_more_rows_than_a_file_of_orders() {
-        let options = ListOptions {
-            key_columns: &["Name"],
-            key: KeyKind::Machine,
-            has_tags: false,
-            sheet: None,
-            encoding: None,
-            accepted: Accepted::NONE,
-        };
+        let options = ListOptions::OF_NAMES;
         for (rows_before, is_taken) in [(ROWS_MAXIMUM - 1, true), (ROWS_MAXIMUM, false)] {
             let mut text = Text::open(&b"Name\nweb01\n"[..], None, Lines::Physical).expect("text");
             let opening = Opening::read(&mut text, options.accepted, Needed::Key(&["Name"])).expect("a header");

@@ -269,7 +269,7 @@ fn write(stream: &Stream, bytes: &[u8], was_read: impl Fn()) -> io::Result<()> {
 
 impl fmt::Debug for OutputQueue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Outlet").finish_non_exhaustive()
+        formatter.debug_struct("OutputQueue").finish_non_exhaustive()
     }
 }
 

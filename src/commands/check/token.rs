@@ -20,7 +20,8 @@ const KNOWN_AUDIENCES: [&str; 4] = [
 ];
 
 /// What is known of a token that says nothing of itself.
-pub(super) const OPAQUE: &str = "there is one that says nothing of itself: its tenant, audience and permissions are not known, and the call decides";
+pub(super) const OPAQUE: &str = "there is one that says nothing of itself: its tenant, audience and permissions are not \
+    known, and the call decides";
 
 /// What it is good for, in a line. Whose it is, the sign-in has looked at.
 pub(super) fn judged(claims: &TokenClaims, settings: &SignInSettings, now: Timestamp) -> Result<String, CommandError> {

@@ -11,14 +11,7 @@ const A: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
 const B: &str = "2e5bc9d7e413ddd7902c2932e418702b84d0cc07";
 const GUID: &str = "0a1b2c3d-0000-1111-2222-333344445555";
 
-const OPTIONS: ListOptions<'static> = ListOptions {
-    key_columns: &["Name", "Id"],
-    key: KeyKind::Machine,
-    has_tags: false,
-    sheet: None,
-    encoding: None,
-    accepted: Accepted::NONE,
-};
+const OPTIONS: ListOptions<'static> = ListOptions { key_columns: &["Name", "Id"], ..ListOptions::OF_NAMES };
 
 /// The machines of a file's rows with their lines, and what is noted of it; or what is wrong with it, a line each.
 type Read = Result<(Vec<String>, Vec<String>), Vec<String>>;

@@ -7,7 +7,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::input::{Accepted, Doubt, InputOptions, KeyKind, List, ListOptions, read};
+use crate::input::{Accepted, Doubt, InputOptions, List, ListOptions, read};
 
 mod beside;
 mod parts;
@@ -202,14 +202,8 @@ fn a_list_in_a_workbook_has_its_rows_and_hidden_ones_are_doubtful() {
     let hidden = row(4, &["web02", "HR"]).replacen("<row", "<row hidden=\"1\"", 1);
     let rows = [row(1, &["Name", "Dep", "Note"]), row(2, &["web01", "\u{e4}\nb"]), hidden, row(5, &["CORP\\web03"])];
     let packed = Book::of(&rows.concat()).packed(&[]);
-    let mut options = ListOptions {
-        key_columns: &["Name"],
-        key: KeyKind::Machine,
-        has_tags: false,
-        sheet: Some("devices"),
-        encoding: crate::input::encoding("windows-1252"),
-        accepted: Accepted::default(),
-    };
+    let encoding = crate::input::encoding("windows-1252");
+    let mut options = ListOptions { sheet: Some("devices"), encoding, ..ListOptions::OF_NAMES };
     let error = List::read(packed.as_slice(), &options).expect_err("a hidden row").to_string();
     assert!(error.starts_with("row 2, line 4: the workbook does not show this row"), "{error}");
     options.accepted = [Doubt::HiddenRows].into_iter().collect();

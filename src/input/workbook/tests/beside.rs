@@ -119,14 +119,7 @@ fn of_a_list_every_column_is_read() {
     ];
     let merged = book(&rows[..3], ("", "<mergeCell ref=\"B2:B3\"/>"));
     let formula = book(&rows, ("", ""));
-    let mut options = ListOptions {
-        key_columns: &["Name"],
-        key: KeyKind::Machine,
-        has_tags: false,
-        sheet: None,
-        encoding: None,
-        accepted: Accepted::default(),
-    };
+    let mut options = ListOptions::OF_NAMES;
     let refused =
         |book: &[u8], options: &ListOptions<'_>| List::read(book, options).map(|_| ()).map_err(|it| it.to_string());
     let doubtful = refused(&merged, &options).expect_err("a merged cell");

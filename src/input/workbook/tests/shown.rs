@@ -87,14 +87,7 @@ fn a_list_is_not_taken_for_what_its_cells_do_not_show() {
         styled(2, &[(0, "web01"), (0, "5"), (5, "0.5")]),
         styled(4, &[(0, "web02"), (8, "5"), (0, "")]),
     ];
-    let options = ListOptions {
-        key_columns: &["Name"],
-        key: KeyKind::Machine,
-        has_tags: false,
-        sheet: None,
-        encoding: None,
-        accepted: Accepted::default(),
-    };
+    let options = ListOptions::OF_NAMES;
     let list = List::read(Book::of(&rows.concat()).packed(&[]).as_slice(), &options).expect("a list");
     let found = [0, 1, 2, 3].map(|column| list.shown_otherwise(column));
     let found = found.map(|found| found.map(|found| found.split(": ").next().unwrap_or_default().to_owned()));
