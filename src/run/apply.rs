@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::RunContext;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
+use super::deciding_again::Asked;
 use super::input::CheckedInput;
 use super::join::{candidates, carry_into, input_digest, is_of_input, join, operations_digest};
 use super::order_digest::OrderDigest;
@@ -37,7 +38,13 @@ pub(crate) struct ApplyOrder {
 impl ApplyOrder {
     /// How an unfinished run of the same command is gone on with.
     pub(super) const fn going_on(&self) -> GoingOn<'_> {
-        GoingOn { target: &self.target, planning: self.planning, options: &self.run, taken_back: None }
+        GoingOn {
+            target: &self.target,
+            planning: self.planning,
+            options: &self.run,
+            asked: Asked::Again,
+            taken_back: None,
+        }
     }
 }
 

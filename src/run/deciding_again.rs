@@ -2,7 +2,7 @@
 //! invocation.
 
 use super::RunContext;
-use super::join::{OPERATIONS_AT_ONCE, earlier, later_writes, written_after};
+use super::join::{OPERATIONS_AT_ONCE, earlier, later_wishes, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading, found};
 use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
 use super::tenant::{MachinesRead, Tenant};
@@ -55,11 +55,21 @@ impl DecidedRun {
     }
 }
 
+/// When somebody asked for what a run wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Just now: the command that began it is given again.
+    Again,
+    /// When it was begun. What runs were asked for since goes before it, also where that was so already.
+    Before,
+}
+
 /// Decides about every operation of a run that is ours. The inner error says why the machines could not be read.
 pub(super) async fn decide_again<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
     planning: PlanningOptions,
+    asked: Asked,
     calls: &mut ReadProgress,
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
@@ -88,7 +98,10 @@ pub(super) async fn decide_again<T: Transport>(
     run.as_of = own.as_of;
     run.listed = inventory.as_ref().map_or(0, |inventory| inventory.len() as u64);
     let guard = planning.settings.guard;
-    let later = later_writes(&tenant.store, stored.key).await?;
+    let later = match asked {
+        Asked::Again => later_writes(&tenant.store, stored.key).await?,
+        Asked::Before => later_wishes(&tenant.store, stored.key).await?,
+    };
     let mut decided = Vec::with_capacity(known.len());
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());

@@ -200,6 +200,17 @@ pub(super) async fn later_writes(store: &Store, run: RunKey) -> Result<HashMap<S
     Ok(later)
 }
 
+/// The same, and what later runs found to be so where this one still wants something else.
+pub(super) async fn later_wishes(store: &Store, run: RunKey) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
+    let mut later = later_writes(store, run).await?;
+    for finding in store.later_findings(run).await? {
+        let writes = later.entry(finding.slot.clone()).or_default();
+        let place = writes.partition_point(|write| write.attempt <= finding.attempt);
+        writes.insert(place, finding);
+    }
+    Ok(later)
+}
+
 /// What the last write after this outcome left; nothing is known where it may have taken effect or not.
 pub(super) fn written_after(later: &HashMap<Slot, Vec<SlotWrite>>, known: &KnownOperation) -> Option<Held> {
     let writes = later.get(&known.operation.slot())?;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::RunContext;
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim_by_name;
-use super::deciding_again::{DecidedRun, decide_again};
+use super::deciding_again::{Asked, DecidedRun, decide_again};
 use super::planning::{PlanningOptions, end_reason, is_stale, refuse_too_many};
 use super::tenant::Tenant;
 use crate::api::Transport;
@@ -57,7 +57,13 @@ pub(crate) async fn resume<T: Transport>(
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;
-    let how = GoingOn { target: &target, planning: order.planning, options: &order.run, taken_back: None };
+    let how = GoingOn {
+        target: &target,
+        planning: order.planning,
+        options: &order.run,
+        asked: Asked::Before,
+        taken_back: None,
+    };
     Box::pin(go_on(tenant, &stored, how, context)).await
 }
 
@@ -70,6 +76,8 @@ pub(super) struct GoingOn<'a> {
     pub(super) planning: PlanningOptions,
     /// How it is carried out.
     pub(super) options: &'a RunOptions,
+    /// When it was asked for.
+    pub(super) asked: Asked,
     /// The run that it takes back, which must have been claimed: it is closed before anything is sent.
     pub(super) taken_back: Option<RunKey>,
 }
@@ -153,9 +161,9 @@ async fn plan_and_ask<T: Transport>(
     calls: &mut ReadProgress,
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, EndReason>, CommandError> {
-    let GoingOn { planning, options, .. } = how;
+    let GoingOn { planning, options, asked, .. } = how;
     loop {
-        let decided = match decide_again(tenant, stored, planning, calls, context).await? {
+        let decided = match decide_again(tenant, stored, planning, asked, calls, context).await? {
             Ok(decided) => decided,
             Err(error) => return Ok(Err(end_reason(error))),
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::RunContext;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
+use super::deciding_again::Asked;
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
 use super::patience::Patience;
@@ -77,7 +78,13 @@ pub(crate) async fn undo<T: Transport>(
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
             let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
             let (target, options, taken_back) = (&order.target, &order.run, Some(undone.key));
-            Box::pin(go_on(tenant, &earlier, GoingOn { target, planning, options, taken_back }, context)).await
+            Box::pin(go_on(
+                tenant,
+                &earlier,
+                GoingOn { target, planning, options, asked: Asked::Again, taken_back },
+                context,
+            ))
+            .await
         }
         None => Box::pin(take_back(tenant, &order, &undone, &patience, context)).await,
     };

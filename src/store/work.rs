@@ -214,12 +214,14 @@ pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, SqlError> {
 }
 
 impl Store {
-    /// What this run has sent and was never answered, what was refused after it may have taken effect included.
+    /// What this run has sent and was never answered, what was refused after it may have taken effect included. Where somebody
+    /// has written since, a reading shows what became of that.
     pub async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
-                    "SELECT {WORK_COLUMNS}, finished_at FROM operation WHERE run_key = ?1 AND {} ORDER BY operation_number",
+                    "SELECT {WORK_COLUMNS}, finished_at FROM operation WHERE run_key = ?1 AND {}
+                         AND error_code IS DISTINCT FROM 'changed_since' ORDER BY operation_number",
                     in_doubt("operation")
                 ))?;
                 let mut unknown = UnknownOperations::default();

@@ -119,3 +119,74 @@ async fn an_undo_that_was_left_takes_nothing_from_a_later_run() {
     assert_eq!(fates(&said), [(fate("not_attempted", "changed_since"), 12)].into(), "{}", said.messages);
     assert_eq!((values(&world, DeviceValue::Low, 1..=12), world.service.writes().len()), (12, writes));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_was_left_takes_nothing_from_a_later_run_that_found_it_as_it_was_asked() {
+    let world = World::of(12);
+    let run = world.apply(&setting("High", 1..=12), &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+    let left = world.undo(&run, &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly).run_id();
+    let undone = values(&world, DeviceValue::Normal, 1..=12);
+    // Somebody thinks better of it; of a part at first.
+    world.apply(&setting("High", 1..=11), &Invocation::default()).await.exits(ExitStatus::Done);
+    let later = world.apply(&setting("High", 1..=12), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(later.statuses(), [("unchanged".to_owned(), 12)].into());
+    let writes = world.service.writes().len();
+    world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done).says("There is no unfinished run");
+    let said = world.resume(Some(&left), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(fates(&said), [(fate("not_attempted", "changed_since"), 12)].into(), "{}", said.messages);
+    assert_eq!((values(&world, DeviceValue::High, 1..=12), world.service.writes().len()), (12, writes));
+    // Whoever asks for the undo again means what the run has left there.
+    world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(values(&world, DeviceValue::Normal, 1..=12), 12 - undone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_later_run_was_asked_to_leave_as_it_was_is_left() {
+    let world = World::of(12);
+    let left = world.apply(&adding("A", 12), &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly).run_id();
+    let done = world.service.tagged("A");
+    let removing = |machines: std::ops::RangeInclusive<u32>| -> String {
+        machines.map(|machine| row(machine, "A", "Remove", "")).collect()
+    };
+    let fresh = Invocation { joins: false, ..Invocation::default() };
+    // The last machine is nobody's but the first run's.
+    let later = world.apply(&removing(1..=11), &fresh).await.exits(ExitStatus::Done).run_id();
+    assert_eq!(world.service.tagged("A"), 0);
+    let said = world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done);
+    let said = said.says(&format!("Resuming run {left}"));
+    assert_eq!(fates(&said), [(fate("not_attempted", "changed_since"), 11), (fate("succeeded", ""), 1)].into());
+    // What was taken back asks for nothing any more.
+    let again = world.apply(&adding("B", 12), &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly).run_id();
+    let removing: String = (1..=12).map(|machine| row(machine, "B", "Remove", "")).collect();
+    let other = world.apply(&removing, &fresh).await.exits(ExitStatus::Done).run_id();
+    world.undo(&other, &Invocation::default()).await.exits(ExitStatus::Done);
+    world.resume(Some(&again), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((world.service.tagged("B"), done < 11, later == other), (12, true, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_later_run_has_brought_about_is_no_answer_to_a_call_of_an_undo() {
+    let mut unknown = 0;
+    for dies_after in (105..).step_by(10) {
+        let world = World::of(1);
+        let fresh = Invocation { joins: false, ..Invocation::default() };
+        let run = world.apply("#1,,Set,High\n", &fresh).await.exits(ExitStatus::Done).run_id();
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        let dying = Invocation { dies_after: Some(Duration::from_millis(dies_after)), ..Invocation::default() };
+        if world.undo_or_die(&run, &dying).await.is_some() {
+            break;
+        }
+        let runs = world.store().await.runs().await.expect("runs");
+        let Some(left) = runs.iter().find(|entry| entry.kind == "undo").map(|entry| entry.run_id.clone()) else {
+            continue;
+        };
+        world.apply("#1,,Set,High\n", &fresh).await.exits(ExitStatus::Done);
+        world.apply("#1,,Set,Normal\n", &fresh).await.exits(ExitStatus::Done);
+        let said = world.resume(Some(&left), &Invocation::default()).await;
+        match &said.rows()[..] {
+            [row] if row["status"] == "unknown" => unknown += 1,
+            rows => assert!(rows.iter().all(|row| row["status"] != "succeeded"), "{dies_after}: {}", said.data),
+        }
+    }
+    assert!(unknown > 0);
+}
