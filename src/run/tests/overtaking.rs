@@ -183,9 +183,11 @@ async fn what_a_later_run_has_brought_about_is_no_answer_to_a_call_of_an_undo() 
         world.apply("#1,,Set,High\n", &fresh).await.exits(ExitStatus::Done);
         world.apply("#1,,Set,Normal\n", &fresh).await.exits(ExitStatus::Done);
         let said = world.resume(Some(&left), &Invocation::default()).await;
-        match &said.rows()[..] {
-            [row] if row["status"] == "unknown" => unknown += 1,
-            rows => assert!(rows.iter().all(|row| row["status"] != "succeeded"), "{dies_after}: {}", said.data),
+        match said.data.as_str() {
+            // Nothing had been sent, and nothing is left.
+            "" => {}
+            _ if said.rows()[0]["status"] == "unknown" => unknown += 1,
+            _ => assert_ne!(said.rows()[0]["status"], "succeeded", "{dies_after}: {}", said.data),
         }
     }
     assert!(unknown > 0);
