@@ -155,9 +155,9 @@ impl DecidedRun {
     }
 }
 
-/// Opens again what a run says to have done where a later run of ours has surely made something else of it. Our own books are
-/// enough to know that it is not so; whatever is to become of it is decided when the list can be read.
-pub(super) async fn open_undone(store: &Store, run: RunKey) -> Result<(), CommandError> {
+/// Takes back what a run says to have done where a later run of ours has surely made something else of it. Our own books are
+/// enough to know that it is not so any more; nor is it a row that nobody came to, which might be given to the program again.
+pub(super) async fn leave_undone(store: &Store, run: RunKey) -> Result<(), CommandError> {
     let later = later_writes(store, run).await?;
     if later.is_empty() {
         return Ok(());
@@ -170,7 +170,7 @@ pub(super) async fn open_undone(store: &Store, run: RunKey) -> Result<(), Comman
     };
     let undone: Vec<OperationId> = known.iter().filter(is_undone).map(|known| known.id).collect();
     for part in undone.chunks(CHANGES_AT_ONCE) {
-        store.send_again(run, part.to_vec()).await?;
+        store.leave_overwritten(run, part.to_vec()).await?;
     }
     Ok(())
 }

@@ -233,6 +233,24 @@ impl Store {
             .await
     }
 
+    /// Has operations of a run that were carried out give way to what a later run made of them. What they did is kept.
+    pub async fn leave_overwritten(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                let mut leave = transaction.prepare_cached(
+                    "UPDATE operation SET state = ?3, http_status = NULL, error_code = 'changed_since', request_id = NULL,
+                         after = NULL, error_message = 'a later run has changed it since, so it is left as it is'
+                     WHERE run_key = ?1 AND operation_number = ?2",
+                )?;
+                for operation in operations {
+                    note_history(transaction, run, run, operation, "state = 1")?;
+                    leave.execute(params![run.0, operation.0, OperationState::NotAttempted.number()])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Stores what is decided about operations of a run that is gone on with. What they did is kept. The run must have
     /// been claimed.
     pub async fn decide_anew(&self, run: RunKey, decided: Vec<DecidedAnew>) -> Result<(), StoreError> {

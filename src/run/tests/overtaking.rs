@@ -192,3 +192,24 @@ async fn what_a_later_run_has_brought_about_is_no_answer_to_a_call_of_an_undo() 
     }
     assert!(unknown > 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_did_and_a_later_one_has_overwritten_is_no_row_that_nobody_came_to() {
+    let world = World::of(12);
+    let run = world.apply(&setting("High", 1..=12), &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly);
+    let (run, done) = (run.run_id(), values(&world, DeviceValue::High, 1..=12));
+    let later = Invocation { joins: false, ..Invocation::default() };
+    let is_high = |machine: &u32| world.service.machine(*machine).value == DeviceValue::High;
+    let low: String = (1..=12).filter(is_high).take(2).map(|machine| row(machine, "", "Set", "Low")).collect();
+    world.apply(&low, &later).await.exits(ExitStatus::Done);
+    // The list is being read.
+    let said = world.resume(Some(&run), &interrupted_after(50)).await.exits(ExitStatus::StoppedEarly);
+    let expected = [
+        (fate("not_attempted", "changed_since"), 2),
+        (fate("not_attempted", "not_attempted"), 12 - done),
+        (fate("succeeded", ""), done - 2),
+    ];
+    assert_eq!(fates(&said), expected.into(), "{}", said.data);
+    world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!([DeviceValue::Low, DeviceValue::High].map(|value| values(&world, value, 1..=12)), [2, 10]);
+}
