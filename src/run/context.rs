@@ -101,7 +101,7 @@ impl RunContext {
         future: impl Future<Output = Output>,
     ) -> Waited<Output> {
         let since = clock.boot_time();
-        let waited = Box::pin(self.wait(clock, until, future)).await;
+        let waited = self.wait(clock, until, future).await;
         let took = clock.boot_time().since(since);
         if took >= SHORTEST_WAIT {
             self.waits.push((whom, took));
