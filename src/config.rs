@@ -43,6 +43,8 @@ pub(crate) struct ServiceConfig {
     pub client: ClientSettings,
     /// How to sign in.
     pub sign_in: SignInSettings,
+    /// The proxy on the way, and which variable names it. Loopback is never reached through one.
+    pub proxy: Option<(&'static str, Url)>,
 }
 
 /// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
@@ -75,12 +77,28 @@ pub(crate) fn keep_password_of(address: &str) -> bool {
     passwords.inspect(|password| secrets::keep(&password.as_str().into())).count() > 0
 }
 
-/// The proxy that calls go through, and which variable names it.
-pub(crate) fn proxy_variable(environment: Environment<'_>) -> Option<(&'static str, Url)> {
-    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| {
-        let text = environment(name)?.into_string().ok().filter(|text| !text.is_empty())?;
-        Url::parse(&text).ok().map(|address| (name, address))
-    })
+/// The proxy that calls go through, and which variable names it: as the HTTP library finds it, which goes without one where
+/// it cannot read the address.
+fn proxy(environment: Environment<'_>) -> Result<Option<(&'static str, Url)>, ConfigError> {
+    const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+    let set = |names: [&'static str; 2]| {
+        let mut set = names.into_iter().filter_map(|name| Some((name, environment(name)?.into_string().ok()?)));
+        set.next().filter(|(_, text)| !text.is_empty())
+    };
+    let Some((name, text)) = set(["HTTPS_PROXY", "https_proxy"]).or_else(|| set(["ALL_PROXY", "all_proxy"])) else {
+        return Ok(None);
+    };
+    let address = if text.contains("://") { text } else { format!("http://{text}") };
+    match Url::parse(&address) {
+        Ok(parsed)
+            if address.bytes().all(|byte| byte.is_ascii_graphic())
+                && SCHEMES.contains(&parsed.scheme())
+                && parsed.has_host() =>
+        {
+            Ok(Some((name, parsed)))
+        }
+        _ => Err(ConfigError::Proxy(name)),
+    }
 }
 
 impl ServiceConfig {
@@ -112,7 +130,9 @@ impl ServiceConfig {
         }
         sign_in.token_file.clone_from(&options.token_file);
         sign_in.ready_token = secret(environment, "TAGFLEET_TOKEN")?;
-        Ok(Self { client: ClientSettings { base_url, certificate_file: certificates.map(Path::to_owned) }, sign_in })
+        let proxy = if is_loopback(&base_url) { None } else { proxy(environment)? };
+        let certificate_file = certificates.map(Path::to_owned);
+        Ok(Self { client: ClientSettings { base_url, certificate_file }, sign_in, proxy })
     }
 
     /// The service in the sandbox: its own credential, nothing from the environment.
@@ -131,7 +151,7 @@ impl ServiceConfig {
         sign_in.client_id = Some(client_id);
         sign_in.client_secret = Some(client_secret);
         let client = ClientSettings { base_url: parse_base_url(base_url, false)?, certificate_file: None };
-        Ok(Self { client, sign_in })
+        Ok(Self { client, sign_in, proxy: None })
     }
 }
 
@@ -199,5 +219,35 @@ mod tests {
         let config = ServiceConfig::from_options(&options, None, &environment).expect("a configuration");
         assert_eq!(config.client.base_url.as_str(), "https://api-gov.securitycenter.microsoft.us/");
         assert!(!config.sign_in.loopback_authority_allowed);
+    }
+
+    #[test]
+    fn a_proxy_is_found_as_the_library_finds_it_and_one_that_it_could_not_read_is_refused() {
+        let found = |variables: &[(&str, &str)]| {
+            let of = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+            match proxy(&of) {
+                Ok(found) => found.map(|(name, address)| format!("{name} {address}")),
+                Err(error) => Some(error.to_string()),
+            }
+        };
+        let all = ("ALL_PROXY", "socks5h://b:1080");
+        assert_eq!(found(&[("https_proxy", "http://a:1"), all]).as_deref(), Some("https_proxy http://a:1/"));
+        assert_eq!(
+            found(&[("HTTPS_PROXY", "10.0.0.1:8080"), all]).as_deref(),
+            Some("HTTPS_PROXY http://10.0.0.1:8080/")
+        );
+        assert_eq!(
+            found(&[("HTTPS_PROXY", ""), ("https_proxy", "http://a:1"), all]).as_deref(),
+            Some("ALL_PROXY socks5h://b:1080")
+        );
+        assert_eq!(found(&[("HTTPS_PROXY", "")]), None);
+        for text in ["::bad::", "ftp://a:1", "http://", "http://canary word@a"] {
+            let said = found(&[("HTTPS_PROXY", text), all]);
+            assert_eq!(
+                said.as_deref(),
+                Some("the environment variable HTTPS_PROXY does not hold a proxy's address"),
+                "{text}"
+            );
+        }
     }
 }

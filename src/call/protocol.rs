@@ -85,7 +85,9 @@ pub enum Phase {
         /// Until when, if that is known.
         until: Option<BootTime>,
     },
-    /// Whatever it waited for is over, and others stand before it in line.
+    /// It waits for a token, as briefly as that may be; a wait that is worth a word is told once more, as one.
+    SigningIn,
+    /// Whatever it waited for is over; others may stand before it in line.
     InLine,
     /// A request is on its way.
     Sending {

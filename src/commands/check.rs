@@ -23,13 +23,13 @@ use crate::api::sign_in::{BearerToken, SignInMethod};
 use crate::api::{Client, Loss, Url, reach};
 use crate::cli::{CheckOptions, GeneralOptions};
 use crate::clock::SharedClock;
-use crate::config::{ConfigError, ServiceConfig, quota};
+use crate::config::{ServiceConfig, quota};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::Bucket;
 use crate::outside::shown;
-use crate::report::{Ending, Preflight, Screen};
+use crate::report::{Ending, Preflight, Screen, Setting};
 use crate::run::{BucketLeft, CallOptions, QuotaLeft, RunContext, Tenant};
-use crate::store::{StatePlace, Store, free_bytes};
+use crate::store::{StatePlace, Store, free_bytes, is_private};
 use crate::words::{clock_time, describe_duration, group_digits};
 
 /// What is looked at, in this order.
@@ -58,12 +58,11 @@ pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) ->
         service_is_reached: false,
     };
     let place = command.state_place(false);
-    let config = configuration(&options, general);
-    if let Ok(config) = &config {
-        let in_force = settings::in_force(&options, general, config, place.as_ref().ok());
-        findings.preflight.settings("configuration", &in_force)?;
-    }
-    let config = findings.unless_failed("configuration", config)?;
+    let config = findings.unless_failed("configuration", configuration(&options, general))?;
+    let way = match &config {
+        Some(config) => findings.way(config, &settings::in_force(&options, general, config, place.as_ref().ok()))?,
+        None => None,
+    };
     let store = match place {
         Ok(place) => match findings.context.look(clock.as_ref(), None, state(&place, &clock)).await? {
             Some(opened) => findings.took("state", opened)?,
@@ -72,7 +71,7 @@ pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) ->
         Err(error) => findings.took("state", Err(error.into()))?,
     };
     let connection = if let Some(config) = &config {
-        findings.hosts_and_token(config, screen).await?
+        findings.hosts_and_token(config, way, screen).await?
     } else {
         findings.skip(&["service", "sign-in service", "clock", "token"], UNUSABLE)?;
         None
@@ -129,7 +128,12 @@ async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String
         Some(free) => format!(", {} MiB free", free / MEBIBYTE),
         None => String::new(),
     };
-    Ok((store, format!("{place} is private and intact{room}")))
+    let whose = if is_private(directory) {
+        "is private and intact"
+    } else {
+        "is intact, and nobody else can write to it, but others can look into it"
+    };
+    Ok((store, format!("{place} {whose}{room}")))
 }
 
 /// What was found, and what was wrong with it.
@@ -175,21 +179,32 @@ impl Findings {
         names.iter().try_for_each(|name| Ok(self.preflight.skipped(name, why)?))
     }
 
+    /// The way to the service, which no setting makes useless; else that is what is wrong with the configuration.
+    fn way(
+        &mut self,
+        config: &ServiceConfig,
+        in_force: &[Setting],
+    ) -> Result<Option<Result<Connection, CommandError>>, CommandError> {
+        match Connection::to_service(config) {
+            Err(error) if error.status == ExitStatus::Usage => self.unless_failed("configuration", Err(error)),
+            way => {
+                self.preflight.settings("configuration", in_force)?;
+                Ok(Some(way))
+            }
+        }
+    }
+
     /// Looks for the hosts, compares clocks, and signs in.
     async fn hosts_and_token(
         &mut self,
         config: &ServiceConfig,
+        way: Option<Result<Connection, CommandError>>,
         screen: &Screen,
     ) -> Result<Option<Connection>, CommandError> {
-        let http = match config.client.http().map_err(ConfigError::from) {
-            Ok(http) => http,
-            Err(error) => {
-                self.unless_failed::<()>("service", Err(error.into()))?;
-                self.skip(&["sign-in service", "clock", "token"], "the network client cannot be set up")?;
-                return Ok(None);
-            }
+        let Ok(http) = config.client.http() else {
+            self.skip(&["service", "sign-in service", "clock", "token"], UNUSABLE)?;
+            return Ok(None);
         };
-        let connection = Connection::to_service(config);
         // Known by what is set, whatever is wrong with it.
         let method = config.sign_in.choose_method().ok();
         let asks_nobody =
@@ -223,11 +238,16 @@ impl Findings {
             (None, _) => self.skip(&["sign-in service"], "its address cannot be read")?,
         }
         if let Some(theirs) = date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
-            self.took("clock", compared(Timestamp::try_from(theirs).ok()))?;
+            let now = Timestamp::now();
+            self.took("clock", compared(now, Timestamp::try_from(theirs).unwrap_or(now)))?;
         } else {
             self.skip(&["clock"], "no host that could be reached says what time it is")?;
         }
-        let Some(connection) = self.unless_failed("token", connection)? else { return Ok(None) };
+        let Some(way) = way else {
+            self.skip(&["token"], UNUSABLE)?;
+            return Ok(None);
+        };
+        let Some(connection) = self.unless_failed("token", way)? else { return Ok(None) };
         if !has_way_to_token {
             self.skip(&["token"], "the sign-in service was not reached")?;
             return Ok(None);
@@ -347,14 +367,14 @@ fn reached(
 }
 
 /// How this computer's clock stands to the service's.
-fn compared(theirs: Option<Timestamp>) -> Result<((), String), CommandError> {
-    let ours = Timestamp::now();
-    let difference = theirs.map_or(Duration::ZERO, |theirs| ours.duration_since(theirs).unsigned_abs());
-    let text = match difference.as_secs() {
+fn compared(ours: Timestamp, theirs: Timestamp) -> Result<((), String), CommandError> {
+    let difference = ours.duration_since(theirs);
+    let (amount, side) = (difference.unsigned_abs(), if difference.is_negative() { "behind" } else { "ahead of" });
+    let text = match amount.as_secs() {
         0..=1 => "shows the same time as the service's".to_owned(),
-        _ => format!("differs from the service's by {}", describe_duration(difference)),
+        _ => format!("is {} {side} the service's", describe_duration(amount)),
     };
-    if difference <= CLOCK_TOLERANCE {
+    if amount <= CLOCK_TOLERANCE {
         return Ok(((), text));
     }
     let hint = "set the clock: certificates and assertions are not valid at another time";
@@ -382,4 +402,23 @@ fn quota_text(left: &[BucketLeft]) -> String {
 
 fn time(time: Timestamp) -> String {
     clock_time(time, Timestamp::now(), &TimeZone::system())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_ahead_or_behind() {
+        let theirs = Timestamp::UNIX_EPOCH;
+        let said = |seconds| {
+            let ours = Timestamp::from_second(seconds).expect("a time");
+            compared(ours, theirs).map_or_else(|error| error.problem.error.to_string(), |((), text)| text)
+        };
+        assert_eq!(said(1), "shows the same time as the service's");
+        assert_eq!(said(90), "is 1 min 30 s ahead of the service's");
+        assert_eq!(said(-300), "is 5 min 0 s behind the service's");
+        assert_eq!(said(-301), "this computer's clock is 5 min 1 s behind the service's");
+        assert_eq!(said(329), "this computer's clock is 5 min 29 s ahead of the service's");
+    }
 }

@@ -154,7 +154,7 @@ async fn carry_out(
     }
     let command = CommandContext { general, reserved: &reserved, watched, screen };
     match cli.command {
-        Command::Apply(options) => apply::apply(*options, command).await,
+        Command::Apply(options) => Box::pin(apply::apply(*options, command)).await,
         Command::Resume(options) => resume::resume(*options, command).await,
         Command::Undo(options) => undo::undo(*options, command).await,
         Command::Plan(options) => plan::plan(*options, command).await,

@@ -58,6 +58,7 @@ impl From<ConfigError> for CommandError {
             | ConfigError::Deadline(_)
             | ConfigError::Settings(_)
             | ConfigError::Variable(_)
+            | ConfigError::Proxy(_)
             | ConfigError::Encoding(_) => ExitStatus::Usage,
         };
         Self::new(status, error, hint)

@@ -42,6 +42,9 @@ pub(crate) enum ConfigError {
     /// A variable holds something that is no text.
     #[error("the environment variable {0} holds no valid text")]
     Variable(&'static str),
+    /// A variable names a proxy whose address cannot be read. What it holds may be a password.
+    #[error("the environment variable {0} does not hold a proxy's address")]
+    Proxy(&'static str),
     /// No encoding is called so.
     #[error("\"{}\" is not a known encoding", shown(.0))]
     Encoding(String),
@@ -63,6 +66,7 @@ impl ConfigError {
             Self::Deadline(error) => error.hint(),
             Self::Settings(error) => error.hint(),
             Self::Variable(_) => None,
+            Self::Proxy(name) => Some(format!("set {name} to one such as http://proxy.example:8080, or unset it")),
             Self::Encoding(_) => Some("use a name such as windows-1252, iso-8859-15, utf-16le or shift_jis".to_owned()),
         }
     }

@@ -64,6 +64,7 @@ impl Books {
     pub(super) fn note_phase(&mut self, call: CallId, phase: &Phase, now: BootTime) {
         let doing = match phase {
             Phase::Waiting { cause, until } => Doing::Waiting(*cause, *until),
+            Phase::SigningIn => Doing::SigningIn,
             Phase::InLine => Doing::Own,
             Phase::Sending { kind, is_repeat } => {
                 *self.progress.calls.entry(*kind).or_default() += 1;

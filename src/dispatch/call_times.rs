@@ -17,6 +17,8 @@ const SLOW_ANSWER: Duration = Duration::from_secs(5);
 pub(super) enum Doing {
     /// It was started and has not said anything yet, or stands in line behind others, or its answer is being stored.
     Own,
+    /// It waits for a token, so far not for long.
+    SigningIn,
     /// A request of this kind is on the way.
     Sending(CallKind),
     Waiting(WaitCause, Option<BootTime>),
@@ -172,7 +174,7 @@ impl CallTimes {
     fn waits(&self) -> impl Iterator<Item = (Bucket, WaitCause, Option<BootTime>)> {
         self.calls.values().filter_map(|flight| match flight.doing {
             Doing::Waiting(cause, until) => Some((flight.bucket, cause, until)),
-            Doing::Own | Doing::Sending(_) => None,
+            Doing::Own | Doing::SigningIn | Doing::Sending(_) => None,
         })
     }
 
@@ -206,7 +208,9 @@ impl CallTimes {
             Some((_, WaitCause::Retry(_), _)) if self.outage().is_some() => Spent::Outage,
             // Who tries whether the service is back keeps to the pace; where others are served, they do.
             Some((bucket, WaitCause::Pacing, _)) if self.is_in_outage(bucket) => Spent::Outage,
-            waiting => waiting.map_or(Spent::Own, |(_, cause, _)| spent_on(cause)),
+            Some((_, cause, _)) => spent_on(cause),
+            None if self.calls.values().any(|flight| flight.doing == Doing::SigningIn) => Spent::SignIn,
+            None => Spent::Own,
         };
         self.add(part, passed);
     }
@@ -241,6 +245,22 @@ mod tests {
 
     fn at(seconds: i64) -> BootTime {
         BootTime::from_microseconds(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_token_is_waited_for_from_the_start_unless_something_is_on_its_way() {
+        let mut call_times = CallTimes::new(at(0));
+        let (one, two) = (CallId(1), CallId(2));
+        call_times.begin(one, Bucket::Tags, true, at(0));
+        call_times.change(one, Doing::SigningIn, at(1));
+        call_times.begin(two, Bucket::Value, false, at(2));
+        call_times.change(one, Doing::Own, at(5));
+        call_times.change(one, Doing::Sending(CallKind::Bulk), at(6));
+        call_times.change(two, Doing::SigningIn, at(7));
+        let second = |seconds| Duration::from_secs(seconds);
+        let spent = [(Spent::Own, second(2)), (Spent::SignIn, second(4)), (Spent::Calls, second(3))];
+        assert_eq!(call_times.spent(at(9)), spent);
+        assert_eq!(call_times.waiting(), None, "nothing is worth a word yet");
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub struct ReadProgress {
     pub in_the_way: Option<(WaitCause, Option<Timestamp>)>,
     /// How long it has been going on.
     pub elapsed: Duration,
+    /// How much of that it waited for a token.
+    pub signing_in: Duration,
 }
 
 /// Shows a reading.
@@ -230,6 +232,7 @@ pub(crate) async fn read<T: Transport, S: MachineSink>(
         started,
         progress,
         sent_at: None,
+        signing_in_since: None,
         was_in_doubt: false,
         notices: Vec::new(),
     };
@@ -325,6 +328,8 @@ struct Reading<'a, T> {
     progress: ReadProgress,
     /// When the request was sent that is on its way.
     sent_at: Option<BootTime>,
+    /// Since when a token is waited for, as far as it is not in the books.
+    signing_in_since: Option<BootTime>,
     /// Whether what came last was in doubt, so that the next call asks for the same again.
     was_in_doubt: bool,
     notices: Vec<Notice>,
@@ -370,6 +375,7 @@ impl<T: Transport> Reading<'_, T> {
     /// Takes a call's report into the books.
     fn note(&mut self, report: &CallReport) {
         self.progress.waiting = None;
+        self.note_signing_in(&report.phase);
         match &report.phase {
             Phase::Waiting { cause, until } => {
                 let now = self.clock.boot_time();
@@ -381,7 +387,7 @@ impl<T: Transport> Reading<'_, T> {
                 }
                 self.tell(InventoryEvent::Progress);
             }
-            Phase::InLine => {}
+            Phase::SigningIn | Phase::InLine => self.tell(InventoryEvent::Progress),
             // Told at once: a reading that fails, or is dropped, tells nothing any more.
             Phase::Sending { is_repeat, .. } => {
                 self.progress.calls += 1;
@@ -406,9 +412,24 @@ impl<T: Transport> Reading<'_, T> {
         }
     }
 
+    /// A token is waited for from one of these phases until another.
+    fn note_signing_in(&mut self, phase: &Phase) {
+        let now = self.clock.boot_time();
+        let since = match phase {
+            Phase::SigningIn | Phase::Waiting { cause: WaitCause::Token { .. }, .. } => Some(now),
+            Phase::Notice(_) => return,
+            _ => None,
+        };
+        let before = std::mem::replace(&mut self.signing_in_since, since);
+        self.progress.signing_in += before.map(|before| now.since(before)).unwrap_or_default();
+    }
+
     fn tell(&mut self, event: InventoryEvent) {
         let now = self.clock.boot_time();
         self.progress.elapsed = now.since(self.started);
+        if let Some(since) = &mut self.signing_in_since {
+            self.progress.signing_in += now.since(std::mem::replace(since, now));
+        }
         if let Some(sent) = self.sent_at
             && let Ok(since) = self.clock.wall_time().checked_sub(now.since(sent))
         {

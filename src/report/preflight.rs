@@ -25,7 +25,7 @@ pub(crate) struct Preflight {
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     /// What is set.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// To what. Never a secret.
     pub value: String,
     /// The option, the variable, file and line, or why it is so otherwise.
@@ -72,9 +72,10 @@ impl Preflight {
     pub(crate) fn settings(&mut self, name: &'static str, settings: &[Setting]) -> Result<(), OutputError> {
         let mark = self.screen.paint(Style::Good, "√");
         let mut text = "as follows".to_owned();
+        let longest_name = settings.iter().map(|setting| setting.name.chars().count()).max().unwrap_or(0);
         let longest = settings.iter().map(|setting| setting.value.chars().count()).max().unwrap_or(0);
         for Setting { name, value, origin } in settings {
-            let _infallible = write!(text, "\n    {name:<14} {value:<longest$}  {origin}");
+            let _infallible = write!(text, "\n    {name:<longest_name$}  {value:<longest$}  {origin}");
         }
         self.add(name, &mark, "passed", &text, None, None)?;
         let listed = settings.iter().map(
@@ -108,7 +109,8 @@ impl Preflight {
             "hint": hint,
             "exit_status": exit_status,
         }));
-        if self.json {
+        // What is as it should be, or cannot be known, needs nobody's attention.
+        if self.json || (self.screen.is_quiet() && exit_status.is_none()) {
             return Ok(());
         }
         let mut line = format!("{mark} {name:<NAME_COLUMNS$} {text}\n");

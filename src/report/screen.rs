@@ -274,6 +274,11 @@ impl Screen {
         escaped.into_owned()
     }
 
+    /// Whether nothing is said unless something needs attention.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Writes a warning to standard error, unless the screen is quiet.
     pub(crate) fn warning(&self, text: &str) {
         if !self.quiet {

@@ -283,7 +283,8 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     progress.throttled += read.throttled;
     progress.retried += read.retried;
     progress.in_the_way = progress.in_the_way.or(read.in_the_way);
-    progress.spend(Spent::Machines, read.elapsed);
+    progress.spend(Spent::SignIn, read.signing_in);
+    progress.spend(Spent::Machines, read.elapsed.saturating_sub(read.signing_in));
 }
 
 fn show(

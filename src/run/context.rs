@@ -14,6 +14,9 @@ use crate::dispatch::{Spent, StopRequest};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{LiveStatus, Screen};
 
+/// What takes less time was there already.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
 /// Who is asked whether a change may be made.
 #[async_trait]
 pub(crate) trait Consent: Send + Sync {
@@ -89,7 +92,7 @@ impl RunContext {
         }
     }
 
-    /// The same of a wait that the summary names.
+    /// The same of a wait that the summary names, if there was one.
     pub(super) async fn wait_for<Output>(
         &mut self,
         whom: Spent,
@@ -99,7 +102,10 @@ impl RunContext {
     ) -> Waited<Output> {
         let since = clock.boot_time();
         let waited = self.wait(clock, until, future).await;
-        self.waits.push((whom, clock.boot_time().since(since)));
+        let took = clock.boot_time().since(since);
+        if took >= SHORTEST_WAIT {
+            self.waits.push((whom, took));
+        }
         waited
     }
 

@@ -318,6 +318,7 @@ pub(super) fn found(operation: &Operation, inventory: &Inventory, recent: &Recen
 pub(super) fn add_reading(all: &mut ReadProgress, read: &ReadProgress) {
     all.calls += read.calls;
     all.elapsed += read.elapsed;
+    all.signing_in += read.signing_in;
     all.throttled += read.throttled;
     all.retried += read.retried;
 }

@@ -13,7 +13,7 @@ use crate::api::Transport;
 use crate::api::sign_in::SignInError;
 use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, on_blocking_thread};
 use crate::clock::{BootTime, SharedClock};
-use crate::dispatch::EndReason;
+use crate::dispatch::{EndReason, Spent};
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress, WalkError};
 use crate::model::MayHold;
@@ -118,7 +118,7 @@ impl<T: Transport> Tenant<T> {
         context: &mut RunContext,
     ) -> Result<Self, CommandError> {
         let (since, mut failed_reading) = (clock.wall_time(), ReadProgress::default());
-        let identity = match context.wait(clock.as_ref(), calls.deadline, identity).await {
+        let identity = match context.wait_for(Spent::SignIn, clock.as_ref(), calls.deadline, identity).await {
             Waited::Ended(identity) => identity.map_err(|error| EndReason::Aborted(AbortCause::SignIn(error))),
             Waited::Interrupted => Err(EndReason::Interrupted),
             Waited::TimeIsUp => {

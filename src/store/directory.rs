@@ -30,13 +30,17 @@ pub(crate) fn lock_directory(path: &Path) -> PathBuf {
 /// The files of a state directory: the database with what `SQLite` puts beside it and its witness, there or not, and
 /// whatever else of ours is there.
 pub(crate) fn state_files(path: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        ["", "-wal", "-shm", "-journal"].iter().map(|end| path.join(format!("{DATABASE_NAME}{end}"))).collect();
+    let mut files = database_files(path);
     let entries = |directory: &Path| directory.read_dir().into_iter().flatten().flatten();
     let is_ours = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(DATABASE_NAME);
-    files.push(witness_of(path));
     files.extend(entries(path).filter(is_ours).chain(entries(&lock_directory(path))).map(|entry| entry.path()));
     files
+}
+
+/// The database with what `SQLite` puts beside it and its witness, there or not.
+fn database_files(path: &Path) -> Vec<PathBuf> {
+    let ends = ["", "-wal", "-shm", "-journal"].into_iter();
+    ends.map(|end| path.join(format!("{DATABASE_NAME}{end}"))).chain([witness_of(path)]).collect()
 }
 
 /// Makes the directory if it is missing (0700) and refuses one that is not safe.
@@ -49,9 +53,15 @@ pub(super) fn secure(path: &Path) -> Result<(), StoreError> {
     check(path)
 }
 
-/// Refuses a directory that is not safe; makes nothing.
+/// Refuses a directory that is not safe, or holds files that are not; makes nothing.
 pub(super) fn check(path: &Path) -> Result<(), StoreError> {
-    refuse_writable_by_others(path)?;
+    refuse_others(path)?;
+    for file in database_files(path).iter().chain([&lock_directory(path)]) {
+        match refuse_others(file) {
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            checked => checked?,
+        }
+    }
     refuse_network_filesystem(path)
 }
 
@@ -98,16 +108,29 @@ fn make_private_file(options: &mut OpenOptions) {
     options.mode(0o600);
 }
 
+/// Refuses what somebody else may change: a file may be writable in a directory that is not.
 #[cfg(unix)]
-fn refuse_writable_by_others(path: &Path) -> Result<(), StoreError> {
+fn refuse_others(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::MetadataExt;
     let metadata =
         std::fs::metadata(path).map_err(|source| StoreError::Io { path: path.to_owned(), source: Arc::new(source) })?;
-    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !ours || metadata.mode() & 0o022 != 0 {
-        return Err(StoreError::WritableByOthers { path: path.to_owned() });
+    let (path, is_directory) = (path.to_owned(), metadata.is_dir());
+    let (owner, ours) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != ours {
+        return Err(StoreError::OfAnother { path, is_directory, owner, ours });
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(StoreError::WritableByOthers { path, is_directory });
     }
     Ok(())
+}
+
+/// Whether others can neither list the directory nor reach anything in it.
+#[cfg(unix)]
+pub(crate) fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    const OTHERS: u32 = 0o077;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS == 0)
 }
 
 // On Windows the profile directory's access list already keeps other users out.
@@ -119,8 +142,13 @@ const fn make_private_file(_options: &mut OpenOptions) {}
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the counterpart for Unix can refuse")]
-const fn refuse_writable_by_others(_path: &Path) -> Result<(), StoreError> {
+const fn refuse_others(_path: &Path) -> Result<(), StoreError> {
     Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) const fn is_private(_path: &Path) -> bool {
+    true
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -168,5 +196,42 @@ fn refuse_network_filesystem(path: &Path) -> Result<(), StoreError> {
             Err(StoreError::NetworkFilesystem { path: path.to_owned(), filesystem: "a network share" })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_can_write_to_is_refused_like_the_directory_and_one_that_they_can_read_is_not() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = tempfile::tempdir().expect("a directory");
+        let state = place.path().join("state");
+        secure(&state).expect("a directory");
+        secure(&lock_directory(&state)).expect("a directory");
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("our own file");
+        };
+        check(&state).expect("none of the files is there yet");
+        database_files(&state).iter().for_each(|file| drop(create_private_file(file).expect("our own file")));
+        assert!(is_private(&state));
+        for file in database_files(&state).into_iter().chain([lock_directory(&state)]) {
+            for (mode, is_safe) in [(0o644, true), (0o664, false), (0o602, false), (0o700, true)] {
+                set(&file, mode);
+                let checked = check(&state);
+                assert_eq!(checked.is_ok(), is_safe, "{} {mode:o}: {checked:?}", file.display());
+                let is_named = |error: &StoreError| {
+                    let kind = if file.is_dir() { "directory" } else { "file" };
+                    error.to_string() == format!("others can write to the state {kind} {}", file.display())
+                };
+                assert!(checked.as_ref().err().is_none_or(is_named), "{checked:?}");
+            }
+        }
+        for mode in [0o750, 0o705, 0o711] {
+            set(&state, mode);
+            check(&state).expect("nobody else can write");
+            assert!(!is_private(&state), "{mode:o}");
+        }
     }
 }

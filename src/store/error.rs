@@ -25,9 +25,12 @@ pub enum StoreError {
         #[source]
         source: Arc<std::io::Error>,
     },
-    /// Somebody else may write into the directory.
-    #[error("others can write to the state directory {}", shown(path))]
-    WritableByOthers { path: PathBuf },
+    /// Somebody else may write into the directory, or a file in it.
+    #[error("others can write to the state {} {}", kind(*is_directory), shown(path))]
+    WritableByOthers { path: PathBuf, is_directory: bool },
+    /// The directory, or a file in it, is somebody else's.
+    #[error("the state {} {} belongs to {}, and tagfleet runs as {}", kind(*is_directory), shown(path), user(*owner), user(*ours))]
+    OfAnother { path: PathBuf, is_directory: bool, owner: u32, ours: u32 },
     /// File locks and synchronisation cannot be trusted there.
     #[error("the state directory {} is on a network filesystem ({filesystem})", shown(path))]
     NetworkFilesystem {
@@ -187,9 +190,17 @@ impl StoreError {
             Self::Io { .. } => "check the path, its permissions and the room on the disk, or name another directory \
                                 with --state-dir"
                 .to_owned(),
-            Self::WritableByOthers { path } => {
-                format!("take their permission away (chmod go-w {}) or name another with --state-dir", shown(path))
+            Self::WritableByOthers { path, is_directory } => {
+                // Where one file is, the others mostly are as well.
+                let all = if *is_directory { path.clone() } else { path.with_file_name("tagfleet.*") };
+                format!("take their permission away (chmod go-w {}) or name another with --state-dir", shown(&all))
             }
+            Self::OfAnother { path, is_directory: false, ours, .. } => {
+                format!("give it to whoever runs tagfleet (chown {ours} {})", shown(path))
+            }
+            Self::OfAnother { owner, .. } => format!(
+                "run tagfleet as that user (sudo -u '#{owner}' tagfleet ...), or name a directory of your own with --state-dir"
+            ),
             Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
             Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
@@ -298,6 +309,16 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
 /// Whether a state is not in a file.
 fn is_on_server(path: &Path) -> bool {
     path.to_str().is_some_and(|name| name.starts_with("postgresql://"))
+}
+
+/// A word for what is there.
+const fn kind(is_directory: bool) -> &'static str {
+    if is_directory { "directory" } else { "file" }
+}
+
+/// A user of the system, whose name only the system's own library could tell for sure.
+fn user(id: u32) -> String {
+    if id == 0 { "root".to_owned() } else { format!("the user {id}") }
 }
 
 /// The database to which this file belongs.

@@ -88,7 +88,7 @@ pub(crate) use attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
 pub(crate) use declarations::{DeclarationInForce, Declared};
-pub(crate) use directory::{default_directory, lock_directory, state_files};
+pub(crate) use directory::{default_directory, is_private, lock_directory, state_files};
 pub(crate) use error::StoreError;
 pub(crate) use forms::{
     AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, SettledOperation,

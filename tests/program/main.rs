@@ -34,6 +34,7 @@ mod bad_files;
 mod bad_rows;
 mod bulk;
 mod certificates;
+mod check_settings;
 mod checking;
 mod choosing;
 mod circles;

@@ -28,6 +28,8 @@ use crate::outside::secrets;
 
 /// How long a connection has to say what it wants.
 const REQUEST_TIME_LIMIT: Duration = Duration::from_secs(5);
+/// When connections are accepted again, where the system has just had none to give.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Codes are a kilobyte or two.
 const LONGEST_REQUEST_BYTES: usize = 16 * 1024;
 /// How often another port is tried, where one is free on one loopback only.
@@ -167,23 +169,33 @@ impl Loopbacks {
     async fn answer(&self, state: &SecretString) -> (TcpStream, Result<SecretString, Reason>) {
         let mut asking = tokio::task::JoinSet::new();
         loop {
+            // What does not fit a pattern here would not be waited for any more.
             tokio::select! {
-                Ok(mut connection) = self.accept() => {
-                    let state = state.clone();
-                    asking.spawn(async move {
-                        let target = timeout(REQUEST_TIME_LIMIT, target(&mut connection)).await.ok()?;
-                        if let Some(answer) = target.as_deref().and_then(|target| answer_in(target, &state)) {
-                            return Some((connection, answer));
-                        }
-                        let page = show(&mut connection, "404 Not Found", NOT_AWAITED);
-                        let _gone = timeout(REQUEST_TIME_LIMIT, page).await;
-                        None
-                    });
+                accepted = self.accept() => match accepted {
+                    Ok(connection) => drop(asking.spawn(answer_on(connection, state.clone()))),
+                    Err(_none_to_be_had) => tokio::time::sleep(ACCEPT_AGAIN_AFTER).await,
+                },
+                Some(asked) = asking.join_next() => {
+                    if let Ok(Some(answered)) = asked {
+                        return answered;
+                    }
                 }
-                Some(Ok(Some(answered))) = asking.join_next() => return answered,
             }
         }
     }
+}
+
+/// The answer on a connection, if it has one; whoever asks for something else is told so.
+async fn answer_on(
+    mut connection: TcpStream,
+    state: SecretString,
+) -> Option<(TcpStream, Result<SecretString, Reason>)> {
+    let target = timeout(REQUEST_TIME_LIMIT, target(&mut connection)).await.ok()?;
+    if let Some(answer) = target.as_deref().and_then(|target| answer_in(target, &state)) {
+        return Some((connection, answer));
+    }
+    let _gone = timeout(REQUEST_TIME_LIMIT, show(&mut connection, "404 Not Found", NOT_AWAITED)).await;
+    None
 }
 
 /// What a request asks for, such as `/?code=x&state=y`; `None` if it is none that a browser makes.
@@ -227,4 +239,34 @@ async fn show(connection: &mut TcpStream, status: &str, text: &str) -> io::Resul
     );
     connection.write_all(&[head, page].concat().into_bytes()).await?;
     connection.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_counts_though_another_connection_has_come_to_nothing_since_it_was_opened() {
+        let loopbacks = Loopbacks::bind().await.expect("a port");
+        let port = loopbacks.port;
+        let open = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("a connection");
+        let asking = async {
+            let mut spare = open().await;
+            let mut other = open().await;
+            other.write_all(b"GET /favicon.ico HTTP/1.1\r\n\r\n").await.expect("somebody who listens");
+            let mut told = String::new();
+            other.read_to_string(&mut told).await.expect("an answer");
+            assert!(told.starts_with("HTTP/1.1 404 "), "{told}");
+            spare.write_all(b"GET /?code=c&state=s HTTP/1.1\r\n\r\n").await.expect("somebody who listens");
+            std::future::pending::<()>().await;
+        };
+        let state = SecretString::from("s");
+        let answering = timeout(Duration::from_secs(20), loopbacks.answer(&state));
+        let answered = tokio::select! {
+            answered = answering => answered,
+            () = asking => unreachable!("it waits"),
+        };
+        let (_, answer) = answered.expect("it is not waited for in vain");
+        assert_eq!(answer.expect("a code").expose_secret(), "c");
+    }
 }

@@ -1,9 +1,6 @@
 //! One attempt of a call after the other, until the call has an end.
 
-use std::time::Duration;
-
 use super::{Caller, MAXIMUM_ATTEMPTS, MAXIMUM_TOKEN_REFUSALS, PUT_OFF_AFTER};
-use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::call::effect::{
     Conclusion, Effect, Next, NotDone, answered, attempt_end, fail_code, notices, refused, refused_to_all, with_code,
@@ -27,8 +24,6 @@ const MAXIMUM_FIRST_TOKEN_REFUSALS: u32 = 3;
 /// How many 429s in a row, each after the wait that the one before asked for, make sure that it is no chance. When they
 /// go on for as long as an outage may, they are taken for a lasting refusal.
 const SURE_THROTTLED_STREAK: u32 = 5;
-/// A sign-in that takes longer is worth a word.
-const SLOW_SIGN_IN: Duration = Duration::from_secs(5);
 /// An answer of this length or more is judged beside the runtime's own threads.
 const LONG_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -97,7 +92,7 @@ impl<T: Transport> Caller<T> {
                 }
             }
             let next = match self.attempt(call, memory, reports).await? {
-                Next::RenewToken(refused, outcome) => self.renew(refused, outcome, call, memory).await,
+                Next::RenewToken(refused, outcome) => self.renew(refused, outcome, call, memory, reports).await,
                 next => next,
             };
             match next {
@@ -125,7 +120,7 @@ impl<T: Transport> Caller<T> {
         if turn.is_probe() && self.gate.is_doubtful(call.request.bucket()) {
             self.ask_something_neutral(call, reports).await?;
         }
-        match self.prepare(call, reports).await {
+        match self.signed_in(call, self.transport.prepare(), reports).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Ok(self.sign_in_failed(error, None, call, &turn, memory)),
             None => return Ok(Next::End(CallEnd::Stopped(StopReason::Draining))),
@@ -160,21 +155,6 @@ impl<T: Transport> Caller<T> {
         }
         self.note_answer(call, &answer, &verdict, &turn, memory);
         self.conclude(call, ticket, &answer, token, verdict, memory, reports).await
-    }
-
-    /// Sees to it that there is a token; `None` when the run drains first. A sign-in that takes its time is told.
-    async fn prepare(&self, call: &Call, reports: &Reports) -> Option<Result<(), SignInError>> {
-        let since = self.clock.wall_time();
-        let preparing = self.gate.unless_draining(call.request.bucket(), self.transport.prepare());
-        tokio::pin!(preparing);
-        tokio::select! {
-            biased;
-            prepared = &mut preparing => return prepared,
-            () = tokio::time::sleep(SLOW_SIGN_IN) => {}
-        }
-        let phase = Phase::Waiting { cause: WaitCause::Token { since }, until: None };
-        reports.send(CallReport { call: call.id, phase }).await;
-        preparing.await
     }
 
     /// Judges an answer; a long one beside the runtime's own threads, which must not stand still for it.

@@ -12,8 +12,8 @@ use crate::call::judge::{FailReason, History, RetryReason, SplitReason, Verdict}
 use crate::call::memory::{BeforeNext, Memory};
 use crate::call::outage::{Attempted, CallSubject, HealthSignal, Pause, sign};
 use crate::call::{
-    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, EarlierTrouble, OperationEnd, Questions, Repeat,
-    RepeatCause, ServiceTrouble, SignInTrouble, StopReason, backoff,
+    AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, CallReport, EarlierTrouble, OperationEnd, Phase,
+    Questions, Repeat, RepeatCause, Reports, ServiceTrouble, SignInTrouble, StopReason, WaitCause, backoff,
 };
 use crate::model::{AnswerFacts, Outcome};
 
@@ -23,6 +23,8 @@ const TROUBLE_BELIEVED_AFTER: u32 = 3;
 const TROUBLE_OF_SUSPECTS_BELIEVED_AFTER: u32 = 2;
 /// How often in a row signing in may find nobody.
 const MAXIMUM_SIGN_IN_FAILURES: u32 = 8;
+/// A sign-in that takes longer is worth a word.
+const SLOW_SIGN_IN: Duration = Duration::from_secs(5);
 /// How many connections may fail in a row before the first answer ever, and for how long at the least: then the host is
 /// most likely wrong, and no outage.
 const MAXIMUM_FIRST_CONNECTION_FAILURES: u32 = 12;
@@ -152,9 +154,9 @@ impl<T: Transport> Caller<T> {
         outcome: Option<Outcome>,
         call: &Call,
         memory: &mut Memory,
+        reports: &Reports,
     ) -> Next {
-        let Some(renewed) = self.gate.unless_draining(call.request.bucket(), self.transport.renew(refused)).await
-        else {
+        let Some(renewed) = self.signed_in(call, self.transport.renew(refused), reports).await else {
             return Next::End(CallEnd::Stopped(StopReason::Draining));
         };
         match renewed {
@@ -168,6 +170,37 @@ impl<T: Transport> Caller<T> {
             }
             Err(error) => self.sign_in_failed(error, outcome, call, &Turn::Open, memory),
         }
+    }
+
+    /// What signing in comes to; `None` when the run drains first. That it is waited for is reported, and once more where
+    /// that takes its time.
+    pub(super) async fn signed_in(
+        &self,
+        call: &Call,
+        signing_in: impl Future<Output = Result<(), SignInError>>,
+        reports: &Reports,
+    ) -> Option<Result<(), SignInError>> {
+        let since = self.clock.wall_time();
+        let signing_in = self.gate.unless_draining(call.request.bucket(), signing_in);
+        tokio::pin!(signing_in);
+        tokio::select! {
+            biased;
+            signed_in = &mut signing_in => return signed_in,
+            // A token that is there is not waited for.
+            () = std::future::ready(()) => {}
+        }
+        let report = async |phase| reports.send(CallReport { call: call.id, phase }).await;
+        report(Phase::SigningIn).await;
+        let signed_in = tokio::select! {
+            biased;
+            signed_in = &mut signing_in => signed_in,
+            () = tokio::time::sleep(SLOW_SIGN_IN) => {
+                report(Phase::Waiting { cause: WaitCause::Token { since }, until: None }).await;
+                signing_in.await
+            }
+        };
+        report(Phase::InLine).await;
+        signed_in
     }
 
     /// What comes next where there is no token to be had. Where the network has gone, that is part of the outage.

@@ -3,13 +3,33 @@
 use std::borrow::Cow;
 
 use crate::api::Url;
+use crate::api::sign_in::SignInMethod;
 use crate::cli::{CheckOptions, GeneralOptions, Origin, SettingInForce};
-use crate::config::{ServiceConfig, proxy_variable};
+use crate::config::ServiceConfig;
 use crate::outside::shown;
 use crate::report::Setting;
 use crate::store::StatePlace;
 
-/// What counts for this command.
+/// Keys that have a line under another name, or in common.
+const TOLD: [&str; 13] = [
+    "base-url",
+    "authority-host",
+    "tenant",
+    "app",
+    "auth",
+    "token-file",
+    "client-secret-file",
+    "client-certificate-file",
+    "federated-token-file",
+    "quota",
+    "state",
+    "state-dir",
+    "ca-file",
+];
+/// Keys that decide every run, whether or not somebody sets them.
+const ALWAYS: [&str; 4] = ["quota-share", "quota-scope", "concurrency", "max-outage"];
+
+/// What counts for this command, and for a run.
 pub(super) fn in_force(
     options: &CheckOptions,
     general: &GeneralOptions,
@@ -21,21 +41,55 @@ pub(super) fn in_force(
     let base_key = if service.base_url.is_some() { "base-url" } else { cloud.unwrap_or("base-url") };
     let authority_key = cloud.filter(|_| !is_set(options, "authority-host")).unwrap_or("authority-host");
     let state_key = if is_set(options, "state") { "state" } else { "state-dir" };
-    let setting = |name, value: String, key| Setting { name, value, origin: source(options, key) };
+    let setting = |name: &'static str, value: String, key| of_key(options, name, value, key);
     let mut settings = vec![
         setting("API", config.client.base_url.to_string(), base_key),
         setting("sign-in at", config.sign_in.authority_host.clone(), authority_key),
         setting("tenant", known(config.sign_in.tenant_id.as_deref()), "tenant"),
         setting("app", known(config.sign_in.client_id.as_deref()), "app"),
-        setting("quota", options.quota.quota.to_string(), "quota"),
     ];
+    settings.extend(signing_in(options, config));
+    settings.push(setting("quota", options.quota.quota.to_string(), "quota"));
+    settings.extend(ALWAYS.iter().filter_map(|key| of(options, key)).map(as_set));
     settings.extend(state.map(|place| setting("state", shown(&place.name()), state_key)));
     settings.extend(general.ca_file.as_deref().map(|path| setting("further root", shown(path), "ca-file")));
-    let proxy = proxy_variable(&|name| general.settings.variable(name));
-    let from =
-        |origin: &'static str, address| Setting { name: "proxy", value: place_of(&address), origin: origin.into() };
-    settings.extend(proxy.map(|(origin, address)| from(origin, address)));
+    settings.extend(config.proxy.as_ref().map(|(origin, address)| Setting {
+        name: "proxy".into(),
+        value: place_of(address),
+        origin: (*origin).into(),
+    }));
+    let is_told = |key: &str| TOLD.contains(&key) || ALWAYS.contains(&key);
+    let others = options.in_force.iter().filter(|other| is_set(options, &other.key) && !is_told(&other.key));
+    settings.extend(others.map(as_set));
     settings
+}
+
+/// How to sign in, and where the secret for it is from: the file or the variable, never what is in it.
+fn signing_in(options: &CheckOptions, config: &ServiceConfig) -> Vec<Setting> {
+    let method = config.sign_in.choose_method().ok();
+    let credential = method.and_then(|method| match method {
+        SignInMethod::Token => of(options, "token-file"),
+        SignInMethod::Secret => of(options, "client-secret-file"),
+        SignInMethod::Certificate => of(options, "client-certificate-file"),
+        SignInMethod::Workload => of(options, "federated-token-file"),
+        SignInMethod::ManagedIdentity | SignInMethod::AzureCli | SignInMethod::Browser | SignInMethod::DeviceCode => {
+            None
+        }
+    });
+    let value = method.map_or("none", SignInMethod::name).to_owned();
+    let mut settings = vec![of_key(options, "sign-in", value, "auth")];
+    settings.extend(credential.map(as_set));
+    settings
+}
+
+/// A setting that is shown as it is set.
+fn as_set(setting: &SettingInForce) -> Setting {
+    let value = setting.value.as_deref().map(shown).unwrap_or_default();
+    Setting { name: setting.key.clone().into(), value, origin: setting.source() }
+}
+
+fn of_key(options: &CheckOptions, name: &'static str, value: String, key: &str) -> Setting {
+    Setting { name: name.into(), value, origin: source(options, key) }
 }
 
 /// The setting of this key in a file.

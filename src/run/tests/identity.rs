@@ -45,3 +45,23 @@ async fn a_failed_sign_in_makes_no_second_account_and_no_call_and_answers_every_
     assert_eq!(format!("{account:?}"), "AccountKey(1)", "it is the only one");
     assert_eq!(format!("{:?}", store.account("other", "app").await.expect("an account")), "AccountKey(2)");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_sign_in_is_told_as_such_whoever_waits_for_it() {
+    let takes = Duration::from_secs(3);
+    let of_the_list = Invocation::default();
+    let of_a_call = Invocation { inventory: false, ..Invocation::default() };
+    for how in [of_the_list, of_a_call] {
+        let world = World::of(3);
+        world.service.is_in_trouble(service::Trouble::SignInTakes(takes));
+        let said = world.apply(&adding("A", 3), &how).await.exits(ExitStatus::Done);
+        let inventory = how.inventory;
+        assert!(said.messages.contains("3.0 s signing in"), "inventory {inventory}: {}", said.messages);
+    }
+    let of_nobody_known = Invocation { signing_in_takes: takes, ..Invocation::default() };
+    World::of(3).apply(&adding("A", 3), &of_nobody_known).await.exits(ExitStatus::Done).says("3.0 s signing in");
+    let world = World::of(3);
+    world.service.is_in_trouble(service::Trouble::SignInHangs);
+    let late = Invocation { deadline: Some(Duration::from_secs(3)), ..Invocation::default() };
+    world.apply(&adding("A", 3), &late).await.exits(ExitStatus::StoppedEarly).says(" s signing in");
+}

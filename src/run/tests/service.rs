@@ -44,6 +44,8 @@ pub(super) enum Trouble {
     Hangs,
     /// The sign-in service does not answer.
     SignInHangs,
+    /// It takes so long for the first token.
+    SignInTakes(Duration),
     /// It does, and there is no token.
     NoToken(SignInError),
     /// This comes back.
@@ -132,6 +134,11 @@ impl Transport for Service {
         match self.trouble() {
             Some(Trouble::SignInHangs) => std::future::pending().await,
             Some(Trouble::NoToken(error)) => Err(error),
+            Some(Trouble::SignInTakes(time)) => {
+                tokio::time::sleep(time).await;
+                self.log().trouble = None;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
