@@ -7,7 +7,7 @@ use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
 use super::deciding_again::Asked;
 use super::input::CheckedInput;
-use super::join::{candidates, carry_into, input_digest, is_of_input, join, operations_digest};
+use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest};
 use super::order_digest::OrderDigest;
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
@@ -151,7 +151,7 @@ impl<'a, T: Transport> Application<'a, T> {
         known.input_digest == new_run.input_digest
             || known.operations_digest == new_run.operations_digest
             || (self.input.is_file
-                && is_of_input(candidate, &new_run.input_path)
+                && is_of_file(candidate, &new_run.input_path)
                 && OrderDigest::order_of(&known.input_digest) == OrderDigest::order_of(&new_run.input_digest))
     }
 

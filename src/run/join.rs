@@ -57,7 +57,12 @@ pub(super) async fn candidates<T: Transport>(tenant: &Tenant<T>) -> Result<Vec<U
     Ok(runs)
 }
 
-/// Whether the run is, or was in an earlier form, of the input of this path.
+/// Whether the run is, or was in an earlier form, of this file.
+pub(super) fn is_of_file(run: &UnfinishedRun, path: &str) -> bool {
+    run.has_our_paths && is_of_input(run, path)
+}
+
+/// The same of an input that is called so on every host.
 pub(super) fn is_of_input(run: &UnfinishedRun, path: &str) -> bool {
     run.run.description.input_path == path || run.earlier_paths.iter().any(|earlier| earlier == path)
 }

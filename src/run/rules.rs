@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use super::RunContext;
 use super::apply::{Application, ApplyOrder};
 use super::input::{CheckedInput, RulesOfInput};
-use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
+use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_file};
 use super::plan::plan;
 use super::planning::{PlanningOptions, plan_over, warn_of_tags};
 use super::rules_report::{refuse_faults, refuse_short_list};
@@ -255,7 +255,7 @@ fn add_row(sheet: &mut SheetWriter, machine: &MachineId, name: &str, wish: &Wish
 /// What an unfinished run of the file has taken off, or may have.
 async fn taken_off<T: Transport>(tenant: &Tenant<T>, path: &str) -> Result<Vec<(MachineId, Change)>, CommandError> {
     let candidates = candidates(tenant).await?;
-    let Some(unfinished) = candidates.iter().find(|candidate| is_of_input(candidate, path)) else {
+    let Some(unfinished) = candidates.iter().find(|candidate| is_of_file(candidate, path)) else {
         return Ok(Vec::new());
     };
     let (mut taken_off, mut last) = (Vec::new(), None);

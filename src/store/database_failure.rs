@@ -81,6 +81,8 @@ pub(super) enum Trouble {
     NoDatabase,
     /// It does not let this role do that.
     NotAllowed,
+    /// It is too old.
+    OldServer,
     /// It only reads.
     Standby,
     /// It has lost what was committed.
@@ -110,6 +112,7 @@ impl Trouble {
             Self::NotLetIn => "does not let this user in",
             Self::NoDatabase => "does not exist",
             Self::NotAllowed => "does not allow this user what tagfleet needs",
+            Self::OldServer => "is on a server that is too old",
             Self::Standby => "is on a standby server, which cannot be written",
             Self::CommitsLost => "has lost what was stored last: another server has taken over that lacks it",
             Self::ConnectionFile => "cannot be opened: a file that the connection needs cannot be read",
@@ -124,6 +127,7 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::Damaged { .. } | SqlError::NoRow => Trouble::Damaged,
         SqlError::Sqlite(error) => trouble_of_sqlite(error),
         SqlError::Postgres(refusal) => trouble_of_server(error, refusal),
+        SqlError::OldServer(_) => Trouble::OldServer,
         SqlError::NoAnswer => Trouble::Unreachable,
         SqlError::DiskSilent => Trouble::DiskSilent,
         SqlError::CommitsLost => Trouble::CommitsLost,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::database_failure::{DatabaseFailure, Trouble};
 use super::file_names::DATABASE_NAME;
-use super::sql::SqlError;
+use super::sql::{OLDEST_VERSION, SqlError};
 use crate::outside::shown;
 use crate::words::counted;
 
@@ -175,11 +175,11 @@ impl StoreError {
 
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
     pub fn is_setting(&self) -> bool {
-        use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, Standby, Untrusted};
+        use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, OldServer, Standby, Untrusted};
         let Self::Database { source, .. } = self else { return false };
         matches!(
             source.trouble,
-            ConnectionFile | NoDatabase | NoPassword | NotAllowed | NotLetIn | Standby | Untrusted(_)
+            ConnectionFile | NoDatabase | NoPassword | NotAllowed | NotLetIn | OldServer | Standby | Untrusted(_)
         )
     }
 
@@ -294,6 +294,11 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
         Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
         Trouble::NotAllowed => {
             "grant this user the schema tagfleet with its tables and sequences, or let it create that schema".to_owned()
+        }
+        Trouble::OldServer => {
+            format!(
+                "tagfleet needs PostgreSQL {OLDEST_VERSION} or later: upgrade the server, or name another one in --state"
+            )
         }
         Trouble::Standby => "name the primary server in --state".to_owned(),
         Trouble::CommitsLost => {

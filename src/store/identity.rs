@@ -168,7 +168,7 @@ pub(super) fn note_on_server(
 }
 
 /// The name of this machine, for people who look for a run's holder.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     #[cfg(unix)]
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     #[cfg(not(unix))]

@@ -33,17 +33,15 @@ impl Store {
         patience: Patience,
     ) -> Result<Self, StoreError> {
         Self::prepare_on(address, patience.clone()).await?;
-        let new = || server::Server::new(address.clone(), true, patience.clone());
-        let entering = connection::SharedConnection::start_on(new());
-        let entering_clock = Arc::clone(&clock);
         let name = liveness::LockName::random();
-        let named = name.clone();
+        let owner = server::Owner::new(&name, Arc::clone(&clock));
+        let server = server::Server::new(address.clone(), true, patience.clone()).of_process(owner.clone());
+        let writer = connection::SharedConnection::start_on(server);
+        let entering_clock = Arc::clone(&clock);
         let enter = move |transaction: &sql::Transaction<'_>| {
-            identity::note_on_server(transaction, &named, entering_clock.as_ref())
+            identity::note_on_server(transaction, &name, entering_clock.as_ref())
         };
-        let (process_key, timeline_key) = entering.run(enter).await?;
-        let owner = server::Owner::new(process_key, name.as_str(), Arc::clone(&clock));
-        let writer = connection::SharedConnection::start_on(new().of_process(owner.clone()));
+        let (process_key, timeline_key) = writer.run(enter).await?;
         let seen = Arc::new(timelines::Seen::beside_heartbeats());
         let heart = server::heartbeats::Heart {
             process_key,

@@ -47,7 +47,7 @@ impl ProcessIdentity {
             },
         }
         let ended = end_attempts_of_the_dead(transaction)?;
-        timelines::adopt_abandoned(transaction, self.timeline_key, clock)?;
+        timelines::adopt_abandoned(transaction, self.timeline_key, &self.seen, clock)?;
         Ok(ended)
     }
 }

@@ -13,6 +13,7 @@ use self::succession::note_history;
 use super::attempt::AttemptKey;
 use super::encoding::read_held;
 use super::forms::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
+use super::identity::host_name;
 use super::rows::{RUN_COLUMNS, read_run};
 use super::slots::overtaken::open_operations;
 use super::sql::params;
@@ -28,6 +29,8 @@ pub struct UnfinishedRun {
     pub open: u32,
     /// Paths of inputs that it was begun or gone on with, beside the latest.
     pub earlier_paths: Vec<String>,
+    /// Whether these paths are those of this host: another may have other files there.
+    pub has_our_paths: bool,
     /// Whether it left operations out that another invocation might send.
     pub left_out: bool,
 }
@@ -80,11 +83,12 @@ impl Reader {
         let host = host.to_owned();
         self.connection
             .run(move |transaction| {
+                let input_host = if transaction.sqlite().is_some() { "NULL" } else { "input_host" };
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {RUN_COLUMNS},
                          EXISTS (SELECT 1 FROM operation WHERE operation.run_key = run.run_key AND state = 5
                              AND error_code IS DISTINCT FROM 'waits_for_add'),
-                         earlier_paths
+                         earlier_paths, {input_host}
                      FROM run WHERE account_key = ?1 AND host = ?2 AND state NOT IN ('preparing', 'removing')
                      ORDER BY created_at DESC, run_key DESC"
                 ))?;
@@ -95,6 +99,7 @@ impl Reader {
                         run,
                         left_out: row.get(17)?,
                         earlier_paths: row.get::<String>(18)?.lines().map(str::to_owned).collect(),
+                        has_our_paths: row.get::<Option<String>>(19)?.is_none_or(|host| host == host_name()),
                     })
                 })?;
                 runs.filter(|run| run.as_ref().map_or(true, |run| run.open > 0)).collect()

@@ -3,6 +3,7 @@
 use super::declarations::take_effect;
 use super::encoding::{change_argument, encode_links, encode_records, kind_number};
 use super::forms::{AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunState};
+use super::identity::host_name;
 use super::sql::{SqlError, Transaction, params};
 use super::{Store, StoreError};
 use crate::clock::Clock;
@@ -60,6 +61,10 @@ impl Store {
                         run.results_path,
                     ],
                 )?;
+                if transaction.sqlite().is_none() {
+                    let host = "UPDATE run SET input_host = ?2 WHERE run_key = ?1";
+                    transaction.send(host, params![key, host_name()])?;
+                }
                 Ok(RunKey(key))
             })
             .await

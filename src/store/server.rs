@@ -36,7 +36,8 @@ pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
 use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
-use super::sql::{Session, SqlError, Transaction, params};
+use super::liveness::LockName;
+use super::sql::{Optional, Session, SqlError, Transaction, params};
 use super::waiting::Waiting;
 use super::{StoreError, custody};
 use crate::clock::SharedClock;
@@ -68,11 +69,10 @@ pub(super) struct Server {
     waiting: Waiting,
 }
 
-/// The process that a state is used by.
+/// The process that a state is used by. It is known by its name from before it stands there: so what became of the commit
+/// that brings it there can be told like that of every other.
 #[derive(Clone)]
 pub(super) struct Owner {
-    process_key: i64,
-    /// What tells it from one that was given the same number.
     name: Arc<str>,
     clock: SharedClock,
     /// What is known of its commits that have come about.
@@ -83,8 +83,8 @@ pub(super) struct Owner {
 type SharedCommits = Arc<Mutex<KnownCommits>>;
 
 impl Owner {
-    pub(super) fn new(process_key: i64, name: &str, clock: SharedClock) -> Self {
-        Self { process_key, name: name.into(), clock, commits: Arc::default() }
+    pub(super) fn new(name: &LockName, clock: SharedClock) -> Self {
+        Self { name: name.as_str().into(), clock, commits: Arc::default() }
     }
 }
 
@@ -177,7 +177,7 @@ impl Server {
 
     /// Begins a transaction, and says what it finds and whether something is lacking.
     fn begin(&self) -> Result<(Found, bool), SqlError> {
-        let process = self.owner.as_ref().map(|owner| (owner.process_key, owner.name.as_ref()));
+        let process = self.owner.as_ref().map(|owner| owner.name.as_ref());
         let begin = if self.writes {
             format!("BEGIN; {SETTINGS}; {}", Found::writing(process, self.tells_reign))
         } else {
@@ -223,10 +223,9 @@ impl Server {
         found.enter_reign(session)?;
         let transaction = Transaction::on(session).awaiting_others(found.awaits_others);
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
-        if let Some(owner) = self.owner.as_ref().filter(|_| found.knows_us()) {
-            let note =
-                "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE process_key = ?1";
-            transaction.send(note, params![owner.process_key, found.count])?;
+        if let Some(owner) = &self.owner {
+            let note = "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE lock_name = ?1";
+            transaction.send(note, params![&*owner.name, found.count])?;
         }
         *doubtful = Some(found.count);
         session.simple("COMMIT")?;
@@ -241,14 +240,15 @@ impl Server {
 
     /// Has everybody know that commits of this process are missing, of whom nothing more is taken.
     fn take_loss_over(&mut self, found: &mut Found) -> Result<(), SqlError> {
-        if let Some(Owner { process_key, clock, .. }) = &self.owner {
+        if let Some(Owner { name, clock, .. }) = &self.owner {
             let session = self.session()?;
             found.enter_reign(session)?;
             let transaction = Transaction::on(session);
             custody::take_loss_over(&transaction, self.known_commits().last, clock.as_ref())?;
-            if found.knows_us() {
-                custody::doubt(&transaction, Some(*process_key))?;
-                takeovers::note_return(&transaction, *process_key)?;
+            let ours = "SELECT process_key FROM process WHERE lock_name = ?1";
+            if let Some(process_key) = transaction.query_row(ours, [&**name], |row| row.get(0)).optional()? {
+                custody::doubt(&transaction, Some(process_key))?;
+                takeovers::note_return(&transaction, process_key)?;
             }
             session.simple("COMMIT")?;
             // What is there from now on is true.

@@ -75,6 +75,14 @@ impl Seen {
     pub(super) fn beside_heartbeats() -> Self {
         Self { beside_heartbeats: true, ..Self::default() }
     }
+
+    /// How far a clock must have come by now, as far as that was seen here: it has gone on since it was first seen where it
+    /// stands, whoever reports of it.
+    fn reached(&self, timeline: Timeline, now: BootTime) -> BootTime {
+        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = positions.get(&timeline.key).filter(|(position, _)| *position == timeline.position);
+        known.map_or(timeline.position, |(position, since)| position.plus(now.since(*since)))
+    }
 }
 
 /// What stood still was adopted in this transaction.
@@ -160,7 +168,12 @@ impl Timelines {
 
 /// Adopts the calls and pauses of clocks that nobody reads any more, and forgets those clocks. What dead processes had open
 /// must have been ended.
-pub(super) fn adopt_abandoned(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<(), SqlError> {
+pub(super) fn adopt_abandoned(
+    transaction: &Transaction<'_>,
+    own: i64,
+    seen: &Seen,
+    clock: &dyn Clock,
+) -> Result<(), SqlError> {
     let abandoned = transaction
         .prepare_cached(
             "SELECT timeline_key, position FROM timeline WHERE timeline_key <> ?1 AND timeline_key NOT IN
@@ -176,6 +189,7 @@ pub(super) fn adopt_abandoned(transaction: &Transaction<'_>, own: i64, clock: &d
     let now_wall = clock.wall_time().as_microsecond();
     for timeline in abandoned {
         let now = clock.boot_time();
+        let timeline = Timeline { position: seen.reached(timeline, now), ..timeline };
         adopt_ended(transaction, timeline, own, now, Some(now_wall))?;
         // A pause that the service asked for goes on; what wall time says of the rest is believed up to an hour.
         transaction.execute(
@@ -229,4 +243,21 @@ fn adopt_ended(
             KEPT_ACROSS_CLOCKS_MICROSECONDS,
         ])?;
     unknown_calls::adopt(transaction, (from.key, from.position), own, now, now_wall)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_has_gone_on_since_it_was_seen_where_it_stands_and_not_since_it_was_seen_elsewhere() {
+        let at = |seconds: i64| BootTime::from_microseconds(seconds * 1_000_000);
+        let seen = Seen::beside_heartbeats();
+        seen.positions.lock().expect("nobody has it").insert(7, (at(100), at(5000)));
+        let stands = |key, seconds| Timeline { key, position: at(seconds), is_read: false };
+        assert_eq!(seen.reached(stands(7, 100), at(5030)), at(130));
+        assert_eq!(seen.reached(stands(7, 101), at(5030)), at(101), "somebody has reported of it since");
+        assert_eq!(seen.reached(stands(7, 90), at(5030)), at(90), "it is another one");
+        assert_eq!(seen.reached(stands(8, 100), at(5030)), at(100), "nobody has seen it");
+    }
 }

@@ -23,6 +23,8 @@ pub(super) enum Rule {
     ServersClock,
     /// Ages by the asker's clock, as if all clocks showed the same.
     AskersClock,
+    /// A clock that was reported of again counts as if it had stood there since it was seen first.
+    FirstSight,
     /// Whoever comes first after a takeover calls.
     NobodyIsWaitedFor,
     /// Nobody is waited for whose beginning may be lost.

@@ -1,5 +1,6 @@
 //! What the ledger does in SQL: which calls count, and how they change over from one clock to another.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Position;
@@ -36,6 +37,21 @@ impl Adoption {
     /// What an end, or the end of a pause, is on the adopter's clock: E′ = r − (Λ − E).
     pub(super) const fn moved(self, stamp: BootTime) -> BootTime {
         self.position.on_clock_of_asker(stamp, self.read)
+    }
+}
+
+/// What a host has seen of the clocks of others: where each stands, and what its own showed when it was first seen there.
+#[derive(Default)]
+pub(super) struct Sights(BTreeMap<usize, Adoption>);
+
+impl Sights {
+    /// Looks at a clock, and says how what stands on it changes over. Another rule would go on counting from the first look.
+    pub(super) fn look(&mut self, of: usize, now: Adoption, from_first: bool) -> Adoption {
+        let sight = self.0.entry(of).or_insert(now);
+        if sight.position != now.position {
+            *sight = Adoption { read: if from_first { sight.read } else { now.read }, ..now };
+        }
+        *sight
     }
 }
 

@@ -73,8 +73,8 @@ async fn stamps_of_another_boot_count_from_now_unless_wall_time_surely_knows_bet
             .execute("UPDATE process SET ended = 1 WHERE timeline_key <> ?1", [opened.timeline_key])
             .expect("a death");
         end_attempts_of_the_dead(&Transaction::within(&transaction)).expect("ends");
-        timelines::adopt_abandoned(&Transaction::within(&transaction), opened.timeline_key, &after)
-            .expect("an adoption");
+        let within = Transaction::within(&transaction);
+        timelines::adopt_abandoned(&within, opened.timeline_key, &opened.seen, &after).expect("an adoption");
         transaction.commit().expect("a commit");
         let (timeline_key, end) = ended(&connection, 1);
         match expected {

@@ -177,12 +177,14 @@ fn succeed(transaction: &Transaction<'_>, from: RunKey, to: RunKey, now: i64) ->
         "UPDATE run SET run_id = ?2, state = ?3 WHERE run_key = ?1",
         params![from.0, format!("{run_id} until {now}"), RunState::Removing.as_str()],
     )?;
-    transaction.execute(
-        "UPDATE run SET run_id = ?2, created_at = ?3, last_activity_at = ?4, state = ?5,
-             earlier_paths = (SELECT earlier_paths || '\n' || input_path FROM run WHERE run_key = ?6)
-         WHERE run_key = ?1",
-        params![to.0, run_id, created_at, now, RunState::Stopped.as_str(), from.0],
-    )?;
+    // What another host calls so is another file here.
+    let of_our_host = if transaction.sqlite().is_some() { "TRUE" } else { "earlier.input_host = run.input_host" };
+    let succeeds = format!(
+        "UPDATE run SET run_id = ?2, created_at = ?3, last_activity_at = ?4, state = ?5, earlier_paths = coalesce(
+             (SELECT earlier_paths || '\n' || input_path FROM run AS earlier WHERE run_key = ?6 AND {of_our_host}), '')
+         WHERE run_key = ?1"
+    );
+    transaction.execute(&succeeds, params![to.0, run_id, created_at, now, RunState::Stopped.as_str(), from.0])?;
     transaction.execute("UPDATE attempt SET run_key = ?2 WHERE run_key = ?1", params![from.0, to.0])?;
     transaction.execute("UPDATE sitting SET run_key = ?2 WHERE run_key = ?1", params![from.0, to.0])?;
     Ok(())

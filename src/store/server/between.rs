@@ -21,6 +21,7 @@ const COMMIT: &[u8] = b"COMMIT\0";
 /// A line to a server that can lose what the server says to a commit.
 pub(super) struct Line {
     directory: tempfile::TempDir,
+    /// A bit for each commit to come, the next one first: whether its answer is lost.
     to_lose: Arc<AtomicU32>,
     lost: Arc<AtomicU32>,
     /// How often something was said to the server.
@@ -87,9 +88,9 @@ impl Line {
         on_socket(self.directory.path(), &server.database)
     }
 
-    /// Loses the answer to the next commit, and the connection.
-    pub(super) fn lose_an_answer(&self) {
-        self.to_lose.fetch_add(1, Ordering::SeqCst);
+    /// Loses the answer to the next commit but so many, and the connection.
+    pub(super) fn lose_an_answer_after(&self, commits: u32) {
+        self.to_lose.fetch_or(1 << commits, Ordering::SeqCst);
     }
 
     /// Lets nothing through from now on: connections end, and no new one comes about.
@@ -145,9 +146,9 @@ fn carry(
         pass(&from_near, &to_far, |bytes| {
             there.pass();
             flights.fetch_add(1, Ordering::SeqCst);
-            let takes_one = |count: u32| count.checked_sub(1);
-            if bytes.ends_with(COMMIT) && to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, takes_one).is_ok() {
-                loses.store(true, Ordering::SeqCst);
+            if bytes.ends_with(COMMIT) {
+                let of_commits = to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |bits| Some(bits >> 1));
+                loses.store(of_commits.is_ok_and(|bits| bits & 1 == 1), Ordering::SeqCst);
             }
             true
         });
@@ -161,6 +162,42 @@ fn carry(
             !is_lost
         });
     });
+}
+
+/// Has a server there that greets everybody as one of this version, says that it can be written, and then goes away; also tells
+/// whether anything else was asked of it.
+pub(super) fn greet(directory: &Path, version: &str) -> Arc<AtomicBool> {
+    let message = |kind: u8, body: &[u8]| {
+        let length = u32::try_from(body.len() + 4).expect("short");
+        [&[kind], length.to_be_bytes().as_slice(), body].concat()
+    };
+    let ready = message(b'Z', b"I");
+    let told = message(b'S', format!("server_version\0{version}\0").as_bytes());
+    let hello = [message(b'R', &[0; 4]), told, ready.clone()].concat();
+    let column = [b"\0\x01read_only\0".as_slice(), &[0; 6], &25_u32.to_be_bytes(), &[0xff; 6], &[0; 2]].concat();
+    let row = message(b'D', b"\0\x01\0\0\0\x03off");
+    let can_be_written = [message(b'T', &column), row, message(b'C', b"SHOW\0"), ready].concat();
+    let listener = UnixListener::bind(directory.join(SOCKET)).expect("a socket");
+    let asked_more = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&asked_more);
+    std::thread::spawn(move || {
+        for mut near in listener.incoming().flatten() {
+            let mut buffer = [0; 4096];
+            for answer in [&hello, &can_be_written] {
+                let heard = near.read(&mut buffer).is_ok_and(|length| length > 0);
+                if !heard || near.write_all(answer).is_err() {
+                    break;
+                }
+            }
+            if near.read(&mut buffer).is_ok_and(|length| length > 0 && buffer[0] != b'X') {
+                asked.store(true, Ordering::SeqCst);
+                let refusal = message(b'E', b"SFATAL\0VFATAL\0CXX000\0Mno more\0\0");
+                // Nobody need hear it.
+                let _gone = near.write_all(&refusal);
+            }
+        }
+    });
+    asked_more
 }
 
 /// Passes on what comes, as long as it may; then both sides are told that the line is gone.

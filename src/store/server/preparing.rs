@@ -14,9 +14,10 @@ use crate::store::sql::dialect::definitions_for_postgres;
 use crate::store::sql::{Session, SqlError, Transaction, params};
 
 /// The newest form of what is beside the tables.
-const BESIDE_VERSION: i32 = 2;
+const BESIDE_VERSION: i32 = 3;
 /// What the server has beside the tables of the file: when a process was seen last, by the server's clock, and the number of
-/// its last commit; and which server's reign it is, when that was first seen, and in which one a process was seen last.
+/// its last commit; and which server's reign it is, when that was first seen, and in which one a process was seen last. And of
+/// a run, whose host's path its input has.
 const BESIDE: [&str; BESIDE_VERSION as usize] = [
     "
 ALTER TABLE process ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
@@ -26,6 +27,9 @@ ALTER TABLE process ADD COLUMN last_commit INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE custody ADD COLUMN reign INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE custody ADD COLUMN reign_seen_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE process ADD COLUMN reign INTEGER NOT NULL DEFAULT 0;
+",
+    "
+ALTER TABLE run ADD COLUMN input_host TEXT NOT NULL DEFAULT '';
 ",
 ];
 

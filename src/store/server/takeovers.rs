@@ -64,22 +64,22 @@ pub(super) struct KnownCommits {
 
 impl Found {
     /// What begins a transaction that writes: which process this is, and whether the server tells its reign.
-    pub(super) fn writing(process: Option<(i64, &str)>, tells_reign: bool) -> String {
+    pub(super) fn writing(process: Option<&str>, tells_reign: bool) -> String {
         let found = Self::statement("commits", process, tells_reign);
         format!("SET LOCAL synchronous_commit TO on; UPDATE custody SET commits = commits + 1; {found}")
     }
 
     /// The same for one that only reads.
-    pub(super) fn reading(process: Option<(i64, &str)>, tells_reign: bool) -> String {
+    pub(super) fn reading(process: Option<&str>, tells_reign: bool) -> String {
         Self::statement("commits + 1", process, tells_reign)
     }
 
-    fn statement(count: &str, process: Option<(i64, &str)>, tells_reign: bool) -> String {
-        // After a takeover a number may be given to another process.
-        let ((process_key, name), reign) = (process.unwrap_or_default(), if tells_reign { REIGN } else { "NULL" });
+    fn statement(count: &str, process: Option<&str>, tells_reign: bool) -> String {
+        // By its name: after a takeover its number may be given to another process.
+        let (name, reign) = (process.unwrap_or_default(), if tells_reign { REIGN } else { "NULL" });
         format!(
             "SELECT concat_ws(' ', {count}, coalesce(last_commit, -1), custody.reign, reign_seen_at, {reign})
-             FROM custody LEFT JOIN process ON process_key = {process_key} AND lock_name = '{name}'"
+             FROM custody LEFT JOIN process ON lock_name = '{name}'"
         )
     }
 
@@ -101,11 +101,6 @@ impl Found {
     /// Whether a commit of ours whose answer was lost has come about.
     pub(super) fn has(&self, doubtful: Option<i64>) -> bool {
         doubtful.is_some() && self.last_commit == doubtful
-    }
-
-    /// Whether the process that has our number is ourselves. Nothing may be written about any other in our name.
-    pub(super) const fn knows_us(&self) -> bool {
-        self.last_commit.is_some()
     }
 
     /// Whether what was committed before is not there any more, of a process or of whoever has only counted.

@@ -10,7 +10,7 @@ use crate::clock::{BootId, BootTime, Clock, SharedClock};
 use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, MachineId, OperationId};
 use crate::store::{
     AccountKey, Admission, AttemptEnd, AttemptRequest, Claim, NewOperation, NewRun, OperationEffect, OperationState,
-    Reader, Refusal, RunKey, Settlement, Store,
+    Reader, Refusal, RunKey, Settlement, StatePlace, Store, UnfinishedRun,
 };
 
 /// The clock of a host that was started at another time than others.
@@ -19,11 +19,29 @@ struct HostClock {
     boot_id: BootId,
     origin: std::time::Instant,
     boot_origin: BootTime,
+    jumped: std::sync::atomic::AtomicU64,
+}
+
+impl HostClock {
+    fn up_for(hours: u64) -> Self {
+        Self {
+            boot_id: BootId::new("the same".into()),
+            origin: std::time::Instant::now(),
+            boot_origin: BootTime::from_microseconds(0).plus(Duration::from_hours(hours)),
+            jumped: 0.into(),
+        }
+    }
+
+    /// Lets so much time pass at once.
+    fn jump(&self, seconds: u64) {
+        self.jumped.fetch_add(seconds, std::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 impl Clock for HostClock {
     fn boot_time(&self) -> BootTime {
-        self.boot_origin.plus(self.origin.elapsed())
+        let jumped = Duration::from_secs(self.jumped.load(std::sync::atomic::Ordering::SeqCst));
+        self.boot_origin.plus(self.origin.elapsed() + jumped)
     }
 
     fn wall_time(&self) -> Timestamp {
@@ -37,11 +55,7 @@ impl Clock for HostClock {
 
 /// The clock of a host that has been up for so long. All of them show the same start of the machine, as containers do.
 pub(super) fn up_for(hours: u64) -> SharedClock {
-    Arc::new(HostClock {
-        boot_id: BootId::new("the same".into()),
-        origin: std::time::Instant::now(),
-        boot_origin: BootTime::from_microseconds(0).plus(Duration::from_hours(hours)),
-    })
+    Arc::new(HostClock::up_for(hours))
 }
 
 pub(super) fn request(account: AccountKey, run: Option<RunKey>, quota: &str) -> AttemptRequest {
@@ -199,6 +213,90 @@ async fn whoever_may_not_look_into_the_schema_is_told_that() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_too_old_is_refused_before_anything_is_asked_of_it() {
+    let table = [("9.6.24", true), ("12.18 (Debian 12.18-1.pgdg120+1)", true), ("13beta1", false), ("", false)];
+    for (version, is_refused) in table {
+        let directory = tempfile::tempdir().expect("a directory");
+        let asked = between::greet(directory.path(), version);
+        let address = cluster::on_socket(directory.path(), "any");
+        for failed in [
+            Store::open_on(&address, up_for(1)).await.map(drop).expect_err("there is no such server"),
+            Reader::open_on(&address).await.map(drop).expect_err("there is no such server"),
+        ] {
+            let (words, cause) = (failed.to_string(), std::error::Error::source(&failed).map(ToString::to_string));
+            assert_eq!(words.ends_with("is on a server that is too old"), is_refused, "{version:?}: {words}");
+            if is_refused {
+                assert_eq!(cause, Some(format!("it is PostgreSQL {version}")));
+                assert_eq!(crate::exit::storage_status(&failed).code(), 2);
+                let hint = failed.hint().expect("a hint");
+                assert!(hint.starts_with("tagfleet needs PostgreSQL 13 or later: "), "{hint}");
+            }
+        }
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), !is_refused, "{version:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_the_dead_are_waited_for_since_their_host_was_seen_last_and_not_since_it_counts_as_dead() {
+    let Some(address) = cluster::new_database() else { return };
+    let dying = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let account = dying.account("tenant", "app").await.expect("an account");
+    let run = new_run(&dying, account, "first").await;
+    dying.claim_run(run).await.expect("an answer");
+    let admission = dying.admit(request(account, Some(run), "9/1h")).await.expect("an answer");
+    assert!(matches!(admission, Admission::Granted(_)), "{admission:?}");
+    dying.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    // What it had still to say is said.
+    dying.account("tenant", "app").await.expect("an account");
+    let clock = Arc::new(HostClock::up_for(7));
+    let other = Store::open_on(&address, clock.clone()).await.expect("a store");
+    let silent_for = |claim: Claim| match claim {
+        Claim::Held(holders) => holders[0].silent_from.map(|until| until.duration_since(Timestamp::now()).as_secs()),
+        Claim::Granted => panic!("a call may still arrive"),
+    };
+    assert_eq!(silent_for(other.claim_run(run).await.expect("an answer")), None, "it lives");
+    let seen = other.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(seen, Admission::Granted(_)), "{seen:?}");
+    clock.jump(30);
+    cluster::tell(&address, "UPDATE tagfleet.process SET seen_at = seen_at - 60000000 WHERE process_key = 1");
+    // 45 seconds after it left the call cannot arrive any more: 5 to leave, 10 of its time-out, 30 on the way.
+    let left = silent_for(other.claim_run(run).await.expect("an answer")).expect("it is dead");
+    assert!((0..15).contains(&left), "{left} s");
+    clock.jump(15);
+    assert_eq!(other.claim_run(run).await.expect("an answer"), Claim::Granted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_path_of_an_input_counts_only_on_the_host_that_has_named_it() {
+    let Some(address) = cluster::new_database() else { return };
+    let store = Store::open_on(&address, up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let unfinished = async || {
+        let runs = store.unfinished_runs(account, &NewRun::sample(account).host).await.expect("the runs");
+        let [run] = runs.try_into().expect("one run");
+        let UnfinishedRun { run, has_our_paths, earlier_paths, .. } = run;
+        (run.key, has_our_paths, earlier_paths.into_iter().filter(|path| !path.is_empty()).count())
+    };
+    let first = new_run(&store, account, "first").await;
+    store.claim_run(first).await.expect("an answer");
+    assert_eq!(unfinished().await, (first, true, 0));
+    let mut last = first;
+    // As one that is gone on with by whoever has the same operations.
+    for (host, earlier_paths) in [(None, 1), (Some("elsewhere"), 0), (None, 1)] {
+        if let Some(host) = host {
+            cluster::tell(&address, &format!("UPDATE tagfleet.run SET input_host = '{host}'"));
+            // Also where it was resumed here.
+            store.claim_run(last).await.expect("an answer");
+            assert_eq!(unfinished().await, (last, false, 1));
+        }
+        let next = new_run(&store, account, "next").await;
+        store.succeed(last, next).await.expect("a successor");
+        last = next;
+        assert_eq!(unfinished().await, (next, true, earlier_paths));
+    }
+}
+
 /// Makes so many calls of a run, one after the other.
 async fn make_calls(store: &Store, account: AccountKey, run: Option<RunKey>, count: usize, before: impl Fn()) {
     for _ in 0..count {
@@ -218,11 +316,57 @@ async fn a_commit_whose_answer_is_lost_takes_place_once() {
     let account = store.account("tenant", "app").await.expect("an account");
     let run = new_run(&store, account, "first").await;
     store.claim_run(run).await.expect("an answer");
-    make_calls(&store, account, Some(run), 5, || line.lose_an_answer()).await;
+    make_calls(&store, account, Some(run), 5, || line.lose_an_answer_after(0)).await;
     assert_eq!(line.lost(), 10, "of each call's two commits the answers are lost");
     let written = "SELECT (SELECT count(*) || ' ' || count(ended) FROM tagfleet.attempt) || ' ' ||
         (SELECT attempts FROM tagfleet.operation)";
     assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("5 5 5"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_commit_of_a_command_has_its_answer_lost_takes_place_once() {
+    for commits in 0_u32.. {
+        let Some(place) = cluster::new_place() else { return };
+        let line = Line::to(&place);
+        line.lose_an_answer_after(commits);
+        // The first one makes the tables, the other finds them.
+        for command in 0..2 {
+            let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
+            let account = store.account("tenant", "app").await.expect("an account");
+            let run = new_run(&store, account, &format!("run {command}")).await;
+            assert_eq!(store.claim_run(run).await.expect("an answer"), Claim::Granted);
+            make_calls(&store, account, Some(run), 1, || {}).await;
+            assert!(store.put_in_order().await.is_none());
+        }
+        let written = "SELECT (SELECT count(*) || ' ' || sum(ended) FROM tagfleet.process) || ' ' ||
+            (SELECT count(*) || ' ' || count(ended) FROM tagfleet.attempt) || ' ' ||
+            (SELECT sum(attempts) FROM tagfleet.operation) || ' ' || (SELECT count(*) FROM tagfleet.timeline)";
+        assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("2 2 2 2 2 1"), "commit {commits}");
+        if line.lost() == 0 {
+            assert!(commits > 12, "{commits}: the answers to many more commits can be lost");
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_is_moved_to_a_server_is_there_once_also_where_the_answer_to_its_commit_is_lost() {
+    let (Some(from), Some(to)) = (cluster::new_place(), cluster::new_place()) else { return };
+    let line = Line::to(&to);
+    let source = Store::open_on(&from.address, up_for(1)).await.expect("a store");
+    let account = source.account("tenant", "app").await.expect("an account");
+    make_calls(&source, account, None, 1, || {}).await;
+    source.put_in_order().await;
+    let [source, destination] = [from.address, line.address(&to)].map(|address| StatePlace::Server(Box::new(address)));
+    destination.prepare(up_for(5000)).await.expect("the tables");
+    // Before it there are those of looking at the tables, of entering, and of what the dead leave.
+    line.lose_an_answer_after(3);
+    let copied = source.copy_to(&destination, up_for(5000)).await.expect("a copy");
+    assert!(copied.is_some(), "it was empty");
+    assert_eq!(line.lost(), 1);
+    let next = Store::open_on(&to.address, up_for(9)).await.expect("a store");
+    let refused = next.admit(request(account, None, "1/1h")).await.expect("an answer");
+    assert!(matches!(refused, Admission::Refused(Refusal::Window { .. })), "the call counts there: {refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

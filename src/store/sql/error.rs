@@ -20,6 +20,9 @@ pub(in crate::store) enum SqlError {
     /// The server refused, or the connection to it has ended.
     #[error(transparent)]
     Postgres(#[from] tokio_postgres::Error),
+    /// The server is of a version that is too old.
+    #[error("it is PostgreSQL {0}")]
+    OldServer(Box<str>),
     /// The server did not answer in time.
     #[error("the server does not answer")]
     NoAnswer,

@@ -27,6 +27,8 @@ use super::{Column, Parameter, SqlError, Value, dialect};
 use crate::store::absence::Patience;
 use crate::store::waiting::Waiting;
 
+/// The oldest version of a server that knows all that is asked of it.
+pub(in crate::store) const OLDEST_VERSION: u32 = 13;
 /// How long a statement is waited for, whatever the server says of its own patience.
 pub(in crate::store) const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
 /// How long a connection may take to come about.
@@ -74,10 +76,10 @@ impl Session {
     ) -> Result<Self, SqlError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(SqlError::Thread)?;
         let connecting = async {
-            Ok::<_, SqlError>(match tls {
+            match tls {
                 Some(tls) => attended(config.connect(tls).await?),
                 None => attended(config.connect(NoTls).await?),
-            })
+            }
         };
         let client = runtime.block_on(in_time(LONGEST_CONNECT, &patience, connecting)).ok_or(SqlError::NoAnswer)??;
         Ok(Self {
@@ -265,19 +267,26 @@ async fn after_all<Answer>(
     }
 }
 
-/// The client of a connection that is attended to from now on, whenever the runtime moves.
-fn attended<Stream, Tls>((client, connection): (Client, Connection<Stream, Tls>)) -> Client
+/// The client of a connection that is attended to from now on, whenever the runtime moves. Nothing is asked of a server that
+/// says it is too old.
+fn attended<Stream, Tls>((client, connection): (Client, Connection<Stream, Tls>)) -> Result<Client, SqlError>
 where
     Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     Tls: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let version = connection.parameter("server_version").unwrap_or_default();
+    let major =
+        version.split(|character: char| !character.is_ascii_digit()).next().and_then(|major| major.parse().ok());
+    if major.is_some_and(|major: u32| major < OLDEST_VERSION) {
+        return Err(SqlError::OldServer(version.into()));
+    }
     tokio::spawn(async move {
         // Whoever asks next is told.
         if let Err(error) = connection.await {
             tracing::debug!(%error, "the connection to the state's server has ended");
         }
     });
-    client
+    Ok(client)
 }
 
 /// Each value with its type, so that nobody has to ask the server for it.
