@@ -214,7 +214,9 @@ mod tests {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("our own file");
         };
         check(&state).expect("none of the files is there yet");
-        database_files(&state).iter().for_each(|file| drop(create_private_file(file).expect("our own file")));
+        for file in database_files(&state) {
+            drop(create_private_file(&file).expect("our own file"));
+        }
         assert!(is_private(&state));
         for file in database_files(&state).into_iter().chain([lock_directory(&state)]) {
             for (mode, is_safe) in [(0o644, true), (0o664, false), (0o602, false), (0o700, true)] {
