@@ -166,7 +166,9 @@ impl FilterErrorKind {
             return Self::UnknownQualifier { message, hint };
         }
         let known = columns.known(qualifier);
-        let nearest = super::names::nearest(&name.written(), known.iter().map(String::as_str)).map(str::to_owned);
+        let names = || known.iter().map(String::as_str);
+        let nearest = super::names::nearest(&name.written(), names());
+        let nearest = nearest.or_else(|| super::names::only_ending(&name.name, names())).map(str::to_owned);
         Self::UnknownColumn { name, nearest, known }
     }
 }

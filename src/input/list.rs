@@ -167,7 +167,7 @@ impl List {
         let opening = Opening::read(&mut text, options.accepted, needed).map_err(unreadable)?;
         let mut cells = Cells::new(opening.dialect.delimiter);
         let mut rows = ListReading::new(opening, options);
-        rows.notes.extend(hidden_columns(sheet.as_ref(), &rows.columns));
+        rows.notes.extend(hidden_columns(sheet.as_ref(), &rows.columns, &rows.header, &[]));
         loop {
             match text.next_record(&mut cells) {
                 Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text, sheet: sheet.as_ref() })?,

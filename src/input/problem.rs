@@ -139,6 +139,16 @@ pub enum ProblemKind {
         /// The physical line on which the row ends, when it is another than that on which it begins.
         last_line: Option<u32>,
     },
+    /// The same in a workbook, which needs no quotation marks.
+    #[error(
+        "the row has {found} cells and the header {expected}; name the further columns in the header, or empty these cells"
+    )]
+    SurplusCells {
+        /// The row's cells.
+        found: usize,
+        /// The header's cells.
+        expected: usize,
+    },
     /// The row is one cell that holds all others.
     #[error("the whole row is one quoted cell; remove the quotation marks around it, and write those within it once")]
     QuotedRow,
@@ -159,6 +169,15 @@ pub enum ProblemKind {
     /// A tenant that no profile is for.
     #[error("no profile is for the tenant \"{found}\"; write a profile for it, or correct the cell")]
     UnknownTenant {
+        /// The cell.
+        found: Excerpt,
+    },
+    /// Another tenant than the one that is signed in to.
+    #[error(
+        "the row is for the tenant \"{found}\", and this command signs in to another one; write a profile for each tenant, \
+         remove the row, or run such rows here with --accept other-tenants"
+    )]
+    OtherTenant {
         /// The cell.
         found: Excerpt,
     },
@@ -347,12 +366,13 @@ impl ProblemKind {
             Self::Uncomputed => "uncomputed",
             Self::ShownOtherwise { .. } => "shown_otherwise",
             Self::BlankBeforeQuote => "blank_before_quote",
-            Self::RaggedRow { .. } => "ragged_row",
+            Self::RaggedRow { .. } | Self::SurplusCells { .. } => "ragged_row",
             Self::QuotedRow => "quoted_row",
             Self::OtherDelimiter { .. } => "other_delimiter",
             Self::CommentRow => "comment_row",
             Self::MissingTenant => "missing_tenant",
             Self::UnknownTenant { .. } => "unknown_tenant",
+            Self::OtherTenant { .. } => "other_tenant",
             Self::MissingMachine => "missing_machine",
             Self::MachinePlaceholder { .. } => "machine_placeholder",
             Self::OtherKey { .. } => "other_key",
@@ -391,6 +411,7 @@ impl ProblemKind {
             Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
             Self::HiddenRow => Some(Doubt::HiddenRows),
             Self::MergedCell => Some(Doubt::MergedCells),
+            Self::OtherTenant { .. } => Some(Doubt::OtherTenants),
             Self::OddTag { .. } => Some(Doubt::OddTags),
             Self::CaseVariant { .. } => Some(Doubt::CaseVariants),
             Self::StateColumn { .. } => Some(Doubt::StateColumns),
