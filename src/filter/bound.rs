@@ -174,14 +174,14 @@ impl FilterErrorKind {
 }
 
 /// Counts cells that were not of the type that a filter needs; holds memory that is used for every row.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
     rows: u64,
     columns: Vec<UnreadColumn>,
     scratch: String,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct UnreadColumn {
     wanted: &'static str,
     cells: u64,

@@ -112,6 +112,9 @@ pub enum ProblemKind {
     /// A cell of a workbook of which nobody knows yet what it shows.
     #[error("the cell holds a formula whose value was never computed; open the workbook in a spreadsheet and save it")]
     Uncomputed,
+    /// A cell by which rows are selected, and that holds the error of a formula.
+    #[error("a formula of the workbook ends in \"{found}\" here, so the row may be meant or not; correct the formula")]
+    ErrorCell { found: Excerpt },
     /// A cell of a workbook whose format shows something else than it holds.
     #[error(
         "the workbook shows something else than \"{held}\" here, since the cell has a format; give it the format Text, and \
@@ -364,6 +367,7 @@ impl ProblemKind {
             Self::HiddenRow => "hidden_row",
             Self::MergedCell => "merged_cell",
             Self::Uncomputed => "uncomputed",
+            Self::ErrorCell { .. } => "error_cell",
             Self::ShownOtherwise { .. } => "shown_otherwise",
             Self::BlankBeforeQuote => "blank_before_quote",
             Self::RaggedRow { .. } | Self::SurplusCells { .. } => "ragged_row",

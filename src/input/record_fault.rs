@@ -120,6 +120,21 @@ impl Expected<'_> {
         None
     }
 
+    /// What is wrong with the cells of a record of a workbook by which it is selected or not.
+    pub(super) fn selecting_fault<R: Read>(
+        &self,
+        record: &Record<'_, R>,
+        selecting: &[usize],
+    ) -> Option<(Field, ProblemKind)> {
+        let error = |position: usize| {
+            let cell = record.cell(position).trim();
+            let is_error = record.sheet.is_some() && is_spreadsheet_error(cell);
+            is_error.then(|| ProblemKind::ErrorCell { found: Excerpt::new(cell) })
+        };
+        let fault = |position: usize| self.cell_fault(record, position).or_else(|| error(position));
+        selecting.iter().find_map(|position| Some((Field::Beside(*position), fault(*position)?)))
+    }
+
     /// Why a cell of a workbook is not empty, although it has no text.
     pub(super) fn cell_fault<R: Read>(&self, record: &Record<'_, R>, position: usize) -> Option<ProblemKind> {
         let (sheet, line) = (record.sheet?, record.place.first_line);

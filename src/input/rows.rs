@@ -153,11 +153,7 @@ impl<'m> Rows<'m> {
         let expected =
             Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
         let fault = expected.fault_of(record, machine, has_blanks, &mut self.allowed);
-        let fault = fault.or_else(|| {
-            self.selecting
-                .iter()
-                .find_map(|position| Some((Field::Beside(*position), expected.cell_fault(record, *position)?)))
-        });
+        let fault = fault.or_else(|| expected.selecting_fault(record, &self.selecting));
         let of_nobody = || self.tenants.as_ref().and_then(|tenants| tenants.fault(trim(record.cell(tenants.position))));
         let fault = fault.or_else(|| Some((Field::Row, of_nobody()?)));
         let fault = fault.or_else(|| self.unsure_column(record));

@@ -133,6 +133,17 @@ fn a_hidden_column_that_a_filter_reads_is_told() {
 }
 
 #[test]
+fn the_error_of_a_formula_selects_no_row_and_leaves_none_out() {
+    let rows =
+        [cells(1, &["machineId", "Group", "note"]), cells(2, &[&id(1), "X", "#N/A"]), cells(3, &[&id(2), "#N/A", ""])];
+    let filter = Filter::parse("Group != \"Y\"", jiff::Timestamp::UNIX_EPOCH).expect("a filter");
+    let orders = Orders::new(&["T".to_owned()], &[], None, Accepted::default()).expect("orders");
+    let options = InputOptions { orders: Some(orders), ..InputOptions::default() };
+    let sheet = read_selected(book(&rows, ("", "")).as_slice(), &options, Some(filter), None).expect("a sheet");
+    assert_eq!(found(&sheet), (vec![2], vec!["3 Group error_cell".to_owned()]));
+}
+
+#[test]
 fn of_a_list_every_column_is_read() {
     let rows = [
         cells(1, &["Name", "Dep", "Floor"]),
