@@ -436,7 +436,10 @@ impl MachineColumn {
         match machine {
             MachineReference::Name(name) => {
                 self.has_name |= machine.is_plausible();
-                self.first.get_or_insert_with(|| (place, Excerpt::new(name)));
+                // What is there tells more than what is missing.
+                if self.first.as_ref().is_none_or(|(_, found)| *found == Excerpt::new("")) {
+                    self.first = Some((place, Excerpt::new(name)));
+                }
             }
             MachineReference::Entra(_) => (self.has_id, self.has_entra) = (true, true),
             MachineReference::Id(_) => self.has_id = true,

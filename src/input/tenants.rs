@@ -128,7 +128,7 @@ mod tests {
         let doubtful = ["5 other_tenant", "6 other_tenant", "8 other_tenant"].map(str::to_owned).to_vec();
         let (requests, problems, sheet) = found(OWN, &[]);
         assert_eq!((requests, problems), (5, [doubtful, vec![wrong.clone()]].concat()));
-        insta::assert_snapshot!(sheet.problems[0], @"");
+        insta::assert_snapshot!(sheet.problems[0], @r#"row 5, line 6: the row is for the tenant "5a5a0000-0000-4000-8000-000000000002", and this command signs in to another one; write a profile for each tenant, remove the row, or run such rows here with --accept other-tenants"#);
         let (requests, problems, sheet) = found(OWN, &[Doubt::OtherTenants]);
         assert_eq!((requests, problems), (7, vec![wrong.clone()]));
         let notes: Vec<String> = sheet.notes.iter().map(ToString::to_string).collect();

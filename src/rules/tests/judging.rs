@@ -135,7 +135,12 @@ fn the_error_of_a_formula_decides_nothing() {
     };
     let machines = [of("a", "Servers"), of("b", "#N/A"), of("c", "#N/A"), of("d", "Desks")];
     let told = Listed::of(machines).wishes(&mut declaration, &BTreeMap::new()).expect("no conflict");
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    a: Add tag "TIER-0" by tier
+    a: Remove tag "SITE-X" by [own]
+    d: Add tag "SITE-X" by group
+    d: Remove tag "TIER-0" by [own]
+    "#);
 }
 
 #[test]
@@ -148,7 +153,11 @@ fn cells_that_a_condition_could_not_read_are_told_with_it() {
     let machines = ["a", "b", "c", "d"].map(|name| machine(name, &["TIER-0"]));
     let (told, account) = Listed::of(machines).judged(&mut declaration, &BTreeMap::new()).expect("no conflict");
     assert_eq!(told.len(), 3, "{told:?}");
-    insta::assert_snapshot!(account.text(), @"");
+    insta::assert_snapshot!(account.text(), @r#"
+    Rules of fleet: 3 of 4 machines in scope.
+      the scope: 1 cell is not a number in cmdb.Floor, so the filter's comparisons with it are false; the first is "top"
+      "bought": 2 cells are not a date in cmdb.Bought, so the filter's comparisons with them are false; the first is "20.11.2026"
+    "#);
     assert_eq!(account.json()["rules"][0]["unread_cells"], 2);
 }
 
