@@ -113,10 +113,9 @@ mod tests {
     fn without_a_profile_the_id_of_another_tenant_is_doubtful() {
         let own = OWN.to_lowercase();
         let nobody = "00000000-0000-0000-0000-000000000000";
-        let rows: String = [&own, "Contoso", "", nobody, OTHER, &format!("{{{OTHER}}}"), &format!("{{{OWN}}} ")]
-            .iter()
+        let rows = [&own, "Contoso", "", nobody, OTHER, &format!("{{{OTHER}}}"), &format!("{{{OWN}}} ")]
             .map(|tenant| format!("web01,A,Add,{tenant}\n"))
-            .collect();
+            .concat();
         let found = |signed_in: &str, doubts: &[Doubt]| {
             let text = format!("Hostname,tag,action,Tenant Id\n{rows}web02,A,Ad,{OTHER}\n");
             let sheet = read(text.as_bytes(), &options(signed_in, doubts)).expect("a sheet");
