@@ -80,6 +80,7 @@ pub(super) fn input_order(
             orders,
             sheet: arguments.sheet.clone(),
             tenants: tenants(settings),
+            signed_in: signed_in(settings),
             ..InputOptions::default()
         },
         skip_invalid: arguments.skip_invalid,
@@ -125,6 +126,12 @@ fn orders(arguments: &InputArguments) -> Result<Option<Orders>, CommandError> {
 fn tenants(settings: &Profile) -> Option<Tenants> {
     let (own, others) = (settings.own_tenant.clone(), settings.other_tenants.clone());
     settings.name.is_some().then_some(Tenants { own, others })
+}
+
+/// The tenant that is signed in to, as far as that is known beforehand, where no profile chooses rows.
+fn signed_in(settings: &Profile) -> Option<String> {
+    let tenant = settings.variable("AZURE_TENANT_ID").filter(|_| settings.name.is_none());
+    tenant.and_then(|tenant| tenant.into_string().ok())
 }
 
 /// The longest file of a filter that is read; longer ones are refused as filters.

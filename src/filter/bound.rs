@@ -166,20 +166,22 @@ impl FilterErrorKind {
             return Self::UnknownQualifier { message, hint };
         }
         let known = columns.known(qualifier);
-        let nearest = super::names::nearest(&name.written(), known.iter().map(String::as_str)).map(str::to_owned);
+        let names = || known.iter().map(String::as_str);
+        let nearest = super::names::nearest(&name.written(), names());
+        let nearest = nearest.or_else(|| super::names::only_ending(&name.name, names())).map(str::to_owned);
         Self::UnknownColumn { name, nearest, known }
     }
 }
 
 /// Counts cells that were not of the type that a filter needs; holds memory that is used for every row.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
     rows: u64,
     columns: Vec<UnreadColumn>,
     scratch: String,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct UnreadColumn {
     wanted: &'static str,
     cells: u64,

@@ -103,12 +103,20 @@ pub trait Columns {
     }
 }
 
+/// Brackets and blanks are not what makes a name another.
+fn bare(name: &str) -> String {
+    name.to_lowercase().replace(['[', ']', '\'', ' '], "")
+}
+
+/// The only one of these names that ends with a word, as `currentDeviceValue` does with `deviceValue`.
+pub(super) fn only_ending<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let word = bare(word);
+    let mut ending = names.into_iter().filter(|name| !word.is_empty() && bare(name).ends_with(&word));
+    ending.next().filter(|_| ending.next().is_none())
+}
+
 /// The one of these names that a word was probably meant for.
 pub(crate) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    /// Brackets and blanks are not what makes a name another.
-    fn bare(name: &str) -> String {
-        name.to_lowercase().replace(['[', ']', '\'', ' '], "")
-    }
     if word.len() > COMPARED_BYTES {
         return None;
     }

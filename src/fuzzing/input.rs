@@ -66,6 +66,7 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         sheet: None,
         ids_only: is_set(3),
         tenants: None,
+        signed_in: None,
     }
 }
 

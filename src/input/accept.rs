@@ -14,6 +14,8 @@ pub enum Doubt {
     CaseVariants,
     /// Device values that stand in an export, without an action that orders them
     StateColumns,
+    /// Rows that name another tenant than the one that is signed in to
+    OtherTenants,
     /// Rows of a workbook that a filter or somebody hides
     HiddenRows,
     /// Rows of a workbook with a cell that a merged area covers
@@ -24,11 +26,12 @@ pub enum Doubt {
 
 impl Doubt {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LineBreaks,
         Self::OddTags,
         Self::CaseVariants,
         Self::StateColumns,
+        Self::OtherTenants,
         Self::HiddenRows,
         Self::MergedCells,
         Self::MisnamedColumns,
@@ -41,6 +44,7 @@ impl Doubt {
             Self::OddTags => "odd-tags",
             Self::CaseVariants => "case-variants",
             Self::StateColumns => "state-columns",
+            Self::OtherTenants => "other-tenants",
             Self::HiddenRows => "hidden-rows",
             Self::MergedCells => "merged-cells",
             Self::MisnamedColumns => "misnamed-columns",

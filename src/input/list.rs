@@ -167,7 +167,7 @@ impl List {
         let opening = Opening::read(&mut text, options.accepted, needed).map_err(unreadable)?;
         let mut cells = Cells::new(opening.dialect.delimiter);
         let mut rows = ListReading::new(opening, options);
-        rows.notes.extend(hidden_columns(sheet.as_ref(), &rows.columns));
+        rows.notes.extend(hidden_columns(sheet.as_ref(), &rows.columns, &rows.header, &[]));
         loop {
             match text.next_record(&mut cells) {
                 Ok(Some(place)) => rows.take(&Record { place, cells: &cells, text: &text, sheet: sheet.as_ref() })?,
@@ -268,8 +268,8 @@ impl<'o> ListReading<'o> {
     }
 
     fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), ListError> {
-        let cell = trim(record.cell(self.columns.machine.position));
-        if record.is_skipped(cell, &self.columns.machine.name, &self.header, &mut self.skipped) {
+        let cell = record.cell(self.columns.machine.position).trim_ascii();
+        if record.is_skipped(trim(cell), &self.columns.machine.name, &self.header, &mut self.skipped) {
             return Ok(());
         }
         self.row_count = next_row(self.row_count).map_err(ListError::Unreadable)?.0;

@@ -89,6 +89,7 @@ pub(crate) use self::machine_filter::MachineFilter;
 pub(crate) use self::note::Note;
 pub use self::options::InputOptions;
 pub use self::orders::Orders;
+pub(crate) use self::placeholders::is_spreadsheet_error;
 #[cfg(test)]
 pub(crate) use self::problem::ProblemKind;
 pub(crate) use self::problem::{KeyKind, Problem};

@@ -28,4 +28,7 @@ pub struct InputOptions {
     pub ids_only: bool,
     /// Whose rows may be: those of others are left out, and those of nobody in error; `None` where no row says whose it is.
     pub tenants: Option<Tenants>,
+    /// The id of the tenant that is signed in to, where that is known and no profile says whose rows may be: a row that names
+    /// another one is doubtful.
+    pub signed_in: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 /// Whether a cell holds what a spreadsheet shows in place of a value: `#N/A`, `#REF!`, `#####`, also in the languages in
 /// which spreadsheets write them.
-pub(super) fn is_spreadsheet_error(text: &str) -> bool {
+pub(crate) fn is_spreadsheet_error(text: &str) -> bool {
     const WORDS: [&str; 7] = ["N/A", "NV", "N/D", "N/V", "GETTING_DATA", "I/T", "YOK"];
     if let Some(number) = text.strip_prefix("Err:") {
         return number.parse::<u16>().is_ok();

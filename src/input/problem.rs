@@ -112,6 +112,9 @@ pub enum ProblemKind {
     /// A cell of a workbook of which nobody knows yet what it shows.
     #[error("the cell holds a formula whose value was never computed; open the workbook in a spreadsheet and save it")]
     Uncomputed,
+    /// A cell by which rows are selected, and that holds the error of a formula.
+    #[error("a formula of the workbook ends in \"{found}\" here, so the row may be meant or not; correct the formula")]
+    ErrorCell { found: Excerpt },
     /// A cell of a workbook whose format shows something else than it holds.
     #[error(
         "the workbook shows something else than \"{held}\" here, since the cell has a format; give it the format Text, and \
@@ -139,6 +142,16 @@ pub enum ProblemKind {
         /// The physical line on which the row ends, when it is another than that on which it begins.
         last_line: Option<u32>,
     },
+    /// The same in a workbook, which needs no quotation marks.
+    #[error(
+        "the row has {found} cells and the header {expected}; name the further columns in the header, or empty these cells"
+    )]
+    SurplusCells {
+        /// The row's cells.
+        found: usize,
+        /// The header's cells.
+        expected: usize,
+    },
     /// The row is one cell that holds all others.
     #[error("the whole row is one quoted cell; remove the quotation marks around it, and write those within it once")]
     QuotedRow,
@@ -159,6 +172,15 @@ pub enum ProblemKind {
     /// A tenant that no profile is for.
     #[error("no profile is for the tenant \"{found}\"; write a profile for it, or correct the cell")]
     UnknownTenant {
+        /// The cell.
+        found: Excerpt,
+    },
+    /// Another tenant than the one that is signed in to.
+    #[error(
+        "the row is for the tenant \"{found}\", and this command signs in to another one; write a profile for each tenant, \
+         remove the row, or run such rows here with --accept other-tenants"
+    )]
+    OtherTenant {
         /// The cell.
         found: Excerpt,
     },
@@ -345,14 +367,16 @@ impl ProblemKind {
             Self::HiddenRow => "hidden_row",
             Self::MergedCell => "merged_cell",
             Self::Uncomputed => "uncomputed",
+            Self::ErrorCell { .. } => "error_cell",
             Self::ShownOtherwise { .. } => "shown_otherwise",
             Self::BlankBeforeQuote => "blank_before_quote",
-            Self::RaggedRow { .. } => "ragged_row",
+            Self::RaggedRow { .. } | Self::SurplusCells { .. } => "ragged_row",
             Self::QuotedRow => "quoted_row",
             Self::OtherDelimiter { .. } => "other_delimiter",
             Self::CommentRow => "comment_row",
             Self::MissingTenant => "missing_tenant",
             Self::UnknownTenant { .. } => "unknown_tenant",
+            Self::OtherTenant { .. } => "other_tenant",
             Self::MissingMachine => "missing_machine",
             Self::MachinePlaceholder { .. } => "machine_placeholder",
             Self::OtherKey { .. } => "other_key",
@@ -391,6 +415,7 @@ impl ProblemKind {
             Self::LineBreaks { .. } => Some(Doubt::LineBreaks),
             Self::HiddenRow => Some(Doubt::HiddenRows),
             Self::MergedCell => Some(Doubt::MergedCells),
+            Self::OtherTenant { .. } => Some(Doubt::OtherTenants),
             Self::OddTag { .. } => Some(Doubt::OddTags),
             Self::CaseVariant { .. } => Some(Doubt::CaseVariants),
             Self::StateColumn { .. } => Some(Doubt::StateColumns),

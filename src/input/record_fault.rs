@@ -67,7 +67,11 @@ impl Expected<'_> {
         is_ragged.then(|| {
             let place = record.place;
             let last_line = (place.last_line > place.first_line).then_some(place.last_line);
-            (Field::Row, ProblemKind::RaggedRow { found, expected, last_line })
+            let kind = match record.sheet {
+                Some(_) => ProblemKind::SurplusCells { found, expected },
+                None => ProblemKind::RaggedRow { found, expected, last_line },
+            };
+            (Field::Row, kind)
         })
     }
 
@@ -114,6 +118,21 @@ impl Expected<'_> {
             }
         }
         None
+    }
+
+    /// What is wrong with the cells of a record of a workbook by which it is selected or not.
+    pub(super) fn selecting_fault<R: Read>(
+        &self,
+        record: &Record<'_, R>,
+        selecting: &[usize],
+    ) -> Option<(Field, ProblemKind)> {
+        let error = |position: usize| {
+            let cell = record.cell(position).trim();
+            let is_error = record.sheet.is_some() && is_spreadsheet_error(cell);
+            is_error.then(|| ProblemKind::ErrorCell { found: Excerpt::new(cell) })
+        };
+        let fault = |position: usize| self.cell_fault(record, position).or_else(|| error(position));
+        selecting.iter().find_map(|position| Some((Field::Beside(*position), fault(*position)?)))
     }
 
     /// Why a cell of a workbook is not empty, although it has no text.
@@ -175,12 +194,24 @@ pub(super) fn column_name(field: Field, columns: &Columns, header: &[String]) ->
     }
 }
 
-/// The names of the columns that are read and that a workbook hides.
-pub(super) fn hidden_columns(sheet: Option<&SheetRows>, columns: &Columns) -> Option<Note> {
+/// The names of the columns that are read and that a workbook hides; with the `further` ones of the header, which are read,
+/// too.
+pub(super) fn hidden_columns(
+    sheet: Option<&SheetRows>,
+    columns: &Columns,
+    header: &[String],
+    further: &[usize],
+) -> Option<Note> {
     let read = [Some(&columns.machine), columns.tag.as_ref(), columns.action.as_ref(), columns.value.as_ref()];
-    let is_hidden = |column: &&Column| sheet.is_some_and(|sheet| sheet.hides_column(column.position));
-    let hidden = read.into_iter().flatten().filter(is_hidden);
-    let names: Vec<Excerpt> = hidden.map(|column| Excerpt::new(&column.name)).collect();
+    let read = read.into_iter().flatten().map(|column| column.position);
+    let mut hidden: Vec<usize> = Vec::new();
+    for position in read.chain(further.iter().copied()) {
+        if sheet.is_some_and(|sheet| sheet.hides_column(position)) && !hidden.contains(&position) {
+            hidden.push(position);
+        }
+    }
+    let names = hidden.into_iter().filter_map(|position| header.get(position));
+    let names: Vec<Excerpt> = names.map(|name| Excerpt::new(name.trim())).collect();
     (!names.is_empty()).then_some(Note::HiddenColumns(names))
 }
 

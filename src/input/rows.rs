@@ -29,7 +29,7 @@ use super::sheet::{ChunkPlaces, Sheet};
 use super::skipped::SkippedRecords;
 use super::spool::SpoolWriter;
 use super::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
-use super::tenants::TenantColumn;
+use super::tenants::{SignedIn, TenantColumn};
 use super::text::Text;
 use super::workbook::SheetRows;
 use crate::model::{Change, MachineId, MachineReference, Request, Requests, RowNumber};
@@ -55,7 +55,7 @@ pub(super) fn read<R: Read>(
             Err(error) => return Err(error),
         }
     }
-    rows.notes.extend(hidden_columns(sheet, &rows.columns));
+    rows.notes.extend(hidden_columns(sheet, &rows.columns, &rows.header, &rows.selecting));
     rows.finish()
 }
 
@@ -71,6 +71,7 @@ struct Rows<'m> {
     allows_names: bool,
     selection: Option<Selection<'m>>,
     tenants: Option<TenantColumn>,
+    signed_in: Option<SignedIn>,
     /// The columns by which rows are selected.
     selecting: Vec<usize>,
     /// How many are selected, where some may not be.
@@ -100,7 +101,7 @@ struct MachineColumn {
     has_id: bool,
     has_entra: bool,
     has_name: bool,
-    /// The first row whose cell is not an id, with the cell.
+    /// The first row whose cell is not an id, with the cell; an empty one only where another column may hold names.
     first: Option<(RowPlace, Excerpt)>,
 }
 
@@ -113,6 +114,7 @@ impl<'m> Rows<'m> {
             selecting: of_filter.chain(tenants.as_ref().map(|tenants| tenants.position)).collect(),
             selected: (selection.is_some() || tenants.is_some()).then_some(0),
             tenants,
+            signed_in: SignedIn::find(options.signed_in.as_deref(), &header),
             header,
             dialect,
             columns,
@@ -140,9 +142,10 @@ impl<'m> Rows<'m> {
     }
 
     fn take<R: Read>(&mut self, record: &Record<'_, R>) -> Result<(), InputError> {
-        let machine = trim(record.cell(self.columns.machine.position));
+        // Blanks beyond ASCII are a decoration, of which a note tells.
+        let machine = record.cell(self.columns.machine.position).trim_ascii();
         let line = record.place.first_line;
-        if record.is_skipped(machine, &self.columns.machine.name, &self.header, &mut self.skipped) {
+        if record.is_skipped(trim(machine), &self.columns.machine.name, &self.header, &mut self.skipped) {
             return Ok(());
         }
         let row = self.next_row(line)?;
@@ -150,11 +153,7 @@ impl<'m> Rows<'m> {
         let expected =
             Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
         let fault = expected.fault_of(record, machine, has_blanks, &mut self.allowed);
-        let fault = fault.or_else(|| {
-            self.selecting
-                .iter()
-                .find_map(|position| Some((Field::Beside(*position), expected.cell_fault(record, *position)?)))
-        });
+        let fault = fault.or_else(|| expected.selecting_fault(record, &self.selecting));
         let of_nobody = || self.tenants.as_ref().and_then(|tenants| tenants.fault(trim(record.cell(tenants.position))));
         let fault = fault.or_else(|| Some((Field::Row, of_nobody()?)));
         let fault = fault.or_else(|| self.unsure_column(record));
@@ -165,6 +164,7 @@ impl<'m> Rows<'m> {
         let expected =
             Expected { columns: &self.columns, delimiter: char::from(self.dialect.delimiter), accepted: self.accepted };
         let fault = fault.or_else(|| expected.sheet_fault(record, &self.selecting, &mut self.allowed));
+        let fault = fault.or_else(|| self.signed_in.as_ref()?.doubt(record, self.accepted, &mut self.allowed));
         let start = self.spool.write(&self.kept(record))?;
         self.keep(row.row, start);
         // A row that may be meant so leaves its cells what they say, and all that is wrong with them is told at once.
@@ -364,7 +364,11 @@ impl<'m> Rows<'m> {
         let RowPlace { row, line } = place;
         for (field, kind) in self.faults.drain(..) {
             // Ids that are damaged are ids, and what is no machine at all is no name.
-            self.machines.has_id |= field == Field::Machine && !matches!(kind, ProblemKind::MissingMachine);
+            match kind {
+                ProblemKind::MissingMachine if self.columns.names.is_none() => {}
+                ProblemKind::MissingMachine => _ = self.machines.first.get_or_insert((place, Excerpt::new(""))),
+                _ => self.machines.has_id |= field == Field::Machine,
+            }
             let column = column_name(field, &self.columns, &self.header);
             self.problems.push(Problem { row, line, column, kind });
         }
@@ -432,7 +436,10 @@ impl MachineColumn {
         match machine {
             MachineReference::Name(name) => {
                 self.has_name |= machine.is_plausible();
-                self.first.get_or_insert_with(|| (place, Excerpt::new(name)));
+                // What is there tells more than what is missing.
+                if self.first.as_ref().is_none_or(|(_, found)| *found == Excerpt::new("")) {
+                    self.first = Some((place, Excerpt::new(name)));
+                }
             }
             MachineReference::Entra(_) => (self.has_id, self.has_entra) = (true, true),
             MachineReference::Id(_) => self.has_id = true,

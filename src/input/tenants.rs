@@ -1,9 +1,16 @@
 //! Whose a row is, where a column says so: of the profile that the command runs for, of another one, or of nobody that is
 //! known. Such a row is never taken for one of whichever tenant happens to be called.
 
+use std::collections::HashMap;
+use std::io::Read;
+
+use super::accept::{Accepted, Doubt};
+use super::check::Field;
 use super::columns::bare_name;
 use super::excerpt::Excerpt;
 use super::problem::ProblemKind;
+use super::record::Record;
+use crate::model::EntraDeviceId;
 
 /// What the column is called, bare.
 const NAMES: [&str; 2] = ["tenant", "tenantid"];
@@ -28,8 +35,7 @@ impl TenantColumn {
     /// Finds it in the header, where rows may be of several tenants.
     pub(super) fn find(tenants: Option<&Tenants>, header: &[String]) -> Option<Self> {
         let tenants = tenants?.clone();
-        let position = header.iter().position(|name| NAMES.contains(&bare_name(name).as_str()))?;
-        Some(Self { position, tenants })
+        Some(Self { position: column(header)?, tenants })
     }
 
     /// Whether a row with this cell is of the tenant that is called.
@@ -47,6 +53,100 @@ impl TenantColumn {
     }
 }
 
+/// The column that names tenants, where no profile says whose rows are meant.
+pub(super) struct SignedIn {
+    position: usize,
+    id: EntraDeviceId,
+}
+
+impl SignedIn {
+    /// Finds it in the header, where the tenant that is signed in to is known by its id.
+    pub(super) fn find(id: Option<&str>, header: &[String]) -> Option<Self> {
+        Some(Self { id: guid(id?)?, position: column(header)? })
+    }
+
+    /// What is doubtful about a row: that it holds the id of another tenant. Names and domains prove nothing, since a
+    /// tenant has several. What is allowed is counted.
+    pub(super) fn doubt<R: Read>(
+        &self,
+        record: &Record<'_, R>,
+        accepted: Accepted,
+        allowed: &mut HashMap<Doubt, u64>,
+    ) -> Option<(Field, ProblemKind)> {
+        let cell = record.cell(self.position);
+        guid(cell).filter(|id| *id != self.id && !id.is_nil())?;
+        if accepted.allows(Doubt::OtherTenants) {
+            *allowed.entry(Doubt::OtherTenants).or_default() += 1;
+            return None;
+        }
+        Some((Field::Row, ProblemKind::OtherTenant { found: Excerpt::new(cell.trim()) }))
+    }
+}
+
+fn column(header: &[String]) -> Option<usize> {
+    header.iter().position(|name| NAMES.contains(&bare_name(name).as_str()))
+}
+
+/// Tenants have ids like devices, in braces where a program writes them so.
+fn guid(text: &str) -> Option<EntraDeviceId> {
+    EntraDeviceId::parse(text.trim().trim_start_matches('{').trim_end_matches('}'))
+}
+
 fn is_one_of(names: &[String], cell: &str) -> bool {
     names.iter().any(|name| name.eq_ignore_ascii_case(cell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{InputOptions, Orders, read, read_selected};
+
+    const OWN: &str = "5A5A0000-0000-4000-8000-000000000001";
+    const OTHER: &str = "5a5a0000-0000-4000-8000-000000000002";
+
+    fn options(signed_in: &str, doubts: &[Doubt]) -> InputOptions {
+        let accepted = doubts.iter().copied().collect();
+        InputOptions { accepted, signed_in: Some(signed_in.to_owned()), ..InputOptions::default() }
+    }
+
+    #[test]
+    fn without_a_profile_the_id_of_another_tenant_is_doubtful() {
+        let own = OWN.to_lowercase();
+        let nobody = "00000000-0000-0000-0000-000000000000";
+        let rows = [&own, "Contoso", "", nobody, OTHER, &format!("{{{OTHER}}}"), &format!("{{{OWN}}} ")]
+            .map(|tenant| format!("web01,A,Add,{tenant}\n"))
+            .concat();
+        let found = |signed_in: &str, doubts: &[Doubt]| {
+            let text = format!("Hostname,tag,action,Tenant Id\n{rows}web02,A,Ad,{OTHER}\n");
+            let sheet = read(text.as_bytes(), &options(signed_in, doubts)).expect("a sheet");
+            let problems: Vec<String> =
+                sheet.problems.iter().map(|it| format!("{} {}", it.row, it.kind.code())).collect();
+            (sheet.requests.all.len(), problems, sheet)
+        };
+        let wrong = "8 unknown_action".to_owned();
+        let doubtful = ["5 other_tenant", "6 other_tenant", "8 other_tenant"].map(str::to_owned).to_vec();
+        let (requests, problems, sheet) = found(OWN, &[]);
+        assert_eq!((requests, problems), (5, [doubtful, vec![wrong.clone()]].concat()));
+        insta::assert_snapshot!(sheet.problems[0], @r#"row 5, line 6: the row is for the tenant "5a5a0000-0000-4000-8000-000000000002", and this command signs in to another one; write a profile for each tenant, remove the row, or run such rows here with --accept other-tenants"#);
+        let (requests, problems, sheet) = found(OWN, &[Doubt::OtherTenants]);
+        assert_eq!((requests, problems), (7, vec![wrong.clone()]));
+        let notes: Vec<String> = sheet.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes, ["--accept other-tenants allows 3 rows that would be refused otherwise"]);
+        // A domain says nothing about an id.
+        assert_eq!(found("contoso.example", &[]).1, [wrong]);
+    }
+
+    #[test]
+    fn rows_that_a_filter_leaves_out_are_of_any_tenant() {
+        let text = format!("Device Name,TenantId\nweb01,{OWN}\nweb02,{OTHER}\n");
+        let select = |filter: &str| {
+            let orders = Orders::new(&["T".to_owned()], &[], None, Accepted::default()).expect("orders");
+            let options = InputOptions { orders: Some(orders), ..options(OWN, &[]) };
+            let filter = crate::filter::Filter::parse(filter, jiff::Timestamp::UNIX_EPOCH).expect("a filter");
+            let sheet = read_selected(text.as_bytes(), &options, Some(filter), None).expect("a sheet");
+            (sheet.requests.all.len(), sheet.problems.len())
+        };
+        assert_eq!(select("['Device Name'] == 'web01'"), (1, 0));
+        assert_eq!(select("true"), (1, 1));
+    }
 }

@@ -9,6 +9,7 @@ use super::columns::MachineView;
 use super::declaration::{Declaration, Mode};
 use super::fault::Fault;
 use super::judging::{Judgement, Verdict};
+use crate::filter::{Unread, UnreadCells};
 use crate::input::Excerpt;
 use crate::inventory::ListedMachine;
 use crate::model::Tag;
@@ -32,6 +33,8 @@ pub(crate) struct Account {
     pub in_scope: u64,
     /// Machines of which it cannot be decided whether they are in scope.
     scope_undecided: Undecided,
+    /// What the scope could not read.
+    scope_unread: UnreadOfRule,
     /// Machines of which something could not be decided.
     pub undecided_machines: u64,
     /// Machines in scope whose tags the service does not show: none is taken off there.
@@ -52,8 +55,17 @@ struct RuleAccount {
     /// Machines to which it gives something, or would.
     gives: u64,
     undecided: Undecided,
+    unread: UnreadOfRule,
     odd: u64,
     first_odd: Option<(String, String)>,
+}
+
+/// Cells that a condition could not read as the type that it needs: its comparisons with them are false.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct UnreadOfRule {
+    counted: Unread,
+    /// What came of it, once all machines are counted.
+    cells: Vec<UnreadCells>,
 }
 
 /// Machines about which something is undecided.
@@ -126,6 +138,9 @@ impl Account {
     ) {
         self.machines += 1;
         self.in_scope += u64::from(judgement.in_scope == Some(true));
+        if let Some(scope) = &declaration.scope {
+            let _known = scope.verdict(view, &mut self.scope_unread.counted);
+        }
         let mut is_undecided = judgement.in_scope.is_none();
         if is_undecided {
             self.scope_undecided.count(machine, || declaration.lacking_for_scope(view));
@@ -133,6 +148,10 @@ impl Account {
         let judged = declaration.rules.iter().zip(&judgement.verdicts);
         for (rule, (declared, verdict)) in self.rules.iter_mut().zip(judged) {
             rule.gives += u64::from(verdict.assignment().is_some());
+            // A condition that was asked is asked once more, for what it could not read.
+            if matches!(verdict, Verdict::DoesNot | Verdict::Gives(_) | Verdict::Reports(_)) {
+                let _known = declared.condition.verdict(view, &mut rule.unread.counted);
+            }
             match verdict {
                 Verdict::Undecided => rule.undecided.count(machine, || Declaration::lacking(declared, view)),
                 Verdict::Waits => rule.undecided.count(machine, Vec::new),
@@ -145,6 +164,15 @@ impl Account {
             }
         }
         self.undecided_machines += u64::from(is_undecided);
+    }
+
+    /// Takes stock, once every machine is counted.
+    pub(super) fn finish(&mut self, declaration: &Declaration) {
+        let scope = declaration.scope.as_ref();
+        self.scope_unread.cells = scope.map_or_else(Vec::new, |scope| scope.unread_cells(&self.scope_unread.counted));
+        for (rule, declared) in self.rules.iter_mut().zip(&declaration.rules) {
+            rule.unread.cells = declared.condition.unread_cells(&rule.unread.counted);
+        }
     }
 
     /// Notes that these two rules, by their numbers, give a machine two values.
@@ -244,8 +272,14 @@ impl Account {
             let machines = counted(self.scope_undecided.machines, one, many);
             let _written = writeln!(text, "  {machines}; {}", self.scope_undecided.reason());
         }
+        for cells in &self.scope_unread.cells {
+            let _written = writeln!(text, "  the scope: {cells}");
+        }
         for rule in &self.rules {
             let name = shown(&rule.name);
+            for cells in &rule.unread.cells {
+                let _written = writeln!(text, "  \"{name}\": {cells}");
+            }
             if rule.reports {
                 let machines = counted(rule.gives, "machine", "machines");
                 let _written = writeln!(text, "  \"{name}\" only reports: it is about {machines}, and nothing is done");
@@ -282,6 +316,7 @@ impl Account {
                 "gives": rule.gives,
                 "undecided": rule.undecided.machines,
                 "lacking": rule.undecided.lacking(),
+                "unread_cells": rule.unread.cells.iter().map(|cells| cells.cells).sum::<u64>(),
                 "odd_tags": rule.odd,
             })
         });

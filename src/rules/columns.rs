@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::lookup::Lookup;
 use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup as Found, Row, nearest};
-use crate::input::{HeaderColumns, MachineFields, bare_name, list_form};
+use crate::input::{HeaderColumns, MachineFields, bare_name, is_spreadsheet_error, list_form};
 use crate::outside::shown;
 
 /// What the API calls fields that an exported list has under another name.
@@ -109,6 +109,11 @@ pub(crate) struct MachineView<'m> {
     pub lookups: &'m [Lookup],
 }
 
+/// The text of a cell. What a spreadsheet could not compute, as `#N/A`, says nothing about the machine: it is lacking.
+fn decided(text: &str) -> Cell<'_> {
+    if is_spreadsheet_error(text.trim()) { Cell::Lacking } else { Cell::Text(text) }
+}
+
 /// What a list leaves empty is lacking, and so is the row that a lookup does not have; an empty cell of one is there.
 impl Row for MachineView<'_> {
     fn cell(&self, position: usize) -> Cell<'_> {
@@ -119,14 +124,14 @@ impl Row for MachineView<'_> {
             }
             return match self.fields.cell(self.place, position) {
                 "" => Cell::Lacking,
-                text => Cell::Text(text),
+                text => decided(text),
             };
         }
         let mut column = position - names.len();
         for lookup in self.lookups {
             match column.checked_sub(lookup.header().len()) {
                 Some(rest) => column = rest,
-                None => return lookup.cell(self.place, column).map_or(Cell::Lacking, Cell::Text),
+                None => return lookup.cell(self.place, column).map_or(Cell::Lacking, decided),
             }
         }
         Cell::Lacking

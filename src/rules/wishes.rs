@@ -59,6 +59,7 @@ pub(crate) fn wishes<'d>(
             account.count_conflict(rules, machine);
         }
     }
+    account.finish(declaration);
     account
 }
 

@@ -249,7 +249,10 @@ fn workbook(sheets: &[(&str, &str)]) -> Vec<u8> {
             &format_args!("<Relationship Id=\"rId{number}\" Type=\"{relations}/worksheet\" Target=\"{target}\"/>")
                 .to_string(),
         );
-        part(&format!("xl/{target}"), format!("<worksheet xmlns=\"{main}\"><sheetData>{rows}</sheetData></worksheet>"));
+        // What stands behind the rows of a sheet goes there.
+        let (rows, behind) = rows.split_once("</sheetData>").unwrap_or((rows, ""));
+        let rows = format!("<sheetData>{rows}</sheetData>{behind}");
+        part(&format!("xl/{target}"), format!("<worksheet xmlns=\"{main}\">{rows}</worksheet>"));
     }
     let book = format!("<workbook xmlns=\"{main}\" xmlns:r=\"{relations}\"><sheets>{named}</sheets></workbook>");
     part("xl/workbook.xml", book);
@@ -304,6 +307,40 @@ fn a_workbook_is_read_like_a_file_its_dates_are_dates_and_its_errors_are_finding
     let piped = run().on_standard_input().with("--all --add P --sheet Devices -o out.csv").run().exits(0);
     assert_eq!(piped.folder().read("out.csv").map(|bytes| bytes.len() > 100), Some(true));
     assert!(tenant.holds(2).0.contains(&"P".to_owned()));
+}
+
+#[test]
+fn rows_that_a_workbook_hides_or_merges_refuse_it_until_they_are_allowed() {
+    let orders = |second: String| {
+        let header = row(1, &["machineId", "tag", "action", "value"]);
+        workbook(&[("Orders", &[header, row(2, &[&id(1), "M", "Add", "High"]), second].concat())])
+    };
+    let second = || row(3, &[&id(2), "M", "Add"]);
+    let merged = format!("{}</sheetData><mergeCells><mergeCell ref=\"D2:D3\"/></mergeCells>", second());
+    let height = second().replacen("<row", "<row ht=\"0\" customHeight=\"1\"", 1);
+    for (name, book, words) in [
+        (
+            "hidden-rows",
+            second().replacen("<row", "<row hidden=\"1\"", 1),
+            "row 2, line 3: the workbook does not show this row",
+        ),
+        ("hidden-rows", height, "row 2, line 3: the workbook does not show this row"),
+        ("merged-cells", merged, "row 2, line 3, column \"value\": a merged area covers this cell"),
+    ] {
+        let tenant = tenant();
+        let server = tenant.serve();
+        let run =
+            |options: &str| Rehearsal::at_stand_in(&server).planned().file(orders(book.clone())).with(options).run();
+        run("").exits(3).says(&[words, &format!("--accept {name}")]);
+        assert_eq!(server.writes(), 0);
+        let skipped = run("--skip-invalid").exits(1);
+        assert_eq!(skipped.statuses(), ["succeeded", "invalid"]);
+        assert_eq!(tenant.holds(2).0, Vec::<String>::new());
+        let allowed = run(&format!("--accept {name}")).exits(0);
+        let note = format!("--accept {name} allows 1 row that would be refused otherwise");
+        assert_eq!(allowed.says(&[&note]).statuses(), ["unchanged", "succeeded"]);
+        assert_eq!(tenant.holds(2), (vec!["M".to_owned()], "Normal".to_owned()), "what is not shown is empty");
+    }
 }
 
 #[test]

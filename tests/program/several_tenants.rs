@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::machines::with_ids;
 use crate::process::{Ended, Program};
 use crate::profiles::profile;
-use crate::rehearsal::Folder;
+use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
 use crate::table::Table;
+use crate::tenant::{Tenant, machine};
 
 /// Two tenants, and a folder with their profiles `a` and `b` and an input.
 struct Tenants {
@@ -111,6 +112,23 @@ fn rows_go_to_the_tenant_that_they_name_and_those_of_nobody_refuse_the_file() {
         assert!(refused.messages.contains("row 3, line 4: the tenant is missing"), "{}", refused.messages);
     }
     assert_eq!(tags(&tenants.a).concat() + &tenants.a.machine(4).tags.concat(), "One", "nothing was sent");
+}
+
+#[test]
+fn without_a_profile_rows_of_another_tenant_are_not_applied_to_this_one() {
+    let tenant = Tenant::of([1, 2].map(machine));
+    let server = tenant.serve();
+    let [own, other] = ["5a5a0000-0000-4000-8000-000000000001", "5a5a0000-0000-4000-8000-000000000002"];
+    let file = with_ids(&format!("machineId,tag,action,tenant\n#1,One,Add,{own}\n#2,Two,Add,{other}\n"));
+    let run = || Rehearsal::at_stand_in(&server).planned().file(file.clone()).variable("AZURE_TENANT_ID", own);
+    let words = format!("row 2, line 3: the row is for the tenant \"{other}\"");
+    run().only_plan().run().exits(3).says(&[&words, "--accept other-tenants"]);
+    run().run().exits(3).says(&[&words]);
+    assert_eq!(server.writes(), 0);
+    assert_eq!(run().with("--skip-invalid").run().exits(1).statuses(), ["succeeded", "invalid"]);
+    assert_eq!(tenant.holds(2).0, Vec::<String>::new());
+    run().with("--accept other-tenants").run().exits(0).says(&["--accept other-tenants allows 1 row"]);
+    assert_eq!(tenant.holds(2).0, ["Two"]);
 }
 
 #[test]

@@ -25,6 +25,14 @@ fn all_told(filters: &[&str]) -> String {
 }
 
 #[test]
+fn a_column_that_ends_with_the_unknown_name_is_meant_if_there_is_but_one() {
+    assert!(told("Score > 1").contains("hint: did you mean riskScore?"), "{}", told("Score > 1"));
+    assert!(told("Status == 'x'").contains("did you mean ['Health Status']?"), "{}", told("Status == 'x'"));
+    assert!(!told("ags == 'x'").contains("did you mean machineTags"), "{}", told("ags == 'x'"));
+    assert!(!told("e == 'x'").contains("did you mean"), "{}", told("e == 'x'"));
+}
+
+#[test]
 fn signs_strings_and_numbers() {
     let told = all_told(&[
         "",

@@ -150,7 +150,7 @@ fn columns_are_found_whatever_their_case_spaces_and_dashes() {
         // Nothing but the value, so the machine is missing, and the problem names its column.
         let cells = header.matches(',').count();
         let sheet = sheet(&format!("{header}\n{}High\n", ",".repeat(cells)));
-        assert_eq!(problems(&sheet), [format!("1/2 {machine} missing_machine")], "{header:?}");
+        assert_eq!(problems(&sheet).pop(), Some(format!("1/2 {machine} missing_machine")), "{header:?}");
     }
 }
 

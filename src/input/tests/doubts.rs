@@ -353,6 +353,32 @@ fn a_tag_of_a_row_in_error_or_of_the_same_cell_counts_as_a_case_variant() {
 }
 
 #[test]
+fn blanks_beyond_ascii_around_a_machine_are_a_decoration() {
+    for (machine, note) in [
+        (format!("\u{a0}{ID}"), "read 1 machine id without invisible characters"),
+        (format!(" {ID}\u{2009} "), "read 1 machine id without invisible characters"),
+        ("web01\u{3000}".to_owned(), "read 1 machine name without invisible characters"),
+    ] {
+        let sheet = sheet(&format!("machineId,tag,action\n{machine},x,Add\n"));
+        assert_eq!((notes(&sheet), sheet.requests.all.len()), (vec![note.to_owned()], 1), "{machine:?}");
+    }
+    assert_eq!(notes(&sheet(&format!("machineId,tag,action\n \t{ID} ,x,Add\n"))), Vec::<String>::new());
+}
+
+#[test]
+fn a_column_of_ids_that_is_empty_points_to_the_column_of_names() {
+    let with_names = sheet("machineId,Device Name,tag,action\n,web01,x,Add\n ,web02,x,Add\n");
+    assert_eq!(problems(&with_names)[0], "1/2 machineId no_ids");
+    assert!(with_names.is_refused());
+    let told = with_names.problems[0].to_string();
+    assert!(told.ends_with("in the column \"Device Name\": remove or rename this column to use them"), "{told}");
+    // One id makes it a column of ids.
+    let with_id = sheet(&format!("machineId,Device Name,tag,action\n,web01,x,Add\n{ID},web02,x,Add\n"));
+    assert_eq!(problems(&with_id), ["1/2 machineId missing_machine"]);
+    assert_eq!(problems(&sheet("machineId,tag,action\n,x,Add\n")), ["1/2 machineId missing_machine"]);
+}
+
+#[test]
 fn a_column_that_is_called_nearly_like_a_missing_one_is_named() {
     let told = [
         refusal("machineId,tag,action,vlaue\na,x,Add,High\n"),

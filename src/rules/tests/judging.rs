@@ -123,6 +123,45 @@ fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
 }
 
 #[test]
+fn the_error_of_a_formula_decides_nothing() {
+    let rules = "[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = { computerDnsName = 'Name' }\n\
+                 [[rule]]\nname = 'tier'\nwhere = \"cmdb.Tier == '0'\"\ntag = 'TIER-0'\n\
+                 [[rule]]\nname = 'group'\nwhere = \"rbacGroupName != 'Servers'\"\ntag = 'SITE-X'\n";
+    let list = "Name;Tier\na;0\nb;#N/A\nc; #REF! \nd;1\n";
+    let mut declaration = declaration_with(&format!("{HEAD}{rules}"), &[list]).expect("rules");
+    let of = |name: &str, group: &str| MachineRecord {
+        rbac_group_name: Some(group.into()),
+        ..machine(name, &["TIER-0", "SITE-X"])
+    };
+    let machines = [of("a", "Servers"), of("b", "#N/A"), of("c", "#N/A"), of("d", "Desks")];
+    let told = Listed::of(machines).wishes(&mut declaration, &BTreeMap::new()).expect("no conflict");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    a: Add tag "TIER-0" by tier
+    a: Remove tag "SITE-X" by [own]
+    d: Add tag "SITE-X" by group
+    d: Remove tag "TIER-0" by [own]
+    "#);
+}
+
+#[test]
+fn cells_that_a_condition_could_not_read_are_told_with_it() {
+    let rules = "[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = { computerDnsName = 'Name' }\n\
+                 [scope]\nwhere = 'cmdb.Floor < 9'\n\
+                 [[rule]]\nname = 'bought'\nwhere = 'cmdb.Bought > datetime(2026-01-01)'\ntag = 'TIER-0'\n";
+    let list = "Name;Bought;Floor\na;20.11.2026;1\nb;2026-11-20;2\nc;19.11.2026;3\nd;2026-11-20;top\n";
+    let mut declaration = declaration_with(&format!("{HEAD}{rules}"), &[list]).expect("rules");
+    let machines = ["a", "b", "c", "d"].map(|name| machine(name, &["TIER-0"]));
+    let (told, account) = Listed::of(machines).judged(&mut declaration, &BTreeMap::new()).expect("no conflict");
+    assert_eq!(told.len(), 3, "{told:?}");
+    insta::assert_snapshot!(account.text(), @r#"
+    Rules of fleet: 3 of 4 machines in scope.
+      the scope: 1 cell is not a number in cmdb.Floor, so the filter's comparisons with it are false; the first is "top"
+      "bought": 2 cells are not a date in cmdb.Bought, so the filter's comparisons with them are false; the first is "20.11.2026"
+    "#);
+    assert_eq!(account.json()["rules"][0]["unread_cells"], 2);
+}
+
+#[test]
 fn a_lookup_finds_machines_as_files_of_orders_do() {
     let id = |number: u8| format!("{number:040x}");
     let device = |number: u8| format!("0000000{number}-0000-0000-0000-000000000000");

@@ -66,6 +66,17 @@ impl Listed {
         declaration: &mut Declaration,
         given_last: &BTreeMap<String, String>,
     ) -> Result<Vec<String>, String> {
+        let (told, account) = self.judged(declaration, given_last)?;
+        let conflicts = account.conflicts();
+        if conflicts.is_empty() { Ok(told) } else { Err(conflicts.iter().map(ToString::to_string).collect()) }
+    }
+
+    /// The same, with what it came to.
+    fn judged(
+        &self,
+        declaration: &mut Declaration,
+        given_last: &BTreeMap<String, String>,
+    ) -> Result<(Vec<String>, Account), String> {
         for lookup in &mut declaration.lookups {
             lookup.join(&self.inventory).map_err(|fault| fault.to_string())?;
         }
@@ -78,8 +89,7 @@ impl Listed {
             let swap = if wish.is_swap { ", a swap" } else { "" };
             told.push(format!("{machine}: {} by {}{swap}", wish.change, wish.rule));
         });
-        let conflicts = account.conflicts();
-        if conflicts.is_empty() { Ok(told) } else { Err(conflicts.iter().map(ToString::to_string).collect()) }
+        Ok((told, account))
     }
 }
 

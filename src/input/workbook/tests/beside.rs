@@ -110,6 +110,40 @@ fn the_columns_by_which_rows_are_selected_are_read() {
 }
 
 #[test]
+fn cells_beyond_the_header_are_told_in_a_workbooks_words() {
+    let rows = [cells(1, &["machineId", "tag", "action"]), cells(2, &[&id(1), "A", "Add", "", "x"])];
+    let sheet = read(book(&rows, ("", "")).as_slice(), &InputOptions::default()).expect("a sheet");
+    assert_eq!(
+        sheet.problems[0].to_string(),
+        "row 1, line 2: the row has 5 cells and the header 3; name the further columns in the header, or empty these cells"
+    );
+    assert_eq!(sheet.problems[0].kind.code(), "ragged_row");
+}
+
+#[test]
+fn a_hidden_column_that_a_filter_reads_is_told() {
+    let rows = [cells(1, &["machineId", " Group", "Site"]), cells(2, &[&id(1), "X", "B"])];
+    let hidden = "<cols><col min=\"2\" max=\"3\" hidden=\"1\"/></cols>";
+    let filter = Filter::parse("Group == \"X\"", jiff::Timestamp::UNIX_EPOCH).expect("a filter");
+    let orders = Orders::new(&["T".to_owned()], &[], None, Accepted::default()).expect("orders");
+    let options = InputOptions { orders: Some(orders), ..InputOptions::default() };
+    let sheet = read_selected(book(&rows, (hidden, "")).as_slice(), &options, Some(filter), None).expect("a sheet");
+    let notes: Vec<String> = sheet.notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes, ["the column \"Group\" is hidden in the sheet; it is read"]);
+}
+
+#[test]
+fn the_error_of_a_formula_selects_no_row_and_leaves_none_out() {
+    let rows =
+        [cells(1, &["machineId", "Group", "note"]), cells(2, &[&id(1), "X", "#N/A"]), cells(3, &[&id(2), "#N/A", ""])];
+    let filter = Filter::parse("Group != \"Y\"", jiff::Timestamp::UNIX_EPOCH).expect("a filter");
+    let orders = Orders::new(&["T".to_owned()], &[], None, Accepted::default()).expect("orders");
+    let options = InputOptions { orders: Some(orders), ..InputOptions::default() };
+    let sheet = read_selected(book(&rows, ("", "")).as_slice(), &options, Some(filter), None).expect("a sheet");
+    assert_eq!(found(&sheet), (vec![2], vec!["3 Group error_cell".to_owned()]));
+}
+
+#[test]
 fn of_a_list_every_column_is_read() {
     let rows = [
         cells(1, &["Name", "Dep", "Floor"]),
