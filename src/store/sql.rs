@@ -15,9 +15,9 @@ mod value;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
-pub(super) use self::error::{SqlError, failure_of_tls};
+pub(super) use self::error::{OLDEST_VERSION, SqlError, failure_of_tls};
 use self::known::Known;
-pub(super) use self::session::{LONGEST_CONNECT, LONGEST_STATEMENT, OLDEST_VERSION, Session, in_time};
+pub(super) use self::session::{LONGEST_CONNECT, LONGEST_STATEMENT, Session, in_time};
 pub(super) use self::value::{Column, Parameter, Value};
 
 /// Makes `None` of a row that is not there.

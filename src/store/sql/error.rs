@@ -1,5 +1,8 @@
 //! Why a statement failed, and whether it may be done over.
 
+/// The oldest version of a server that knows all that is asked of it.
+pub(in crate::store) const OLDEST_VERSION: u32 = 13;
+
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store) enum SqlError {

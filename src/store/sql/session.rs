@@ -23,12 +23,10 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::{Column, Parameter, SqlError, Value, dialect};
+use super::{Column, OLDEST_VERSION, Parameter, SqlError, Value, dialect};
 use crate::store::absence::Patience;
 use crate::store::waiting::Waiting;
 
-/// The oldest version of a server that knows all that is asked of it.
-pub(in crate::store) const OLDEST_VERSION: u32 = 13;
 /// How long a statement is waited for, whatever the server says of its own patience.
 pub(in crate::store) const LONGEST_STATEMENT: Duration = Duration::from_secs(35);
 /// How long a connection may take to come about.
