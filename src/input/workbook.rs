@@ -84,22 +84,7 @@ impl Workbook {
             None => SpooledTempFile::new(MEMORY_BYTES),
         };
         let mut records = Records::new(BufWriter::new(spool));
-        {
-            let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
-            let styles: Vec<Shows> = cells.styles().iter().map(Shows::of).collect();
-            while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(damaged)? {
-                let (row, column) = cell.get_position();
-                let shows = styles.get(style).copied().unwrap_or(Shows::GENERAL);
-                let (text, is_shown) = shown_value(cell.get_value(), shows);
-                // A row in which nothing is computed yet is a row all the same.
-                let is_there = !text.is_empty() || rows.is_uncomputed(row + 1, column as usize);
-                let is_there = is_there && !rows.is_merged(row + 1, column as usize);
-                records.add(row, column, is_there.then_some(&text))?;
-                if is_there && !is_shown && !text.is_empty() {
-                    rows.shown_otherwise.add(row + 1, column)?;
-                }
-            }
-        }
+        write_cells(&mut workbook, &sheet, &mut rows, &mut records)?;
         let text = records.finish()?;
         Ok(Self { text, sheet, other_sheets, rows })
     }
@@ -138,6 +123,46 @@ impl<S: Read> Read for Shared<'_, S> {
 impl<S: Seek> Seek for Shared<'_, S> {
     fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
         self.0.borrow_mut().seek(place)
+    }
+}
+
+/// Writes the cells of a sheet, and notes which of them show something else.
+fn write_cells<R: Read + Seek>(
+    workbook: &mut Xlsx<R>,
+    sheet: &str,
+    rows: &mut SheetRows,
+    records: &mut Records,
+) -> Result<(), WorkbookError> {
+    let mut cells = workbook.worksheet_cells_reader(sheet).map_err(damaged)?;
+    let styles: Vec<Shows> = cells.styles().iter().map(Shows::of).collect();
+    let mut errors = std::mem::take(&mut rows.errors).into_iter();
+    let mut last = None;
+    loop {
+        let (row, column) = match cells.next_cell_with_style_id() {
+            Ok(None) => return Ok(()),
+            Ok(Some((cell, style))) => {
+                let (row, column) = cell.get_position();
+                let shows = styles.get(style).copied().unwrap_or(Shows::GENERAL);
+                let (text, is_shown) = shown_value(cell.get_value(), shows);
+                // A row in which nothing is computed yet is a row all the same.
+                let is_there = !text.is_empty() || rows.is_uncomputed(row + 1, column as usize);
+                let is_there = is_there && !rows.is_merged(row + 1, column as usize);
+                records.add(row, column, is_there.then_some(&text))?;
+                if is_there && !is_shown && !text.is_empty() {
+                    rows.shown_otherwise.add(row + 1, column)?;
+                }
+                (row, column)
+            }
+            // The reader knows the errors of the oldest spreadsheets, and does not say where others stand.
+            Err(XlsxError::CellError(text)) => {
+                let (row, column) = errors.find(|place| Some(*place) > last).ok_or(WorkbookError::Damaged(None))?;
+                let is_there = !rows.is_merged(row + 1, column as usize);
+                records.add(row, column, is_there.then_some(&text))?;
+                (row, column)
+            }
+            Err(error) => return Err(damaged(error)),
+        };
+        last = Some((row, column));
     }
 }
 

@@ -251,7 +251,7 @@ impl<'a, T: Transport> Application<'a, T> {
                 selected_from,
                 account: None,
             };
-            return run.give_up(reason, context).await;
+            return run.give_up(Asked::Again, reason, context).await;
         }
         let machines = Resolution::of(&self.input.sheet.requests, None);
         let (own, settings) = (OwnWrites::default(), PlanSettings::default());
@@ -262,7 +262,8 @@ impl<'a, T: Transport> Application<'a, T> {
         let new_run = self.new_run(digest, String::new(), context);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
-        Run { tenant, key, id: &id, target, options, selected_from, account: None }.give_up(reason, context).await
+        let run = Run { tenant, key, id: &id, target, options, selected_from, account: None };
+        run.give_up(Asked::Again, reason, context).await
     }
 
     fn new_run(&self, input_digest: String, operations_digest: String, context: &mut RunContext) -> NewRun {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunContext;
-use super::deciding_again::leave_undone;
+use super::deciding_again::{Asked, leave_overwritten};
 use super::foretelling::{foretell, session};
 use super::order_digest::OrderDigest;
 use super::record::WITHHELD;
@@ -80,10 +80,15 @@ impl<T: Transport> Run<'_, T> {
         self.conclude(outcome, context).await
     }
 
-    /// Answers the rows of a run that ended before its first write.
-    pub(super) async fn give_up(&self, reason: EndReason, context: &RunContext) -> Result<ExitStatus, CommandError> {
+    /// Answers the rows of a run that was asked for then and ended before its first write.
+    pub(super) async fn give_up(
+        &self,
+        asked: Asked,
+        reason: EndReason,
+        context: &RunContext,
+    ) -> Result<ExitStatus, CommandError> {
         self.give_way(&reason, &context.screen).await?;
-        leave_undone(&self.tenant.store, self.key).await?;
+        leave_overwritten(&self.tenant.store, self.key, asked).await?;
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
         self.tenant.store.begin_session(self.key, session(self.tenant)).await?;
         let mut progress = Progress::default();

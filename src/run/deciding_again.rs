@@ -1,6 +1,8 @@
 //! What is left of a stored run, decided again: by the list of today, our own later writes, and the options of this
 //! invocation.
 
+use std::collections::HashMap;
+
 use super::RunContext;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_wishes, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading, found};
@@ -17,7 +19,7 @@ use crate::plan::limiting::{Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
 use crate::store::{
-    AttemptKey, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, Store, StoredRun,
+    AttemptKey, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, SlotWrite, Store, StoredRun,
 };
 
 /// Operations that are changed in one transaction.
@@ -98,10 +100,7 @@ pub(super) async fn decide_again<T: Transport>(
     run.as_of = own.as_of;
     run.listed = inventory.as_ref().map_or(0, |inventory| inventory.len() as u64);
     let guard = planning.settings.guard;
-    let later = match asked {
-        Asked::Again => later_writes(&tenant.store, stored.key).await?,
-        Asked::Before => later_wishes(&tenant.store, stored.key).await?,
-    };
+    let later = later_by(&tenant.store, stored.key, asked).await?;
     let mut decided = Vec::with_capacity(known.len());
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
@@ -155,24 +154,38 @@ impl DecidedRun {
     }
 }
 
-/// Takes back what a run says to have done where a later run of ours has surely made something else of it. Our own books are
-/// enough to know that it is not so any more; nor is it a row that nobody came to, which might be given to the program again.
-pub(super) async fn leave_undone(store: &Store, run: RunKey) -> Result<(), CommandError> {
-    let later = later_writes(store, run).await?;
+/// Has a run that ends before the list was read give way to what later runs of ours have surely made otherwise. Our own books
+/// are enough to know that what it did there is not so any more, and that what it still wanted was not asked for last: neither is
+/// a row that nobody came to, which might be given to the program again.
+pub(super) async fn leave_overwritten(store: &Store, run: RunKey, asked: Asked) -> Result<(), CommandError> {
+    let later = later_by(store, run, asked).await?;
     if later.is_empty() {
         return Ok(());
     }
     let known = known_operations(store, run).await?;
-    let is_undone = |known: &&KnownOperation| {
+    let is_overwritten = |known: &&KnownOperation| {
         let wanted = known.operation.change.leaves();
         let written = written_after(&later, known).filter(|written| *written != Held::Unknown);
-        known.state == OperationState::Succeeded && written.is_some_and(|written| written != wanted)
+        let gives_way = match known.state {
+            OperationState::Succeeded => true,
+            OperationState::Pending | OperationState::Refused => asked == Asked::Before && !known.ambiguous,
+            _ => false,
+        };
+        gives_way && written.is_some_and(|written| written != wanted)
     };
-    let undone: Vec<OperationId> = known.iter().filter(is_undone).map(|known| known.id).collect();
-    for part in undone.chunks(CHANGES_AT_ONCE) {
+    let overwritten: Vec<OperationId> = known.iter().filter(is_overwritten).map(|known| known.id).collect();
+    for part in overwritten.chunks(CHANGES_AT_ONCE) {
         store.leave_overwritten(run, part.to_vec()).await?;
     }
     Ok(())
+}
+
+/// What later runs wrote, and where the run was asked for before them, what they found as they were asked.
+async fn later_by(store: &Store, run: RunKey, asked: Asked) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
+    match asked {
+        Asked::Again => later_writes(store, run).await,
+        Asked::Before => later_wishes(store, run).await,
+    }
 }
 
 /// Withholds all removals where the guard does not allow as many, or has withheld some that stay so.

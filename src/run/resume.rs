@@ -99,7 +99,7 @@ pub(super) async fn go_on<T: Transport>(
     let mut calls = ReadProgress::default();
     let decided = match plan_and_ask(tenant, stored, how, &mut calls, context).await {
         Ok(Ok(decided)) => decided,
-        Ok(Err(reason)) => return run.give_up(reason, context).await,
+        Ok(Err(reason)) => return run.give_up(how.asked, reason, context).await,
         Err(error) => {
             let state = if stored.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
             tenant.store.set_run_state(key, state).await?;

@@ -85,13 +85,18 @@ impl Look {
                 }
             }
             ("c", _) => {
-                let place = match attribute(element, "r") {
-                    Some(name) => place(&name).ok_or(DAMAGED)?,
+                let name = attribute(element, "r");
+                let place = match &name {
+                    Some(name) => place(name).ok_or(DAMAGED)?,
                     None => (self.row, self.column),
                 };
                 self.column = place.1.saturating_add(1);
-                let is_text = attribute(element, "t").as_deref() == Some("str");
-                let value = if is_text { Value::NoText } else { Value::None };
+                let kind = attribute(element, "t");
+                // After one that does not say where it stands, the reader of cells would take the next for it.
+                if name.is_some() && kind.as_deref() == Some("e") {
+                    self.rows.add_error((place.0.saturating_sub(1), place.1))?;
+                }
+                let value = if kind.as_deref() == Some("str") { Value::NoText } else { Value::None };
                 self.cell = Some(Cell { place, has_formula: false, value });
             }
             ("f", Some(cell)) => cell.has_formula = true,

@@ -22,9 +22,21 @@ pub(in crate::input) struct SheetRows {
     pub(super) uncomputed: Cells,
     /// The cells of merged areas, but for the first of each, which is what the area shows.
     pub(super) merged: Cells,
+    /// The cells that hold the error of a formula and say where they stand, by row and column from 0, in the order of the
+    /// sheet; until its cells are read.
+    pub(super) errors: Vec<(u32, u32)>,
 }
 
 impl SheetRows {
+    /// Adds a cell that holds the error of a formula.
+    pub(super) fn add_error(&mut self, (row, column): (u32, u32)) -> Result<(), WorkbookError> {
+        if self.errors.len() >= STRETCHES_MAXIMUM {
+            return Err(WorkbookError::TooLarge);
+        }
+        self.errors.push((row, column));
+        Ok(())
+    }
+
     /// Whether a spreadsheet does not show a row.
     pub(in crate::input) fn hides(&self, row: u32) -> bool {
         self.hidden.binary_search(&row).is_ok()

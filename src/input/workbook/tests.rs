@@ -142,6 +142,19 @@ fn refusal(bytes: Vec<u8>) -> String {
 }
 
 #[test]
+fn errors_of_newer_spreadsheets_are_read_where_they_stand() {
+    let error = |place: &str, text: &str| format!("<c r=\"{place}\" t=\"e\"><f>A9</f><v>{text}</v></c>");
+    let [known, spill, data, last] = [("A1", "#N/A"), ("D1", "#SPILL!"), ("E1", "#GETTING_DATA"), ("B3", "#CALC!")]
+        .map(|(at, text)| error(at, text));
+    let first = format!("<row r=\"1\">{known}<c r=\"B1\" t=\"e\"/>{spill}{data}<c r=\"F1\"><v>5</v></c></row>");
+    let book = Book::of(&format!("{first}<row r=\"3\">{last}<c r=\"C3\"><v>6</v></c></row>"));
+    assert_eq!(book.text(), "#N/A,,,#SPILL!,#GETTING_DATA,5\n\n,#CALC!,6\n");
+    // Behind one that does not say where it stands, every cell would be taken for the one before it.
+    let nowhere = Book::of("<row r=\"1\"><c t=\"e\"><v>#SPILL!</v></c><c><v>5</v></c></row>");
+    assert_eq!(refusal(nowhere.packed(&[])), WorkbookError::Damaged(None).to_string());
+}
+
+#[test]
 fn a_cell_is_what_a_person_sees() {
     let table = [
         ("<c><v>5</v></c>", "5"),

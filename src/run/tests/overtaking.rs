@@ -194,22 +194,29 @@ async fn what_a_later_run_has_brought_about_is_no_answer_to_a_call_of_an_undo() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_run_did_and_a_later_one_has_overwritten_is_no_row_that_nobody_came_to() {
+async fn what_a_later_run_has_overwritten_is_no_row_that_nobody_came_to() {
     let world = World::of(12);
     let run = world.apply(&setting("High", 1..=12), &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly);
     let (run, done) = (run.run_id(), values(&world, DeviceValue::High, 1..=12));
-    let later = Invocation { joins: false, ..Invocation::default() };
     let is_high = |machine: &u32| world.service.machine(*machine).value == DeviceValue::High;
-    let low: String = (1..=12).filter(is_high).take(2).map(|machine| row(machine, "", "Set", "Low")).collect();
+    // Two that it has done, and two that it has not come to.
+    let (high, normal): (Vec<u32>, Vec<u32>) = (1..=12).partition(is_high);
+    let overwritten = high.iter().take(2).chain(normal.iter().take(2));
+    let low: String = overwritten.map(|machine| row(*machine, "", "Set", "Low")).collect();
+    let later = Invocation { joins: false, ..Invocation::default() };
     world.apply(&low, &later).await.exits(ExitStatus::Done);
     // The list is being read.
     let said = world.resume(Some(&run), &interrupted_after(50)).await.exits(ExitStatus::StoppedEarly);
     let expected = [
-        (fate("not_attempted", "changed_since"), 2),
-        (fate("not_attempted", "not_attempted"), 12 - done),
+        (fate("not_attempted", "changed_since"), 4),
+        (fate("not_attempted", "not_attempted"), 12 - done - 2),
         (fate("succeeded", ""), done - 2),
     ];
     assert_eq!(fates(&said), expected.into(), "{}", said.data);
     world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
-    assert_eq!([DeviceValue::Low, DeviceValue::High].map(|value| values(&world, value, 1..=12)), [2, 10]);
+    assert_eq!([DeviceValue::Low, DeviceValue::High].map(|value| values(&world, value, 1..=12)), [4, 8]);
+    // Whoever gives the command again means all of it, also where that ends before the list is read.
+    world.apply(&setting("High", 1..=12), &interrupted_after(50)).await.exits(ExitStatus::StoppedEarly);
+    world.apply(&setting("High", 1..=12), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(values(&world, DeviceValue::High, 1..=12), 12);
 }
