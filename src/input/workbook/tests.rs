@@ -150,7 +150,8 @@ fn errors_of_newer_spreadsheets_are_read_where_they_stand() {
     let book = Book::of(&format!("{first}<row r=\"3\">{last}<c r=\"C3\"><v>6</v></c></row>"));
     assert_eq!(book.text(), "#N/A,,,#SPILL!,#GETTING_DATA,5\n\n,#CALC!,6\n");
     // Behind one that does not say where it stands, every cell would be taken for the one before it.
-    let nowhere = Book::of("<row r=\"1\"><c t=\"e\"><v>#SPILL!</v></c><c><v>5</v></c></row>");
+    let rows = "<row r=\"1\"><c r=\"A1\"><v>4</v></c><c t=\"e\"><v>#SPILL!</v></c><c><v>5</v></c></row>";
+    let nowhere = Book { around: ("", "<mergeCell ref=\"A1:B1\"/>"), ..Book::of(rows) };
     assert_eq!(refusal(nowhere.packed(&[])), WorkbookError::Damaged(None).to_string());
 }
 
