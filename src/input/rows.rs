@@ -110,11 +110,15 @@ impl<'m> Rows<'m> {
         let Opening { dialect, header, columns, notes } = opening;
         let tenants = TenantColumn::find(options.tenants.as_ref(), &header);
         let of_filter = selection.iter().flat_map(|selection| selection.places(columns.machine.position));
+        let signed_in = SignedIn::find(options.signed_in.as_deref(), &header);
         Self {
-            selecting: of_filter.chain(tenants.as_ref().map(|tenants| tenants.position)).collect(),
+            selecting: of_filter
+                .chain(tenants.as_ref().map(|tenants| tenants.position))
+                .chain(signed_in.iter().flat_map(|signed_in| signed_in.positions.iter().copied()))
+                .collect(),
             selected: (selection.is_some() || tenants.is_some()).then_some(0),
             tenants,
-            signed_in: SignedIn::find(options.signed_in.as_deref(), &header),
+            signed_in,
             header,
             dialect,
             columns,

@@ -10,7 +10,6 @@ use super::columns::bare_name;
 use super::excerpt::Excerpt;
 use super::problem::ProblemKind;
 use super::record::Record;
-use crate::model::EntraDeviceId;
 
 /// What the column is called, bare.
 const NAMES: [&str; 2] = ["tenant", "tenantid"];
@@ -35,7 +34,7 @@ impl TenantColumn {
     /// Finds it in the header, where rows may be of several tenants.
     pub(super) fn find(tenants: Option<&Tenants>, header: &[String]) -> Option<Self> {
         let tenants = tenants?.clone();
-        Some(Self { position: column(header)?, tenants })
+        Some(Self { position: columns(header).next()?, tenants })
     }
 
     /// Whether a row with this cell is of the tenant that is called.
@@ -53,16 +52,16 @@ impl TenantColumn {
     }
 }
 
-/// The column that names tenants, where no profile says whose rows are meant.
+/// The columns that name tenants, where no profile says whose rows are meant.
 pub(super) struct SignedIn {
-    position: usize,
-    id: EntraDeviceId,
+    pub(super) positions: Vec<usize>,
+    id: String,
 }
 
 impl SignedIn {
-    /// Finds it in the header, where the tenant that is signed in to is known by its id.
+    /// Finds them in the header, where the tenant that is signed in to is known by its id.
     pub(super) fn find(id: Option<&str>, header: &[String]) -> Option<Self> {
-        Some(Self { id: guid(id?)?, position: column(header)? })
+        Some(Self { id: guid(id?)?, positions: columns(header).collect() })
     }
 
     /// What is doubtful about a row: that it holds the id of another tenant. Names and domains prove nothing, since a
@@ -73,8 +72,9 @@ impl SignedIn {
         accepted: Accepted,
         allowed: &mut HashMap<Doubt, u64>,
     ) -> Option<(Field, ProblemKind)> {
-        let cell = record.cell(self.position);
-        guid(cell).filter(|id| *id != self.id && !id.is_nil())?;
+        let is_other =
+            |cell: &&str| guid(cell).is_some_and(|id| id != self.id && !id.bytes().all(|digit| digit == b'0'));
+        let cell = self.positions.iter().map(|position| record.cell(*position)).find(is_other)?;
         if accepted.allows(Doubt::OtherTenants) {
             *allowed.entry(Doubt::OtherTenants).or_default() += 1;
             return None;
@@ -83,13 +83,16 @@ impl SignedIn {
     }
 }
 
-fn column(header: &[String]) -> Option<usize> {
-    header.iter().position(|name| NAMES.contains(&bare_name(name).as_str()))
+fn columns(header: &[String]) -> impl Iterator<Item = usize> {
+    let names_tenants = |name: &String| NAMES.contains(&bare_name(name).as_str());
+    header.iter().enumerate().filter(move |(_, name)| names_tenants(name)).map(|(position, _)| position)
 }
 
-/// Tenants have ids like devices, in braces where a program writes them so.
-fn guid(text: &str) -> Option<EntraDeviceId> {
-    EntraDeviceId::parse(text.trim().trim_start_matches('{').trim_end_matches('}'))
+/// The digits of a GUID, whatever a program writes around and between them.
+fn guid(text: &str) -> Option<String> {
+    let text = text.trim_matches(|it: char| !it.is_ascii_alphanumeric());
+    let digits = text.replace('-', "").to_ascii_lowercase();
+    (digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(digits)
 }
 
 fn is_one_of(names: &[String], cell: &str) -> bool {
@@ -113,7 +116,8 @@ mod tests {
     fn without_a_profile_the_id_of_another_tenant_is_doubtful() {
         let own = OWN.to_lowercase();
         let nobody = "00000000-0000-0000-0000-000000000000";
-        let rows = [&own, "Contoso", "", nobody, OTHER, &format!("{{{OTHER}}}"), &format!("{{{OWN}}} ")]
+        let bare = OWN.replace('-', "");
+        let rows = [&own, "Contoso", &bare, nobody, OTHER, &format!("{{{OTHER}}}"), &format!("'{{{OWN}}} ")]
             .map(|tenant| format!("web01,A,Add,{tenant}\n"))
             .concat();
         let found = |signed_in: &str, doubts: &[Doubt]| {
@@ -132,6 +136,12 @@ mod tests {
         assert_eq!((requests, problems), (7, vec![wrong.clone()]));
         let notes: Vec<String> = sheet.notes.iter().map(ToString::to_string).collect();
         assert_eq!(notes, ["--accept other-tenants allows 3 rows that would be refused otherwise"]);
+        // Whatever it is dressed in, and in whichever of two columns.
+        let dressed = format!(
+            "Hostname,tag,action,tenant,TenantId\nweb01,A,Add,,{}\nweb02,A,Add,'{OTHER},\n",
+            OTHER.replace('-', "")
+        );
+        assert_eq!(read(dressed.as_bytes(), &options(OWN, &[])).expect("a sheet").problems.len(), 2);
         // A domain says nothing about an id.
         assert_eq!(found("contoso.example", &[]).1, [wrong]);
     }

@@ -75,8 +75,9 @@ fn redecide_undo(wish: StoredWish, today: Today) -> Decision {
     match today.held {
         _ if wish.earlier == Earlier::Succeeded && is_overwritten => Decision::ChangedSince,
         _ if is_done => Decision::Kept,
-        held if held == wish.wanted && !is_in_doubt => Decision::Unchanged,
+        // Also where it wrote the very same: what has become of that since is not this run's.
         _ if was_written => Decision::ChangedSince,
+        held if held == wish.wanted && !is_in_doubt => Decision::Unchanged,
         Held::Unknown => Decision::Change,
         held if held == wish.before || wish.before == Held::Unknown || held == wish.wanted => Decision::Change,
         _ => Decision::ChangedSince,
@@ -178,6 +179,7 @@ mod tests {
             (NotSent, NORMAL, None, ChangedSince),
             (NotSent, Held::Unknown, None, Change),
             (NotSent, HIGH, Some(HIGH), ChangedSince),
+            (NotSent, LOW, Some(LOW), ChangedSince),
             (NotSent, HIGH, Some(Held::Unknown), Change),
             (NotSent, Held::Unknown, Some(NORMAL), ChangedSince),
             (MayBeDone, HIGH, None, Change),
