@@ -111,11 +111,9 @@ impl<'m> Rows<'m> {
         let tenants = TenantColumn::find(options.tenants.as_ref(), &header);
         let of_filter = selection.iter().flat_map(|selection| selection.places(columns.machine.position));
         let signed_in = SignedIn::find(options.signed_in.as_deref(), &header);
+        let of_others = signed_in.iter().flat_map(|signed_in| signed_in.positions.clone());
         Self {
-            selecting: of_filter
-                .chain(tenants.as_ref().map(|tenants| tenants.position))
-                .chain(signed_in.iter().flat_map(|signed_in| signed_in.positions.iter().copied()))
-                .collect(),
+            selecting: of_filter.chain(tenants.iter().map(|tenants| tenants.position)).chain(of_others).collect(),
             selected: (selection.is_some() || tenants.is_some()).then_some(0),
             tenants,
             signed_in,
