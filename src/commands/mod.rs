@@ -53,6 +53,7 @@ impl From<ConfigError> for CommandError {
             ConfigError::Client(_)
             | ConfigError::Address(_)
             | ConfigError::TwoStates
+            | ConfigError::EmptyState
             | ConfigError::PasswordAndToken
             | ConfigError::PingAddress(_)
             | ConfigError::Deadline(_)

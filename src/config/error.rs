@@ -28,6 +28,9 @@ pub(crate) enum ConfigError {
     /// The environment, or a file of settings, names two states.
     #[error("an address and a directory both say where the state is")]
     TwoStates,
+    /// The variable that says where the state is holds nothing.
+    #[error("the environment variable TAGFLEET_STATE is empty")]
+    EmptyState,
     /// How to sign in to the state.
     #[error("cannot sign in to the state")]
     StateSignIn(#[source] SignInError),
@@ -62,6 +65,9 @@ impl ConfigError {
             Self::TwoStates => Some(
                 "set either TAGFLEET_STATE or TAGFLEET_STATE_DIR, or name the state on the command line".to_owned(),
             ),
+            Self::EmptyState => {
+                Some("put the address of the shared state into it, or unset it for a state on this machine".to_owned())
+            }
             Self::PasswordAndToken => Some("leave one of them out".to_owned()),
             Self::Deadline(error) => error.hint(),
             Self::Settings(error) => error.hint(),

@@ -16,7 +16,7 @@ pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
 /// Where the state is. A rehearsal is nobody else's concern, so that its state is always in a directory of this machine.
 ///
 /// # Errors
-/// [`ConfigError`] when an address is wrong, or a directory is named as well, or neither is and the platform tells none.
+/// [`ConfigError`] when an address is wrong or empty, or a directory is named as well, or neither is and the platform tells none.
 pub(crate) fn state_place(
     general: &GeneralOptions,
     sandbox: bool,
@@ -33,6 +33,9 @@ pub(crate) fn state_place(
     if general.state.is_none() && address.is_some() && names_directory {
         return Err(ConfigError::TwoStates);
     }
+    if !sandbox && address.is_none() && general.state_dir.is_none() && !names_directory && is_empty(environment) {
+        return Err(ConfigError::EmptyState);
+    }
     if sandbox {
         let directory = state_directory(general.state_dir.as_deref(), environment)?;
         return Ok(StatePlace::Directory(sandbox_state_directory(&directory)));
@@ -41,6 +44,11 @@ pub(crate) fn state_place(
         Some(address) => server(&address, general, environment),
         None => Ok(StatePlace::Directory(state_directory(general.state_dir.as_deref(), environment)?)),
     }
+}
+
+/// Whether an address was to be there and is not: hosts that share a state must not each go on with one of their own.
+fn is_empty(environment: Environment<'_>) -> bool {
+    environment(STATE_VARIABLE).is_some_and(|value| value.is_empty())
 }
 
 /// Where another state is that was named: a directory, or an address.
@@ -135,6 +143,7 @@ mod tests {
         const SERVER: &str = "postgresql://u@db.example:5432/d";
         let directory = [("TAGFLEET_STATE_DIR", "/state")];
         let server = [("TAGFLEET_STATE", SERVER)];
+        let empty = [("TAGFLEET_STATE", "")];
         let both = [directory[0], server[0]];
         let table = [
             (Some(SERVER), None, false, &directory[..], Ok(SERVER)),
@@ -151,6 +160,11 @@ mod tests {
                 Err("an address and a directory both say where the state is"),
             ),
             (Some("/path"), None, false, &[][..], Err("a state is a postgresql:// address")),
+            (None, None, false, &empty[..], Err("the environment variable TAGFLEET_STATE is empty")),
+            (None, None, false, &[empty[0], directory[0]][..], Ok("/state")),
+            (None, Some("/typed"), false, &empty[..], Ok("/typed")),
+            (Some(SERVER), None, false, &empty[..], Ok(SERVER)),
+            (None, None, true, &[empty[0], directory[0]][..], Ok("/state/sandbox")),
         ];
         for (state, state_dir, sandbox, variables, expected) in table {
             let expected = expected.map(str::to_owned).map_err(str::to_owned);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::columns::MachineView;
+use super::columns::{MachineView, TAGS};
 use super::declaration::{Declaration, Mode};
 use super::fault::Fault;
 use super::judging::{Judgement, Verdict};
@@ -56,6 +56,9 @@ struct RuleAccount {
     gives: u64,
     undecided: Undecided,
     unread: UnreadOfRule,
+    /// Machines of which it says something else once the plan is carried out.
+    unsettled: u64,
+    first_unsettled: Option<String>,
     odd: u64,
     first_odd: Option<(String, String)>,
 }
@@ -184,6 +187,28 @@ impl Account {
         }
     }
 
+    /// Counts the rules that say something else of a machine in scope once what they wish is done: their conditions read tags
+    /// that the file gives or takes off, and would change their minds every night. Only where one does is `next` asked.
+    pub(super) fn count_unsettled(
+        &mut self,
+        declaration: &Declaration,
+        machine: ListedMachine<'_>,
+        now: &Judgement,
+        next: impl FnOnce() -> Judgement,
+    ) {
+        if !declaration.fields.contains(TAGS) {
+            return;
+        }
+        let next = next();
+        for (number, rule) in self.rules.iter_mut().enumerate() {
+            let says = |judgement: &Judgement| judgement.verdicts.get(number).and_then(Verdict::assignment).cloned();
+            if says(now) != says(&next) {
+                rule.unsettled += 1;
+                rule.first_unsettled.get_or_insert_with(|| called(machine));
+            }
+        }
+    }
+
     pub(super) fn count_unshown(&mut self, shows_tags: bool) {
         self.unshown += u64::from(!shows_tags);
     }
@@ -292,6 +317,16 @@ impl Account {
                     "  \"{name}\" is undecided about {machines}, and its tags stay as they are there; {reason}"
                 );
             }
+            if let Some(first) = &rule.first_unsettled {
+                let machines = match rule.unsettled {
+                    1 => first.clone(),
+                    more => format!("{} machines, the first is {first}", group_digits(more)),
+                };
+                let _written = writeln!(
+                    text,
+                    "  \"{name}\" reads tags that this file gives or takes off, so the next run decides otherwise about {machines}"
+                );
+            }
             if let Some((tag, why)) = &rule.first_odd {
                 let tags = counted(rule.odd, "tag is not created", "tags are not created");
                 let _written =
@@ -317,6 +352,7 @@ impl Account {
                 "undecided": rule.undecided.machines,
                 "lacking": rule.undecided.lacking(),
                 "unread_cells": rule.unread.cells.iter().map(|cells| cells.cells).sum::<u64>(),
+                "unsettled": rule.unsettled,
                 "odd_tags": rule.odd,
             })
         });

@@ -9,7 +9,7 @@ use crate::outside::shown;
 /// What the API calls fields that an exported list has under another name.
 const ALIASES: [(&str, &str); 2] = [("id", "machineid"), ("devicevalue", "currentdevicevalue")];
 /// The field that holds a machine's tags.
-const TAGS: &str = "machineTags";
+pub(super) const TAGS: &str = "machineTags";
 /// What may stand before the dot of a machine's own field.
 const OF_MACHINES: &str = "machine";
 

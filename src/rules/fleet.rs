@@ -4,7 +4,7 @@ use super::columns::MachineView;
 use super::declaration::Declaration;
 use crate::input::MachineFields;
 use crate::inventory::{Inventory, ListedMachine};
-use crate::model::Held;
+use crate::model::{Change, Held, TagAction};
 use crate::plan::recent::RecentWrites;
 
 /// What the rules are asked over.
@@ -62,6 +62,19 @@ impl<'m> TagsHeld<'m> {
             }
         }
         held
+    }
+
+    /// Those that it has once these changes are made.
+    pub(super) fn after<'c>(&'c self, changes: impl Iterator<Item = &'c Change>) -> TagsHeld<'c> {
+        let mut next = TagsHeld { tags: self.tags.clone(), are_known: self.are_known };
+        for change in changes {
+            match change {
+                Change::Tag(TagAction::Add, tag) if !next.tags.contains(&tag.as_str()) => next.tags.push(tag.as_str()),
+                Change::Tag(TagAction::Remove, tag) => next.tags.retain(|held| *held != tag.as_str()),
+                _ => {}
+            }
+        }
+        next
     }
 
     /// The tags, where they are known for certain.

@@ -47,16 +47,23 @@ pub(crate) fn wishes<'d>(
             continue;
         }
         account.count_unshown(machine.shows_tags());
-        let seen = of_one(declaration, &judgement, &held, given_last, machine.position(), |wish| {
+        let mut wished = Vec::new();
+        match of_one(declaration, &judgement, &held, given_last, machine.position(), |wish| wished.push(wish)) {
+            Err(rules) => account.count_conflict(rules, machine),
+            Ok(()) => {
+                let next = held.after(wished.iter().map(|wish| &wish.change));
+                account.count_unsettled(declaration, machine, &judgement, || {
+                    declaration.judge(&fleet.view(declaration, machine, &next), &spellings)
+                });
+            }
+        }
+        for wish in wished {
             if let Change::Tag(TagAction::Add, tag) = &wish.change
                 && !account.given.contains_key(tag.as_str())
             {
                 account.given.insert(tag.as_str().to_owned(), wish.rule.to_owned());
             }
             see(wish);
-        });
-        if let Err(rules) = seen {
-            account.count_conflict(rules, machine);
         }
     }
     account.finish(declaration);

@@ -247,6 +247,10 @@ fn shells_complete_commands_and_options() {
         };
         assert_eq!(bash("pl", "pl"), "plan\n");
         assert_eq!(bash("apply --max-c", "--max-c"), "--max-changes\n");
+        assert_eq!(bash("help quo", "quo"), "quotas\n");
+        assert_eq!(bash("help app", "app"), "apply\n");
+        // Processes of several profiles are told so by options that nobody types.
+        assert_eq!(bash("apply --only-p", "--only-p") + &bash("--begun", "--begun"), "\n\n");
     }
     if has("fish") {
         assert_eq!(offered("fish", "source ./script"), "");

@@ -123,6 +123,24 @@ fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
 }
 
 #[test]
+fn a_rule_that_would_change_its_mind_the_next_night_is_told() {
+    let rule = |name: &str, condition: &str, tag: &str| {
+        format!("[[rule]]\nname = '{name}'\nwhere = \"{condition}\"\ntag = '{tag}'\n")
+    };
+    let flips = rule("untagged", "isempty(machineTags)", "SITE-NEW");
+    let stays = rule("by hand", "set_has_element(machineTags, 'VIP')", "TIER-0");
+    let follows = rule("follows", "set_has_element(machineTags, 'TIER-0')", "SITE-X");
+    let mut declaration = declaration(&format!("{HEAD}{flips}{stays}{follows}")).expect("rules");
+    let machines = [machine("a", &[]), machine("b", &["SITE-NEW"]), machine("c", &["VIP"]), machine("d", &["TIER-1"])];
+    let (_, account) = Listed::of(machines).judged(&mut declaration, &BTreeMap::new()).expect("no fault");
+    insta::assert_snapshot!(account.text(), @r#"
+    Rules of fleet: 4 of 4 machines in scope.
+      "untagged" reads tags that this file gives or takes off, so the next run decides otherwise about 3 machines, the first is a
+      "follows" reads tags that this file gives or takes off, so the next run decides otherwise about c
+    "#);
+}
+
+#[test]
 fn the_error_of_a_formula_decides_nothing() {
     let rules = "[lookup.cmdb]\nfile = 'cmdb.csv'\nkey = { computerDnsName = 'Name' }\n\
                  [[rule]]\nname = 'tier'\nwhere = \"cmdb.Tier == '0'\"\ntag = 'TIER-0'\n\
