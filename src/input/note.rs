@@ -155,7 +155,13 @@ impl fmt::Display for Note {
             ),
             Self::Decorated { ids, cells, decorations } => {
                 let what = if *ids { "machine id" } else { "machine name" };
-                write!(formatter, "read {} without {}", counted(*cells, what), listed(&worn(decorations), 0))
+                write!(
+                    formatter,
+                    "{} had {}; {} read without",
+                    counted(*cells, what),
+                    listed(&worn(decorations), 0),
+                    if *cells == 1 { "it is" } else { "they are" }
+                )
             }
             Self::UnreadCells(cells) => cells.fmt(formatter),
             Self::Accepted { doubt, rows } => {

@@ -195,6 +195,10 @@ impl Candidate {
             let found = match records.next() {
                 Ok(Some(found)) => found,
                 Err(stop) if seen == 0 => return Self::without_header(delimiter, open_error(&records, stop)),
+                // The mark that is not closed stands below title lines, and the header may be in its cell.
+                Err(stop @ Stop::OpenQuote { .. }) if best.recognised == 0 => {
+                    return Self::without_header(delimiter, open_error(&records, stop));
+                }
                 Ok(None) | Err(_) => break,
             };
             if found.cells.iter().all(|cell| cell.trim().is_empty()) {

@@ -169,7 +169,7 @@ fn first_within(transaction: &Transaction<'_>, range: CallRange, before: std::ti
         )?
         .query_row(params![range.first, before], |row| row.get(0))
         .optional()?;
-    Ok(last_outside.map_or(0, |key| key + 1))
+    Ok(last_outside.map_or(0, |key| key.saturating_add(1)))
 }
 
 fn read_call(row: &Row<'_>, run: RunKey, sessions: &[RunSession]) -> Result<CallRecord, SqlError> {

@@ -177,7 +177,7 @@ fn first_attempt(transaction: &Transaction<'_>, run: RunKey) -> Result<i64, SqlE
 fn later_writes(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, SqlError> {
     let decided_after: i64 =
         transaction.query_row("SELECT decided_after FROM run WHERE run_key = ?1", [run.0], |row| row.get(0))?;
-    let writes = writes_since(transaction, &Runs::AllBut(run), decided_after + 1, Young::NONE)?;
+    let writes = writes_since(transaction, &Runs::AllBut(run), decided_after.saturating_add(1), Young::NONE)?;
     Ok(Undos::read(transaction)?.standing_everywhere(writes.collect()))
 }
 

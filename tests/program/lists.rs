@@ -39,7 +39,7 @@ fn a_list_beside_rules_is_read_as_orders_are_and_no_row_of_it_is_swallowed() {
     assert_eq!((tenant.holds(1).0[0].as_str(), tenant.holds(2).0[0].as_str()), ("D-Stra\u{df}e", "D-IT"));
     for note in [
         "note: cmdb.csv: the header is on line 3; skipped line 1 above it \"Assets\"",
-        "note: cmdb.csv: read 2 machine ids without a leading apostrophe (1) and brackets (1)",
+        "note: cmdb.csv: 2 machine ids had a leading apostrophe (1) and brackets (1); they are read without",
         "note: cmdb.csv: left out 1 row that names no machine in the column \"Id\", on line 6",
     ] {
         assert!(done.messages.contains(note), "{}", done.messages);

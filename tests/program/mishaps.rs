@@ -145,7 +145,7 @@ const CASES: &[Case] = &[
         "",
         0,
         &[1, 2, 3, 4, 5],
-        &["note: input.csv: read 5 machine ids without a leading apostrophe (1)"],
+        &["note: input.csv: 5 machine ids had a leading apostrophe (1)"],
     ),
     (
         "dressed names",
@@ -153,7 +153,7 @@ const CASES: &[Case] = &[
         "",
         0,
         &[1, 2, 3, 4],
-        &["note: input.csv: read 4 machine names without a domain in front (1)"],
+        &["note: input.csv: 4 machine names had a domain in front (1)"],
     ),
     (
         "ids of Entra's",

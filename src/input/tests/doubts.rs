@@ -355,9 +355,9 @@ fn a_tag_of_a_row_in_error_or_of_the_same_cell_counts_as_a_case_variant() {
 #[test]
 fn blanks_beyond_ascii_around_a_machine_are_a_decoration() {
     for (machine, note) in [
-        (format!("\u{a0}{ID}"), "read 1 machine id without invisible characters"),
-        (format!(" {ID}\u{2009} "), "read 1 machine id without invisible characters"),
-        ("web01\u{3000}".to_owned(), "read 1 machine name without invisible characters"),
+        (format!("\u{a0}{ID}"), "1 machine id had invisible characters; it is read without"),
+        (format!(" {ID}\u{2009} "), "1 machine id had invisible characters; it is read without"),
+        ("web01\u{3000}".to_owned(), "1 machine name had invisible characters; it is read without"),
     ] {
         let sheet = sheet(&format!("machineId,tag,action\n{machine},x,Add\n"));
         assert_eq!((notes(&sheet), sheet.requests.all.len()), (vec![note.to_owned()], 1), "{machine:?}");

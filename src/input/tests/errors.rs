@@ -145,6 +145,7 @@ fn a_quotation_mark_that_stays_open_refuses_the_file() {
     };
     let table = [
         ("machineId,value\na,\"Low\n", Some(2)),
+        ("Wave 3\n\"made by hand\nmachineId,value\na,Low\n", Some(2)),
         ("machineId,value\na,Low\r\n\"b,Low\r\nc,Low\r\n", Some(3)),
         ("machineId,value,note\na,Low,\"x\ny\"\nb,Low,\"x\"\" \n\nc,Low,", Some(4)),
         ("machineId,value,note\r\"a\r\",Low,\"x", Some(3)),
