@@ -391,6 +391,11 @@ impl Gate {
         until
     }
 
+    /// How long an outage may last.
+    pub(super) const fn maximum_outage(&self) -> Duration {
+        self.settings.maximum_outage
+    }
+
     /// Whether this bucket has been refused for quota at least so many times in a row, and for longer than an outage may
     /// last.
     pub(super) fn is_throttled_for_good(&self, request: &ApiRequest, streak: u32) -> bool {

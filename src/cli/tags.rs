@@ -9,6 +9,7 @@ use super::after_help::after_help;
 use super::options::{ChangingOptions, FilterOptions, GuardOptions, QuotaOptions, ServiceOptions};
 use super::values::odd_tags;
 use crate::input::Doubt;
+use crate::model::RETAGGING_PREFIX;
 use crate::outside::shell_word;
 
 /// Options of `tags`.
@@ -45,8 +46,10 @@ impl TagsCommand {
     /// What was typed after the program's name, without options.
     pub(crate) fn typed(&self) -> String {
         match self {
-            Self::Rename(options) => format!("tags rename {} {}", shell_word(&options.old), shell_word(&options.new)),
-            Self::Remove(options) => format!("tags remove {}", shell_word(&options.tag)),
+            Self::Rename(options) => {
+                format!("{RETAGGING_PREFIX}rename {} {}", shell_word(&options.old), shell_word(&options.new))
+            }
+            Self::Remove(options) => format!("{RETAGGING_PREFIX}remove {}", shell_word(&options.tag)),
         }
     }
 

@@ -9,6 +9,7 @@ use super::setup::{CommandSetup, asks, rows_target};
 use crate::cli::{RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::MachineFilter;
+use crate::model::RETAGGING_WHERE;
 use crate::outside::shell_word;
 use crate::plan::changes::PlanSettings;
 use crate::plan::guard::Guard;
@@ -42,7 +43,8 @@ pub(super) async fn tags(options: TagsOptions, command: CommandContext<'_>) -> R
         }
         None => None,
     };
-    let typed = filter.iter().fold(typed, |typed, filter| format!("{typed} --where {}", shell_word(filter.text())));
+    let typed =
+        filter.iter().fold(typed, |typed, filter| format!("{typed}{RETAGGING_WHERE}{}", shell_word(filter.text())));
     let retagging = Retagging { change, typed, filter };
     retag(retagging, options, default_results, command).await
 }

@@ -9,6 +9,16 @@ use serde::Serialize;
 /// The most characters that a tag may have (documented for tags set through the registry).
 pub(crate) const TAG_MAXIMUM_CHARACTERS: usize = 200;
 
+/// What the input of a run is called that changes a tag on every machine, before what was typed after that.
+pub(crate) const RETAGGING_PREFIX: &str = "tags ";
+/// What stands in it before the filter where not every machine is meant.
+pub(crate) const RETAGGING_WHERE: &str = " --where ";
+
+/// Whether a run of this input changes a tag wherever it is.
+pub(crate) fn is_retagging_of_all(input_path: &str) -> bool {
+    input_path.starts_with(RETAGGING_PREFIX) && !input_path.contains(RETAGGING_WHERE)
+}
+
 /// A machine tag: 1 to 200 characters, none of them a control character but for line breaks, no white space at either
 /// end. A tag with a line break is doubtful, and the input lets it pass only where it is to be removed or was allowed.
 /// Clones share the text: a million machines bear a handful of tags.

@@ -95,19 +95,23 @@ impl Plan {
 /// What becomes of an operation that wants `wanted` and had come so far.
 pub(crate) fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
     let holds = today.held == wanted;
-    let is_contradicted = match today.held {
-        Held::Unknown => today.written_later.is_some_and(|written| written != wanted),
-        held => held != wanted,
-    };
     match earlier {
         Earlier::MayBeDone => Carried::SentAgain,
-        Earlier::Succeeded if is_contradicted => Carried::SentAgain,
+        Earlier::Succeeded if is_contradicted(today, wanted) => Carried::SentAgain,
         Earlier::Succeeded => Carried::Kept,
         Earlier::Failed | Earlier::Refused if !holds => Carried::SentAgain,
         // What somebody else has brought about since needs no call.
         Earlier::NotSent | Earlier::Unchanged | Earlier::Failed | Earlier::FailedUnsent | Earlier::Refused => {
             Carried::DecidedAnew
         }
+    }
+}
+
+/// Whether the list of today, or where it says nothing our own later write, speaks against an outcome that left `wanted`.
+pub(super) fn is_contradicted(today: Today, wanted: Held) -> bool {
+    match today.held {
+        Held::Unknown => today.written_later.is_some_and(|written| written != wanted),
+        held => held != wanted,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What becomes of an operation of a run that is gone on with as it is stored, without its input.
 
-use super::carrying::{Carried, Earlier, Today, carried};
+use super::carrying::{Carried, Earlier, Today, carried, is_contradicted};
 use super::changes::{Decision, UnlistedPolicy};
 use super::recent::Held;
 use crate::model::MayHold;
@@ -65,16 +65,22 @@ fn is_over(wish: StoredWish, today: Today) -> bool {
     today.written_later.is_some_and(|written| written != Held::Unknown && written != wish.wanted)
 }
 
-/// An undo goes back only from what the other run has left: whatever else is there now, somebody else has made.
+/// An undo goes back only from what the other run has left: whatever else is there now, somebody else has made. So it is with
+/// what it has gone back to itself: it says no more that it is so, and does not do it again.
 fn redecide_undo(wish: StoredWish, today: Today) -> Decision {
-    let is_done = matches!(wish.earlier, Earlier::Succeeded | Earlier::Failed | Earlier::FailedUnsent);
+    let Today { held, written_later } = today;
     let is_in_doubt = wish.earlier == Earlier::MayBeDone;
     // A later run of ours that surely wrote there counts like somebody else.
-    let was_written = today.written_later.is_some_and(|written| written != Held::Unknown);
-    let is_overwritten = was_written && today.written_later != Some(wish.wanted);
-    match today.held {
-        _ if wish.earlier == Earlier::Succeeded && is_overwritten => Decision::ChangedSince,
-        _ if is_done => Decision::Kept,
+    let was_written = written_later.is_some_and(|written| written != Held::Unknown);
+    match wish.earlier {
+        Earlier::Succeeded if was_written && written_later != Some(wish.wanted) => return Decision::ChangedSince,
+        Earlier::Succeeded if is_contradicted(today, wish.wanted) => {
+            return Decision::ChangedSince;
+        }
+        Earlier::Succeeded | Earlier::Failed | Earlier::FailedUnsent => return Decision::Kept,
+        _ => {}
+    }
+    match held {
         // Also where it wrote the very same: what has become of that since is not this run's.
         _ if was_written => Decision::ChangedSince,
         held if held == wish.wanted && !is_in_doubt => Decision::Unchanged,
@@ -95,13 +101,29 @@ mod tests {
 
     #[test]
     fn what_an_undo_did_and_a_later_run_of_ours_undid_is_not_said_to_be_so() {
-        let decided = |written_later| {
+        let decided = |held, written_later| {
             let wish = StoredWish { is_undo: true, earlier: Earlier::Succeeded, wanted: NORMAL, before: HIGH };
-            redecide(wish, Today { held: HIGH, written_later }, Listing::Listed, UnlistedPolicy::Try)
+            redecide(wish, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try)
         };
-        assert_eq!(decided(Some(LOW)), Decision::ChangedSince);
-        // What it did, and what nobody surely wrote over, stands.
-        assert_eq!([None, Some(Held::Unknown), Some(NORMAL)].map(decided), [Decision::Kept; 3]);
+        for held in [NORMAL, Held::Unknown] {
+            assert_eq!(decided(held, Some(LOW)), Decision::ChangedSince);
+            // What it did, and what nobody wrote over, stands.
+            assert_eq!([None, Some(NORMAL)].map(|later| decided(held, later)), [Decision::Kept; 2], "{held:?}");
+        }
+        // Nobody knows whether a later run has written over it.
+        let later = Some(Held::Unknown);
+        assert_eq!([NORMAL, Held::Unknown].map(|held| decided(held, later)), [Decision::Kept, Decision::ChangedSince]);
+    }
+
+    #[test]
+    fn what_an_undo_did_is_not_said_to_be_so_where_todays_list_shows_something_else() {
+        for held in [LOW, HIGH] {
+            let wish = StoredWish { is_undo: true, earlier: Earlier::Succeeded, wanted: NORMAL, before: HIGH };
+            for written_later in [None, Some(Held::Unknown), Some(NORMAL), Some(held)] {
+                let decision = redecide(wish, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try);
+                assert_eq!(decision, Decision::ChangedSince, "{held:?} {written_later:?}");
+            }
+        }
     }
 
     #[test]
@@ -185,7 +207,10 @@ mod tests {
             (MayBeDone, HIGH, None, Change),
             (MayBeDone, LOW, None, Change),
             (MayBeDone, NORMAL, None, ChangedSince),
-            (Succeeded, NORMAL, None, Kept),
+            (Succeeded, LOW, None, Kept),
+            (Succeeded, Held::Unknown, None, Kept),
+            (Succeeded, NORMAL, None, ChangedSince),
+            (Succeeded, HIGH, None, ChangedSince),
             (Failed, HIGH, None, Kept),
         ];
         for (earlier, held, written_later, expected) in table {

@@ -168,7 +168,8 @@ pub(super) async fn leave_overwritten(store: &Store, run: RunKey, asked: Asked) 
         let written = written_after(&later, known).filter(|written| *written != Held::Unknown);
         let gives_way = match known.state {
             OperationState::Succeeded => true,
-            OperationState::Pending | OperationState::Refused => asked == Asked::Before && !known.ambiguous,
+            // What may have been done stays so, and says so.
+            OperationState::Pending | OperationState::Refused | OperationState::Unknown => asked == Asked::Before,
             _ => false,
         };
         gives_way && written.is_some_and(|written| written != wanted)

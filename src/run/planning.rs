@@ -321,6 +321,7 @@ pub(super) fn add_reading(all: &mut ReadProgress, read: &ReadProgress) {
     all.signing_in += read.signing_in;
     all.throttled += read.throttled;
     all.retried += read.retried;
+    all.in_the_way = all.in_the_way.or(read.in_the_way);
 }
 
 /// Refuses more changes than allowed, where the list has so many machines.

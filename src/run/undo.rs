@@ -9,7 +9,7 @@ use super::deciding_again::Asked;
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
 use super::patience::Patience;
-use super::planning::{Planned, PlanningOptions};
+use super::planning::{Planned, PlanningOptions, add_reading};
 use super::record::record;
 use super::resume::{GoingOn, go_on, named};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
@@ -123,14 +123,15 @@ async fn take_back<T: Transport>(
     tenant.store.close_run(undone.key).await?;
     let run =
         Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None, account: None };
-    run.carry_out(read.as_ref(), context).await
+    run.carry_out(Some(&read), context).await
 }
 
 /// A run that takes another back, with its turn.
 struct Begun {
     key: RunKey,
     id: String,
-    read: Option<ReadProgress>,
+    /// What reading the machines took, however often that was.
+    read: ReadProgress,
 }
 
 /// Plans, asks and stores what takes the run back, until a plan has not waited for too long.
@@ -141,8 +142,10 @@ async fn begin<T: Transport>(
     patience: &Patience,
     context: &mut RunContext,
 ) -> Result<Begun, CommandError> {
+    let mut read = ReadProgress::default();
     loop {
         let machines = tenant.read_machines(context).await?;
+        add_reading(&mut read, &machines.progress);
         let own = tenant.own_writes(machines.began_at).await?;
         // After the reading, so that nothing which another run has done meanwhile is overlooked.
         let Changes { sheet, left_behind, counts } = changes(tenant, undone).await?;
@@ -171,7 +174,7 @@ async fn begin<T: Transport>(
             tenant.store.discard_run(key).await?;
             continue;
         }
-        return Ok(Begun { key, id, read: planned.read });
+        return Ok(Begun { key, id, read });
     }
 }
 

@@ -14,6 +14,12 @@ use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 /// Why an undo leaves an operation as it is, so that nothing waits for it. Where a later run has taken away what another is to
 /// add, its machine has neither, and removes wait all the same.
 const LEFT_BY_UNDO: &str = "'changed_since', 'unknown_before'";
+/// Why a remove is left out with its add that a later run has made otherwise: whoever did it alone would leave the machine with
+/// neither.
+const ADD_WAS_LEFT: &str = "a later run has changed the tag that this machine was to get first, so none is removed";
+/// Why a remove is left out otherwise.
+const ADD_WAS_NOT_MADE: &str =
+    "a tag that this machine was to get first was not added, or may not have been, so none is removed";
 
 impl Store {
     /// How many operations are still to be sent, and in how many calls of at most `batch_limit` machines.
@@ -175,17 +181,35 @@ impl Store {
             OperationState::Unchanged.number(),
             OperationState::NotAttempted.number(),
         );
+        let was_left = format!(
+            "EXISTS (SELECT 1 FROM operation AS addition INDEXED BY operation_guard
+                 WHERE addition.run_key = ?1 AND addition.guard = operation.guard
+                     AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state = ?3
+                     AND addition.error_code = 'changed_since')"
+        );
         self.writer
             .run(move |transaction| {
-                let left_out = transaction.execute(
-                    &format!(
-                        "UPDATE operation SET state = ?3, error_code = 'waits_for_add', finished_at = ?4,
-                             error_message = 'a tag that this machine was to get first was not added, or may not have been, so none is removed'
-                         WHERE {waits} AND NOT (?5 = 1 AND {}))",
-                        in_doubt("addition")
-                    ),
-                    params![run.0, unlisted, OperationState::NotAttempted.number(), now, doubt == Doubt::MayBeSettled],
-                )?;
+                let mut left_out = 0;
+                let reasons =
+                    [("changed_since", ADD_WAS_LEFT, was_left.as_str()), ("waits_for_add", ADD_WAS_NOT_MADE, "TRUE")];
+                for (code, message, condition) in reasons {
+                    left_out += transaction.execute(
+                        &format!(
+                            "UPDATE operation SET state = ?3, error_code = ?6, error_message = ?7, finished_at = ?4
+                             WHERE {waits} AND NOT (?5 = 1 AND {})) AND {condition}",
+                            in_doubt("addition")
+                        ),
+                        params![
+                            run.0,
+                            unlisted,
+                            OperationState::NotAttempted.number(),
+                            now,
+                            doubt == Doubt::MayBeSettled,
+                            code,
+                            message
+                        ],
+                    )?;
+                }
                 let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
                 let mut waiting = transaction
                     .prepare_cached(&format!("SELECT operation_number FROM operation WHERE {waits}) ORDER BY 1"))?;

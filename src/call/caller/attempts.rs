@@ -325,7 +325,7 @@ impl<T: Transport> Caller<T> {
         if memory.attempts == PUT_OFF_AFTER && why.may_lie_in_a_machine() && call.may_be_put_off() {
             memory.before_next = BeforeNext::Others;
         }
-        let wait = backoff::after_failure(memory.failures, self.fraction());
+        let wait = self.within_first_outage(backoff::after_failure(memory.failures, self.fraction()));
         let repeat = next_repeat(why, http_status, call, memory);
         open(facts, why.counts_as_attempt(), Next::Again { after: Some((wait, repeat)) })
     }

@@ -230,11 +230,25 @@ impl<T: Transport> Caller<T> {
         Next::Again { after: Some((wait, Repeat { why, number, most })) }
     }
 
+    /// Whether nobody has answered yet.
+    fn was_never_reached(&self) -> bool {
+        !self.was_reached.load(Ordering::Relaxed)
+    }
+
+    /// The same wait, but no longer than a service that never answered is tried for.
+    pub(super) fn within_first_outage(&self, wait: Duration) -> Duration {
+        if !self.was_never_reached() {
+            return wait;
+        }
+        wait.min(self.gate.maximum_outage().saturating_sub(self.clock.boot_time().since(self.started)))
+    }
+
     /// Whether there is no point in trying to connect any longer; says what the HTTP client said.
     pub(super) fn is_unreachable(&self, facts: &AnswerFacts) -> Option<String> {
-        let hopeless = !self.was_reached.load(Ordering::Relaxed)
-            && self.connection_failures.load(Ordering::Relaxed) >= MAXIMUM_FIRST_CONNECTION_FAILURES
-            && self.clock.boot_time().since(self.started) >= FIRST_CONNECTION_PATIENCE;
+        let tries_for = self.clock.boot_time().since(self.started);
+        let is_wrong = self.connection_failures.load(Ordering::Relaxed) >= MAXIMUM_FIRST_CONNECTION_FAILURES
+            && tries_for >= FIRST_CONNECTION_PATIENCE;
+        let hopeless = self.was_never_reached() && (is_wrong || tries_for >= self.gate.maximum_outage());
         hopeless.then(|| facts.error_message.as_deref().unwrap_or_default().to_owned())
     }
 }

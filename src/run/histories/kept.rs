@@ -1,6 +1,7 @@
 //! Histories that once failed, short as they were shrunk: each holds a fault that was mended.
 
 mod guards;
+mod undos;
 
 use std::time::Duration;
 

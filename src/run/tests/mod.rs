@@ -103,6 +103,7 @@ struct Invocation {
     max_changes: Option<u32>,
     lock_wait: Option<Duration>,
     deadline: Option<Duration>,
+    max_outage: Duration,
     /// Whether somebody is asked, and how long that takes.
     answered_after: Option<Duration>,
     interrupted_after: Option<Duration>,
@@ -127,6 +128,7 @@ impl Default for Invocation {
             max_changes: None,
             lock_wait: None,
             deadline: None,
+            max_outage: Duration::from_hours(2),
             answered_after: None,
             interrupted_after: None,
             dies_after: None,
@@ -246,7 +248,7 @@ impl World {
             scope: QuotaScope::Api,
             concurrency: how.concurrency,
             deadline: how.deadline.map(|deadline| self.clock.boot_time().plus(deadline)),
-            maximum_outage: Duration::from_hours(2),
+            maximum_outage: how.max_outage,
         };
         let identity = async {
             tokio::time::sleep(how.signing_in_takes).await;

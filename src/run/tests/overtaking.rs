@@ -220,3 +220,96 @@ async fn what_a_later_run_has_overwritten_is_no_row_that_nobody_came_to() {
     world.apply(&setting("High", 1..=12), &Invocation::default()).await.exits(ExitStatus::Done);
     assert_eq!(values(&world, DeviceValue::High, 1..=12), 12);
 }
+
+/// Goes on at once or an hour later with a run that was left, or with its undo, after others have changed what it had done.
+async fn changed_by_others_since(kind: &str, hours: u64, is_undo: bool) -> (World, Said) {
+    let world = World::of(12);
+    let rows = if kind == "tag" { adding("A", 12) } else { setting("High", 1..=12) };
+    let run = if is_undo {
+        let run = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+        world.undo(&run, &interrupted_after(600)).await
+    } else {
+        world.apply(&rows, &interrupted_after(600)).await
+    };
+    let run = run.exits(ExitStatus::StoppedEarly).run_id();
+    let is_done = |machine: &u32| {
+        let machine = world.service.machine(*machine);
+        (machine.value == DeviceValue::High || machine.tags.iter().any(|tag| tag == "A")) != is_undo
+    };
+    let done: Vec<u32> = (1..=12).filter(is_done).take(2).collect();
+    assert_eq!(done.len(), 2);
+    for machine in done {
+        world.service.change(machine, |machine| match (kind, is_undo) {
+            ("tag", true) => machine.tag("A"),
+            ("tag", _) => machine.tags.clear(),
+            _ => machine.value = DeviceValue::Low,
+        });
+    }
+    tokio::time::sleep(Duration::from_hours(hours)).await;
+    let said = world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
+    (world, said)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_changed_since_an_undo_did_it_is_left_and_is_not_said_to_be_so() {
+    // A list that lags is told from somebody else's doing by a value at once, and by a tag once it has caught up.
+    for (kind, hours) in [("value", 0), ("value", 1), ("tag", 1)] {
+        let (world, said) = changed_by_others_since(kind, hours, true).await;
+        let expected = [(fate("not_attempted", "changed_since"), 2), (fate("succeeded", ""), 10)];
+        assert_eq!(fates(&said), expected.into(), "{kind} {hours}: {}", said.data);
+        let changed = if kind == "tag" { world.service.tagged("A") } else { values(&world, DeviceValue::Low, 1..=12) };
+        assert_eq!(changed, 2, "{kind} {hours}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_changed_since_a_run_did_it_is_sent_again() {
+    for (kind, hours) in [("value", 0), ("value", 1), ("tag", 1)] {
+        let (world, said) = changed_by_others_since(kind, hours, false).await;
+        assert_eq!(fates(&said), [(fate("succeeded", ""), 12)].into(), "{kind} {hours}: {}", said.data);
+        let done = if kind == "tag" { world.service.tagged("A") } else { values(&world, DeviceValue::High, 1..=12) };
+        assert_eq!(done, 12, "{kind} {hours}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_does_not_show_yet_what_was_done_a_moment_ago_contradicts_nothing() {
+    for (rows, is_undo) in [(adding("A", 12), true), (setting("High", 1..=12), true), (adding("A", 12), false)] {
+        let world = World::of(12);
+        world.service.lag(Duration::from_mins(10));
+        let left = if is_undo {
+            let run = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+            world.undo(&run, &interrupted_after(600)).await
+        } else {
+            world.apply(&rows, &interrupted_after(600)).await
+        };
+        let left = left.exits(ExitStatus::StoppedEarly).run_id();
+        let said = world.resume(Some(&left), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(fates(&said), [(fate("succeeded", ""), 12)].into(), "{}", said.data);
+        assert_eq!(world.service.writes().len(), if is_undo { 24 } else { 12 }, "each once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_and_a_later_run_has_overwritten_is_not_to_be_fed_back() {
+    let mut seen = 0;
+    for dies_after in (105..700).step_by(45) {
+        let world = World::of(4);
+        let dying = Invocation { dies_after: Some(Duration::from_millis(dies_after)), ..Invocation::default() };
+        if world.apply_or_die(&setting("High", 1..=4), &dying).await.is_some() {
+            break;
+        }
+        let runs = world.store().await.runs().await.expect("runs");
+        let Some(run) = runs.first().map(|entry| entry.run_id.clone()) else { continue };
+        let later = Invocation { joins: false, ..Invocation::default() };
+        world.apply(&setting("Low", 1..=4), &later).await.exits(ExitStatus::Done);
+        // The list is being read.
+        let said = world.resume(Some(&run), &interrupted_after(50)).await;
+        // One that died before it was stored has no rows.
+        for row in if said.data.is_empty() { Vec::new() } else { said.rows() } {
+            assert_eq!(row["error_code"], "changed_since", "{dies_after}: {}", said.data);
+            seen += usize::from(row["status"] == "unknown");
+        }
+    }
+    assert!(seen > 0);
+}

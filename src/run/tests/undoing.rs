@@ -242,3 +242,12 @@ async fn what_was_in_flight_is_known_to_the_next_run_where_the_list_shows_it() {
     }
     assert!(known > 0 && unknown > 0, "{known} were carried out, {unknown} were not");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_whose_plan_was_made_again_counts_both_readings() {
+    let world = World::of(3);
+    let run = world.apply(&adding("A", 3), &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+    let slow = Invocation { answered_after: Some(Duration::from_mins(11)), ..Invocation::default() };
+    let said = world.undo(&run, &slow).await.exits(ExitStatus::Done);
+    said.says("2 pages of machines");
+}

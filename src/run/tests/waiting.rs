@@ -122,3 +122,21 @@ async fn a_run_that_its_deadline_ends_names_what_stood_in_its_way_and_waits_no_l
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_never_answered_is_tried_for_no_longer_than_an_outage_may_last() {
+    use super::service::Trouble;
+    use crate::api::{Answer, Loss, LossKind};
+
+    for (inventory, seconds) in [(true, 4), (false, 4), (true, 1)] {
+        let world = World::of(2);
+        let loss = Loss { kind: LossKind::ConnectionRefused, description: "lost".into() };
+        world.service.is_in_trouble(Trouble::Answer(Answer::Lost(loss)));
+        let max_outage = Duration::from_secs(seconds);
+        let began = world.clock.boot_time();
+        let said = world.apply(&adding("A", 2), &Invocation { inventory, max_outage, ..Invocation::default() }).await;
+        said.exits(ExitStatus::StoppedEarly);
+        let took = world.clock.boot_time().since(began);
+        assert!((max_outage..max_outage + Duration::from_secs(1)).contains(&took), "{inventory} {seconds}: {took:?}");
+    }
+}

@@ -2,14 +2,16 @@
 //!
 //! A slot that a run found to be so is nobody's: other runs may change it meanwhile. And a run that was left lying is over
 //! where a later one has written, or has found what it was asked for: what the first still wanted there is not what was asked
-//! for last.
+//! for last. What surprises: rules ask for more than their rows, since what they own and do not give is to be gone, and so does
+//! whoever takes a tag off the tenant.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::later_writes;
 use super::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_writes};
-use crate::model::{Held, OperationId, Slot};
+use crate::model::{DeviceValue, Held, MayHold, OperationId, Slot, is_retagging_of_all};
 use crate::store::attempt::AttemptKey;
+use crate::store::encoding::CHANGE_REMOVE_TAG;
 use crate::store::forms::{OperationState, RunKey, RunState, UNDO_PREFIX};
 use crate::store::slot_write::SlotWrite;
 use crate::store::sql::{SqlError, Transaction, params};
@@ -26,7 +28,8 @@ impl Reader {
     }
 
     /// What runs that were decided about later, and have come to their end, found to be so as they were asked, where this run
-    /// still wants something else; sorted by attempt, as if each had written it then.
+    /// still wants something else; sorted by attempt, as if each had written it then. Where one asked for that without a row,
+    /// what it found is not known but for not being what this run wants.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -84,18 +87,38 @@ pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunK
     Ok(open.saturating_sub(u32::try_from(overtaken.len()).unwrap_or(u32::MAX)))
 }
 
+/// A run that was decided about after another, and has come to its end.
+struct LaterRun {
+    key: RunKey,
+    decided_after: AttemptKey,
+    /// Whether it carries out rules of the same name: what these do not give any more has no row.
+    is_of_same_rules: bool,
+    /// Whether it took a tag off wherever that was: machines that did not have it have no row.
+    is_everywhere: bool,
+}
+
 /// As [`Reader::later_findings`] has it. A run that was taken back asks for nothing any more.
 fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, SqlError> {
-    let later: Vec<(RunKey, AttemptKey)> = transaction
+    let later: Vec<LaterRun> = transaction
         .prepare_cached(
-            "SELECT later.run_key, later.decided_after FROM run AS later JOIN run USING (account_key, host)
+            "SELECT later.run_key, later.decided_after, later.input_path, EXISTS (
+                 SELECT 1 FROM declaration_of_run AS own JOIN declaration_of_run AS other USING (name)
+                 WHERE other.run_key = later.run_key AND (own.run_key = run.run_key OR own.run_key IN
+                     (SELECT undone.run_key FROM run AS undone WHERE run.kind = 'undo'
+                         AND run.input_path = ?3 || undone.run_id)))
+             FROM run AS later JOIN run USING (account_key, host)
              WHERE run.run_key = ?1 AND later.run_key <> ?1 AND later.state = ?2
                  AND (later.decided_after, later.run_key) > (run.decided_after, run.run_key)
                  AND NOT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?3 || later.run_id)
              ORDER BY later.decided_after, later.run_key",
         )?
         .query_map(params![run.0, RunState::Finished.as_str(), UNDO_PREFIX], |row| {
-            Ok((RunKey(row.get(0)?), AttemptKey(row.get(1)?)))
+            Ok(LaterRun {
+                key: RunKey(row.get(0)?),
+                decided_after: AttemptKey(row.get(1)?),
+                is_everywhere: is_retagging_of_all(&row.get::<String>(2)?),
+                is_of_same_rules: row.get(3)?,
+            })
         })?
         .collect::<Result<_, _>>()?;
     if later.is_empty() {
@@ -103,19 +126,50 @@ fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Slot
     }
     let not_done =
         [OperationState::Pending, OperationState::Unknown, OperationState::NotAttempted, OperationState::Refused];
-    let mut wanted: HashMap<Slot, Held> = HashMap::new();
+    let mut wishes: HashMap<Slot, SlotWrite> = HashMap::new();
     each_wish(transaction, run, &not_done, |wish, _operation| {
-        wanted.insert(wish.slot, wish.wrote);
+        wishes.insert(wish.slot.clone(), wish);
     })?;
     let mut findings = Vec::new();
-    for (later, decided_after) in later.into_iter().filter(|_| !wanted.is_empty()) {
-        each_wish(transaction, later, &[OperationState::Unchanged], |found, _operation| {
-            if wanted.get(&found.slot).is_some_and(|wanted| *wanted != found.wrote) {
-                findings.push(SlotWrite { surely: true, answered: true, attempt: Some(decided_after), ..found });
+    for later in later.into_iter().filter(|_| !wishes.is_empty()) {
+        let removed = if later.is_everywhere { removed_tags(transaction, later.key)? } else { HashSet::new() };
+        let is_taken_off = |wish: &SlotWrite| {
+            wish.wrote == Held::Present && wish.slot.tag.as_ref().is_some_and(|tag| removed.contains(tag.as_str()))
+        };
+        let attempt = Some(later.decided_after);
+        let over = wishes.values().filter(|wish| later.is_of_same_rules || is_taken_off(wish));
+        findings.extend(over.map(|wish| {
+            let (wrote, found) = (anything_but(wish.wrote), MayHold::NOTHING);
+            SlotWrite { run: later.key, wrote, found, surely: true, answered: true, attempt, ..wish.clone() }
+        }));
+        each_wish(transaction, later.key, &[OperationState::Unchanged], |found, _operation| {
+            if wishes.get(&found.slot).is_some_and(|wish| wish.wrote != found.wrote) {
+                findings.push(SlotWrite { surely: true, answered: true, attempt, ..found });
             }
         })?;
     }
     Ok(findings)
+}
+
+/// The tags that a run takes off some machine.
+fn removed_tags(transaction: &Transaction<'_>, run: RunKey) -> Result<HashSet<String>, SqlError> {
+    transaction
+        .prepare_cached(&format!(
+            "SELECT DISTINCT tag.tag FROM operation {WITH_TAG}
+             WHERE operation.run_key = ?1 AND operation.change_kind = {CHANGE_REMOVE_TAG}"
+        ))?
+        .query_map([run.0], |row| row.get(0))?
+        .collect()
+}
+
+/// What is not so where this is. What is so instead, nobody asks.
+const fn anything_but(held: Held) -> Held {
+    match held {
+        Held::Present => Held::Absent,
+        Held::Absent => Held::Present,
+        Held::Value(DeviceValue::Low) => Held::Value(DeviceValue::Normal),
+        Held::Value(_) | Held::Unknown => Held::Value(DeviceValue::Low),
+    }
 }
 
 /// The last write to each slot; writes come in their order.

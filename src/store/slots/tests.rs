@@ -5,7 +5,7 @@ mod fixtures;
 use self::fixtures::{LAG, LOW, NORMAL, Place, Process, describe_write};
 use super::*;
 use crate::model::DeviceValue;
-use crate::store::{CarriedOperation, OperationState, RunCondition, RunState};
+use crate::store::{CarriedOperation, Declared, OperationState, RunCondition, RunKind, RunState, name_of_undo};
 
 #[tokio::test(start_paused = true)]
 async fn what_was_in_flight_when_a_process_died_may_hold_whoever_asks() {
@@ -275,4 +275,33 @@ async fn a_run_that_was_gone_on_with_since_is_more_than_its_undo_knows() {
     assert!(!process.store.has_called_since(run, undo).await.expect("the store works"));
     process.done(run, &[1]).await;
     assert!(process.store.has_called_since(run, undo).await.expect("the store works"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_that_were_carried_out_later_go_before_an_older_run_of_the_same_name_whatever_rows_they_had() {
+    let place = Place::new();
+    let process = place.process().await;
+    let declare = async |run, name: &str| {
+        let declared = Declared { name: name.to_owned(), ..Declared::default() };
+        process.store.declare(run, declared).await.expect("the store works");
+    };
+    let older = process.run("older", &[("+A", Held::Absent), ("High", NORMAL), ("+B", Held::Absent)]).await;
+    declare(older, "fleet").await;
+    process.done(older, &[2]).await;
+    let undo = process.run_of("undo", &name_of_undo("older"), RunKind::Undo, &[("-B", Held::Present)]).await;
+    let other = process.run("other", &[("+C", Held::Absent)]).await;
+    let open = async || {
+        let mut open = [0; 3];
+        for (place, run) in [older, undo, other].into_iter().enumerate() {
+            open[place] = process.store.open_operations(run).await.expect("the store works");
+        }
+        open
+    };
+    let later = process.run("later", &[("Low", Held::Value(DeviceValue::Low))]).await;
+    declare(later, "fleet").await;
+    assert_eq!(open().await, [2, 1, 1], "it has not come to its end");
+    process.store.set_run_state(later, RunState::Finished).await.expect("the store works");
+    assert_eq!(open().await, [0, 0, 1]);
+    process.run_of("other undo", &name_of_undo("later"), RunKind::Undo, &[]).await;
+    assert_eq!(open().await, [2, 1, 1], "what was taken back asks for nothing");
 }

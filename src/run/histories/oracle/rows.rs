@@ -136,7 +136,7 @@ impl Claim<'_> {
         if let Some(sight) = latest
             && may_have_decided
             && !self.wish.holds(&sight.content)
-            && !self.wrote_shortly_before(sight)
+            && (!self.wrote_shortly_before(sight) || self.can_only_be_others(sight, taking))
         {
             return Some(format!(
                 "others took it away at {:?}, and the program was shown so at {:?}",
@@ -164,6 +164,24 @@ impl Claim<'_> {
                 && write.sent_at <= sight.at
                 && latest + LAG + SLACK >= began_at
         })
+    }
+
+    /// Whether a list shows a device value that was never there before, and that no call of ours would leave, to a program
+    /// that has always seen what was there: however far it lags, that is somebody else's.
+    fn can_only_be_others(&self, sight: &Sight, taking: &Applied<'_>) -> bool {
+        let (case, slot) = (self.case, &self.slot);
+        let mut earlier = case.log.changes(slot).filter(|change| change.index < taking.index);
+        let mut writes = self.writes.iter().filter(|write| {
+            let is_of_slot = write.machines.contains(&slot.machine) && write.wish.slot(slot.machine) == *slot;
+            is_of_slot && write.sent < sight.index
+        });
+        let mut told = case.told.iter().filter(|told| told.number <= self.told.number);
+        matches!(sight.content, Content::Value(_))
+            && case.log.initially(slot) != sight.content
+            && earlier.all(|change| *change.after != sight.content)
+            && writes.all(|write| !case.is_in_doubt(write) && !write.wish.holds(&sight.content))
+            && told.all(|told| !told.options.no_inventory)
+            && case.is_always_listed(slot.machine)
     }
 
     /// Why it is no excuse that a call of ours took it away.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::input::{Accepted, InputOptions, MachineFilter, Orders};
+use crate::model::{RETAGGING_PREFIX, RETAGGING_WHERE};
 use crate::plan::changes::{PlanSettings, UnlistedPolicy};
 use crate::plan::guard::{Bound, Guard};
 use crate::plan::tag_change::TagChange;
@@ -59,7 +60,8 @@ impl Process {
             None => TagChange::remove(old),
         };
         let filter = self.filter()?.map(|named| MachineFilter::new(named.filter, &MACHINE_COLUMNS));
-        let typed = format!("tags {old} {new:?} {:?}", self.options().choice);
+        let choice = self.options().choice.map(|choice| format!("{RETAGGING_WHERE}{choice:?}"));
+        let typed = format!("{RETAGGING_PREFIX}{old} {new:?}{}", choice.unwrap_or_default());
         let filter = filter.transpose().expect("fields of the list");
         Ok(Retagging { change: change.expect("tags of ours"), typed, filter })
     }

@@ -13,7 +13,8 @@ use crate::model::{
 use crate::quota::Quota;
 use crate::store::{
     AccountKey, Admission, AttemptEnd, AttemptKey, AttemptRequest, CarriedOperation, NewOperation, NewRun,
-    OperationEffect, OperationState, RunKey, RunSlot, RunState, SettledOperation, Settlement, SlotWrite, Store,
+    OperationEffect, OperationState, RunKey, RunKind, RunSlot, RunState, SettledOperation, Settlement, SlotWrite,
+    Store,
 };
 
 pub(super) const LAG: Duration = Duration::from_mins(15);
@@ -72,9 +73,15 @@ pub(super) fn change(words: &str) -> Change {
 impl Process {
     /// A run of these changes to machine 0, 1 and so on, with what held before each.
     pub(super) async fn run(&self, run_id: &str, changes: &[(&str, Held)]) -> RunKey {
+        self.run_of(run_id, "input.csv", RunKind::Apply, changes).await
+    }
+
+    /// The same of this input.
+    pub(super) async fn run_of(&self, run_id: &str, input: &str, kind: RunKind, changes: &[(&str, Held)]) -> RunKey {
         let run = NewRun {
             run_id: run_id.into(),
-            input_path: "input.csv".into(),
+            kind,
+            input_path: input.into(),
             header: vec!["machineId".into()],
             ..NewRun::sample(self.account)
         };

@@ -1,0 +1,40 @@
+//! Those that are about undos which were left, and runs that were.
+
+use super::*;
+
+/// Changes values and tags of all three machines, has the first command after that be killed or not, others change the same, and
+/// whoever goes on with the run does that so many minutes later.
+fn changed_by_others(fate: Fate, minutes: u64, is_undo: bool, goes_on: Deed) -> Vec<Step> {
+    let wishes = [set(DeviceValue::Low), add("new"), remove("old")];
+    let rows: Vec<_> = (0..3).flat_map(|machine| wishes.clone().map(|wish| (wish, machine))).collect();
+    let mut steps = vec![file(&rows)];
+    steps.extend(if is_undo {
+        let undoing = Step::Command(command(2, Deed::Undo(1), fate));
+        vec![apply(1, Fate::Undisturbed), undoing]
+    } else {
+        vec![apply(2, fate)]
+    });
+    let changed = if is_undo { [add("new"), remove("old")] } else { [remove("new"), add("old")] };
+    for machine in 0..3 {
+        // Neither what was there nor what the run left.
+        steps.push(Step::Others(machine, set(DeviceValue::Normal)));
+        steps.extend(changed.clone().map(|wish| Step::Others(machine, wish)));
+    }
+    let again = Step::Command(command(3, goes_on, Fate::Undisturbed));
+    steps.extend([Step::Wait(Duration::from_mins(minutes)), again]);
+    steps
+}
+
+#[test]
+fn what_others_have_made_of_what_was_done_is_seen_when_it_is_gone_on_with() {
+    let mut history = plain();
+    history.machines.iter_mut().for_each(|machine| machine.tags.push("old".into()));
+    for minutes in [1, 20] {
+        for goes_on in [Deed::Resume(2), Deed::Undo(1)] {
+            holds_whenever_it_dies(&history, |fate| changed_by_others(fate, minutes, true, goes_on));
+        }
+        for goes_on in [Deed::Resume(2), Deed::Apply(0)] {
+            holds_whenever_it_dies(&history, |fate| changed_by_others(fate, minutes, false, goes_on));
+        }
+    }
+}
