@@ -305,17 +305,17 @@ fn a_deadline_is_that_of_the_night_and_not_of_each_file() {
 
     let folder = folder_with_waiting_files(&[("a.csv", b"x"), ("b.csv", b"x"), ("c.csv", b"x")]);
     std::fs::create_dir(folder.path("programs")).expect("our own folder");
-    // Takes two seconds for any file.
-    folder.write("programs/tagfleet", "#!/bin/sh\necho \"$@\" >>\"$TAGFLEET_STATE_DIR\"\nsleep 2\n");
+    // Takes longer for any file than the night has.
+    folder.write("programs/tagfleet", "#!/bin/sh\necho \"$@\" >>\"$TAGFLEET_STATE_DIR\"\nsleep 6\n");
     let program = folder.path("programs/tagfleet");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("our own file");
-    let output = nightly_script(&folder, &program, &["--deadline", "1s", "--cloud", "eu"]);
+    let output = nightly_script(&folder, &program, &["--deadline", "5s", "--cloud", "eu"]);
     let mail = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(5), "{mail}");
     assert!(mail.contains("the night is over; b.csv and what comes after it wait"), "{mail}");
     let calls = String::from_utf8(folder.read("state").expect("a list of calls")).expect("UTF-8");
     assert_eq!(calls.lines().count(), 1, "{calls}");
-    assert!(calls.contains("a.csv -o ") && calls.ends_with("--deadline 1s --cloud eu\n"), "{calls}");
+    assert!(calls.contains("a.csv -o ") && calls.ends_with("--deadline 5s --cloud eu\n"), "{calls}");
     assert_eq!(folder.names_in("waiting"), ["b.csv", "c.csv", "done", "refused"]);
 }
 
