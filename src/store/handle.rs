@@ -44,6 +44,12 @@ impl Store {
         self.identity.is_on_server()
     }
 
+    /// The connection that whoever only looks uses. On a server he would keep others from writing, and wait for a disk; with a
+    /// file there is no way that could be spared.
+    pub(super) fn looking(&self) -> &connection::SharedConnection {
+        if self.is_on_server() { &self.reader.connection } else { &self.writer }
+    }
+
     /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
     pub fn silent_for(&self) -> Option<Duration> {
         let connections = [&self.writer, &self.reader.connection];

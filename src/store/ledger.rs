@@ -79,7 +79,7 @@ impl Store {
     /// the machine was started.
     pub async fn mean_round_trip(&self, account: AccountKey) -> Result<Option<Duration>, StoreError> {
         let timeline_key = self.identity.timeline_key;
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mean: Option<f64> = transaction.query_row(
                     "SELECT CAST(avg(took) AS DOUBLE PRECISION) FROM (SELECT ended - started AS took FROM attempt

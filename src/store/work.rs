@@ -18,7 +18,7 @@ const LEFT_BY_UNDO: &str = "'changed_since', 'unknown_before'";
 impl Store {
     /// How many operations are still to be sent, and in how many calls of at most `batch_limit` machines.
     pub async fn count_work(&self, run: RunKey, kind: WorkKind, batch_limit: u32) -> Result<WorkCount, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "SELECT count(*) FROM operation
@@ -42,7 +42,7 @@ impl Store {
 
     /// Which removes of this run wait for adds to the same machines.
     pub async fn guards(&self, run: RunKey) -> Result<Guards, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let (any, across) = transaction.query_row(
                     "SELECT EXISTS (SELECT 1 FROM operation WHERE run_key = ?1 AND guard IS NOT NULL),
@@ -63,7 +63,7 @@ impl Store {
 
     /// The operations of a kind that are still to be sent and have been sent before, in the order of their numbers.
     pub async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<Vec<OperationId>, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 // A run without calls, as most are, need not be looked through.
                 let mut statement = transaction.prepare_cached(
@@ -88,7 +88,7 @@ impl Store {
         all: u64,
         count: u32,
     ) -> Result<Vec<WorkItem>, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS} FROM operation
@@ -132,7 +132,7 @@ impl Store {
         after: Option<WorkPlace>,
         limit: u32,
     ) -> Result<Vec<WorkItem>, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS} FROM operation
@@ -217,7 +217,7 @@ impl Store {
     /// What this run has sent and was never answered, what was refused after it may have taken effect included. Where somebody
     /// has written since, a reading shows what became of that.
     pub async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS}, finished_at FROM operation WHERE run_key = ?1 AND {}
