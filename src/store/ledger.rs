@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use tokio_postgres::types::Type;
+
 use super::attempt::{Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Refusal, Settlement};
 use super::custody::unknown_until;
 use super::encoding::{bucket_number, encode_operations};
@@ -13,7 +15,7 @@ use super::slots::unheard_operations;
 use super::sql::hot::NumberedRow;
 use super::sql::{Optional, SqlError, Transaction, Value, params};
 use super::timelines::Timelines;
-use super::{Reader, Store, StoreError};
+use super::{Reader, Store, StoreError, timelines, unknown_calls};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
 use crate::quota::ages::{assumed_end, may_still_be_sent};
@@ -56,10 +58,11 @@ impl Store {
     async fn admit_once(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
-        let announced = request.clone();
+        let (announced, asked, process_key) = (request.clone(), request.clone(), self.identity.process_key);
+        let ahead = move |transaction: &Transaction<'_>| foresee(transaction, &asked, process_key);
         let admission = self
             .writer
-            .run_while_wanted(move |transaction| {
+            .run_while_wanted(ahead, move |transaction| {
                 if !is_ours(transaction, identity.process_key, request.run)? {
                     return Ok(None);
                 }
@@ -147,6 +150,11 @@ impl Reader {
     }
 }
 
+const OWNERSHIP: &str =
+    "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = CAST(?2 AS BIGINT)), TRUE)
+     FROM process WHERE process_key = ?1";
+const PAUSE: &str = "SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2";
+const IN_FLIGHT: &str = "SELECT count(*) FROM attempt WHERE account_key = ?1 AND bucket = ?2 AND ended IS NULL";
 /// More than any number of a bucket.
 const BUCKET_NUMBERS: i64 = 16;
 /// Whether calls of this process, and of the run, are still its own to make: it was not taken for dead, and nobody has gone
@@ -161,13 +169,27 @@ struct IsOurs(bool);
 
 fn look_up_ownership(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, SqlError> {
     transaction
-        .prepare_cached(
-            "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = CAST(?2 AS BIGINT)), TRUE)
-             FROM process WHERE process_key = ?1",
-        )?
+        .prepare_cached(OWNERSHIP)?
         .query_row(params![process_key, run.map(|run| run.0)], |row| row.get(0))
         .optional()
         .map(|is_ours| is_ours.unwrap_or(false))
+}
+
+/// Asks ahead whatever an admission asks before its first decision. Where calls are settled in the same transaction, they
+/// still count as in flight in what is known then, which is never too few.
+fn foresee(transaction: &Transaction<'_>, request: &AttemptRequest, process_key: i64) {
+    transaction.foresee(OWNERSHIP, params![process_key, request.run.map(|run| run.0)]);
+    timelines::foresee(transaction);
+    for bucket in &request.counted_buckets {
+        transaction.foresee(PAUSE, params![request.account.0, bucket_number(*bucket)]);
+    }
+    if !request.quota.is_off() {
+        unknown_calls::foresee(transaction);
+        for bucket in &request.counted_buckets {
+            transaction.foresee(IN_FLIGHT, params![request.account.0, bucket_number(*bucket)]);
+        }
+    }
+    transaction.foresee_row(&STARTED_ATTEMPT);
 }
 
 fn admit(
@@ -187,9 +209,11 @@ fn admit(
         if !all_are_back(transaction, timelines.own, clock)? {
             return Ok(Admission::Refused(Refusal::AwaitsOthers));
         }
-        let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
-        let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, now);
-        let decision = window::decide(now, &request.quota, in_flight, timelines.margin, nth_latest_end)?;
+        let mut decision = decide(transaction, request, timelines)?;
+        if decision != Decision::Start && transaction.has_gathered() {
+            // What was settled in this transaction may have made room.
+            decision = decide(transaction, request, timelines)?;
+        }
         match decision {
             Decision::Start => {}
             Decision::WaitUntil { time, limit } => {
@@ -200,6 +224,16 @@ fn admit(
     }
     let attempt = announce(transaction, request, now, process_key, timelines.own, clock)?;
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
+}
+
+fn decide(
+    transaction: &Transaction<'_>,
+    request: &AttemptRequest,
+    timelines: &Timelines,
+) -> Result<Decision, SqlError> {
+    let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
+    let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, timelines.now);
+    window::decide(timelines.now, &request.quota, in_flight, timelines.margin, nth_latest_end)
 }
 
 /// What an attempt has when it starts.
@@ -217,6 +251,19 @@ static STARTED_ATTEMPT: NumberedRow<10> = NumberedRow::of(
         "started",
         "assumed_end",
         "started_at",
+    ],
+    &[
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::BYTEA_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
     ],
 );
 
@@ -273,7 +320,7 @@ pub(super) fn pause(
 ) -> Result<Option<BootTime>, SqlError> {
     let look_up = || {
         let until = transaction
-            .prepare_cached("SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2")?
+            .prepare_cached(PAUSE)?
             .query_row(params![account.0, bucket_number(bucket)], |row| {
                 Ok((row.get(0)?, BootTime::from_microseconds(row.get(1)?)))
             })
@@ -288,8 +335,7 @@ pub(super) fn pause(
 fn count_in_flight(transaction: &Transaction<'_>, account: AccountKey, buckets: &[Bucket]) -> Result<u32, SqlError> {
     let mut count = 0;
     for bucket in buckets {
-        let mut statement = transaction
-            .prepare_cached("SELECT count(*) FROM attempt WHERE account_key = ?1 AND bucket = ?2 AND ended IS NULL")?;
+        let mut statement = transaction.prepare_cached(IN_FLIGHT)?;
         count += statement.query_row(params![account.0, bucket_number(*bucket)], |row| row.get::<u32>(0))?;
     }
     Ok(count)

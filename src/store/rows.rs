@@ -187,7 +187,8 @@ fn read_operations(
 }
 
 /// The columns that [`read_operation`] reads, and the number.
-const OPERATION_COLUMNS: &str = "state, ambiguous, attempts, http_status, error_code, error_message, request_id, before,
+const OPERATION_COLUMNS: &str =
+    "state, ambiguous, attempts, http_status, error_code, error_message, request_id, before,
     after, finished_at, operation_number";
 
 fn read_operation(row: &Row<'_>) -> Result<StoredOperation, SqlError> {

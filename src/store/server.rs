@@ -29,7 +29,8 @@ mod tests;
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
@@ -37,6 +38,7 @@ use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
 use super::liveness::LockName;
+use super::sql::dialect::SERVER_TIME;
 use super::sql::{Optional, Session, SqlError, Transaction, params};
 use super::waiting::Waiting;
 use super::{StoreError, custody};
@@ -46,6 +48,19 @@ use crate::clock::SharedClock;
 /// others in between. The server waits for a little less long than it is waited for, and so says itself what for.
 const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '28s';
     SET LOCAL lock_timeout TO '28s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
+
+/// What every transaction of a process ends with: which its last commit is, that it lives, and what its clock shows. Neither
+/// a heartbeat nor a report of the clock is needed beside it.
+static NOTE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH ours AS (
+             UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody),
+                 seen_at = CASE WHEN CAST(?5 AS BIGINT) = 1 THEN {SERVER_TIME} ELSE seen_at END
+             WHERE lock_name = ?1 RETURNING timeline_key)
+         UPDATE timeline SET position = max(position, ?3), excess = max(excess, ?4)
+         FROM ours WHERE timeline.timeline_key = ours.timeline_key"
+    )
+});
 
 /// A server that holds a state, and the connection to it, if there is one.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -75,6 +90,8 @@ pub(super) struct Server {
 pub(super) struct Owner {
     name: Arc<str>,
     clock: SharedClock,
+    /// Whether whatever it stores shows that it lives.
+    shows: Arc<AtomicBool>,
     /// What is known of its commits that have come about.
     commits: SharedCommits,
 }
@@ -84,7 +101,12 @@ type SharedCommits = Arc<Mutex<KnownCommits>>;
 
 impl Owner {
     pub(super) fn new(name: &LockName, clock: SharedClock) -> Self {
-        Self { name: name.as_str().into(), clock, commits: Arc::default() }
+        Self { name: name.as_str().into(), clock, shows: Arc::new(AtomicBool::new(true)), commits: Arc::default() }
+    }
+
+    /// Whether whatever it stores shows that it lives, for whoever decides that.
+    pub(super) fn shows(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.shows)
     }
 }
 
@@ -139,7 +161,7 @@ impl Server {
             if !is_away {
                 self.contact.regain();
                 if let Some(session) = &self.session
-                    && session.simple("ROLLBACK").is_err()
+                    && session.roll_back().is_err()
                 {
                     self.session = None;
                 }
@@ -175,8 +197,9 @@ impl Server {
         self.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a transaction, and says what it finds and whether something is lacking.
-    fn begin(&self) -> Result<(Found, bool), SqlError> {
+    /// Begins a transaction on the way to whatever comes next. Gives what was known before: what is read then may be more, and
+    /// never less.
+    fn begin(&self) -> Result<KnownCommits, SqlError> {
         let process = self.owner.as_ref().map(|owner| owner.name.as_ref());
         let begin = if self.writes {
             format!("BEGIN; {SETTINGS}; {}", Found::writing(process, self.tells_reign))
@@ -184,25 +207,37 @@ impl Server {
             let found = Found::reading(process, self.tells_reign);
             format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}; {found}")
         };
-        // What is read then may be more, and never less.
         let known = *self.known_commits();
-        let found = self.session()?.begin(&begin)?.as_deref().and_then(Found::read).ok_or(SqlError::NoRow)?;
-        let lacks = found.lacks(&known, process.is_some());
+        self.session()?.begin(begin);
+        Ok(known)
+    }
+
+    /// What a transaction has found, and whether something is lacking.
+    fn found(&self, known: &KnownCommits) -> Result<(Found, bool), SqlError> {
+        let found = self.session()?.begun()?.as_deref().and_then(Found::read).ok_or(SqlError::NoRow)?;
+        let lacks = found.lacks(known, self.owner.is_some());
         Ok((found, lacks))
     }
 
     fn read(&mut self, work: &mut [Box<dyn Job>]) -> Result<(), SqlError> {
-        let (found, lacks) = self.begin()?;
+        let known = self.begin()?;
+        let session = self.session()?;
+        let transaction = Transaction::on(session);
+        let outcome = work.iter_mut().try_for_each(|work| work.run(&transaction, true));
+        // Where it has not begun, nobody knows what there is.
+        let outcome = if session.has_begun() { outcome } else { outcome.and_then(|()| session.begun().map(drop)) };
+        if !session.has_begun() {
+            return outcome;
+        }
+        let (found, lacks) = self.found(&known)?;
         if lacks {
             // What is read would not be what was told of before. A process says so to all when it writes again, and then goes
             // on with what is there.
             self.has_lost = self.owner.is_none();
             return Err(SqlError::CommitsLost);
         }
-        let session = self.session()?;
-        let transaction = Transaction::on(session);
-        work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
-        session.simple("COMMIT")?;
+        outcome?;
+        self.session()?.simple("COMMIT")?;
         if self.owner.is_none() {
             *self.known_commits() = KnownCommits { last: found.count - 1, reign: found.reign };
         }
@@ -210,13 +245,16 @@ impl Server {
     }
 
     fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
-        let (mut found, lacks) = self.begin()?;
+        let known = self.begin()?;
+        let ahead = Transaction::on(self.session()?);
+        work.iter().for_each(|work| work.foresee(&ahead));
+        let (mut found, lacks) = self.found(&known)?;
         if lacks {
             return self.take_loss_over(&mut found);
         }
         let session = self.session()?;
         if found.has(*doubtful) {
-            session.simple("ROLLBACK")?;
+            session.roll_back()?;
             self.note(doubtful.unwrap_or_default(), found.reign);
             return Ok(());
         }
@@ -224,8 +262,8 @@ impl Server {
         let transaction = Transaction::on(session).awaiting_others(found.awaits_others);
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
         if let Some(owner) = &self.owner {
-            let note = "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE lock_name = ?1";
-            transaction.send(note, params![&*owner.name, found.count])?;
+            let (now, shows) = (owner.clock.boot_time().as_microseconds(), owner.shows.load(Ordering::Relaxed));
+            transaction.send(&NOTE, params![&*owner.name, found.count, now, owner.clock.excess(), shows])?;
         }
         *doubtful = Some(found.count);
         session.simple("COMMIT")?;

@@ -5,14 +5,14 @@
 //! and nothing is kept in the server's session, so that each transaction may go through another connection of a pooler.
 //!
 //! A way to the server and back costs more than most statements. So what nobody needs to know at once is sent with the next
-//! statement whose answer is needed, at the latest with the commit, which fails if any of it did; and keys are fetched in
-//! advance.
+//! statement whose answer is needed, at the latest with the commit, which fails if any of it did; rows of the same statement
+//! become one statement; what will surely be asked is asked ahead, with the beginning of the transaction; and so are keys.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,8 @@ pub(in crate::store) const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// How often it is looked whether an answer is still waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How many keys are fetched at once.
-const KEYS_AT_ONCE: usize = 16;
+/// How many keys are fetched at once where nobody has said how many are needed.
+const KEYS_AT_ONCE: i64 = 16;
 
 /// A statement on its way.
 type OnItsWay = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
@@ -47,6 +47,14 @@ pub(in crate::store) struct Session {
     client: Arc<Client>,
     /// What is sent with the next statement.
     on_their_way: RefCell<Vec<OnItsWay>>,
+    /// What the beginning of the transaction gives, once it is there.
+    begun: RefCell<Arc<OnceLock<Option<String>>>>,
+    /// What was asked ahead.
+    foreseen: RefCell<Vec<Foreseen>>,
+    /// What is not sent yet, since more of the same may come.
+    gathered: RefCell<Vec<Gathered>>,
+    /// How many keys will be needed, by what gives them.
+    wanted_keys: RefCell<HashMap<&'static str, (&'static str, i64)>>,
     /// Keys that nobody has, by the column that they are for.
     keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
@@ -84,6 +92,10 @@ impl Session {
             runtime: Some(runtime),
             client: Arc::new(client),
             on_their_way: RefCell::default(),
+            begun: RefCell::default(),
+            foreseen: RefCell::default(),
+            gathered: RefCell::default(),
+            wanted_keys: RefCell::default(),
             keys: RefCell::default(),
             translated: RefCell::default(),
             waiting: Waiting::default(),
@@ -104,21 +116,56 @@ impl Session {
 
     /// Carries statements out as they are, and gives the first column of the last row.
     pub(in crate::store) fn simple(&self, sql: &str) -> Result<Option<String>, SqlError> {
-        let messages = self.wait_for(self.client.simple_query(sql))?;
-        Ok(messages.iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        }))
+        Ok(last_column(&self.wait_for(self.client.simple_query(sql))?))
     }
 
     /// Carries one statement out, and gives its rows.
     pub(super) fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<tokio_postgres::Row>, SqlError> {
         let sql = self.translated(sql);
-        self.wait_for(self.client.query_typed(&sql, &typed(values)))
+        match self.take_foreseen(&sql, values)? {
+            Some(rows) => Ok(rows),
+            None => self.wait_for(self.client.query_typed(&sql, &typed(values))),
+        }
+    }
+
+    /// Asks ahead what will be asked with the same values. Whatever changes something in between makes it be asked again, but
+    /// what is [gathered](Self::gather): whoever gathers knows that the answer may be believed all the same.
+    pub(super) fn foresee(&self, sql: &str, values: Vec<Kept>) {
+        let sql = self.translated(sql);
+        if self.foreseen.borrow().iter().any(|foreseen| foreseen.is_of(&sql, &values)) {
+            return;
+        }
+        let rows = Arc::new(OnceLock::new());
+        let (client, asked, given, told) = (Arc::clone(&self.client), sql.clone(), values.clone(), Arc::clone(&rows));
+        self.foreseen.borrow_mut().push(Foreseen { sql, values, rows });
+        self.on_their_way.borrow_mut().push(Box::pin(async move {
+            let given: Vec<Value<'_>> = given.iter().map(Parameter::value).collect();
+            let _only_once = told.set(client.query_typed(&asked, &typed(&given)).await?);
+            Ok(0)
+        }));
+    }
+
+    fn take_foreseen(
+        &self,
+        sql: &Arc<str>,
+        values: &[Value<'_>],
+    ) -> Result<Option<Vec<tokio_postgres::Row>>, SqlError> {
+        if self.foreseen.borrow().is_empty() {
+            return Ok(None);
+        }
+        let values: Vec<Kept> = values.iter().copied().map(Kept::of).collect();
+        let place = self.foreseen.borrow().iter().position(|foreseen| foreseen.is_of(sql, &values));
+        let Some(place) = place else { return Ok(None) };
+        let Foreseen { rows, .. } = self.foreseen.borrow_mut().swap_remove(place);
+        if rows.get().is_none() {
+            self.wait_for(async { Ok(()) })?;
+        }
+        Ok(Arc::into_inner(rows).and_then(OnceLock::into_inner))
     }
 
     /// Carries one statement out, and says how many rows it has touched.
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, SqlError> {
+        self.foreseen.borrow_mut().clear();
         let sql = self.translated(sql);
         let touched = self.wait_for(self.client.execute_typed(&sql, &typed(values)))?;
         Ok(usize::try_from(touched).unwrap_or(usize::MAX))
@@ -126,6 +173,8 @@ impl Session {
 
     /// Has a statement carried out on the way to whatever comes next.
     pub(super) fn send(&self, sql: &str, values: Vec<Kept>) {
+        self.foreseen.borrow_mut().clear();
+        self.send_gathered();
         let (client, sql) = (Arc::clone(&self.client), self.translated(sql));
         self.on_their_way.borrow_mut().push(Box::pin(async move {
             let values: Vec<Value<'_>> = values.iter().map(Parameter::value).collect();
@@ -135,6 +184,8 @@ impl Session {
 
     /// Has rows added on the way to whatever comes next, given column by column.
     pub(super) fn send_rows(&self, table: &str, columns: &[&'static str], values: Vec<Vec<Kept>>) {
+        self.foreseen.borrow_mut().clear();
+        self.send_gathered();
         // What no row has is as empty as if it were not named, and has no type.
         let filled: Vec<(&'static str, Type, Vec<Kept>)> = columns
             .iter()
@@ -160,27 +211,116 @@ impl Session {
         }));
     }
 
-    /// Begins a transaction with this. Gives the first column of the last row.
-    pub(in crate::store) fn begin(&self, sql: &str) -> Result<Option<String>, SqlError> {
+    /// Adds a row to those that a statement takes together, given as lists, from this one of its lists on. Where the statement
+    /// gives numbers, they can be looked up once it was carried out: at the latest when the transaction is committed.
+    pub(super) fn gather(&self, sql: &'static str, lists: &'static [Type], first: usize, row: Vec<Kept>) -> Numbers {
+        let mut gathered = self.gathered.borrow_mut();
+        let place = gathered.iter().position(|gathered| gathered.sql == sql).unwrap_or_else(|| {
+            gathered.push(Gathered { sql, lists, values: vec![Vec::new(); lists.len()], numbers: Arc::default() });
+            gathered.len() - 1
+        });
+        let Some(Gathered { values, numbers, .. }) = gathered.get_mut(place) else { return Numbers::default() };
+        for (list, value) in values.iter_mut().skip(first).zip(row) {
+            list.push(value);
+        }
+        Arc::clone(numbers)
+    }
+
+    /// Whether something was gathered that was not sent.
+    pub(super) fn has_gathered(&self) -> bool {
+        !self.gathered.borrow().is_empty()
+    }
+
+    /// Has everything asked again that was asked ahead.
+    pub(super) fn forget_foreseen(&self) {
+        self.foreseen.borrow_mut().clear();
+    }
+
+    /// Sends what was gathered with whatever comes next.
+    pub(super) fn send_gathered(&self) {
+        for Gathered { sql, lists, values, numbers } in self.gathered.take() {
+            let client = Arc::clone(&self.client);
+            self.on_their_way.borrow_mut().push(Box::pin(async move {
+                let values: Vec<Vec<Value<'_>>> =
+                    values.iter().map(|list| list.iter().map(Parameter::value).collect()).collect();
+                let typed: Vec<_> =
+                    values.iter().zip(lists).map(|(list, of)| (list as &(dyn ToSql + Sync), of.clone())).collect();
+                let rows = client.query_typed(sql, &typed).await?;
+                let found = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+                let _only_once = numbers.set(found);
+                Ok(0)
+            }));
+        }
+    }
+
+    /// Has a transaction begun with this, on the way to whatever comes next.
+    pub(in crate::store) fn begin(&self, sql: String) {
+        self.forget();
+        let begun = Arc::new(OnceLock::new());
+        let (client, told) = (Arc::clone(&self.client), Arc::clone(&begun));
+        *self.begun.borrow_mut() = begun;
+        self.on_their_way.borrow_mut().push(Box::pin(async move {
+            let _only_once = told.set(last_column(&client.simple_query(&sql).await?));
+            Ok(0)
+        }));
+    }
+
+    /// The first column of the last row that this has given.
+    pub(in crate::store) fn begun(&self) -> Result<Option<String>, SqlError> {
+        let wanted: Vec<_> = self.wanted_keys.borrow().iter().map(|(column, wanted)| (*column, *wanted)).collect();
+        for (column, (table, count)) in &wanted {
+            self.foresee(&keys_of(table, column), vec![Kept::Integer(*count)]);
+        }
+        if self.begun.borrow().get().is_none() {
+            self.wait_for(async { Ok(()) })?;
+        }
+        for (column, (table, count)) in wanted {
+            self.fetch_keys(table, column, count)?;
+        }
+        Ok(self.begun.borrow().get().cloned().flatten())
+    }
+
+    /// Whether the transaction has begun.
+    pub(in crate::store) fn has_begun(&self) -> bool {
+        self.begun.borrow().get().is_some()
+    }
+
+    /// Undoes the transaction, and what was to be sent is not sent.
+    pub(in crate::store) fn roll_back(&self) -> Result<(), SqlError> {
+        self.forget();
+        self.simple("ROLLBACK").map(drop)
+    }
+
+    fn forget(&self) {
         self.on_their_way.borrow_mut().clear();
+        self.foreseen.borrow_mut().clear();
+        self.gathered.borrow_mut().clear();
+        self.wanted_keys.borrow_mut().clear();
         self.keys.borrow_mut().clear();
-        self.simple(sql)
+    }
+
+    /// Says ahead that one more key will be needed.
+    pub(super) fn foresee_key(&self, table: &'static str, column: &'static str) {
+        self.wanted_keys.borrow_mut().entry(column).or_insert((table, 0)).1 += 1;
     }
 
     /// A key for this column of this table that nobody has, later than all before.
     pub(super) fn next_key(&self, table: &str, column: &'static str) -> Result<i64, SqlError> {
         let known = self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front);
-        if let Some(key) = known {
-            return Ok(key);
+        match known {
+            Some(key) => Ok(key),
+            None => {
+                self.fetch_keys(table, column, KEYS_AT_ONCE)?;
+                self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front).ok_or(SqlError::NoRow)
+            }
         }
-        let sql = format!(
-            "SELECT nextval(pg_get_serial_sequence('tagfleet.{table}', '{column}')) FROM generate_series(1, {KEYS_AT_ONCE})"
-        );
-        let rows = self.query(&sql, &[])?;
-        let mut keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<VecDeque<i64>, _>>()?;
-        let key = keys.pop_front().ok_or(SqlError::NoRow)?;
+    }
+
+    fn fetch_keys(&self, table: &str, column: &'static str, count: i64) -> Result<(), SqlError> {
+        let rows = self.query(&keys_of(table, column), &[Value::Integer(count)])?;
+        let keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<VecDeque<i64>, _>>()?;
         self.keys.borrow_mut().insert(column, keys);
-        Ok(key)
+        Ok(())
     }
 
     fn translated(&self, sql: &str) -> Arc<str> {
@@ -198,6 +338,7 @@ impl Session {
         work: impl Future<Output = Result<Answer, tokio_postgres::Error>>,
     ) -> Result<Answer, SqlError> {
         let Some(runtime) = &self.runtime else { return Err(SqlError::NoAnswer) };
+        self.send_gathered();
         let before = self.on_their_way.take();
         self.waiting.begin();
         let answered = after_all(before, work, &self.waiting);
@@ -209,6 +350,43 @@ impl Session {
         }
         Ok(answer?)
     }
+}
+
+/// A question that was asked ahead, and its answer once it is there.
+struct Foreseen {
+    sql: Arc<str>,
+    values: Vec<Kept>,
+    rows: Arc<OnceLock<Vec<tokio_postgres::Row>>>,
+}
+
+impl Foreseen {
+    fn is_of(&self, sql: &str, values: &[Kept]) -> bool {
+        *self.sql == *sql && self.values == values
+    }
+}
+
+/// The numbers that a statement gives, once it was carried out.
+pub(in crate::store) type Numbers = Arc<OnceLock<Vec<i64>>>;
+
+/// Rows that a statement takes together, list by list.
+struct Gathered {
+    sql: &'static str,
+    lists: &'static [Type],
+    values: Vec<Vec<Kept>>,
+    numbers: Numbers,
+}
+
+/// What gives so many keys of a column.
+fn keys_of(table: &str, column: &str) -> String {
+    format!("SELECT nextval(pg_get_serial_sequence('tagfleet.{table}', '{column}')) FROM generate_series(1, ?1)")
+}
+
+/// The first column of the last row.
+fn last_column(messages: &[SimpleQueryMessage]) -> Option<String> {
+    messages.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
 }
 
 /// What comes of work that begins now, unless it takes longer than it may, or than anybody waits for it.
