@@ -146,24 +146,22 @@ fn settle(
         return Ok(Settled::Told(gather(transaction, settlement, ended, clock.wall_time())));
     }
     let timelines = Timelines::report(transaction, timeline_key, clock)?;
-    let settled: Option<Option<i64>> = transaction
-        .prepare_cached(
-            "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5
-             WHERE attempt_key = ?1 AND verdict IS NULL RETURNING run_key",
-        )?
-        .query_row(
-            params![
-                settlement.attempt.0,
-                ended.as_microseconds(),
-                settlement.http_status,
-                settlement.verdict,
-                settlement.request_id,
-            ],
-            |row| row.get(0),
-        )
+    let open: Option<Option<i64>> = transaction
+        .prepare_cached("SELECT run_key FROM attempt WHERE attempt_key = ?1 AND verdict IS NULL")?
+        .query_row([settlement.attempt.0], |row| row.get(0))
         .optional()?;
     // Somebody took us for dead and closed it; what became of it is theirs to find out.
-    let Some(run_key) = settled else { return Ok(Settled::Known(false)) };
+    let Some(run_key) = open else { return Ok(Settled::Known(false)) };
+    transaction.send(
+        "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5 WHERE attempt_key = ?1",
+        params![
+            settlement.attempt.0,
+            ended.as_microseconds(),
+            settlement.http_status,
+            settlement.verdict,
+            settlement.request_id,
+        ],
+    )?;
     if let Some(run_key) = run_key {
         note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
