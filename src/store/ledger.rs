@@ -232,6 +232,12 @@ fn decide(
     timelines: &Timelines,
 ) -> Result<Decision, SqlError> {
     let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
+    if transaction.sqlite().is_none() {
+        // For all limits at once.
+        for room in request.quota.limits().iter().filter_map(|limit| limit.calls.get().checked_sub(in_flight)) {
+            foresee_nth_latest_end(transaction, request, timelines, room);
+        }
+    }
     let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, timelines.now);
     window::decide(timelines.now, &request.quota, in_flight, timelines.margin, nth_latest_end)
 }
@@ -341,26 +347,42 @@ fn count_in_flight(transaction: &Transaction<'_>, account: AccountKey, buckets: 
     Ok(count)
 }
 
+/// The ends in two buckets, merged in the order of the index; a bucket that is not there has no attempt.
+const OF_ONE_CLOCK: &str =
+    "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
+     UNION ALL
+     SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?4 AND ended IS NOT NULL
+     ORDER BY ended DESC LIMIT 1 OFFSET ?5";
+
+/// The one bucket or the two that are asked for, where nobody reads another clock.
+fn of_one_clock(request: &AttemptRequest, timelines: &Timelines) -> Option<(u8, Option<u8>)> {
+    match (request.counted_buckets.as_slice(), timelines.others.as_slice()) {
+        ([bucket], []) => Some((bucket_number(*bucket), None)),
+        ([bucket, other], []) => Some((bucket_number(*bucket), Some(bucket_number(*other)))),
+        _ => None,
+    }
+}
+
+/// Asks ahead what [`nth_latest_end`] asks.
+fn foresee_nth_latest_end(transaction: &Transaction<'_>, request: &AttemptRequest, timelines: &Timelines, n: u32) {
+    let skipped = n.saturating_sub(1);
+    if let Some((bucket, other)) = of_one_clock(request, timelines) {
+        transaction.foresee(OF_ONE_CLOCK, params![request.account.0, timelines.own, bucket, other, skipped]);
+    } else {
+        let (sql, values) = question_by_age(request.account, &request.counted_buckets, timelines, skipped, 1);
+        transaction.foresee_with(&sql, &values);
+    }
+}
+
 fn nth_latest_end(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
     timelines: &Timelines,
     n: u32,
 ) -> Result<Option<BootTime>, SqlError> {
-    // One bucket, or a pair that is merged in the order of the index; a bucket that is not there has no attempt.
-    let pair = match request.counted_buckets.as_slice() {
-        [bucket] => Some((bucket_number(*bucket), None)),
-        [bucket, other] => Some((bucket_number(*bucket), Some(bucket_number(*other)))),
-        _ => None,
-    };
-    if let (Some((bucket, other)), []) = (pair, timelines.others.as_slice()) {
-        let mut statement = transaction.prepare_cached(
-            "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
-             UNION ALL
-             SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?4 AND ended IS NOT NULL
-             ORDER BY ended DESC LIMIT 1 OFFSET ?5",
-        )?;
-        let end = statement
+    if let Some((bucket, other)) = of_one_clock(request, timelines) {
+        let end = transaction
+            .prepare_cached(OF_ONE_CLOCK)?
             .query_row(params![request.account.0, timelines.own, bucket, other, n - 1], |row| row.get(0))
             .optional()?;
         return Ok(end.map(BootTime::from_microseconds).max(unknown_until(transaction, timelines)?));
@@ -378,6 +400,17 @@ fn ends_by_age(
     skipped: u32,
     count: u32,
 ) -> Result<Vec<BootTime>, SqlError> {
+    let (sql, values) = question_by_age(account, buckets, timelines, skipped, count);
+    transaction.rows_with(&sql, &values, |row| row.get(0).map(BootTime::from_microseconds))
+}
+
+fn question_by_age(
+    account: AccountKey,
+    buckets: &[Bucket],
+    timelines: &Timelines,
+    skipped: u32,
+    count: u32,
+) -> (String, Vec<Value<'static>>) {
     let mut values = vec![account.0, i64::from(skipped) + i64::from(count), i64::from(skipped), i64::from(count)];
     let mut parts = Vec::new();
     for timeline in timelines.others.iter().map(|other| other.key).chain([timelines.own]) {
@@ -395,8 +428,7 @@ fn ends_by_age(
         }
     }
     let sql = format!("{} ORDER BY ended DESC LIMIT ?4 OFFSET ?3", parts.join(" UNION ALL "));
-    let values: Vec<_> = values.into_iter().map(Value::Integer).collect();
-    transaction.rows_with(&sql, &values, |row| row.get(0).map(BootTime::from_microseconds))
+    (sql, values.into_iter().map(Value::Integer).collect())
 }
 
 #[cfg(test)]

@@ -14,6 +14,13 @@ impl Transaction<'_> {
         }
     }
 
+    /// Asks a server ahead what will be asked with these values, if nothing changes it before.
+    pub(in crate::store) fn foresee_with(&self, sql: &str, values: &[Value<'_>]) {
+        if let Engine::Postgres(session) = self.engine {
+            session.foresee(sql, values.iter().copied().map(Kept::of).collect());
+        }
+    }
+
     /// What each row says, of a statement with these values.
     pub(in crate::store) fn rows_with<Answer>(
         &self,
