@@ -4,9 +4,11 @@
 //! that every engine understands.
 #![expect(clippy::needless_pass_by_value, reason = "a list of values is made for one statement")]
 
+mod ahead;
 pub(super) mod dialect;
 mod error;
 pub(super) mod hot;
+mod kept;
 mod known;
 pub(super) mod lists;
 mod session;

@@ -7,8 +7,8 @@ use rusqlite::{CachedStatement, params_from_iter};
 
 use tokio_postgres::types::Type;
 
-use super::session::Kept;
-pub(in crate::store) use super::session::Numbers;
+use super::kept::Kept;
+pub(in crate::store) use super::kept::Numbers;
 use super::{Engine, Parameter, Session, SqlError, Transaction};
 
 /// So many rows travel together.

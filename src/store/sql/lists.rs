@@ -2,7 +2,7 @@
 
 use rusqlite::params_from_iter;
 
-pub(in crate::store) use super::session::Kept;
+pub(in crate::store) use super::kept::Kept;
 use super::{Engine, Row, SqlError, Transaction, Value};
 
 impl Transaction<'_> {

@@ -16,14 +16,14 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::{Column, OLDEST_VERSION, Parameter, SqlError, Value, dialect};
+use super::kept::{Foreseen, Gathered, Kept, list_of, typed};
+use super::{OLDEST_VERSION, Parameter, SqlError, Value, dialect};
 use crate::store::absence::Patience;
 use crate::store::waiting::Waiting;
 
@@ -34,29 +34,26 @@ pub(in crate::store) const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// How often it is looked whether an answer is still waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How many keys are fetched at once where nobody has said how many are needed.
-const KEYS_AT_ONCE: i64 = 16;
-
 /// A statement on its way.
-type OnItsWay = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
+pub(super) type OnItsWay = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
 
 /// An open connection.
 pub(in crate::store) struct Session {
     /// There until this is dropped.
     runtime: Option<Runtime>,
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     /// What is sent with the next statement.
-    on_their_way: RefCell<Vec<OnItsWay>>,
+    pub(super) on_their_way: RefCell<Vec<OnItsWay>>,
     /// What the beginning of the transaction gives, once it is there.
-    begun: RefCell<Arc<OnceLock<Option<String>>>>,
+    pub(super) begun: RefCell<Arc<OnceLock<Option<String>>>>,
     /// What was asked ahead.
-    foreseen: RefCell<Vec<Foreseen>>,
+    pub(super) foreseen: RefCell<Vec<Foreseen>>,
     /// What is not sent yet, since more of the same may come.
-    gathered: RefCell<Vec<Gathered>>,
+    pub(super) gathered: RefCell<Vec<Gathered>>,
     /// How many keys will be needed, by what gives them.
-    wanted_keys: RefCell<HashMap<&'static str, (&'static str, i64)>>,
+    pub(super) wanted_keys: RefCell<HashMap<&'static str, (&'static str, i64)>>,
     /// Keys that nobody has, by the column that they are for.
-    keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
+    pub(super) keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
     translated: RefCell<HashMap<Box<str>, Arc<str>>>,
     waiting: Waiting,
@@ -128,41 +125,6 @@ impl Session {
         }
     }
 
-    /// Asks ahead what will be asked with the same values. Whatever changes something in between makes it be asked again, but
-    /// what is [gathered](Self::gather): whoever gathers knows that the answer may be believed all the same.
-    pub(super) fn foresee(&self, sql: &str, values: Vec<Kept>) {
-        let sql = self.translated(sql);
-        if self.foreseen.borrow().iter().any(|foreseen| foreseen.is_of(&sql, &values)) {
-            return;
-        }
-        let rows = Arc::new(OnceLock::new());
-        let (client, asked, given, told) = (Arc::clone(&self.client), sql.clone(), values.clone(), Arc::clone(&rows));
-        self.foreseen.borrow_mut().push(Foreseen { sql, values, rows });
-        self.on_their_way.borrow_mut().push(Box::pin(async move {
-            let given: Vec<Value<'_>> = given.iter().map(Parameter::value).collect();
-            let _only_once = told.set(client.query_typed(&asked, &typed(&given)).await?);
-            Ok(0)
-        }));
-    }
-
-    fn take_foreseen(
-        &self,
-        sql: &Arc<str>,
-        values: &[Value<'_>],
-    ) -> Result<Option<Vec<tokio_postgres::Row>>, SqlError> {
-        if self.foreseen.borrow().is_empty() {
-            return Ok(None);
-        }
-        let values: Vec<Kept> = values.iter().copied().map(Kept::of).collect();
-        let place = self.foreseen.borrow().iter().position(|foreseen| foreseen.is_of(sql, &values));
-        let Some(place) = place else { return Ok(None) };
-        let Foreseen { rows, .. } = self.foreseen.borrow_mut().swap_remove(place);
-        if rows.get().is_none() {
-            self.wait_for(async { Ok(()) })?;
-        }
-        Ok(Arc::into_inner(rows).and_then(OnceLock::into_inner))
-    }
-
     /// Carries one statement out, and says how many rows it has touched.
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, SqlError> {
         self.foreseen.borrow_mut().clear();
@@ -211,48 +173,6 @@ impl Session {
         }));
     }
 
-    /// Adds a row to those that a statement takes together, given as lists, from this one of its lists on. Where the statement
-    /// gives numbers, they can be looked up once it was carried out: at the latest when the transaction is committed.
-    pub(super) fn gather(&self, sql: &'static str, lists: &'static [Type], first: usize, row: Vec<Kept>) -> Numbers {
-        let mut gathered = self.gathered.borrow_mut();
-        let place = gathered.iter().position(|gathered| gathered.sql == sql).unwrap_or_else(|| {
-            gathered.push(Gathered { sql, lists, values: vec![Vec::new(); lists.len()], numbers: Arc::default() });
-            gathered.len() - 1
-        });
-        let Some(Gathered { values, numbers, .. }) = gathered.get_mut(place) else { return Numbers::default() };
-        for (list, value) in values.iter_mut().skip(first).zip(row) {
-            list.push(value);
-        }
-        Arc::clone(numbers)
-    }
-
-    /// Whether something was gathered that was not sent.
-    pub(super) fn has_gathered(&self) -> bool {
-        !self.gathered.borrow().is_empty()
-    }
-
-    /// Has everything asked again that was asked ahead.
-    pub(super) fn forget_foreseen(&self) {
-        self.foreseen.borrow_mut().clear();
-    }
-
-    /// Sends what was gathered with whatever comes next.
-    pub(super) fn send_gathered(&self) {
-        for Gathered { sql, lists, values, numbers } in self.gathered.take() {
-            let client = Arc::clone(&self.client);
-            self.on_their_way.borrow_mut().push(Box::pin(async move {
-                let values: Vec<Vec<Value<'_>>> =
-                    values.iter().map(|list| list.iter().map(Parameter::value).collect()).collect();
-                let typed: Vec<_> =
-                    values.iter().zip(lists).map(|(list, of)| (list as &(dyn ToSql + Sync), of.clone())).collect();
-                let rows = client.query_typed(sql, &typed).await?;
-                let found = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-                let _only_once = numbers.set(found);
-                Ok(0)
-            }));
-        }
-    }
-
     /// Has a transaction begun with this, on the way to whatever comes next.
     pub(in crate::store) fn begin(&self, sql: String) {
         self.forget();
@@ -263,21 +183,6 @@ impl Session {
             let _only_once = told.set(last_column(&client.simple_query(&sql).await?));
             Ok(0)
         }));
-    }
-
-    /// The first column of the last row that this has given.
-    pub(in crate::store) fn begun(&self) -> Result<Option<String>, SqlError> {
-        let wanted: Vec<_> = self.wanted_keys.borrow().iter().map(|(column, wanted)| (*column, *wanted)).collect();
-        for (column, (table, count)) in &wanted {
-            self.foresee(&keys_of(table, column), vec![Kept::Integer(*count)]);
-        }
-        if self.begun.borrow().get().is_none() {
-            self.wait_for(async { Ok(()) })?;
-        }
-        for (column, (table, count)) in wanted {
-            self.fetch_keys(table, column, count)?;
-        }
-        Ok(self.begun.borrow().get().cloned().flatten())
     }
 
     /// Whether the transaction has begun.
@@ -299,31 +204,7 @@ impl Session {
         self.keys.borrow_mut().clear();
     }
 
-    /// Says ahead that one more key will be needed.
-    pub(super) fn foresee_key(&self, table: &'static str, column: &'static str) {
-        self.wanted_keys.borrow_mut().entry(column).or_insert((table, 0)).1 += 1;
-    }
-
-    /// A key for this column of this table that nobody has, later than all before.
-    pub(super) fn next_key(&self, table: &str, column: &'static str) -> Result<i64, SqlError> {
-        let known = self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front);
-        match known {
-            Some(key) => Ok(key),
-            None => {
-                self.fetch_keys(table, column, KEYS_AT_ONCE)?;
-                self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front).ok_or(SqlError::NoRow)
-            }
-        }
-    }
-
-    fn fetch_keys(&self, table: &str, column: &'static str, count: i64) -> Result<(), SqlError> {
-        let rows = self.query(&keys_of(table, column), &[Value::Integer(count)])?;
-        let keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<VecDeque<i64>, _>>()?;
-        self.keys.borrow_mut().insert(column, keys);
-        Ok(())
-    }
-
-    fn translated(&self, sql: &str) -> Arc<str> {
+    pub(super) fn translated(&self, sql: &str) -> Arc<str> {
         let mut known = self.translated.borrow_mut();
         if let Some(translated) = known.get(sql) {
             return Arc::clone(translated);
@@ -333,7 +214,7 @@ impl Session {
         translated
     }
 
-    fn wait_for<Answer>(
+    pub(super) fn wait_for<Answer>(
         &self,
         work: impl Future<Output = Result<Answer, tokio_postgres::Error>>,
     ) -> Result<Answer, SqlError> {
@@ -350,35 +231,6 @@ impl Session {
         }
         Ok(answer?)
     }
-}
-
-/// A question that was asked ahead, and its answer once it is there.
-struct Foreseen {
-    sql: Arc<str>,
-    values: Vec<Kept>,
-    rows: Arc<OnceLock<Vec<tokio_postgres::Row>>>,
-}
-
-impl Foreseen {
-    fn is_of(&self, sql: &str, values: &[Kept]) -> bool {
-        *self.sql == *sql && self.values == values
-    }
-}
-
-/// The numbers that a statement gives, once it was carried out.
-pub(in crate::store) type Numbers = Arc<OnceLock<Vec<i64>>>;
-
-/// Rows that a statement takes together, list by list.
-struct Gathered {
-    sql: &'static str,
-    lists: &'static [Type],
-    values: Vec<Vec<Kept>>,
-    numbers: Numbers,
-}
-
-/// What gives so many keys of a column.
-fn keys_of(table: &str, column: &str) -> String {
-    format!("SELECT nextval(pg_get_serial_sequence('tagfleet.{table}', '{column}')) FROM generate_series(1, ?1)")
 }
 
 /// The first column of the last row.
@@ -463,111 +315,4 @@ where
         }
     });
     Ok(client)
-}
-
-/// Each value with its type, so that nobody has to ask the server for it.
-fn typed<'a>(values: &'a [Value<'a>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-    let type_of = |value: &Value<'_>| match value {
-        // To be found out from where it stands.
-        Value::Null => Type::UNKNOWN,
-        Value::Integer(_) => Type::INT8,
-        Value::Real(_) => Type::FLOAT8,
-        Value::Text(_) => Type::TEXT,
-        Value::Blob(_) => Type::BYTEA,
-    };
-    values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
-}
-
-/// The type of a list of such values.
-const fn list_of(value: &Kept) -> Type {
-    match value {
-        Kept::Null | Kept::Integer(_) => Type::INT8_ARRAY,
-        Kept::Real(_) => Type::FLOAT8_ARRAY,
-        Kept::Text(_) => Type::TEXT_ARRAY,
-        Kept::Blob(_) => Type::BYTEA_ARRAY,
-    }
-}
-
-/// A value of any kind that is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::store) enum Kept {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
-impl Column for Kept {
-    fn read(value: Value<'_>) -> Option<Self> {
-        Some(Self::of(value))
-    }
-}
-
-impl Parameter for Kept {
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Null => Value::Null,
-            Self::Integer(number) => Value::Integer(*number),
-            Self::Real(number) => Value::Real(*number),
-            Self::Text(text) => Value::Text(text),
-            Self::Blob(bytes) => Value::Blob(bytes),
-        }
-    }
-}
-
-impl Kept {
-    /// The value, to be kept for longer than what it stands in.
-    pub(super) fn of(value: Value<'_>) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Integer(number) => Self::Integer(number),
-            Value::Real(number) => Self::Real(number),
-            Value::Text(text) => Self::Text(text.to_owned()),
-            Value::Blob(bytes) => Self::Blob(bytes.to_owned()),
-        }
-    }
-}
-
-impl ToSql for Value<'_> {
-    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match *self {
-            Self::Null => Ok(IsNull::Yes),
-            Self::Integer(number) => number.to_sql(of, out),
-            Self::Real(number) => number.to_sql(of, out),
-            // No text there holds a NUL; nothing that is compared does either.
-            Self::Text(text) if text.contains('\0') => text.replace('\0', "").to_sql(of, out),
-            Self::Text(text) => text.to_sql(of, out),
-            Self::Blob(bytes) => bytes.to_sql(of, out),
-        }
-    }
-
-    fn accepts(_of: &Type) -> bool {
-        true
-    }
-
-    to_sql_checked!();
-}
-
-impl<'a> FromSql<'a> for Value<'a> {
-    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(match *of {
-            Type::BOOL => Self::Integer(bool::from_sql(of, raw)?.into()),
-            Type::INT2 => Self::Integer(i16::from_sql(of, raw)?.into()),
-            Type::INT4 => Self::Integer(i32::from_sql(of, raw)?.into()),
-            Type::INT8 => Self::Integer(i64::from_sql(of, raw)?),
-            Type::FLOAT8 => Self::Real(f64::from_sql(of, raw)?),
-            Type::BYTEA => Self::Blob(raw),
-            _ => Self::Text(<&str>::from_sql(of, raw)?),
-        })
-    }
-
-    fn from_sql_null(_of: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self::Null)
-    }
-
-    fn accepts(of: &Type) -> bool {
-        matches!(*of, Type::BOOL | Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT8 | Type::BYTEA)
-            || <&str as FromSql>::accepts(of)
-    }
 }
