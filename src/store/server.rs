@@ -247,7 +247,9 @@ impl Server {
     fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
         let known = self.begin()?;
         let ahead = Transaction::on(self.session()?);
-        work.iter().for_each(|work| work.foresee(&ahead));
+        for work in work.iter() {
+            work.foresee(&ahead);
+        }
         let (mut found, lacks) = self.found(&known)?;
         if lacks {
             return self.take_loss_over(&mut found);

@@ -112,13 +112,11 @@ impl Session {
     /// A key for this column of this table that nobody has, later than all before.
     pub(super) fn next_key(&self, table: &str, column: &'static str) -> Result<i64, SqlError> {
         let known = self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front);
-        match known {
-            Some(key) => Ok(key),
-            None => {
-                self.fetch_keys(table, column, KEYS_AT_ONCE)?;
-                self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front).ok_or(SqlError::NoRow)
-            }
+        if let Some(key) = known {
+            return Ok(key);
         }
+        self.fetch_keys(table, column, KEYS_AT_ONCE)?;
+        self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front).ok_or(SqlError::NoRow)
     }
 
     fn fetch_keys(&self, table: &str, column: &'static str, count: i64) -> Result<(), SqlError> {
