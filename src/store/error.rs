@@ -124,6 +124,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether another server has taken over that lacks commits of ours.
+    pub fn is_loss_of_commits(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if matches!(source.trouble, Trouble::CommitsLost))
+    }
+
     /// Whether what the database still holds is not to be believed, or cannot be read at all. A server that lacks commits of
     /// ours is believed: it knows that it does, and what was doubted then says so of itself; the run is gone on with there.
     pub fn is_damage(&self) -> bool {

@@ -21,6 +21,7 @@ impl Store {
         let (timeline_key, clock) = (self.identity.timeline_key, self.clock.clone());
         self.writer
             .run(move |transaction| {
+                transaction.may_be_lost();
                 let Some((timeline, until, why)) = unknown(transaction)? else { return Ok(None) };
                 let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
                 let ended_by = timelines.on_our_clock(timeline, until);

@@ -21,6 +21,7 @@ mod outages;
 #[cfg(test)]
 mod overtaken;
 mod preparing;
+mod restoring;
 #[cfg(test)]
 mod speed;
 pub(super) mod takeovers;
@@ -33,11 +34,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
+use self::restoring::OwnDeeds;
 use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
 use super::liveness::LockName;
-use super::sql::{Optional, Session, SqlError, Transaction, params};
+use super::sql::deeds::Deed;
+use super::sql::{LONGEST_STATEMENT, Optional, Session, SqlError, Transaction, params};
 use super::waiting::Waiting;
 use super::{StoreError, custody};
 use crate::clock::SharedClock;
@@ -46,6 +49,9 @@ use crate::clock::SharedClock;
 /// others in between. The server waits for a little less long than it is waited for, and so says itself what for.
 const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '28s';
     SET LOCAL lock_timeout TO '28s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
+
+/// How long whoever reads waits for whoever writes to store again what is missing.
+const LONGEST_RESTORING: Duration = LONGEST_STATEMENT;
 
 /// A server that holds a state, and the connection to it, if there is one.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -60,6 +66,8 @@ pub(super) struct Server {
     owner: Option<Owner>,
     /// What is known of those commits, or what was seen of all where nobody's are.
     commits: SharedCommits,
+    /// What it could store again of them.
+    deeds: OwnDeeds,
     /// Whether some of them are gone for good: then nothing more is asked of it.
     has_lost: bool,
     /// Whether it answers, and how long it is waited for if not.
@@ -78,6 +86,16 @@ pub(super) struct Owner {
     /// What is known of its commits that have come about.
     commits: SharedCommits,
 }
+
+/// A transaction that may have come about: the count that it would have, and what was done in it that can be done again.
+struct Doubtful {
+    count: i64,
+    deeds: Option<Vec<Deed>>,
+}
+
+/// Notes with a commit which one it is, and that the process is back.
+const NOTE_COMMIT: &str =
+    "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE lock_name = ?1";
 
 /// What is known of commits, by whoever writes and whoever reads in the name of one process.
 type SharedCommits = Arc<Mutex<KnownCommits>>;
@@ -98,6 +116,7 @@ impl Server {
             tells_reign: false,
             owner: None,
             commits: Arc::default(),
+            deeds: OwnDeeds::default(),
             has_lost: false,
             contact: Contact::new(patience),
             has_worked: false,
@@ -123,8 +142,9 @@ impl Server {
     /// Carries out what each of these has to do, all of it or nothing. To be called on a thread that may wait.
     pub(super) fn run(&mut self, work: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         let mut pauses = Pauses::new();
-        // The count that the transaction would have, of which it is not known whether it was committed.
+        // The transaction of which it is not known whether it was committed.
         let mut doubtful = None;
+        let began = Instant::now();
         loop {
             let failed = match self.try_run(work, &mut doubtful) {
                 Ok(()) => {
@@ -143,6 +163,10 @@ impl Server {
                 {
                     self.session = None;
                 }
+                if matches!(failed, SqlError::CommitsToCome) && began.elapsed() < LONGEST_RESTORING {
+                    pauses.wait_at_most(LONGEST_PAUSE);
+                    continue;
+                }
                 return Err(StoreError::database(&self.name(), failed));
             }
             self.session = None;
@@ -155,7 +179,7 @@ impl Server {
         }
     }
 
-    fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
+    fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<Doubtful>) -> Result<(), SqlError> {
         if self.has_lost {
             return Err(SqlError::CommitsLost);
         }
@@ -197,45 +221,59 @@ impl Server {
             // What is read would not be what was told of before. A process says so to all when it writes again, and then goes
             // on with what is there.
             self.has_lost = self.owner.is_none();
-            return Err(SqlError::CommitsLost);
+            let is_to_come = found.last_commit().is_some_and(|last| last >= self.known_commits().restorable_after);
+            return Err(if is_to_come { SqlError::CommitsToCome } else { SqlError::CommitsLost });
         }
         let session = self.session()?;
         let transaction = Transaction::on(session);
         work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
         session.simple("COMMIT")?;
         if self.owner.is_none() {
-            *self.known_commits() = KnownCommits { last: found.count - 1, reign: found.reign };
+            *self.known_commits() =
+                KnownCommits { last: found.count - 1, reign: found.reign, restorable_after: i64::MAX };
         }
         Ok(())
     }
 
-    fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
+    fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<Doubtful>) -> Result<(), SqlError> {
         let (mut found, lacks) = self.begin()?;
+        if self.deeds.were_restored(&found) {
+            self.note(found.last_commit().unwrap_or_default(), found.reign);
+            self.session()?.simple("ROLLBACK")?;
+            return self.write(work, doubtful);
+        }
         if lacks {
-            return self.take_loss_over(&mut found);
+            return match self.restore(&mut found, doubtful.take())? {
+                true => self.write(work, doubtful),
+                false => self.take_loss_over(&mut found),
+            };
         }
         let session = self.session()?;
-        if found.has(*doubtful) {
+        if let Some(Doubtful { count, deeds }) = doubtful.take_if(|doubtful| found.has(doubtful.count)) {
             session.simple("ROLLBACK")?;
-            self.note(doubtful.unwrap_or_default(), found.reign);
+            self.deeds.note(count, deeds);
+            self.note(count, found.reign);
             return Ok(());
         }
         found.enter_reign(session)?;
-        let transaction = Transaction::on(session).awaiting_others(found.awaits_others);
-        work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
+        let transaction =
+            Transaction::on(session).awaiting_others(found.awaits_others).remembering(self.deeds.renumbered());
+        work.iter_mut().try_for_each(|work| transaction.one_by_one(|| work.run(&transaction, true)))?;
         if let Some(owner) = &self.owner {
-            let note = "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE lock_name = ?1";
-            transaction.send(note, params![&*owner.name, found.count])?;
+            transaction.send(NOTE_COMMIT, params![&*owner.name, found.count])?;
         }
-        *doubtful = Some(found.count);
+        let deeds = transaction.into_deeds();
+        let Doubtful { count, deeds } = doubtful.insert(Doubtful { count: found.count, deeds });
         session.simple("COMMIT")?;
+        self.deeds.note(*count, deeds.take());
         self.note(found.count, found.reign);
         Ok(())
     }
 
     /// Notes a commit that has come about.
     fn note(&self, count: i64, reign: i64) {
-        *self.known_commits() = KnownCommits { last: count, reign };
+        *self.known_commits() =
+            KnownCommits { last: count, reign, restorable_after: self.deeds.restorable_after() };
     }
 
     /// Has everybody know that commits of this process are missing, of whom nothing more is taken.

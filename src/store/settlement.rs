@@ -1,13 +1,16 @@
 //! Closing attempts: with their answers, in one transaction with what those did, or without, when nobody will hear them.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
-use super::attempt::{AttemptEnd, OperationEffect, Settlement};
+use super::attempt::{AttemptEnd, AttemptKey, OperationEffect, Settlement};
 use super::encoding::bucket_number;
 use super::encoding::decode_operations;
 use super::forms::{OperationState, RunKey};
 use super::ledger::{PausedUntil, pause};
 use super::runs::note_activity;
+use super::sql::deeds::Deed;
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Timelines;
 use super::{Store, StoreError};
@@ -23,14 +26,29 @@ impl Store {
         let clock = self.clock.clone();
         let identity = self.identity.clone();
         // It may be stored later, when a server is back that was away.
-        let heard = clock.boot_time();
+        let (heard, heard_at) = (clock.boot_time(), clock.wall_time());
         let kept = self.patience.keep_answer();
         self.note_settled(&settlement).await;
         let is_ours = self
             .writer
             .run(move |transaction| {
-                let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
-                settle(transaction, &settlement, heard, &timelines, clock.as_ref())
+                transaction.may_be_lost();
+                let own = identity.timeline_key;
+                let timelines = Timelines::report(transaction, own, clock.as_ref())?;
+                let numbered = settlement.numbered(transaction.number_now(settlement.attempt.0));
+                let Closed::Ours(run_key) = close(transaction, &numbered, heard)? else { return Ok(false) };
+                note_answer(transaction, run_key, &numbered, heard_at, &timelines, clock.as_ref())?;
+                drop(numbered);
+                transaction.can_be_repeated(|| {
+                    Deed::new(1 + settlement.effects.len(), move |transaction, renumbered| {
+                        let number = settlement.attempt.0;
+                        let settlement = settlement.numbered(renumbered.get(&number).copied().unwrap_or(number));
+                        let timelines = Timelines::report(transaction, own, clock.as_ref())?;
+                        close_again(transaction, &settlement, heard)?;
+                        note_answer(transaction, run_key, &settlement, heard_at, &timelines, clock.as_ref())
+                    })
+                });
+                Ok(true)
             })
             .await?;
         kept.stored();
@@ -43,7 +61,7 @@ impl Store {
         let clock = self.clock.clone();
         let process_key = self.identity.process_key;
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 let ended = given_up(clock.boot_time()).as_microseconds();
                 close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
             })
@@ -55,6 +73,17 @@ impl Store {
         self.writer
             .run(move |transaction| close_unheard_attempts(transaction, &Unheard::OfRun(run), None, "lost"))
             .await
+    }
+}
+
+impl Settlement {
+    /// The same for the number that its attempt has now.
+    fn numbered(&self, number: i64) -> Cow<'_, Self> {
+        if self.attempt.0 == number {
+            Cow::Borrowed(self)
+        } else {
+            Cow::Owned(Self { attempt: AttemptKey(number), ..self.clone() })
+        }
     }
 }
 
@@ -104,29 +133,33 @@ pub(super) fn close_unheard_attempts(
     Ok(())
 }
 
-fn settle(
-    transaction: &Transaction<'_>,
-    settlement: &Settlement,
-    heard: BootTime,
-    timelines: &Timelines,
-    clock: &dyn Clock,
-) -> Result<bool, SqlError> {
-    let now = timelines.now;
-    let ended = match settlement.end {
-        AttemptEnd::Now => heard,
-        AttemptEnd::GivenUp => given_up(heard),
-        AttemptEnd::NeverSent => {
-            transaction
-                .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
-                .execute([settlement.attempt.0])?;
-            return Ok(true);
-        }
+/// What came of closing an attempt.
+enum Closed {
+    /// It is closed, and was one of this run, if of any.
+    Ours(Option<i64>),
+    /// Somebody took us for dead and closed it; what became of it is theirs to find out.
+    ByOthers,
+}
+
+fn ended(settlement: &Settlement, heard: BootTime) -> Option<BootTime> {
+    match settlement.end {
+        AttemptEnd::Now => Some(heard),
+        AttemptEnd::GivenUp => Some(given_up(heard)),
+        AttemptEnd::NeverSent => None,
+    }
+}
+
+const STRIKE_OUT: &str = "DELETE FROM attempt WHERE attempt_key = ?1";
+const CLOSE: &str = "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5
+     WHERE attempt_key = ?1 AND verdict IS NULL RETURNING run_key";
+
+fn close(transaction: &Transaction<'_>, settlement: &Settlement, heard: BootTime) -> Result<Closed, SqlError> {
+    let Some(ended) = ended(settlement, heard) else {
+        transaction.prepare_cached(STRIKE_OUT)?.execute([settlement.attempt.0])?;
+        return Ok(Closed::Ours(None));
     };
-    let settled: Option<Option<i64>> = transaction
-        .prepare_cached(
-            "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5
-             WHERE attempt_key = ?1 AND verdict IS NULL RETURNING run_key",
-        )?
+    let closed: Option<Option<i64>> = transaction
+        .prepare_cached(CLOSE)?
         .query_row(
             params![
                 settlement.attempt.0,
@@ -138,17 +171,36 @@ fn settle(
             |row| row.get(0),
         )
         .optional()?;
-    // Somebody took us for dead and closed it; what became of it is theirs to find out.
-    let Some(run_key) = settled else { return Ok(false) };
+    Ok(closed.map_or(Closed::ByOthers, Closed::Ours))
+}
+
+/// The same once more, where that was lost: nobody else can have closed it.
+fn close_again(transaction: &Transaction<'_>, settlement: &Settlement, heard: BootTime) -> Result<(), SqlError> {
+    let Some(ended) = ended(settlement, heard) else {
+        return transaction.send(STRIKE_OUT, [settlement.attempt.0]);
+    };
+    let Settlement { attempt, http_status, verdict, request_id, .. } = settlement;
+    transaction.send(CLOSE, params![attempt.0, ended.as_microseconds(), *http_status, *verdict, *request_id])
+}
+
+/// Writes down what an attempt that is closed did to its operations, and how long others are to wait for it.
+fn note_answer(
+    transaction: &Transaction<'_>,
+    run_key: Option<i64>,
+    settlement: &Settlement,
+    heard_at: Timestamp,
+    timelines: &Timelines,
+    clock: &dyn Clock,
+) -> Result<(), SqlError> {
     if let Some(run_key) = run_key {
         note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
-            store_effect(transaction, run_key, effect, settlement, clock.wall_time())?;
+            store_effect(transaction, run_key, effect, settlement, heard_at)?;
         }
     }
-    if let Some((account, bucket, until)) = settlement.pause
-        && pause(transaction, account, bucket, timelines)?.is_none_or(|known| known < until)
-    {
+    let Some((account, bucket, until)) = settlement.pause else { return Ok(()) };
+    if pause(transaction, account, bucket, timelines)?.is_none_or(|known| known < until) {
+        let left = until.as_microseconds() - timelines.now.as_microseconds();
         transaction
             .prepare_cached(
                 "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -159,11 +211,11 @@ fn settle(
                 bucket_number(bucket),
                 timelines.own,
                 until.as_microseconds(),
-                clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - now.as_microseconds()),
+                clock.wall_time().as_microsecond().saturating_add(left),
             ])?;
         transaction.forget::<PausedUntil>();
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Writes down what a call did to one of its operations.

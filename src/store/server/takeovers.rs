@@ -60,6 +60,8 @@ pub(super) struct KnownCommits {
     pub(super) last: i64,
     /// In which reign that was; 0 where it was not told.
     pub(super) reign: i64,
+    /// Whatever the process has committed since that commit could be stored again.
+    pub(super) restorable_after: i64,
 }
 
 impl Found {
@@ -99,8 +101,13 @@ impl Found {
     }
 
     /// Whether a commit of ours whose answer was lost has come about.
-    pub(super) fn has(&self, doubtful: Option<i64>) -> bool {
-        doubtful.is_some() && self.last_commit == doubtful
+    pub(super) fn has(&self, doubtful: i64) -> bool {
+        self.last_commit == Some(doubtful)
+    }
+
+    /// The last commit of ours that is there.
+    pub(super) const fn last_commit(&self) -> Option<i64> {
+        self.last_commit
     }
 
     /// Whether what was committed before is not there any more, of a process or of whoever has only counted.
@@ -126,14 +133,14 @@ impl Found {
         }
         tracing::info!(reign = reign & TOLD_OF_REIGN, "another server of the state has taken over");
         self.awaits_others = true;
-        // Whoever is known to have ended had stored all that was his before; whoever was at work will say, or have said for
-        // him, what is missing of him and of those that began before his last commit. Where nobody was, nobody can say that
+        // Whoever is known to have ended had stored all that was his before, unless he was waited for already; whoever was at
+        // work will say, or have said for him, what is missing of him and of those that began before his last commit. Where nobody was, nobody can say that
         // nobody was.
         session
             .simple(&format!(
                 "UPDATE custody SET reign = {reign}, reign_seen_at = {SERVER_TIME};
                  UPDATE process SET reign = {reign}
-                 WHERE ended = 1 AND EXISTS (SELECT 1 FROM process WHERE ended = 0)"
+                 WHERE ended = 1 AND reign = {known_reign} AND EXISTS (SELECT 1 FROM process WHERE ended = 0)"
             ))
             .map(drop)
     }
@@ -208,7 +215,7 @@ mod tests {
     fn what_a_server_lacks_shows_in_its_count_or_in_what_it_knows_of_whoever_asks() {
         let found =
             |count, last_commit, reign| Found { count, last_commit, reign, known_reign: reign, awaits_others: false };
-        let known = KnownCommits { last: 7, reign: 1 };
+        let known = KnownCommits { last: 7, reign: 1, ..KnownCommits::default() };
         let table = [
             ("nothing", found(9, Some(7), 2), false),
             ("a commit whose answer was lost came about", found(9, Some(8), 1), false),
@@ -221,7 +228,7 @@ mod tests {
             assert_eq!(found.lacks(&known, true), lacks, "{what}");
         }
         assert!(!found(9, Some(6), 2).lacks(&known, false), "whoever is no process has only counted");
-        assert!(!found(9, None, 2).lacks(&KnownCommits { last: 7, reign: 0 }, true), "the reign is not told");
+        assert!(!found(9, None, 2).lacks(&KnownCommits { last: 7, ..KnownCommits::default() }, true), "the reign is not told");
     }
 
     #[test]
@@ -244,7 +251,7 @@ mod tests {
         let again = read(&format!("7 4 {} 1 0000000A", second.reign));
         assert_eq!(again.reign, second.reign);
         // A process that began under the second one is not there under the third, which has counted on.
-        let known = KnownCommits { last: 6, reign: second.reign };
+        let known = KnownCommits { last: 6, reign: second.reign, ..KnownCommits::default() };
         assert!(read(&format!("9 -1 {} 1 0000000A", third.reign)).lacks(&known, true));
         assert!(read("9 -1 1 0 0000000A").lacks(&known, true), "nobody has seen that takeover before");
     }

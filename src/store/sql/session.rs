@@ -8,7 +8,7 @@
 //! statement whose answer is needed, at the latest with the commit, which fails if any of it did; and keys are fetched in
 //! advance.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -51,6 +51,8 @@ pub(in crate::store) struct Session {
     keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
     translated: RefCell<HashMap<Box<str>, Arc<str>>>,
+    /// Whether anything was written since somebody looked.
+    pub(super) has_written: Cell<bool>,
     waiting: Waiting,
     patience: Patience,
 }
@@ -86,6 +88,7 @@ impl Session {
             on_their_way: RefCell::default(),
             keys: RefCell::default(),
             translated: RefCell::default(),
+            has_written: Cell::default(),
             waiting: Waiting::default(),
             patience,
         })
@@ -113,12 +116,16 @@ impl Session {
 
     /// Carries one statement out, and gives its rows.
     pub(super) fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<tokio_postgres::Row>, SqlError> {
+        if !sql.trim_start().starts_with("SELECT") {
+            self.has_written.set(true);
+        }
         let sql = self.translated(sql);
         self.wait_for(self.client.query_typed(&sql, &typed(values)))
     }
 
     /// Carries one statement out, and says how many rows it has touched.
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, SqlError> {
+        self.has_written.set(true);
         let sql = self.translated(sql);
         let touched = self.wait_for(self.client.execute_typed(&sql, &typed(values)))?;
         Ok(usize::try_from(touched).unwrap_or(usize::MAX))
@@ -126,6 +133,7 @@ impl Session {
 
     /// Has a statement carried out on the way to whatever comes next.
     pub(super) fn send(&self, sql: &str, values: Vec<Kept>) {
+        self.has_written.set(true);
         let (client, sql) = (Arc::clone(&self.client), self.translated(sql));
         self.on_their_way.borrow_mut().push(Box::pin(async move {
             let values: Vec<Value<'_>> = values.iter().map(Parameter::value).collect();
@@ -135,6 +143,7 @@ impl Session {
 
     /// Has rows added on the way to whatever comes next, given column by column.
     pub(super) fn send_rows(&self, table: &str, columns: &[&'static str], values: Vec<Vec<Kept>>) {
+        self.has_written.set(true);
         // What no row has is as empty as if it were not named, and has no type.
         let filled: Vec<(&'static str, Type, Vec<Kept>)> = columns
             .iter()
@@ -173,14 +182,33 @@ impl Session {
         if let Some(key) = known {
             return Ok(key);
         }
-        let sql = format!(
-            "SELECT nextval(pg_get_serial_sequence('tagfleet.{table}', '{column}')) FROM generate_series(1, {KEYS_AT_ONCE})"
-        );
-        let rows = self.query(&sql, &[])?;
-        let mut keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<VecDeque<i64>, _>>()?;
+        let mut keys = self.new_keys(table, column, KEYS_AT_ONCE)?;
         let key = keys.pop_front().ok_or(SqlError::NoRow)?;
         self.keys.borrow_mut().insert(column, keys);
         Ok(key)
+    }
+
+    /// Fetches so many keys at once, all of them later than one that may be given to others.
+    pub(in crate::store) fn fetch_keys_after(
+        &self,
+        (table, column): (&str, &'static str),
+        last: i64,
+        count: usize,
+    ) -> Result<(), SqlError> {
+        let next = self.new_keys(table, column, 1)?.pop_front().ok_or(SqlError::NoRow)?;
+        let passed_over = usize::try_from(last - next).unwrap_or(0);
+        let mut keys = self.new_keys(table, column, passed_over + count)?;
+        keys.retain(|key| *key > last);
+        self.keys.borrow_mut().insert(column, keys);
+        Ok(())
+    }
+
+    fn new_keys(&self, table: &str, column: &str, count: usize) -> Result<VecDeque<i64>, SqlError> {
+        let sql = format!(
+            "SELECT nextval(pg_get_serial_sequence('tagfleet.{table}', '{column}')) FROM generate_series(1, {count})"
+        );
+        let rows = self.query(&sql, &[])?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
     fn translated(&self, sql: &str) -> Arc<str> {
