@@ -9,6 +9,7 @@ use super::database_failure::{DatabaseFailure, Trouble};
 use super::file_names::DATABASE_NAME;
 use super::sql::{OLDEST_VERSION, SqlError};
 use crate::outside::shown;
+use crate::quota::ages::{HELD_ON_THE_WAY, LONGEST_TIME_OUT, SENT_WITHIN};
 use crate::words::counted;
 
 /// Why the state cannot be read or written. Clones share the cause.
@@ -307,8 +308,11 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
         }
         Trouble::Standby => "name the primary server in --state".to_owned(),
         Trouble::CommitsLost => {
-            "nothing more was sent: see how the run stands with tagfleet runs, then run the same command again"
-                .to_owned()
+            format!(
+                "nothing more was sent, and no call starts for {} seconds and the longest window of the quota: \
+                 see how the run stands with tagfleet runs, then run the same command again",
+                (SENT_WITHIN + LONGEST_TIME_OUT + HELD_ON_THE_WAY).as_secs()
+            )
         }
         Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
         Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),

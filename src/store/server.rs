@@ -272,8 +272,7 @@ impl Server {
 
     /// Notes a commit that has come about.
     fn note(&self, count: i64, reign: i64) {
-        *self.known_commits() =
-            KnownCommits { last: count, reign, restorable_after: self.deeds.restorable_after() };
+        *self.known_commits() = KnownCommits { last: count, reign, restorable_after: self.deeds.restorable_after() };
     }
 
     /// Has everybody know that commits of this process are missing, of whom nothing more is taken.

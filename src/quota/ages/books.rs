@@ -155,7 +155,14 @@ impl Books {
 
     /// Stores again what is missing of a process that knows of so many commits, if anything is; says how many it knows of then.
     /// What it has not heard of and is not there has not come about.
-    pub(super) fn restore(&mut self, host: usize, known: i64, deeds: &mut Vec<(i64, Deed)>, rule: Rule, at: Moment) -> i64 {
+    pub(super) fn restore(
+        &mut self,
+        host: usize,
+        known: i64,
+        deeds: &mut Vec<(i64, Deed)>,
+        rule: Rule,
+        at: Moment,
+    ) -> i64 {
         self.see_takeover(rule, at);
         let Some(process) = self.processes.get_mut(&host).filter(|process| !process.is_fenced) else { return known };
         let last = process.last_commit;
@@ -196,9 +203,8 @@ impl Books {
             self.seen_at = Some(at.now);
             // Whoever has ended had stored all that was his, unless nobody is left who would know, or he was waited for before.
             if rule == Rule::NobodyKnowsBest || self.has_living() {
-                let is_whole = |it: &&mut Process| {
-                    it.is_fenced && (it.reign == before || rule == Rule::DeadAreWaitedForOnce)
-                };
+                let is_whole =
+                    |it: &&mut Process| it.is_fenced && (it.reign == before || rule == Rule::DeadAreWaitedForOnce);
                 self.processes.values_mut().filter(is_whole).for_each(|process| process.reign = at.reign);
             }
         }

@@ -441,11 +441,14 @@ fn by_any_other_clock_windows_would_be_over_quota() {
 fn each_part_of_what_follows_a_takeover_is_needed() {
     // Schedules in which nothing else saves the weaker rule.
     let table = [
-        (Rule::NobodyIsWaitedFor, 92),
-        (Rule::NoTimeToComeBack, 787),
-        (Rule::LossIsKept, 59),
-        (Rule::DeadLackNothing, 4520),
-        (Rule::NobodyKnowsBest, 4520),
+        (Rule::NobodyIsWaitedFor, 3),
+        (Rule::NoTimeToComeBack, 8),
+        (Rule::LossIsKept, 79),
+        (Rule::LossIsForgotten, 64),
+        (Rule::FlightsAreForgotten, 67),
+        (Rule::DeadLackNothing, 4091),
+        (Rule::NobodyKnowsBest, 28058),
+        (Rule::DeadAreWaitedForOnce, 43037),
     ];
     for (rule, seed) in table {
         assert!(fullest_window(World::new(seed, rule).run()) > CALLS, "{rule:?} holds in the schedule {seed}");

@@ -1,9 +1,10 @@
 //! Another server that takes over, and may lack the latest commits.
 //!
 //! A server that takes over counts its reigns on (it calls them timelines), so every transaction that writes can see that
-//! another one has begun. Three things follow. Whoever finds that his own last commit is not there says so to all: from then
-//! on every window of the quota counts as used up, since nobody knows his last calls, and he makes no more. Whoever comes
-//! first cannot know what others miss: so no call is let through until every process that was at work has been back, and
+//! another one has begun. Three things follow. Whoever finds that his own last commit is not there stores again what is
+//! missing ([`restoring`](super::restoring)). Where he cannot, since his very beginning is missing or more than he remembers,
+//! he says so to all: from then on every window of the quota counts as used up, since nobody knows his last calls, and he
+//! makes no more. Whoever comes first cannot know what others miss: so no call is let through until every process that was at work has been back, and
 //! until one had the time to be whose very beginning is lost. And whoever has died meanwhile cannot say what is missing of
 //! his: then the quota starts full, too, as where nobody is known to have been at work, who would have seen others begin.
 //!
@@ -16,7 +17,7 @@ use super::address::LONGEST_SIGN_IN;
 use crate::clock::Clock;
 use crate::store::custody;
 use crate::store::sql::dialect::SERVER_TIME;
-use crate::store::sql::{LONGEST_CONNECT, LONGEST_STATEMENT, Session, SqlError, Transaction, params};
+use crate::store::sql::{LONGEST_CONNECT, LONGEST_STATEMENT, Optional, Session, SqlError, Transaction, params};
 
 /// The number of a reign, in hexadecimal digits.
 const REIGN: &str = "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
@@ -167,6 +168,20 @@ pub(in crate::store) fn all_are_back(
 #[derive(Clone, Copy)]
 struct AllAreBack(bool);
 
+/// For how long somebody may still be waited for who was at work when another server took over, if anybody is.
+pub(in crate::store) fn longest_wait_for_others(transaction: &Transaction<'_>) -> Result<Option<Duration>, SqlError> {
+    if !transaction.awaits_others() {
+        return Ok(None);
+    }
+    let microseconds = TIME_TO_COME_BACK.as_micros();
+    let left = format!(
+        "SELECT reign_seen_at + {microseconds} - {SERVER_TIME} FROM custody
+         WHERE EXISTS (SELECT 1 FROM process WHERE process.reign <> custody.reign)"
+    );
+    let left: Option<i64> = transaction.query_row(&left, params![], |row| row.get(0)).optional()?;
+    Ok(left.map(|left| Duration::from_micros(u64::try_from(left).unwrap_or(0))))
+}
+
 /// Notes that a process is waited for no longer: nothing of it is missing, or all know that something is.
 pub(in crate::store) fn note_return(transaction: &Transaction<'_>, process_key: i64) -> Result<(), SqlError> {
     let returned = "UPDATE process SET reign = (SELECT reign FROM custody) WHERE process_key = ?1";
@@ -210,6 +225,7 @@ fn look_for_all(transaction: &Transaction<'_>, timeline_key: i64, clock: &dyn Cl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::ages::{HELD_ON_THE_WAY, LONGEST_TIME_OUT, SENT_WITHIN};
 
     #[test]
     fn what_a_server_lacks_shows_in_its_count_or_in_what_it_knows_of_whoever_asks() {
@@ -228,13 +244,18 @@ mod tests {
             assert_eq!(found.lacks(&known, true), lacks, "{what}");
         }
         assert!(!found(9, Some(6), 2).lacks(&known, false), "whoever is no process has only counted");
-        assert!(!found(9, None, 2).lacks(&KnownCommits { last: 7, ..KnownCommits::default() }, true), "the reign is not told");
+        assert!(
+            !found(9, None, 2).lacks(&KnownCommits { last: 7, ..KnownCommits::default() }, true),
+            "the reign is not told"
+        );
     }
 
     #[test]
     fn the_manual_says_how_long_others_are_waited_for() {
-        let said = format!("{} seconds", TIME_TO_COME_BACK.as_secs());
-        assert!(include_str!("../../help/state.md").contains(&said), "{said}");
+        for time in [TIME_TO_COME_BACK, SENT_WITHIN + LONGEST_TIME_OUT + HELD_ON_THE_WAY] {
+            let said = format!("{} seconds", time.as_secs());
+            assert!(include_str!("../../help/state.md").contains(&said), "{said}");
+        }
         assert!(TIME_TO_COME_BACK > LONGEST_SIGN_IN + LONGEST_CONNECT);
     }
 
