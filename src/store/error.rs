@@ -359,6 +359,7 @@ mod tests {
         let server = StoreError::database(Path::new("postgresql://u@h/d"), SqlError::CommitsLost);
         let file = StoreError::HistoryLost { path: "dir/db".into(), until: Timestamp::UNIX_EPOCH };
         assert_eq!((server.is_damage(), file.is_damage()), (false, true));
+        assert_eq!((server.is_loss_of_commits(), file.is_loss_of_commits()), (true, false));
         assert!(server.hint().is_some_and(|hint| hint.contains("run the same command again")));
     }
 

@@ -139,6 +139,7 @@ async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybo
     assert!(until.since(other.clock.boot_time()) > Duration::from_hours(1), "a window after all may have arrived");
     let unknown = other.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
     assert_eq!(unknown.why, Uncertainty::Lost);
+    assert_eq!(unknown.ended_by_at_worst, None, "nobody is waited for");
     assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 1, "it may have been done");
     assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 1);
     let chunk_reading = losing.open_operations(run).await.expect("what is there now can be read");
@@ -187,6 +188,7 @@ async fn what_a_server_lacks_that_takes_over_is_stored_again_each_once_and_the_r
     let refused = losing.admit(request(account, Some(run), "9/1h")).await.expect("it goes on");
     assert!(matches!(refused, Admission::Refused(Refusal::AwaitsOthers)), "{refused:?}");
     let own = format!("process_key = {}", losing.identity.process_key);
+    assert_eq!((*losing.restorations().borrow(), *other.restorations().borrow()), (1, 0), "one word for each");
     let count = |what: &str| pair.number(&format!("SELECT count(*) FROM tagfleet.attempt WHERE {own} AND {what}"));
     assert_eq!((count("TRUE"), count("ended IS NULL")), (3, 1), "what was settled, and what is in flight");
     losing.settle(settlement(in_flight)).await.expect("its first number is known");
@@ -326,6 +328,9 @@ async fn a_process_whose_beginning_is_lost_finds_that_out_also_where_its_number_
     assert!(error.to_string().contains("has lost what was stored last"), "{error}");
     let error = lost.admit(request(account, None, "9/1h")).await.expect_err("it is not there");
     assert!(error.to_string().contains("has lost what was stored last"), "{error}");
+    let unknown = other.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
+    let at_worst = unknown.ended_by_at_worst.expect("one that was at work is not back");
+    assert!(at_worst > unknown.ended_by, "{unknown:?}");
     assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 1);
     assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 0, "the run of the other is no matter of its");
 }

@@ -156,10 +156,9 @@ impl Server {
         self.deeds.take_as_restored(restored);
         self.note(count, found.reign);
         tracing::info!(calls = numbered, deeds, "stored again what the server that has taken over lacked");
+        // Of heartbeats alone nobody need hear.
         if deeds > 0 {
-            tracing::warn!(
-                "another server of the state has taken over that lacked what this process had stored last; it is stored again"
-            );
+            self.contact.patience().note_restoration();
         }
         Ok(true)
     }
