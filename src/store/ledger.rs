@@ -208,13 +208,13 @@ fn admit(
     let (own, started_at) = (timelines.own, clock.wall_time());
     let attempt = announce(transaction, request, now, process_key, own, started_at)?;
     transaction.can_be_repeated(|| {
-        let (request, size) = (request.clone(), 1 + request.operations.len());
+        let request = request.clone();
         let again = move |transaction: &Transaction<'_>, renumbered: &mut Renumbered| {
             let again = announce(transaction, &request, now, process_key, own, started_at)?;
             renumbered.insert(attempt.0, again.0);
             Ok(())
         };
-        Deed::new(size, again).numbered(attempt.0)
+        Deed::new(1, again).numbered(attempt.0)
     });
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
 }

@@ -40,7 +40,7 @@ impl Store {
                 note_answer(transaction, run_key, &numbered, heard_at, &timelines, clock.as_ref())?;
                 drop(numbered);
                 transaction.can_be_repeated(|| {
-                    Deed::new(1 + settlement.effects.len(), move |transaction, renumbered| {
+                    Deed::new(settlement.effects.len(), move |transaction, renumbered| {
                         let number = settlement.attempt.0;
                         let settlement = settlement.numbered(renumbered.get(&number).copied().unwrap_or(number));
                         let timelines = Timelines::report(transaction, own, clock.as_ref())?;
