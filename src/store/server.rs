@@ -243,10 +243,8 @@ impl Server {
             return self.write(work, doubtful);
         }
         if lacks {
-            return match self.restore(&mut found, doubtful.take())? {
-                true => self.write(work, doubtful),
-                false => self.take_loss_over(&mut found),
-            };
+            let is_whole_again = self.restore(&mut found, doubtful.take())?;
+            return if is_whole_again { self.write(work, doubtful) } else { self.take_loss_over(&mut found) };
         }
         let session = self.session()?;
         if let Some(Doubtful { count, deeds }) = doubtful.take_if(|doubtful| found.has(doubtful.count)) {
