@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
 use self::restoring::OwnDeeds;
-use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
+use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, NOTE_COMMIT, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
 use super::liveness::LockName;
@@ -92,10 +92,6 @@ struct Doubtful {
     count: i64,
     deeds: Option<Vec<Deed>>,
 }
-
-/// Notes with a commit which one it is, and that the process is back.
-const NOTE_COMMIT: &str =
-    "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE lock_name = ?1";
 
 /// What is known of commits, by whoever writes and whoever reads in the name of one process.
 type SharedCommits = Arc<Mutex<KnownCommits>>;
@@ -271,6 +267,33 @@ impl Server {
     /// Notes a commit that has come about.
     fn note(&self, count: i64, reign: i64) {
         *self.known_commits() = KnownCommits { last: count, reign, restorable_after: self.deeds.restorable_after() };
+    }
+
+    /// Stores again what is missing of this process, and says whether all of it is there now. Where that cannot be, nothing
+    /// has been done.
+    fn restore(&mut self, found: &mut Found, doubtful: Option<Doubtful>) -> Result<bool, SqlError> {
+        let known = self.known_commits().last.max(doubtful.map_or(0, |doubtful| doubtful.count));
+        let (Some(Owner { name, .. }), Some(session)) = (&self.owner, &self.session) else { return Ok(false) };
+        match self.deeds.do_again(session, name, found, known) {
+            Ok(true) => session.simple("COMMIT")?,
+            Err(failed) if !failed.is_lost_connection() && !failed.is_standby() => {
+                tracing::warn!(%failed, "what the state's server lacks could not be stored again");
+                self.deeds.note(i64::MAX, None);
+                session.simple("ROLLBACK")?;
+                *found = self.begin()?.0;
+                return Ok(false);
+            }
+            cannot => return cannot,
+        };
+        if let Some((count, deeds)) = self.deeds.are_restored() {
+            self.note(count, found.reign);
+            tracing::info!(deeds, "stored again what the server that has taken over lacked");
+            // Of heartbeats alone nobody need hear.
+            if deeds > 0 {
+                self.contact.patience().note_restoration();
+            }
+        }
+        Ok(true)
     }
 
     /// Has everybody know that commits of this process are missing, of whom nothing more is taken.

@@ -6,6 +6,7 @@
 
 pub(super) mod deeds;
 pub(super) mod dialect;
+pub(super) mod done;
 mod error;
 pub(super) mod hot;
 mod known;
@@ -16,7 +17,7 @@ mod value;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
-use self::deeds::Done;
+use self::done::Done;
 pub(super) use self::error::{OLDEST_VERSION, SqlError, failure_of_tls};
 use self::known::Known;
 pub(super) use self::session::{LONGEST_CONNECT, LONGEST_STATEMENT, Session, in_time};

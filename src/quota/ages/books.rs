@@ -291,3 +291,12 @@ impl Books {
         counting.count() < CALLS
     }
 }
+
+/// The most calls that arrived within one window, wherever it began.
+pub(super) fn fullest_window(mut arrivals: Vec<i64>) -> usize {
+    arrivals.sort_unstable();
+    let held = |(index, first): (usize, &i64)| {
+        arrivals[index..].iter().take_while(|arrival| **arrival - first <= WINDOW).count()
+    };
+    arrivals.iter().enumerate().map(held).max().unwrap_or(0)
+}

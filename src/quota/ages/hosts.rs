@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use super::books::{Books, CALLS, Deed, Entry, Moment, Rule, SECOND, TIME_OUT, WINDOW};
+use super::books::{Books, CALLS, Deed, Entry, Moment, Rule, SECOND, TIME_OUT, WINDOW, fullest_window};
 use super::ledger_rule::{Adoption, Sights};
 use super::*;
 
@@ -405,15 +405,6 @@ impl World {
             Wish::Adopt { of, adoption, is_dead } => self.books.take_over(host, of, adoption, is_dead, rule, at),
         }
     }
-}
-
-/// The most calls that arrived within one window, wherever it began.
-fn fullest_window(mut arrivals: Vec<i64>) -> usize {
-    arrivals.sort_unstable();
-    let held = |(index, first): (usize, &i64)| {
-        arrivals[index..].iter().take_while(|arrival| **arrival - first <= WINDOW).count()
-    };
-    arrivals.iter().enumerate().map(held).max().unwrap_or(0)
 }
 
 #[test]

@@ -10,10 +10,10 @@
 
 use std::collections::VecDeque;
 
-use super::takeovers::Found;
-use super::{Doubtful, NOTE_COMMIT, Owner, Server};
-use crate::store::sql::deeds::{Deed, Renumbered};
-use crate::store::sql::{Optional, SqlError, Transaction, params};
+use super::takeovers::{Found, NOTE_COMMIT};
+use crate::store::sql::deeds::Deed;
+use crate::store::sql::done::Renumbered;
+use crate::store::sql::{Optional, Session, SqlError, Transaction, params};
 
 /// So many calls and operations of calls are remembered; a server that lags behind by more loses them.
 const MOST_REMEMBERED: usize = 50_000;
@@ -37,7 +37,6 @@ pub(super) struct OwnDeeds {
 }
 
 /// What was stored again.
-#[derive(Clone)]
 struct Restored {
     /// The last commit that was there.
     last: i64,
@@ -95,6 +94,46 @@ impl OwnDeeds {
         last >= self.restorable_after && !self.replaced.iter().any(|replaced| replaced.contains(&last))
     }
 
+    /// Does again what is missing of the process of this name, which knows of so many commits, and says whether all of it will
+    /// be there with the next commit. Where it cannot be, nothing has been done.
+    pub(super) fn do_again(
+        &mut self,
+        session: &Session,
+        name: &str,
+        found: &mut Found,
+        known: i64,
+    ) -> Result<bool, SqlError> {
+        let Some(last) = found.last_commit().filter(|last| self.can_restore_since(*last)) else { return Ok(false) };
+        let transaction = Transaction::on(session);
+        let lives = "SELECT ended = 0 FROM process WHERE lock_name = ?1";
+        if transaction.query_row(lives, [name], |row| row.get(0)).optional()? != Some(true) {
+            return Ok(false);
+        }
+        found.enter_reign(session)?;
+        // Later than all that this process has seen, so that it is known for what it is.
+        let count = "UPDATE custody SET commits = max(commits, ?1) + 1 RETURNING commits";
+        let count = transaction.query_row(count, [known], |row| row.get(0))?;
+        let numbered = self.since(last).filter(|deed| deed.number.is_some()).count();
+        if self.highest > 0 {
+            session.fetch_keys_after(("attempt", "attempt_key"), self.highest, numbered)?;
+        }
+        let mut renumbered = self.renumbered.clone();
+        for deed in self.since(last) {
+            deed.do_again(&transaction, &mut renumbered)?;
+        }
+        transaction.send(NOTE_COMMIT, params![name, count])?;
+        self.doubtful = Some(Restored { last, count, renumbered });
+        Ok(true)
+    }
+
+    /// What was done again is committed: says in which commit, and how much it was.
+    pub(super) fn are_restored(&mut self) -> Option<(i64, usize)> {
+        let restored = self.doubtful.take()?;
+        let (count, deeds) = (restored.count, self.since(restored.last).count());
+        self.take_as_restored(restored);
+        Some((count, deeds))
+    }
+
     fn since(&self, last: i64) -> impl Iterator<Item = &Deed> {
         self.commits.iter().filter(move |(count, _)| *count > last).flat_map(|(_, deeds)| deeds)
     }
@@ -104,85 +143,25 @@ fn weight_of(deeds: &[Deed]) -> usize {
     deeds.iter().map(|deed| deed.weight).sum()
 }
 
-impl Server {
-    /// Stores again what is missing of this process, and says whether all of it is there now. Where that cannot be, nothing
-    /// has been done.
-    pub(super) fn restore(&mut self, found: &mut Found, doubtful: Option<Doubtful>) -> Result<bool, SqlError> {
-        match self.try_restore(found, doubtful.map_or(0, |doubtful| doubtful.count)) {
-            Err(failed) if !failed.is_lost_connection() && !failed.is_standby() => {
-                tracing::warn!(%failed, "what the state's server lacks could not be stored again");
-                self.deeds.note(i64::MAX, None);
-                self.session()?.simple("ROLLBACK")?;
-                self.begin().map(|(fresh, _)| *found = fresh)?;
-                Ok(false)
-            }
-            done => done,
-        }
-    }
-
-    fn try_restore(&mut self, found: &mut Found, doubtful: i64) -> Result<bool, SqlError> {
-        let (Some(Owner { name, .. }), Some(last)) = (&self.owner, found.last_commit()) else { return Ok(false) };
-        if !self.deeds.can_restore_since(last) {
-            return Ok(false);
-        }
-        let session = self.session()?;
-        let transaction = Transaction::on(session);
-        let lives = "SELECT ended = 0 FROM process WHERE lock_name = ?1";
-        if transaction.query_row(lives, [&**name], |row| row.get(0)).optional()? != Some(true) {
-            return Ok(false);
-        }
-        found.enter_reign(session)?;
-        // Later than all that this process has seen, so that it is known for what it is.
-        let known = self.known_commits().last.max(doubtful);
-        let count = transaction.query_row(
-            "UPDATE custody SET commits = max(commits, ?1) + 1 RETURNING commits",
-            [known],
-            |row| row.get(0),
-        )?;
-        let deeds = self.deeds.since(last).count();
-        let numbered = self.deeds.since(last).filter(|deed| deed.number.is_some()).count();
-        if self.deeds.highest > 0 {
-            session.fetch_keys_after(("attempt", "attempt_key"), self.deeds.highest, numbered)?;
-        }
-        let mut renumbered = self.deeds.renumbered.clone();
-        for deed in self.deeds.since(last) {
-            deed.do_again(&transaction, &mut renumbered)?;
-        }
-        transaction.send(NOTE_COMMIT, params![&**name, count])?;
-        let restored = Restored { last, count, renumbered };
-        self.deeds.doubtful = Some(restored.clone());
-        self.session()?.simple("COMMIT")?;
-        self.deeds.doubtful = None;
-        self.deeds.take_as_restored(restored);
-        self.note(count, found.reign);
-        tracing::info!(calls = numbered, deeds, "stored again what the server that has taken over lacked");
-        // Of heartbeats alone nobody need hear.
-        if deeds > 0 {
-            self.contact.patience().note_restoration();
-        }
-        Ok(true)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn deeds(weight: usize) -> Option<Vec<Deed>> {
-        Some(vec![Deed::new(weight, |_, _| Ok(())).numbered(7)])
+    fn deeds(weight: usize) -> Vec<Deed> {
+        vec![Deed::new(weight, |_, _| Ok(())).numbered(7)]
     }
 
     #[test]
     fn what_cannot_be_done_again_and_what_is_too_much_to_remember_ends_what_could_be_stored_again() {
         let mut own = OwnDeeds::default();
         own.note(4, None);
-        own.note(5, deeds(1));
+        own.note(5, Some(deeds(1)));
         own.note(6, Some(vec![]));
-        own.note(7, deeds(MOST_REMEMBERED - 1));
+        own.note(7, Some(deeds(MOST_REMEMBERED - 1)));
         let can = |own: &OwnDeeds| (3..8).map(|last| own.can_restore_since(last)).collect::<Vec<_>>();
         assert_eq!(can(&own), [false, true, true, true, true]);
         assert_eq!(own.since(4).count(), 2);
-        own.note(8, deeds(1));
+        own.note(8, Some(deeds(1)));
         assert_eq!(can(&own), [false, false, true, true, true], "the oldest is forgotten");
         own.note(9, None);
         assert_eq!(can(&own), [false; 5]);
@@ -192,9 +171,9 @@ mod tests {
     #[test]
     fn what_was_stored_again_may_be_lost_again_but_not_a_part_of_it() {
         let mut own = OwnDeeds::default();
-        (1..=6).for_each(|count| own.note(count, deeds(1)));
+        (1..=6).for_each(|count| own.note(count, Some(deeds(1))));
         own.take_as_restored(Restored { last: 3, count: 9, renumbered: Renumbered::new() });
-        own.note(11, deeds(1));
+        own.note(11, Some(deeds(1)));
         assert_eq!([3, 9, 11].map(|last| own.since(last).count()), [4, 1, 0]);
         let can = (2..12).map(|last| own.can_restore_since(last));
         assert_eq!(can.collect::<Vec<_>>(), [true, true, false, false, false, false, false, true, true, true]);

@@ -40,6 +40,10 @@ pub(super) fn tells_reign(session: &Session) -> Result<bool, SqlError> {
     }
 }
 
+/// Notes with a commit which one it is, and that the process is back.
+pub(super) const NOTE_COMMIT: &str =
+    "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE lock_name = ?1";
+
 /// What a transaction finds at its beginning.
 pub(super) struct Found {
     /// The count that it will have if it writes.

@@ -3,14 +3,8 @@
 //! Whoever writes says of it how it could be done again, or that it may be lost, since it is only true for a moment. Of
 //! whatever else is written that cannot be said.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-
+use super::done::Renumbered;
 use super::{Engine, SqlError, Transaction};
-
-/// What rows are numbered now that were stored again, by what they were numbered first. Whoever was told the first number
-/// keeps to it.
-pub(in crate::store) type Renumbered = HashMap<i64, i64>;
 
 /// How something is done again.
 type Again = dyn Fn(&Transaction<'_>, &mut Renumbered) -> Result<(), SqlError> + Send;
@@ -46,18 +40,6 @@ impl Deed {
     }
 }
 
-/// What is remembered of a transaction.
-#[derive(Default)]
-pub(super) struct Done<'a> {
-    /// What was renumbered before; `None` where nothing is remembered.
-    renumbered: Option<&'a Renumbered>,
-    deeds: RefCell<Vec<Deed>>,
-    /// Whether what is being done now was spoken for.
-    is_spoken_for: Cell<bool>,
-    /// Whether something was done of which nobody can say how to do it again.
-    is_beyond_repeat: Cell<bool>,
-}
-
 impl<'a> Transaction<'a> {
     /// The same, where what is done is remembered.
     pub(in crate::store) const fn remembering(mut self, renumbered: &'a Renumbered) -> Self {
@@ -79,7 +61,7 @@ impl<'a> Transaction<'a> {
     pub(in crate::store) fn can_be_repeated(&self, deed: impl FnOnce() -> Deed) {
         self.may_be_lost();
         if self.done.renumbered.is_some() {
-            self.done.deeds.borrow_mut().push(deed());
+            self.done.deeds.borrow_mut().push(Box::new(deed()));
         }
     }
 
@@ -97,7 +79,8 @@ impl<'a> Transaction<'a> {
 
     /// How to do again all that was done; `None` where that cannot be said of everything.
     pub(in crate::store) fn into_deeds(self) -> Option<Vec<Deed>> {
-        let Done { deeds, is_beyond_repeat, .. } = self.done;
-        (!is_beyond_repeat.get()).then(|| deeds.into_inner())
+        let deeds = self.done.deeds.into_inner().into_iter();
+        let deeds = deeds.filter_map(|deed| deed.downcast().ok().map(|deed: Box<Deed>| *deed));
+        (!self.done.is_beyond_repeat.get()).then(|| deeds.collect())
     }
 }
