@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use super::books::{Books, CALLS, Deed, Entry, Moment, Rule, SECOND, TIME_OUT, WINDOW, fullest_window};
+use super::books::{Books, CALLS, Deed, Entry, Moment, Rule, SECOND, TIME_OUT, fullest_window};
 use super::ledger_rule::{Adoption, Sights};
 use super::*;
 

@@ -175,8 +175,10 @@ async fn what_a_server_lacks_that_takes_over_is_stored_again_each_once_and_the_r
     let kept = granted(&losing, account, run, "9/1h").await;
     pair.leave_behind();
     losing.settle(Settlement { effects: vec![], ..settlement(kept) }).await.expect("an outcome");
-    let struck_out = granted(&losing, account, run, "9/1h").await;
-    losing.settle(Settlement::never_sent(struck_out.attempt)).await.expect("it is gone");
+    for _ in 0..8 {
+        let struck_out = granted(&losing, account, run, "9/1h").await;
+        losing.settle(Settlement::never_sent(struck_out.attempt)).await.expect("it is gone");
+    }
     let settled = granted(&losing, account, run, "9/1h").await;
     losing.settle(settlement(settled)).await.expect("an outcome");
     let in_flight = granted(&losing, account, run, "9/1h").await;
@@ -190,6 +192,8 @@ async fn what_a_server_lacks_that_takes_over_is_stored_again_each_once_and_the_r
     let own = format!("process_key = {}", losing.identity.process_key);
     assert_eq!((*losing.restorations().borrow(), *other.restorations().borrow()), (1, 0), "one word for each");
     let count = |what: &str| pair.number(&format!("SELECT count(*) FROM tagfleet.attempt WHERE {own} AND {what}"));
+    let has_first_number = format!("attempt_key BETWEEN {} AND {}", kept.attempt.0 + 1, in_flight.attempt.0);
+    assert_eq!(count(&has_first_number), 0, "no number means two calls");
     assert_eq!((count("TRUE"), count("ended IS NULL")), (3, 1), "what was settled, and what is in flight");
     losing.settle(settlement(in_flight)).await.expect("its first number is known");
     assert_eq!((count("TRUE"), count("verdict IS NULL")), (3, 0));

@@ -82,10 +82,9 @@ impl OwnDeeds {
         restored.map(|restored| self.take_as_restored(restored)).is_some()
     }
 
-    /// All of it may be lost again, with the commit that has stored it again.
+    /// All of it may be lost again, with the commit that has stored it again; what lies between is of another past.
     fn take_as_restored(&mut self, Restored { last, count, renumbered }: Restored) {
         self.renumbered = renumbered;
-        self.commits.iter_mut().filter(|(of, _)| *of > last).for_each(|(of, _)| *of = count);
         self.replaced.push(last + 1..count);
     }
 
@@ -121,7 +120,7 @@ impl OwnDeeds {
         for deed in self.since(last) {
             deed.do_again(&transaction, &mut renumbered)?;
         }
-        transaction.send(NOTE_COMMIT, params![name, count])?;
+        transaction.execute(NOTE_COMMIT, params![name, count])?;
         self.doubtful = Some(Restored { last, count, renumbered });
         Ok(true)
     }
