@@ -17,6 +17,7 @@ use super::job::{Ahead, Job, TypedJob};
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::server::Server;
 use super::silence::Silence;
+use super::sql::deeds::Deed;
 use super::sql::{SqlError, Transaction};
 use super::waiting::Waiting;
 use super::witness::Witness;
@@ -121,6 +122,22 @@ impl SharedConnection {
         work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
     ) -> Result<Answer, StoreError> {
         self.do_job(work, false, Some(Box::new(ahead))).await
+    }
+
+    /// The same of work that does no more when it is done twice, and can be done over where a server has lost it.
+    pub(super) async fn run_repeatable<Answer: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl Fn(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
+    ) -> Result<Answer, StoreError> {
+        let repeatable = move |transaction: &Transaction<'_>| {
+            transaction.can_be_repeated(|| {
+                let again = work.clone();
+                Deed::new(weight, move |transaction, _| again(transaction).map(drop))
+            });
+            work(transaction)
+        };
+        self.do_job(repeatable, false, None).await
     }
 
     /// The same once the whole database was looked through.

@@ -79,6 +79,11 @@ impl Store {
         self.patience.absences()
     }
 
+    /// Tells when something was stored again that a server lacked which has taken over.
+    pub fn restorations(&self) -> watch::Receiver<u32> {
+        self.patience.restorations()
+    }
+
     /// Since when the database is away, and until when it is waited for, if it is.
     pub fn absence(&self) -> Option<Absence> {
         *self.absences().borrow()

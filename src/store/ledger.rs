@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::attempt::{Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Refusal, Settlement};
@@ -12,6 +13,8 @@ use super::forms::{AccountKey, RunKey};
 use super::plausible::believed;
 use super::server::takeovers::all_are_back;
 use super::slots::unheard_operations;
+use super::sql::deeds::Deed;
+use super::sql::done::Renumbered;
 use super::sql::hot::NumberedRow;
 use super::sql::{Optional, SqlError, Transaction, Value, params};
 use super::timelines::Timelines;
@@ -66,6 +69,8 @@ impl Store {
                 if !is_ours(transaction, identity.process_key, request.run)? {
                     return Ok(None);
                 }
+                // But for a call that is let through, nothing is done here that is not done again.
+                transaction.may_be_lost();
                 let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
                 timelines.adopt_silent(transaction, &identity.seen)?;
                 admit(transaction, &request, &timelines, clock.as_ref(), identity.process_key).map(Some)
@@ -109,6 +114,7 @@ impl Store {
         let timeline_key = self.identity.timeline_key;
         self.writer
             .run(move |transaction| {
+                transaction.may_be_lost();
                 let in_flight = count_in_flight(transaction, account, &buckets)?;
                 let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
                 let mut ends = vec![timelines.now; in_flight as usize];
@@ -134,6 +140,7 @@ impl Store {
         let timeline_key = self.identity.timeline_key;
         self.writer
             .run(move |transaction| {
+                transaction.may_be_lost();
                 let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
                 let until = paused_until(transaction, account, &buckets, &timelines)?;
                 Ok(until.filter(|until| *until > timelines.now))
@@ -222,7 +229,17 @@ fn admit(
             Decision::WaitForAnswer { limit } => return Ok(Admission::Refused(Refusal::InFlight { limit })),
         }
     }
-    let attempt = announce(transaction, request, now, process_key, timelines.own, clock)?;
+    let (own, started_at) = (timelines.own, clock.wall_time());
+    let attempt = announce(transaction, request, now, process_key, own, started_at)?;
+    transaction.can_be_repeated(|| {
+        let request = request.clone();
+        let again = move |transaction: &Transaction<'_>, renumbered: &mut Renumbered| {
+            let again = announce(transaction, &request, now, process_key, own, started_at)?;
+            renumbered.insert(attempt.0, again.0);
+            Ok(())
+        };
+        Deed::new(1, again).numbered(attempt.0)
+    });
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
 }
 
@@ -273,14 +290,14 @@ static STARTED_ATTEMPT: NumberedRow<10> = NumberedRow::of(
     ],
 );
 
-/// Writes an attempt down that starts now.
+/// Writes an attempt down that starts, or started, then.
 pub(super) fn announce(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
     now: BootTime,
     process_key: i64,
     timeline_key: i64,
-    clock: &dyn Clock,
+    started_at: Timestamp,
 ) -> Result<AttemptKey, SqlError> {
     let announced = transaction.send_row(
         &STARTED_ATTEMPT,
@@ -294,7 +311,7 @@ pub(super) fn announce(
             timeline_key,
             now.as_microseconds(),
             assumed_end(now, request.time_out).as_microseconds(),
-            clock.wall_time().as_microsecond(),
+            started_at.as_microsecond(),
         ],
     )?;
     Ok(AttemptKey(announced))

@@ -169,7 +169,7 @@ impl Store {
     pub async fn set_run_state(&self, run: RunKey, state: RunState) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 transaction.execute(
                     "UPDATE run SET state = ?2, last_activity_at = ?3 WHERE run_key = ?1",
                     params![run.0, state.as_str(), now],

@@ -1,5 +1,6 @@
 //! Closing attempts: with their answers, in one transaction with what those did, or without, when nobody will hear them.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -12,6 +13,8 @@ use super::encoding::decode_operations;
 use super::forms::{OperationState, RunKey};
 use super::ledger::{PausedUntil, pause};
 use super::runs::note_activity;
+use super::sql::deeds::Deed;
+use super::sql::done::number_now;
 use super::sql::hot::{Gathering, Numbers};
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Timelines;
@@ -25,37 +28,49 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails: nothing of the answer may be shown.
     pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
-        let clock = self.clock.clone();
-        let identity = self.identity.clone();
+        let (clock, own) = (self.clock.clone(), self.identity.timeline_key);
         // It may be stored later, when a server is back that was away.
-        let heard = clock.boot_time();
+        let (heard, heard_at) = (clock.boot_time(), clock.wall_time());
         let kept = self.patience.keep_answer();
         self.note_settled(&settlement).await;
-        let attempt = settlement.attempt;
+        let (attempt, weight) = (settlement.attempt, settlement.effects.len());
         let settled = self
             .writer
-            .run(move |transaction| settle(transaction, &settlement, heard, identity.timeline_key, clock.as_ref()))
+            .run(move |transaction| {
+                transaction.may_be_lost();
+                let settle = move |transaction: &Transaction<'_>, number| {
+                    let settlement = settlement.numbered(number);
+                    settle(transaction, &settlement, (heard, heard_at), own, clock.as_ref())
+                };
+                let settled = settle(transaction, transaction.number_now(attempt.0))?;
+                transaction.can_be_repeated(|| {
+                    let settled = settled.clone();
+                    Deed::new(weight, move |transaction, renumbered| match settled.is_ours() {
+                        Some(false) => Ok(()),
+                        _ => settle(transaction, number_now(renumbered, attempt.0)).map(drop),
+                    })
+                });
+                Ok(settled)
+            })
             .await?;
-        let is_ours = match settled {
-            Settled::Known(is_ours) => is_ours,
-            Settled::Told(told) => match told.get() {
-                Some(settled) => settled.contains(&attempt.0),
-                // The answer was lost to the commit that came about.
-                None => self.has_stored(attempt, heard).await?,
-            },
+        let is_ours = match settled.is_ours() {
+            Some(is_ours) => is_ours,
+            // The answer was lost to the commit that came about.
+            None => self.has_stored(attempt, heard).await?,
         };
         kept.stored();
         if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
     }
 
-    /// Whether an attempt has the end that this process heard then.
+    /// Whether an attempt has the end that this process heard then. Only whoever writes knows which number it has now.
     async fn has_stored(&self, attempt: AttemptKey, heard: BootTime) -> Result<bool, StoreError> {
         let ends = [heard, given_up(heard)].map(BootTime::as_microseconds);
-        self.looking()
+        self.writer
             .run(move |transaction| {
                 let stored = "SELECT count(*) > 0 FROM attempt
                      WHERE attempt_key = ?1 AND ended IN (?2, ?3) AND verdict IS NOT NULL";
-                transaction.query_row(stored, [attempt.0, ends[0], ends[1]], |row| row.get(0))
+                let number = transaction.number_now(attempt.0);
+                transaction.query_row(stored, [number, ends[0], ends[1]], |row| row.get(0))
             })
             .await
     }
@@ -66,7 +81,7 @@ impl Store {
         let clock = self.clock.clone();
         let process_key = self.identity.process_key;
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 let ended = given_up(clock.boot_time()).as_microseconds();
                 close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
             })
@@ -78,6 +93,17 @@ impl Store {
         self.writer
             .run(move |transaction| close_unheard_attempts(transaction, &Unheard::OfRun(run), None, "lost"))
             .await
+    }
+}
+
+impl Settlement {
+    /// The same for the number that its attempt has now.
+    fn numbered(&self, number: i64) -> Cow<'_, Self> {
+        if self.attempt.0 == number {
+            Cow::Borrowed(self)
+        } else {
+            Cow::Owned(Self { attempt: AttemptKey(number), ..self.clone() })
+        }
     }
 }
 
@@ -127,10 +153,11 @@ pub(super) fn close_unheard_attempts(
     Ok(())
 }
 
+/// Closes an attempt, and writes down what it did.
 fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
-    heard: BootTime,
+    (heard, heard_at): (BootTime, Timestamp),
     timeline_key: i64,
     clock: &dyn Clock,
 ) -> Result<Settled, SqlError> {
@@ -143,7 +170,7 @@ fn settle(
         }
     };
     if transaction.sqlite().is_none() && settlement.pause.is_none() {
-        return Ok(Settled::Told(gather(transaction, settlement, ended, clock.wall_time())));
+        return Ok(Settled::Told(settlement.attempt, gather(transaction, settlement, ended, heard_at)));
     }
     let timelines = Timelines::report(transaction, timeline_key, clock)?;
     let open: Option<Option<i64>> = transaction
@@ -165,12 +192,13 @@ fn settle(
     if let Some(run_key) = run_key {
         note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
-            store_effect(transaction, run_key, effect, settlement, clock.wall_time())?;
+            store_effect(transaction, run_key, effect, settlement, heard_at)?;
         }
     }
     if let Some((account, bucket, until)) = settlement.pause
         && pause(transaction, account, bucket, &timelines)?.is_none_or(|known| known < until)
     {
+        let left = until.as_microseconds() - timelines.now.as_microseconds();
         transaction
             .prepare_cached(
                 "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -181,7 +209,7 @@ fn settle(
                 bucket_number(bucket),
                 timelines.own,
                 until.as_microseconds(),
-                clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - timelines.now.as_microseconds()),
+                clock.wall_time().as_microsecond().saturating_add(left),
             ])?;
         transaction.forget::<PausedUntil>();
     }
@@ -189,10 +217,21 @@ fn settle(
 }
 
 /// Whether an attempt was still ours to settle.
+#[derive(Clone)]
 enum Settled {
     Known(bool),
     /// It is if it is among these, which are known once the transaction is committed.
-    Told(Numbers),
+    Told(AttemptKey, Numbers),
+}
+
+impl Settled {
+    /// `None` where nobody knows yet, or the answer was lost.
+    fn is_ours(&self) -> Option<bool> {
+        match self {
+            Self::Known(is_ours) => Some(*is_ours),
+            Self::Told(attempt, settled) => settled.get().map(|settled| settled.contains(&attempt.0)),
+        }
+    }
 }
 
 /// Closes attempts that nobody has closed, notes that something has happened in their runs, and writes down what they did.

@@ -111,11 +111,11 @@ impl Store {
     /// operations, since others were accepted.
     pub async fn believe_refusals(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1 + operations.len(), move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "UPDATE operation SET state = ?3 WHERE run_key = ?1 AND operation_number = ?2 AND state = ?4",
                 )?;
-                for operation in operations {
+                for operation in &operations {
                     let states = [OperationState::Failed, OperationState::Refused].map(OperationState::number);
                     statement.execute(params![run.0, operation.0, states[0], states[1]])?;
                 }
@@ -176,7 +176,7 @@ impl Store {
             OperationState::NotAttempted.number(),
         );
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 let left_out = transaction.execute(
                     &format!(
                         "UPDATE operation SET state = ?3, error_code = 'waits_for_add', finished_at = ?4,

@@ -79,6 +79,7 @@ impl Heart {
                 }
                 let (clock, seen) = (SharedClock::clone(&clock), Arc::clone(&seen));
                 let beat = move |transaction: &Transaction<'_>| {
+                    transaction.may_be_lost();
                     // Whoever calls seldom sees seldom, and what others have called would look young to him.
                     Timelines::report(transaction, timeline_key, clock.as_ref())?.adopt_silent(transaction, &seen)?;
                     show(transaction, process_key)

@@ -65,10 +65,14 @@ impl Session {
     /// Adds a row to those that a statement takes together, given as lists, from this one of its lists on. Where the statement
     /// gives numbers, they can be looked up once it was carried out: at the latest when the transaction is committed.
     pub(super) fn gather(&self, sql: &'static str, lists: &'static [Type], first: usize, row: Vec<Kept>) -> Numbers {
+        self.has_written.set(true);
         let mut gathered = self.gathered.borrow_mut();
         let place = gathered.iter().position(|gathered| gathered.sql == sql).unwrap_or_else(|| {
-            gathered.push(Gathered { sql, lists, values: vec![Vec::new(); lists.len()], numbers: Arc::default() });
-            gathered.len() - 1
+            // What is added may be changed by what is gathered besides.
+            let place = if sql.starts_with("INSERT") { 0 } else { gathered.len() };
+            let values = vec![Vec::new(); lists.len()];
+            gathered.insert(place, Gathered { sql, lists, values, numbers: Arc::default() });
+            place
         });
         let Some(Gathered { values, numbers, .. }) = gathered.get_mut(place) else { return Numbers::default() };
         for (list, value) in values.iter_mut().skip(first).zip(row) {
@@ -119,11 +123,30 @@ impl Session {
         self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front).ok_or(SqlError::NoRow)
     }
 
-    fn fetch_keys(&self, table: &str, column: &'static str, count: i64) -> Result<(), SqlError> {
-        let rows = self.query(&keys_of(table, column), &[Value::Integer(count)])?;
-        let keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<VecDeque<i64>, _>>()?;
+    /// Fetches so many keys at once, all of them later than one that may be given to others.
+    pub(in crate::store) fn fetch_keys_after(
+        &self,
+        (table, column): (&str, &'static str),
+        last: i64,
+        count: usize,
+    ) -> Result<(), SqlError> {
+        let next = self.new_keys(table, column, 1)?.pop_front().ok_or(SqlError::NoRow)?;
+        let passed_over = (last - next).max(0);
+        let mut keys = self.new_keys(table, column, passed_over.saturating_add_unsigned(count as u64))?;
+        keys.retain(|key| *key > last);
         self.keys.borrow_mut().insert(column, keys);
         Ok(())
+    }
+
+    fn fetch_keys(&self, table: &str, column: &'static str, count: i64) -> Result<(), SqlError> {
+        let keys = self.new_keys(table, column, count)?;
+        self.keys.borrow_mut().insert(column, keys);
+        Ok(())
+    }
+
+    fn new_keys(&self, table: &str, column: &str, count: i64) -> Result<VecDeque<i64>, SqlError> {
+        let rows = self.query(&keys_of(table, column), &[Value::Integer(count)])?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 }
 

@@ -8,7 +8,7 @@
 //! statement whose answer is needed, at the latest with the commit, which fails if any of it did; rows of the same statement
 //! become one statement; what will surely be asked is asked ahead, with the beginning of the transaction; and so are keys.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -56,6 +56,8 @@ pub(in crate::store) struct Session {
     pub(super) keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
     translated: RefCell<HashMap<Box<str>, Arc<str>>>,
+    /// Whether anything was written since somebody looked.
+    pub(super) has_written: Cell<bool>,
     waiting: Waiting,
     patience: Patience,
 }
@@ -95,6 +97,7 @@ impl Session {
             wanted_keys: RefCell::default(),
             keys: RefCell::default(),
             translated: RefCell::default(),
+            has_written: Cell::default(),
             waiting: Waiting::default(),
             patience,
         })
@@ -113,11 +116,15 @@ impl Session {
 
     /// Carries statements out as they are, and gives the first column of the last row.
     pub(in crate::store) fn simple(&self, sql: &str) -> Result<Option<String>, SqlError> {
+        self.changes();
         Ok(last_column(&self.wait_for(self.client.simple_query(sql))?))
     }
 
     /// Carries one statement out, and gives its rows.
     pub(super) fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<tokio_postgres::Row>, SqlError> {
+        if !sql.trim_start().starts_with("SELECT") {
+            self.changes();
+        }
         let sql = self.translated(sql);
         match self.take_foreseen(&sql, values)? {
             Some(rows) => Ok(rows),
@@ -127,7 +134,7 @@ impl Session {
 
     /// Carries one statement out, and says how many rows it has touched.
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, SqlError> {
-        self.foreseen.borrow_mut().clear();
+        self.changes();
         let sql = self.translated(sql);
         let touched = self.wait_for(self.client.execute_typed(&sql, &typed(values)))?;
         Ok(usize::try_from(touched).unwrap_or(usize::MAX))
@@ -135,7 +142,7 @@ impl Session {
 
     /// Has a statement carried out on the way to whatever comes next.
     pub(super) fn send(&self, sql: &str, values: Vec<Kept>) {
-        self.foreseen.borrow_mut().clear();
+        self.changes();
         self.send_gathered();
         let (client, sql) = (Arc::clone(&self.client), self.translated(sql));
         self.on_their_way.borrow_mut().push(Box::pin(async move {
@@ -146,7 +153,7 @@ impl Session {
 
     /// Has rows added on the way to whatever comes next, given column by column.
     pub(super) fn send_rows(&self, table: &str, columns: &[&'static str], values: Vec<Vec<Kept>>) {
-        self.foreseen.borrow_mut().clear();
+        self.changes();
         self.send_gathered();
         // What no row has is as empty as if it were not named, and has no type.
         let filled: Vec<(&'static str, Type, Vec<Kept>)> = columns
@@ -194,6 +201,12 @@ impl Session {
     pub(in crate::store) fn roll_back(&self) -> Result<(), SqlError> {
         self.forget();
         self.simple("ROLLBACK").map(drop)
+    }
+
+    /// Something is written: what was asked ahead may not hold any more.
+    fn changes(&self) {
+        self.has_written.set(true);
+        self.foreseen.borrow_mut().clear();
     }
 
     fn forget(&self) {
