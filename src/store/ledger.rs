@@ -14,7 +14,6 @@ use super::plausible::believed;
 use super::server::takeovers::all_are_back;
 use super::slots::unheard_operations;
 use super::sql::deeds::Deed;
-use super::sql::done::Renumbered;
 use super::sql::hot::NumberedRow;
 use super::sql::{Optional, SqlError, Transaction, Value, params};
 use super::timelines::Timelines;
@@ -59,8 +58,7 @@ impl Store {
     }
 
     async fn admit_once(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
-        let clock = self.clock.clone();
-        let identity = self.identity.clone();
+        let (clock, identity) = (self.clock.clone(), self.identity.clone());
         let (announced, asked, process_key) = (request.clone(), request.clone(), self.identity.process_key);
         let ahead = move |transaction: &Transaction<'_>| foresee(transaction, &asked, process_key);
         let admission = self
@@ -233,12 +231,12 @@ fn admit(
     let attempt = announce(transaction, request, now, process_key, own, started_at)?;
     transaction.can_be_repeated(|| {
         let request = request.clone();
-        let again = move |transaction: &Transaction<'_>, renumbered: &mut Renumbered| {
+        let deed = Deed::new(1, move |transaction, renumbered| {
             let again = announce(transaction, &request, now, process_key, own, started_at)?;
             renumbered.insert(attempt.0, again.0);
             Ok(())
-        };
-        Deed::new(1, again).numbered(attempt.0)
+        });
+        deed.numbered(attempt.0)
     });
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
 }

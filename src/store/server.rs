@@ -272,8 +272,8 @@ impl Server {
         *self.known_commits() = KnownCommits { last: count, reign, restorable_after: self.deeds.restorable_after() };
     }
 
-    /// Stores again what is missing of this process, which knows of so many commits, and says whether all of it is there now. Where that cannot be, nothing
-    /// has been done.
+    /// Stores again what is missing of this process, which knows of so many commits, and says whether all of it is there now.
+    /// Where that cannot be, nothing has been done.
     fn restore(&mut self, found: &mut Found, known: i64) -> Result<bool, SqlError> {
         let (Some(owner), Some(session)) = (&self.owner, &self.session) else { return Ok(false) };
         match self.deeds.do_again(session, owner, found, known) {

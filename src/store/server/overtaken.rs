@@ -235,6 +235,41 @@ async fn what_was_stored_again_is_not_stored_twice_where_the_answer_to_that_is_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_that_share_a_statement_are_stored_again_also_where_that_to_their_commit_was_lost() {
+    let Some(mut pair) = Pair::start() else { return };
+    let losing = pair.store(1).await;
+    let (account, run) = running(&losing).await;
+    losing.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    pair.leave_behind();
+    let mut tickets = Vec::new();
+    for _ in 0..8 {
+        tickets.push(granted(&losing, account, run, "9/1h").await);
+    }
+    let settle_all = async |tickets: Vec<AttemptTicket>| {
+        let settle = |(place, ticket)| {
+            let (store, mut settlement) = (losing.clone(), settlement(ticket));
+            settlement.effects.truncate(place % 2);
+            tokio::spawn(async move { store.settle(settlement).await })
+        };
+        for settled in tickets.into_iter().enumerate().map(settle).collect::<Vec<_>>() {
+            settled.await.expect("no panic").expect("an outcome");
+        }
+    };
+    let in_flight = tickets.split_off(4);
+    pair.line.lose_an_answer_after(0);
+    settle_all(tickets).await;
+    assert_eq!(pair.line.lost(), 1);
+    pair.fail_over();
+    pair.line.mend();
+    settle_all(in_flight).await;
+    assert_eq!(*losing.restorations().borrow(), 1);
+    let stored = "SELECT count(*) FROM tagfleet.attempt WHERE verdict IS NOT NULL";
+    assert_eq!((pair.number(stored), pair.number("SELECT count(*) FROM tagfleet.attempt")), (8, 8));
+    assert_eq!(pair.number("SELECT attempts FROM tagfleet.operation"), 4);
+    assert_eq!(let_through(&pair, &losing, account).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn calls_go_on_as_before_once_everybody_is_back_where_nothing_is_missing() {
     let Some(mut pair) = Pair::start() else { return };
     let (one, other) = (pair.store(1).await, pair.store(70).await);
