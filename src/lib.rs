@@ -85,6 +85,7 @@
 //! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, `store/slot_write.rs`, `store/work_item.rs`, how they stand in columns: `store/encoding.rs` |
 //! | what `state` shows, copies | `store/overview.rs`, `store/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
+//! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/columns.rs`, which skips it when results are fed back; what it holds: `report/row.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |

@@ -11,6 +11,7 @@ use crate::outside::Outside;
 pub(crate) use machine_record::MachineRecord;
 pub(crate) use page::{MachinePage, UnreadableList};
 
+use machine_record::Element;
 use page::{Bound, ListBounds};
 
 /// What became of a request that was sent.
@@ -68,13 +69,6 @@ pub struct ServiceError {
     pub target: Option<Outside<'static>>,
 }
 
-/// Whether an answer says that something went wrong, in whatever shape.
-#[derive(Deserialize)]
-struct Complaint {
-    #[serde(default)]
-    error: Option<serde::de::IgnoredAny>,
-}
-
 #[derive(Deserialize)]
 struct ErrorEnvelope {
     error: ServiceError,
@@ -112,14 +106,15 @@ impl Response {
 
     /// The body as a machine, if it is one and speaks of no error besides.
     pub fn machine_record(&self) -> Option<MachineRecord> {
-        let Ok(machine_record::Element::Machine(record)) = serde_json::from_slice(&self.body) else { return None };
-        let complains = serde_json::from_slice::<Complaint>(&self.body).is_ok_and(|one| one.error.is_some());
-        (!complains).then_some(record)
+        match serde_json::from_slice(&self.body) {
+            Ok(Element::Machine { record, complains: false }) => Some(record),
+            _ => None,
+        }
     }
 
     /// What is too much of the machine that is the body, where that is why it is not read.
     pub fn machine_excess(&self) -> Option<UnreadableList> {
-        let is_too_much = matches!(serde_json::from_slice(&self.body), Ok(machine_record::Element::TooManyTags));
+        let is_too_much = matches!(serde_json::from_slice(&self.body), Ok(Element::TooManyTags));
         is_too_much.then_some(UnreadableList::TooManyTags { limit: machine_record::MAXIMUM_TAGS })
     }
 

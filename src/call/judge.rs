@@ -23,7 +23,7 @@ pub(crate) use verdict::{
     Verdict,
 };
 
-use facts::{PROXY_PAGE, cut, facts, is_disallowed};
+use facts::{PROXY_PAGE, cut, facts, head_facts, is_disallowed};
 use shown::{Shown, shows};
 use verdict::{fail, retry};
 
@@ -74,14 +74,19 @@ fn judge_response(request: &ApiRequest, response: &Response, history: History, w
     {
         return verdict;
     }
+    if let 200..=299 = response.status {
+        return match request {
+            ApiRequest::ChangeTagOnMachines { machines, .. } => bulk::judge_accepted(request, machines, response),
+            _ => judge_accepted(request, response, history),
+        };
+    }
     let facts = facts(response);
     if let ApiRequest::ChangeTagOnMachines { machines, .. } = request
-        && let Some(verdict) = bulk::judge(request, machines, response, history, &facts)
+        && let Some(verdict) = bulk::judge_refused(machines, response, history, &facts)
     {
         return verdict;
     }
     match response.status {
-        200..=299 => judge_success(request, response, history, facts),
         300..=399 => Verdict::Abort {
             why: AbortReason::Redirected { status: response.status, location: response.location.clone() },
             facts,
@@ -105,11 +110,12 @@ fn judge_response(request: &ApiRequest, response: &Response, history: History, w
     }
 }
 
-fn judge_success(request: &ApiRequest, response: &Response, history: History, mut facts: AnswerFacts) -> Verdict {
+fn judge_accepted(request: &ApiRequest, response: &Response, history: History) -> Verdict {
     if response.is_empty() {
-        return Verdict::Accepted { facts };
+        return Verdict::Accepted { facts: head_facts(response) };
     }
     let Some(machine) = response.machine_record() else {
+        let mut facts = facts(response);
         if response.machine_excess().is_some() {
             // It is the service's word about a machine, which no second answer makes shorter; a read has to settle it.
             return Verdict::Accepted { facts };
@@ -121,12 +127,11 @@ fn judge_success(request: &ApiRequest, response: &Response, history: History, mu
         });
         return retry(RetryReason::NotUnderstood, facts);
     };
+    let mut facts = head_facts(response);
     if request.machine().is_none_or(|asked| !asked.is_written(&machine.id)) {
         facts.error_message = Some(cut(&format!("the answer is about the machine {}", machine.id)));
         return retry(RetryReason::OtherMachine, facts);
     }
-    facts.error_code = None;
-    facts.error_message = None;
     let is_believed = history.not_applied + 1 >= NOT_APPLIED_BELIEVED_AFTER;
     match shows(request, &machine) {
         Shown::AsAsked { case_differs } => Verdict::Done { facts, case_differs },

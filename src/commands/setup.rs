@@ -166,6 +166,7 @@ impl<'a> CommandSetup<'a> {
         stop_signals::shorten(store.patience());
         if self.state.directory().is_none() {
             tokio::spawn(tell_absences(store.absences(), self.state.name(), self.command.screen.clone()));
+            tokio::spawn(tell_restorations(store.restorations(), self.command.screen.clone()));
         }
         connection.prompt_on(&context.screen);
         let (service, identity) = (connection.service(), connection.identity());
@@ -205,6 +206,15 @@ async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: Pa
             screen.warning(&format!("cannot reach the state {}; waiting until {until}", shown(&state)));
         }
         told = since.or(told);
+    }
+}
+
+/// Warns, once for each time, that what this process had stored last was not there any more. Ends with the store.
+async fn tell_restorations(mut restorations: watch::Receiver<u32>, screen: Screen) {
+    while restorations.changed().await.is_ok() {
+        screen.warning(
+            "another server of the state has taken over that lacked what was stored here last; it is stored again",
+        );
     }
 }
 

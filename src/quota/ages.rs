@@ -44,11 +44,13 @@
 //! - *Two containers of one machine* may show one boot id and two boot times. A position belongs to a process, or to
 //!   processes that provably read one clock.
 //! - *The ledger loses its last commits*, in a failover. Nobody is admitted before every process has been back that was
-//!   alive. Whoever finds that commits of his own are gone makes no more calls, and has every window count as full from
-//!   the end on that is assumed of a call which left when he heard of that: that is as safe as to store each of his calls again, for no call of his is younger than that.
-//!   Whoever died meanwhile may have lost some, too, so the same follows. What was admitted by a commit that is lost left
-//!   before, or it is not sent. Who takes part must not be lost: a process whose entry is gone has a time in which it comes
-//!   and says so.
+//!   alive. Whoever finds that commits of his own are gone stores them again before he counts as back: each call with the
+//!   start and the end that his clock had shown, and those in flight as open. Then the ledger knows of every call of his, and
+//!   what is proved above holds. Whoever cannot, since he does not remember all of them, makes no more calls, and has every
+//!   window count as full from the end on that is assumed of a call which left when he heard of that: no call of his is
+//!   younger than that. Whoever died meanwhile may have lost some, too, so the same follows. What was admitted by a commit that
+//!   is lost left before, or it is not sent, or its process has stored it again as open. Who takes part must not be lost: a
+//!   process whose entry is gone has a time in which it comes and says so.
 //! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
 //!   they are believed less fifteen hours.
 

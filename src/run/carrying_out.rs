@@ -243,6 +243,14 @@ impl<T: Transport> Run<'_, T> {
         match (copy, harm.is_some_and(StoreError::is_damage)) {
             // Nothing can be gone on with where the state is harmed.
             (Some(copy), true) => self.write_from(&copy, context).await.map(|(run, totals, _open)| (run, totals, 0)),
+            // What was stored last is gone there, and known here; the run is gone on with from what is left of it.
+            (Some(copy), false) if harm.is_some_and(StoreError::is_loss_of_commits) => {
+                let open = match self.tenant.store.run_by_id(self.id).await {
+                    Ok(run) => self.tenant.store.open_operations(run.key).await?,
+                    Err(_it_is_gone) => 0,
+                };
+                self.write_from(&copy, context).await.map(|(run, totals, _open)| (run, totals, open))
+            }
             (copy, _) => match (self.write_from(&self.tenant.store, context).await, copy) {
                 (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
                     self.write_from(&copy, context).await.and(Err(error.into()))

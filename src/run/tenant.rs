@@ -356,9 +356,14 @@ impl<T: Transport> Tenant<T> {
 fn unknown_calls_text(unknown: &UnknownCalls, quota: &Quota, now: BootTime) -> Option<String> {
     let longest = quota.limits().last()?.window;
     let free = unknown.ended_by.plus(counted_for(longest));
-    (free > now).then(|| {
+    let at_worst = unknown.ended_by_at_worst.map(|ended_by| ended_by.plus(counted_for(longest)));
+    (free.max(at_worst.unwrap_or(free)) > now).then(|| {
+        let otherwise = at_worst.filter(|at_worst| *at_worst > free).map_or(String::new(), |at_worst| {
+            let then = describe_duration(at_worst.since(now));
+            format!(", or in {then} where a process does not come back that was at work when another server took over")
+        });
         format!(
-            "{}, so it is not known which calls were made. The quota counts as used up: the first calls start in {}",
+            "{}, so it is not known which calls were made. The quota counts as used up: the first calls start in {}{otherwise}",
             unknown.why.text(),
             describe_duration(free.since(now)),
         )

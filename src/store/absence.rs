@@ -51,6 +51,8 @@ pub(crate) struct Patience {
 struct Shared {
     books: Mutex<Books>,
     absence: watch::Sender<Option<Absence>>,
+    /// How often something was stored again that a server lacked.
+    restorations: watch::Sender<u32>,
     /// Answers that are here and not stored yet.
     answers: AtomicUsize,
 }
@@ -106,8 +108,12 @@ impl Patience {
 
     fn of_at_most(most: Duration) -> Self {
         let books = Books { longest: PATIENCE, ends: None, held: None, lost: 0, since: None, back: None };
-        let shared =
-            Shared { books: Mutex::new(books), absence: watch::Sender::default(), answers: AtomicUsize::default() };
+        let shared = Shared {
+            books: Mutex::new(books),
+            absence: watch::Sender::default(),
+            restorations: watch::Sender::default(),
+            answers: AtomicUsize::default(),
+        };
         Self { shared: Arc::new(shared), most }
     }
 
@@ -146,6 +152,16 @@ impl Patience {
     /// Whoever waits, or wants to know, hears of it here.
     pub(super) fn absences(&self) -> watch::Receiver<Option<Absence>> {
         self.shared.absence.subscribe()
+    }
+
+    /// Tells when something was stored again that a server lacked which has taken over.
+    pub(super) fn restorations(&self) -> watch::Receiver<u32> {
+        self.shared.restorations.subscribe()
+    }
+
+    /// Something was stored again.
+    pub(super) fn note_restoration(&self) {
+        self.shared.restorations.send_modify(|count| *count += 1);
     }
 
     /// One connection less misses the database. Says whether it was the last one.

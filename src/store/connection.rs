@@ -13,10 +13,11 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::absence::{Contact, Patience};
-use super::job::{Job, TypedJob};
+use super::job::{Ahead, Job, TypedJob};
 use super::presence::{Contents, Presence, SharedMemory, unless_lost};
 use super::server::Server;
 use super::silence::Silence;
+use super::sql::deeds::Deed;
 use super::sql::{SqlError, Transaction};
 use super::waiting::Waiting;
 use super::witness::Witness;
@@ -111,7 +112,32 @@ impl SharedConnection {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
     ) -> Result<Answer, StoreError> {
-        self.do_job(work, false).await
+        self.do_job(work, false, None).await
+    }
+
+    /// The same, where it is asked ahead what the work will surely ask.
+    pub(super) async fn run_foreseen<Answer: Send + 'static>(
+        &self,
+        ahead: impl Fn(&Transaction<'_>) + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
+    ) -> Result<Answer, StoreError> {
+        self.do_job(work, false, Some(Box::new(ahead))).await
+    }
+
+    /// The same of work that does no more when it is done twice, and can be done over where a server has lost it.
+    pub(super) async fn run_repeatable<Answer: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl Fn(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
+    ) -> Result<Answer, StoreError> {
+        let repeatable = move |transaction: &Transaction<'_>| {
+            transaction.can_be_repeated(|| {
+                let again = work.clone();
+                Deed::new(weight, move |transaction, _| again(transaction).map(drop))
+            });
+            work(transaction)
+        };
+        self.do_job(repeatable, false, None).await
     }
 
     /// The same once the whole database was looked through.
@@ -120,24 +146,26 @@ impl SharedConnection {
         work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
     ) -> Result<Answer, StoreError> {
         self.is_thorough.store(true, Ordering::SeqCst);
-        self.do_job(work, false).await
+        self.do_job(work, false, None).await
     }
 
-    /// The same, but nothing is done where the caller has gone away before its turn.
+    /// The same, but nothing is asked and done where the caller has gone away before its turn.
     pub(super) async fn run_while_wanted<Answer: Send + 'static>(
         &self,
+        ahead: impl Fn(&Transaction<'_>) + Send + 'static,
         work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
     ) -> Result<Answer, StoreError> {
-        self.do_job(work, true).await
+        self.do_job(work, true, Some(Box::new(ahead))).await
     }
 
     async fn do_job<Answer: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send + 'static,
         while_wanted: bool,
+        ahead: Option<Ahead>,
     ) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(TypedJob { work: Some(work), while_wanted, answer: None, reply });
+        let job = Box::new(TypedJob { work: Some(work), ahead, while_wanted, answer: None, reply });
         let done = async {
             self.queue.send(job).await.map_err(|_closed| StoreError::Closed)?;
             answer.await.map_err(|_closed| StoreError::Closed)?

@@ -83,7 +83,7 @@ impl Store {
         copy.write(move |transaction| {
             transaction.execute("DELETE FROM attempt", params![])?;
             for (request, started) in &in_flight {
-                announce(transaction, request, *started, process_key, 0, clock.as_ref())?;
+                announce(transaction, request, *started, process_key, 0, clock.wall_time())?;
             }
             Ok(())
         })

@@ -130,7 +130,7 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::OldServer(_) => Trouble::OldServer,
         SqlError::NoAnswer => Trouble::Unreachable,
         SqlError::DiskSilent => Trouble::DiskSilent,
-        SqlError::CommitsLost => Trouble::CommitsLost,
+        SqlError::CommitsLost | SqlError::CommitsToCome => Trouble::CommitsLost,
         SqlError::File { .. } => Trouble::ConnectionFile,
         SqlError::NoToken => Trouble::NoPasswordYet,
         SqlError::Password(refusal) if refusal.is_transient => Trouble::NoPasswordYet,

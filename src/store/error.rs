@@ -9,6 +9,7 @@ use super::database_failure::{DatabaseFailure, Trouble};
 use super::file_names::DATABASE_NAME;
 use super::sql::{OLDEST_VERSION, SqlError};
 use crate::outside::shown;
+use crate::quota::ages::{HELD_ON_THE_WAY, LONGEST_TIME_OUT, SENT_WITHIN};
 use crate::words::counted;
 
 /// Why the state cannot be read or written. Clones share the cause.
@@ -124,6 +125,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether another server has taken over that lacks commits of ours.
+    pub fn is_loss_of_commits(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if matches!(source.trouble, Trouble::CommitsLost))
+    }
+
     /// Whether what the database still holds is not to be believed, or cannot be read at all. A server that lacks commits of
     /// ours is believed: it knows that it does, and what was doubted then says so of itself; the run is gone on with there.
     pub fn is_damage(&self) -> bool {
@@ -302,8 +308,11 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
         }
         Trouble::Standby => "name the primary server in --state".to_owned(),
         Trouble::CommitsLost => {
-            "nothing more was sent: see how the run stands with tagfleet runs, then run the same command again"
-                .to_owned()
+            format!(
+                "nothing more was sent, and no call starts for {} seconds and the longest window of the quota: \
+                 see how the run stands with tagfleet runs, then run the same command again",
+                (SENT_WITHIN + LONGEST_TIME_OUT + HELD_ON_THE_WAY).as_secs()
+            )
         }
         Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
         Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
@@ -350,6 +359,7 @@ mod tests {
         let server = StoreError::database(Path::new("postgresql://u@h/d"), SqlError::CommitsLost);
         let file = StoreError::HistoryLost { path: "dir/db".into(), until: Timestamp::UNIX_EPOCH };
         assert_eq!((server.is_damage(), file.is_damage()), (false, true));
+        assert_eq!((server.is_loss_of_commits(), file.is_loss_of_commits()), (true, false));
         assert!(server.hint().is_some_and(|hint| hint.contains("run the same command again")));
     }
 

@@ -44,6 +44,12 @@ impl Store {
         self.identity.is_on_server()
     }
 
+    /// The connection that whoever only looks uses. On a server he would keep others from writing, and wait for a disk; with a
+    /// file there is no way that could be spared.
+    pub(super) fn looking(&self) -> &connection::SharedConnection {
+        if self.is_on_server() { &self.reader.connection } else { &self.writer }
+    }
+
     /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
     pub fn silent_for(&self) -> Option<Duration> {
         let connections = [&self.writer, &self.reader.connection];
@@ -71,6 +77,11 @@ impl Store {
     /// Tells when the database goes away, and when it is back.
     pub fn absences(&self) -> watch::Receiver<Option<Absence>> {
         self.patience.absences()
+    }
+
+    /// Tells when something was stored again that a server lacked which has taken over.
+    pub fn restorations(&self) -> watch::Receiver<u32> {
+        self.patience.restorations()
     }
 
     /// Since when the database is away, and until when it is waited for, if it is.

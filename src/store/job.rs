@@ -7,15 +7,21 @@ use super::sql::{SqlError, Transaction};
 
 /// One caller's part of a transaction.
 pub(super) trait Job: Send {
+    /// Asks ahead what it will surely ask.
+    fn foresee(&self, transaction: &Transaction<'_>);
     /// Does it, and keeps what is needed to do it over where that may come to pass.
     fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError>;
     /// Tells the caller what came of it.
     fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
+/// What asks ahead for some work.
+pub(super) type Ahead = Box<dyn Fn(&Transaction<'_>) + Send>;
+
 /// Work, and whom to tell what came of it.
 pub(super) struct TypedJob<Work, Answer> {
     pub(super) work: Option<Work>,
+    pub(super) ahead: Option<Ahead>,
     /// Whether it is left undone where the caller has gone away before.
     pub(super) while_wanted: bool,
     pub(super) answer: Option<Answer>,
@@ -27,6 +33,12 @@ where
     Work: FnOnce(&Transaction<'_>) -> Result<Answer, SqlError> + Clone + Send,
     Answer: Send,
 {
+    fn foresee(&self, transaction: &Transaction<'_>) {
+        if let Some(ahead) = self.ahead.as_ref().filter(|_| !(self.while_wanted && self.reply.is_closed())) {
+            ahead(transaction);
+        }
+    }
+
     fn run(&mut self, transaction: &Transaction<'_>, may_come_again: bool) -> Result<(), SqlError> {
         if self.while_wanted && self.reply.is_closed() {
             return Ok(());

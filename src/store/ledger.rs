@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+
 use super::attempt::{Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, Refusal, Settlement};
 use super::custody::unknown_until;
 use super::encoding::{bucket_number, encode_operations};
@@ -10,10 +13,11 @@ use super::forms::{AccountKey, RunKey};
 use super::plausible::believed;
 use super::server::takeovers::all_are_back;
 use super::slots::unheard_operations;
+use super::sql::deeds::Deed;
 use super::sql::hot::NumberedRow;
 use super::sql::{Optional, SqlError, Transaction, Value, params};
 use super::timelines::Timelines;
-use super::{Reader, Store, StoreError};
+use super::{Reader, Store, StoreError, timelines, unknown_calls};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
 use crate::quota::ages::{assumed_end, may_still_be_sent};
@@ -54,15 +58,17 @@ impl Store {
     }
 
     async fn admit_once(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
-        let clock = self.clock.clone();
-        let identity = self.identity.clone();
-        let announced = request.clone();
+        let (clock, identity) = (self.clock.clone(), self.identity.clone());
+        let (announced, asked, process_key) = (request.clone(), request.clone(), self.identity.process_key);
+        let ahead = move |transaction: &Transaction<'_>| foresee(transaction, &asked, process_key);
         let admission = self
             .writer
-            .run_while_wanted(move |transaction| {
+            .run_while_wanted(ahead, move |transaction| {
                 if !is_ours(transaction, identity.process_key, request.run)? {
                     return Ok(None);
                 }
+                // But for a call that is let through, nothing is done here that is not done again.
+                transaction.may_be_lost();
                 let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
                 timelines.adopt_silent(transaction, &identity.seen)?;
                 admit(transaction, &request, &timelines, clock.as_ref(), identity.process_key).map(Some)
@@ -79,7 +85,7 @@ impl Store {
     /// the machine was started.
     pub async fn mean_round_trip(&self, account: AccountKey) -> Result<Option<Duration>, StoreError> {
         let timeline_key = self.identity.timeline_key;
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mean: Option<f64> = transaction.query_row(
                     "SELECT CAST(avg(took) AS DOUBLE PRECISION) FROM (SELECT ended - started AS took FROM attempt
@@ -106,6 +112,7 @@ impl Store {
         let timeline_key = self.identity.timeline_key;
         self.writer
             .run(move |transaction| {
+                transaction.may_be_lost();
                 let in_flight = count_in_flight(transaction, account, &buckets)?;
                 let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
                 let mut ends = vec![timelines.now; in_flight as usize];
@@ -131,6 +138,7 @@ impl Store {
         let timeline_key = self.identity.timeline_key;
         self.writer
             .run(move |transaction| {
+                transaction.may_be_lost();
                 let timelines = Timelines::report(transaction, timeline_key, clock.as_ref())?;
                 let until = paused_until(transaction, account, &buckets, &timelines)?;
                 Ok(until.filter(|until| *until > timelines.now))
@@ -147,6 +155,11 @@ impl Reader {
     }
 }
 
+const OWNERSHIP: &str =
+    "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = CAST(?2 AS BIGINT)), TRUE)
+     FROM process WHERE process_key = ?1";
+const PAUSE: &str = "SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2";
+const IN_FLIGHT: &str = "SELECT count(*) FROM attempt WHERE account_key = ?1 AND bucket = ?2 AND ended IS NULL";
 /// More than any number of a bucket.
 const BUCKET_NUMBERS: i64 = 16;
 /// Whether calls of this process, and of the run, are still its own to make: it was not taken for dead, and nobody has gone
@@ -161,13 +174,27 @@ struct IsOurs(bool);
 
 fn look_up_ownership(transaction: &Transaction<'_>, process_key: i64, run: Option<RunKey>) -> Result<bool, SqlError> {
     transaction
-        .prepare_cached(
-            "SELECT ended = 0 AND coalesce((SELECT process_key = ?1 FROM run WHERE run_key = CAST(?2 AS BIGINT)), TRUE)
-             FROM process WHERE process_key = ?1",
-        )?
+        .prepare_cached(OWNERSHIP)?
         .query_row(params![process_key, run.map(|run| run.0)], |row| row.get(0))
         .optional()
         .map(|is_ours| is_ours.unwrap_or(false))
+}
+
+/// Asks ahead whatever an admission asks before its first decision. Where calls are settled in the same transaction, they
+/// still count as in flight in what is known then, which is never too few.
+fn foresee(transaction: &Transaction<'_>, request: &AttemptRequest, process_key: i64) {
+    transaction.foresee(OWNERSHIP, params![process_key, request.run.map(|run| run.0)]);
+    timelines::foresee(transaction);
+    for bucket in &request.counted_buckets {
+        transaction.foresee(PAUSE, params![request.account.0, bucket_number(*bucket)]);
+    }
+    if !request.quota.is_off() {
+        unknown_calls::foresee(transaction);
+        for bucket in &request.counted_buckets {
+            transaction.foresee(IN_FLIGHT, params![request.account.0, bucket_number(*bucket)]);
+        }
+    }
+    transaction.foresee_row(&STARTED_ATTEMPT);
 }
 
 fn admit(
@@ -187,9 +214,11 @@ fn admit(
         if !all_are_back(transaction, timelines.own, clock)? {
             return Ok(Admission::Refused(Refusal::AwaitsOthers));
         }
-        let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
-        let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, now);
-        let decision = window::decide(now, &request.quota, in_flight, timelines.margin, nth_latest_end)?;
+        let mut decision = decide(transaction, request, timelines)?;
+        if decision != Decision::Start && transaction.has_gathered() {
+            // What was settled in this transaction may have made room.
+            decision = decide(transaction, request, timelines)?;
+        }
         match decision {
             Decision::Start => {}
             Decision::WaitUntil { time, limit } => {
@@ -198,8 +227,34 @@ fn admit(
             Decision::WaitForAnswer { limit } => return Ok(Admission::Refused(Refusal::InFlight { limit })),
         }
     }
-    let attempt = announce(transaction, request, now, process_key, timelines.own, clock)?;
+    let (own, started_at) = (timelines.own, clock.wall_time());
+    let attempt = announce(transaction, request, now, process_key, own, started_at)?;
+    transaction.can_be_repeated(|| {
+        let request = request.clone();
+        let deed = Deed::new(1, move |transaction, renumbered| {
+            let again = announce(transaction, &request, now, process_key, own, started_at)?;
+            renumbered.insert(attempt.0, again.0);
+            Ok(())
+        });
+        deed.numbered(attempt.0)
+    });
     Ok(Admission::Granted(AttemptTicket { attempt, started: now }))
+}
+
+fn decide(
+    transaction: &Transaction<'_>,
+    request: &AttemptRequest,
+    timelines: &Timelines,
+) -> Result<Decision, SqlError> {
+    let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
+    if transaction.sqlite().is_none() {
+        // For all limits at once.
+        for room in request.quota.limits().iter().filter_map(|limit| limit.calls.get().checked_sub(in_flight)) {
+            foresee_nth_latest_end(transaction, request, timelines, room);
+        }
+    }
+    let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, timelines.now);
+    window::decide(timelines.now, &request.quota, in_flight, timelines.margin, nth_latest_end)
 }
 
 /// What an attempt has when it starts.
@@ -218,16 +273,29 @@ static STARTED_ATTEMPT: NumberedRow<10> = NumberedRow::of(
         "assumed_end",
         "started_at",
     ],
+    &[
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::BYTEA_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+    ],
 );
 
-/// Writes an attempt down that starts now.
+/// Writes an attempt down that starts, or started, then.
 pub(super) fn announce(
     transaction: &Transaction<'_>,
     request: &AttemptRequest,
     now: BootTime,
     process_key: i64,
     timeline_key: i64,
-    clock: &dyn Clock,
+    started_at: Timestamp,
 ) -> Result<AttemptKey, SqlError> {
     let announced = transaction.send_row(
         &STARTED_ATTEMPT,
@@ -241,7 +309,7 @@ pub(super) fn announce(
             timeline_key,
             now.as_microseconds(),
             assumed_end(now, request.time_out).as_microseconds(),
-            clock.wall_time().as_microsecond(),
+            started_at.as_microsecond(),
         ],
     )?;
     Ok(AttemptKey(announced))
@@ -273,7 +341,7 @@ pub(super) fn pause(
 ) -> Result<Option<BootTime>, SqlError> {
     let look_up = || {
         let until = transaction
-            .prepare_cached("SELECT timeline_key, until FROM bucket_pause WHERE account_key = ?1 AND bucket = ?2")?
+            .prepare_cached(PAUSE)?
             .query_row(params![account.0, bucket_number(bucket)], |row| {
                 Ok((row.get(0)?, BootTime::from_microseconds(row.get(1)?)))
             })
@@ -288,11 +356,37 @@ pub(super) fn pause(
 fn count_in_flight(transaction: &Transaction<'_>, account: AccountKey, buckets: &[Bucket]) -> Result<u32, SqlError> {
     let mut count = 0;
     for bucket in buckets {
-        let mut statement = transaction
-            .prepare_cached("SELECT count(*) FROM attempt WHERE account_key = ?1 AND bucket = ?2 AND ended IS NULL")?;
+        let mut statement = transaction.prepare_cached(IN_FLIGHT)?;
         count += statement.query_row(params![account.0, bucket_number(*bucket)], |row| row.get::<u32>(0))?;
     }
     Ok(count)
+}
+
+/// The ends in two buckets, merged in the order of the index; a bucket that is not there has no attempt.
+const OF_ONE_CLOCK: &str =
+    "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
+     UNION ALL
+     SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?4 AND ended IS NOT NULL
+     ORDER BY ended DESC LIMIT 1 OFFSET ?5";
+
+/// The one bucket or the two that are asked for, where nobody reads another clock.
+fn of_one_clock(request: &AttemptRequest, timelines: &Timelines) -> Option<(u8, Option<u8>)> {
+    match (request.counted_buckets.as_slice(), timelines.others.as_slice()) {
+        ([bucket], []) => Some((bucket_number(*bucket), None)),
+        ([bucket, other], []) => Some((bucket_number(*bucket), Some(bucket_number(*other)))),
+        _ => None,
+    }
+}
+
+/// Asks ahead what [`nth_latest_end`] asks.
+fn foresee_nth_latest_end(transaction: &Transaction<'_>, request: &AttemptRequest, timelines: &Timelines, n: u32) {
+    let skipped = n.saturating_sub(1);
+    if let Some((bucket, other)) = of_one_clock(request, timelines) {
+        transaction.foresee(OF_ONE_CLOCK, params![request.account.0, timelines.own, bucket, other, skipped]);
+    } else {
+        let (sql, values) = question_by_age(request.account, &request.counted_buckets, timelines, skipped, 1);
+        transaction.foresee_with(&sql, &values);
+    }
 }
 
 fn nth_latest_end(
@@ -301,20 +395,9 @@ fn nth_latest_end(
     timelines: &Timelines,
     n: u32,
 ) -> Result<Option<BootTime>, SqlError> {
-    // One bucket, or a pair that is merged in the order of the index; a bucket that is not there has no attempt.
-    let pair = match request.counted_buckets.as_slice() {
-        [bucket] => Some((bucket_number(*bucket), None)),
-        [bucket, other] => Some((bucket_number(*bucket), Some(bucket_number(*other)))),
-        _ => None,
-    };
-    if let (Some((bucket, other)), []) = (pair, timelines.others.as_slice()) {
-        let mut statement = transaction.prepare_cached(
-            "SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?3 AND ended IS NOT NULL
-             UNION ALL
-             SELECT ended FROM attempt WHERE account_key = ?1 AND timeline_key = ?2 AND bucket = ?4 AND ended IS NOT NULL
-             ORDER BY ended DESC LIMIT 1 OFFSET ?5",
-        )?;
-        let end = statement
+    if let Some((bucket, other)) = of_one_clock(request, timelines) {
+        let end = transaction
+            .prepare_cached(OF_ONE_CLOCK)?
             .query_row(params![request.account.0, timelines.own, bucket, other, n - 1], |row| row.get(0))
             .optional()?;
         return Ok(end.map(BootTime::from_microseconds).max(unknown_until(transaction, timelines)?));
@@ -332,6 +415,17 @@ fn ends_by_age(
     skipped: u32,
     count: u32,
 ) -> Result<Vec<BootTime>, SqlError> {
+    let (sql, values) = question_by_age(account, buckets, timelines, skipped, count);
+    transaction.rows_with(&sql, &values, |row| row.get(0).map(BootTime::from_microseconds))
+}
+
+fn question_by_age(
+    account: AccountKey,
+    buckets: &[Bucket],
+    timelines: &Timelines,
+    skipped: u32,
+    count: u32,
+) -> (String, Vec<Value<'static>>) {
     let mut values = vec![account.0, i64::from(skipped) + i64::from(count), i64::from(skipped), i64::from(count)];
     let mut parts = Vec::new();
     for timeline in timelines.others.iter().map(|other| other.key).chain([timelines.own]) {
@@ -349,8 +443,7 @@ fn ends_by_age(
         }
     }
     let sql = format!("{} ORDER BY ended DESC LIMIT ?4 OFFSET ?3", parts.join(" UNION ALL "));
-    let values: Vec<_> = values.into_iter().map(Value::Integer).collect();
-    transaction.rows_with(&sql, &values, |row| row.get(0).map(BootTime::from_microseconds))
+    (sql, values.into_iter().map(Value::Integer).collect())
 }
 
 #[cfg(test)]

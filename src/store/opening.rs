@@ -48,6 +48,7 @@ impl Store {
             timeline_key,
             seen: Arc::clone(&seen),
             patience: patience.clone(),
+            shows: owner.shows(),
         };
         let heartbeats = heart.beat(writer.clone(), Arc::clone(&clock));
         let identity = identity::ProcessIdentity::on_server(process_key, timeline_key, heartbeats, seen);

@@ -25,7 +25,12 @@ impl Store {
     /// were stamped by clocks that nobody reads any more are adopted. Says how many attempts were open.
     pub async fn sweep_dead_processes(&self) -> Result<usize, StoreError> {
         let (identity, clock) = (self.identity.clone(), self.clock.clone());
-        self.writer.run(move |transaction| identity.sweep(transaction, clock.as_ref())).await
+        let sweep = move |transaction: &Transaction<'_>| {
+            // What is lost of it is there to be swept again.
+            transaction.may_be_lost();
+            identity.sweep(transaction, clock.as_ref())
+        };
+        self.writer.run(sweep).await
     }
 }
 

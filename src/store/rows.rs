@@ -1,6 +1,6 @@
 //! Reading a run back: its rows, and what became of the operations that answer them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::encoding::{damaged, decode_links, decode_records, read_held, timestamp};
@@ -9,7 +9,7 @@ use super::forms::{
 };
 use super::sql::{Optional, Row, SqlError, Transaction, params};
 use super::{Reader, StoreError};
-use crate::model::AnswerFacts;
+use crate::model::{AnswerFacts, OperationId};
 
 /// No path that this program writes down is longer.
 const LONGEST_PATH: usize = 4096;
@@ -146,17 +146,7 @@ fn read_chunk(transaction: &Transaction<'_>, run: RunKey, first_row: u32) -> Res
     let links = links.ok_or_else(|| damaged(1, "the operations of a row"))?;
     let decoded = decode_records(records, links.len());
     let (numbers, records) = decoded.ok_or_else(|| damaged(0, "the numbers of rows"))?;
-    let mut operations = HashMap::with_capacity(links.len());
-    let mut statement = transaction.prepare_cached(
-        "SELECT state, ambiguous, attempts, http_status, error_code, error_message, request_id, before, after, finished_at
-         FROM operation WHERE run_key = ?1 AND operation_number = ?2",
-    )?;
-    for operation in links.iter().flatten() {
-        if !operations.contains_key(operation) {
-            let stored = statement.query_row(params![run.0, operation.0], read_operation)?;
-            operations.insert(*operation, stored);
-        }
-    }
+    let operations = read_operations(transaction, run, &links)?;
     let last_row = first_row.saturating_add(u32::try_from(links.len()).unwrap_or(u32::MAX));
     let mut statement = transaction
         .prepare_cached("SELECT row, code, message FROM row_problem WHERE run_key = ?1 AND row >= ?2 AND row < ?3")?;
@@ -166,6 +156,40 @@ fn read_chunk(transaction: &Transaction<'_>, run: RunKey, first_row: u32) -> Res
     let input = InputChunk { first_row, numbers, records, operations: links };
     Ok(Some(StoredChunk { input, operations, problems }))
 }
+
+/// The operations that answer some rows. A server is asked for all of them at once: each way there takes longer than the rest.
+fn read_operations(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    links: &[Vec<OperationId>],
+) -> Result<HashMap<OperationId, StoredOperation>, SqlError> {
+    let mut operations = HashMap::with_capacity(links.len());
+    let wanted = format!("SELECT {OPERATION_COLUMNS} FROM operation WHERE run_key = ?1 AND operation_number");
+    if transaction.sqlite().is_some() {
+        let mut statement = transaction.prepare_cached(&format!("{wanted} = ?2"))?;
+        for operation in links.iter().flatten() {
+            if !operations.contains_key(operation) {
+                operations.insert(*operation, statement.query_row(params![run.0, operation.0], read_operation)?);
+            }
+        }
+        return Ok(operations);
+    }
+    let numbers: BTreeSet<u32> = links.iter().flatten().map(|operation| operation.0).collect();
+    let list = serde_json::json!(numbers).to_string();
+    let mut statement = transaction.prepare_cached(&format!(
+        "{wanted} IN (SELECT CAST(one AS BIGINT) FROM json_array_elements_text(CAST(?2 AS json)) AS one)"
+    ))?;
+    let mut rows = statement.query(params![run.0, list])?;
+    while let Some(row) = rows.next()? {
+        operations.insert(OperationId(row.get(10)?), read_operation(&row)?);
+    }
+    if operations.len() == numbers.len() { Ok(operations) } else { Err(SqlError::NoRow) }
+}
+
+/// The columns that [`read_operation`] reads, and the number.
+const OPERATION_COLUMNS: &str =
+    "state, ambiguous, attempts, http_status, error_code, error_message, request_id, before,
+    after, finished_at, operation_number";
 
 fn read_operation(row: &Row<'_>) -> Result<StoredOperation, SqlError> {
     Ok(StoredOperation {

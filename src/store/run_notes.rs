@@ -102,7 +102,7 @@ impl Store {
             session.foretold.iter().map(|point| (microseconds(point.after), point.done)).collect();
         let (limits, foretold) = (json(&limits), json(&foretold));
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 transaction.execute(
                     "INSERT INTO sitting (run_key, process_key, version, limits, quota_scope, foretold, began_at)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -127,7 +127,7 @@ impl Store {
         let spent: Vec<(String, u64)> = end.spent.into_iter().map(|(part, time)| (part, microseconds(time))).collect();
         let spent = json(&spent);
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 transaction.execute(
                     "UPDATE sitting SET ended_at = ?2, ended = ?3, reason = ?4, hint = ?5, exit_status = ?6, spent = ?7
                      WHERE sitting_key = (SELECT max(sitting_key) FROM sitting WHERE run_key = ?1 AND process_key = ?8)",

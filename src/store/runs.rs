@@ -74,15 +74,13 @@ impl Store {
     pub async fn add_chunks(&self, run: RunKey, chunks: Vec<InputChunk>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
-                    "INSERT INTO input_chunk (run_key, first_row, row_count, records, operations)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?;
+                let add = "INSERT INTO input_chunk (run_key, first_row, row_count, records, operations)
+                     VALUES (?1, ?2, ?3, ?4, ?5)";
                 for chunk in chunks {
                     let row_count = u32::try_from(chunk.operations.len()).unwrap_or(u32::MAX);
                     let links = encode_links(&chunk.operations);
                     let records = encode_records(&chunk.numbers, chunk.records);
-                    statement.execute(params![run.0, chunk.first_row, row_count, records, links])?;
+                    transaction.send(add, params![run.0, chunk.first_row, row_count, records, links])?;
                 }
                 Ok(())
             })
@@ -171,7 +169,7 @@ impl Store {
     pub async fn set_run_state(&self, run: RunKey, state: RunState) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 transaction.execute(
                     "UPDATE run SET state = ?2, last_activity_at = ?3 WHERE run_key = ?1",
                     params![run.0, state.as_str(), now],

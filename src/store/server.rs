@@ -20,7 +20,9 @@ pub(super) mod heartbeats;
 mod outages;
 #[cfg(test)]
 mod overtaken;
+mod owner;
 mod preparing;
+mod restoring;
 #[cfg(test)]
 mod speed;
 pub(super) mod takeovers;
@@ -29,23 +31,28 @@ mod tests;
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
+pub(super) use self::owner::Owner;
+use self::owner::{NOTE, SharedCommits};
+use self::restoring::OwnDeeds;
 use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
 use super::absence::{Contact, Patience};
 use super::job::Job;
-use super::liveness::LockName;
-use super::sql::{Optional, Session, SqlError, Transaction, params};
+use super::sql::deeds::Deed;
+use super::sql::{LONGEST_STATEMENT, Optional, Session, SqlError, Transaction};
 use super::waiting::Waiting;
 use super::{StoreError, custody};
-use crate::clock::SharedClock;
 
 /// What every transaction begins with. Nothing of it outlasts the transaction, so that a pooler may lend the connection to
 /// others in between. The server waits for a little less long than it is waited for, and so says itself what for.
 const SETTINGS: &str = "SET LOCAL search_path TO tagfleet; SET LOCAL statement_timeout TO '28s';
     SET LOCAL lock_timeout TO '28s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'";
+
+/// How long whoever reads waits for whoever writes to store again what is missing.
+const LONGEST_RESTORING: Duration = LONGEST_STATEMENT;
 
 /// A server that holds a state, and the connection to it, if there is one.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -60,6 +67,8 @@ pub(super) struct Server {
     owner: Option<Owner>,
     /// What is known of those commits, or what was seen of all where nobody's are.
     commits: SharedCommits,
+    /// What it could store again of them.
+    deeds: OwnDeeds,
     /// Whether some of them are gone for good: then nothing more is asked of it.
     has_lost: bool,
     /// Whether it answers, and how long it is waited for if not.
@@ -69,23 +78,10 @@ pub(super) struct Server {
     waiting: Waiting,
 }
 
-/// The process that a state is used by. It is known by its name from before it stands there: so what became of the commit
-/// that brings it there can be told like that of every other.
-#[derive(Clone)]
-pub(super) struct Owner {
-    name: Arc<str>,
-    clock: SharedClock,
-    /// What is known of its commits that have come about.
-    commits: SharedCommits,
-}
-
-/// What is known of commits, by whoever writes and whoever reads in the name of one process.
-type SharedCommits = Arc<Mutex<KnownCommits>>;
-
-impl Owner {
-    pub(super) fn new(name: &LockName, clock: SharedClock) -> Self {
-        Self { name: name.as_str().into(), clock, commits: Arc::default() }
-    }
+/// A transaction that may have come about: the count that it would have, and what was done in it that can be done again.
+struct Doubtful {
+    count: i64,
+    deeds: Option<Vec<Deed>>,
 }
 
 impl Server {
@@ -98,6 +94,7 @@ impl Server {
             tells_reign: false,
             owner: None,
             commits: Arc::default(),
+            deeds: OwnDeeds::default(),
             has_lost: false,
             contact: Contact::new(patience),
             has_worked: false,
@@ -123,8 +120,9 @@ impl Server {
     /// Carries out what each of these has to do, all of it or nothing. To be called on a thread that may wait.
     pub(super) fn run(&mut self, work: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         let mut pauses = Pauses::new();
-        // The count that the transaction would have, of which it is not known whether it was committed.
+        // The transaction of which it is not known whether it was committed.
         let mut doubtful = None;
+        let began = Instant::now();
         loop {
             let failed = match self.try_run(work, &mut doubtful) {
                 Ok(()) => {
@@ -139,9 +137,13 @@ impl Server {
             if !is_away {
                 self.contact.regain();
                 if let Some(session) = &self.session
-                    && session.simple("ROLLBACK").is_err()
+                    && session.roll_back().is_err()
                 {
                     self.session = None;
+                }
+                if matches!(failed, SqlError::CommitsToCome) && began.elapsed() < LONGEST_RESTORING {
+                    pauses.wait_at_most(LONGEST_PAUSE);
+                    continue;
                 }
                 return Err(StoreError::database(&self.name(), failed));
             }
@@ -155,7 +157,7 @@ impl Server {
         }
     }
 
-    fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
+    fn try_run(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<Doubtful>) -> Result<(), SqlError> {
         if self.has_lost {
             return Err(SqlError::CommitsLost);
         }
@@ -175,8 +177,9 @@ impl Server {
         self.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a transaction, and says what it finds and whether something is lacking.
-    fn begin(&self) -> Result<(Found, bool), SqlError> {
+    /// Begins a transaction on the way to whatever comes next. Gives what was known before: what is read then may be more, and
+    /// never less.
+    fn begin(&self) -> Result<KnownCommits, SqlError> {
         let process = self.owner.as_ref().map(|owner| owner.name.as_ref());
         let begin = if self.writes {
             format!("BEGIN; {SETTINGS}; {}", Found::writing(process, self.tells_reign))
@@ -184,58 +187,116 @@ impl Server {
             let found = Found::reading(process, self.tells_reign);
             format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}; {found}")
         };
-        // What is read then may be more, and never less.
         let known = *self.known_commits();
-        let found = self.session()?.begin(&begin)?.as_deref().and_then(Found::read).ok_or(SqlError::NoRow)?;
-        let lacks = found.lacks(&known, process.is_some());
+        self.session()?.begin(begin);
+        Ok(known)
+    }
+
+    /// What a transaction has found, and whether something is lacking.
+    fn found(&self, known: &KnownCommits) -> Result<(Found, bool), SqlError> {
+        let found = self.session()?.begun()?.as_deref().and_then(Found::read).ok_or(SqlError::NoRow)?;
+        let lacks = found.lacks(known, self.owner.is_some());
         Ok((found, lacks))
     }
 
     fn read(&mut self, work: &mut [Box<dyn Job>]) -> Result<(), SqlError> {
-        let (found, lacks) = self.begin()?;
+        let known = self.begin()?;
+        let session = self.session()?;
+        let transaction = Transaction::on(session);
+        let outcome = work.iter_mut().try_for_each(|work| work.run(&transaction, true));
+        // Where it has not begun, nobody knows what there is.
+        let outcome = if session.has_begun() { outcome } else { outcome.and_then(|()| session.begun().map(drop)) };
+        if !session.has_begun() {
+            return outcome;
+        }
+        let (found, lacks) = self.found(&known)?;
         if lacks {
             // What is read would not be what was told of before. A process says so to all when it writes again, and then goes
             // on with what is there.
             self.has_lost = self.owner.is_none();
-            return Err(SqlError::CommitsLost);
+            let is_to_come = found.last_commit().is_some_and(|last| last >= self.known_commits().restorable_after);
+            return Err(if is_to_come { SqlError::CommitsToCome } else { SqlError::CommitsLost });
         }
-        let session = self.session()?;
-        let transaction = Transaction::on(session);
-        work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
-        session.simple("COMMIT")?;
+        outcome?;
+        self.session()?.simple("COMMIT")?;
         if self.owner.is_none() {
-            *self.known_commits() = KnownCommits { last: found.count - 1, reign: found.reign };
+            *self.known_commits() =
+                KnownCommits { last: found.count - 1, reign: found.reign, restorable_after: i64::MAX };
         }
         Ok(())
     }
 
-    fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<i64>) -> Result<(), SqlError> {
-        let (mut found, lacks) = self.begin()?;
+    fn write(&mut self, work: &mut [Box<dyn Job>], doubtful: &mut Option<Doubtful>) -> Result<(), SqlError> {
+        let known = self.begin()?;
+        let ahead = Transaction::on(self.session()?);
+        for work in work.iter() {
+            work.foresee(&ahead);
+        }
+        let (mut found, lacks) = self.found(&known)?;
+        if self.deeds.were_restored(&found) {
+            self.note(found.last_commit().unwrap_or_default(), found.reign);
+            self.session()?.roll_back()?;
+            return self.write(work, doubtful);
+        }
         if lacks {
-            return self.take_loss_over(&mut found);
+            let known = known.last.max(doubtful.as_ref().map_or(0, |doubtful| doubtful.count));
+            let is_whole_again = self.restore(&mut found, known)?;
+            return if is_whole_again { self.write(work, doubtful) } else { self.take_loss_over(&mut found) };
         }
         let session = self.session()?;
-        if found.has(*doubtful) {
-            session.simple("ROLLBACK")?;
-            self.note(doubtful.unwrap_or_default(), found.reign);
+        if doubtful.as_ref().is_some_and(|doubtful| found.has(doubtful.count)) {
+            session.roll_back()?;
+            if let Some(Doubtful { count, deeds }) = doubtful.take() {
+                self.deeds.note(count, deeds);
+                self.note(count, found.reign);
+            }
             return Ok(());
         }
         found.enter_reign(session)?;
-        let transaction = Transaction::on(session).awaiting_others(found.awaits_others);
-        work.iter_mut().try_for_each(|work| work.run(&transaction, true))?;
+        let transaction =
+            Transaction::on(session).awaiting_others(found.awaits_others).remembering(self.deeds.renumbered());
+        work.iter_mut().try_for_each(|work| transaction.one_by_one(|| work.run(&transaction, true)))?;
         if let Some(owner) = &self.owner {
-            let note = "UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody) WHERE lock_name = ?1";
-            transaction.send(note, params![&*owner.name, found.count])?;
+            transaction.send(&NOTE, owner.noted(found.count))?;
         }
-        *doubtful = Some(found.count);
+        let deeds = transaction.into_deeds();
+        let Doubtful { count, deeds } = doubtful.insert(Doubtful { count: found.count, deeds });
         session.simple("COMMIT")?;
+        self.deeds.note(*count, deeds.take());
         self.note(found.count, found.reign);
         Ok(())
     }
 
     /// Notes a commit that has come about.
     fn note(&self, count: i64, reign: i64) {
-        *self.known_commits() = KnownCommits { last: count, reign };
+        *self.known_commits() = KnownCommits { last: count, reign, restorable_after: self.deeds.restorable_after() };
+    }
+
+    /// Stores again what is missing of this process, which knows of so many commits, and says whether all of it is there now.
+    /// Where that cannot be, nothing has been done.
+    fn restore(&mut self, found: &mut Found, known: i64) -> Result<bool, SqlError> {
+        let (Some(owner), Some(session)) = (&self.owner, &self.session) else { return Ok(false) };
+        match self.deeds.do_again(session, owner, found, known) {
+            Ok(true) => session.simple("COMMIT")?,
+            Err(failed) if !failed.is_lost_connection() && !failed.is_standby() => {
+                tracing::warn!(%failed, "what the state's server lacks could not be stored again");
+                self.deeds.note(i64::MAX, None);
+                session.roll_back()?;
+                let known = self.begin()?;
+                *found = self.found(&known)?.0;
+                return Ok(false);
+            }
+            cannot => return cannot,
+        };
+        if let Some((count, deeds)) = self.deeds.are_restored() {
+            self.note(count, found.reign);
+            tracing::info!(deeds, "stored again what the server that has taken over lacked");
+            // Of heartbeats alone nobody need hear.
+            if deeds > 0 {
+                self.contact.patience().note_restoration();
+            }
+        }
+        Ok(true)
     }
 
     /// Has everybody know that commits of this process are missing, of whom nothing more is taken.

@@ -1,13 +1,21 @@
 //! Closing attempts: with their answers, in one transaction with what those did, or without, when nobody will hear them.
 
-use jiff::Timestamp;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::rc::Rc;
 
-use super::attempt::{AttemptEnd, OperationEffect, Settlement};
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+
+use super::attempt::{AttemptEnd, AttemptKey, OperationEffect, Settlement};
 use super::encoding::bucket_number;
 use super::encoding::decode_operations;
 use super::forms::{OperationState, RunKey};
 use super::ledger::{PausedUntil, pause};
 use super::runs::note_activity;
+use super::sql::deeds::Deed;
+use super::sql::done::number_now;
+use super::sql::hot::{Gathering, Numbers};
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::timelines::Timelines;
 use super::{Store, StoreError};
@@ -20,21 +28,51 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails: nothing of the answer may be shown.
     pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
-        let clock = self.clock.clone();
-        let identity = self.identity.clone();
+        let (clock, own) = (self.clock.clone(), self.identity.timeline_key);
         // It may be stored later, when a server is back that was away.
-        let heard = clock.boot_time();
+        let (heard, heard_at) = (clock.boot_time(), clock.wall_time());
         let kept = self.patience.keep_answer();
         self.note_settled(&settlement).await;
-        let is_ours = self
+        let (attempt, weight) = (settlement.attempt, settlement.effects.len());
+        let settled = self
             .writer
             .run(move |transaction| {
-                let timelines = Timelines::report(transaction, identity.timeline_key, clock.as_ref())?;
-                settle(transaction, &settlement, heard, &timelines, clock.as_ref())
+                transaction.may_be_lost();
+                let settle = move |transaction: &Transaction<'_>, number| {
+                    let settlement = settlement.numbered(number);
+                    settle(transaction, &settlement, (heard, heard_at), own, clock.as_ref())
+                };
+                let settled = settle(transaction, transaction.number_now(attempt.0))?;
+                transaction.can_be_repeated(|| {
+                    let settled = settled.clone();
+                    Deed::new(weight, move |transaction, renumbered| match settled.is_ours() {
+                        Some(false) => Ok(()),
+                        _ => settle(transaction, number_now(renumbered, attempt.0)).map(drop),
+                    })
+                });
+                Ok(settled)
             })
             .await?;
+        let is_ours = match settled.is_ours() {
+            Some(is_ours) => is_ours,
+            // The answer was lost to the commit that came about.
+            None => self.has_stored(attempt, heard).await?,
+        };
         kept.stored();
         if is_ours { Ok(()) } else { Err(StoreError::TakenOver) }
+    }
+
+    /// Whether an attempt has the end that this process heard then. Only whoever writes knows which number it has now.
+    async fn has_stored(&self, attempt: AttemptKey, heard: BootTime) -> Result<bool, StoreError> {
+        let ends = [heard, given_up(heard)].map(BootTime::as_microseconds);
+        self.writer
+            .run(move |transaction| {
+                let stored = "SELECT count(*) > 0 FROM attempt
+                     WHERE attempt_key = ?1 AND ended IN (?2, ?3) AND verdict IS NOT NULL";
+                let number = transaction.number_now(attempt.0);
+                transaction.query_row(stored, [number, ends[0], ends[1]], |row| row.get(0))
+            })
+            .await
     }
 
     /// Closes the attempts of a run that this process will not hear of any more: each may still arrive, and its operations
@@ -43,7 +81,7 @@ impl Store {
         let clock = self.clock.clone();
         let process_key = self.identity.process_key;
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 let ended = given_up(clock.boot_time()).as_microseconds();
                 close_unheard_attempts(transaction, &Unheard::InFlight(run, process_key), Some(ended), "abandoned")
             })
@@ -55,6 +93,17 @@ impl Store {
         self.writer
             .run(move |transaction| close_unheard_attempts(transaction, &Unheard::OfRun(run), None, "lost"))
             .await
+    }
+}
+
+impl Settlement {
+    /// The same for the number that its attempt has now.
+    fn numbered(&self, number: i64) -> Cow<'_, Self> {
+        if self.attempt.0 == number {
+            Cow::Borrowed(self)
+        } else {
+            Cow::Owned(Self { attempt: AttemptKey(number), ..self.clone() })
+        }
     }
 }
 
@@ -104,51 +153,52 @@ pub(super) fn close_unheard_attempts(
     Ok(())
 }
 
+/// Closes an attempt, and writes down what it did.
 fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
-    heard: BootTime,
-    timelines: &Timelines,
+    (heard, heard_at): (BootTime, Timestamp),
+    timeline_key: i64,
     clock: &dyn Clock,
-) -> Result<bool, SqlError> {
-    let now = timelines.now;
+) -> Result<Settled, SqlError> {
     let ended = match settlement.end {
         AttemptEnd::Now => heard,
         AttemptEnd::GivenUp => given_up(heard),
         AttemptEnd::NeverSent => {
-            transaction
-                .prepare_cached("DELETE FROM attempt WHERE attempt_key = ?1")?
-                .execute([settlement.attempt.0])?;
-            return Ok(true);
+            transaction.send("DELETE FROM attempt WHERE attempt_key = ?1", [settlement.attempt.0])?;
+            return Ok(Settled::Known(true));
         }
     };
-    let settled: Option<Option<i64>> = transaction
-        .prepare_cached(
-            "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5
-             WHERE attempt_key = ?1 AND verdict IS NULL RETURNING run_key",
-        )?
-        .query_row(
-            params![
-                settlement.attempt.0,
-                ended.as_microseconds(),
-                settlement.http_status,
-                settlement.verdict,
-                settlement.request_id,
-            ],
-            |row| row.get(0),
-        )
+    if transaction.sqlite().is_none() && settlement.pause.is_none() {
+        return Ok(Settled::Told(settlement.attempt, gather(transaction, settlement, ended, heard_at)));
+    }
+    let timelines = Timelines::report(transaction, timeline_key, clock)?;
+    let open: Option<Option<i64>> = transaction
+        .prepare_cached("SELECT run_key FROM attempt WHERE attempt_key = ?1 AND verdict IS NULL")?
+        .query_row([settlement.attempt.0], |row| row.get(0))
         .optional()?;
     // Somebody took us for dead and closed it; what became of it is theirs to find out.
-    let Some(run_key) = settled else { return Ok(false) };
+    let Some(run_key) = open else { return Ok(Settled::Known(false)) };
+    transaction.send(
+        "UPDATE attempt SET ended = ?2, http_status = ?3, verdict = ?4, request_id = ?5 WHERE attempt_key = ?1",
+        params![
+            settlement.attempt.0,
+            ended.as_microseconds(),
+            settlement.http_status,
+            settlement.verdict,
+            settlement.request_id,
+        ],
+    )?;
     if let Some(run_key) = run_key {
         note_activity(transaction, run_key, clock)?;
         for effect in &settlement.effects {
-            store_effect(transaction, run_key, effect, settlement, clock.wall_time())?;
+            store_effect(transaction, run_key, effect, settlement, heard_at)?;
         }
     }
     if let Some((account, bucket, until)) = settlement.pause
-        && pause(transaction, account, bucket, timelines)?.is_none_or(|known| known < until)
+        && pause(transaction, account, bucket, &timelines)?.is_none_or(|known| known < until)
     {
+        let left = until.as_microseconds() - timelines.now.as_microseconds();
         transaction
             .prepare_cached(
                 "INSERT INTO bucket_pause (account_key, bucket, timeline_key, until, until_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -159,11 +209,128 @@ fn settle(
                 bucket_number(bucket),
                 timelines.own,
                 until.as_microseconds(),
-                clock.wall_time().as_microsecond().saturating_add(until.as_microseconds() - now.as_microseconds()),
+                clock.wall_time().as_microsecond().saturating_add(left),
             ])?;
         transaction.forget::<PausedUntil>();
     }
-    Ok(true)
+    Ok(Settled::Known(true))
+}
+
+/// Whether an attempt was still ours to settle.
+#[derive(Clone)]
+enum Settled {
+    Known(bool),
+    /// It is if it is among these, which are known once the transaction is committed.
+    Told(AttemptKey, Numbers),
+}
+
+impl Settled {
+    /// `None` where nobody knows yet, or the answer was lost.
+    fn is_ours(&self) -> Option<bool> {
+        match self {
+            Self::Known(is_ours) => Some(*is_ours),
+            Self::Told(attempt, settled) => settled.get().map(|settled| settled.contains(&attempt.0)),
+        }
+    }
+}
+
+/// Closes attempts that nobody has closed, notes that something has happened in their runs, and writes down what they did.
+static SETTLEMENTS: Gathering = Gathering {
+    sql: "WITH settled AS (
+            UPDATE attempt SET ended = given.ended, http_status = given.http_status, verdict = given.verdict,
+                request_id = given.request_id
+            FROM unnest($1, $2, $3, $4, $5) AS given (attempt_key, ended, http_status, verdict, request_id)
+            WHERE attempt.attempt_key = given.attempt_key AND attempt.verdict IS NULL
+            RETURNING attempt.attempt_key, attempt.run_key
+        ), noted AS (
+            UPDATE run SET last_activity_at = (SELECT max(heard_at) FROM unnest($6) AS heard_at)
+            WHERE run_key IN (SELECT run_key FROM settled)
+        ), written AS (
+            UPDATE operation SET state = effect.state, attempts = operation.attempts + effect.counts,
+                ambiguous = CASE WHEN effect.by_answer = 1 THEN effect.ambiguous
+                    ELSE greatest(operation.ambiguous, effect.ambiguous) END,
+                http_status = effect.http_status, error_code = effect.error_code,
+                error_message = effect.error_message, request_id = effect.request_id,
+                after = coalesce(effect.after, operation.after), finished_at = effect.finished_at,
+                last_attempt = effect.attempt_key
+            FROM unnest($7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS effect (attempt_key, operation_number,
+                state, ambiguous, counts, http_status, error_code, error_message, request_id, after, finished_at, by_answer)
+                JOIN settled USING (attempt_key)
+            WHERE operation.run_key = settled.run_key AND operation.operation_number = effect.operation_number
+        )
+        SELECT attempt_key FROM settled",
+    lists: &[
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+    ],
+};
+/// By which attempt an operation was changed last in this transaction.
+#[derive(Clone)]
+struct OperationGathered(Rc<Cell<AttemptKey>>);
+
+/// The first list of what attempts did.
+const FIRST_OF_EFFECTS: usize = 6;
+
+/// Has an attempt closed on a server together with the others of the transaction.
+fn gather(transaction: &Transaction<'_>, settlement: &Settlement, ended: BootTime, heard_at: Timestamp) -> Numbers {
+    let heard_at = heard_at.as_microsecond();
+    let is_again = |effect: &OperationEffect| {
+        let number = i64::from(effect.operation.0);
+        let noted = transaction.once(number, || Ok(OperationGathered(Cell::new(settlement.attempt).into())));
+        noted.is_ok_and(|OperationGathered(last)| last.replace(settlement.attempt) != settlement.attempt)
+    };
+    // One statement changes a row only once.
+    if settlement.effects.iter().filter(|effect| is_again(effect)).count() > 0 {
+        transaction.send_gathered();
+    }
+    for effect in &settlement.effects {
+        drop(transaction.gather(
+            &SETTLEMENTS,
+            FIRST_OF_EFFECTS,
+            params![
+                settlement.attempt.0,
+                effect.operation.0,
+                effect.state.unwrap_or(OperationState::Pending).number(),
+                effect.ambiguous,
+                settlement.counts_as_attempt,
+                effect.answer.http_status,
+                effect.answer.error_code,
+                effect.answer.error_message,
+                effect.answer.request_id,
+                effect.after.as_str(),
+                effect.state.map(|_| heard_at),
+                is_settled_by_answer(effect),
+            ],
+        ));
+    }
+    transaction.gather(
+        &SETTLEMENTS,
+        0,
+        params![
+            settlement.attempt.0,
+            ended.as_microseconds(),
+            settlement.http_status,
+            settlement.verdict,
+            settlement.request_id,
+            heard_at,
+        ],
+    )
 }
 
 /// Writes down what a call did to one of its operations.

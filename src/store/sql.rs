@@ -4,9 +4,13 @@
 //! that every engine understands.
 #![expect(clippy::needless_pass_by_value, reason = "a list of values is made for one statement")]
 
+mod ahead;
+pub(super) mod deeds;
 pub(super) mod dialect;
+pub(super) mod done;
 mod error;
 pub(super) mod hot;
+mod kept;
 mod known;
 pub(super) mod lists;
 mod session;
@@ -15,6 +19,7 @@ mod value;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
+use self::done::Done;
 pub(super) use self::error::{OLDEST_VERSION, SqlError, failure_of_tls};
 use self::known::Known;
 pub(super) use self::session::{LONGEST_CONNECT, LONGEST_STATEMENT, Session, in_time};
@@ -55,6 +60,8 @@ pub(super) struct Transaction<'a> {
     known: Known,
     /// Whether others are waited for who were at work before another server took over.
     awaits_others: bool,
+    /// What is remembered of it.
+    done: Done<'a>,
 }
 
 /// Where a transaction is.
@@ -67,12 +74,16 @@ enum Engine<'a> {
 impl<'a> Transaction<'a> {
     /// What goes on within a transaction of this connection.
     pub(super) fn within(connection: &'a Connection) -> Self {
-        Self { engine: Engine::Sqlite(connection), known: Known::default(), awaits_others: false }
+        Self::new(Engine::Sqlite(connection))
     }
 
     /// What goes on within a transaction on a server.
     pub(super) fn on(session: &'a Session) -> Self {
-        Self { engine: Engine::Postgres(session), known: Known::default(), awaits_others: false }
+        Self::new(Engine::Postgres(session))
+    }
+
+    fn new(engine: Engine<'a>) -> Self {
+        Self { engine, known: Known::default(), awaits_others: false, done: Done::default() }
     }
 
     /// The same on a server that may have taken over from another one.

@@ -13,7 +13,7 @@ impl Store {
     pub async fn note_tag_calls_together(&self, account: AccountKey) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 transaction
                     .execute(
                         "UPDATE account SET tag_calls_together_at = ?2 WHERE account_key = ?1",

@@ -6,7 +6,9 @@
 //! while, its calls are adopted onto ours: from then on they age here. Wall time only ever makes very old calls older.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::plausible::{LARGEST_EXCESS_MILLIONTHS, WALL_TIME_DOUBT_MICROSECONDS};
 use super::sql::{Optional, SqlError, Transaction, params};
@@ -24,6 +26,14 @@ pub(super) const KEPT_ACROSS_CLOCKS_MICROSECONDS: i64 =
 /// stands still for that long without anything having come to an end.
 const SILENT_MICROSECONDS: i64 = 1_000_000;
 const SILENT_BESIDE_HEARTBEATS_MICROSECONDS: i64 = 3_000_000;
+
+const ALL: &str = "SELECT timeline_key, position, excess, EXISTS (SELECT 1 FROM process
+     WHERE process.timeline_key = timeline.timeline_key AND ended = 0) FROM timeline";
+
+/// Asks ahead what [`Timelines::report`] asks.
+pub(super) fn foresee(transaction: &Transaction<'_>) {
+    transaction.foresee(ALL, params![]);
+}
 
 /// Finds or notes the timeline of the clock that this process reads.
 pub(super) fn enter(transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<i64, SqlError> {
@@ -68,12 +78,19 @@ pub(super) struct Seen {
     positions: Mutex<HashMap<i64, (BootTime, BootTime)>>,
     /// Whether every process shows itself now and then.
     beside_heartbeats: bool,
+    /// When others were looked at last, in microseconds of our clock.
+    looked_at: AtomicI64,
 }
 
 impl Seen {
     /// Nothing yet, where every process shows itself.
     pub(super) fn beside_heartbeats() -> Self {
         Self { beside_heartbeats: true, ..Self::default() }
+    }
+
+    /// Whether others were looked at in this time until now: then we have shown ourselves, too, unless that was not committed.
+    pub(super) fn has_looked_within(&self, time: Duration, now: BootTime) -> bool {
+        now.since(BootTime::from_microseconds(self.looked_at.load(Ordering::Relaxed))) < time
     }
 
     /// How far a clock must have come by now, as far as that was seen here: it has gone on since it was first seen where it
@@ -109,10 +126,7 @@ impl Timelines {
     fn look(transaction: &Transaction<'_>, own: i64, clock: &dyn Clock) -> Result<Self, SqlError> {
         let mut others = Vec::new();
         let mut excess = clock.excess();
-        let mut statement = transaction.prepare_cached(
-            "SELECT timeline_key, position, excess, EXISTS (SELECT 1 FROM process
-                 WHERE process.timeline_key = timeline.timeline_key AND ended = 0) FROM timeline",
-        )?;
+        let mut statement = transaction.prepare_cached(ALL)?;
         let mut rows = statement.query(params![])?;
         while let Some(row) = rows.next()? {
             let (key, position) = (row.get(0)?, BootTime::from_microseconds(row.get(1)?));
@@ -123,10 +137,13 @@ impl Timelines {
         }
         // Our clock is read last: a position that is older than it makes calls look younger, never older.
         let now = clock.boot_time();
-        transaction.send(
-            "UPDATE timeline SET position = max(position, ?2), excess = max(excess, ?3) WHERE timeline_key = ?1",
-            params![own, now.as_microseconds(), clock.excess()],
-        )?;
+        if transaction.sqlite().is_some() {
+            // On a server every transaction that writes ends with that.
+            transaction.send(
+                "UPDATE timeline SET position = max(position, ?2), excess = max(excess, ?3) WHERE timeline_key = ?1",
+                params![own, now.as_microseconds(), clock.excess()],
+            )?;
+        }
         Ok(Self { own, now, margin: Margin::for_excess(excess), others })
     }
 
@@ -139,6 +156,7 @@ impl Timelines {
     /// Adopts what ended on clocks whose positions stand still, by what our clock showed when that was first seen: their
     /// processes are idle, and their calls would count for ever.
     pub(super) fn adopt_silent(&self, transaction: &Transaction<'_>, seen: &Seen) -> Result<(), SqlError> {
+        seen.looked_at.store(self.now.as_microseconds(), Ordering::Relaxed);
         if self.others.is_empty() {
             return Ok(());
         }

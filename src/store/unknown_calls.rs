@@ -63,11 +63,17 @@ pub(super) fn unknown(transaction: &Transaction<'_>) -> Result<Option<UnknownCal
 /// Calls of which nobody knows: by which clock, until when, and why.
 pub(super) type UnknownCallsOf = (i64, BootTime, Option<Uncertainty>);
 
+const UNKNOWN: &str =
+    "SELECT unknown_timeline, unknown_until, unknown_why FROM custody WHERE unknown_timeline IS NOT NULL";
+
+/// Asks ahead what [`unknown`] asks.
+pub(super) fn foresee(transaction: &Transaction<'_>) {
+    transaction.foresee(UNKNOWN, params![]);
+}
+
 fn look_up_unknown(transaction: &Transaction<'_>) -> Result<Option<UnknownCallsOf>, SqlError> {
     transaction
-        .prepare_cached(
-            "SELECT unknown_timeline, unknown_until, unknown_why FROM custody WHERE unknown_timeline IS NOT NULL",
-        )?
+        .prepare_cached(UNKNOWN)?
         .query_row(params![], |row| {
             let until = BootTime::from_microseconds(row.get(1)?);
             Ok((row.get(0)?, until, Uncertainty::from_name(&row.get::<String>(2)?)))

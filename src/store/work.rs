@@ -24,7 +24,7 @@ const ADD_WAS_NOT_MADE: &str =
 impl Store {
     /// How many operations are still to be sent, and in how many calls of at most `batch_limit` machines.
     pub async fn count_work(&self, run: RunKey, kind: WorkKind, batch_limit: u32) -> Result<WorkCount, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "SELECT count(*) FROM operation
@@ -48,7 +48,7 @@ impl Store {
 
     /// Which removes of this run wait for adds to the same machines.
     pub async fn guards(&self, run: RunKey) -> Result<Guards, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let (any, across) = transaction.query_row(
                     "SELECT EXISTS (SELECT 1 FROM operation WHERE run_key = ?1 AND guard IS NOT NULL),
@@ -69,7 +69,7 @@ impl Store {
 
     /// The operations of a kind that are still to be sent and have been sent before, in the order of their numbers.
     pub async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<Vec<OperationId>, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 // A run without calls, as most are, need not be looked through.
                 let mut statement = transaction.prepare_cached(
@@ -94,7 +94,7 @@ impl Store {
         all: u64,
         count: u32,
     ) -> Result<Vec<WorkItem>, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS} FROM operation
@@ -117,11 +117,11 @@ impl Store {
     /// operations, since others were accepted.
     pub async fn believe_refusals(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1 + operations.len(), move |transaction| {
                 let mut statement = transaction.prepare_cached(
                     "UPDATE operation SET state = ?3 WHERE run_key = ?1 AND operation_number = ?2 AND state = ?4",
                 )?;
-                for operation in operations {
+                for operation in &operations {
                     let states = [OperationState::Failed, OperationState::Refused].map(OperationState::number);
                     statement.execute(params![run.0, operation.0, states[0], states[1]])?;
                 }
@@ -138,7 +138,7 @@ impl Store {
         after: Option<WorkPlace>,
         limit: u32,
     ) -> Result<Vec<WorkItem>, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS} FROM operation
@@ -188,7 +188,7 @@ impl Store {
                      AND addition.error_code = 'changed_since')"
         );
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 let mut left_out = 0;
                 let reasons =
                     [("changed_since", ADD_WAS_LEFT, was_left.as_str()), ("waits_for_add", ADD_WAS_NOT_MADE, "TRUE")];
@@ -241,7 +241,7 @@ impl Store {
     /// What this run has sent and was never answered, what was refused after it may have taken effect included. Where somebody
     /// has written since, a reading shows what became of that.
     pub async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
-        self.writer
+        self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS}, finished_at FROM operation WHERE run_key = ?1 AND {}

@@ -91,6 +91,7 @@ enum Field {
     LastExternalIpAddress,
     MachineTags,
     DeviceValue,
+    Error,
     #[serde(other)]
     Other,
 }
@@ -98,7 +99,7 @@ enum Field {
 impl MachineRecord {
     fn read<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Element, A::Error> {
         let mut record = Self::default();
-        let (mut id, mut has_too_much) = (FieldValue::Nothing, false);
+        let (mut id, mut has_too_much, mut complains) = (FieldValue::Nothing, false, false);
         while let Some(field) = fields.next_key()? {
             let text = match field {
                 Field::Id => {
@@ -109,6 +110,10 @@ impl MachineRecord {
                     let tags: FieldValue = fields.next_value()?;
                     has_too_much = matches!(tags, FieldValue::TooMuch);
                     record.machine_tags = tags.list();
+                    continue;
+                }
+                Field::Error => {
+                    complains |= fields.next_value::<Option<IgnoredAny>>()?.is_some();
                     continue;
                 }
                 Field::Other => {
@@ -142,7 +147,11 @@ impl MachineRecord {
             _ => return Ok(Element::Other),
         };
         // Without a word, its tags would be taken for unknown, though the answer shows them.
-        Ok(if has_too_much { Element::TooManyTags } else { Element::Machine(Self { id, ..record }) })
+        Ok(if has_too_much {
+            Element::TooManyTags
+        } else {
+            Element::Machine { record: Self { id, ..record }, complains }
+        })
     }
 
     /// How many bytes of memory it takes, about.
@@ -178,7 +187,11 @@ impl MachineRecord {
 /// An element of a page, or the whole answer to a read of one machine.
 #[expect(clippy::large_enum_variant, reason = "as good as each is a machine")]
 pub(super) enum Element {
-    Machine(MachineRecord),
+    Machine {
+        record: MachineRecord,
+        /// Whether it speaks of an error, in whatever shape.
+        complains: bool,
+    },
     /// A machine with more tags, or longer ones, than any true one.
     TooManyTags,
     /// No machine.

@@ -194,7 +194,7 @@ impl<'de> Visitor<'de> for ElementsSeed<'_> {
         let mut bytes = 0;
         while let Some(element) = list.next_element()? {
             let machine = match element {
-                Element::Machine(machine) => machine,
+                Element::Machine { record, .. } => record,
                 Element::TooManyTags => {
                     return Err(self.0.exceeded(UnreadableList::TooManyTags { limit: MAXIMUM_TAGS }));
                 }

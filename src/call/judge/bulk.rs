@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::belief::BUSY_BELIEVED_AFTER;
-use super::facts::{PROXY_PAGE, is_disallowed};
+use super::facts::{PROXY_PAGE, facts, head_facts, is_disallowed};
 use super::shown::{Shown, shows};
 use super::verdict::{Excess, History, MachineVerdict, RetryReason, SplitReason, Verdict, retry};
 use crate::api::{ApiRequest, Response};
@@ -17,9 +17,8 @@ use crate::model::{AnswerFacts, MachineId};
 /// The service's code for a call with too many machines.
 const TOO_MANY_CODE: &str = "MaximumBatchSizeExceeded";
 
-/// Judges what is particular to bulk calls; `None` leaves the answer to the rules of every call.
-pub(super) fn judge(
-    request: &ApiRequest,
+/// Judges how a bulk call is refused; `None` leaves the answer to the rules of every call.
+pub(super) fn judge_refused(
     machines: &[MachineId],
     response: &Response,
     history: History,
@@ -27,7 +26,6 @@ pub(super) fn judge(
 ) -> Option<Verdict> {
     let split = |why| Some(Verdict::Split { why, facts: facts.clone() });
     match response.status {
-        200..=299 => Some(judge_accepted(request, machines, response, facts.clone())),
         413 => split(SplitReason::TooMany { allowed: allowed_number(response) }),
         // Not the service's word, or nobody's machine; and what says to ask again is asked again, some of it not for ever.
         400..=499 | 501 if response.looks_like_html() => None,
@@ -50,21 +48,19 @@ pub(super) fn judge(
     }
 }
 
-fn judge_accepted(
-    request: &ApiRequest,
-    machines: &[MachineId],
-    response: &Response,
-    mut facts: AnswerFacts,
-) -> Verdict {
+/// Judges the answer to a bulk call that was accepted.
+pub(super) fn judge_accepted(request: &ApiRequest, machines: &[MachineId], response: &Response) -> Verdict {
     let listed = match response.machines() {
         Ok(listed) => listed,
         Err(unreadable) => {
+            let mut facts = facts(response);
             let html = response.looks_like_html();
             facts.error_message = Some(if html { PROXY_PAGE.into() } else { unreadable.to_string().into() });
             let why = Excess::of(unreadable).filter(|_| !html).map_or(RetryReason::NotUnderstood, RetryReason::TooMuch);
             return retry(why, facts);
         }
     };
+    let mut facts = head_facts(response);
     let mut shown: HashMap<MachineId, Shown> = HashMap::new();
     for machine in &listed {
         let now = shows(request, machine);
@@ -78,8 +74,6 @@ fn judge_accepted(
         facts.error_message = Some("the answer is about other machines".into());
         return retry(RetryReason::OtherMachine, facts);
     }
-    facts.error_code = None;
-    facts.error_message = None;
     let judged = machines.iter().map(|machine| match shown.get(machine) {
         None if listed.is_empty() => MachineVerdict::Accepted,
         None => MachineVerdict::Omitted,

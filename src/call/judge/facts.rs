@@ -11,10 +11,18 @@ const DISALLOWED_CODE: &str = "DisallowedOperation";
 /// The most characters kept of a service's message.
 const MESSAGE_MAXIMUM_CHARACTERS: usize = 500;
 
+/// What an answer says of itself outside its body: all there is of one that says nothing of an error.
+pub(super) fn head_facts(response: &Response) -> AnswerFacts {
+    AnswerFacts {
+        http_status: Some(response.status),
+        request_id: response.request_id.as_deref().and_then(text),
+        ..AnswerFacts::default()
+    }
+}
+
 /// What an answer says of itself; where it gives no reason, ours.
 pub(super) fn facts(response: &Response) -> AnswerFacts {
     let error = response.service_error().unwrap_or_default();
-    let text = |text: &str| if text.is_empty() { None } else { Some(cut(text)) };
     let ours = || {
         Some(match response.status {
             200..=299 => return None,
@@ -32,6 +40,11 @@ pub(super) fn facts(response: &Response) -> AnswerFacts {
         error_message: text(error.message.exact()).or_else(|| ours().as_deref().map(cut)),
         request_id: error.target.as_ref().map(Outside::exact).or(response.request_id.as_deref()).and_then(text),
     }
+}
+
+/// A text of the service, where there is one.
+fn text(text: &str) -> Option<Box<str>> {
+    if text.is_empty() { None } else { Some(cut(text)) }
 }
 
 /// A text of the service as people are to read it.

@@ -2,7 +2,7 @@
 //! service in trouble, a redirect) is judged as it is for writes.
 
 use super::belief::{NOT_FOUND_BELIEVED_AFTER, TOO_MUCH_BELIEVED_AFTER};
-use super::facts::{PROXY_PAGE, cut, facts};
+use super::facts::{PROXY_PAGE, cut, facts, head_facts};
 use super::verdict::{Excess, FailReason, History, ReadAnswer, RetryReason, Verdict, fail, retry};
 use crate::api::{ApiRequest, Response, UnreadableList};
 use crate::model::AnswerFacts;
@@ -18,11 +18,7 @@ pub(super) fn judge_read(request: &ApiRequest, response: &Response, history: His
 }
 
 fn judge_success(request: &ApiRequest, response: &Response, history: History) -> Verdict {
-    let mut facts = AnswerFacts {
-        http_status: Some(response.status),
-        request_id: response.request_id.as_deref().map(cut),
-        ..AnswerFacts::default()
-    };
+    let mut facts = head_facts(response);
     let answer = match request {
         ApiRequest::GetMachine { machine } => match response.machine_record() {
             Some(record) if machine.is_written(&record.id) => Ok(ReadAnswer::Machine(Box::new(record))),

@@ -17,7 +17,8 @@ const TIME_TO_COME_BACK: i64 = 14 * SECOND;
 /// Which rule is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Today's: ages by the clocks that stamped them; after a takeover, what is missing fills the quota for everybody.
+    /// Today's: ages by the clocks that stamped them; after a takeover, whoever lives stores again what is missing of his, and
+    /// what nobody can store again fills the quota for everybody.
     Todays,
     /// Ages by the server's clock, as one would do it first.
     ServersClock,
@@ -31,10 +32,31 @@ pub(super) enum Rule {
     NoTimeToComeBack,
     /// Whoever lacks commits makes no more calls, and says nothing.
     LossIsKept,
+    /// Whoever lacks commits goes on with what is there.
+    LossIsForgotten,
+    /// Whoever lacks commits stores his calls again, and not those that were in flight.
+    FlightsAreForgotten,
     /// Whoever has died before he was back is thought to have lost nothing.
     DeadLackNothing,
     /// Where the server that takes over knows of nobody at work, nobody was.
     NobodyKnowsBest,
+    /// Whoever had died before another server took over is thought to have stored everything, also where one took over before
+    /// that and he was waited for.
+    DeadAreWaitedForOnce,
+}
+
+/// What a process has done, and can do again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Deed {
+    Admitted(u64, BootTime),
+    Settled(u64, BootTime),
+    StruckOut(u64),
+}
+
+impl Deed {
+    const fn is_of(self, call: u64) -> bool {
+        matches!(self, Self::Admitted(of, _) | Self::Settled(of, _) | Self::StruckOut(of) if of == call)
+    }
 }
 
 /// A call in the ledger.
@@ -131,6 +153,45 @@ impl Books {
         None
     }
 
+    /// Stores again what is missing of a process that knows of so many commits, if anything is; says how many it knows of then.
+    /// What it has not heard of and is not there has not come about.
+    pub(super) fn restore(
+        &mut self,
+        host: usize,
+        known: i64,
+        deeds: &mut Vec<(i64, Deed)>,
+        rule: Rule,
+        at: Moment,
+    ) -> i64 {
+        self.see_takeover(rule, at);
+        let Some(process) = self.processes.get_mut(&host).filter(|process| !process.is_fenced) else { return known };
+        let last = process.last_commit;
+        if last >= known {
+            deeds.retain(|(of, _)| *of <= last);
+            return last;
+        }
+        deeds.retain(|(of, _)| *of <= known);
+        self.commits = self.commits.max(known) + 1;
+        (process.last_commit, process.reign) = (self.commits, self.reign);
+        for (of, deed) in deeds.iter_mut().filter(|(of, _)| *of > last && rule != Rule::LossIsForgotten) {
+            *of = self.commits;
+            match *deed {
+                Deed::Admitted(call, admitted) => {
+                    self.entries.entry(call).or_insert(Entry { host, admitted, end: None, ended_by_server: None });
+                }
+                Deed::Settled(call, end) => {
+                    self.entries.get_mut(&call).into_iter().for_each(|entry| entry.end = Some(end));
+                }
+                Deed::StruckOut(call) => drop(self.entries.remove(&call)),
+            }
+        }
+        if rule == Rule::FlightsAreForgotten {
+            let of_the_lost = |call: &u64| deeds.iter().any(|(of, deed)| *of == self.commits && deed.is_of(*call));
+            self.entries.retain(|call, entry| entry.end.is_some() || !of_the_lost(call));
+        }
+        self.commits
+    }
+
     const fn count(&mut self) -> i64 {
         self.commits += 1;
         self.commits
@@ -138,10 +199,13 @@ impl Books {
 
     fn see_takeover(&mut self, rule: Rule, at: Moment) {
         if self.reign != at.reign {
-            (self.reign, self.seen_at) = (at.reign, Some(at.now));
-            // Whoever has ended had stored all that was his, unless nobody is left who would know.
+            let before = std::mem::replace(&mut self.reign, at.reign);
+            self.seen_at = Some(at.now);
+            // Whoever has ended had stored all that was his, unless nobody is left who would know, or he was waited for before.
             if rule == Rule::NobodyKnowsBest || self.has_living() {
-                self.processes.values_mut().filter(|it| it.is_fenced).for_each(|process| process.reign = at.reign);
+                let is_whole =
+                    |it: &&mut Process| it.is_fenced && (it.reign == before || rule == Rule::DeadAreWaitedForOnce);
+                self.processes.values_mut().filter(is_whole).for_each(|process| process.reign = at.reign);
             }
         }
     }
@@ -226,4 +290,13 @@ impl Books {
         });
         counting.count() < CALLS
     }
+}
+
+/// The most calls that arrived within one window, wherever it began.
+pub(super) fn fullest_window(mut arrivals: Vec<i64>) -> usize {
+    arrivals.sort_unstable();
+    let held = |(index, first): (usize, &i64)| {
+        arrivals[index..].iter().take_while(|arrival| **arrival - first <= WINDOW).count()
+    };
+    arrivals.iter().enumerate().map(held).max().unwrap_or(0)
 }

@@ -26,6 +26,8 @@ pub(super) struct Line {
     lost: Arc<AtomicU32>,
     /// How often something was said to the server.
     flights: Arc<AtomicU32>,
+    /// How many statements were among it that have parameters.
+    statements: Arc<AtomicU32>,
     /// The socket that it leads to.
     far: Arc<Mutex<PathBuf>>,
     /// Whether nothing comes through, and what has come through before.
@@ -60,6 +62,7 @@ impl Line {
             to_lose: Arc::default(),
             lost: Arc::default(),
             flights: Arc::default(),
+            statements: Arc::default(),
             far: Arc::new(Mutex::new(server.socket.join(SOCKET))),
             is_cut: Arc::default(),
             carried: Arc::default(),
@@ -67,7 +70,7 @@ impl Line {
         };
         let (flights, is_cut, carried) = (line.flights.clone(), line.is_cut.clone(), line.carried.clone());
         let (far, to_lose, lost) = (line.far.clone(), line.to_lose.clone(), line.lost.clone());
-        let valve = line.valve.clone();
+        let (valve, statements) = (line.valve.clone(), line.statements.clone());
         // It ends with the process: whoever listens is told nothing of the end of a test.
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -78,7 +81,7 @@ impl Line {
                     continue;
                 }
                 carried.push(near.try_clone().expect("a stream"));
-                carry(&near, &far, &valve, &to_lose, &lost, &flights);
+                carry(&near, &far, &valve, &to_lose, &lost, &flights, &statements);
             }
         });
         line
@@ -123,9 +126,21 @@ impl Line {
         self.flights.load(Ordering::SeqCst)
     }
 
+    /// How many statements with parameters it was asked to carry out so far.
+    pub(super) fn statements(&self) -> u32 {
+        self.statements.load(Ordering::SeqCst)
+    }
+
     pub(super) fn lost(&self) -> u32 {
         self.lost.load(Ordering::SeqCst)
     }
+}
+
+/// The kind and the length of the first message, if all of it is there. The first one of all has no kind.
+fn message(bytes: &[u8], is_greeted: bool) -> Option<(u8, usize)> {
+    let (kind, body) = if is_greeted { bytes.split_first()? } else { (&0, bytes) };
+    let length = u32::from_be_bytes(*body.first_chunk()?) as usize + usize::from(is_greeted);
+    (bytes.len() >= length).then_some((*kind, length))
 }
 
 /// Carries everything both ways until one side is gone.
@@ -136,16 +151,26 @@ fn carry(
     to_lose: &Arc<AtomicU32>,
     lost: &Arc<AtomicU32>,
     flights: &Arc<AtomicU32>,
+    statements: &Arc<AtomicU32>,
 ) {
     let loses = Arc::new(AtomicBool::new(false));
     let copies = || (near.try_clone().expect("a stream"), far.try_clone().expect("a stream"));
     let ((from_near, to_far), (to_near, from_far)) = (copies(), copies());
     let (to_lose, loses_too, flights) = (to_lose.clone(), loses.clone(), flights.clone());
-    let (there, back) = (valve.clone(), valve.clone());
+    let (there, back, statements) = (valve.clone(), valve.clone(), statements.clone());
+    // How much is left to pass of a message whose beginning has passed, or that says hello and has no kind.
+    let mut rest = Vec::new();
+    let mut is_greeted = false;
     std::thread::spawn(move || {
         pass(&from_near, &to_far, |bytes| {
             there.pass();
             flights.fetch_add(1, Ordering::SeqCst);
+            rest.extend_from_slice(bytes);
+            while let Some((kind, length)) = message(&rest, is_greeted) {
+                is_greeted = true;
+                statements.fetch_add(u32::from(kind == b'P'), Ordering::SeqCst);
+                rest.drain(..length);
+            }
             if bytes.ends_with(COMMIT) {
                 let of_commits = to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |bits| Some(bits >> 1));
                 loses.store(of_commits.is_ok_and(|bits| bits & 1 == 1), Ordering::SeqCst);

@@ -5,6 +5,7 @@
 //! have.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -15,7 +16,7 @@ use crate::store::absence::Patience;
 use crate::store::connection::SharedConnection;
 use crate::store::sql::dialect::SERVER_TIME;
 use crate::store::sql::{Optional, SqlError, Transaction, params};
-use crate::store::timelines::{Seen, Timelines};
+use crate::store::timelines::{self, Seen, Timelines};
 
 /// How often a process shows itself.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -32,6 +33,8 @@ fn is_silent() -> String {
 #[derive(Debug)]
 pub(in crate::store) struct Heartbeats {
     beating: AbortHandle,
+    /// Whether whatever is stored shows that, too.
+    shows: Arc<AtomicBool>,
     patience: Patience,
 }
 
@@ -45,6 +48,7 @@ impl Heartbeats {
     /// Shows nothing any more.
     pub(in crate::store) fn stop(&self) {
         self.beating.abort();
+        self.shows.store(false, Ordering::Relaxed);
     }
 
     /// How long the server is waited for that is shown them.
@@ -59,28 +63,34 @@ pub(in crate::store) struct Heart {
     pub(in crate::store) timeline_key: i64,
     pub(in crate::store) seen: Arc<Seen>,
     pub(in crate::store) patience: Patience,
+    pub(in crate::store) shows: Arc<AtomicBool>,
 }
 
 impl Heart {
     /// Begins to beat. Must be called within a runtime.
     pub(in crate::store) fn beat(self, writer: SharedConnection, clock: SharedClock) -> Heartbeats {
-        let Self { process_key, timeline_key, seen, patience } = self;
+        let Self { process_key, timeline_key, seen, patience, shows } = self;
         let beating = async move {
             loop {
                 sleep_until(clock.as_ref(), clock.boot_time().plus(INTERVAL)).await;
+                // Whoever calls has shown himself with that, and seen the others.
+                if seen.has_looked_within(INTERVAL, clock.boot_time()) {
+                    continue;
+                }
                 let (clock, seen) = (SharedClock::clone(&clock), Arc::clone(&seen));
                 let beat = move |transaction: &Transaction<'_>| {
+                    transaction.may_be_lost();
                     // Whoever calls seldom sees seldom, and what others have called would look young to him.
                     Timelines::report(transaction, timeline_key, clock.as_ref())?.adopt_silent(transaction, &seen)?;
                     show(transaction, process_key)
                 };
                 // Whoever asks for a call next finds out the same.
-                if let Err(error) = writer.run(beat).await {
+                if let Err(error) = writer.run_foreseen(timelines::foresee, beat).await {
                     tracing::info!(%error, "this process could not show that it lives");
                 }
             }
         };
-        Heartbeats { beating: tokio::spawn(beating).abort_handle(), patience }
+        Heartbeats { beating: tokio::spawn(beating).abort_handle(), shows, patience }
     }
 }
 

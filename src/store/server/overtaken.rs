@@ -6,7 +6,7 @@ use super::between::Line;
 use super::cluster::{self, Cluster, Place};
 use super::tests::{new_run, request, settlement, up_for};
 use crate::store::unknown_calls::Uncertainty;
-use crate::store::{AccountKey, Admission, Reader, Refusal, RunKey, RunState, Store};
+use crate::store::{AccountKey, Admission, AttemptTicket, Reader, Refusal, RunKey, RunState, Settlement, Store};
 
 /// Two servers and a line to whichever is the first one.
 struct Pair {
@@ -81,8 +81,12 @@ async fn call(store: &Store, account: AccountKey, run: Option<RunKey>) {
 
 /// A run whose calls have begun.
 async fn running(store: &Store) -> (AccountKey, RunKey) {
+    running_as(store, "first").await
+}
+
+async fn running_as(store: &Store, run_id: &str) -> (AccountKey, RunKey) {
     let account = store.account("tenant", "app").await.expect("an account");
-    let run = new_run(store, account, "first").await;
+    let run = new_run(store, account, run_id).await;
     store.claim_run(run).await.expect("an answer");
     store.set_run_state(run, RunState::Running).await.expect("a state");
     (account, run)
@@ -113,6 +117,8 @@ async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybo
     let kept = losing.admit(request(account, Some(run), "9/1h")).await.expect("an answer");
     let Admission::Granted(ticket) = kept else { panic!("{kept:?}") };
     losing.settle(settlement(ticket)).await.expect("an outcome");
+    // Nobody knows how to do that again.
+    losing.account("tenant", "another").await.expect("an account");
     // Its next call is to find out, and no heartbeat before.
     losing.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
     pair.fail_over();
@@ -133,10 +139,134 @@ async fn commits_that_a_server_lacks_which_takes_over_fill_the_quota_for_everybo
     assert!(until.since(other.clock.boot_time()) > Duration::from_hours(1), "a window after all may have arrived");
     let unknown = other.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
     assert_eq!(unknown.why, Uncertainty::Lost);
+    assert_eq!(unknown.ended_by_at_worst, None, "nobody is waited for");
     assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 1, "it may have been done");
     assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 1);
     let chunk_reading = losing.open_operations(run).await.expect("what is there now can be read");
     assert_eq!(chunk_reading, 1);
+}
+
+/// What the ledger lets through before it is full.
+async fn let_through(pair: &Pair, store: &Store, account: AccountKey) -> usize {
+    let mut count = 0;
+    loop {
+        match asked_until_all_are_back(pair, store, account).await {
+            Admission::Granted(_) => count += 1,
+            Admission::Refused(_) => return count,
+        }
+    }
+}
+
+async fn granted(store: &Store, account: AccountKey, run: RunKey, quota: &str) -> AttemptTicket {
+    let admission = store.admit(request(account, Some(run), quota)).await.expect("an answer");
+    let Admission::Granted(ticket) = admission else { panic!("{admission:?}") };
+    ticket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_lacks_that_takes_over_is_stored_again_each_once_and_the_run_goes_on() {
+    let Some(mut pair) = Pair::start() else { return };
+    let (losing, other) = (pair.store(1).await, pair.store(70).await);
+    let (account, run) = running(&losing).await;
+    let (_, of_other) = running_as(&other, "second").await;
+    for store in [&losing, &other] {
+        store.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    }
+    let kept = granted(&losing, account, run, "9/1h").await;
+    pair.leave_behind();
+    losing.settle(Settlement { effects: vec![], ..settlement(kept) }).await.expect("an outcome");
+    for _ in 0..8 {
+        let struck_out = granted(&losing, account, run, "9/1h").await;
+        losing.settle(Settlement::never_sent(struck_out.attempt)).await.expect("it is gone");
+    }
+    let settled = granted(&losing, account, run, "9/1h").await;
+    losing.settle(settlement(settled)).await.expect("an outcome");
+    let in_flight = granted(&losing, account, run, "9/1h").await;
+    pair.fail_over();
+    pair.line.mend();
+    // Their numbers are given to others meanwhile.
+    let theirs = [granted(&other, account, of_other, "off").await, granted(&other, account, of_other, "off").await];
+    assert!(theirs.iter().any(|ticket| ticket.attempt <= in_flight.attempt), "{theirs:?}");
+    let refused = losing.admit(request(account, Some(run), "9/1h")).await.expect("it goes on");
+    assert!(matches!(refused, Admission::Refused(Refusal::AwaitsOthers)), "{refused:?}");
+    let own = format!("process_key = {}", losing.identity.process_key);
+    assert_eq!((*losing.restorations().borrow(), *other.restorations().borrow()), (1, 0), "one word for each");
+    let count = |what: &str| pair.number(&format!("SELECT count(*) FROM tagfleet.attempt WHERE {own} AND {what}"));
+    let has_first_number = format!("attempt_key BETWEEN {} AND {}", kept.attempt.0 + 1, in_flight.attempt.0);
+    assert_eq!(count(&has_first_number), 0, "no number means two calls");
+    assert_eq!((count("TRUE"), count("ended IS NULL")), (3, 1), "what was settled, and what is in flight");
+    losing.settle(settlement(in_flight)).await.expect("its first number is known");
+    assert_eq!((count("TRUE"), count("verdict IS NULL")), (3, 0));
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.attempt WHERE verdict IS NULL"), 2, "those of the other");
+    let of_run = |what: &str| pair.number(&format!("SELECT {what} FROM tagfleet.operation WHERE run_key = {}", run.0));
+    assert_eq!((of_run("state"), of_run("ambiguous"), of_run("attempts")), (1, 0, 2), "each outcome once");
+    for ticket in theirs {
+        other.settle(settlement(ticket)).await.expect("an outcome");
+    }
+    assert_eq!(let_through(&pair, &losing, account).await, 9 - 3 - 2, "what was called counts, and nothing else");
+    assert_eq!(losing.unknown_calls().await.expect("an answer"), None);
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_again_is_not_stored_twice_where_the_answer_to_that_is_lost_and_is_there_before_it_is_read() {
+    let Some(mut pair) = Pair::start() else { return };
+    let losing = pair.store(1).await;
+    let (account, run) = running(&losing).await;
+    losing.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    pair.leave_behind();
+    let settled = granted(&losing, account, run, "9/1h").await;
+    losing.settle(settlement(settled)).await.expect("an outcome");
+    let in_flight = granted(&losing, account, run, "9/1h").await;
+    pair.fail_over();
+    pair.line.mend();
+    pair.line.lose_an_answer_after(0);
+    let writing = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        losing.settle(settlement(in_flight)).await
+    };
+    let (open, settled) = tokio::join!(losing.open_operations(run), writing);
+    assert_eq!(open.expect("it waits for what is missing"), 0);
+    settled.expect("an outcome");
+    assert_eq!(pair.line.lost(), 1);
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.attempt"), 2);
+    assert_eq!(pair.number("SELECT attempts FROM tagfleet.operation"), 2);
+    assert_eq!(let_through(&pair, &losing, account).await, 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_share_a_statement_are_stored_again_also_where_that_to_their_commit_was_lost() {
+    let Some(mut pair) = Pair::start() else { return };
+    let losing = pair.store(1).await;
+    let (account, run) = running(&losing).await;
+    losing.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    pair.leave_behind();
+    let mut tickets = Vec::new();
+    for _ in 0..8 {
+        tickets.push(granted(&losing, account, run, "9/1h").await);
+    }
+    let settle_all = async |tickets: Vec<AttemptTicket>| {
+        let settle = |(place, ticket)| {
+            let (store, mut settlement) = (losing.clone(), settlement(ticket));
+            settlement.effects.truncate(place % 2);
+            tokio::spawn(async move { store.settle(settlement).await })
+        };
+        for settled in tickets.into_iter().enumerate().map(settle).collect::<Vec<_>>() {
+            settled.await.expect("no panic").expect("an outcome");
+        }
+    };
+    let in_flight = tickets.split_off(4);
+    pair.line.lose_an_answer_after(0);
+    settle_all(tickets).await;
+    assert_eq!(pair.line.lost(), 1);
+    pair.fail_over();
+    pair.line.mend();
+    settle_all(in_flight).await;
+    assert_eq!(*losing.restorations().borrow(), 1);
+    let stored = "SELECT count(*) FROM tagfleet.attempt WHERE verdict IS NOT NULL";
+    assert_eq!((pair.number(stored), pair.number("SELECT count(*) FROM tagfleet.attempt")), (8, 8));
+    assert_eq!(pair.number("SELECT attempts FROM tagfleet.operation"), 4);
+    assert_eq!(let_through(&pair, &losing, account).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,6 +367,9 @@ async fn a_process_whose_beginning_is_lost_finds_that_out_also_where_its_number_
     assert!(error.to_string().contains("has lost what was stored last"), "{error}");
     let error = lost.admit(request(account, None, "9/1h")).await.expect_err("it is not there");
     assert!(error.to_string().contains("has lost what was stored last"), "{error}");
+    let unknown = other.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
+    let at_worst = unknown.ended_by_at_worst.expect("one that was at work is not back");
+    assert!(at_worst > unknown.ended_by, "{unknown:?}");
     assert_eq!(pair.number("SELECT count(*) FROM tagfleet.custody WHERE lost_at IS NOT NULL"), 1);
     assert_eq!(pair.number("SELECT ambiguous FROM tagfleet.operation"), 0, "the run of the other is no matter of its");
 }

@@ -6,9 +6,9 @@ use super::between::Line;
 use super::cluster;
 use super::tests::{new_run, request, settlement, up_for};
 use crate::clock::BootTime;
-use crate::model::{Change, DeviceValue, Held, MachineId, OperationId};
+use crate::model::{Change, ChangeKind, DeviceValue, Held, MachineId, OperationId};
 use crate::store::sql::{Transaction, params};
-use crate::store::{Admission, NewOperation, NewRun, OperationState, SettledOperation, Store};
+use crate::store::{Admission, InputChunk, NewOperation, NewRun, OperationState, SettledOperation, Store, WorkKind};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
@@ -18,7 +18,7 @@ async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
     let account = store.account("tenant", "app").await.expect("an account");
     let run = new_run(&store, account, "first").await;
     store.claim_run(run).await.expect("an answer");
-    let before = line.flights();
+    let (before, statements) = (line.flights(), line.statements());
     let callers = (0..16).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -32,10 +32,75 @@ async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
     for caller in callers.collect::<Vec<_>>() {
         caller.await.expect("no panic");
     }
-    let flights = line.flights() - before;
-    assert!(flights < 160 * 4, "{flights} ways to the server for 160 calls");
+    let (flights, statements) = (line.flights() - before, line.statements() - statements);
+    assert!(flights < 160 * 2, "{flights} ways to the server for 160 calls");
+    assert!(statements < 160 * 3, "{statements} statements for 160 calls");
     let written = "SELECT count(*) || ' ' || count(ended) || ' ' || count(DISTINCT attempt_key) FROM tagfleet.attempt";
     assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("160 160 160"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_alone_takes_five_ways_to_the_server_and_shows_that_its_process_lives() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = new_run(&store, account, "first").await;
+    store.claim_run(run).await.expect("an answer");
+    // For the quota its calls are asked for once more, when it is known how many are in flight.
+    for (quota, ways) in [("off", 4), ("1000/1m", 5)] {
+        let never = "UPDATE tagfleet.process SET seen_at = 0";
+        let before = line.flights();
+        for _ in 0..20 {
+            cluster::tell(&place.address, never);
+            let admission = store.admit(request(account, Some(run), quota)).await.expect("an answer");
+            let Admission::Granted(ticket) = admission else { panic!("{admission:?}") };
+            let seen = cluster::tell(&place.address, "SELECT seen_at > 0 FROM tagfleet.process");
+            assert_eq!(seen.as_deref(), Some("t"));
+            cluster::tell(&place.address, never);
+            store.settle(settlement(ticket)).await.expect("an outcome");
+            let seen = cluster::tell(&place.address, "SELECT seen_at > 0 FROM tagfleet.process");
+            assert_eq!(seen.as_deref(), Some("t"));
+        }
+        let flights = line.flights() - before;
+        // A heartbeat may have come in between.
+        assert!(flights < 20 * ways + 20, "{flights} ways to the server for 20 calls with the quota {quota}");
+    }
+    let written = "SELECT attempts || ' ' || state FROM tagfleet.operation";
+    assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("40 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_read_with_all_that_answers_them_at_once_and_nobody_is_kept_from_writing() {
+    let Some(place) = cluster::new_place() else { return };
+    let line = Line::to(&place);
+    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = new_run(&store, account, "first").await;
+    let operation = |number| NewOperation {
+        operation: OperationId(number),
+        machine: MachineId::from_service(&format!("m{number}")),
+        change: Change::DeviceValue(DeviceValue::High),
+        guard: None,
+        unlisted: false,
+        before: Held::Unknown,
+        settled: None,
+    };
+    store.add_operations(run, (1..300).map(operation).collect()).await.expect("operations");
+    let operations = (0..300).map(|number| vec![OperationId(number), OperationId(7)]).collect();
+    let input = InputChunk { first_row: 1, numbers: vec![], records: vec![], operations };
+    store.add_chunks(run, vec![input]).await.expect("rows");
+    let count = || cluster::tell(&place.address, "SELECT commits FROM tagfleet.custody");
+    store.seem_dead();
+    let (before, commits) = (line.flights(), count());
+    let chunk = store.chunk(run, 1).await.expect("an answer").expect("rows");
+    assert_eq!(chunk.operations.len(), 300);
+    let kind = WorkKind { change: ChangeKind::DeviceValue, unlisted: false };
+    assert_eq!(store.count_work(run, kind, 1).await.expect("a count").operations, 300);
+    assert_eq!(store.next_work(run, kind, None, 1000).await.expect("work").len(), 300);
+    let flights = line.flights() - before;
+    assert!(flights < 30, "{flights} ways to the server");
+    assert_eq!(count(), commits, "whoever looks writes nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,10 @@
 //! Another server that takes over, and may lack the latest commits.
 //!
 //! A server that takes over counts its reigns on (it calls them timelines), so every transaction that writes can see that
-//! another one has begun. Three things follow. Whoever finds that his own last commit is not there says so to all: from then
-//! on every window of the quota counts as used up, since nobody knows his last calls, and he makes no more. Whoever comes
-//! first cannot know what others miss: so no call is let through until every process that was at work has been back, and
+//! another one has begun. Three things follow. Whoever finds that his own last commit is not there stores again what is
+//! missing ([`restoring`](super::restoring)). Where he cannot, since his very beginning is missing or more than he remembers,
+//! he says so to all: from then on every window of the quota counts as used up, since nobody knows his last calls, and he
+//! makes no more. Whoever comes first cannot know what others miss: so no call is let through until every process that was at work has been back, and
 //! until one had the time to be whose very beginning is lost. And whoever has died meanwhile cannot say what is missing of
 //! his: then the quota starts full, too, as where nobody is known to have been at work, who would have seen others begin.
 //!
@@ -16,7 +17,7 @@ use super::address::LONGEST_SIGN_IN;
 use crate::clock::Clock;
 use crate::store::custody;
 use crate::store::sql::dialect::SERVER_TIME;
-use crate::store::sql::{LONGEST_CONNECT, LONGEST_STATEMENT, Session, SqlError, Transaction, params};
+use crate::store::sql::{LONGEST_CONNECT, LONGEST_STATEMENT, Optional, Session, SqlError, Transaction, params};
 
 /// The number of a reign, in hexadecimal digits.
 const REIGN: &str = "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
@@ -60,6 +61,8 @@ pub(super) struct KnownCommits {
     pub(super) last: i64,
     /// In which reign that was; 0 where it was not told.
     pub(super) reign: i64,
+    /// Whatever the process has committed since that commit could be stored again.
+    pub(super) restorable_after: i64,
 }
 
 impl Found {
@@ -99,8 +102,13 @@ impl Found {
     }
 
     /// Whether a commit of ours whose answer was lost has come about.
-    pub(super) fn has(&self, doubtful: Option<i64>) -> bool {
-        doubtful.is_some() && self.last_commit == doubtful
+    pub(super) fn has(&self, doubtful: i64) -> bool {
+        self.last_commit == Some(doubtful)
+    }
+
+    /// The last commit of ours that is there.
+    pub(super) const fn last_commit(&self) -> Option<i64> {
+        self.last_commit
     }
 
     /// Whether what was committed before is not there any more, of a process or of whoever has only counted.
@@ -126,14 +134,14 @@ impl Found {
         }
         tracing::info!(reign = reign & TOLD_OF_REIGN, "another server of the state has taken over");
         self.awaits_others = true;
-        // Whoever is known to have ended had stored all that was his before; whoever was at work will say, or have said for
-        // him, what is missing of him and of those that began before his last commit. Where nobody was, nobody can say that
+        // Whoever is known to have ended had stored all that was his before, unless he was waited for already; whoever was at
+        // work will say, or have said for him, what is missing of him and of those that began before his last commit. Where nobody was, nobody can say that
         // nobody was.
         session
             .simple(&format!(
                 "UPDATE custody SET reign = {reign}, reign_seen_at = {SERVER_TIME};
                  UPDATE process SET reign = {reign}
-                 WHERE ended = 1 AND EXISTS (SELECT 1 FROM process WHERE ended = 0)"
+                 WHERE ended = 1 AND reign = {known_reign} AND EXISTS (SELECT 1 FROM process WHERE ended = 0)"
             ))
             .map(drop)
     }
@@ -159,6 +167,20 @@ pub(in crate::store) fn all_are_back(
 
 #[derive(Clone, Copy)]
 struct AllAreBack(bool);
+
+/// For how long somebody may still be waited for who was at work when another server took over, if anybody is.
+pub(in crate::store) fn longest_wait_for_others(transaction: &Transaction<'_>) -> Result<Option<Duration>, SqlError> {
+    if !transaction.awaits_others() {
+        return Ok(None);
+    }
+    let microseconds = TIME_TO_COME_BACK.as_micros();
+    let left = format!(
+        "SELECT reign_seen_at + {microseconds} - {SERVER_TIME} FROM custody
+         WHERE EXISTS (SELECT 1 FROM process WHERE process.reign <> custody.reign)"
+    );
+    let left: Option<i64> = transaction.query_row(&left, params![], |row| row.get(0)).optional()?;
+    Ok(left.map(|left| Duration::from_micros(u64::try_from(left).unwrap_or(0))))
+}
 
 /// Notes that a process is waited for no longer: nothing of it is missing, or all know that something is.
 pub(in crate::store) fn note_return(transaction: &Transaction<'_>, process_key: i64) -> Result<(), SqlError> {
@@ -203,12 +225,13 @@ fn look_for_all(transaction: &Transaction<'_>, timeline_key: i64, clock: &dyn Cl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::ages::{HELD_ON_THE_WAY, LONGEST_TIME_OUT, SENT_WITHIN};
 
     #[test]
     fn what_a_server_lacks_shows_in_its_count_or_in_what_it_knows_of_whoever_asks() {
         let found =
             |count, last_commit, reign| Found { count, last_commit, reign, known_reign: reign, awaits_others: false };
-        let known = KnownCommits { last: 7, reign: 1 };
+        let known = KnownCommits { last: 7, reign: 1, ..KnownCommits::default() };
         let table = [
             ("nothing", found(9, Some(7), 2), false),
             ("a commit whose answer was lost came about", found(9, Some(8), 1), false),
@@ -221,13 +244,18 @@ mod tests {
             assert_eq!(found.lacks(&known, true), lacks, "{what}");
         }
         assert!(!found(9, Some(6), 2).lacks(&known, false), "whoever is no process has only counted");
-        assert!(!found(9, None, 2).lacks(&KnownCommits { last: 7, reign: 0 }, true), "the reign is not told");
+        assert!(
+            !found(9, None, 2).lacks(&KnownCommits { last: 7, ..KnownCommits::default() }, true),
+            "the reign is not told"
+        );
     }
 
     #[test]
     fn the_manual_says_how_long_others_are_waited_for() {
-        let said = format!("{} seconds", TIME_TO_COME_BACK.as_secs());
-        assert!(include_str!("../../help/state.md").contains(&said), "{said}");
+        for time in [TIME_TO_COME_BACK, SENT_WITHIN + LONGEST_TIME_OUT + HELD_ON_THE_WAY] {
+            let said = format!("{} seconds", time.as_secs());
+            assert!(include_str!("../../help/state.md").contains(&said), "{said}");
+        }
         assert!(TIME_TO_COME_BACK > LONGEST_SIGN_IN + LONGEST_CONNECT);
     }
 
@@ -244,7 +272,7 @@ mod tests {
         let again = read(&format!("7 4 {} 1 0000000A", second.reign));
         assert_eq!(again.reign, second.reign);
         // A process that began under the second one is not there under the third, which has counted on.
-        let known = KnownCommits { last: 6, reign: second.reign };
+        let known = KnownCommits { last: 6, reign: second.reign, ..KnownCommits::default() };
         assert!(read(&format!("9 -1 {} 1 0000000A", third.reign)).lacks(&known, true));
         assert!(read("9 -1 1 0 0000000A").lacks(&known, true), "nobody has seen that takeover before");
     }

@@ -46,7 +46,7 @@ impl Store {
     /// [`StoreError`] when the database fails.
     pub async fn give_way(&self, run: RunKey) -> Result<u64, StoreError> {
         self.writer
-            .run(move |transaction| {
+            .run_repeatable(1, move |transaction| {
                 let last = last_writes(later_writes(transaction, run)?);
                 let is_overtaken = |own: &SlotWrite| {
                     last.get(&own.slot).is_some_and(|other| !(other.surely && other.wrote == own.wrote))

@@ -54,6 +54,9 @@ pub(in crate::store) enum SqlError {
     /// A server lacks what was committed on another.
     #[error("another server has taken over without the latest commits")]
     CommitsLost,
+    /// The same, but our own process is about to store it again.
+    #[error("another server has taken over, and what it lacked is not stored again yet")]
+    CommitsToCome,
 }
 
 impl From<rusqlite::Error> for SqlError {

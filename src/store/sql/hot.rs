@@ -5,7 +5,10 @@ use std::sync::OnceLock;
 
 use rusqlite::{CachedStatement, params_from_iter};
 
-use super::session::Kept;
+use tokio_postgres::types::Type;
+
+use super::kept::Kept;
+pub(in crate::store) use super::kept::Numbers;
 use super::{Engine, Parameter, Session, SqlError, Transaction};
 
 /// So many rows travel together.
@@ -28,13 +31,56 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// Asks a server ahead what will be asked with the same values, if nothing changes it before. A file is near enough.
+    pub(in crate::store) fn foresee<const COUNT: usize>(&self, sql: &str, parameters: [impl Parameter; COUNT]) {
+        if let Engine::Postgres(session) = self.engine {
+            session.foresee(sql, parameters.iter().map(|parameter| Kept::of(parameter.value())).collect());
+        }
+    }
+
+    /// Asks a server ahead for the number of a row that will be added.
+    pub(in crate::store) fn foresee_row<const COUNT: usize>(&self, row: &NumberedRow<COUNT>) {
+        if let Engine::Postgres(session) = self.engine {
+            session.foresee_key(row.table, row.key);
+        }
+    }
+
+    /// Adds a row to those that a statement takes together, from this one of its lists on. Gives the numbers that the statement
+    /// gives, once it was carried out; nothing with a file, where it is not done.
+    pub(in crate::store) fn gather<const COUNT: usize>(
+        &self,
+        statement: &'static Gathering,
+        first: usize,
+        parameters: [impl Parameter; COUNT],
+    ) -> Numbers {
+        match self.engine {
+            Engine::Sqlite(_) => Numbers::default(),
+            Engine::Postgres(session) => {
+                let row = parameters.iter().map(|parameter| Kept::of(parameter.value())).collect();
+                session.gather(statement.sql, statement.lists, first, row)
+            }
+        }
+    }
+
+    /// Has what was gathered carried out before whatever is gathered from now on.
+    pub(in crate::store) fn send_gathered(&self) {
+        if let Engine::Postgres(session) = self.engine {
+            session.send_gathered();
+        }
+    }
+
+    /// Whether something was gathered that was not sent.
+    pub(in crate::store) fn has_gathered(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(session) if session.has_gathered())
+    }
+
     /// Adds such a row, and says which number it has. It is later than all that are there.
     pub(in crate::store) fn send_row<const COUNT: usize>(
         &self,
         row: &'static NumberedRow<COUNT>,
         parameters: [impl Parameter; COUNT],
     ) -> Result<i64, SqlError> {
-        let NumberedRow { table, key, columns, addition } = row;
+        let NumberedRow { table, key, columns, lists, addition, many } = row;
         match self.engine {
             Engine::Sqlite(_) => {
                 let add = || format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), numbered(COUNT));
@@ -42,10 +88,14 @@ impl<'a> Transaction<'a> {
             }
             Engine::Postgres(session) => {
                 let number = session.next_key(table, key)?;
-                let names = columns.join(", ");
-                let sql = format!("INSERT INTO {table} ({names}, {key}) VALUES ({})", numbered(COUNT + 1));
+                let add = || {
+                    let given = (1..=lists.len()).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
+                    format!("INSERT INTO {table} ({key}, {}) SELECT * FROM unnest({given})", columns.join(", "))
+                };
                 let values = parameters.iter().map(|parameter| Kept::of(parameter.value()));
-                session.send(&sql, values.chain([Kept::Integer(number)]).collect());
+                let row = [Kept::Integer(number)].into_iter().chain(values).collect();
+                session.forget_foreseen();
+                drop(session.gather(many.get_or_init(add), lists, 0, row));
                 Ok(number)
             }
         }
@@ -95,15 +145,30 @@ pub(in crate::store) struct NumberedRow<const COUNT: usize> {
     /// The column of its number.
     key: &'static str,
     columns: [&'static str; COUNT],
-    /// How a file is told to add it: to write that each time would take as long as to add it.
+    /// The types of lists of its number and of each of these.
+    lists: &'static [Type],
+    /// How it is added: to write that each time would take as long as to add it.
     addition: OnceLock<String>,
+    /// How a server is told to add many.
+    many: OnceLock<String>,
 }
 
 impl<const COUNT: usize> NumberedRow<COUNT> {
     /// One of a table, with a number in the column called `key`, which is not among the others.
-    pub(in crate::store) const fn of(table: &'static str, key: &'static str, columns: [&'static str; COUNT]) -> Self {
-        Self { table, key, columns, addition: OnceLock::new() }
+    pub(in crate::store) const fn of(
+        table: &'static str,
+        key: &'static str,
+        columns: [&'static str; COUNT],
+        lists: &'static [Type],
+    ) -> Self {
+        Self { table, key, columns, lists, addition: OnceLock::new(), many: OnceLock::new() }
     }
+}
+
+/// A statement of a server that takes many rows, given as lists.
+pub(in crate::store) struct Gathering {
+    pub(in crate::store) sql: &'static str,
+    pub(in crate::store) lists: &'static [Type],
 }
 
 /// So many parameters, one after the other.

@@ -2,7 +2,7 @@
 
 use rusqlite::params_from_iter;
 
-pub(in crate::store) use super::session::Kept;
+pub(in crate::store) use super::kept::Kept;
 use super::{Engine, Row, SqlError, Transaction, Value};
 
 impl Transaction<'_> {
@@ -11,6 +11,13 @@ impl Transaction<'_> {
         match self.engine {
             Engine::Sqlite(connection) => Ok(connection.prepare_cached(sql)?.execute(params_from_iter(values))?),
             Engine::Postgres(session) => session.execute(sql, values),
+        }
+    }
+
+    /// Asks a server ahead what will be asked with these values, if nothing changes it before.
+    pub(in crate::store) fn foresee_with(&self, sql: &str, values: &[Value<'_>]) {
+        if let Engine::Postgres(session) = self.engine {
+            session.foresee(sql, values.iter().copied().map(Kept::of).collect());
         }
     }
 

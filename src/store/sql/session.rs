@@ -5,25 +5,25 @@
 //! and nothing is kept in the server's session, so that each transaction may go through another connection of a pooler.
 //!
 //! A way to the server and back costs more than most statements. So what nobody needs to know at once is sent with the next
-//! statement whose answer is needed, at the latest with the commit, which fails if any of it did; and keys are fetched in
-//! advance.
+//! statement whose answer is needed, at the latest with the commit, which fails if any of it did; rows of the same statement
+//! become one statement; what will surely be asked is asked ahead, with the beginning of the transaction; and so are keys.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use super::{Column, OLDEST_VERSION, Parameter, SqlError, Value, dialect};
+use super::kept::{Foreseen, Gathered, Kept, list_of, typed};
+use super::{OLDEST_VERSION, Parameter, SqlError, Value, dialect};
 use crate::store::absence::Patience;
 use crate::store::waiting::Waiting;
 
@@ -34,23 +34,30 @@ pub(in crate::store) const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// How often it is looked whether an answer is still waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How many keys are fetched at once.
-const KEYS_AT_ONCE: usize = 16;
-
 /// A statement on its way.
-type OnItsWay = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
+pub(super) type OnItsWay = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
 
 /// An open connection.
 pub(in crate::store) struct Session {
     /// There until this is dropped.
     runtime: Option<Runtime>,
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     /// What is sent with the next statement.
-    on_their_way: RefCell<Vec<OnItsWay>>,
+    pub(super) on_their_way: RefCell<Vec<OnItsWay>>,
+    /// What the beginning of the transaction gives, once it is there.
+    pub(super) begun: RefCell<Arc<OnceLock<Option<String>>>>,
+    /// What was asked ahead.
+    pub(super) foreseen: RefCell<Vec<Foreseen>>,
+    /// What is not sent yet, since more of the same may come.
+    pub(super) gathered: RefCell<Vec<Gathered>>,
+    /// How many keys will be needed, by what gives them.
+    pub(super) wanted_keys: RefCell<HashMap<&'static str, (&'static str, i64)>>,
     /// Keys that nobody has, by the column that they are for.
-    keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
+    pub(super) keys: RefCell<HashMap<&'static str, VecDeque<i64>>>,
     /// What statements are called there, by what they are called here.
     translated: RefCell<HashMap<Box<str>, Arc<str>>>,
+    /// Whether anything was written since somebody looked.
+    pub(super) has_written: Cell<bool>,
     waiting: Waiting,
     patience: Patience,
 }
@@ -84,8 +91,13 @@ impl Session {
             runtime: Some(runtime),
             client: Arc::new(client),
             on_their_way: RefCell::default(),
+            begun: RefCell::default(),
+            foreseen: RefCell::default(),
+            gathered: RefCell::default(),
+            wanted_keys: RefCell::default(),
             keys: RefCell::default(),
             translated: RefCell::default(),
+            has_written: Cell::default(),
             waiting: Waiting::default(),
             patience,
         })
@@ -104,21 +116,25 @@ impl Session {
 
     /// Carries statements out as they are, and gives the first column of the last row.
     pub(in crate::store) fn simple(&self, sql: &str) -> Result<Option<String>, SqlError> {
-        let messages = self.wait_for(self.client.simple_query(sql))?;
-        Ok(messages.iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        }))
+        self.changes();
+        Ok(last_column(&self.wait_for(self.client.simple_query(sql))?))
     }
 
     /// Carries one statement out, and gives its rows.
     pub(super) fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<tokio_postgres::Row>, SqlError> {
+        if !sql.trim_start().starts_with("SELECT") {
+            self.changes();
+        }
         let sql = self.translated(sql);
-        self.wait_for(self.client.query_typed(&sql, &typed(values)))
+        match self.take_foreseen(&sql, values)? {
+            Some(rows) => Ok(rows),
+            None => self.wait_for(self.client.query_typed(&sql, &typed(values))),
+        }
     }
 
     /// Carries one statement out, and says how many rows it has touched.
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, SqlError> {
+        self.changes();
         let sql = self.translated(sql);
         let touched = self.wait_for(self.client.execute_typed(&sql, &typed(values)))?;
         Ok(usize::try_from(touched).unwrap_or(usize::MAX))
@@ -126,6 +142,8 @@ impl Session {
 
     /// Has a statement carried out on the way to whatever comes next.
     pub(super) fn send(&self, sql: &str, values: Vec<Kept>) {
+        self.changes();
+        self.send_gathered();
         let (client, sql) = (Arc::clone(&self.client), self.translated(sql));
         self.on_their_way.borrow_mut().push(Box::pin(async move {
             let values: Vec<Value<'_>> = values.iter().map(Parameter::value).collect();
@@ -135,6 +153,8 @@ impl Session {
 
     /// Has rows added on the way to whatever comes next, given column by column.
     pub(super) fn send_rows(&self, table: &str, columns: &[&'static str], values: Vec<Vec<Kept>>) {
+        self.changes();
+        self.send_gathered();
         // What no row has is as empty as if it were not named, and has no type.
         let filled: Vec<(&'static str, Type, Vec<Kept>)> = columns
             .iter()
@@ -160,30 +180,44 @@ impl Session {
         }));
     }
 
-    /// Begins a transaction with this. Gives the first column of the last row.
-    pub(in crate::store) fn begin(&self, sql: &str) -> Result<Option<String>, SqlError> {
+    /// Has a transaction begun with this, on the way to whatever comes next.
+    pub(in crate::store) fn begin(&self, sql: String) {
+        self.forget();
+        let begun = Arc::new(OnceLock::new());
+        let (client, told) = (Arc::clone(&self.client), Arc::clone(&begun));
+        *self.begun.borrow_mut() = begun;
+        self.on_their_way.borrow_mut().push(Box::pin(async move {
+            let _only_once = told.set(last_column(&client.simple_query(&sql).await?));
+            Ok(0)
+        }));
+    }
+
+    /// Whether the transaction has begun.
+    pub(in crate::store) fn has_begun(&self) -> bool {
+        self.begun.borrow().get().is_some()
+    }
+
+    /// Undoes the transaction, and what was to be sent is not sent.
+    pub(in crate::store) fn roll_back(&self) -> Result<(), SqlError> {
+        self.forget();
+        self.simple("ROLLBACK").map(drop)
+    }
+
+    /// Something is written: what was asked ahead may not hold any more.
+    fn changes(&self) {
+        self.has_written.set(true);
+        self.foreseen.borrow_mut().clear();
+    }
+
+    fn forget(&self) {
         self.on_their_way.borrow_mut().clear();
+        self.foreseen.borrow_mut().clear();
+        self.gathered.borrow_mut().clear();
+        self.wanted_keys.borrow_mut().clear();
         self.keys.borrow_mut().clear();
-        self.simple(sql)
     }
 
-    /// A key for this column of this table that nobody has, later than all before.
-    pub(super) fn next_key(&self, table: &str, column: &'static str) -> Result<i64, SqlError> {
-        let known = self.keys.borrow_mut().get_mut(column).and_then(VecDeque::pop_front);
-        if let Some(key) = known {
-            return Ok(key);
-        }
-        let sql = format!(
-            "SELECT nextval(pg_get_serial_sequence('tagfleet.{table}', '{column}')) FROM generate_series(1, {KEYS_AT_ONCE})"
-        );
-        let rows = self.query(&sql, &[])?;
-        let mut keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<VecDeque<i64>, _>>()?;
-        let key = keys.pop_front().ok_or(SqlError::NoRow)?;
-        self.keys.borrow_mut().insert(column, keys);
-        Ok(key)
-    }
-
-    fn translated(&self, sql: &str) -> Arc<str> {
+    pub(super) fn translated(&self, sql: &str) -> Arc<str> {
         let mut known = self.translated.borrow_mut();
         if let Some(translated) = known.get(sql) {
             return Arc::clone(translated);
@@ -193,11 +227,12 @@ impl Session {
         translated
     }
 
-    fn wait_for<Answer>(
+    pub(super) fn wait_for<Answer>(
         &self,
         work: impl Future<Output = Result<Answer, tokio_postgres::Error>>,
     ) -> Result<Answer, SqlError> {
         let Some(runtime) = &self.runtime else { return Err(SqlError::NoAnswer) };
+        self.send_gathered();
         let before = self.on_their_way.take();
         self.waiting.begin();
         let answered = after_all(before, work, &self.waiting);
@@ -209,6 +244,14 @@ impl Session {
         }
         Ok(answer?)
     }
+}
+
+/// The first column of the last row.
+fn last_column(messages: &[SimpleQueryMessage]) -> Option<String> {
+    messages.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
 }
 
 /// What comes of work that begins now, unless it takes longer than it may, or than anybody waits for it.
@@ -285,111 +328,4 @@ where
         }
     });
     Ok(client)
-}
-
-/// Each value with its type, so that nobody has to ask the server for it.
-fn typed<'a>(values: &'a [Value<'a>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-    let type_of = |value: &Value<'_>| match value {
-        // To be found out from where it stands.
-        Value::Null => Type::UNKNOWN,
-        Value::Integer(_) => Type::INT8,
-        Value::Real(_) => Type::FLOAT8,
-        Value::Text(_) => Type::TEXT,
-        Value::Blob(_) => Type::BYTEA,
-    };
-    values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
-}
-
-/// The type of a list of such values.
-const fn list_of(value: &Kept) -> Type {
-    match value {
-        Kept::Null | Kept::Integer(_) => Type::INT8_ARRAY,
-        Kept::Real(_) => Type::FLOAT8_ARRAY,
-        Kept::Text(_) => Type::TEXT_ARRAY,
-        Kept::Blob(_) => Type::BYTEA_ARRAY,
-    }
-}
-
-/// A value of any kind that is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::store) enum Kept {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
-impl Column for Kept {
-    fn read(value: Value<'_>) -> Option<Self> {
-        Some(Self::of(value))
-    }
-}
-
-impl Parameter for Kept {
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Null => Value::Null,
-            Self::Integer(number) => Value::Integer(*number),
-            Self::Real(number) => Value::Real(*number),
-            Self::Text(text) => Value::Text(text),
-            Self::Blob(bytes) => Value::Blob(bytes),
-        }
-    }
-}
-
-impl Kept {
-    /// The value, to be kept for longer than what it stands in.
-    pub(super) fn of(value: Value<'_>) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Integer(number) => Self::Integer(number),
-            Value::Real(number) => Self::Real(number),
-            Value::Text(text) => Self::Text(text.to_owned()),
-            Value::Blob(bytes) => Self::Blob(bytes.to_owned()),
-        }
-    }
-}
-
-impl ToSql for Value<'_> {
-    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match *self {
-            Self::Null => Ok(IsNull::Yes),
-            Self::Integer(number) => number.to_sql(of, out),
-            Self::Real(number) => number.to_sql(of, out),
-            // No text there holds a NUL; nothing that is compared does either.
-            Self::Text(text) if text.contains('\0') => text.replace('\0', "").to_sql(of, out),
-            Self::Text(text) => text.to_sql(of, out),
-            Self::Blob(bytes) => bytes.to_sql(of, out),
-        }
-    }
-
-    fn accepts(_of: &Type) -> bool {
-        true
-    }
-
-    to_sql_checked!();
-}
-
-impl<'a> FromSql<'a> for Value<'a> {
-    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(match *of {
-            Type::BOOL => Self::Integer(bool::from_sql(of, raw)?.into()),
-            Type::INT2 => Self::Integer(i16::from_sql(of, raw)?.into()),
-            Type::INT4 => Self::Integer(i32::from_sql(of, raw)?.into()),
-            Type::INT8 => Self::Integer(i64::from_sql(of, raw)?),
-            Type::FLOAT8 => Self::Real(f64::from_sql(of, raw)?),
-            Type::BYTEA => Self::Blob(raw),
-            _ => Self::Text(<&str>::from_sql(of, raw)?),
-        })
-    }
-
-    fn from_sql_null(_of: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self::Null)
-    }
-
-    fn accepts(of: &Type) -> bool {
-        matches!(*of, Type::BOOL | Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT8 | Type::BYTEA)
-            || <&str as FromSql>::accepts(of)
-    }
 }
