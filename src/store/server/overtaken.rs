@@ -175,7 +175,8 @@ async fn what_a_server_lacks_that_takes_over_is_stored_again_each_once_and_the_r
     let kept = granted(&losing, account, run, "9/1h").await;
     pair.leave_behind();
     losing.settle(Settlement { effects: vec![], ..settlement(kept) }).await.expect("an outcome");
-    for _ in 0..8 {
+    // More than the numbers that a server passes over when it takes over.
+    for _ in 0..40 {
         let struck_out = granted(&losing, account, run, "9/1h").await;
         losing.settle(Settlement::never_sent(struck_out.attempt)).await.expect("it is gone");
     }
