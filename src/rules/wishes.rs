@@ -48,14 +48,14 @@ pub(crate) fn wishes<'d>(
         }
         account.count_unshown(machine.shows_tags());
         let mut wished = Vec::new();
-        match of_one(declaration, &judgement, &held, given_last, machine.position(), |wish| wished.push(wish)) {
-            Err(rules) => account.count_conflict(rules, machine),
-            Ok(()) => {
-                let next = held.after(wished.iter().map(|wish| &wish.change));
-                account.count_unsettled(declaration, machine, &judgement, || {
-                    declaration.judge(&fleet.view(declaration, machine, &next), &spellings)
-                });
-            }
+        let judged = of_one(declaration, &judgement, &held, given_last, machine.position(), |wish| wished.push(wish));
+        if let Err(rules) = judged {
+            account.count_conflict(rules, machine);
+        } else {
+            let next = held.after(wished.iter().map(|wish| &wish.change));
+            account.count_unsettled(declaration, machine, &judgement, || {
+                declaration.judge(&fleet.view(declaration, machine, &next), &spellings)
+            });
         }
         for wish in wished {
             if let Change::Tag(TagAction::Add, tag) = &wish.change

@@ -83,7 +83,7 @@ impl SharedConnection {
     /// Takes over what is asked of a server. Must be called within a runtime.
     pub(super) fn start_on(server: Server) -> Self {
         let waiting = server.waiting();
-        Self::start(Engine::Server(Box::new(server)), None, waiting, Arc::default())
+        Self::start(Engine::Server(server), None, waiting, Arc::default())
     }
 
     fn start_with_file(database: Database) -> Self {
@@ -287,10 +287,11 @@ async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>, waiti
 }
 
 /// What carries transactions out.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 enum Engine {
     /// A file, or memory.
     File(Database),
-    Server(Box<Server>),
+    Server(Server),
 }
 
 impl Engine {
