@@ -155,13 +155,8 @@ impl fmt::Display for Note {
             ),
             Self::Decorated { ids, cells, decorations } => {
                 let what = if *ids { "machine id" } else { "machine name" };
-                write!(
-                    formatter,
-                    "{} had {}; {} read without",
-                    counted(*cells, what),
-                    listed(&worn(decorations), 0),
-                    if *cells == 1 { "it is" } else { "they are" }
-                )
+                let read = if *cells == 1 { "it is" } else { "they are" };
+                write!(formatter, "{} had {}; {read} read without", counted(*cells, what), listed(&worn(decorations), 0))
             }
             Self::UnreadCells(cells) => cells.fmt(formatter),
             Self::Accepted { doubt, rows } => {
