@@ -59,7 +59,7 @@ pub(crate) fn keep_secrets(environment: Environment<'_>) {
         PING_URL_VARIABLE,
     ];
     const ADDRESSES: [&str; 6] =
-        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", state::STATE_VARIABLE];
+        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", profile::STATE_VARIABLE];
     let text = |name: &&str| environment(name).and_then(|value| value.into_string().ok());
     for secret in SECRETS.iter().filter_map(text) {
         secrets::keep(&secret.trim_start_matches("Bearer ").into());

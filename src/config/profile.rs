@@ -2,6 +2,9 @@
 
 use std::ffi::OsString;
 
+/// The variable that holds the address of a state on a server.
+pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
+
 /// What the files of settings come to for one call of the program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Profile {
@@ -31,9 +34,12 @@ impl Profile {
         }
     }
 
-    /// A variable of the environment; one that is not set, or empty, is what the profile says in its place.
+    /// A variable of the environment; one that is not set, or empty, is what the profile says in its place. An empty address
+    /// of a state that no profile replaces is told, since one was to be there.
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
-        let set = std::env::var_os(name).filter(|value| !value.is_empty());
-        set.or_else(|| self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
+        let set = std::env::var_os(name);
+        let of_profile = || self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        let said = set.clone().filter(|value| !value.is_empty()).or_else(of_profile);
+        said.or_else(|| set.filter(|_| name == STATE_VARIABLE))
     }
 }

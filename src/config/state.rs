@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::error::ConfigError;
+use super::profile::STATE_VARIABLE;
 use super::state_token;
 use super::variables::{secret, text};
 use crate::cli::GeneralOptions;
 use crate::outside::secrets;
 use crate::store::{PasswordSource, ServerAddress, StatePlace, default_directory};
-
-/// The variable that holds the address of a state on a server.
-pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
 
 /// Where the state is. A rehearsal is nobody else's concern, so that its state is always in a directory of this machine.
 ///

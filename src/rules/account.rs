@@ -1,11 +1,11 @@
 //! What the rules came to, for people and for scripts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::columns::{MachineView, TAGS};
+use super::columns::MachineView;
 use super::declaration::{Declaration, Mode};
 use super::fault::Fault;
 use super::judging::{Judgement, Verdict};
@@ -56,7 +56,7 @@ struct RuleAccount {
     gives: u64,
     undecided: Undecided,
     unread: UnreadOfRule,
-    /// Machines of which it says something else once the plan is carried out.
+    /// Machines of which the next run would make something else, as it reads what this one changes.
     unsettled: u64,
     first_unsettled: Option<String>,
     odd: u64,
@@ -187,25 +187,11 @@ impl Account {
         }
     }
 
-    /// Counts the rules that say something else of a machine in scope once what they wish is done: their conditions read tags
-    /// that the file gives or takes off, and would change their minds every night. Only where one does is `next` asked.
-    pub(super) fn count_unsettled(
-        &mut self,
-        declaration: &Declaration,
-        machine: ListedMachine<'_>,
-        now: &Judgement,
-        next: impl FnOnce() -> Judgement,
-    ) {
-        if !declaration.fields.contains(TAGS) {
-            return;
-        }
-        let next = next();
-        for (number, rule) in self.rules.iter_mut().enumerate() {
-            let says = |judgement: &Judgement| judgement.verdicts.get(number).and_then(Verdict::assignment).cloned();
-            if says(now) != says(&next) {
-                rule.unsettled += 1;
-                rule.first_unsettled.get_or_insert_with(|| called(machine));
-            }
+    /// Counts the rules of these names, of which the next run would make something else of a machine than this one does.
+    pub(super) fn count_unsettled(&mut self, names: &BTreeSet<&str>, machine: ListedMachine<'_>) {
+        for rule in self.rules.iter_mut().filter(|rule| names.contains(rule.name.as_str())) {
+            rule.unsettled += 1;
+            rule.first_unsettled.get_or_insert_with(|| called(machine));
         }
     }
 
@@ -324,7 +310,7 @@ impl Account {
                 };
                 let _written = writeln!(
                     text,
-                    "  \"{name}\" reads tags that this file gives or takes off, so the next run decides otherwise about {machines}"
+                    "  \"{name}\" depends on what this file itself changes, so the next run would undo that or change more on {machines}"
                 );
             }
             if let Some((tag, why)) = &rule.first_odd {

@@ -4,12 +4,16 @@ use super::fault::Fault;
 use super::lookup::Lookup;
 use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup as Found, Row, nearest};
 use crate::input::{HeaderColumns, MachineFields, bare_name, is_spreadsheet_error, list_form};
+use crate::model::DeviceValue;
 use crate::outside::shown;
 
 /// What the API calls fields that an exported list has under another name.
 const ALIASES: [(&str, &str); 2] = [("id", "machineid"), ("devicevalue", "currentdevicevalue")];
 /// The field that holds a machine's tags.
 pub(super) const TAGS: &str = "machineTags";
+
+/// The field that holds the device value.
+pub(super) const VALUE: &str = "currentDeviceValue";
 /// What may stand before the dot of a machine's own field.
 const OF_MACHINES: &str = "machine";
 
@@ -105,6 +109,8 @@ pub(crate) struct MachineView<'m> {
     pub place: usize,
     /// Its tags, the list's and our own of late; `None` when they are not known.
     pub tags: Option<&'m [&'m str]>,
+    /// Its device value, where that is not the list's.
+    pub value: Option<DeviceValue>,
     /// The lookups, joined to the list.
     pub lookups: &'m [Lookup],
 }
@@ -121,6 +127,9 @@ impl Row for MachineView<'_> {
         if let Some(field) = names.get(position) {
             if *field == TAGS {
                 return self.tags.map_or(Cell::Lacking, Cell::List);
+            }
+            if let Some(value) = self.value.filter(|_| *field == VALUE) {
+                return Cell::Text(value.as_str());
             }
             return match self.fields.cell(self.place, position) {
                 "" => Cell::Lacking,

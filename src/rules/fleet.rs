@@ -30,7 +30,7 @@ impl<'f> Fleet<'f> {
         'f: 'm,
     {
         let place = machine.position().index();
-        MachineView { fields: self.fields, place, tags: held.known(), lookups: &declaration.lookups }
+        MachineView { fields: self.fields, place, tags: held.known(), value: None, lookups: &declaration.lookups }
     }
 }
 

@@ -34,6 +34,7 @@ mod input_faults;
 mod inventory;
 mod join;
 mod order_digest;
+mod ownership;
 mod patience;
 mod plan;
 mod planning;

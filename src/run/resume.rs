@@ -11,6 +11,7 @@ use super::RunContext;
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim_by_name;
 use super::deciding_again::{Asked, DecidedRun, decide_again};
+use super::ownership::refuse_owned_by_others;
 use super::planning::{PlanningOptions, end_reason, is_stale, refuse_too_many};
 use super::tenant::Tenant;
 use crate::api::Transport;
@@ -54,6 +55,7 @@ pub(crate) async fn resume<T: Transport>(
         }
         return nothing_left(None, "There is no unfinished run of this tenant and app.", context);
     };
+    refuse_owned_by_others(tenant, &stored).await?;
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;

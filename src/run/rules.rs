@@ -12,6 +12,7 @@ use super::RunContext;
 use super::apply::{Application, ApplyOrder};
 use super::input::{CheckedInput, RulesOfInput};
 use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_file};
+use super::ownership::overlaps;
 use super::plan::plan;
 use super::planning::{PlanningOptions, plan_over, warn_of_tags};
 use super::rules_report::{refuse_faults, refuse_short_list};
@@ -267,27 +268,6 @@ async fn taken_off<T: Transport>(tenant: &Tenant<T>, path: &str) -> Result<Vec<(
         let removed = done.filter(|operation| matches!(operation.change, Change::Tag(TagAction::Remove, _)));
         taken_off.extend(removed.map(|operation| (operation.machine, operation.change)));
     }
-}
-
-/// What another file owns, too.
-fn overlaps(declaration: &Declaration, in_force: &[DeclarationInForce]) -> Vec<Fault> {
-    let others = in_force.iter().filter(|other| other.declared.name != declaration.name);
-    let faults = others.filter_map(|other| {
-        let prefixes = other.declared.prefixes.iter().cloned().map(Owned::Prefix);
-        let theirs: Vec<Owned> = prefixes.chain(other.declared.tags.iter().cloned().map(Owned::Tag)).collect();
-        let (own, their) = declaration.own.first_overlap(&theirs)?;
-        let (name, path) = (shown(&other.declared.name), shown(&other.path));
-        let since = other.since.strftime("%Y-%m-%d");
-        Some(Fault {
-            line: own.line,
-            message: format!(
-                "{} overlaps with {their}, which the rules \"{name}\" of {path} own since {since}",
-                own.value
-            ),
-            hint: Some(format!("own something else, or give theirs back: tagfleet rules --release \"{name}\"")),
-        })
-    });
-    faults.collect()
 }
 
 /// Says that the name of a file is that of another one, whose tags it takes over.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoding::{damaged, timestamp};
 use super::forms::{AccountKey, RunKey};
-use super::sql::{SqlError, Transaction, params};
+use super::sql::{Optional, SqlError, Transaction, params};
 use super::{Reader, Store, StoreError};
 
 /// What a file of rules declared, as far as later runs need it.
@@ -58,6 +58,22 @@ impl Reader {
                     })
                 })?;
                 declarations.collect()
+            })
+            .await
+    }
+}
+
+impl Reader {
+    /// What the rules declare that a run carries out; `None` where it carries out none.
+    pub async fn declared(&self, run: RunKey) -> Result<Option<Declared>, StoreError> {
+        self.connection
+            .run(move |transaction| {
+                let content: Option<String> = transaction
+                    .prepare_cached("SELECT content FROM declaration_of_run WHERE run_key = ?1")?
+                    .query_row([run.0], |row| row.get(0))
+                    .optional()?;
+                let declared = content.map(|content| serde_json::from_str(&content)).transpose();
+                declared.map_err(|_error| damaged(0, "a declaration of rules"))
             })
             .await
     }

@@ -147,8 +147,16 @@ impl Store {
         let now = self.clock.wall_time().into();
         self.writer
             .run(move |transaction| {
+                // On a server, whoever is still waited for after a takeover may have called what nobody else knows of.
+                let is_known = match transaction.sqlite() {
+                    Some(_) => "TRUE",
+                    None => "reign = (SELECT reign FROM custody)",
+                };
                 transaction.execute(
-                    "DELETE FROM process WHERE ended = 1 AND process_key NOT IN (SELECT process_key FROM run)",
+                    &format!(
+                        "DELETE FROM process
+                         WHERE ended = 1 AND process_key NOT IN (SELECT process_key FROM run) AND {is_known}"
+                    ),
                     params![],
                 )?;
                 match lock_directory {

@@ -201,6 +201,22 @@ fn what_a_name_owns_no_other_file_may_own_until_it_is_released() {
 }
 
 #[test]
+fn a_run_of_rules_of_which_another_file_owns_something_now_is_not_gone_on_with() {
+    let server = Tenant::of(machines()).serve();
+    let folder = Folder::new();
+    let left = exits(over(&server, &folder, FLEET, "apply fleet.toml --yes --limit 2 --json"), 0).object();
+    let left = format!("resume {} --yes", left["run_id"].as_str().expect("a run"));
+    exits(run(&server, &folder, "rules --release fleet-eu"), 0);
+    let other = FLEET.replace("fleet-eu", "fleet-us").replace("'ber'", "'nobody'");
+    exits(over(&server, &folder, &other, "apply fleet.toml --yes"), 0);
+    let refused = exits(run(&server, &folder, &left), 3);
+    let told = "of which the prefix \"SITE-\" overlaps with the prefix \"SITE-\", which the rules \"fleet-us\" of";
+    assert!(refused.messages.contains(told), "{}", refused.messages);
+    exits(run(&server, &folder, "rules --release fleet-us"), 0);
+    exits(run(&server, &folder, &left), 0);
+}
+
+#[test]
 fn who_takes_over_a_name_is_told_whose_it_was() {
     let server = Tenant::of(machines()).serve();
     let folder = Folder::new();

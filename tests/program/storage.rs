@@ -398,3 +398,19 @@ fn a_list_of_passwords_that_everybody_can_read_is_warned_of() {
         assert!(said.contains(&format!("{name} can be read by every account on this computer")), "{said}");
     }
 }
+
+#[test]
+fn an_empty_address_of_a_state_is_refused_where_no_directory_is_named() {
+    let folder = Folder::new();
+    for (words, directory, expected) in
+        [(&["runs"][..], None, 2), (&["apply", "input.csv", "--yes"][..], None, 2), (&["runs"][..], Some("state"), 0)]
+    {
+        folder.write("input.csv", "machineId,value\n");
+        let mut command = folder.command();
+        command.env_remove("TAGFLEET_STATE_DIR").env("TAGFLEET_STATE", "").env("TAGFLEET_TOKEN", "a").args(words);
+        command.envs(directory.map(|directory| ("TAGFLEET_STATE_DIR", folder.path(directory))));
+        let ended = crate::process::Program::start(command, None, true).end();
+        assert_eq!(ended.status, Some(expected), "{words:?}: {}", ended.messages);
+        assert_eq!(ended.messages.contains("TAGFLEET_STATE is empty"), expected == 2, "{}", ended.messages);
+    }
+}

@@ -127,17 +127,34 @@ fn a_rule_that_would_change_its_mind_the_next_night_is_told() {
     let rule = |name: &str, condition: &str, tag: &str| {
         format!("[[rule]]\nname = '{name}'\nwhere = \"{condition}\"\ntag = '{tag}'\n")
     };
+    let told = |rules: &str, machines: &[MachineRecord]| {
+        let mut declaration = declaration(&format!("{HEAD}{rules}")).expect("rules");
+        let (_, account) = Listed::of(machines.to_vec()).judged(&mut declaration, &BTreeMap::new()).expect("no fault");
+        account.text()
+    };
     let flips = rule("untagged", "isempty(machineTags)", "SITE-NEW");
     let stays = rule("by hand", "set_has_element(machineTags, 'VIP')", "TIER-0");
     let follows = rule("follows", "set_has_element(machineTags, 'TIER-0')", "SITE-X");
-    let mut declaration = declaration(&format!("{HEAD}{flips}{stays}{follows}")).expect("rules");
     let machines = [machine("a", &[]), machine("b", &["SITE-NEW"]), machine("c", &["VIP"]), machine("d", &["TIER-1"])];
-    let (_, account) = Listed::of(machines).judged(&mut declaration, &BTreeMap::new()).expect("no fault");
-    insta::assert_snapshot!(account.text(), @r#"
+    insta::assert_snapshot!(told(&format!("{flips}{stays}{follows}"), &machines), @r#"
     Rules of fleet: 4 of 4 machines in scope.
-      "untagged" reads tags that this file gives or takes off, so the next run decides otherwise about 3 machines, the first is a
-      "follows" reads tags that this file gives or takes off, so the next run decides otherwise about c
+      "untagged" depends on what this file itself changes, so the next run would undo that or change more on 3 machines, the first is a
+      "follows" depends on what this file itself changes, so the next run would undo that or change more on c
     "#);
+    let valued = |value: &str| MachineRecord { device_value: Some(value.into()), ..machine(value, &[]) };
+    let machines = ["Normal", "High"].map(valued);
+    let tagged =
+        "[[rule]]\nname = 'raises'\nwhere = \"currentDeviceValue == 'Normal'\"\ntag = 'TIER-0'\nvalue = 'High'\n";
+    insta::assert_snapshot!(told(tagged, &machines), @r#"
+    Rules of fleet: 2 of 2 machines in scope.
+      "raises" depends on what this file itself changes, so the next run would undo that or change more on Normal
+    "#);
+    // A value that is given no more stays, and so does a machine that is out of scope.
+    let raises = tagged.replace("tag = 'TIER-0'\n", "");
+    let scope = "[scope]\nwhere = \"isempty(machineTags)\"\n";
+    assert_eq!(told(&raises, &machines), "Rules of fleet: 2 of 2 machines in scope.\n");
+    let scoped = format!("{scope}{}", rule("all", "isnotempty(computerDnsName)", "SITE-X"));
+    assert_eq!(told(&scoped, &machines), "Rules of fleet: 2 of 2 machines in scope.\n");
 }
 
 #[test]

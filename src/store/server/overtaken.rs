@@ -345,6 +345,28 @@ async fn where_nobody_is_known_to_have_been_at_work_somebody_may_have_been_and_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_died_at_a_takeover_is_not_forgotten_before_it_counts_what_may_be_missing_of_him() {
+    let Some(mut pair) = Pair::start() else { return };
+    let dead = pair.store(1).await;
+    let account = dead.account("tenant", "app").await.expect("an account");
+    pair.leave_behind();
+    call(&dead, account, None).await;
+    dead.identity.heartbeats.iter().for_each(super::heartbeats::Heartbeats::stop);
+    pair.fail_over();
+    pair.line.mend();
+    pair.number("WITH silent AS (UPDATE tagfleet.process SET seen_at = 0 RETURNING 1) SELECT count(*) FROM silent");
+    let fresh = pair.store(70).await;
+    pair.let_time_pass();
+    fresh.prune(Duration::from_hours(2400)).await.expect("the store works");
+    let admission = asked_until_all_are_back(&pair, &fresh, account).await;
+    assert!(matches!(admission, Admission::Refused(Refusal::Window { .. })), "{admission:?}");
+    let unknown = fresh.unknown_calls().await.expect("an answer").expect("calls of which nobody knows");
+    assert_eq!(unknown.why, Uncertainty::DiedAtTakeover);
+    fresh.prune(Duration::from_hours(2400)).await.expect("the store works");
+    assert_eq!(pair.number("SELECT count(*) FROM tagfleet.process"), 1, "then he is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_whose_beginning_is_lost_finds_that_out_also_where_its_number_was_given_to_another() {
     let Some(mut pair) = Pair::start() else { return };
     let before = pair.store(1).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::between::Line;
 use super::cluster;
-use super::tests::{new_run, request, settlement, up_for};
+use super::tests::{Claimed, claimed, make_calls, new_run, request, settlement, up_for};
 use crate::clock::BootTime;
 use crate::model::{Change, ChangeKind, DeviceValue, Held, MachineId, OperationId};
 use crate::store::sql::{Transaction, params};
@@ -12,22 +12,11 @@ use crate::store::{Admission, InputChunk, NewOperation, NewRun, OperationState, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
-    let Some(place) = cluster::new_place() else { return };
-    let line = Line::to(&place);
-    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
-    let account = store.account("tenant", "app").await.expect("an account");
-    let run = new_run(&store, account, "first").await;
-    store.claim_run(run).await.expect("an answer");
+    let Some(Claimed { place, line, store, account, run }) = claimed().await else { return };
     let (before, statements) = (line.flights(), line.statements());
     let callers = (0..16).map(|_| {
         let store = store.clone();
-        tokio::spawn(async move {
-            for _ in 0..10 {
-                let admission = store.admit(request(account, Some(run), "off")).await.expect("an answer");
-                let Admission::Granted(ticket) = admission else { panic!("{admission:?}") };
-                store.settle(settlement(ticket)).await.expect("an outcome");
-            }
-        })
+        tokio::spawn(async move { make_calls(&store, account, Some(run), 10, || ()).await })
     });
     for caller in callers.collect::<Vec<_>>() {
         caller.await.expect("no panic");
@@ -41,12 +30,7 @@ async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_alone_takes_five_ways_to_the_server_and_shows_that_its_process_lives() {
-    let Some(place) = cluster::new_place() else { return };
-    let line = Line::to(&place);
-    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
-    let account = store.account("tenant", "app").await.expect("an account");
-    let run = new_run(&store, account, "first").await;
-    store.claim_run(run).await.expect("an answer");
+    let Some(Claimed { place, line, store, account, run }) = claimed().await else { return };
     // For the quota its calls are asked for once more, when it is known how many are in flight.
     for (quota, ways) in [("off", 4), ("1000/1m", 5)] {
         let never = "UPDATE tagfleet.process SET seen_at = 0";

@@ -297,8 +297,34 @@ async fn the_path_of_an_input_counts_only_on_the_host_that_has_named_it() {
     }
 }
 
+/// A run that a process is at, and the line over which it asks the server.
+pub(super) struct Claimed {
+    pub(super) place: cluster::Place,
+    pub(super) line: Line,
+    pub(super) store: Store,
+    pub(super) account: AccountKey,
+    pub(super) run: RunKey,
+}
+
+/// A run that a process is at, alone on a database of its own.
+pub(super) async fn claimed() -> Option<Claimed> {
+    let place = cluster::new_place()?;
+    let line = Line::to(&place);
+    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
+    let account = store.account("tenant", "app").await.expect("an account");
+    let run = new_run(&store, account, "first").await;
+    store.claim_run(run).await.expect("an answer");
+    Some(Claimed { place, line, store, account, run })
+}
+
 /// Makes so many calls of a run, one after the other.
-async fn make_calls(store: &Store, account: AccountKey, run: Option<RunKey>, count: usize, before: impl Fn()) {
+pub(super) async fn make_calls(
+    store: &Store,
+    account: AccountKey,
+    run: Option<RunKey>,
+    count: usize,
+    before: impl Fn(),
+) {
     for _ in 0..count {
         before();
         let admission = store.admit(request(account, run, "off")).await.expect("an answer");
@@ -310,12 +336,7 @@ async fn make_calls(store: &Store, account: AccountKey, run: Option<RunKey>, cou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_takes_place_once() {
-    let Some(place) = cluster::new_place() else { return };
-    let line = Line::to(&place);
-    let store = Store::open_on(&line.address(&place), up_for(1)).await.expect("a store");
-    let account = store.account("tenant", "app").await.expect("an account");
-    let run = new_run(&store, account, "first").await;
-    store.claim_run(run).await.expect("an answer");
+    let Some(Claimed { place, line, store, account, run }) = claimed().await else { return };
     make_calls(&store, account, Some(run), 5, || line.lose_an_answer_after(0)).await;
     assert_eq!(line.lost(), 10, "of each call's two commits the answers are lost");
     let written = "SELECT (SELECT count(*) || ' ' || count(ended) FROM tagfleet.attempt) || ' ' ||

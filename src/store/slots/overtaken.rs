@@ -9,9 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::later_writes;
 use super::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_writes};
-use crate::model::{DeviceValue, Held, MayHold, OperationId, Slot, is_retagging_of_all};
+use crate::model::{Held, MachineId, MayHold, OperationId, Slot, Tag, is_retagging_of_all};
 use crate::store::attempt::AttemptKey;
-use crate::store::encoding::CHANGE_REMOVE_TAG;
 use crate::store::forms::{OperationState, RunKey, RunState, UNDO_PREFIX};
 use crate::store::slot_write::SlotWrite;
 use crate::store::sql::{SqlError, Transaction, params};
@@ -28,8 +27,8 @@ impl Reader {
     }
 
     /// What runs that were decided about later, and have come to their end, found to be so as they were asked, where this run
-    /// still wants something else; sorted by attempt, as if each had written it then. Where one asked for that without a row,
-    /// what it found is not known but for not being what this run wants.
+    /// still wants something else; sorted by attempt, as if each had written it then. That also holds
+    /// of tags which one asked to be absent without a row that says so.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -91,7 +90,7 @@ pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunK
 struct LaterRun {
     key: RunKey,
     decided_after: AttemptKey,
-    /// Whether it carries out rules of the same name: what these do not give any more has no row.
+    /// Whether both carry out rules of one name: what these do not give a machine any more has no row.
     is_of_same_rules: bool,
     /// Whether it took a tag off wherever that was: machines that did not have it have no row.
     is_everywhere: bool,
@@ -103,9 +102,7 @@ fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Slot
         .prepare_cached(
             "SELECT later.run_key, later.decided_after, later.input_path, EXISTS (
                  SELECT 1 FROM declaration_of_run AS own JOIN declaration_of_run AS other USING (name)
-                 WHERE other.run_key = later.run_key AND (own.run_key = run.run_key OR own.run_key IN
-                     (SELECT undone.run_key FROM run AS undone WHERE run.kind = 'undo'
-                         AND run.input_path = ?3 || undone.run_id)))
+                 WHERE other.run_key = later.run_key AND own.run_key = run.run_key)
              FROM run AS later JOIN run USING (account_key, host)
              WHERE run.run_key = ?1 AND later.run_key <> ?1 AND later.state = ?2
                  AND (later.decided_after, later.run_key) > (run.decided_after, run.run_key)
@@ -132,14 +129,11 @@ fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Slot
     })?;
     let mut findings = Vec::new();
     for later in later.into_iter().filter(|_| !wishes.is_empty()) {
-        let removed = if later.is_everywhere { removed_tags(transaction, later.key)? } else { HashSet::new() };
-        let is_taken_off = |wish: &SlotWrite| {
-            wish.wrote == Held::Present && wish.slot.tag.as_ref().is_some_and(|tag| removed.contains(tag.as_str()))
-        };
+        let absent = later.absent(transaction)?;
         let attempt = Some(later.decided_after);
-        let over = wishes.values().filter(|wish| later.is_of_same_rules || is_taken_off(wish));
+        let over = wishes.values().filter(|wish| wish.wrote == Held::Present && absent.holds(&wish.slot));
         findings.extend(over.map(|wish| {
-            let (wrote, found) = (anything_but(wish.wrote), MayHold::NOTHING);
+            let (wrote, found) = (Held::Absent, MayHold::NOTHING);
             SlotWrite { run: later.key, wrote, found, surely: true, answered: true, attempt, ..wish.clone() }
         }));
         each_wish(transaction, later.key, &[OperationState::Unchanged], |found, _operation| {
@@ -151,24 +145,39 @@ fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Slot
     Ok(findings)
 }
 
-/// The tags that a run takes off some machine.
-fn removed_tags(transaction: &Transaction<'_>, run: RunKey) -> Result<HashSet<String>, SqlError> {
-    transaction
-        .prepare_cached(&format!(
-            "SELECT DISTINCT tag.tag FROM operation {WITH_TAG}
-             WHERE operation.run_key = ?1 AND operation.change_kind = {CHANGE_REMOVE_TAG}"
-        ))?
-        .query_map([run.0], |row| row.get(0))?
-        .collect()
+/// Tags that a run asks to be absent, without a row that says so where they were absent already.
+#[derive(Default)]
+struct Absent {
+    /// Those that are to be nowhere.
+    everywhere: HashSet<Tag>,
+    /// Machines that get no tag of the same rules but those of `asked`. Of others nothing was decided, or they are out of scope.
+    machines: HashSet<MachineId>,
+    /// What has rows.
+    asked: HashSet<Slot>,
 }
 
-/// What is not so where this is. What is so instead, nobody asks.
-const fn anything_but(held: Held) -> Held {
-    match held {
-        Held::Present => Held::Absent,
-        Held::Absent => Held::Present,
-        Held::Value(DeviceValue::Low) => Held::Value(DeviceValue::Normal),
-        Held::Value(_) | Held::Unknown => Held::Value(DeviceValue::Low),
+impl Absent {
+    fn holds(&self, slot: &Slot) -> bool {
+        let Some(tag) = &slot.tag else { return false };
+        self.everywhere.contains(tag) || self.machines.contains(&slot.machine) && !self.asked.contains(slot)
+    }
+}
+
+impl LaterRun {
+    fn absent(&self, transaction: &Transaction<'_>) -> Result<Absent, SqlError> {
+        let mut absent = Absent::default();
+        if self.is_everywhere || self.is_of_same_rules {
+            each_wish(transaction, self.key, &OperationState::ALL, |wish, _operation| {
+                if self.is_of_same_rules {
+                    absent.machines.insert(wish.slot.machine.clone());
+                    absent.asked.insert(wish.slot.clone());
+                }
+                if self.is_everywhere && wish.wrote == Held::Absent {
+                    absent.everywhere.extend(wish.slot.tag);
+                }
+            })?;
+        }
+        Ok(absent)
     }
 }
 

@@ -278,17 +278,19 @@ async fn a_run_that_was_gone_on_with_since_is_more_than_its_undo_knows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rules_that_were_carried_out_later_go_before_an_older_run_of_the_same_name_whatever_rows_they_had() {
+async fn what_rules_of_the_same_name_do_not_give_a_machine_any_more_is_not_brought_back_by_an_older_run() {
     let place = Place::new();
     let process = place.process().await;
     let declare = async |run, name: &str| {
         let declared = Declared { name: name.to_owned(), ..Declared::default() };
         process.store.declare(run, declared).await.expect("the store works");
     };
-    let older = process.run("older", &[("+A", Held::Absent), ("High", NORMAL), ("+B", Held::Absent)]).await;
+    let present = Held::Present;
+    let changes = [("+A", Held::Absent), ("High", NORMAL), ("+B", Held::Absent), ("+C", Held::Absent), ("-D", present)];
+    let older = process.run("older", &changes).await;
     declare(older, "fleet").await;
     process.done(older, &[2]).await;
-    let undo = process.run_of("undo", &name_of_undo("older"), RunKind::Undo, &[("-B", Held::Present)]).await;
+    let undo = process.run_of("undo", &name_of_undo("older"), RunKind::Undo, &[("-B", present)]).await;
     let other = process.run("other", &[("+C", Held::Absent)]).await;
     let open = async || {
         let mut open = [0; 3];
@@ -297,11 +299,13 @@ async fn rules_that_were_carried_out_later_go_before_an_older_run_of_the_same_na
         }
         open
     };
-    let later = process.run("later", &[("Low", Held::Value(DeviceValue::Low))]).await;
+    // It says something of each machine, and that the fourth is to have this very tag.
+    let changes = [("+E", present), ("+E", present), ("+E", present), ("+C", Held::Absent), ("+E", present)];
+    let later = process.run("later", &changes).await;
     declare(later, "fleet").await;
-    assert_eq!(open().await, [2, 1, 1], "it has not come to its end");
+    assert_eq!(open().await, [4, 1, 1], "it has not come to its end");
     process.store.set_run_state(later, RunState::Finished).await.expect("the store works");
-    assert_eq!(open().await, [0, 0, 1]);
+    assert_eq!(open().await, [3, 1, 1], "nobody gives the first machine its tag any more");
     process.run_of("other undo", &name_of_undo("later"), RunKind::Undo, &[]).await;
-    assert_eq!(open().await, [2, 1, 1], "what was taken back asks for nothing");
+    assert_eq!(open().await, [4, 1, 1], "what was taken back asks for nothing");
 }
