@@ -6,6 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+/// A longer cell of a table stands out of its column. (The standard library ends the program where a width passes 65,535.)
+pub(crate) const WIDEST_CELL_CHARACTERS: usize = 48;
+
 /// A count with a comma after every three digits.
 pub(crate) fn group_digits(count: u64) -> String {
     let digits = count.to_string();

@@ -9,6 +9,7 @@ use crate::config::state_directory;
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
 use crate::report::{Ending, Screen};
+use crate::words::WIDEST_CELL_CHARACTERS;
 
 /// Shows them.
 pub(super) fn config(
@@ -68,15 +69,12 @@ fn text(settings: &[SettingInForce], general: &GeneralOptions) -> String {
         lines.iter().map(|line| column(line).chars().count()).max().unwrap_or_default()
     };
     let keys = widest(|[key, ..]| key);
-    let values = widest(|[_, value, _]| value).min(WIDEST_VALUE_CHARACTERS);
+    let values = widest(|[_, value, _]| value).min(WIDEST_CELL_CHARACTERS);
     for [key, value, origin] in &lines {
         let _infallible = writeln!(text, "{}", format!("{key:keys$}  {value:values$}  {origin}").trim_end());
     }
     text
 }
-
-/// A longer value stands out of its column.
-const WIDEST_VALUE_CHARACTERS: usize = 48;
 
 fn line(setting: &SettingInForce) -> [String; 3] {
     let kind = match &setting.origin {

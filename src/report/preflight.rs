@@ -9,6 +9,7 @@ use super::problem::Problem;
 use super::screen::{OutputError, Screen};
 use super::style::Style;
 use crate::outside::masked_ours;
+use crate::words::WIDEST_CELL_CHARACTERS;
 
 /// Columns of the longest name of what is looked at.
 const NAME_COLUMNS: usize = 16;
@@ -74,6 +75,7 @@ impl Preflight {
         let mut text = "as follows".to_owned();
         let longest_name = settings.iter().map(|setting| setting.name.chars().count()).max().unwrap_or(0);
         let longest = settings.iter().map(|setting| setting.value.chars().count()).max().unwrap_or(0);
+        let longest = longest.min(WIDEST_CELL_CHARACTERS);
         for Setting { name, value, origin } in settings {
             let _infallible = write!(text, "\n    {name:<longest_name$}  {value:<longest$}  {origin}");
         }

@@ -13,7 +13,7 @@ use super::style::Style;
 use crate::api::CallKind;
 use crate::outside::{shell_word, shown};
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
-use crate::words::{counted, group_digits, minute, second};
+use crate::words::{WIDEST_CELL_CHARACTERS, counted, group_digits, minute, second};
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -76,7 +76,7 @@ fn write_table(text: &mut String, runs: &[&RunEntry], time_zone: &TimeZone) {
     let lines: Vec<[String; HEAD.len()]> = runs.iter().map(cells).collect();
     let widths: [usize; HEAD.len()] = std::array::from_fn(|column| {
         let cells = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
-        cells.chain(HEAD.get(column).map(|name| name.len())).max().unwrap_or(0)
+        cells.chain(HEAD.get(column).map(|name| name.len())).max().unwrap_or(0).min(WIDEST_CELL_CHARACTERS)
     });
     let row = |cells: [&str; HEAD.len()]| {
         let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();

@@ -10,7 +10,7 @@ use crate::clock::{SharedClock, sleep_until};
 use crate::dispatch::Spent;
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::describe_holders;
-use crate::store::{Claim, Holder, RunKey, Store, StoredRun};
+use crate::store::{Claim, Holder, RunKey, RunState, Store, StoredRun};
 
 /// How often to look whether a run that is in the way is over.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -28,7 +28,11 @@ pub(super) async fn claim_by_name<T: Transport>(
     loop {
         let waited = tenant.clock.boot_time().since(began);
         let patience = tenant.patience(lock_wait.map(|wait| wait.saturating_sub(waited)));
-        let Err(error) = claim(store, run.key, &patience, context).await else { return Ok(run) };
+        let error = match claim(store, run.key, &patience, context).await {
+            // Whoever was at it may have brought it to its end, or taken it back.
+            Ok(state) => return Ok(StoredRun { state, ..run }),
+            Err(error) => error,
+        };
         let today = store.run_by_id(&run.description.run_id).await?;
         if today.key == run.key {
             return Err(error);
@@ -37,18 +41,19 @@ pub(super) async fn claim_by_name<T: Transport>(
     }
 }
 
-/// Lets the run begin when no other is in its way. If one is and stays so, nothing is left of a run that has not begun.
+/// Lets the run begin when no other is in its way, and says how it stood. If one is and stays so, nothing is left of a run that
+/// has not begun.
 pub(super) async fn claim(
     store: &Store,
     run: RunKey,
     patience: &Patience,
     context: &mut RunContext,
-) -> Result<(), CommandError> {
+) -> Result<RunState, CommandError> {
     let give_up = patience.end();
     let mut told: Vec<Holder> = Vec::new();
     loop {
         let holders = match store.claim_run(run).await? {
-            Claim::Granted => return Ok(()),
+            Claim::Granted(state) => return Ok(state),
             Claim::Held(holders) => holders,
         };
         let waited = match give_up {

@@ -216,7 +216,7 @@ impl StoreError {
                 "it or its journal ({}-wal) was removed or damaged, or an older copy was put in its place: if there is a \
                  newer copy of the whole directory, put it back. Otherwise go on with tagfleet apply: it reads the tenant \
                  again, and waits until the quota is surely free",
-                path.display()
+                shown(path)
             ),
             Self::RunLost { .. } => {
                 "to run its file again does no harm: what the tenant has already costs no call".to_owned()
@@ -229,7 +229,7 @@ impl StoreError {
             Self::Moved { path } => format!(
                 "nothing more was sent: put {} back as it was, or name another with --state-dir, then run the same \
                  command again",
-                path.display()
+                shown(path)
             ),
             Self::Database { path, source } => return hint_for_database(path, source),
             Self::AnswersLost { path, source, .. } => format!(

@@ -16,7 +16,7 @@ use super::slots::unheard_operations;
 use super::sql::deeds::Deed;
 use super::sql::hot::NumberedRow;
 use super::sql::{Optional, SqlError, Transaction, Value, params};
-use super::timelines::Timelines;
+use super::timelines::{PausedUntil, Timelines};
 use super::{Reader, Store, StoreError, timelines, unknown_calls};
 use crate::clock::{BootTime, Clock};
 use crate::model::{Bucket, OperationId};
@@ -216,7 +216,8 @@ fn admit(
         }
         let mut decision = decide(transaction, request, timelines)?;
         if decision != Decision::Start && transaction.has_gathered() {
-            // What was settled in this transaction may have made room.
+            // What was settled in this transaction may have made room, and is in no answer to what was asked ahead.
+            transaction.send_gathered();
             decision = decide(transaction, request, timelines)?;
         }
         match decision {
@@ -249,8 +250,10 @@ fn decide(
     let in_flight = count_in_flight(transaction, request.account, &request.counted_buckets)?;
     if transaction.sqlite().is_none() {
         // For all limits at once.
-        for room in request.quota.limits().iter().filter_map(|limit| limit.calls.get().checked_sub(in_flight)) {
-            foresee_nth_latest_end(transaction, request, timelines, room);
+        for limit in request.quota.limits() {
+            if let Some(before) = limit.calls.get().checked_sub(in_flight + 1) {
+                foresee_latest_end(transaction, request, timelines, before);
+            }
         }
     }
     let nth_latest_end = |n| believed(nth_latest_end(transaction, request, timelines, n)?, timelines.now);
@@ -328,10 +331,6 @@ fn paused_until(
     Ok(latest)
 }
 
-/// Until when a bucket pauses, by which clock.
-#[derive(Clone, Copy)]
-pub(super) struct PausedUntil(Option<(i64, BootTime)>);
-
 /// Until when a bucket pauses, on our clock.
 pub(super) fn pause(
     transaction: &Transaction<'_>,
@@ -378,9 +377,8 @@ fn of_one_clock(request: &AttemptRequest, timelines: &Timelines) -> Option<(u8, 
     }
 }
 
-/// Asks ahead what [`nth_latest_end`] asks.
-fn foresee_nth_latest_end(transaction: &Transaction<'_>, request: &AttemptRequest, timelines: &Timelines, n: u32) {
-    let skipped = n.saturating_sub(1);
+/// Asks ahead what [`nth_latest_end`] asks: for the latest end but so many.
+fn foresee_latest_end(transaction: &Transaction<'_>, request: &AttemptRequest, timelines: &Timelines, skipped: u32) {
     if let Some((bucket, other)) = of_one_clock(request, timelines) {
         transaction.foresee(OF_ONE_CLOCK, params![request.account.0, timelines.own, bucket, other, skipped]);
     } else {

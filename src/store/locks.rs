@@ -13,7 +13,7 @@ use std::hash::BuildHasher;
 use foldhash::quality::FixedState;
 use jiff::Timestamp;
 
-use super::encoding::{CHANGE_DEVICE_VALUE, timestamp};
+use super::encoding::{CHANGE_DEVICE_VALUE, damaged, timestamp};
 use super::forms::{OperationState, RunKey, RunState};
 use super::identity::ProcessIdentity;
 use super::sql::{Optional, Row, SqlError, Transaction, params};
@@ -27,10 +27,17 @@ const PAGE: u32 = 20_000;
 /// The answer to a run that wants to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It is [`RunState::Running`], and belongs to this process.
-    Granted,
+    /// It is [`RunState::Running`], and belongs to this process. This it was before.
+    Granted(RunState),
     /// These are in its way; nothing was changed.
     Held(Vec<Holder>),
+}
+
+#[cfg(test)]
+impl Claim {
+    pub(crate) fn is_granted(&self) -> bool {
+        matches!(self, Self::Granted(_))
+    }
 }
 
 /// A run under way that is in another's way.
@@ -76,11 +83,11 @@ pub struct Overlap {
 
 /// What the transaction found that lets a run begin.
 enum Attempt {
-    Begun,
+    Begun(RunState),
     NoSuchRun,
     NeverBegan(String),
     SameRun(Holder),
-    Unchecked(Vec<Holder>),
+    Unchecked(RunState, Vec<Holder>),
 }
 
 impl Store {
@@ -92,16 +99,16 @@ impl Store {
         let mut checked = HashSet::new();
         let mut own = None;
         loop {
-            let others = match self.try_claim(run, checked.clone()).await? {
-                Attempt::Begun => return Ok(Claim::Granted),
+            let (state, others) = match self.try_claim(run, checked.clone()).await? {
+                Attempt::Begun(state) => return Ok(Claim::Granted(state)),
                 Attempt::NoSuchRun => return Err(StoreError::NoSuchRun(format!("number {}", run.0))),
                 Attempt::NeverBegan(run_id) => return Err(StoreError::NeverBegan(run_id)),
                 Attempt::SameRun(holder) => return Ok(Claim::Held(vec![holder])),
-                Attempt::Unchecked(others) => others,
+                Attempt::Unchecked(state, others) => (state, others),
             };
             let own = match &mut own {
                 Some(own) => own,
-                none => none.insert(self.targets_to_come(run).await?),
+                none => none.insert(self.targets_to_come(run, state).await?),
             };
             let mut holders = Vec::new();
             for mut other in others {
@@ -144,11 +151,11 @@ impl Store {
                     return Ok(Attempt::NoSuchRun);
                 };
                 if holder.process_key != own_process {
-                    let is_taken = state == RunState::Preparing.as_str() || state == RunState::Running.as_str();
+                    let is_taken = matches!(state, RunState::Preparing | RunState::Running);
                     if is_taken && identity.is_alive(transaction, holder.process_key)? {
                         return Ok(Attempt::SameRun(holder));
                     }
-                    if state == RunState::Preparing.as_str() {
+                    if state == RunState::Preparing {
                         return Ok(Attempt::NeverBegan(holder.run_id));
                     }
                     // Elsewhere a process that seems dead may still be sending.
@@ -168,24 +175,27 @@ impl Store {
                     }
                 }
                 if !unchecked.is_empty() {
-                    return Ok(Attempt::Unchecked(unchecked));
+                    return Ok(Attempt::Unchecked(state, unchecked));
                 }
                 transaction.execute(
                     "UPDATE run SET state = ?2, process_key = ?3, last_activity_at = ?4 WHERE run_key = ?1",
                     params![run.0, RunState::Running.as_str(), own_process, now],
                 )?;
-                Ok(Attempt::Begun)
+                Ok(Attempt::Begun(state))
             })
             .await
     }
 
-    /// What the run has still to change, sorted.
-    async fn targets_to_come(&self, run: RunKey) -> Result<Vec<u128>, StoreError> {
+    /// What the run that stood so has still to change, sorted.
+    async fn targets_to_come(&self, run: RunKey, state: RunState) -> Result<Vec<u128>, StoreError> {
         const TO_COME: [OperationState; 3] =
             [OperationState::Pending, OperationState::Refused, OperationState::Unknown];
         let mut targets = Vec::new();
         let tags = self.tag_marks(run).await?;
-        self.for_each_target(run, &tags, |state| TO_COME.contains(&state), |target, _, _| targets.push(target)).await?;
+        // Of a run that was left before its end, what has failed is asked for again.
+        let was_left = matches!(state, RunState::Running | RunState::Stopped);
+        let is_to_come = |state| TO_COME.contains(&state) || (was_left && state == OperationState::Failed);
+        self.for_each_target(run, &tags, is_to_come, |target, _, _| targets.push(target)).await?;
         targets.sort_unstable();
         Ok(targets)
     }
@@ -340,10 +350,14 @@ fn read_holder(row: &Row<'_>) -> Result<Holder, SqlError> {
 fn read_claimant(
     transaction: &Transaction<'_>,
     run: RunKey,
-) -> Result<Option<(Holder, String, i64, String)>, SqlError> {
+) -> Result<Option<(Holder, RunState, i64, String)>, SqlError> {
     transaction
         .prepare_cached(&format!("{HOLDERS} WHERE run_key = ?1 AND state <> 'removing'"))?
-        .query_row([run.0], |row| Ok((read_holder(row)?, row.get(8)?, row.get(9)?, row.get(10)?)))
+        .query_row([run.0], |row| {
+            let state: String = row.get(8)?;
+            let state = RunState::from_name(&state).ok_or_else(|| damaged(8, "the state of a run"))?;
+            Ok((read_holder(row)?, state, row.get(9)?, row.get(10)?))
+        })
         .optional()
 }
 

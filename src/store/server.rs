@@ -12,6 +12,8 @@ mod address;
 #[cfg(test)]
 mod between;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 pub(crate) mod cluster;
 #[cfg(test)]
 mod encryption;

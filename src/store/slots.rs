@@ -10,15 +10,17 @@ mod reading;
 mod standing;
 mod table;
 mod writes;
+mod young;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_age, read_history, read_writes};
+use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_history, read_writes};
 use self::standing::Undos;
 use self::table::{RunSlots, RunWrites};
 pub(crate) use self::writes::RecentSlotWrites;
 use self::writes::{SortedWrites, Writes};
+use self::young::Young;
 use super::attempt::AttemptKey;
 use super::encoding::bucket_number;
 use super::encoding::decode_operations;
@@ -42,11 +44,7 @@ impl Store {
     ) -> Result<RecentSlotWrites, StoreError> {
         let host = host.to_owned();
         let within_microseconds = i64::try_from(within.as_micros()).unwrap_or(i64::MAX);
-        let young = Young {
-            timeline: self.identity.timeline_key,
-            ended_after: self.clock.boot_time().as_microseconds().saturating_sub(within_microseconds),
-            started_after: self.clock.wall_time().as_microsecond().saturating_sub(within_microseconds),
-        };
+        let young = Young::within(within, self.identity.timeline_key, self.clock.as_ref());
         self.reader
             .connection
             .run(move |transaction| {
@@ -106,20 +104,6 @@ impl Reader {
     pub async fn slot_history(&self, run: RunKey) -> Result<Vec<RunSlot>, StoreError> {
         self.connection.run(move |transaction| read_history(transaction, run)).await
     }
-}
-
-/// Which attempts are as young as is asked for. Surely so are those that have not ended, or ended after a moment of our clock
-/// that stamped them itself; the others by the wall time at which they were started.
-#[derive(Clone, Copy)]
-struct Young {
-    timeline: i64,
-    ended_after: i64,
-    started_after: i64,
-}
-
-impl Young {
-    /// Nobody asks.
-    const NONE: Self = Self { timeline: -1, ended_after: i64::MAX, started_after: i64::MAX };
 }
 
 /// Whose writes are asked for.
@@ -196,53 +180,39 @@ fn writes_since(
             })?
         }
     };
-    let of_runs = "run.account_key = ?1 AND run.host = ?2 AND run.run_key <> ?3 AND run.state <> 'removing'";
     let mut writes = Writes::default();
+    let (age, seen) = young.columns(transaction);
     let mut written = transaction.prepare_cached(&format!(
-        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt,
-             attempt.timeline_key = ?5 AND attempt.adopted = 0 AND coalesce(attempt.ended > ?6, TRUE),
-             attempt.started_at > ?7
+        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, {age}
          FROM run JOIN operation ON operation.run_key = run.run_key {WITH_TAG}
-             LEFT JOIN attempt ON attempt.attempt_key = operation.last_attempt
-         WHERE {of_runs} AND run.run_key IN (SELECT run_key FROM attempt WHERE attempt_key >= ?4)
-             AND operation.last_attempt >= ?4 AND (operation.state = 1 OR operation.ambiguous = 1)"
+             LEFT JOIN attempt ON attempt.attempt_key = operation.last_attempt {seen}
+         WHERE run.account_key = ?4 AND run.host = ?5 AND run.run_key <> ?6 AND run.state <> 'removing'
+             AND run.run_key IN (SELECT run_key FROM attempt WHERE attempt_key >= ?7)
+             AND operation.last_attempt >= ?7 AND (operation.state = 1 OR operation.ambiguous = 1)"
     ))?;
-    let Young { timeline, ended_after, started_after } = young;
+    let [timeline, ended_after, started_after] = young.values();
     let mut tags = KnownTags::default();
-    let mut rows = written.query(params![account, host, but, since, timeline, ended_after, started_after])?;
+    let mut rows = written.query(params![timeline, ended_after, started_after, account, host, but, since])?;
     while let Some(row) = rows.next()? {
         writes.extend(read_writes(&row, &mut tags)?);
     }
     for run in runs_with_unheard_attempts(transaction, account, &host, but)? {
         writes.extend(in_flight(transaction, run)?);
     }
-    let mut history = transaction.prepare_cached(&format!(
-        "SELECT DISTINCT run_key FROM run JOIN slot_history USING (run_key) WHERE {of_runs} AND last_attempt >= ?4"
-    ))?;
+    let mut history = transaction.prepare_cached(
+        "SELECT DISTINCT run_key FROM run JOIN slot_history USING (run_key) WHERE run.account_key = ?1 AND run.host = ?2
+             AND run.run_key <> ?3 AND run.state <> 'removing' AND last_attempt >= ?4",
+    )?;
     let runs: Vec<RunKey> = history
         .query_map(params![account, host, but, since], |row| row.get(0).map(RunKey))?
         .collect::<Result<_, _>>()?;
     for run in runs {
         let slots = read_history(transaction, run)?;
         for slot in slots.iter().filter(|slot| slot.last_attempt >= Some(AttemptKey(since))) {
-            writes.extend(of_history(run, slot, age(transaction, slot.last_attempt, young)?));
+            writes.extend(of_history(run, slot, young.age(transaction, slot.last_attempt)?));
         }
     }
     Ok(writes.sorted())
-}
-
-fn age(transaction: &Transaction<'_>, attempt: Option<AttemptKey>, young: Young) -> Result<Age, SqlError> {
-    let Young { timeline, ended_after, started_after } = young;
-    let found = transaction
-        .prepare_cached(
-            "SELECT timeline_key = ?2 AND adopted = 0 AND coalesce(ended > ?3, TRUE), started_at > ?4
-             FROM attempt WHERE attempt_key = ?1",
-        )?
-        .query_row(params![attempt.map(|attempt| attempt.0), timeline, ended_after, started_after], |row| {
-            read_age(row, 0)
-        })
-        .optional()?;
-    Ok(found.unwrap_or(Age::LooksOld))
 }
 
 /// The writes that a slot of a run's history stands for.

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::plausible::{LARGEST_EXCESS_MILLIONTHS, WALL_TIME_DOUBT_MICROSECONDS};
+use super::sql::dialect::SERVER_TIME;
 use super::sql::{Optional, SqlError, Transaction, params};
 use super::unknown_calls;
 use crate::clock::{BootTime, Clock};
@@ -26,6 +27,11 @@ pub(super) const KEPT_ACROSS_CLOCKS_MICROSECONDS: i64 =
 /// stands still for that long without anything having come to an end.
 const SILENT_MICROSECONDS: i64 = 1_000_000;
 const SILENT_BESIDE_HEARTBEATS_MICROSECONDS: i64 = 3_000_000;
+
+/// What `attempt.adopted` says where an age is known from below only. Otherwise it is how much older a call may be than its
+/// stamp says, in microseconds: not at all where the clock is its own, and up to a bound where a server's clock has seen both.
+pub(super) const UNKNOWN_AGE: i64 = 1;
+pub(super) const LONGEST_UNSEEN_MICROSECONDS: i64 = KEPT_ACROSS_CLOCKS_MICROSECONDS;
 
 const ALL: &str = "SELECT timeline_key, position, excess, EXISTS (SELECT 1 FROM process
      WHERE process.timeline_key = timeline.timeline_key AND ended = 0) FROM timeline";
@@ -102,6 +108,10 @@ impl Seen {
     }
 }
 
+/// Until when a bucket pauses, by which clock.
+#[derive(Clone, Copy)]
+pub(super) struct PausedUntil(pub(super) Option<(i64, BootTime)>);
+
 /// What stood still was adopted in this transaction.
 #[derive(Clone, Copy)]
 struct SilentAdopted;
@@ -177,7 +187,8 @@ impl Timelines {
                 .or_insert((other.position, self.now));
             // Whoever has ended shows himself no more; it would only take longer until that is seen.
             if !other.is_read || self.now.as_microseconds() - since.as_microseconds() >= silent {
-                adopt_ended(transaction, Timeline { position, ..*other }, self.own, since, None)?;
+                let stands = Adopted { from: Timeline { position, ..*other }, own: self.own, at: since, wall: None };
+                stands.adopt(transaction, self.now.since(since))?;
             }
         }
         Ok(())
@@ -204,24 +215,12 @@ pub(super) fn adopt_abandoned(
     if abandoned.is_empty() {
         return Ok(());
     }
-    let now_wall = clock.wall_time().as_microsecond();
+    let wall = Some(clock.wall_time().as_microsecond());
     for timeline in abandoned {
-        let now = clock.boot_time();
-        let timeline = Timeline { position: seen.reached(timeline, now), ..timeline };
-        adopt_ended(transaction, timeline, own, now, Some(now_wall))?;
-        // A pause that the service asked for goes on; what wall time says of the rest is believed up to an hour.
-        transaction.execute(
-            "UPDATE bucket_pause SET timeline_key = ?2, until = ?4 + min(max(until - ?3, 0), max(until_at - ?5, 0), ?6)
-             WHERE timeline_key = ?1",
-            params![
-                timeline.key,
-                own,
-                timeline.position.as_microseconds(),
-                now.as_microseconds(),
-                now_wall,
-                LONGEST_PAUSE_MICROSECONDS
-            ],
-        )?;
+        let at = clock.boot_time();
+        let position = seen.reached(timeline, at);
+        let gone_on = position.since(timeline.position);
+        Adopted { from: Timeline { position, ..timeline }, own, at, wall }.adopt(transaction, gone_on)?;
         // Should that clock come back (a disk that is carried from one machine to another), its stamps count from then on.
         transaction.execute("DELETE FROM timeline WHERE timeline_key = ?1", [timeline.key])?;
     }
@@ -229,38 +228,79 @@ pub(super) fn adopt_abandoned(
     Ok(())
 }
 
-/// Puts what ended on another clock on ours, E′ = now − (position − E), so that from then on its age is known from below
-/// only. How long an attempt took is on one clock and stays so. By a wall time that is given, an attempt of age A is at least
-/// A − 15 h old, and what is older than any window stays behind as history.
-fn adopt_ended(
-    transaction: &Transaction<'_>,
+/// A clock whose calls and pauses are put on ours.
+struct Adopted {
     from: Timeline,
     own: i64,
-    now: BootTime,
-    now_wall: Option<i64>,
-) -> Result<(), SqlError> {
-    transaction
-        .prepare_cached(
-            "UPDATE attempt SET timeline_key = ?2, adopted = 1, ended = ended + other.shift,
-                 started = started + other.shift, assumed_end = assumed_end + other.shift
-             FROM (
-                 SELECT attempt_key AS key, ?4 - ended - max(?3 - ended,
-                     coalesce(?5 - (started_at + ended - started) - ?6, ?3 - ended)) AS shift
-                 FROM attempt WHERE timeline_key = ?1 AND ended IS NOT NULL
-                     AND (CAST(?5 AS BIGINT) IS NULL OR started_at > ?5 - ?7)
-             ) AS other
-             WHERE attempt_key = other.key",
-        )?
-        .execute(params![
-            from.key,
-            own,
-            from.position.as_microseconds(),
-            now.as_microseconds(),
-            now_wall,
-            WALL_TIME_DOUBT_MICROSECONDS,
-            KEPT_ACROSS_CLOCKS_MICROSECONDS,
-        ])?;
-    unknown_calls::adopt(transaction, (from.key, from.position), own, now, now_wall)
+    /// What ours showed where the other one had that position.
+    at: BootTime,
+    /// What wall time says, where it is asked.
+    wall: Option<i64>,
+}
+
+impl Adopted {
+    /// Puts what ended on the other clock on ours, E′ = now − (position − E), so that from then on its age is known from below
+    /// only, unless a server has seen that clock: then it is at most so much older as has passed since, but for `counted`.
+    /// How long an attempt took is on one clock and stays so. By a wall time that is given, an attempt of age A is at least
+    /// A − 15 h old, and what is older than any window stays behind as history.
+    fn adopt(&self, transaction: &Transaction<'_>, counted: Duration) -> Result<(), SqlError> {
+        let Self { from, own, at, wall } = *self;
+        let unseen = match transaction.sqlite() {
+            Some(_) => "CAST(NULL AS BIGINT)".to_owned(),
+            None => format!("(SELECT {SERVER_TIME} - max(seen_at) FROM process WHERE timeline_key = ?1)"),
+        };
+        transaction
+            .prepare_cached(&format!(
+                "UPDATE attempt SET timeline_key = ?2, ended = ended + other.shift,
+                     started = started + other.shift, assumed_end = assumed_end + other.shift,
+                     adopted = CASE WHEN attempt.adopted BETWEEN 0 AND {LONGEST_UNSEEN_MICROSECONDS}
+                         AND attempt.adopted <> {UNKNOWN_AGE} AND other.unseen <= {LONGEST_UNSEEN_MICROSECONDS}
+                         THEN attempt.adopted + max(other.unseen - ?8, {UNKNOWN_AGE} + 1) ELSE {UNKNOWN_AGE} END
+                 FROM (
+                     SELECT attempt_key AS key, {unseen} AS unseen, ?4 - ended - max(?3 - ended,
+                         coalesce(?5 - (started_at + ended - started) - ?6, ?3 - ended)) AS shift
+                     FROM attempt WHERE timeline_key = ?1 AND ended IS NOT NULL
+                         AND (CAST(?5 AS BIGINT) IS NULL OR started_at > ?5 - ?7)
+                 ) AS other
+                 WHERE attempt_key = other.key"
+            ))?
+            .execute(params![
+                from.key,
+                own,
+                from.position.as_microseconds(),
+                at.as_microseconds(),
+                wall,
+                WALL_TIME_DOUBT_MICROSECONDS,
+                KEPT_ACROSS_CLOCKS_MICROSECONDS,
+                i64::try_from(counted.as_micros()).unwrap_or(i64::MAX),
+            ])?;
+        self.adopt_pauses(transaction)?;
+        unknown_calls::adopt(transaction, (from.key, from.position), own, at, wall)
+    }
+
+    /// A pause that the service asked for goes on, for up to an hour or what wall time says of it. On a clock that stands still
+    /// it would never end.
+    fn adopt_pauses(&self, transaction: &Transaction<'_>) -> Result<(), SqlError> {
+        let Self { from, own, at, wall } = *self;
+        let moved = transaction.execute(
+            "UPDATE bucket_pause SET timeline_key = ?2,
+                 until = ?4 + min(max(until - ?3, 0), CASE WHEN CAST(?5 AS BIGINT) IS NULL THEN ?6
+                     ELSE min(max(until_at - ?5, 0), ?6) END)
+             WHERE timeline_key = ?1",
+            params![
+                from.key,
+                own,
+                from.position.as_microseconds(),
+                at.as_microseconds(),
+                wall,
+                LONGEST_PAUSE_MICROSECONDS
+            ],
+        )?;
+        if moved > 0 {
+            transaction.forget::<PausedUntil>();
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

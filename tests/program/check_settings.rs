@@ -68,6 +68,15 @@ fn settings_that_cannot_be_used_are_on_the_list_like_all_else() {
 }
 
 #[test]
+fn a_value_of_any_length_stands_in_the_list() {
+    let long = "x".repeat(70_000);
+    let check = Check::at(&[]).variable("AZURE_CLIENT_ID", &long);
+    let told = String::from_utf8_lossy(&check.run("").output).into_owned();
+    let others = told.lines().filter(|line| !line.contains(&long));
+    assert!(told.contains(&long) && others.map(str::len).max() < Some(300), "{told}");
+}
+
+#[test]
 fn each_value_has_the_line_of_the_file_that_it_stands_in() {
     let server = lists_one_machine();
     let check = with_token(&server, &json!({}));

@@ -5,6 +5,8 @@
 
 use calamine::Style;
 
+/// Spreadsheets take no longer code of a format, and `format!` no more than 65,535 decimals.
+const LONGEST_CODE_BYTES: usize = 255;
 /// The custom formats' numbers begin here; below, some are of a language, and stand in no file.
 const CUSTOM_FORMATS: u32 = 164;
 /// Numbers from here on have more digits than a spreadsheet keeps: what was one of 40 digits must not look like an id.
@@ -115,7 +117,7 @@ impl Form {
         let is_zeros = |text: &str| text.bytes().all(|byte| byte == b'0');
         let has_groups = whole == "#,##0";
         let is_whole = has_groups || (!whole.is_empty() && is_zeros(whole));
-        if !is_whole || !is_zeros(decimals) || section.ends_with('.') {
+        if !is_whole || !is_zeros(decimals) || section.ends_with('.') || section.len() > LONGEST_CODE_BYTES {
             return Self::Other;
         }
         Self::Digits { whole: if has_groups { 1 } else { whole.len() }, decimals: decimals.len(), has_groups }
@@ -247,6 +249,10 @@ mod tests {
         ];
         for (format, number) in not_known {
             assert_eq!(Shows::of_format(format).number(number), None, "{format}");
+        }
+        let zeros = "0".repeat(70_000);
+        for format in [format!("0.{zeros}"), zeros] {
+            assert_eq!(Shows::of_format(&format).number(5.0), None, "too long for a spreadsheet");
         }
     }
 

@@ -153,6 +153,8 @@ fn a_rule_that_would_change_its_mind_the_next_night_is_told() {
     let raises = tagged.replace("tag = 'TIER-0'\n", "");
     let scope = "[scope]\nwhere = \"isempty(machineTags)\"\n";
     assert_eq!(told(&raises, &machines), "Rules of fleet: 2 of 2 machines in scope.\n");
+    let keeps = raises.replace("== 'Normal'", "!= 'Low'");
+    assert_eq!(told(&keeps, &machines), "Rules of fleet: 2 of 2 machines in scope.\n");
     let scoped = format!("{scope}{}", rule("all", "isnotempty(computerDnsName)", "SITE-X"));
     assert_eq!(told(&scoped, &machines), "Rules of fleet: 2 of 2 machines in scope.\n");
 }

@@ -19,6 +19,26 @@ async fn a_run_that_a_living_process_is_at_is_not_undone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_run_that_is_taken_back_meanwhile_finds_it_at_its_end() {
+    let world = World::of(12);
+    // The first row fails, and would be asked for again.
+    let rows = row(99, "A", "Add", "") + &adding("A", 12);
+    let left =
+        Invocation { interrupted_after: Some(Duration::from_millis(600)), concurrency: 1, ..Invocation::default() };
+    let run = world.apply(&rows, &left).await.exits(ExitStatus::StoppedEarly).run_id();
+    let done = world.service.writes().len();
+    let asked = Invocation { answered_after: Some(Duration::from_secs(30)), ..Invocation::default() };
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(1)), ..Invocation::default() };
+    let undone = async { world.undo(&run, &asked).await.exits(ExitStatus::Done) };
+    let resumed = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.resume(Some(&run), &waiting).await.exits(ExitStatus::Done).says("is finished: nothing of it is left")
+    };
+    tokio::join!(undone, resumed);
+    assert_eq!((world.service.tagged("A"), world.service.writes().len()), (0, 2 * done));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_in_flight_when_a_process_died_is_taken_back_if_it_was_done() {
     for dies_after in [150, 260, 310, 360, 410] {
         let world = World::of(20);

@@ -103,7 +103,7 @@ impl Process {
 
     async fn holders(&self, run: RunKey) -> Vec<Holder> {
         match self.claim(run).await {
-            Claim::Granted => panic!("granted"),
+            Claim::Granted(_) => panic!("granted"),
             Claim::Held(holders) => holders,
         }
     }
@@ -132,8 +132,8 @@ async fn runs_that_touch_the_same_are_in_each_others_way_and_others_are_not() {
         let place = Place::new();
         let (one, other) = (place.process().await, place.process().await);
         let (first, second) = (one.prepare("first", first).await, other.prepare("second", second).await);
-        assert_eq!(one.claim(first).await, Claim::Granted, "{number}");
-        assert_eq!(other.claim(second).await != Claim::Granted, in_the_way, "{number}");
+        assert!(one.claim(first).await.is_granted(), "{number}");
+        assert_eq!(!other.claim(second).await.is_granted(), in_the_way, "{number}");
     }
 }
 
@@ -143,7 +143,7 @@ async fn a_holder_is_named_with_what_both_change_until_it_ends_or_dies() {
     let (one, other) = (place.process().await, place.process().await);
     let first = one.prepare("first", &[(1, Add("A")), (2, Add("A")), (3, Add("A"))]).await;
     let second = other.prepare("second", &[(3, Add("A")), (2, Add("A")), (4, Value)]).await;
-    assert_eq!(one.claim(first).await, Claim::Granted);
+    assert!(one.claim(first).await.is_granted());
     let holders = other.holders(second).await;
     let [holder] = holders.as_slice() else { panic!("{holders:?}") };
     assert_eq!(
@@ -157,11 +157,11 @@ async fn a_holder_is_named_with_what_both_change_until_it_ends_or_dies() {
     one.0.set_run_state(first, RunState::Stopped).await.expect("the store works");
     assert!(!other.0.still_holds(holder).await.expect("the store works"));
     // Taken up again, it holds again; until its process dies.
-    assert_eq!(one.claim(first).await, Claim::Granted);
+    assert!(one.claim(first).await.is_granted());
     assert_eq!(other.holders(second).await.len(), 1);
     drop(one);
     assert!(!other.0.still_holds(holder).await.expect("the store works"));
-    assert_eq!(other.claim(second).await, Claim::Granted);
+    assert!(other.claim(second).await.is_granted());
 }
 
 #[tokio::test]
@@ -172,13 +172,13 @@ async fn only_what_is_to_be_sent_stands_against_what_may_be_or_was_sent() {
     let place = Place::new();
     let (one, other) = (place.process().await, place.process().await);
     let first = one.prepare("first", &[(1, Add("A"))]).await;
-    assert_eq!(one.claim(first).await, Claim::Granted);
+    assert!(one.claim(first).await.is_granted());
     let second = other.prepare("second", &[(1, Add("A"))]).await;
     for others in [Pending, Succeeded, Unchanged, Failed, Unknown, NotAttempted, Refused] {
         one.set_states(first, others).await;
         for own in [Pending, Succeeded, Unchanged, Failed, Unknown, NotAttempted, Refused] {
             other.set_states(second, own).await;
-            assert_eq!(other.claim(second).await != Claim::Granted, held(own, others), "{own:?} against {others:?}");
+            assert_eq!(!other.claim(second).await.is_granted(), held(own, others), "{own:?} against {others:?}");
             other.0.set_run_state(second, RunState::Stopped).await.expect("the store works");
         }
     }
@@ -191,11 +191,11 @@ async fn accounts_and_hosts_are_apart_and_what_is_being_prepared_holds_nothing()
     let changes = [(1, Add("A"))];
     let first = one.prepare("first", &changes).await;
     let second = other.prepare("second", &changes).await;
-    assert_eq!(other.claim(second).await, Claim::Granted);
+    assert!(other.claim(second).await.is_granted());
     assert_eq!(one.holders(first).await.len(), 1);
     for (app, host) in [("other", "host"), ("app", "other")] {
         let third = one.prepare_at(app, host, &format!("{app} at {host}"), &changes).await;
-        assert_eq!(one.claim(third).await, Claim::Granted, "{app} at {host}");
+        assert!(one.claim(third).await.is_granted(), "{app} at {host}");
     }
 }
 
@@ -213,7 +213,7 @@ async fn of_runs_that_start_at_once_exactly_one_begins() {
             });
         }
         let claims = claims.join_all().await;
-        let granted = claims.iter().filter(|(_, claim)| *claim == Claim::Granted).count();
+        let granted = claims.iter().filter(|(_, claim)| claim.is_granted()).count();
         assert_eq!(granted, 1, "{:?}", claims.iter().map(|(_, claim)| claim).collect::<Vec<_>>());
     }
 }
@@ -224,18 +224,34 @@ async fn a_run_goes_on_in_another_process_only_when_its_own_is_dead() {
     let (one, other) = (place.process().await, place.process().await);
     let run = one.prepare("run", &[(1, Add("A"))]).await;
     let unfinished = one.prepare("unfinished", &[(2, Add("A"))]).await;
-    assert_eq!(one.claim(run).await, Claim::Granted);
+    assert!(one.claim(run).await.is_granted());
     let holders = other.holders(run).await;
     assert_eq!(
         holders.iter().map(|holder| (holder.run_id.as_str(), &holder.overlap)).collect::<Vec<_>>(),
         [("run", &None)]
     );
     drop(one);
-    assert_eq!(other.claim(run).await, Claim::Granted);
+    assert!(other.claim(run).await.is_granted());
     let last = place.process().await;
     assert_eq!(last.holders(run).await.len(), 1);
     let never_began = last.0.claim_run(unfinished).await;
     assert!(matches!(&never_began, Err(StoreError::NeverBegan(run_id)) if run_id == "unfinished"), "{never_began:?}");
+}
+
+#[tokio::test]
+async fn what_has_failed_is_asked_for_again_and_in_the_way_where_a_run_was_left_before_its_end() {
+    use RunState::{Finished, Preparing, Stopped};
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let living = other.prepare("living", &[(1, Value)]).await;
+    assert!(other.claim(living).await.is_granted());
+    for (state, is_granted) in [(Preparing, true), (Stopped, false), (Finished, true)] {
+        let run = one.prepare(state.as_str(), &[(1, Value)]).await;
+        one.set_states(run, OperationState::Failed).await;
+        one.0.set_run_state(run, state).await.expect("the store works");
+        let claim = one.claim(run).await;
+        assert!(claim == Claim::Granted(state) || !is_granted && !claim.is_granted(), "{claim:?}");
+    }
 }
 
 #[tokio::test]
@@ -246,14 +262,14 @@ async fn whoever_was_taken_for_dead_sends_nothing_more_even_if_nobody_took_its_r
         let run = one.prepare("one", &[(1, Value), (2, Value)]).await;
         let opposite = other.prepare("opposite", &[(1, Value)]).await;
         let account = one.0.account("tenant", "app").await.expect("an account");
-        assert_eq!(one.claim(run).await, Claim::Granted);
+        assert!(one.claim(run).await.is_granted());
         let holders = other.holders(opposite).await;
         assert!(one.0.admit(call(account, Some(run))).await.is_ok());
         one.0.seem_dead();
         if waits {
             assert!(!other.0.still_holds(&holders[0]).await.expect("the store works"));
         } else {
-            assert_eq!(other.claim(opposite).await, Claim::Granted);
+            assert!(other.claim(opposite).await.is_granted());
         }
         for run in [Some(run), None] {
             let refused = one.0.admit(call(account, run)).await;
@@ -269,7 +285,7 @@ async fn an_answer_to_whoever_was_taken_for_dead_comes_too_late() {
     let (one, other) = (place.process().await, place.process().await);
     let run = one.prepare("one", &[(1, Value)]).await;
     let account = one.0.account("tenant", "app").await.expect("an account");
-    assert_eq!(one.claim(run).await, Claim::Granted);
+    assert!(one.claim(run).await.is_granted());
     let Ok(Admission::Granted(ticket)) = one.0.admit(call(account, Some(run))).await else { panic!("refused") };
     one.0.seem_dead();
     assert_eq!(other.0.sweep_dead_processes().await.expect("the store works"), 1);

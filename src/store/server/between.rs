@@ -17,6 +17,8 @@ use super::cluster::{Place, on_socket};
 const SOCKET: &str = ".s.PGSQL.5432";
 /// A statement that commits, as it ends on the wire.
 const COMMIT: &[u8] = b"COMMIT\0";
+/// How all that a server says to a commit ends: it is ready, and in no transaction.
+const OUTSIDE_TRANSACTION: &[u8] = b"Z\0\0\0\x05I";
 
 /// A line to a server that can lose what the server says to a commit.
 pub(super) struct Line {
@@ -180,9 +182,10 @@ fn carry(
     });
     let lost = lost.clone();
     std::thread::spawn(move || {
-        pass(&from_far, &to_near, |_answer| {
+        pass(&from_far, &to_near, |answer| {
             back.pass();
-            let is_lost = loses_too.load(Ordering::SeqCst);
+            // What was sent before it may be answered only now.
+            let is_lost = answer.ends_with(OUTSIDE_TRANSACTION) && loses_too.load(Ordering::SeqCst);
             lost.fetch_add(is_lost.into(), Ordering::SeqCst);
             !is_lost
         });

@@ -1,5 +1,7 @@
 //! What is done at once, and what that must not change.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::between::Line;
@@ -8,7 +10,9 @@ use super::tests::{Claimed, claimed, make_calls, new_run, request, settlement, u
 use crate::clock::BootTime;
 use crate::model::{Change, ChangeKind, DeviceValue, Held, MachineId, OperationId};
 use crate::store::sql::{Transaction, params};
-use crate::store::{Admission, InputChunk, NewOperation, NewRun, OperationState, SettledOperation, Store, WorkKind};
+use crate::store::{
+    Admission, InputChunk, NewOperation, NewRun, OperationState, Refusal, SettledOperation, Store, WorkKind,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_are_made_at_once_share_their_ways_to_the_server() {
@@ -52,6 +56,38 @@ async fn a_call_alone_takes_five_ways_to_the_server_and_shows_that_its_process_l
     }
     let written = "SELECT attempts || ' ' || state FROM tagfleet.operation";
     assert_eq!(cluster::tell(&place.address, written).as_deref(), Some("40 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_asked_for_after_what_is_settled_in_the_same_transaction() {
+    let Some(Claimed { store, account, run, .. }) = claimed().await else { return };
+    let Admission::Granted(first) = store.admit(request(account, Some(run), "1/1h")).await.expect("an answer") else {
+        panic!("refused")
+    };
+    let (is_at_work, may_end) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (writer, told, ends) = (store.writer.clone(), Arc::clone(&is_at_work), Arc::clone(&may_end));
+    let busy = tokio::spawn(async move {
+        let work = move |_transaction: &Transaction<'_>| {
+            told.store(true, Ordering::SeqCst);
+            while !ends.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        writer.run(work).await
+    });
+    while !is_at_work.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    let (settled, asked, ()) =
+        tokio::join!(store.settle(settlement(first)), store.admit(request(account, Some(run), "1/1h")), async {
+            may_end.store(true, Ordering::SeqCst)
+        },);
+    settled.expect("an outcome");
+    busy.await.expect("no panic").expect("an answer");
+    // Before, the call in flight kept it from being made.
+    let refused = asked.expect("an answer");
+    assert!(matches!(refused, Admission::Refused(Refusal::Window { .. })), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

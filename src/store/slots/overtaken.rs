@@ -121,8 +121,13 @@ fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Slot
     if later.is_empty() {
         return Ok(Vec::new());
     }
-    let not_done =
-        [OperationState::Pending, OperationState::Unknown, OperationState::NotAttempted, OperationState::Refused];
+    let not_done = [
+        OperationState::Pending,
+        OperationState::Unknown,
+        OperationState::NotAttempted,
+        OperationState::Refused,
+        OperationState::Failed,
+    ];
     let mut wishes: HashMap<Slot, SlotWrite> = HashMap::new();
     each_wish(transaction, run, &not_done, |wish, _operation| {
         wishes.insert(wish.slot.clone(), wish);

@@ -278,6 +278,24 @@ async fn a_run_that_was_gone_on_with_since_is_more_than_its_undo_knows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_failed_gives_way_to_what_a_later_run_found_as_it_was_asked() {
+    let place = Place::new();
+    let process = place.process().await;
+    let older = process.run("older", &[("High", NORMAL), ("High", NORMAL), ("High", NORMAL)]).await;
+    process.done(older, &[2]).await;
+    let fail = "UPDATE operation SET state = ?2 WHERE run_key = ?1 AND operation_number = 1";
+    let failed = OperationState::Failed.number();
+    let set = process.store.writer.run(move |transaction| transaction.execute(fail, params![older.0, failed]));
+    set.await.expect("the store works");
+    let later = process.run("later", &[("Normal", NORMAL), ("Normal", NORMAL), ("Normal", NORMAL)]).await;
+    process.store.set_run_state(later, RunState::Finished).await.expect("the store works");
+    let findings = process.store.later_findings(older).await.expect("the store works");
+    let mut slots: Vec<_> = findings.iter().map(|finding| finding.slot.machine.to_string()).collect();
+    slots.sort_unstable();
+    assert_eq!(slots.len(), 2, "what was done is contradicted by the list, or stands: {slots:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_rules_of_the_same_name_do_not_give_a_machine_any_more_is_not_brought_back_by_an_older_run() {
     let place = Place::new();
     let process = place.process().await;

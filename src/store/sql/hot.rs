@@ -62,10 +62,11 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Has what was gathered carried out before whatever is gathered from now on.
+    /// Has what was gathered carried out before whatever is gathered or read from now on.
     pub(in crate::store) fn send_gathered(&self) {
         if let Engine::Postgres(session) = self.engine {
             session.send_gathered();
+            session.forget_foreseen();
         }
     }
 
