@@ -19,7 +19,7 @@ use super::commits::{commits_in_file, counts};
 use super::encoding::timestamp;
 use super::forms::{OperationState, RunState};
 use super::plausible::WALL_TIME_DOUBT_MICROSECONDS;
-use super::soundness::journal_of;
+use super::file_names::journal_of;
 use super::sql::{SqlError, Transaction, params};
 use super::timelines::{Timelines, enter_alone};
 use super::unknown_calls::{Uncertainty, UnknownCallsOf, unknown};

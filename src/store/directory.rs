@@ -8,8 +8,7 @@ use std::sync::Arc;
 use etcetera::BaseStrategy;
 
 use super::StoreError;
-use super::file_names::{DATABASE_NAME, LOCK_DIRECTORY, witness_of};
-use super::soundness::journal_of;
+use super::file_names::{DATABASE_NAME, LOCK_DIRECTORY, journal_of, witness_of};
 
 /// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
 /// `%LOCALAPPDATA%\tagfleet` on Windows.

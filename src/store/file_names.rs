@@ -13,3 +13,15 @@ const WITNESS_NAME: &str = "tagfleet.witness";
 pub(super) fn witness_of(directory: &Path) -> PathBuf {
     directory.join(WITNESS_NAME)
 }
+
+/// The file that `SQLite` keeps the latest pages of a database in.
+pub(super) fn journal_of(database: &Path) -> PathBuf {
+    beside(database, "-wal")
+}
+
+/// A file of `SQLite` whose name is that of the database with an ending.
+pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

@@ -182,7 +182,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::store::soundness::journal_of;
+    use crate::store::file_names::journal_of;
 
     #[test]
     fn whatever_is_changed_in_a_journal_is_seen_and_what_is_added_to_it_is_not() {

@@ -28,7 +28,7 @@ use tokio::sync::SetOnce;
 
 use super::database_file::connect;
 use super::journal::CommitEnd;
-use super::soundness::{beside, journal_of};
+use super::file_names::{beside, journal_of};
 use super::{StoreError, commits, soundness};
 
 /// How often a database is read before it is believed to be harmed, and after what time: another process may be at it.

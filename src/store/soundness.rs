@@ -4,25 +4,13 @@
 //! whole. A large one, for which that would take long, is looked through only when pages are missing at its end: then it
 //! has been cut, or they are in its journal still.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::ffi;
 
 /// The length up to which a file is looked through every time: that takes a tenth of a second at most.
 const SMALL: u64 = 8 << 20;
-
-/// The file that `SQLite` keeps the latest pages of a database in.
-pub(super) fn journal_of(database: &Path) -> PathBuf {
-    beside(database, "-wal")
-}
-
-/// A file of `SQLite` whose name is that of the database with an ending.
-pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
 
 /// Looks for damage.
 ///
