@@ -79,19 +79,19 @@
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
-//! | who hears an interrupt, and when | `commands/stop_signals.rs`, `commands/process.rs`; how long a state is waited for: `store/absence.rs`, and its disk: `store/silence.rs` |
-//! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger.rs`, `store/settlement.rs` |
+//! | who hears an interrupt, and when | `commands/stop_signals.rs`, `commands/process.rs`; how long a state is waited for: `store/engine/absence.rs`, and its disk: `store/files/silence.rs` |
+//! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger/` |
 //! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/choosing.rs` |
-//! | a table of the database | `store/schema.rs`, with a migration; its forms: `store/forms.rs`, `store/slot_write.rs`, `store/work_item.rs`, how they stand in columns: `store/encoding.rs` |
-//! | what `state` shows, copies | `store/overview.rs`, `store/moving.rs`: every table is named there |
-//! | what SQL may say, on a file and on a server | `store/sql.rs`; what a server is asked: `store/server.rs` |
+//! | a table of the database | `store/engine/schema.rs`, with a migration; its forms, and how they stand in columns: `store/forms/` |
+//! | what `state` shows, copies | `store/overview/state.rs`, `store/upkeep/moving.rs`: every table is named there |
+//! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/columns.rs`, which skips it when results are fed back; what it holds: `report/row.rs`; its topic |
 //! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
 //! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | its name: `api/sign_in/method.rs`; what it needs, and when it is chosen: `settings.rs`; whom it asks: a file of its own, made by `SignIn::new`; why it failed: `error.rs`, `hints.rs`; its topic |
 //! | what the simulated API can do wrong | by chance (`--fault`): `sandbox/faults.rs`; call by call, for tests: `sandbox/script.rs`; in the forms of its answers: `sandbox/settings.rs`; the options: `sandbox/arguments.rs` |
-//! | how a state is opened, and who is let in | `store/opening.rs`; whether its files are still those: `store/presence.rs`; its password, or a token: `config/state.rs`, `config/state_token.rs` |
+//! | how a state is opened, and who is let in | `store/access/opening.rs`; whether its files are still those: `store/trust/presence.rs`; its password, or a token: `config/state.rs`, `config/state_token.rs` |
 //! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/preflight.rs` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
 //!

@@ -12,7 +12,7 @@ use super::*;
 use crate::clock::SharedClock;
 use crate::clock::SystemClock;
 use crate::model::{AnswerFacts, Bucket, Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
-use crate::store::file_names::DATABASE_NAME;
+use crate::store::engine::file_names::DATABASE_NAME;
 use rusqlite::Connection;
 
 /// The most damages to one database.

@@ -185,22 +185,28 @@ fn unnamed_needs(sources: &[Source]) -> Vec<(Module, Module)> {
     found
 }
 
-#[test]
-fn no_files_need_each_other() {
+/// What each file of the program needs of the others.
+fn needs() -> BTreeMap<Module, BTreeSet<Module>> {
     let sources = sources();
     let tree = Tree { modules: sources.iter().map(|source| (module_of(source), named(&source.text))).collect() };
     let unnamed = unnamed_needs(&sources);
-    let needs: BTreeMap<&Module, BTreeSet<Module>> = tree
+    let needs: BTreeMap<Module, BTreeSet<Module>> = tree
         .modules
         .iter()
         .map(|(module, imports)| {
             let needed = imports.iter().filter_map(|import| tree.definition(module, import, 0));
             let unnamed = unnamed.iter().filter(|(calling, _)| calling == module).map(|(_, adding)| adding.clone());
-            (module, needed.filter(|needed| needed != module && !needed.is_empty()).chain(unnamed).collect())
+            let others = needed.filter(|needed| needed != module && !needed.is_empty()).chain(unnamed);
+            (module.clone(), others.collect())
         })
         .collect();
     let arrows: usize = needs.values().map(BTreeSet::len).sum();
     assert!(arrows > 500, "only {arrows} imports were understood");
+    needs
+}
+
+/// Whoever needs itself by way of others, with those.
+fn circles(needs: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<String> {
     let reached = |from: &Module| {
         let (mut seen, mut left) = (BTreeSet::new(), vec![from.clone()]);
         while let Some(module) = left.pop() {
@@ -212,15 +218,34 @@ fn no_files_need_each_other() {
         }
         seen
     };
-    let within: Vec<String> = needs
-        .keys()
-        .filter(|module| reached(module).contains(**module))
-        .map(|module| {
-            let back: Vec<&Module> = needs[*module].iter().filter(|next| reached(next).contains(*module)).collect();
+    needs
+        .iter()
+        .filter(|(module, _)| reached(module).contains(*module))
+        .map(|(module, needed)| {
+            let back: Vec<&Module> = needed.iter().filter(|next| reached(next).contains(module)).collect();
             format!("{module} needs {back:?}")
         })
-        .collect();
+        .collect()
+}
+
+#[test]
+fn no_files_need_each_other() {
+    let within = circles(&needs());
     assert!(within.is_empty(), "{} files need each other:\n{}", within.len(), within.join("\n"));
+}
+
+#[test]
+fn no_rooms_of_the_state_need_each_other() {
+    let room = |module: &Module| module.strip_prefix("store::")?.split("::").next().map(str::to_owned);
+    let mut rooms: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
+    for (module, needed) in needs() {
+        let Some(from) = room(&module) else { continue };
+        let others = needed.iter().filter_map(room).filter(|to| *to != from).collect::<Vec<_>>();
+        rooms.entry(from).or_default().extend(others);
+    }
+    assert!(rooms.len() > 8, "only {} rooms were found", rooms.len());
+    let within = circles(&rooms);
+    assert!(within.is_empty(), "{} rooms need each other:\n{}", within.len(), within.join("\n"));
 }
 
 #[test]

@@ -17,9 +17,9 @@ use tokio_postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 
 use super::tls::{self, Proof};
 use crate::outside::{Outside, secrets};
-use crate::store::absence::Patience;
-use crate::store::password::PasswordGiver;
-use crate::store::sql::{Session, SqlError, in_time};
+use crate::store::engine::absence::Patience;
+use crate::store::engine::password::PasswordGiver;
+use crate::store::engine::sql::{Session, SqlError, in_time};
 
 /// After what time without an answer a connection counts as broken.
 const LONGEST_SILENCE: Duration = Duration::from_secs(20);

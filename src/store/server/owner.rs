@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use super::takeovers::KnownCommits;
 use crate::clock::SharedClock;
-use crate::store::liveness::LockName;
-use crate::store::sql::Value;
-use crate::store::sql::dialect::SERVER_TIME;
+use crate::store::engine::sql::Value;
+use crate::store::engine::sql::dialect::SERVER_TIME;
+use crate::store::files::liveness::LockName;
 
 /// What every transaction of a process ends with: which its last commit is, that it lives and is back, and what its clock
 /// shows. Neither a heartbeat nor a report of the clock is needed beside it.

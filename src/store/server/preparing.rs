@@ -8,10 +8,10 @@ use std::path::Path;
 
 use super::ServerAddress;
 use crate::store::StoreError;
-use crate::store::absence::Patience;
-use crate::store::schema::{MIGRATIONS, SCHEMA_VERSION};
-use crate::store::sql::dialect::definitions_for_postgres;
-use crate::store::sql::{Session, SqlError, Transaction, params};
+use crate::store::engine::absence::Patience;
+use crate::store::engine::schema::{MIGRATIONS, SCHEMA_VERSION};
+use crate::store::engine::sql::dialect::definitions_for_postgres;
+use crate::store::engine::sql::{Session, SqlError, Transaction, params};
 
 /// The newest form of what is beside the tables.
 const BESIDE_VERSION: i32 = 3;

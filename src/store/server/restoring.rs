@@ -12,9 +12,9 @@ use std::collections::VecDeque;
 
 use super::owner::{NOTE, Owner};
 use super::takeovers::Found;
-use crate::store::sql::deeds::Deed;
-use crate::store::sql::done::Renumbered;
-use crate::store::sql::{Optional, Session, SqlError, Transaction};
+use crate::store::engine::sql::deeds::Deed;
+use crate::store::engine::sql::done::Renumbered;
+use crate::store::engine::sql::{Optional, Session, SqlError, Transaction};
 
 /// So many calls and operations of calls are remembered; a server that lags behind by more loses them.
 const MOST_REMEMBERED: usize = 50_000;

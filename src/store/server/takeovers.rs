@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use super::address::LONGEST_SIGN_IN;
 use crate::clock::Clock;
-use crate::store::custody;
-use crate::store::sql::dialect::SERVER_TIME;
-use crate::store::sql::{LONGEST_CONNECT, LONGEST_STATEMENT, Optional, Session, SqlError, Transaction, params};
+use crate::store::engine::sql::dialect::SERVER_TIME;
+use crate::store::engine::sql::{LONGEST_CONNECT, LONGEST_STATEMENT, Optional, Session, SqlError, Transaction, params};
+use crate::store::trust::custody;
 
 /// The number of a reign, in hexadecimal digits.
 const REIGN: &str = "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
@@ -148,7 +148,7 @@ impl Found {
 }
 
 /// Whether a takeover was seen so short a time ago that whoever was at work may still be on his way.
-pub(super) fn is_early() -> String {
+pub(in crate::store) fn is_early() -> String {
     let microseconds = TIME_TO_COME_BACK.as_micros();
     format!("(SELECT reign_seen_at FROM custody) + {microseconds} > {SERVER_TIME}")
 }
@@ -189,7 +189,7 @@ pub(in crate::store) fn note_return(transaction: &Transaction<'_>, process_key: 
 }
 
 /// Notes of those who have died before they were back that what they had not done here they may have done.
-pub(super) fn doubt_the_dead(transaction: &Transaction<'_>) -> Result<(), SqlError> {
+pub(in crate::store) fn doubt_the_dead(transaction: &Transaction<'_>) -> Result<(), SqlError> {
     if !transaction.awaits_others() {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Signa
 use rustls_platform_verifier::Verifier;
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use crate::store::sql::SqlError;
+use crate::store::engine::sql::SqlError;
 
 /// What the server must prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use std::collections::{HashMap, HashSet};
 use super::later_writes;
 use super::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_writes};
 use crate::model::{Held, MachineId, MayHold, OperationId, Slot, Tag, is_retagging_of_all};
-use crate::store::attempt::AttemptKey;
-use crate::store::forms::{OperationState, RunKey, RunState, UNDO_PREFIX};
-use crate::store::slot_write::SlotWrite;
-use crate::store::sql::{SqlError, Transaction, params};
+use crate::store::engine::sql::{SqlError, Transaction, params};
+use crate::store::forms::attempt::AttemptKey;
+use crate::store::forms::run::{OperationState, RunKey, RunState, UNDO_PREFIX};
+use crate::store::forms::slot_write::SlotWrite;
 use crate::store::{Reader, Store, StoreError};
 
 impl Reader {

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use crate::model::{Age, Held, MachineId, MayHold, Slot, Tag, TagError};
-use crate::store::attempt::AttemptKey;
-use crate::store::encoding::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, damaged, read_held};
-use crate::store::forms::RunKey;
-use crate::store::slot_write::{RunSlot, SlotWrite};
-use crate::store::sql::{Row, SqlError, Transaction};
+use crate::store::engine::sql::{Row, SqlError, Transaction};
+use crate::store::forms::attempt::AttemptKey;
+use crate::store::forms::encoding::{CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, DEVICE_VALUES, damaged, read_held};
+use crate::store::forms::run::RunKey;
+use crate::store::forms::slot_write::{RunSlot, SlotWrite};
 
 /// The columns of a write, of `operation` with `tag` joined to it. Whether it surely took effect, its attempt and two columns
 /// for [`read_age`] come after them.

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 
 use crate::model::{MayHold, Slot};
-use crate::store::forms::{RunKey, UNDO_PREFIX};
-use crate::store::slot_write::SlotWrite;
-use crate::store::sql::{SqlError, Transaction};
+use crate::store::engine::sql::{SqlError, Transaction};
+use crate::store::forms::run::{RunKey, UNDO_PREFIX};
+use crate::store::forms::slot_write::SlotWrite;
 
 /// The runs that take others back, each with the run that it takes back; `None` where that one is forgotten.
 pub(super) struct Undos(HashMap<RunKey, Option<RunKey>>);

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use super::names::{Names, SlotNumber};
 use crate::model::{Held, MayHold, Slot};
-use crate::store::attempt::AttemptKey;
-use crate::store::slot_write::{RunSlot, SlotWrite};
-use crate::store::sql::SqlError;
+use crate::store::engine::sql::SqlError;
+use crate::store::forms::attempt::AttemptKey;
+use crate::store::forms::slot_write::{RunSlot, SlotWrite};
 
 /// No attempt: before all of them.
 pub(super) const NO_ATTEMPT: i64 = i64::MIN;
@@ -193,7 +193,7 @@ impl Iterator for RunSlots {
 mod tests {
     use super::*;
     use crate::model::{Age, DeviceValue, MachineId};
-    use crate::store::forms::RunKey;
+    use crate::store::forms::run::RunKey;
 
     #[test]
     fn a_million_slots_take_thirty_two_megabytes() {

@@ -6,9 +6,9 @@ use indexmap::IndexSet;
 use super::names::{Names, SlotNumber};
 use super::table::NO_ATTEMPT;
 use crate::model::{Age, Held, MayHold};
-use crate::store::attempt::AttemptKey;
-use crate::store::forms::RunKey;
-use crate::store::slot_write::SlotWrite;
+use crate::store::forms::attempt::AttemptKey;
+use crate::store::forms::run::RunKey;
+use crate::store::forms::slot_write::SlotWrite;
 
 /// Writes of runs, in any order.
 #[derive(Default)]

@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::reading::read_age;
 use crate::clock::Clock;
 use crate::model::Age;
-use crate::store::attempt::AttemptKey;
-use crate::store::sql::dialect::SERVER_TIME;
-use crate::store::sql::{Optional, SqlError, Transaction, Value, params};
-use crate::store::timelines::{LONGEST_UNSEEN_MICROSECONDS, UNKNOWN_AGE};
+use crate::store::engine::sql::dialect::SERVER_TIME;
+use crate::store::engine::sql::{Optional, SqlError, Transaction, Value, params};
+use crate::store::forms::attempt::AttemptKey;
+use crate::store::trust::timelines::{LONGEST_UNSEEN_MICROSECONDS, UNKNOWN_AGE};
 
 /// Which attempts are as young as is asked for. Surely so are those that have not ended, or ended after a moment of our clock
 /// that stamped them itself, or by a server's clock; the others look so by the wall time at which they were started.

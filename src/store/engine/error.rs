@@ -1,0 +1,391 @@
+//! Why the state cannot be read or written, in words that say what to do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::database_failure::{DatabaseFailure, Trouble};
+use super::file_names::DATABASE_NAME;
+use super::sql::{OLDEST_VERSION, SqlError};
+use crate::outside::shown;
+use crate::quota::ages::{HELD_ON_THE_WAY, LONGEST_TIME_OUT, SENT_WITHIN};
+use crate::words::counted;
+
+/// Why the state cannot be read or written. Clones share the cause.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No state directory is named and the platform tells none.
+    #[error("there is no home directory to keep the state in")]
+    NoDirectory,
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use {}", shown(path))]
+    Io {
+        /// What was to be used.
+        path: PathBuf,
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Somebody else may write into the directory, or a file in it.
+    #[error("others can write to the state {} {}", kind(*is_directory), shown(path))]
+    WritableByOthers { path: PathBuf, is_directory: bool },
+    /// The directory, or a file in it, is somebody else's.
+    #[error("the state {} {} belongs to {}, and tagfleet runs as {}", kind(*is_directory), shown(path), user(*owner), user(*ours))]
+    OfAnother { path: PathBuf, is_directory: bool, owner: u32, ours: u32 },
+    /// File locks and synchronisation cannot be trusted there.
+    #[error("the state directory {} is on a network filesystem ({filesystem})", shown(path))]
+    NetworkFilesystem {
+        path: PathBuf,
+        /// The filesystem's name.
+        filesystem: &'static str,
+    },
+    /// The file is some other program's.
+    #[error("{} is not a database of this program", shown(path))]
+    Foreign { path: PathBuf },
+    /// The file was written by a newer program.
+    #[error("{} was written by a newer tagfleet (its version is {found}, this program knows {known})", shown(path))]
+    Newer {
+        path: PathBuf,
+        /// The file's version.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// There is nothing in the file, or next to nothing, although there was once.
+    #[error("the state database {} is damaged: it is shorter than any database", shown(path))]
+    Emptied { path: PathBuf },
+    /// The file is gone, and its journal is there.
+    #[error("the state database {shown_path} is gone, and its journal {shown_path}-wal is still there", shown_path = shown(path))]
+    Gone { path: PathBuf },
+    /// File and journal are of different times.
+    #[error("the state database {shown_path} is damaged: it and its journal {shown_path}-wal do not belong together", shown_path = shown(path))]
+    Mismatched { path: PathBuf },
+    /// There were more commits than the database holds.
+    #[error("the state database {shown_path} has lost what was stored last, until {until:.0}", shown_path = shown(path))]
+    HistoryLost {
+        path: PathBuf,
+        /// When the last of it was stored.
+        until: Timestamp,
+    },
+    /// There is no run of this name, and some were lost.
+    #[error("there is no run {run}, and what was stored until {until:.0} is lost in part")]
+    RunLost {
+        /// The name that was asked for.
+        run: String,
+        /// When the last of what is lost was stored.
+        until: Timestamp,
+    },
+    /// The rows of a run are not all there.
+    #[error("run {run} is damaged in the state database: {found} of its {rows} rows are there")]
+    Incomplete {
+        run: String,
+        /// How many rows it had.
+        rows: u64,
+        /// How many can be read.
+        found: u64,
+    },
+    /// The files were moved, deleted or replaced while they were open.
+    #[error("the state directory {shown_path} was moved, deleted, replaced or made read-only while it was in use", shown_path = shown(path))]
+    Moved { path: PathBuf },
+    /// A file was cut or overwritten in place while it was open.
+    #[error("{} was cut or overwritten while it was in use", shown(path))]
+    Harmed {
+        /// The file, or that of which it is a part.
+        path: PathBuf,
+    },
+    /// `SQLite` refused.
+    #[error("the state database {} {}", shown(path), source.trouble.text())]
+    Database { path: PathBuf, source: Arc<DatabaseFailure> },
+    /// The database was waited for in vain while answers were here that it was to store.
+    #[error(
+        "the state database {} {}, and {} could not be stored",
+        shown(path),
+        source.trouble.text(),
+        counted(*answers as u64, "answer of the service", "answers of the service")
+    )]
+    AnswersLost {
+        /// The file or the server.
+        path: PathBuf,
+        /// How many answers.
+        answers: usize,
+        source: Arc<DatabaseFailure>,
+    },
+    /// There is no run of this name.
+    #[error("there is no run {}", shown(.0))]
+    NoSuchRun(String),
+    /// The run was not yet stored as a whole when its process died.
+    #[error("run {} never began: its process died while it was being stored", shown(.0))]
+    NeverBegan(String),
+    /// Somebody took this process for dead, and so went on with its run or changed the same as that.
+    #[error("another process took this one for dead, and may have resumed its run")]
+    TakenOver,
+    /// The store was closed while somebody waited for it.
+    #[error("the state database is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether another server has taken over that lacks commits of ours.
+    pub fn is_loss_of_commits(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if matches!(source.trouble, Trouble::CommitsLost))
+    }
+
+    /// Whether what the database still holds is not to be believed, or cannot be read at all. A server that lacks commits of
+    /// ours is believed: it knows that it does, and what was doubted then says so of itself; the run is gone on with there.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Emptied { .. }
+            | Self::Gone { .. }
+            | Self::Mismatched { .. }
+            | Self::HistoryLost { .. }
+            | Self::RunLost { .. }
+            | Self::Incomplete { .. }
+            | Self::Harmed { .. }
+            | Self::NoSuchRun(_) => true,
+            Self::Database { source, .. } => matches!(source.trouble, Trouble::Damaged | Trouble::DamagedOnServer),
+            _ => false,
+        }
+    }
+
+    /// What is said of the database at this path.
+    pub(in crate::store) fn database(path: &Path, source: impl Into<SqlError>) -> Self {
+        Self::Database { path: path.to_owned(), source: Arc::new(source.into().into()) }
+    }
+
+    /// The same of one that was waited for in vain while so many answers were to be stored.
+    pub(in crate::store) fn given_up(path: &Path, source: SqlError, answers: usize) -> Self {
+        let (path, source) = (path.to_owned(), Arc::new(source.into()));
+        if answers == 0 { Self::Database { path, source } } else { Self::AnswersLost { path, answers, source } }
+    }
+
+    /// The same, where so many answers were to be stored while somebody held the database.
+    pub(in crate::store) fn with_answers_lost(self, answers: usize) -> Self {
+        match self {
+            Self::Database { path, source } if answers > 0 && source.trouble == Trouble::Busy => {
+                Self::AnswersLost { path, answers, source }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the disk of the database does not answer.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Database { source, .. } | Self::AnswersLost { source, .. } if source.trouble == Trouble::DiskSilent)
+    }
+
+    /// Whether somebody else holds the database.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if source.trouble == Trouble::Busy)
+    }
+
+    /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
+    pub fn is_setting(&self) -> bool {
+        use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, OldServer, Standby, Untrusted};
+        let Self::Database { source, .. } = self else { return false };
+        matches!(
+            source.trouble,
+            ConnectionFile | NoDatabase | NoPassword | NotAllowed | NotLetIn | OldServer | Standby | Untrusted(_)
+        )
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoDirectory => "name one with --state-dir or TAGFLEET_STATE_DIR".to_owned(),
+            Self::Io { .. } => "check the path, its permissions and the room on the disk, or name another directory \
+                                with --state-dir"
+                .to_owned(),
+            Self::WritableByOthers { path, is_directory } => {
+                // Where one file is, the others mostly are as well.
+                let all = if *is_directory { path.clone() } else { path.with_file_name("tagfleet.*") };
+                format!("take their permission away (chmod go-w {}) or name another with --state-dir", shown(&all))
+            }
+            Self::OfAnother { path, is_directory: false, ours, .. } => {
+                format!("give it to whoever runs tagfleet (chown {ours} {})", shown(path))
+            }
+            Self::OfAnother { owner, .. } => format!(
+                "run tagfleet as that user (sudo -u '#{owner}' tagfleet ...), or name a directory of your own with --state-dir"
+            ),
+            Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
+            Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
+            Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
+            Self::Emptied { path } | Self::Gone { path } | Self::Mismatched { path } => move_away(path),
+            Self::Harmed { path } => format!("nothing more was sent: {}", move_away(&database_of(path))),
+            Self::HistoryLost { path, .. } => format!(
+                "it or its journal ({}-wal) was removed or damaged, or an older copy was put in its place: if there is a \
+                 newer copy of the whole directory, put it back. Otherwise go on with tagfleet apply: it reads the tenant \
+                 again, and waits until the quota is surely free",
+                shown(path)
+            ),
+            Self::RunLost { .. } => {
+                "to run its file again does no harm: what the tenant has already costs no call".to_owned()
+            }
+            Self::Incomplete { .. } => {
+                "to run its file again does no harm: what the tenant has already costs no call. \
+                                        A copy of the state directory may still hold the rows"
+                    .to_owned()
+            }
+            Self::Moved { path } => format!(
+                "nothing more was sent: put {} back as it was, or name another with --state-dir, then run the same \
+                 command again",
+                shown(path)
+            ),
+            Self::Database { path, source } => return hint_for_database(path, source),
+            Self::AnswersLost { path, source, .. } => format!(
+                "what was in flight may have been done: run the same command again once {}, and it finds out",
+                match source.trouble {
+                    _ if is_on_server(path) => "the server is back",
+                    Trouble::DiskSilent =>
+                        "the disk is back (look into the system's log, or for a backup that froze it)",
+                    _ => "nobody holds the file any more (look for a stuck tagfleet, or a backup tool)",
+                }
+            ),
+            Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
+            Self::TakenOver => "nothing more was sent from here; see how the run stands with: tagfleet runs".to_owned(),
+            Self::NoSuchRun(_) | Self::Closed => return None,
+        })
+    }
+}
+
+/// What to do about a database, by what ails it.
+fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
+    Some(match source.trouble {
+        Trouble::Full => {
+            "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
+        }
+        Trouble::Damaged if is_on_server(path) => "put back a copy of the database, or use another".to_owned(),
+        Trouble::Damaged => move_away(path),
+        Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
+        Trouble::NotWritable => format!(
+            "check who owns the file and its directory ({}), and whether the disk is mounted read-only",
+            shown(path.parent().unwrap_or(path))
+        ),
+        Trouble::Disk => {
+            "look for the disk's errors in the system's log, then run the same command again; whatever was \
+             stored holds"
+                .to_owned()
+        }
+        Trouble::DiskSilent => {
+            "look into the system's log, or for a backup that has frozen the disk; then run the same command again; \
+             whatever was stored holds"
+                .to_owned()
+        }
+        Trouble::FileSize => {
+            "raise the limit (ulimit -f unlimited), then run the same command again; whatever was stored holds"
+                .to_owned()
+        }
+        Trouble::Memory => {
+            "raise the limit (ulimit -v unlimited), or give the machine more memory, then run the same command \
+             again; whatever was stored holds"
+                .to_owned()
+        }
+        Trouble::DamagedOnServer => {
+            "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database"
+                .to_owned()
+        }
+        Trouble::Unreachable => {
+            "check host and port, the server, and the network between; then run the same command again".to_owned()
+        }
+        Trouble::Untrusted(why) => why.hint().to_owned(),
+        Trouble::NoPassword => return source.hint().map(str::to_owned),
+        Trouble::NoPasswordYet => {
+            const WAY: &str =
+                "check the way to whoever gives the tokens for --state-auth, then run the same command again";
+            source.hint().unwrap_or(WAY).to_owned()
+        }
+        Trouble::NotLetIn => "check the user and the password (PGPASSWORD, PGPASSFILE or \
+                              --state-password-file), or whose token it was (--state-auth)"
+            .to_owned(),
+        Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
+        Trouble::NotAllowed => {
+            "grant this user the schema tagfleet with its tables and sequences, or let it create that schema".to_owned()
+        }
+        Trouble::OldServer => {
+            format!(
+                "tagfleet needs PostgreSQL {OLDEST_VERSION} or later: upgrade the server, or name another one in --state"
+            )
+        }
+        Trouble::Standby => "name the primary server in --state".to_owned(),
+        Trouble::CommitsLost => {
+            format!(
+                "nothing more was sent, and no call starts for {} seconds and the longest window of the quota: \
+                 see how the run stands with tagfleet runs, then run the same command again",
+                (SENT_WITHIN + LONGEST_TIME_OUT + HELD_ON_THE_WAY).as_secs()
+            )
+        }
+        Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
+        Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
+        Trouble::Other => "check the disk that holds the state directory".to_owned(),
+    })
+}
+
+/// Whether a state is not in a file.
+fn is_on_server(path: &Path) -> bool {
+    path.to_str().is_some_and(|name| name.starts_with("postgresql://"))
+}
+
+/// A word for what is there.
+const fn kind(is_directory: bool) -> &'static str {
+    if is_directory { "directory" } else { "file" }
+}
+
+/// A user of the system, whose name only the system's own library could tell for sure.
+fn user(id: u32) -> String {
+    if id == 0 { "root".to_owned() } else { format!("the user {id}") }
+}
+
+/// The database to which this file belongs.
+fn database_of(path: &Path) -> PathBuf {
+    path.with_file_name(DATABASE_NAME)
+}
+
+/// What to do about a file that nothing can be read from any more.
+fn move_away(path: &Path) -> String {
+    format!(
+        "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of the whole directory. \
+         Leave tagfleet.witness where it is: by it the next run knows that nobody knows which calls were made, and waits \
+         until the quota is surely free. What the tenant holds is not affected, and to repeat a file does no harm",
+        shown(path)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_lacks_commits_is_gone_on_with_and_a_file_that_does_is_not() {
+        let server = StoreError::database(Path::new("postgresql://u@h/d"), SqlError::CommitsLost);
+        let file = StoreError::HistoryLost { path: "dir/db".into(), until: Timestamp::UNIX_EPOCH };
+        assert_eq!((server.is_damage(), file.is_damage()), (false, true));
+        assert_eq!((server.is_loss_of_commits(), file.is_loss_of_commits()), (true, false));
+        assert!(server.hint().is_some_and(|hint| hint.contains("run the same command again")));
+    }
+
+    #[test]
+    fn every_trouble_has_its_words_and_says_what_to_do() {
+        let failure = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let table = [
+            (failure(rusqlite::ffi::SQLITE_FULL), "has no room left", "make room"),
+            (failure(rusqlite::ffi::SQLITE_CORRUPT), "is damaged", "move it away"),
+            (failure(rusqlite::ffi::SQLITE_NOTADB), "is damaged", "move it away"),
+            (rusqlite::Error::QueryReturnedNoRows, "is damaged", "move it away"),
+            (failure(rusqlite::ffi::SQLITE_BUSY), "is held by another process", "stuck tagfleet"),
+            (failure(rusqlite::ffi::SQLITE_CANTOPEN), "cannot be opened or written", "who owns"),
+            (failure(rusqlite::ffi::SQLITE_IOERR_FSYNC), "cannot be read or written: its disk fails", "system's log"),
+            (failure(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY), "is damaged", "move it away"),
+            (
+                failure(rusqlite::ffi::SQLITE_NOMEM),
+                "cannot be used: the system has no more memory for this process",
+                "ulimit -v",
+            ),
+            (failure(rusqlite::ffi::SQLITE_MISUSE), "failed", "check the disk"),
+        ];
+        for (source, text, hint) in table {
+            let error = StoreError::database(Path::new("dir/db"), source);
+            assert_eq!(error.to_string(), format!("the state database dir/db {text}"));
+            assert!(error.hint().is_some_and(|written| written.contains(hint)), "{text}");
+        }
+    }
+}

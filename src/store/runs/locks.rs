@@ -1,0 +1,406 @@
+//! Which runs may go side by side: two of one account must not change the same tag of the same machine, nor the same
+//! machine's value, at once.
+//!
+//! Every run is stored before it asks. Then it is compared with the runs under way, a page at a time, so that a million
+//! operations keep nobody from the database; and only whether further runs have begun meanwhile is asked in the one
+//! transaction that lets it begin. So of two that start at once, the one that comes second sees the first. What surprises:
+//! no lock is ever written down. A run holds what its operations name for as long as it is `running` and the kernel says
+//! that its process lives, so none goes stale.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
+use jiff::Timestamp;
+
+use crate::clock::{BootTime, Clock};
+use crate::store::access::identity::ProcessIdentity;
+use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
+use crate::store::forms::encoding::{CHANGE_DEVICE_VALUE, damaged, timestamp};
+use crate::store::forms::run::{OperationState, RunKey, RunState};
+use crate::store::trust::timelines::Timelines;
+use crate::store::{Store, StoreError};
+
+/// Operations or tags that are read in one transaction.
+const PAGE: u32 = 20_000;
+
+/// The answer to a run that wants to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is [`RunState::Running`], and belongs to this process. This it was before.
+    Granted(RunState),
+    /// These are in its way; nothing was changed.
+    Held(Vec<Holder>),
+}
+
+#[cfg(test)]
+impl Claim {
+    pub(crate) fn is_granted(&self) -> bool {
+        matches!(self, Self::Granted(_))
+    }
+}
+
+/// A run under way that is in another's way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    key: RunKey,
+    process_key: i64,
+    /// Its name.
+    pub run_id: String,
+    /// The machine that its process runs on.
+    pub host: String,
+    /// The system's number of its process.
+    pub system_process_id: u32,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Its input as it was named.
+    pub input_path: String,
+    /// A change number or remark.
+    pub note: Option<String>,
+    /// What it changes that the other wants to change; `None` when it is the very run that is asked for.
+    pub overlap: Option<Overlap>,
+    /// When nothing that it sent can arrive any more, if its process is dead; it is under way as long as that is open.
+    pub silent_from: Option<Timestamp>,
+}
+
+impl Holder {
+    /// What tells it from others that are in the way, or from itself when it was in the way by something else.
+    pub fn obstacle(&self) -> (&str, i64, Option<&Overlap>, bool) {
+        (&self.run_id, self.process_key, self.overlap.as_ref(), self.silent_from.is_some())
+    }
+}
+
+/// What two runs both change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// How many operations of the holder.
+    pub operations: u64,
+    /// The machine of the first of them.
+    pub machine: String,
+    /// Its tag; `None` for the device value.
+    pub tag: Option<String>,
+}
+
+/// What the transaction found that lets a run begin.
+enum Attempt {
+    Begun(RunState),
+    NoSuchRun,
+    NeverBegan(String),
+    SameRun(Holder),
+    Unchecked(RunState, Vec<Holder>),
+}
+
+impl Store {
+    /// Lets a run begin, or go on in this process, unless a run under way is in its way.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`]; [`StoreError::NeverBegan`] when another process died while it stored the run.
+    pub async fn claim_run(&self, run: RunKey) -> Result<Claim, StoreError> {
+        let mut checked = HashSet::new();
+        let mut own = None;
+        loop {
+            let (state, others) = match self.try_claim(run, checked.clone()).await? {
+                Attempt::Begun(state) => return Ok(Claim::Granted(state)),
+                Attempt::NoSuchRun => return Err(StoreError::NoSuchRun(format!("number {}", run.0))),
+                Attempt::NeverBegan(run_id) => return Err(StoreError::NeverBegan(run_id)),
+                Attempt::SameRun(holder) => return Ok(Claim::Held(vec![holder])),
+                Attempt::Unchecked(state, others) => (state, others),
+            };
+            let own = match &mut own {
+                Some(own) => own,
+                none => none.insert(self.targets_to_come(run, state).await?),
+            };
+            let mut holders = Vec::new();
+            for mut other in others {
+                match self.overlap(other.key, own).await? {
+                    None => drop(checked.insert((other.key.0, other.process_key))),
+                    overlap => {
+                        other.overlap = overlap;
+                        holders.push(other);
+                    }
+                }
+            }
+            if !holders.is_empty() {
+                return Ok(Claim::Held(holders));
+            }
+        }
+    }
+
+    /// Whether this run is still under way.
+    pub async fn still_holds(&self, holder: &Holder) -> Result<bool, StoreError> {
+        let (key, process_key) = (holder.key, holder.process_key);
+        let identity = self.identity.clone();
+        self.writer
+            .run(move |transaction| {
+                let runs = transaction
+                    .prepare_cached("SELECT count(*) FROM run WHERE run_key = ?1 AND process_key = ?2 AND state = ?3")?
+                    .query_row(params![key.0, process_key, RunState::Running.as_str()], |row| row.get::<u32>(0))?;
+                Ok(runs > 0 && identity.is_alive(transaction, process_key)?)
+            })
+            .await
+    }
+
+    async fn try_claim(&self, run: RunKey, checked: HashSet<(i64, i64)>) -> Result<Attempt, StoreError> {
+        let identity = self.identity.clone();
+        let now = self.clock.wall_time().as_microsecond();
+        let clock = self.clock.clone();
+        let own_process = self.identity.process_key;
+        self.writer
+            .run(move |transaction| {
+                let Some((mut holder, state, account_key, host)) = read_claimant(transaction, run)? else {
+                    return Ok(Attempt::NoSuchRun);
+                };
+                if holder.process_key != own_process {
+                    let is_taken = matches!(state, RunState::Preparing | RunState::Running);
+                    if is_taken && identity.is_alive(transaction, holder.process_key)? {
+                        return Ok(Attempt::SameRun(holder));
+                    }
+                    if state == RunState::Preparing {
+                        return Ok(Attempt::NeverBegan(holder.run_id));
+                    }
+                    // Elsewhere a process that seems dead may still be sending.
+                    if identity.is_on_server()
+                        && let Some(silent_from) = silent_from(transaction, run, &identity, clock.as_ref())?
+                    {
+                        holder.silent_from = Some(silent_from);
+                        return Ok(Attempt::SameRun(holder));
+                    }
+                }
+                let mut unchecked = Vec::new();
+                for other in runs_under_way(transaction, run, account_key, &host, own_process)? {
+                    if !checked.contains(&(other.key.0, other.process_key))
+                        && identity.is_alive(transaction, other.process_key)?
+                    {
+                        unchecked.push(other);
+                    }
+                }
+                if !unchecked.is_empty() {
+                    return Ok(Attempt::Unchecked(state, unchecked));
+                }
+                transaction.execute(
+                    "UPDATE run SET state = ?2, process_key = ?3, last_activity_at = ?4 WHERE run_key = ?1",
+                    params![run.0, RunState::Running.as_str(), own_process, now],
+                )?;
+                Ok(Attempt::Begun(state))
+            })
+            .await
+    }
+
+    /// What the run that stood so has still to change, sorted.
+    async fn targets_to_come(&self, run: RunKey, state: RunState) -> Result<Vec<u128>, StoreError> {
+        const TO_COME: [OperationState; 3] =
+            [OperationState::Pending, OperationState::Refused, OperationState::Unknown];
+        let mut targets = Vec::new();
+        let tags = self.tag_marks(run).await?;
+        // Of a run that was left before its end, what has failed is asked for again.
+        let was_left = matches!(state, RunState::Running | RunState::Stopped);
+        let is_to_come = |state| TO_COME.contains(&state) || (was_left && state == OperationState::Failed);
+        self.for_each_target(run, &tags, is_to_come, |target, _, _| targets.push(target)).await?;
+        targets.sort_unstable();
+        Ok(targets)
+    }
+
+    /// What a run under way changes, or has changed, of these targets.
+    async fn overlap(&self, run: RunKey, targets: &[u128]) -> Result<Option<Overlap>, StoreError> {
+        // What is already set and what is left out is never sent.
+        const NOT_SENT: [OperationState; 2] = [OperationState::Unchanged, OperationState::NotAttempted];
+        let mut found: Option<(u64, String, Option<u32>)> = None;
+        let tags = self.tag_marks(run).await?;
+        let is_sent = |state| !NOT_SENT.contains(&state);
+        self.for_each_target(run, &tags, is_sent, |target, machine, tag| {
+            if targets.binary_search(&target).is_ok() {
+                found.get_or_insert_with(|| (0, machine.to_owned(), tag)).0 += 1;
+            }
+        })
+        .await?;
+        let Some((operations, machine, tag)) = found else { return Ok(None) };
+        let tag = match tag {
+            Some(number) => self.tag(run, number).await?,
+            None => None,
+        };
+        Ok(Some(Overlap { operations, machine, tag }))
+    }
+
+    /// Calls `take` with the target, the machine and the number of the tag of each operation in such a state.
+    async fn for_each_target(
+        &self,
+        run: RunKey,
+        tags: &HashMap<u32, u128>,
+        is_wanted: impl Fn(OperationState) -> bool,
+        mut take: impl FnMut(u128, &str, Option<u32>),
+    ) -> Result<(), StoreError> {
+        let marks = Marks::new();
+        let mut after = -1;
+        loop {
+            let page = self.reader.connection.run(move |transaction| read_page(transaction, run, after)).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.number;
+            for operation in &page {
+                if OperationState::from_number(operation.state).is_none_or(&is_wanted) {
+                    let mark = operation.tag.and_then(|tag| tags.get(&tag)).copied().unwrap_or(0);
+                    take(marks.of(&(&operation.machine, mark)), &operation.machine, operation.tag);
+                }
+            }
+        }
+    }
+
+    /// A mark of each of the run's tags. Two that differ in nothing but case have the same, since the service may take
+    /// them for one.
+    async fn tag_marks(&self, run: RunKey) -> Result<HashMap<u32, u128>, StoreError> {
+        let marks = Marks::new();
+        let mut tags = HashMap::new();
+        let mut after = -1_i64;
+        loop {
+            let page: Vec<(u32, String)> = self
+                .reader
+                .connection
+                .run(move |transaction| {
+                    transaction
+                        .prepare_cached(
+                            "SELECT tag_number, tag FROM tag WHERE run_key = ?1 AND tag_number > ?2
+                             ORDER BY tag_number LIMIT ?3",
+                        )?
+                        .query_map(params![run.0, after, PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?
+                        .collect()
+                })
+                .await?;
+            let Some((last, _)) = page.last() else { return Ok(tags) };
+            after = i64::from(*last);
+            tags.extend(page.into_iter().map(|(number, tag)| (number, marks.of(&tag.to_lowercase()))));
+        }
+    }
+
+    async fn tag(&self, run: RunKey, number: u32) -> Result<Option<String>, StoreError> {
+        self.reader
+            .connection
+            .run(move |transaction| {
+                transaction
+                    .query_row(
+                        "SELECT tag FROM tag WHERE run_key = ?1 AND tag_number = ?2",
+                        [run.0, number.into()],
+                        |row| row.get(0),
+                    )
+                    .optional()
+            })
+            .await
+    }
+}
+
+/// Short marks of long texts: 128 bits, so that among a million of them no two are alike by chance.
+struct Marks([FixedState; 2]);
+
+impl Marks {
+    const fn new() -> Self {
+        Self([FixedState::with_seed(1), FixedState::with_seed(2)])
+    }
+
+    fn of(&self, value: &impl std::hash::Hash) -> u128 {
+        let [high, low] = self.0.each_ref().map(|state| u128::from(state.hash_one(value)));
+        high << 64 | low
+    }
+}
+
+/// An operation as far as locks go.
+struct Target {
+    number: i64,
+    machine: String,
+    tag: Option<u32>,
+    state: u8,
+}
+
+fn read_page(transaction: &Transaction<'_>, run: RunKey, after: i64) -> Result<Vec<Target>, SqlError> {
+    transaction
+        .prepare_cached(
+            "SELECT operation_number, machine, change_kind, change_argument, state FROM operation
+             WHERE run_key = ?1 AND operation_number > ?2 ORDER BY operation_number LIMIT ?3",
+        )?
+        .query_map(params![run.0, after, PAGE], |row| {
+            let is_value = row.get::<u8>(2)? == CHANGE_DEVICE_VALUE;
+            Ok(Target {
+                number: row.get(0)?,
+                machine: row.get(1)?,
+                tag: if is_value { None } else { Some(row.get(3)?) },
+                state: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
+const HOLDERS: &str =
+    "SELECT run_key, process_key, run_id, process.host, system_process_id, run.created_at, input_path, note,
+        state, account_key, run.host
+    FROM run JOIN process USING (process_key)";
+
+fn read_holder(row: &Row<'_>) -> Result<Holder, SqlError> {
+    Ok(Holder {
+        key: RunKey(row.get(0)?),
+        process_key: row.get(1)?,
+        run_id: row.get(2)?,
+        host: row.get(3)?,
+        system_process_id: row.get(4)?,
+        created_at: timestamp(row.get(5)?),
+        input_path: row.get(6)?,
+        note: row.get(7)?,
+        overlap: None,
+        silent_from: None,
+    })
+}
+
+/// The run that wants to begin, with its state, account and API host.
+fn read_claimant(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+) -> Result<Option<(Holder, RunState, i64, String)>, SqlError> {
+    transaction
+        .prepare_cached(&format!("{HOLDERS} WHERE run_key = ?1 AND state <> 'removing'"))?
+        .query_row([run.0], |row| {
+            let state: String = row.get(8)?;
+            let state = RunState::from_name(&state).ok_or_else(|| damaged(8, "the state of a run"))?;
+            Ok((read_holder(row)?, state, row.get(9)?, row.get(10)?))
+        })
+        .optional()
+}
+
+/// When no call of a run that its last process was not told the end of can arrive any more, if that is to come.
+fn silent_from(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    identity: &ProcessIdentity,
+    clock: &dyn Clock,
+) -> Result<Option<Timestamp>, SqlError> {
+    identity.sweep(transaction, clock)?;
+    let timelines = Timelines::report(transaction, identity.timeline_key, clock)?;
+    let mut statement = transaction
+        .prepare_cached("SELECT timeline_key, ended FROM attempt WHERE run_key = ?1 AND verdict = 'lost'")?;
+    let mut rows = statement.query([run.0])?;
+    let mut last = timelines.now;
+    while let Some(row) = rows.next()? {
+        let ended = row.get::<Option<i64>>(1)?.map(BootTime::from_microseconds);
+        if let Some(ended) = ended {
+            last = last.max(timelines.on_our_clock(row.get(0).unwrap_or(timelines.own), ended));
+        }
+    }
+    let to_come = Some(last.since(timelines.now)).filter(|to_come| !to_come.is_zero());
+    Ok(to_come.map(|to_come| clock.wall_time().checked_add(to_come).unwrap_or(Timestamp::MAX)))
+}
+
+/// Other runs of this account that are running, if their processes live. A process that takes one of its own runs back
+/// holds both.
+fn runs_under_way(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    account_key: i64,
+    host: &str,
+    own_process: i64,
+) -> Result<Vec<Holder>, SqlError> {
+    transaction
+        .prepare_cached(&format!(
+            "{HOLDERS} WHERE state = 'running' AND ended = 0 AND account_key = ?2 AND run.host = ?3 AND run_key <> ?1
+                 AND process_key <> ?4"
+        ))?
+        .query_map(params![run.0, account_key, host, own_process], read_holder)?
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! Whether the state can be believed: intact ([`soundness`]), the one that was left ([`custody`], by the [`witness`]), its files
+//! still the same in the middle of a run ([`presence`], [`journal`]), with times that make sense ([`plausible`], over several
+//! clocks [`timelines`]); and what nobody knows where that is not so ([`unknown_calls`]).
+
+pub(super) mod custody;
+pub(super) mod journal;
+pub(super) mod plausible;
+pub(super) mod presence;
+pub(super) mod soundness;
+pub(super) mod timelines;
+pub(super) mod unknown_calls;
+pub(super) mod witness;
