@@ -9,7 +9,7 @@ use crate::process::{Ended, Program};
 use crate::rehearsal::Folder;
 use crate::stand_in::StandIn;
 use crate::table::Table;
-use crate::tenant::{Tenant, machine};
+use crate::tenant::{Tenant, TenantMachine, machine};
 
 /// The command in this folder, without a quota.
 #[track_caller]
@@ -160,7 +160,7 @@ fn a_tag_is_removed_exactly_and_within_limits() {
 #[test]
 fn a_tag_that_cannot_be_typed_is_taken_off_as_the_list_shows_it() {
     let odd = ["a\tb", "a\u{200b}b", "a\u{85}b"];
-    let fleet = || Tenant::of([odd.into_iter().fold(machine(1), |machine, tag| machine.tagged(tag))]);
+    let fleet = || Tenant::of([odd.into_iter().fold(machine(1), TenantMachine::tagged)]);
     let (tenant, folder) = (fleet(), Folder::new());
     let server = tenant.serve();
     let list = String::from_utf8_lossy(&exits(tags(&server, &folder, &[]), 0).output).into_owned();
@@ -170,7 +170,9 @@ fn a_tag_that_cannot_be_typed_is_taken_off_as_the_list_shows_it() {
     }
     assert_eq!(held(&tenant, 1), [&[] as &[&str]], "{list}");
     let mut orders = String::from("machineId,tag,action\n");
-    odd.iter().for_each(|tag| writeln!(orders, "{},\"{tag}\",Remove", id(1)).expect("a line"));
+    for tag in odd {
+        writeln!(orders, "{},\"{tag}\",Remove", id(1)).expect("a line");
+    }
     let (tenant, folder) = (fleet(), Folder::new());
     folder.write("orders.csv", &orders);
     let mut apply = folder.command();
