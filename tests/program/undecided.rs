@@ -109,5 +109,13 @@ fn a_rule_that_would_change_its_mind_is_told_of_what_is_really_done() {
     let itself = rules(9, "machineTags !contains 'TIER-0'");
     let told = ["", " --limit 1", " --limit 0"].map(|limit| unsettled(&itself, &format!("plan fleet.toml{limit}")));
     assert_eq!(told, [json!(3), json!(1), json!(0)]);
+    // What is left for the next run is no other decision.
+    let first = "[[rule]]\nname = 'first'\nwhere = 'true'\ntag = 'TIER-1'\n[[rule]]\nname = 'r'";
+    let two = itself
+        .replace("[[rule]]\nname = 'r'", first)
+        .replace("machineTags !contains 'TIER-0'", "machineTags !contains 'x'");
+    folder.write("fleet.toml", two);
+    let told = run(&server, &folder, "plan fleet.toml --limit 1 --json").object();
+    assert_eq!((&told["changes"], &told["rules"][1]["unsettled"]), (&json!(1), &json!(0)));
     assert_eq!(server.writes(), 0);
 }
